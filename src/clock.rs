@@ -1,0 +1,75 @@
+//! Time, injected: a wall clock for what is written down and a monotonic clock for what has to expire.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
+};
+
+use jiff::Timestamp;
+
+/// The source of time of a running node.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// The wall clock, UTC.
+    fn now(&self) -> Timestamp;
+    /// Microseconds since some fixed moment of this process; never goes back.
+    fn monotonic_us(&self) -> i64;
+}
+
+/// How a clock is handed around.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's clocks.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts now.
+    pub fn shared() -> SharedClock {
+        Arc::new(Self { started: Instant::now() })
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A clock that only moves when told to: for tests.
+#[derive(Debug)]
+pub struct ManualClock {
+    wall_us: AtomicI64,
+    monotonic_us: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that stands at `at`.
+    pub fn at(at: Timestamp) -> Arc<Self> {
+        Arc::new(Self { wall_us: AtomicI64::new(at.as_microsecond()), monotonic_us: AtomicI64::new(0) })
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance_us(&self, us: i64) {
+        self.wall_us.fetch_add(us, Ordering::SeqCst);
+        self.monotonic_us.fetch_add(us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.wall_us.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        self.monotonic_us.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,16 @@
+//! What a data set is: its definition, its typed values and records, the questions that may be asked of it, and the
+//! readers and writers of files. Pure: everything here works on values and on readers that it is handed.
+
+pub mod cursor;
+pub mod definition;
+pub mod infer;
+pub mod json;
+pub mod mapping;
+pub mod query;
+pub mod reader;
+pub mod sample;
+pub mod suggest;
+pub mod value;
+
+pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};
+pub use value::{Record, Value};

@@ -1,0 +1,18 @@
+//! permitd publishes a table of records as an invite-only REST API.
+//!
+//! Imports run downwards: `cli`, `app` → `http` → `actors` → `domain`, `dataset`; `store`, `queue` and `mail` implement
+//! traits in terms of domain and dataset types. `domain` and `dataset` are pure: no I/O, no clock, no randomness.
+
+pub mod actors;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dataset;
+pub mod domain;
+pub mod http;
+pub mod mail;
+pub mod queue;
+pub mod replay;
+pub mod secrets;
+pub mod store;
