@@ -125,7 +125,8 @@ impl LedgerRow {
         let by_rate = u64::try_from((horizon_ns - tat_ns) / bucket.interval_ns).unwrap_or(0);
         let by_quota = bucket.quota.saturating_sub(self.used);
         let count = by_rate.min(by_quota).min(want);
-        self.tat_ns = tat_ns.saturating_add(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
+        self.tat_ns =
+            tat_ns.saturating_add(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
         self.used += count;
         let limited_by_want = count == want && want < by_rate.min(by_quota);
         let quota_elsewhere = bucket.quota.saturating_sub(self.used);

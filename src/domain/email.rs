@@ -59,7 +59,15 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "ana", "ana@", "@example.org", "a b@example.org", "ana@example.org\nBcc: x@y.z", "Ana <ana@example.org>"] {
+        for text in [
+            "",
+            "ana",
+            "ana@",
+            "@example.org",
+            "a b@example.org",
+            "ana@example.org\nBcc: x@y.z",
+            "Ana <ana@example.org>",
+        ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }
     }

@@ -52,7 +52,9 @@ pub enum Step {
 pub fn next_step(user: Option<&User>, duty: Duty) -> Step {
     let Some(user) = user else { return Step::Acknowledge };
     match duty {
-        Duty::RevokeKeys if user.standing == Standing::Deleted && user.unrevoked_keys().next().is_some() => Step::RevokeKeys,
+        Duty::RevokeKeys if user.standing == Standing::Deleted && user.unrevoked_keys().next().is_some() => {
+            Step::RevokeKeys
+        }
         Duty::RevokeKeys => Step::Acknowledge,
         Duty::Fulfil { .. } if user.standing != Standing::Enabled => Step::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => Step::Acknowledge,

@@ -470,9 +470,17 @@ impl Place<'_> {
             "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role },
             "PlanAssigned" => Event::PlanAssigned { plan: self.read::<v1::PlanAssigned>(stored)?.plan },
             "ApiKeyIssued" => {
-                let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } = self.read(stored)?;
+                let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
+                    self.read(stored)?;
                 let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
-                Event::ApiKeyIssued { key_id: self.key_id(&key_id)?, hash, last_four, secret_version, invitation, label }
+                Event::ApiKeyIssued {
+                    key_id: self.key_id(&key_id)?,
+                    hash,
+                    last_four,
+                    secret_version,
+                    invitation,
+                    label,
+                }
             }
             "ApiKeyMailed" => {
                 let v1::ApiKeyMailed { key_id, invitation, message_id } = self.read(stored)?;

@@ -21,7 +21,9 @@ pub const QUOTA_PER_DAY_MAX: u64 = 1_000_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The name is not one.
-    #[error("a plan's name is 1 to {PLAN_NAME_CHARS_MAX} lower-case letters, digits, '-' and '_', beginning with a letter; not {0:?}")]
+    #[error(
+        "a plan's name is 1 to {PLAN_NAME_CHARS_MAX} lower-case letters, digits, '-' and '_', beginning with a letter; not {0:?}"
+    )]
     Name(String),
     /// A number is out of bounds.
     #[error("{field} must be between {min} and {max}")]

@@ -154,7 +154,10 @@ impl User {
 
     /// The key that a mail for an invitation carries: the newest current key that was issued for an invitation.
     pub fn invitation_key(&self) -> Option<&Key> {
-        self.keys.values().filter(|key| key.invitation.is_some() && key.is_current()).max_by_key(|key| (key.issued_at, key.id))
+        self.keys
+            .values()
+            .filter(|key| key.invitation.is_some() && key.is_current())
+            .max_by_key(|key| (key.issued_at, key.id))
     }
 
     /// Whether a mail for this invitation was handed over.

@@ -249,7 +249,9 @@ fn import_rows<'a>(name: &'a str, log: &'a DataSetLog) -> impl Iterator<Item = I
     log.imports.values().map(move |import| {
         let (status, dataset_version, counts, reason) = match &import.outcome {
             Outcome::Running => ("running", None, None, None),
-            Outcome::Completed { dataset_version, counts } => ("completed", Some(*dataset_version), Some(*counts), None),
+            Outcome::Completed { dataset_version, counts } => {
+                ("completed", Some(*dataset_version), Some(*counts), None)
+            }
             Outcome::Failed { reason } => ("failed", None, None, Some(reason.clone())),
         };
         ImportRow {

@@ -17,7 +17,8 @@ fn new_key(seed: u8) -> NewKey {
 fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
     let some_key = user.and_then(|user| user.keys.keys().nth(usize::from(seed) % user.keys.len().max(1)).copied());
     let key_id = some_key.unwrap_or(new_key(seed).id);
-    let invitation = user.map_or(Uuid::from_u128(1), |user| user.invitations[usize::from(seed) % user.invitations.len()].0);
+    let invitation =
+        user.map_or(Uuid::from_u128(1), |user| user.invitations[usize::from(seed) % user.invitations.len()].0);
     match choice % 12 {
         0 => Command::Invite {
             email: Email::parse("ana@example.org").unwrap(),
