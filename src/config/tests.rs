@@ -69,7 +69,8 @@ fn the_file_of_the_data_directory_is_found_unless_another_is_named() {
 
 #[test]
 fn a_wrong_setting_is_refused_with_its_name_place_value_and_what_would_be_right() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let cases: &[Case] = &[
         (
             &[("PERMITD_MAIL_TRANSPROT", "smtp")],
             &["variable PERMITD_MAIL_TRANSPROT", "did you mean `PERMITD_MAIL_TRANSPORT`"],

@@ -19,9 +19,6 @@ use crate::{
 };
 
 const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// A whole conversation has this many steps that may each take the timeout: connect, greeting, EHLO, STARTTLS, EHLO, AUTH
-/// (two), MAIL, RCPT, DATA, the mail.
-const CONVERSATION_STEPS: u32 = 11;
 
 /// Hands mail to the SMTP server of the settings.
 #[derive(Debug)]
@@ -68,7 +65,7 @@ impl SmtpMailer {
             let password = settings.password.expose().to_owned();
             transport = transport.credentials(Credentials::new(settings.username.clone(), password));
         }
-        Ok(Self { transport: transport.build(), timeout: timeout * CONVERSATION_STEPS, sender, clock })
+        Ok(Self { transport: transport.build(), timeout, sender, clock })
     }
 }
 
@@ -93,7 +90,7 @@ fn tls_parameters(settings: &Smtp) -> Result<TlsParameters, SmtpSetupError> {
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let message = self.sender.compose(mail, self.clock.now())?;
-        // The transport's own timeout covers connecting; a server that stalls mid-way is cut off here.
+        // The transport's own timeout covers connecting only; a server that stalls mid-way is cut off here.
         let answer = tokio::time::timeout(self.timeout, self.transport.send(message)).await;
         match answer {
             Ok(Ok(response)) => {
