@@ -1,5 +1,7 @@
 //! Mail against a real SMTP server. `make test-tools` installs it; `PERMITD_TEST_SMTP=skip` does without.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
+
 mod support;
 
 use std::{fs, path::PathBuf, process::Command};

@@ -1,7 +1,7 @@
 //! What tests of a whole program share: folders and ports that nobody else uses, processes that end with the test.
 
-// Each test binary uses some of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
 use std::{
     io::{BufRead, BufReader},
