@@ -18,7 +18,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The configuration file is not TOML.
-    #[error("{}, line {line}: {message}; see `permitd config --default` for the form", .file.display())]
+    #[error("{}, line {line}: {message}; lines are `name = value` under a [section], as TOML has it", .file.display())]
     Syntax {
         /// The file.
         file: PathBuf,

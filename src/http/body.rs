@@ -97,3 +97,33 @@ fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{error::PayloadError, test::TestRequest};
+    use futures_util::{Stream, stream};
+
+    use super::*;
+
+    async fn refusal(chunks: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> ProblemCode {
+        let limits = BodyLimits { bytes_max: 10, timeout: Duration::from_millis(50) };
+        let request =
+            TestRequest::post().insert_header(("content-type", "application/json")).app_data(limits).to_http_request();
+        let mut payload = Payload::Stream { payload: chunks.boxed_local() };
+        JsonBody::<serde_json::Value>::from_request(&request, &mut payload).await.unwrap_err().code()
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        assert_eq!(refusal(stream::pending()).await, ProblemCode::RequestTimeout);
+        let first = stream::iter([Ok(Bytes::from_static(b"{"))]);
+        assert_eq!(refusal(first.chain(stream::pending())).await, ProblemCode::RequestTimeout);
+    }
+
+    #[actix_web::test]
+    async fn a_body_without_a_length_is_cut_off_at_the_limit() {
+        assert_eq!(refusal(stream::repeat_with(|| Ok(Bytes::from_static(b"[[[[")))).await, ProblemCode::BodyTooLarge);
+        let broken = stream::iter([Err(PayloadError::Incomplete(None))]);
+        assert_eq!(refusal(broken).await, ProblemCode::InvalidRequest);
+    }
+}

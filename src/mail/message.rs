@@ -139,6 +139,28 @@ mod tests {
         assert!(Sender::parse("a@b.example\r\nBcc: eve@example.org", "").is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_has_the_headers_of_its_kind_and_no_others(
+            subject in ".{0,80}|.{0,20}\r?\n(Bcc: eve@example.org|X: y)",
+            to in "[a-z.]{1,8}@[a-z.]{1,12}|.{0,30}",
+            value in ".{0,80}",
+        ) {
+            let headers = vec![("X-A", value)];
+            if let Ok(text) = compose(&OutgoingMail { subject, to, headers, ..mail() }) {
+                let (head, _) = text.split_once("\r\n\r\n").unwrap();
+                let names = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t'])).map(|line| {
+                    line.split_once(':').map_or(line, |(name, _)| name)
+                });
+                let known = ["From", "To", "Reply-To", "Date", "Message-ID", "Subject", "X-A", "MIME-Version", "Content-Type"];
+                for name in names {
+                    proptest::prop_assert!(known.contains(&name), "{} in {}", name, head);
+                }
+                proptest::prop_assert!(!head.replace("\r\n", "").contains(['\r', '\n']));
+            }
+        }
+    }
+
     #[test]
     fn neither_debug_nor_an_error_shows_the_content() {
         let mut mail = mail();

@@ -172,6 +172,38 @@ async fn every_problem_has_a_page() {
     ask("*", get("/problems/none-of-them")).await.problem(404, "not-found");
 }
 
+#[actix_web::test]
+async fn a_real_server_goes_on_after_a_panic() {
+    let settings =
+        Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &[] }).unwrap().http;
+    let edge = Edge::new(&settings, crate::clock::SystemClock::shared(), Arc::new(SeededEntropy::new(1)));
+    let server = actix_web::HttpServer::new(move || {
+        App::new()
+            .service(method::readable("/panic", || async { panic!("at the disco") as HttpResponse }))
+            .service(method::readable("/id", |id: RequestId| async move { id.to_string() }))
+            .configure(configure(&settings))
+            .wrap(edge.clone())
+    });
+    let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", server.addrs()[0]);
+    let server = server.run();
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+
+    let client = reqwest::Client::new();
+    let answer = client.get(format!("{base}/panic")).header("x-request-id", "r-1").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["x-request-id"].to_str().unwrap()), (500, "r-1"));
+    assert_eq!(answer.json::<Value>().await.unwrap()["instance"], "r-1");
+    let answer = client.get(format!("{base}/id")).send().await.unwrap();
+    assert_eq!(answer.headers()["x-request-id"].to_str().unwrap().to_owned(), answer.text().await.unwrap());
+    let answer = client.head(format!("{base}/id")).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["content-length"].to_str().unwrap()), (200, "36"));
+    assert_eq!(answer.text().await.unwrap(), "");
+
+    handle.stop(true).await;
+    running.await.unwrap().unwrap();
+}
+
 #[::core::prelude::v1::test]
 fn a_path_is_logged_without_keys_and_bounded() {
     assert_eq!(loggable("/permits/7"), "/permits/7");
