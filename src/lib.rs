@@ -16,3 +16,4 @@ pub mod queue;
 pub mod replay;
 pub mod secrets;
 pub mod store;
+pub mod telemetry;
