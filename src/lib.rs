@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod dataset;
 pub mod domain;
+pub mod failpoint;
 pub mod http;
 pub mod mail;
 pub mod queue;

@@ -4,6 +4,7 @@
 //! derived from an older version can still be derived again. Whoever has the file can make every key: it is readable
 //! by its owner only, and the server refuses to start when it is not.
 
+use crate::domain::key::{ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -157,6 +158,22 @@ impl Secrets {
     pub fn key_secret(&self, version: u32, key_id: &str) -> Result<[u8; 32], SecretsError> {
         let secret = self.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
         Ok(derive(secret, "permitd/api-key/v1", key_id.as_bytes()))
+    }
+
+    /// The API key with this id, derived from this version of the server secret.
+    ///
+    /// # Errors
+    /// When the version is no longer in the file.
+    pub fn api_key(&self, version: u32, id: KeyId) -> Result<ApiKey, SecretsError> {
+        let derived = self.key_secret(version, id.as_str())?;
+        let mut secret = [0; KEY_SECRET_BYTES];
+        secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        Ok(ApiKey::new(id, &secret))
+    }
+
+    /// Whether a key with this id and hash was derived here: tells a forged key without a look-up.
+    pub fn recognises(&self, id: KeyId, hash: &KeyHash) -> bool {
+        self.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.

@@ -1,1 +1,15 @@
-//! actors.
+//! The actors, one file each: the only folder that imports `actix`. Everything else talks to them through the handles here.
+//!
+//! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
+//! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
+
+mod ask;
+pub mod account;
+pub mod commit;
+pub mod gate;
+pub mod grants;
+pub mod invite;
+pub mod mailer;
+pub mod relay;
+
+pub use ask::Busy;

@@ -80,6 +80,8 @@ pub struct Append {
     pub personal: PersonalChange,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
+    /// Whether messages follow from it: the commit is marked until they have been sent.
+    pub publishes: bool,
 }
 
 /// Why a commit was not written.
@@ -105,7 +107,7 @@ pub enum AppendError {
 /// The append-only log, with what must change in the same write.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Writes a commit at `expected_version + 1`, marked as not yet published. Returns its version.
+    /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version.
     ///
     /// # Errors
     /// [`AppendError`]; after `Store` the commit may or may not have been written: a retry of the same command tells.

@@ -96,7 +96,7 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
 
 fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) -> Result<(), StoreError> {
     let sql = "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished)
-               VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, 1)";
+               VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, ?7)";
     connection.prepare_cached(sql)?.execute(params![
         stream,
         version,
@@ -104,6 +104,7 @@ fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) 
         append.request_hash,
         append.recorded_at.as_microsecond(),
         append.events,
+        append.publishes.then_some(1),
     ])?;
     Ok(())
 }
