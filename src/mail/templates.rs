@@ -112,7 +112,10 @@ mod tests {
             name: Some("Ada Lovelace".to_owned()),
             invited_by: Some("the permit office".to_owned()),
             public_url: "https://permits.example.org".to_owned(),
-            datasets: vec![Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
+            datasets: vec![
+                Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
+                Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
+            ],
             key: "pmt_abc_def_012".to_owned(),
             example_path: "/permits/201612013997".to_owned(),
             limits: Limits { rate_per_s: 5, burst: 10, quota_per_day: 1000 },
@@ -135,6 +138,8 @@ mod tests {
             assert!(part.contains("did not expect"), "{part}");
             assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
         }
+        let list = "reading:\n\n  - Building permits: https://permits.example.org/permits\n  - Open data: ";
+        assert!(mail.text.contains(list), "{}", mail.text);
         assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
     }
 
