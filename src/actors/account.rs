@@ -137,7 +137,9 @@ async fn perform(
         known_plan(committer, name).await?;
     }
     let new = match &command {
-        AccountCommand::IssueApiKey { .. } | AccountCommand::RotateApiKey { .. } => Some(new_key(committer, &envelope)?),
+        AccountCommand::IssueApiKey { .. } | AccountCommand::RotateApiKey { .. } => {
+            Some(new_key(committer, &envelope)?)
+        }
         _ => None,
     };
     let domain_command = to_domain(command, new.as_ref().map(|(_, new)| new.clone()), committer.clock.now())?;
@@ -257,7 +259,8 @@ impl Accounts {
         limits: Limits,
         envelope: Envelope,
     ) -> Result<Committed, CommandError> {
-        ask(&self.actor, |reply| ChangePlan { name, limits: Some(limits), envelope, reply }, Some(self.patience)).await?
+        ask(&self.actor, |reply| ChangePlan { name, limits: Some(limits), envelope, reply }, Some(self.patience))
+            .await?
     }
 
     /// Retires a plan: whoever has it keeps it, nobody gets it anew.

@@ -26,7 +26,7 @@ use crate::{
     failpoint::crash_point,
     queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
-    store::{Append, AppendError, ClaimChange, EventLog, PersonalChange, StoreError, Stores},
+    store::{Append, AppendError, ClaimChange, PersonalChange, StoreError, Stores},
 };
 
 /// How often a command is decided anew because somebody else was faster.
@@ -276,8 +276,14 @@ impl Committer {
         let recorded: Vec<Recorded> = events
             .into_iter()
             .zip(0u32..)
-            .map(|(NewEvent { id, origin, event }, index)| {
-                Recorded { id, stream: stream.clone(), version, index, recorded_at, origin, event }
+            .map(|(NewEvent { id, origin, event }, index)| Recorded {
+                id,
+                stream: stream.clone(),
+                version,
+                index,
+                recorded_at,
+                origin,
+                event,
             })
             .collect();
         recorded.iter().for_each(|event| state.apply(event));

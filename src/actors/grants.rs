@@ -115,21 +115,9 @@ struct Cell {
 
 #[derive(Debug)]
 enum Held {
-    Nothing {
-        want: u64,
-    },
-    Granted {
-        user: UserId,
-        hash: KeyHash,
-        grant: Grant,
-        want: u64,
-        taken_wall_ns: i64,
-        taken_us: i64,
-        expires_us: i64,
-    },
-    Refused {
-        until_us: i64,
-    },
+    Nothing { want: u64 },
+    Granted { user: UserId, hash: KeyHash, grant: Grant, want: u64, taken_wall_ns: i64, taken_us: i64, expires_us: i64 },
+    Refused { until_us: i64 },
 }
 
 /// What a cell says without asking the ledger.

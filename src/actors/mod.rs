@@ -3,8 +3,8 @@
 //! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
 //! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
 
-mod ask;
 pub mod account;
+mod ask;
 pub mod commit;
 pub mod gate;
 pub mod grants;

@@ -35,10 +35,10 @@ pub struct Dataset {
 }
 
 /// A plan's limits.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Limits {
-    /// Requests per second in the long run.
-    pub rate_per_s: u32,
+    /// Requests per second in the long run, as people write it.
+    pub rate_per_s: String,
     /// Requests at once after a pause.
     pub burst: u32,
     /// Requests per day, UTC.
@@ -118,7 +118,7 @@ mod tests {
             ],
             key: "pmt_abc_def_012".to_owned(),
             example_path: "/permits/201612013997".to_owned(),
-            limits: Limits { rate_per_s: 5, burst: 10, quota_per_day: 1000 },
+            limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         }
     }
 
