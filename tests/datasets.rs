@@ -1,5 +1,7 @@
 //! Data sets from the bytes of a file to records: the real files, the ways in which files drift, and files that are hostile.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 #[path = "datasets/drift.rs"]
 mod drift;
 #[path = "datasets/hostile.rs"]

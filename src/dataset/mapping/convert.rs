@@ -137,7 +137,7 @@ fn cents_of_text(text: &str) -> Result<i64, ValueError> {
         None => (false, text),
     };
     let text = text.strip_prefix('$').unwrap_or(text).trim_start();
-    if (bracketed && minus) || text.starts_with(['-', '+']) && minus {
+    if minus && (bracketed || text.starts_with(['-', '+'])) {
         return Err(ValueError::Money);
     }
     let (cents, _) = parse_cents(&ungrouped(text).ok_or(ValueError::Money)?)?;

@@ -7,8 +7,9 @@ use std::{
     rc::Rc,
 };
 
-use csv::{ByteRecord, ErrorKind, ReaderBuilder};
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 use encoding_rs::WINDOWS_1252;
+use memchr::{memchr, memchr_iter};
 
 use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink};
 
@@ -23,12 +24,16 @@ pub(super) fn read<R: Read>(
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
-    let unread = Rc::new(SharedCell::new(0));
-    let budget = Budget { source, spent: Rc::clone(&unread), bytes_max: limits.record_bytes_max };
+    let spent = Rc::new(Spent::default());
+    let budget = Budget { source, spent: Rc::clone(&spent), record_bytes_max: limits.record_bytes_max };
+    // The reader's own mode for CRLF loses count of the lines. A carriage return that is left at a row's end is trimmed
+    // like any other space.
+    let ending = LineEnding::of(sample);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(sniff(sample))
+        .terminator(Terminator::Any(ending.byte()))
         .buffer_capacity(BUFFER_BYTES)
         .from_reader(budget);
     let mut record = ByteRecord::new();
@@ -36,13 +41,15 @@ pub(super) fn read<R: Read>(
     let mut rows: u64 = 0;
     sink.sheet(None, false);
     loop {
-        let line = reader.position().line();
         // What the reader holds in its buffer was read for this record or those after it.
-        unread.set(0);
+        spent.record_bytes.set(0);
         match reader.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
-            Err(error) => return Err(csv_error(error, line, limits)),
+            Err(error) => {
+                let line = ending.first_line(rows + 1, reader.position().line());
+                return Err(csv_error(error, line, limits));
+            }
         }
         rows += 1;
         if rows > limits.rows_max {
@@ -54,7 +61,10 @@ pub(super) fn read<R: Read>(
                 max: u64::try_from(limits.columns_max).unwrap_or(u64::MAX),
             });
         }
-        let line = record.position().map_or(line, csv::Position::line);
+        let at_end = reader.position().byte() == spent.bytes.get() && spent.last_byte.get() != ending.byte();
+        let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(!at_end);
+        let line = reader.position().line().saturating_sub(u64::try_from(lines).unwrap_or(0));
+        let line = ending.first_line(rows, line);
         decoded.fill(&record);
         if sink.row(line, &decoded)? != Flow::Continue {
             return Ok(());
@@ -74,11 +84,50 @@ fn csv_error(error: csv::Error, line: u64, limits: &Limits) -> ReadError {
     }
 }
 
+/// How lines end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineEnding {
+    /// `\n`, perhaps after `\r`.
+    LineFeed,
+    /// `\r` alone, as on a Mac before 2001.
+    CarriageReturn,
+}
+
+impl LineEnding {
+    fn of(sample: &[u8]) -> Self {
+        let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', sample).is_some();
+        if is_old { Self::CarriageReturn } else { Self::LineFeed }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::LineFeed => b'\n',
+            Self::CarriageReturn => b'\r',
+        }
+    }
+
+    /// The line a record begins on: counted by the reader, which only knows line feeds.
+    fn first_line(self, row: u64, counted: u64) -> u64 {
+        match self {
+            Self::LineFeed => counted,
+            Self::CarriageReturn => row,
+        }
+    }
+}
+
 /// Fails when one record takes more bytes than are allowed, so that an endless one ends early and in bounded memory.
 struct Budget<R> {
     source: R,
-    spent: Rc<SharedCell<u64>>,
-    bytes_max: u64,
+    spent: Rc<Spent>,
+    record_bytes_max: u64,
+}
+
+/// What was read: for the record at hand, in all, and last.
+#[derive(Debug, Default)]
+struct Spent {
+    record_bytes: SharedCell<u64>,
+    bytes: SharedCell<u64>,
+    last_byte: SharedCell<u8>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -87,11 +136,16 @@ struct OverBudget;
 
 impl<R: Read> Read for Budget<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.spent.get() > self.bytes_max {
+        if self.spent.record_bytes.get() > self.record_bytes_max {
             return Err(io::Error::other(OverBudget));
         }
         let read = self.source.read(buffer)?;
-        self.spent.set(self.spent.get() + u64::try_from(read).unwrap_or(u64::MAX));
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        self.spent.record_bytes.set(self.spent.record_bytes.get() + bytes);
+        self.spent.bytes.set(self.spent.bytes.get() + bytes);
+        if let Some(last) = buffer.get(..read).and_then(<[u8]>::last) {
+            self.spent.last_byte.set(*last);
+        }
         Ok(read)
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn detect(source: &mut (impl Read + Seek), file_name: &str, limits: &
 
 /// What a file is that is neither a workbook nor a table of text.
 fn other_kind(sample: &[u8]) -> Option<&'static str> {
-    let text = sample.trim_ascii_start();
+    let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
     if text.is_empty() {
         return Some("is empty");
     }
