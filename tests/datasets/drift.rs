@@ -30,7 +30,9 @@ fn headers_in_every_known_spelling() {
         ["APPLICATION_NUMBER", "Form No", "Status Date", "Est. Cost"],
         [" application number ", "FORM #", "STATUS\nDATE", "Estimated  Cost:"],
     ] {
-        let text = format!("\"{number}\",\"{form}\",\"{date}\",STATUS,\"{cost}\"\n201612013997,8,12/21/2016,ISSUED,\"$9,399.00\"\n");
+        let text = format!(
+            "\"{number}\",\"{form}\",\"{date}\",STATUS,\"{cost}\"\n201612013997,8,12/21/2016,ISSUED,\"$9,399.00\"\n"
+        );
         let imported = import(text.as_bytes(), "drift.csv", &permits).unwrap();
         assert_eq!(imported.header.unmatched, Vec::<String>::new(), "{number}");
         let (line, key, record) = &imported.rows[0];
@@ -88,7 +90,8 @@ fn numbers_dates_and_texts_mixed_in_one_column() {
     assert_eq!(imported.column("file_date"), ["2016-12-01"; 3]);
     assert_eq!(imported.column("status"), ["issued"; 3]);
     assert_eq!(imported.column("block"), [serde_json::json!("326"), "0326A".into(), serde_json::Value::Null]);
-    let costs: Vec<&Value> = imported.rows.iter().map(|(.., record)| value(&permits, record, "estimated_cost")).collect();
+    let costs: Vec<&Value> =
+        imported.rows.iter().map(|(.., record)| value(&permits, record, "estimated_cost")).collect();
     assert_eq!(costs, [&Value::Money(1_250_050), &Value::Money(1_250_050), &Value::Null]);
 }
 
@@ -112,7 +115,13 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
         .flat_map(|row| {
             let ImportRow::Rejected { line, key, problems } = row else { panic!("only rejected rows are here") };
             problems.iter().map(move |problem| {
-                format!("{line} {} {}={:?}: {}", key.as_deref().unwrap_or("-"), problem.column, problem.value, problem.reason)
+                format!(
+                    "{line} {} {}={:?}: {}",
+                    key.as_deref().unwrap_or("-"),
+                    problem.column,
+                    problem.value,
+                    problem.reason
+                )
             })
         })
         .collect();
@@ -135,7 +144,11 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
 fn every_delimiter_and_encoding() {
     for delimiter in [",", ";", "\t", "|"] {
         for (begin, end) in [("", "\n"), ("\u{feff}", "\r\n")] {
-            let lines = [["APPLICATION #", "STATUS", "DESCRIPTION"], ["1", "ISSUED", "\"two\nlines, caf\u{e9}\""], ["2", "FILED", "\"\""]];
+            let lines = [
+                ["APPLICATION #", "STATUS", "DESCRIPTION"],
+                ["1", "ISSUED", "\"two\nlines, caf\u{e9}\""],
+                ["2", "FILED", "\"\""],
+            ];
             let text = format!("{begin}{}{end}", lines.map(|cells| cells.join(delimiter)).join(end));
             let imported = import(text.as_bytes(), "any.csv", &builtin("permits")).unwrap();
             assert_eq!(imported.rejected, [], "{delimiter:?}");
@@ -145,7 +158,8 @@ fn every_delimiter_and_encoding() {
         }
     }
     let old_mac = b"APPLICATION #,STATUS\r1,ISSUED\r2,ISSUED\r";
-    let lines: Vec<u64> = import(old_mac, "mac.csv", &builtin("permits")).unwrap().rows.iter().map(|row| row.0).collect();
+    let lines: Vec<u64> =
+        import(old_mac, "mac.csv", &builtin("permits")).unwrap().rows.iter().map(|row| row.0).collect();
     assert_eq!(lines, [2, 3]);
     let windows = b"APPLICATION #,STATUS,DESCRIPTION\r\n1,ISSUED,caf\xe9 \x96 5\x80\r\n2,ISSUED,plain\r\n";
     let imported = import(windows, "old.csv", &builtin("permits")).unwrap();

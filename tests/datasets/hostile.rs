@@ -216,9 +216,15 @@ fn two_gigabytes_of_one_line() {
 fn limits_end_a_file_that_passes_them() {
     let limits = Limits { rows_max: 3, columns_max: 5, ..Limits::default() };
     let too_long = b"APPLICATION #,STATUS\n1,a\n2,b\n3,c\n";
-    assert!(matches!(import_within(too_long, "long.csv", &builtin("permits"), &limits), Err(ReadError::TooMany { what: "rows", max: 3 })));
+    assert!(matches!(
+        import_within(too_long, "long.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "rows", max: 3 })
+    ));
     let too_wide = b"APPLICATION #,STATUS,a,b,c,d\n";
-    assert!(matches!(import_within(too_wide, "wide.csv", &builtin("permits"), &limits), Err(ReadError::TooMany { what: "columns", .. })));
+    assert!(matches!(
+        import_within(too_wide, "wide.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "columns", .. })
+    ));
     let error = import_within(&honest_workbook(), "long.xlsx", &builtin("permits"), &limits).err().unwrap();
     assert!(matches!(error, ReadError::TooMany { what: "rows", max: 3 }), "{error}");
 }

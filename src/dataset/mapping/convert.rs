@@ -25,15 +25,15 @@ const CENTURY_PIVOT: i16 = 70;
 
 /// What conversion needs to know of the file and the definition.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    pub(super) date_order: DateOrder,
+pub(in crate::dataset) struct Reading {
+    pub(in crate::dataset) date_order: DateOrder,
     /// Whether days are counted from 1904, where a date is a bare number.
-    pub(super) epoch_1904: bool,
+    pub(in crate::dataset) epoch_1904: bool,
 }
 
 /// Why a cell is no value of its column. Completes "the cell …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CellError {
+pub(in crate::dataset) enum CellError {
     #[error("{0}")]
     Value(#[from] ValueError),
     #[error("the cell holds {0}")]
@@ -45,7 +45,7 @@ pub(super) enum CellError {
 }
 
 /// The text of a cell without surrounding space; empty for a blank one.
-pub(super) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
+pub(in crate::dataset) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
     Ok(match cell {
         Cell::Blank => Cow::Borrowed(""),
         Cell::Text(text) => Cow::Borrowed(trim(text)),
@@ -69,7 +69,7 @@ fn trim(text: &str) -> &str {
 }
 
 /// The value of a cell that is not blank.
-pub(super) fn value_of(cell: Cell<'_>, kind: ColumnType, reading: Reading) -> Result<Value, CellError> {
+pub(in crate::dataset) fn value_of(cell: Cell<'_>, kind: ColumnType, reading: Reading) -> Result<Value, CellError> {
     if let Cell::Error(error) = cell {
         return Err(CellError::Unusable(error));
     }
@@ -169,7 +169,7 @@ fn ungrouped(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The coordinate of `POINT (lon lat)` or `(lat, lon)`.
-pub(super) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
+pub(in crate::dataset) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
     let Cell::Text(text) = cell else { return Err(CellError::Point) };
     let text = trim(text);
     let inside = |text: &str| Some(text.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned());
