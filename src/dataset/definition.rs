@@ -1,6 +1,23 @@
 //! A data set's definition, as written in `schemas/datasets/<name>.toml`.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+mod node;
+mod parse;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use node::DefinitionError;
+pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
+pub use source::{Case, DateOrder, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
+
+/// The definitions that are part of the program: file name and text.
+const BUILTIN: [(&str, &str); 2] = [
+    ("permits.toml", include_str!("../../schemas/datasets/permits.toml")),
+    ("sf_open_data.toml", include_str!("../../schemas/datasets/sf_open_data.toml")),
+];
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +92,75 @@ pub struct Definition {
     pub load_date: Option<usize>,
     /// Declared indexes.
     pub indexes: Vec<Index>,
+    /// How a file's rows are read.
+    #[serde(default)]
+    pub source: Source,
+}
+
+impl Definition {
+    /// Reads a definition. `file` is only for messages, which name it, the key path and the valid values.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self, DefinitionError> {
+        parse::definition(text, file)
+    }
+
+    /// The definitions that are part of the program, checked by a test to be valid.
+    pub fn builtin() -> Result<Vec<Self>, DefinitionError> {
+        BUILTIN.iter().map(|(file, text)| Self::from_toml(text, file)).collect()
+    }
+
+    /// A stable hash of everything the definition says, in hexadecimal. Two definitions with the same fingerprint read
+    /// every file alike; comments and the layout of the TOML do not count.
+    pub fn fingerprint(&self) -> String {
+        // The derived form has neither maps nor floats, so it is always the same and cannot fail to be written.
+        let resolved = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(&resolved).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The place of a published column.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The one form of a key: without surrounding space, with the definition's prefix, in its case. Both `201612013997`
+    /// and `#201612013997` give `#201612013997` where the prefix is `#`.
+    pub fn canonical_key(&self, text: &str) -> String {
+        let format = &self.source.key_format;
+        let mut bare = text.trim();
+        let leads = || std::iter::once(&format.prefix).chain(&format.strip).filter(|lead| !lead.is_empty());
+        while let Some(rest) = leads().find_map(|lead| bare.strip_prefix(lead.as_str())) {
+            bare = rest.trim_start();
+        }
+        if bare.is_empty() {
+            return String::new();
+        }
+        match format.fold {
+            Fold::None => format!("{}{bare}", format.prefix),
+            Fold::Lower => format!("{}{}", format.prefix, bare.to_lowercase()),
+            Fold::Upper => format!("{}{}", format.prefix, bare.to_uppercase()),
+        }
+    }
+}
+
+impl ColumnType {
+    /// All types by the names that definitions use.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("text", Self::Text),
+        ("integer", Self::Integer),
+        ("money", Self::Money),
+        ("number", Self::Number),
+        ("date", Self::Date),
+        ("timestamp", Self::Timestamp),
+    ];
+
+    /// The name that definitions use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Money => "money",
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+        }
+    }
 }

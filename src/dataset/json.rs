@@ -1,1 +1,137 @@
-//! json.
+//! The canonical JSON of values and records: dates and timestamps as RFC 3339 strings, money as a number with exactly two
+//! decimals, columns in their published order.
+
+use std::io::Write;
+
+use super::{Definition, Record, Value};
+
+/// Appends the record as one JSON object without spaces.
+pub fn write_record(definition: &Definition, record: &Record, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (place, (column, value)) in definition.columns.iter().zip(&record.values).enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_string(&column.name, out);
+        out.push(b':');
+        write_value(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Appends one value.
+pub fn write_value(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Text(text) => write_string(text, out),
+        Value::Integer(number) => write_integer(*number, out),
+        Value::Money(cents) => write_money(*cents, out),
+        // JSON has no infinities; no reader of ours makes one.
+        Value::Number(number) if !number.is_finite() => out.extend_from_slice(b"null"),
+        Value::Date(_) | Value::Timestamp(_) => {
+            out.push(b'"');
+            write_display(value, out);
+            out.push(b'"');
+        }
+        Value::Number(_) => write_display(value, out),
+    }
+}
+
+/// Appends a JSON string with the least escaping that RFC 8259 allows.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        let (plain, escaped) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((byte, tail)) = escaped.split_first() else { break };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => write_display(&format_args!("\\u{control:04x}"), out),
+        }
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+fn write_integer(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    write_digits(number.unsigned_abs(), out);
+}
+
+fn write_money(cents: i64, out: &mut Vec<u8>) {
+    if cents < 0 {
+        out.push(b'-');
+    }
+    write_digits(cents.unsigned_abs() / 100, out);
+    out.push(b'.');
+    let rest = cents.unsigned_abs() % 100;
+    for digit in [rest / 10, rest % 10] {
+        // Both are below ten.
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+}
+
+fn write_digits(number: u64, out: &mut Vec<u8>) {
+    write_display(&number, out);
+}
+
+fn write_display(value: &impl std::fmt::Display, out: &mut Vec<u8>) {
+    let written = write!(out, "{value}");
+    // Writing to memory has no way to fail.
+    debug_assert!(written.is_ok());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dataset::ColumnType;
+
+    fn shown(value: &Value) -> String {
+        let mut out = Vec::new();
+        write_value(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_have_one_form() {
+        let parse = |kind, text| Value::parse(kind, text).unwrap();
+        assert_eq!(shown(&Value::Null), "null");
+        assert_eq!(shown(&Value::Money(400_000)), "4000.00");
+        assert_eq!(shown(&Value::Money(-5)), "-0.05");
+        assert_eq!(shown(&Value::Money(i64::MIN)), "-92233720368547758.08");
+        assert_eq!(shown(&parse(ColumnType::Date, "2016-12-01")), r#""2016-12-01""#);
+        assert_eq!(shown(&parse(ColumnType::Timestamp, "2016-12-01T10:00:00+01:00")), r#""2016-12-01T09:00:00Z""#);
+        assert_eq!(shown(&Value::Number(-122.25)), "-122.25");
+        assert_eq!(shown(&Value::Number(f64::NAN)), "null");
+        assert_eq!(shown(&Value::Text("a\"b\\c\nd\u{1}½".into())), r#""a\"b\\c\nd\u0001½""#);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_back_by_another_parser(text in any::<String>()) {
+            let read: String = serde_json::from_str(&shown(&Value::Text(text.clone()))).unwrap();
+            prop_assert_eq!(read, text);
+        }
+
+        #[test]
+        fn every_number_is_read_back_by_another_parser(number in any::<f64>().prop_filter("finite", |n| n.is_finite()), cents in any::<i64>()) {
+            let read: f64 = serde_json::from_str(&shown(&Value::Number(number))).unwrap();
+            prop_assert!((read - number).abs() <= number.abs() * 1e-15);
+            let money: Box<serde_json::value::RawValue> = serde_json::from_str(&shown(&Value::Money(cents))).unwrap();
+            let (whole, hundredths) = money.get().split_once('.').unwrap();
+            prop_assert_eq!(hundredths.len(), 2);
+            let joined = format!("{whole}{hundredths}").parse::<i64>().unwrap();
+            prop_assert_eq!(joined, cents);
+        }
+    }
+}

@@ -13,4 +13,4 @@ pub mod suggest;
 pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};
-pub use value::{Record, Value};
+pub use value::{Record, Value, ValueError};

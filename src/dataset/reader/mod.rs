@@ -1,1 +1,338 @@
-//! reader/mod.
+//! Files of rows: what they are, told by their content; their rows, streamed within limits; and the records these become.
+//!
+//! The rows are read and mapped on a thread of their own, some batches ahead of whoever takes them: reading overlaps with
+//! writing, and memory stays bounded because the channel between them is.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use super::{
+    Definition, Record,
+    mapping::{HeaderSearch, Mapper},
+};
+
+mod delimited;
+mod detect;
+mod error;
+mod inflate;
+mod limits;
+mod rows;
+mod workbook;
+
+pub use detect::Format;
+pub use error::ReadError;
+pub use limits::Limits;
+pub use rows::{Cell, Flow, RowCells, RowSink};
+pub(in crate::dataset) use workbook::moment_of_serial;
+
+const BATCHES_AHEAD: usize = 4;
+const BATCH_ROWS: usize = 256;
+/// Roughly: the bytes of the texts of a batch.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// A row of a file as the import takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImportRow {
+    /// A record. An ordinal record id and the load date are null: the import fills them.
+    Record {
+        /// The line the row begins on, from 1.
+        line: u64,
+        /// Its key, in canonical form.
+        key: String,
+        /// Its values.
+        record: Record,
+    },
+    /// A row that cannot be a record.
+    Rejected {
+        /// The line the row begins on, from 1.
+        line: u64,
+        /// Its key in canonical form, where it could be read: such a row still takes its place among those of its key.
+        key: Option<String>,
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
+    },
+}
+
+/// What is wrong with one cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The column's name; empty when it is the row as a whole.
+    pub column: String,
+    /// The cell's text, cut to a sensible length; never that of a column that is not published.
+    pub value: String,
+    /// What was expected.
+    pub reason: String,
+}
+
+/// The header of a file, as it was recognised.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The sheet, in formats that have them.
+    pub sheet: Option<String>,
+    /// The line it stands on, from 1.
+    pub line: u64,
+    /// Headers that no column of the definition reads: their columns are ignored, which an administrator should know.
+    pub unmatched: Vec<String>,
+    /// Columns of the definition that this file does not have, by name: they are blank, or have their default.
+    pub absent: Vec<String>,
+}
+
+/// How far the reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file that have been read.
+    pub bytes_read: u64,
+    /// Bytes of the file.
+    pub bytes_total: u64,
+}
+
+/// The rows of an opened file, in their order. After an error there are no more: an import is all or nothing.
+#[derive(Debug)]
+pub struct ImportSource {
+    header: Header,
+    format: Format,
+    progress: Arc<AtomicU64>,
+    bytes_total: u64,
+    batches: Option<Receiver<Message>>,
+    current: std::vec::IntoIter<ImportRow>,
+}
+
+enum Message {
+    Header(Header),
+    Rows(Vec<ImportRow>),
+    Failed(ReadError),
+    Ended,
+}
+
+/// Opens a file: tells its format, checks it against the limits, and finds the header of `definition` in it. Its name only
+/// matters where it claims a format that the content is not.
+///
+/// # Errors
+/// Everything that makes the file as a whole unusable, see [`ReadError`].
+pub fn open(
+    mut source: impl Read + Seek + Send + 'static,
+    file_name: &str,
+    definition: &Definition,
+    limits: &Limits,
+) -> Result<ImportSource, ReadError> {
+    let bytes_total = source.seek(SeekFrom::End(0))?;
+    let detected = detect::detect(&mut source, file_name, limits)?;
+    let format = detected.format;
+    let progress = Arc::new(AtomicU64::new(0));
+    let (sender, batches) = sync_channel(BATCHES_AHEAD);
+
+    let counted = Counted { source, read: Arc::clone(&progress) };
+    let limits = limits.clone();
+    let definition = Arc::new(definition.clone());
+    std::thread::Builder::new().name("dataset-reader".into()).spawn(move || {
+        let mut sink = Importer::new(definition, limits.header_rows_max, sender);
+        let outcome = read_rows(counted, &detected, &limits, &mut sink);
+        sink.finish(outcome);
+    })?;
+
+    match batches.recv() {
+        Ok(Message::Header(header)) => Ok(ImportSource {
+            header,
+            format,
+            progress,
+            bytes_total,
+            batches: Some(batches),
+            current: Vec::new().into_iter(),
+        }),
+        Ok(Message::Failed(error)) => Err(error),
+        Ok(Message::Rows(_) | Message::Ended) | Err(_) => Err(reader_died()),
+    }
+}
+
+/// Streams the rows of a file whose format is known into a sink.
+fn read_rows<R: Read + Seek>(
+    mut counted: Counted<R>,
+    detected: &detect::Detected,
+    limits: &Limits,
+    sink: &mut impl RowSink,
+) -> Result<(), ReadError> {
+    match detected.format {
+        Format::Delimited => delimited::read(counted, &detected.sample, limits, sink),
+        Format::Xls => workbook::read_xls(counted, limits, sink),
+        Format::Xlsx => {
+            // Not counted: it would be a progress that ends before the first row.
+            inflate::check(&mut counted.source, limits)?;
+            counted.source.rewind()?;
+            workbook::read_xlsx(counted, limits, sink)
+        }
+    }
+}
+
+/// Streams the raw rows of a file into a sink, on the caller's thread.
+///
+/// # Errors
+/// As for [`open`], but for the header, which is not looked for.
+pub fn scan(
+    mut source: impl Read + Seek,
+    file_name: &str,
+    limits: &Limits,
+    sink: &mut impl RowSink,
+) -> Result<Format, ReadError> {
+    let detected = detect::detect(&mut source, file_name, limits)?;
+    read_rows(Counted { source, read: Arc::default() }, &detected, limits, sink)?;
+    Ok(detected.format)
+}
+
+fn reader_died() -> ReadError {
+    ReadError::Malformed { detail: "its reader gave up on it; save the file again from a spreadsheet program".into() }
+}
+
+impl ImportSource {
+    /// The header that was recognised.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The file's format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How far the reading is; some rows ahead of those that were taken.
+    pub fn progress(&self) -> Progress {
+        let bytes_read = self.progress.load(Ordering::Relaxed).min(self.bytes_total);
+        Progress { bytes_read, bytes_total: self.bytes_total }
+    }
+}
+
+impl Iterator for ImportSource {
+    type Item = Result<ImportRow, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.current.next() {
+                return Some(Ok(row));
+            }
+            let message = self.batches.as_ref()?.recv();
+            match message {
+                Ok(Message::Rows(rows)) => self.current = rows.into_iter(),
+                Ok(Message::Ended) => {
+                    self.batches = None;
+                    return None;
+                }
+                Ok(Message::Failed(error)) => {
+                    self.batches = None;
+                    return Some(Err(error));
+                }
+                Ok(Message::Header(_)) | Err(_) => {
+                    self.batches = None;
+                    return Some(Err(reader_died()));
+                }
+            }
+        }
+    }
+}
+
+/// Looks for the header, then maps rows and hands them over in batches.
+struct Importer {
+    search: HeaderSearch,
+    mapper: Option<Mapper>,
+    sheet: Option<String>,
+    epoch_1904: bool,
+    batch: Vec<ImportRow>,
+    sender: SyncSender<Message>,
+    /// Whether the receiver is still there. Nothing is wrong when it is not: someone changed their mind.
+    listening: bool,
+}
+
+impl Importer {
+    fn new(definition: Arc<Definition>, header_rows_max: usize, sender: SyncSender<Message>) -> Self {
+        Self {
+            search: HeaderSearch::new(definition, header_rows_max),
+            mapper: None,
+            sheet: None,
+            epoch_1904: false,
+            batch: Vec::with_capacity(BATCH_ROWS),
+            sender,
+            listening: true,
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        self.listening = self.listening && self.sender.send(message).is_ok();
+    }
+
+    fn flush(&mut self) {
+        let rows = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
+        self.send(Message::Rows(rows));
+    }
+
+    fn finish(mut self, outcome: Result<(), ReadError>) {
+        let ending = match outcome {
+            Err(error) => Message::Failed(error),
+            Ok(()) if self.mapper.is_none() => Message::Failed(self.search.failure()),
+            Ok(()) => {
+                self.flush();
+                Message::Ended
+            }
+        };
+        self.send(ending);
+    }
+}
+
+impl RowSink for Importer {
+    fn sheet(&mut self, name: Option<&str>, epoch_1904: bool) {
+        self.sheet = name.map(str::to_owned);
+        self.epoch_1904 = epoch_1904;
+        self.search.restart();
+    }
+
+    fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
+        let Some(mapper) = &mut self.mapper else {
+            if let Some(found) = self.search.look(row) {
+                let header = Header {
+                    sheet: self.sheet.clone(),
+                    line,
+                    unmatched: found.unmatched.clone(),
+                    absent: found.absent.clone(),
+                };
+                self.mapper = Some(Mapper::new(found, self.epoch_1904)?);
+                self.send(Message::Header(header));
+                return Ok(Flow::Continue);
+            }
+            return Ok(if self.search.is_exhausted() { Flow::NextSheet } else { Flow::Continue });
+        };
+        if let Some(mapped) = mapper.map(line, row) {
+            self.batch.push(mapped);
+            if self.batch.len() >= BATCH_ROWS || mapper.take_bytes_if(BATCH_BYTES) {
+                self.flush();
+            }
+        }
+        Ok(if self.listening { Flow::Continue } else { Flow::Stop })
+    }
+
+    fn sheet_end(&mut self) -> Flow {
+        if self.mapper.is_some() { Flow::Stop } else { Flow::Continue }
+    }
+}
+
+/// A source that counts what is read from it.
+struct Counted<R> {
+    source: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.read.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}

@@ -1,0 +1,370 @@
+//! From TOML to a checked definition.
+
+use toml::Table;
+
+use super::{
+    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Extract, Field, Fold, Index, KeyFormat, Origin,
+    Part, RecordIdRule, Source,
+    node::{Node, hint},
+    normal_header,
+};
+use crate::dataset::Value;
+
+/// The longest definition that is read.
+pub const DEFINITION_BYTES_MAX: usize = 1 << 20;
+/// The most columns a definition may declare.
+pub const COLUMNS_MAX: usize = 1_000;
+const NAME_BYTES_MAX: usize = 64;
+const PARTS_MAX: usize = 32;
+const INDEXES_MAX: usize = 32;
+
+/// Query parameters that are not columns, and so cannot be names of columns.
+pub const RESERVED_COLUMNS: [&str; 7] = ["select", "sort", "limit", "cursor", "count", "filter", "format"];
+/// Paths that are not data sets, and so cannot be names of data sets.
+const RESERVED_DATASETS: [&str; 15] = [
+    "admin",
+    "datasets",
+    "dead-letters",
+    "docs",
+    "events",
+    "health",
+    "imports",
+    "keys",
+    "me",
+    "metrics",
+    "openapi",
+    "password-resets",
+    "plans",
+    "sessions",
+    "users",
+];
+
+const ROOT: [&str; 9] = ["name", "title", "key", "record_id", "load_date", "date_order", "blanks", "column", "index"];
+const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
+const COLUMN: [&str; 13] = [
+    "name",
+    "type",
+    "description",
+    "headers",
+    "occurrence",
+    "extract",
+    "join",
+    "required",
+    "default",
+    "fold",
+    "blanks",
+    "publish",
+    "import",
+];
+const PART: [&str; 5] = ["column", "before", "prefix", "case", "omit"];
+const INDEX: [&str; 2] = ["partition", "sort"];
+
+const FOLDS: [(&str, Fold); 3] = [("none", Fold::None), ("lower", Fold::Lower), ("upper", Fold::Upper)];
+const CASES: [(&str, Case); 4] =
+    [("keep", Case::Keep), ("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)];
+const ORDERS: [(&str, DateOrder); 2] = [("month_first", DateOrder::MonthFirst), ("day_first", DateOrder::DayFirst)];
+const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
+
+pub(super) fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
+    let whole_file = |path: String, reason: String| DefinitionError { file: file.to_owned(), path, reason };
+    if text.len() > DEFINITION_BYTES_MAX {
+        return Err(whole_file("the file".into(), format!("is longer than {DEFINITION_BYTES_MAX} bytes")));
+    }
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        whole_file(format!("line {line}"), format!("is not TOML: {}", error.message()))
+    })?;
+    let root = Node::root(file, &table);
+    root.only(&ROOT)?;
+
+    let name = dataset_name(&root)?;
+    let (columns, mut fields) = columns(&root)?;
+    let key_node = root.child("key")?.ok_or_else(|| {
+        root.error("key", "is missing: write a [key] table with `column`, the column that records are found by")
+    })?;
+    let (key, key_format) = key(&key_node, &columns)?;
+    let (record_id, record_id_rule) = record_id(&root, &columns, &fields)?;
+    let load_date = load_date(&root, &columns, &fields)?;
+
+    for field in &mut fields {
+        // A record without its key, or without the id that its file gives it, could not be addressed.
+        if field.target == Some(key) || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Source) {
+            field.required = true;
+        }
+        let filled_by_import = field.target == load_date && load_date.is_some()
+            || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Ordinal);
+        if field.origin == Origin::Import && !filled_by_import {
+            return Err(root.error(
+                &format!("column {:?}", field.name),
+                "only the load date and an ordinal record id can have `import = true`",
+            ));
+        }
+    }
+    let source = Source {
+        key_format,
+        date_order: root.choice("date_order", &ORDERS)?.unwrap_or_default(),
+        blanks: root.texts("blanks")?,
+        fields,
+    };
+    check_headers(&root, &source)?;
+    let indexes = indexes(&root, &columns)?;
+    let title = root.text("title")?.unwrap_or(&name).to_owned();
+    Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source })
+}
+
+fn dataset_name(root: &Node<'_>) -> Result<String, DefinitionError> {
+    let name = root.required_text("name")?;
+    if !is_snake_case(name) {
+        return Err(root.error("name", format!("{name:?} is not a name: use lower-case letters, digits and `_`, a letter first, at most {NAME_BYTES_MAX}")));
+    }
+    if RESERVED_DATASETS.contains(&name) {
+        return Err(root.error(
+            "name",
+            format!("{name:?} is the path of something else; reserved are: {}", RESERVED_DATASETS.join(", ")),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn is_snake_case(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !name.contains("__")
+        && !name.ends_with('_')
+}
+
+/// What a join has to know of the columns it can use: their names, and which of them are there before it is.
+struct Declared<'a> {
+    name: &'a str,
+    joined: bool,
+    import: bool,
+}
+
+fn columns(root: &Node<'_>) -> Result<(Vec<Column>, Vec<Field>), DefinitionError> {
+    let nodes = root.children("column")?;
+    if nodes.is_empty() || nodes.len() > COLUMNS_MAX {
+        return Err(root.error(
+            "column",
+            format!("has {} entries: from 1 to {COLUMNS_MAX} [[column]] tables are needed", nodes.len()),
+        ));
+    }
+    let mut declared = Vec::with_capacity(nodes.len());
+    for node in &nodes {
+        let name = node.required_text("name")?;
+        declared.push(Declared { name, joined: node.has("join"), import: node.has("import") });
+    }
+    let mut columns: Vec<Column> = Vec::new();
+    let mut fields: Vec<Field> = Vec::new();
+    for node in &nodes {
+        let (column, mut field) = column(node, fields.len(), &declared)?;
+        if fields.iter().any(|other| other.name == field.name) {
+            return Err(node.error("name", format!("{:?} is declared twice: names are unique", field.name)));
+        }
+        if node.flag("publish", true)? {
+            field.target = Some(columns.len());
+            columns.push(column);
+        } else if field.origin == Origin::Import {
+            return Err(node.error("publish", "a column that the import fills is always published"));
+        }
+        fields.push(field);
+    }
+    Ok((columns, fields))
+}
+
+fn column(node: &Node<'_>, place: usize, declared: &[Declared<'_>]) -> Result<(Column, Field), DefinitionError> {
+    node.only(&COLUMN)?;
+    let name = node.required_text("name")?;
+    if !is_snake_case(name) || RESERVED_COLUMNS.contains(&name) {
+        let reserved = RESERVED_COLUMNS.join(", ");
+        return Err(node.error("name", format!("{name:?} is not a name: use lower-case letters, digits and single `_`, a letter first, at most {NAME_BYTES_MAX}, and none of: {reserved}")));
+    }
+    let kind = node.choice("type", &ColumnType::NAMES)?.unwrap_or(ColumnType::Text);
+    let origin = origin(node, kind, place, declared)?;
+    let fold = node.choice("fold", &FOLDS)?.unwrap_or_default();
+    if fold != Fold::None && kind != ColumnType::Text {
+        return Err(node.error("fold", "only text can be folded"));
+    }
+    let default = node.text("default")?.map(str::to_owned);
+    if let Some(text) = &default
+        && let Err(error) = Value::parse(kind, text)
+    {
+        return Err(node.error("default", format!("{text:?}: {error}")));
+    }
+    let column =
+        Column { name: name.to_owned(), kind, description: node.text("description")?.unwrap_or_default().to_owned() };
+    let field = Field {
+        name: name.to_owned(),
+        kind,
+        target: None,
+        origin,
+        required: node.flag("required", false)?,
+        default,
+        fold,
+        blanks: node.texts("blanks")?,
+    };
+    Ok((column, field))
+}
+
+fn origin(
+    node: &Node<'_>,
+    kind: ColumnType,
+    place: usize,
+    declared: &[Declared<'_>],
+) -> Result<Origin, DefinitionError> {
+    let headers = node.texts("headers")?;
+    let parts = node.children("join")?;
+    let import = node.flag("import", false)?;
+    match (headers.is_empty(), parts.is_empty(), import) {
+        (true, true, true) => Ok(Origin::Import),
+        (true, false, false) => join(node, kind, &parts, place, declared),
+        (false, true, false) => {
+            if let Some(empty) = headers.iter().find(|header| normal_header(header).is_empty()) {
+                return Err(node.error("headers", format!("{empty:?} has no letter or digit to recognise it by")));
+            }
+            let extract = node.choice("extract", &EXTRACTS)?;
+            if extract.is_some() && kind != ColumnType::Number {
+                return Err(node.error("extract", "a latitude or longitude needs `type = \"number\"`"));
+            }
+            Ok(Origin::Header { headers, occurrence: node.count("occurrence")?.unwrap_or(1), extract })
+        }
+        _ => Err(node.error(
+            "headers",
+            "exactly one of these says where the values come from: `headers` (a column of the file), `join` (other columns) or `import = true` (the import)",
+        )),
+    }
+}
+
+fn join(
+    node: &Node<'_>,
+    kind: ColumnType,
+    parts: &[Node<'_>],
+    place: usize,
+    declared: &[Declared<'_>],
+) -> Result<Origin, DefinitionError> {
+    if kind != ColumnType::Text {
+        return Err(node.error("type", "joined columns are text"));
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(node.error("join", format!("has {} parts: at most {PARTS_MAX} are allowed", parts.len())));
+    }
+    for header_only in ["occurrence", "extract"] {
+        if node.has(header_only) {
+            return Err(node.error(header_only, "belongs to a column with `headers`"));
+        }
+    }
+    let parts = parts.iter().map(|part| {
+        part.only(&PART)?;
+        let name = part.required_text("column")?;
+        // Joins are made in their order after everything else has been read.
+        let usable = |(at, column): (usize, &Declared<'_>)| !column.import && (!column.joined || at < place);
+        let found = declared.iter().enumerate().position(|(at, column)| column.name == name && usable((at, column)));
+        let Some(field) = found else {
+            let known = declared.iter().enumerate().filter(|column| usable((column.0, column.1)));
+            let known: Vec<&str> = known.map(|(_, column)| column.name).collect();
+            let reason = format!("{name:?} is no column of the file, nor a join declared above this one");
+            return Err(part.error("column", format!("{reason}{}", hint(name, &known))));
+        };
+        Ok(Part {
+            field,
+            before: part.text("before")?.unwrap_or(" ").to_owned(),
+            prefix: part.text("prefix")?.unwrap_or_default().to_owned(),
+            case: part.choice("case", &CASES)?.unwrap_or_default(),
+            omit: part.texts("omit")?,
+        })
+    });
+    Ok(Origin::Join { parts: parts.collect::<Result<_, _>>()? })
+}
+
+fn place_of(node: &Node<'_>, key: &str, name: &str, columns: &[Column]) -> Result<usize, DefinitionError> {
+    columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        node.error(key, format!("{name:?} is not a published column{}", hint(name, &known)))
+    })
+}
+
+fn key(node: &Node<'_>, columns: &[Column]) -> Result<(usize, KeyFormat), DefinitionError> {
+    node.only(&KEY)?;
+    let place = place_of(node, "column", node.required_text("column")?, columns)?;
+    if columns.get(place).is_some_and(|column| column.kind != ColumnType::Text) {
+        return Err(node.error("column", "the key column is text: paths are made of it"));
+    }
+    let format = KeyFormat {
+        prefix: node.text("prefix")?.unwrap_or_default().to_owned(),
+        strip: node.texts("strip")?,
+        fold: node.choice("fold", &FOLDS)?.unwrap_or_default(),
+    };
+    Ok((place, format))
+}
+
+fn field_of(fields: &[Field], place: usize) -> Option<&Field> {
+    fields.iter().find(|field| field.target == Some(place))
+}
+
+fn record_id(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<(usize, RecordIdRule), DefinitionError> {
+    let name = root.text("record_id")?.unwrap_or("record_id");
+    let place = place_of(root, "record_id", name, columns)?;
+    let kind = columns.get(place).map(|column| column.kind);
+    match field_of(fields, place).map(|field| &field.origin) {
+        Some(Origin::Import) if kind == Some(ColumnType::Integer) => Ok((place, RecordIdRule::Ordinal)),
+        Some(Origin::Import) => {
+            Err(root.error("record_id", format!("{name:?} counts rows: it needs `type = \"integer\"`")))
+        }
+        _ if matches!(kind, Some(ColumnType::Integer | ColumnType::Text)) => Ok((place, RecordIdRule::Source)),
+        _ => Err(root.error("record_id", format!("{name:?} has to be of type integer or text"))),
+    }
+}
+
+fn load_date(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<Option<usize>, DefinitionError> {
+    let Some(name) = root.text("load_date")? else { return Ok(None) };
+    let place = place_of(root, "load_date", name, columns)?;
+    let is_date = columns.get(place).is_some_and(|column| column.kind == ColumnType::Date);
+    let imported = field_of(fields, place).is_some_and(|field| field.origin == Origin::Import);
+    if !is_date || !imported {
+        return Err(root.error("load_date", format!("{name:?} needs `type = \"date\"` and `import = true`")));
+    }
+    Ok(Some(place))
+}
+
+fn indexes(root: &Node<'_>, columns: &[Column]) -> Result<Vec<Index>, DefinitionError> {
+    let nodes = root.children("index")?;
+    if nodes.len() > INDEXES_MAX {
+        return Err(root.error("index", format!("has {} entries: at most {INDEXES_MAX} are allowed", nodes.len())));
+    }
+    let index = |node: &Node<'_>| {
+        node.only(&INDEX)?;
+        let partition = node.required_text("partition")?;
+        place_of(node, "partition", partition, columns)?;
+        let sort = node.text("sort")?;
+        if let Some(sort) = sort {
+            place_of(node, "sort", sort, columns)?;
+        }
+        Ok(Index { partition: partition.to_owned(), sort: sort.map(str::to_owned) })
+    };
+    nodes.iter().map(index).collect()
+}
+
+/// Refuses two columns that would read the same cell, unless each takes its own part out of it.
+fn check_headers(root: &Node<'_>, source: &Source) -> Result<(), DefinitionError> {
+    let mut taken: Vec<(String, usize, Option<Extract>, &str)> = Vec::new();
+    for field in &source.fields {
+        let Origin::Header { headers, occurrence, extract } = &field.origin else { continue };
+        let mut spellings: Vec<String> = headers.iter().map(|header| normal_header(header)).collect();
+        spellings.sort_unstable();
+        spellings.dedup();
+        for spelling in spellings {
+            let twin = taken.iter().find(|(other, place, other_extract, _)| {
+                *other == spelling && place == occurrence && other_extract == extract
+            });
+            if let Some((.., name)) = twin {
+                return Err(root.error(
+                    &format!("column {:?}.headers", field.name),
+                    format!("column {name:?} already reads that header; use `occurrence` where a header repeats"),
+                ));
+            }
+            taken.push((spelling, *occurrence, *extract, &field.name));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! How a file's columns become published ones: the part of a definition that only an import needs.
+
+use serde::{Deserialize, Serialize};
+
+use super::ColumnType;
+
+/// How the rows of a file are read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// How keys are brought into one form.
+    #[serde(default)]
+    pub key_format: KeyFormat,
+    /// Whether `1/2/2016` is the second of January or the first of February.
+    #[serde(default)]
+    pub date_order: DateOrder,
+    /// Texts that stand for "no value" in every column, besides the empty one. Compared without regard to case.
+    #[serde(default)]
+    pub blanks: Vec<String>,
+    /// Everything that is read from a row or derived from it, published or not.
+    #[serde(default)]
+    pub fields: Vec<Field>,
+}
+
+/// How the values of the key column are brought into the one form that is published and looked up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFormat {
+    /// What every key begins with; added where a file or a caller leaves it out.
+    #[serde(default)]
+    pub prefix: String,
+    /// What is removed from the beginning of a key, such as a `#` that only some files write.
+    #[serde(default)]
+    pub strip: Vec<String>,
+    /// The case of keys.
+    #[serde(default)]
+    pub fold: Fold,
+}
+
+/// The order of day and month in dates that write both as numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateOrder {
+    /// Month, day, year, as in the United States.
+    #[default]
+    MonthFirst,
+    /// Day, month, year.
+    DayFirst,
+}
+
+/// Folding of a text's case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fold {
+    /// As it is in the file.
+    #[default]
+    None,
+    /// Lower case.
+    Lower,
+    /// Upper case.
+    Upper,
+}
+
+/// Something that is read from a row, or derived from what was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name: the published column's, where it is published.
+    pub name: String,
+    /// The type of its values.
+    pub kind: ColumnType,
+    /// The place among [`super::Definition::columns`] of the column it fills, if it is published.
+    pub target: Option<usize>,
+    /// Where its value comes from.
+    pub origin: Origin,
+    /// Whether a file without such a column, or a row without a value, is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// The value of a blank cell, as text.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// The case of texts.
+    #[serde(default)]
+    pub fold: Fold,
+    /// Texts that stand for "no value" in this column, besides the definition's.
+    #[serde(default)]
+    pub blanks: Vec<String>,
+}
+
+/// Where a field's value comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A column of the file.
+    Header {
+        /// The known spellings of its header. They are compared by [`normal_header`].
+        headers: Vec<String>,
+        /// Which of several columns with such a header is meant, from 1.
+        occurrence: usize,
+        /// What is taken out of the cell.
+        extract: Option<Extract>,
+    },
+    /// Other fields' texts, joined.
+    Join {
+        /// The parts, in order.
+        parts: Vec<Part>,
+    },
+    /// The import fills it: an ordinal record id, the load date.
+    Import,
+}
+
+/// What is taken out of a cell that holds more than one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extract {
+    /// The latitude of `POINT (lon lat)` or `(lat, lon)`.
+    Latitude,
+    /// The longitude of the same.
+    Longitude,
+}
+
+/// One part of a joined text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The place of the field among [`Source::fields`]; always before the field that is joined.
+    pub field: usize,
+    /// What is written before it, unless it is the first to be written.
+    pub before: String,
+    /// What is written before it in any case, after `before`.
+    pub prefix: String,
+    /// How its case is changed.
+    pub case: Case,
+    /// Texts that count as blank here. Compared without regard to case.
+    pub omit: Vec<String>,
+}
+
+/// A change of case in a joined text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// None.
+    #[default]
+    Keep,
+    /// Lower case.
+    Lower,
+    /// Upper case.
+    Upper,
+    /// As street signs are written: see [`crate::dataset::mapping::title_case`].
+    Title,
+}
+
+/// The form in which headers are compared: letters and digits in lower case, nothing else, `#` and `NO` read as "number".
+/// So `STATUS_ DATE` is `STATUS_DATE`, `FORM_  NUMBER` is `FORM NO.`, and `APPLICATION #` is `APPLICATION_NUMBER`.
+pub fn normal_header(header: &str) -> String {
+    let mut normal = String::with_capacity(header.len());
+    let with_numbers = header.replace('#', " number ").to_lowercase();
+    for word in with_numbers.split(|character: char| !character.is_alphanumeric()) {
+        match word {
+            "no" | "nbr" | "num" => normal.push_str("number"),
+            _ => normal.push_str(word),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn spellings_that_drifted_are_one() {
+        for (left, right) in [
+            ("STATUS_ DATE", "STATUS_DATE"),
+            ("FORM_  NUMBER", "Form No."),
+            ("APPLICATION NO.", "APPLICATION #"),
+            ("APPLICATION_NUMBER", " application\n# "),
+            ("15_DAY_HOLD?", "15 day hold"),
+            ("CONTRACTOR PHONE", "CONTRACTORPHONE"),
+        ] {
+            assert_eq!(normal_header(left), normal_header(right), "{left}");
+        }
+        assert_ne!(normal_header("FILE_DATE"), normal_header("STATUS_DATE"));
+    }
+
+    proptest! {
+        #[test]
+        fn space_and_punctuation_do_not_matter(words in proptest::collection::vec("[a-z0-9]{1,6}", 1..4), gaps in proptest::collection::vec("[ _.\\-]{1,3}", 4)) {
+            let drifted: String = words.iter().zip(&gaps).map(|(word, gap)| format!("{word}{gap}")).collect();
+            prop_assert_eq!(normal_header(&drifted.to_uppercase()), normal_header(&words.join(" ")));
+        }
+    }
+}

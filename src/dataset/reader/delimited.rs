@@ -1,0 +1,217 @@
+//! Rows of .csv and .tsv: any of four delimiters, UTF-8 or else Windows-1252, records over several lines.
+
+use std::{
+    borrow::Cow,
+    cell::Cell as SharedCell,
+    io::{self, Read},
+    rc::Rc,
+};
+
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
+use encoding_rs::WINDOWS_1252;
+use memchr::{memchr, memchr_iter};
+
+use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink};
+
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+const BUFFER_BYTES: usize = 64 * 1024;
+const SNIFFED_RECORDS: usize = 50;
+
+/// Reads the records of a text file whose beginning is `sample`; `source` stands at its start.
+pub(super) fn read<R: Read>(
+    source: R,
+    sample: &[u8],
+    limits: &Limits,
+    sink: &mut impl RowSink,
+) -> Result<(), ReadError> {
+    let spent = Rc::new(Spent::default());
+    let budget = Budget { source, spent: Rc::clone(&spent), record_bytes_max: limits.record_bytes_max };
+    // The reader's own mode for CRLF loses count of the lines. A carriage return that is left at a row's end is trimmed
+    // like any other space.
+    let ending = LineEnding::of(sample);
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(sniff(sample))
+        .terminator(Terminator::Any(ending.byte()))
+        .buffer_capacity(BUFFER_BYTES)
+        .from_reader(budget);
+    let mut record = ByteRecord::new();
+    let mut decoded = Decoded::default();
+    let mut rows: u64 = 0;
+    sink.sheet(None, false);
+    loop {
+        // What the reader holds in its buffer was read for this record or those after it.
+        spent.record_bytes.set(0);
+        match reader.read_byte_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => {}
+            Err(error) => {
+                let line = ending.first_line(rows + 1, reader.position().line());
+                return Err(csv_error(error, line, limits));
+            }
+        }
+        rows += 1;
+        if rows > limits.rows_max {
+            return Err(ReadError::TooMany { what: "rows", max: limits.rows_max });
+        }
+        if record.len() > limits.columns_max {
+            return Err(ReadError::TooMany {
+                what: "columns",
+                max: u64::try_from(limits.columns_max).unwrap_or(u64::MAX),
+            });
+        }
+        let at_end = reader.position().byte() == spent.bytes.get() && spent.last_byte.get() != ending.byte();
+        let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(!at_end);
+        let line = reader.position().line().saturating_sub(u64::try_from(lines).unwrap_or(0));
+        let line = ending.first_line(rows, line);
+        decoded.fill(&record);
+        if sink.row(line, &decoded)? != Flow::Continue {
+            return Ok(());
+        }
+    }
+    sink.sheet_end();
+    Ok(())
+}
+
+fn csv_error(error: csv::Error, line: u64, limits: &Limits) -> ReadError {
+    match error.into_kind() {
+        ErrorKind::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<OverBudget>()) => {
+            ReadError::RecordTooLong { line, max: limits.record_bytes_max }
+        }
+        ErrorKind::Io(error) => ReadError::Io(error),
+        other => ReadError::Malformed { detail: format!("line {line}: {other:?}") },
+    }
+}
+
+/// How lines end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineEnding {
+    /// `\n`, perhaps after `\r`.
+    LineFeed,
+    /// `\r` alone, as on a Mac before 2001.
+    CarriageReturn,
+}
+
+impl LineEnding {
+    fn of(sample: &[u8]) -> Self {
+        let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', sample).is_some();
+        if is_old { Self::CarriageReturn } else { Self::LineFeed }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::LineFeed => b'\n',
+            Self::CarriageReturn => b'\r',
+        }
+    }
+
+    /// The line a record begins on: counted by the reader, which only knows line feeds.
+    fn first_line(self, row: u64, counted: u64) -> u64 {
+        match self {
+            Self::LineFeed => counted,
+            Self::CarriageReturn => row,
+        }
+    }
+}
+
+/// Fails when one record takes more bytes than are allowed, so that an endless one ends early and in bounded memory.
+struct Budget<R> {
+    source: R,
+    spent: Rc<Spent>,
+    record_bytes_max: u64,
+}
+
+/// What was read: for the record at hand, in all, and last.
+#[derive(Debug, Default)]
+struct Spent {
+    record_bytes: SharedCell<u64>,
+    bytes: SharedCell<u64>,
+    last_byte: SharedCell<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a record is too long")]
+struct OverBudget;
+
+impl<R: Read> Read for Budget<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.spent.record_bytes.get() > self.record_bytes_max {
+            return Err(io::Error::other(OverBudget));
+        }
+        let read = self.source.read(buffer)?;
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        self.spent.record_bytes.set(self.spent.record_bytes.get() + bytes);
+        self.spent.bytes.set(self.spent.bytes.get() + bytes);
+        if let Some(last) = buffer.get(..read).and_then(<[u8]>::last) {
+            self.spent.last_byte.set(*last);
+        }
+        Ok(read)
+    }
+}
+
+/// A record as text: where its bytes are not UTF-8, all of it is read as Windows-1252.
+#[derive(Debug, Default)]
+struct Decoded {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Decoded {
+    fn fill(&mut self, record: &ByteRecord) {
+        self.text.clear();
+        self.ends.clear();
+        if let Ok(text) = std::str::from_utf8(record.as_slice()) {
+            self.text.push_str(text);
+            self.ends.extend((0..record.len()).filter_map(|place| record.range(place)).map(|range| range.end));
+            return;
+        }
+        for field in record {
+            let text: Cow<'_, str> = WINDOWS_1252.decode_without_bom_handling(field).0;
+            self.text.push_str(&text);
+            self.ends.push(self.text.len());
+        }
+    }
+}
+
+impl RowCells for Decoded {
+    fn width(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn cell(&self, place: usize) -> Cell<'_> {
+        let Some(end) = self.ends.get(place) else { return Cell::Blank };
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        match self.text.get(start..*end) {
+            Some("") => Cell::Blank,
+            Some(text) => Cell::Text(text),
+            None => Cell::Error("bytes that are no text"),
+        }
+    }
+
+    fn is_delimited(&self) -> bool {
+        true
+    }
+}
+
+/// The delimiter under which the most records have the same, largest number of fields.
+pub(super) fn sniff(sample: &[u8]) -> u8 {
+    let score = |delimiter: u8| {
+        let mut reader =
+            ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(sample);
+        let widths: Vec<usize> = reader
+            .byte_records()
+            .take(SNIFFED_RECORDS)
+            .map_while(Result::ok)
+            .map(|record| record.len())
+            .filter(|width| *width > 1)
+            .collect();
+        widths
+            .iter()
+            .map(|width| (width - 1) * widths.iter().filter(|other| *other == width).count())
+            .max()
+            .unwrap_or(0)
+    };
+    // The first of equals wins, so a file of one column is read with commas.
+    DELIMITERS.into_iter().rev().max_by_key(|delimiter| score(*delimiter)).unwrap_or(b',')
+}

@@ -1,0 +1,48 @@
+//! What a file may at most be, so that none of them can exhaust the machine.
+
+/// Limits on what is read. Every one of them ends the import with an error that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest record of a text file, and the longest cell of a spreadsheet, in bytes.
+    pub record_bytes_max: u64,
+    /// The most rows of a file.
+    pub rows_max: u64,
+    /// The most columns of a file.
+    pub columns_max: usize,
+    /// The rows at the top of a sheet among which the header is looked for.
+    pub header_rows_max: usize,
+    /// The most sheets of a workbook that are looked at.
+    pub sheets_max: usize,
+    /// The most files in an .xlsx archive.
+    pub parts_max: usize,
+    /// The largest worksheet of an .xlsx, inflated, in bytes.
+    pub sheet_bytes_max: u64,
+    /// The largest table of shared strings of an .xlsx, inflated, in bytes. It is kept in memory while the file is read.
+    pub shared_strings_bytes_max: u64,
+    /// The largest other part of an .xlsx, inflated, in bytes.
+    pub part_bytes_max: u64,
+    /// How many times larger than its compressed form a part of an .xlsx may be, once it is over 1 MiB.
+    pub inflation_max: u64,
+    /// The largest .xls file, in bytes. That format is read into memory as a whole.
+    pub xls_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_bytes_max: 1 << 20,
+            rows_max: 50_000_000,
+            // What Excel allows.
+            columns_max: 16_384,
+            header_rows_max: 50,
+            sheets_max: 64,
+            parts_max: 10_000,
+            sheet_bytes_max: 16 << 30,
+            shared_strings_bytes_max: 256 << 20,
+            part_bytes_max: 32 << 20,
+            // Deflate reaches 1,032 on constant input; worksheets of real reports reach about 20.
+            inflation_max: 200,
+            xls_bytes_max: 64 << 20,
+        }
+    }
+}

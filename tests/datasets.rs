@@ -1,0 +1,12 @@
+//! Data sets from the bytes of a file to records: the real files, the ways in which files drift, and files that are hostile.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[path = "datasets/drift.rs"]
+mod drift;
+#[path = "datasets/hostile.rs"]
+mod hostile;
+#[path = "datasets/real.rs"]
+mod real;
+#[path = "datasets/support.rs"]
+mod support;

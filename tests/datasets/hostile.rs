@@ -1,0 +1,242 @@
+//! Files that are not what they claim, or that mean harm: each ends early, with an error that says so.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+
+use permitd::dataset::reader::{Limits, ReadError, open};
+use rust_xlsxwriter::Workbook;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::support::{builtin, import, import_within};
+
+fn refused(bytes: &[u8], name: &str) -> ReadError {
+    match import(bytes, name, &builtin("permits")) {
+        Err(error) => error,
+        Ok(imported) => panic!("{name} gave {} rows", imported.rows.len()),
+    }
+}
+
+fn honest_workbook() -> Vec<u8> {
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for line in 0..200_u32 {
+        let key = if line == 0 { "APPLICATION #".to_owned() } else { format!("#{line}") };
+        sheet.write_string(line, 0, key).unwrap();
+        sheet.write_string(line, 1, "STATUS").unwrap();
+    }
+    workbook.save_to_buffer().unwrap()
+}
+
+/// The honest workbook with one part replaced by what `write` writes.
+fn workbook_with(part: &str, write: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
+    let mut honest = zip::ZipArchive::new(Cursor::new(honest_workbook())).unwrap();
+    let mut out = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    for place in 0..honest.len() {
+        let mut entry = honest.by_index(place).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        if name != part {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            out.start_file(name, options).unwrap();
+            out.write_all(&bytes).unwrap();
+        }
+    }
+    out.start_file(part, options).unwrap();
+    write(&mut out);
+    out.finish().unwrap().into_inner()
+}
+
+#[test]
+fn what_is_not_a_spreadsheet() {
+    for (bytes, word) in [
+        (b"".as_slice(), "empty"),
+        (b"   \n\n", "empty"),
+        (b"%PDF-1.7 ...", "PDF"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", "web page"),
+        (b"{\"error\":\"not found\"}", "JSON"),
+        (b"\xff\xfea\x00,\x00b\x00", "UTF-16"),
+        (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00", "binary"),
+        (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "zip archive without a workbook"),
+    ] {
+        let error = refused(bytes, "report.csv");
+        assert!(matches!(error, ReadError::NotASpreadsheet { .. }), "{word}: {error}");
+        assert!(error.to_string().contains(word), "{word}: {error}");
+    }
+    assert!(matches!(refused(b"APPLICATION #,STATUS\n1,ISSUED\n", "report.xlsx"), ReadError::NotASpreadsheet { .. }));
+}
+
+#[test]
+fn no_row_is_a_header() {
+    let error = refused(b"APLICATION NUMBR,STATUS,LOT\n1,ISSUED,2\n", "typo.csv").to_string();
+    for part in ["\"permits\"", "application_number", "APPLICATION_NUMBER", "nearest is \"APLICATION NUMBR\""] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("status (known"), "that one is there: {error}");
+    let only_rows = refused(b"Invented Person,555 0100\nAnother Person,555 0101\n", "rows.csv").to_string();
+    assert!(!only_rows.contains("Person") && !only_rows.contains("555"), "{only_rows}");
+}
+
+#[test]
+fn truncated_archives() {
+    let whole = honest_workbook();
+    for kept in [4, 100, whole.len() / 2, whole.len() - 30] {
+        let error = refused(&whole[..kept], "cut.xlsx");
+        assert!(matches!(error, ReadError::Truncated { .. }), "{kept}: {error}");
+    }
+    let mut flipped = whole.clone();
+    let middle = whole.len() / 3;
+    for byte in &mut flipped[middle..middle + 40] {
+        *byte ^= 0x5a;
+    }
+    refused(&flipped, "flipped.xlsx");
+}
+
+#[test]
+fn bombs_end_before_they_are_inflated() {
+    let zeros = vec![b' '; 1 << 20];
+    let repeated = |out: &mut dyn Write| {
+        for _ in 0..64 {
+            out.write_all(&zeros).unwrap();
+        }
+    };
+    for part in ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"] {
+        let bytes = workbook_with(part, repeated);
+        assert!(bytes.len() < 200_000);
+        let error = refused(&bytes, "bomb.xlsx");
+        assert!(matches!(&error, ReadError::Bomb { part: named, .. } if named == part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn an_archive_that_lies_about_its_sizes() {
+    let mut bytes = workbook_with("xl/sharedStrings.xml", |out| {
+        for _ in 0..16 {
+            out.write_all(&vec![b' '; 1 << 20]).unwrap();
+        }
+    });
+    // The central directory's uncompressed size of every part becomes 100.
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(4).position(|window| window == b"PK\x01\x02") {
+        at += found;
+        bytes[at + 24..at + 28].copy_from_slice(&100_u32.to_le_bytes());
+        at += 4;
+    }
+    let error = refused(&bytes, "liar.xlsx");
+    assert!(matches!(error, ReadError::Bomb { .. } | ReadError::Truncated { .. }), "{error}");
+}
+
+#[test]
+fn a_table_of_strings_that_claims_to_be_endless() {
+    let bytes = workbook_with("xl/sharedStrings.xml", |out| {
+        out.write_all(br#"<?xml version="1.0"?><sst uniqueCount="99999999999999"><si><t>a</t></si></sst>"#).unwrap();
+    });
+    let error = refused(&bytes, "strings.xlsx");
+    assert!(matches!(error, ReadError::Bomb { .. }), "{error}");
+}
+
+#[test]
+fn a_cell_without_an_end() {
+    let bytes = workbook_with("xl/worksheets/sheet1.xml", |out| {
+        out.write_all(br#"<worksheet><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>"#).unwrap();
+        // Not compressible enough to be caught by its ratio.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            b'a' + u8::try_from(state >> 60).unwrap()
+        };
+        let text: Vec<u8> = (0..3 << 20).map(|_| noise()).collect();
+        out.write_all(&text).unwrap();
+        out.write_all(b"</t></is></c></row></sheetData></worksheet>").unwrap();
+    });
+    let error = refused(&bytes, "cell.xlsx").to_string();
+    assert!(error.contains("a cell of more than"), "{error}");
+}
+
+#[test]
+fn an_encrypted_workbook() {
+    let mut bytes = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+    bytes.resize(80_000, 0);
+    bytes.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
+    bytes.resize(90_000, 0);
+    assert!(matches!(refused(&bytes, "secret.xlsx"), ReadError::Encrypted));
+    bytes.truncate(80_000);
+    assert!(matches!(refused(&bytes, "old.xls"), ReadError::Malformed { .. }));
+}
+
+/// Two gigabytes of one line, made as they are read, that count how much was asked for.
+struct EndlessLine {
+    position: u64,
+    read: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+const ENDLESS_BYTES: u64 = 2 << 30;
+const LEAD: &[u8] = b"APPLICATION #,STATUS\n1,\"";
+
+impl Read for EndlessLine {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        for byte in buffer.iter_mut() {
+            if self.position >= ENDLESS_BYTES {
+                break;
+            }
+            *byte = usize::try_from(self.position).ok().and_then(|at| LEAD.get(at)).copied().unwrap_or(b'x');
+            self.position += 1;
+            filled += 1;
+        }
+        self.read.fetch_add(filled as u64, std::sync::atomic::Ordering::SeqCst);
+        Ok(filled)
+    }
+}
+
+impl Seek for EndlessLine {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::End(back) => ENDLESS_BYTES.saturating_add_signed(back),
+            SeekFrom::Current(by) => self.position.saturating_add_signed(by),
+        };
+        Ok(self.position)
+    }
+}
+
+#[test]
+fn two_gigabytes_of_one_line() {
+    let read = std::sync::Arc::default();
+    let source = EndlessLine { position: 0, read: std::sync::Arc::clone(&read) };
+    let rows = open(source, "endless.csv", &builtin("permits"), &Limits::default()).unwrap();
+    let mut outcomes: Vec<_> = rows.collect();
+    let Some(Err(error)) = outcomes.pop() else { panic!("an endless record is an error") };
+    assert!(matches!(error, ReadError::RecordTooLong { line: 2, max: 1_048_576 }), "{error}");
+    assert!(outcomes.is_empty());
+    assert!(read.load(std::sync::atomic::Ordering::SeqCst) < 4 << 20, "it ended early");
+}
+
+#[test]
+fn limits_end_a_file_that_passes_them() {
+    let limits = Limits { rows_max: 3, columns_max: 5, ..Limits::default() };
+    let too_long = b"APPLICATION #,STATUS\n1,a\n2,b\n3,c\n";
+    assert!(matches!(
+        import_within(too_long, "long.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "rows", max: 3 })
+    ));
+    let too_wide = b"APPLICATION #,STATUS,a,b,c,d\n";
+    assert!(matches!(
+        import_within(too_wide, "wide.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "columns", .. })
+    ));
+    let error = import_within(&honest_workbook(), "long.xlsx", &builtin("permits"), &limits).err().unwrap();
+    assert!(matches!(error, ReadError::TooMany { what: "rows", max: 3 }), "{error}");
+}
+
+#[test]
+fn a_reader_whose_taker_has_left_stops() {
+    let mut text = b"APPLICATION #,STATUS\n".to_vec();
+    for key in 0..50_000 {
+        text.extend_from_slice(format!("{key},ISSUED\n").as_bytes());
+    }
+    let mut rows = open(Cursor::new(text), "left.csv", &builtin("permits"), &Limits::default()).unwrap();
+    assert!(rows.next().is_some_and(|row| row.is_ok()));
+    assert!(rows.progress().bytes_read > 0 && rows.progress().bytes_total > 400_000);
+    drop(rows);
+}

@@ -1,0 +1,82 @@
+//! What the tests share: where the real files are, and reading a file to its end.
+
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
+
+use permitd::dataset::{
+    Definition, Record,
+    json::write_record,
+    reader::{Header, ImportRow, Limits, ReadError, open},
+};
+
+/// A file of real data, if the machine has it.
+pub(crate) fn shared_file(name: &str) -> Option<Vec<u8>> {
+    let named = std::env::var_os("PERMITD_SHARED_DATA").map(PathBuf::from);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/data"));
+    let found = named.into_iter().chain(above).map(|folder| folder.join(name)).find(|path| path.is_file());
+    match found {
+        Some(path) => Some(std::fs::read(path).unwrap()),
+        None => {
+            println!("skipped: {name} is not here; set PERMITD_SHARED_DATA to the folder that holds it");
+            None
+        }
+    }
+}
+
+pub(crate) fn builtin(name: &str) -> Definition {
+    Definition::builtin().unwrap().into_iter().find(|definition| definition.name == name).unwrap()
+}
+
+pub(crate) struct Imported {
+    pub(crate) definition: Definition,
+    pub(crate) header: Header,
+    pub(crate) rows: Vec<(u64, String, Record)>,
+    pub(crate) rejected: Vec<ImportRow>,
+}
+
+impl Imported {
+    /// The records of a key, as JSON.
+    pub(crate) fn of_key(&self, key: &str) -> Vec<serde_json::Value> {
+        self.rows.iter().filter(|(_, bears, _)| bears == key).map(|(.., record)| self.json(record)).collect()
+    }
+
+    pub(crate) fn json(&self, record: &Record) -> serde_json::Value {
+        let mut text = Vec::new();
+        write_record(&self.definition, record, &mut text);
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    /// Every value of a column, as JSON.
+    pub(crate) fn column(&self, name: &str) -> Vec<serde_json::Value> {
+        self.rows.iter().map(|(.., record)| self.json(record)[name].clone()).collect()
+    }
+
+    /// All that would be published, as one text.
+    pub(crate) fn published(&self) -> String {
+        self.rows.iter().map(|(.., record)| self.json(record).to_string()).collect()
+    }
+}
+
+pub(crate) fn import(bytes: &[u8], file_name: &str, definition: &Definition) -> Result<Imported, ReadError> {
+    import_within(bytes, file_name, definition, &Limits::default())
+}
+
+pub(crate) fn import_within(
+    bytes: &[u8],
+    file_name: &str,
+    definition: &Definition,
+    limits: &Limits,
+) -> Result<Imported, ReadError> {
+    let source = open(Cursor::new(bytes.to_vec()), file_name, definition, limits)?;
+    let header = source.header().clone();
+    let mut imported = Imported { definition: definition.clone(), header, rows: Vec::new(), rejected: Vec::new() };
+    for row in source {
+        match row? {
+            ImportRow::Record { line, key, record } => imported.rows.push((line, key, record)),
+            rejected @ ImportRow::Rejected { .. } => imported.rejected.push(rejected),
+        }
+    }
+    Ok(imported)
+}
