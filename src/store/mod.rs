@@ -1,1 +1,4 @@
 //! store.
+
+pub mod records;
+pub mod sqlite;

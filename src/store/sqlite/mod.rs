@@ -1,0 +1,3 @@
+//! sqlite.
+
+pub mod records;
