@@ -51,7 +51,9 @@ impl std::fmt::Debug for CursorKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Not made by this server, cut or altered, or made for another data set, filter or sort.
-    #[error("is not a cursor of this query: take it unchanged from page.next and keep the filter and sort it came with")]
+    #[error(
+        "is not a cursor of this query: take it unchanged from page.next and keep the filter and sort it came with"
+    )]
     Foreign,
     /// The columns of the order have changed since.
     #[error("is older than the data set's present definition: begin again at the first page")]

@@ -235,8 +235,9 @@ impl From<rusqlite::Error> for Failure {
 fn run(connection: &mut Connection, job: &Job, attempt: &plan::Attempt) -> Result<Page, Failure> {
     // A transaction, so that every statement sees one version.
     let snapshot = connection.transaction()?;
-    let (version, generation): (u64, u64) =
-        snapshot.query_row("SELECT version, generation FROM state", [], |row| Ok((schema::count(row, 0)?, schema::count(row, 1)?)))?;
+    let (version, generation): (u64, u64) = snapshot.query_row("SELECT version, generation FROM state", [], |row| {
+        Ok((schema::count(row, 0)?, schema::count(row, 1)?))
+    })?;
     if generation != job.data_set.generation {
         let name = job.data_set.definition.name.clone();
         return Err(Failure::Other(RecordStoreError::DefinitionChanged { name }));
@@ -340,7 +341,10 @@ impl<'a> Gathered<'a> {
                 self.records.push(b',');
             }
             let value = self.value(*column, place, row)?;
-            json::write_string(self.definition.columns.get(*column).map_or("", |column| &column.name), &mut self.records);
+            json::write_string(
+                self.definition.columns.get(*column).map_or("", |column| &column.name),
+                &mut self.records,
+            );
             self.records.push(b':');
             json::write_value(&value, &mut self.records);
         }

@@ -169,8 +169,9 @@ impl Session {
             .map(|column| old.columns.iter().position(|kept| (&kept.name, kept.kind) == (&column.name, column.kind)))
             .collect();
         let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
-        let mut read =
-            self.connection.prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
+        let mut read = self
+            .connection
+            .prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
         let mut write = self.connection.prepare(&insert_with_row(new))?;
         let mut rows = read.query([])?;
         let mut text = Vec::new();
@@ -244,7 +245,8 @@ impl Session {
         if no_id && definition.record_id_rule == RecordIdRule::Source {
             return bad("the record has no record id");
         }
-        let fits = |(value, column): (&Value, &crate::dataset::Column)| value.kind().is_none_or(|kind| kind == column.kind);
+        let fits =
+            |(value, column): (&Value, &crate::dataset::Column)| value.kind().is_none_or(|kind| kind == column.kind);
         if !record.values.iter().zip(&definition.columns).all(fits) {
             return bad("a value is not of its column's type");
         }
@@ -492,7 +494,8 @@ fn drop_indexes(connection: &Connection, keep: &[&str]) -> rusqlite::Result<Vec<
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'records'")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let (kept, dropped): (Vec<String>, Vec<String>) = present.into_iter().partition(|name| keep.contains(&name.as_str()));
+    let (kept, dropped): (Vec<String>, Vec<String>) =
+        present.into_iter().partition(|name| keep.contains(&name.as_str()));
     for name in dropped {
         connection.execute_batch(&format!("DROP INDEX {}", schema::quoted(&name)))?;
     }

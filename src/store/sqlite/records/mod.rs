@@ -199,7 +199,8 @@ impl Shared {
 
     /// Begins to serve a file, if an import into it was ever committed.
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
-        let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
+        let connection =
+            open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
         let data_version = data_version(&connection).map_err(|error| unavailable("read", &path, &error))?;
         let Some(data_set) = load(&connection, name)? else { return Ok(()) };
         let served = Served {
@@ -281,7 +282,8 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
     let corrupt = |reason: String| RecordStoreError::Corrupt { name: name.to_owned(), reason };
     let read = |connection: &Connection| {
-        let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get(0));
+        let made =
+            connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get(0));
         if made == Ok(0_i64) {
             return Ok(None);
         }

@@ -107,7 +107,8 @@ impl Planner<'_> {
     fn served(&self, index: &IndexShape, bound: usize) -> Option<Vec<SortTerm>> {
         let order: Vec<SortTerm> = self.order.iter().copied().filter(|term| !self.is_bound(term.column)).collect();
         let rest = index.columns.iter().skip(bound);
-        let same_columns = order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
+        let same_columns =
+            order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
         let one_direction = order.iter().zip(order.iter().skip(1)).all(|(a, b)| a.descending == b.descending);
         // Nulls lie at the wrong end of an ascending index: that can be mended for its first column alone.
         let nulls_first_only = order.iter().skip(1).all(|term| !self.may_be_null(term.column));
@@ -184,7 +185,9 @@ impl Planner<'_> {
             self.push_test(term.column, &test, sought, &mut sql);
         }
         add(&mut sql);
-        sql.order(order.iter().map(|term| direction(&column_name(self.definition, term.column), term.descending, false)));
+        sql.order(
+            order.iter().map(|term| direction(&column_name(self.definition, term.column), term.descending, false)),
+        );
         sql.finish()
     }
 

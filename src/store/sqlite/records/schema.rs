@@ -66,7 +66,11 @@ pub(super) fn same_columns(left: &Definition, right: &Definition) -> bool {
     same_identity(left, right)
         && (left.key, left.record_id, left.load_date) == (right.key, right.record_id, right.load_date)
         && left.columns.len() == right.columns.len()
-        && left.columns.iter().zip(&right.columns).all(|(left, right)| (&left.name, left.kind) == (&right.name, right.kind))
+        && left
+            .columns
+            .iter()
+            .zip(&right.columns)
+            .all(|(left, right)| (&left.name, left.kind) == (&right.name, right.kind))
 }
 
 /// Whether the two definitions identify a record in the same way.
@@ -85,7 +89,10 @@ pub(super) fn create_records(definition: &Definition) -> String {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
         format!("{} {}{required}, ", column_name(definition, place), storage(column.kind))
     });
-    format!("CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY, {}\"$json\" TEXT NOT NULL) STRICT", String::from_iter(columns))
+    format!(
+        "CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY, {}\"$json\" TEXT NOT NULL) STRICT",
+        String::from_iter(columns)
+    )
 }
 
 /// The statement that makes an index.
