@@ -63,9 +63,9 @@ impl Filter {
     }
 
     /// Whether the record is one of those asked for.
-    pub fn matches(&self, definition: &Definition, record: &Record) -> bool {
+    pub fn matches(&self, record: &Record) -> bool {
         match self {
-            Self::All(filters) => filters.iter().all(|filter| filter.matches(definition, record)),
+            Self::All(filters) => filters.iter().all(|filter| filter.matches(record)),
             Self::Term(term) => record.values.get(term.column).is_some_and(|value| term.test.accepts(value)),
         }
     }

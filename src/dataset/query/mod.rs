@@ -3,6 +3,8 @@
 
 mod filter;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 

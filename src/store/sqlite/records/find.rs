@@ -11,10 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter, types::Value as Sql};
+use rusqlite::{Connection, ErrorCode, Row, params_from_iter, types::Value as Sql};
 use tokio::sync::oneshot;
 
-use super::{Served, Shared, open, plan, schema, unavailable};
+use super::{Served, Shared, connected, plan, schema, unavailable};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -37,7 +37,7 @@ const STATEMENTS_KEPT: usize = 64;
 pub(super) struct Pool {
     clock: SharedClock,
     timeout_ms: u64,
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<Box<Job>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -156,7 +156,7 @@ impl Pool {
         };
         let _waiting = Waiting(Arc::clone(&watch.abandoned));
         let (reply, answer) = oneshot::channel();
-        let job = Job { served, data_set, query, watch, reply };
+        let job = Box::new(Job { served, data_set, query, watch, reply });
         let stopped = || RecordStoreError::Unavailable {
             doing: "run the query".to_owned(),
             reason: "its threads have stopped".to_owned(),
@@ -181,7 +181,7 @@ impl Drop for Pool {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(jobs: &Mutex<Receiver<Box<Job>>>) {
     let mut connections: HashMap<u64, Connection> = HashMap::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -198,14 +198,8 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
         Some(ErrorCode::OperationInterrupted) => job.watch.timed_out(),
         _ => unavailable("query", &job.served.path, &error),
     };
-    let connection = match connections.entry(job.served.id) {
-        std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-        std::collections::hash_map::Entry::Vacant(entry) => {
-            let connection = open(&job.served.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-            connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-            entry.insert(connection)
-        }
-    };
+    let connection = connected(connections, &job.served).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     for attempt in plan::attempts(&job.data_set.definition, &job.query) {
         job.watch.over(connection, attempt.budgeted).map_err(failed)?;
         match run(connection, job, &attempt) {

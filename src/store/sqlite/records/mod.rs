@@ -12,7 +12,7 @@ mod schema;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -272,6 +272,17 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "trusted_schema", false)?;
     schema::add_functions(&connection)?;
     Ok(connection)
+}
+
+/// A thread's own connection to a data set, opened at its first use.
+fn connected<'c>(
+    connections: &'c mut HashMap<u64, Connection>,
+    served: &Served,
+) -> rusqlite::Result<&'c mut Connection> {
+    match connections.entry(served.id) {
+        Entry::Occupied(entry) => Ok(entry.into_mut()),
+        Entry::Vacant(entry) => Ok(entry.insert(open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)),
+    }
 }
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -9,9 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, types::Value as Sql};
+use rusqlite::{Connection, types::Value as Sql};
 
-use super::{Served, Shared, cache::Question, open, schema, unavailable};
+use super::{Served, Shared, cache::Question, connected, schema, unavailable};
 use crate::{
     dataset::{ColumnType, Definition},
     store::records::{Found, RecordReader, RecordStoreError},
@@ -60,11 +60,7 @@ impl Reader {
         };
         let failed = |error: rusqlite::Error| unavailable("read", &served.path, &error);
         let mut connections = self.connections.borrow_mut();
-        if !connections.contains_key(&served.id) {
-            let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-            connections.insert(served.id, connection);
-        }
-        let Some(connection) = connections.get(&served.id) else { return Ok(None) };
+        let connection = connected(&mut connections, served).map_err(failed)?;
         fetch(connection, key, id.as_ref()).map_err(failed)?.transpose()
     }
 }

@@ -176,7 +176,7 @@ pub(super) fn value(kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<Val
 /// Reads a number that is never negative.
 pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(place)?;
-    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(place, number.into()))
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(place, number))
 }
 
 /// Makes the functions known that statements about records use.
