@@ -26,8 +26,8 @@ use crate::{
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_PER_LOOK: u32 = 1_000;
-/// What an attempt may spend while another one is left, in looks: some ten milliseconds.
-const LOOKS_BUDGET: u32 = 500;
+/// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some tens of them.
+const BUDGETS_LOOKS: [u32; 3] = [20, 160, 1280];
 /// What a page may weigh.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Statements kept prepared by each connection.
@@ -64,6 +64,8 @@ struct Watch {
     clock: SharedClock,
     deadline_us: i64,
     timeout_ms: u64,
+    /// What would make the query faster.
+    narrow: String,
     abandoned: Arc<AtomicBool>,
     spent: Arc<AtomicU8>,
 }
@@ -82,7 +84,7 @@ impl Watch {
     }
 
     /// Watches what the connection does from now on.
-    fn over(&self, connection: &mut Connection, budgeted: bool) -> rusqlite::Result<()> {
+    fn over(&self, connection: &mut Connection, budget_looks: Option<u32>) -> rusqlite::Result<()> {
         self.set(Spent::Nothing);
         let watch = self.clone();
         let mut looks = 0;
@@ -92,7 +94,7 @@ impl Watch {
                 watch.set(Spent::Time);
                 return true;
             }
-            let spent = budgeted && looks > LOOKS_BUDGET;
+            let spent = budget_looks.is_some_and(|budget| looks > budget);
             if spent {
                 watch.set(Spent::Budget);
             }
@@ -102,8 +104,7 @@ impl Watch {
     }
 
     fn timed_out(&self) -> RecordStoreError {
-        let narrow = "narrow it by a filter on an indexed column, or sort by one".to_owned();
-        RecordStoreError::TimedOut { limit_ms: self.timeout_ms, narrow }
+        RecordStoreError::TimedOut { limit_ms: self.timeout_ms, narrow: self.narrow.clone() }
     }
 }
 
@@ -151,6 +152,7 @@ impl Pool {
             deadline_us: self.clock.monotonic_us().saturating_add(allowed_us),
             clock: Arc::clone(&self.clock),
             timeout_ms: self.timeout_ms,
+            narrow: narrowing(&data_set.definition),
             abandoned: Arc::default(),
             spent: Arc::default(),
         };
@@ -181,6 +183,17 @@ impl Drop for Pool {
     }
 }
 
+/// Advice to somebody whose query takes too long.
+fn narrowing(definition: &Definition) -> String {
+    let mut indexed: Vec<&str> = vec![definition.columns.get(definition.key).map_or("", |column| column.name.as_str())];
+    for index in &definition.indexes {
+        if !indexed.contains(&index.partition.as_str()) {
+            indexed.push(&index.partition);
+        }
+    }
+    format!("give one value for an indexed column ({}), or a narrower filter", indexed.join(", "))
+}
+
 fn work(jobs: &Mutex<Receiver<Box<Job>>>) {
     let mut connections: HashMap<u64, Connection> = HashMap::new();
     loop {
@@ -200,9 +213,13 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
     };
     let connection = connected(connections, &job.served).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    for attempt in plan::attempts(&job.data_set.definition, &job.query) {
-        job.watch.over(connection, attempt.budgeted).map_err(failed)?;
-        match run(connection, job, &attempt) {
+    let ways = plan::ways(&job.data_set.definition, &job.query);
+    let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
+    let to_the_end = ways.last().map(|way| (way, None));
+    let alone = ways.len() == 1;
+    for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
+        job.watch.over(connection, budget).map_err(failed)?;
+        match run(connection, job, way) {
             Err(Failure::Sqlite(error))
                 if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
                     && job.watch.ran_out_of_budget() => {}
@@ -211,7 +228,7 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
             Ok(page) => return Ok(page),
         }
     }
-    // The last attempt has no budget, so it has returned.
+    // The last turn has no budget, so it has returned.
     Err(job.watch.timed_out())
 }
 
@@ -226,7 +243,7 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-fn run(connection: &mut Connection, job: &Job, attempt: &plan::Attempt) -> Result<Page, Failure> {
+fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, Failure> {
     // A transaction, so that every statement sees one version.
     let snapshot = connection.transaction()?;
     let (version, generation): (u64, u64) = snapshot.query_row("SELECT version, generation FROM state", [], |row| {
@@ -237,8 +254,8 @@ fn run(connection: &mut Connection, job: &Job, attempt: &plan::Attempt) -> Resul
         return Err(Failure::Other(RecordStoreError::DefinitionChanged { name }));
     }
     let mut gathered = Gathered::new(&job.data_set.definition, &job.query, version);
-    if attempt.ordered {
-        for segment in &attempt.segments {
+    if way.ordered {
+        for segment in &way.segments {
             if gathered.is_full() {
                 break;
             }
@@ -253,7 +270,7 @@ fn run(connection: &mut Connection, job: &Job, attempt: &plan::Attempt) -> Resul
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
         let columns = plan::result_columns(&job.data_set.definition, &job.query);
         let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
-        for segment in &attempt.segments {
+        for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
             let limit = Sql::Integer(gathered.room());
             let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;

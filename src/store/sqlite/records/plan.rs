@@ -7,9 +7,10 @@
 //! 3. Among equals, one of which the filter limits the next column to a range.
 //! 4. With none of these, the table is scanned and sorted.
 //!
-//! An attempt that may read much for little (conditions that the index does not know, or a sort of a large partition
-//! while another index has the order) is given a budget, and the next best one follows when that is spent. Columns that
-//! an attempt's index shall not be used for are written `+column`, which SQLite never looks up.
+//! Where an index has the order but not the conditions, and another one (or a scan) the conditions but not the order,
+//! which of them is faster depends on how many records match, and is not known before. Then there are two ways, tried in
+//! turn with growing budgets until one of them is done: that costs little more than the better one alone. Columns that a
+//! way's index shall not be used for are written `+column`, which SQLite never looks up.
 
 use rusqlite::types::Value as Sql;
 
@@ -21,11 +22,9 @@ use crate::dataset::{
 
 /// One way to answer a query.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct Way {
     /// Whether the segments yield the records in order. If not, they yield the row numbers of the page in order.
     pub(super) ordered: bool,
-    /// Whether to give up after a budget of work, because another attempt follows.
-    pub(super) budgeted: bool,
     /// Statements that yield the page one after the other. The last parameter of each, a limit, is not among its
     /// parameters yet.
     pub(super) segments: Vec<Segment>,
@@ -38,8 +37,8 @@ pub(super) struct Segment {
     pub(super) params: Vec<Sql>,
 }
 
-/// The ways to answer a query, to be tried in turn; the last one has no budget.
-pub(super) fn attempts(definition: &Definition, query: &Query) -> Vec<Attempt> {
+/// The one or two ways to answer a query. The last one is to be run to its end when none is done within a budget.
+pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
     let planner = Planner {
         definition,
         query,
@@ -47,7 +46,7 @@ pub(super) fn attempts(definition: &Definition, query: &Query) -> Vec<Attempt> {
         terms: query.filter.conjuncts(),
         indexes: schema::indexes(definition),
     };
-    planner.attempts()
+    planner.ways()
 }
 
 /// The columns that a record of the answer is made of, followed by those of its position.
@@ -80,19 +79,19 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn attempts(&self) -> Vec<Attempt> {
+    fn ways(&self) -> Vec<Way> {
         let candidates: Vec<Candidate<'_>> = self.indexes.iter().map(|index| self.candidate(index)).collect();
         let walk = best(candidates.iter().filter(|candidate| candidate.serves.is_some()));
         let seek = best(candidates.iter().filter(|candidate| candidate.bound > 0 || candidate.range));
         match (walk, seek) {
             (None, None) => vec![self.scan()],
-            (None, Some(seek)) => vec![self.sorted(seek, false)],
+            (None, Some(seek)) => vec![self.sorted(seek)],
             (Some(walk), Some(seek)) if seek.bound > walk.bound => {
-                vec![self.sorted(seek, true), self.ordered(walk, true), self.sorted(seek, false)]
+                vec![self.ordered(walk), self.sorted(seek)]
             }
-            (Some(walk), _) if walk.bound > 0 || walk.range || self.terms.is_empty() => vec![self.ordered(walk, false)],
-            (Some(walk), Some(seek)) => vec![self.ordered(walk, true), self.sorted(seek, false)],
-            (Some(walk), None) => vec![self.ordered(walk, true), self.scan()],
+            (Some(walk), _) if walk.bound > 0 || walk.range || self.terms.is_empty() => vec![self.ordered(walk)],
+            (Some(walk), Some(seek)) => vec![self.ordered(walk), self.sorted(seek)],
+            (Some(walk), None) => vec![self.ordered(walk), self.scan()],
         }
     }
 
@@ -130,7 +129,7 @@ impl Planner<'_> {
         self.query.after.as_ref()?.values.get(place)
     }
 
-    fn ordered(&self, candidate: &Candidate<'_>, budgeted: bool) -> Attempt {
+    fn ordered(&self, candidate: &Candidate<'_>) -> Way {
         let order = candidate.serves.as_deref().unwrap_or_default();
         let mut segments = Vec::new();
         let Some((first, rest)) = order.split_first() else {
@@ -138,7 +137,7 @@ impl Planner<'_> {
             if self.query.after.is_none() {
                 segments.push(self.segment(candidate, order, |_| {}));
             }
-            return Attempt { ordered: true, budgeted, segments };
+            return Way { ordered: true, segments };
         };
         let nulls = self.may_be_null(first.column);
         match self.position(first.column) {
@@ -161,7 +160,7 @@ impl Planner<'_> {
                 }
             }));
         }
-        Attempt { ordered: true, budgeted, segments }
+        Way { ordered: true, segments }
     }
 
     fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
@@ -191,12 +190,12 @@ impl Planner<'_> {
         sql.finish()
     }
 
-    fn sorted(&self, candidate: &Candidate<'_>, budgeted: bool) -> Attempt {
-        Attempt { ordered: false, budgeted, segments: vec![self.sorted_segment(Some(candidate))] }
+    fn sorted(&self, candidate: &Candidate<'_>) -> Way {
+        Way { ordered: false, segments: vec![self.sorted_segment(Some(candidate))] }
     }
 
-    fn scan(&self) -> Attempt {
-        Attempt { ordered: false, budgeted: false, segments: vec![self.sorted_segment(None)] }
+    fn scan(&self) -> Way {
+        Way { ordered: false, segments: vec![self.sorted_segment(None)] }
     }
 
     fn sorted_segment(&self, candidate: Option<&Candidate<'_>>) -> Segment {

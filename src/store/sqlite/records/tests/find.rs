@@ -156,7 +156,7 @@ fn a_query_that_takes_too_long_is_given_up() {
 }
 
 #[test]
-fn an_attempt_whose_budget_is_spent_is_followed_by_the_next() {
+fn a_way_whose_budget_is_spent_is_followed_by_the_other() {
     let store = Store::new();
     let records: Vec<Record> =
         (0..60_000).map(|n| record(&format!("k{n:06}"), if n == 59_999 { "rare" } else { "filed" }, n)).collect();
