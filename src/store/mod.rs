@@ -1,6 +1,7 @@
 //! Where things are kept: the event log, the views, the ledger and the records. Everything above this folder knows the
 //! traits only.
 
+pub mod records;
 pub mod sqlite;
 
 use std::sync::Arc;

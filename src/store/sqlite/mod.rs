@@ -4,6 +4,7 @@
 mod admin_tokens;
 mod ledger;
 mod log;
+pub mod records;
 mod replay;
 mod schema;
 pub mod views;

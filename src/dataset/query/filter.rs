@@ -1,0 +1,239 @@
+//! Filters: which records a question is about, as a tree that every record store evaluates alike.
+
+use std::{cmp::Ordering, fmt::Write};
+
+use crate::dataset::{Definition, Record, Value};
+
+/// A condition on a record. [`Filter::matches`] is its meaning; a store may find the records in any other way as long as
+/// they are the same.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// Every one of them holds; with none, every record matches.
+    All(Vec<Filter>),
+    /// A condition on one column.
+    Term(Term),
+}
+
+/// A condition on one column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// The column's place in [`Definition::columns`].
+    pub column: usize,
+    /// What its value has to satisfy.
+    pub test: Test,
+}
+
+/// What a value has to satisfy. A test is true or false, never unknown: a null equals nothing, so that `NotEqual` and
+/// `NotIn` hold for it, and every other test but `Null(true)` does not. Hence `ne` is exactly "not `eq`".
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// Is this value.
+    Equal(Value),
+    /// Is null or another value.
+    NotEqual(Value),
+    /// Comes before this value.
+    Less(Value),
+    /// Comes before this value or is it.
+    LessOrEqual(Value),
+    /// Comes after this value.
+    Greater(Value),
+    /// Comes after this value or is it.
+    GreaterOrEqual(Value),
+    /// Lies between the two, both included.
+    Between(Value, Value),
+    /// Is one of these: in ascending order, without repetition, at least two.
+    In(Vec<Value>),
+    /// Is null or none of these.
+    NotIn(Vec<Value>),
+    /// Is a text that holds this one, which is [`folded`], ignoring case.
+    Contains(String),
+    /// Is a text that begins with this one.
+    StartsWith(String),
+    /// Is null (`true`), or is not (`false`).
+    Null(bool),
+}
+
+impl Filter {
+    /// The conditions that all have to hold, from the top of the tree.
+    pub fn conjuncts(&self) -> Vec<&Term> {
+        match self {
+            Self::All(filters) => filters.iter().flat_map(Self::conjuncts).collect(),
+            Self::Term(term) => vec![term],
+        }
+    }
+
+    /// Whether the record is one of those asked for.
+    pub fn matches(&self, record: &Record) -> bool {
+        match self {
+            Self::All(filters) => filters.iter().all(|filter| filter.matches(record)),
+            Self::Term(term) => record.values.get(term.column).is_some_and(|value| term.test.accepts(value)),
+        }
+    }
+
+    /// Appends a form that is the same for filters that differ only in the order of their terms.
+    pub(super) fn write_normal_form(&self, definition: &Definition, out: &mut String) {
+        match self {
+            Self::Term(term) => {
+                out.push_str(definition.columns.get(term.column).map_or("", |column| column.name.as_str()));
+                term.test.write_normal_form(out);
+            }
+            Self::All(filters) => {
+                let mut forms: Vec<String> = filters
+                    .iter()
+                    .map(|filter| {
+                        let mut form = String::new();
+                        filter.write_normal_form(definition, &mut form);
+                        form
+                    })
+                    .collect();
+                forms.sort_unstable();
+                forms.dedup();
+                out.push('(');
+                out.push_str(&forms.join("&"));
+                out.push(')');
+            }
+        }
+    }
+}
+
+impl Test {
+    /// Whether a value satisfies the test.
+    pub fn accepts(&self, value: &Value) -> bool {
+        let compare = |bound: &Value| if value.is_null() { None } else { Some(ascending(value, bound)) };
+        match self {
+            Self::Equal(bound) => compare(bound) == Some(Ordering::Equal),
+            Self::NotEqual(bound) => compare(bound) != Some(Ordering::Equal),
+            Self::Less(bound) => compare(bound).is_some_and(Ordering::is_lt),
+            Self::LessOrEqual(bound) => compare(bound).is_some_and(Ordering::is_le),
+            Self::Greater(bound) => compare(bound).is_some_and(Ordering::is_gt),
+            Self::GreaterOrEqual(bound) => compare(bound).is_some_and(Ordering::is_ge),
+            Self::Between(low, high) => {
+                compare(low).is_some_and(Ordering::is_ge) && compare(high).is_some_and(Ordering::is_le)
+            }
+            Self::In(list) => list.iter().any(|bound| compare(bound) == Some(Ordering::Equal)),
+            Self::NotIn(list) => !list.iter().any(|bound| compare(bound) == Some(Ordering::Equal)),
+            Self::Contains(needle) => matches!(value, Value::Text(text) if contains_folded(text, needle)),
+            Self::StartsWith(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix.as_str())),
+            Self::Null(wanted) => value.is_null() == *wanted,
+        }
+    }
+
+    fn write_normal_form(&self, out: &mut String) {
+        let (operator, values): (&str, &[&Value]) = match self {
+            Self::Equal(bound) => ("=", &[bound]),
+            Self::NotEqual(bound) => ("!=", &[bound]),
+            Self::Less(bound) => ("<", &[bound]),
+            Self::LessOrEqual(bound) => ("<=", &[bound]),
+            Self::Greater(bound) => (">", &[bound]),
+            Self::GreaterOrEqual(bound) => (">=", &[bound]),
+            Self::Between(low, high) => ("~", &[low, high]),
+            Self::In(list) => return write_list(" in ", list.iter(), out),
+            Self::NotIn(list) => return write_list(" !in ", list.iter(), out),
+            Self::Contains(needle) => return write_list("*", [&Value::Text(needle.clone())], out),
+            Self::StartsWith(prefix) => return write_list("^", [&Value::Text(prefix.clone())], out),
+            Self::Null(true) => (" null", &[]),
+            Self::Null(false) => (" !null", &[]),
+        };
+        write_list(operator, values.iter().copied(), out);
+    }
+}
+
+/// Texts are quoted and their quotes escaped, so that no value can imitate the syntax around it.
+fn write_list<'a>(operator: &str, values: impl IntoIterator<Item = &'a Value>, out: &mut String) {
+    out.push_str(operator);
+    for (place, value) in values.into_iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        let written = match value {
+            Value::Text(text) => write!(out, "{text:?}"),
+            other => write!(out, "{other}"),
+        };
+        // Writing to memory has no way to fail.
+        debug_assert!(written.is_ok());
+    }
+}
+
+/// The ascending order of values of one column as every store keeps it: numbers by value (a negative zero is zero), texts
+/// by their bytes, nulls after everything else.
+pub fn ascending(left: &Value, right: &Value) -> Ordering {
+    match (left, right) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Greater,
+        (_, Value::Null) => Ordering::Less,
+        (Value::Number(left), Value::Number(right)) => left.partial_cmp(right).unwrap_or(Ordering::Equal),
+        _ => left.total_cmp(right),
+    }
+}
+
+/// The form of a text in which case does not count: each character by itself in lower case.
+pub fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Whether `text` holds `needle`, which is [`folded`] already, when case is ignored.
+pub fn contains_folded(text: &str, needle: &str) -> bool {
+    let Some((first, rest)) = needle.as_bytes().split_first() else { return true };
+    if !text.is_ascii() {
+        return folded(text).contains(needle);
+    }
+    // Nearly every value is ASCII: compared in place, without a copy.
+    let text = text.as_bytes();
+    let Some(starts) = (text.len() + 1).checked_sub(needle.len()) else { return false };
+    text.iter().take(starts).enumerate().any(|(at, byte)| {
+        byte.to_ascii_lowercase() == *first
+            && text.get(at + 1..at + needle.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest))
+    })
+}
+
+/// The smallest text that comes after every text with this prefix, in the order of bytes; none if there is no such text.
+pub fn after_prefix(prefix: &str) -> Option<String> {
+    let mut head = prefix.to_owned();
+    while let Some(last) = head.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            head.push(next);
+            return Some(head);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn containing_is_the_same_with_and_without_the_short_cut(text in "[a-zA-Zİßé ]{0,12}", needle in "[a-zA-Zİßé]{0,3}") {
+            let needle = folded(&needle);
+            prop_assert_eq!(contains_folded(&text, &needle), folded(&text).contains(&needle));
+        }
+
+        #[test]
+        fn a_prefix_is_a_range(prefix in "\\PC{1,3}", text in "\\PC{0,5}") {
+            let in_range = text >= prefix && after_prefix(&prefix).is_none_or(|end| text < end);
+            prop_assert_eq!(text.starts_with(&prefix), in_range);
+            let longer = format!("{prefix}{text}");
+            prop_assert!(longer >= prefix && after_prefix(&prefix).is_none_or(|end| longer < end));
+        }
+    }
+
+    #[test]
+    fn the_last_characters_have_prefixes_too() {
+        assert_eq!(after_prefix("a\u{10ffff}"), Some("b".into()));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        assert_eq!(after_prefix("\u{d7ff}"), Some("\u{e000}".into()));
+    }
+
+    #[test]
+    fn a_null_equals_nothing() {
+        let issued = Value::Text("issued".into());
+        assert!(Test::NotEqual(issued.clone()).accepts(&Value::Null));
+        assert!(!Test::Equal(issued.clone()).accepts(&Value::Null));
+        assert!(Test::NotIn(vec![issued.clone()]).accepts(&Value::Null));
+        assert!(!Test::Less(issued).accepts(&Value::Null));
+    }
+}

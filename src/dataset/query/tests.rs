@@ -1,0 +1,298 @@
+//! The parameters as callers write them, rightly and wrongly.
+
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::*;
+use crate::dataset::{ColumnType, Record, cursor, cursor::CursorKey};
+
+const KEY: [u8; 32] = [9; 32];
+
+fn definition() -> Definition {
+    serde_json::from_value(serde_json::json!({
+        "name": "permits",
+        "title": "Permits",
+        "columns": [
+            { "name": "application_number", "kind": "text" },
+            { "name": "record_id", "kind": "integer" },
+            { "name": "status", "kind": "text" },
+            { "name": "status__old", "kind": "text" },
+            { "name": "estimated_cost", "kind": "money" },
+            { "name": "file_date", "kind": "date" },
+            { "name": "changed", "kind": "timestamp" },
+        ],
+        "key": 0,
+        "record_id": 1,
+        "record_id_rule": "ordinal",
+        "load_date": null,
+        "indexes": [],
+    }))
+    .unwrap()
+}
+
+fn read(raw_query: &str) -> Result<Query, Vec<InvalidParam>> {
+    parse(&definition(), raw_query, &Limits::default(), &CursorKey::new(KEY))
+}
+
+fn tests(raw_query: &str) -> Vec<Test> {
+    let filter = read(raw_query).unwrap().filter;
+    filter.conjuncts().into_iter().map(|term| term.test.clone()).collect()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// What is said about the only wrong parameter.
+fn refused(raw_query: &str) -> (String, String, Option<String>) {
+    let mut problems = read(raw_query).unwrap_err();
+    assert_eq!(problems.len(), 1, "{raw_query}: {problems:?}");
+    let InvalidParam { name, reason, did_you_mean } = problems.remove(0);
+    (name, reason, did_you_mean)
+}
+
+#[test]
+fn every_operator() {
+    let cases = [
+        ("status=issued", Test::Equal(text("issued"))),
+        ("status__eq=issued", Test::Equal(text("issued"))),
+        ("status__ne=", Test::NotEqual(text(""))),
+        ("file_date__lt=2017-01-01", Test::Less(Value::Date(date(2017, 1, 1)))),
+        ("record_id__lte=2", Test::LessOrEqual(Value::Integer(2))),
+        ("estimated_cost__gt=0.5", Test::Greater(Value::Money(50))),
+        ("estimated_cost__gte=10000", Test::GreaterOrEqual(Value::Money(1_000_000))),
+        ("estimated_cost__between=10000,50000", Test::Between(Value::Money(1_000_000), Value::Money(5_000_000))),
+        ("status__in=issued,complete,issued", Test::In(vec![text("complete"), text("issued")])),
+        ("status__in=issued", Test::Equal(text("issued"))),
+        ("status__in=%5B%22a,b%22,%22c%22%5D", Test::In(vec![text("a,b"), text("c")])),
+        ("record_id__in=[2,1]", Test::In(vec![Value::Integer(1), Value::Integer(2)])),
+        ("status__notin=a,b", Test::NotIn(vec![text("a"), text("b")])),
+        ("status__contains=%C3%89T%C3%89", Test::Contains("été".into())),
+        ("status__startswith=a+b", Test::StartsWith("a b".into())),
+        ("status__isnull=false", Test::Null(false)),
+        ("status__old=x", Test::Equal(text("x"))),
+        ("status__old__ne=x", Test::NotEqual(text("x"))),
+    ];
+    for (raw_query, expected) in cases {
+        assert_eq!(tests(raw_query), [expected], "{raw_query}");
+    }
+}
+
+#[test]
+fn a_key_is_found_in_its_canonical_form() {
+    let mut builtin = Definition::builtin().unwrap();
+    let definition = builtin.swap_remove(builtin.iter().position(|known| known.name == "permits").unwrap());
+    let number = "#201612013997";
+    for raw_query in [
+        "application_number=201612013997",
+        "application_number=%23201612013997",
+        "application_number__startswith=2016",
+        "application_number__in=201612013997,5",
+        "application_number__between=%23201612013997,201612013998",
+    ] {
+        let query = parse(&definition, raw_query, &Limits::default(), &CursorKey::new(KEY)).unwrap();
+        let mut record = Record { values: vec![Value::Null; definition.columns.len()] };
+        record.values[definition.key] = text(number);
+        assert!(query.filter.matches(&record), "{raw_query}");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_what_was_meant() {
+    let cases = [
+        ("stauts=issued", "stauts", Some("status")),
+        ("stauts__in=a,b", "stauts__in", Some("status__in")),
+        ("status__like=x", "status__like", Some("status__contains")),
+        ("status__betwen=x", "status__betwen", Some("status__between")),
+        ("limt=5", "limt", Some("limit")),
+        ("filter=x", "filter", None),
+        ("count=exact", "count", None),
+        ("format=csv", "format", None),
+        ("contractor_phone=5", "contractor_phone", None),
+        ("select=status,file_dat", "select", Some("file_date")),
+        ("sort=-estimatedcost", "sort", Some("estimated_cost")),
+    ];
+    for (raw_query, name, meant) in cases {
+        let (refused_name, _, did_you_mean) = refused(raw_query);
+        assert_eq!((refused_name.as_str(), did_you_mean.as_deref()), (name, meant), "{raw_query}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_reason() {
+    let cases = [
+        ("status=a&status=b", "more than once"),
+        ("status=a&%73tatus=b", "more than once"),
+        ("sort=status&sort=-status", "more than once"),
+        ("sort=status,-status", "twice"),
+        ("select=status,status", "twice"),
+        ("select=", "expected column names"),
+        ("sort=", "expected column names"),
+        ("limit=ten", "whole number"),
+        ("limit=-1", "whole number"),
+        ("limit=", "whole number"),
+        ("estimated_cost__gte=lots", "expected an amount"),
+        ("file_date=12/01/2016", "expected a date"),
+        ("record_id=1.5", "expected a whole number"),
+        ("estimated_cost__contains=1", "text columns only"),
+        ("file_date__startswith=2016", "text columns only"),
+        ("estimated_cost__between=1", "expected two values"),
+        ("estimated_cost__between=1,2,3", "expected two values"),
+        ("estimated_cost__between=2,1", "first bound is above"),
+        ("status__isnull=yes", "true or false"),
+        ("status__in=[1,", "not a JSON array"),
+        ("status__in=[null]", "__isnull"),
+        ("status__in=[{}]", "strings or numbers"),
+        ("status__in=[]", "empty"),
+        ("record_id__in=1,x", "\"x\""),
+        ("status=%FF", "UTF-8"),
+        ("cursor=abc", "not a cursor"),
+        ("sort=status,status__old,record_id,estimated_cost,file_date,changed,a,b,c", "at most 8"),
+    ];
+    for (raw_query, reason) in cases {
+        let (_, refused_reason, _) = refused(raw_query);
+        assert!(refused_reason.contains(reason), "{raw_query}: {refused_reason}");
+    }
+}
+
+#[test]
+fn every_mistake_is_reported() {
+    let problems = read("stauts=1&limit=x&record_id=y&status=ok&select=nothing").unwrap_err();
+    let names: Vec<&str> = problems.iter().map(|problem| problem.name.as_str()).collect();
+    assert_eq!(names, ["stauts", "limit", "record_id", "select"]);
+}
+
+#[test]
+fn questions_have_limits() {
+    let long_list = vec!["x"; 201].join(",");
+    assert!(refused(&format!("status__in={long_list}")).1.contains("at most 200"));
+    assert!(refused(&format!("status={}", "x".repeat(5000))).1.contains("at most 4096"));
+    let many: Vec<String> = (0..10_000).map(|n| format!("a{n}=1")).collect();
+    assert!(read(&many.join("&")).unwrap_err().len() < 60);
+    let limits = Limits { terms_max: 1, ..Limits::default() };
+    let refused = parse(&definition(), "status=a&record_id=1", &limits, &CursorKey::new(KEY)).unwrap_err();
+    assert!(refused[0].reason.contains("at most 1"));
+}
+
+#[test]
+fn limits_are_brought_into_range() {
+    for (raw_query, limit) in
+        [("", 100), ("limit=7", 7), ("limit=0", 1), ("limit=5000", 1000), ("limit=99999999999999999999", 1000)]
+    {
+        assert_eq!(read(raw_query).unwrap().limit, limit, "{raw_query}");
+    }
+}
+
+#[test]
+fn the_key_ends_every_order() {
+    let definition = definition();
+    let order = |raw_query: &str| {
+        let order = read(raw_query).unwrap().order(&definition);
+        let names = order
+            .iter()
+            .map(|term| format!("{}{}", if term.descending { "-" } else { "" }, definition.columns[term.column].name));
+        names.collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(order(""), "application_number,record_id");
+    assert_eq!(order("sort=file_date"), "file_date,application_number,record_id");
+    assert_eq!(order("sort=status,-file_date"), "status,-file_date,-application_number,-record_id");
+    assert_eq!(order("sort=-application_number,status"), "-application_number,status,record_id");
+}
+
+#[test]
+fn one_question_has_one_normal_form() {
+    let definition = definition();
+    let form = |raw_query: &str| read(raw_query).unwrap().normal_form(&definition);
+    assert_eq!(form("status=a&record_id=1&limit=100"), form("record_id__eq=1&status__in=a,a"));
+    assert_eq!(form("status__in=a,b"), form("status__in=[\"b\",\"a\"]"));
+    assert_eq!(form("sort=application_number,record_id"), form(""));
+    assert_ne!(form("status__in=a,b"), form("status__in=[\"a,b\",\"a\"]"));
+    assert_ne!(form("status=a"), form("status__ne=a"));
+    assert_ne!(form("select=status,record_id"), form("select=record_id,status"));
+    assert_ne!(form("sort=status"), form("sort=-status"));
+    assert_ne!(form("status__contains=a"), form("status__startswith=a"));
+}
+
+fn position() -> Position {
+    Position {
+        version: 3,
+        values: vec![
+            Value::Money(-5),
+            Value::Null,
+            Value::Timestamp("2016-12-01T00:00:00.5Z".parse().unwrap()),
+            text("#2016½"),
+            Value::Integer(i64::MIN),
+        ],
+    }
+}
+
+const PAGED: &str = "status=issued&sort=estimated_cost,file_date,changed";
+
+#[test]
+fn a_cursor_continues_its_own_query() {
+    let definition = definition();
+    let sealed = cursor::seal(&CursorKey::new(KEY), &definition, &read(PAGED).unwrap(), &position()).unwrap();
+    for same in [PAGED, "sort=estimated_cost,file_date,changed&limit=7&status__in=issued&select=status"] {
+        assert_eq!(read(&format!("{same}&cursor={sealed}")).unwrap().after, Some(position()), "{same}");
+    }
+    for other in ["", "status=issued", "status=complete&sort=estimated_cost,file_date,changed", "sort=-estimated_cost"]
+    {
+        let (name, reason, _) = refused(&format!("{other}&cursor={sealed}"));
+        assert_eq!(name, "cursor");
+        assert!(reason.contains("not a cursor of this query"), "{other}");
+    }
+    let mut renamed = definition.clone();
+    renamed.name = "others".into();
+    let foreign = parse(&renamed, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), &CursorKey::new(KEY));
+    assert!(foreign.is_err());
+    let other_server = CursorKey::new([8; 32]);
+    assert!(parse(&definition, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), &other_server).is_err());
+    assert!(!format!("{other_server:?}").contains('8'));
+}
+
+#[test]
+fn a_cursor_of_another_column_type_is_outdated() {
+    let mut definition = definition();
+    let query = read(PAGED).unwrap();
+    let sealed = cursor::seal(&CursorKey::new(KEY), &definition, &query, &position()).unwrap();
+    definition.columns[4].kind = ColumnType::Integer;
+    assert_eq!(cursor::open(&CursorKey::new(KEY), &definition, &query, &sealed), Err(cursor::OpenError::Outdated));
+}
+
+#[test]
+fn a_value_that_fits_into_no_url_makes_no_cursor() {
+    let mut position = position();
+    position.values[3] = text(&"x".repeat(5000));
+    let sealed = cursor::seal(&CursorKey::new(KEY), &definition(), &read(PAGED).unwrap(), &position);
+    assert_eq!(sealed, Err(cursor::SealError::TooLong));
+}
+
+proptest! {
+    #[test]
+    fn an_altered_cursor_is_refused(at in any::<prop::sample::Index>(), flip in 1_u8..64) {
+        let definition = definition();
+        let query = read(PAGED).unwrap();
+        let sealed = cursor::seal(&CursorKey::new(KEY), &definition, &query, &position()).unwrap();
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut bytes = sealed.into_bytes();
+        let at = at.index(bytes.len());
+        let old = alphabet.iter().position(|letter| *letter == bytes[at]).unwrap();
+        bytes[at] = alphabet[old ^ usize::from(flip)];
+        let altered = String::from_utf8(bytes).unwrap();
+        prop_assert!(cursor::open(&CursorKey::new(KEY), &definition, &query, &altered).is_err());
+    }
+
+    #[test]
+    fn any_text_is_a_query_or_a_list_of_mistakes(raw_query in "\\PC{0,60}") {
+        match read(&raw_query) {
+            Ok(query) => prop_assert!(query.limit >= 1),
+            Err(problems) => prop_assert!(!problems.is_empty()),
+        }
+    }
+
+    #[test]
+    fn any_value_reaches_its_filter(value in any::<String>()) {
+        let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        prop_assert_eq!(tests(&format!("status={encoded}")), [Test::Equal(text(&value))]);
+    }
+}

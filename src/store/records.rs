@@ -1,0 +1,230 @@
+//! Where records live: imported as a whole, read by key or by query.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use crate::dataset::{
+    Definition, Record,
+    query::{Position, Query},
+};
+
+/// What the last committed import of a data set did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastImport {
+    /// The import's id, as given to [`RecordStore::begin_import`]: tells whether a commit whose answer was lost took place.
+    pub id: Uuid,
+    /// The day it was given.
+    pub day: Date,
+    /// What it changed.
+    pub result: ImportResult,
+}
+
+/// A data set as it stands at one version.
+#[derive(Debug, Clone)]
+pub struct DataSet {
+    /// The definition that its records were stored with. A changed definition file takes effect with the next import.
+    pub definition: Arc<Definition>,
+    /// Rises by one with every import that changed a record or the published columns.
+    pub version: u64,
+    /// Rises when the published columns change: a query that was made for another generation is refused.
+    pub generation: u64,
+    /// How many records there are.
+    pub records: u64,
+    /// The last committed import.
+    pub last_import: LastImport,
+}
+
+/// Records as they are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The version they were read at.
+    pub version: u64,
+    /// One JSON object per record, separated by commas.
+    pub records: Bytes,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The page's records, possibly none.
+    pub found: Found,
+    /// The place of the last one, when more follow.
+    pub next: Option<Position>,
+}
+
+/// What became of an imported row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// There was no record of this key and id.
+    Inserted,
+    /// A value other than the load date differs.
+    Updated,
+    /// The record is already stored like this. Nothing is written.
+    Unchanged,
+    /// The same import already held a row of this key and record id. Nothing is written: the row is to be rejected.
+    Duplicate {
+        /// The line of that row.
+        first_line: u64,
+    },
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportResult {
+    /// The data set's version afterwards.
+    pub version: u64,
+    /// Whether the version rose.
+    pub changed: bool,
+    /// New records.
+    pub inserted: u64,
+    /// Records of which a value changed.
+    pub updated: u64,
+    /// Records that were stored like this before.
+    pub unchanged: u64,
+    /// Records that the file no longer holds; only where records are replaced.
+    pub removed: u64,
+}
+
+/// What can go wrong. The messages say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordStoreError {
+    /// There is no such data set.
+    #[error("there is no data set {name:?}: import a file into it first")]
+    UnknownDataSet {
+        /// The name asked for.
+        name: String,
+    },
+    /// A name that cannot be stored.
+    #[error("the data set's name {name:?} cannot be stored: use 1 to 64 lower-case letters, digits, _ and -")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Another import of the data set is running, in this process or another.
+    #[error("another import into {name:?} is running: wait for its end and repeat this one")]
+    ImportRunning {
+        /// The data set.
+        name: String,
+    },
+    /// Too many queries are waiting.
+    #[error("too many queries are waiting for their turn: repeat this one a little later")]
+    Busy,
+    /// A query took too long.
+    #[error("the query was given up after {limit_ms} ms: {narrow}")]
+    TimedOut {
+        /// The time it had.
+        limit_ms: u64,
+        /// What would make it faster.
+        narrow: String,
+    },
+    /// An answer would be too large.
+    #[error("the answer is larger than {bytes_max} bytes: {narrow}")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+        /// What would make it smaller.
+        narrow: String,
+    },
+    /// The data set's columns changed between the making of a query and its running.
+    #[error("the columns of {name:?} have just changed: repeat the request")]
+    DefinitionChanged {
+        /// The data set.
+        name: String,
+    },
+    /// The definition names other columns as key or record id than the stored records have.
+    #[error(
+        "the definition of {name:?} identifies records in another way than the stored ones: their key or record id is \
+         another column or of another rule or type. Import with --replace to drop the stored records"
+    )]
+    IdentityChanged {
+        /// The data set.
+        name: String,
+    },
+    /// An imported row does not have the shape its definition gives it.
+    #[error("line {line}: {reason}. The reader of the file and the definition disagree: report this as a defect")]
+    BadRow {
+        /// The row's line.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store cannot be read or written.
+    #[error("the record store cannot {doing}: {reason}")]
+    Unavailable {
+        /// What was attempted.
+        doing: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// What is stored cannot be understood.
+    #[error("the records of {name:?} are damaged or of a newer permitd: {reason}")]
+    Corrupt {
+        /// The data set.
+        name: String,
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The records of all data sets.
+#[async_trait]
+pub trait RecordStore: Send + Sync {
+    /// All data sets by name, as last noticed.
+    fn data_sets(&self) -> Vec<Arc<DataSet>>;
+
+    /// One data set, as last noticed.
+    fn data_set(&self, name: &str) -> Option<Arc<DataSet>>;
+
+    /// Notices what other processes have imported since. To be called regularly: it bounds how long an answer may be
+    /// older than the last import. What this process imports is noticed at once.
+    async fn refresh(&self) -> Result<(), RecordStoreError>;
+
+    /// A reader for one thread. It is cheap to use and expensive to make: make one per HTTP worker and keep it.
+    fn reader(&self) -> Box<dyn RecordReader>;
+
+    /// The records that a query asks for. `data_set` is the one that the query was checked against.
+    async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError>;
+
+    /// Begins an import into the data set of that definition, which need not exist yet. `today` becomes the load date of
+    /// every record that is inserted or changed. With `replace`, records that the file does not hold are removed.
+    ///
+    /// Blocks, as does everything in [`ImportSession`]: an import belongs on a thread of its own.
+    fn begin_import(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        replace: bool,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
+}
+
+/// Reads records by key.
+#[async_trait(?Send)]
+pub trait RecordReader: Send {
+    /// All records that bear a key, in the order of their ids; none if there is no such key. The key is in canonical form.
+    async fn get(&self, data_set: &str, key: &str) -> Result<Option<Found>, RecordStoreError>;
+
+    /// One record. An id that is not written as it is published finds nothing.
+    async fn get_one(&self, data_set: &str, key: &str, record_id: &str) -> Result<Option<Found>, RecordStoreError>;
+}
+
+/// An import in progress. Readers see nothing of it until it commits; dropping it, or the process's end, leaves the data
+/// set as it was. After an error the session can only be dropped.
+pub trait ImportSession: Send {
+    /// Takes in the next row. The session fills in an ordinal record id and the load date.
+    fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError>;
+
+    /// Says that a row was rejected. Where its key is known it still counts among the rows that bear it, so that the
+    /// record ids of those after it stay, and its stored record (without ordinals: all records of the key) is kept when
+    /// records are replaced.
+    fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError>;
+
+    /// Makes the import visible, durably and as a whole.
+    fn commit(self: Box<Self>) -> Result<ImportResult, RecordStoreError>;
+}

@@ -1,0 +1,376 @@
+//! Queries, on threads of their own: a fixed number, with a bounded number waiting and a limit on the time of each.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use bytes::Bytes;
+use rusqlite::{Connection, ErrorCode, Row, params_from_iter, types::Value as Sql};
+use tokio::sync::oneshot;
+
+use super::{Served, Shared, connected, plan, schema, unavailable};
+use crate::{
+    clock::SharedClock,
+    dataset::{
+        Definition, Value, json,
+        query::{Position, Query, SortTerm},
+    },
+    store::records::{DataSet, Found, Page, RecordStoreError},
+};
+
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_PER_LOOK: u32 = 1_000;
+/// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some tens of them.
+const BUDGETS_LOOKS: [u32; 3] = [20, 160, 1280];
+/// What a page may weigh.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Statements kept prepared by each connection.
+const STATEMENTS_KEPT: usize = 64;
+
+/// The threads.
+pub(super) struct Pool {
+    clock: SharedClock,
+    timeout_ms: u64,
+    jobs: Option<SyncSender<Box<Job>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Job {
+    served: Arc<Served>,
+    data_set: Arc<DataSet>,
+    query: Query,
+    watch: Watch,
+    reply: oneshot::Sender<Result<Page, RecordStoreError>>,
+}
+
+/// Why a statement was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Spent {
+    Nothing = 0,
+    Budget = 1,
+    Time = 2,
+}
+
+/// Says when a query has to stop: when its time is up, or nobody waits for its answer any more.
+#[derive(Clone)]
+struct Watch {
+    clock: SharedClock,
+    deadline_us: i64,
+    timeout_ms: u64,
+    /// What would make the query faster.
+    narrow: String,
+    abandoned: Arc<AtomicBool>,
+    spent: Arc<AtomicU8>,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed) || self.clock.monotonic_us() >= self.deadline_us
+    }
+
+    fn set(&self, spent: Spent) {
+        self.spent.store(spent as u8, Ordering::Relaxed);
+    }
+
+    fn ran_out_of_budget(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) == Spent::Budget as u8
+    }
+
+    /// Watches what the connection does from now on.
+    fn over(&self, connection: &mut Connection, budget_looks: Option<u32>) -> rusqlite::Result<()> {
+        self.set(Spent::Nothing);
+        let watch = self.clone();
+        let mut looks = 0;
+        let look = move || {
+            looks += 1;
+            if watch.is_over() {
+                watch.set(Spent::Time);
+                return true;
+            }
+            let spent = budget_looks.is_some_and(|budget| looks > budget);
+            if spent {
+                watch.set(Spent::Budget);
+            }
+            spent
+        };
+        connection.progress_handler(i32::try_from(STEPS_PER_LOOK).unwrap_or(i32::MAX), Some(look))
+    }
+
+    fn timed_out(&self) -> RecordStoreError {
+        RecordStoreError::TimedOut { limit_ms: self.timeout_ms, narrow: self.narrow.clone() }
+    }
+}
+
+/// Tells the watch that the one who waited has gone.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub(super) fn start(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
+        let (jobs, receiver) = sync_channel(shared.settings.find_waiting_max);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut pool = Self {
+            clock: Arc::clone(&shared.clock),
+            timeout_ms: shared.settings.find_timeout_ms,
+            jobs: Some(jobs),
+            threads: Vec::new(),
+        };
+        for number in 0..shared.settings.find_threads.max(1) {
+            let receiver = Arc::clone(&receiver);
+            let thread = std::thread::Builder::new()
+                .name(format!("records-find-{number}"))
+                .spawn(move || work(&receiver))
+                .map_err(|error| RecordStoreError::Unavailable {
+                    doing: "start its threads".to_owned(),
+                    reason: error.to_string(),
+                })?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    pub(super) async fn find(
+        &self,
+        served: Arc<Served>,
+        data_set: Arc<DataSet>,
+        query: Query,
+    ) -> Result<Page, RecordStoreError> {
+        let allowed_us = i64::try_from(self.timeout_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let watch = Watch {
+            deadline_us: self.clock.monotonic_us().saturating_add(allowed_us),
+            clock: Arc::clone(&self.clock),
+            timeout_ms: self.timeout_ms,
+            narrow: narrowing(&data_set.definition),
+            abandoned: Arc::default(),
+            spent: Arc::default(),
+        };
+        let _waiting = Waiting(Arc::clone(&watch.abandoned));
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Job { served, data_set, query, watch, reply });
+        let stopped = || RecordStoreError::Unavailable {
+            doing: "run the query".to_owned(),
+            reason: "its threads have stopped".to_owned(),
+        };
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            Some(Ok(())) => answer.await.map_err(|_| stopped())?,
+            Some(Err(TrySendError::Full(_))) => Err(RecordStoreError::Busy),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(stopped()),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Without a sender the threads end after the query they are at.
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that runs queries had panicked");
+            }
+        }
+    }
+}
+
+/// Advice to somebody whose query takes too long.
+fn narrowing(definition: &Definition) -> String {
+    let mut indexed: Vec<&str> = vec![definition.columns.get(definition.key).map_or("", |column| column.name.as_str())];
+    for index in &definition.indexes {
+        if !indexed.contains(&index.partition.as_str()) {
+            indexed.push(&index.partition);
+        }
+    }
+    format!("give one value for an indexed column ({}), or a narrower filter", indexed.join(", "))
+}
+
+fn work(jobs: &Mutex<Receiver<Box<Job>>>) {
+    let mut connections: HashMap<u64, Connection> = HashMap::new();
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        let outcome = if job.watch.is_over() { Err(job.watch.timed_out()) } else { answer(&mut connections, &job) };
+        if job.reply.send(outcome).is_err() {
+            tracing::debug!("a query's answer came after its caller had gone");
+        }
+    }
+}
+
+fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page, RecordStoreError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => job.watch.timed_out(),
+        _ => unavailable("query", &job.served.path, &error),
+    };
+    let connection = connected(connections, &job.served).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let ways = plan::ways(&job.data_set.definition, &job.query);
+    let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
+    let to_the_end = ways.last().map(|way| (way, None));
+    let alone = ways.len() == 1;
+    for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
+        job.watch.over(connection, budget).map_err(failed)?;
+        match run(connection, job, way) {
+            Err(Failure::Sqlite(error))
+                if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+                    && job.watch.ran_out_of_budget() => {}
+            Err(Failure::Sqlite(error)) => return Err(failed(error)),
+            Err(Failure::Other(error)) => return Err(error),
+            Ok(page) => return Ok(page),
+        }
+    }
+    // The last turn has no budget, so it has returned.
+    Err(job.watch.timed_out())
+}
+
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Other(RecordStoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, Failure> {
+    // A transaction, so that every statement sees one version.
+    let snapshot = connection.transaction()?;
+    let (version, generation): (u64, u64) = snapshot.query_row("SELECT version, generation FROM state", [], |row| {
+        Ok((schema::count(row, 0)?, schema::count(row, 1)?))
+    })?;
+    if generation != job.data_set.generation {
+        let name = job.data_set.definition.name.clone();
+        return Err(Failure::Other(RecordStoreError::DefinitionChanged { name }));
+    }
+    let mut gathered = Gathered::new(&job.data_set.definition, &job.query, version);
+    if way.ordered {
+        for segment in &way.segments {
+            if gathered.is_full() {
+                break;
+            }
+            let mut statement = snapshot.prepare_cached(&segment.sql)?;
+            let limit = Sql::Integer(gathered.room());
+            let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;
+            while let Some(row) = rows.next()? {
+                gathered.take(row)?;
+            }
+        }
+    } else {
+        // Sorted by numbers first: a sorter that carried whole records would be many times the work.
+        let columns = plan::result_columns(&job.data_set.definition, &job.query);
+        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
+        for segment in &way.segments {
+            let mut statement = snapshot.prepare_cached(&segment.sql)?;
+            let limit = Sql::Integer(gathered.room());
+            let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;
+            while let Some(row) = rows.next()? {
+                let number: i64 = row.get(0)?;
+                let mut record = fetch.query((number,))?;
+                if let Some(record) = record.next()? {
+                    gathered.take(record)?;
+                }
+            }
+        }
+    }
+    Ok(gathered.page())
+}
+
+/// A page in the making. It is asked for one record more than it holds, to know whether another page follows.
+struct Gathered<'a> {
+    definition: &'a Definition,
+    query: &'a Query,
+    order: Vec<SortTerm>,
+    version: u64,
+    records: Vec<u8>,
+    count: u32,
+    last: Option<Position>,
+    more: bool,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(definition: &'a Definition, query: &'a Query, version: u64) -> Self {
+        let order = query.order(definition);
+        Self { definition, query, order, version, records: Vec::new(), count: 0, last: None, more: false }
+    }
+
+    fn is_full(&self) -> bool {
+        self.more
+    }
+
+    /// How many rows to ask for.
+    fn room(&self) -> i64 {
+        i64::from(self.query.limit.saturating_sub(self.count)) + 1
+    }
+
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+        if self.count >= self.query.limit {
+            self.more = true;
+            return Ok(());
+        }
+        if self.count > 0 {
+            self.records.push(b',');
+        }
+        let published = match &self.query.select {
+            None => {
+                self.records.extend_from_slice(row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?);
+                1
+            }
+            Some(columns) => {
+                self.write_selected(columns, row)?;
+                columns.len()
+            }
+        };
+        self.count += 1;
+        if self.records.len() > PAGE_BYTES_MAX {
+            let narrow = "ask for fewer records with limit, or for fewer columns with select".to_owned();
+            return Err(Failure::Other(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow }));
+        }
+        if self.count == self.query.limit {
+            let values = self.order.iter().enumerate();
+            let values = values.map(|(place, term)| self.value(term.column, published + place, row));
+            let values = values.collect::<rusqlite::Result<_>>()?;
+            self.last = Some(Position { version: self.version, values });
+        }
+        Ok(())
+    }
+
+    fn write_selected(&mut self, columns: &[usize], row: &Row<'_>) -> rusqlite::Result<()> {
+        self.records.push(b'{');
+        for (place, column) in columns.iter().enumerate() {
+            if place > 0 {
+                self.records.push(b',');
+            }
+            let value = self.value(*column, place, row)?;
+            json::write_string(
+                self.definition.columns.get(*column).map_or("", |column| &column.name),
+                &mut self.records,
+            );
+            self.records.push(b':');
+            json::write_value(&value, &mut self.records);
+        }
+        self.records.push(b'}');
+        Ok(())
+    }
+
+    fn value(&self, column: usize, place: usize, row: &Row<'_>) -> rusqlite::Result<Value> {
+        let kind = self.definition.columns.get(column).map(|column| column.kind);
+        let kind = kind.ok_or(rusqlite::Error::InvalidColumnIndex(column))?;
+        Ok(schema::value(kind, row.get_ref(place)?)?)
+    }
+
+    fn page(self) -> Page {
+        let found = Found { version: self.version, records: Bytes::from(self.records), count: self.count };
+        Page { found, next: if self.more { self.last } else { None } }
+    }
+}

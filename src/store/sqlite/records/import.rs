@@ -1,0 +1,523 @@
+//! Imports: one transaction per file. Rows are compared with what is stored and written only where they differ.
+//!
+//! What the import has to remember about the file (how many rows bore a key, which line held an id) is in a temporary
+//! table, which SQLite keeps on disk beyond its cache; which stored rows were seen is one bit each. Memory does not grow
+//! with the file.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::civil::Date;
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
+use uuid::Uuid;
+
+use super::{
+    LOCK_WAIT, Shared, is_busy, load, open,
+    rowset::RowSet,
+    schema::{self, Stored, column_name},
+    unavailable,
+};
+use crate::{
+    dataset::{ColumnType, Definition, Record, RecordIdRule, Value, json},
+    store::records::{DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome},
+};
+
+/// Bytes of a page. Records are about a kilobyte: pages of 4 KiB would waste a fifth of the file.
+const PAGE_BYTES: i64 = 8192;
+/// The page cache of an import; beyond it, pages go to the write-ahead log.
+const CACHE_KIB: i64 = 32 * 1024;
+/// The page cache of the temporary table.
+const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
+/// Rows that `ANALYZE` looks at in each index.
+const ANALYSIS_ROWS: i64 = 1_000;
+/// Rows removed by one statement.
+const REMOVED_PER_STEP: usize = 500;
+
+/// What was asked for.
+pub(super) struct Order {
+    pub(super) definition: Definition,
+    pub(super) import_id: Uuid,
+    pub(super) today: Date,
+    pub(super) replace: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    inserted: u64,
+    updated: u64,
+    unchanged: u64,
+    removed: u64,
+}
+
+/// What is to be written at the end besides rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// There was no table, or it is begun anew: its indexes are made after the rows.
+    New,
+    /// The table was rewritten for other columns.
+    Rewritten,
+    /// The table has the right columns already.
+    Same,
+}
+
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    connection: Connection,
+    order: Order,
+    stored: Option<DataSet>,
+    columns: Columns,
+    /// Whether the table was empty when the import began: there is nothing to compare with.
+    empty: bool,
+    seen: RowSet,
+    counts: Counts,
+    statements: Statements,
+    json: Vec<u8>,
+}
+
+/// The texts of the statements that are run for each row.
+struct Statements {
+    look_up: String,
+    insert: String,
+    update: String,
+}
+
+const COUNT_KEY: &str = "INSERT INTO temp.keys_seen (key, rows) VALUES (?1, 1)
+    ON CONFLICT (key) DO UPDATE SET rows = rows + 1 RETURNING rows";
+const NOTE_ID: &str = "INSERT INTO temp.ids_seen (key, id, line) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const LINE_OF_ID: &str = "SELECT line FROM temp.ids_seen WHERE key = ?1 AND id = ?2";
+const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
+const ROW_OF_ID: &str = "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+
+impl Session {
+    pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
+        let name = order.definition.name.clone();
+        let path = shared.path(&name)?;
+        let failed = |error: rusqlite::Error| {
+            if is_busy(&error) {
+                return RecordStoreError::ImportRunning { name: name.clone() };
+            }
+            unavailable("import into", &path, &error)
+        };
+        let connection = open_for_import(&path).map_err(failed)?;
+        let stored = load(&connection, &name)?;
+        let statements = Statements::new(&order.definition);
+        let mut session = Self {
+            shared,
+            path: path.clone(),
+            connection,
+            order,
+            stored,
+            columns: Columns::Same,
+            empty: false,
+            seen: RowSet::default(),
+            counts: Counts::default(),
+            statements,
+            json: Vec::new(),
+        };
+        session.prepare_table()?;
+        Ok(session)
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> RecordStoreError {
+        unavailable("import into", &self.path, error)
+    }
+
+    /// Brings the table into the shape of the definition.
+    fn prepare_table(&mut self) -> Result<(), RecordStoreError> {
+        let definition = &self.order.definition;
+        let made = match &self.stored {
+            None => self.create_table(),
+            Some(stored) if schema::same_columns(&stored.definition, definition) => Ok(Columns::Same),
+            Some(stored) if schema::same_identity(&stored.definition, definition) => self.rewrite_table(stored),
+            Some(stored) if self.order.replace => {
+                // Nothing stored can be recognised in the file: all of it goes.
+                self.counts.removed = stored.records;
+                self.connection.execute_batch("DROP TABLE records").and_then(|()| self.create_table())
+            }
+            Some(_) => return Err(RecordStoreError::IdentityChanged { name: definition.name.clone() }),
+        };
+        self.columns = made.map_err(|error| self.failed(&error))?;
+        let empty = self
+            .connection
+            .query_row("SELECT NOT EXISTS (SELECT 1 FROM records)", [], |row| row.get(0))
+            .map_err(|error| self.failed(&error))?;
+        self.empty = empty;
+        if !empty {
+            self.fit_indexes().map_err(|error| self.failed(&error))?;
+        }
+        Ok(())
+    }
+
+    fn create_table(&self) -> rusqlite::Result<Columns> {
+        if self.stored.is_none() {
+            self.connection.execute_batch(schema::CREATE_STATE)?;
+        }
+        self.connection.execute_batch(&schema::create_records(&self.order.definition))?;
+        Ok(Columns::New)
+    }
+
+    /// Copies every record into a table of the new columns. A column of the same name and type keeps its values, any
+    /// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls.
+    fn rewrite_table(&self, stored: &DataSet) -> rusqlite::Result<Columns> {
+        let (old, new) = (&stored.definition, &self.order.definition);
+        drop_indexes(&self.connection, &[])?;
+        self.connection.execute_batch("ALTER TABLE records RENAME TO records_before")?;
+        self.connection.execute_batch(&schema::create_records(new))?;
+        let sources: Vec<Option<usize>> = new
+            .columns
+            .iter()
+            .map(|column| old.columns.iter().position(|kept| (&kept.name, kept.kind) == (&column.name, column.kind)))
+            .collect();
+        let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
+        let mut read = self
+            .connection
+            .prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
+        let mut write = self.connection.prepare(&insert_with_row(new))?;
+        let mut rows = read.query([])?;
+        let mut text = Vec::new();
+        while let Some(row) = rows.next()? {
+            let values: rusqlite::Result<Vec<Value>> = sources
+                .iter()
+                .zip(&new.columns)
+                .map(|(source, column)| match source {
+                    Some(place) => Ok(schema::value(column.kind, row.get_ref(*place)?)?),
+                    None => Ok(Value::Null),
+                })
+                .collect();
+            let record = Record { values: values? };
+            let number: i64 = row.get(old.columns.len())?;
+            text.clear();
+            json::write_record(new, &record, &mut text);
+            bind(&mut write, &record.values, &text)?;
+            write.raw_bind_parameter(record.values.len() + 2, number)?;
+            write.raw_execute()?;
+        }
+        drop(rows);
+        drop(read);
+        drop(write);
+        self.connection.execute_batch("DROP TABLE records_before")?;
+        Ok(Columns::Rewritten)
+    }
+
+    /// Drops the indexes that the definition does not declare and makes those that are missing.
+    fn fit_indexes(&self) -> rusqlite::Result<()> {
+        let wanted = schema::indexes(&self.order.definition);
+        let names: Vec<&str> = wanted.iter().map(|index| index.name.as_str()).collect();
+        let present = drop_indexes(&self.connection, &names)?;
+        for index in wanted.iter().filter(|index| !present.contains(&index.name)) {
+            self.connection.execute_batch(&schema::create_index(&self.order.definition, index))?;
+        }
+        Ok(())
+    }
+
+    /// The record id of the next row of a key whose ids are ordinals.
+    fn count_key(&self, key: &str) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached(COUNT_KEY)?.query_row((key,), |row| row.get(0))
+    }
+
+    fn ordinal_value(&self, ordinal: i64) -> Value {
+        match self.order.definition.columns.get(self.order.definition.record_id).map(|column| column.kind) {
+            Some(ColumnType::Integer) => Value::Integer(ordinal),
+            _ => Value::Text(ordinal.to_string()),
+        }
+    }
+
+    /// Notes the id of a row; the line of an earlier row of the same id, if there was one.
+    fn note_id(&self, key: &str, id: &Value, line: u64) -> rusqlite::Result<Option<u64>> {
+        let noted = self.connection.prepare_cached(NOTE_ID)?.execute((key, Stored(id), line.cast_signed()))?;
+        if noted == 1 {
+            return Ok(None);
+        }
+        let first: i64 = self.connection.prepare_cached(LINE_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0))?;
+        Ok(Some(first.cast_unsigned()))
+    }
+
+    fn check(&self, line: u64, key: &str, record: &Record) -> Result<(), RecordStoreError> {
+        let definition = &self.order.definition;
+        let bad = |reason: &str| Err(RecordStoreError::BadRow { line, reason: reason.to_owned() });
+        if record.values.len() != definition.columns.len() {
+            return bad("the record has another number of columns than its definition");
+        }
+        if !matches!(record.values.get(definition.key), Some(Value::Text(text)) if text == key) {
+            return bad("the record's key column does not hold its key");
+        }
+        let no_id = matches!(record.values.get(definition.record_id), None | Some(Value::Null));
+        if no_id && definition.record_id_rule == RecordIdRule::Source {
+            return bad("the record has no record id");
+        }
+        let fits =
+            |(value, column): (&Value, &crate::dataset::Column)| value.kind().is_none_or(|kind| kind == column.kind);
+        if !record.values.iter().zip(&definition.columns).all(fits) {
+            return bad("a value is not of its column's type");
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> rusqlite::Result<RowOutcome> {
+        let place = self.order.definition.record_id;
+        if self.order.definition.record_id_rule == RecordIdRule::Ordinal {
+            let id = self.ordinal_value(self.count_key(key)?);
+            set(&mut record, Some(place), id);
+        } else if let Some(first_line) = self.note_id(key, record.values.get(place).unwrap_or(&Value::Null), line)? {
+            return Ok(RowOutcome::Duplicate { first_line });
+        }
+        let before = if self.empty { None } else { self.stored_like(key, &mut record)? };
+        let outcome = match before {
+            Some((row, true)) => {
+                self.seen.insert(row);
+                RowOutcome::Unchanged
+            }
+            Some((row, false)) => {
+                self.seen.insert(row);
+                self.write(&mut record, Some(row))?;
+                RowOutcome::Updated
+            }
+            None => {
+                self.write(&mut record, None)?;
+                let row = self.connection.last_insert_rowid();
+                self.seen.insert(row);
+                RowOutcome::Inserted
+            }
+        };
+        match outcome {
+            RowOutcome::Inserted => self.counts.inserted += 1,
+            RowOutcome::Updated => self.counts.updated += 1,
+            RowOutcome::Unchanged | RowOutcome::Duplicate { .. } => self.counts.unchanged += 1,
+        }
+        Ok(outcome)
+    }
+
+    /// The stored row of this key and id, and whether it is the same but for the load date.
+    fn stored_like(&mut self, key: &str, record: &mut Record) -> rusqlite::Result<Option<(i64, bool)>> {
+        let definition = &self.order.definition;
+        let id = record.values.get(definition.record_id).unwrap_or(&Value::Null);
+        let mut statement = self.connection.prepare_cached(&self.statements.look_up)?;
+        let mut rows = statement.query((key, Stored(id)))?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        // With the stored load date in the new record, the same record is the same text.
+        let loaded = schema::value(ColumnType::Date, row.get_ref(2)?)?;
+        set(record, definition.load_date, loaded);
+        self.json.clear();
+        json::write_record(definition, record, &mut self.json);
+        Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.json.as_slice())))
+    }
+
+    fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<()> {
+        set(record, self.order.definition.load_date, Value::Date(self.order.today));
+        self.json.clear();
+        json::write_record(&self.order.definition, record, &mut self.json);
+        let sql = if row.is_some() { &self.statements.update } else { &self.statements.insert };
+        let mut statement: CachedStatement<'_> = self.connection.prepare_cached(sql)?;
+        bind(&mut statement, &record.values, &self.json)?;
+        if let Some(row) = row {
+            statement.raw_bind_parameter(record.values.len() + 2, row)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+
+    fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
+        if self.order.definition.record_id_rule == RecordIdRule::Source {
+            if self.order.replace {
+                self.connection.prepare_cached(KEEP_KEY)?.execute((key,))?;
+            }
+            return Ok(());
+        }
+        let id = self.ordinal_value(self.count_key(key)?);
+        if self.order.replace && !self.empty {
+            let row: Option<i64> = self
+                .connection
+                .prepare_cached(ROW_OF_ID)?
+                .query_row((key, Stored(&id)), |row| row.get(0))
+                .optional()?;
+            if let Some(row) = row {
+                self.seen.insert(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the stored rows that the file did not hold.
+    fn remove_unseen(&mut self) -> rusqlite::Result<()> {
+        let mut next = i64::MIN;
+        loop {
+            let mut unseen: Vec<Sql> = Vec::new();
+            {
+                let sql = "SELECT \"$row\" FROM records WHERE \"$row\" >= ?1 \
+                           AND \"$key\" NOT IN (SELECT key FROM temp.keys_kept) ORDER BY \"$row\"";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                let mut rows = statement.query((next,))?;
+                while unseen.len() < REMOVED_PER_STEP
+                    && let Some(row) = rows.next()?
+                {
+                    let row: i64 = row.get(0)?;
+                    next = row.saturating_add(1);
+                    if !self.seen.contains(row) {
+                        unseen.push(Sql::Integer(row));
+                    }
+                }
+            }
+            if unseen.is_empty() {
+                return Ok(());
+            }
+            let marks = vec!["?"; unseen.len()].join(",");
+            let removed = self
+                .connection
+                .prepare_cached(&format!("DELETE FROM records WHERE \"$row\" IN ({marks})"))?
+                .execute(params_from_iter(&unseen))?;
+            self.counts.removed += removed as u64;
+        }
+    }
+
+    fn finish(&mut self) -> rusqlite::Result<ImportResult> {
+        if self.order.replace && !self.empty {
+            self.remove_unseen()?;
+        }
+        if self.empty {
+            self.fit_indexes()?;
+        }
+        let counts = self.counts;
+        let rows_changed = counts.inserted + counts.updated + counts.removed > 0;
+        let columns_changed = self.columns != Columns::Same;
+        let (version, generation, records) =
+            self.stored.as_ref().map_or((0, 0, 0), |stored| (stored.version, stored.generation, stored.records));
+        let changed = rows_changed || columns_changed;
+        let result = ImportResult {
+            version: version + u64::from(changed),
+            changed,
+            inserted: counts.inserted,
+            updated: counts.updated,
+            unchanged: counts.unchanged,
+            removed: counts.removed,
+        };
+        let records = (records + counts.inserted).saturating_sub(counts.removed);
+        self.write_state(&result, generation + u64::from(columns_changed), records)?;
+        if changed {
+            self.connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
+            self.connection.execute_batch("ANALYZE")?;
+        }
+        self.connection.execute_batch("COMMIT")?;
+        Ok(result)
+    }
+
+    fn write_state(&self, result: &ImportResult, generation: u64, records: u64) -> rusqlite::Result<()> {
+        let definition = serde_json::to_string(&self.order.definition)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let number = |number: u64| Sql::Integer(number.cast_signed());
+        let row = [
+            Sql::Integer(schema::FORMAT),
+            number(result.version),
+            number(generation),
+            number(records),
+            Sql::Text(self.order.import_id.to_string()),
+            Sql::Text(self.order.today.to_string()),
+            Sql::Integer(i64::from(result.changed)),
+            number(result.inserted),
+            number(result.updated),
+            number(result.unchanged),
+            number(result.removed),
+            Sql::Text(definition),
+        ];
+        self.connection.execute(
+            "INSERT OR REPLACE INTO state (one, format, version, generation, records, import_id, import_day, changed,
+             inserted, updated, unchanged, removed, definition) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params_from_iter(row),
+        )?;
+        Ok(())
+    }
+}
+
+impl ImportSession for Session {
+    fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
+        self.check(line, key, &record)?;
+        self.take_in(line, key, record).map_err(|error| self.failed(&error))
+    }
+
+    fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError> {
+        match key {
+            Some(key) => self.keep(key).map_err(|error| self.failed(&error)),
+            None => Ok(()),
+        }
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
+        let result = self.finish().map_err(|error| self.failed(&error))?;
+        // The import has happened. A log that cannot be shortened now is shortened by a later refresh.
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");
+        }
+        self.shared.imported(&self.order.definition.name, &self.path)?;
+        Ok(result)
+    }
+}
+
+impl Statements {
+    fn new(definition: &Definition) -> Self {
+        let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
+        let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
+        let marks = vec!["?"; names.len() + 1].join(", ");
+        let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
+        Self {
+            look_up: format!(
+                "SELECT \"$row\", \"$json\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
+            ),
+            insert: format!("INSERT INTO records ({}, \"$json\") VALUES ({marks})", names.join(", ")),
+            update: format!("UPDATE records SET {}, \"$json\" = ? WHERE \"$row\" = ?", assignments.join(", ")),
+        }
+    }
+}
+
+fn insert_with_row(definition: &Definition) -> String {
+    let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
+    let marks = vec!["?"; names.len() + 2].join(", ");
+    format!("INSERT INTO records ({}, \"$json\", \"$row\") VALUES ({marks})", names.join(", "))
+}
+
+/// Binds a record's values and its text, in the order of the columns.
+fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value], json: &[u8]) -> rusqlite::Result<()> {
+    for (place, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, Stored(value))?;
+    }
+    let text = std::str::from_utf8(json).map_err(|error| rusqlite::Error::Utf8Error(values.len(), error))?;
+    statement.raw_bind_parameter(values.len() + 1, text)
+}
+
+fn set(record: &mut Record, place: Option<usize>, value: Value) {
+    if let Some(slot) = place.and_then(|place| record.values.get_mut(place)) {
+        *slot = value;
+    }
+}
+
+/// Drops the indexes of records but those named; the names of the ones that remain.
+fn drop_indexes(connection: &Connection, keep: &[&str]) -> rusqlite::Result<Vec<String>> {
+    let present: Vec<String> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'records'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let (kept, dropped): (Vec<String>, Vec<String>) =
+        present.into_iter().partition(|name| keep.contains(&name.as_str()));
+    for name in dropped {
+        connection.execute_batch(&format!("DROP INDEX {}", schema::quoted(&name)))?;
+    }
+    Ok(kept)
+}
+
+/// A connection that holds the file's write lock: only one import at a time gets it, in whatever process.
+fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "FILE")?;
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.busy_timeout(LOCK_WAIT)?;
+    connection.execute_batch(
+        "CREATE TABLE temp.keys_seen (key TEXT PRIMARY KEY, rows INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+         CREATE TABLE temp.ids_seen (key TEXT, id ANY, line INTEGER NOT NULL, PRIMARY KEY (key, id)) STRICT, WITHOUT ROWID;
+         CREATE TABLE temp.keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
+    )?;
+    connection.pragma_update(Some("temp"), "cache_size", -SCRATCH_CACHE_KIB)?;
+    Ok(connection)
+}

@@ -1,0 +1,344 @@
+//! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another
+//! data set. Files are in WAL mode: readers see the last commit while an import writes.
+
+mod cache;
+mod find;
+mod import;
+mod plan;
+mod read;
+mod rowset;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use uuid::Uuid;
+
+use crate::{
+    clock::SharedClock,
+    dataset::{Definition, query::Query},
+    store::records::{
+        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError,
+    },
+};
+
+/// Longer names make no sensible path segment.
+const NAME_BYTES_MAX: usize = 64;
+/// A write-ahead log beyond this is moved into its database and cut at the next refresh.
+const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
+/// How long a reader waits for a lock, which is held for moments only.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// The page cache of one reading connection; the operating system's cache stands behind it.
+const READER_CACHE_KIB: i64 = 2 * 1024;
+
+/// Sizes and limits of the store.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the files are. Made when absent.
+    pub directory: PathBuf,
+    /// Memory for ready answers of point reads, in bytes, over all readers.
+    pub cache_bytes: u64,
+    /// Threads that run queries.
+    pub find_threads: usize,
+    /// Queries that may wait for a thread; one more is answered with [`RecordStoreError::Busy`].
+    pub find_waiting_max: usize,
+    /// How long a query may take, waiting included.
+    pub find_timeout_ms: u64,
+}
+
+/// The record store of a single machine.
+pub struct SqliteRecordStore {
+    shared: Arc<Shared>,
+    pool: find::Pool,
+}
+
+/// What the store, its readers and its imports have in common.
+struct Shared {
+    settings: Settings,
+    clock: SharedClock,
+    served: RwLock<BTreeMap<String, Arc<Served>>>,
+    next_id: AtomicU64,
+    cache: cache::Answers,
+}
+
+/// A data set that is being served.
+struct Served {
+    /// Unlike the name, never used again for another file.
+    id: u64,
+    path: PathBuf,
+    current: RwLock<Arc<DataSet>>,
+    /// The newest version seen, which a reader may notice before `current` is loaded again.
+    version: AtomicU64,
+    control: Mutex<Control>,
+}
+
+struct Control {
+    connection: Connection,
+    /// SQLite's own counter of commits by others.
+    data_version: i64,
+}
+
+impl SqliteRecordStore {
+    /// Opens the data sets in the directory.
+    ///
+    /// # Errors
+    /// Where the directory cannot be made, or a file in it cannot be read or is not one of ours.
+    pub fn open(settings: Settings, clock: SharedClock) -> Result<Self, RecordStoreError> {
+        std::fs::create_dir_all(&settings.directory).map_err(|error| RecordStoreError::Unavailable {
+            doing: format!("make the directory {}", settings.directory.display()),
+            reason: error.to_string(),
+        })?;
+        let shared = Arc::new(Shared {
+            cache: cache::Answers::new(settings.cache_bytes),
+            settings,
+            clock,
+            served: RwLock::new(BTreeMap::new()),
+            next_id: AtomicU64::new(1),
+        });
+        shared.refresh()?;
+        let pool = find::Pool::start(&shared)?;
+        Ok(Self { shared, pool })
+    }
+}
+
+#[async_trait]
+impl RecordStore for SqliteRecordStore {
+    fn data_sets(&self) -> Vec<Arc<DataSet>> {
+        let served = self.shared.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.values().map(|served| served.current()).collect()
+    }
+
+    fn data_set(&self, name: &str) -> Option<Arc<DataSet>> {
+        self.shared.find(name).ok().map(|served| served.current())
+    }
+
+    async fn refresh(&self) -> Result<(), RecordStoreError> {
+        self.shared.refresh()
+    }
+
+    fn reader(&self) -> Box<dyn RecordReader> {
+        Box::new(read::Reader::new(Arc::clone(&self.shared)))
+    }
+
+    async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
+        let served = self.shared.find(&data_set.definition.name)?;
+        self.pool.find(served, Arc::clone(data_set), query.clone()).await
+    }
+
+    fn begin_import(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        replace: bool,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        let order = import::Order { definition: definition.clone(), import_id, today, replace };
+        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+    }
+}
+
+impl Shared {
+    fn find(&self, name: &str) -> Result<Arc<Served>, RecordStoreError> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, RecordStoreError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
+            return Err(RecordStoreError::BadName { name: name.to_owned() });
+        }
+        Ok(self.settings.directory.join(format!("{name}.db")))
+    }
+
+    fn refresh(&self) -> Result<(), RecordStoreError> {
+        let present = self.files()?;
+        let known: Vec<(String, Arc<Served>)> = {
+            let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+            served.retain(|name, _| present.contains_key(name));
+            served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
+        };
+        for (name, served) in &known {
+            served.refresh(name)?;
+        }
+        for (name, path) in present {
+            if known.iter().all(|(known, _)| *known != name) {
+                self.serve(&name, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<BTreeMap<String, PathBuf>, RecordStoreError> {
+        let failed = |error: std::io::Error| RecordStoreError::Unavailable {
+            doing: format!("list {}", self.settings.directory.display()),
+            reason: error.to_string(),
+        };
+        let mut files = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.settings.directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            if self.path(&stem).is_ok_and(|expected| expected == path) {
+                files.insert(stem, path);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Begins to serve a file, if an import into it was ever committed.
+    fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
+        let connection =
+            open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
+        let data_version = data_version(&connection).map_err(|error| unavailable("read", &path, &error))?;
+        let Some(data_set) = load(&connection, name)? else { return Ok(()) };
+        let served = Served {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            path,
+            version: AtomicU64::new(data_set.version),
+            current: RwLock::new(Arc::new(data_set)),
+            control: Mutex::new(Control { connection, data_version }),
+        };
+        self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
+        Ok(())
+    }
+
+    /// Notices the end of an import in this process.
+    fn imported(&self, name: &str, path: &Path) -> Result<(), RecordStoreError> {
+        match self.find(name) {
+            Ok(served) => served.refresh(name),
+            Err(_) => self.serve(name, path.to_owned()),
+        }
+    }
+}
+
+impl Served {
+    fn current(&self) -> Arc<DataSet> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn refresh(&self, name: &str) -> Result<(), RecordStoreError> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
+        let data_version = data_version(&control.connection).map_err(failed)?;
+        if data_version != control.data_version {
+            let data_set = load(&control.connection, name)?.ok_or_else(|| RecordStoreError::Corrupt {
+                name: name.to_owned(),
+                reason: "the table of its state is gone".to_owned(),
+            })?;
+            self.version.fetch_max(data_set.version, Ordering::Release);
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
+            control.data_version = data_version;
+        }
+        self.shorten_log(&control.connection)
+    }
+
+    fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
+            // Not waiting for anybody: where a reader or an import is in the way, the next refresh tries again.
+            let checkpoint = |connection: &Connection| {
+                connection.busy_timeout(Duration::ZERO)?;
+                let outcome = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                connection.busy_timeout(LOCK_WAIT)?;
+                outcome
+            };
+            match checkpoint(connection) {
+                Err(error) if !is_busy(&error) => return Err(unavailable("shorten the log of", &self.path, &error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(LOCK_WAIT)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    schema::add_functions(&connection)?;
+    Ok(connection)
+}
+
+/// A thread's own connection to a data set, opened at its first use.
+fn connected<'c>(
+    connections: &'c mut HashMap<u64, Connection>,
+    served: &Served,
+) -> rusqlite::Result<&'c mut Connection> {
+    match connections.entry(served.id) {
+        Entry::Occupied(entry) => Ok(entry.into_mut()),
+        Entry::Vacant(entry) => Ok(entry.insert(open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)),
+    }
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+/// What a file says it holds; nothing if no import into it was ever committed.
+fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
+    let corrupt = |reason: String| RecordStoreError::Corrupt { name: name.to_owned(), reason };
+    let read = |connection: &Connection| {
+        let made =
+            connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get(0));
+        if made == Ok(0_i64) {
+            return Ok(None);
+        }
+        connection
+            .query_row(
+                "SELECT format, version, generation, records, import_id, import_day, changed, inserted, updated, unchanged,
+                 removed, definition FROM state",
+                [],
+                |row| {
+                    let result = ImportResult {
+                        version: schema::count(row, 1)?,
+                        changed: row.get(6)?,
+                        inserted: schema::count(row, 7)?,
+                        updated: schema::count(row, 8)?,
+                        unchanged: schema::count(row, 9)?,
+                        removed: schema::count(row, 10)?,
+                    };
+                    let texts: [String; 3] = [row.get(4)?, row.get(5)?, row.get(11)?];
+                    Ok((row.get::<_, i64>(0)?, schema::count(row, 2)?, schema::count(row, 3)?, result, texts))
+                },
+            )
+            .optional()
+    };
+    let Some((format, generation, records, result, [id, day, definition])) =
+        read(connection).map_err(|error| corrupt(error.to_string()))?
+    else {
+        return Ok(None);
+    };
+    if format != schema::FORMAT {
+        return Err(corrupt(format!("its format is {format}, and this permitd reads {}", schema::FORMAT)));
+    }
+    let definition: Definition =
+        serde_json::from_str(&definition).map_err(|error| corrupt(format!("its definition: {error}")))?;
+    let id = id.parse().map_err(|error| corrupt(format!("the id of its last import: {error}")))?;
+    let day = day.parse().map_err(|error| corrupt(format!("the day of its last import: {error}")))?;
+    let version = result.version;
+    let last_import = LastImport { id, day, result };
+    Ok(Some(DataSet { definition: Arc::new(definition), version, generation, records, last_import }))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
+}

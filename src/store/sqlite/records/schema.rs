@@ -1,0 +1,195 @@
+//! How a data set lies in its file: a table of records with one typed column per published one and the ready JSON text,
+//! and one row that says what the table is.
+
+use rusqlite::{
+    Connection, ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
+};
+
+use crate::dataset::{ColumnType, Definition, RecordIdRule, Value};
+
+/// The layout that this code reads and writes.
+pub(super) const FORMAT: i64 = 1;
+
+pub(super) const CREATE_STATE: &str = "CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    format INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    import_id TEXT NOT NULL,
+    import_day TEXT NOT NULL,
+    changed INTEGER NOT NULL,
+    inserted INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    unchanged INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    definition TEXT NOT NULL
+) STRICT";
+
+/// The unique index by which a record is found.
+pub(super) const BY_KEY: &str = "by_key";
+
+/// An index of the table of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct IndexShape {
+    pub(super) name: String,
+    /// Places in the definition's columns. The last ones are always the key and the record id, so that the index gives
+    /// a total order and a page can continue in its midst.
+    pub(super) columns: Vec<usize>,
+}
+
+/// The indexes of a data set: the unique one, and those that its definition declares, each ending in key and record id.
+pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
+    let identity = [definition.key, definition.record_id];
+    let mut indexes = vec![IndexShape { name: BY_KEY.to_owned(), columns: identity.to_vec() }];
+    for declared in &definition.indexes {
+        let mut columns: Vec<usize> = Vec::new();
+        let named = [Some(&declared.partition), declared.sort.as_ref()].into_iter().flatten();
+        for column in named.filter_map(|name| definition.column_index(name)).chain(identity) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        if indexes.iter().any(|index| index.columns == columns) {
+            continue;
+        }
+        let names = columns.iter().filter_map(|column| definition.columns.get(*column));
+        let name = names.fold(String::from("by"), |name, column| format!("{name}:{}", column.name));
+        indexes.push(IndexShape { name, columns });
+    }
+    indexes
+}
+
+/// Whether records of the two definitions have the same columns in the same places.
+pub(super) fn same_columns(left: &Definition, right: &Definition) -> bool {
+    same_identity(left, right)
+        && (left.key, left.record_id, left.load_date) == (right.key, right.record_id, right.load_date)
+        && left.columns.len() == right.columns.len()
+        && left
+            .columns
+            .iter()
+            .zip(&right.columns)
+            .all(|(left, right)| (&left.name, left.kind) == (&right.name, right.kind))
+}
+
+/// Whether the two definitions identify a record in the same way.
+pub(super) fn same_identity(left: &Definition, right: &Definition) -> bool {
+    let identity = |definition: &Definition| {
+        let named = |place: usize| definition.columns.get(place).map(|column| (column.name.clone(), column.kind));
+        (named(definition.key), named(definition.record_id), definition.record_id_rule == RecordIdRule::Ordinal)
+    };
+    identity(left) == identity(right)
+}
+
+/// The statement that makes the table of records. The key and the record id have names of their own, so that statements
+/// about them are the same for every data set; the JSON comes last, behind the columns that a scan looks at.
+pub(super) fn create_records(definition: &Definition) -> String {
+    let columns = definition.columns.iter().enumerate().map(|(place, column)| {
+        let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
+        format!("{} {}{required}, ", column_name(definition, place), storage(column.kind))
+    });
+    format!(
+        "CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY, {}\"$json\" TEXT NOT NULL) STRICT",
+        String::from_iter(columns)
+    )
+}
+
+/// The statement that makes an index.
+pub(super) fn create_index(definition: &Definition, index: &IndexShape) -> String {
+    let unique = if index.name == BY_KEY { "UNIQUE " } else { "" };
+    let columns: Vec<String> = index.columns.iter().map(|place| column_name(definition, *place)).collect();
+    format!("CREATE {unique}INDEX {} ON records ({})", quoted(&index.name), columns.join(", "))
+}
+
+/// A column's name in SQL.
+pub(super) fn column_name(definition: &Definition, place: usize) -> String {
+    if place == definition.key {
+        return "\"$key\"".to_owned();
+    }
+    if place == definition.record_id {
+        return "\"$id\"".to_owned();
+    }
+    quoted(definition.columns.get(place).map_or("", |column| column.name.as_str()))
+}
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn storage(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => "TEXT",
+        ColumnType::Integer | ColumnType::Money => "INTEGER",
+        ColumnType::Number => "REAL",
+    }
+}
+
+/// What no value of the type comes before: the start of an index behind its nulls.
+pub(super) fn smallest(kind: ColumnType) -> Sql {
+    match kind {
+        ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => Sql::Text(String::new()),
+        ColumnType::Integer | ColumnType::Money => Sql::Integer(i64::MIN),
+        ColumnType::Number => Sql::Real(f64::NEG_INFINITY),
+    }
+}
+
+/// A value on its way into SQL, borrowed where possible.
+pub(super) struct Stored<'a>(pub(super) &'a Value);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            other => ToSqlOutput::Owned(owned(other)),
+        })
+    }
+}
+
+/// A value as SQL keeps it. Timestamps have nine decimals each, so that their texts sort as the moments do.
+pub(super) fn owned(value: &Value) -> Sql {
+    match value {
+        Value::Null => Sql::Null,
+        Value::Text(text) => Sql::Text(text.clone()),
+        Value::Integer(number) | Value::Money(number) => Sql::Integer(*number),
+        Value::Number(number) => Sql::Real(*number),
+        Value::Date(date) => Sql::Text(date.to_string()),
+        Value::Timestamp(moment) => Sql::Text(format!("{moment:.9}")),
+    }
+}
+
+/// Reads a value back.
+pub(super) fn value(kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<Value> {
+    if matches!(stored, ValueRef::Null) {
+        return Ok(Value::Null);
+    }
+    Ok(match kind {
+        ColumnType::Text => Value::Text(String::column_result(stored)?),
+        ColumnType::Integer => Value::Integer(i64::column_result(stored)?),
+        ColumnType::Money => Value::Money(i64::column_result(stored)?),
+        ColumnType::Number => Value::Number(f64::column_result(stored)?),
+        ColumnType::Date => Value::Date(stored.as_str()?.parse().map_err(FromSqlError::other)?),
+        ColumnType::Timestamp => Value::Timestamp(stored.as_str()?.parse().map_err(FromSqlError::other)?),
+    })
+}
+
+/// Reads a number that is never negative.
+pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(place)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(place, number))
+}
+
+/// Makes the functions known that statements about records use.
+pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    use rusqlite::functions::FunctionFlags;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("contains_folded", 2, flags, |call| {
+        let needle = call.get_raw(1).as_str()?;
+        Ok(match call.get_raw(0) {
+            ValueRef::Text(text) => {
+                std::str::from_utf8(text).is_ok_and(|text| crate::dataset::query::contains_folded(text, needle))
+            }
+            _ => false,
+        })
+    })
+}

@@ -1,0 +1,188 @@
+//! Queries: the store answers what the filter's own meaning says, in the order asked for, page by page.
+
+use std::{
+    cmp::Ordering,
+    sync::atomic::{AtomicI64, Ordering as Atomic},
+};
+
+use super::*;
+use crate::{
+    clock::Clock,
+    dataset::{
+        json,
+        query::{Filter, SortTerm, Term, Test, ascending, folded},
+    },
+};
+
+fn any_test(kind: ColumnType) -> BoxedStrategy<Test> {
+    let value = move || any_value(kind).prop_filter("not null", |value| !value.is_null());
+    let list = move || {
+        proptest::collection::vec(value(), 2..4).prop_map(|mut list| {
+            list.sort_by(ascending);
+            list
+        })
+    };
+    let tests = prop_oneof![
+        value().prop_map(Test::Equal),
+        value().prop_map(Test::NotEqual),
+        value().prop_map(Test::Less),
+        value().prop_map(Test::LessOrEqual),
+        value().prop_map(Test::Greater),
+        value().prop_map(Test::GreaterOrEqual),
+        list().prop_map(|list| Test::Between(list[0].clone(), list[1].clone())),
+        list().prop_map(Test::In),
+        list().prop_map(Test::NotIn),
+        any::<bool>().prop_map(Test::Null),
+    ];
+    if kind != ColumnType::Text {
+        return tests.boxed();
+    }
+    let text = "[aAbß%_ ]{0,2}";
+    prop_oneof![
+        4 => tests,
+        1 => text.prop_map(|text| Test::Contains(folded(&text))),
+        1 => text.prop_map(Test::StartsWith),
+    ]
+    .boxed()
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    let columns = definition().columns;
+    let kinds: Vec<ColumnType> = columns.iter().map(|column| column.kind).collect();
+    let term = (0..kinds.len())
+        .prop_flat_map(move |column| any_test(kinds[column]).prop_map(move |test| Filter::Term(Term { column, test })));
+    let sort = proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 0..4)
+        .prop_shuffle()
+        .prop_flat_map(|columns| {
+            proptest::collection::vec(any::<bool>(), columns.len()).prop_map(move |directions| {
+                let terms = columns.iter().zip(directions);
+                terms.map(|(column, descending)| SortTerm { column: *column, descending }).collect::<Vec<_>>()
+            })
+        });
+    let select = proptest::option::of(proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 1..4));
+    (proptest::collection::vec(term, 0..3), sort, select, 1_u32..8).prop_map(|(terms, sort, select, limit)| Query {
+        filter: Filter::All(terms),
+        select,
+        sort,
+        limit,
+        after: None,
+    })
+}
+
+/// The answer by definition: every record looked at, and sorted.
+fn naive(definition: &Definition, records: &[Record], query: &Query) -> Vec<serde_json::Value> {
+    let mut matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
+    matching.sort_by(|left, right| {
+        query.order(definition).iter().fold(Ordering::Equal, |order, term| {
+            let (left, right) = (&left.values[term.column], &right.values[term.column]);
+            let nulls = left.is_null() || right.is_null();
+            let next = ascending(left, right);
+            order.then(if term.descending && !nulls { next.reverse() } else { next })
+        })
+    });
+    let shown = |record: &&Record| {
+        let mut text = Vec::new();
+        json::write_record(definition, record, &mut text);
+        let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).unwrap();
+        let Some(select) = &query.select else { return whole.into() };
+        let names = select.iter().map(|column| definition.columns[*column].name.clone());
+        names.map(|name| (name.clone(), whole[&name].clone())).collect::<serde_json::Map<_, _>>().into()
+    };
+    matching.iter().map(shown).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn pages_hold_what_the_filter_means_once_and_in_order(
+        records in proptest::collection::vec(any_record(), 0..60),
+        queries in proptest::collection::vec(any_query(), 25),
+    ) {
+        let store = Store::new();
+        let definition = definition();
+        store.import(&definition, &records);
+        let records = stored(&records);
+        for mut query in queries {
+            let expected = naive(&definition, &records, &query);
+            let mut gathered = Vec::new();
+            loop {
+                let (page, next) = store.find_query(&query).unwrap();
+                prop_assert!(page.len() <= query.limit as usize);
+                prop_assert!(next.is_none() || page.len() == query.limit as usize);
+                gathered.extend(page);
+                prop_assert!(gathered.len() <= expected.len(), "{:?}", query);
+                let Some(next) = next else { break };
+                // As a caller would continue: through a sealed cursor.
+                let key = CursorKey::new([7; 32]);
+                let sealed = crate::dataset::cursor::seal(&key, &definition, &query, &next).unwrap();
+                query.after = None;
+                query.after = Some(crate::dataset::cursor::open(&key, &definition, &query, &sealed).unwrap());
+                prop_assert_eq!(query.after.as_ref(), Some(&next));
+            }
+            prop_assert_eq!(gathered, expected, "{:?}", query);
+        }
+    }
+}
+
+/// A clock that moves on whenever it is looked at.
+#[derive(Debug, Default)]
+struct Hurrying(AtomicI64);
+
+impl Clock for Hurrying {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        self.0.fetch_add(10_000, Atomic::SeqCst)
+    }
+}
+
+#[test]
+fn a_query_that_takes_too_long_is_given_up() {
+    let store = Store::new();
+    let records: Vec<Record> = (0..2000).map(|n| record(&format!("k{n}"), "filed", n)).collect();
+    store.import(&definition(), &records);
+    let mut settings = settings(&store.folder);
+    settings.find_timeout_ms = 60;
+    let hurried = SqliteRecordStore::open(settings, Arc::new(Hurrying::default())).unwrap();
+    let data_set = hurried.data_set("things").unwrap();
+    let slow = parsed(&data_set.definition, "sort=latitude&status__contains=nothing");
+    let outcome = wait(hurried.find(&data_set, &slow));
+    let Err(RecordStoreError::TimedOut { limit_ms: 60, .. }) = outcome else { panic!("{outcome:?}") };
+    // The thread is free again.
+    let quick = parsed(&data_set.definition, "number=k1");
+    assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().found.count, 1);
+}
+
+#[test]
+fn a_way_whose_budget_is_spent_is_followed_by_the_other() {
+    let store = Store::new();
+    let records: Vec<Record> =
+        (0..60_000).map(|n| record(&format!("k{n:06}"), if n == 59_999 { "rare" } else { "filed" }, n)).collect();
+    store.import(&definition(), &records);
+    let (found, next) = store.find("status__contains=RARE").unwrap();
+    assert_eq!((found.len(), next), (1, None));
+    assert_eq!(found[0]["number"], "k059999");
+}
+
+#[test]
+fn a_full_queue_is_said_to_be_full() {
+    let store = Store::new();
+    store.import(&definition(), &[record("1", "filed", 1)]);
+    let mut settings = settings(&store.folder);
+    settings.find_waiting_max = 0;
+    let other = SqliteRecordStore::open(settings, SystemClock::shared()).unwrap();
+    let data_set = other.data_set("things").unwrap();
+    let query = parsed(&data_set.definition, "");
+    // With no room to wait, of two queries at once at least one finds no thread: the second is sent before the first is done.
+    let outcomes = wait(async {
+        let mut outcomes = Vec::new();
+        for _ in 0..50 {
+            let (a, b) = tokio::join!(other.find(&data_set, &query), other.find(&data_set, &query));
+            outcomes.extend([a, b]);
+        }
+        outcomes
+    });
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(RecordStoreError::Busy))));
+}

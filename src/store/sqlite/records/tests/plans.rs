@@ -1,0 +1,149 @@
+//! What SQLite makes of the statements: the index that was named, searched on the columns that were meant, and no sort
+//! where the index has the order.
+
+use rusqlite::{Connection, params_from_iter, types::Value as Sql};
+
+use super::{
+    super::{
+        plan::{self, Way},
+        read, schema,
+    },
+    *,
+};
+use crate::dataset::query::Position;
+
+fn database() -> (Store, Connection) {
+    let store = Store::new();
+    let records: Vec<Record> = (0..50).map(|n| record(&format!("k{n}"), "filed", n)).collect();
+    store.import(&definition(), &records);
+    let connection = Connection::open(store.folder.path().join("records/things.db")).unwrap();
+    schema::add_functions(&connection).unwrap();
+    (store, connection)
+}
+
+fn explained(connection: &Connection, sql: &str, params: &[Sql]) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let lines = statement.query_map(params_from_iter(params), |row| row.get::<_, String>(3)).unwrap();
+    lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+}
+
+fn explained_way(connection: &Connection, way: &Way) -> Vec<String> {
+    let explain = |segment: &plan::Segment| {
+        let mut params = segment.params.clone();
+        params.push(Sql::Integer(10));
+        explained(connection, &segment.sql, &params)
+    };
+    way.segments.iter().map(explain).collect()
+}
+
+/// The plans of each way's statements.
+fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
+    let definition = definition();
+    let mut query = parsed(&definition, raw_query);
+    if after {
+        let order = query.order(&definition);
+        let values = order.iter().map(|term| match definition.columns[term.column].kind {
+            ColumnType::Text => Value::Text("k2".into()),
+            ColumnType::Integer => Value::Integer(3),
+            ColumnType::Money => Value::Money(3),
+            ColumnType::Number => Value::Number(3.0),
+            ColumnType::Date => Value::Date(date(2016, 12, 5)),
+            ColumnType::Timestamp => Value::Timestamp(jiff::Timestamp::UNIX_EPOCH),
+        });
+        query.after = Some(Position { version: 1, values: values.collect() });
+    }
+    let explain = |way: &Way| {
+        let plan = explained_way(connection, way).join(" | ");
+        assert_eq!(way.ordered, !plan.contains("TEMP B-TREE"), "{raw_query}: {plan}");
+        plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "")
+    };
+    plan::ways(&definition, &query).iter().map(explain).collect()
+}
+
+#[test]
+fn each_kind_of_query_has_its_plan() {
+    let (_store, connection) = database();
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["SCAN records USING INDEX by_key"]),
+        ("number=k1", &["SEARCH records USING INDEX by_key ($key=?)"]),
+        ("number=k1&record_id=1", &["SEARCH records USING INDEX by_key ($key=? AND $id=?)"]),
+        ("number__startswith=k", &["SEARCH records USING INDEX by_key ($key>? AND $key<?)"]),
+        // The order of the key is not that of the index on the status and the filing date.
+        (
+            "status=filed",
+            &[
+                "SCAN records USING INDEX by_key",
+                "SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort",
+            ],
+        ),
+        ("status=filed&sort=-filed", &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"]),
+        (
+            "status=filed&sort=filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND filed>?) | \
+               SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND filed=?)"],
+        ),
+        (
+            "status=filed&filed__gte=2016-01-01&sort=filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND filed>?)"],
+        ),
+        (
+            "status=filed&filed__between=2016-01-01,2017-01-01&sort=-filed&latitude__gt=3",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND filed>? AND filed<?)"],
+        ),
+        (
+            "status__isnull=true&sort=-filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"],
+        ),
+        ("cost__gt=5&sort=cost", &["SEARCH records USING INDEX by:cost:number:record_id (cost>?)"]),
+        ("sort=-cost", &["SCAN records USING INDEX by:cost:number:record_id"]),
+        (
+            "cost__gt=5",
+            &["SCAN records USING INDEX by_key", "SEARCH records USING INDEX by:cost:number:record_id (cost>?); sort"],
+        ),
+        ("latitude__gt=5", &["SCAN records USING INDEX by_key", "SCAN records; sort"]),
+        ("sort=latitude", &["SCAN records; sort"]),
+        ("sort=-filed,cost", &["SCAN records; sort"]),
+        (
+            "status__in=filed,issued&sort=latitude",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort"],
+        ),
+    ];
+    for (raw_query, expected) in cases {
+        assert_eq!(plans(&connection, raw_query, false), *expected, "{raw_query}");
+    }
+}
+
+#[test]
+fn a_later_page_starts_where_the_last_one_ended() {
+    let (_store, connection) = database();
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["SEARCH records USING INDEX by_key (($key,$id)>(?,?))"]),
+        ("number=k2", &["SEARCH records USING INDEX by_key ($key=? AND $id>?)"]),
+        (
+            "status=filed&sort=-filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND (filed,$key,$id)<(?,?,?)) | \
+               SEARCH records USING INDEX by:status:filed:number:record_id (status=? AND filed=?)"],
+        ),
+        (
+            "status=filed&filed__between=2016-01-01,2017-01-01&sort=filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id \
+               (status=? AND (filed,$key,$id)>(?,?,?) AND filed<?)"],
+        ),
+        ("sort=-cost&cost__lt=50", &["SEARCH records USING INDEX by:cost:number:record_id ((cost,$key,$id)<(?,?,?))"]),
+        ("number__startswith=k", &["SEARCH records USING INDEX by_key (($key,$id)>(?,?) AND $key<?)"]),
+        ("sort=latitude", &["SCAN records; sort"]),
+    ];
+    for (raw_query, expected) in cases {
+        assert_eq!(plans(&connection, raw_query, true), *expected, "{raw_query}");
+    }
+}
+
+#[test]
+fn a_point_read_is_one_search() {
+    let (_store, connection) = database();
+    for (sql, search) in [(read::GET, "($key=?)"), (read::GET_ONE, "($key=? AND $id=?)")] {
+        let params: Vec<Sql> = (0..sql.matches('?').count()).map(|_| Sql::Integer(1)).collect();
+        let plan = explained(&connection, sql, &params);
+        assert_eq!(plan, format!("SEARCH records USING INDEX by_key {search}; SCALAR SUBQUERY 1; SCAN state"));
+    }
+}
