@@ -8,8 +8,10 @@ mod ask;
 pub mod commit;
 pub mod gate;
 pub mod grants;
+pub mod import;
 pub mod invite;
 pub mod mailer;
+pub mod query;
 pub mod relay;
 
 pub use ask::Busy;
