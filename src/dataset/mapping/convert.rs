@@ -59,7 +59,7 @@ pub(in crate::dataset) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellEr
     })
 }
 
-fn trim(text: &str) -> &str {
+pub(super) fn trim(text: &str) -> &str {
     let edges = (text.as_bytes().first(), text.as_bytes().last());
     match edges {
         // Nearly every cell of a real file needs no trimming.
@@ -99,6 +99,9 @@ fn integer(cell: Cell<'_>) -> Result<i64, ValueError> {
         #[expect(clippy::cast_possible_truncation, reason = "bounded by the guards above")]
         Cell::Number(number) => Ok(number as i64),
         Cell::Text(text) => {
+            if let Some(number) = plain_digits(trim(text)) {
+                return Ok(number);
+            }
             let text = ungrouped(trim(text)).ok_or(ValueError::Integer)?;
             let whole = match text.split_once('.') {
                 Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
@@ -111,6 +114,14 @@ fn integer(cell: Cell<'_>) -> Result<i64, ValueError> {
         }
         _ => Err(ValueError::Integer),
     }
+}
+
+/// The number that up to fifteen digits and nothing else write, which is what most cells of most files are.
+fn plain_digits(text: &str) -> Option<i64> {
+    if text.is_empty() || text.len() > 15 {
+        return None;
+    }
+    text.bytes().try_fold(0_i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 fn cents(cell: Cell<'_>) -> Result<i64, ValueError> {
@@ -128,6 +139,9 @@ fn cents(cell: Cell<'_>) -> Result<i64, ValueError> {
 
 /// `4000`, `$1,234.50`, `-$5`, and `(12.00)`, which is how accountants write a negative amount.
 fn cents_of_text(text: &str) -> Result<i64, ValueError> {
+    if let Some(whole) = plain_digits(text) {
+        return Ok(whole * 100);
+    }
     let (bracketed, text) = match text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         Some(inner) => (true, inner.trim()),
         None => (false, text),
