@@ -6,6 +6,9 @@ pub mod edge;
 pub mod method;
 pub mod problem;
 pub mod request_id;
+pub mod routes;
+pub mod session;
+pub mod state;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use catalogue::ProblemCode;
 
 use super::RequestId;
+pub use crate::dataset::query::InvalidParam;
 
 /// The media type of problem documents.
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -38,25 +39,6 @@ struct Parts {
     headers: Vec<(HeaderName, HeaderValue)>,
     instance: Option<RequestId>,
     cause: Option<String>,
-}
-
-/// One parameter that is wrong, a member of `invalid_params`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidParam {
-    /// The parameter's name as it was sent.
-    pub name: String,
-    /// What is wrong with it and what would be right.
-    pub reason: String,
-    /// The nearest right name or value.
-    pub did_you_mean: Option<String>,
-}
-
-impl From<&InvalidParam> for Value {
-    fn from(param: &InvalidParam) -> Self {
-        let nearest = param.did_you_mean.iter().map(|nearest| ("did_you_mean", nearest));
-        let members = [("name", &param.name), ("reason", &param.reason)].into_iter().chain(nearest);
-        Self::Object(members.map(|(name, value)| (name.to_owned(), Self::from(value.as_str()))).collect())
-    }
 }
 
 #[derive(Serialize)]
@@ -105,7 +87,7 @@ impl Problem {
     /// A refusal because of wrong parameters, all of them named.
     pub fn invalid_params(params: &[InvalidParam]) -> Self {
         let names = params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
-        let listed = params.iter().map(Value::from).collect();
+        let listed = params.iter().map(|param| serde_json::json!(param)).collect();
         Self::new(ProblemCode::InvalidParameters, format!("these parameters are wrong: {names}"))
             .member("invalid_params", Value::Array(listed))
     }
