@@ -169,7 +169,11 @@ impl Node {
             Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
         let service =
             start_actors(settings, public_address, committer, records, mailer, secrets, beside_server, purpose);
-        let first_admin_token = first_admin_token(&service).await?;
+        // A command that happens to come first must not make a token that nobody gets to see.
+        let first_admin_token = match purpose {
+            Purpose::Serve => first_admin_token(&service).await?,
+            Purpose::Command => None,
+        };
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
         if !beside_server {
@@ -437,10 +441,10 @@ impl Server {
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
-        self.public.stop(true).await;
         self.refreshing.abort();
         let patience = Duration::from_secs(service.settings.http.shutdown_timeout_s);
-        if let Err(error) = service.mailers.stop(patience).await {
+        let (_, mailers) = tokio::join!(self.public.stop(true), service.mailers.stop(patience));
+        if let Err(error) = mailers {
             tracing::warn!(%error, "a mailer is still at work; its message will be received again");
         }
         if let Err(error) = service.book.withdraw_all().await {
