@@ -59,6 +59,8 @@ pub struct Pass {
     pub user: UserId,
     /// The key.
     pub key: KeyId,
+    /// The UTC day that counts it.
+    day: i64,
     cell: Arc<Cell>,
 }
 
@@ -66,7 +68,7 @@ impl Pass {
     /// Says that the request does not count against the quota after all: the server failed.
     pub fn refund(&self) {
         if let Held::Granted { grant, .. } = &mut *lock(&self.cell.held) {
-            grant.refund();
+            grant.refund(self.day);
         }
     }
 }
@@ -122,7 +124,7 @@ enum Held {
 
 /// What a cell says without asking the ledger.
 enum Answer {
-    Now(Verdict, Standing, UserId),
+    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64 },
     Unknown,
     Ask,
 }
@@ -187,11 +189,11 @@ impl GrantBook {
         Some(self.count(match answer {
             Answer::Ask => return None,
             Answer::Unknown => Admission::Unknown,
-            Answer::Now(Verdict::Renew, ..) => return None,
-            Answer::Now(Verdict::Admit, standing, user) => {
-                Admission::Admitted(Pass { standing, user, key: id, cell: Arc::clone(cell) })
+            Answer::Now { verdict: Verdict::Renew, .. } => return None,
+            Answer::Now { verdict: Verdict::Admit, standing, user, day } => {
+                Admission::Admitted(Pass { standing, user, key: id, day, cell: Arc::clone(cell) })
             }
-            Answer::Now(Verdict::Refuse { rate, quota, retry_after_ns }, standing, _) => {
+            Answer::Now { verdict: Verdict::Refuse { rate, quota, retry_after_ns }, standing, .. } => {
                 Admission::Limited { rate, quota, retry_after_ns, standing }
             }
         }))
@@ -208,7 +210,7 @@ impl GrantBook {
             Held::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
                 let verdict = grant.admit(now_ns);
-                Answer::Now(verdict, grant.standing(now_ns), *user)
+                Answer::Now { verdict, standing: grant.standing(now_ns), user: *user, day: grant.day() }
             }
         }
     }

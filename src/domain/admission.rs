@@ -193,9 +193,17 @@ impl Grant {
         Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
     }
 
-    /// Notes that an admitted request does not count against the quota after all.
-    pub fn refund(&mut self) {
-        self.refunded += 1;
+    /// The UTC day whose quota the grant is cut from.
+    pub fn day(&self) -> i64 {
+        self.day
+    }
+
+    /// Notes that a request that was admitted on `day` does not count against the quota after all. Another day's quota has
+    /// nothing to take back: it would let one request too many pass.
+    pub fn refund(&mut self, day: i64) {
+        if day == self.day {
+            self.refunded += 1;
+        }
     }
 
     /// Where the key stands.
