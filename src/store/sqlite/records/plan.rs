@@ -37,7 +37,7 @@ pub(super) struct Segment {
     pub(super) params: Vec<Sql>,
 }
 
-/// The one or two ways to answer a query. The last one is to be run to its end when none is done within a budget.
+/// The one or two ways to answer a query. The first one is to be run to its end when none is done within a budget.
 pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
     let planner = Planner {
         definition,
@@ -87,11 +87,11 @@ impl Planner<'_> {
             (None, None) => vec![self.scan()],
             (None, Some(seek)) => vec![self.sorted(seek)],
             (Some(walk), Some(seek)) if seek.bound > walk.bound => {
-                vec![self.ordered(walk), self.sorted(seek)]
+                vec![self.sorted(seek), self.ordered(walk)]
             }
             (Some(walk), _) if walk.bound > 0 || walk.range || self.terms.is_empty() => vec![self.ordered(walk)],
-            (Some(walk), Some(seek)) => vec![self.ordered(walk), self.sorted(seek)],
-            (Some(walk), None) => vec![self.ordered(walk), self.scan()],
+            (Some(walk), Some(seek)) => vec![self.sorted(seek), self.ordered(walk)],
+            (Some(walk), None) => vec![self.scan(), self.ordered(walk)],
         }
     }
 

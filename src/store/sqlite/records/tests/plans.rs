@@ -72,8 +72,8 @@ fn each_kind_of_query_has_its_plan() {
         (
             "status=filed",
             &[
-                "SCAN records USING INDEX by_key",
                 "SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort",
+                "SCAN records USING INDEX by_key",
             ],
         ),
         ("status=filed&sort=-filed", &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"]),
@@ -98,9 +98,9 @@ fn each_kind_of_query_has_its_plan() {
         ("sort=-cost", &["SCAN records USING INDEX by:cost:number:record_id"]),
         (
             "cost__gt=5",
-            &["SCAN records USING INDEX by_key", "SEARCH records USING INDEX by:cost:number:record_id (cost>?); sort"],
+            &["SEARCH records USING INDEX by:cost:number:record_id (cost>?); sort", "SCAN records USING INDEX by_key"],
         ),
-        ("latitude__gt=5", &["SCAN records USING INDEX by_key", "SCAN records; sort"]),
+        ("latitude__gt=5", &["SCAN records; sort", "SCAN records USING INDEX by_key"]),
         ("sort=latitude", &["SCAN records; sort"]),
         ("sort=-filed,cost", &["SCAN records; sort"]),
         (
