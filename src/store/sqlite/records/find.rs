@@ -268,8 +268,8 @@ fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, 
         }
     } else {
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
-        let columns = plan::result_columns(&job.data_set.definition, &job.query);
-        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
+        let (columns, from) = plan::results(&job.data_set.definition, &job.query);
+        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records {from} WHERE \"$row\" = ?"))?;
         for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
             let limit = Sql::Integer(gathered.room());
