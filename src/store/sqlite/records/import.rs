@@ -26,6 +26,8 @@ const PAGE_BYTES: i64 = 8192;
 const CACHE_KIB: i64 = 32 * 1024;
 /// The page cache of the temporary table.
 const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
+/// Threads that help to sort the entries of a new index.
+const SORT_THREADS: i64 = 2;
 /// Rows that `ANALYZE` looks at in each index.
 const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
@@ -452,12 +454,12 @@ impl Statements {
     }
 }
 
+/// Without the columns' names: the text is looked up for every row among the prepared statements.
 fn insert(definition: &Definition, with_row: bool) -> String {
-    let mut names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
-    if with_row {
-        names.push("\"$row\"".to_owned());
-    }
-    format!("INSERT INTO records ({}) VALUES ({})", names.join(", "), vec!["?"; names.len()].join(", "))
+    let count = definition.columns.len();
+    let row = if with_row { format!("?{}", count + 1) } else { "NULL".to_owned() };
+    let marks = (1..=count).map(|place| format!(",?{place}"));
+    format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
 }
 
 /// Runs a statement whose parameters are a record's values in the order of the columns and, where given, its row.
@@ -516,6 +518,7 @@ fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "FILE")?;
+    connection.pragma_update(None, "threads", SORT_THREADS)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.execute_batch("CREATE TABLE temp.keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
