@@ -1,1 +1,502 @@
-//! app.
+//! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    actors::{
+        account::Accounts,
+        commit::{CommandError, Committer, Envelope},
+        gate::Gate,
+        grants::GrantBook,
+        import::{ImportError, Imports},
+        invite::Inviting,
+        mailer::{Mailers, Offer, Offering},
+        query::Queries,
+        relay::Relay,
+    },
+    clock::SharedClock,
+    config::Settings,
+    dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
+    domain::{
+        event::Origin,
+        id::{CommandId, Who, hex},
+        plan::{self, DEFAULT_PLAN},
+    },
+    http::{
+        self, Edge,
+        state::{Readiness, Service},
+    },
+    mail,
+    queue::{Policy, sqlite::SqliteQueue},
+    secrets::{Entropy, EntropyError, Secrets, SecretsError},
+    store::{
+        StoreError,
+        records::{RecordStore, RecordStoreError},
+        sqlite::{
+            Database,
+            records::{Settings as RecordSettings, SqliteRecordStore},
+        },
+    },
+};
+
+/// What an administrator's token begins with.
+pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
+/// Queries that may wait for each thread that runs them.
+const FIND_WAITING_PER_THREAD: usize = 32;
+/// Definition files that are read from a folder at most.
+const DEFINITION_FILES_MAX: usize = 1000;
+/// Largest definition file, bytes.
+const DEFINITION_BYTES_MAX: u64 = 1 << 20;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory or a file in it.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another server has the data directory.
+    #[error("another permitd serves {path} already: stop it, or use another --data", path = path.display())]
+    Served {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An address cannot be listened on.
+    #[error("{setting} = {address}: {source}; choose a free address")]
+    Listen {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A definition is wrong.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// A definition file does not define the data set that it is named after, or two define the same.
+    #[error("{0}")]
+    Definitions(String),
+    /// The secret file.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The mail settings.
+    #[error(transparent)]
+    Mail(#[from] mail::SetupError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The records.
+    #[error(transparent)]
+    Records(#[from] RecordStoreError),
+    /// The first events could not be written.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Interrupted imports could not be written down.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It serves requests: it alone has the data directory's lock, and works on the queue all the time.
+    Serve,
+    /// It carries out one command beside a server, or without one.
+    Command,
+}
+
+/// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
+pub struct Node {
+    /// What the routes and the commands have at hand.
+    pub service: Service,
+    /// The definitions by which files are imported.
+    pub definitions: Vec<Arc<Definition>>,
+    /// The administrator's token, when this start made the first one: shown once.
+    pub first_admin_token: Option<String>,
+    /// Whether a server has the data directory at the same time.
+    pub beside_server: bool,
+    /// Held for as long as the node serves.
+    _lock: Option<File>,
+}
+
+impl Node {
+    /// Opens the data directory, making it when it is not there, and starts the actors on the calling thread's arbiter.
+    ///
+    /// # Errors
+    /// [`StartError`]: what is wrong and what to do.
+    pub async fn open(
+        settings: Settings,
+        clock: SharedClock,
+        entropy: Arc<dyn Entropy>,
+        purpose: Purpose,
+        public_address: SocketAddr,
+    ) -> Result<Self, StartError> {
+        let secrets = Secrets::open(&settings.data, &*entropy)?;
+        let (lock, beside_server) = take_lock(&settings.data, purpose)?;
+        let definitions = definitions(settings.datasets())?;
+        let database = Database::open(&settings.data)?;
+        let policy = Policy {
+            visibility_s: settings.queue.visibility_s,
+            receives_max: settings.queue.receives_max,
+            retention_days: settings.queue.retention_days,
+        };
+        let queue = Arc::new(SqliteQueue::new(database.clone(), Arc::clone(&clock), policy));
+        let mailer = mail::from_settings(&settings, Arc::clone(&clock))?;
+        let records = open_records(&settings, &clock)?;
+        let committer =
+            Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
+        let service =
+            start_actors(settings, public_address, committer, records, mailer, secrets, beside_server, purpose);
+        // A command that happens to come first must not make a token that nobody gets to see.
+        let first_admin_token = match purpose {
+            Purpose::Serve => first_admin_token(&service).await?,
+            Purpose::Command => None,
+        };
+        first_plan(&service).await?;
+        let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
+        if !beside_server {
+            node.service.imports.recover().await?;
+        }
+        Ok(node)
+    }
+
+    /// The definition of a data set, if there is one.
+    pub fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.iter().find(|definition| definition.name == name)
+    }
+}
+
+/// Takes the data directory's lock for a server; for a command, tells whether a server has it.
+fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
+    let path = data.join("serve.lock");
+    let failed = |source| StartError::Io { doing: "cannot lock", path: path.clone(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match (file.try_lock(), purpose) {
+        (Ok(()), Purpose::Serve) => Ok((Some(file), false)),
+        (Ok(()), Purpose::Command) => Ok((None, false)),
+        (Err(TryLockError::WouldBlock), Purpose::Command) => Ok((None, true)),
+        (Err(TryLockError::WouldBlock), Purpose::Serve) => Err(StartError::Served { path: data.to_owned() }),
+        (Err(TryLockError::Error(source)), _) => Err(failed(source)),
+    }
+}
+
+fn open_records(settings: &Settings, clock: &SharedClock) -> Result<Arc<dyn RecordStore>, StartError> {
+    let find_threads = settings.records.find_threads;
+    let record_settings = RecordSettings {
+        directory: settings.data.join("records"),
+        cache_bytes: settings.records.cache_bytes_max,
+        find_threads,
+        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+    };
+    Ok(Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?))
+}
+
+#[expect(clippy::too_many_arguments, reason = "called once, by the one place that builds a node")]
+fn start_actors(
+    settings: Settings,
+    public_address: SocketAddr,
+    committer: Arc<Committer>,
+    records: Arc<dyn RecordStore>,
+    mailer: Arc<dyn mail::Mailer>,
+    secrets: Secrets,
+    beside_server: bool,
+    purpose: Purpose,
+) -> Service {
+    let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
+    let life = settings.admission.grant_ttl();
+    let public_url = settings.public_url(public_address);
+    let cursor_key = CursorKey::new(secrets.cursor_key());
+    let ledger = Arc::clone(&committer.stores.ledger);
+    let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
+    let elsewhere = beside_server.then_some(life);
+    let accounts = Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, capacity, patience);
+    let serving = purpose == Purpose::Serve;
+    let mailers = Mailers::start(
+        Arc::clone(&committer),
+        mailer,
+        offering(&settings, &public_url, &records),
+        Duration::from_secs(settings.queue.visibility_s.into()),
+        settings.actors.mailers,
+        serving.then(|| Duration::from_millis(settings.queue.poll_interval_ms)),
+        capacity,
+    );
+    let limits = Limits {
+        rows_max: settings.import.rows_max,
+        sheet_bytes_max: settings.import.inflate_bytes_max,
+        ..Limits::default()
+    };
+    let rejects = settings.data.join("rejects");
+    Service {
+        inviting: Inviting::start(Arc::clone(&committer), capacity, patience),
+        accounts,
+        relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
+        mailers,
+        imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        settings: Arc::new(settings),
+        public_url,
+        committer,
+        book,
+        records,
+        cursor_key,
+        readiness: Readiness::default(),
+    }
+}
+
+/// What invitations say is on offer: the data sets at the time of the mail.
+fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
+    let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
+    Arc::new(move || {
+        let data_sets = records.data_sets();
+        let offered = |data_set: &Arc<crate::store::records::DataSet>| mail::templates::Dataset {
+            title: data_set.definition.title.clone(),
+            path: format!("/{}", data_set.definition.name),
+        };
+        let first = data_sets.first().map_or("permits", |data_set| data_set.definition.name.as_str());
+        Offer {
+            brand: brand.clone(),
+            public_url: public_url.clone(),
+            datasets: data_sets.iter().map(offered).collect(),
+            example_path: format!("/{first}?limit=3"),
+        }
+    })
+}
+
+/// The built-in definitions and those of a folder; one of the folder replaces a built-in one of the same name.
+///
+/// # Errors
+/// When a file cannot be read or is no definition.
+pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartError> {
+    let mut definitions: Vec<Arc<Definition>> = Definition::builtin()?.into_iter().map(Arc::new).collect();
+    let Some(folder) = folder else { return Ok(definitions) };
+    let failed = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Io { doing, path, source }
+    };
+    let entries = std::fs::read_dir(folder).map_err(failed("cannot read the folder of definitions", folder))?;
+    let mut files = Vec::new();
+    for entry in entries.take(DEFINITION_FILES_MAX) {
+        let path = entry.map_err(failed("cannot read the folder of definitions", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    for path in files {
+        let definition = read_definition(&path)?;
+        definitions.retain(|known| known.name != definition.name);
+        definitions.push(Arc::new(definition));
+    }
+    Ok(definitions)
+}
+
+/// Reads one definition file.
+///
+/// # Errors
+/// When it cannot be read, is too large, or is no definition.
+pub fn read_definition(path: &Path) -> Result<Definition, StartError> {
+    let failed = |source| StartError::Io { doing: "cannot read the definition", path: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    if bytes > DEFINITION_BYTES_MAX {
+        let file = path.display();
+        return Err(StartError::Definitions(format!("{file}: {bytes} bytes are more than {DEFINITION_BYTES_MAX}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    Ok(Definition::from_toml(&text, &path.display().to_string())?)
+}
+
+/// What the node does of its own accord.
+fn system_envelope(command: &str) -> Envelope {
+    Envelope {
+        command: CommandId::stored(command),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who: Who::system("start"), correlation_id: command.to_owned(), causation_id: None },
+    }
+}
+
+async fn first_plan(service: &Service) -> Result<(), StartError> {
+    if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
+        let limits = plan::Limits::default();
+        service.accounts.define_plan(DEFAULT_PLAN.to_owned(), limits, system_envelope("first-plan")).await?;
+    }
+    Ok(())
+}
+
+async fn first_admin_token(service: &Service) -> Result<Option<String>, StartError> {
+    if service.committer.stores.admin_tokens.count().await? > 0 {
+        return Ok(None);
+    }
+    Ok(Some(new_admin_token(&service.committer, false).await?))
+}
+
+/// Makes an administrator's token; with `replace` the others stop working. Only its SHA-256 is kept.
+///
+/// # Errors
+/// When there are no random bytes or the token cannot be stored.
+pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<String, StartError> {
+    let mut secret = [0; 24];
+    committer.entropy.fill(&mut secret)?;
+    let token = format!("{ADMIN_TOKEN_PREFIX}{}", hex(&secret));
+    let id: Uuid = committer.new_id()?;
+    let now = committer.clock.now();
+    committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, replace).await?;
+    Ok(token)
+}
+
+/// What is stored of an administrator's token.
+pub fn admin_token_hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+/// Addresses that are listened on but not yet served.
+pub struct Listeners {
+    public: TcpListener,
+    ops: TcpListener,
+}
+
+impl Listeners {
+    /// Listens on the addresses of the settings.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = |setting, address| {
+            TcpListener::bind(address).map_err(|source| StartError::Listen { setting, address, source })
+        };
+        Ok(Self { public: bind("listen", settings.listen)?, ops: bind("ops.listen", settings.ops.listen)? })
+    }
+
+    /// The address of the API.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn public_address(&self) -> std::io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// The address of health and metrics.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ops_address(&self) -> std::io::Result<SocketAddr> {
+        self.ops.local_addr()
+    }
+}
+
+/// A node that serves.
+pub struct Server {
+    node: Node,
+    public: ServerHandle,
+    ops: ServerHandle,
+    refreshing: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves a node.
+    ///
+    /// # Errors
+    /// When the system gives no threads or sockets.
+    pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
+        let service = node.service.clone();
+        let public = public_server(&service, listeners.public)?;
+        let ops = ops_server(&service, listeners.ops)?;
+        let handles = (public.handle(), ops.handle());
+        actix_web::rt::spawn(public);
+        actix_web::rt::spawn(ops);
+        let refreshing = actix_web::rt::spawn(refresh(service.clone()));
+        service.readiness.set(true);
+        Ok(Self { node, public: handles.0, ops: handles.1, refreshing })
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Stops in order: says that it is not ready, finishes the requests in flight, lets the mailers finish the message they
+    /// are at, gives the grants back. All of it within the time limit of the settings.
+    pub async fn stop(self) {
+        let service = &self.node.service;
+        service.readiness.set(false);
+        self.refreshing.abort();
+        let patience = Duration::from_secs(service.settings.http.shutdown_timeout_s);
+        let (_, mailers) = tokio::join!(self.public.stop(true), service.mailers.stop(patience));
+        if let Err(error) = mailers {
+            tracing::warn!(%error, "a mailer is still at work; its message will be received again");
+        }
+        if let Err(error) = service.book.withdraw_all().await {
+            tracing::warn!(%error, "the unspent part of grants could not be given back");
+        }
+        self.ops.stop(false).await;
+    }
+}
+
+/// Notices what other processes have imported, for as long as the node serves.
+async fn refresh(service: Service) {
+    let mut ticks = tokio::time::interval(service.settings.admission.grant_ttl() / 2);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.records.refresh().await {
+            tracing::error!(%error, "the records cannot be read again");
+        }
+    }
+}
+
+fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+    let service = service.clone();
+    let settings = Arc::clone(&service.settings);
+    let server = HttpServer::new(move || {
+        let settings = &service.settings;
+        let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
+        let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
+        App::new()
+            .app_data(web::Data::new(service.clone()))
+            .app_data(Gate::start(Arc::clone(&service.book), capacity, patience))
+            .app_data(Queries::start(Arc::clone(&service.records), capacity))
+            .configure(http::routes::data::configure(Arc::clone(&service.records)))
+            .configure(http::routes::administration)
+            .configure(http::configure(&settings.http))
+            .wrap(Edge::new(&settings.http, clock, entropy))
+    });
+    let server = server
+        .workers(settings.http.workers())
+        .backlog(BACKLOG)
+        .max_connections(settings.http.connections_max)
+        .keep_alive(Duration::from_secs(settings.http.keep_alive_s))
+        .client_request_timeout(Duration::from_millis(settings.http.head_timeout_ms))
+        .shutdown_timeout(settings.http.shutdown_timeout_s)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn ops_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+    let service = service.clone();
+    let server = HttpServer::new(move || {
+        App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation)
+    });
+    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}

@@ -1,1 +1,429 @@
-//! config.
+//! Settings: defaults < configuration file < environment < flags. The commented default file is the manual.
+//!
+//! The layers are merged by hand over TOML tables, because an error has to name the variable, file or flag that holds the
+//! wrong value, and `permitd config` has to show where each value came from; both are lost once a merging crate is done.
+
+mod check;
+mod error;
+mod layers;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+pub use error::ConfigError;
+use layers::Layers;
+pub use layers::{CONFIG_VARIABLE, Origin, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable};
+
+/// The commented default configuration file.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+/// The configuration file that is read from the data directory when no other is named.
+pub const FILE_NAME: &str = "permitd.toml";
+
+/// Settings whose values are never shown.
+const SECRET_PATHS: &[&str] = &["mail.smtp.password"];
+
+/// A value that must not be logged or shown: only [`Secret::expose`] gives it out.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether no value was set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "(none)" } else { "***" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.is_empty() { "" } else { "***" })
+    }
+}
+
+/// All settings in force. What each means, its unit, range and default stand in the [`DEFAULTS`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `data`
+    pub data: PathBuf,
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `public_url`; see [`Settings::public_url`] for the URL in force.
+    pub public_url: String,
+    /// `datasets`; see [`Settings::datasets`].
+    pub datasets: PathBuf,
+    /// `[ops]`
+    pub ops: Ops,
+    /// `[http]`
+    pub http: Http,
+    /// `[log]`
+    pub log: Log,
+    /// `[admission]`
+    pub admission: Admission,
+    /// `[actors]`
+    pub actors: Actors,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[relay]`
+    pub relay: Relay,
+    /// `[records]`
+    pub records: Records,
+    /// `[import]`
+    pub import: Import,
+    /// `[users]`
+    pub users: Users,
+    /// `[mail]`
+    pub mail: Mail,
+    #[serde(skip, default = "Layers::empty")]
+    layers: Layers,
+}
+
+/// The port for operators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ops {
+    /// `ops.listen`
+    pub listen: SocketAddr,
+}
+
+/// The public HTTP server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// `http.workers`; see [`Http::workers`].
+    pub workers: usize,
+    /// `http.url_bytes_max`
+    pub url_bytes_max: usize,
+    /// `http.body_bytes_max`
+    pub body_bytes_max: usize,
+    /// `http.head_timeout_ms`
+    pub head_timeout_ms: u64,
+    /// `http.body_timeout_ms`
+    pub body_timeout_ms: u64,
+    /// `http.keep_alive_s`
+    pub keep_alive_s: u64,
+    /// `http.connections_max`, per worker.
+    pub connections_max: usize,
+    /// `http.shutdown_timeout_s`
+    pub shutdown_timeout_s: u64,
+    /// `http.cors_allowed_origins`
+    pub cors_allowed_origins: Vec<String>,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `log.format`
+    pub format: LogFormat,
+    /// `log.filter`
+    pub filter: String,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Coloured lines for a person.
+    Human,
+    /// One JSON object a line.
+    Json,
+    /// `Human` on a terminal, else `Json`.
+    Auto,
+}
+
+/// Admission of requests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admission {
+    /// `admission.grant_ttl_ms`
+    pub grant_ttl_ms: u64,
+}
+
+/// Actors and their mailboxes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actors {
+    /// `actors.mailbox_capacity`
+    pub mailbox_capacity: usize,
+    /// `actors.send_timeout_ms`
+    pub send_timeout_ms: u64,
+    /// `actors.mailers`
+    pub mailers: usize,
+}
+
+/// The event queue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// `queue.visibility_s`
+    pub visibility_s: u32,
+    /// `queue.receives_max`
+    pub receives_max: u32,
+    /// `queue.poll_interval_ms`
+    pub poll_interval_ms: u64,
+    /// `queue.retention_days`
+    pub retention_days: u32,
+}
+
+/// The sweep for unpublished commits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    /// `relay.sweep_interval_ms`
+    pub sweep_interval_ms: u64,
+}
+
+/// Reading records.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// `records.cache_bytes_max`
+    pub cache_bytes_max: u64,
+    /// `records.find_threads`
+    pub find_threads: usize,
+    /// `records.find_timeout_ms`
+    pub find_timeout_ms: u64,
+}
+
+/// Limits of imported files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// `import.file_bytes_max`
+    pub file_bytes_max: u64,
+    /// `import.rows_max`
+    pub rows_max: u64,
+    /// `import.inflate_bytes_max`
+    pub inflate_bytes_max: u64,
+}
+
+/// Invited users.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Users {
+    /// `users.default_plan`
+    pub default_plan: String,
+}
+
+/// Outgoing mail.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `mail.transport`
+    pub transport: MailTransport,
+    /// `mail.delivery`
+    pub delivery: MailDelivery,
+    /// `mail.from`
+    pub from: String,
+    /// `mail.reply_to`; empty for none.
+    pub reply_to: String,
+    /// `mail.brand`
+    pub brand: String,
+    /// `mail.outbox`; see [`Settings::outbox`].
+    pub outbox: PathBuf,
+    /// `[mail.smtp]`
+    pub smtp: Smtp,
+}
+
+/// `mail.transport`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTransport {
+    /// One file per mail in the outbox.
+    File,
+    /// An SMTP server.
+    Smtp,
+}
+
+/// `mail.delivery`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailDelivery {
+    /// The mail carries the key.
+    Key,
+}
+
+/// The SMTP server that takes mail.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// `mail.smtp.host`
+    pub host: String,
+    /// `mail.smtp.port`
+    pub port: u16,
+    /// `mail.smtp.tls`
+    pub tls: SmtpTls,
+    /// `mail.smtp.ca_file`; empty for none.
+    pub ca_file: PathBuf,
+    /// `mail.smtp.username`; empty for none.
+    pub username: String,
+    /// `mail.smtp.password`
+    pub password: Secret,
+    /// `mail.smtp.timeout_s`
+    pub timeout_s: u64,
+}
+
+/// `mail.smtp.tls`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// Nothing protects the connection.
+    None,
+    /// STARTTLS, and no mail without it.
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Where settings are taken from beside the defaults.
+#[derive(Debug)]
+pub struct LoadFrom<'a, E> {
+    /// The file named by `--config`; without it, `PERMITD_CONFIG`, then `permitd.toml` in the data directory if it exists.
+    pub config_file: Option<PathBuf>,
+    /// The environment, as `std::env::vars` gives it.
+    pub env: E,
+    /// What flags set: dotted path and value as text.
+    pub overrides: &'a [(&'a str, String)],
+}
+
+/// One setting as `permitd config` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Described {
+    /// The dotted path.
+    pub path: String,
+    /// The value in TOML; `"***"` for a secret that is set.
+    pub value: String,
+    /// Where the value came from.
+    pub origin: String,
+    /// The environment variable that sets it.
+    pub variable: String,
+}
+
+impl Settings {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// The first wrong setting, with its name, its place, its value unless secret, and what would be right.
+    pub fn load<E: Iterator<Item = (String, String)>>(from: LoadFrom<'_, E>) -> Result<Self, ConfigError> {
+        let variables: Vec<(String, String)> = from.env.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
+        let add_outer_layers = |layers: &mut Layers| {
+            layers.add_variables(variables.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
+            from.overrides.iter().try_for_each(|(path, text)| layers.set_text(path, text, Origin::Flag))
+        };
+        let config_variable = variables.iter().find(|(name, text)| name == CONFIG_VARIABLE && !text.is_empty());
+        let named_file = from.config_file.or_else(|| config_variable.map(|(_, text)| PathBuf::from(text)));
+
+        let mut layers = Layers::defaults()?;
+        if let Some(file) = &named_file {
+            layers.add_file(file)?;
+        }
+        add_outer_layers(&mut layers)?;
+        if named_file.is_none() {
+            let data = PathBuf::from(layers.get("data").and_then(|entry| entry.value.as_str()).unwrap_or_default());
+            let implied_file = data.join(FILE_NAME);
+            if implied_file.is_file() {
+                layers = Layers::defaults()?;
+                layers.add_file(&implied_file)?;
+                let data_is_from_file = layers.get("data").is_some_and(|entry| entry.origin != Origin::Default);
+                if data_is_from_file {
+                    let reason = "the file was found in the data directory; name that by --data or PERMITD_DATA";
+                    return Err(layers.conflict("data", reason));
+                }
+                add_outer_layers(&mut layers)?;
+            }
+        }
+        Self::from_layers(layers)
+    }
+
+    fn from_layers(layers: Layers) -> Result<Self, ConfigError> {
+        check::ranges(&layers)?;
+        let table = toml::Value::Table(layers.to_table());
+        let mut settings: Self = serde_path_to_error::deserialize(table).map_err(|e| {
+            let path = e.path().to_string();
+            layers.invalid(&path, e.into_inner().message().to_owned())
+        })?;
+        settings.layers = layers;
+        settings.check_values()?;
+        settings.check_combinations()?;
+        Ok(settings)
+    }
+
+    /// Every setting in force with its origin, sorted by path.
+    pub fn describe(&self) -> Vec<Described> {
+        let describe = |(path, entry): (&String, &layers::Entry)| Described {
+            path: path.clone(),
+            value: layers::shown(path, &entry.value),
+            origin: entry.origin.to_string(),
+            variable: variable(path),
+        };
+        self.layers.entries().map(describe).collect()
+    }
+
+    /// The base of links, without a slash at its end. `bound` is the address the server really listens on; an address
+    /// that stands for all interfaces becomes `localhost`.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.clone();
+        }
+        if bound.ip().is_unspecified() {
+            format!("http://localhost:{}", bound.port())
+        } else {
+            format!("http://{bound}")
+        }
+    }
+
+    /// Where the file transport writes mail.
+    pub fn outbox(&self) -> PathBuf {
+        if self.mail.outbox.as_os_str().is_empty() { self.data.join("outbox") } else { self.mail.outbox.clone() }
+    }
+
+    /// The directory of further data set definitions, if there is one.
+    pub fn datasets(&self) -> Option<&Path> {
+        (!self.datasets.as_os_str().is_empty()).then_some(self.datasets.as_path())
+    }
+}
+
+impl Http {
+    /// Worker threads: the setting, or one per core.
+    pub fn workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+}
+
+impl Admission {
+    /// The longest life of a grant.
+    pub fn grant_ttl(&self) -> Duration {
+        Duration::from_millis(self.grant_ttl_ms)
+    }
+}
+
+impl Actors {
+    /// How long a sender waits for an answer.
+    pub fn send_timeout(&self) -> Duration {
+        Duration::from_millis(self.send_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;

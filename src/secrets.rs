@@ -1,1 +1,356 @@
-//! secrets.
+//! The server's own secret, from which API keys, cursor seals and the lookup names of email addresses are derived.
+//!
+//! It lives in `secret.json` in the data directory and has versions, so that it can be rotated while keys that were
+//! derived from an older version can still be derived again. Whoever has the file can make every key: it is readable
+//! by its owner only, and the server refuses to start when it is not.
+
+use crate::domain::key::{ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{DirBuilder, File, Permissions},
+    io::{ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use thiserror::Error;
+
+/// The secret's file name in the data directory.
+pub const FILE_NAME: &str = "secret.json";
+
+const SECRET_BYTES: usize = 32;
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+const OTHERS_MODE_BITS: u32 = 0o077;
+
+/// A source of random bytes, handed in so that tests can repeat a run.
+pub trait Entropy: Send + Sync + fmt::Debug {
+    /// Fills `bytes` with random bytes.
+    ///
+    /// # Errors
+    /// When the source cannot deliver; nothing may then be derived from `bytes`.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError>;
+}
+
+/// The system's random source failed.
+#[derive(Debug, Error)]
+#[error("the system's random source failed: {0}; nothing secret can be made without it")]
+pub struct EntropyError(String);
+
+/// The operating system's random source.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        getrandom::fill(bytes).map_err(|e| EntropyError(e.to_string()))
+    }
+}
+
+/// A repeatable source: for tests only, its bytes are no secret.
+#[derive(Debug)]
+pub struct SeededEntropy(std::sync::Mutex<rand_chacha::ChaCha8Rng>);
+
+impl SeededEntropy {
+    /// A source that gives the same bytes for the same seed.
+    pub fn new(seed: u64) -> Self {
+        use rand_chacha::rand_core::SeedableRng;
+        Self(std::sync::Mutex::new(rand_chacha::ChaCha8Rng::seed_from_u64(seed)))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        use rand_chacha::rand_core::Rng;
+        let mut generator = self.0.lock().map_err(|e| EntropyError(e.to_string()))?;
+        generator.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+/// Why the server's secret cannot be used.
+#[derive(Debug, Error)]
+pub enum SecretsError {
+    /// The file or its directory cannot be read or written.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Others than its owner may read or write the file.
+    #[error("{} has mode {mode:03o}: others than its owner can use it, and with it make every key; run `chmod 600 {}` and consider whether someone did", .path.display(), .path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file's content is not a server secret.
+    #[error("{} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never the content.
+        reason: String,
+    },
+    /// A version of the secret that was used earlier is missing.
+    #[error("version {0} of the server secret is missing from secret.json; restore it from a backup")]
+    UnknownVersion(u32),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// The server secret and what is derived from it. Each use has an HMAC-SHA256 label of its own, so that none reveals another.
+#[derive(Clone)]
+pub struct Secrets {
+    current: u32,
+    current_secret: [u8; SECRET_BYTES],
+    oldest_secret: [u8; SECRET_BYTES],
+    versions: BTreeMap<u32, [u8; SECRET_BYTES]>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretFile {
+    current: u32,
+    versions: BTreeMap<u32, String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets(version {} of {})", self.current, self.versions.len())
+    }
+}
+
+impl Secrets {
+    /// Reads the secret of the data directory `data`, creating both on first use: the directory with mode 0700, the file
+    /// with mode 0600, whole or not at all. When two processes create it at once, both get the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, is open to others than its owner, or is damaged.
+    pub fn open(data: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
+        create_private_dir(data)?;
+        let path = data.join(FILE_NAME);
+        if !path.try_exists().map_err(|source| SecretsError::Io { action: "look for", path: path.clone(), source })? {
+            create(data, &path, entropy)?;
+        }
+        read(&path)
+    }
+
+    /// The version that new keys are derived from.
+    pub fn current_version(&self) -> u32 {
+        self.current
+    }
+
+    /// The secret part of the API key `key_id`, the same every time: a mail that is sent again carries the same key.
+    ///
+    /// # Errors
+    /// When the version is no longer in the file.
+    pub fn key_secret(&self, version: u32, key_id: &str) -> Result<[u8; 32], SecretsError> {
+        let secret = self.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
+        Ok(derive(secret, "permitd/api-key/v1", key_id.as_bytes()))
+    }
+
+    /// The API key with this id, derived from this version of the server secret.
+    ///
+    /// # Errors
+    /// When the version is no longer in the file.
+    pub fn api_key(&self, version: u32, id: KeyId) -> Result<ApiKey, SecretsError> {
+        let derived = self.key_secret(version, id.as_str())?;
+        let mut secret = [0; KEY_SECRET_BYTES];
+        secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        Ok(ApiKey::new(id, &secret))
+    }
+
+    /// Whether a key with this id and hash was derived here: tells a forged key without a look-up.
+    pub fn recognises(&self, id: KeyId, hash: &KeyHash) -> bool {
+        self.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
+    }
+
+    /// The key that seals cursors. Rotating the secret voids the cursors that are out.
+    pub fn cursor_key(&self) -> [u8; 32] {
+        derive(&self.current_secret, "permitd/cursor/v1", b"")
+    }
+
+    /// The name under which an email address is claimed and looked up, in hex: the address itself need not be stored.
+    /// Case does not matter. Derived from the oldest version, since claims outlive rotations.
+    pub fn email_claim(&self, email: &str) -> String {
+        let address = email.trim().to_lowercase();
+        let claim = derive(&self.oldest_secret, "permitd/email-claim/v1", address.as_bytes());
+        claim.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
+    // HMAC pads a short key with zeros to its block; doing so here spares an error that cannot happen.
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    block.iter_mut().zip(secret).for_each(|(padded, byte)| *padded = *byte);
+    let mut mac = Hmac::<Sha256>::new(&block);
+    mac.update(label.as_bytes());
+    mac.update(&[0]);
+    mac.update(input);
+    mac.finalize().into_bytes().into()
+}
+
+fn create_private_dir(data: &Path) -> Result<(), SecretsError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|source| SecretsError::Io {
+        action: "create the directory",
+        path: data.to_owned(),
+        source,
+    })
+}
+
+fn create(data: &Path, path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
+    let failed = |action| move |source| SecretsError::Io { action, path: path.to_owned(), source };
+    let mut secret = [0_u8; SECRET_BYTES];
+    entropy.fill(&mut secret)?;
+    let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(secret))]) };
+    let json = serde_json::to_vec_pretty(&content).map_err(|e| failed("write")(e.into()))?;
+
+    let mut file = tempfile::Builder::new()
+        .prefix(".secret-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(data)
+        .map_err(failed("create a file beside"))?;
+    file.write_all(&json).map_err(failed("write"))?;
+    file.as_file().sync_all().map_err(failed("write"))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        // Another process was first: its secret is the one.
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) => return Err(failed("create")(e.error)),
+    }
+    File::open(data).and_then(|dir| dir.sync_all()).map_err(failed("write"))
+}
+
+fn read(path: &Path) -> Result<Secrets, SecretsError> {
+    let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
+    let malformed = |reason: String| SecretsError::Malformed { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
+    if mode & OTHERS_MODE_BITS != 0 {
+        return Err(SecretsError::Exposed { path: path.to_owned(), mode });
+    }
+    let mut json = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut json).map_err(failed)?;
+    let content: SecretFile = serde_json::from_slice(&json)
+        .map_err(|e| malformed(format!("wrong JSON at line {} column {}", e.line(), e.column())))?;
+    let decode = |(version, text): (u32, String)| {
+        let bytes = BASE64_STANDARD.decode(text).ok().and_then(|bytes| <[u8; SECRET_BYTES]>::try_from(bytes).ok());
+        let secret =
+            bytes.ok_or_else(|| malformed(format!("version {version} is not {SECRET_BYTES} bytes in base64")))?;
+        Ok((version, secret))
+    };
+    let versions: BTreeMap<_, _> = content.versions.into_iter().map(decode).collect::<Result<_, SecretsError>>()?;
+    let (Some(current_secret), Some((_, oldest_secret))) = (versions.get(&content.current), versions.first_key_value())
+    else {
+        return Err(malformed(format!("its current version {} is missing", content.current)));
+    };
+    let (current_secret, oldest_secret) = (*current_secret, *oldest_secret);
+    Ok(Secrets { current: content.current, current_secret, oldest_secret, versions })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn the_first_start_makes_a_private_secret_and_the_next_finds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("a/b");
+        let first = Secrets::open(&data, &SystemEntropy).unwrap();
+        assert_eq!((mode(&data), mode(&data.join(FILE_NAME))), (0o700, 0o600));
+        let again = Secrets::open(&data, &SystemEntropy).unwrap();
+        assert_eq!(first.key_secret(1, "k").unwrap(), again.key_secret(1, "k").unwrap());
+        assert_eq!(first.current_version(), 1);
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn every_use_and_every_key_has_a_secret_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
+        let key = secrets.key_secret(1, "k1").unwrap();
+        assert_ne!(key, secrets.key_secret(1, "k2").unwrap());
+        assert_ne!(key, secrets.cursor_key());
+        assert!(matches!(secrets.key_secret(2, "k1"), Err(SecretsError::UnknownVersion(2))));
+        let claim = secrets.email_claim("Ada@Example.org");
+        assert_eq!(claim, secrets.email_claim("ada@example.org"));
+        assert_ne!(claim, secrets.email_claim("bob@example.org"));
+        assert!(claim.len() == 64 && claim.bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn a_rotated_secret_still_derives_old_keys_and_claims() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut content: SecretFile = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        content.current = 2;
+        content.versions.insert(2, BASE64_STANDARD.encode([7; SECRET_BYTES]));
+        fs::write(&path, serde_json::to_vec(&content).unwrap()).unwrap();
+        let after = Secrets::open(dir.path(), &SeededEntropy::new(2)).unwrap();
+        assert_eq!(after.current_version(), 2);
+        assert_eq!(before.key_secret(1, "k").unwrap(), after.key_secret(1, "k").unwrap());
+        assert_eq!(before.email_claim("a@b.c"), after.email_claim("a@b.c"));
+        assert_ne!(before.cursor_key(), after.cursor_key());
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_stops_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        Secrets::open(dir.path(), &SystemEntropy).unwrap();
+        for mode in [0o640, 0o604, 0o620] {
+            fs::set_permissions(dir.path().join(FILE_NAME), Permissions::from_mode(mode)).unwrap();
+            let refused = Secrets::open(dir.path(), &SystemEntropy).unwrap_err().to_string();
+            assert!(refused.contains("chmod 600") && refused.contains(&format!("{mode:03o}")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_secret_is_never_replaced_and_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        Secrets::open(dir.path(), &SystemEntropy).unwrap();
+        let path = dir.path().join(FILE_NAME);
+        for content in ["", "{", r#"{"current":1,"versions":{"1":"c2hvcnQ="}}"#, r#"{"current":2,"versions":{}}"#] {
+            fs::write(&path, content).unwrap();
+            let refused = Secrets::open(dir.path(), &SystemEntropy).unwrap_err();
+            assert!(matches!(refused, SecretsError::Malformed { .. }), "{content}: {refused}");
+            assert!(!refused.to_string().contains("c2hvcnQ"), "{refused}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn two_processes_that_start_at_once_share_one_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |seed| Secrets::open(dir.path(), &SeededEntropy::new(seed)).unwrap().cursor_key();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|seed| scope.spawn(move || open(seed))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn debug_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
+        assert_eq!(format!("{secrets:?}"), "Secrets(version 1 of 1)");
+    }
+}

@@ -1,1 +1,17 @@
-//! actors.
+//! The actors, one file each: the only folder that imports `actix`. Everything else talks to them through the handles here.
+//!
+//! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
+//! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
+
+pub mod account;
+mod ask;
+pub mod commit;
+pub mod gate;
+pub mod grants;
+pub mod import;
+pub mod invite;
+pub mod mailer;
+pub mod query;
+pub mod relay;
+
+pub use ask::Busy;

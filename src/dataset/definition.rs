@@ -6,9 +6,11 @@ use sha2::{Digest, Sha256};
 mod node;
 mod parse;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use node::DefinitionError;
-pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX};
+pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
 pub use source::{Case, DateOrder, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
 
 /// The definitions that are part of the program: file name and text.

@@ -1,6 +1,7 @@
 //! From the rows of a file to records: the header is matched once, then every row is converted by place.
 
-mod convert;
+pub(in crate::dataset) mod convert;
+mod dates;
 mod header;
 mod mapper;
 mod title;

@@ -1,1 +1,15 @@
-//! domain.
+//! What permitd decides: commands, events, the user and key state machines, plans and admission. Pure: no I/O, no clock,
+//! no randomness; identifiers, moments and random bytes are handed in.
+
+pub mod admission;
+pub mod data_set;
+pub mod email;
+pub mod event;
+pub mod fulfilment;
+pub mod id;
+pub mod key;
+pub mod persisted;
+pub mod personal;
+pub mod plan;
+pub mod user;
+pub mod view;

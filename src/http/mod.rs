@@ -1,1 +1,42 @@
-//! http.
+//! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
+
+pub mod body;
+pub mod cors;
+pub mod edge;
+pub mod method;
+pub mod problem;
+pub mod request_id;
+pub mod routes;
+pub mod session;
+pub mod state;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+pub use body::{BodyLimits, JsonBody};
+pub use edge::Edge;
+pub use problem::{InvalidParam, Problem, ProblemCode};
+pub use request_id::RequestId;
+
+use crate::config::Http;
+
+/// What every application of this server has: limits of bodies, problems for parameters that cannot be read and for unknown
+/// paths, and the pages that explain problems.
+pub fn configure(settings: &Http) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
+    let limits = BodyLimits::from(settings);
+    move |app| {
+        app.app_data(limits)
+            .app_data(web::PathConfig::default().error_handler(|e, _| {
+                Problem::new(ProblemCode::InvalidParameters, format!("the path cannot be read: {e}")).into()
+            }))
+            .app_data(web::QueryConfig::default().error_handler(|e, _| {
+                Problem::new(ProblemCode::InvalidParameters, format!("the query cannot be read: {e}")).into()
+            }))
+            .service(method::readable("/problems", problem::page::list))
+            .service(method::readable("/problems/{code}", problem::page::show))
+            .default_service(web::to(not_found));
+    }
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(&request)
+}

@@ -1,1 +1,174 @@
-//! queue.
+//! The event queue: at least once, in no particular order, with a visibility timeout and dead letters, as SQS standard
+//! queues have it.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::id::StreamId;
+
+/// Most messages of one call, as in SQS.
+pub const BATCH_MAX: usize = 10;
+/// Largest message, bytes, as in SQS.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Longest reason that is kept with a dead letter, characters.
+pub const REASON_CHARS_MAX: usize = 1000;
+
+/// Why the queue did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueueError {
+    /// It cannot be reached: try again.
+    #[error("the queue cannot be reached: {0}")]
+    Unavailable(String),
+    /// A message is not one that this permitd knows.
+    #[error("a message cannot be read: {0}")]
+    Unreadable(String),
+    /// There is no such dead letter.
+    #[error("there is no dead letter {0}")]
+    NoDeadLetter(String),
+}
+
+/// What is sent: it points at an event, which the consumer loads. A versioned enum, so that nodes of two versions can share
+/// a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum Message {
+    /// Version 1: an event was recorded.
+    #[serde(rename = "1")]
+    V1(EventMessage),
+}
+
+/// An event was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventMessage {
+    /// The event.
+    pub event: Uuid,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its stream, as text.
+    pub stream: String,
+    /// Its commit's version.
+    pub version: u64,
+    /// The request that it belongs to.
+    pub correlation_id: String,
+}
+
+impl EventMessage {
+    /// The stream.
+    ///
+    /// # Errors
+    /// [`QueueError::Unreadable`] when it is none.
+    pub fn stream_id(&self) -> Result<StreamId, QueueError> {
+        StreamId::parse(&self.stream).map_err(|error| QueueError::Unreadable(error.to_string()))
+    }
+}
+
+/// A message as received. It is invisible to others until its visibility ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message's id.
+    pub id: String,
+    /// What the queue wants to see when the message is acknowledged, extended or let go.
+    pub receipt: String,
+    /// The stored text; [`Self::message`] reads it.
+    pub body: String,
+    /// How often it has been received, this time included.
+    pub receives: u32,
+}
+
+impl Delivery {
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// [`QueueError::Unreadable`] when this permitd does not know it.
+    pub fn message(&self) -> Result<Message, QueueError> {
+        serde_json::from_str(&self.body).map_err(|error| QueueError::Unreadable(error.to_string()))
+    }
+}
+
+/// A message that failed too often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The message's id.
+    pub id: String,
+    /// The stored text.
+    pub body: String,
+    /// How often it was received.
+    pub receives: u32,
+    /// Why it failed the last time.
+    pub reason: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it was given up.
+    pub died_at: Timestamp,
+}
+
+/// How full the queue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Depth {
+    /// Messages that can be received now.
+    pub visible: u64,
+    /// Messages that are being worked on or are delayed.
+    pub in_flight: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// How a queue treats messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Seconds for which a received message is invisible to others.
+    pub visibility_s: u32,
+    /// Receives after which a message becomes a dead letter.
+    pub receives_max: u32,
+    /// Days for which messages and dead letters are kept.
+    pub retention_days: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { visibility_s: 30, receives_max: 5, retention_days: 14 }
+    }
+}
+
+/// The queue.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Sends messages, at most [`BATCH_MAX`]. Some may fail alone: the answer holds one result for each, in order.
+    ///
+    /// # Errors
+    /// When nothing was sent.
+    async fn send(&self, messages: &[Message]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
+
+    /// Receives at most `max` messages, none when there are none now.
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Keeps a message invisible for another visibility timeout from now. `false` when it is no longer ours.
+    async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError>;
+
+    /// Acknowledges: the message is done. `false` when it is no longer ours.
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<bool, QueueError>;
+
+    /// Lets go of a message that failed: it is received again after `delay_s`, or becomes a dead letter with this reason
+    /// when it has been received as often as the policy allows.
+    async fn fail(&self, delivery: &Delivery, reason: &str, delay_s: u32) -> Result<(), QueueError>;
+
+    /// The dead letters, the last first, at most `limit`.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// Sends a dead letter again, as new.
+    ///
+    /// # Errors
+    /// [`QueueError::NoDeadLetter`] when there is none with this id.
+    async fn redrive(&self, id: &str) -> Result<(), QueueError>;
+
+    /// Removes messages and dead letters that are older than the policy keeps them; how many.
+    async fn expire(&self) -> Result<u64, QueueError>;
+
+    /// How full it is.
+    async fn depth(&self) -> Result<Depth, QueueError>;
+}

@@ -1,4 +1,295 @@
-//! store.
+//! Where things are kept: the event log, the views, the ledger and the records. Everything above this folder knows the
+//! traits only.
 
 pub mod records;
 pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::{
+    admission::{Grant, Return},
+    id::{CommandId, StreamId, UserId},
+    key::{KeyHash, KeyId},
+    persisted::StoredCommit,
+    personal::PersonalKey,
+    view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+};
+
+/// Why a store did not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached or is overloaded: try again.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
+    /// What it holds is not what it should be: a person must look.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The store was written by a newer permitd.
+    #[error("{0}")]
+    Incompatible(String),
+}
+
+/// A change of the claims that make a name, such as an e-mail address, unique.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimChange {
+    /// Take it; fails when somebody else has it.
+    Take {
+        /// The name.
+        name: String,
+        /// Who takes it.
+        owner: String,
+    },
+    /// Let it go, if it is this owner's.
+    Release {
+        /// Whose.
+        owner: String,
+    },
+}
+
+/// A change of the personal keys, which are kept outside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonalChange {
+    /// None.
+    Keep,
+    /// The person is new.
+    Create(UserId, PersonalKey),
+    /// The person is erased.
+    Destroy(UserId),
+}
+
+/// One command's commit: written as a whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version that the decision was made on; 0 for a new stream.
+    pub expected_version: u64,
+    /// The command.
+    pub command: CommandId,
+    /// A hash of what the client sent with its `Idempotency-Key`.
+    pub request_hash: Option<String>,
+    /// The writer's time.
+    pub recorded_at: Timestamp,
+    /// The encoded events.
+    pub events: String,
+    /// Names taken and let go.
+    pub claims: Vec<ClaimChange>,
+    /// Personal keys made and destroyed.
+    pub personal: PersonalChange,
+    /// The rows that follow from the stream after this commit.
+    pub rows: Rows,
+    /// Whether messages follow from it: the commit is marked until they have been sent.
+    pub publishes: bool,
+}
+
+/// Why a commit was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else has written that version: load again and decide again.
+    #[error("the stream has moved on")]
+    Conflict,
+    /// The same command committed earlier: this is what it wrote.
+    #[error("the command has already been carried out")]
+    AlreadyDone(Box<StoredCommit>),
+    /// The name has another owner.
+    #[error("the name is taken")]
+    ClaimTaken {
+        /// Its owner.
+        owner: String,
+    },
+    /// The store did not answer; whether it wrote is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The append-only log, with what must change in the same write.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version.
+    ///
+    /// # Errors
+    /// [`AppendError`]; after `Store` the commit may or may not have been written: a retry of the same command tells.
+    async fn append(&self, append: Append) -> Result<u64, AppendError>;
+
+    /// Commits of a stream in order, after a version, at most `max`.
+    async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+
+    /// The person's key, unless it was destroyed.
+    async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError>;
+
+    /// Commits of all streams in the order of the log, after a position, at most `max`.
+    async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+
+    /// Commits that are marked as not yet published and were recorded before `before`, oldest first, at most `max`.
+    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+
+    /// Writes view rows; a row whose version is not newer than the stored one's changes nothing.
+    async fn project(&self, rows: Rows) -> Result<(), StoreError>;
+
+    /// Clears the mark.
+    async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError>;
+}
+
+/// Which people to list.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Part of an address or a name, whatever its case.
+    pub search: Option<String>,
+    /// How they stand.
+    pub status: Option<UserStatus>,
+    /// The last one of the page before.
+    pub after: Option<UserId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What is read from day to day.
+#[async_trait]
+pub trait Views: Send + Sync {
+    /// A person.
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError>;
+    /// The person with this address (lower case), unless deleted.
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError>;
+    /// People, the last invited first.
+    async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError>;
+    /// A person's keys, oldest first.
+    async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError>;
+    /// A key.
+    async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError>;
+    /// The plans by name.
+    async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
+    /// A plan.
+    async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError>;
+    /// Imports, the last begun first, at most `limit`.
+    async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError>;
+    /// An import.
+    async fn import(&self, id: uuid::Uuid) -> Result<Option<ImportRow>, StoreError>;
+}
+
+/// What a node asks the ledger for.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantRequest {
+    /// The key.
+    pub key: KeyId,
+    /// The node's wall clock, nanoseconds since the Unix epoch.
+    pub now_ns: i64,
+    /// How long the grant may live, nanoseconds.
+    pub life_ns: i64,
+    /// At most so many requests.
+    pub want: u64,
+    /// What the node gives back of its last grant.
+    pub returned: Option<Return>,
+}
+
+/// Why a key gets no grant. What a client is told does not differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// There is no such key.
+    Unknown,
+    /// It was revoked, replaced, or its owner is disabled or deleted.
+    Ended,
+}
+
+/// A grant with what the node has to know about the key.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Its owner.
+    pub user: UserId,
+    /// What the key must hash to.
+    pub hash: KeyHash,
+    /// When it stops working because it was rotated.
+    pub valid_until: Option<Timestamp>,
+    /// The plan's name.
+    pub plan: String,
+    /// The requests.
+    pub grant: Grant,
+}
+
+/// A day's consumption of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct DayUsage {
+    /// The key.
+    pub key: KeyId,
+    /// The UTC day, counted from 1970-01-01.
+    pub day: i64,
+    /// Requests that were spent or are out in grants.
+    pub used: u64,
+}
+
+/// The key's rows: one conditional write for a grant.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Takes back what is returned and grants, in one write that succeeds only while the key works.
+    async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError>;
+
+    /// Takes back what nodes will not spend.
+    async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError>;
+
+    /// A person's consumption by key and day, from a UTC day on.
+    async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
+}
+
+/// The administrator's token, of which only the SHA-256 is kept.
+#[async_trait]
+pub trait AdminTokens: Send + Sync {
+    /// How many there are.
+    async fn count(&self) -> Result<u64, StoreError>;
+    /// Adds one; with `replace` it becomes the only one.
+    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, replace: bool) -> Result<(), StoreError>;
+    /// The id of the token with this hash.
+    async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
+}
+
+/// All that a node keeps, behind the traits.
+#[derive(Clone)]
+pub struct Stores {
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// The views.
+    pub views: Arc<dyn Views>,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The administrator's tokens.
+    pub admin_tokens: Arc<dyn AdminTokens>,
+    /// Rebuilding and verifying.
+    pub replay: Arc<dyn Replayable>,
+}
+
+/// Opens a replay.
+pub trait Replayable: Send + Sync {
+    /// The log as it is now, with room for new views.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError>;
+}
+
+/// What a replay works on: the log at one moment, and new views beside the live ones. It has no way to a queue or a mail
+/// system.
+pub trait ReplaySpace: Send {
+    /// How many commits the log holds.
+    fn commits_total(&mut self) -> Result<u64, StoreError>;
+
+    /// The next commits, at most `max`, stream by stream and in order, each with the key of the person whose stream it is;
+    /// none at the end.
+    fn next(&mut self, max: usize) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError>;
+
+    /// Lets [`Self::next`] go on with the whole streams that have grown since it began; with `last`, no stream can grow
+    /// until [`Self::switch`]. Returns how many commits have come.
+    fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
+
+    /// Writes rows into the new views.
+    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
+
+    /// Makes the new views the live ones, at once.
+    fn switch(&mut self) -> Result<(), StoreError>;
+
+    /// The live rows of a stream, of the same moment as the commits.
+    fn live_rows(&mut self, stream: &StreamId) -> Result<Rows, StoreError>;
+
+    /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
+    fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
+}

@@ -89,6 +89,8 @@ pub struct ImportResult {
     pub unchanged: u64,
     /// Records that the file no longer holds; only where records are replaced.
     pub removed: u64,
+    /// Rows that could not become records.
+    pub rejected: u64,
 }
 
 /// What can go wrong. The messages say what to do.
@@ -202,6 +204,9 @@ pub trait RecordStore: Send + Sync {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
+
+    /// Whether an import into the data set is under way at the moment, in this process or another.
+    fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
 }
 
 /// Reads records by key.

@@ -3,7 +3,7 @@
 use permitd::dataset::{Definition, Record, Value, reader::ImportRow};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 
-use crate::support::{builtin, import};
+use crate::support::{builtin, import, with_part};
 
 fn workbook(fill: impl FnOnce(&mut Worksheet)) -> Vec<u8> {
     let mut workbook = Workbook::new();
@@ -30,7 +30,9 @@ fn headers_in_every_known_spelling() {
         ["APPLICATION_NUMBER", "Form No", "Status Date", "Est. Cost"],
         [" application number ", "FORM #", "STATUS\nDATE", "Estimated  Cost:"],
     ] {
-        let text = format!("\"{number}\",\"{form}\",\"{date}\",STATUS,\"{cost}\"\n201612013997,8,12/21/2016,ISSUED,\"$9,399.00\"\n");
+        let text = format!(
+            "\"{number}\",\"{form}\",\"{date}\",STATUS,\"{cost}\"\n201612013997,8,12/21/2016,ISSUED,\"$9,399.00\"\n"
+        );
         let imported = import(text.as_bytes(), "drift.csv", &permits).unwrap();
         assert_eq!(imported.header.unmatched, Vec::<String>::new(), "{number}");
         let (line, key, record) = &imported.rows[0];
@@ -88,7 +90,8 @@ fn numbers_dates_and_texts_mixed_in_one_column() {
     assert_eq!(imported.column("file_date"), ["2016-12-01"; 3]);
     assert_eq!(imported.column("status"), ["issued"; 3]);
     assert_eq!(imported.column("block"), [serde_json::json!("326"), "0326A".into(), serde_json::Value::Null]);
-    let costs: Vec<&Value> = imported.rows.iter().map(|(.., record)| value(&permits, record, "estimated_cost")).collect();
+    let costs: Vec<&Value> =
+        imported.rows.iter().map(|(.., record)| value(&permits, record, "estimated_cost")).collect();
     assert_eq!(costs, [&Value::Money(1_250_050), &Value::Money(1_250_050), &Value::Null]);
 }
 
@@ -112,7 +115,13 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
         .flat_map(|row| {
             let ImportRow::Rejected { line, key, problems } = row else { panic!("only rejected rows are here") };
             problems.iter().map(move |problem| {
-                format!("{line} {} {}={:?}: {}", key.as_deref().unwrap_or("-"), problem.column, problem.value, problem.reason)
+                format!(
+                    "{line} {} {}={:?}: {}",
+                    key.as_deref().unwrap_or("-"),
+                    problem.column,
+                    problem.value,
+                    problem.reason
+                )
             })
         })
         .collect();
@@ -135,7 +144,11 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
 fn every_delimiter_and_encoding() {
     for delimiter in [",", ";", "\t", "|"] {
         for (begin, end) in [("", "\n"), ("\u{feff}", "\r\n")] {
-            let lines = [["APPLICATION #", "STATUS", "DESCRIPTION"], ["1", "ISSUED", "\"two\nlines, caf\u{e9}\""], ["2", "FILED", "\"\""]];
+            let lines = [
+                ["APPLICATION #", "STATUS", "DESCRIPTION"],
+                ["1", "ISSUED", "\"two\nlines, caf\u{e9}\""],
+                ["2", "FILED", "\"\""],
+            ];
             let text = format!("{begin}{}{end}", lines.map(|cells| cells.join(delimiter)).join(end));
             let imported = import(text.as_bytes(), "any.csv", &builtin("permits")).unwrap();
             assert_eq!(imported.rejected, [], "{delimiter:?}");
@@ -145,7 +158,8 @@ fn every_delimiter_and_encoding() {
         }
     }
     let old_mac = b"APPLICATION #,STATUS\r1,ISSUED\r2,ISSUED\r";
-    let lines: Vec<u64> = import(old_mac, "mac.csv", &builtin("permits")).unwrap().rows.iter().map(|row| row.0).collect();
+    let lines: Vec<u64> =
+        import(old_mac, "mac.csv", &builtin("permits")).unwrap().rows.iter().map(|row| row.0).collect();
     assert_eq!(lines, [2, 3]);
     let windows = b"APPLICATION #,STATUS,DESCRIPTION\r\n1,ISSUED,caf\xe9 \x96 5\x80\r\n2,ISSUED,plain\r\n";
     let imported = import(windows, "old.csv", &builtin("permits")).unwrap();
@@ -180,4 +194,105 @@ fn columns_that_nobody_knows_are_reported_and_not_published() {
     assert_eq!(imported.header.unmatched, ["HOME PHONE OF OWNER"]);
     assert!(imported.header.absent.contains(&"lot".to_owned()));
     assert!(!imported.published().contains("555"));
+}
+
+#[test]
+fn dates_counted_from_1904() {
+    let day = Format::new().set_num_format("yyyy-mm-dd");
+    let bytes = workbook(|sheet| {
+        texts(sheet, 1, &["APPLICATION #", "STATUS", "FILE_DATE", "STATUS_DATE"]);
+        texts(sheet, 2, &["#1", "ISSUED"]);
+        sheet.write_number_with_format(1, 2, 41_243.0, &day).unwrap();
+        sheet.write_number(1, 3, 41_243.0).unwrap();
+    });
+    let old_mac = with_part(&bytes, "xl/workbook.xml", |out| {
+        out.write_all(
+            br#"<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+                xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><workbookPr date1904="1"/>
+                <sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>"#,
+        )
+        .unwrap();
+    });
+    for (bytes, expected) in [(bytes, "2012-11-30"), (old_mac, "2016-12-01")] {
+        let imported = import(&bytes, "epoch.xlsx", &builtin("permits")).unwrap();
+        assert_eq!(imported.rejected, []);
+        assert_eq!(imported.column("file_date"), [expected]);
+        assert_eq!(imported.column("status_date"), [expected], "also where the number has lost its format");
+    }
+}
+
+/// A record of the format of Excel 97: its kind, its length, its bytes.
+fn biff(kind: u16, bytes: &[&[u8]]) -> Vec<u8> {
+    let body = bytes.concat();
+    let mut record = kind.to_le_bytes().to_vec();
+    record.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
+    record.extend(body);
+    record
+}
+
+/// An .xls of one sheet, written by hand since nothing else here writes them.
+fn excel_97(cells: &[(u16, u16, Result<&str, f64>)]) -> Vec<u8> {
+    let beginning = |kind: u16| biff(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
+    let end = biff(0x000a, &[]);
+    let sheet_entry = |offset: u32| biff(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
+    let globals = beginning(5).len() + sheet_entry(0).len() + end.len();
+    let mut stream =
+        [beginning(5), sheet_entry(u32::try_from(globals).unwrap()), end.clone(), beginning(0x10)].concat();
+    for (row, column, value) in cells {
+        let place = [row.to_le_bytes(), column.to_le_bytes(), [0, 0]].concat();
+        stream.extend(match value {
+            Ok(text) => {
+                biff(0x0204, &[&place, &u16::try_from(text.len()).unwrap().to_le_bytes(), &[0], text.as_bytes()])
+            }
+            Err(number) => biff(0x0203, &[&place, &number.to_le_bytes()]),
+        });
+    }
+    stream.extend(end);
+    // Streams of less than 4,096 bytes are kept elsewhere in a compound file.
+    stream.resize(4_096, 0);
+    let (none, last): (u32, u32) = (0xffff_ffff, 0xffff_fffe);
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+    file.resize(24, 0);
+    file.extend([0x3e, 0, 3, 0, 0xfe, 0xff, 9, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
+    file.extend(words(&[0, 1, 1, 0, 4_096, last, 0, last, 0, 0]));
+    file.resize(512, 0xff);
+    // The table of sectors: itself, the directory, and the eight of the stream.
+    let mut table = vec![0xffff_fffd, last];
+    table.extend((3..=9).chain([last]));
+    table.resize(128, none);
+    file.extend(words(&table));
+    let entry = |name: &str, kind: u8, child: u32, start: u32, size: u32| {
+        let mut entry: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = u8::try_from(entry.len() + 2).unwrap();
+        entry.resize(64, 0);
+        entry.extend([length, 0, kind, 1]);
+        entry.extend(words(&[none, none, child]));
+        entry.resize(116, 0);
+        entry.extend(words(&[start, size, 0]));
+        entry
+    };
+    file.extend(entry("Root Entry", 5, 1, last, 0));
+    file.extend(entry("Workbook", 2, none, 2, 4_096));
+    file.resize(512 * 3, 0);
+    file.extend(stream);
+    file
+}
+
+#[test]
+fn a_workbook_of_excel_97() {
+    let bytes = excel_97(&[
+        (1, 0, Ok("APPLICATION NO.")),
+        (1, 1, Ok("STATUS")),
+        (1, 2, Ok("FILE_DATE")),
+        (2, 0, Err(201_612_013_997.0)),
+        (2, 1, Ok("ISSUED")),
+        (2, 2, Err(42_705.0)),
+    ]);
+    let imported = import(&bytes, "old.xls", &builtin("permits")).unwrap();
+    assert_eq!(imported.rejected, []);
+    assert_eq!((imported.header.line, imported.header.sheet.as_deref()), (2, Some("data")));
+    let (line, key, record) = &imported.rows[0];
+    assert_eq!((*line, key.as_str()), (3, "#201612013997"));
+    assert_eq!(imported.json(record)["file_date"], "2016-12-01");
 }

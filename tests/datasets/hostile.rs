@@ -4,9 +4,8 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use permitd::dataset::reader::{Limits, ReadError, open};
 use rust_xlsxwriter::Workbook;
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::support::{builtin, import, import_within};
+use crate::support::{builtin, import, import_within, with_part};
 
 fn refused(bytes: &[u8], name: &str) -> ReadError {
     match import(bytes, name, &builtin("permits")) {
@@ -28,22 +27,7 @@ fn honest_workbook() -> Vec<u8> {
 
 /// The honest workbook with one part replaced by what `write` writes.
 fn workbook_with(part: &str, write: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
-    let mut honest = zip::ZipArchive::new(Cursor::new(honest_workbook())).unwrap();
-    let mut out = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
-    for place in 0..honest.len() {
-        let mut entry = honest.by_index(place).unwrap();
-        let name = entry.name().unwrap().into_owned();
-        if name != part {
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).unwrap();
-            out.start_file(name, options).unwrap();
-            out.write_all(&bytes).unwrap();
-        }
-    }
-    out.start_file(part, options).unwrap();
-    write(&mut out);
-    out.finish().unwrap().into_inner()
+    with_part(&honest_workbook(), part, write)
 }
 
 #[test]
@@ -216,9 +200,15 @@ fn two_gigabytes_of_one_line() {
 fn limits_end_a_file_that_passes_them() {
     let limits = Limits { rows_max: 3, columns_max: 5, ..Limits::default() };
     let too_long = b"APPLICATION #,STATUS\n1,a\n2,b\n3,c\n";
-    assert!(matches!(import_within(too_long, "long.csv", &builtin("permits"), &limits), Err(ReadError::TooMany { what: "rows", max: 3 })));
+    assert!(matches!(
+        import_within(too_long, "long.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "rows", max: 3 })
+    ));
     let too_wide = b"APPLICATION #,STATUS,a,b,c,d\n";
-    assert!(matches!(import_within(too_wide, "wide.csv", &builtin("permits"), &limits), Err(ReadError::TooMany { what: "columns", .. })));
+    assert!(matches!(
+        import_within(too_wide, "wide.csv", &builtin("permits"), &limits),
+        Err(ReadError::TooMany { what: "columns", .. })
+    ));
     let error = import_within(&honest_workbook(), "long.xlsx", &builtin("permits"), &limits).err().unwrap();
     assert!(matches!(error, ReadError::TooMany { what: "rows", max: 3 }), "{error}");
 }

@@ -1,8 +1,12 @@
 //! The facts of the real files.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Cursor};
 
-use permitd::dataset::{Definition, Value, reader::ImportRow};
+use permitd::dataset::{
+    Definition, Value,
+    infer::propose,
+    reader::{ImportRow, Limits},
+};
 use serde_json::json;
 
 use crate::support::{builtin, import, shared_file};
@@ -158,4 +162,31 @@ fn another_citys_text_file_with_two_forms_of_dates() {
     assert_eq!(first["expiration_date"], "2019-01-23");
     assert_eq!(first["address"], "32 West 12th Road");
     assert!(!imported.published().contains("D HANDY"));
+}
+
+#[test]
+fn proposals_for_the_real_files() {
+    for (name, key, unpublished) in [
+        (
+            "December2016Issued.xlsx",
+            "application_number",
+            vec!["first_name", "contractorphone", "contact_phone", "company_name"],
+        ),
+        ("sf_building_permits_post2013.csv", "permit_number", vec![]),
+        ("missoula_city_2014.xlsx", "permit_number", vec![]),
+        ("nyc_permits.csv", "job_number", vec!["applicant_business_name"]),
+    ] {
+        let Some(bytes) = shared_file(name) else { return };
+        let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Limits::default()).unwrap();
+        let definition =
+            Definition::from_toml(&toml, "proposed.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
+        assert_eq!(definition.columns[definition.key].name, key, "{name}");
+        for column in unpublished {
+            assert!(toml.contains(&format!("name = \"{column}\"\n")), "{name} {column}");
+            assert!(definition.column_index(column).is_none(), "{name} {column}");
+        }
+        let imported = import(&bytes, name, &definition).unwrap();
+        assert!(imported.rejected.len() * 100 < imported.rows.len(), "{name}: {:?}", imported.rejected.first());
+        assert_eq!(imported.header.unmatched, Vec::<String>::new(), "{name}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What the tests share: where the real files are, and reading a file to its end.
 
 use std::{
-    io::Cursor,
+    io::{Cursor, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,6 +10,7 @@ use permitd::dataset::{
     json::write_record,
     reader::{Header, ImportRow, Limits, ReadError, open},
 };
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// A file of real data, if the machine has it.
 pub(crate) fn shared_file(name: &str) -> Option<Vec<u8>> {
@@ -79,4 +80,24 @@ pub(crate) fn import_within(
         }
     }
     Ok(imported)
+}
+
+/// A workbook with one part replaced by what `write` writes.
+pub(crate) fn with_part(workbook: &[u8], part: &str, write: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(workbook)).unwrap();
+    let mut out = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    for place in 0..archive.len() {
+        let mut entry = archive.by_index(place).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        if name != part {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            out.start_file(name, options).unwrap();
+            out.write_all(&bytes).unwrap();
+        }
+    }
+    out.start_file(part, options).unwrap();
+    write(&mut out);
+    out.finish().unwrap().into_inner()
 }

@@ -19,7 +19,7 @@ const PARTS_MAX: usize = 32;
 const INDEXES_MAX: usize = 32;
 
 /// Query parameters that are not columns, and so cannot be names of columns.
-const RESERVED_COLUMNS: [&str; 7] = ["select", "sort", "limit", "cursor", "count", "filter", "format"];
+pub const RESERVED_COLUMNS: [&str; 7] = ["select", "sort", "limit", "cursor", "count", "filter", "format"];
 /// Paths that are not data sets, and so cannot be names of data sets.
 const RESERVED_DATASETS: [&str; 15] = [
     "admin",
@@ -39,8 +39,7 @@ const RESERVED_DATASETS: [&str; 15] = [
     "users",
 ];
 
-const ROOT: [&str; 10] =
-    ["name", "title", "key", "record_id", "load_date", "date_order", "blanks", "column", "index", "description"];
+const ROOT: [&str; 9] = ["name", "title", "key", "record_id", "load_date", "date_order", "blanks", "column", "index"];
 const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
 const COLUMN: [&str; 13] = [
     "name",

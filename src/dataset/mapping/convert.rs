@@ -3,37 +3,30 @@
 
 use std::borrow::Cow;
 
-use jiff::{
-    Timestamp,
-    civil::{Date, DateTime, Time},
-    tz::TimeZone,
-};
+use jiff::civil::Time;
 
+use super::dates::{moment, timestamp};
 use crate::dataset::{
     ColumnType, Value, ValueError,
     definition::{DateOrder, Extract},
-    reader::{Cell, moment_of_serial},
-    value::{date_of, number_of, parse_cents, parse_iso_date, parse_number},
+    reader::Cell,
+    value::{parse_cents, parse_number},
 };
 
-/// The first number that is read as `yyyymmdd`.
-const COMPACT_DATE_MIN: f64 = 10_000_101.0;
 /// Beyond this a float no longer holds every whole number.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-/// Two-digit years from here on are of the last century.
-const CENTURY_PIVOT: i16 = 70;
 
 /// What conversion needs to know of the file and the definition.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    pub(super) date_order: DateOrder,
+pub(in crate::dataset) struct Reading {
+    pub(in crate::dataset) date_order: DateOrder,
     /// Whether days are counted from 1904, where a date is a bare number.
-    pub(super) epoch_1904: bool,
+    pub(in crate::dataset) epoch_1904: bool,
 }
 
 /// Why a cell is no value of its column. Completes "the cell …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CellError {
+pub(in crate::dataset) enum CellError {
     #[error("{0}")]
     Value(#[from] ValueError),
     #[error("the cell holds {0}")]
@@ -45,7 +38,7 @@ pub(super) enum CellError {
 }
 
 /// The text of a cell without surrounding space; empty for a blank one.
-pub(super) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
+pub(in crate::dataset) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
     Ok(match cell {
         Cell::Blank => Cow::Borrowed(""),
         Cell::Text(text) => Cow::Borrowed(trim(text)),
@@ -59,7 +52,7 @@ pub(super) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
     })
 }
 
-fn trim(text: &str) -> &str {
+pub(super) fn trim(text: &str) -> &str {
     let edges = (text.as_bytes().first(), text.as_bytes().last());
     match edges {
         // Nearly every cell of a real file needs no trimming.
@@ -69,7 +62,7 @@ fn trim(text: &str) -> &str {
 }
 
 /// The value of a cell that is not blank.
-pub(super) fn value_of(cell: Cell<'_>, kind: ColumnType, reading: Reading) -> Result<Value, CellError> {
+pub(in crate::dataset) fn value_of(cell: Cell<'_>, kind: ColumnType, reading: Reading) -> Result<Value, CellError> {
     if let Cell::Error(error) = cell {
         return Err(CellError::Unusable(error));
     }
@@ -99,6 +92,9 @@ fn integer(cell: Cell<'_>) -> Result<i64, ValueError> {
         #[expect(clippy::cast_possible_truncation, reason = "bounded by the guards above")]
         Cell::Number(number) => Ok(number as i64),
         Cell::Text(text) => {
+            if let Some(number) = plain_digits(trim(text)) {
+                return Ok(number);
+            }
             let text = ungrouped(trim(text)).ok_or(ValueError::Integer)?;
             let whole = match text.split_once('.') {
                 Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
@@ -111,6 +107,14 @@ fn integer(cell: Cell<'_>) -> Result<i64, ValueError> {
         }
         _ => Err(ValueError::Integer),
     }
+}
+
+/// The number that up to fifteen digits and nothing else write, which is what most cells of most files are.
+fn plain_digits(text: &str) -> Option<i64> {
+    if text.is_empty() || text.len() > 15 {
+        return None;
+    }
+    text.bytes().try_fold(0_i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 fn cents(cell: Cell<'_>) -> Result<i64, ValueError> {
@@ -128,6 +132,9 @@ fn cents(cell: Cell<'_>) -> Result<i64, ValueError> {
 
 /// `4000`, `$1,234.50`, `-$5`, and `(12.00)`, which is how accountants write a negative amount.
 fn cents_of_text(text: &str) -> Result<i64, ValueError> {
+    if let Some(whole) = plain_digits(text) {
+        return Ok(whole * 100);
+    }
     let (bracketed, text) = match text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         Some(inner) => (true, inner.trim()),
         None => (false, text),
@@ -169,7 +176,7 @@ fn ungrouped(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The coordinate of `POINT (lon lat)` or `(lat, lon)`.
-pub(super) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
+pub(in crate::dataset) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
     let Cell::Text(text) = cell else { return Err(CellError::Point) };
     let text = trim(text);
     let inside = |text: &str| Some(text.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned());
@@ -194,160 +201,9 @@ pub(super) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellEr
     })
 }
 
-fn timestamp(cell: Cell<'_>, reading: Reading) -> Result<Timestamp, CellError> {
-    if let Cell::Text(text) = cell
-        && let Ok(moment) = trim(text).parse::<Timestamp>()
-    {
-        return Ok(moment);
-    }
-    // Files do not say their zone; UTC keeps what they show.
-    let moment = moment(cell, reading).ok_or(ValueError::Timestamp)?;
-    Ok(moment.to_zoned(TimeZone::UTC).map_err(|_| ValueError::OutOfRange)?.timestamp())
-}
-
-fn moment(cell: Cell<'_>, reading: Reading) -> Option<DateTime> {
-    match cell {
-        Cell::Moment(moment) => Some(moment),
-        Cell::Text(text) => moment_of_text(trim(text), reading.date_order),
-        #[expect(clippy::cast_precision_loss, reason = "dates are small numbers; others are refused")]
-        Cell::Integer(number) => moment_of_number(number as f64, reading.epoch_1904),
-        Cell::Number(number) => moment_of_number(number, reading.epoch_1904),
-        _ => None,
-    }
-}
-
-/// A date that lost its format: `yyyymmdd`, or days since the epoch. Only spreadsheets have numbers.
-fn moment_of_number(number: f64, epoch_1904: bool) -> Option<DateTime> {
-    if number.fract() == 0.0 && (COMPACT_DATE_MIN..100_000_000.0).contains(&number) {
-        return moment_of_text(&format!("{number:.0}"), DateOrder::MonthFirst);
-    }
-    moment_of_serial(number, epoch_1904)
-}
-
-/// The forms in which reports write dates, with or without a time of day.
-fn moment_of_text(text: &str, order: DateOrder) -> Option<DateTime> {
-    if let Some(date) = parse_iso_date(text.as_bytes()) {
-        return Some(date.to_datetime(Time::midnight()));
-    }
-    let (first, rest) = token(text)?;
-    if first.len() == 8 && first.bytes().all(|byte| byte.is_ascii_digit()) {
-        let (year, rest_of) = first.split_at(4);
-        let (month, day) = rest_of.split_at(2);
-        let date = date_of(number(year)?, number(month)?, number(day)?)?;
-        return Some(date.to_datetime(time_of_day(rest)?));
-    }
-    let (second, rest) = token(separated(rest)?)?;
-    let (third, rest) = token(separated(rest)?)?;
-    let date = date_of_tokens(first, second, third, order)?;
-    return Some(date.to_datetime(time_of_day(rest)?));
-
-    fn number(digits: &str) -> Option<i16> {
-        number_of(digits.as_bytes())
-    }
-}
-
-fn date_of_tokens(first: &str, second: &str, third: &str, order: DateOrder) -> Option<Date> {
-    let number = |token: &str| number_of(token.as_bytes());
-    let short = |token: &str| if token.len() <= 2 { number(token) } else { None };
-    let year = |token: &str| match token.len() {
-        4 => number(token),
-        2 => number(token).map(|year| year + if year < CENTURY_PIVOT { 2000 } else { 1900 }),
-        _ => None,
-    };
-    if first.len() == 4
-        && let Some(year) = number(first)
-    {
-        return date_of(year, short(second).or_else(|| month_of(second))?, short(third)?);
-    }
-    if let Some(month) = month_of(first) {
-        return date_of(year(third)?, month, short(second)?);
-    }
-    if let Some(month) = month_of(second) {
-        return date_of(year(third)?, month, short(first)?);
-    }
-    match order {
-        DateOrder::MonthFirst => date_of(year(third)?, short(first)?, short(second)?),
-        DateOrder::DayFirst => date_of(year(third)?, short(second)?, short(first)?),
-    }
-}
-
-/// A run of digits or of letters at the text's beginning, and what follows it.
-fn token(text: &str) -> Option<(&str, &str)> {
-    let first = text.bytes().next()?;
-    let end = if first.is_ascii_digit() {
-        text.bytes().position(|byte| !byte.is_ascii_digit())
-    } else if first.is_ascii_alphabetic() {
-        text.bytes().position(|byte| !byte.is_ascii_alphabetic())
-    } else {
-        return None;
-    };
-    Some(text.split_at(end.unwrap_or(text.len())))
-}
-
-/// What follows one separator of a date, and spaces around it.
-fn separated(text: &str) -> Option<&str> {
-    let bare = text.trim_start_matches(' ');
-    match bare.strip_prefix(['/', '-', '.', ',']) {
-        Some(rest) => Some(rest.trim_start_matches(' ')),
-        None if bare.len() < text.len() => Some(bare),
-        None => None,
-    }
-}
-
-fn month_of(name: &str) -> Option<i16> {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    if name.len() < 3 || !name.is_ascii() {
-        return None;
-    }
-    let name = name.to_ascii_lowercase();
-    let place =
-        MONTHS.iter().position(|month| month.starts_with(&name) || (name == "sept" && *month == "september"))?;
-    i16::try_from(place + 1).ok()
-}
-
-/// ` 12:00`, `T09:30:00.000`, `, 4:05 PM`, or nothing, which is midnight.
-fn time_of_day(text: &str) -> Option<Time> {
-    let text = text.trim_start_matches([' ', ',', 'T']).trim_end_matches('Z').trim_end();
-    if text.is_empty() {
-        return Some(Time::midnight());
-    }
-    let half = |suffix: &str| {
-        let at = text.len().checked_sub(2)?;
-        text.get(at..).filter(|end| end.eq_ignore_ascii_case(suffix)).and_then(|_| text.get(..at))
-    };
-    let (clock, noon) = match (half("am"), half("pm")) {
-        (Some(clock), _) => (clock.trim_end(), Some(0)),
-        (_, Some(clock)) => (clock.trim_end(), Some(12)),
-        _ => (text, None),
-    };
-    let clock = clock.split_once('.').map_or(clock, |(clock, _)| clock);
-    let mut parts = clock.split(':').map(|part| if part.len() <= 2 { number_of(part.as_bytes()) } else { None });
-    let hour = parts.next()??;
-    let minute = parts.next()??;
-    let second = parts.next().map_or(Some(0), |second| second)?;
-    if parts.next().is_some() || (noon.is_some() && !(1..=12).contains(&hour)) {
-        return None;
-    }
-    let hour = noon.map_or(hour, |noon| hour % 12 + noon);
-    Time::new(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, i8::try_from(second).ok()?, 0).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::civil::date;
+    use jiff::civil::{Date, date};
     use proptest::prelude::*;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! One row after another becomes a record, or the list of what is wrong with it.
 
 use super::{
-    convert::{CellError, Reading, coordinate, text_of, value_of},
+    convert::{CellError, Reading, coordinate, text_of, trim, value_of},
     header::FoundHeader,
     title::title_case,
 };
@@ -224,7 +224,7 @@ impl ReadStep {
     fn value(&self, cell: Cell<'_>, reading: Reading) -> Result<Value, RowError> {
         let is_blank = match cell {
             Cell::Blank => true,
-            Cell::Text(text) => self.is_blank(text.trim()),
+            Cell::Text(text) => self.is_blank(trim(text)),
             Cell::Error(error) => self.is_blank(error),
             _ if self.blanks.is_empty() => false,
             other => self.is_blank(&text_of(other)?),
@@ -238,10 +238,10 @@ impl ReadStep {
         if let Some(extract) = self.extract {
             return Ok(Value::Number(coordinate(cell, extract)?));
         }
-        Ok(match value_of(cell, self.kind, reading)? {
-            Value::Text(text) if self.fold != Fold::None => Value::Text(folded(&text, self.fold)),
-            value => value,
-        })
+        if self.fold != Fold::None && self.kind == ColumnType::Text {
+            return Ok(Value::Text(folded(&text_of(cell)?, self.fold)));
+        }
+        Ok(value_of(cell, self.kind, reading)?)
     }
 }
 
@@ -312,7 +312,7 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
 fn is_blank(cell: Cell<'_>) -> bool {
     match cell {
         Cell::Blank => true,
-        Cell::Text(text) => text.trim().is_empty(),
+        Cell::Text(text) => trim(text).is_empty(),
         _ => false,
     }
 }

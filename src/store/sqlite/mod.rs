@@ -1,3 +1,166 @@
-//! sqlite.
+//! SQLite: the log, the views, the ledger and the queue in one file, `permitd.db`. WAL, `synchronous=FULL`, STRICT tables,
+//! one writer thread that commits waiting writes together, and a few connections for reading.
 
+mod admin_tokens;
+mod ledger;
+mod log;
 pub mod records;
+mod replay;
+mod schema;
+pub mod views;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{Semaphore, oneshot};
+
+pub use self::schema::SCHEMA_VERSION;
+use self::writer::Writer;
+use super::{StoreError, Stores};
+
+/// Connections that read at the same time.
+const READERS: usize = 2;
+/// How long a write waits for another process's, milliseconds.
+const BUSY_TIMEOUT_MS: u32 = 10_000;
+/// Page cache of a connection, KiB.
+const CACHE_KIB: i64 = 4096;
+
+/// The open database file. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+    reading: Semaphore,
+}
+
+impl Database {
+    /// Opens `permitd.db` in a folder, making it when it is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no database, or was written by a newer permitd.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("permitd.db");
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        schema::migrate(&mut connection)?;
+        let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection)?;
+        let reading = Semaphore::new(READERS);
+        Ok(Self { shared: Arc::new(Shared { path, writer, readers: Mutex::new(readers), reading }) })
+    }
+
+    fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
+        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// A connection of its own, for long work such as a rebuild.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn connect(&self) -> Result<Connection, StoreError> {
+        connect(&self.shared.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// The stores that this file holds.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            log: Arc::new(self.clone()),
+            views: Arc::new(self.clone()),
+            ledger: Arc::new(self.clone()),
+            admin_tokens: Arc::new(self.clone()),
+            replay: Arc::new(self.clone()),
+        }
+    }
+
+    /// Runs `work` in a write transaction, together with other waiting writes; an error undoes this one alone. The answer
+    /// comes after the commit has reached the disk.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError::Unavailable`] when the transaction cannot be committed.
+    pub async fn write<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.shared.writer.run(work).await
+    }
+
+    /// Runs `work` on a connection that only reads, on a thread for blocking work.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError::Unavailable`] when no thread can be had.
+    pub async fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+    {
+        let _permit = self.shared.reading.acquire().await.map_err(|_| closed())?;
+        let shared = Arc::clone(&self.shared);
+        let (answer, answered) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let taken = lock(&shared.readers).pop();
+            let connection = match taken {
+                Some(connection) => Ok(connection),
+                None => Self::connect_reader(&shared.path),
+            };
+            let result = connection.and_then(|connection| {
+                let result = work(&connection);
+                lock(&shared.readers).push(connection);
+                result
+            });
+            // The one who asked may have gone; then nobody needs the answer.
+            drop(answer.send(result));
+        });
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the database is closed".to_owned())
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+    connection.execute_batch(&format!(
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// What a stored text should have been.
+fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
+}

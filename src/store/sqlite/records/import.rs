@@ -47,6 +47,7 @@ struct Counts {
     updated: u64,
     unchanged: u64,
     removed: u64,
+    rejected: u64,
 }
 
 /// What is to be written at the end besides rows.
@@ -85,6 +86,22 @@ struct Statements {
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
 const ROW_OF_ID: &str = "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+
+/// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
+pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
+    let path = shared.path(name)?;
+    let failed = |error: rusqlite::Error| unavailable("look for an import into", &path, &error);
+    if !path.exists() {
+        return Ok(false);
+    }
+    let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::ZERO).map_err(failed)?;
+    match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+        Ok(()) => Ok(false),
+        Err(error) if is_busy(&error) => Ok(true),
+        Err(error) => Err(failed(error)),
+    }
+}
 
 impl Session {
     pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
@@ -374,6 +391,7 @@ impl Session {
             updated: counts.updated,
             unchanged: counts.unchanged,
             removed: counts.removed,
+            rejected: counts.rejected,
         };
         let records = (records + counts.inserted).saturating_sub(counts.removed);
         self.write_state(&result, generation + u64::from(columns_changed), records)?;
@@ -401,11 +419,12 @@ impl Session {
             number(result.updated),
             number(result.unchanged),
             number(result.removed),
+            number(result.rejected),
             Sql::Text(definition),
         ];
         self.connection.execute(
             "INSERT OR REPLACE INTO state (one, format, version, generation, records, import_id, import_day, changed,
-             inserted, updated, unchanged, removed, definition) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             inserted, updated, unchanged, removed, rejected, definition) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params_from_iter(row),
         )?;
         Ok(())
@@ -419,6 +438,7 @@ impl ImportSession for Session {
     }
 
     fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError> {
+        self.counts.rejected += 1;
         match key {
             Some(key) => self.keep(key).map_err(|error| self.failed(&error)),
             None => Ok(()),

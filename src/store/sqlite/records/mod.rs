@@ -148,6 +148,10 @@ impl RecordStore for SqliteRecordStore {
         let order = import::Order { definition: definition.clone(), import_id, today, replace };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
+
+    fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
+        import::is_running(&self.shared, name)
+    }
 }
 
 impl Shared {
@@ -314,7 +318,7 @@ fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordSt
         connection
             .query_row(
                 "SELECT format, version, generation, records, import_id, import_day, changed, inserted, updated, unchanged,
-                 removed, definition FROM state",
+                 removed, rejected, definition FROM state",
                 [],
                 |row| {
                     let result = ImportResult {
@@ -324,8 +328,9 @@ fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordSt
                         updated: schema::count(row, 8)?,
                         unchanged: schema::count(row, 9)?,
                         removed: schema::count(row, 10)?,
+                        rejected: schema::count(row, 11)?,
                     };
-                    let texts: [String; 3] = [row.get(4)?, row.get(5)?, row.get(11)?];
+                    let texts: [String; 3] = [row.get(4)?, row.get(5)?, row.get(12)?];
                     Ok((row.get::<_, i64>(0)?, schema::count(row, 2)?, schema::count(row, 3)?, result, texts))
                 },
             )

@@ -24,6 +24,7 @@ pub(super) const CREATE_STATE: &str = "CREATE TABLE state (
     updated INTEGER NOT NULL,
     unchanged INTEGER NOT NULL,
     removed INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
     definition TEXT NOT NULL
 ) STRICT";
 

@@ -1,0 +1,36 @@
+# The two commands of the README are `make run` and `make test`. Nothing is installed outside of target/.
+
+CARGO ?= cargo
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/test-tools
+TOOLS_READY := $(TOOLS)/ready
+
+.PHONY: run test test-tools bench lint fmt
+
+# Builds the release binary and starts the demo in ./permitd-demo.
+run:
+	$(CARGO) run --release -- demo
+
+# Runs every test and prints the totals.
+test: test-tools
+	CARGO="$(CARGO)" scripts/run-tests
+
+# What the tests need beside Rust.
+test-tools: $(TOOLS_READY)
+
+$(TOOLS_READY): tests/requirements.txt
+	$(PYTHON) -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Measures and prints the ratios of docs/BENCHMARKS.md.
+bench:
+	$(CARGO) bench
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --all-features -- -D warnings
+
+fmt:
+	$(CARGO) fmt

@@ -1,0 +1,273 @@
+//! Everything else that happens to people, their keys and the plans. One in the process.
+//!
+//! Guarantees: what was acknowledged is in the log. After a deletion, a disabling, a revocation or a rotation the ledger
+//! refuses from the commit on, and this node's grants of those keys have ended before the answer; another process that
+//! serves the same ledger refuses within a grant's life.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    ask::{Reply, ask},
+    commit::{CommandError, Committed, Committer, Envelope},
+    grants::GrantBook,
+    invite::{known_plan, user_in},
+};
+use crate::domain::{
+    event::{Event, Role},
+    id::{StreamId, UserId},
+    key::{ApiKey, KeyId},
+    plan::{self, Limits},
+    user::{Command, NewKey, decide},
+    view::State,
+};
+
+/// Longest time for which a rotated key may go on working, seconds: 30 days.
+pub const GRACE_S_MAX: u32 = 30 * 86_400;
+
+/// What may be asked of a person's account.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AccountCommand {
+    /// Delete and erase.
+    DeleteUser,
+    /// Refuse their keys until further notice.
+    DisableUser,
+    /// Let their keys work again.
+    EnableUser,
+    /// Let them do something else.
+    ChangeRole(Role),
+    /// Give their keys another plan.
+    AssignPlan(String),
+    /// Issue a key.
+    IssueApiKey {
+        /// What its owner calls it.
+        label: Option<String>,
+    },
+    /// Replace a key.
+    RotateApiKey {
+        /// The old key.
+        key: KeyId,
+        /// Seconds for which the old one goes on working, at most [`GRACE_S_MAX`].
+        grace_s: u32,
+    },
+    /// Revoke a key.
+    RevokeApiKey {
+        /// The key.
+        key: KeyId,
+    },
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The commit.
+    pub committed: Committed,
+    /// The new key, in plain: this is the one time that it is handed out.
+    pub key: Option<ApiKey>,
+    /// When every node refuses the keys that the command ended.
+    pub effective_at: Timestamp,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Perform {
+    user: UserId,
+    command: AccountCommand,
+    envelope: Envelope,
+    reply: Reply<Result<Done, CommandError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ChangePlan {
+    name: String,
+    /// The limits; without, the plan is retired.
+    limits: Option<Limits>,
+    envelope: Envelope,
+    reply: Reply<Result<Committed, CommandError>>,
+}
+
+/// The actor.
+pub struct AccountActor {
+    committer: Arc<Committer>,
+    book: Arc<GrantBook>,
+    elsewhere: Option<Duration>,
+    mailbox_capacity: usize,
+}
+
+impl Actor for AccountActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+    }
+}
+
+impl Handler<Perform> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, Perform { user, command, envelope, reply }: Perform, _: &mut Self::Context) {
+        let (committer, book, elsewhere) = (Arc::clone(&self.committer), Arc::clone(&self.book), self.elsewhere);
+        actix::spawn(async move {
+            drop(reply.send(perform(&committer, &book, elsewhere, user, command, envelope).await));
+        });
+    }
+}
+
+impl Handler<ChangePlan> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, ChangePlan { name, limits, envelope, reply }: ChangePlan, _: &mut Self::Context) {
+        let committer = Arc::clone(&self.committer);
+        actix::spawn(async move { drop(reply.send(change_plan(&committer, name, limits, envelope).await)) });
+    }
+}
+
+async fn perform(
+    committer: &Committer,
+    book: &GrantBook,
+    elsewhere: Option<Duration>,
+    user: UserId,
+    command: AccountCommand,
+    envelope: Envelope,
+) -> Result<Done, CommandError> {
+    if let AccountCommand::AssignPlan(name) = &command {
+        known_plan(committer, name).await?;
+    }
+    let new = match &command {
+        AccountCommand::IssueApiKey { .. } | AccountCommand::RotateApiKey { .. } => {
+            Some(new_key(committer, &envelope)?)
+        }
+        _ => None,
+    };
+    let domain_command = to_domain(command, new.as_ref().map(|(_, new)| new.clone()), committer.clock.now())?;
+    let decide = |state: &State| Ok(decide(user_in(state), domain_command.clone())?);
+    let committed = committer.run(&StreamId::User(user), &envelope, decide).await?;
+    let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+    if let Err(error) = book.withdraw(keys).await {
+        tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
+    }
+    let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);
+    let effective_at = elsewhere.map_or(recorded_at, |life| {
+        SignedDuration::try_from(life).ok().and_then(|life| recorded_at.checked_add(life).ok()).unwrap_or(recorded_at)
+    });
+    Ok(Done { key: issued_key(committer, &committed)?, committed, effective_at })
+}
+
+/// The key of the command. It follows from the command's id, so that a retry hands out the same.
+fn new_key(committer: &Committer, envelope: &Envelope) -> Result<(ApiKey, NewKey), CommandError> {
+    let derived = envelope.command.derived_uuid("key");
+    let mut random = [0; 12];
+    random.iter_mut().zip(derived.as_bytes()).for_each(|(to, from)| *to = *from);
+    let secret_version = committer.secrets.current_version();
+    let key = committer.secrets.api_key(secret_version, KeyId::from_random(random))?;
+    let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
+    Ok((key, new))
+}
+
+/// The key that the commit issued, derived anew, so that a retry gets it as well.
+fn issued_key(committer: &Committer, committed: &Committed) -> Result<Option<ApiKey>, CommandError> {
+    let issued = committed.events.iter().find_map(|recorded| match &recorded.event {
+        Event::ApiKeyIssued { key_id, secret_version, .. } => Some((*secret_version, *key_id)),
+        _ => None,
+    });
+    Ok(issued.map(|(version, id)| committer.secrets.api_key(version, id)).transpose()?)
+}
+
+fn to_domain(command: AccountCommand, new: Option<NewKey>, now: Timestamp) -> Result<Command, CommandError> {
+    let no_key = || CommandError::Contended;
+    Ok(match command {
+        AccountCommand::DeleteUser => Command::Delete,
+        AccountCommand::DisableUser => Command::Disable,
+        AccountCommand::EnableUser => Command::Enable,
+        AccountCommand::ChangeRole(role) => Command::ChangeRole(role),
+        AccountCommand::AssignPlan(plan) => Command::AssignPlan(plan),
+        AccountCommand::IssueApiKey { label } => {
+            Command::IssueKey { key: new.ok_or_else(no_key)?, invitation: None, label }
+        }
+        AccountCommand::RotateApiKey { key, grace_s } => {
+            let grace = SignedDuration::from_secs(i64::from(grace_s.min(GRACE_S_MAX)));
+            let valid_until = now.checked_add(grace).unwrap_or(now);
+            Command::RotateKey { key_id: key, new: new.ok_or_else(no_key)?, valid_until }
+        }
+        AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+    })
+}
+
+async fn change_plan(
+    committer: &Committer,
+    name: String,
+    limits: Option<Limits>,
+    envelope: Envelope,
+) -> Result<Committed, CommandError> {
+    plan::check_name(&name)?;
+    let stream = StreamId::Plan(name.clone());
+    let no_plan = || CommandError::NoPlan { name: name.clone(), known: Vec::new() };
+    let decide = |state: &State| match state {
+        State::Plan(_, plan) => match limits {
+            Some(limits) => Ok(plan.define(limits)?),
+            None if plan.limits.is_none() => Err(no_plan()),
+            None => Ok(plan.retire()),
+        },
+        State::User(_) | State::DataSet(..) => Err(no_plan()),
+    };
+    committer.run(&stream, &envelope, decide).await
+}
+
+/// How others change accounts and plans.
+#[derive(Clone)]
+pub struct Accounts {
+    actor: Addr<AccountActor>,
+    patience: Duration,
+}
+
+impl Accounts {
+    /// Starts the actor on the calling thread's arbiter. `elsewhere` is how long another process's grants may live, when
+    /// another process serves the same ledger.
+    pub fn start(
+        committer: Arc<Committer>,
+        book: Arc<GrantBook>,
+        elsewhere: Option<Duration>,
+        mailbox_capacity: usize,
+        patience: Duration,
+    ) -> Self {
+        Self { actor: AccountActor { committer, book, elsewhere, mailbox_capacity }.start(), patience }
+    }
+
+    /// Carries out a command on a person's account.
+    ///
+    /// # Errors
+    /// When their state does not allow it, or it could not be written.
+    pub async fn perform(
+        &self,
+        user: UserId,
+        command: AccountCommand,
+        envelope: Envelope,
+    ) -> Result<Done, CommandError> {
+        ask(&self.actor, |reply| Perform { user, command, envelope, reply }, Some(self.patience)).await?
+    }
+
+    /// Defines a plan, or changes it: its keys have the new limits within a grant's life.
+    ///
+    /// # Errors
+    /// When the name or the limits cannot be.
+    pub async fn define_plan(
+        &self,
+        name: String,
+        limits: Limits,
+        envelope: Envelope,
+    ) -> Result<Committed, CommandError> {
+        ask(&self.actor, |reply| ChangePlan { name, limits: Some(limits), envelope, reply }, Some(self.patience))
+            .await?
+    }
+
+    /// Retires a plan: whoever has it keeps it, nobody gets it anew.
+    ///
+    /// # Errors
+    /// [`CommandError::NoPlan`] when there is none.
+    pub async fn retire_plan(&self, name: String, envelope: Envelope) -> Result<Committed, CommandError> {
+        ask(&self.actor, |reply| ChangePlan { name, limits: None, envelope, reply }, Some(self.patience)).await?
+    }
+}

@@ -1,0 +1,433 @@
+//! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
+//! that decide.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    clock::SharedClock,
+    domain::{
+        event::{Event, Origin, Recorded},
+        fulfilment,
+        id::{CommandId, StreamId, UserId},
+        persisted::{self, CodecError, NewEvent, StoredCommit},
+        personal::PersonalKey,
+        plan::PlanError,
+        user::Refusal,
+        view::State,
+    },
+    failpoint::crash_point,
+    queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
+    secrets::{Entropy, EntropyError, Secrets, SecretsError},
+    store::{Append, AppendError, ClaimChange, PersonalChange, StoreError, Stores},
+};
+
+/// How often a command is decided anew because somebody else was faster.
+const TRIES_MAX: u32 = 16;
+/// How often a store that does not answer is asked again within one command.
+const STORE_TRIES_MAX: u32 = 3;
+/// Commits that are loaded at once.
+const PAGE_COMMITS: usize = 256;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The person's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The plan cannot be.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// There is no such plan, or it was retired.
+    #[error("there is no plan {name:?} to assign; there are: {}", known.join(", "))]
+    NoPlan {
+        /// The name.
+        name: String,
+        /// The names that would do.
+        known: Vec<String>,
+    },
+    /// The address belongs to somebody who was invited before.
+    #[error("somebody with this address was invited already")]
+    EmailTaken {
+        /// Who.
+        user: String,
+    },
+    /// The stream is not at the version that the client expects.
+    #[error("it has changed meanwhile: its version is {current}")]
+    Stale {
+        /// Its version.
+        current: u64,
+    },
+    /// The same idempotency key was used for something else.
+    #[error("this idempotency key was used before, for another request")]
+    KeyReused,
+    /// Too many others write to the same stream.
+    #[error("too many changes of the same at once: try again")]
+    Contended,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stream cannot be read or the events not be written.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The server secret is not what it was.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The actor did not answer.
+    #[error(transparent)]
+    Busy(#[from] super::Busy),
+}
+
+/// What every command brings along.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Identifies the command, so that a retry gets the first answer.
+    pub command: CommandId,
+    /// A hash of what the client sent with its `Idempotency-Key`.
+    pub request_hash: Option<String>,
+    /// The version that the client expects (`If-Match`).
+    pub expected_version: Option<u64>,
+    /// Who, and for which request.
+    pub origin: Origin,
+}
+
+/// A command that was carried out, now or at an earlier try.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The state right after the command's commit.
+    pub state: State,
+    /// The stream's version right after it.
+    pub version: u64,
+    /// The events that the command led to; none when all was so already.
+    pub events: Vec<Recorded>,
+    /// Whether an earlier try of the same command did it.
+    pub repeated: bool,
+}
+
+/// A stream as it was loaded.
+pub struct Loaded {
+    /// Its state.
+    pub state: State,
+    /// Its version.
+    pub version: u64,
+    key: Option<PersonalKey>,
+    earlier: Option<Committed>,
+}
+
+/// What the committer has counted.
+#[derive(Debug, Default)]
+pub struct CommitCounters {
+    appended: AtomicU64,
+    conflicts: AtomicU64,
+    repeated: AtomicU64,
+    published: AtomicU64,
+    publish_failures: AtomicU64,
+}
+
+/// A reading of [`CommitCounters`].
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct CommitCounts {
+    /// Commits appended.
+    pub appended: u64,
+    /// Appends that lost a race and were decided anew.
+    pub conflicts: u64,
+    /// Commands that an earlier try had carried out.
+    pub repeated: u64,
+    /// Messages published.
+    pub published: u64,
+    /// Publications that were left to the relay.
+    pub publish_failures: u64,
+}
+
+/// Carries commands out.
+pub struct Committer {
+    /// The stores.
+    pub stores: Stores,
+    /// The queue.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The server secret.
+    pub secrets: Secrets,
+    counters: CommitCounters,
+    appended: tokio::sync::Notify,
+}
+
+impl Committer {
+    /// A committer over these.
+    pub fn new(
+        stores: Stores,
+        queue: Arc<dyn Queue>,
+        clock: SharedClock,
+        entropy: Arc<dyn Entropy>,
+        secrets: Secrets,
+    ) -> Self {
+        let (counters, appended) = (CommitCounters::default(), tokio::sync::Notify::new());
+        Self { stores, queue, clock, entropy, secrets, counters, appended }
+    }
+
+    /// Returns when a message was published by this process: consumers need not wait for their next poll.
+    pub async fn wait_for_message(&self) {
+        self.appended.notified().await;
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> CommitCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CommitCounts {
+            appended: read(&self.counters.appended),
+            conflicts: read(&self.counters.conflicts),
+            repeated: read(&self.counters.repeated),
+            published: read(&self.counters.published),
+            publish_failures: read(&self.counters.publish_failures),
+        }
+    }
+
+    /// A new identifier, UUID version 7.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn new_id(&self) -> Result<Uuid, EntropyError> {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random)?;
+        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// Carries a command out: what `decide` says of the stream's state is appended in one commit. `decide` may be called
+    /// again when somebody else was faster, and is not called when the same command was carried out before.
+    ///
+    /// # Errors
+    /// Those of `decide`, and what [`CommandError`] says.
+    pub async fn run(
+        &self,
+        stream: &StreamId,
+        envelope: &Envelope,
+        decide: impl Fn(&State) -> Result<Vec<Event>, CommandError>,
+    ) -> Result<Committed, CommandError> {
+        let mut store_failures = 0;
+        for _ in 0..TRIES_MAX {
+            match self.try_once(stream, envelope, &decide).await {
+                Ok(Some(committed)) => return Ok(committed),
+                Ok(None) => {
+                    self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+                }
+                // Whether it was written is not known: the next try finds out by the command's id.
+                Err(CommandError::Store(StoreError::Unavailable(_))) if store_failures + 1 < STORE_TRIES_MAX => {
+                    store_failures += 1;
+                    tokio::time::sleep(Duration::from_millis(20 << store_failures)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(CommandError::Contended)
+    }
+
+    /// `None` when somebody else has written the version that was decided for.
+    async fn try_once(
+        &self,
+        stream: &StreamId,
+        envelope: &Envelope,
+        decide: &impl Fn(&State) -> Result<Vec<Event>, CommandError>,
+    ) -> Result<Option<Committed>, CommandError> {
+        let loaded = self.load(stream, Some(envelope)).await?;
+        if let Some(earlier) = loaded.earlier {
+            self.counters.repeated.fetch_add(1, Ordering::Relaxed);
+            return Ok(Some(earlier));
+        }
+        if envelope.expected_version.is_some_and(|expected| expected != loaded.version) {
+            return Err(CommandError::Stale { current: loaded.version });
+        }
+        let events = decide(&loaded.state)?;
+        if events.is_empty() {
+            let Loaded { state, version, .. } = loaded;
+            return Ok(Some(Committed { state, version, events: Vec::new(), repeated: false }));
+        }
+        self.append(stream, envelope, loaded, events).await
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        envelope: &Envelope,
+        loaded: Loaded,
+        events: Vec<Event>,
+    ) -> Result<Option<Committed>, CommandError> {
+        let recorded_at = self.clock.now();
+        let version = loaded.version + 1;
+        let new_event = |event| Ok(NewEvent { id: self.new_id()?, origin: envelope.origin.clone(), event });
+        let events: Vec<NewEvent> = events.into_iter().map(new_event).collect::<Result<_, EntropyError>>()?;
+        let (personal, key) = self.personal_change(stream, &events, loaded.key)?;
+        let encoded = persisted::encode(&events, key.as_ref())?;
+        let claims = self.claims(stream, &events);
+        let mut state = loaded.state;
+        let recorded: Vec<Recorded> = events
+            .into_iter()
+            .zip(0u32..)
+            .map(|(NewEvent { id, origin, event }, index)| Recorded {
+                id,
+                stream: stream.clone(),
+                version,
+                index,
+                recorded_at,
+                origin,
+                event,
+            })
+            .collect();
+        recorded.iter().for_each(|event| state.apply(event));
+        let append = Append {
+            stream: stream.clone(),
+            expected_version: loaded.version,
+            command: envelope.command.clone(),
+            request_hash: envelope.request_hash.clone(),
+            recorded_at,
+            events: encoded,
+            claims,
+            personal,
+            rows: state.rows(),
+            publishes: recorded.iter().any(|recorded| fulfilment::duty(&recorded.event).is_some()),
+        };
+        let publishes = append.publishes;
+        crash_point("append-before");
+        match self.stores.log.append(append).await {
+            Ok(_) => {}
+            Err(AppendError::Conflict | AppendError::AlreadyDone(_)) => return Ok(None),
+            Err(AppendError::ClaimTaken { owner }) => return Err(CommandError::EmailTaken { user: owner }),
+            Err(AppendError::Store(error)) => return Err(error.into()),
+        }
+        crash_point("append-after");
+        self.counters.appended.fetch_add(1, Ordering::Relaxed);
+        if publishes && let Err(error) = self.publish(&recorded).await {
+            // The commit keeps its mark: the relay publishes it.
+            self.counters.publish_failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(stream = %stream, version, %error, "not published at once; left to the relay");
+        }
+        Ok(Some(Committed { state, version, events: recorded, repeated: false }))
+    }
+
+    fn personal_change(
+        &self,
+        stream: &StreamId,
+        events: &[NewEvent],
+        key: Option<PersonalKey>,
+    ) -> Result<(PersonalChange, Option<PersonalKey>), EntropyError> {
+        let StreamId::User(user) = stream else { return Ok((PersonalChange::Keep, key)) };
+        if events.iter().any(|new| matches!(new.event, Event::UserInvited { .. })) {
+            let mut bytes = [0; 32];
+            self.entropy.fill(&mut bytes)?;
+            let key = PersonalKey::from_bytes(bytes);
+            return Ok((PersonalChange::Create(*user, key.clone()), Some(key)));
+        }
+        if events.iter().any(|new| matches!(new.event, Event::UserDeleted)) {
+            return Ok((PersonalChange::Destroy(*user), key));
+        }
+        Ok((PersonalChange::Keep, key))
+    }
+
+    fn claims(&self, stream: &StreamId, events: &[NewEvent]) -> Vec<ClaimChange> {
+        let StreamId::User(user) = stream else { return Vec::new() };
+        let claim = |new: &NewEvent| match &new.event {
+            Event::UserInvited { email, .. } => {
+                let name = self.secrets.email_claim(email.known()?);
+                Some(ClaimChange::Take { name: format!("email#{name}"), owner: user.to_string() })
+            }
+            Event::UserDeleted => Some(ClaimChange::Release { owner: user.to_string() }),
+            _ => None,
+        };
+        events.iter().filter_map(claim).collect()
+    }
+
+    /// Loads a stream. With an envelope, notices whether its command was carried out before.
+    ///
+    /// # Errors
+    /// When the stream cannot be read, or the command's id was used for another request.
+    pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<Loaded, CommandError> {
+        let key = match stream {
+            StreamId::User(user) => self.stores.log.personal_key(*user).await?,
+            _ => None,
+        };
+        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        loop {
+            let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
+            for commit in &commits {
+                loaded.take(commit, envelope)?;
+            }
+            if commits.len() < PAGE_COMMITS {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    /// The person as they are now.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn load_user(&self, id: UserId) -> Result<Option<crate::domain::user::User>, CommandError> {
+        match self.load(&StreamId::User(id), None).await?.state {
+            State::User(user) => Ok(user),
+            State::Plan(..) | State::DataSet(..) => Ok(None),
+        }
+    }
+
+    /// Sends the messages of one commit and clears its mark.
+    ///
+    /// # Errors
+    /// When not all were sent; the mark stays.
+    pub async fn publish(&self, events: &[Recorded]) -> Result<(), QueueError> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let messages: Vec<Message> =
+            events.iter().filter(|recorded| fulfilment::duty(&recorded.event).is_some()).map(message).collect();
+        for batch in messages.chunks(BATCH_MAX) {
+            crash_point("publish-before");
+            for sent in self.queue.send(batch).await? {
+                sent?;
+            }
+        }
+        crash_point("publish-after-send");
+        self.stores.log.mark_published(&first.stream, first.version).await.map_err(|error| {
+            // Sent but still marked: the relay sends it once more, which the consumer does not mind.
+            QueueError::Unavailable(error.to_string())
+        })?;
+        if !messages.is_empty() {
+            self.counters.published.fetch_add(u64::try_from(messages.len()).unwrap_or(0), Ordering::Relaxed);
+            self.appended.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Loaded {
+    fn take(&mut self, commit: &StoredCommit, envelope: Option<&Envelope>) -> Result<(), CommandError> {
+        let events = persisted::decode(commit, self.key.as_ref())?;
+        events.iter().for_each(|event| self.state.apply(event));
+        self.version = commit.version;
+        let Some(envelope) = envelope.filter(|envelope| envelope.command == commit.command) else { return Ok(()) };
+        if commit.request_hash != envelope.request_hash {
+            return Err(CommandError::KeyReused);
+        }
+        self.earlier = Some(Committed { state: self.state.clone(), version: self.version, events, repeated: true });
+        Ok(())
+    }
+}
+
+fn message(recorded: &Recorded) -> Message {
+    Message::V1(EventMessage {
+        event: recorded.id,
+        type_name: recorded.event.type_name().to_owned(),
+        stream: recorded.stream.to_string(),
+        version: recorded.version,
+        correlation_id: recorded.origin.correlation_id.clone(),
+    })
+}

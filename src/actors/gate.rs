@@ -1,0 +1,86 @@
+//! The gate: decides whether a request may pass. One on every HTTP worker, over the node's grants.
+//!
+//! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler, Message};
+
+use super::{
+    ask::{Busy, Reply, ask},
+    grants::{Admission, GrantBook},
+};
+use crate::{
+    domain::key::{KeyHash, KeyId},
+    store::StoreError,
+};
+
+/// May a request with this key pass?
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Admit {
+    id: KeyId,
+    hash: KeyHash,
+    reply: Reply<Result<Admission, StoreError>>,
+}
+
+/// The actor.
+pub struct GateActor {
+    book: Arc<GrantBook>,
+    mailbox_capacity: usize,
+}
+
+impl Actor for GateActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+    }
+}
+
+impl Handler<Admit> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, Admit { id, hash, reply }: Admit, _: &mut Self::Context) {
+        // A client that has gone does not need the answer; what it was admitted stays counted.
+        if let Some(admission) = self.book.admit_now(id, &hash) {
+            drop(reply.send(Ok(admission)));
+            return;
+        }
+        let book = Arc::clone(&self.book);
+        actix::spawn(async move { drop(reply.send(book.admit(id, &hash).await)) });
+    }
+}
+
+/// Why the gate could not decide: the request must not pass.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GateError {
+    /// Too many requests wait.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The ledger cannot be reached.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
+}
+
+/// How the edge talks to the gate of its worker.
+#[derive(Clone)]
+pub struct Gate {
+    actor: Addr<GateActor>,
+    patience: std::time::Duration,
+}
+
+impl Gate {
+    /// Starts a gate on the calling thread's arbiter.
+    pub fn start(book: Arc<GrantBook>, mailbox_capacity: usize, patience: std::time::Duration) -> Self {
+        Self { actor: GateActor { book, mailbox_capacity }.start(), patience }
+    }
+
+    /// Asks whether a request with this key may pass, and counts it if so.
+    ///
+    /// # Errors
+    /// When that cannot be decided: the request must not pass.
+    pub async fn admit(&self, id: KeyId, hash: KeyHash) -> Result<Admission, GateError> {
+        Ok(ask(&self.actor, |reply| Admit { id, hash, reply }, Some(self.patience)).await??)
+    }
+}

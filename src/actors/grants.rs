@@ -1,0 +1,356 @@
+//! The grants that this node holds, shared by its gates, so that a node has one grant a key however many workers it has.
+//!
+//! Guarantees: a request is admitted only by a grant that the ledger has counted in advance; a grant is not spent after its
+//! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is given back once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    clock::SharedClock,
+    domain::{
+        admission::{self, Grant, Return, Standing, Verdict},
+        id::UserId,
+        key::{KeyHash, KeyId},
+    },
+    secrets::Secrets,
+    store::{GrantRequest, Granted, KeyRefusal, Ledger, StoreError},
+};
+
+/// Locks over which the keys are spread.
+const SHARDS: usize = 32;
+/// Keys in a shard before those whose grant has ended are given back and forgotten.
+const SHARD_KEYS_MAX: usize = 4096;
+/// How often a request may find its grant spent and take another.
+const RENEWALS_MAX: u32 = 8;
+
+/// What became of a request at the gate.
+#[derive(Debug, Clone)]
+pub enum Admission {
+    /// It may pass.
+    Admitted(Pass),
+    /// A limit is reached.
+    Limited {
+        /// The rate is.
+        rate: bool,
+        /// The quota is.
+        quota: bool,
+        /// Nanoseconds until a request could pass.
+        retry_after_ns: i64,
+        /// Where the key stands.
+        standing: Standing,
+    },
+    /// The key is not one that works. Why is nobody's business.
+    Unknown,
+}
+
+/// An admitted request.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Where the key stands after it.
+    pub standing: Standing,
+    /// The key's owner.
+    pub user: UserId,
+    /// The key.
+    pub key: KeyId,
+    cell: Arc<Cell>,
+}
+
+impl Pass {
+    /// Says that the request does not count against the quota after all: the server failed.
+    pub fn refund(&self) {
+        if let Held::Granted { grant, .. } = &mut *lock(&self.cell.held) {
+            grant.refund();
+        }
+    }
+}
+
+/// What the grants have counted.
+#[derive(Debug, Default)]
+pub struct GrantCounters {
+    admitted: AtomicU64,
+    limited: AtomicU64,
+    unknown: AtomicU64,
+    taken: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// A reading of [`GrantCounters`].
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct GrantCounts {
+    /// Requests admitted.
+    pub admitted: u64,
+    /// Requests refused by a limit.
+    pub limited: u64,
+    /// Requests refused because their key does not work.
+    pub unknown: u64,
+    /// Grants taken from the ledger.
+    pub taken: u64,
+    /// Times that the ledger could not be reached.
+    pub failed: u64,
+}
+
+/// All grants of a node.
+pub struct GrantBook {
+    ledger: Arc<dyn Ledger>,
+    clock: SharedClock,
+    secrets: Secrets,
+    life_us: i64,
+    shards: [Mutex<HashMap<KeyId, Arc<Cell>>>; SHARDS],
+    counters: GrantCounters,
+}
+
+#[derive(Debug)]
+struct Cell {
+    held: Mutex<Held>,
+    /// Held by the one request that asks the ledger.
+    taking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Nothing { want: u64 },
+    Granted { user: UserId, hash: KeyHash, grant: Grant, want: u64, taken_wall_ns: i64, taken_us: i64, expires_us: i64 },
+    Refused { until_us: i64 },
+}
+
+/// What a cell says without asking the ledger.
+enum Answer {
+    Now(Verdict, Standing, UserId),
+    Unknown,
+    Ask,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl GrantBook {
+    /// An empty book; its grants live for `life`.
+    pub fn new(ledger: Arc<dyn Ledger>, clock: SharedClock, secrets: Secrets, life: Duration) -> Self {
+        Self {
+            ledger,
+            clock,
+            secrets,
+            life_us: i64::try_from(life.as_micros()).unwrap_or(i64::MAX),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            counters: GrantCounters::default(),
+        }
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> GrantCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GrantCounts {
+            admitted: read(&self.counters.admitted),
+            limited: read(&self.counters.limited),
+            unknown: read(&self.counters.unknown),
+            taken: read(&self.counters.taken),
+            failed: read(&self.counters.failed),
+        }
+    }
+
+    /// Decides a request from what the node holds; `None` when the ledger has to be asked ([`Self::admit`] does).
+    pub fn admit_now(&self, id: KeyId, hash: &KeyHash) -> Option<Admission> {
+        let cell = lock(self.shard(id)?).get(&id).cloned();
+        let Some(cell) = cell else {
+            if self.secrets.recognises(id, hash) {
+                return None;
+            }
+            return Some(self.count(Admission::Unknown));
+        };
+        self.answer(id, hash, &cell)
+    }
+
+    /// Decides a request, asking the ledger when the node's grant is spent or has ended.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached: the request must not pass.
+    pub async fn admit(&self, id: KeyId, hash: &KeyHash) -> Result<Admission, StoreError> {
+        for _ in 0..RENEWALS_MAX {
+            if let Some(admission) = self.admit_now(id, hash) {
+                return Ok(admission);
+            }
+            self.take(id, hash).await?;
+        }
+        Err(StoreError::Unavailable("the key's grant is spent faster than it can be renewed".to_owned()))
+    }
+
+    fn answer(&self, id: KeyId, hash: &KeyHash, cell: &Arc<Cell>) -> Option<Admission> {
+        let answer = self.look(hash, &mut lock(&cell.held));
+        Some(self.count(match answer {
+            Answer::Ask => return None,
+            Answer::Unknown => Admission::Unknown,
+            Answer::Now(Verdict::Renew, ..) => return None,
+            Answer::Now(Verdict::Admit, standing, user) => {
+                Admission::Admitted(Pass { standing, user, key: id, cell: Arc::clone(cell) })
+            }
+            Answer::Now(Verdict::Refuse { rate, quota, retry_after_ns }, standing, _) => {
+                Admission::Limited { rate, quota, retry_after_ns, standing }
+            }
+        }))
+    }
+
+    fn look(&self, presented: &KeyHash, held: &mut Held) -> Answer {
+        let now_us = self.clock.monotonic_us();
+        match held {
+            Held::Nothing { .. } => Answer::Ask,
+            Held::Refused { until_us } if now_us < *until_us => Answer::Unknown,
+            Held::Refused { .. } => Answer::Ask,
+            Held::Granted { hash, .. } if *hash != *presented => Answer::Unknown,
+            Held::Granted { expires_us, .. } if now_us >= *expires_us => Answer::Ask,
+            Held::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
+                let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
+                let verdict = grant.admit(now_ns);
+                Answer::Now(verdict, grant.standing(now_ns), *user)
+            }
+        }
+    }
+
+    fn count(&self, admission: Admission) -> Admission {
+        let counter = match &admission {
+            Admission::Admitted(_) => &self.counters.admitted,
+            Admission::Limited { .. } => &self.counters.limited,
+            Admission::Unknown => &self.counters.unknown,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        admission
+    }
+
+    /// Takes a grant from the ledger, giving back what is left of the last one. Of several requests that want the same one
+    /// asks and the others wait for it.
+    async fn take(&self, id: KeyId, hash: &KeyHash) -> Result<(), StoreError> {
+        let cell = self.cell(id).await?;
+        let _only_one = cell.taking.lock().await;
+        let (returned, want) = {
+            let mut held = lock(&cell.held);
+            match self.peek(hash, &held) {
+                true => self.surrender(&mut held),
+                // Another request has taken one while this one waited.
+                false => return Ok(()),
+            }
+        };
+        let taken_us = self.clock.monotonic_us();
+        let taken_wall_ns = self.clock.now().as_microsecond().saturating_mul(1000);
+        let life_ns = self.life_us.saturating_mul(1000);
+        let request = GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, returned };
+        let granted = self.ledger.grant(request).await.inspect_err(|_| {
+            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        })?;
+        self.counters.taken.fetch_add(1, Ordering::Relaxed);
+        let until_us = taken_us.saturating_add(self.life_us);
+        *lock(&cell.held) = match granted {
+            Ok(Granted { user, hash, valid_until, grant, .. }) => {
+                let left_us = valid_until.map(|until| until.as_microsecond() - taken_wall_ns / 1000);
+                let expires_us = left_us.map_or(until_us, |left_us| until_us.min(taken_us.saturating_add(left_us)));
+                Held::Granted { user, hash, grant, want, taken_wall_ns, taken_us, expires_us }
+            }
+            Err(KeyRefusal::Unknown | KeyRefusal::Ended) => Held::Refused { until_us },
+        };
+        Ok(())
+    }
+
+    /// Whether the ledger has to be asked, without counting a request.
+    fn peek(&self, presented: &KeyHash, held: &Held) -> bool {
+        let now_us = self.clock.monotonic_us();
+        match held {
+            Held::Nothing { .. } => true,
+            Held::Refused { until_us } => now_us >= *until_us,
+            Held::Granted { hash, .. } if *hash != *presented => false,
+            Held::Granted { expires_us, .. } if now_us >= *expires_us => true,
+            Held::Granted { grant, taken_wall_ns, taken_us, .. } => {
+                let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
+                grant.clone().admit(now_ns) == Verdict::Renew
+            }
+        }
+    }
+
+    /// Takes the grant out of the cell, so that nobody spends it any more.
+    fn surrender(&self, held: &mut Held) -> (Option<Return>, u64) {
+        let (returned, want) = match held {
+            Held::Granted { grant, want, expires_us, .. } => {
+                let ran_out = self.clock.monotonic_us() < *expires_us;
+                let returned = grant.into_return();
+                (Some(returned), admission::next_want(*want, want.saturating_sub(returned.unspent), ran_out))
+            }
+            Held::Nothing { want } => (None, *want),
+            Held::Refused { .. } => (None, admission::WANT_MIN),
+        };
+        *held = Held::Nothing { want };
+        (returned, want)
+    }
+
+    fn shard(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<Cell>>>> {
+        let at = id.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.shards.get(at % SHARDS)
+    }
+
+    async fn cell(&self, id: KeyId) -> Result<Arc<Cell>, StoreError> {
+        let Some(shard) = self.shard(id) else { return Err(StoreError::Unavailable("no shard".to_owned())) };
+        let (cell, ended) = {
+            let mut cells = lock(shard);
+            let ended = if cells.len() >= SHARD_KEYS_MAX { self.forget_ended(&mut cells) } else { Vec::new() };
+            let fresh = || {
+                let held = Mutex::new(Held::Nothing { want: admission::WANT_MIN });
+                Arc::new(Cell { held, taking: tokio::sync::Mutex::default() })
+            };
+            (Arc::clone(cells.entry(id).or_insert_with(fresh)), ended)
+        };
+        if !ended.is_empty() {
+            self.ledger.give_back(ended).await?;
+        }
+        Ok(cell)
+    }
+
+    /// Forgets the keys of a shard whose grant has ended and that no request is looking at.
+    fn forget_ended(&self, cells: &mut HashMap<KeyId, Arc<Cell>>) -> Vec<(KeyId, Return)> {
+        let now_us = self.clock.monotonic_us();
+        let mut returns = Vec::new();
+        cells.retain(|id, cell| {
+            let mut held = lock(&cell.held);
+            let ended = match &*held {
+                Held::Nothing { .. } => true,
+                Held::Refused { until_us } => now_us >= *until_us,
+                Held::Granted { expires_us, .. } => now_us >= *expires_us,
+            };
+            if !ended || Arc::strong_count(cell) > 1 {
+                return true;
+            }
+            returns.extend(self.surrender(&mut held).0.map(|returned| (*id, returned)));
+            false
+        });
+        returns
+    }
+
+    /// Ends the grants of these keys at once: the next request asks the ledger. What was not spent is given back.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached; the grants have ended all the same.
+    pub async fn withdraw(&self, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
+        let mut returns = Vec::new();
+        for id in keys {
+            let cell = self.shard(id).and_then(|shard| lock(shard).get(&id).cloned());
+            let Some(cell) = cell else { continue };
+            // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
+            let _nobody_takes = cell.taking.lock().await;
+            returns.extend(self.surrender(&mut lock(&cell.held)).0.map(|returned| (id, returned)));
+        }
+        if returns.is_empty() { Ok(()) } else { self.ledger.give_back(returns).await }
+    }
+
+    /// Ends all grants and gives back what was not spent: at a stop.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached: the quota is then short of what was out.
+    pub async fn withdraw_all(&self) -> Result<(), StoreError> {
+        let keys: Vec<KeyId> =
+            self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect();
+        self.withdraw(keys).await
+    }
+}

@@ -1,0 +1,474 @@
+//! Importing files. One in the process; one import at a time.
+//!
+//! Guarantees: an import is all or nothing; the log says when it began and how it ended, also when the process died in
+//! between ([`Imports::recover`]); a row that cannot be a record is written to the rejects file with its line, column, value
+//! and reason, and counted.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Seek},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    ask::{Busy, Reply, ask},
+    commit::{CommandError, Committer, Envelope},
+};
+use crate::{
+    dataset::{
+        Definition,
+        reader::{self, Header, ImportRow, Limits, Problem, ReadError},
+    },
+    domain::{
+        event::{Event, ImportCounts, Origin},
+        id::{CommandId, StreamId, Who},
+        view::State,
+    },
+    failpoint::crash_point,
+    store::records::{ImportSession, RecordStore, RecordStoreError, RowOutcome},
+};
+
+/// Rows between two reports of progress.
+const ROWS_PER_REPORT: u64 = 1024;
+/// Longest file name that is written into the log, characters.
+const FILE_NAME_CHARS_MAX: usize = 200;
+/// Longest reason that is written into the log, characters.
+const REASON_CHARS_MAX: usize = 1000;
+
+/// Why an import ended without an effect.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file is not what it claims.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The records could not be written.
+    #[error(transparent)]
+    Records(#[from] RecordStoreError),
+    /// The log could not be written.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The rejects file could not be written.
+    #[error("the rejects file {path} cannot be written: {source}", path = path.display())]
+    Rejects {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The thread that imports has ended.
+    #[error("the import was interrupted: {0}")]
+    Interrupted(String),
+    /// The actor did not answer.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+/// Something that can be read from any place.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// A file to import.
+pub struct Order {
+    /// The file.
+    pub file: Box<dyn Source>,
+    /// Its name, without its folders.
+    pub file_name: String,
+    /// How to read it, and into which data set.
+    pub definition: Arc<Definition>,
+    /// Whether it is the whole data set, so that what it lacks is removed.
+    pub replace: bool,
+    /// Who wants it.
+    pub origin: Origin,
+    /// How far it is, for whoever wants to know.
+    pub progress: Arc<ImportProgress>,
+}
+
+/// How far an import is.
+#[derive(Debug, Default)]
+pub struct ImportProgress {
+    /// Rows read.
+    pub rows: AtomicU64,
+    /// Bytes of the file read.
+    pub bytes: AtomicU64,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The import.
+    pub import: Uuid,
+    /// The data set.
+    pub dataset: String,
+    /// Its version afterwards.
+    pub dataset_version: u64,
+    /// Whether the version rose.
+    pub changed: bool,
+    /// Rows by what became of them.
+    #[serde(flatten)]
+    pub counts: ImportCounts,
+    /// Where the rejected rows are, if there are any.
+    pub rejects_file: Option<PathBuf>,
+    /// The sheet, in formats that have them.
+    pub sheet: Option<String>,
+    /// The line of the header.
+    pub header_line: u64,
+    /// Headers that no column of the definition reads.
+    pub unmatched_headers: Vec<String>,
+    /// Columns that the file does not have.
+    pub absent_columns: Vec<String>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StartImport {
+    order: Order,
+    reply: Reply<Result<Summary, ImportError>>,
+}
+
+/// What the importer has counted.
+#[derive(Debug, Default)]
+pub struct ImportCounters {
+    started: AtomicU64,
+    completed: AtomicU64,
+    failed: AtomicU64,
+    rows: AtomicU64,
+    rejected: AtomicU64,
+}
+
+/// A reading of [`ImportCounters`].
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ImporterCounts {
+    /// Imports begun.
+    pub started: u64,
+    /// Imports that are visible.
+    pub completed: u64,
+    /// Imports that had no effect.
+    pub failed: u64,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows rejected.
+    pub rejected: u64,
+}
+
+struct Work {
+    committer: Arc<Committer>,
+    records: Arc<dyn RecordStore>,
+    limits: Limits,
+    rejects: PathBuf,
+    counters: ImportCounters,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// The actor.
+pub struct ImportActor {
+    work: Arc<Work>,
+    mailbox_capacity: usize,
+}
+
+impl Actor for ImportActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+    }
+}
+
+impl Handler<StartImport> for ImportActor {
+    type Result = ();
+
+    fn handle(&mut self, StartImport { order, reply }: StartImport, _: &mut Self::Context) {
+        let work = Arc::clone(&self.work);
+        actix::spawn(async move {
+            let _turn = work.one_at_a_time.lock().await;
+            drop(reply.send(work.import(order).await));
+        });
+    }
+}
+
+/// What reading and writing came to.
+struct Written {
+    header: Header,
+    version: u64,
+    changed: bool,
+    counts: ImportCounts,
+    rejects_file: Option<PathBuf>,
+}
+
+impl Work {
+    async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
+        let import = self.committer.new_id().map_err(CommandError::from)?;
+        let dataset = order.definition.name.clone();
+        let origin = order.origin.clone();
+        self.record(&dataset, &origin, import, "start", {
+            let file_name = order.file_name.chars().take(FILE_NAME_CHARS_MAX).collect();
+            let definition = order.definition.fingerprint();
+            Event::ImportStarted { import, file_name, definition, replace: order.replace }
+        })
+        .await?;
+        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        crash_point("import-started");
+        let work = Arc::clone(self);
+        let written = tokio::task::spawn_blocking(move || work.write(import, order)).await;
+        let written = written.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())));
+        crash_point("import-written");
+        match written {
+            Ok(written) => self.completed(&dataset, &origin, import, written).await,
+            Err(error) => {
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+                self.record(&dataset, &origin, import, "end", Event::ImportFailed { import, reason }).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn completed(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        written: Written,
+    ) -> Result<Summary, ImportError> {
+        let Written { header, version, changed, counts, rejects_file } = written;
+        let event = Event::ImportCompleted { import, dataset_version: version, counts };
+        self.record(dataset, origin, import, "end", event).await?;
+        self.counters.completed.fetch_add(1, Ordering::Relaxed);
+        Ok(Summary {
+            import,
+            dataset: dataset.to_owned(),
+            dataset_version: version,
+            changed,
+            counts,
+            rejects_file,
+            sheet: header.sheet,
+            header_line: header.line,
+            unmatched_headers: header.unmatched,
+            absent_columns: header.absent,
+        })
+    }
+
+    /// Appends an event of an import; its end only if it has not ended.
+    async fn record(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        step: &str,
+        event: Event,
+    ) -> Result<(), CommandError> {
+        let envelope = Envelope {
+            command: CommandId::from_import(import, step),
+            request_hash: None,
+            expected_version: None,
+            origin: origin.clone(),
+        };
+        let decide = |state: &State| match (state, &event) {
+            (State::DataSet(..), Event::ImportStarted { .. }) => Ok(vec![event.clone()]),
+            (State::DataSet(_, log), _) => Ok(log.end_import(import, event.clone())),
+            (State::User(_) | State::Plan(..), _) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
+    }
+
+    /// Reads the file and writes its records; nothing of it is visible unless this succeeds.
+    fn write(&self, import: Uuid, order: Order) -> Result<Written, ImportError> {
+        let Order { file, file_name, definition, replace, progress, .. } = order;
+        let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
+        let today = self.committer.clock.now().to_zoned(TimeZone::UTC).date();
+        let mut session = self.records.begin_import(&definition, import, today, replace)?;
+        let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
+        let mut rejects = Rejects { path, writer: None, rows: 0 };
+        let mut rows = 0;
+        for row in source.by_ref() {
+            self.take(&mut *session, &mut rejects, &definition, row?)?;
+            rows += 1;
+            if rows % ROWS_PER_REPORT == 0 {
+                progress.rows.store(rows, Ordering::Relaxed);
+            }
+        }
+        progress.rows.store(rows, Ordering::Relaxed);
+        let rejected = rejects.rows;
+        let rejects_file = rejects.finish()?;
+        crash_point("import-before-commit");
+        let result = session.commit()?;
+        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
+        self.counters.rejected.fetch_add(rejected, Ordering::Relaxed);
+        let counts = ImportCounts {
+            inserted: result.inserted,
+            updated: result.updated,
+            unchanged: result.unchanged,
+            removed: result.removed,
+            rejected,
+        };
+        let header = source.header().clone();
+        Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file })
+    }
+
+    fn take(
+        &self,
+        session: &mut dyn ImportSession,
+        rejects: &mut Rejects,
+        definition: &Definition,
+        row: ImportRow,
+    ) -> Result<(), ImportError> {
+        match row {
+            ImportRow::Rejected { line, key, problems } => {
+                session.reject(key.as_deref())?;
+                rejects.write(line, &problems)
+            }
+            ImportRow::Record { line, key, record } => match session.put(line, &key, record)? {
+                RowOutcome::Inserted | RowOutcome::Updated | RowOutcome::Unchanged => Ok(()),
+                RowOutcome::Duplicate { first_line } => {
+                    let column = definition.columns.get(definition.record_id);
+                    let problem = Problem {
+                        column: column.map(|column| column.name.clone()).unwrap_or_default(),
+                        value: key,
+                        reason: format!("line {first_line} has the same key and record id"),
+                    };
+                    session.reject(None)?;
+                    rejects.write(line, &[problem])
+                }
+            },
+        }
+    }
+
+    async fn recover(&self) -> Result<u64, ImportError> {
+        let running = self.committer.stores.views.imports(None, usize::MAX).await.map_err(CommandError::from)?;
+        let mut ended = 0;
+        for import in running.into_iter().filter(|import| import.status == "running") {
+            let origin = Origin {
+                who: Who::system("importer"),
+                correlation_id: import.id.to_string(),
+                causation_id: Some(import.id.to_string()),
+            };
+            let stored = self.records.data_set(&import.dataset);
+            let last = stored.as_deref().map(|stored| &stored.last_import).filter(|last| last.id == import.id);
+            let event = match (last, stored.as_deref()) {
+                (Some(last), _) => Event::ImportCompleted {
+                    import: import.id,
+                    dataset_version: last.result.version,
+                    counts: ImportCounts {
+                        inserted: last.result.inserted,
+                        updated: last.result.updated,
+                        unchanged: last.result.unchanged,
+                        removed: last.result.removed,
+                        rejected: last.result.rejected,
+                    },
+                },
+                (None, _) if self.records.is_importing(&import.dataset)? => continue,
+                (None, _) => {
+                    let reason = "the process ended before the import did; the data set is as it was".to_owned();
+                    Event::ImportFailed { import: import.id, reason }
+                }
+            };
+            self.record(&import.dataset, &origin, import.id, "end", event).await?;
+            ended += 1;
+        }
+        Ok(ended)
+    }
+}
+
+/// The rejects file: made when the first row is rejected.
+struct Rejects {
+    path: PathBuf,
+    writer: Option<csv::Writer<BufWriter<File>>>,
+    rows: u64,
+}
+
+impl Rejects {
+    fn write(&mut self, line: u64, problems: &[Problem]) -> Result<(), ImportError> {
+        self.rows += 1;
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            move |error: csv::Error| ImportError::Rejects { path, source: error.into() }
+        };
+        let path = &self.path;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(io_failed)?;
+                }
+                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
+                writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
+                none.insert(writer)
+            }
+        };
+        for Problem { column, value, reason } in problems {
+            let line = line.to_string();
+            let fields = [line.as_str(), column.as_str(), value.as_str(), reason.as_str()];
+            writer.write_record(fields).map_err(failed(path))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<PathBuf>, ImportError> {
+        let Some(mut writer) = self.writer else { return Ok(None) };
+        match writer.flush() {
+            Ok(()) => Ok(Some(self.path)),
+            Err(source) => Err(ImportError::Rejects { path: self.path, source }),
+        }
+    }
+}
+
+/// How others import.
+#[derive(Clone)]
+pub struct Imports {
+    actor: Addr<ImportActor>,
+    work: Arc<Work>,
+}
+
+impl Imports {
+    /// Starts the actor on the calling thread's arbiter. Rejected rows are written into the folder `rejects`.
+    pub fn start(
+        committer: Arc<Committer>,
+        records: Arc<dyn RecordStore>,
+        limits: Limits,
+        rejects: PathBuf,
+        mailbox_capacity: usize,
+    ) -> Self {
+        let (counters, one_at_a_time) = (ImportCounters::default(), tokio::sync::Mutex::default());
+        let work = Arc::new(Work { committer, records, limits, rejects, counters, one_at_a_time });
+        Self { actor: ImportActor { work: Arc::clone(&work), mailbox_capacity }.start(), work }
+    }
+
+    /// Imports a file, after those that are waiting.
+    ///
+    /// # Errors
+    /// When nothing was imported: why.
+    pub async fn import(&self, order: Order) -> Result<Summary, ImportError> {
+        ask(&self.actor, |reply| StartImport { order, reply }, None).await?
+    }
+
+    /// Writes down how the imports ended that were under way when a process died. Returns how many.
+    ///
+    /// # Errors
+    /// When the log or the records cannot be read or written.
+    pub async fn recover(&self) -> Result<u64, ImportError> {
+        self.work.recover().await
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> ImporterCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.work.counters;
+        ImporterCounts {
+            started: read(&counters.started),
+            completed: read(&counters.completed),
+            failed: read(&counters.failed),
+            rows: read(&counters.rows),
+            rejected: read(&counters.rejected),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Inviting people. One in the process.
+//!
+//! Guarantees: an invitation that was acknowledged is in the log, and a mail for it will be tried until it was handed over,
+//! refused, or given up to the dead letters. The same command, however often, invites once. An address is invited once at a
+//! time: the store's claim decides, not a look-up.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Addr, Context, Handler, Message};
+
+use super::{
+    ask::{Reply, ask},
+    commit::{CommandError, Committed, Committer, Envelope},
+};
+use crate::domain::{
+    email::Email,
+    event::Role,
+    id::{StreamId, UserId},
+    user::{Command, User, decide},
+    view::State,
+};
+
+/// Who is to be invited.
+#[derive(Debug, Clone)]
+pub struct Invitee {
+    /// Their address.
+    pub email: Email,
+    /// Their name.
+    pub name: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// The plan of their keys.
+    pub plan: String,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct InviteUser {
+    invitee: Invitee,
+    envelope: Envelope,
+    reply: Reply<Result<Committed, CommandError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ResendInvitation {
+    user: UserId,
+    envelope: Envelope,
+    reply: Reply<Result<Committed, CommandError>>,
+}
+
+/// The actor.
+pub struct InviteActor {
+    committer: Arc<Committer>,
+    mailbox_capacity: usize,
+}
+
+impl Actor for InviteActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+    }
+}
+
+impl Handler<InviteUser> for InviteActor {
+    type Result = ();
+
+    fn handle(&mut self, InviteUser { invitee, envelope, reply }: InviteUser, _: &mut Self::Context) {
+        let committer = Arc::clone(&self.committer);
+        actix::spawn(async move { drop(reply.send(invite(&committer, invitee, envelope).await)) });
+    }
+}
+
+impl Handler<ResendInvitation> for InviteActor {
+    type Result = ();
+
+    fn handle(&mut self, ResendInvitation { user, envelope, reply }: ResendInvitation, _: &mut Self::Context) {
+        let committer = Arc::clone(&self.committer);
+        actix::spawn(async move {
+            let invitation = envelope.command.derived_uuid("invitation");
+            let resend = |state: &State| Ok(decide(user_in(state), Command::ResendInvitation { invitation })?);
+            drop(reply.send(committer.run(&StreamId::User(user), &envelope, resend).await));
+        });
+    }
+}
+
+async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
+    known_plan(committer, &invitee.plan).await?;
+    // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
+    let user = UserId(envelope.command.derived_uuid("user"));
+    let invitation = envelope.command.derived_uuid("invitation");
+    let Invitee { email, name, role, plan } = invitee;
+    let command = Command::Invite { email, name, role, plan, invitation };
+    committer.run(&StreamId::User(user), &envelope, |state| Ok(decide(user_in(state), command.clone())?)).await
+}
+
+/// Checks that a plan can be given to somebody.
+pub(super) async fn known_plan(committer: &Committer, name: &str) -> Result<(), CommandError> {
+    let plans = committer.stores.views.plans().await?;
+    if plans.iter().any(|plan| plan.name == name && !plan.retired) {
+        return Ok(());
+    }
+    let known = plans.into_iter().filter(|plan| !plan.retired).map(|plan| plan.name).collect();
+    Err(CommandError::NoPlan { name: name.chars().take(80).collect(), known })
+}
+
+/// The person that a stream's state is of.
+pub(super) fn user_in(state: &State) -> Option<&User> {
+    match state {
+        State::User(user) => user.as_ref(),
+        State::Plan(..) | State::DataSet(..) => None,
+    }
+}
+
+/// How others invite.
+#[derive(Clone)]
+pub struct Inviting {
+    actor: Addr<InviteActor>,
+    patience: Duration,
+}
+
+impl Inviting {
+    /// Starts the actor on the calling thread's arbiter.
+    pub fn start(committer: Arc<Committer>, mailbox_capacity: usize, patience: Duration) -> Self {
+        Self { actor: InviteActor { committer, mailbox_capacity }.start(), patience }
+    }
+
+    /// Invites somebody. The same command invites once and always gets the first answer.
+    ///
+    /// # Errors
+    /// [`CommandError::EmailTaken`] when somebody with that address was invited; [`CommandError::NoPlan`].
+    pub async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
+        ask(&self.actor, |reply| InviteUser { invitee, envelope, reply }, Some(self.patience)).await?
+    }
+
+    /// Has the invitation mailed again, with the same key while that works.
+    ///
+    /// # Errors
+    /// When there is no such person, or they are disabled or deleted.
+    pub async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
+        ask(&self.actor, |reply| ResendInvitation { user, envelope, reply }, Some(self.patience)).await?
+    }
+}

@@ -1,0 +1,477 @@
+//! The mailers: they take messages from the queue, create keys, send mail and revoke the keys of deleted people. A
+//! configurable few.
+//!
+//! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
+//! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
+//! heartbeat. The one thing that may happen twice is the mail itself, when the process dies between handing it over and
+//! writing that down; both mails carry the same key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+
+use super::{
+    ask::{Busy, Reply, ask},
+    commit::{CommandError, Committer, Envelope},
+    invite::user_in,
+};
+use crate::{
+    domain::{
+        event::Origin,
+        fulfilment::{self, Duty, Step},
+        id::{CommandId, StreamId, Who},
+        key::KeyId,
+        plan::Limits,
+        user::{Command, NewKey, User, decide},
+        view::State,
+    },
+    failpoint::crash_point,
+    mail::{
+        MailError, Mailer, OutgoingMail,
+        templates::{self, Dataset, Invitation, TemplateError},
+    },
+    queue::{Delivery, EventMessage, Message as QueueMessage, QueueError},
+};
+
+/// Steps that one message may take; more means that something goes in circles.
+const STEPS_MAX: u32 = 12;
+/// First delay before a message that failed is received again, seconds; it doubles with every receive.
+const RETRY_DELAY_S: u32 = 2;
+/// Longest such delay, seconds.
+const RETRY_DELAY_S_MAX: u32 = 300;
+
+/// What an invitation says about the service.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The API's address.
+    pub public_url: String,
+    /// What can be read.
+    pub datasets: Vec<Dataset>,
+    /// The path of a request that works.
+    pub example_path: String,
+}
+
+/// Says what is on offer at the moment.
+pub type Offering = Arc<dyn Fn() -> Offer + Send + Sync>;
+
+/// Why a message failed.
+#[derive(Debug, thiserror::Error)]
+enum MessageError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("{0}")]
+    Mail(MailError),
+    #[error("event {0} is not in its stream: the queue belongs to another log")]
+    NoEvent(String),
+    #[error(
+        "key {0} cannot be derived again: the server secret is not the one that it was issued with; restore secret.json"
+    )]
+    OtherSecret(KeyId),
+    #[error("the message takes too many steps: please report this")]
+    Circle,
+}
+
+/// What the mailers have counted.
+#[derive(Debug, Default)]
+pub struct MailerCounters {
+    received: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+    keys_issued: AtomicU64,
+    mails_sent: AtomicU64,
+    mails_rejected: AtomicU64,
+    revocations: AtomicU64,
+    heartbeats: AtomicU64,
+}
+
+/// A reading of [`MailerCounters`].
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct MailerCounts {
+    /// Messages received.
+    pub received: u64,
+    /// Messages done.
+    pub done: u64,
+    /// Times that a message failed.
+    pub failed: u64,
+    /// Keys issued.
+    pub keys_issued: u64,
+    /// Mails handed over.
+    pub mails_sent: u64,
+    /// Mails refused for good.
+    pub mails_rejected: u64,
+    /// Deleted people whose keys were revoked.
+    pub revocations: u64,
+    /// Times that a message was kept from others.
+    pub heartbeats: u64,
+}
+
+/// What all mailers share.
+struct Work {
+    committer: Arc<Committer>,
+    mailer: Arc<dyn Mailer>,
+    offering: Offering,
+    visibility: Duration,
+    counters: MailerCounters,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drain {
+    reply: Reply<Result<u64, QueueError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Stop {
+    reply: Reply<()>,
+}
+
+/// The actor.
+pub struct MailerActor {
+    work: Arc<Work>,
+    poll_interval: Option<Duration>,
+    mailbox_capacity: usize,
+    /// Held while a message is worked on.
+    working: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Actor for MailerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+        let Some(poll_interval) = self.poll_interval else { return };
+        let (work, working) = (Arc::clone(&self.work), Arc::clone(&self.working));
+        let polling = async move {
+            loop {
+                drain_once(&work, &working).await;
+                tokio::select! {
+                    () = work.committer.wait_for_message() => {}
+                    () = tokio::time::sleep(poll_interval) => {}
+                }
+            }
+        };
+        context.spawn(actix::fut::wrap_future(polling));
+    }
+}
+
+async fn drain_once(work: &Work, working: &tokio::sync::Mutex<()>) {
+    if let Err(error) = work.drain(working).await {
+        tracing::warn!(%error, "the queue cannot be read; trying again");
+    }
+}
+
+impl Handler<Drain> for MailerActor {
+    type Result = ();
+
+    fn handle(&mut self, Drain { reply }: Drain, _: &mut Self::Context) {
+        let (work, working) = (Arc::clone(&self.work), Arc::clone(&self.working));
+        actix::spawn(async move { drop(reply.send(work.drain(&working).await)) });
+    }
+}
+
+impl Handler<Stop> for MailerActor {
+    type Result = ();
+
+    fn handle(&mut self, Stop { reply }: Stop, context: &mut Self::Context) {
+        let working = Arc::clone(&self.working);
+        let finished = async move {
+            // The message that is being worked on is finished; no other is begun, since the lock is not given back.
+            let guard = working.lock_owned().await;
+            // Whoever asked may have run out of patience.
+            reply.send(()).ok();
+            guard
+        };
+        let stop = actix::fut::wrap_future::<_, Self>(finished);
+        context.spawn(actix::ActorFutureExt::map(stop, |_guard, _, context| context.stop()));
+    }
+}
+
+impl Work {
+    /// Works on messages until the queue has none; returns how many there were.
+    async fn drain(&self, working: &tokio::sync::Mutex<()>) -> Result<u64, QueueError> {
+        let mut count = 0;
+        loop {
+            let _working = working.lock().await;
+            let deliveries = self.committer.queue.receive(1).await?;
+            if deliveries.is_empty() {
+                return Ok(count);
+            }
+            for delivery in &deliveries {
+                count += 1;
+                self.counters.received.fetch_add(1, Ordering::Relaxed);
+                crash_point("mailer-received");
+                self.handle(delivery).await?;
+            }
+        }
+    }
+
+    /// Works on one message under a heartbeat, then acknowledges it or lets it go with the reason.
+    async fn handle(&self, delivery: &Delivery) -> Result<(), QueueError> {
+        let outcome = {
+            let mut heartbeat = tokio::time::interval(self.visibility / 3);
+            heartbeat.tick().await;
+            let work = self.fulfil(delivery);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    outcome = &mut work => break outcome,
+                    _ = heartbeat.tick() => {
+                        self.counters.heartbeats.fetch_add(1, Ordering::Relaxed);
+                        if !self.committer.queue.extend(delivery).await? {
+                            tracing::info!(message = %delivery.id, "another mailer has taken the message meanwhile");
+                        }
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                crash_point("mailer-before-ack");
+                self.counters.done.fetch_add(1, Ordering::Relaxed);
+                self.committer.queue.acknowledge(delivery).await?;
+            }
+            Err(error) => {
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);
+                tracing::warn!(message = %delivery.id, receives = delivery.receives, %error, "a message failed");
+                self.committer.queue.fail(delivery, &error.to_string(), delay_s).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
+        let QueueMessage::V1(message) = delivery.message()?;
+        let stream = message.stream_id()?;
+        let StreamId::User(user) = stream else { return Ok(()) };
+        let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
+        for _ in 0..STEPS_MAX {
+            let person = self.committer.load_user(user).await?;
+            match fulfilment::next_step(person.as_ref(), duty) {
+                Step::Acknowledge => return Ok(()),
+                Step::IssueKey => self.issue_key(&stream, &message, duty).await?,
+                Step::RevokeKeys => {
+                    let envelope = envelope(&message, "revoke");
+                    let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
+                    self.committer.run(&stream, &envelope, revoke).await?;
+                    self.counters.revocations.fetch_add(1, Ordering::Relaxed);
+                }
+                Step::SendMail { key_id } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.send_mail(&stream, &message, duty, &person, key_id).await;
+                }
+            }
+        }
+        Err(MessageError::Circle)
+    }
+
+    /// What the event that the message points at asks for.
+    async fn duty(&self, stream: &StreamId, message: &EventMessage) -> Result<Option<Duty>, MessageError> {
+        let commits = self.committer.stores.log.load(stream, message.version.saturating_sub(1), 1).await;
+        let commits = commits.map_err(CommandError::from)?;
+        let commit = commits.first().filter(|commit| commit.version == message.version);
+        let commit = commit.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
+        let events = crate::domain::persisted::decode(commit, None).map_err(CommandError::from)?;
+        let event = events.iter().find(|recorded| recorded.id == message.event);
+        let event = event.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
+        Ok(fulfilment::duty(&event.event))
+    }
+
+    async fn issue_key(&self, stream: &StreamId, message: &EventMessage, duty: Duty) -> Result<(), MessageError> {
+        let Duty::Fulfil { invitation } = duty else { return Ok(()) };
+        let envelope = envelope(message, "issue");
+        // The id follows from the message, so that two mailers with the same message issue the same key.
+        let mut random = [0; 12];
+        let derived = envelope.command.derived_uuid("key");
+        random.iter_mut().zip(derived.as_bytes()).for_each(|(to, from)| *to = *from);
+        let secret_version = self.committer.secrets.current_version();
+        let key = self.committer.secrets.api_key(secret_version, KeyId::from_random(random));
+        let key = key.map_err(CommandError::from)?;
+        let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
+        let issue = |state: &State| {
+            let user = user_in(state);
+            if fulfilment::next_step(user, duty) != Step::IssueKey {
+                return Ok(Vec::new());
+            }
+            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
+            Ok(decide(user, command)?)
+        };
+        crash_point("mailer-before-issue");
+        self.committer.run(stream, &envelope, issue).await?;
+        self.counters.keys_issued.fetch_add(1, Ordering::Relaxed);
+        crash_point("mailer-after-issue");
+        Ok(())
+    }
+
+    async fn send_mail(
+        &self,
+        stream: &StreamId,
+        message: &EventMessage,
+        duty: Duty,
+        person: &User,
+        key_id: KeyId,
+    ) -> Result<(), MessageError> {
+        let Duty::Fulfil { invitation } = duty else { return Ok(()) };
+        let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
+        crash_point("mailer-before-mail");
+        let command = match self.mailer.send(&mail).await {
+            Ok(_) => {
+                self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
+                Command::RecordMailed { key_id, invitation, message_id: mail.message_id }
+            }
+            Err(MailError::Rejected { reason }) => {
+                self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
+                Command::RecordMailFailed { invitation, reason }
+            }
+            Err(error @ MailError::Unavailable { .. }) => return Err(MessageError::Mail(error)),
+        };
+        crash_point("mailer-after-mail");
+        let record = |state: &State| match decide(user_in(state), command.clone()) {
+            Ok(events) => Ok(events),
+            // Deleted while the mail was on its way: there is nothing to write down any more.
+            Err(crate::domain::user::Refusal::Deleted) => Ok(Vec::new()),
+            Err(refusal) => Err(refusal.into()),
+        };
+        self.committer.run(stream, &envelope(message, "mailed"), record).await?;
+        crash_point("mailer-after-mailed");
+        Ok(())
+    }
+
+    /// The mail with this key, unless the person was erased meanwhile.
+    async fn compose(
+        &self,
+        person: &User,
+        key_id: KeyId,
+        invitation: uuid::Uuid,
+    ) -> Result<Option<OutgoingMail>, MessageError> {
+        let (Some(to), Some(stored)) = (person.email.known(), person.keys.get(&key_id)) else { return Ok(None) };
+        let key = self.committer.secrets.api_key(stored.secret_version, key_id).map_err(CommandError::from)?;
+        if key.hash() != stored.hash {
+            return Err(MessageError::OtherSecret(key_id));
+        }
+        let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
+        let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
+        let Offer { brand, public_url, datasets, example_path } = (self.offering)();
+        let rendered = templates::invitation(&Invitation {
+            brand,
+            name: person.name.as_ref().and_then(|name| name.known()).map(ToOwned::to_owned),
+            invited_by: None,
+            public_url,
+            datasets,
+            key: key.reveal().to_owned(),
+            example_path,
+            limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
+        })?;
+        Ok(Some(OutgoingMail {
+            to: to.to_owned(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            message_id: format!("invitation-{invitation}-{key_id}"),
+            headers: Vec::new(),
+        }))
+    }
+}
+
+/// The command that a step of a message is: the same for every delivery of it.
+fn envelope(message: &EventMessage, step: &str) -> Envelope {
+    Envelope {
+        command: CommandId::from_message(message.event, step),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin {
+            who: Who::system("mailer"),
+            correlation_id: message.correlation_id.clone(),
+            causation_id: Some(message.event.to_string()),
+        },
+    }
+}
+
+/// How others reach the mailers.
+#[derive(Clone)]
+pub struct Mailers {
+    actors: Vec<Addr<MailerActor>>,
+    work: Arc<Work>,
+}
+
+impl Mailers {
+    /// Starts `count` mailers on the calling thread's arbiter. They look for messages every `poll_interval`, or only when
+    /// told to ([`Self::drain`]) without one.
+    pub fn start(
+        committer: Arc<Committer>,
+        mailer: Arc<dyn Mailer>,
+        offering: Offering,
+        visibility: Duration,
+        count: usize,
+        poll_interval: Option<Duration>,
+        mailbox_capacity: usize,
+    ) -> Self {
+        let counters = MailerCounters::default();
+        let work = Arc::new(Work { committer, mailer, offering, visibility, counters });
+        let start = |_| {
+            let (work, working) = (Arc::clone(&work), Arc::default());
+            MailerActor { work, poll_interval, mailbox_capacity, working }.start()
+        };
+        Self { actors: (0..count.max(1)).map(start).collect(), work: Arc::clone(&work) }
+    }
+
+    /// Works on messages until the queue has none; returns how many there were.
+    ///
+    /// # Errors
+    /// When the queue does not answer.
+    pub async fn drain(&self) -> Result<u64, DrainError> {
+        let Some(first) = self.actors.first() else { return Ok(0) };
+        Ok(ask(first, |reply| Drain { reply }, None).await??)
+    }
+
+    /// Stops the mailers after the messages that they are working on, at most until `patience` has passed.
+    ///
+    /// # Errors
+    /// When one is still working then: its message is received again later.
+    pub async fn stop(&self, patience: Duration) -> Result<(), Busy> {
+        for actor in &self.actors {
+            ask(actor, |reply| Stop { reply }, Some(patience)).await?;
+        }
+        Ok(())
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> MailerCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.work.counters;
+        MailerCounts {
+            received: read(&counters.received),
+            done: read(&counters.done),
+            failed: read(&counters.failed),
+            keys_issued: read(&counters.keys_issued),
+            mails_sent: read(&counters.mails_sent),
+            mails_rejected: read(&counters.mails_rejected),
+            revocations: read(&counters.revocations),
+            heartbeats: read(&counters.heartbeats),
+        }
+    }
+}
+
+/// Why the queue was not worked off.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The queue does not answer.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The actor did not answer.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}

@@ -1,0 +1,148 @@
+//! What the types cannot say: ranges, and settings that must go together.
+
+use std::net::IpAddr;
+
+use super::{ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
+
+const BRAND_CHARS_MAX: usize = 100;
+
+/// The range of every whole number, both ends included.
+pub(super) const RANGES: &[(&str, i64, i64)] = &[
+    ("http.workers", 0, 256),
+    ("http.url_bytes_max", 256, 65_536),
+    ("http.body_bytes_max", 1024, 67_108_864),
+    ("http.head_timeout_ms", 100, 600_000),
+    ("http.body_timeout_ms", 100, 600_000),
+    ("http.keep_alive_s", 1, 3600),
+    ("http.connections_max", 1, 1_000_000),
+    ("http.shutdown_timeout_s", 1, 600),
+    ("admission.grant_ttl_ms", 100, 10_000),
+    ("actors.mailbox_capacity", 1, 1_000_000),
+    ("actors.send_timeout_ms", 10, 600_000),
+    ("actors.mailers", 1, 64),
+    ("queue.visibility_s", 1, 43_200),
+    ("queue.receives_max", 1, 1000),
+    ("queue.poll_interval_ms", 10, 60_000),
+    ("queue.retention_days", 1, 365),
+    ("relay.sweep_interval_ms", 10, 600_000),
+    ("records.cache_bytes_max", 0, 68_719_476_736),
+    ("records.find_threads", 1, 256),
+    ("records.find_timeout_ms", 10, 600_000),
+    ("import.file_bytes_max", 1024, 1_099_511_627_776),
+    ("import.rows_max", 1, 1_000_000_000),
+    ("import.inflate_bytes_max", 1_048_576, 1_099_511_627_776),
+    ("mail.smtp.port", 1, 65_535),
+    ("mail.smtp.timeout_s", 1, 300),
+];
+
+/// Every whole number must be in its range; before the typed read, whose own message would name a Rust type.
+pub(super) fn ranges(layers: &Layers) -> Result<(), ConfigError> {
+    for (path, min, max) in RANGES {
+        let value = layers.get(path).and_then(|entry| entry.value.as_integer());
+        if !value.is_some_and(|value| (*min..=*max).contains(&value)) {
+            return Err(layers.invalid(path, format!("it must be from {min} to {max}")));
+        }
+    }
+    Ok(())
+}
+
+impl Settings {
+    pub(super) fn check_values(&self) -> Result<(), ConfigError> {
+        for path in ["data", "users.default_plan"] {
+            let is_empty = self.layers.get(path).and_then(|entry| entry.value.as_str()).is_none_or(str::is_empty);
+            if is_empty {
+                return Err(self.layers.invalid(path, "it must not be empty".to_owned()));
+            }
+        }
+        if !self.public_url.is_empty() && !is_base_url(&self.public_url) {
+            let expected = "an http or https URL without query and fragment, and no slash at its end, is expected";
+            return Err(self.layers.invalid("public_url", expected.to_owned()));
+        }
+        if let Err(e) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            let expected = format!("{e}; a level such as \"info\", or \"info,permitd::access=off\", is expected");
+            return Err(self.layers.invalid("log.filter", expected));
+        }
+        if let Err(e) = crate::mail::Sender::parse(&self.mail.from, "") {
+            return Err(self.layers.invalid("mail.from", e.to_string()));
+        }
+        if let Err(e) = crate::mail::Sender::parse(&self.mail.from, &self.mail.reply_to) {
+            return Err(self.layers.invalid("mail.reply_to", e.to_string()));
+        }
+        let brand = &self.mail.brand;
+        if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
+            return Err(self
+                .layers
+                .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));
+        }
+        self.check_origins()
+    }
+
+    fn check_origins(&self) -> Result<(), ConfigError> {
+        let path = "http.cors_allowed_origins";
+        let origins = &self.http.cors_allowed_origins;
+        if origins.iter().any(|origin| origin == "*") && origins.len() > 1 {
+            return Err(self.layers.invalid(path, "\"*\" stands alone".to_owned()));
+        }
+        let wrong = origins.iter().find(|o| *o != "*" && !(is_base_url(o) && o.matches('/').count() == 2));
+        match wrong {
+            Some(origin) => {
+                let expected = format!("`{origin}` is not an origin such as https://maps.example.org");
+                Err(self.layers.invalid(path, expected))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_combinations(&self) -> Result<(), ConfigError> {
+        if self.listen == self.ops.listen && self.listen.port() != 0 {
+            return Err(self.layers.conflict("ops.listen", "`listen` is the same address; give it a port of its own"));
+        }
+        if self.mail.transport != MailTransport::Smtp {
+            return Ok(());
+        }
+        let smtp = &self.mail.smtp;
+        if smtp.host.is_empty() {
+            return Err(self.layers.conflict("mail.smtp.host", "mail.transport = \"smtp\" needs the server's name"));
+        }
+        if smtp.username.is_empty() && !smtp.password.is_empty() {
+            return Err(self
+                .layers
+                .conflict("mail.smtp.password", "mail.smtp.username is empty; give both or neither"));
+        }
+        if !smtp.username.is_empty() && smtp.password.is_empty() {
+            return Err(self
+                .layers
+                .conflict("mail.smtp.username", "mail.smtp.password is empty; give both or neither"));
+        }
+        if !smtp.username.is_empty() && smtp.tls == SmtpTls::None && !is_loopback(&smtp.host) {
+            let reason =
+                "mail.smtp.username is set, and the password would cross the network readable; use starttls or tls";
+            return Err(self.layers.conflict("mail.smtp.tls", reason));
+        }
+        Ok(())
+    }
+}
+
+impl LogFormat {
+    /// Whether lines are JSON, given whether they go to a terminal.
+    pub fn is_json(self, to_terminal: bool) -> bool {
+        match self {
+            Self::Human => false,
+            Self::Json => true,
+            Self::Auto => !to_terminal,
+        }
+    }
+}
+
+fn is_base_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let uri: Result<actix_web::http::Uri, _> = text.parse();
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && !text.ends_with('/')
+        && !text.contains(['?', '#', ' ', '"', '<', '>', '@'])
+        && uri.is_ok()
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,74 @@
+//! Why a start is refused: every message names the setting, where it came from, and what would be right.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Origin;
+
+/// A setting, or the place of one, that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}: {source}; name another with --config or PERMITD_CONFIG", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The configuration file is not TOML.
+    #[error("{}, line {line}: {message}; lines are `name = value` under a [section], as TOML has it", .file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// The line of the mistake, from 1.
+        line: usize,
+        /// What the parser said; never the line's text, which may hold a secret.
+        message: String,
+    },
+    /// There is no setting of this name.
+    #[error("{origin}: there is no setting `{name}`; {}", suggestion(.nearest))]
+    Unknown {
+        /// The name, as written: a dotted path or a variable.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The most similar name there is.
+        nearest: Option<String>,
+    },
+    /// A value is of the wrong type, out of range or not one of the choices.
+    #[error("{origin}: {path} = {value} is wrong: {expected}")]
+    Invalid {
+        /// The setting's dotted path.
+        path: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The value, or `***` when it is a secret.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Settings that are right alone but not together.
+    #[error("{origin}: {path} = {value} does not go with another setting: {reason}")]
+    Conflict {
+        /// The setting's dotted path.
+        path: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The value, or `***` when it is a secret.
+        value: String,
+        /// With which, why, and what to do.
+        reason: String,
+    },
+    /// The defaults that are part of the program are damaged: a defect of the program.
+    #[error("the program's own defaults cannot be read: {0}; please report this")]
+    Defaults(String),
+}
+
+fn suggestion(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "`permitd config` lists them all".to_owned(),
+    }
+}

@@ -1,0 +1,144 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LIFE_NS: i64 = SECOND_NS;
+const START_NS: i64 = 20_000 * DAY_NS;
+
+fn limits(rate_per_s: f64, burst: u32, quota_per_day: u64) -> Bucket {
+    Bucket::of(&Limits { rate_per_s, burst, quota_per_day })
+}
+
+/// A node that spends grants as the gate does.
+struct Node {
+    grant: Option<(Grant, i64)>,
+    want: u64,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { grant: None, want: WANT_MIN }
+    }
+
+    fn ask(&mut self, row: &mut LedgerRow, bucket: Bucket, now_ns: i64) -> Verdict {
+        for _ in 0..3 {
+            if let Some((grant, expires_ns)) = &mut self.grant
+                && now_ns < *expires_ns
+            {
+                match grant.admit(now_ns) {
+                    Verdict::Renew => self.want = next_want(self.want, 0, true),
+                    verdict => return verdict,
+                }
+            }
+            if let Some((grant, _)) = self.grant.take() {
+                row.take_back(&grant.into_return());
+            }
+            self.grant = Some((row.take(bucket, now_ns, LIFE_NS, self.want), now_ns + LIFE_NS));
+        }
+        panic!("a fresh grant asks to be renewed for ever");
+    }
+}
+
+#[test]
+fn a_burst_then_the_rate_then_the_quota() {
+    let (bucket, mut row, mut node) = (limits(5.0, 10, 1000), LedgerRow::default(), Node::new());
+    let mut admitted = 0;
+    for tick in 0..400_i64 {
+        let now_ns = START_NS + tick * SECOND_NS;
+        let mut at_once = 0;
+        while node.ask(&mut row, bucket, now_ns) == Verdict::Admit {
+            at_once += 1;
+        }
+        let expected = if tick == 0 { 10 } else { 5_u64.min(1000 - admitted) };
+        assert_eq!(at_once, expected, "second {tick}");
+        admitted += at_once;
+    }
+    assert_eq!(admitted, 1000);
+    let refused = node.ask(&mut row, bucket, START_NS + 400 * SECOND_NS);
+    let Verdict::Refuse { quota: true, rate: false, retry_after_ns } = refused else { panic!("{refused:?}") };
+    assert_eq!(retry_after_ns, DAY_NS - 400 * SECOND_NS);
+    assert_eq!(node.ask(&mut row, bucket, START_NS + DAY_NS), Verdict::Admit);
+}
+
+proptest! {
+    /// Over any number of nodes, asked in any order at any times, some of which crash: neither limit is exceeded. The rate
+    /// is checked as its definition says: in no window do more pass than the burst plus what flows in meanwhile.
+    #[test]
+    fn no_limit_is_exceeded(
+        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        steps in prop::collection::vec((0usize..3, 0i64..2_000_000_000, 0u8..20), 1..300),
+    ) {
+        let bucket = limits(f64::from(rate), burst, quota);
+        let mut row = LedgerRow::default();
+        let mut nodes = [Node::new(), Node::new(), Node::new()];
+        let mut now_ns = START_NS + DAY_NS - 30 * SECOND_NS;
+        let mut passed: Vec<i64> = Vec::new();
+        for (node, wait_ns, fate) in steps {
+            now_ns += wait_ns / (1 + i64::from(fate));
+            if fate == 0 {
+                nodes[node] = Node::new();
+            }
+            if nodes[node].ask(&mut row, bucket, now_ns) == Verdict::Admit {
+                passed.push(now_ns);
+            }
+        }
+        for day in [day_of(START_NS), day_of(START_NS) + 1] {
+            prop_assert!(passed.iter().filter(|at| day_of(**at) == day).count() as u64 <= quota);
+        }
+        for (first, from_ns) in passed.iter().enumerate() {
+            for (last, to_ns) in passed.iter().enumerate().skip(first) {
+                let most = bucket.burst + (to_ns - from_ns) / bucket.interval_ns;
+                prop_assert!((last - first + 1) as i64 <= most);
+            }
+        }
+    }
+
+    /// One node that does not crash admits exactly what a plain token bucket would.
+    #[test]
+    fn one_node_admits_all_that_is_allowed(
+        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        waits in prop::collection::vec(0i64..1_500_000_000, 1..300),
+    ) {
+        let bucket = limits(f64::from(rate), burst, quota);
+        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
+        for wait_ns in waits {
+            now_ns += wait_ns / 7;
+            let tat_ns = plain_tat_ns.max(now_ns);
+            let plain = tat_ns + bucket.interval_ns <= now_ns + bucket.interval_ns * bucket.burst && plain_used < quota;
+            if plain {
+                plain_tat_ns = tat_ns + bucket.interval_ns;
+                plain_used += 1;
+            }
+            prop_assert_eq!(node.ask(&mut row, bucket, now_ns) == Verdict::Admit, plain);
+            let standing = node.grant.as_ref().unwrap().0.standing(now_ns);
+            prop_assert_eq!(standing.quota_left, quota - plain_used);
+        }
+    }
+
+    /// What comes back after a failure of the server may be asked for again; nothing else may.
+    #[test]
+    fn refunds_return_to_the_quota(quota in 1u64..50, refunds in 0u64..10) {
+        let bucket = limits(1_000_000.0, 1_000_000, quota);
+        let mut row = LedgerRow::default();
+        let mut grant = row.take(bucket, START_NS, LIFE_NS, 10);
+        let mut passed = 0;
+        while grant.admit(START_NS) == Verdict::Admit {
+            passed += 1;
+        }
+        let refunds = refunds.min(passed);
+        (0..refunds).for_each(|_| grant.refund());
+        row.take_back(&grant.into_return());
+        prop_assert_eq!(row.used, passed - refunds);
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_brings_no_quota_back() {
+    let (bucket, mut row) = (limits(1_000_000.0, 1000, 100), LedgerRow::default());
+    let mut grant = row.take(bucket, START_NS + DAY_NS, LIFE_NS, 1000);
+    while grant.admit(START_NS + DAY_NS) == Verdict::Admit {}
+    row.take_back(&grant.into_return());
+    let mut earlier = row.take(bucket, START_NS, LIFE_NS, 1000);
+    assert!(matches!(earlier.admit(START_NS), Verdict::Refuse { quota: true, .. }));
+}

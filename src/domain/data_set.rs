@@ -1,0 +1,102 @@
+//! The imports of a data set, as its `dataset#<name>` stream tells them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::event::{Event, ImportCounts, Recorded};
+
+/// How an import ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It has not ended yet.
+    Running,
+    /// Its rows are visible.
+    Completed {
+        /// The data set's version after it.
+        dataset_version: u64,
+        /// What it did.
+        counts: ImportCounts,
+    },
+    /// The data set is as it was.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An import.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// Which.
+    pub id: Uuid,
+    /// The file's name.
+    pub file_name: String,
+    /// The fingerprint of the definition that read it.
+    pub definition: String,
+    /// Whether the file was the whole data set.
+    pub replace: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A data set's imports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DataSetLog {
+    /// Version of the last commit.
+    pub version: u64,
+    /// The imports by id.
+    pub imports: BTreeMap<Uuid, Import>,
+}
+
+impl DataSetLog {
+    /// Takes in one event of the data set's stream.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        self.version = recorded.version;
+        let at = recorded.recorded_at;
+        match &recorded.event {
+            Event::ImportStarted { import, file_name, definition, replace } => {
+                let started = Import {
+                    id: *import,
+                    file_name: file_name.clone(),
+                    definition: definition.clone(),
+                    replace: *replace,
+                    started_at: at,
+                    ended_at: None,
+                    outcome: Outcome::Running,
+                };
+                self.imports.insert(*import, started);
+            }
+            Event::ImportCompleted { import, dataset_version, counts } => {
+                self.end(*import, at, Outcome::Completed { dataset_version: *dataset_version, counts: *counts });
+            }
+            Event::ImportFailed { import, reason } => self.end(*import, at, Outcome::Failed { reason: reason.clone() }),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, import: Uuid, at: Timestamp, outcome: Outcome) {
+        if let Some(import) = self.imports.get_mut(&import) {
+            import.ended_at = Some(at);
+            import.outcome = outcome;
+        }
+    }
+
+    /// The events that end an import; none when it ended before or never began.
+    pub fn end_import(&self, import: Uuid, ending: Event) -> Vec<Event> {
+        match self.imports.get(&import) {
+            Some(known) if known.outcome == Outcome::Running => vec![ending],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The imports that have not ended.
+    pub fn running(&self) -> impl Iterator<Item = &Import> {
+        self.imports.values().filter(|import| import.outcome == Outcome::Running)
+    }
+}

@@ -1,0 +1,242 @@
+//! The events. What is stored is [`super::persisted`], which changes by rules of its own.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    id::{StreamId, Who},
+    key::{KeyHash, KeyId},
+    personal::Personal,
+    plan::Limits,
+};
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads the data.
+    Reader,
+    /// Administers.
+    Admin,
+}
+
+impl Role {
+    /// The name in answers and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Why a key was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationReason {
+    /// Somebody asked for it.
+    Requested,
+    /// Its owner was deleted.
+    UserDeleted,
+}
+
+impl RevocationReason {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::UserDeleted => "user_deleted",
+        }
+    }
+}
+
+/// What an import did, in rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ImportCounts {
+    /// New records.
+    pub inserted: u64,
+    /// Records whose values changed.
+    pub updated: u64,
+    /// Records that were already so.
+    pub unchanged: u64,
+    /// Records that the file no longer holds (only when the file replaces the data set).
+    pub removed: u64,
+    /// Rows that could not become records.
+    pub rejected: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A person was invited.
+    UserInvited {
+        /// Their address.
+        email: Personal,
+        /// Their name.
+        name: Option<Personal>,
+        /// What they may do.
+        role: Role,
+        /// The plan of their keys.
+        plan: String,
+        /// The invitation, which one mail fulfils.
+        invitation: Uuid,
+    },
+    /// The invitation is to be mailed again.
+    InvitationResent {
+        /// The new invitation.
+        invitation: Uuid,
+    },
+    /// Their keys stop working until they are enabled.
+    UserDisabled,
+    /// Their keys work again.
+    UserEnabled,
+    /// The person was deleted: their keys never work again and their personal data is erased.
+    UserDeleted,
+    /// They may do something else.
+    RoleChanged {
+        /// What.
+        role: Role,
+    },
+    /// Their keys have another plan.
+    PlanAssigned {
+        /// Which.
+        plan: String,
+    },
+    /// A key exists.
+    ApiKeyIssued {
+        /// Its public id.
+        key_id: KeyId,
+        /// The SHA-256 of the key.
+        hash: KeyHash,
+        /// The last four characters of its secret.
+        last_four: String,
+        /// Which server secret it was derived from.
+        secret_version: u32,
+        /// The invitation that it fulfils, if any.
+        invitation: Option<Uuid>,
+        /// What its owner calls it.
+        label: Option<String>,
+    },
+    /// A mail with the key was handed to the mail system.
+    ApiKeyMailed {
+        /// The key.
+        key_id: KeyId,
+        /// The invitation that the mail fulfils.
+        invitation: Uuid,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// The key has a successor.
+    ApiKeyRotated {
+        /// The old key.
+        key_id: KeyId,
+        /// The new one.
+        replaced_by: KeyId,
+        /// When the old one stops working.
+        valid_until: Timestamp,
+    },
+    /// The key never works again.
+    ApiKeyRevoked {
+        /// The key.
+        key_id: KeyId,
+        /// Why.
+        reason: RevocationReason,
+    },
+    /// The mail system will not take the mail.
+    MailFailed {
+        /// The invitation that was not fulfilled.
+        invitation: Uuid,
+        /// What the mail system said.
+        reason: String,
+    },
+    /// A plan has these limits.
+    PlanDefined {
+        /// The limits.
+        limits: Limits,
+    },
+    /// Nobody gets this plan any more.
+    PlanRetired,
+    /// An import began.
+    ImportStarted {
+        /// The import.
+        import: Uuid,
+        /// The file's name, without its folders.
+        file_name: String,
+        /// The fingerprint of the definition that reads it.
+        definition: String,
+        /// Whether the file is the whole data set, so that what it lacks is removed.
+        replace: bool,
+    },
+    /// All rows of the import are visible.
+    ImportCompleted {
+        /// The import.
+        import: Uuid,
+        /// The data set's version after it.
+        dataset_version: u64,
+        /// What it did.
+        counts: ImportCounts,
+    },
+    /// The import ended; the data set is as it was.
+    ImportFailed {
+        /// The import.
+        import: Uuid,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// The type as it is stored.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::UserInvited { .. } => "UserInvited",
+            Self::InvitationResent { .. } => "InvitationResent",
+            Self::UserDisabled => "UserDisabled",
+            Self::UserEnabled => "UserEnabled",
+            Self::UserDeleted => "UserDeleted",
+            Self::RoleChanged { .. } => "RoleChanged",
+            Self::PlanAssigned { .. } => "PlanAssigned",
+            Self::ApiKeyIssued { .. } => "ApiKeyIssued",
+            Self::ApiKeyMailed { .. } => "ApiKeyMailed",
+            Self::ApiKeyRotated { .. } => "ApiKeyRotated",
+            Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
+            Self::MailFailed { .. } => "MailFailed",
+            Self::PlanDefined { .. } => "PlanDefined",
+            Self::PlanRetired => "PlanRetired",
+            Self::ImportStarted { .. } => "ImportStarted",
+            Self::ImportCompleted { .. } => "ImportCompleted",
+            Self::ImportFailed { .. } => "ImportFailed",
+        }
+    }
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Who did it.
+    pub who: Who,
+    /// The request that it belongs to.
+    pub correlation_id: String,
+    /// The command or event that caused it.
+    pub causation_id: Option<String>,
+}
+
+/// An event as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The event's id, UUID version 7.
+    pub id: Uuid,
+    /// Its stream.
+    pub stream: StreamId,
+    /// The version of its commit in the stream, from 1.
+    pub version: u64,
+    /// Its place in the commit, from 0.
+    pub index: u32,
+    /// The writer's time.
+    pub recorded_at: Timestamp,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What happened.
+    pub event: Event,
+}

@@ -1,0 +1,66 @@
+//! What the mailer does next for a message: a pure decision on the state that it has just loaded. Any step may crash and be
+//! decided again from what was recorded.
+
+use uuid::Uuid;
+
+use super::{
+    event::Event,
+    key::KeyId,
+    user::{Standing, User},
+};
+
+/// What an event asks of the mailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// See that a mail for this invitation is sent.
+    Fulfil {
+        /// Which invitation.
+        invitation: Uuid,
+    },
+    /// Revoke what a deleted person still has.
+    RevokeKeys,
+}
+
+/// What the event asks of the mailer, if anything. Only such events are published.
+pub fn duty(event: &Event) -> Option<Duty> {
+    match event {
+        Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
+            Some(Duty::Fulfil { invitation: *invitation })
+        }
+        Event::UserDeleted => Some(Duty::RevokeKeys),
+        _ => None,
+    }
+}
+
+/// The next step for a duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is left to do: acknowledge the message.
+    Acknowledge,
+    /// Issue a key for this invitation.
+    IssueKey,
+    /// Send the mail with this key, then write down that it was sent.
+    SendMail {
+        /// The key to send.
+        key_id: KeyId,
+    },
+    /// Revoke all keys.
+    RevokeKeys,
+}
+
+/// The next step for `duty`, given the person as just loaded.
+pub fn next_step(user: Option<&User>, duty: Duty) -> Step {
+    let Some(user) = user else { return Step::Acknowledge };
+    match duty {
+        Duty::RevokeKeys if user.standing == Standing::Deleted && user.unrevoked_keys().next().is_some() => {
+            Step::RevokeKeys
+        }
+        Duty::RevokeKeys => Step::Acknowledge,
+        Duty::Fulfil { .. } if user.standing != Standing::Enabled => Step::Acknowledge,
+        Duty::Fulfil { invitation } if user.is_mailed(invitation) => Step::Acknowledge,
+        Duty::Fulfil { .. } => match user.invitation_key() {
+            None => Step::IssueKey,
+            Some(key) => Step::SendMail { key_id: key.id },
+        },
+    }
+}

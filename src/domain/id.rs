@@ -1,0 +1,170 @@
+//! Identifiers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// A text that is not the identifier it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not {expected}")]
+pub struct IdError {
+    given: String,
+    expected: &'static str,
+}
+
+impl IdError {
+    pub(super) fn new(given: &str, expected: &'static str) -> Self {
+        Self { given: given.chars().take(80).collect(), expected }
+    }
+}
+
+/// A person's identifier; it never changes and is never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(pub Uuid);
+
+impl UserId {
+    /// Reads the hyphenated form.
+    ///
+    /// # Errors
+    /// When the text is not a UUID.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        Uuid::parse_str(text).map(Self).map_err(|_| IdError::new(text, "a user id (a UUID)"))
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A stream of the event log: everything that one user, plan or data set went through, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StreamId {
+    /// `user#<id>`; keys live in their owner's stream, so that a deletion and a key creation compete for one version.
+    User(UserId),
+    /// `plan#<name>`
+    Plan(String),
+    /// `dataset#<name>`
+    DataSet(String),
+}
+
+impl StreamId {
+    /// Reads the stored form, `kind#name`.
+    ///
+    /// # Errors
+    /// When the kind is none of those known.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        const EXPECTED: &str = "a stream such as user#<id>, plan#<name> or dataset#<name>";
+        match text.split_once('#') {
+            Some(("user", id)) => Ok(Self::User(UserId::parse(id)?)),
+            Some(("plan", name)) if !name.is_empty() => Ok(Self::Plan(name.to_owned())),
+            Some(("dataset", name)) if !name.is_empty() => Ok(Self::DataSet(name.to_owned())),
+            _ => Err(IdError::new(text, EXPECTED)),
+        }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user#{id}"),
+            Self::Plan(name) => write!(f, "plan#{name}"),
+            Self::DataSet(name) => write!(f, "dataset#{name}"),
+        }
+    }
+}
+
+/// Identifies a command, so that a retry of one that already committed gets the first answer. It is the client's
+/// `Idempotency-Key` (hashed together with who sent it), or derived from the message being consumed, or random.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CommandId(String);
+
+impl CommandId {
+    /// The command that a client names by an idempotency key. Two clients that choose the same key do not meet.
+    pub fn from_idempotency_key(who: &Who, idempotency_key: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(who.0.as_bytes());
+        hash.update([0]);
+        hash.update(idempotency_key.as_bytes());
+        Self(format!("idem:{}", hex(hash.finalize().as_slice().get(..16).unwrap_or_default())))
+    }
+
+    /// A command that nobody will repeat.
+    pub fn unique(id: Uuid) -> Self {
+        Self(format!("once:{id}"))
+    }
+
+    /// The command that follows from a message: the same for every delivery of it.
+    pub fn from_message(event: Uuid, step: &str) -> Self {
+        Self(format!("msg:{event}:{step}"))
+    }
+
+    /// The command that an import's step is.
+    pub fn from_import(import: Uuid, step: &str) -> Self {
+        Self(format!("import:{import}:{step}"))
+    }
+
+    /// Reads the stored form.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The stored form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// An identifier that is the same for every try of this command: what the command creates bears it, so that a retry
+    /// finds the stream of the first try. UUID version 8, RFC 9562 section 5.8.
+    pub fn derived_uuid(&self, purpose: &str) -> Uuid {
+        let mut hash = Sha256::new();
+        hash.update(purpose.as_bytes());
+        hash.update([0]);
+        hash.update(self.0.as_bytes());
+        let mut bytes = [0u8; 16];
+        for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
+            *to = from;
+        }
+        Uuid::new_v8(bytes)
+    }
+}
+
+/// Who did something: `admin:<token id>`, `cli:<account>`, `system:<actor>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Who(pub String);
+
+impl Who {
+    /// An actor of permitd itself.
+    pub fn system(actor: &str) -> Self {
+        Self(format!("system:{actor}"))
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+/// Reads lower- or upper-case hexadecimal; `None` when it is none.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}

@@ -1,0 +1,129 @@
+//! Plans: how fast and how much a key may ask.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+
+/// The plan that people get when none is named.
+pub const DEFAULT_PLAN: &str = "default";
+/// Longest name of a plan.
+pub const PLAN_NAME_CHARS_MAX: usize = 40;
+/// Highest rate, requests per second.
+pub const RATE_PER_S_MAX: f64 = 10_000_000.0;
+/// Lowest rate: one request in a thousand seconds.
+pub const RATE_PER_S_MIN: f64 = 0.001;
+/// Highest burst, requests.
+pub const BURST_MAX: u32 = 10_000_000;
+/// Highest quota, requests per UTC day.
+pub const QUOTA_PER_DAY_MAX: u64 = 1_000_000_000_000;
+
+/// A plan that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The name is not one.
+    #[error(
+        "a plan's name is 1 to {PLAN_NAME_CHARS_MAX} lower-case letters, digits, '-' and '_', beginning with a letter; not {0:?}"
+    )]
+    Name(String),
+    /// A number is out of bounds.
+    #[error("{field} must be between {min} and {max}")]
+    Bounds {
+        /// Which one.
+        field: &'static str,
+        /// The least value.
+        min: String,
+        /// The greatest value.
+        max: String,
+    },
+}
+
+/// The limits of a plan. The reference system's: 5 requests per second, burst 10, 1,000 a day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests per second at which the token bucket fills.
+    pub rate_per_s: f64,
+    /// Requests that the token bucket holds.
+    pub burst: u32,
+    /// Requests per UTC day.
+    pub quota_per_day: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rate_per_s: 5.0, burst: 10, quota_per_day: 1000 }
+    }
+}
+
+impl Limits {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// The first number that is out of bounds.
+    pub fn checked(self) -> Result<Self, PlanError> {
+        let bounds = |field, min: String, max: String| Err(PlanError::Bounds { field, min, max });
+        if !(RATE_PER_S_MIN..=RATE_PER_S_MAX).contains(&self.rate_per_s) {
+            return bounds("rate_per_s", RATE_PER_S_MIN.to_string(), RATE_PER_S_MAX.to_string());
+        }
+        if !(1..=BURST_MAX).contains(&self.burst) {
+            return bounds("burst", "1".to_owned(), BURST_MAX.to_string());
+        }
+        if !(1..=QUOTA_PER_DAY_MAX).contains(&self.quota_per_day) {
+            return bounds("quota_per_day", "1".to_owned(), QUOTA_PER_DAY_MAX.to_string());
+        }
+        Ok(self)
+    }
+}
+
+/// Checks a plan's name.
+///
+/// # Errors
+/// When it is not made of lower-case letters, digits, `-` and `_`, or is too long.
+pub fn check_name(name: &str) -> Result<(), PlanError> {
+    let sane = name.len() <= PLAN_NAME_CHARS_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+    if sane { Ok(()) } else { Err(PlanError::Name(name.chars().take(80).collect())) }
+}
+
+/// A plan as its stream tells it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Version of the last commit.
+    pub version: u64,
+    /// The limits; `None` before the first definition.
+    pub limits: Option<Limits>,
+    /// Whether it was retired: keys that have it keep it, nobody gets it anew.
+    pub retired: bool,
+}
+
+impl Plan {
+    /// Takes in one event of the plan's stream.
+    pub fn apply(&mut self, version: u64, event: &Event) {
+        self.version = version;
+        match event {
+            Event::PlanDefined { limits } => {
+                self.limits = Some(*limits);
+                self.retired = false;
+            }
+            Event::PlanRetired => self.retired = true,
+            _ => {}
+        }
+    }
+
+    /// Decides a definition: nothing happens when it says what is already so.
+    ///
+    /// # Errors
+    /// When the limits are out of bounds.
+    pub fn define(&self, limits: Limits) -> Result<Vec<Event>, PlanError> {
+        let limits = limits.checked()?;
+        if self.limits == Some(limits) && !self.retired {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Event::PlanDefined { limits }])
+    }
+
+    /// Decides a retirement.
+    pub fn retire(&self) -> Vec<Event> {
+        if self.limits.is_none() || self.retired { Vec::new() } else { vec![Event::PlanRetired] }
+    }
+}

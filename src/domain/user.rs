@@ -1,0 +1,440 @@
+//! A person and their keys: the state machine of a `user#<id>` stream.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    event::{Event, Recorded, RevocationReason, Role},
+    id::UserId,
+    key::{KeyHash, KeyId},
+    personal::Personal,
+};
+
+/// Most keys that work at the same time for one person.
+pub const ACTIVE_KEYS_MAX: usize = 20;
+/// Longest label of a key, characters.
+pub const LABEL_CHARS_MAX: usize = 80;
+/// Longest name of a person, characters.
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such person.
+    #[error("there is no such user")]
+    NoUser,
+    /// The person was deleted.
+    #[error("the user was deleted")]
+    Deleted,
+    /// The person is disabled.
+    #[error("the user is disabled: enable the user first")]
+    Disabled,
+    /// There is somebody already.
+    #[error("this user exists already")]
+    Exists,
+    /// They have no such key.
+    #[error("the user has no key {0}")]
+    NoKey(KeyId),
+    /// The key does not work any more.
+    #[error("key {0} was revoked or has been replaced")]
+    KeyEnded(KeyId),
+    /// They have as many keys as one may have.
+    #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
+    TooManyKeys,
+    /// A text is too long.
+    #[error("{field} is longer than {max} characters")]
+    TooLong {
+        /// Which one.
+        field: &'static str,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// A key that is about to be issued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewKey {
+    /// Its public id.
+    pub id: KeyId,
+    /// The SHA-256 of the key.
+    pub hash: KeyHash,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// Which server secret it was derived from.
+    pub secret_version: u32,
+}
+
+/// A key as its owner's stream tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// Its public id.
+    pub id: KeyId,
+    /// The SHA-256 of the key.
+    pub hash: KeyHash,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// Which server secret it was derived from.
+    pub secret_version: u32,
+    /// The invitation that it fulfils, if any.
+    pub invitation: Option<Uuid>,
+    /// What its owner calls it.
+    pub label: Option<String>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it was last mailed.
+    pub mailed_at: Option<Timestamp>,
+    /// When it stops working because it was rotated.
+    pub valid_until: Option<Timestamp>,
+    /// Its successor.
+    pub replaced_by: Option<KeyId>,
+    /// When and why it was revoked.
+    pub revoked: Option<(Timestamp, RevocationReason)>,
+}
+
+impl Key {
+    /// Whether it was neither revoked nor replaced.
+    pub fn is_current(&self) -> bool {
+        self.revoked.is_none() && self.replaced_by.is_none()
+    }
+}
+
+/// What a person may currently do with their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Their keys work.
+    Enabled,
+    /// Their keys are refused until they are enabled.
+    Disabled,
+    /// Their keys are refused for ever.
+    Deleted,
+}
+
+/// A person as their stream tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// Who.
+    pub id: UserId,
+    /// Version of the last commit.
+    pub version: u64,
+    /// Their address.
+    pub email: Personal,
+    /// Their name.
+    pub name: Option<Personal>,
+    /// What they may do.
+    pub role: Role,
+    /// The plan of their keys.
+    pub plan: String,
+    /// Whether their keys work.
+    pub standing: Standing,
+    /// When they were invited.
+    pub invited_at: Timestamp,
+    /// When the last event was recorded.
+    pub changed_at: Timestamp,
+    /// When they were deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// The invitations, oldest first, each with the time at which a mail for it was handed over.
+    pub invitations: Vec<(Uuid, Option<Timestamp>)>,
+    /// Why the last mail failed, unless a later one did not.
+    pub mail_failure: Option<String>,
+    /// Their keys.
+    pub keys: BTreeMap<KeyId, Key>,
+}
+
+impl User {
+    /// Folds a stream's events, in order, into the state after the last; `None` for an empty stream.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Option<Self> {
+        let mut state = None;
+        for event in events {
+            evolve(&mut state, event);
+        }
+        state
+    }
+
+    /// The key that a mail for an invitation carries: the newest current key that was issued for an invitation.
+    pub fn invitation_key(&self) -> Option<&Key> {
+        self.keys
+            .values()
+            .filter(|key| key.invitation.is_some() && key.is_current())
+            .max_by_key(|key| (key.issued_at, key.id))
+    }
+
+    /// Whether a mail for this invitation was handed over.
+    pub fn is_mailed(&self, invitation: Uuid) -> bool {
+        self.invitations.iter().any(|(id, mailed_at)| *id == invitation && mailed_at.is_some())
+    }
+
+    /// The keys that were not revoked.
+    pub fn unrevoked_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values().filter(|key| key.revoked.is_none())
+    }
+
+    /// The keys that were neither revoked nor replaced.
+    pub fn current_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values().filter(|key| key.is_current())
+    }
+}
+
+/// Takes in one event of the person's stream.
+pub fn evolve(state: &mut Option<User>, recorded: &Recorded) {
+    let at = recorded.recorded_at;
+    if let (None, Event::UserInvited { email, name, role, plan, invitation }) = (state.as_ref(), &recorded.event) {
+        let super::id::StreamId::User(id) = recorded.stream else { return };
+        *state = Some(User {
+            id,
+            version: recorded.version,
+            email: email.clone(),
+            name: name.clone(),
+            role: *role,
+            plan: plan.clone(),
+            standing: Standing::Enabled,
+            invited_at: at,
+            changed_at: at,
+            deleted_at: None,
+            invitations: vec![(*invitation, None)],
+            mail_failure: None,
+            keys: BTreeMap::new(),
+        });
+        return;
+    }
+    let Some(user) = state.as_mut() else { return };
+    user.version = recorded.version;
+    user.changed_at = at;
+    apply(user, &recorded.event, at);
+}
+
+fn apply(user: &mut User, event: &Event, at: Timestamp) {
+    match event {
+        Event::InvitationResent { invitation } => user.invitations.push((*invitation, None)),
+        Event::UserDisabled => user.standing = Standing::Disabled,
+        Event::UserEnabled => user.standing = Standing::Enabled,
+        Event::UserDeleted => {
+            user.standing = Standing::Deleted;
+            user.deleted_at = Some(at);
+            user.email = Personal::Erased;
+            user.name = user.name.take().map(|_| Personal::Erased);
+        }
+        Event::RoleChanged { role } => user.role = *role,
+        Event::PlanAssigned { plan } => user.plan.clone_from(plan),
+        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
+            let key = Key {
+                id: *key_id,
+                hash: *hash,
+                last_four: last_four.clone(),
+                secret_version: *secret_version,
+                invitation: *invitation,
+                label: label.clone(),
+                issued_at: at,
+                mailed_at: None,
+                valid_until: None,
+                replaced_by: None,
+                revoked: None,
+            };
+            user.keys.insert(*key_id, key);
+        }
+        Event::ApiKeyMailed { key_id, invitation, .. } => {
+            user.mail_failure = None;
+            if let Some(key) = user.keys.get_mut(key_id) {
+                key.mailed_at = Some(at);
+            }
+            if let Some(mailed) = user.invitations.iter_mut().find(|(id, _)| id == invitation) {
+                mailed.1 = Some(at);
+            }
+        }
+        Event::ApiKeyRotated { key_id, replaced_by, valid_until } => {
+            if let Some(key) = user.keys.get_mut(key_id) {
+                key.replaced_by = Some(*replaced_by);
+                key.valid_until = Some(*valid_until);
+            }
+        }
+        Event::ApiKeyRevoked { key_id, reason } => {
+            if let Some(key) = user.keys.get_mut(key_id) {
+                key.revoked = Some((at, *reason));
+            }
+        }
+        Event::MailFailed { reason, .. } => user.mail_failure = Some(reason.clone()),
+        Event::UserInvited { .. }
+        | Event::PlanDefined { .. }
+        | Event::PlanRetired
+        | Event::ImportStarted { .. }
+        | Event::ImportCompleted { .. }
+        | Event::ImportFailed { .. } => {}
+    }
+}
+
+/// Something that is asked of a person's stream. Identifiers and moments are handed in with it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Invite.
+    Invite {
+        /// Their address.
+        email: super::email::Email,
+        /// Their name.
+        name: Option<String>,
+        /// What they may do.
+        role: Role,
+        /// The plan of their keys.
+        plan: String,
+        /// The new invitation.
+        invitation: Uuid,
+    },
+    /// Mail the invitation again.
+    ResendInvitation {
+        /// The new invitation.
+        invitation: Uuid,
+    },
+    /// Refuse their keys until further notice.
+    Disable,
+    /// Let their keys work again.
+    Enable,
+    /// Delete and erase.
+    Delete,
+    /// Let them do something else.
+    ChangeRole(Role),
+    /// Give their keys another plan.
+    AssignPlan(String),
+    /// Issue a key.
+    IssueKey {
+        /// The key.
+        key: NewKey,
+        /// The invitation that it fulfils, if any.
+        invitation: Option<Uuid>,
+        /// What its owner calls it.
+        label: Option<String>,
+    },
+    /// Replace a key.
+    RotateKey {
+        /// The old key.
+        key_id: KeyId,
+        /// The new one.
+        new: NewKey,
+        /// When the old one stops working.
+        valid_until: Timestamp,
+    },
+    /// Revoke a key.
+    RevokeKey {
+        /// The key.
+        key_id: KeyId,
+    },
+    /// Revoke what a deleted person still has.
+    RevokeAll,
+    /// Write down that a mail was handed over.
+    RecordMailed {
+        /// The key in it.
+        key_id: KeyId,
+        /// The invitation that it fulfils.
+        invitation: Uuid,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// Write down that a mail was refused.
+    RecordMailFailed {
+        /// The invitation.
+        invitation: Uuid,
+        /// What the mail system said.
+        reason: String,
+    },
+}
+
+/// Decides a command. No event means that what is asked is already so.
+///
+/// # Errors
+/// Why it cannot be done.
+pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refusal> {
+    if let Command::Invite { email, name, role, plan, invitation } = command {
+        if state.is_some() {
+            return Err(Refusal::Exists);
+        }
+        check_length("name", name.as_deref(), NAME_CHARS_MAX)?;
+        let (email, name) = (Personal::Known(email.as_str().to_owned()), name.map(Personal::Known));
+        return Ok(vec![Event::UserInvited { email, name, role, plan, invitation }]);
+    }
+    let user = state.ok_or(Refusal::NoUser)?;
+    if user.standing == Standing::Deleted {
+        return decide_for_deleted(user, &command);
+    }
+    match command {
+        Command::Invite { .. } => Err(Refusal::Exists),
+        Command::ResendInvitation { invitation } => {
+            enabled(user)?;
+            Ok(vec![Event::InvitationResent { invitation }])
+        }
+        Command::Disable if user.standing == Standing::Disabled => Ok(Vec::new()),
+        Command::Disable => Ok(vec![Event::UserDisabled]),
+        Command::Enable if user.standing == Standing::Enabled => Ok(Vec::new()),
+        Command::Enable => Ok(vec![Event::UserEnabled]),
+        Command::Delete => Ok(vec![Event::UserDeleted]),
+        Command::ChangeRole(role) if user.role == role => Ok(Vec::new()),
+        Command::ChangeRole(role) => Ok(vec![Event::RoleChanged { role }]),
+        Command::AssignPlan(plan) if user.plan == plan => Ok(Vec::new()),
+        Command::AssignPlan(plan) => Ok(vec![Event::PlanAssigned { plan }]),
+        Command::IssueKey { key, invitation, label } => {
+            enabled(user)?;
+            check_length("label", label.as_deref(), LABEL_CHARS_MAX)?;
+            if user.current_keys().count() >= ACTIVE_KEYS_MAX {
+                return Err(Refusal::TooManyKeys);
+            }
+            Ok(vec![issued(key, invitation, label)])
+        }
+        Command::RotateKey { key_id, new, valid_until } => {
+            enabled(user)?;
+            let old = user.keys.get(&key_id).ok_or(Refusal::NoKey(key_id))?;
+            if !old.is_current() {
+                return Err(Refusal::KeyEnded(key_id));
+            }
+            let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
+            Ok(vec![issued(new, old.invitation, old.label.clone()), rotated])
+        }
+        Command::RevokeKey { key_id } => {
+            let key = user.keys.get(&key_id).ok_or(Refusal::NoKey(key_id))?;
+            if key.revoked.is_some() {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::ApiKeyRevoked { key_id, reason: RevocationReason::Requested }])
+        }
+        Command::RevokeAll => Ok(Vec::new()),
+        Command::RecordMailed { key_id, invitation, message_id } => {
+            if user.is_mailed(invitation) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::ApiKeyMailed { key_id, invitation, message_id }])
+        }
+        Command::RecordMailFailed { invitation, reason } => Ok(vec![Event::MailFailed { invitation, reason }]),
+    }
+}
+
+fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::RevokeAll => Ok(user
+            .unrevoked_keys()
+            .map(|key| Event::ApiKeyRevoked { key_id: key.id, reason: RevocationReason::UserDeleted })
+            .collect()),
+        Command::RevokeKey { key_id } => match user.keys.get(key_id) {
+            None => Err(Refusal::NoKey(*key_id)),
+            Some(key) if key.revoked.is_some() => Ok(Vec::new()),
+            Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
+        },
+        _ => Err(Refusal::Deleted),
+    }
+}
+
+fn enabled(user: &User) -> Result<(), Refusal> {
+    match user.standing {
+        Standing::Enabled => Ok(()),
+        Standing::Disabled => Err(Refusal::Disabled),
+        Standing::Deleted => Err(Refusal::Deleted),
+    }
+}
+
+fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<String>) -> Event {
+    let NewKey { id, hash, last_four, secret_version } = key;
+    Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label }
+}
+
+fn check_length(field: &'static str, text: Option<&str>, max: usize) -> Result<(), Refusal> {
+    if text.is_some_and(|text| text.chars().count() > max) { Err(Refusal::TooLong { field, max }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

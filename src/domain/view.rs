@@ -1,0 +1,272 @@
+//! The views: rows that are computed from a stream's state and from nothing else, so that they can be thrown away and
+//! rebuilt. A row carries the version that it was projected from and is written only where the stored one is older.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    data_set::{DataSetLog, Outcome},
+    event::{ImportCounts, Recorded, Role},
+    id::{StreamId, UserId},
+    key::{KeyHash, KeyId},
+    plan::{Limits, Plan},
+    user::{Standing, User},
+};
+
+/// How a person stands, as the views show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    /// Invited; no mail has been handed over yet.
+    Invited,
+    /// A key was mailed or issued.
+    Active,
+    /// Their keys are refused until they are enabled.
+    Disabled,
+    /// Deleted and erased.
+    Deleted,
+}
+
+impl UserStatus {
+    /// The name in answers and in the view.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UserRow {
+    /// Who.
+    pub id: UserId,
+    /// The stream version that the row was projected from.
+    pub version: u64,
+    /// Their address; none once erased.
+    pub email: Option<String>,
+    /// Their name; none once erased.
+    pub name: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// The plan of their keys.
+    pub plan: String,
+    /// How they stand.
+    pub status: UserStatus,
+    /// When they were invited.
+    pub invited_at: Timestamp,
+    /// When something last happened to them.
+    pub changed_at: Timestamp,
+    /// When they were deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Why the last mail to them failed, unless a later one did not.
+    pub mail_failure: Option<String>,
+}
+
+/// A key. Never the key itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeyRow {
+    /// Its public id.
+    pub id: KeyId,
+    /// Its owner.
+    pub user: UserId,
+    /// The stream version that the row was projected from.
+    pub version: u64,
+    /// The SHA-256 of the key.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// What its owner calls it.
+    pub label: Option<String>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it was last mailed.
+    pub mailed_at: Option<Timestamp>,
+    /// When it stops working because it was rotated.
+    pub valid_until: Option<Timestamp>,
+    /// Its successor.
+    pub replaced_by: Option<KeyId>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Why it was revoked.
+    pub revocation_reason: Option<String>,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanRow {
+    /// Its name.
+    pub name: String,
+    /// The stream version that the row was projected from.
+    pub version: u64,
+    /// Its limits.
+    #[serde(flatten)]
+    pub limits: Limits,
+    /// Whether it was retired.
+    pub retired: bool,
+}
+
+/// An import.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportRow {
+    /// Which.
+    pub id: Uuid,
+    /// The data set.
+    pub dataset: String,
+    /// The stream version that the row was projected from.
+    pub version: u64,
+    /// The file's name.
+    pub file_name: String,
+    /// The fingerprint of the definition that read it.
+    pub definition: String,
+    /// Whether the file was the whole data set.
+    pub replace: bool,
+    /// `running`, `completed` or `failed`.
+    pub status: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The data set's version after it.
+    pub dataset_version: Option<u64>,
+    /// What it did.
+    pub counts: Option<ImportCounts>,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// The rows that follow from one stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    /// At most one person.
+    pub users: Vec<UserRow>,
+    /// Their keys.
+    pub keys: Vec<KeyRow>,
+    /// At most one plan.
+    pub plans: Vec<PlanRow>,
+    /// The imports of a data set.
+    pub imports: Vec<ImportRow>,
+}
+
+/// The state that a stream's events fold into.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Of a `user#` stream.
+    User(Option<User>),
+    /// Of a `plan#` stream.
+    Plan(String, Plan),
+    /// Of a `dataset#` stream.
+    DataSet(String, DataSetLog),
+}
+
+impl State {
+    /// The state of a stream before its first event.
+    pub fn empty(stream: &StreamId) -> Self {
+        match stream {
+            StreamId::User(_) => Self::User(None),
+            StreamId::Plan(name) => Self::Plan(name.clone(), Plan::default()),
+            StreamId::DataSet(name) => Self::DataSet(name.clone(), DataSetLog::default()),
+        }
+    }
+
+    /// Takes in one event of the stream.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        match self {
+            Self::User(user) => super::user::evolve(user, recorded),
+            Self::Plan(_, plan) => plan.apply(recorded.version, &recorded.event),
+            Self::DataSet(_, log) => log.apply(recorded),
+        }
+    }
+
+    /// The rows that follow from it.
+    pub fn rows(&self) -> Rows {
+        let mut rows = Rows::default();
+        match self {
+            Self::User(None) => {}
+            Self::User(Some(user)) => {
+                rows.users.push(user_row(user));
+                rows.keys.extend(user.keys.values().map(|key| key_row(user, key)));
+            }
+            Self::Plan(name, plan) => rows.plans.extend(plan.limits.map(|limits| PlanRow {
+                name: name.clone(),
+                version: plan.version,
+                limits,
+                retired: plan.retired,
+            })),
+            Self::DataSet(name, log) => rows.imports.extend(import_rows(name, log)),
+        }
+        rows
+    }
+}
+
+fn user_row(user: &User) -> UserRow {
+    let status = match user.standing {
+        Standing::Deleted => UserStatus::Deleted,
+        Standing::Disabled => UserStatus::Disabled,
+        Standing::Enabled if user.current_keys().any(|key| key.mailed_at.is_some() || key.invitation.is_none()) => {
+            UserStatus::Active
+        }
+        Standing::Enabled => UserStatus::Invited,
+    };
+    UserRow {
+        id: user.id,
+        version: user.version,
+        email: user.email.known().map(ToOwned::to_owned),
+        name: user.name.as_ref().and_then(|name| name.known()).map(ToOwned::to_owned),
+        role: user.role,
+        plan: user.plan.clone(),
+        status,
+        invited_at: user.invited_at,
+        changed_at: user.changed_at,
+        deleted_at: user.deleted_at,
+        mail_failure: user.mail_failure.clone(),
+    }
+}
+
+fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
+    KeyRow {
+        id: key.id,
+        user: user.id,
+        version: user.version,
+        hash: key.hash,
+        last_four: key.last_four.clone(),
+        label: key.label.clone(),
+        issued_at: key.issued_at,
+        mailed_at: key.mailed_at,
+        valid_until: key.valid_until,
+        replaced_by: key.replaced_by,
+        revoked_at: key.revoked.map(|(at, _)| at),
+        revocation_reason: key.revoked.map(|(_, reason)| reason.as_str().to_owned()),
+    }
+}
+
+fn import_rows<'a>(name: &'a str, log: &'a DataSetLog) -> impl Iterator<Item = ImportRow> + 'a {
+    log.imports.values().map(move |import| {
+        let (status, dataset_version, counts, reason) = match &import.outcome {
+            Outcome::Running => ("running", None, None, None),
+            Outcome::Completed { dataset_version, counts } => {
+                ("completed", Some(*dataset_version), Some(*counts), None)
+            }
+            Outcome::Failed { reason } => ("failed", None, None, Some(reason.clone())),
+        };
+        ImportRow {
+            id: import.id,
+            dataset: name.to_owned(),
+            version: log.version,
+            file_name: import.file_name.clone(),
+            definition: import.definition.clone(),
+            replace: import.replace,
+            status: status.to_owned(),
+            started_at: import.started_at,
+            ended_at: import.ended_at,
+            dataset_version,
+            counts,
+            reason,
+        }
+    })
+}

@@ -1,0 +1,28 @@
+//! Named failpoints, for the crash tests. Without the feature `failpoints` they are nothing.
+
+/// A place at which the crash tests kill the process, as SIGKILL does: nothing is flushed, no destructor runs.
+/// `FAILPOINTS="<name>=return"` in the environment kills at the first passage, `"2*off->return"` at the third.
+#[cfg(feature = "failpoints")]
+pub fn crash_point(name: &str) {
+    if fail::eval(name, |_| ()).is_some() {
+        kill_self(name);
+    }
+}
+
+/// A place at which the crash tests kill the process; nothing in this build.
+#[cfg(not(feature = "failpoints"))]
+pub fn crash_point(_name: &str) {}
+
+#[cfg(feature = "failpoints")]
+fn kill_self(name: &str) -> ! {
+    eprintln!("failpoint {name}: killed");
+    let killed = std::process::Command::new("kill").arg("-KILL").arg(std::process::id().to_string()).status();
+    eprintln!("failpoint {name}: kill -KILL answered {killed:?}");
+    std::process::abort()
+}
+
+/// Reads `FAILPOINTS`. Keep what it returns for as long as the failpoints are to work.
+#[cfg(feature = "failpoints")]
+pub fn from_environment<'a>() -> fail::FailScenario<'a> {
+    fail::FailScenario::setup()
+}

@@ -1,0 +1,129 @@
+//! JSON bodies: bounded in size and time, and refused with the place of the mistake.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{Problem, ProblemCode};
+use crate::config::Http;
+
+/// How large a body may be and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub bytes_max: usize,
+    /// From the head's end to the body's.
+    pub timeout: Duration,
+}
+
+impl From<&Http> for BodyLimits {
+    fn from(settings: &Http) -> Self {
+        Self { bytes_max: settings.body_bytes_max, timeout: Duration::from_millis(settings.body_timeout_ms) }
+    }
+}
+
+/// A request's JSON body, read into `T`.
+///
+/// # Errors
+/// As an extractor: 415 for another media type, 413 over the limit, 408 over the time, 400 when it is not JSON or not a `T`.
+#[derive(Debug)]
+pub struct JsonBody<T> {
+    /// What the body says.
+    pub value: T,
+    /// The body itself: an `Idempotency-Key` is bound to its hash.
+    pub bytes: Bytes,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limits = request.app_data::<BodyLimits>().copied();
+        let is_json = is_json(request.content_type());
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let payload = payload.take();
+        Box::pin(async move {
+            let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
+            if !is_json {
+                let detail = "the body must be JSON and say so: content-type: application/json";
+                return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+            }
+            if length.is_some_and(|length| length > limits.bytes_max as u64) {
+                return Err(too_large(limits));
+            }
+            let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
+                let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
+                Problem::new(ProblemCode::RequestTimeout, detail)
+            })??;
+            Ok(Self { value: parse(&bytes)?, bytes })
+        })
+    }
+}
+
+async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|e| {
+            Problem::new(ProblemCode::InvalidRequest, format!("the body could not be read to its end: {e}"))
+        })?;
+        if bytes.len() + chunk.len() > limits.bytes_max {
+            return Err(too_large(limits));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let wrong = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let path = e.path().to_string();
+        wrong(if path == "." { format!("{}", e.inner()) } else { format!("at `{path}`: {}", e.inner()) })
+    })?;
+    json.end().map_err(|e| wrong(e.to_string()))?;
+    Ok(value)
+}
+
+fn too_large(limits: BodyLimits) -> Problem {
+    Problem::new(ProblemCode::BodyTooLarge, format!("the body may have at most {} bytes", limits.bytes_max))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{error::PayloadError, test::TestRequest};
+    use futures_util::{Stream, stream};
+
+    use super::*;
+
+    async fn refusal(chunks: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> ProblemCode {
+        let limits = BodyLimits { bytes_max: 10, timeout: Duration::from_millis(50) };
+        let request =
+            TestRequest::post().insert_header(("content-type", "application/json")).app_data(limits).to_http_request();
+        let mut payload = Payload::Stream { payload: chunks.boxed_local() };
+        JsonBody::<serde_json::Value>::from_request(&request, &mut payload).await.unwrap_err().code()
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        assert_eq!(refusal(stream::pending()).await, ProblemCode::RequestTimeout);
+        let first = stream::iter([Ok(Bytes::from_static(b"{"))]);
+        assert_eq!(refusal(first.chain(stream::pending())).await, ProblemCode::RequestTimeout);
+    }
+
+    #[actix_web::test]
+    async fn a_body_without_a_length_is_cut_off_at_the_limit() {
+        assert_eq!(refusal(stream::repeat_with(|| Ok(Bytes::from_static(b"[[[[")))).await, ProblemCode::BodyTooLarge);
+        let broken = stream::iter([Err(PayloadError::Incomplete(None))]);
+        assert_eq!(refusal(broken).await, ProblemCode::InvalidRequest);
+    }
+}

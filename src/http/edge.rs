@@ -1,0 +1,241 @@
+//! What every request passes through, as one middleware, because each further one costs an allocation per request: its id,
+//! the limit of its address, CORS, a net for panics, the headers of every answer, and one log line.
+
+use std::{
+    any::Any,
+    future::{Ready, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use tracing::{Instrument, Level};
+
+use super::{
+    Problem, ProblemCode, RequestId,
+    cors::{self, Cors},
+    request_id::{REQUEST_ID, RequestIds},
+};
+use crate::{clock::SharedClock, config::Http, secrets::Entropy};
+
+/// The target of the log line that each request leaves at level info.
+pub const ACCESS_TARGET: &str = "permitd::access";
+
+const UNMATCHED_PATH_CHARS_MAX: usize = 200;
+/// What every API key begins with: a path that holds one by mistake is not logged.
+const KEY_PREFIX: &str = "pmt_";
+
+/// The middleware. It must be the outermost one.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    cors: Cors,
+    url_bytes_max: usize,
+    clock: SharedClock,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Edge {
+    /// The edge as `settings` want it.
+    pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
+        Self { cors: Cors::new(&settings.cors_allowed_origins), url_bytes_max: settings.url_bytes_max, clock, entropy }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Edge
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = EdgeService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let ids = RequestIds::new(self.clock.clone(), &*self.entropy).map_err(|e| tracing::error!("{e}"));
+        ready(ids.map(|ids| EdgeService {
+            service: Rc::new(service),
+            edge: Rc::new(PerWorker { settings: self.clone(), ids }),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct PerWorker {
+    settings: Edge,
+    ids: RequestIds,
+}
+
+/// The edge of one worker.
+#[derive(Debug)]
+pub struct EdgeService<S> {
+    service: Rc<S>,
+    edge: Rc<PerWorker>,
+}
+
+impl<S, B> Service<ServiceRequest> for EdgeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let service = Rc::clone(&self.service);
+        let visit = Visit::begin(Rc::clone(&self.edge), &request);
+        if let Some(response) = visit.answer_at_once(&request) {
+            let response = visit.finish(request.into_response(response).map_into_right_body());
+            return Box::pin(ready(Ok(response)));
+        }
+        request.extensions_mut().insert(visit.id.clone());
+        let span = tracing::info_span!("request", request_id = %visit.id);
+        Box::pin(async move {
+            let answer = catch_panic(async move { service.call(request).await }.instrument(span)).await;
+            match answer {
+                Ok(Ok(response)) => Ok(visit.finish(visit.complete(response))),
+                Ok(Err(error)) => Err(visit.fail(&error)),
+                Err(panic) => Err(visit.fail(&Problem::internal(panic_message(&*panic)).into())),
+            }
+        })
+    }
+}
+
+/// One request on its way through the edge.
+struct Visit {
+    edge: Rc<PerWorker>,
+    id: RequestId,
+    origin: Option<HeaderValue>,
+    log: Option<LogLine>,
+}
+
+/// What the log line needs to know of the request; absent when nobody reads it.
+struct LogLine {
+    method: Method,
+    started_us: i64,
+}
+
+impl Visit {
+    fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> Self {
+        let id = edge.ids.take(request.headers());
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let log = tracing::enabled!(target: ACCESS_TARGET, Level::INFO)
+            .then(|| LogLine { method: request.method().clone(), started_us: edge.settings.clock.monotonic_us() });
+        Self { edge, id, origin, log }
+    }
+
+    /// The answer to what no route has to see.
+    fn answer_at_once(&self, request: &ServiceRequest) -> Option<actix_web::HttpResponse> {
+        let uri = request.uri();
+        let url_bytes = uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let url_bytes_max = self.edge.settings.url_bytes_max;
+        if url_bytes > url_bytes_max {
+            let detail = format!("path and query have {url_bytes} bytes, at most {url_bytes_max} are read");
+            let problem = Problem::new(ProblemCode::UrlTooLong, detail).instance(self.id.clone());
+            return Some(actix_web::ResponseError::error_response(&problem));
+        }
+        self.edge.settings.cors.preflight(request)
+    }
+
+    /// The handler's answer; an error becomes a problem that knows the request's id.
+    fn complete<B: MessageBody>(&self, response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+        let Some(error) = response.response().error() else {
+            return response.map_into_left_body();
+        };
+        let problem = self.problem_of(error);
+        let rendered = actix_web::ResponseError::error_response(&problem);
+        response.into_response(rendered).map_into_right_body()
+    }
+
+    fn problem_of(&self, error: &Error) -> Problem {
+        let problem = match error.as_error::<Problem>() {
+            Some(problem) => problem.clone(),
+            None => match ProblemCode::for_status(error.as_response_error().status_code()) {
+                ProblemCode::Internal => Problem::internal(error),
+                code => Problem::new(code, error.to_string()),
+            },
+        };
+        if let Some(cause) = problem.cause() {
+            tracing::error!(request_id = %self.id, cause, "a request failed by the server's fault");
+        }
+        problem.instance(self.id.clone())
+    }
+
+    /// The headers of every answer, and the log line.
+    fn finish<B>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<B> {
+        cors::extend(response.headers_mut(), self.headers());
+        if self.log.is_some() {
+            let request = response.request();
+            let pattern = request.match_pattern();
+            let path = pattern.unwrap_or_else(|| loggable(request.path()));
+            self.log(response.status(), &path);
+        }
+        response
+    }
+
+    /// An error that travels on as one, since there is no request left to answer to.
+    fn fail(&self, error: &Error) -> Error {
+        let problem = self.headers().fold(self.problem_of(error), |problem, (name, value)| problem.header(name, value));
+        self.log(problem.code().status(), "");
+        problem.into()
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let always = [
+            (REQUEST_ID, self.id.to_header_value()),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ];
+        always.into_iter().chain(self.edge.settings.cors.headers(self.origin.as_ref()))
+    }
+
+    fn log(&self, status: StatusCode, path: &str) {
+        if let Some(LogLine { method, started_us }) = &self.log {
+            let duration_us = self.edge.settings.clock.monotonic_us() - started_us;
+            let status = status.as_u16();
+            tracing::info!(target: ACCESS_TARGET, request_id = %self.id, %method, path, status, duration_us, "answered");
+        }
+    }
+}
+
+/// A path that matched no route, as far as it may be logged: bounded, and without what could be a key. The query never is.
+fn loggable(path: &str) -> String {
+    if path.contains(KEY_PREFIX) {
+        return "(a path with a key in it)".to_owned();
+    }
+    path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()
+}
+
+async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    // After a panic the future is dropped without being polled again, so nobody sees its half-changed state.
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", message.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests;

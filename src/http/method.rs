@@ -1,0 +1,35 @@
+//! Resources that say which methods they have: 405 with `Allow` for every other one (RFC 9110, section 15.5.6).
+
+use actix_web::{
+    FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard,
+    http::{Method, header},
+    web,
+};
+
+use super::{Problem, ProblemCode};
+
+/// A resource that can only be read: `GET` and `HEAD` go to `handler`.
+pub fn readable<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    resource(path, "GET, HEAD").route(read().to(handler))
+}
+
+/// A resource whose methods, as `allow` lists them (`"GET, HEAD, POST"`), get routes of their own.
+pub fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        let detail = format!("this resource has no method {}; it has {allow}", request.method());
+        Problem::new(ProblemCode::MethodNotAllowed, detail)
+            .header(header::ALLOW, header::HeaderValue::from_static(allow))
+            .respond(&request)
+    }))
+}
+
+/// A route for `GET` and `HEAD`; the server leaves the body of an answer to `HEAD` out by itself.
+pub fn read() -> Route {
+    let is_read = guard::Any(guard::Method(Method::GET)).or(guard::Method(Method::HEAD));
+    web::route().guard(is_read)
+}

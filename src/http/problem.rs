@@ -1,0 +1,215 @@
+//! Problem documents (RFC 9457): what every failed request is answered with.
+//!
+//! A handler returns `Err(Problem)`; the edge adds the request's id as `instance` and logs the cause of what is the
+//! server's fault. A handler on the hot path may answer with [`Problem::respond`] itself, which is rendered once.
+
+mod catalogue;
+pub mod page;
+
+use std::{borrow::Cow, fmt};
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use serde::Serialize;
+use serde_json::Value;
+
+pub use catalogue::ProblemCode;
+
+use super::RequestId;
+pub use crate::dataset::query::InvalidParam;
+
+/// The media type of problem documents.
+pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Why a request failed, as its sender is told.
+#[derive(Clone)]
+pub struct Problem(Box<Parts>);
+
+/// Boxed, so that a `Result` with a problem in it stays small where all goes well.
+#[derive(Clone)]
+struct Parts {
+    code: ProblemCode,
+    detail: Cow<'static, str>,
+    members: Vec<(&'static str, Value)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    instance: Option<RequestId>,
+    cause: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+    #[serde(flatten)]
+    members: Members<'a>,
+}
+
+struct Members<'a>(&'a [(&'static str, Value)]);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl Problem {
+    /// A problem of a known kind; `detail` says what is wrong with this request and what to do.
+    pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            detail: detail.into(),
+            members: Vec::new(),
+            headers: Vec::new(),
+            instance: None,
+            cause: None,
+        }))
+    }
+
+    /// A fault of the server. The cause is logged with the request's id and never sent.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        let detail = "something went wrong here, not in the request; it may work again, and the operator can find the cause \
+                      under the request's id";
+        let mut problem = Self::new(ProblemCode::Internal, detail);
+        problem.0.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// A refusal because of wrong parameters, all of them named.
+    pub fn invalid_params(params: &[InvalidParam]) -> Self {
+        let names = params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
+        let listed = params.iter().map(|param| serde_json::json!(param)).collect();
+        Self::new(ProblemCode::InvalidParameters, format!("these parameters are wrong: {names}"))
+            .member("invalid_params", Value::Array(listed))
+    }
+
+    /// The same with an extension member.
+    #[must_use]
+    pub fn member(mut self, name: &'static str, value: Value) -> Self {
+        self.0.members.push((name, value));
+        self
+    }
+
+    /// The same with a header field.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// The same with `Retry-After` in whole seconds.
+    #[must_use]
+    pub fn retry_after(self, delay_s: u64) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(delay_s))
+    }
+
+    /// The same for the request `id`.
+    #[must_use]
+    pub(super) fn instance(mut self, id: RequestId) -> Self {
+        self.0.instance = Some(id);
+        self
+    }
+
+    /// What kind of problem it is.
+    pub fn code(&self) -> ProblemCode {
+        self.0.code
+    }
+
+    /// What the log is told beyond the answer.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The answer to `request`.
+    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        self.render(RequestId::of(request).as_ref())
+    }
+
+    fn render(&self, instance: Option<&RequestId>) -> HttpResponse {
+        let document = Document {
+            kind: self.0.code.path(),
+            title: self.0.code.title(),
+            status: self.0.code.status().as_u16(),
+            detail: &self.0.detail,
+            instance: instance.map(RequestId::as_str),
+            members: Members(&self.0.members),
+        };
+        // Text and JSON values always serialise; an empty document still carries the status.
+        let body = serde_json::to_vec(&document).unwrap_or_else(|_| b"{}".to_vec());
+        let mut response = HttpResponse::build(self.0.code.status());
+        response
+            .insert_header((header::CONTENT_TYPE, MEDIA_TYPE))
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        for (name, value) in &self.0.headers {
+            response.append_header((name.clone(), value.clone()));
+        }
+        response.body(body)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code.slug(), self.0.detail)
+    }
+}
+
+/// As [`fmt::Display`]: members may repeat what a client sent.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.render(self.0.instance.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457_and_its_own() {
+        let param =
+            InvalidParam { name: "statsu".into(), reason: "unknown".into(), did_you_mean: Some("status".into()) };
+        let response = Problem::invalid_params(&[param]).retry_after(7).error_response();
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers().get("content-type").unwrap(), "application/problem+json");
+        assert_eq!(response.headers().get("retry-after").unwrap(), "7");
+        let body = response.into_body().try_into_bytes().unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let expected = serde_json::json!({
+            "type": "/problems/invalid-parameters",
+            "title": "A parameter is wrong",
+            "status": 400,
+            "detail": "these parameters are wrong: statsu",
+            "invalid_params": [{"name": "statsu", "reason": "unknown", "did_you_mean": "status"}],
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_problem_stays_here() {
+        let problem = Problem::internal("disk 7 is on fire");
+        assert_eq!(problem.cause(), Some("disk 7 is on fire"));
+        let body = problem.error_response().into_body().try_into_bytes().unwrap();
+        assert!(!String::from_utf8(body.to_vec()).unwrap().contains("fire"));
+    }
+}

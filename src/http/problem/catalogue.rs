@@ -1,0 +1,143 @@
+//! The kinds of problems there are. A kind's slug is part of the interface: it never changes its meaning.
+
+use actix_web::http::StatusCode;
+
+macro_rules! catalogue {
+    ($($(#[doc = $doc:literal])+ $name:ident = $slug:literal, $status:ident, $title:literal, $explanation:literal;)+) => {
+        /// A kind of problem, with its status, title and page.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ProblemCode {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl ProblemCode {
+            /// All kinds, in the order of their status.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The stable name, last segment of the `type` URI.
+            pub fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug),+ }
+            }
+
+            /// The `type` URI, relative to the server's address: the path of the page that explains it.
+            pub fn path(self) -> &'static str {
+                match self { $(Self::$name => concat!("/problems/", $slug)),+ }
+            }
+
+            /// The HTTP status.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status),+ }
+            }
+
+            /// The `title`: the same for every problem of the kind.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title),+ }
+            }
+
+            /// What it means and what to do, for the page.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Self::$name => $explanation),+ }
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// 400: not a request this server can read.
+    InvalidRequest = "invalid-request", BAD_REQUEST, "The request cannot be read",
+        "The request is not well formed. The detail says where; correct it before sending it again.";
+    /// 400: parameters of the path or the query.
+    InvalidParameters = "invalid-parameters", BAD_REQUEST, "A parameter is wrong",
+        "A parameter is unknown, repeated, or has a value of the wrong kind. invalid_params names each with the reason and, \
+         where there is one, the nearest right name. Nothing is ever ignored: a mistyped filter would otherwise return the \
+         whole table.";
+    /// 400: a cursor.
+    InvalidCursor = "invalid-cursor", BAD_REQUEST, "The cursor does not belong to this query",
+        "A cursor continues the very query that returned it. Begin again without it, and take cursors from page.next or the \
+         Link header as they are.";
+    /// 400: the body.
+    InvalidBody = "invalid-body", BAD_REQUEST, "The body is wrong",
+        "The body is not JSON, or a field is missing, unknown or of the wrong kind. The detail names the place.";
+    /// 401: the API key.
+    InvalidKey = "invalid-key", UNAUTHORIZED, "A valid API key is required",
+        "Send the key from your invitation in the header x-api-key. A key that is missing, mistyped, unknown or revoked gets \
+         this same answer.";
+    /// 401: the administrator's token.
+    InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
+        "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
+    /// 403.
+    Forbidden = "forbidden", FORBIDDEN, "This is not allowed",
+        "The caller is known, but may not do this. Ask an administrator.";
+    /// 404: no such resource.
+    NotFound = "not-found", NOT_FOUND, "There is no such thing",
+        "The path is right, but nothing of this name exists. The detail says what was looked for.";
+    /// 404: no such path.
+    UnknownPath = "unknown-path", NOT_FOUND, "There is nothing at this path",
+        "No resource of this server has this path. Check its spelling.";
+    /// 405.
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The resource does not have this method",
+        "The Allow header lists the methods that it has.";
+    /// 406.
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "No such representation",
+        "The resource cannot be given in any of the media types that the Accept header asks for. The detail lists the ones \
+         there are.";
+    /// 408.
+    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
+        "The body did not arrive in time. Send it again over a faster connection.";
+    /// 409.
+    Conflict = "conflict", CONFLICT, "This does not go with the present state",
+        "What was asked contradicts what is there, such as a second user with the same address. The detail says with what.";
+    /// 412.
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "It has changed in the meantime",
+        "If-Match named a version that is no longer the present one. Read it again, decide again, and send the new version.";
+    /// 413.
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "The detail says how large a body may be.";
+    /// 414.
+    UrlTooLong = "url-too-long", URI_TOO_LONG, "The address is too long",
+        "Path and query together are longer than this server reads. Ask in several requests.";
+    /// 415.
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body is of the wrong media type",
+        "Send JSON with the header content-type: application/json.";
+    /// 422.
+    IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request",
+        "An Idempotency-Key names one request and its body. This one was used with another body. Take a new key for a new \
+         request.";
+    /// 429.
+    QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The plan's limit is used up",
+        "violated-policies names the limit: burst refills within seconds, daily at midnight UTC. Wait for Retry-After \
+         seconds. The RateLimit header of every answer says what is left, so that a client need not run into this.";
+    /// 500.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
+        "It is not the request's fault. It may work again; if not, tell the operator the request id.";
+    /// 503: too much to do.
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much to do",
+        "The server has more work waiting than it can finish in time, or stopped a question that took too long. Wait for \
+         Retry-After seconds, then send the request again.";
+    /// 503: something the server needs is away.
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
+        "A part that the server needs to decide about the request is out of reach, and it refuses rather than guess. Wait for \
+         Retry-After seconds, then send the request again. It does not count against any limit.";
+}
+
+impl ProblemCode {
+    /// The kind of this slug.
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.slug() == slug)
+    }
+
+    /// The code for a status that some other layer chose.
+    pub(in crate::http) fn for_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::UnknownPath,
+            405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
+            413 => Self::BodyTooLarge,
+            414 => Self::UrlTooLong,
+            415 => Self::UnsupportedMediaType,
+            400..=499 => Self::InvalidRequest,
+            503 => Self::Overloaded,
+            _ => Self::Internal,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A name for every request: the client's own when it sends a sane one, else a new one. It is in the answer, in every log
+//! line and, as correlation id, in the events that the request causes.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    future::{Ready, ready},
+};
+
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use uuid::Uuid;
+
+use super::Problem;
+use crate::{
+    clock::SharedClock,
+    secrets::{Entropy, EntropyError},
+};
+
+/// The header that carries it, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken over from a client.
+const CLIENT_ID_BYTES_MAX: usize = 128;
+
+/// The name of one request: visible ASCII, at most 128 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        // Always ASCII: a client's id was checked, ours is a UUID.
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as a header's value.
+    pub fn to_header_value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The id of the request that `request` is, if the edge gave it one.
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromRequest for RequestId {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request).ok_or_else(|| Problem::internal("the edge is not part of this application")))
+    }
+}
+
+/// Makes request ids: UUIDv7, whose random part comes from a generator of its own, seeded once. Asking the system for random
+/// bytes on every request would cost as much as answering some of them. An id is a name, not a secret.
+#[derive(Debug)]
+pub(super) struct RequestIds {
+    clock: SharedClock,
+    random: RefCell<ChaCha8Rng>,
+}
+
+impl RequestIds {
+    pub(super) fn new(clock: SharedClock, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        let mut seed = [0_u8; 32];
+        entropy.fill(&mut seed)?;
+        Ok(Self { clock, random: RefCell::new(ChaCha8Rng::from_seed(seed)) })
+    }
+
+    /// The client's id if it is sane, else a new one.
+    pub(super) fn take(&self, headers: &HeaderMap) -> RequestId {
+        let is_sane = |value: &&HeaderValue| {
+            (1..=CLIENT_ID_BYTES_MAX).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        };
+        headers.get(&REQUEST_ID).filter(is_sane).map_or_else(|| self.make(), |value| RequestId(value.clone()))
+    }
+
+    fn make(&self) -> RequestId {
+        let mut random = [0_u8; 10];
+        self.random.borrow_mut().fill_bytes(&mut random);
+        let now_ms = u64::try_from(self.clock.now().as_millisecond()).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
+        let mut text = Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut text);
+        // A UUID is always a header's value; the other arm is never taken.
+        RequestId(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, secrets::SeededEntropy};
+
+    fn take(client: Option<&[u8]>) -> (RequestId, RequestId) {
+        let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap());
+        let ids = RequestIds::new(clock, &SeededEntropy::new(1)).unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some(client) = client {
+            headers.insert(REQUEST_ID, HeaderValue::from_bytes(client).unwrap());
+        }
+        (ids.take(&headers), ids.take(&headers))
+    }
+
+    #[test]
+    fn a_sane_id_is_taken_over() {
+        assert_eq!(take(Some(b"abc-123")).0.as_str(), "abc-123");
+        assert_eq!(take(Some(&[b'x'; 128])).0.as_str().len(), 128);
+    }
+
+    #[test]
+    fn any_other_request_gets_a_new_uuid_of_version_7() {
+        for client in [None, Some(&b""[..]), Some(b"two words"), Some(&[b'x'; 129]), Some("ü".as_bytes())] {
+            let (first, second) = take(client);
+            assert_ne!(first, second);
+            let id: Uuid = first.as_str().parse().unwrap();
+            assert_eq!(id.get_version_num(), 7);
+            let (seconds, _) = id.get_timestamp().unwrap().to_unix();
+            assert_eq!(seconds, 1_767_323_045);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Who is asking: what a caller may do is part of a handler's arguments.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderMap, HeaderValue},
+    web,
+};
+
+use super::{Problem, ProblemCode, RequestId, state::Service};
+use crate::{
+    actors::commit::Envelope,
+    app::admin_token_hash,
+    domain::{
+        event::Origin,
+        id::{CommandId, Who, hex},
+    },
+};
+
+/// Longest `Idempotency-Key`, bytes.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// An administrator, as their token shows: `Authorization: Bearer pmt_admin_…`.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Who, for the log: the token's id.
+    pub who: Who,
+}
+
+impl FromRequest for Admin {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let token = bearer(request.headers()).map(ToOwned::to_owned);
+        let service = request.app_data::<web::Data<Service>>().cloned();
+        Box::pin(async move {
+            let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
+            let token = token.ok_or_else(unauthorized)?;
+            let tokens = &service.committer.stores.admin_tokens;
+            let found = tokens.find(&admin_token_hash(&token)).await.map_err(super::routes::store_problem)?;
+            found.map(|id| Self { who: Who(format!("admin:{id}")) }).ok_or_else(unauthorized)
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(ProblemCode::InvalidToken, "send the administrator's token as Authorization: Bearer pmt_admin_…")
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"permitd\""))
+}
+
+/// What a writing request says beside its body: its idempotency key and the version that it expects.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    idempotency_key: Option<String>,
+    expected_version: Option<u64>,
+    correlation_id: String,
+}
+
+impl FromRequest for Conditions {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(Self::read(request))
+    }
+}
+
+impl Conditions {
+    fn read(request: &HttpRequest) -> Result<Self, Problem> {
+        let idempotency_key = text(request.headers(), "idempotency-key")?
+            // The draft has a quoted string; many clients send it bare.
+            .map(|key| key.trim().trim_matches('"').to_owned());
+        if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
+            let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters");
+            return Err(Problem::new(ProblemCode::InvalidRequest, detail));
+        }
+        let expected_version = match text(request.headers(), "if-match")?.map(str::trim) {
+            None | Some("*") => None,
+            Some(etag) => Some(etag.trim_matches('"').parse().map_err(|_| {
+                let detail = "If-Match must be the version of an earlier answer, such as \"3\", or *";
+                Problem::new(ProblemCode::InvalidRequest, detail)
+            })?),
+        };
+        let correlation_id = RequestId::of(request).map(|id| id.as_str().to_owned()).unwrap_or_default();
+        Ok(Self { idempotency_key, expected_version, correlation_id })
+    }
+
+    /// The envelope of the command that `admin` gives with this request; `body` are the bytes that were sent.
+    ///
+    /// # Errors
+    /// When no identifier can be made.
+    pub fn envelope(
+        &self,
+        service: &Service,
+        admin: &Admin,
+        request: &HttpRequest,
+        body: &[u8],
+    ) -> Result<Envelope, Problem> {
+        use sha2::{Digest, Sha256};
+        let (command, request_hash) = match &self.idempotency_key {
+            Some(key) => {
+                let hash = Sha256::new()
+                    .chain_update(request.method().as_str())
+                    .chain_update([0])
+                    .chain_update(request.path())
+                    .chain_update([0])
+                    .chain_update(body);
+                (CommandId::from_idempotency_key(&admin.who, key), Some(hex(&hash.finalize())))
+            }
+            None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
+        };
+        let origin = Origin { who: admin.who.clone(), correlation_id: self.correlation_id.clone(), causation_id: None };
+        Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let detail = format!("the header {name} must be visible ASCII");
+    value.to_str().map(Some).map_err(|_| Problem::new(ProblemCode::InvalidRequest, detail))
+}

@@ -1,0 +1,171 @@
+//! A mail as RFC 5322 wants it: multipart/alternative, encoded headers, a stable Message-ID.
+
+use jiff::Timestamp;
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use thiserror::Error;
+
+use super::{MailError, OutgoingMail};
+
+const MESSAGE_ID_CHARS_MAX: usize = 100;
+const SUBJECT_CHARS_MAX: usize = 300;
+
+/// Who mails come from and where answers go.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+}
+
+/// A sender's address that is none.
+#[derive(Debug, Error)]
+#[error("`{0}` is not an address such as permits@example.org or \"Permit office <permits@example.org>\"")]
+pub struct SenderError(String);
+
+impl Sender {
+    /// Reads `address` or `name <address>`; an empty `reply_to` means none.
+    ///
+    /// # Errors
+    /// When one of them is not an address.
+    pub fn parse(from: &str, reply_to: &str) -> Result<Self, SenderError> {
+        let parse = |text: &str| -> Result<Mailbox, SenderError> {
+            let wrong = || SenderError(text.to_owned());
+            if text.chars().any(char::is_control) {
+                return Err(wrong());
+            }
+            text.parse().map_err(|_| wrong())
+        };
+        let reply_to = (!reply_to.is_empty()).then(|| parse(reply_to)).transpose()?;
+        Ok(Self { from: parse(from)?, reply_to })
+    }
+
+    /// The mail as it travels. `at` is its date.
+    pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp) -> Result<Message, MailError> {
+        let rejected = |reason: &str| MailError::Rejected { reason: reason.to_owned() };
+        let to: Address = mail.to.parse().map_err(|_| rejected("the recipient's address is not an email address"))?;
+        if !is_token(&mail.message_id) {
+            return Err(rejected("the message id may hold only letters, digits, `.`, `_` and `-`"));
+        }
+        if mail.subject.chars().any(char::is_control) || mail.subject.chars().count() > SUBJECT_CHARS_MAX {
+            return Err(rejected("the subject is not one line of reasonable length"));
+        }
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .date(at.into())
+            .message_id(Some(format!("<{}@{}>", mail.message_id, self.from.email.domain())))
+            .subject(mail.subject.as_str());
+        if let Some(reply_to) = &self.reply_to {
+            message = message.reply_to(reply_to.clone());
+        }
+        for (name, value) in &mail.headers {
+            let name =
+                HeaderName::new_from_ascii((*name).to_owned()).map_err(|_| rejected("a header's name is wrong"))?;
+            if value.chars().any(char::is_control) {
+                return Err(rejected("a header's value is not one line"));
+            }
+            message = message.raw_header(HeaderValue::new(name, value.clone()));
+        }
+        message
+            .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
+            .map_err(|e| rejected(&format!("the mail cannot be composed: {e}")))
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=MESSAGE_ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_allowed) && !text.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail() -> OutgoingMail {
+        OutgoingMail {
+            to: "ada@example.org".to_owned(),
+            subject: "Zugang für Ada".to_owned(),
+            text: "the key".to_owned(),
+            html: "<p>the key</p>".to_owned(),
+            message_id: "invitation-k1".to_owned(),
+            headers: vec![("Auto-Submitted", "auto-generated".to_owned())],
+        }
+    }
+
+    fn compose(mail: &OutgoingMail) -> Result<String, MailError> {
+        let sender = Sender::parse("Permit Office <permits@sf.example>", "help@sf.example").unwrap();
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        sender.compose(mail, at).map(|message| String::from_utf8(message.formatted()).unwrap())
+    }
+
+    #[test]
+    fn a_mail_has_the_headers_and_both_parts() {
+        let text = compose(&mail()).unwrap();
+        for line in [
+            "From: \"Permit Office\" <permits@sf.example>\r\n",
+            "To: ada@example.org\r\n",
+            "Reply-To: help@sf.example\r\n",
+            "Message-ID: <invitation-k1@sf.example>\r\n",
+            "Date: Fri, 02 Jan 2026 03:04:05 +0000\r\n",
+            "Auto-Submitted: auto-generated\r\n",
+            "Content-Type: multipart/alternative",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Type: text/html; charset=utf-8",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing in\n{text}");
+        }
+        assert!(!text.contains("für"), "the subject is encoded");
+    }
+
+    #[test]
+    fn nothing_can_slip_into_the_headers() {
+        let changes: [fn(&mut OutgoingMail); 5] = [
+            |mail| mail.subject = "x\r\nBcc: eve@example.org".to_owned(),
+            |mail| mail.to = "ada@example.org\r\nBcc: eve@example.org".to_owned(),
+            |mail| mail.to = "ada@example.org, eve@example.org".to_owned(),
+            |mail| mail.message_id = "x>\r\nBcc: eve@example.org".to_owned(),
+            |mail| mail.headers = vec![("X-A", "x\nBcc: eve@example.org".to_owned())],
+        ];
+        for change in changes {
+            let mut mail = mail();
+            change(&mut mail);
+            assert!(matches!(compose(&mail), Err(MailError::Rejected { .. })));
+        }
+        assert!(Sender::parse("a@b.example\r\nBcc: eve@example.org", "").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_has_the_headers_of_its_kind_and_no_others(
+            subject in ".{0,80}|.{0,20}\r?\n(Bcc: eve@example.org|X: y)",
+            to in "[a-z.]{1,8}@[a-z.]{1,12}|.{0,30}",
+            value in ".{0,80}",
+        ) {
+            let headers = vec![("X-A", value)];
+            if let Ok(text) = compose(&OutgoingMail { subject, to, headers, ..mail() }) {
+                let (head, _) = text.split_once("\r\n\r\n").unwrap();
+                let names = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t'])).map(|line| {
+                    line.split_once(':').map_or(line, |(name, _)| name)
+                });
+                let known = ["From", "To", "Reply-To", "Date", "Message-ID", "Subject", "X-A", "MIME-Version", "Content-Type"];
+                for name in names {
+                    proptest::prop_assert!(known.contains(&name), "{} in {}", name, head);
+                }
+                proptest::prop_assert!(!head.replace("\r\n", "").contains(['\r', '\n']));
+            }
+        }
+    }
+
+    #[test]
+    fn neither_debug_nor_an_error_shows_the_content() {
+        let mut mail = mail();
+        assert!(!format!("{mail:?}").contains("the key"));
+        mail.to = "nobody".to_owned();
+        assert!(!format!("{:?}", compose(&mail)).contains("the key"));
+    }
+}

@@ -1,0 +1,161 @@
+//! The mails there are. Each has a folder under `templates/` with its subject, its text and its HTML.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, value::Serde};
+use serde::Serialize;
+use thiserror::Error;
+
+/// What an invitation says.
+#[derive(Clone, Serialize)]
+pub struct Invitation {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The invited person's name, if known.
+    pub name: Option<String>,
+    /// Who invited, as far as it may be told.
+    pub invited_by: Option<String>,
+    /// The API's address without a slash at its end.
+    pub public_url: String,
+    /// What can be read.
+    pub datasets: Vec<Dataset>,
+    /// The API key.
+    pub key: String,
+    /// The path of a request that works, such as `/permits/201612013997`.
+    pub example_path: String,
+    /// What the plan allows.
+    pub limits: Limits,
+}
+
+/// A data set that the invited person can read.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dataset {
+    /// Its title for people.
+    pub title: String,
+    /// Its path, such as `/permits`.
+    pub path: String,
+}
+
+/// A plan's limits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limits {
+    /// Requests per second in the long run, as people write it.
+    pub rate_per_s: String,
+    /// Requests at once after a pause.
+    pub burst: u32,
+    /// Requests per day, UTC.
+    pub quota_per_day: u64,
+}
+
+/// A mail's three parts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// HTML.
+    pub html: String,
+}
+
+/// Says that it is a rendered mail, not what is in it.
+impl std::fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendered").finish_non_exhaustive()
+    }
+}
+
+/// A template that cannot be rendered: a defect of the program.
+#[derive(Debug, Error)]
+#[error("the mail template {template} cannot be rendered: {reason}; please report this")]
+pub struct TemplateError {
+    template: &'static str,
+    reason: String,
+}
+
+/// The mail that carries a new user's key.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
+    let part = |template, source| render(template, source, invitation);
+    let subject = part("invitation/subject.txt", include_str!("templates/invitation/subject.txt"))?;
+    Ok(Rendered {
+        // A name with a line break in it must not reach the headers.
+        subject: subject
+            .split(char::is_control)
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+        text: part("invitation/body.txt", include_str!("templates/invitation/body.txt"))?,
+        html: part("invitation/body.html", include_str!("templates/invitation/body.html"))?,
+    })
+}
+
+fn render<C: Serialize>(template: &'static str, source: &'static str, context: &C) -> Result<String, TemplateError> {
+    let failed =
+        |e: minijinja::Error| TemplateError { template, reason: format!("{:?} at line {:?}", e.kind(), e.line()) };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment.add_template(template, source).map_err(failed)?;
+    environment.get_template(template).and_then(|compiled| compiled.render(Serde(context))).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Invitation {
+        Invitation {
+            brand: "SF Permits".to_owned(),
+            name: Some("Ada Lovelace".to_owned()),
+            invited_by: Some("the permit office".to_owned()),
+            public_url: "https://permits.example.org".to_owned(),
+            datasets: vec![
+                Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
+                Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
+            ],
+            key: "pmt_abc_def_012".to_owned(),
+            example_path: "/permits/201612013997".to_owned(),
+            limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
+        }
+    }
+
+    #[test]
+    fn an_invitation_says_what_is_needed_in_both_parts() {
+        let mail = invitation(&example()).unwrap();
+        assert_eq!(mail.subject, "Your key to SF Permits");
+        let curl = "curl -H 'x-api-key: pmt_abc_def_012' https://permits.example.org/permits/201612013997";
+        assert!(mail.text.lines().any(|line| line.trim() == curl), "{}", mail.text);
+        let shown_html = mail.html.replace("&#x2f;", "/").replace("&#x27;", "'");
+        assert!(shown_html.contains(&format!(">{curl}</pre>")), "{}", mail.html);
+        for part in [&mail.text, &mail.html] {
+            for words in ["Ada Lovelace", "the permit office", "Building permits", "pmt_abc_def_012", "5", "10", "1000"]
+            {
+                assert!(part.contains(words), "{words:?} is missing in\n{part}");
+            }
+            assert!(part.contains("did not expect"), "{part}");
+            assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
+        }
+        let list = "reading:\n\n  - Building permits: https://permits.example.org/permits\n  - Open data: ";
+        assert!(mail.text.contains(list), "{}", mail.text);
+        assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
+    }
+
+    #[test]
+    fn what_is_not_known_leaves_no_gap() {
+        let mail = invitation(&Invitation { name: None, invited_by: None, ..example() }).unwrap();
+        assert!(mail.text.starts_with("Hello,\n"), "{}", mail.text);
+        assert!(!mail.text.contains("None") && !mail.html.contains("None") && !mail.text.contains("none"));
+    }
+
+    #[test]
+    fn names_cannot_inject_headers_or_html() {
+        let hostile = "Eve\r\nBcc: all@example.org<script>alert(1)</script>".to_owned();
+        let mail = invitation(&Invitation { name: Some(hostile.clone()), brand: hostile, ..example() }).unwrap();
+        assert!(!mail.subject.contains(['\r', '\n']), "{:?}", mail.subject);
+        assert!(!mail.html.contains("<script>"), "{}", mail.html);
+        assert!(!format!("{mail:?}").contains("pmt_"));
+    }
+}

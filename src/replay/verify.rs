@@ -1,0 +1,86 @@
+//! Comparing the live views with what the log says they should be.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Folding, Progress, ReplayError};
+use crate::{domain::view::Rows, store::ReplaySpace};
+
+/// A place where the live views differ from the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The view and the row, such as `users 0192…`.
+    pub row: String,
+    /// What the log says; nothing when there should be no row.
+    pub expected: Option<String>,
+    /// What is there; nothing when the row is missing.
+    pub found: Option<String>,
+}
+
+/// Rebuilds the rows of every stream and compares them with the live ones of the same moment. `found` is told of each
+/// difference, `report` of how far it is. Returns the number of differences.
+///
+/// # Errors
+/// When an event cannot be read or the store fails.
+pub fn verify(
+    space: &mut dyn ReplaySpace,
+    found: &mut dyn FnMut(Difference),
+    report: &mut dyn FnMut(Progress),
+) -> Result<(u64, Progress), ReplayError> {
+    let mut folding = Folding::default();
+    let mut differences = 0u64;
+    let mut tell = |difference: Difference| {
+        differences += 1;
+        found(difference);
+    };
+    folding.run(space, report, &mut |space, ended| {
+        for (stream, state) in ended {
+            compare(&described(&state.rows()), &described(&space.live_rows(&stream)?), &mut tell);
+        }
+        Ok(())
+    })?;
+    for orphan in space.orphans()? {
+        tell(Difference { row: orphan, expected: None, found: Some("present".to_owned()) });
+    }
+    Ok((differences, folding.progress))
+}
+
+fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>, tell: &mut dyn FnMut(Difference)) {
+    for (row, expected) in expected {
+        let found = live.get(row);
+        if found != Some(expected) {
+            tell(Difference { row: row.clone(), expected: Some(expected.clone()), found: found.cloned() });
+        }
+    }
+    for (row, found) in live.iter().filter(|(row, _)| !expected.contains_key(*row)) {
+        tell(Difference { row: row.clone(), expected: None, found: Some(found.clone()) });
+    }
+}
+
+/// Every row under its name, in a form that shows neither addresses nor names but differs when they do.
+fn described(rows: &Rows) -> BTreeMap<String, String> {
+    let users = rows.users.iter().map(|row| (format!("users {}", row.id), hidden(row, &[&row.email, &row.name])));
+    let keys = rows.keys.iter().map(|row| (format!("keys {}", row.id), hidden(row, &[&Some(row.hash.to_hex())])));
+    let plans = rows.plans.iter().map(|row| (format!("plans {}", row.name), hidden(row, &[])));
+    let imports = rows.imports.iter().map(|row| (format!("imports {}", row.id), hidden(row, &[])));
+    users.chain(keys).chain(plans).chain(imports).collect()
+}
+
+fn hidden(row: &impl Serialize, personal: &[&Option<String>]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut document = serde_json::to_value(row).unwrap_or_else(|error| error.to_string().into());
+    if let Some(fields) = document.as_object_mut() {
+        for name in ["email", "name"].into_iter().filter(|_| !personal.is_empty()) {
+            if let Some(field) = fields.get_mut(name).filter(|field| !field.is_null()) {
+                *field = "…".into();
+            }
+        }
+        let digest = personal.iter().fold(Sha256::new(), |hash, text| hash.chain_update(format!("{text:?}\n")));
+        if !personal.is_empty() {
+            let digest = crate::domain::id::hex(digest.finalize().get(..4).unwrap_or_default());
+            fields.insert("personal_digest".to_owned(), digest.into());
+        }
+    }
+    document.to_string()
+}

@@ -1,0 +1,38 @@
+//! The administrator's tokens.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Database, StoreError};
+use crate::store::AdminTokens;
+
+#[async_trait]
+impl AdminTokens for Database {
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| Ok(connection.query_row("SELECT count(*) FROM admin_tokens", [], |row| row.get(0))?))
+            .await
+    }
+
+    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, replace: bool) -> Result<(), StoreError> {
+        let (id, sha256) = (id.to_owned(), sha256.to_owned());
+        self.write(move |connection| {
+            if replace {
+                connection.execute("DELETE FROM admin_tokens", [])?;
+            }
+            let sql = "INSERT INTO admin_tokens (id, sha256, created_at) VALUES (?1, ?2, ?3)";
+            connection.execute(sql, params![id, sha256, created_at.as_microsecond()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError> {
+        let sha256 = sha256.to_owned();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT id FROM admin_tokens WHERE sha256 = ?1")?;
+            Ok(statement.query_row([sha256], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+}

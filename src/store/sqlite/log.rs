@@ -1,0 +1,186 @@
+//! The event log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Database, StoreError, corrupt, views};
+use crate::{
+    domain::{
+        id::{CommandId, StreamId, UserId},
+        persisted::StoredCommit,
+        personal::PersonalKey,
+        view::Rows,
+    },
+    store::{Append, AppendError, ClaimChange, EventLog, PersonalChange},
+};
+
+const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events";
+
+#[async_trait]
+impl EventLog for Database {
+    async fn append(&self, append: Append) -> Result<u64, AppendError> {
+        self.write(move |connection| write_commit(connection, &append)).await
+    }
+
+    async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let stream = stream.to_string();
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND version > ?2 ORDER BY version LIMIT ?3");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            collect(statement.query(params![stream, after_version, max])?)
+        })
+        .await
+    }
+
+    async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
+        self.read(move |connection| personal_key(connection, user)).await
+    }
+
+    async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE position > ?1 ORDER BY position LIMIT ?2");
+        Database::read(self, move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            collect(statement.query(params![after_position, max])?)
+        })
+        .await
+    }
+
+    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND recorded_at < ?1 ORDER BY recorded_at LIMIT ?2"
+        );
+        Database::read(self, move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            collect(statement.query(params![before.as_microsecond(), max])?)
+        })
+        .await
+    }
+
+    async fn project(&self, rows: Rows) -> Result<(), StoreError> {
+        self.write(move |connection| views::put(connection, "", &rows)).await
+    }
+
+    async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError> {
+        let stream = stream.to_string();
+        self.write(move |connection| {
+            let sql = "UPDATE commits SET unpublished = NULL WHERE stream = ?1 AND version = ?2";
+            connection.prepare_cached(sql)?.execute(params![stream, version])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendError> {
+    let stream = append.stream.to_string();
+    if let Some(earlier) = find_command(connection, &stream, &append.command)? {
+        return Err(AppendError::AlreadyDone(Box::new(earlier)));
+    }
+    let current: Option<u64> = connection
+        .prepare_cached("SELECT max(version) FROM commits WHERE stream = ?1")
+        .and_then(|mut statement| statement.query_row([&stream], |row| row.get(0)))
+        .map_err(StoreError::from)?;
+    if current.unwrap_or(0) != append.expected_version {
+        return Err(AppendError::Conflict);
+    }
+    for claim in &append.claims {
+        change_claim(connection, claim)?;
+    }
+    change_personal_key(connection, &append.personal)?;
+    let version = append.expected_version + 1;
+    insert(connection, &stream, version, append)?;
+    views::put(connection, "", &append.rows)?;
+    Ok(version)
+}
+
+fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) -> Result<(), StoreError> {
+    let sql = "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished)
+               VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, ?7)";
+    connection.prepare_cached(sql)?.execute(params![
+        stream,
+        version,
+        append.command.as_str(),
+        append.request_hash,
+        append.recorded_at.as_microsecond(),
+        append.events,
+        append.publishes.then_some(1),
+    ])?;
+    Ok(())
+}
+
+fn find_command(
+    connection: &Connection,
+    stream: &str,
+    command: &CommandId,
+) -> Result<Option<StoredCommit>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND command = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    collect(statement.query(params![stream, command.as_str()])?).map(|mut found| found.pop())
+}
+
+fn change_claim(connection: &Connection, claim: &ClaimChange) -> Result<(), AppendError> {
+    match claim {
+        ClaimChange::Take { name, owner } => {
+            let holder: Option<String> = connection
+                .prepare_cached("SELECT owner FROM claims WHERE name = ?1")
+                .and_then(|mut statement| statement.query_row([name], |row| row.get(0)).optional())
+                .map_err(StoreError::from)?;
+            match holder {
+                Some(holder) if holder != *owner => return Err(AppendError::ClaimTaken { owner: holder }),
+                Some(_) => {}
+                None => {
+                    let sql = "INSERT INTO claims (name, owner) VALUES (?1, ?2)";
+                    connection.execute(sql, params![name, owner]).map_err(StoreError::from)?;
+                }
+            }
+        }
+        ClaimChange::Release { owner } => {
+            connection.execute("DELETE FROM claims WHERE owner = ?1", [owner]).map_err(StoreError::from)?;
+        }
+    }
+    Ok(())
+}
+
+fn change_personal_key(connection: &Connection, change: &PersonalChange) -> Result<(), StoreError> {
+    match change {
+        PersonalChange::Keep => {}
+        PersonalChange::Create(user, key) => {
+            let sql = "INSERT INTO personal_keys (user, key) VALUES (?1, ?2)";
+            connection.execute(sql, params![user.to_string(), key.as_bytes().as_slice()])?;
+        }
+        PersonalChange::Destroy(user) => {
+            connection.execute("DELETE FROM personal_keys WHERE user = ?1", [user.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+/// The person's key, unless it was destroyed.
+pub(super) fn personal_key(connection: &Connection, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT key FROM personal_keys WHERE user = ?1")?;
+    let bytes: Option<[u8; 32]> = statement.query_row([user.to_string()], |row| row.get(0)).optional()?;
+    Ok(bytes.map(PersonalKey::from_bytes))
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<StoredCommit>, StoreError> {
+    let mut commits = Vec::new();
+    while let Some(row) = rows.next()? {
+        commits.push(commit(row)?);
+    }
+    Ok(commits)
+}
+
+/// Reads a row of [`COLUMNS`].
+pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
+    let stream: &str = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
+    Ok(StoredCommit {
+        stream: StreamId::parse(stream).map_err(|error| corrupt("stream", error))?,
+        version: row.get(1)?,
+        position: row.get(2)?,
+        command: CommandId::stored(&row.get::<_, String>(3)?),
+        request_hash: row.get(4)?,
+        recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
+        events: row.get(6)?,
+    })
+}

@@ -1,0 +1,88 @@
+//! The tables, and how an older file becomes a newer one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{StoreError, views};
+
+/// The version of the tables that this binary writes.
+pub const SCHEMA_VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE commits (
+    stream       TEXT NOT NULL,
+    version      INTEGER NOT NULL,
+    position     INTEGER NOT NULL,
+    command      TEXT NOT NULL,
+    request_hash TEXT,
+    recorded_at  INTEGER NOT NULL,
+    events       TEXT NOT NULL,
+    unpublished  INTEGER,
+    PRIMARY KEY (stream, version)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX commits_position ON commits (position);
+CREATE UNIQUE INDEX commits_command ON commits (stream, command);
+CREATE INDEX commits_unpublished ON commits (recorded_at) WHERE unpublished IS NOT NULL;
+
+CREATE TABLE claims (name TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_owner ON claims (owner);
+
+CREATE TABLE personal_keys (user TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ledger (
+    key    TEXT PRIMARY KEY,
+    tat_ns INTEGER NOT NULL,
+    day    INTEGER NOT NULL,
+    used   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+    key  TEXT NOT NULL,
+    day  INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (key, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    id         TEXT PRIMARY KEY,
+    body       TEXT NOT NULL,
+    sent_at    INTEGER NOT NULL,
+    visible_at INTEGER NOT NULL,
+    receives   INTEGER NOT NULL,
+    receipt    TEXT,
+    last_error TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX messages_visible ON messages (visible_at);
+CREATE TABLE dead_letters (
+    id       TEXT PRIMARY KEY,
+    body     TEXT NOT NULL,
+    sent_at  INTEGER NOT NULL,
+    died_at  INTEGER NOT NULL,
+    receives INTEGER NOT NULL,
+    reason   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE admin_tokens (id TEXT PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE view_generation (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL) STRICT;
+INSERT INTO view_generation VALUES (1, 1);
+";
+
+/// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Unavailable(format!("the file system does not support WAL (journal mode is {mode})")));
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Incompatible(format!(
+            "the database has tables of version {found}, this permitd knows {SCHEMA_VERSION}: use the newer permitd that wrote it"
+        )));
+    }
+    if found == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(&views::tables("", 1))?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

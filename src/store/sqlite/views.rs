@@ -1,0 +1,409 @@
+//! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as SqlValue};
+use uuid::Uuid;
+
+use super::{Database, StoreError, corrupt};
+use crate::{
+    domain::{
+        event::{ImportCounts, Role},
+        id::{StreamId, UserId},
+        key::{KeyHash, KeyId},
+        plan::Limits,
+        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+    },
+    store::{UserFilter, Views},
+};
+
+/// The views' tables, in the order in which they are made, and the columns that identify a row.
+pub(in crate::store) const TABLES: [&str; 4] = ["users", "keys", "plans", "imports"];
+
+/// The statements that make the tables with this suffix. Index names are of the whole file, so they bear a generation.
+pub(in crate::store) fn tables(suffix: &str, generation: i64) -> String {
+    format!(
+        "CREATE TABLE users{suffix} (
+             id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
+             status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
+             mail_failure TEXT
+         ) STRICT, WITHOUT ROWID;
+         CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
+         CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
+         CREATE TABLE keys{suffix} (
+             id TEXT PRIMARY KEY, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
+             label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
+             revoked_at INTEGER, revocation_reason TEXT
+         ) STRICT, WITHOUT ROWID;
+         CREATE INDEX keys_user_{generation} ON keys{suffix} (user, issued_at, id);
+         CREATE TABLE plans{suffix} (
+             name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
+             quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE imports{suffix} (
+             id TEXT PRIMARY KEY, dataset TEXT NOT NULL, version INTEGER NOT NULL, file_name TEXT NOT NULL,
+             definition TEXT NOT NULL, replaces INTEGER NOT NULL, status TEXT NOT NULL, started_at INTEGER NOT NULL,
+             ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
+             removed INTEGER, rejected INTEGER, reason TEXT
+         ) STRICT, WITHOUT ROWID;
+         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
+    )
+}
+
+/// Writes rows where the stored ones are older.
+pub(in crate::store) fn put(connection: &Connection, suffix: &str, rows: &Rows) -> Result<(), StoreError> {
+    rows.users.iter().try_for_each(|row| put_user(connection, suffix, row))?;
+    rows.keys.iter().try_for_each(|row| put_key(connection, suffix, row))?;
+    rows.plans.iter().try_for_each(|row| put_plan(connection, suffix, row))?;
+    rows.imports.iter().try_for_each(|row| put_import(connection, suffix, row))
+}
+
+/// An upsert that changes a row only where the stored version is older.
+fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
+    let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
+    let changes: Vec<String> = columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(
+        "INSERT INTO {table}{suffix} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version",
+        columns.join(", "),
+        places.join(", "),
+        columns.first().copied().unwrap_or_default(),
+        changes.join(", "),
+    )
+}
+
+fn put_user(connection: &Connection, suffix: &str, row: &UserRow) -> Result<(), StoreError> {
+    let sql = upsert("users", suffix, &USER_COLUMNS);
+    connection.prepare_cached(&sql)?.execute(params![
+        row.id.to_string(),
+        row.version,
+        row.email,
+        row.name,
+        row.role.as_str(),
+        row.plan,
+        row.status.as_str(),
+        row.invited_at.as_microsecond(),
+        row.changed_at.as_microsecond(),
+        row.deleted_at.map(Timestamp::as_microsecond),
+        row.mail_failure,
+    ])?;
+    Ok(())
+}
+
+fn put_key(connection: &Connection, suffix: &str, row: &KeyRow) -> Result<(), StoreError> {
+    let sql = upsert("keys", suffix, &KEY_COLUMNS);
+    connection.prepare_cached(&sql)?.execute(params![
+        row.id.as_str(),
+        row.user.to_string(),
+        row.version,
+        row.hash.to_hex(),
+        row.last_four,
+        row.label,
+        row.issued_at.as_microsecond(),
+        row.mailed_at.map(Timestamp::as_microsecond),
+        row.valid_until.map(Timestamp::as_microsecond),
+        row.replaced_by.map(|key| key.to_string()),
+        row.revoked_at.map(Timestamp::as_microsecond),
+        row.revocation_reason,
+    ])?;
+    Ok(())
+}
+
+fn put_plan(connection: &Connection, suffix: &str, row: &PlanRow) -> Result<(), StoreError> {
+    let sql = upsert("plans", suffix, &PLAN_COLUMNS);
+    let Limits { rate_per_s, burst, quota_per_day } = row.limits;
+    let values = params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired];
+    connection.prepare_cached(&sql)?.execute(values)?;
+    Ok(())
+}
+
+fn put_import(connection: &Connection, suffix: &str, row: &ImportRow) -> Result<(), StoreError> {
+    let sql = upsert("imports", suffix, &IMPORT_COLUMNS);
+    connection.prepare_cached(&sql)?.execute(params![
+        row.id.to_string(),
+        row.dataset,
+        row.version,
+        row.file_name,
+        row.definition,
+        row.replace,
+        row.status,
+        row.started_at.as_microsecond(),
+        row.ended_at.map(Timestamp::as_microsecond),
+        row.dataset_version,
+        row.counts.map(|counts| counts.inserted),
+        row.counts.map(|counts| counts.updated),
+        row.counts.map(|counts| counts.unchanged),
+        row.counts.map(|counts| counts.removed),
+        row.counts.map(|counts| counts.rejected),
+        row.reason,
+    ])?;
+    Ok(())
+}
+
+const USER_COLUMNS: [&str; 11] = [
+    "id",
+    "version",
+    "email",
+    "name",
+    "role",
+    "plan",
+    "status",
+    "invited_at",
+    "changed_at",
+    "deleted_at",
+    "mail_failure",
+];
+const KEY_COLUMNS: [&str; 12] = [
+    "id",
+    "user",
+    "version",
+    "sha256",
+    "last_four",
+    "label",
+    "issued_at",
+    "mailed_at",
+    "valid_until",
+    "replaced_by",
+    "revoked_at",
+    "revocation_reason",
+];
+const PLAN_COLUMNS: [&str; 6] = ["name", "version", "rate_per_s", "burst", "quota_per_day", "retired"];
+const IMPORT_COLUMNS: [&str; 16] = [
+    "id",
+    "dataset",
+    "version",
+    "file_name",
+    "definition",
+    "replaces",
+    "status",
+    "started_at",
+    "ended_at",
+    "dataset_version",
+    "inserted",
+    "updated",
+    "unchanged",
+    "removed",
+    "rejected",
+    "reason",
+];
+
+fn moment(us: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(us).map_err(|error| corrupt("moment", error))
+}
+
+fn optional_moment(us: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+    us.map(moment).transpose()
+}
+
+fn user_id(text: &str) -> Result<UserId, StoreError> {
+    UserId::parse(text).map_err(|error| corrupt("user id", error))
+}
+
+fn key_id(text: &str) -> Result<KeyId, StoreError> {
+    KeyId::parse(text).map_err(|error| corrupt("key id", error))
+}
+
+fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
+    let role = match row.get::<_, String>(4)?.as_str() {
+        "reader" => Role::Reader,
+        "admin" => Role::Admin,
+        other => return Err(corrupt("role", other)),
+    };
+    let status = match row.get::<_, String>(6)?.as_str() {
+        "invited" => UserStatus::Invited,
+        "active" => UserStatus::Active,
+        "disabled" => UserStatus::Disabled,
+        "deleted" => UserStatus::Deleted,
+        other => return Err(corrupt("status", other)),
+    };
+    Ok(UserRow {
+        id: user_id(&row.get::<_, String>(0)?)?,
+        version: row.get(1)?,
+        email: row.get(2)?,
+        name: row.get(3)?,
+        role,
+        plan: row.get(5)?,
+        status,
+        invited_at: moment(row.get(7)?)?,
+        changed_at: moment(row.get(8)?)?,
+        deleted_at: optional_moment(row.get(9)?)?,
+        mail_failure: row.get(10)?,
+    })
+}
+
+fn read_key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
+    Ok(KeyRow {
+        id: key_id(&row.get::<_, String>(0)?)?,
+        user: user_id(&row.get::<_, String>(1)?)?,
+        version: row.get(2)?,
+        hash: KeyHash::parse(&row.get::<_, String>(3)?).map_err(|error| corrupt("key hash", error))?,
+        last_four: row.get(4)?,
+        label: row.get(5)?,
+        issued_at: moment(row.get(6)?)?,
+        mailed_at: optional_moment(row.get(7)?)?,
+        valid_until: optional_moment(row.get(8)?)?,
+        replaced_by: row.get::<_, Option<String>>(9)?.as_deref().map(key_id).transpose()?,
+        revoked_at: optional_moment(row.get(10)?)?,
+        revocation_reason: row.get(11)?,
+    })
+}
+
+fn read_plan(row: &Row<'_>) -> Result<PlanRow, StoreError> {
+    let limits = Limits { rate_per_s: row.get(2)?, burst: row.get(3)?, quota_per_day: row.get(4)? };
+    Ok(PlanRow { name: row.get(0)?, version: row.get(1)?, limits, retired: row.get(5)? })
+}
+
+fn read_import(row: &Row<'_>) -> Result<ImportRow, StoreError> {
+    let inserted: Option<u64> = row.get(10)?;
+    let counts = match inserted {
+        None => None,
+        Some(inserted) => Some(ImportCounts {
+            inserted,
+            updated: row.get(11)?,
+            unchanged: row.get(12)?,
+            removed: row.get(13)?,
+            rejected: row.get(14)?,
+        }),
+    };
+    Ok(ImportRow {
+        id: Uuid::parse_str(&row.get::<_, String>(0)?).map_err(|error| corrupt("import id", error))?,
+        dataset: row.get(1)?,
+        version: row.get(2)?,
+        file_name: row.get(3)?,
+        definition: row.get(4)?,
+        replace: row.get(5)?,
+        status: row.get(6)?,
+        started_at: moment(row.get(7)?)?,
+        ended_at: optional_moment(row.get(8)?)?,
+        dataset_version: row.get(9)?,
+        counts,
+        reason: row.get(15)?,
+    })
+}
+
+/// Runs a query and reads its rows.
+fn select<T>(
+    connection: &Connection,
+    sql: &str,
+    values: &[SqlValue],
+    read: fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn columns(columns: &[&str]) -> String {
+    columns.join(", ")
+}
+
+fn text(value: impl ToString) -> SqlValue {
+    SqlValue::Text(value.to_string())
+}
+
+fn count(limit: usize) -> SqlValue {
+    SqlValue::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
+    let mut sql = format!("SELECT {} FROM users WHERE 1", columns(&USER_COLUMNS));
+    let mut values = Vec::new();
+    if let Some(search) = &filter.search {
+        sql.push_str(" AND (instr(lower(email), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0)");
+        values.extend([text(search), text(search)]);
+    }
+    if let Some(status) = filter.status {
+        sql.push_str(" AND status = ?");
+        values.push(text(status.as_str()));
+    }
+    if let Some(after) = filter.after {
+        let found = connection
+            .prepare_cached("SELECT invited_at FROM users WHERE id = ?1")?
+            .query_row([after.to_string()], |row| row.get::<_, i64>(0))
+            .optional()?;
+        sql.push_str(" AND (invited_at, id) < (?, ?)");
+        values.extend([SqlValue::Integer(found.unwrap_or(i64::MAX)), text(after)]);
+    }
+    sql.push_str(" ORDER BY invited_at DESC, id DESC LIMIT ?");
+    values.push(count(filter.limit));
+    select(connection, &sql, &values, read_user)
+}
+
+/// The live rows of a stream.
+pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> Result<Rows, StoreError> {
+    let by =
+        |table: &[&str], name: &str, column: &str| format!("SELECT {} FROM {name} WHERE {column} = ?", columns(table));
+    let mut rows = Rows::default();
+    match stream {
+        StreamId::User(id) => {
+            rows.users = select(connection, &by(&USER_COLUMNS, "users", "id"), &[text(id)], read_user)?;
+            rows.keys = select(connection, &by(&KEY_COLUMNS, "keys", "user"), &[text(id)], read_key)?;
+        }
+        StreamId::Plan(name) => {
+            rows.plans = select(connection, &by(&PLAN_COLUMNS, "plans", "name"), &[text(name)], read_plan)?;
+        }
+        StreamId::DataSet(name) => {
+            rows.imports = select(connection, &by(&IMPORT_COLUMNS, "imports", "dataset"), &[text(name)], read_import)?;
+        }
+    }
+    Ok(rows)
+}
+
+#[async_trait]
+impl Views for Database {
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+        let sql = format!("SELECT {} FROM users WHERE id = ?", columns(&USER_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_user)?.pop())).await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError> {
+        let sql = format!("SELECT {} FROM users WHERE email = ? AND status != 'deleted'", columns(&USER_COLUMNS));
+        let email = text(email);
+        self.read(move |connection| Ok(select(connection, &sql, &[email], read_user)?.pop())).await
+    }
+
+    async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError> {
+        self.read(move |connection| users(connection, &filter)).await
+    }
+
+    async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
+        let sql = format!("SELECT {} FROM keys WHERE user = ? ORDER BY issued_at, id", columns(&KEY_COLUMNS));
+        self.read(move |connection| select(connection, &sql, &[text(user)], read_key)).await
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError> {
+        let sql = format!("SELECT {} FROM keys WHERE id = ?", columns(&KEY_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_key)?.pop())).await
+    }
+
+    async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
+        let sql = format!("SELECT {} FROM plans ORDER BY name", columns(&PLAN_COLUMNS));
+        self.read(move |connection| select(connection, &sql, &[], read_plan)).await
+    }
+
+    async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
+        let sql = format!("SELECT {} FROM plans WHERE name = ?", columns(&PLAN_COLUMNS));
+        let name = text(name);
+        self.read(move |connection| Ok(select(connection, &sql, &[name], read_plan)?.pop())).await
+    }
+
+    async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
+        let mut sql = format!("SELECT {} FROM imports", columns(&IMPORT_COLUMNS));
+        let mut values = Vec::new();
+        if let Some(dataset) = dataset {
+            sql.push_str(" WHERE dataset = ?");
+            values.push(text(dataset));
+        }
+        sql.push_str(" ORDER BY started_at DESC, id DESC LIMIT ?");
+        values.push(count(limit));
+        self.read(move |connection| select(connection, &sql, &values, read_import)).await
+    }
+
+    async fn import(&self, id: Uuid) -> Result<Option<ImportRow>, StoreError> {
+        let sql = format!("SELECT {} FROM imports WHERE id = ?", columns(&IMPORT_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_import)?.pop())).await
+    }
+}

@@ -1,0 +1,96 @@
+//! The one writer thread. It takes all writes that wait, runs each inside a savepoint of one transaction, commits, and only
+//! then answers: as many writes as wait share one `fsync` (group commit).
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{StoreError, closed};
+
+/// Writes that may wait; more are refused as overload.
+const WAITING_MAX: usize = 4096;
+/// Writes that share one transaction.
+const BATCH_MAX: usize = 256;
+
+type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || write_all(&connection, &waiting))
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the writer: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |failure| {
+                let result = match failure {
+                    Some(failure) => Err(E::from(failure)),
+                    None => result,
+                };
+                // The one who asked may have gone; what was written stays written.
+                drop(answer.send(result));
+            })
+        });
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Unavailable(format!("{WAITING_MAX} writes are waiting already")),
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+fn in_savepoint<T, E: From<StoreError>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    connection.execute_batch("SAVEPOINT job").map_err(StoreError::from)?;
+    let result = work(connection);
+    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    connection.execute_batch(end).map_err(StoreError::from)?;
+    result
+}
+
+fn write_all(connection: &Connection, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let mut answers: Vec<Answer> = Vec::new();
+        let outcome = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+            answers.push(first(connection));
+            while answers.len() < BATCH_MAX {
+                let Ok(job) = waiting.try_recv() else { break };
+                answers.push(job(connection));
+            }
+            fail::fail_point!("sqlite-before-commit");
+            connection.execute_batch("COMMIT")
+        });
+        let failure = outcome.err().map(StoreError::from);
+        if failure.is_some() && !connection.is_autocommit() {
+            // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
+            connection.execute_batch("ROLLBACK").ok();
+        }
+        for answer in answers {
+            answer(failure.clone());
+        }
+    }
+}

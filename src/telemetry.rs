@@ -1,0 +1,112 @@
+//! Log lines on standard error: structured, as JSON or for a person.
+//!
+//! An event inside a request stands in the span `request`, whose field `request_id` every line shows. An error in the log
+//! means that a person has to act; what heals itself is a warning.
+
+use std::io::{self, IsTerminal};
+
+use thiserror::Error;
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+
+use crate::config::Log;
+
+/// Why log lines cannot be set up.
+#[derive(Debug, Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("log.filter cannot be used: {0}; a level such as \"info\", or \"info,permitd::access=off\", is expected")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Another part of the process was first.
+    #[error("log lines are already set up in this process: {0}")]
+    AlreadySet(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up log lines, and panics as log lines, for the rest of the process.
+///
+/// # Errors
+/// When the filter cannot be read or it was done before.
+pub fn init(settings: &Log) -> Result<(), TelemetryError> {
+    let to_terminal = io::stderr().is_terminal();
+    subscriber(settings, to_terminal, io::stderr)?.try_init()?;
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("without a message");
+        tracing::error!(location, message, "panic");
+    }));
+    Ok(())
+}
+
+fn subscriber<W>(
+    settings: &Log,
+    to_terminal: bool,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(to_terminal);
+    Ok(if settings.format.is_json(to_terminal) {
+        Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
+    } else {
+        Box::new(lines.compact().finish())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::config::LogFormat;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let settings = Log { format, filter: filter.to_owned() };
+        let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let _span = tracing::info_span!("request", request_id = "r-1").entered();
+            tracing::info!(rows = 3, "imported");
+            tracing::debug!("too much");
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_the_fields_and_the_request() {
+        let text = logged(LogFormat::Auto, "info");
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!((line["level"].as_str(), line["rows"].as_u64()), (Some("INFO"), Some(3)));
+        assert_eq!(line["message"], "imported");
+        assert_eq!(line["span"]["request_id"], "r-1");
+    }
+
+    #[test]
+    fn a_line_for_a_person_has_them_too() {
+        let text = logged(LogFormat::Human, "info");
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.contains("imported") && text.contains("rows=3") && text.contains("r-1"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_filter_is_refused() {
+        let settings = Log { format: LogFormat::Json, filter: "a=b=c".to_owned() };
+        assert!(subscriber(&settings, false, io::sink).is_err());
+    }
+}
