@@ -186,8 +186,11 @@ impl Node {
             Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
         let service =
             start_actors(settings, public_address, committer, records, mailer, secrets, beside_server, purpose);
-        // A command may have nobody to show it to.
-        let first_admin_token = if purpose == Purpose::Serve { first_admin_token(&service).await? } else { None };
+        // A command that happens to come first must not make a token that nobody gets to see.
+        let first_admin_token = match purpose {
+            Purpose::Serve => first_admin_token(&service).await?,
+            Purpose::Command => None,
+        };
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
         if !beside_server {
@@ -464,10 +467,10 @@ impl Server {
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
+        self.refreshing.abort();
         let patience = requests_patience(&service.settings);
         let (_, mailers) =
             tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
-        self.refreshing.abort();
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }

@@ -46,6 +46,9 @@ pub struct Progress {
 /// A stream's state after its last commit.
 type Ended = (StreamId, State);
 
+/// Takes the streams that have ended.
+type HandOver<'a> = &'a mut dyn FnMut(&mut dyn ReplaySpace, Vec<Ended>) -> Result<(), ReplayError>;
+
 /// Folds commits into the state of one stream after another.
 #[derive(Default)]
 struct Folding {
@@ -77,7 +80,7 @@ impl Folding {
         &mut self,
         space: &mut dyn ReplaySpace,
         report: &mut dyn FnMut(Progress),
-        hand_over: &mut dyn FnMut(&mut dyn ReplaySpace, Vec<Ended>) -> Result<(), ReplayError>,
+        hand_over: HandOver<'_>,
     ) -> Result<(), ReplayError> {
         loop {
             let chunk = space.next(CHUNK_COMMITS)?;

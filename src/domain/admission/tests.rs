@@ -22,12 +22,12 @@ impl Node {
 
     fn ask(&mut self, row: &mut LedgerRow, bucket: Bucket, now_ns: i64) -> Verdict {
         for _ in 0..3 {
-            if let Some((grant, expires_ns)) = &mut self.grant {
-                if now_ns < *expires_ns {
-                    match grant.admit(now_ns) {
-                        Verdict::Renew => self.want = next_want(self.want, 0, true),
-                        verdict => return verdict,
-                    }
+            if let Some((grant, expires_ns)) = &mut self.grant
+                && now_ns < *expires_ns
+            {
+                match grant.admit(now_ns) {
+                    Verdict::Renew => self.want = next_want(self.want, 0, true),
+                    verdict => return verdict,
                 }
             }
             if let Some((grant, _)) = self.grant.take() {

@@ -32,7 +32,7 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
         3 => Command::Enable,
         4 if seed < 60 => Command::Delete,
         4 => Command::AssignPlan(format!("plan{seed}")),
-        5 => Command::ChangeRole(if seed % 2 == 0 { Role::Admin } else { Role::Reader }),
+        5 => Command::ChangeRole(if seed.is_multiple_of(2) { Role::Admin } else { Role::Reader }),
         6 => Command::IssueKey { key: new_key(seed), invitation: None, label: None },
         7 => Command::RotateKey { key_id, new: new_key(seed), valid_until: Timestamp::UNIX_EPOCH },
         8 => Command::RevokeKey { key_id },
