@@ -149,6 +149,10 @@ impl EventLog for FaultyLog {
         self.inner.read(after_position, max).await
     }
 
+    async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        self.inner.read_back(before_position, max).await
+    }
+
     async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let stale = self.faults.stale_unpublished.lock().unwrap().pop_front();
         if let Some(stale) = stale {

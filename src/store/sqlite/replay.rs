@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 use super::{Database, StoreError, log, views};
 use crate::{
     domain::{id::StreamId, persisted::StoredCommit, personal::PersonalKey, view::Rows},
+    failpoint::crash_point,
     store::{ReplaySpace, Replayable},
 };
 
@@ -106,7 +107,7 @@ impl ReplaySpace for Space {
                 suffix(generation)
             ))?;
         }
-        fail::fail_point!("replay-before-switch");
+        crash_point("replay-before-switch");
         self.views.execute_batch("COMMIT")?;
         self.locked = false;
         Ok(())
