@@ -91,6 +91,11 @@ impl Process {
         self.0.id()
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the process can be asked").is_some()
+    }
+
     /// Kills it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         self.0.kill().expect("the process can be killed");
