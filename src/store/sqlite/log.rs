@@ -56,6 +56,16 @@ impl EventLog for Database {
         .await
     }
 
+    async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE position < ?1 ORDER BY position DESC LIMIT ?2");
+        let before = before_position.and_then(|position| i64::try_from(position).ok()).unwrap_or(i64::MAX);
+        Database::read(self, move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            collect(statement.query(params![before, max])?)
+        })
+        .await
+    }
+
     async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND recorded_at < ?1 ORDER BY recorded_at LIMIT ?2"
