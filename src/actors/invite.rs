@@ -106,7 +106,7 @@ pub(super) async fn known_plan(committer: &Committer, name: &str) -> Result<(), 
 }
 
 /// The person that a stream's state is of.
-pub(super) fn user_in(state: &State) -> Option<&User> {
+pub fn user_in(state: &State) -> Option<&User> {
     match state {
         State::User(user) => user.as_ref(),
         State::Plan(..) | State::DataSet(..) => None,
