@@ -59,7 +59,6 @@ pub struct Pass {
     pub user: UserId,
     /// The key.
     pub key: KeyId,
-    /// The UTC day that counts it.
     day: i64,
     cell: Arc<Cell>,
 }
@@ -189,13 +188,13 @@ impl GrantBook {
         Some(self.count(match answer {
             Answer::Ask => return None,
             Answer::Unknown => Admission::Unknown,
-            Answer::Now { verdict: Verdict::Renew, .. } => return None,
-            Answer::Now { verdict: Verdict::Admit, standing, user, day } => {
-                Admission::Admitted(Pass { standing, user, key: id, day, cell: Arc::clone(cell) })
-            }
-            Answer::Now { verdict: Verdict::Refuse { rate, quota, retry_after_ns }, standing, .. } => {
-                Admission::Limited { rate, quota, retry_after_ns, standing }
-            }
+            Answer::Now { verdict, standing, user, day } => match verdict {
+                Verdict::Renew => return None,
+                Verdict::Admit => Admission::Admitted(Pass { standing, user, key: id, day, cell: Arc::clone(cell) }),
+                Verdict::Refuse { rate, quota, retry_after_ns } => {
+                    Admission::Limited { rate, quota, retry_after_ns, standing }
+                }
+            },
         }))
     }
 

@@ -193,17 +193,15 @@ impl Grant {
         Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
     }
 
-    /// The UTC day whose quota the grant is cut from.
+    /// The UTC day whose quota the grant was counted against.
     pub fn day(&self) -> i64 {
         self.day
     }
 
-    /// Notes that a request that was admitted on `day` does not count against the quota after all. Another day's quota has
-    /// nothing to take back: it would let one request too many pass.
+    /// Notes that a request that was admitted on `day` does not count against the quota after all. One of another day than
+    /// the grant's stays counted: it must not give that day more than its quota.
     pub fn refund(&mut self, day: i64) {
-        if day == self.day {
-            self.refunded += 1;
-        }
+        self.refunded += u64::from(day == self.day);
     }
 
     /// Where the key stands.

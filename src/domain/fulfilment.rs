@@ -59,8 +59,8 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> Step {
         Duty::Fulfil { .. } if user.standing != Standing::Enabled => Step::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => Step::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
-            // Revoked before it was mailed: somebody took it back, and another invitation is what brings another key.
-            None if user.keys.values().any(|key| key.invitation == Some(invitation)) => Step::Acknowledge,
+            // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.
+            None if user.had_key_for(invitation) => Step::Acknowledge,
             None => Step::IssueKey,
             Some(key) => Step::SendMail { key_id: key.id },
         },

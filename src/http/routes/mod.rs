@@ -7,6 +7,8 @@ mod dead_letters;
 mod events;
 mod imports;
 mod keys;
+mod metrics;
+mod operation;
 mod params;
 mod plans;
 mod refusal;
@@ -31,7 +33,9 @@ pub fn administration(app: &mut web::ServiceConfig) {
 }
 
 /// Health and metrics, on a port of their own.
-pub fn operation(_app: &mut web::ServiceConfig) {}
+pub fn operation(app: &mut web::ServiceConfig) {
+    app.configure(operation::configure);
+}
 
 /// A store that did not answer.
 pub fn store_problem(error: StoreError) -> Problem {
