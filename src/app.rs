@@ -288,6 +288,7 @@ fn start_actors(
         records,
         cursor_key,
         readiness: Readiness::default(),
+        meter: Arc::default(),
     }
 }
 
@@ -511,7 +512,7 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
             .configure(http::routes::data::configure(Arc::clone(&service.records)))
             .configure(http::routes::administration)
             .configure(http::configure(&settings.http))
-            .wrap(Edge::new(&settings.http, clock, entropy))
+            .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
     });
     let server = server
         .workers(settings.http.workers())

@@ -25,6 +25,7 @@ use tracing::{Instrument, Level};
 use super::{
     Problem, ProblemCode, RequestId,
     cors::{self, Cors},
+    meter::RequestMeter,
     request_id::{REQUEST_ID, RequestIds},
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy};
@@ -43,12 +44,20 @@ pub struct Edge {
     url_bytes_max: usize,
     clock: SharedClock,
     entropy: Arc<dyn Entropy>,
+    meter: Option<Arc<RequestMeter>>,
 }
 
 impl Edge {
     /// The edge as `settings` want it.
     pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
-        Self { cors: Cors::new(&settings.cors_allowed_origins), url_bytes_max: settings.url_bytes_max, clock, entropy }
+        let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
+        Self { cors, url_bytes_max, clock, entropy, meter: None }
+    }
+
+    /// The same, counting every answer.
+    #[must_use]
+    pub fn metered(self, meter: Arc<RequestMeter>) -> Self {
+        Self { meter: Some(meter), ..self }
     }
 }
 
@@ -123,22 +132,18 @@ struct Visit {
     edge: Rc<PerWorker>,
     id: RequestId,
     origin: Option<HeaderValue>,
-    log: Option<LogLine>,
-}
-
-/// What the log line needs to know of the request; absent when nobody reads it.
-struct LogLine {
-    method: Method,
     started_us: i64,
+    /// What the log line is told of the request; absent when nobody reads it.
+    logged_method: Option<Method>,
 }
 
 impl Visit {
     fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> Self {
         let id = edge.ids.take(request.headers());
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let log = tracing::enabled!(target: ACCESS_TARGET, Level::INFO)
-            .then(|| LogLine { method: request.method().clone(), started_us: edge.settings.clock.monotonic_us() });
-        Self { edge, id, origin, log }
+        let started_us = edge.settings.clock.monotonic_us();
+        let logged_method = tracing::enabled!(target: ACCESS_TARGET, Level::INFO).then(|| request.method().clone());
+        Self { edge, id, origin, started_us, logged_method }
     }
 
     /// The answer to what no route has to see.
@@ -181,11 +186,15 @@ impl Visit {
     /// The headers of every answer, and the log line.
     fn finish<B>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<B> {
         cors::extend(response.headers_mut(), self.headers());
-        if self.log.is_some() {
-            let request = response.request();
+        let duration_us = self.edge.settings.clock.monotonic_us() - self.started_us;
+        let (request, status) = (response.request(), response.status());
+        if let Some(meter) = &self.edge.settings.meter {
+            meter.observe(request, status, duration_us);
+        }
+        if self.logged_method.is_some() {
             let pattern = request.match_pattern();
             let path = pattern.unwrap_or_else(|| loggable(request.path()));
-            self.log(response.status(), &path);
+            self.log(status, &path, duration_us);
         }
         response
     }
@@ -193,7 +202,11 @@ impl Visit {
     /// An error that travels on as one, since there is no request left to answer to.
     fn fail(&self, error: &Error) -> Error {
         let problem = self.headers().fold(self.problem_of(error), |problem, (name, value)| problem.header(name, value));
-        self.log(problem.code().status(), "");
+        let (status, duration_us) = (problem.code().status(), self.edge.settings.clock.monotonic_us() - self.started_us);
+        if let Some(meter) = &self.edge.settings.meter {
+            meter.observe_failed(status, duration_us);
+        }
+        self.log(status, "", duration_us);
         problem.into()
     }
 
@@ -205,9 +218,8 @@ impl Visit {
         always.into_iter().chain(self.edge.settings.cors.headers(self.origin.as_ref()))
     }
 
-    fn log(&self, status: StatusCode, path: &str) {
-        if let Some(LogLine { method, started_us }) = &self.log {
-            let duration_us = self.edge.settings.clock.monotonic_us() - started_us;
+    fn log(&self, status: StatusCode, path: &str, duration_us: i64) {
+        if let Some(method) = &self.logged_method {
             let status = status.as_u16();
             tracing::info!(target: ACCESS_TARGET, request_id = %self.id, %method, path, status, duration_us, "answered");
         }

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod cors;
 pub mod edge;
+pub mod meter;
 pub mod method;
 pub mod problem;
 pub mod request_id;

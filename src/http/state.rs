@@ -12,6 +12,7 @@ use crate::{
     },
     config::Settings,
     dataset::cursor::CursorKey,
+    http::meter::RequestMeter,
     store::records::RecordStore,
 };
 
@@ -42,6 +43,8 @@ pub struct Service {
     pub cursor_key: CursorKey,
     /// Whether the node wants requests.
     pub readiness: Readiness,
+    /// Counts the answers.
+    pub meter: Arc<RequestMeter>,
 }
 
 /// Whether the node wants requests: `/health/ready` says so.

@@ -126,7 +126,7 @@ mod tests {
     fn an_invitation_says_what_is_needed_in_both_parts() {
         let mail = invitation(&example()).unwrap();
         assert_eq!(mail.subject, "Your key to SF Permits");
-        let curl = "curl -H 'x-api-key: pmt_abc_def_012' https://permits.example.org/permits/201612013997";
+        let curl = "curl -H 'x-api-key: pmt_abc_def_012' 'https://permits.example.org/permits/201612013997'";
         assert!(mail.text.lines().any(|line| line.trim() == curl), "{}", mail.text);
         let shown_html = mail.html.replace("&#x2f;", "/").replace("&#x27;", "'");
         assert!(shown_html.contains(&format!(">{curl}</pre>")), "{}", mail.html);

@@ -1,0 +1,196 @@
+//! `/metrics` in the OpenMetrics text format, which Prometheus reads.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use crate::{
+    actors::{
+        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, relay::RelayCounts,
+    },
+    http::{
+        meter::{BOUNDS_US, Reading},
+        state::Service,
+    },
+    queue::{Depth, QueueError},
+};
+
+/// The media type of what [`Snapshot::text`] gives.
+pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const SECOND_US: f64 = 1_000_000.0;
+
+/// All that is shown, as it was at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    requests: Vec<Reading>,
+    grants: GrantCounts,
+    commits: CommitCounts,
+    mailers: MailerCounts,
+    relay: RelayCounts,
+    importer: ImporterCounts,
+    queue: Depth,
+    /// Name, records, version.
+    data_sets: Vec<(String, u64, u64)>,
+    ready: bool,
+    resident_bytes: Option<u64>,
+}
+
+impl Snapshot {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When the queue does not answer.
+    pub(super) async fn take(service: &Service) -> Result<Self, QueueError> {
+        let queue = service.committer.queue.depth().await?;
+        let data_sets = service.records.data_sets();
+        Ok(Self {
+            requests: service.meter.read(),
+            grants: service.book.counts(),
+            commits: service.committer.counts(),
+            mailers: service.mailers.counts(),
+            relay: service.relay.counts(),
+            importer: service.imports.counts(),
+            queue,
+            data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
+            ready: service.readiness.get(),
+            resident_bytes: resident_bytes(),
+        })
+    }
+
+    /// The text.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a String does not fail.
+    pub(super) fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    /// Counters of the actors and of what they share: name, help, value.
+    fn counters(&self) -> [(&'static str, &'static str, u64); 27] {
+        let Self { grants, commits, mailers, relay, importer, .. } = self;
+        [
+            ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
+            ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
+            ("permitd_admission_unknown_keys", "Requests refused for a key that does not work", grants.unknown),
+            ("permitd_admission_grants", "Grants taken from the ledger", grants.taken),
+            ("permitd_admission_ledger_failures", "Times that the ledger did not answer", grants.failed),
+            ("permitd_commits_appended", "Commits appended to the event log", commits.appended),
+            ("permitd_commits_conflicts", "Appends that lost a race and were decided anew", commits.conflicts),
+            ("permitd_commits_repeated", "Commands that an earlier try had carried out", commits.repeated),
+            ("permitd_messages_published", "Messages published right after their commit", commits.published),
+            ("permitd_messages_publish_failures", "Publications left to the relay", commits.publish_failures),
+            ("permitd_mailer_received", "Messages that the mailers received", mailers.received),
+            ("permitd_mailer_done", "Messages that the mailers have done", mailers.done),
+            ("permitd_mailer_failures", "Times that a message failed", mailers.failed),
+            ("permitd_mailer_keys_issued", "Keys issued for invitations", mailers.keys_issued),
+            ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
+            ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
+            ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
+            ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
+            ("permitd_relay_sweeps", "Sweeps for commits left unpublished", relay.sweeps),
+            ("permitd_relay_published", "Commits that the relay published", relay.published),
+            ("permitd_relay_failures", "Sweeps that ended early", relay.failed),
+            ("permitd_relay_expired", "Messages and dead letters removed for their age", relay.expired),
+            ("permitd_imports_started", "Imports begun", importer.started),
+            ("permitd_imports_completed", "Imports that are visible", importer.completed),
+            ("permitd_imports_failed", "Imports that had no effect", importer.failed),
+            ("permitd_imports_rows", "Rows read by completed imports", importer.rows),
+            ("permitd_imports_rejected_rows", "Rows that could not become records", importer.rejected),
+        ]
+    }
+
+    fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(
+            "permitd_http_requests",
+            "Requests answered, by route and class of status",
+            None,
+            MetricType::Counter,
+        )?;
+        for reading in &self.requests {
+            let labels = [("route", reading.route.as_str()), ("status", reading.class)];
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&reading.count(), None)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "permitd_http_request_duration_seconds",
+            "Time from a request's head to its answer's, by route and class of status",
+            None,
+            MetricType::Histogram,
+        )?;
+        for reading in &self.requests {
+            let labels = [("route", reading.route.as_str()), ("status", reading.class)];
+            let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(reading.buckets.iter().copied()).collect();
+            let sum = seconds(i64::try_from(reading.sum_us).unwrap_or(i64::MAX));
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, reading.count(), &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn encode_data_sets(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor("permitd_records", "Records by data set", None, MetricType::Gauge)?;
+        for (name, records, _) in &self.data_sets {
+            family.encode_family(&[("dataset", name.as_str())])?.encode_gauge(records)?;
+        }
+        let help = "The version of each data set; it rises with every import that changes something";
+        let mut family = encoder.encode_descriptor("permitd_dataset_version", help, None, MetricType::Gauge)?;
+        for (name, _, version) in &self.data_sets {
+            family.encode_family(&[("dataset", name.as_str())])?.encode_gauge(version)?;
+        }
+        Ok(())
+    }
+
+    fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Messages in the queue: visible ones can be received, the others are at work or delayed";
+        let mut family = encoder.encode_descriptor("permitd_queue_messages", help, None, MetricType::Gauge)?;
+        for (state, messages) in [("visible", self.queue.visible), ("in_flight", self.queue.in_flight)] {
+            family.encode_family(&[("state", state)])?.encode_gauge(&messages)?;
+        }
+        gauge(encoder, "permitd_dead_letters", "Messages that were given up", self.queue.dead)?;
+        gauge(encoder, "permitd_ready", "1 while the node wants requests", u64::from(self.ready))?;
+        if let Some(bytes) = self.resident_bytes {
+            gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;
+        }
+        let help = "The version that runs";
+        let mut family = encoder.encode_descriptor("permitd_build_info", help, None, MetricType::Gauge)?;
+        family.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_u64)
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_requests(&mut encoder)?;
+        for (name, help, value) in self.counters() {
+            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        self.encode_data_sets(&mut encoder)?;
+        self.encode_gauges(&mut encoder)
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a sum of microseconds below 2^53 lasts 285 years")]
+fn seconds(us: i64) -> f64 {
+    us as f64 / SECOND_US
+}
+
+/// The process's resident memory, where the system tells (Linux).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
