@@ -3,7 +3,5 @@
 fn main() -> std::process::ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = permitd::failpoint::from_environment();
-    #[cfg(feature = "failpoints")]
-    let _failpoints = permitd::failpoint::from_environment();
     permitd::cli::run()
 }

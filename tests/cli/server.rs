@@ -179,6 +179,7 @@ async fn the_demo_again_goes_on_with_what_is_there() {
 
 #[test]
 fn the_printed_curl_line_works_when_pasted() {
-    let smoke = Command::new(repository().join("scripts/smoke-demo")).arg(env!("CARGO_BIN_EXE_permitd")).output().unwrap();
+    let smoke =
+        Command::new(repository().join("scripts/smoke-demo")).arg(env!("CARGO_BIN_EXE_permitd")).output().unwrap();
     assert!(smoke.status.success(), "{}", String::from_utf8_lossy(&smoke.stderr));
 }

@@ -45,7 +45,10 @@ async fn the_days_total_never_passes_the_quota_however_often_the_process_dies() 
                     Ok(200) => answered.fetch_add(1, Ordering::SeqCst),
                     Ok(429) => return,
                     Ok(status) => panic!("{status}"),
-                    Err(_) => return,
+                    Err(e) => {
+                        println!("{e:?}");
+                        return;
+                    }
                 };
             }
         };
