@@ -202,7 +202,8 @@ impl Visit {
     /// An error that travels on as one, since there is no request left to answer to.
     fn fail(&self, error: &Error) -> Error {
         let problem = self.headers().fold(self.problem_of(error), |problem, (name, value)| problem.header(name, value));
-        let (status, duration_us) = (problem.code().status(), self.edge.settings.clock.monotonic_us() - self.started_us);
+        let (status, duration_us) =
+            (problem.code().status(), self.edge.settings.clock.monotonic_us() - self.started_us);
         if let Some(meter) = &self.edge.settings.meter {
             meter.observe_failed(status, duration_us);
         }
