@@ -117,10 +117,7 @@ fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(Failure::new(
-            Exit::BadFile,
-            format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv"),
-        ));
+        return Err(Failure::new(Exit::BadFile, format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv")));
     }
     let (bytes, max) = (metadata.len(), settings.import.file_bytes_max);
     if bytes > max {
@@ -148,7 +145,7 @@ async fn import(
         origin: origin(id),
         progress: Arc::clone(&progress),
     };
-    let bar = progress::bar(bytes, "{wide_bar} {binary_bytes}/{binary_total_bytes}  {msg}");
+    let bar = progress::bar(bytes, "{bar:32} {binary_bytes}/{binary_total_bytes}  {msg}");
     let mut ticks = tokio::time::interval(REPORT_INTERVAL);
     let work = node.service.imports.import(order);
     tokio::pin!(work);

@@ -117,7 +117,8 @@ fn plans() {
     home.refused(2, &["plans", "set", "Gold!"]);
     home.refused(2, &["plans", "set", "gold", "--rate", "-1"]);
     home.refused(2, &["plans", "set", "gold", "--burst", "0"]);
-    let names: Vec<String> = home.run(&["plans", "list"]).out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect();
+    let names: Vec<String> =
+        home.run(&["plans", "list"]).out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect();
     assert_eq!(names, ["PLAN", "default", "research"]);
     home.refused(3, &["invite", "ana@example.org", "--plan", "research"]);
 }

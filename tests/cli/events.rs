@@ -49,7 +49,11 @@ fn a_tampered_view_is_found_and_repaired() {
     tamper("DELETE FROM imports");
     let found = home.run(&["events", "verify"]);
     assert_eq!(found.exit, 1);
-    assert!(found.out.contains("users ") && found.out.contains("gold") && found.out.contains("no row"), "{}", found.out);
+    assert!(
+        found.out.contains("users ") && found.out.contains("gold") && found.out.contains("no row"),
+        "{}",
+        found.out
+    );
     assert!(!found.out.contains("example.org"), "no addresses in a report: {}", found.out);
     let document = home.run(&["events", "verify", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&document.out).unwrap();
@@ -84,11 +88,8 @@ fn dead_letters() {
     home.json(&["plans", "set", "default"]);
     // An outbox that cannot be written: the mail fails, one receive is the most.
     std::fs::write(home.data().join("outbox"), "in the way").unwrap();
-    let ran = home
-        .command(&["invite", "ana@example.org", "--json"])
-        .env("PERMITD_QUEUE_RECEIVES_MAX", "1")
-        .output()
-        .unwrap();
+    let ran =
+        home.command(&["invite", "ana@example.org", "--json"]).env("PERMITD_QUEUE_RECEIVES_MAX", "1").output().unwrap();
     assert!(ran.status.success(), "the invitation itself is in the log");
     let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
     assert_eq!(document["invited"][0]["mail"], "pending");

@@ -1,13 +1,42 @@
 //! Help, settings, completions, samples and exit codes.
 
-use super::{Home, number, support};
+use super::{Home, number};
 
 /// Every command, as its help is asked for.
 const COMMANDS: &[&str] = &[
-    "", "demo", "serve", "import", "invite", "users", "users list", "users show", "users set", "users resend",
-    "users disable", "users enable", "users delete", "keys", "keys list", "keys issue", "keys rotate", "keys revoke",
-    "plans", "plans list", "plans set", "plans retire", "events", "events list", "events replay", "events verify",
-    "dead-letters", "dead-letters list", "dead-letters redrive", "admin-token", "admin-token new", "sample", "config",
+    "",
+    "demo",
+    "serve",
+    "import",
+    "invite",
+    "users",
+    "users list",
+    "users show",
+    "users set",
+    "users resend",
+    "users disable",
+    "users enable",
+    "users delete",
+    "keys",
+    "keys list",
+    "keys issue",
+    "keys rotate",
+    "keys revoke",
+    "plans",
+    "plans list",
+    "plans set",
+    "plans retire",
+    "events",
+    "events list",
+    "events replay",
+    "events verify",
+    "dead-letters",
+    "dead-letters list",
+    "dead-letters redrive",
+    "admin-token",
+    "admin-token new",
+    "sample",
+    "config",
     "completions",
 ];
 
@@ -115,5 +144,4 @@ fn a_taken_address_is_named() {
     assert!(err.contains(&address) && err.contains("listen"), "{err}");
     let err = home.refused(5, &["demo", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
     assert!(err.contains("permitd demo --listen 127.0.0.1:0"), "{err}");
-    drop(support::free_address());
 }
