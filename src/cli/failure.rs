@@ -95,8 +95,7 @@ impl Failure {
         if json {
             eprintln!("{}", serde_json::json!({ "error": self.document() }));
         } else {
-            let message = self.message.strip_prefix("error: ").unwrap_or(&self.message);
-            eprintln!("error: {message}");
+            eprintln!("error: {}", self.message);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    Answer, Common, Failure,
+    Answer, Common, Exit, Failure,
     open::{Data, origin, with_node},
     output::{counted, facts, grouped},
     progress,
@@ -117,16 +117,13 @@ fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(Failure::new(
-            super::Exit::BadFile,
-            format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv"),
-        ));
+        return Err(Failure::new(Exit::BadFile, format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv")));
     }
     let (bytes, max) = (metadata.len(), settings.import.file_bytes_max);
     if bytes > max {
         let message =
             format!("{shown} has {bytes} bytes, more than import.file_bytes_max = {max}; split it, or raise that");
-        return Err(Failure::new(super::Exit::BadFile, message));
+        return Err(Failure::new(Exit::BadFile, message));
     }
     Ok((file, bytes))
 }
@@ -148,7 +145,7 @@ async fn import(
         origin: origin(id),
         progress: Arc::clone(&progress),
     };
-    let bar = progress::bar(bytes, "{wide_bar} {binary_bytes}/{binary_total_bytes}  {msg}");
+    let bar = progress::bar(bytes, "{bar:32} {binary_bytes}/{binary_total_bytes}  {msg}");
     let mut ticks = tokio::time::interval(REPORT_INTERVAL);
     let work = node.service.imports.import(order);
     tokio::pin!(work);
@@ -162,7 +159,15 @@ async fn import(
         }
     };
     bar.finish_and_clear();
-    Ok(imported?)
+    imported.map_err(|error| about(file_name, error.into()))
+}
+
+/// Says of which file a failure is, where it is one of the file.
+fn about(file_name: &str, mut failure: Failure) -> Failure {
+    if failure.exit == Exit::BadFile {
+        failure.message = format!("{file_name}: {}", failure.message);
+    }
+    failure
 }
 
 fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, Failure> {
@@ -207,7 +212,8 @@ fn propose(file: &Path, dataset: Option<&str>, settings: &Settings) -> Result<An
         ..Limits::default()
     };
     let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
-    let toml = infer::propose(opened, &file_name(file), &name, &limits)?;
+    let proposed = infer::propose(opened, &file_name(file), &name, &limits);
+    let toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
     Ok(Answer::new(serde_json::json!({ "dataset": name, "definition": toml }), toml))
 }
 

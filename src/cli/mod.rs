@@ -137,7 +137,11 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         };
     }
     if arguments.iter().any(|argument| argument == "--json") {
-        Failure::usage(error.render().to_string().trim()).print(true);
+        // The first paragraph says what is wrong; the others are for people.
+        let text = error.render().to_string();
+        let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let words: Vec<&str> = what.split_whitespace().collect();
+        Failure::usage(format!("{}; see --help", words.join(" "))).print(true);
     } else if error.print().is_err() {
         return Exit::Unavailable.into();
     }

@@ -1,0 +1,153 @@
+//! Invitations, users, keys and plans without a server.
+
+use super::{Home, key_in, number};
+
+#[test]
+fn an_invitation_is_a_mail_with_a_key() {
+    let home = Home::new();
+    let document = home.json(&["invite", "Ana@Example.org", "--name", "Ana"]);
+    let invited = &document["invited"][0];
+    assert_eq!((invited["email"].as_str(), invited["mail"].as_str()), (Some("ana@example.org"), Some("sent")));
+    let mails = home.mails();
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].contains("ana@example.org"));
+    let key = key_in(&mails[0]);
+    let shown = home.json(&["users", "show", "ana@example.org"]);
+    assert_eq!(shown["user"]["status"], "active");
+    assert!(key.contains(shown["keys"][0]["id"].as_str().unwrap()));
+    assert!(!shown.to_string().contains(&key), "the key itself is nowhere but in the mail");
+    assert!(home.refused(4, &["invite", "ana@example.org"]).contains("users resend"));
+    let resent = home.json(&["users", "resend", "ana@example.org"]);
+    assert_eq!(resent["mail"], "sent");
+    let mails = home.mails();
+    assert_eq!((mails.len(), key_in(&mails[1])), (2, key), "the same key again");
+    let events = home.json(&["events", "list", "--user", "ana@example.org", "--type", "UserInvited"]);
+    assert!(events["events"][0]["actor"].as_str().unwrap().starts_with("cli:"));
+    assert!(!events.to_string().contains("ana@"), "sealed");
+}
+
+#[test]
+fn several_invitations_one_of_them_taken() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    let ran = home.run(&["invite", "ana@example.org", "bob@example.org", "--json"]);
+    assert_eq!(ran.exit, 4);
+    let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["invited"][0]["email"], "bob@example.org");
+    assert_eq!(document["failed"][0]["email"], "ana@example.org");
+    assert_eq!(home.mails().len(), 2);
+    assert!(home.refused(3, &["invite", "eve@example.org", "--plan", "gold"]).contains("default"));
+}
+
+#[test]
+fn an_unknown_address_gets_one_suggestion() {
+    let home = Home::new();
+    home.json(&["invite", "ana.lopez@example.org", "zoe@elsewhere.net"]);
+    let err = home.refused(3, &["users", "show", "ana.lopes@example.org"]);
+    assert!(err.contains("did you mean ana.lopez@example.org?") && !err.contains("zoe"), "{err}");
+    let err = home.refused(3, &["users", "show", "qqq@w.xyz"]);
+    assert!(!err.contains("zoe") && !err.contains("ana"), "{err}");
+}
+
+#[test]
+fn a_users_life() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "bob@example.org", "eve@example.org"]);
+    let listed = home.json(&["users", "list", "--limit", "2"]);
+    assert_eq!(listed["users"].as_array().unwrap().len(), 2);
+    let rest = home.json(&["users", "list", "--after", listed["next"].as_str().unwrap()]);
+    assert_eq!(rest["users"][0]["email"], "ana@example.org");
+    assert_eq!(home.json(&["users", "list", "--search", "BOB"])["users"].as_array().unwrap().len(), 1);
+
+    assert_eq!(home.json(&["users", "disable", "bob@example.org"])["user"]["status"], "disabled");
+    assert_eq!(home.json(&["users", "disable", "bob@example.org"])["changed"], false);
+    assert!(home.refused(4, &["keys", "issue", "--user", "bob@example.org"]).contains("users enable bob@example.org"));
+    assert_eq!(home.json(&["users", "enable", "bob@example.org"])["user"]["status"], "active");
+    home.json(&["plans", "set", "research", "--quota", "5"]);
+    let set = home.json(&["users", "set", "bob@example.org", "--plan", "research", "--role", "admin"]);
+    assert_eq!((&set["user"]["plan"], &set["user"]["role"]), (&"research".into(), &"admin".into()));
+
+    let id = home.json(&["users", "show", "bob@example.org"])["user"]["id"].as_str().unwrap().to_owned();
+    assert!(home.refused(2, &["users", "delete", "bob@example.org"]).contains("--yes"));
+    let deleted = home.json(&["users", "delete", "bob@example.org", "--yes"]);
+    assert_eq!(deleted["user"]["status"], "deleted");
+    assert!(deleted["effective_at"].is_string());
+    let shown = home.json(&["users", "show", &id]);
+    assert_eq!(shown["user"]["email"], serde_json::Value::Null);
+    assert!(shown["keys"].as_array().unwrap().iter().all(|key| key["revocation_reason"] == "user_deleted"));
+    home.refused(3, &["users", "show", "bob@example.org"]);
+    home.refused(4, &["users", "delete", &id, "--yes"]);
+    assert!(home.run(&["users", "list"]).out.lines().any(|line| line.starts_with("erased\t")));
+    home.json(&["invite", "bob@example.org"]);
+}
+
+#[test]
+fn a_keys_life() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    let issued = home.json(&["keys", "issue", "--user", "ana@example.org", "--label", "laptop"]);
+    let (key, id) = (issued["key"].as_str().unwrap(), issued["id"].as_str().unwrap());
+    assert!(key.starts_with(&format!("pmt_{id}_")));
+    let listed = home.json(&["keys", "list", "--user", "ana@example.org"]);
+    assert_eq!(listed["keys"].as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains(key));
+    let rotated = home.json(&["keys", "rotate", id, "--grace", "1h"]);
+    assert_eq!(rotated["replaces"], id);
+    assert_ne!(rotated["key"].as_str().unwrap(), key);
+    home.refused(4, &["keys", "rotate", id]);
+    home.refused(2, &["keys", "rotate", id, "--grace", "1w"]);
+    let revoked = home.json(&["keys", "revoke", id]);
+    assert!(revoked["revoked_at"].is_string() && revoked["effective_at"].is_string());
+    assert_eq!(home.json(&["keys", "revoke", key])["changed"], false, "a leaked key names itself");
+    home.refused(3, &["keys", "revoke", "0000000000000000"]);
+    home.refused(2, &["keys", "revoke", "x"]);
+    home.refused(3, &["keys", "issue", "--user", "nobody@example.org"]);
+    assert_eq!(home.json(&["keys", "list"])["keys"].as_array().unwrap().len(), 3);
+    assert!(home.run(&["keys", "list"]).out.lines().nth(1).unwrap().contains('\t'));
+}
+
+#[test]
+fn plans() {
+    let home = Home::new();
+    let set = home.json(&["plans", "set", "research", "--rate", "0.5", "--burst", "3"]);
+    assert_eq!((&set["plan"]["rate_per_s"], number(&set["plan"], "quota_per_day")), (&0.5.into(), 1_000));
+    assert_eq!(home.json(&["plans", "set", "research", "--burst", "3"])["changed"], false);
+    assert_eq!(home.json(&["plans", "retire", "research"])["plan"]["retired"], true);
+    home.refused(3, &["plans", "retire", "gold"]);
+    home.refused(2, &["plans", "set", "Gold!"]);
+    home.refused(2, &["plans", "set", "gold", "--rate", "-1"]);
+    home.refused(2, &["plans", "set", "gold", "--burst", "0"]);
+    let names: Vec<String> =
+        home.run(&["plans", "list"]).out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect();
+    assert_eq!(names, ["PLAN", "default", "research"]);
+    home.refused(3, &["invite", "ana@example.org", "--plan", "research"]);
+}
+
+#[test]
+fn tokens_of_the_administrator() {
+    let home = Home::new();
+    let first = home.json(&["admin-token", "new"]);
+    let second = home.json(&["admin-token", "new", "--replace"]);
+    assert_ne!(first["admin_token"], second["admin_token"]);
+    let token = second["admin_token"].as_str().unwrap();
+    assert!(second["sign_in_url"].as_str().unwrap().ends_with(&format!("/admin#token={token}")));
+}
+
+#[test]
+fn commands_at_once_do_not_get_in_each_others_way() {
+    let home = Home::new();
+    home.json(&["plans", "set", "default"]);
+    let running: Vec<_> = (0..6)
+        .map(|n| {
+            let mut command = home.command(&["invite", &format!("user{n}@example.org"), "--json"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // One may have taken another's message and have ended while that was invisible: whoever comes next finds it.
+    assert_eq!(home.json(&["users", "list"])["users"].as_array().unwrap().len(), 6);
+    assert_eq!(home.json(&["events", "verify"])["differences"], 0);
+}

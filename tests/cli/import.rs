@@ -1,0 +1,127 @@
+//! Importing: comparison, all or nothing, rejects, definitions.
+
+use super::{Home, number, support};
+
+#[test]
+fn the_real_month() {
+    let Some(file) = support::shared_data("December2016Issued.xlsx") else { return };
+    let home = Home::new();
+    let file = file.to_str().unwrap();
+    let first = home.json(&["import", file, "--dataset", "permits"]);
+    let counts = ["inserted", "updated", "unchanged", "removed", "rejected", "dataset_version"];
+    assert_eq!(counts.map(|name| number(&first, name)), [2_166, 0, 0, 0, 0, 1]);
+    let again = home.json(&["import", file, "--dataset", "permits"]);
+    assert_eq!(counts.map(|name| number(&again, name)), [0, 0, 2_166, 0, 0, 1]);
+    assert_eq!((&first["changed"], &again["changed"]), (&true.into(), &false.into()));
+    let told = home.run(&["import", file, "--dataset", "permits", "--replace"]).out;
+    assert!(told.contains("2,166") && told.contains("1, as before"), "{told}");
+}
+
+#[test]
+fn a_changed_file_updates_and_replaces() {
+    let home = Home::new();
+    let file = home.sample(40, "a.csv");
+    assert_eq!(number(&home.json(&["import", "a.csv", "--dataset", "permits"]), "inserted"), 40);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let records: Vec<csv::StringRecord> = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes())
+        .records()
+        .map(Result::unwrap)
+        .collect();
+    let description = records[0].iter().position(|header| header == "DESCRIPTION").unwrap();
+    let mut writer = csv::Writer::from_path(&file).unwrap();
+    // The last ten rows go, one of the others changes.
+    for (place, record) in records[..31].iter().enumerate() {
+        let cells = record.iter().enumerate().map(|(column, cell)| match (place, column) {
+            (5, column) if column == description => "something else",
+            _ => cell,
+        });
+        writer.write_record(cells).unwrap();
+    }
+    drop(writer);
+    let updated = home.json(&["import", "a.csv", "--dataset", "permits"]);
+    assert_eq!(["updated", "unchanged", "removed"].map(|name| number(&updated, name)), [1, 29, 0]);
+    let replaced = home.json(&["import", "a.csv", "--dataset", "permits", "--replace"]);
+    assert_eq!(["updated", "unchanged", "removed"].map(|name| number(&replaced, name)), [0, 30, 10]);
+    assert_eq!(number(&replaced, "dataset_version"), 3);
+}
+
+#[test]
+fn a_bad_row_is_told_and_stops_nothing() {
+    let home = Home::new();
+    let file = home.sample(20, "a.csv");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut records: Vec<Vec<String>> = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes())
+        .records()
+        .map(|record| record.unwrap().iter().map(ToOwned::to_owned).collect())
+        .collect();
+    let cost = records[0].iter().position(|header| header.contains("ESTIMATED")).unwrap();
+    records[7][cost] = "a fortune".to_owned();
+    let mut writer = csv::Writer::from_path(&file).unwrap();
+    records.iter().for_each(|record| writer.write_record(record).unwrap());
+    drop(writer);
+    let ran = home.run(&["import", "a.csv", "--dataset", "permits", "--json"]);
+    assert_eq!(ran.exit, 0);
+    assert!(ran.err.contains("1 row could not be"), "{}", ran.err);
+    let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((number(&summary, "inserted"), number(&summary, "rejected")), (19, 1));
+    let rejects = std::fs::read_to_string(home.path(summary["rejects_file"].as_str().unwrap())).unwrap();
+    let lines: Vec<&str> = rejects.lines().collect();
+    assert_eq!(lines[0], "line,column,value,reason");
+    assert!(lines.len() == 2 && lines[1].contains(",estimated_cost,a fortune,"), "{rejects}");
+}
+
+#[test]
+fn what_is_no_spreadsheet_changes_nothing() {
+    let home = Home::new();
+    let whole = home.sample(30, "whole.xlsx");
+    assert_eq!(number(&home.json(&["import", "whole.xlsx", "--dataset", "permits"]), "inserted"), 30);
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(home.path("cut.xlsx"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(home.path("no-header.csv"), "a,b,c\n1,2,3\n").unwrap();
+    std::fs::write(home.path("picture.xlsx"), b"\x89PNG\r\n\x1a\n\0\0\0\0").unwrap();
+    std::fs::write(home.path("empty.csv"), "").unwrap();
+    for name in ["cut.xlsx", "no-header.csv", "picture.xlsx", "empty.csv"] {
+        let err = home.refused(6, &["import", name, "--dataset", "permits"]);
+        assert!(err.contains(name), "{err}");
+    }
+    home.refused(3, &["import", "absent.csv", "--dataset", "permits"]);
+    home.refused(6, &["import", ".", "--dataset", "permits"]);
+    let after = home.json(&["import", "whole.xlsx", "--dataset", "permits"]);
+    assert_eq!((number(&after, "unchanged"), number(&after, "dataset_version")), (30, 1));
+    let failed = home.json(&["events", "list", "--type", "ImportFailed"]);
+    assert!(failed["events"].as_array().unwrap().len() >= 4, "the log tells of the failed ones");
+}
+
+#[test]
+fn a_limit_on_the_size() {
+    let home = Home::new();
+    home.sample(30, "a.csv");
+    let ran = home
+        .command(&["import", "a.csv", "--dataset", "permits"])
+        .env("PERMITD_IMPORT_FILE_BYTES_MAX", "1024")
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(6));
+    assert!(String::from_utf8(ran.stderr).unwrap().contains("import.file_bytes_max"));
+    assert!(!home.data().exists());
+}
+
+#[test]
+fn a_proposed_definition_imports_its_file() {
+    let home = Home::new();
+    std::fs::write(home.path("City trees.csv"), "Tree No,Planted,Height\nT1,1/31/2020,3\nT2,2/1/2021,4\n").unwrap();
+    let proposed = home.run(&["import", "--define", "City trees.csv"]);
+    assert_eq!(proposed.exit, 0, "{}", proposed.err);
+    assert!(proposed.out.contains("name = \"city_trees\""), "{}", proposed.out);
+    std::fs::write(home.path("trees.toml"), &proposed.out).unwrap();
+    let summary = home.json(&["import", "City trees.csv", "--definition", "trees.toml"]);
+    assert_eq!((summary["dataset"].as_str(), number(&summary, "inserted")), (Some("city_trees"), 2));
+    home.refused(2, &["import", "City trees.csv", "--definition", "trees.toml", "--dataset", "permits"]);
+    home.refused(3, &["import", "City trees.csv", "--dataset", "trees"]);
+    std::fs::write(home.path("bad.toml"), "name = \"trees\"\ncolour = 1\n").unwrap();
+    assert!(home.refused(2, &["import", "City trees.csv", "--definition", "bad.toml"]).contains("bad.toml"));
+}

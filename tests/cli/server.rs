@@ -1,0 +1,192 @@
+//! Commands beside a running server, the demo, and stopping.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::{
+    Home, key_in, number,
+    support::{Process, repository},
+};
+
+/// How long something that happens within a second may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server, and what it said when it was ready.
+struct Server {
+    process: Process,
+    ready: Value,
+    client: reqwest::Client,
+}
+
+impl Server {
+    fn start(home: &Home, command: &str) -> Self {
+        let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        program.env("PERMITD_LOG_FILTER", "error");
+        let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { process, ready, client }
+    }
+
+    async fn status(&self, path: &str, key: &str) -> StatusCode {
+        let url = format!("{}{path}", self.ready["url"].as_str().unwrap());
+        self.client.get(url).header("x-api-key", key).send().await.unwrap().status()
+    }
+
+    /// Asks until the answer has this status.
+    async fn becomes(&self, status: StatusCode, path: &str, key: &str) {
+        let asking = async {
+            while self.status(path, key).await != status {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{path} never became {status}"));
+    }
+
+    /// Sends a signal.
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+#[tokio::test]
+async fn commands_beside_a_server() {
+    let home = Home::new();
+    home.json(&["plans", "set", "default", "--rate", "1000", "--burst", "1000", "--quota", "100000"]);
+    let server = Server::start(&home, "serve");
+    assert!(server.ready["admin_token"].as_str().unwrap().starts_with("pmt_admin_"));
+
+    // The server sends the mail, and the invitation waits for it.
+    assert_eq!(home.json(&["invite", "ana@example.org"])["invited"][0]["mail"], "sent");
+    let mails = home.mails();
+    let key = key_in(&mails[0]);
+    assert!(mails[0].contains(server.ready["url"].as_str().unwrap()), "the mail names the server's own address");
+    assert_eq!(server.status("/permits/201612013997", &key).await, StatusCode::NOT_FOUND);
+
+    home.sample(50, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    server.becomes(StatusCode::OK, "/permits/201612013997", &key).await;
+
+    let issued = home.json(&["keys", "issue", "--user", "ana@example.org"]);
+    let second = issued["key"].as_str().unwrap();
+    server.becomes(StatusCode::OK, "/permits/201612013997", second).await;
+    home.json(&["keys", "revoke", issued["id"].as_str().unwrap()]);
+    server.becomes(StatusCode::UNAUTHORIZED, "/permits/201612013997", second).await;
+    assert_eq!(server.status("/permits/201612013997", &key).await, StatusCode::OK, "the other key works on");
+
+    assert_eq!(home.json(&["events", "replay"])["streams"], 3);
+    assert_eq!(home.json(&["events", "verify"])["differences"], 0);
+    assert_eq!(server.status("/permits/201612013997", &key).await, StatusCode::OK);
+
+    home.json(&["users", "disable", "ana@example.org"]);
+    server.becomes(StatusCode::UNAUTHORIZED, "/permits/201612013997", &key).await;
+    home.json(&["users", "enable", "ana@example.org"]);
+    server.becomes(StatusCode::OK, "/permits/201612013997", &key).await;
+    home.json(&["users", "delete", "ana@example.org", "--yes"]);
+    server.becomes(StatusCode::UNAUTHORIZED, "/permits/201612013997", &key).await;
+}
+
+#[tokio::test]
+async fn a_revocation_holds_from_effective_at() {
+    let home = Home::new();
+    home.sample(20, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["plans", "set", "default", "--rate", "1000", "--burst", "1000", "--quota", "100000"]);
+    home.json(&["invite", "ana@example.org"]);
+    let server = Server::start(&home, "serve");
+    let issued = home.json(&["keys", "issue", "--user", "ana@example.org"]);
+    let key = issued["key"].as_str().unwrap();
+    assert_eq!(server.status("/permits/201612013997", key).await, StatusCode::OK);
+    let revoked = home.json(&["keys", "revoke", issued["id"].as_str().unwrap()]);
+    let effective_at: jiff::Timestamp = revoked["effective_at"].as_str().unwrap().parse().unwrap();
+    loop {
+        let asked_at = jiff::Timestamp::now();
+        let status = server.status("/permits/201612013997", key).await;
+        if asked_at >= effective_at {
+            assert_eq!(status, StatusCode::UNAUTHORIZED);
+            break;
+        }
+    }
+}
+
+#[test]
+fn one_server_for_a_data_directory() {
+    let home = Home::new();
+    let server = Server::start(&home, "serve");
+    let err = home.refused(4, &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    assert!(err.contains("another permitd serves"), "{err}");
+    drop(server);
+    let again = Server::start(&home, "serve");
+    assert!(again.ready.get("admin_token").is_none(), "the token is shown once");
+}
+
+#[test]
+fn a_server_stops_when_asked() {
+    for signal in ["-TERM", "-INT"] {
+        let home = Home::new();
+        let mut server = Server::start(&home, "serve");
+        let asked = Instant::now();
+        server.signal(signal);
+        assert_eq!(server.process.ended().code(), Some(0), "{signal}");
+        assert!(asked.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_server_at_once() {
+    use std::io::{Read, Write};
+    let home = Home::new();
+    let mut server = Server::start(&home, "serve");
+    // A request whose body never ends keeps the first signal waiting.
+    let address = server.ready["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let token = server.ready["admin_token"].as_str().unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    let head = format!("POST /users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\n");
+    connection
+        .write_all(format!("{head}content-type: application/json\r\ncontent-length: 10\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "the request is in flight");
+    // Two different ones, since two pending ones of a kind are one.
+    server.signal("-TERM");
+    server.signal("-INT");
+    assert_eq!(server.process.ended().code(), Some(130));
+}
+
+#[tokio::test]
+async fn the_demo_again_goes_on_with_what_is_there() {
+    let home = Home::new();
+    let mut demo = Server::start(&home, "demo");
+    let first = demo.ready.clone();
+    assert_eq!((number(&first, "records"), first["is_new"].as_bool()), (2_000, Some(true)));
+    let key = first["key"].as_str().unwrap();
+    assert_eq!(key_in(&home.mails()[0]), key);
+    assert_eq!(demo.status("/permits/201612013997", key).await, StatusCode::OK);
+    demo.signal("-INT");
+    assert_eq!(demo.process.ended().code(), Some(0));
+
+    let demo = Server::start(&home, "demo");
+    assert_eq!((number(&demo.ready, "records"), demo.ready["is_new"].as_bool()), (2_000, Some(false)));
+    assert_eq!((&demo.ready["key"], home.mails().len()), (&first["key"], 1));
+    assert_ne!(demo.ready["admin_token"], first["admin_token"]);
+    assert_eq!(demo.status("/permits/201612013997", key).await, StatusCode::OK);
+    drop(demo);
+
+    // Without the mail, another is sent.
+    std::fs::remove_dir_all(home.data().join("outbox")).unwrap();
+    let demo = Server::start(&home, "demo");
+    assert_eq!((&demo.ready["key"], home.mails().len()), (&first["key"], 1));
+}
+
+#[test]
+fn the_printed_curl_line_works_when_pasted() {
+    let smoke =
+        Command::new(repository().join("scripts/smoke-demo")).arg(env!("CARGO_BIN_EXE_permitd")).output().unwrap();
+    assert!(smoke.status.success(), "{}", String::from_utf8_lossy(&smoke.stderr));
+}

@@ -1,0 +1,147 @@
+//! Help, settings, completions, samples and exit codes.
+
+use super::{Home, number};
+
+/// Every command, as its help is asked for.
+const COMMANDS: &[&str] = &[
+    "",
+    "demo",
+    "serve",
+    "import",
+    "invite",
+    "users",
+    "users list",
+    "users show",
+    "users set",
+    "users resend",
+    "users disable",
+    "users enable",
+    "users delete",
+    "keys",
+    "keys list",
+    "keys issue",
+    "keys rotate",
+    "keys revoke",
+    "plans",
+    "plans list",
+    "plans set",
+    "plans retire",
+    "events",
+    "events list",
+    "events replay",
+    "events verify",
+    "dead-letters",
+    "dead-letters list",
+    "dead-letters redrive",
+    "admin-token",
+    "admin-token new",
+    "sample",
+    "config",
+    "completions",
+];
+
+#[test]
+fn every_command_explains_itself() {
+    let home = Home::new();
+    for command in COMMANDS {
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let help = home.run(&words);
+        assert_eq!(help.exit, 0, "{command}");
+        assert!(help.out.contains("Examples:\n  permitd "), "{command}: {}", help.out);
+        for option in ["--data", "--config", "--json"] {
+            assert!(help.out.contains(option), "{command}: {}", help.out);
+        }
+        assert!(!help.out.contains('\u{1b}'), "no colours where there is no terminal");
+    }
+    assert!(home.run(&["--help"]).out.contains("Exit codes:"));
+    assert!(!home.data().exists(), "asking for help makes nothing");
+}
+
+#[test]
+fn wrong_usage_and_wrong_settings_are_refused_by_name() {
+    let home = Home::new();
+    home.refused(2, &["frobnicate"]);
+    assert!(home.refused(2, &["users", "lst"]).contains("list"), "did you mean");
+    home.refused(2, &["import"]);
+    home.refused(2, &["import", "x.csv"]);
+    home.refused(2, &["invite", "ana"]);
+    home.refused(2, &["invite", "ana@example.org", "bob@example.org", "--name", "Ana"]);
+    home.refused(2, &["sample", "-o", "x.txt"]);
+    home.refused(2, &["sample", "--rows", "0", "-o", "x.csv"]);
+    let ran = home.command(&["config"]).env("PERMITD_HTTP_WORKERS", "many").output().unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(err.contains("PERMITD_HTTP_WORKERS") && err.contains("http.workers") && err.contains("many"), "{err}");
+    let ran = home.command(&["serve"]).env("PERMITD_LISTN", "127.0.0.1:0").output().unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert!(err.contains("PERMITD_LISTN") && err.contains("did you mean `PERMITD_LISTEN`"), "{err}");
+    std::fs::write(home.path("own.toml"), "[http]\nworkers = 300\n").unwrap();
+    assert!(home.refused(2, &["config", "--config", "own.toml"]).contains("own.toml"));
+    assert!(!home.data().exists(), "what was refused made nothing");
+}
+
+#[test]
+fn what_asks_about_data_needs_data() {
+    let home = Home::new();
+    for command in ["users list", "keys list", "plans list", "events list", "events verify", "dead-letters list"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        assert!(home.refused(3, &words).contains("--data"), "{command}");
+    }
+    assert!(!home.data().exists());
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let home = Home::new();
+    std::fs::write(home.path("own.toml"), "[http]\nworkers = 3\n[mail.smtp]\npassword = \"hunter2\"\n").unwrap();
+    let ran = home.run(&["config", "--config", "own.toml", "--data", "elsewhere"]);
+    let line = |path: &str| {
+        let line = ran.out.lines().find(|line| line.starts_with(path)).unwrap();
+        line.split('\t').map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("http.workers")[1..3], ["3".to_owned(), "file own.toml".to_owned()]);
+    assert_eq!(line("data\t")[1..3], ["\"elsewhere\"".to_owned(), "command line".to_owned()]);
+    assert_eq!(line("relay.sweep_interval_ms")[2], "default");
+    assert!(!ran.out.contains("hunter2"));
+    let document = home.json(&["config"]);
+    assert!(document["settings"].as_array().unwrap().iter().any(|setting| setting["variable"] == "PERMITD_LISTEN"));
+    let defaults = home.run(&["config", "--default"]).out;
+    std::fs::write(home.path("default.toml"), &defaults).unwrap();
+    assert!(defaults.contains("# The address the API listens on"));
+    assert_eq!(home.run(&["config", "--config", "default.toml"]).exit, 0, "the printed file can be read");
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = home.run(&["completions", shell]);
+        assert!(script.exit == 0 && script.out.contains("dead-letters"), "{shell}");
+    }
+    home.refused(2, &["completions", "cobol"]);
+}
+
+#[test]
+fn a_sample_is_repeatable_and_written_whole() {
+    let home = Home::new();
+    for name in ["a.xlsx", "b.xlsx", "a.csv"] {
+        let document = home.json(&["sample", "--rows", "30", "--seed", "9", "-o", name]);
+        assert_eq!(number(&document, "rows"), 30);
+        assert_eq!(number(&document, "bytes"), std::fs::metadata(home.path(name)).unwrap().len());
+    }
+    assert_eq!(std::fs::read(home.path("a.xlsx")).unwrap(), std::fs::read(home.path("b.xlsx")).unwrap());
+    assert!(std::fs::read_to_string(home.path("a.csv")).unwrap().contains("201612013997"));
+    home.refused(5, &["sample", "-o", "no/such/folder.csv"]);
+    assert_eq!(std::fs::read_dir(home.folder.path()).unwrap().count(), 3, "nothing half-written is left");
+}
+
+#[test]
+fn a_taken_address_is_named() {
+    let home = Home::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let err = home.refused(5, &["serve", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
+    assert!(err.contains(&address) && err.contains("listen"), "{err}");
+    let err = home.refused(5, &["demo", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
+    assert!(err.contains("permitd demo --listen 127.0.0.1:0"), "{err}");
+}
