@@ -511,6 +511,7 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
             .app_data(Queries::start(Arc::clone(&service.records), capacity))
             .configure(http::routes::data::configure(Arc::clone(&service.records)))
             .configure(http::routes::administration)
+            .configure(http::pages::configure)
             .configure(http::configure(&settings.http))
             .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
     });

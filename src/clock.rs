@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 /// The source of time of a running node.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The wall clock, UTC.
+    /// The wall clock, UTC, in whole microseconds: what is answered at once and what is read back later are the same.
     fn now(&self) -> Timestamp;
     /// Microseconds since some fixed moment of this process; never goes back.
     fn monotonic_us(&self) -> i64;
@@ -36,7 +36,7 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or(Timestamp::MAX)
     }
 
     fn monotonic_us(&self) -> i64 {

@@ -104,8 +104,8 @@ async fn prepare(node: &Node) -> Result<Answer, Failure> {
     }
     let token = match &node.first_admin_token {
         Some(token) => token.clone(),
-        // Only the hash of the earlier one is kept.
-        None => new_admin_token(&service.committer, true).await?,
+        // Only the hash of the earlier one is kept. That one goes on working: the directory may be more than a demo's.
+        None => new_admin_token(&service.committer, false).await?,
     };
     let key = user_key(node).await?;
     let records = service.records.data_set(DATA_SET).map_or(0, |data_set| data_set.records);

@@ -190,7 +190,7 @@ fn under_bar<T>(
     total: u64,
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T, replay::ReplayError>,
 ) -> Result<(T, Duration), Failure> {
-    let bar = progress::bar(total, "{wide_bar} {human_pos}/{human_len} commits  {msg}");
+    let bar = progress::bar(total, "{bar:32} {human_pos}/{human_len} commits  {msg}");
     let began = Instant::now();
     let done = work(&mut |progress: Progress| {
         bar.set_position(progress.commits);

@@ -145,7 +145,7 @@ async fn import(
         origin: origin(id),
         progress: Arc::clone(&progress),
     };
-    let bar = progress::bar(bytes, "{wide_bar} {binary_bytes}/{binary_total_bytes}  {msg}");
+    let bar = progress::bar(bytes, "{bar:32} {binary_bytes}/{binary_total_bytes}  {msg}");
     let mut ticks = tokio::time::interval(REPORT_INTERVAL);
     let work = node.service.imports.import(order);
     tokio::pin!(work);

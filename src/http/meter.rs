@@ -91,13 +91,16 @@ impl RequestMeter {
     pub fn observe(&self, request: &HttpRequest, status: StatusCode, duration_us: i64) {
         let segments = request.match_info();
         if segments.get("dataset").is_some()
-            && let Some(route) = self.data.get(segments.iter().count().saturating_sub(1))
+            && let Some(route) = self.data.get(segments.segment_count().saturating_sub(1))
         {
             return route.observe(status, duration_us);
         }
         match request.match_pattern() {
-            Some(pattern) => self.other(&pattern).observe(status, duration_us),
-            None => self.other(UNMATCHED).observe(status, duration_us),
+            // Any path looks like a data set's; a request that was for one was counted above.
+            Some(pattern) if !DATA_ROUTES.contains(&pattern.as_str()) => {
+                self.other(&pattern).observe(status, duration_us);
+            }
+            _ => self.other(UNMATCHED).observe(status, duration_us),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod cors;
 pub mod edge;
 pub mod meter;
 pub mod method;
+pub mod pages;
 pub mod problem;
 pub mod request_id;
 pub mod routes;

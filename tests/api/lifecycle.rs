@@ -1,11 +1,235 @@
 //! What becomes of people and their keys, from the invitation to the deletion.
 
-use crate::app::TestApp;
+use permitd::{
+    clock::ManualClock,
+    queue::{EventMessage, Message},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{Options, TestApp};
+
+const REFERENCE: &str = "/permits/201612013997";
+
+/// The keys of a user, once the mail is written down.
+async fn keys(app: &TestApp, user: &str) -> Vec<Value> {
+    let path = format!("/users/{user}/keys");
+    app.eventually("a mailed key", async || {
+        let keys = app.admin_get(&path).await.expect(200).json()["data"].as_array().unwrap().clone();
+        keys.iter().any(|key| key["mailed_at"].is_string()).then_some(keys)
+    })
+    .await
+}
 
 #[tokio::test]
 async fn an_invited_person_reads_with_the_key_from_the_mail() {
     let app = TestApp::with_sample(50).await;
-    let key = app.invite("ana@example.org").await;
-    let answer = app.get("/permits/201612013997", &key).await.expect(200);
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let answer = app.get(REFERENCE, &key).await.expect(200);
     assert_eq!(answer.json()["data"][0]["address"], "235 Bella Vista Wy");
+
+    let keys = keys(&app, &user).await;
+    assert_eq!(keys.len(), 1);
+    assert!(key.contains(keys[0]["id"].as_str().unwrap()));
+    let listed = serde_json::to_string(&keys).unwrap();
+    assert!(!listed.contains(&key) && !listed.contains("sha256") && !listed.contains("hash"));
+    let one = format!("/users/{user}/keys/{}", keys[0]["id"].as_str().unwrap());
+    assert_eq!(app.admin_get(&one).await.expect(200).json(), keys[0]);
+}
+
+#[tokio::test]
+async fn an_invitation_is_sent_again_with_the_same_key() {
+    let app = TestApp::start().await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    keys(&app, &user).await;
+    app.send(app.admin(Method::POST, &format!("/users/{user}/invitations"))).await.expect(202);
+    assert_eq!(app.mail_to("ana@example.org", 2).await.key, Some(key));
+    app.send(app.admin(Method::POST, &format!("/users/{user}/invitations")).json(&json!({ "to": 1 })))
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
+async fn an_issued_key_works_is_shown_once_and_a_retry_shows_the_same() {
+    let app = TestApp::with_sample(5).await;
+    let (user, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let path = format!("/users/{user}/keys");
+    let issue = || app.admin(Method::POST, &path).header("idempotency-key", "one").json(&json!({ "label": "laptop" }));
+    let issued = app.send(issue()).await.expect(201);
+    let key = issued.json()["key"].as_str().unwrap().to_owned();
+    assert_eq!(issued.json()["label"], "laptop");
+    assert_eq!(
+        issued.header("location").unwrap(),
+        app.url(&format!("{path}/{}", issued.json()["id"].as_str().unwrap()))
+    );
+    assert_eq!(app.send(issue()).await.expect(201).json()["key"], json!(key));
+    app.get(REFERENCE, &key).await.expect(200);
+    assert!(!app.admin_get(&path).await.body.contains(&key));
+    app.send(app.admin(Method::POST, &path)).await.expect(201);
+    app.admin_send(Method::POST, &path, &json!({ "label": "x".repeat(81) })).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_by_the_next_request() {
+    let app = TestApp::with_sample(5).await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    app.get(REFERENCE, &key).await.expect(200);
+    let id = keys(&app, &user).await[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/users/{user}/keys/{id}");
+    let revoked = app.send(app.admin(Method::DELETE, &path)).await.expect(200).json();
+    app.get(REFERENCE, &key).await.expect(401);
+    assert_eq!(revoked["effective_at"], revoked["revoked_at"]);
+    let again = app.send(app.admin(Method::DELETE, &path)).await.expect(200).json();
+    assert_eq!(again, revoked);
+    assert_eq!(app.admin_get(&path).await.json()["revocation_reason"], "requested");
+    app.send(app.admin(Method::POST, &format!("{path}/rotate"))).await.expect(409);
+    app.send(app.admin(Method::DELETE, &format!("/users/{user}/keys/0000000000000000"))).await.expect(404);
+    app.send(app.admin(Method::DELETE, &format!("/users/{user}/keys/short"))).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_rotated_key_works_until_its_grace_is_over() {
+    let clock = ManualClock::at("2026-03-01T10:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 5, ..Options::default() }).await;
+    let (user, old) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let id = keys(&app, &user).await[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/users/{user}/keys/{id}/rotate");
+    app.admin_send(Method::POST, &path, &json!({ "grace_s": 30 * 86_400 + 1 })).await.expect(400);
+    let rotated = app.admin_send(Method::POST, &path, &json!({ "grace_s": 60 })).await.expect(201).json();
+    let new = rotated["key"].as_str().unwrap();
+    assert_eq!(rotated["replaces"], json!({ "id": id, "valid_until": "2026-03-01T10:01:00Z" }));
+    app.get(REFERENCE, &old).await.expect(200);
+    app.get(REFERENCE, new).await.expect(200);
+    clock.advance_us(59_000_000);
+    app.get(REFERENCE, &old).await.expect(200);
+    clock.advance_us(1_000_000);
+    app.get(REFERENCE, &old).await.expect(401);
+    app.get(REFERENCE, new).await.expect(200);
+    app.admin_send(Method::POST, &path, &json!({})).await.expect(409);
+}
+
+#[tokio::test]
+async fn a_rotation_without_grace_ends_the_old_key_at_once() {
+    let app = TestApp::with_sample(5).await;
+    let (user, old) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    app.get(REFERENCE, &old).await.expect(200);
+    let id = keys(&app, &user).await[0]["id"].as_str().unwrap().to_owned();
+    let rotated =
+        app.send(app.admin(Method::POST, &format!("/users/{user}/keys/{id}/rotate"))).await.expect(201).json();
+    app.get(REFERENCE, &old).await.expect(401);
+    app.get(REFERENCE, rotated["key"].as_str().unwrap()).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_keys_of_the_disabled_are_refused_until_they_are_enabled() {
+    let app = TestApp::with_sample(5).await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    app.get(REFERENCE, &key).await.expect(200);
+    let path = format!("/users/{user}");
+    app.admin_send(Method::PATCH, &path, &json!({ "status": "disabled" })).await.expect(200);
+    app.get(REFERENCE, &key).await.expect(401);
+    app.send(app.admin(Method::POST, &format!("{path}/keys"))).await.expect(409);
+    app.send(app.admin(Method::POST, &format!("{path}/invitations"))).await.expect(409);
+    app.admin_send(Method::PATCH, &path, &json!({ "status": "active" })).await.expect(200);
+    app.get(REFERENCE, &key).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_deleted_are_refused_at_once_erased_and_their_address_is_free_again() {
+    let app = TestApp::with_sample(5).await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org", "name": "Ana" })).await;
+    app.get(REFERENCE, &key).await.expect(200);
+    keys(&app, &user).await;
+    let path = format!("/users/{user}");
+    let deleted = app.send(app.admin(Method::DELETE, &path)).await.expect(200).json();
+    app.get(REFERENCE, &key).await.expect(401);
+    assert!(deleted["deleted_at"].is_string());
+    assert_eq!(deleted["effective_at"], deleted["deleted_at"]);
+    let shown = app.admin_get(&path).await.expect(200).json();
+    assert_eq!((&shown["status"], &shown["email"], &shown["name"]), (&json!("deleted"), &json!(null), &json!(null)));
+    app.eventually("the key to be revoked", async || {
+        let keys = app.admin_get(&format!("{path}/keys")).await.json();
+        (keys["data"][0]["revocation_reason"] == "user_deleted").then_some(())
+    })
+    .await;
+    app.send(app.admin(Method::DELETE, &path)).await.expect(409);
+    app.admin_send(Method::PATCH, &path, &json!({ "status": "active" })).await.expect(409);
+    app.send(app.admin(Method::POST, &format!("{path}/keys"))).await.expect(409);
+
+    let again = app.admin_send(Method::POST, "/users", &json!({ "email": "ana@example.org" })).await.expect(201).json();
+    assert_ne!(again["id"], json!(user));
+    let second = app.mail_to("ana@example.org", 2).await.key.unwrap();
+    assert_ne!(second, key);
+    app.get(REFERENCE, &second).await.expect(200);
+    app.get(REFERENCE, &key).await.expect(401);
+}
+
+#[tokio::test]
+async fn usage_is_shown_by_key_and_day() {
+    let clock = ManualClock::at("2026-03-01T23:59:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 5, ..Options::default() }).await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let read = async |requests: u32| {
+        for _ in 0..requests {
+            app.get(REFERENCE, &key).await.expect(200);
+        }
+    };
+    // What is out in a grant counts as used until it is given back.
+    let give_back = async || app.service().book.withdraw_all().await.unwrap();
+    read(3).await;
+    give_back().await;
+    clock.advance_us(120_000_000);
+    read(2).await;
+    give_back().await;
+    let usage = app.admin_get(&format!("/users/{user}/usage?days=2")).await.expect(200).json();
+    assert_eq!((&usage["from"], &usage["to"]), (&json!("2026-03-01"), &json!("2026-03-02")));
+    let days: Vec<_> =
+        usage["data"].as_array().unwrap().iter().map(|used| (used["day"].clone(), used["used"].clone())).collect();
+    assert_eq!(days, [(json!("2026-03-01"), json!(3)), (json!("2026-03-02"), json!(2))]);
+    let today = app.admin_get(&format!("/users/{user}/usage?days=1")).await.expect(200).json();
+    assert_eq!(today["data"].as_array().unwrap().len(), 1);
+    app.admin_get(&format!("/users/{user}/usage?days=0")).await.expect(400);
+    app.admin_get(&format!("/users/{user}/usage?days=367")).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_shown_with_its_reason_and_sent_again() {
+    let settings = vec![("queue.receives_max", "1".to_owned())];
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let (user, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let poison = Message::V1(EventMessage {
+        event: "01940000-0000-7000-8000-000000000000".parse().unwrap(),
+        type_name: "UserInvited".to_owned(),
+        stream: format!("user#{user}"),
+        version: 1,
+        correlation_id: "poison".to_owned(),
+    });
+    app.service().committer.queue.send(&[poison]).await.unwrap();
+    let dead = async || app.admin_get("/dead-letters").await.expect(200).json()["data"].as_array().unwrap().clone();
+    let letter = app.eventually("a dead letter", async || dead().await.pop()).await;
+    assert_eq!(letter["message"]["correlation_id"], "poison");
+    assert_eq!(letter["receives"], 1);
+    assert!(letter["reason"].as_str().unwrap().contains("not in its stream"), "{letter}");
+
+    let id = letter["id"].as_str().unwrap();
+    let redriven = app.send(app.admin(Method::POST, &format!("/dead-letters/{id}/redrive"))).await.expect(202);
+    assert_eq!(redriven.json()["id"], json!(id));
+    let again = app
+        .eventually("it to fail again", async || {
+            dead().await.pop().filter(|again| again["died_at"] != letter["died_at"])
+        })
+        .await;
+    assert_eq!(again["message"], letter["message"]);
+    app.send(app.admin(Method::POST, "/dead-letters/unknown/redrive")).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let mut app = TestApp::with_sample(5).await;
+    let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    keys(&app, &user).await;
+    app.restart().await;
+    assert_eq!(app.admin_get(&format!("/users/{user}")).await.expect(200).json()["email"], "ana@example.org");
+    app.get(REFERENCE, &key).await.expect(200);
+    assert_eq!(app.mails().len(), 1);
 }

@@ -1,1 +1,51 @@
 //! The pages for people.
+
+use reqwest::Method;
+
+use crate::app::{Answer, TestApp};
+
+/// A page loads nothing from elsewhere, and its policy forbids it to.
+fn is_self_contained(answer: &Answer) {
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("http") && !policy.contains("unsafe-eval"), "{policy}");
+    for elsewhere in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "@import", "url("] {
+        assert!(!answer.body.contains(elsewhere), "{elsewhere}");
+    }
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[tokio::test]
+async fn the_administrators_page_brings_all_it_needs() {
+    let app = TestApp::start().await;
+    let get = async |path: &str| app.send(app.request(Method::GET, path)).await.expect(200);
+    let page = get("/admin").await;
+    is_self_contained(&page);
+    assert!(!page.body.contains("<script>") && !page.body.contains("style=") && !page.body.contains("onclick"));
+    assert!(!page.body.contains(&app.admin_token));
+    for (path, media_type) in [("/admin/app.js", "text/javascript"), ("/admin/app.css", "text/css")] {
+        assert!(page.body.contains(path));
+        let file = get(path).await;
+        is_self_contained(&file);
+        assert!(file.header("content-type").unwrap().starts_with(media_type));
+    }
+    let script = get("/admin/app.js").await.body;
+    assert!(!script.contains("innerHTML") && !script.contains("localStorage"));
+}
+
+#[tokio::test]
+async fn the_first_page_is_for_people_and_for_programs() {
+    let app = TestApp::with_sample(5).await;
+    let html = app.send(app.request(Method::GET, "/").header("accept", "text/html,*/*;q=0.8")).await.expect(200);
+    is_self_contained_but_for_links(&html);
+    assert!(html.body.contains("/admin") && html.body.contains("5 records"));
+    let json = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200).json();
+    assert_eq!(json["datasets"][0]["path"], "/permits");
+    assert_eq!(json["datasets"][0]["records"], 5);
+}
+
+fn is_self_contained_but_for_links(answer: &Answer) {
+    assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    assert!(!answer.body.contains("<script") && !answer.body.contains("src="));
+}

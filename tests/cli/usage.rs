@@ -1,6 +1,6 @@
 //! Help, settings, completions, samples and exit codes.
 
-use super::{Home, number, support};
+use super::{Home, number};
 
 /// Every command, as its help is asked for.
 const COMMANDS: &[&str] = &[
@@ -144,5 +144,4 @@ fn a_taken_address_is_named() {
     assert!(err.contains(&address) && err.contains("listen"), "{err}");
     let err = home.refused(5, &["demo", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
     assert!(err.contains("permitd demo --listen 127.0.0.1:0"), "{err}");
-    drop(support::free_address());
 }

@@ -7,13 +7,15 @@ use std::{
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     time::Duration,
 };
 
 /// How long a started process may take to say that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a process that was asked to end may take.
+const ENDED_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An empty data directory that goes with the test.
 pub(crate) fn data_dir() -> tempfile::TempDir {
@@ -56,7 +58,11 @@ pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {
 
 /// A process that is killed, and waited for, when the test drops it.
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    /// Disconnected when the process has closed its output.
+    closed: mpsc::Receiver<()>,
+}
 
 impl Process {
     /// Starts `command` and waits for the first line of its output that `find` makes something of. What it prints later is
@@ -72,9 +78,11 @@ impl Process {
             .spawn()
             .unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
         let output = BufReader::new(child.stdout.take().expect("a piped output"));
-        let process = Self(child);
+        let (open, closed) = mpsc::channel();
+        let process = Self { child, closed };
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
+            let _open = open;
             for line in output.lines().map_while(Result::ok) {
                 if let Some(found) = find(&line) {
                     // The test may be over already; then nobody waits.
@@ -88,7 +96,14 @@ impl Process {
 
     /// The process id, for signals.
     pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// Waits for it to end by itself, as after a signal, and says how it did.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let closed = self.closed.recv_timeout(ENDED_TIMEOUT);
+        assert_eq!(closed, Err(mpsc::RecvTimeoutError::Disconnected), "the process has not ended");
+        self.child.wait().expect("the process ends")
     }
 
     /// Whether it has ended by itself.
@@ -98,15 +113,15 @@ impl Process {
 
     /// Kills it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
-        self.0.kill().expect("the process can be killed");
-        self.0.wait().expect("the process ends");
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself, and a panic here would hide the test's own.
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

@@ -14,7 +14,7 @@ use super::params;
 use crate::http::Problem;
 
 /// What a handler gives.
-pub(super) type Answer = Result<HttpResponse, Problem>;
+pub(in crate::http) type Answer = Result<HttpResponse, Problem>;
 
 fn begin(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
@@ -24,7 +24,7 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
 }
 
 /// A document without a version.
-pub(super) fn document(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+pub(in crate::http) fn document(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     begin(status).json(body)
 }
 

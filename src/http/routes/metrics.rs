@@ -128,7 +128,7 @@ impl Snapshot {
         )?;
         for reading in &self.requests {
             let labels = [("route", reading.route.as_str()), ("status", reading.class)];
-            let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+            let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(reading.buckets.iter().copied()).collect();
             let sum = seconds(i64::try_from(reading.sum_us).unwrap_or(i64::MAX));
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, reading.count(), &buckets, None)?;

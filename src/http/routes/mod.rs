@@ -16,6 +16,9 @@ mod users;
 
 use actix_web::web;
 
+pub(super) use answer::{Answer, document};
+pub(super) use refusal::queue_problem;
+
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;
 

@@ -97,7 +97,9 @@ pub(super) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> 
 
 /// Where the next page is: the same query after `last`, as a reference relative to the server.
 pub(super) fn next_target(path: &str, query: &str, last: &str) -> String {
-    let mut target = form_urlencoded::Serializer::new(format!("{path}?"));
+    let start = format!("{path}?");
+    let query_begins = start.len();
+    let mut target = form_urlencoded::Serializer::for_suffix(start, query_begins);
     target.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after"));
     target.append_pair("after", last);
     target.finish()

@@ -54,7 +54,7 @@ pub(super) fn busy_problem(busy: Busy) -> Problem {
 }
 
 /// A queue that did not answer.
-pub(super) fn queue_problem(error: QueueError) -> Problem {
+pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
     match error {
         QueueError::Unavailable(cause) => {
             tracing::warn!(%cause, "the queue does not answer");

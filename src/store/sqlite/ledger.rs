@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Database, StoreError, corrupt};
 use crate::{
     domain::{
-        admission::{Bucket, LedgerRow, Return},
+        admission::{self, Bucket, LedgerRow, Return},
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
@@ -63,6 +63,10 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Result<Grant
     let mut row = read_row(connection, request.key)?;
     if let Some(returned) = &request.returned {
         row.take_back(returned);
+        if admission::day_of(request.now_ns) > row.day {
+            // What comes back of yesterday's grant belongs to yesterday's count, which taking a grant leaves behind.
+            write_row(connection, request.key, &row)?;
+        }
     }
     let terms = key_terms(connection, request.key, request.now_ns)?;
     let granted = terms.map(|KeyTerms { user, hash, valid_until, plan, limits }| {
