@@ -8,12 +8,13 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{StoreError, closed};
+use super::{BUSY_TIMEOUT_MS, StoreError, closed};
 use crate::failpoint::crash_point;
 
 /// Writes that may wait; more are refused as overload.
@@ -112,8 +113,13 @@ fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBoo
     }
 }
 
-/// Moves the write-ahead log into the database and empties it; `false` when somebody is reading from it.
+/// Moves the write-ahead log into the database and empties it; `false` when somebody is reading from it. It does not wait
+/// for readers: a rebuild or a verification reads for long, and waits itself for the lock that is held meanwhile.
 fn empty_log(connection: &Connection) -> bool {
+    let patience = |ms: u32| connection.busy_timeout(Duration::from_millis(ms.into())).is_ok();
+    if !patience(0) {
+        return false;
+    }
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    busy.is_ok_and(|busy| busy == 0)
+    patience(BUSY_TIMEOUT_MS) && busy.is_ok_and(|busy| busy == 0)
 }
