@@ -1,7 +1,7 @@
 //! Resources that say which methods they have: 405 with `Allow` for every other one (RFC 9110, section 15.5.6).
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
     http::{Method, header},
     web,
 };
@@ -21,6 +21,10 @@ where
 /// A resource whose methods, as `allow` lists them (`"GET, HEAD, POST"`), get routes of their own.
 pub fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        // A preflight has been answered before; this is somebody who asks what there is (RFC 9110, section 9.3.7).
+        if request.method() == Method::OPTIONS && allow.contains(Method::OPTIONS.as_str()) {
+            return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
+        }
         let detail = format!("this resource has no method {}; it has {allow}", request.method());
         Problem::new(ProblemCode::MethodNotAllowed, detail)
             .header(header::ALLOW, header::HeaderValue::from_static(allow))
