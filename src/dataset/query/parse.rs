@@ -220,9 +220,8 @@ impl Reading<'_> {
 
     fn unknown_parameter(&mut self, name: &str, column_name: &str) {
         let suffix = name.strip_prefix(column_name).unwrap_or("");
-        let meant = suggest::nearest(column_name, self.column_names())
-            .map(|column| format!("{column}{suffix}"))
-            .or_else(|| suggest::nearest(name, RESERVED).map(str::to_owned));
+        let names = self.column_names().chain(RESERVED.into_iter().filter(|_| suffix.is_empty()));
+        let meant = suggest::nearest(column_name, names).map(|meant| format!("{meant}{suffix}"));
         let reason = if suffix.is_empty() {
             "is neither a column nor a parameter of this data set".to_owned()
         } else {
