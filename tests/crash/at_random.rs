@@ -11,8 +11,7 @@ const DEATHS_MS: [u64; 10] = [3, 170, 41, 90, 11, 260, 67, 25, 130, 6];
 async fn rows_01_to_14_killed_at_any_moment() {
     let deployment = Deployment::new().await;
     deployment.import("", 10);
-    let (mut invited, mut deleted, mut open): (Vec<(String, String)>, Vec<(String, String)>, Vec<String>) =
-        (Vec::new(), Vec::new(), Vec::new());
+    let (mut invited, mut deleted, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for (round, death_ms) in DEATHS_MS.into_iter().enumerate() {
         let mut serving = deployment.serve("");
         let writing = async {

@@ -110,11 +110,15 @@ impl Deployment {
 
     /// A request with a key; its status.
     pub(crate) async fn read(&self, serving: &Serving, path: &str, key: &str) -> Result<u16, reqwest::Error> {
+        self.get(serving, path, key).await.map(|(status, _)| status)
+    }
+
+    /// The same with the answer's body.
+    pub(crate) async fn get(&self, serving: &Serving, path: &str, key: &str) -> Result<(u16, String), reqwest::Error> {
         let request = self.client.get(format!("{}{path}", serving.url)).header("x-api-key", key);
         let response = request.send().await?;
         let status = response.status().as_u16();
-        response.bytes().await?;
-        Ok(status)
+        Ok((status, response.text().await?))
     }
 
     /// Whether a key is admitted, whatever it is told then.

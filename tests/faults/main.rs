@@ -18,4 +18,5 @@ mod world;
 mod admission;
 mod delivery;
 mod history;
+mod random;
 mod writing;

@@ -81,6 +81,11 @@ impl Faults {
         self.calls.lock().unwrap().get(method).copied().unwrap_or(0)
     }
 
+    /// Forgets the faults that were not met.
+    pub(crate) fn clear(&self) {
+        self.waiting.lock().unwrap().clear();
+    }
+
     /// Faults that were not met.
     pub(crate) fn left(&self) -> usize {
         self.waiting.lock().unwrap().values().map(VecDeque::len).sum()
