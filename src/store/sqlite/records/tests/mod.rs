@@ -1,5 +1,6 @@
 //! A small data set of every type, stores in temporary folders, and the tests of each part.
 
+mod crash;
 mod find;
 mod import;
 mod plans;
