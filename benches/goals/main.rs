@@ -1,0 +1,122 @@
+//! Measures the goals P1 to P12 in one run and prints them as one table: `make bench`, or
+//! `cargo bench --bench goals -- --only P1,P3 --quick`.
+
+mod append;
+mod constant;
+mod fixture;
+mod http;
+mod load;
+mod process;
+mod replay;
+mod report;
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use self::report::Finding;
+
+/// What a measurement comes to.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures what docs/BENCHMARKS.md shows.
+#[derive(Parser)]
+struct Options {
+    /// Only these goals, such as P1,P3.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Smaller sizes and shorter rounds: to try the benchmark, not for figures.
+    #[arg(long)]
+    quick: bool,
+    /// Records of the data set that is read from.
+    #[arg(long, default_value_t = 200_000)]
+    rows: u64,
+    /// Also what takes long: 5,000,000 records (P11) and clean builds (P12).
+    #[arg(long)]
+    large: bool,
+    /// Cargo says this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program does as another process of a measurement.
+#[derive(Subcommand)]
+enum Role {
+    /// Serves a constant answer.
+    #[command(hide = true)]
+    Constant { address: SocketAddr, body_bytes: usize },
+}
+
+/// How much to measure.
+struct Plan {
+    rows: u64,
+    /// Rows of the large import, and events of the replay.
+    many: u64,
+    rounds: u32,
+    round_s: u32,
+    large: bool,
+    scratch: PathBuf,
+    seed: Cell<u64>,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Outcome<Self> {
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
+        if scratch.exists() {
+            std::fs::remove_dir_all(&scratch)?;
+        }
+        std::fs::create_dir_all(&scratch)?;
+        let (rows, many, rounds, round_s) =
+            if options.quick { (options.rows.min(20_000), 100_000, 3, 1) } else { (options.rows, 1_000_000, 5, 3) };
+        Ok(Self { rows, many, rounds, round_s, large: options.large, scratch, seed: Cell::new(1) })
+    }
+
+    /// Another number every time, the same in every run.
+    fn next_seed(&self) -> u64 {
+        self.seed.replace(self.seed.get() + 1)
+    }
+}
+
+/// A goal's measurement.
+type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
+
+const GOALS: [(&str, Measure); 2] = [("P6", append::measure), ("P7", replay::measure)];
+
+fn measure(options: &Options) -> Outcome<()> {
+    let plan = Plan::of(options)?;
+    let wanted = |goal: &str| options.only.is_empty() || options.only.iter().any(|only| only.eq_ignore_ascii_case(goal));
+    let mut findings = Vec::new();
+    for (goal, measure) in GOALS.into_iter().filter(|(goal, _)| wanted(goal)) {
+        eprintln!("measuring {goal} …");
+        findings.extend(measure(&plan)?);
+    }
+    let machine = report::machine(&std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    println!("{}\n{machine}", report::table(&findings));
+    if options.only.is_empty() && !options.quick {
+        report::write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md"), &machine, &findings)?;
+    }
+    std::fs::remove_dir_all(&plan.scratch)?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match options.role {
+        None => measure(&options),
+        Some(Role::Constant { address, body_bytes }) => constant::serve(address, body_bytes),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
