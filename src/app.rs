@@ -40,7 +40,7 @@ use crate::{
     queue::{Policy, sqlite::SqliteQueue},
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
-        StoreError,
+        StoreError, Stores,
         records::{RecordStore, RecordStoreError},
         sqlite::{
             Database,
@@ -59,6 +59,10 @@ const DEFINITION_FILES_MAX: usize = 1000;
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How often a server tries to get the data directory's lock: a command holds it for the moment in which it looks.
+const LOCK_TRIES: u32 = 10;
+/// Time between two such tries.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +122,19 @@ pub enum StartError {
     Import(#[from] ImportError),
 }
 
+/// Runs `work` with what actors need on the calling thread, until it has ended.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(work)
+}
+
+/// Opens the stores of a data directory and nothing else: whoever has only these can neither publish nor send.
+///
+/// # Errors
+/// When the database cannot be opened.
+pub fn open_stores(settings: &Settings) -> Result<Stores, StartError> {
+    Ok(Database::open(&settings.data)?.stores())
+}
+
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -133,7 +150,7 @@ pub struct Node {
     pub service: Service,
     /// The definitions by which files are imported.
     pub definitions: Vec<Arc<Definition>>,
-    /// The administrator's token, when this start made the first one: shown once.
+    /// The administrator's token, when this start of a server made the first one: shown once.
     pub first_admin_token: Option<String>,
     /// Whether a server has the data directory at the same time.
     pub beside_server: bool,
@@ -154,7 +171,7 @@ impl Node {
         public_address: SocketAddr,
     ) -> Result<Self, StartError> {
         let secrets = Secrets::open(&settings.data, &*entropy)?;
-        let (lock, beside_server) = take_lock(&settings.data, purpose)?;
+        let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
         let definitions = definitions(settings.datasets())?;
         let database = Database::open(&settings.data)?;
         let policy = Policy {
@@ -169,7 +186,11 @@ impl Node {
             Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
         let service =
             start_actors(settings, public_address, committer, records, mailer, secrets, beside_server, purpose);
-        let first_admin_token = first_admin_token(&service).await?;
+        // A command that happens to come first must not make a token that nobody gets to see.
+        let first_admin_token = match purpose {
+            Purpose::Serve => first_admin_token(&service).await?,
+            Purpose::Command => None,
+        };
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
         if !beside_server {
@@ -185,17 +206,26 @@ impl Node {
 }
 
 /// Takes the data directory's lock for a server; for a command, tells whether a server has it.
-fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
+async fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
     let path = data.join("serve.lock");
     let failed = |source| StartError::Io { doing: "cannot lock", path: path.clone(), source };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match (file.try_lock(), purpose) {
-        (Ok(()), Purpose::Serve) => Ok((Some(file), false)),
-        (Ok(()), Purpose::Command) => Ok((None, false)),
-        (Err(TryLockError::WouldBlock), Purpose::Command) => Ok((None, true)),
-        (Err(TryLockError::WouldBlock), Purpose::Serve) => Err(StartError::Served { path: data.to_owned() }),
-        (Err(TryLockError::Error(source)), _) => Err(failed(source)),
+    if purpose == Purpose::Command {
+        // Shared, so that two commands do not take each other for a server.
+        return match file.try_lock_shared() {
+            Ok(()) => Ok((None, false)),
+            Err(TryLockError::WouldBlock) => Ok((None, true)),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        };
     }
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok((Some(file), false)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+    Err(StartError::Served { path: data.to_owned() })
 }
 
 fn open_records(settings: &Settings, clock: &SharedClock) -> Result<Arc<dyn RecordStore>, StartError> {
@@ -432,22 +462,28 @@ impl Server {
         &self.node
     }
 
-    /// Stops in order: says that it is not ready, finishes the requests in flight, lets the mailers finish the message they
-    /// are at, gives the grants back. All of it within the time limit of the settings.
+    /// Stops in order: says that it is not ready, finishes the requests in flight while the mailers finish the message they
+    /// are at, gives the grants back. All of it within `http.shutdown_timeout_s`.
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
-        self.public.stop(true).await;
         self.refreshing.abort();
-        let patience = Duration::from_secs(service.settings.http.shutdown_timeout_s);
-        if let Err(error) = service.mailers.stop(patience).await {
-            tracing::warn!(%error, "a mailer is still at work; its message will be received again");
+        let patience = requests_patience(&service.settings);
+        let (_, mailers) =
+            tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        if !matches!(mailers, Ok(Ok(()))) {
+            tracing::warn!("a mailer is still at work; its message will be received again");
         }
         if let Err(error) = service.book.withdraw_all().await {
             tracing::warn!(%error, "the unspent part of grants could not be given back");
         }
         self.ops.stop(false).await;
     }
+}
+
+/// What a stop leaves to the requests in flight: all of its time but what it needs itself.
+fn requests_patience(settings: &Settings) -> Duration {
+    Duration::from_secs(settings.http.shutdown_timeout_s.saturating_sub(1).max(1))
 }
 
 /// Notices what other processes have imported, for as long as the node serves.
@@ -483,7 +519,7 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
         .max_connections(settings.http.connections_max)
         .keep_alive(Duration::from_secs(settings.http.keep_alive_s))
         .client_request_timeout(Duration::from_millis(settings.http.head_timeout_ms))
-        .shutdown_timeout(settings.http.shutdown_timeout_s)
+        .shutdown_timeout(requests_patience(&settings).as_secs())
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())

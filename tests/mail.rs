@@ -1,4 +1,4 @@
-//! Mail against a real SMTP server. `make test-tools` installs it; `PERMITD_TEST_SMTP=skip` does without.
+//! Mail against a real SMTP server, which is installed into `target/` when it is not there; `PERMITD_TEST_SMTP=skip` does without.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
@@ -20,6 +20,22 @@ struct Server {
     _process: Process,
 }
 
+/// The Python that has the server. `make test` installs it; a plain `cargo test` does so here, once.
+fn tools() -> PathBuf {
+    static INSTALLED: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let python = INSTALLED.get_or_init(|| {
+        let target =
+            option_env!("CARGO_TARGET_DIR").map_or_else(|| support::repository().join("target"), PathBuf::from);
+        let python = target.join("test-tools/venv/bin/python");
+        if !target.join("test-tools/ready").exists() {
+            let made = Command::new("make").arg("test-tools").current_dir(support::repository()).status().unwrap();
+            assert!(made.success(), "`make test-tools` failed: the test SMTP server needs Python 3 with venv and pip");
+        }
+        python
+    });
+    python.clone()
+}
+
 impl Server {
     /// Starts one; `None` when the tests are told to do without.
     fn start(options: &[&str]) -> Option<Self> {
@@ -27,9 +43,7 @@ impl Server {
             println!("skipped: PERMITD_TEST_SMTP=skip");
             return None;
         }
-        let tools = option_env!("CARGO_TARGET_DIR").map_or_else(|| support::repository().join("target"), PathBuf::from);
-        let python = tools.join("test-tools/venv/bin/python");
-        assert!(python.exists(), "{} is missing: run `make test-tools` first", python.display());
+        let python = tools();
         let folder = support::data_dir();
         let mut command = Command::new(python);
         command.arg(support::repository().join("tests/mail/smtp_server.py"));

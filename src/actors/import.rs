@@ -289,11 +289,12 @@ impl Work {
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects { path, writer: None, rows: 0 };
         let mut rows = 0;
-        for row in source.by_ref() {
+        while let Some(row) = source.next() {
             self.take(&mut *session, &mut rejects, &definition, row?)?;
             rows += 1;
             if rows % ROWS_PER_REPORT == 0 {
                 progress.rows.store(rows, Ordering::Relaxed);
+                progress.bytes.store(source.progress().bytes_read, Ordering::Relaxed);
             }
         }
         progress.rows.store(rows, Ordering::Relaxed);

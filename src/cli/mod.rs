@@ -1,6 +1,165 @@
 //! The command line: one file per subcommand.
+//!
+//! A command returns its [`Answer`]; this file prints it, as text or as one JSON document, and turns failures into a line on
+//! standard error and an exit code.
 
-/// Parses the command line and runs the command. The exit code is 0 on success.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+mod failure;
+mod open;
+mod output;
+mod progress;
+
+mod import;
+mod sample;
+mod serve;
+
+use failure::{Exit, Failure};
+use output::Answer;
+
+/// Shown below the help of `permitd` itself.
+const AFTER_HELP: &str = "\
+Examples:
+  permitd demo                                          see it work, with sample data
+  permitd import December2016Issued.xlsx --dataset permits
+  permitd invite ana@example.org
+  permitd serve
+
+Settings come from the defaults, a configuration file, PERMITD_… variables and flags, in this order:
+`permitd config` shows those in force, `permitd config --default` the commented defaults.
+
+Exit codes:
+  0  done; of an import also when rows were rejected, which it says
+  1  `events verify` found differences
+  2  wrong usage, or a wrong setting
+  3  there is no such user, key, plan, event stream, dead letter or file
+  4  refused: the state does not allow it, or it exists already
+  5  unavailable: the store is busy, the disk full, the address taken; trying again may help
+  6  the file cannot be imported; the data set is as it was
+  7  what is stored is damaged or of a newer permitd: a person must look
+  130  a second signal ended a server before it had stopped in order";
+
+/// Publishes a table of records as an invite-only REST API: keys by mail, exact quotas, an append-only history.
+#[derive(Debug, Parser)]
+#[command(name = "permitd", version, after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// The data directory [variable: PERMITD_DATA] [default: ./permitd-data]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
+    data: Option<PathBuf>,
+    /// The configuration file [variable: PERMITD_CONFIG] [default: permitd.toml in the data directory]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
+    config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true, help_heading = "Common options")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Import(import::Import),
+    Sample(sample::Sample),
+}
+
+/// Parses the command line, runs the command, prints what it answers. The help of `permitd` lists the exit codes.
+pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_usage(&error, &arguments),
+    };
+    let outcome = match cli.command {
+        Command::Serve(serve) => serve.run(&cli.common),
+        Command::Import(import) => import.run(&cli.common),
+        Command::Sample(sample) => sample.run(),
+    };
+    match outcome.and_then(|answer| print(&answer, cli.common.json).map(|()| answer.exit)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print(cli.common.json);
+            failure.exit.into()
+        }
+    }
+}
+
+fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => Exit::Done.into(),
+            Err(_) => Exit::Unavailable.into(),
+        };
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        Failure::usage(error.render().to_string().trim()).print(true);
+    } else if error.print().is_err() {
+        return Exit::Unavailable.into();
+    }
+    Exit::Usage.into()
+}
+
+fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
+    let mut text = if json { answer.document.to_string() } else { answer.text.clone() };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads, such as `head`, has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::unavailable(format!("standard output cannot be written: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example_that_parses() {
+        fn examples(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<String> = help
+                .lines()
+                .filter_map(|line| line.strip_prefix("  permitd "))
+                .map(|line| line.split("  ").next().unwrap().to_owned())
+                .collect();
+            assert!(!lines.is_empty(), "{path} --help has no example");
+            found.extend(lines);
+            for sub in command.get_subcommands() {
+                examples(sub, &format!("{path} {}", sub.get_name()), found);
+            }
+        }
+        let mut found = Vec::new();
+        examples(&Cli::command(), "permitd", &mut found);
+        for line in found {
+            let line = line.split(" > ").next().unwrap().split(" | ").next().unwrap();
+            let words = std::iter::once("permitd").chain(line.split_whitespace());
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("permitd {line}: {error}");
+            }
+        }
+    }
 }

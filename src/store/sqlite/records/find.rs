@@ -26,8 +26,8 @@ use crate::{
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_PER_LOOK: u32 = 1_000;
-/// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some tens of them.
-const BUDGETS_LOOKS: [u32; 3] = [20, 160, 1280];
+/// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some hundred of them.
+const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
 /// What a page may weigh.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Statements kept prepared by each connection.
@@ -215,7 +215,7 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let ways = plan::ways(&job.data_set.definition, &job.query);
     let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
-    let to_the_end = ways.last().map(|way| (way, None));
+    let to_the_end = ways.first().map(|way| (way, None));
     let alone = ways.len() == 1;
     for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
         job.watch.over(connection, budget).map_err(failed)?;
@@ -268,8 +268,8 @@ fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, 
         }
     } else {
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
-        let columns = plan::result_columns(&job.data_set.definition, &job.query);
-        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
+        let (columns, from) = plan::results(&job.data_set.definition, &job.query);
+        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records {from} WHERE \"$row\" = ?"))?;
         for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
             let limit = Sql::Integer(gathered.room());

@@ -1,10 +1,8 @@
 //! Imports: one transaction per file. Rows are compared with what is stored and written only where they differ.
 //!
-//! What the import has to remember about the file (how many rows bore a key, which line held an id) is in a temporary
-//! table, which SQLite keeps on disk beyond its cache; which stored rows were seen is one bit each. Memory does not grow
-//! with the file.
+//! What the import has to remember about the file is bounded in memory, see [`Seen`], but for one bit for each stored row.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
@@ -14,6 +12,7 @@ use super::{
     LOCK_WAIT, Shared, is_busy, load, open,
     rowset::RowSet,
     schema::{self, Stored, column_name},
+    seen::Seen,
     unavailable,
 };
 use crate::{
@@ -27,6 +26,8 @@ const PAGE_BYTES: i64 = 8192;
 const CACHE_KIB: i64 = 32 * 1024;
 /// The page cache of the temporary table.
 const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
+/// Threads that help to sort the entries of a new index.
+const SORT_THREADS: i64 = 2;
 /// Rows that `ANALYZE` looks at in each index.
 const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
@@ -69,7 +70,8 @@ pub(super) struct Session {
     columns: Columns,
     /// Whether the table was empty when the import began: there is nothing to compare with.
     empty: bool,
-    seen: RowSet,
+    rows_seen: RowSet,
+    seen: Seen,
     counts: Counts,
     statements: Statements,
     json: Vec<u8>,
@@ -82,10 +84,6 @@ struct Statements {
     update: String,
 }
 
-const COUNT_KEY: &str = "INSERT INTO temp.keys_seen (key, rows) VALUES (?1, 1)
-    ON CONFLICT (key) DO UPDATE SET rows = rows + 1 RETURNING rows";
-const NOTE_ID: &str = "INSERT INTO temp.ids_seen (key, id, line) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const LINE_OF_ID: &str = "SELECT line FROM temp.ids_seen WHERE key = ?1 AND id = ?2";
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
 const ROW_OF_ID: &str = "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
@@ -116,6 +114,7 @@ impl Session {
             unavailable("import into", &path, &error)
         };
         let connection = open_for_import(&path).map_err(failed)?;
+        let seen = Seen::new(&connection).map_err(failed)?;
         let stored = load(&connection, &name)?;
         let statements = Statements::new(&order.definition);
         let mut session = Self {
@@ -126,7 +125,8 @@ impl Session {
             stored,
             columns: Columns::Same,
             empty: false,
-            seen: RowSet::default(),
+            rows_seen: RowSet::default(),
+            seen,
             counts: Counts::default(),
             statements,
             json: Vec::new(),
@@ -149,7 +149,9 @@ impl Session {
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
-                self.connection.execute_batch("DROP TABLE records").and_then(|()| self.create_table())
+                self.connection
+                    .execute_batch("DROP TABLE records; DROP TABLE documents")
+                    .and_then(|()| self.create_table())
             }
             Some(_) => return Err(RecordStoreError::IdentityChanged { name: definition.name.clone() }),
         };
@@ -169,6 +171,7 @@ impl Session {
         if self.stored.is_none() {
             self.connection.execute_batch(schema::CREATE_STATE)?;
         }
+        self.connection.execute_batch(schema::CREATE_DOCUMENTS)?;
         self.connection.execute_batch(&schema::create_records(&self.order.definition))?;
         Ok(Columns::New)
     }
@@ -189,7 +192,7 @@ impl Session {
         let mut read = self
             .connection
             .prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
-        let mut write = self.connection.prepare(&insert_with_row(new))?;
+        let write = insert(new, true);
         let mut rows = read.query([])?;
         let mut text = Vec::new();
         while let Some(row) = rows.next()? {
@@ -205,13 +208,11 @@ impl Session {
             let number: i64 = row.get(old.columns.len())?;
             text.clear();
             json::write_record(new, &record, &mut text);
-            bind(&mut write, &record.values, &text)?;
-            write.raw_bind_parameter(record.values.len() + 2, number)?;
-            write.raw_execute()?;
+            write_row(&self.connection, &write, &record.values, Some(number))?;
+            write_document(&self.connection, number, &text)?;
         }
         drop(rows);
         drop(read);
-        drop(write);
         self.connection.execute_batch("DROP TABLE records_before")?;
         Ok(Columns::Rewritten)
     }
@@ -227,26 +228,11 @@ impl Session {
         Ok(())
     }
 
-    /// The record id of the next row of a key whose ids are ordinals.
-    fn count_key(&self, key: &str) -> rusqlite::Result<i64> {
-        self.connection.prepare_cached(COUNT_KEY)?.query_row((key,), |row| row.get(0))
-    }
-
     fn ordinal_value(&self, ordinal: i64) -> Value {
         match self.order.definition.columns.get(self.order.definition.record_id).map(|column| column.kind) {
             Some(ColumnType::Integer) => Value::Integer(ordinal),
             _ => Value::Text(ordinal.to_string()),
         }
-    }
-
-    /// Notes the id of a row; the line of an earlier row of the same id, if there was one.
-    fn note_id(&self, key: &str, id: &Value, line: u64) -> rusqlite::Result<Option<u64>> {
-        let noted = self.connection.prepare_cached(NOTE_ID)?.execute((key, Stored(id), line.cast_signed()))?;
-        if noted == 1 {
-            return Ok(None);
-        }
-        let first: i64 = self.connection.prepare_cached(LINE_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0))?;
-        Ok(Some(first.cast_unsigned()))
     }
 
     fn check(&self, line: u64, key: &str, record: &Record) -> Result<(), RecordStoreError> {
@@ -273,26 +259,28 @@ impl Session {
     fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> rusqlite::Result<RowOutcome> {
         let place = self.order.definition.record_id;
         if self.order.definition.record_id_rule == RecordIdRule::Ordinal {
-            let id = self.ordinal_value(self.count_key(key)?);
+            let ordinal = self.seen.count(&self.connection, key)?;
+            let id = self.ordinal_value(ordinal);
             set(&mut record, Some(place), id);
-        } else if let Some(first_line) = self.note_id(key, record.values.get(place).unwrap_or(&Value::Null), line)? {
+        } else if let Some(first_line) =
+            self.seen.note(&self.connection, key, record.values.get(place).unwrap_or(&Value::Null), line)?
+        {
             return Ok(RowOutcome::Duplicate { first_line });
         }
         let before = if self.empty { None } else { self.stored_like(key, &mut record)? };
         let outcome = match before {
             Some((row, true)) => {
-                self.seen.insert(row);
+                self.rows_seen.insert(row);
                 RowOutcome::Unchanged
             }
             Some((row, false)) => {
-                self.seen.insert(row);
+                self.rows_seen.insert(row);
                 self.write(&mut record, Some(row))?;
                 RowOutcome::Updated
             }
             None => {
-                self.write(&mut record, None)?;
-                let row = self.connection.last_insert_rowid();
-                self.seen.insert(row);
+                let row = self.write(&mut record, None)?;
+                self.rows_seen.insert(row);
                 RowOutcome::Inserted
             }
         };
@@ -319,18 +307,15 @@ impl Session {
         Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.json.as_slice())))
     }
 
-    fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<()> {
+    fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<i64> {
         set(record, self.order.definition.load_date, Value::Date(self.order.today));
         self.json.clear();
         json::write_record(&self.order.definition, record, &mut self.json);
         let sql = if row.is_some() { &self.statements.update } else { &self.statements.insert };
-        let mut statement: CachedStatement<'_> = self.connection.prepare_cached(sql)?;
-        bind(&mut statement, &record.values, &self.json)?;
-        if let Some(row) = row {
-            statement.raw_bind_parameter(record.values.len() + 2, row)?;
-        }
-        statement.raw_execute()?;
-        Ok(())
+        write_row(&self.connection, sql, &record.values, row)?;
+        let number = row.unwrap_or_else(|| self.connection.last_insert_rowid());
+        write_document(&self.connection, number, &self.json)?;
+        Ok(number)
     }
 
     fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
@@ -340,7 +325,8 @@ impl Session {
             }
             return Ok(());
         }
-        let id = self.ordinal_value(self.count_key(key)?);
+        let ordinal = self.seen.count(&self.connection, key)?;
+        let id = self.ordinal_value(ordinal);
         if self.order.replace && !self.empty {
             let row: Option<i64> = self
                 .connection
@@ -348,7 +334,7 @@ impl Session {
                 .query_row((key, Stored(&id)), |row| row.get(0))
                 .optional()?;
             if let Some(row) = row {
-                self.seen.insert(row);
+                self.rows_seen.insert(row);
             }
         }
         Ok(())
@@ -369,7 +355,7 @@ impl Session {
                 {
                     let row: i64 = row.get(0)?;
                     next = row.saturating_add(1);
-                    if !self.seen.contains(row) {
+                    if !self.rows_seen.contains(row) {
                         unseen.push(Sql::Integer(row));
                     }
                 }
@@ -378,10 +364,9 @@ impl Session {
                 return Ok(());
             }
             let marks = vec!["?"; unseen.len()].join(",");
-            let removed = self
-                .connection
-                .prepare_cached(&format!("DELETE FROM records WHERE \"$row\" IN ({marks})"))?
-                .execute(params_from_iter(&unseen))?;
+            let delete = |from: &str| self.connection.prepare_cached(&format!("DELETE FROM {from} IN ({marks})"));
+            let removed = delete("records WHERE \"$row\"")?.execute(params_from_iter(&unseen))?;
+            delete("documents WHERE \"$number\"")?.execute(params_from_iter(&unseen))?;
             self.counts.removed += removed as u64;
         }
     }
@@ -462,8 +447,10 @@ impl ImportSession for Session {
 
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
         let result = self.finish().map_err(|error| self.failed(&error))?;
-        // The import has happened. A log that cannot be shortened now is shortened by a later refresh.
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        // The import has happened. What somebody is in the way of now is done by the next import or refresh.
+        let tidied = use_log(&self.connection)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = tidied {
             tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");
         }
         self.shared.imported(&self.order.definition.name, &self.path)?;
@@ -475,31 +462,44 @@ impl Statements {
     fn new(definition: &Definition) -> Self {
         let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
         let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
-        let marks = vec!["?"; names.len() + 1].join(", ");
         let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
         Self {
             look_up: format!(
-                "SELECT \"$row\", \"$json\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
+                "SELECT \"$row\", \"$json\", {loaded} FROM records INDEXED BY by_key {} WHERE \"$key\" = ?1 AND \"$id\" = ?2",
+                schema::WITH_DOCUMENT
             ),
-            insert: format!("INSERT INTO records ({}, \"$json\") VALUES ({marks})", names.join(", ")),
-            update: format!("UPDATE records SET {}, \"$json\" = ? WHERE \"$row\" = ?", assignments.join(", ")),
+            insert: insert(definition, false),
+            update: format!("UPDATE records SET {} WHERE \"$row\" = ?", assignments.join(", ")),
         }
     }
 }
 
-fn insert_with_row(definition: &Definition) -> String {
-    let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
-    let marks = vec!["?"; names.len() + 2].join(", ");
-    format!("INSERT INTO records ({}, \"$json\", \"$row\") VALUES ({marks})", names.join(", "))
+/// Without the columns' names: the text is looked up for every row among the prepared statements.
+fn insert(definition: &Definition, with_row: bool) -> String {
+    let count = definition.columns.len();
+    let row = if with_row { format!("?{}", count + 1) } else { "NULL".to_owned() };
+    let marks = (1..=count).map(|place| format!(",?{place}"));
+    format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
 }
 
-/// Binds a record's values and its text, in the order of the columns.
-fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value], json: &[u8]) -> rusqlite::Result<()> {
+/// Runs a statement whose parameters are a record's values in the order of the columns and, where given, its row.
+fn write_row(connection: &Connection, sql: &str, values: &[Value], row: Option<i64>) -> rusqlite::Result<()> {
+    let mut statement: CachedStatement<'_> = connection.prepare_cached(sql)?;
     for (place, value) in values.iter().enumerate() {
         statement.raw_bind_parameter(place + 1, Stored(value))?;
     }
-    let text = std::str::from_utf8(json).map_err(|error| rusqlite::Error::Utf8Error(values.len(), error))?;
-    statement.raw_bind_parameter(values.len() + 1, text)
+    if let Some(row) = row {
+        statement.raw_bind_parameter(values.len() + 1, row)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+fn write_document(connection: &Connection, row: i64, json: &[u8]) -> rusqlite::Result<()> {
+    let text = std::str::from_utf8(json).map_err(|error| rusqlite::Error::Utf8Error(1, error))?;
+    let sql = "INSERT OR REPLACE INTO documents (\"$number\", \"$json\") VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute((row, text))?;
+    Ok(())
 }
 
 fn set(record: &mut Record, place: Option<usize>, value: Value) {
@@ -523,21 +523,30 @@ fn drop_indexes(connection: &Connection, keep: &[&str]) -> rusqlite::Result<Vec<
 }
 
 /// A connection that holds the file's write lock: only one import at a time gets it, in whatever process.
+///
+/// A file that is still empty is written without a write-ahead log: nobody can read it yet, nothing of it needs saving,
+/// and every page is written once instead of twice. A crash leaves it empty.
 fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.busy_timeout(Duration::ZERO)?;
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages == 0 {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    } else {
+        use_log(&connection)?;
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "FILE")?;
-    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.pragma_update(None, "threads", SORT_THREADS)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.busy_timeout(LOCK_WAIT)?;
-    connection.execute_batch(
-        "CREATE TABLE temp.keys_seen (key TEXT PRIMARY KEY, rows INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-         CREATE TABLE temp.ids_seen (key TEXT, id ANY, line INTEGER NOT NULL, PRIMARY KEY (key, id)) STRICT, WITHOUT ROWID;
-         CREATE TABLE temp.keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
-    )?;
+    connection.execute_batch("CREATE TABLE temp.keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
     connection.pragma_update(Some("temp"), "cache_size", -SCRATCH_CACHE_KIB)?;
     Ok(connection)
+}
+
+/// Turns the write-ahead log on, for good: it is a property of the file.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
 }

@@ -8,6 +8,7 @@ mod plan;
 mod read;
 mod rowset;
 mod schema;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 use uuid::Uuid;
 
 use crate::{
@@ -205,8 +206,18 @@ impl Shared {
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
         let connection =
             open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
-        let data_version = data_version(&connection).map_err(|error| unavailable("read", &path, &error))?;
-        let Some(data_set) = load(&connection, name)? else { return Ok(()) };
+        // A first import holds its file's lock: until it is done there is nothing to serve.
+        connection.busy_timeout(Duration::ZERO).map_err(|error| unavailable("open", &path, &error))?;
+        let data_version = match data_version(&connection) {
+            Err(error) if is_busy(&error) => return Ok(()),
+            outcome => outcome.map_err(|error| unavailable("read", &path, &error))?,
+        };
+        let data_set = match load(&connection, name) {
+            Ok(Some(data_set)) => data_set,
+            Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        connection.busy_timeout(LOCK_WAIT).map_err(|error| unavailable("open", &path, &error))?;
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             path,
@@ -270,6 +281,8 @@ impl Served {
 
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // SQLite would otherwise plan a statement anew whenever other values are bound to it, which costs more than to run it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "mmap_size", 0)?;
@@ -324,7 +337,10 @@ fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordSt
             .optional()
     };
     let Some((format, generation, records, result, [id, day, definition])) =
-        read(connection).map_err(|error| corrupt(error.to_string()))?
+        read(connection).map_err(|error| match is_busy(&error) {
+            true => RecordStoreError::ImportRunning { name: name.to_owned() },
+            false => corrupt(error.to_string()),
+        })?
     else {
         return Ok(None);
     };

@@ -37,7 +37,7 @@ pub(super) struct Segment {
     pub(super) params: Vec<Sql>,
 }
 
-/// The one or two ways to answer a query. The last one is to be run to its end when none is done within a budget.
+/// The one or two ways to answer a query. The first one is to be run to its end when none is done within a budget.
 pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
     let planner = Planner {
         definition,
@@ -49,14 +49,15 @@ pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
     planner.ways()
 }
 
-/// The columns that a record of the answer is made of, followed by those of its position.
-pub(super) fn result_columns(definition: &Definition, query: &Query) -> String {
+/// The columns that a record of the answer is made of, followed by those of its position, and where they come from.
+pub(super) fn results(definition: &Definition, query: &Query) -> (String, &'static str) {
     let published = match &query.select {
         None => vec!["\"$json\"".to_owned()],
         Some(columns) => columns.iter().map(|column| column_name(definition, *column)).collect(),
     };
     let order = query.order(definition).into_iter().map(|term| column_name(definition, term.column));
-    published.into_iter().chain(order).collect::<Vec<_>>().join(", ")
+    let from = if query.select.is_none() { schema::WITH_DOCUMENT } else { "" };
+    (published.into_iter().chain(order).collect::<Vec<_>>().join(", "), from)
 }
 
 /// An index, seen by a query.
@@ -87,11 +88,11 @@ impl Planner<'_> {
             (None, None) => vec![self.scan()],
             (None, Some(seek)) => vec![self.sorted(seek)],
             (Some(walk), Some(seek)) if seek.bound > walk.bound => {
-                vec![self.ordered(walk), self.sorted(seek)]
+                vec![self.sorted(seek), self.ordered(walk)]
             }
             (Some(walk), _) if walk.bound > 0 || walk.range || self.terms.is_empty() => vec![self.ordered(walk)],
-            (Some(walk), Some(seek)) => vec![self.ordered(walk), self.sorted(seek)],
-            (Some(walk), None) => vec![self.ordered(walk), self.scan()],
+            (Some(walk), Some(seek)) => vec![self.sorted(seek), self.ordered(walk)],
+            (Some(walk), None) => vec![self.scan(), self.ordered(walk)],
         }
     }
 
@@ -164,7 +165,7 @@ impl Planner<'_> {
     }
 
     fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
-        let mut sql = Text::select(&result_columns(self.definition, self.query), Some(&candidate.index.name));
+        let mut sql = Text::select(results(self.definition, self.query), Some(&candidate.index.name));
         let next = candidate.index.columns.get(candidate.bound).copied();
         let continues = next.filter(|next| self.position(*next).is_some_and(|value| !value.is_null()));
         for term in &self.terms {
@@ -199,7 +200,8 @@ impl Planner<'_> {
     }
 
     fn sorted_segment(&self, candidate: Option<&Candidate<'_>>) -> Segment {
-        let mut sql = Text::select("\"$row\"", candidate.map(|candidate| candidate.index.name.as_str()));
+        let mut sql =
+            Text::select(("\"$row\"".to_owned(), ""), candidate.map(|candidate| candidate.index.name.as_str()));
         for term in &self.terms {
             let sought = candidate.is_some_and(|candidate| self.seeks(candidate, term.column, &term.test));
             self.push_test(term.column, &term.test, sought, &mut sql);
@@ -337,9 +339,9 @@ struct Text {
 }
 
 impl Text {
-    fn select(columns: &str, index: Option<&str>) -> Self {
+    fn select((columns, from): (String, &str), index: Option<&str>) -> Self {
         let by = index.map_or("NOT INDEXED".to_owned(), |index| format!("INDEXED BY {}", quoted(index)));
-        Self { sql: format!("SELECT {columns} FROM records {by}"), params: Vec::new(), conditions: 0 }
+        Self { sql: format!("SELECT {columns} FROM records {by} {from}"), params: Vec::new(), conditions: 0 }
     }
 
     fn condition(&mut self, condition: &str, params: impl IntoIterator<Item = Sql>) {

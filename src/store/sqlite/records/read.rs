@@ -21,10 +21,10 @@ use crate::{
 pub(super) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 // One statement each, hence one snapshot: the version is that of the records.
-pub(super) const GET: &str =
-    "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 ORDER BY \"$id\"";
-pub(super) const GET_ONE: &str =
-    "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+pub(super) const GET: &str = "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key
+    CROSS JOIN documents ON \"$number\" = \"$row\" WHERE \"$key\" = ?1 ORDER BY \"$id\"";
+pub(super) const GET_ONE: &str = "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key
+    CROSS JOIN documents ON \"$number\" = \"$row\" WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
 pub(super) struct Reader {
     shared: Arc<Shared>,

@@ -1,5 +1,5 @@
-//! How a data set lies in its file: a table of records with one typed column per published one and the ready JSON text,
-//! and one row that says what the table is.
+//! How a data set lies in its file: a table of records with one typed column per published one, a table of their ready
+//! JSON texts, which scans and sorts need not read, and one row that says what the tables are.
 
 use rusqlite::{
     Connection, ToSql,
@@ -84,17 +84,21 @@ pub(super) fn same_identity(left: &Definition, right: &Definition) -> bool {
 }
 
 /// The statement that makes the table of records. The key and the record id have names of their own, so that statements
-/// about them are the same for every data set; the JSON comes last, behind the columns that a scan looks at.
+/// about them are the same for every data set.
 pub(super) fn create_records(definition: &Definition) -> String {
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
-        format!("{} {}{required}, ", column_name(definition, place), storage(column.kind))
+        format!(", {} {}{required}", column_name(definition, place), storage(column.kind))
     });
-    format!(
-        "CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY, {}\"$json\" TEXT NOT NULL) STRICT",
-        String::from_iter(columns)
-    )
+    format!("CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY{}) STRICT", String::from_iter(columns))
 }
+
+/// The table of JSON texts, by the rows of their records.
+pub(super) const CREATE_DOCUMENTS: &str =
+    "CREATE TABLE documents (\"$number\" INTEGER PRIMARY KEY, \"$json\" TEXT NOT NULL) STRICT";
+
+/// Adds the text to each record of a statement; SQLite keeps the order of the two.
+pub(super) const WITH_DOCUMENT: &str = "CROSS JOIN documents ON \"$number\" = \"$row\"";
 
 /// The statement that makes an index.
 pub(super) fn create_index(definition: &Definition, index: &IndexShape) -> String {

@@ -1,0 +1,237 @@
+//! Why a command failed: one line for people, or one JSON document, and an exit code that stays what it is.
+
+use std::process::ExitCode;
+
+use crate::{
+    actors::{Busy, commit::CommandError, import::ImportError, mailer::DrainError, relay::SweepError},
+    app::StartError,
+    config::ConfigError,
+    dataset::{reader::ReadError, sample::SampleError},
+    domain::{persisted::CodecError, user::Refusal},
+    queue::QueueError,
+    replay::ReplayError,
+    secrets::SecretsError,
+    store::{StoreError, records::RecordStoreError},
+    telemetry::TelemetryError,
+};
+
+/// The exit codes. They are part of the interface: none ever changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Differences were found.
+    Differences = 1,
+    /// Wrong usage or a wrong setting.
+    Usage = 2,
+    /// There is no such thing.
+    NotFound = 3,
+    /// The state does not allow it.
+    Refused = 4,
+    /// Trying again may help.
+    Unavailable = 5,
+    /// The file cannot be imported.
+    BadFile = 6,
+    /// What is stored is not what it should be.
+    Damaged = 7,
+    /// A second signal.
+    Interrupted = 130,
+}
+
+impl Exit {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Differences => "differences",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::BadFile => "bad_file",
+            Self::Damaged => "damaged",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed: what was wrong, where, and what to do.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Exit::Unavailable, message)
+    }
+
+    /// The failure as a document.
+    pub(super) fn document(&self) -> serde_json::Value {
+        serde_json::json!({ "code": self.exit.code(), "exit_code": self.exit as u8, "message": self.message })
+    }
+
+    /// Prints it on standard error.
+    pub(super) fn print(&self, json: bool) {
+        if json {
+            eprintln!("{}", serde_json::json!({ "error": self.document() }));
+        } else {
+            let message = self.message.strip_prefix("error: ").unwrap_or(&self.message);
+            eprintln!("error: {message}");
+        }
+    }
+}
+
+fn command_exit(error: &CommandError) -> Exit {
+    match error {
+        CommandError::Refused(refusal) => refusal_exit(refusal),
+        CommandError::Plan(_) => Exit::Usage,
+        CommandError::NoPlan { .. } => Exit::NotFound,
+        CommandError::EmailTaken { .. } | CommandError::Stale { .. } | CommandError::KeyReused => Exit::Refused,
+        CommandError::Contended | CommandError::Busy(_) | CommandError::Entropy(_) => Exit::Unavailable,
+        CommandError::Store(error) => store_exit(error),
+        CommandError::Codec(error) => codec_exit(error),
+        CommandError::Secrets(error) => secrets_exit(error),
+    }
+}
+
+fn refusal_exit(refusal: &Refusal) -> Exit {
+    match refusal {
+        Refusal::NoUser | Refusal::NoKey(_) => Exit::NotFound,
+        Refusal::TooLong { .. } => Exit::Usage,
+        Refusal::Deleted | Refusal::Disabled | Refusal::Exists | Refusal::KeyEnded(_) | Refusal::TooManyKeys => {
+            Exit::Refused
+        }
+    }
+}
+
+fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Unavailable(_) => Exit::Unavailable,
+        StoreError::Corrupt(_) | StoreError::Incompatible(_) => Exit::Damaged,
+    }
+}
+
+fn codec_exit(error: &CodecError) -> Exit {
+    match error {
+        CodecError::TooLarge { .. } | CodecError::NoPersonalKey => Exit::Refused,
+        CodecError::Unknown { .. }
+        | CodecError::Malformed { .. }
+        | CodecError::Invalid { .. }
+        | CodecError::Encode(_) => Exit::Damaged,
+    }
+}
+
+fn secrets_exit(error: &SecretsError) -> Exit {
+    match error {
+        SecretsError::Io { .. } | SecretsError::Entropy(_) => Exit::Unavailable,
+        SecretsError::Exposed { .. } | SecretsError::Malformed { .. } | SecretsError::UnknownVersion(_) => {
+            Exit::Damaged
+        }
+    }
+}
+
+fn records_exit(error: &RecordStoreError) -> Exit {
+    match error {
+        RecordStoreError::UnknownDataSet { .. } => Exit::NotFound,
+        RecordStoreError::BadName { .. } => Exit::Usage,
+        RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
+        RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,
+        RecordStoreError::Busy
+        | RecordStoreError::TimedOut { .. }
+        | RecordStoreError::TooLarge { .. }
+        | RecordStoreError::DefinitionChanged { .. }
+        | RecordStoreError::Unavailable { .. } => Exit::Unavailable,
+    }
+}
+
+fn import_exit(error: &ImportError) -> Exit {
+    match error {
+        ImportError::Read(_) => Exit::BadFile,
+        ImportError::Records(error) => records_exit(error),
+        ImportError::Command(error) => command_exit(error),
+        ImportError::Rejects { .. } | ImportError::Interrupted(_) | ImportError::Busy(_) => Exit::Unavailable,
+    }
+}
+
+fn start_exit(error: &StartError) -> Exit {
+    match error {
+        StartError::Served { .. } => Exit::Refused,
+        StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => Exit::Usage,
+        StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
+        StartError::Secrets(error) => secrets_exit(error),
+        StartError::Store(error) => store_exit(error),
+        StartError::Records(error) => records_exit(error),
+        StartError::Command(error) => command_exit(error),
+        StartError::Import(error) => import_exit(error),
+    }
+}
+
+fn queue_exit(error: &QueueError) -> Exit {
+    match error {
+        QueueError::Unavailable(_) => Exit::Unavailable,
+        QueueError::Unreadable(_) => Exit::Damaged,
+        QueueError::NoDeadLetter(_) => Exit::NotFound,
+    }
+}
+
+macro_rules! failures {
+    ($($error:ty => $exit:expr;)*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let exit: fn(&$error) -> Exit = $exit;
+                Self::new(exit(&error), error.to_string())
+            }
+        })*
+    };
+}
+
+failures! {
+    CommandError => command_exit;
+    StoreError => store_exit;
+    CodecError => codec_exit;
+    ImportError => import_exit;
+    StartError => start_exit;
+    QueueError => queue_exit;
+    ReadError => |_| Exit::BadFile;
+    ConfigError => |_| Exit::Usage;
+    TelemetryError => |_| Exit::Usage;
+    Busy => |_| Exit::Unavailable;
+    SampleError => |error| match error {
+        SampleError::Rows { .. } => Exit::Usage,
+        SampleError::Write(_) | SampleError::Csv(_) | SampleError::Xlsx(_) => Exit::Unavailable,
+    };
+    ReplayError => |error| match error {
+        ReplayError::Codec(error) => codec_exit(error),
+        ReplayError::Store(error) => store_exit(error),
+    };
+    SweepError => |error| match error {
+        SweepError::Store(error) => store_exit(error),
+        SweepError::Queue(error) => queue_exit(error),
+        SweepError::Stream(error) => command_exit(error),
+        SweepError::Busy(_) => Exit::Unavailable,
+    };
+    DrainError => |error| match error {
+        DrainError::Queue(error) => queue_exit(error),
+        DrainError::Busy(_) => Exit::Unavailable,
+    };
+}

@@ -1,0 +1,235 @@
+//! `permitd import`: a file into a data set; or a definition proposed for one.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use super::{
+    Answer, Common, Failure,
+    open::{Data, origin, with_node},
+    output::{counted, facts, grouped},
+    progress,
+};
+use crate::{
+    actors::import::{ImportProgress, Order, Summary},
+    app::{self, Node},
+    config::Settings,
+    dataset::{Definition, infer, reader::Limits},
+};
+
+/// How often the bar is brought up to date.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Import a spreadsheet (.xlsx, .xls, .csv, .tsv) into a data set
+///
+/// An import is a comparison and all or nothing: rows that are new are inserted, changed ones updated, others left alone, and
+/// the data set's version rises only when something changed. Rows that cannot be records go to a file with their line, column,
+/// value and reason. It works beside a running server, which serves the new rows at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd import December2016Issued.xlsx --dataset permits
+  permitd import everything.csv --dataset permits --replace     also removes what the file does not hold
+  permitd import trees.csv --definition trees.toml              a data set of your own
+  permitd import --define trees.csv > trees.toml                a definition to start from")]
+pub(super) struct Import {
+    /// The file
+    #[arg(value_name = "FILE", required_unless_present = "define", conflicts_with = "define")]
+    file: Option<PathBuf>,
+    /// The data set: one of the built-in definitions or of the folder in the setting `datasets`
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// The file is the whole data set: remove the records that it does not hold
+    #[arg(long)]
+    replace: bool,
+    /// The definition to read the file by
+    #[arg(long, value_name = "FILE.toml")]
+    definition: Option<PathBuf>,
+    /// Import nothing: print a definition for this unknown file, as commented TOML
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition"])]
+    define: Option<PathBuf>,
+}
+
+impl Import {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        if let Some(file) = &self.define {
+            return propose(file, self.dataset.as_deref(), &common.settings(&[])?);
+        }
+        let Some(file) = &self.file else {
+            return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
+        };
+        // What is wrong with the request is said before a data directory is made.
+        let definition = self.definition(&common.settings(&[])?)?;
+        let opened = open(file, &common.settings(&[])?)?;
+        with_node(common, Data::MayBeNew, async |node| {
+            let began = Instant::now();
+            let summary = import(&node, opened, &file_name(file), definition, self.replace).await?;
+            answer(&summary, &file_name(file), began.elapsed())
+        })
+    }
+
+    fn definition(&self, settings: &Settings) -> Result<Arc<Definition>, Failure> {
+        if let Some(path) = &self.definition {
+            let definition = app::read_definition(path)?;
+            return match &self.dataset {
+                Some(name) if *name != definition.name => Err(Failure::usage(format!(
+                    "{} defines the data set {:?}, not {name:?}; leave --dataset out, or name that one",
+                    path.display(),
+                    definition.name
+                ))),
+                _ => Ok(Arc::new(definition)),
+            };
+        }
+        let definitions = app::definitions(settings.datasets())?;
+        let known: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
+        let known = known.join(", ");
+        let Some(name) = &self.dataset else {
+            return Err(Failure::usage(format!(
+                "which data set? give --dataset NAME ({known}) or --definition FILE.toml"
+            )));
+        };
+        definitions.iter().find(|definition| definition.name == *name).cloned().ok_or_else(|| {
+            Failure::not_found(format!(
+                "there is no definition of a data set {name:?}; there are: {known}; give your own with --definition, and begin \
+                 one with `permitd import --define FILE`"
+            ))
+        })
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Opens a file that is to be read, if it is one and not too large.
+fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::not_found(format!("there is no file {shown}")),
+        _ => Failure::unavailable(format!("{shown} cannot be read: {error}")),
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Failure::new(
+            super::Exit::BadFile,
+            format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv"),
+        ));
+    }
+    let (bytes, max) = (metadata.len(), settings.import.file_bytes_max);
+    if bytes > max {
+        let message =
+            format!("{shown} has {bytes} bytes, more than import.file_bytes_max = {max}; split it, or raise that");
+        return Err(Failure::new(super::Exit::BadFile, message));
+    }
+    Ok((file, bytes))
+}
+
+async fn import(
+    node: &Node,
+    (file, bytes): (File, u64),
+    file_name: &str,
+    definition: Arc<Definition>,
+    replace: bool,
+) -> Result<Summary, Failure> {
+    let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+    let progress = Arc::new(ImportProgress::default());
+    let order = Order {
+        file: Box::new(file),
+        file_name: file_name.to_owned(),
+        definition,
+        replace,
+        origin: origin(id),
+        progress: Arc::clone(&progress),
+    };
+    let bar = progress::bar(bytes, "{wide_bar} {binary_bytes}/{binary_total_bytes}  {msg}");
+    let mut ticks = tokio::time::interval(REPORT_INTERVAL);
+    let work = node.service.imports.import(order);
+    tokio::pin!(work);
+    let imported = loop {
+        tokio::select! {
+            imported = &mut work => break imported,
+            _ = ticks.tick() => {
+                bar.set_position(progress.bytes.load(Ordering::Relaxed));
+                bar.set_message(counted(progress.rows.load(Ordering::Relaxed), "row"));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    Ok(imported?)
+}
+
+fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, Failure> {
+    let counts = &summary.counts;
+    let rows = counts.inserted + counts.updated + counts.unchanged + counts.rejected;
+    let version = if summary.changed { "" } else { ", as before" };
+    let mut lines = vec![
+        ("inserted", grouped(counts.inserted)),
+        ("updated", grouped(counts.updated)),
+        ("unchanged", grouped(counts.unchanged)),
+        ("removed", grouped(counts.removed)),
+        ("rejected", grouped(counts.rejected)),
+        ("version", format!("{}{version}", summary.dataset_version)),
+    ];
+    if let Some(path) = &summary.rejects_file {
+        lines.push(("rejects file", path.display().to_string()));
+    }
+    if !summary.absent_columns.is_empty() {
+        lines.push(("not in the file", summary.absent_columns.join(", ")));
+    }
+    if !summary.unmatched_headers.is_empty() {
+        lines.push(("headers not read", summary.unmatched_headers.join(", ")));
+    }
+    let head =
+        format!("{file_name} into {}: {} in {:.1} s\n", summary.dataset, counted(rows, "row"), took.as_secs_f64());
+    if let Some(path) = summary.rejects_file.as_ref().filter(|_| counts.rejected > 0) {
+        eprintln!(
+            "warning: {} could not be records; {} says which, and why",
+            counted(counts.rejected, "row"),
+            path.display()
+        );
+    }
+    let document = serde_json::to_value(summary).map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(Answer::new(document, head + &facts(&lines)))
+}
+
+fn propose(file: &Path, dataset: Option<&str>, settings: &Settings) -> Result<Answer, Failure> {
+    let (opened, _) = open(file, settings)?;
+    let limits = Limits {
+        rows_max: settings.import.rows_max,
+        sheet_bytes_max: settings.import.inflate_bytes_max,
+        ..Limits::default()
+    };
+    let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
+    let toml = infer::propose(opened, &file_name(file), &name, &limits)?;
+    Ok(Answer::new(serde_json::json!({ "dataset": name, "definition": toml }), toml))
+}
+
+/// A data set's name after a file's: `NYC permits 2024.csv` gives `nyc_permits_2024`.
+fn data_set_name(file: &Path) -> String {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let words: Vec<&str> = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let name: String = words.join("_").chars().take(40).collect();
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("data_{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_data_sets() {
+        for (file, name) in [
+            ("NYC permits 2024.csv", "nyc_permits_2024"),
+            ("x/2016-Issued.xlsx", "data_2016_issued"),
+            ("é.csv", "data_"),
+        ] {
+            assert_eq!(data_set_name(Path::new(file)), name);
+        }
+    }
+}

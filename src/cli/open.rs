@@ -1,0 +1,125 @@
+//! From the command line to settings and a node.
+
+use std::{path::Path, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{Common, Failure};
+use crate::{
+    actors::commit::Envelope,
+    app::{self, Node, Purpose},
+    clock::SystemClock,
+    config::{LoadFrom, Settings},
+    domain::{
+        event::Origin,
+        id::{CommandId, Who},
+    },
+    secrets::SystemEntropy,
+    store::Stores,
+    telemetry,
+};
+
+/// The setting of the data directory.
+pub(super) const DATA_VARIABLE: &str = "PERMITD_DATA";
+
+/// Whether a command may make the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data {
+    /// It may begin a new one.
+    MayBeNew,
+    /// It asks about what is there: a wrong directory must not come out as an empty one.
+    MustExist,
+}
+
+impl Common {
+    /// The settings in force. `flags` are those of the command itself.
+    pub(super) fn settings(&self, flags: &[(&'static str, Option<String>)]) -> Result<Settings, Failure> {
+        let data = self.data.as_ref().map(|data| data.display().to_string());
+        let given = flags.iter().cloned().chain([("data", data)]);
+        let overrides: Vec<(&str, String)> = given.filter_map(|(path, value)| Some((path, value?))).collect();
+        let env =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(Settings::load(LoadFrom { config_file: self.config.clone(), env, overrides: &overrides })?)
+    }
+}
+
+/// Sets up log lines for a command that ends by itself, or whose own words should stand alone: only what is wrong, unless
+/// `log.filter` was set.
+pub(super) fn quiet_log(settings: &Settings) -> Result<(), Failure> {
+    let mut log = settings.log.clone();
+    let is_default =
+        |described: crate::config::Described| described.path == "log.filter" && described.origin == "default";
+    if settings.describe().into_iter().any(is_default) {
+        log.filter = "warn".to_owned();
+    }
+    Ok(telemetry::init(&log)?)
+}
+
+/// Opens a node for one command and runs it.
+pub(super) fn with_node<T>(
+    common: &Common,
+    data: Data,
+    work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let settings = common.settings(&[])?;
+    if data == Data::MustExist {
+        must_exist(&settings.data)?;
+    }
+    quiet_log(&settings)?;
+    app::block_on(async {
+        let address = settings.listen;
+        let entropy = Arc::new(SystemEntropy);
+        let node = Node::open(settings, SystemClock::shared(), entropy, Purpose::Command, address).await?;
+        work(node).await
+    })
+}
+
+/// Opens only the stores of a data directory that is there.
+pub(super) fn stores(common: &Common) -> Result<Stores, Failure> {
+    let settings = common.settings(&[])?;
+    must_exist(&settings.data)?;
+    quiet_log(&settings)?;
+    Ok(app::open_stores(&settings)?)
+}
+
+fn must_exist(data: &Path) -> Result<(), Failure> {
+    if data.join("permitd.db").exists() {
+        return Ok(());
+    }
+    let data = data.display();
+    Err(Failure::not_found(format!(
+        "{data} is no data directory of permitd; name it with --data or {DATA_VARIABLE}, or begin one with `permitd serve`, \
+         `import` or `invite`"
+    )))
+}
+
+/// The person at the command line, as the log names them: `cli:<account>`.
+pub(super) fn who() -> Who {
+    use std::os::unix::fs::MetadataExt;
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let account = named.or_else(|| std::fs::metadata("/proc/self").ok().map(|own| format!("uid-{}", own.uid())));
+    let account: String = account.unwrap_or_else(|| "unknown".to_owned()).chars().take(64).collect();
+    Who(format!("cli:{account}"))
+}
+
+/// Where what this command does comes from.
+pub(super) fn origin(id: Uuid) -> Origin {
+    Origin { who: who(), correlation_id: format!("cli-{id}"), causation_id: None }
+}
+
+impl Node {
+    /// The envelope of a command that nobody repeats.
+    pub(super) fn envelope(&self) -> Result<Envelope, Failure> {
+        let id = self.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+        Ok(Envelope { command: CommandId::unique(id), request_hash: None, expected_version: None, origin: origin(id) })
+    }
+
+    /// Does what follows from the command, such as sending mails. Beside a server nothing: that is the server's.
+    pub(super) async fn settle(&self) -> Result<(), Failure> {
+        if !self.beside_server {
+            self.service.relay.sweep().await?;
+            self.service.mailers.drain().await?;
+        }
+        Ok(())
+    }
+}

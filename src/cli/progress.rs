@@ -1,0 +1,28 @@
+//! Progress on standard error; nothing where that is no terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often the bar is drawn while nobody reports.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A bar for work of a known length, in the form that `template` gives it.
+pub(super) fn bar(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    start(bar, template)
+}
+
+/// A spinner for work of an unknown length.
+pub(super) fn spinner(template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    start(bar, template)
+}
+
+fn start(bar: ProgressBar, template: &str) -> ProgressBar {
+    // A template that cannot be read leaves the usual bar: nothing that should stop the work.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.enable_steady_tick(TICK);
+    bar
+}

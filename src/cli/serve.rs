@@ -1,0 +1,151 @@
+//! `permitd serve`: the server.
+
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Answer, Common, Exit, Failure, output::facts};
+use crate::{
+    app::{self, Listeners, Node, Purpose, Server},
+    clock::SystemClock,
+    config::Settings,
+    secrets::SystemEntropy,
+    telemetry,
+};
+
+/// Serve the API
+///
+/// Prints once, when it is ready, where it listens; log lines go to standard error. At its first start it makes the
+/// administrator's token and prints it: only a hash is kept (`permitd admin-token new` makes another).
+///
+/// SIGTERM or SIGINT: finishes the requests in flight and ends within http.shutdown_timeout_s; a second one ends it at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd serve
+  permitd serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0      any free ports; the output says which
+  permitd serve --data /var/lib/permitd --config /etc/permitd.toml")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    addresses: Addresses,
+}
+
+/// Where to listen.
+#[derive(Debug, Args)]
+pub(super) struct Addresses {
+    /// The API's address [variable: PERMITD_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The address of health and metrics [variable: PERMITD_OPS_LISTEN] [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ops_listen: Option<String>,
+}
+
+impl Addresses {
+    /// The settings that they are.
+    pub(super) fn flags(&self) -> [(&'static str, Option<String>); 2] {
+        [("listen", self.listen.clone()), ("ops.listen", self.ops_listen.clone())]
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let settings = common.settings(&self.addresses.flags())?;
+        telemetry::init(&settings.log)?;
+        app::block_on(async {
+            let mut signals = Signals::listen()?;
+            let (server, bound) = start(settings).await?;
+            let ready = ready(&server, bound);
+            announce(&ready, common.json)?;
+            signals.next().await;
+            stop(server, signals).await
+        })
+    }
+}
+
+/// The addresses that are listened on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) ops: SocketAddr,
+}
+
+/// Opens the node and serves it.
+pub(super) async fn start(settings: Settings) -> Result<(Server, Bound), Failure> {
+    let system = |error: std::io::Error| Failure::unavailable(format!("the system refuses to serve: {error}"));
+    let listeners = Listeners::bind(&settings)?;
+    let (public, ops) = (listeners.public_address().map_err(system)?, listeners.ops_address().map_err(system)?);
+    let node = Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Serve, public).await?;
+    Ok((Server::start(node, listeners).map_err(system)?, Bound { ops }))
+}
+
+/// The link that signs an administrator in. The token stands behind the `#`, which browsers do not send.
+pub(super) fn sign_in_url(public_url: &str, token: &str) -> String {
+    format!("{public_url}/admin#token={token}")
+}
+
+fn ready(server: &Server, Bound { ops }: Bound) -> Answer {
+    let node = server.node();
+    let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
+    let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data });
+    let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url)];
+    let mut note = "";
+    if let (Some(token), Some(fields)) = (&node.first_admin_token, document.as_object_mut()) {
+        let sign_in = sign_in_url(url, token);
+        lines.push(("sign in", sign_in.clone()));
+        lines.push(("admin token", token.clone()));
+        note = "The token is shown this once: only its hash is kept. `permitd admin-token new` makes another.\n";
+        fields.insert("admin_token".to_owned(), token.as_str().into());
+        fields.insert("sign_in_url".to_owned(), sign_in.into());
+    }
+    Answer::new(document, format!("permitd listens on {url}\n{}{note}", facts(&lines)))
+}
+
+/// Prints what a server says when it is ready, at once.
+pub(super) fn announce(ready: &Answer, json: bool) -> Result<(), Failure> {
+    super::print(ready, json)
+}
+
+/// The signals that ask a server to stop.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen for them.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let on = |kind| {
+            signal(kind).map_err(|error| Failure::unavailable(format!("signals cannot be listened for: {error}")))
+        };
+        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    /// Returns with the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Stops a server in order and within its time; a second signal ends it at once. The process ends here: work that blocks a
+/// thread, such as an import, would hold up a return for as long as it takes, and is made good at the next start.
+pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Answer, Failure> {
+    let patience = Duration::from_secs(server.node().service.settings.http.shutdown_timeout_s);
+    tracing::info!("stopping");
+    let exit = tokio::select! {
+        stopped = tokio::time::timeout(patience, server.stop()) => {
+            if stopped.is_err() {
+                tracing::warn!("not everything had ended after http.shutdown_timeout_s");
+            }
+            Exit::Done
+        }
+        () = signals.next() => Exit::Interrupted,
+    };
+    // Standard output may be closed by now, which is nobody's loss.
+    std::io::stdout().flush().ok();
+    std::process::exit(i32::from(exit as u8))
+}
