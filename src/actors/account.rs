@@ -13,7 +13,7 @@ use super::{
     ask::{Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
-    invite::{known_plan, user_in},
+    invite::{KnownPlans, user_in},
 };
 use crate::domain::{
     event::{Event, Role},
@@ -133,17 +133,17 @@ async fn perform(
     command: AccountCommand,
     envelope: Envelope,
 ) -> Result<Done, CommandError> {
-    if let AccountCommand::AssignPlan(name) = &command {
-        known_plan(committer, name).await?;
-    }
-    let new = match &command {
-        AccountCommand::IssueApiKey { .. } | AccountCommand::RotateApiKey { .. } => {
-            Some(new_key(committer, &envelope)?)
-        }
+    let plans = match &command {
+        AccountCommand::AssignPlan(_) => Some(KnownPlans::load(committer).await?),
         _ => None,
     };
-    let domain_command = to_domain(command, new.as_ref().map(|(_, new)| new.clone()), committer.clock.now())?;
-    let decide = |state: &State| Ok(decide(user_in(state), domain_command.clone())?);
+    let command = to_domain(committer, &envelope, command)?;
+    let decide = |state: &State| {
+        if let (Some(plans), Command::AssignPlan(name)) = (&plans, &command) {
+            plans.check(name)?;
+        }
+        Ok(decide(user_in(state), command.clone())?)
+    };
     let committed = committer.run(&StreamId::User(user), &envelope, decide).await?;
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
     if let Err(error) = book.withdraw(keys).await {
@@ -157,14 +157,10 @@ async fn perform(
 }
 
 /// The key of the command. It follows from the command's id, so that a retry hands out the same.
-fn new_key(committer: &Committer, envelope: &Envelope) -> Result<(ApiKey, NewKey), CommandError> {
-    let derived = envelope.command.derived_uuid("key");
-    let mut random = [0; 12];
-    random.iter_mut().zip(derived.as_bytes()).for_each(|(to, from)| *to = *from);
+fn new_key(committer: &Committer, envelope: &Envelope) -> Result<NewKey, CommandError> {
     let secret_version = committer.secrets.current_version();
-    let key = committer.secrets.api_key(secret_version, KeyId::from_random(random))?;
-    let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
-    Ok((key, new))
+    let key = committer.secrets.api_key(secret_version, envelope.command.derived_key_id())?;
+    Ok(NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version })
 }
 
 /// The key that the commit issued, derived anew, so that a retry gets it as well.
@@ -176,8 +172,7 @@ fn issued_key(committer: &Committer, committed: &Committed) -> Result<Option<Api
     Ok(issued.map(|(version, id)| committer.secrets.api_key(version, id)).transpose()?)
 }
 
-fn to_domain(command: AccountCommand, new: Option<NewKey>, now: Timestamp) -> Result<Command, CommandError> {
-    let no_key = || CommandError::Contended;
+fn to_domain(committer: &Committer, envelope: &Envelope, command: AccountCommand) -> Result<Command, CommandError> {
     Ok(match command {
         AccountCommand::DeleteUser => Command::Delete,
         AccountCommand::DisableUser => Command::Disable,
@@ -185,12 +180,13 @@ fn to_domain(command: AccountCommand, new: Option<NewKey>, now: Timestamp) -> Re
         AccountCommand::ChangeRole(role) => Command::ChangeRole(role),
         AccountCommand::AssignPlan(plan) => Command::AssignPlan(plan),
         AccountCommand::IssueApiKey { label } => {
-            Command::IssueKey { key: new.ok_or_else(no_key)?, invitation: None, label }
+            Command::IssueKey { key: new_key(committer, envelope)?, invitation: None, label }
         }
         AccountCommand::RotateApiKey { key, grace_s } => {
+            let now = committer.clock.now();
             let grace = SignedDuration::from_secs(i64::from(grace_s.min(GRACE_S_MAX)));
             let valid_until = now.checked_add(grace).unwrap_or(now);
-            Command::RotateKey { key_id: key, new: new.ok_or_else(no_key)?, valid_until }
+            Command::RotateKey { key_id: key, new: new_key(committer, envelope)?, valid_until }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
     })

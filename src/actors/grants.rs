@@ -59,6 +59,7 @@ pub struct Pass {
     pub user: UserId,
     /// The key.
     pub key: KeyId,
+    day: i64,
     cell: Arc<Cell>,
 }
 
@@ -66,7 +67,7 @@ impl Pass {
     /// Says that the request does not count against the quota after all: the server failed.
     pub fn refund(&self) {
         if let Held::Granted { grant, .. } = &mut *lock(&self.cell.held) {
-            grant.refund();
+            grant.refund(self.day);
         }
     }
 }
@@ -122,7 +123,7 @@ enum Held {
 
 /// What a cell says without asking the ledger.
 enum Answer {
-    Now(Verdict, Standing, UserId),
+    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64 },
     Unknown,
     Ask,
 }
@@ -187,13 +188,13 @@ impl GrantBook {
         Some(self.count(match answer {
             Answer::Ask => return None,
             Answer::Unknown => Admission::Unknown,
-            Answer::Now(Verdict::Renew, ..) => return None,
-            Answer::Now(Verdict::Admit, standing, user) => {
-                Admission::Admitted(Pass { standing, user, key: id, cell: Arc::clone(cell) })
-            }
-            Answer::Now(Verdict::Refuse { rate, quota, retry_after_ns }, standing, _) => {
-                Admission::Limited { rate, quota, retry_after_ns, standing }
-            }
+            Answer::Now { verdict, standing, user, day } => match verdict {
+                Verdict::Renew => return None,
+                Verdict::Admit => Admission::Admitted(Pass { standing, user, key: id, day, cell: Arc::clone(cell) }),
+                Verdict::Refuse { rate, quota, retry_after_ns } => {
+                    Admission::Limited { rate, quota, retry_after_ns, standing }
+                }
+            },
         }))
     }
 
@@ -208,7 +209,7 @@ impl GrantBook {
             Held::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
                 let verdict = grant.admit(now_ns);
-                Answer::Now(verdict, grant.standing(now_ns), *user)
+                Answer::Now { verdict, standing: grant.standing(now_ns), user: *user, day: grant.day() }
             }
         }
     }

@@ -86,23 +86,35 @@ impl Handler<ResendInvitation> for InviteActor {
 }
 
 async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
-    known_plan(committer, &invitee.plan).await?;
+    let plans = KnownPlans::load(committer).await?;
     // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
     let user = UserId(envelope.command.derived_uuid("user"));
     let invitation = envelope.command.derived_uuid("invitation");
     let Invitee { email, name, role, plan } = invitee;
-    let command = Command::Invite { email, name, role, plan, invitation };
-    committer.run(&StreamId::User(user), &envelope, |state| Ok(decide(user_in(state), command.clone())?)).await
+    let command = Command::Invite { email, name, role, plan: plan.clone(), invitation };
+    let invite = |state: &State| {
+        plans.check(&plan)?;
+        Ok(decide(user_in(state), command.clone())?)
+    };
+    committer.run(&StreamId::User(user), &envelope, invite).await
 }
 
-/// Checks that a plan can be given to somebody.
-pub(super) async fn known_plan(committer: &Committer, name: &str) -> Result<(), CommandError> {
-    let plans = committer.stores.views.plans().await?;
-    if plans.iter().any(|plan| plan.name == name && !plan.retired) {
-        return Ok(());
+/// The plans that can be given to somebody. They are checked when a command is decided, not before: a retry gets its first
+/// answer even if the plan has been retired since.
+pub(super) struct KnownPlans(Vec<String>);
+
+impl KnownPlans {
+    pub(super) async fn load(committer: &Committer) -> Result<Self, CommandError> {
+        let plans = committer.stores.views.plans().await?;
+        Ok(Self(plans.into_iter().filter(|plan| !plan.retired).map(|plan| plan.name).collect()))
     }
-    let known = plans.into_iter().filter(|plan| !plan.retired).map(|plan| plan.name).collect();
-    Err(CommandError::NoPlan { name: name.chars().take(80).collect(), known })
+
+    pub(super) fn check(&self, name: &str) -> Result<(), CommandError> {
+        if self.0.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        Err(CommandError::NoPlan { name: name.chars().take(80).collect(), known: self.0.clone() })
+    }
 }
 
 /// The person that a stream's state is of.

@@ -294,11 +294,8 @@ impl Work {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let envelope = envelope(message, "issue");
         // The id follows from the message, so that two mailers with the same message issue the same key.
-        let mut random = [0; 12];
-        let derived = envelope.command.derived_uuid("key");
-        random.iter_mut().zip(derived.as_bytes()).for_each(|(to, from)| *to = *from);
         let secret_version = self.committer.secrets.current_version();
-        let key = self.committer.secrets.api_key(secret_version, KeyId::from_random(random));
+        let key = self.committer.secrets.api_key(secret_version, envelope.command.derived_key_id());
         let key = key.map_err(CommandError::from)?;
         let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
         let issue = |state: &State| {

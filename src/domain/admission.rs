@@ -193,9 +193,15 @@ impl Grant {
         Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
     }
 
-    /// Notes that an admitted request does not count against the quota after all.
-    pub fn refund(&mut self) {
-        self.refunded += 1;
+    /// The UTC day whose quota the grant was counted against.
+    pub fn day(&self) -> i64 {
+        self.day
+    }
+
+    /// Notes that a request that was admitted on `day` does not count against the quota after all. One of another day than
+    /// the grant's stays counted: it must not give that day more than its quota.
+    pub fn refund(&mut self, day: i64) {
+        self.refunded += u64::from(day == self.day);
     }
 
     /// Where the key stands.

@@ -58,7 +58,9 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> Step {
         Duty::RevokeKeys => Step::Acknowledge,
         Duty::Fulfil { .. } if user.standing != Standing::Enabled => Step::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => Step::Acknowledge,
-        Duty::Fulfil { .. } => match user.invitation_key() {
+        Duty::Fulfil { invitation } => match user.invitation_key() {
+            // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.
+            None if user.had_key_for(invitation) => Step::Acknowledge,
             None => Step::IssueKey,
             Some(key) => Step::SendMail { key_id: key.id },
         },

@@ -121,15 +121,27 @@ impl CommandId {
     /// An identifier that is the same for every try of this command: what the command creates bears it, so that a retry
     /// finds the stream of the first try. UUID version 8, RFC 9562 section 5.8.
     pub fn derived_uuid(&self, purpose: &str) -> Uuid {
-        let mut hash = Sha256::new();
-        hash.update(purpose.as_bytes());
-        hash.update([0]);
-        hash.update(self.0.as_bytes());
         let mut bytes = [0u8; 16];
-        for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
-            *to = from;
-        }
+        bytes.iter_mut().zip(self.derived_bytes(purpose)).for_each(|(to, from)| *to = from);
         Uuid::new_v8(bytes)
+    }
+}
+
+impl CommandId {
+    /// The id of the key that the command issues: the same for every try of it.
+    pub fn derived_key_id(&self) -> super::key::KeyId {
+        let mut bytes = [0; 12];
+        bytes.iter_mut().zip(self.derived_bytes("key")).for_each(|(to, from)| *to = from);
+        super::key::KeyId::from_random(bytes)
+    }
+
+    fn derived_bytes(&self, purpose: &str) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(purpose.as_bytes())
+            .chain_update([0])
+            .chain_update(self.0.as_bytes())
+            .finalize()
+            .into()
     }
 }
 

@@ -40,6 +40,9 @@ pub enum Refusal {
     /// The key does not work any more.
     #[error("key {0} was revoked or has been replaced")]
     KeyEnded(KeyId),
+    /// There is a key with this id: it may have been revoked, and must not come to life again.
+    #[error("the user has a key {0} already")]
+    KeyExists(KeyId),
     /// They have as many keys as one may have.
     #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
     TooManyKeys,
@@ -158,6 +161,11 @@ impl User {
             .values()
             .filter(|key| key.invitation.is_some() && key.is_current())
             .max_by_key(|key| (key.issued_at, key.id))
+    }
+
+    /// Whether a key was issued for this invitation, even if it has ended since.
+    pub fn had_key_for(&self, invitation: Uuid) -> bool {
+        self.keys.values().any(|key| key.invitation == Some(invitation))
     }
 
     /// Whether a mail for this invitation was handed over.
@@ -372,6 +380,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
         Command::IssueKey { key, invitation, label } => {
             enabled(user)?;
             check_length("label", label.as_deref(), LABEL_CHARS_MAX)?;
+            unused(user, key.id)?;
             if user.current_keys().count() >= ACTIVE_KEYS_MAX {
                 return Err(Refusal::TooManyKeys);
             }
@@ -383,6 +392,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
             if !old.is_current() {
                 return Err(Refusal::KeyEnded(key_id));
             }
+            unused(user, new.id)?;
             let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
             Ok(vec![issued(new, old.invitation, old.label.clone()), rotated])
         }
@@ -425,6 +435,10 @@ fn enabled(user: &User) -> Result<(), Refusal> {
         Standing::Disabled => Err(Refusal::Disabled),
         Standing::Deleted => Err(Refusal::Deleted),
     }
+}
+
+fn unused(user: &User, id: KeyId) -> Result<(), Refusal> {
+    if user.keys.contains_key(&id) { Err(Refusal::KeyExists(id)) } else { Ok(()) }
 }
 
 fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<String>) -> Event {

@@ -30,7 +30,7 @@ pub enum UserStatus {
 
 impl UserStatus {
     /// The name in answers and in the view.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invited => "invited",
             Self::Active => "active",

@@ -123,6 +123,9 @@ pub trait EventLog: Send + Sync {
     /// Commits of all streams in the order of the log, after a position, at most `max`.
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
+    /// The same backwards: commits before a position, or the last ones, newest first, at most `max`.
+    async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+
     /// Commits that are marked as not yet published and were recorded before `before`, oldest first, at most `max`.
     async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 

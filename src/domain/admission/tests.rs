@@ -127,7 +127,8 @@ proptest! {
             passed += 1;
         }
         let refunds = refunds.min(passed);
-        (0..refunds).for_each(|_| grant.refund());
+        (0..refunds).for_each(|_| grant.refund(day_of(START_NS)));
+        grant.refund(day_of(START_NS) - 1);
         row.take_back(&grant.into_return());
         prop_assert_eq!(row.used, passed - refunds);
     }

@@ -148,3 +148,21 @@ fn a_rotated_key_keeps_its_invitation_so_that_a_resent_mail_carries_the_new_one(
     assert_eq!(state.as_ref().unwrap().invitation_key().unwrap().id, new_key(2).id);
     assert_eq!(decide(state.as_ref(), rotate), Err(Refusal::KeyEnded(new_key(1).id)));
 }
+
+#[test]
+fn a_key_that_was_revoked_before_its_mail_is_not_replaced_by_the_mailer() {
+    let mut state = None;
+    run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
+    let invitation = Uuid::from_u128(1);
+    let issue = Command::IssueKey { key: new_key(1), invitation: Some(invitation), label: None };
+    let events = decide(state.as_ref(), issue.clone()).unwrap();
+    run(&mut state, events, 1);
+    let events = decide(state.as_ref(), Command::RevokeKey { key_id: new_key(1).id }).unwrap();
+    run(&mut state, events, 2);
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation }), Step::Acknowledge);
+    assert_eq!(decide(state.as_ref(), issue), Err(Refusal::KeyExists(new_key(1).id)));
+    let again = Uuid::from_u128(2);
+    let events = decide(state.as_ref(), Command::ResendInvitation { invitation: again }).unwrap();
+    run(&mut state, events, 3);
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation: again }), Step::IssueKey);
+}

@@ -1,6 +1,16 @@
 //! The routes, one file for each resource.
 
+mod answer;
+mod command;
 pub mod data;
+mod dead_letters;
+mod events;
+mod imports;
+mod keys;
+mod params;
+mod plans;
+mod refusal;
+mod users;
 
 use actix_web::web;
 
@@ -11,7 +21,14 @@ use crate::store::StoreError;
 pub const RETRY_AFTER_S: u64 = 1;
 
 /// The administrator's resources.
-pub fn administration(_app: &mut web::ServiceConfig) {}
+pub fn administration(app: &mut web::ServiceConfig) {
+    app.configure(users::configure)
+        .configure(keys::configure)
+        .configure(plans::configure)
+        .configure(events::configure)
+        .configure(imports::configure)
+        .configure(dead_letters::configure);
+}
 
 /// Health and metrics, on a port of their own.
 pub fn operation(_app: &mut web::ServiceConfig) {}

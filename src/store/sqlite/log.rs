@@ -1,5 +1,7 @@
 //! The event log.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -20,7 +22,15 @@ const COLUMNS: &str = "stream, version, position, command, request_hash, recorde
 #[async_trait]
 impl EventLog for Database {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        self.write(move |connection| write_commit(connection, &append)).await
+        let purge = matches!(append.personal, PersonalChange::Destroy(_)).then(|| self.purge_after_commit());
+        self.write(move |connection| {
+            let version = write_commit(connection, &append)?;
+            if let Some(purge) = purge {
+                purge.store(true, Ordering::SeqCst);
+            }
+            Ok(version)
+        })
+        .await
     }
 
     async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
@@ -42,6 +52,16 @@ impl EventLog for Database {
         Database::read(self, move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             collect(statement.query(params![after_position, max])?)
+        })
+        .await
+    }
+
+    async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE position < ?1 ORDER BY position DESC LIMIT ?2");
+        let before = before_position.and_then(|position| i64::try_from(position).ok()).unwrap_or(i64::MAX);
+        Database::read(self, move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            collect(statement.query(params![before, max])?)
         })
         .await
     }

@@ -12,7 +12,7 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -98,6 +98,12 @@ impl Database {
         self.shared.writer.run(work).await
     }
 
+    /// To be set within a write that deletes what must not be found on the disk any more: the write-ahead log is then
+    /// emptied after its commit.
+    fn purge_after_commit(&self) -> Arc<AtomicBool> {
+        self.shared.writer.purge_after_commit()
+    }
+
     /// Runs `work` on a connection that only reads, on a thread for blocking work.
     ///
     /// # Errors
@@ -163,4 +169,54 @@ impl From<rusqlite::Error> for StoreError {
 /// What a stored text should have been.
 fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        domain::{
+            id::{CommandId, StreamId, UserId},
+            personal::PersonalKey,
+            view::Rows,
+        },
+        store::{Append, PersonalChange},
+    };
+
+    fn append(user: UserId, expected_version: u64, personal: PersonalChange) -> Append {
+        Append {
+            stream: StreamId::User(user),
+            expected_version,
+            command: CommandId::stored(&format!("test:{expected_version}")),
+            request_hash: None,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            events: "[]".to_owned(),
+            claims: Vec::new(),
+            personal,
+            rows: Rows::default(),
+            publishes: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_destroyed_personal_key_is_nowhere_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        let log = database.stores().log;
+        let (user, secret) = (UserId(uuid::Uuid::from_u128(5)), *b"thirty-two bytes of one person..");
+        let on_disk = || {
+            let files =
+                std::fs::read_dir(folder.path()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+            files.map(|bytes| bytes.windows(32).filter(|window| *window == secret).count()).sum::<usize>()
+        };
+        let create = PersonalChange::Create(user, PersonalKey::from_bytes(secret));
+        log.append(append(user, 0, create)).await.unwrap();
+        assert!(log.personal_key(user).await.unwrap().is_some());
+        assert!(on_disk() > 0, "the test looks in the right place");
+        log.append(append(user, 1, PersonalChange::Destroy(user))).await.unwrap();
+        assert_eq!(log.personal_key(user).await.unwrap(), None);
+        assert_eq!(on_disk(), 0);
+    }
 }

@@ -2,7 +2,11 @@
 //! then answers: as many writes as wait share one `fsync` (group commit).
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread,
 };
 
@@ -21,16 +25,24 @@ type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
 
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
+    purge: Arc<AtomicBool>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let purge = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&purge);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || write_all(&connection, &waiting))
+            .spawn(move || write_all(&connection, &waiting, &asked))
             .map_err(|error| StoreError::Unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, purge })
+    }
+
+    /// To be set within a write: the write-ahead log is then emptied after its commit.
+    pub(super) fn purge_after_commit(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.purge)
     }
 
     pub(super) async fn run<T, E>(
@@ -72,7 +84,7 @@ fn in_savepoint<T, E: From<StoreError>>(
     result
 }
 
-fn write_all(connection: &Connection, waiting: &Receiver<Job>) {
+fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBool) {
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let outcome = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
@@ -89,8 +101,18 @@ fn write_all(connection: &Connection, waiting: &Receiver<Job>) {
             // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
             connection.execute_batch("ROLLBACK").ok();
         }
+        if failure.is_none() && purge.swap(false, Ordering::SeqCst) && !empty_log(connection) {
+            // Somebody is reading: after the next commit, then.
+            purge.store(true, Ordering::SeqCst);
+        }
         for answer in answers {
             answer(failure.clone());
         }
     }
+}
+
+/// Moves the write-ahead log into the database and empties it; `false` when somebody is reading from it.
+fn empty_log(connection: &Connection) -> bool {
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    busy.is_ok_and(|busy| busy == 0)
 }

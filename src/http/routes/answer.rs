@@ -1,0 +1,61 @@
+//! The administrator's answers: JSON that nobody keeps, tagged with the version that `If-Match` takes.
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::params;
+use crate::http::Problem;
+
+/// What a handler gives.
+pub(super) type Answer = Result<HttpResponse, Problem>;
+
+fn begin(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    // Answers hold personal data and, once, keys.
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response
+}
+
+/// A document without a version.
+pub(super) fn document(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    begin(status).json(body)
+}
+
+/// A document of a stream at a version.
+pub(super) fn versioned(status: StatusCode, version: u64, body: &impl Serialize) -> HttpResponse {
+    begin(status).insert_header((header::ETAG, etag(version))).json(body)
+}
+
+/// A document of a stream that is new.
+pub(super) fn created(location: &str, version: u64, body: &impl Serialize) -> HttpResponse {
+    begin(StatusCode::CREATED)
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::ETAG, etag(version)))
+        .json(body)
+}
+
+fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+/// A whole list.
+pub(super) fn list(items: &impl Serialize) -> HttpResponse {
+    document(StatusCode::OK, &json!({ "data": items }))
+}
+
+/// A page of a list; `last` is where the next one begins, if there may be one.
+pub(super) fn page(request: &HttpRequest, items: &impl Serialize, limit: usize, last: Option<String>) -> HttpResponse {
+    let next = last.map(|last| params::next_target(request.path(), request.query_string(), &last));
+    let mut response = begin(StatusCode::OK);
+    if let Some(next) = &next {
+        response.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
+    }
+    response.json(json!({ "data": items, "page": { "limit": limit, "next": next } }))
+}

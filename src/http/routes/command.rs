@@ -1,0 +1,119 @@
+//! What an administrator's writing request is made of: who gives the command, under which conditions, and its body.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use bytes::Bytes;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::Value;
+
+use crate::{
+    actors::commit::Envelope,
+    dataset::suggest,
+    http::{
+        InvalidParam, JsonBody, Problem, ProblemCode,
+        session::{Admin, Conditions},
+        state::Service,
+    },
+};
+
+/// Longest name of a field that is repeated in an answer, characters.
+const NAME_CHARS_MAX: usize = 80;
+/// Unknown fields that an answer lists at most.
+const UNKNOWN_FIELDS_MAX: usize = 20;
+
+/// A body: an object whose fields are all known. Its `Deserialize` must refuse unknown fields.
+pub(super) trait Fields: DeserializeOwned + 'static {
+    /// The names of its fields.
+    const NAMES: &'static [&'static str];
+    /// Whether a request may leave the body out, which then counts as `{}`.
+    const OPTIONAL: bool = false;
+}
+
+/// The body of a command that says all in its path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+impl Fields for Nothing {
+    const NAMES: &'static [&'static str] = &[];
+    const OPTIONAL: bool = true;
+}
+
+/// A command of an administrator. Who has no token learns nothing else about the request.
+///
+/// # Errors
+/// As an extractor: 401 first; then those of [`JsonBody`], with `invalid_params` for unknown fields; 400 for conditions that
+/// cannot be read.
+pub(super) struct Command<T> {
+    /// What the body says.
+    pub(super) body: T,
+    /// What the command brings along.
+    pub(super) envelope: Envelope,
+}
+
+impl<T: Fields> FromRequest for Command<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let admin = Admin::from_request(&request, &mut payload).await?;
+            let conditions = Conditions::extract(&request).await?;
+            let bytes = match T::OPTIONAL && is_absent(&request) {
+                true => Bytes::from_static(b"{}"),
+                false => JsonBody::<IgnoredAny>::from_request(&request, &mut payload).await?.bytes,
+            };
+            let body = read(&bytes)?;
+            let missing = || Problem::internal("the service is not configured");
+            let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
+            let envelope = conditions.envelope(service, &admin, &request, &bytes)?;
+            Ok(Self { body, envelope })
+        })
+    }
+}
+
+/// Whether the request has no body, as its head says.
+fn is_absent(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).map_or(Some("0"), |length| length.to_str().ok());
+    length == Some("0") && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn read<T: Fields>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let unknown = unknown_fields(bytes, T::NAMES);
+        if !unknown.is_empty() {
+            let names: Vec<&str> = unknown.iter().map(|field| field.name.as_str()).collect();
+            let detail = format!("the body has unknown fields: {}", names.join(", "));
+            return Problem::new(ProblemCode::InvalidBody, detail)
+                .member("invalid_params", unknown.iter().map(|field| serde_json::json!(field)).collect());
+        }
+        let path = error.path().to_string();
+        let detail = match path.as_str() {
+            "." => error.inner().to_string(),
+            _ => format!("at `{path}`: {}", error.inner()),
+        };
+        Problem::new(ProblemCode::InvalidBody, detail)
+    })
+}
+
+fn unknown_fields(bytes: &[u8], known: &'static [&'static str]) -> Vec<InvalidParam> {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return Vec::new() };
+    let reason = match known {
+        [] => "this body has no fields".to_owned(),
+        known => format!("unknown field; the fields are: {}", known.join(", ")),
+    };
+    let invalid = |name: &String| InvalidParam {
+        name: name.chars().take(NAME_CHARS_MAX).collect(),
+        reason: reason.clone(),
+        did_you_mean: suggest::nearest(name, known.iter().copied()).map(ToOwned::to_owned),
+    };
+    let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
+    unknown.take(UNKNOWN_FIELDS_MAX).map(invalid).collect()
+}

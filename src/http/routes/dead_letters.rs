@@ -1,0 +1,49 @@
+//! Messages that were given up: `/dead-letters`, `/dead-letters/{id}/redrive`.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+    web,
+};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Nothing},
+    params::Params,
+    refusal::queue_problem,
+};
+use crate::{
+    http::{method, session::Admin, state::Service},
+    queue::DeadLetter,
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::readable("/dead-letters", list))
+        .service(method::resource("/dead-letters/{id}/redrive", "POST").route(web::method(Method::POST).to(redrive)));
+}
+
+async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    let params = Params::read(request.query_string(), &["limit"])?;
+    let letters = service.committer.queue.dead_letters(params.limit()?).await.map_err(queue_problem)?;
+    let shown: Vec<Value> = letters.iter().map(shown).collect();
+    Ok(answer::list(&shown))
+}
+
+fn shown(letter: &DeadLetter) -> Value {
+    let DeadLetter { id, body, receives, reason, sent_at, died_at } = letter;
+    // A message that is not JSON is shown as the text that it is.
+    let message = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()));
+    json!({
+        "id": id, "message": message, "receives": receives, "reason": reason, "sent_at": sent_at, "died_at": died_at,
+    })
+}
+
+/// The log shows what comes of it; the message itself is worked on again whether or not this is asked twice.
+async fn redrive(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    service.committer.queue.redrive(&id).await.map_err(queue_problem)?;
+    let (id, who) = (id.into_inner(), command.envelope.origin.who);
+    tracing::info!(%id, %who, "a dead letter was sent again");
+    Ok(answer::document(StatusCode::ACCEPTED, &json!({ "id": id })))
+}

@@ -1,0 +1,145 @@
+//! Keys: `/users/{id}/keys`, `/users/{id}/keys/{key_id}`, `/users/{id}/keys/{key_id}/rotate`.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, StatusCode},
+    web,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing},
+    params::Params,
+    refusal::command_problem,
+    store_problem,
+    users::{existing, user_id},
+};
+use crate::{
+    actors::account::{AccountCommand, Done, GRACE_S_MAX},
+    domain::{id::UserId, key::KeyId, view::KeyRow},
+    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(
+        method::resource("/users/{id}/keys", "GET, HEAD, POST")
+            .route(method::read().to(list))
+            .route(web::method(Method::POST).to(issue)),
+    )
+    .service(
+        method::resource("/users/{id}/keys/{key_id}", "GET, HEAD, DELETE")
+            .route(method::read().to(show))
+            .route(web::method(Method::DELETE).to(revoke)),
+    )
+    .service(method::resource("/users/{id}/keys/{key_id}/rotate", "POST").route(web::method(Method::POST).to(rotate)));
+}
+
+fn path_of(path: &(String, String)) -> Result<(UserId, KeyId), Problem> {
+    let key = KeyId::parse(&path.1).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))?;
+    Ok((user_id(&path.0)?, key))
+}
+
+/// The key as the commit left it.
+fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
+    let found = done.committed.state.rows().keys.into_iter().find(|key| key.id == id);
+    found.ok_or_else(|| Problem::internal("a key's commit left no such key"))
+}
+
+async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let user = existing(&service, user_id(&id)?).await?;
+    let keys = service.committer.stores.views.keys(user.id).await.map_err(store_problem)?;
+    Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
+}
+
+async fn show(
+    _: Admin,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let (user, id) = path_of(&path)?;
+    let key = service.committer.stores.views.key(id).await.map_err(store_problem)?;
+    let key = key.filter(|key| key.user == user);
+    let key = key.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("the user has no key {id}")))?;
+    Ok(answer::versioned(StatusCode::OK, key.version, &key))
+}
+
+/// A key to issue.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssueBody {
+    #[serde(default)]
+    label: Option<String>,
+}
+
+impl Fields for IssueBody {
+    const NAMES: &'static [&'static str] = &["label"];
+    const OPTIONAL: bool = true;
+}
+
+async fn issue(command: Command<IssueBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let user = user_id(&id)?;
+    let label = command.body.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
+    let done = service.accounts.perform(user, AccountCommand::IssueApiKey { label }, command.envelope).await;
+    issued(&service, user, &done.map_err(command_problem)?, None)
+}
+
+/// A rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateBody {
+    #[serde(default)]
+    grace_s: u32,
+}
+
+impl Fields for RotateBody {
+    const NAMES: &'static [&'static str] = &["grace_s"];
+    const OPTIONAL: bool = true;
+}
+
+async fn rotate(
+    command: Command<RotateBody>,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
+    let (user, key) = path_of(&path)?;
+    let grace_s = command.body.grace_s;
+    if grace_s > GRACE_S_MAX {
+        let detail = format!("at `grace_s`: at most {GRACE_S_MAX} seconds");
+        return Err(Problem::new(ProblemCode::InvalidBody, detail));
+    }
+    let rotation = AccountCommand::RotateApiKey { key, grace_s };
+    let done = service.accounts.perform(user, rotation, command.envelope).await.map_err(command_problem)?;
+    let old = row(&done, key)?;
+    issued(&service, user, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
+}
+
+/// The answer that holds the key itself: this once, and for a retry of the same command.
+fn issued(service: &Service, user: UserId, done: &Done, replaces: Option<Value>) -> Result<HttpResponse, Problem> {
+    let key = done.key.as_ref().ok_or_else(|| Problem::internal("a key was issued but cannot be shown"))?;
+    let mut body = serde_json::to_value(row(done, key.id())?).map_err(Problem::internal)?;
+    if let Value::Object(fields) = &mut body {
+        fields.insert("key".to_owned(), key.reveal().into());
+        if let Some(replaces) = replaces {
+            fields.insert("replaces".to_owned(), replaces);
+        }
+    }
+    let location = format!("{}/users/{user}/keys/{}", service.public_url, key.id());
+    Ok(answer::created(&location, done.committed.version, &body))
+}
+
+async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, service: web::Data<Service>) -> Answer {
+    let (user, key) = path_of(&path)?;
+    let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
+    let done = done.map_err(command_problem)?;
+    let revoked_at = row(&done, key)?.revoked_at;
+    // A key that had been revoked before has been refused since then.
+    let effective_at = if done.committed.events.is_empty() { revoked_at } else { Some(done.effective_at) };
+    let body = json!({ "id": key, "user": user, "revoked_at": revoked_at, "effective_at": effective_at });
+    Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
+}

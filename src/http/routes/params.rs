@@ -1,0 +1,132 @@
+//! The parameters of the administrator's lists: all known, each at most once, each of its type.
+
+use std::{borrow::Cow, fmt::Display, str::FromStr};
+
+use crate::{
+    dataset::suggest,
+    http::{InvalidParam, Problem},
+};
+
+/// Items of a page when the request does not say.
+pub(super) const LIMIT_DEFAULT: usize = 100;
+/// Most items of a page. A larger limit is taken for this one, and the answer says so.
+pub(super) const LIMIT_MAX: usize = 1000;
+
+/// Parameters that are repeated in an answer at most, and characters of each.
+const REPORTED_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 80;
+
+/// The parameters of one request.
+#[derive(Debug)]
+pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Params<'a> {
+    /// Reads a query. Every parameter must be among `known`.
+    ///
+    /// # Errors
+    /// 400 with every parameter that is unknown or repeated.
+    pub(super) fn read(query: &'a str, known: &[&str]) -> Result<Self, Problem> {
+        let mut params: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let reason = if !known.contains(&&*name) {
+                match known {
+                    [] => "there are no parameters here".to_owned(),
+                    known => format!("unknown parameter; there are: {}", known.join(", ")),
+                }
+            } else if params.iter().any(|(earlier, _)| *earlier == name) {
+                "given twice".to_owned()
+            } else {
+                params.push((name, value));
+                continue;
+            };
+            if wrong.len() < REPORTED_MAX {
+                let nearest = suggest::nearest(&name, known.iter().copied());
+                let did_you_mean = nearest.filter(|nearest| *nearest != name).map(ToOwned::to_owned);
+                wrong.push(InvalidParam { name: name.chars().take(NAME_CHARS_MAX).collect(), reason, did_you_mean });
+            }
+        }
+        if wrong.is_empty() { Ok(Self(params)) } else { Err(Problem::invalid_params(&wrong)) }
+    }
+
+    /// A parameter's text; an empty one counts as absent.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter's value.
+    ///
+    /// # Errors
+    /// 400 when it cannot be read.
+    pub(super) fn value<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let read = |text: &str| text.parse().map_err(|error: T::Err| refuse(name, error.to_string(), None));
+        self.text(name).map(read).transpose()
+    }
+
+    /// One of a few words.
+    ///
+    /// # Errors
+    /// 400 with the words when it is none of them.
+    pub(super) fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(Some(*value));
+        }
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let nearest = suggest::nearest(text, names.iter().copied());
+        Err(refuse(name, format!("must be one of: {}", names.join(", ")), nearest))
+    }
+
+    /// The page's size.
+    ///
+    /// # Errors
+    /// 400 when it is not a number.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        Ok(self.value("limit")?.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX))
+    }
+}
+
+/// A refusal because of one parameter.
+pub(super) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> Problem {
+    Problem::invalid_params(&[InvalidParam {
+        name: name.to_owned(),
+        reason,
+        did_you_mean: did_you_mean.map(ToOwned::to_owned),
+    }])
+}
+
+/// Where the next page is: the same query after `last`, as a reference relative to the server.
+pub(super) fn next_target(path: &str, query: &str, last: &str) -> String {
+    let mut target = form_urlencoded::Serializer::new(format!("{path}?"));
+    target.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after"));
+    target.append_pair("after", last);
+    target.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_refused() {
+        assert!(Params::read("search=ana&limit=5", &["search", "limit"]).is_ok());
+        assert!(Params::read("serach=ana", &["search", "limit"]).is_err());
+        assert!(Params::read("limit=1&limit=2", &["search", "limit"]).is_err());
+        assert!(Params::read("a=1", &[]).is_err());
+    }
+
+    #[test]
+    fn a_limit_is_brought_into_its_bounds() {
+        let limit = |query| Params::read(query, &["limit"]).unwrap().limit().ok();
+        assert_eq!(limit(""), Some(LIMIT_DEFAULT));
+        assert_eq!(limit("limit=0"), Some(1));
+        assert_eq!(limit("limit=100000"), Some(LIMIT_MAX));
+        assert_eq!(limit("limit=-1"), None);
+        assert_eq!(limit("limit=many"), None);
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_query() {
+        assert_eq!(next_target("/users", "search=a%26b&after=1&limit=2", "9"), "/users?search=a%26b&limit=2&after=9");
+    }
+}

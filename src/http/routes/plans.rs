@@ -1,0 +1,89 @@
+//! Plans: `/plans`, `/plans/{name}`.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+    web,
+};
+use serde::Deserialize;
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing},
+    params::Params,
+    refusal::command_problem,
+    store_problem,
+};
+use crate::{
+    actors::commit::{CommandError, Committed},
+    domain::{plan::Limits, view::PlanRow},
+    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::readable("/plans", list)).service(
+        method::resource("/plans/{name}", "GET, HEAD, PUT, DELETE")
+            .route(method::read().to(show))
+            .route(web::method(Method::PUT).to(define))
+            .route(web::method(Method::DELETE).to(retire)),
+    );
+}
+
+fn no_plan(name: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    Problem::new(ProblemCode::NotFound, format!("there is no plan {name:?}"))
+}
+
+/// The plan as the commit left it.
+fn row(committed: &Committed) -> Result<PlanRow, Problem> {
+    committed.state.rows().plans.pop().ok_or_else(|| Problem::internal("a plan's commit left no plan"))
+}
+
+async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    Ok(answer::list(&service.committer.stores.views.plans().await.map_err(store_problem)?))
+}
+
+async fn show(_: Admin, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let plan = service.committer.stores.views.plan(&name).await.map_err(store_problem)?;
+    let plan = plan.ok_or_else(|| no_plan(&name))?;
+    Ok(answer::versioned(StatusCode::OK, plan.version, &plan))
+}
+
+/// A plan's limits.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsBody {
+    rate_per_s: f64,
+    burst: u32,
+    quota_per_day: u64,
+}
+
+impl Fields for LimitsBody {
+    const NAMES: &'static [&'static str] = &["rate_per_s", "burst", "quota_per_day"];
+}
+
+async fn define(command: Command<LimitsBody>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let LimitsBody { rate_per_s, burst, quota_per_day } = command.body;
+    let limits = Limits { rate_per_s, burst, quota_per_day };
+    let committed = service.accounts.define_plan(name.into_inner(), limits, command.envelope).await;
+    let committed = committed.map_err(command_problem)?;
+    let plan = row(&committed)?;
+    // The first commit of a plan's stream is its first definition.
+    if committed.version == 1 && !committed.events.is_empty() {
+        let location = format!("{}/plans/{}", service.public_url, plan.name);
+        return Ok(answer::created(&location, plan.version, &plan));
+    }
+    Ok(answer::versioned(StatusCode::OK, plan.version, &plan))
+}
+
+async fn retire(command: Command<Nothing>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let retired = service.accounts.retire_plan(name.clone(), command.envelope).await;
+    let committed = retired.map_err(|error| match error {
+        CommandError::NoPlan { .. } | CommandError::Plan(_) => no_plan(&name),
+        other => command_problem(other),
+    })?;
+    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
+}

@@ -1,0 +1,63 @@
+//! Why a command was not carried out, as HTTP says it: the one place where that is decided.
+
+use serde_json::json;
+
+use super::{RETRY_AFTER_S, store_problem};
+use crate::{
+    actors::{Busy, commit::CommandError},
+    domain::user::Refusal,
+    http::{Problem, ProblemCode},
+    queue::QueueError,
+};
+
+/// The problem that a failed command is answered with.
+pub(super) fn command_problem(error: CommandError) -> Problem {
+    let text = error.to_string();
+    match error {
+        CommandError::Refused(refusal) => refused(&refusal, text),
+        CommandError::Plan(_) => Problem::new(ProblemCode::InvalidBody, text),
+        CommandError::NoPlan { known, .. } => {
+            Problem::new(ProblemCode::InvalidBody, text).member("known_plans", json!(known))
+        }
+        CommandError::EmailTaken { user } => {
+            let path = format!("/users/{user}");
+            Problem::new(ProblemCode::Conflict, format!("{text}: {path}")).member("existing", json!(path))
+        }
+        CommandError::Stale { current } => {
+            Problem::new(ProblemCode::PreconditionFailed, text).member("current_version", json!(current))
+        }
+        CommandError::KeyReused => Problem::new(ProblemCode::IdempotencyKeyReused, text),
+        CommandError::Contended => Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S),
+        CommandError::Busy(busy) => busy_problem(busy),
+        CommandError::Store(error) => store_problem(error),
+        CommandError::Codec(_) | CommandError::Secrets(_) | CommandError::Entropy(_) => Problem::internal(text),
+    }
+}
+
+fn refused(refusal: &Refusal, text: String) -> Problem {
+    let code = match refusal {
+        Refusal::NoUser | Refusal::NoKey(_) => ProblemCode::NotFound,
+        Refusal::Deleted | Refusal::Disabled | Refusal::Exists | Refusal::KeyEnded(_) | Refusal::TooManyKeys => {
+            ProblemCode::Conflict
+        }
+        Refusal::TooLong { .. } => ProblemCode::InvalidBody,
+    };
+    Problem::new(code, text)
+}
+
+/// An actor that did not answer.
+pub(super) fn busy_problem(busy: Busy) -> Problem {
+    Problem::new(ProblemCode::Overloaded, busy.to_string()).retry_after(RETRY_AFTER_S)
+}
+
+/// A queue that did not answer.
+pub(super) fn queue_problem(error: QueueError) -> Problem {
+    match error {
+        QueueError::Unavailable(cause) => {
+            tracing::warn!(%cause, "the queue does not answer");
+            Problem::new(ProblemCode::Unavailable, "the queue does not answer").retry_after(RETRY_AFTER_S)
+        }
+        QueueError::Unreadable(_) => Problem::internal(error),
+        QueueError::NoDeadLetter(_) => Problem::new(ProblemCode::NotFound, error.to_string()),
+    }
+}

@@ -1,0 +1,248 @@
+//! People: `/users`, `/users/{id}`, `/users/{id}/invitations`, `/users/{id}/usage`.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+    web,
+};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing},
+    params::{self, Params},
+    refusal::command_problem,
+    store_problem,
+};
+use crate::{
+    actors::{
+        account::AccountCommand,
+        commit::{CommandError, Committed, Envelope},
+        invite::Invitee,
+    },
+    domain::{
+        email::Email,
+        event::Role,
+        id::{CommandId, UserId},
+        view::{UserRow, UserStatus},
+    },
+    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    store::UserFilter,
+};
+
+/// Days that `/users/{id}/usage` shows when the request does not say, and the most that it does.
+const USAGE_DAYS_DEFAULT: u16 = 30;
+const USAGE_DAYS_MAX: u16 = 366;
+/// Longest text that is searched for, characters.
+const SEARCH_CHARS_MAX: usize = 200;
+const DAY_S: i64 = 86_400;
+
+const STATUSES: [(&str, UserStatus); 4] = [
+    (UserStatus::Invited.as_str(), UserStatus::Invited),
+    (UserStatus::Active.as_str(), UserStatus::Active),
+    (UserStatus::Disabled.as_str(), UserStatus::Disabled),
+    (UserStatus::Deleted.as_str(), UserStatus::Deleted),
+];
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(
+        method::resource("/users", "GET, HEAD, POST")
+            .route(method::read().to(list))
+            .route(web::method(Method::POST).to(invite)),
+    )
+    .service(
+        method::resource("/users/{id}", "GET, HEAD, PATCH, DELETE")
+            .route(method::read().to(show))
+            .route(web::method(Method::PATCH).to(change))
+            .route(web::method(Method::DELETE).to(delete)),
+    )
+    .service(method::resource("/users/{id}/invitations", "POST").route(web::method(Method::POST).to(resend_invitation)))
+    .service(method::readable("/users/{id}/usage", usage));
+}
+
+/// The user that a path names.
+///
+/// # Errors
+/// 404 when it is not an id at all.
+pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
+    UserId::parse(text).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))
+}
+
+/// A person as the view shows them.
+///
+/// # Errors
+/// 404 when there is none with this id.
+pub(super) async fn existing(service: &Service, id: UserId) -> Result<UserRow, Problem> {
+    let found = service.committer.stores.views.user(id).await.map_err(store_problem)?;
+    found.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("there is no user {id}")))
+}
+
+/// The person as the commit left them.
+fn row(committed: &Committed) -> Result<UserRow, Problem> {
+    committed.state.rows().users.pop().ok_or_else(|| Problem::internal("a user's commit left no user"))
+}
+
+/// An invitation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InviteBody {
+    email: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    plan: Option<String>,
+}
+
+impl Fields for InviteBody {
+    const NAMES: &'static [&'static str] = &["email", "name", "role", "plan"];
+}
+
+async fn invite(command: Command<InviteBody>, service: web::Data<Service>) -> Answer {
+    let Command { body, envelope } = command;
+    let email = Email::parse(&body.email)
+        .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
+    let name = body.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
+    let invitee = Invitee { email, name, role: body.role.unwrap_or(Role::Reader), plan };
+    let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
+    let user = row(&committed)?;
+    Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))
+}
+
+async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    let params = Params::read(request.query_string(), &["search", "status", "limit", "after"])?;
+    let limit = params.limit()?;
+    let search: Option<String> = params.text("search").map(|text| text.chars().take(SEARCH_CHARS_MAX).collect());
+    let after = params.text("after").map(UserId::parse).transpose();
+    let after = after.map_err(|error| params::refuse("after", error.to_string(), None))?;
+    // One more than the page holds tells whether another follows.
+    let filter = UserFilter { search, status: params.one_of("status", &STATUSES)?, after, limit: limit + 1 };
+    let mut users = service.committer.stores.views.users(filter).await.map_err(store_problem)?;
+    let more = users.len() > limit;
+    users.truncate(limit);
+    let last = users.last().filter(|_| more).map(|user| user.id.to_string());
+    Ok(answer::page(&request, &users, limit, last))
+}
+
+async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let user = existing(&service, user_id(&id)?).await?;
+    Ok(answer::versioned(StatusCode::OK, user.version, &user))
+}
+
+/// What may be changed of a person.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default)]
+    status: Option<NewStatus>,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    plan: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NewStatus {
+    Active,
+    Disabled,
+}
+
+impl Fields for ChangeBody {
+    const NAMES: &'static [&'static str] = &["status", "role", "plan"];
+}
+
+impl ChangeBody {
+    /// One command for each field; the plan first, since it is the one that can be refused by what it names.
+    fn commands(self) -> Vec<(&'static str, AccountCommand)> {
+        let plan = self.plan.map(|plan| ("plan", AccountCommand::AssignPlan(plan)));
+        let role = self.role.map(|role| ("role", AccountCommand::ChangeRole(role)));
+        let status = self.status.map(|status| match status {
+            NewStatus::Active => ("status", AccountCommand::EnableUser),
+            NewStatus::Disabled => ("status", AccountCommand::DisableUser),
+        });
+        [plan, role, status].into_iter().flatten().collect()
+    }
+}
+
+async fn change(command: Command<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let user = user_id(&id)?;
+    let commands = command.body.commands();
+    if commands.is_empty() {
+        let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
+        return Err(Problem::new(ProblemCode::InvalidBody, detail));
+    }
+    let mut expected_version = command.envelope.expected_version;
+    let mut outcome = None;
+    for (field, account_command) in commands {
+        let envelope = Envelope {
+            command: CommandId::stored(&format!("{}:{field}", command.envelope.command.as_str())),
+            expected_version,
+            ..command.envelope.clone()
+        };
+        match service.accounts.perform(user, account_command, envelope).await {
+            Ok(done) => {
+                expected_version = expected_version.map(|_| done.committed.version);
+                outcome = Some(Ok(done.committed));
+            }
+            // A retry may find that this field asked for nothing the first time, and the next one was carried out.
+            Err(error @ CommandError::Stale { .. }) if outcome.is_none() => outcome = Some(Err(error)),
+            Err(CommandError::Stale { .. }) if matches!(outcome, Some(Err(_))) => {}
+            Err(error) => return Err(command_problem(error)),
+        }
+    }
+    let committed = outcome.ok_or_else(|| Problem::internal("no command was given"))?.map_err(command_problem)?;
+    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
+}
+
+async fn delete(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let done = service.accounts.perform(user_id(&id)?, AccountCommand::DeleteUser, command.envelope).await;
+    let done = done.map_err(command_problem)?;
+    let user = row(&done.committed)?;
+    let body = json!({ "id": user.id, "deleted_at": user.deleted_at, "effective_at": done.effective_at });
+    Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
+}
+
+async fn resend_invitation(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let committed = service.inviting.resend(user_id(&id)?, command.envelope).await.map_err(command_problem)?;
+    Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&committed)?))
+}
+
+async fn usage(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let params = Params::read(request.query_string(), &["days"])?;
+    let days = params.value::<u16>("days")?.unwrap_or(USAGE_DAYS_DEFAULT);
+    if !(1..=USAGE_DAYS_MAX).contains(&days) {
+        return Err(params::refuse("days", format!("must be from 1 to {USAGE_DAYS_MAX}"), None));
+    }
+    let user = existing(&service, user_id(&id)?).await?;
+    let today = service.committer.clock.now().as_second().div_euclid(DAY_S);
+    let from_day = today - i64::from(days) + 1;
+    let usage = service.committer.stores.ledger.usage(user.id, from_day).await.map_err(store_problem)?;
+    let shown: Vec<_> =
+        usage.iter().map(|used| json!({ "day": day(used.day), "key": used.key, "used": used.used })).collect();
+    Ok(answer::document(StatusCode::OK, &json!({ "data": shown, "from": day(from_day), "to": day(today) })))
+}
+
+/// The date of a UTC day that is counted from 1970-01-01.
+fn day(number: i64) -> Option<String> {
+    let moment = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(number.checked_mul(DAY_S)?)).ok()?;
+    Some(moment.to_zoned(TimeZone::UTC).date().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_counted_from_the_epoch() {
+        assert_eq!(day(0).as_deref(), Some("1970-01-01"));
+        assert_eq!(day(20_453).as_deref(), Some("2025-12-31"));
+        assert_eq!(day(i64::MAX), None);
+    }
+}

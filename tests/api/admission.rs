@@ -1,0 +1,1 @@
+//! Admission: limits, quotas and the headers that tell of them.

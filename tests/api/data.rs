@@ -1,0 +1,1 @@
+//! The data sets: reading by key and by query.

@@ -1,0 +1,360 @@
+//! A whole node with its servers, as a user meets it: over HTTP, in a folder and on ports of its own.
+
+#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
+
+use std::{
+    io::Cursor,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use permitd::{
+    actors::import::{ImportProgress, Order},
+    app::{Listeners, Node, Purpose, Server},
+    clock::{SharedClock, SystemClock},
+    config::{LoadFrom, Settings},
+    dataset::sample::{self, SampleFormat},
+    domain::{event::Origin, id::Who},
+    http::state::Service,
+    secrets::{Entropy, SystemEntropy},
+};
+use reqwest::{Method, header::HeaderMap};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// How long a test waits for something that is bound to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it waits between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// What every key begins with, followed by its length.
+const KEY_PREFIX: &str = "pmt_";
+
+/// What a [`TestApp`] is to be like.
+pub(crate) struct Options {
+    /// The node's time.
+    pub(crate) clock: SharedClock,
+    /// The node's randomness.
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// Settings that differ from the defaults: dotted path and value.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// Rows of the generated sample that are imported as `permits`; none when 0.
+    pub(crate) sample_rows: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: SystemClock::shared(), entropy: Arc::new(SystemEntropy), settings: Vec::new(), sample_rows: 0 }
+    }
+}
+
+/// A mail as its recipient reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The address.
+    pub(crate) to: String,
+    /// The plain text part.
+    pub(crate) text: String,
+    /// The key in it.
+    pub(crate) key: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {} {}", self.status, self.body))
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The same, once its status is the expected one.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+}
+
+/// The node and its thread.
+struct Running {
+    service: Service,
+    public: SocketAddr,
+    ops: SocketAddr,
+    admin_token: Option<String>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// A running permitd. It stops when it is dropped.
+pub(crate) struct TestApp {
+    options: Arc<Options>,
+    directory: tempfile::TempDir,
+    client: reqwest::Client,
+    running: Option<Running>,
+    /// The administrator's token.
+    pub(crate) admin_token: String,
+}
+
+impl TestApp {
+    /// One with the defaults and without data.
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// One with `rows` rows of the sample.
+    pub(crate) async fn with_sample(rows: u64) -> Self {
+        Self::with(Options { sample_rows: rows, ..Options::default() }).await
+    }
+
+    /// One as `options` want it.
+    pub(crate) async fn with(options: Options) -> Self {
+        let directory = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        // A connection that idles would hold a stop up.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
+        let options = Arc::new(options);
+        let rows = options.sample_rows;
+        let running = launch(Arc::clone(&options), directory.path().join("data"), rows).await;
+        let admin_token = running.admin_token.clone().expect("the first start makes a token");
+        Self { options, directory, client, running: Some(running), admin_token }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the node runs")
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The node's own handles, to arrange what no client can.
+    pub(crate) fn service(&self) -> &Service {
+        &self.running().service
+    }
+
+    /// The address of a path of the API.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running().public)
+    }
+
+    /// The address of a path of the port for operators.
+    pub(crate) fn ops_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running().ops)
+    }
+
+    /// A request to the API, to be completed and given to [`Self::send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// A request of the administrator.
+    pub(crate) fn admin(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request(method, path).bearer_auth(&self.admin_token)
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.text().await.expect("a body") }
+    }
+
+    /// Reads data with a key.
+    pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
+        self.send(self.request(Method::GET, path).header("x-api-key", key)).await
+    }
+
+    /// Reads as the administrator.
+    pub(crate) async fn admin_get(&self, path: &str) -> Answer {
+        self.send(self.admin(Method::GET, path)).await
+    }
+
+    /// Writes as the administrator.
+    pub(crate) async fn admin_send(&self, method: Method, path: &str, body: &Value) -> Answer {
+        self.send(self.admin(method, path).json(body)).await
+    }
+
+    /// Reads from the port for operators.
+    pub(crate) async fn ops_get(&self, path: &str) -> Answer {
+        self.send(self.client.get(self.ops_url(path))).await
+    }
+
+    /// Invites somebody on the default plan, waits for the mail and gives the key in it.
+    pub(crate) async fn invite(&self, email: &str) -> String {
+        self.invite_as(&serde_json::json!({ "email": email })).await.1
+    }
+
+    /// Invites somebody, waits for the mail and gives the user's id and the key.
+    pub(crate) async fn invite_as(&self, body: &Value) -> (String, String) {
+        let user = self.admin_send(Method::POST, "/users", body).await.expect(201).json();
+        let email = user["email"].as_str().expect("an address").to_owned();
+        let key = self.mail_to(&email, 1).await.key.expect("a key in the mail");
+        (user["id"].as_str().expect("an id").to_owned(), key)
+    }
+
+    /// The last mail to somebody, once there are at least `count`.
+    pub(crate) async fn mail_to(&self, email: &str, count: usize) -> Mail {
+        self.eventually(&format!("mail number {count} to {email}"), async || {
+            let mut mails: Vec<Mail> = self.mails().into_iter().filter(|mail| mail.to == email).collect();
+            if mails.len() >= count { mails.pop() } else { None }
+        })
+        .await
+    }
+
+    /// Looks until there is what it looks for.
+    pub(crate) async fn eventually<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// The mails that were sent, oldest first.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        let Ok(entries) = std::fs::read_dir(self.data().join("outbox")) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("an entry of the outbox").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+            .collect();
+        files.sort();
+        files.iter().map(|path| read_mail(path)).collect()
+    }
+
+    /// Stops the node as a signal would.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.halt();
+        }
+    }
+
+    /// Starts a stopped node again, or a running one anew, on the same directory.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.running = Some(launch(Arc::clone(&self.options), self.data(), 0).await);
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.halt();
+        }
+    }
+}
+
+impl Running {
+    fn halt(self) {
+        // The thread may have ended by itself; joining it tells.
+        self.stop.send(()).ok();
+        let ended = self.thread.join();
+        // A panic within a panic would hide the first.
+        if !std::thread::panicking() {
+            ended.expect("the node's thread ends well");
+        }
+    }
+}
+
+/// Starts a node on a thread of its own.
+async fn launch(options: Arc<Options>, data: PathBuf, sample_rows: u64) -> Running {
+    let (started, starting) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let settings = settings(&options, &data);
+            let listeners = Listeners::bind(&settings).expect("free ports");
+            let public = listeners.public_address().expect("the port's number");
+            let ops = listeners.ops_address().expect("the port's number");
+            let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
+            let node = Node::open(settings, clock, entropy, Purpose::Serve, public).await.expect("a node");
+            let (service, admin_token) = (node.service.clone(), node.first_admin_token.clone());
+            if sample_rows > 0 {
+                import_sample(&node, sample_rows).await;
+            }
+            let server = Server::start(node, listeners).expect("servers");
+            let sent = started.send((service, public, ops, admin_token));
+            assert!(sent.is_ok(), "the test waits for its node");
+            // Ends as well when the test is gone.
+            stopped.await.ok();
+            server.stop().await;
+        });
+    });
+    let (service, public, ops, admin_token) = match starting.await {
+        Ok(started) => started,
+        Err(_) => {
+            thread.join().expect("the node starts");
+            panic!("the node's thread ended early");
+        }
+    };
+    Running { service, public, ops, admin_token, stop, thread }
+}
+
+fn settings(options: &Options, data: &Path) -> Settings {
+    let fixed = [
+        ("data", data.display().to_string()),
+        ("listen", "127.0.0.1:0".to_owned()),
+        ("ops.listen", "127.0.0.1:0".to_owned()),
+        ("http.workers", "2".to_owned()),
+        ("http.shutdown_timeout_s", "5".to_owned()),
+        ("queue.poll_interval_ms", "50".to_owned()),
+    ];
+    let overrides: Vec<_> = fixed.into_iter().chain(options.settings.iter().cloned()).collect();
+    Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &overrides }).expect("settings")
+}
+
+async fn import_sample(node: &Node, rows: u64) {
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(rows, 1, SampleFormat::Csv, &mut file).expect("a sample");
+    file.set_position(0);
+    let order = Order {
+        file: Box::new(file),
+        file_name: "sample.csv".to_owned(),
+        definition: Arc::clone(node.definition("permits").expect("the definition of permits")),
+        replace: false,
+        origin: Origin { who: Who::system("test"), correlation_id: "sample".to_owned(), causation_id: None },
+        progress: Arc::new(ImportProgress::default()),
+    };
+    let summary = node.service.imports.import(order).await.expect("an import");
+    assert_eq!((summary.counts.inserted, summary.counts.rejected), (rows, 0));
+}
+
+fn read_mail(path: &Path) -> Mail {
+    let raw = std::fs::read_to_string(path).expect("a mail");
+    let to = raw.lines().find_map(|line| line.strip_prefix("To: ")).unwrap_or_default().trim().to_owned();
+    let plain = raw.split("\r\n--").find(|part| part.contains("Content-Type: text/plain")).unwrap_or_default();
+    let (head, body) = plain.split_once("\r\n\r\n").unwrap_or_default();
+    let text = if head.contains("quoted-printable") { quoted_printable(body) } else { body.to_owned() };
+    let key = text.split_whitespace().find(|word| word.starts_with(KEY_PREFIX)).map(ToOwned::to_owned);
+    Mail { to, text, key }
+}
+
+/// RFC 2045, section 6.7.
+fn quoted_printable(text: &str) -> String {
+    let joined = text.replace("=\r\n", "");
+    let mut pieces = joined.split('=');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let (code, rest) = piece.split_at_checked(2).expect("two digits behind =");
+        bytes.push(u8::from_str_radix(code, 16).expect("hexadecimal digits"));
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).expect("text")
+}
