@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// What to ask for.
+#[derive(Clone, Copy)]
 pub(crate) enum Target<'a> {
     /// One path, always.
     Path(&'a str),

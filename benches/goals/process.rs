@@ -96,10 +96,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a command and waits until `ready` (an address and a path) answers 200. What it logs goes to `log`.
+    /// Starts a command and waits until `ready` (an address and a path) answers 200. What it logs goes to `log`,
+    /// what it prints to a file `.out` beside it.
     pub(crate) fn start(mut command: Command, address: SocketAddr, ready: (SocketAddr, &str), log: PathBuf) -> Outcome<Self> {
         let started = Instant::now();
-        let child = command.stdout(Stdio::null()).stderr(fs::File::create(&log)?).spawn()?;
+        let child = command.stdout(fs::File::create(log.with_extension("out"))?).stderr(fs::File::create(&log)?).spawn()?;
         let mut server = Self { child, address, ready_after: Duration::ZERO };
         while http::get(ready.0, ready.1, None).is_none_or(|answer| answer.status != 200) {
             if let Some(status) = server.child.try_wait()? {
@@ -118,7 +119,7 @@ impl Server {
     pub(crate) fn permitd(data: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = pinned(SERVER_CORE, env!("CARGO_BIN_EXE_permitd"));
-        command.arg("serve").arg("--data").arg(data);
+        command.args(["serve", "--json", "--data"]).arg(data);
         command.env("PERMITD_LISTEN", address.to_string()).env("PERMITD_OPS_LISTEN", ops.to_string());
         command.env("PERMITD_LOG_FILTER", "warn").env("PERMITD_HTTP_WORKERS", "1").envs(settings.iter().copied());
         Self::start(command, address, (ops, "/health/ready"), data.join("serve.log"))
