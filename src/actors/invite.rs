@@ -118,7 +118,7 @@ impl KnownPlans {
 }
 
 /// The person that a stream's state is of.
-pub(super) fn user_in(state: &State) -> Option<&User> {
+pub fn user_in(state: &State) -> Option<&User> {
     match state {
         State::User(user) => user.as_ref(),
         State::Plan(..) | State::DataSet(..) => None,

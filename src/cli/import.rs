@@ -57,16 +57,17 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let settings = common.settings(&[])?;
         if let Some(file) = &self.define {
-            return propose(file, self.dataset.as_deref(), &common.settings(&[])?);
+            return propose(file, self.dataset.as_deref(), &settings);
         }
         let Some(file) = &self.file else {
             return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
         };
         // What is wrong with the request is said before a data directory is made.
-        let definition = self.definition(&common.settings(&[])?)?;
-        let opened = open(file, &common.settings(&[])?)?;
-        with_node(common, Data::MayBeNew, async |node| {
+        let definition = self.definition(&settings)?;
+        let opened = open(file, &settings)?;
+        with_node(settings, Data::MayBeNew, async |node| {
             let began = Instant::now();
             let summary = import(&node, opened, &file_name(file), definition, self.replace).await?;
             answer(&summary, &file_name(file), began.elapsed())

@@ -17,9 +17,20 @@ mod open;
 mod output;
 mod progress;
 
+mod admin_token;
+mod completions;
+mod config;
+mod dead_letters;
+mod demo;
+mod events;
 mod import;
+mod invite;
+mod keys;
+mod people;
+mod plans;
 mod sample;
 mod serve;
+mod users;
 
 use failure::{Exit, Failure};
 use output::Answer;
@@ -72,9 +83,19 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Import(import::Import),
+    Invite(invite::Invite),
+    Users(users::Users),
+    Keys(keys::Keys),
+    Plans(plans::Plans),
+    Events(events::Events),
+    DeadLetters(dead_letters::DeadLetters),
+    AdminToken(admin_token::AdminToken),
     Sample(sample::Sample),
+    Config(config::Config),
+    Completions(completions::Completions),
 }
 
 /// Parses the command line, runs the command, prints what it answers. The help of `permitd` lists the exit codes.
@@ -85,9 +106,19 @@ pub fn run() -> ExitCode {
         Err(error) => return refuse_usage(&error, &arguments),
     };
     let outcome = match cli.command {
-        Command::Serve(serve) => serve.run(&cli.common),
-        Command::Import(import) => import.run(&cli.common),
-        Command::Sample(sample) => sample.run(),
+        Command::Demo(command) => command.run(&cli.common),
+        Command::Serve(command) => command.run(&cli.common),
+        Command::Import(command) => command.run(&cli.common),
+        Command::Invite(command) => command.run(&cli.common),
+        Command::Users(command) => command.run(&cli.common),
+        Command::Keys(command) => command.run(&cli.common),
+        Command::Plans(command) => command.run(&cli.common),
+        Command::Events(command) => command.run(&cli.common),
+        Command::DeadLetters(command) => command.run(&cli.common),
+        Command::AdminToken(command) => command.run(&cli.common),
+        Command::Sample(command) => command.run(),
+        Command::Config(command) => command.run(&cli.common),
+        Command::Completions(command) => command.run(),
     };
     match outcome.and_then(|answer| print(&answer, cli.common.json).map(|()| answer.exit)) {
         Ok(exit) => exit.into(),

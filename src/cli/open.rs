@@ -57,11 +57,10 @@ pub(super) fn quiet_log(settings: &Settings) -> Result<(), Failure> {
 
 /// Opens a node for one command and runs it.
 pub(super) fn with_node<T>(
-    common: &Common,
+    settings: Settings,
     data: Data,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let settings = common.settings(&[])?;
     if data == Data::MustExist {
         must_exist(&settings.data)?;
     }

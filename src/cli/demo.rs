@@ -1,0 +1,227 @@
+//! `permitd demo`: everything at once, with sample data.
+
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Answer, Common, Failure,
+    invite::invite_one,
+    open::{DATA_VARIABLE, origin, quiet_log},
+    output::{counted, facts},
+    people::mailing,
+    serve::{self, Addresses, Signals, announce, sign_in_url},
+};
+use crate::{
+    actors::{
+        import::{ImportProgress, Order},
+        invite::Invitee,
+    },
+    app::{self, Node, new_admin_token},
+    dataset::sample::{SampleFormat, generate},
+    domain::{
+        event::Role,
+        id::UserId,
+        key::{KEY_CHARS, PREFIX, PresentedKey},
+        view::KeyRow,
+    },
+    store::StoreError,
+};
+
+/// Where the demo keeps its data unless told otherwise.
+const DATA: &str = "./permitd-demo";
+/// The data set.
+const DATA_SET: &str = "permits";
+/// Rows of the generated sample.
+const ROWS: u64 = 2_000;
+/// The seed of the generated sample.
+const SEED: u64 = 2016;
+/// The first user.
+const EMAIL: &str = "ana@example.org";
+/// The number of the sample's reference record.
+const NUMBER: &str = "201612013997";
+/// Largest mail that is read.
+const MAIL_BYTES_MAX: u64 = 1 << 20;
+/// How long the mail may take.
+const MAIL_PATIENCE: Duration = Duration::from_secs(20);
+
+/// See it work: sample data, an administrator, a first user with a key by mail, and the server
+///
+/// Everything is in ./permitd-demo unless --data or PERMITD_DATA say otherwise. Run again it goes on with what is there. Mails
+/// are files, also where the settings name an SMTP server.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd demo
+  permitd demo --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0      when the usual ports are taken")]
+pub(super) struct Demo {
+    #[command(flatten)]
+    addresses: Addresses,
+}
+
+impl Demo {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let is_named = common.data.is_some() || std::env::var_os(DATA_VARIABLE).is_some_and(|data| !data.is_empty());
+        let mut flags = self.addresses.flags().to_vec();
+        flags.push(("mail.transport", Some("file".to_owned())));
+        flags.push(("data", (!is_named).then(|| DATA.to_owned())));
+        let settings = common.settings(&flags)?;
+        quiet_log(&settings)?;
+        app::block_on(async {
+            let mut signals = Signals::listen()?;
+            let (server, _) = serve::start(settings).await.map_err(other_ports)?;
+            let ready = tokio::select! {
+                ready = prepare(server.node()) => ready?,
+                () = signals.next() => return serve::stop(server, signals).await,
+            };
+            announce(&ready, common.json)?;
+            signals.next().await;
+            serve::stop(server, signals).await
+        })
+    }
+}
+
+/// A taken address is the first thing that goes wrong with a demo.
+fn other_ports(mut failure: Failure) -> Failure {
+    if failure.message.contains("listen = ") {
+        failure.message.push_str(", such as any: `permitd demo --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0`");
+    }
+    failure
+}
+
+/// Sees that everything is there, and tells what.
+async fn prepare(node: &Node) -> Result<Answer, Failure> {
+    let service = &node.service;
+    let is_new = service.records.data_set(DATA_SET).is_none();
+    if is_new {
+        import_sample(node).await?;
+    }
+    let token = match &node.first_admin_token {
+        Some(token) => token.clone(),
+        // Only the hash of the earlier one is kept.
+        None => new_admin_token(&service.committer, true).await?,
+    };
+    let key = user_key(node).await?;
+    let records = service.records.data_set(DATA_SET).map_or(0, |data_set| data_set.records);
+    let (url, outbox) = (&service.public_url, service.settings.outbox());
+    let curl = format!("curl -H 'x-api-key: {key}' {url}/{DATA_SET}/{NUMBER}");
+    let sign_in = sign_in_url(url, &token);
+    let data = service.settings.data.display();
+    let head = match is_new {
+        true => format!("permitd demo: {} in {data}", counted(records, "sample permit")),
+        false => {
+            format!("permitd demo: goes on with {} in {data}; the sign-in link is new", counted(records, "permit"))
+        }
+    };
+    let lines = [
+        ("API", format!("{url}/{DATA_SET}")),
+        ("sign in", sign_in.clone()),
+        ("user", EMAIL.to_owned()),
+        ("their key", format!("{key}  (from the mail)")),
+        ("mails", outbox.display().to_string()),
+    ];
+    let text = format!("{head}\n\n{}\nTry it:\n\n{curl}\n\nCtrl-C ends it.\n", facts(&lines));
+    let document = json!({
+        "url": url, "data": service.settings.data, "is_new": is_new, "records": records, "admin_token": token,
+        "sign_in_url": sign_in, "email": EMAIL, "key": key, "outbox": outbox, "curl": curl,
+    });
+    Ok(Answer::new(document, text))
+}
+
+async fn import_sample(node: &Node) -> Result<(), Failure> {
+    let mut file = Cursor::new(Vec::new());
+    generate(ROWS, SEED, SampleFormat::Csv, &mut file)?;
+    file.set_position(0);
+    let definition = node.definition(DATA_SET).cloned();
+    let definition = definition.ok_or_else(|| Failure::not_found(format!("there is no definition of {DATA_SET}")))?;
+    let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+    let order = Order {
+        file: Box::new(file),
+        file_name: "sample.csv".to_owned(),
+        definition,
+        replace: false,
+        origin: origin(id),
+        progress: Arc::new(ImportProgress::default()),
+    };
+    node.service.imports.import(order).await?;
+    Ok(())
+}
+
+/// The sample user's key as it stands in their mail. Invites them first, or mails them again when the mail is gone.
+async fn user_key(node: &Node) -> Result<String, Failure> {
+    let views = &node.service.committer.stores.views;
+    let Some(user) = views.user_by_email(EMAIL).await? else {
+        let invitee = Invitee {
+            email: super::people::email(EMAIL)?,
+            name: Some("Ana".to_owned()),
+            role: Role::Reader,
+            plan: node.service.settings.users.default_plan.clone(),
+        };
+        let (document, _) = invite_one(node, invitee).await?;
+        let id = document.get("id").and_then(|id| id.as_str()).unwrap_or_default();
+        let id = UserId::parse(id).map_err(|error| Failure::unavailable(error.to_string()))?;
+        return wait_for_mail(node, id).await;
+    };
+    if let Some(key) = mailed_key(node, user.id).await? {
+        return Ok(key);
+    }
+    let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
+    let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
+    mailing(node, user.id, since).await?;
+    wait_for_mail(node, user.id).await
+}
+
+async fn wait_for_mail(node: &Node, user: UserId) -> Result<String, Failure> {
+    let look = async {
+        loop {
+            if let Some(key) = mailed_key(node, user).await? {
+                return Ok(key);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(MAIL_PATIENCE, look).await.unwrap_or_else(|_| {
+        let outbox = node.service.settings.outbox();
+        Err(Failure::unavailable(format!("no mail with a key came to {}; can it be written?", outbox.display())))
+    })
+}
+
+/// A key that works, read from the newest mail that carries it.
+async fn mailed_key(node: &Node, user: UserId) -> Result<Option<String>, Failure> {
+    let keys = node.service.committer.stores.views.keys(user).await?;
+    let works = |key: &KeyRow| key.revoked_at.is_none() && key.valid_until.is_none() && key.mailed_at.is_some();
+    let keys: Vec<KeyRow> = keys.into_iter().filter(works).collect();
+    let outbox = node.service.settings.outbox();
+    let read = tokio::task::spawn_blocking(move || key_in_mails(&outbox, &keys)).await;
+    let read = read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    read.map_err(|error| Failure::unavailable(format!("the mails cannot be read: {error}")))
+}
+
+fn key_in_mails(outbox: &Path, keys: &[KeyRow]) -> std::io::Result<Option<String>> {
+    if !outbox.is_dir() {
+        return Ok(None);
+    }
+    let mut mails: Vec<PathBuf> =
+        std::fs::read_dir(outbox)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    mails.sort();
+    for path in mails.iter().rev() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let Some(key) = keys.iter().find(|key| name.ends_with(&format!("-{}.eml", key.id))) else { continue };
+        if std::fs::metadata(path)?.len() > MAIL_BYTES_MAX {
+            continue;
+        }
+        let mail = std::fs::read_to_string(path)?;
+        let whole = |(at, _): (usize, &str)| mail.get(at..at + KEY_CHARS);
+        let is_theirs = |text: &&str| PresentedKey::parse(text.as_bytes()).is_some_and(|found| found.id() == key.id);
+        if let Some(text) = mail.match_indices(PREFIX).filter_map(whole).find(is_theirs) {
+            return Ok(Some(text.to_owned()));
+        }
+    }
+    Ok(None)
+}

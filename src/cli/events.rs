@@ -1,0 +1,286 @@
+//! `permitd events`: the log, and the views that follow from it. None of this is handed a queue or a mailer.
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Common, Exit, Failure,
+    open::stores,
+    output::{Table, counted, facts, grouped},
+    people, progress,
+};
+use crate::{
+    app,
+    domain::{
+        id::StreamId,
+        persisted::{self, StoredCommit},
+    },
+    replay::{self, Difference, Progress},
+    store::Stores,
+};
+
+/// Commits that are read at once.
+const PAGE_COMMITS: usize = 256;
+/// Differences that are printed; the others are counted.
+const DIFFERENCES_MAX: usize = 1_000;
+
+/// Read the event log; rebuild and verify what follows from it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events list --user ana@example.org
+  permitd events verify
+  permitd events replay")]
+pub(super) struct Events {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Replay(Replay),
+    Verify(Verify),
+}
+
+/// List events in the order in which they were recorded
+///
+/// Personal data in them stays sealed: `permitd users show` shows it as long as it is not erased.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events list
+  permitd events list --user ana@example.org --json
+  permitd events list --type ApiKeyRevoked --after 1200 --limit 50
+  permitd events list --stream dataset#permits")]
+struct List {
+    /// Only of this stream: user#<id>, plan#<name> or dataset#<name>
+    #[arg(long, value_name = "STREAM")]
+    stream: Option<String>,
+    /// Only of this user's stream
+    #[arg(long, value_name = "EMAIL", conflicts_with = "stream")]
+    user: Option<String>,
+    /// Only of this type, such as ApiKeyIssued
+    #[arg(long = "type", value_name = "TYPE")]
+    type_name: Option<String>,
+    /// Only after this position in the log
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: u64,
+    /// At most so many, but never half a commit
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+/// Rebuild every view from the log beside the live ones, and switch over at once
+///
+/// Works while a server runs. Sends and publishes nothing. After an error the live views are as they were.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events replay
+  permitd events replay --json")]
+struct Replay {}
+
+/// Rebuild every view from the log and compare: prints each difference, exits with 1 if there is any
+///
+/// Changes nothing. `permitd events replay` repairs what it finds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events verify
+  permitd events verify --json")]
+struct Verify {}
+
+impl Events {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let stores = stores(common)?;
+        match self.command {
+            Command::List(list) => app::block_on(list.answer(&stores)),
+            Command::Replay(Replay {}) => replay(&stores),
+            Command::Verify(Verify {}) => verify(&stores),
+        }
+    }
+}
+
+impl List {
+    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+        if let Some(name) = &self.type_name {
+            known_type(name)?;
+        }
+        let stream = match (&self.stream, &self.user) {
+            (Some(stream), _) => {
+                Some(StreamId::parse(stream).map_err(|error| Failure::usage(format!("--stream: {error}")))?)
+            }
+            (None, Some(user)) => Some(StreamId::User(people::find(&*stores.views, user).await?.id)),
+            (None, None) => None,
+        };
+        let events = self.events(stores, stream.as_ref()).await?;
+        let next = events.last().filter(|_| events.len() >= self.limit()).map(|event| field(event, "position"));
+        let mut table = Table::new(&["POSITION", "RECORDED", "STREAM", "VERSION", "TYPE", "WHO"]);
+        for event in &events {
+            let columns = ["position", "recorded_at", "stream", "version", "type", "actor"];
+            table.row(columns.map(|name| {
+                field(event, name).as_str().map_or_else(|| field(event, name).to_string(), ToOwned::to_owned)
+            }));
+        }
+        if let Some(next) = &next {
+            eprintln!("there may be more: --after {next}");
+        }
+        Ok(Answer::new(json!({ "events": events, "next": next }), table.render()))
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    async fn events(&self, stores: &Stores, stream: Option<&StreamId>) -> Result<Vec<Value>, Failure> {
+        let (mut events, mut position, mut version) = (Vec::new(), self.after, 0);
+        loop {
+            let commits = match stream {
+                Some(stream) => stores.log.load(stream, version, PAGE_COMMITS).await?,
+                None => stores.log.read(position, PAGE_COMMITS).await?,
+            };
+            if let (Some(stream), true, 0) = (stream, commits.is_empty(), version) {
+                return Err(Failure::not_found(format!(
+                    "there is no stream {stream}; `permitd events list` shows them"
+                )));
+            }
+            for commit in &commits {
+                (position, version) = (commit.position, commit.version);
+                if commit.position > self.after {
+                    events.extend(self.wanted(commit)?);
+                }
+                if events.len() >= self.limit() {
+                    return Ok(events);
+                }
+            }
+            if commits.len() < PAGE_COMMITS {
+                return Ok(events);
+            }
+        }
+    }
+
+    fn wanted(&self, commit: &StoredCommit) -> Result<Vec<Value>, Failure> {
+        let mut documents = persisted::documents(commit)?;
+        documents.retain(|event| self.type_name.as_ref().is_none_or(|name| field(event, "type") == name.as_str()));
+        for fields in documents.iter_mut().filter_map(Value::as_object_mut) {
+            fields.insert("position".to_owned(), commit.position.into());
+        }
+        Ok(documents)
+    }
+}
+
+fn field<'a>(event: &'a Value, name: &str) -> &'a Value {
+    event.get(name).unwrap_or(&Value::Null)
+}
+
+fn known_type(name: &str) -> Result<(), Failure> {
+    let schemas = persisted::v1::schemas();
+    let known: Vec<&str> = schemas.iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("--type: there is no event type {name:?}; there are: {}", known.join(", "))))
+}
+
+/// Runs a replay under a bar.
+fn under_bar<T>(
+    total: u64,
+    work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T, replay::ReplayError>,
+) -> Result<(T, Duration), Failure> {
+    let bar = progress::bar(total, "{wide_bar} {human_pos}/{human_len} commits  {msg}");
+    let began = Instant::now();
+    let done = work(&mut |progress: Progress| {
+        bar.set_position(progress.commits);
+        bar.set_message(format!("{} events/s", grouped(rate(progress.events, began.elapsed()))));
+    });
+    let took = began.elapsed();
+    bar.finish_and_clear();
+    Ok((done?, took))
+}
+
+/// Events per second.
+fn rate(events: u64, took: Duration) -> u64 {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+    u64::try_from(u128::from(events) * 1_000_000 / u128::from(micros)).unwrap_or(u64::MAX)
+}
+
+fn told(progress: Progress, took: Duration) -> String {
+    format!(
+        "{} in {} of {}, {:.2} s, {} events/s",
+        counted(progress.events, "event"),
+        counted(progress.commits, "commit"),
+        counted(progress.streams, "stream"),
+        took.as_secs_f64(),
+        grouped(rate(progress.events, took))
+    )
+}
+
+fn with_rate(progress: Progress, took: Duration, further: Value) -> Value {
+    let mut document = json!(progress);
+    if let (Some(fields), Value::Object(further)) = (document.as_object_mut(), further) {
+        fields.insert("seconds".to_owned(), json!(took.as_secs_f64()));
+        fields.insert("events_per_s".to_owned(), json!(rate(progress.events, took)));
+        fields.extend(further);
+    }
+    document
+}
+
+fn replay(stores: &Stores) -> Result<Answer, Failure> {
+    let mut space = stores.replay.replay_space()?;
+    let total = space.commits_total()?;
+    let (progress, took) = under_bar(total, |report| replay::rebuild(&mut *space, report))?;
+    Ok(Answer::new(with_rate(progress, took, json!({})), format!("every view rebuilt: {}", told(progress, took))))
+}
+
+fn verify(stores: &Stores) -> Result<Answer, Failure> {
+    let mut space = stores.replay.replay_space()?;
+    let total = space.commits_total()?;
+    let mut kept: Vec<Difference> = Vec::new();
+    let mut keep = |difference| {
+        if kept.len() < DIFFERENCES_MAX {
+            kept.push(difference);
+        }
+    };
+    let ((differences, progress), took) = under_bar(total, |report| replay::verify(&mut *space, &mut keep, report))?;
+    let mut text: String = kept.iter().map(described).collect();
+    let unprinted = differences.saturating_sub(u64::try_from(kept.len()).unwrap_or(u64::MAX));
+    if unprinted > 0 {
+        text.push_str(&format!("… and {} more\n", grouped(unprinted)));
+    }
+    text.push_str(&match differences {
+        0 => format!("no differences: {}\n", told(progress, took)),
+        _ => format!(
+            "{}: {}; `permitd events replay` rebuilds the views\n",
+            counted(differences, "difference"),
+            told(progress, took)
+        ),
+    });
+    let document = with_rate(progress, took, json!({ "differences": differences, "found": kept }));
+    let exit = if differences == 0 { Exit::Done } else { Exit::Differences };
+    Ok(Answer { document, text, exit })
+}
+
+fn described(Difference { row, expected, found }: &Difference) -> String {
+    let shown = |side: &Option<String>| side.clone().unwrap_or_else(|| "no row".to_owned());
+    format!("{row}\n{}", facts(&[("the log says", shown(expected)), ("the view has", shown(found))]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        assert_eq!(rate(500, Duration::from_millis(250)), 2_000);
+        assert_eq!(rate(500, Duration::ZERO), 500_000_000);
+    }
+
+    #[test]
+    fn event_types() {
+        assert!(known_type("UserInvited").is_ok());
+        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
+    }
+}

@@ -1,0 +1,119 @@
+//! `permitd invite`: people get a key by mail.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Common, Exit, Failure,
+    open::{Data, with_node},
+    people::{self, Mailing, mailing, outbox},
+};
+use crate::{
+    actors::{commit::CommandError, invite::Invitee},
+    app::Node,
+    domain::{email::Email, event::Role},
+};
+
+/// Invite people: each of them gets an API key by mail
+///
+/// Without a running server the mails are sent at once; beside one the server sends them, and this waits a few seconds to say
+/// so. An address is invited once: `permitd users resend` mails an invitation again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd invite ana@example.org --name Ana
+  permitd invite ana@example.org bob@example.org --plan research")]
+pub(super) struct Invite {
+    /// Their addresses
+    #[arg(value_name = "EMAIL", required = true)]
+    emails: Vec<String>,
+    /// The name of the one who is invited
+    #[arg(long)]
+    name: Option<String>,
+    /// What they may do
+    #[arg(long, default_value = "reader")]
+    role: RoleArgument,
+    /// The plan of their keys [default: the setting users.default_plan]
+    #[arg(long)]
+    plan: Option<String>,
+}
+
+/// A role as it is typed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum RoleArgument {
+    /// Reads the data
+    Reader,
+    /// Administers
+    Admin,
+}
+
+impl From<RoleArgument> for Role {
+    fn from(role: RoleArgument) -> Self {
+        match role {
+            RoleArgument::Reader => Self::Reader,
+            RoleArgument::Admin => Self::Admin,
+        }
+    }
+}
+
+impl Invite {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        if self.name.is_some() && self.emails.len() > 1 {
+            return Err(Failure::usage("--name is one person's name, but several are invited; invite them one by one"));
+        }
+        let emails: Vec<Email> = self.emails.iter().map(|email| people::email(email)).collect::<Result<_, _>>()?;
+        let settings = common.settings(&[])?;
+        let plan = self.plan.clone().unwrap_or_else(|| settings.users.default_plan.clone());
+        with_node(settings, Data::MayBeNew, async |node| self.invite(&node, &emails, &plan).await)
+    }
+
+    /// Invites one after the other; those that cannot be invited do not stop the others.
+    async fn invite(&self, node: &Node, emails: &[Email], plan: &str) -> Result<Answer, Failure> {
+        let (mut invited, mut failed, mut text) = (Vec::new(), Vec::new(), String::new());
+        let mut first_failure = None;
+        for email in emails {
+            let invitee = Invitee {
+                email: email.clone(),
+                name: self.name.clone(),
+                role: self.role.into(),
+                plan: plan.to_owned(),
+            };
+            match invite_one(node, invitee).await {
+                Ok((document, mailing)) => {
+                    text.push_str(&format!("invited {}: {}\n", email.as_str(), mailing.told(outbox(node).as_deref())));
+                    invited.push(document);
+                }
+                Err(failure) if emails.len() == 1 => return Err(failure),
+                Err(failure) => {
+                    eprintln!("error: {}: {}", email.as_str(), failure.message);
+                    failed.push(json!({ "email": email.as_str(), "error": failure.document() }));
+                    first_failure = first_failure.or(Some(failure.exit));
+                }
+            }
+        }
+        let document = json!({ "invited": invited, "failed": failed });
+        Ok(Answer { document, text, exit: first_failure.unwrap_or(Exit::Done) })
+    }
+}
+
+/// Invites somebody and sees to the mail.
+pub(super) async fn invite_one(node: &Node, invitee: Invitee) -> Result<(Value, Mailing), Failure> {
+    let email = invitee.email.clone();
+    let committed = node.service.inviting.invite(invitee, node.envelope()?).await.map_err(|error| match error {
+        CommandError::EmailTaken { .. } => Failure::new(
+            Exit::Refused,
+            format!("{0} was invited already; `permitd users resend {0}` mails the invitation again", email.as_str()),
+        ),
+        other => other.into(),
+    })?;
+    let Some(user) = crate::actors::invite::user_in(&committed.state) else {
+        return Err(Failure::new(Exit::Damaged, "the invitation left no user; please report this"));
+    };
+    let mailing = mailing(node, user.id, user.changed_at).await?;
+    let row = node.service.committer.stores.views.user(user.id).await?;
+    let mut document = json!(row);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("mail".to_owned(), mailing.as_str().into());
+    }
+    Ok((document, mailing))
+}

@@ -1,0 +1,321 @@
+//! `permitd keys`: the API keys.
+
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Common, Exit, Failure,
+    open::{Data, stores, with_node},
+    output::{Table, counted, facts, moment},
+    people,
+    users::shown_email,
+};
+use crate::{
+    actors::account::{AccountCommand, Done, GRACE_S_MAX},
+    app::{self, Node},
+    domain::{
+        key::{ApiKey, KeyId, PREFIX, PresentedKey},
+        view::{KeyRow, UserRow, UserStatus},
+    },
+    store::{Stores, UserFilter},
+};
+
+/// People whose keys are listed at once.
+const PAGE_USERS: usize = 500;
+
+/// List, issue, rotate and revoke API keys
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys list --user ana@example.org
+  permitd keys issue --user ana@example.org --json
+  permitd keys revoke 3fE9kQ0aZb7LmN2p")]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Issue(Issue),
+    Rotate(Rotate),
+    Revoke(Revoke),
+}
+
+/// List keys: never the keys themselves, of which only a hash is kept
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys list
+  permitd keys list --user ana@example.org --json")]
+struct List {
+    /// Only this user's
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+/// Issue another key to a user and print it: this once
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys issue --user ana@example.org --label laptop
+  permitd keys issue --user ana@example.org --json      the document has the key under `key`")]
+struct Issue {
+    /// Its owner
+    #[arg(long, value_name = "EMAIL")]
+    user: String,
+    /// What its owner calls it
+    #[arg(long)]
+    label: Option<String>,
+}
+
+/// Replace a key by a new one, which is printed: this once
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys rotate 3fE9kQ0aZb7LmN2p
+  permitd keys rotate 3fE9kQ0aZb7LmN2p --grace 2h      the old one works for two more hours")]
+struct Rotate {
+    /// The id of the old key, as `permitd keys list` shows it
+    #[arg(value_name = "KEY_ID")]
+    key: String,
+    /// How long the old key goes on working: 90s, 15m, 2h, 7d; at most 30d
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = grace)]
+    grace: u32,
+}
+
+/// Revoke a key for ever
+///
+/// Says from when on every server refuses it: at once, or, beside a running server, within admission.grant_ttl_ms.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys revoke 3fE9kQ0aZb7LmN2p")]
+struct Revoke {
+    /// The key's id, as `permitd keys list` shows it
+    #[arg(value_name = "KEY_ID")]
+    key: String,
+}
+
+impl Keys {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        match self.command {
+            Command::List(list) => app::block_on(list.answer(&stores(common)?)),
+            Command::Issue(issue) => issue.run(common),
+            Command::Rotate(rotate) => rotate.run(common),
+            Command::Revoke(revoke) => revoke.run(common),
+        }
+    }
+}
+
+/// Reads a time such as `15m` as seconds.
+fn grace(text: &str) -> Result<u32, String> {
+    let expected = || format!("a time such as 90s, 15m, 2h or 7d is expected, at most {} days", GRACE_S_MAX / 86_400);
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit_s: u32 = match unit {
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(expected()),
+    };
+    let seconds = digits.parse::<u32>().ok().and_then(|count| count.checked_mul(unit_s));
+    seconds.filter(|seconds| *seconds <= GRACE_S_MAX).ok_or_else(expected)
+}
+
+/// Reads a key's id. Whoever has only the key itself, such as a leaked one, may give that.
+fn key_id(text: &str) -> Result<KeyId, Failure> {
+    if let Some(presented) = PresentedKey::parse(text.trim().as_bytes()) {
+        return Ok(presented.id());
+    }
+    if text.trim().starts_with(PREFIX) {
+        return Err(Failure::usage("this is no whole key; give its id, as `permitd keys list` shows it"));
+    }
+    KeyId::parse(text.trim()).map_err(|error| Failure::usage(format!("{error}; `permitd keys list` shows them")))
+}
+
+/// A key and its owner.
+async fn find(node: &Node, text: &str) -> Result<(KeyRow, UserRow), Failure> {
+    let id = key_id(text)?;
+    let views = &node.service.committer.stores.views;
+    let key = views.key(id).await?;
+    let key = key.ok_or_else(|| Failure::not_found(format!("there is no key {id}; `permitd keys list` shows them")))?;
+    let user = people::find(&**views, &key.user.to_string()).await?;
+    Ok((key, user))
+}
+
+/// How a key stands at `now`.
+fn state(key: &KeyRow, now: Timestamp) -> String {
+    match (key.revoked_at, key.valid_until) {
+        (Some(_), _) => "revoked".to_owned(),
+        (None, Some(until)) if until <= now => "replaced".to_owned(),
+        (None, Some(until)) => format!("works until {}", moment(Some(until))),
+        (None, None) => "works".to_owned(),
+    }
+}
+
+/// A table of keys with their owners' addresses.
+pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow)>) -> String {
+    let now = Timestamp::now();
+    let mut table = Table::new(&["KEY ID", "ENDS IN", "STATE", "USER", "LABEL", "ISSUED", "MAILED"]);
+    for (email, key) in keys {
+        table.row([
+            key.id.to_string(),
+            key.last_four.clone(),
+            state(key, now),
+            email.to_owned(),
+            key.label.clone().unwrap_or_default(),
+            moment(Some(key.issued_at)),
+            moment(key.mailed_at),
+        ]);
+    }
+    table.render()
+}
+
+/// The key as a document, with its owner's address.
+fn document(key: &KeyRow, user: &UserRow) -> Value {
+    let mut document = json!(key);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("email".to_owned(), json!(user.email));
+        fields.insert("owner_status".to_owned(), json!(user.status));
+    }
+    document
+}
+
+impl List {
+    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let mut found: Vec<(UserRow, KeyRow)> = Vec::new();
+        if let Some(user) = &self.user {
+            let user = people::find(&*stores.views, user).await?;
+            found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
+        } else {
+            let mut after = None;
+            while found.len() <= limit {
+                let page = UserFilter { after, limit: PAGE_USERS, ..UserFilter::default() };
+                let users = stores.views.users(page).await?;
+                let Some(last) = users.last() else { break };
+                after = Some(last.id);
+                for user in &users {
+                    found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
+                }
+            }
+        }
+        if found.len() > limit {
+            eprintln!("there are more than {}: raise --limit, or name a --user", counted(self.limit.into(), "key"));
+            found.truncate(limit);
+        }
+        let documents: Vec<Value> = found.iter().map(|(user, key)| document(key, user)).collect();
+        let text = table(found.iter().map(|(user, key)| (shown_email(user), key)));
+        Ok(Answer::new(json!({ "keys": documents }), text))
+    }
+}
+
+/// What is said of a new key. This is the one place where it is shown.
+async fn shown_once(node: &Node, user: &UserRow, key: Option<&ApiKey>) -> Result<(Value, String), Failure> {
+    let lost = || Failure::new(Exit::Damaged, "the key was not handed out; please report this");
+    let key = key.ok_or_else(lost)?;
+    let row = node.service.committer.stores.views.key(key.id()).await?.ok_or_else(lost)?;
+    let mut document = document(&row, user);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("key".to_owned(), key.reveal().into());
+    }
+    let lines = [
+        ("key", key.reveal().to_owned()),
+        ("key id", key.id().to_string()),
+        ("user", shown_email(user).to_owned()),
+        ("label", row.label.clone().unwrap_or_default()),
+    ];
+    Ok((document, format!("{}It is shown this once: only its hash is kept.\n", facts(&lines))))
+}
+
+impl Issue {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
+            let done = perform(&node, &user, AccountCommand::IssueApiKey { label: self.label }).await?;
+            let (document, text) = shown_once(&node, &user, done.key.as_ref()).await?;
+            Ok(Answer::new(document, text))
+        })
+    }
+}
+
+impl Rotate {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let (old, user) = find(&node, &self.key).await?;
+            let command = AccountCommand::RotateApiKey { key: old.id, grace_s: self.grace };
+            let done = perform(&node, &user, command).await?;
+            let (mut document, mut text) = shown_once(&node, &user, done.key.as_ref()).await?;
+            // The old key ends after its grace, and where another process serves, when that one has noticed.
+            let grace = SignedDuration::from_secs(i64::from(self.grace));
+            let ends_at = done.effective_at.checked_add(grace).unwrap_or(done.effective_at);
+            text.push_str(&format!("The old one, {}, is refused everywhere from {ends_at:.3}.\n", old.id));
+            if let Some(fields) = document.as_object_mut() {
+                fields.insert("replaces".to_owned(), json!(old.id));
+                fields.insert("effective_at".to_owned(), json!(ends_at));
+            }
+            Ok(Answer::new(document, text))
+        })
+    }
+}
+
+impl Revoke {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let (key, user) = find(&node, &self.key).await?;
+            let done = perform(&node, &user, AccountCommand::RevokeApiKey { key: key.id }).await?;
+            let views = &node.service.committer.stores.views;
+            let key = views.key(key.id).await?.unwrap_or(key);
+            let is_new = !done.committed.events.is_empty();
+            let mut document = document(&key, &user);
+            if let Some(fields) = document.as_object_mut() {
+                fields.insert("changed".to_owned(), is_new.into());
+                fields.insert("effective_at".to_owned(), json!(done.effective_at));
+            }
+            let already = if is_new { "" } else { "was already " };
+            let text = format!("{}: {already}revoked; effective_at {:.3}", key.id, done.effective_at);
+            Ok(Answer::new(document, text))
+        })
+    }
+}
+
+async fn perform(node: &Node, user: &UserRow, command: AccountCommand) -> Result<Done, Failure> {
+    let done = node.service.accounts.perform(user.id, command, node.envelope()?).await;
+    done.map_err(|error| {
+        let mut failure = Failure::from(error);
+        if user.status == UserStatus::Disabled && failure.exit == Exit::Refused {
+            failure.message.push_str(&format!("; `permitd users enable {}`", shown_email(user)));
+        }
+        failure
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_grace() {
+        for (text, seconds) in [("0s", 0), ("90", 90), ("15m", 900), ("2h", 7_200), ("30d", GRACE_S_MAX)] {
+            assert_eq!(grace(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "s", "31d", "-1s", "1w", "1.5h", "99999999999s", "5 m"] {
+            assert!(grace(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_gives_its_id_and_is_never_repeated_in_an_error() {
+        let key = ApiKey::new(KeyId::from_random([7; 12]), &[9; 24]);
+        assert_eq!(key_id(key.reveal()).unwrap(), key.id());
+        assert_eq!(key_id(&key.id().to_string()).unwrap(), key.id());
+        let (cut, _) = key.reveal().split_at(key.reveal().len() - 1);
+        assert!(!key_id(cut).unwrap_err().message.contains(&key.reveal()[21..40]));
+    }
+}

@@ -1,0 +1,112 @@
+//! Finding people by what was typed, and waiting for their mail.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Failure;
+use crate::{
+    app::Node,
+    domain::{email::Email, id::UserId, view::UserRow},
+    store::{UserFilter, Views},
+};
+
+/// People among whom a similar address is looked for at most.
+const SIMILAR_AMONG_MAX: usize = 5_000;
+/// How alike an address must be to be suggested, of 1.
+const SIMILARITY_MIN: f64 = 0.9;
+/// How long a command waits for a mail that somebody else is sending.
+const MAIL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks.
+const MAIL_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The person with this address, or with this id: the only name that a deleted one still has.
+pub(super) async fn find(views: &dyn Views, text: &str) -> Result<UserRow, Failure> {
+    if let Ok(id) = UserId::parse(text) {
+        let found = views.user(id).await?;
+        return found
+            .ok_or_else(|| Failure::not_found(format!("there is no user {id}; `permitd users list` shows them")));
+    }
+    let email = email(text)?;
+    if let Some(found) = views.user_by_email(email.as_str()).await? {
+        return Ok(found);
+    }
+    let hint = match similar(views, email.as_str()).await? {
+        Some(address) => format!("did you mean {address}?"),
+        None => "`permitd users list` shows them".to_owned(),
+    };
+    Err(Failure::not_found(format!("there is no user {}; {hint}", email.as_str())))
+}
+
+/// Reads an address.
+pub(super) fn email(text: &str) -> Result<Email, Failure> {
+    Email::parse(text).map_err(|error| Failure::usage(format!("{text:?} is {error}; write it like ana@example.org")))
+}
+
+/// The one address that is most like this, if any is.
+async fn similar(views: &dyn Views, email: &str) -> Result<Option<String>, Failure> {
+    let people = views.users(UserFilter { limit: SIMILAR_AMONG_MAX, ..UserFilter::default() }).await?;
+    let likeness = |address: String| (strsim::jaro_winkler(email, &address), address);
+    let nearest = people.into_iter().filter_map(|user| user.email).map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(nearest.filter(|(likeness, _)| *likeness >= SIMILARITY_MIN).map(|(_, address)| address))
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mailing {
+    /// It was handed over.
+    Sent,
+    /// It was refused for good.
+    Failed(String),
+    /// It is still to be sent.
+    Pending,
+}
+
+impl Mailing {
+    /// The name in documents.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed(_) => "failed",
+            Self::Pending => "pending",
+        }
+    }
+
+    /// For people. `outbox` is where files of mails are, when mails are files.
+    pub(super) fn told(&self, outbox: Option<&str>) -> String {
+        match (self, outbox) {
+            (Self::Sent, Some(outbox)) => format!("mail in {outbox}"),
+            (Self::Sent, None) => "mail sent".to_owned(),
+            (Self::Failed(reason), _) => format!("mail refused: {reason}"),
+            (Self::Pending, _) => "mail still to be sent: it is tried again while a server runs".to_owned(),
+        }
+    }
+}
+
+/// Sees that the mail of an invitation of `since` is sent, or waits a little for the server that does.
+pub(super) async fn mailing(node: &Node, user: UserId, since: Timestamp) -> Result<Mailing, Failure> {
+    node.settle().await?;
+    let look = async {
+        loop {
+            let views = &node.service.committer.stores.views;
+            if views.keys(user).await?.iter().any(|key| key.mailed_at.is_some_and(|at| at >= since)) {
+                return Ok(Mailing::Sent);
+            }
+            let row = views.user(user).await?;
+            if let Some(reason) = row.filter(|row| row.changed_at > since).and_then(|row| row.mail_failure) {
+                return Ok(Mailing::Failed(reason));
+            }
+            if !node.beside_server {
+                return Ok(Mailing::Pending);
+            }
+            tokio::time::sleep(MAIL_LOOK_INTERVAL).await;
+        }
+    };
+    tokio::time::timeout(MAIL_PATIENCE, look).await.unwrap_or(Ok(Mailing::Pending))
+}
+
+/// The outbox, when mails are files.
+pub(super) fn outbox(node: &Node) -> Option<String> {
+    let settings = &node.service.settings;
+    (settings.mail.transport == crate::config::MailTransport::File).then(|| settings.outbox().display().to_string())
+}

@@ -1,0 +1,140 @@
+//! `permitd plans`: how fast and how much keys may ask.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Answer, Common, Failure,
+    open::{Data, stores, with_node},
+    output::{Table, grouped},
+};
+use crate::{
+    app,
+    domain::{plan::Limits, view::PlanRow},
+    store::{Stores, Views},
+};
+
+/// List, set and retire plans
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd plans list
+  permitd plans set research --rate 20 --burst 40 --quota 50000
+  permitd plans retire research")]
+pub(super) struct Plans {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Set(Set),
+    Retire(Retire),
+}
+
+/// List the plans
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd plans list --json")]
+struct List {}
+
+/// Make a plan, or change one: its keys have the new limits within admission.grant_ttl_ms
+///
+/// What is left out stays as it is; of a new plan it is 5 per second, burst 10, 1000 a day.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd plans set research --rate 20 --burst 40 --quota 50000
+  permitd plans set default --quota 2000")]
+struct Set {
+    /// The plan: lower-case letters, digits, - and _
+    name: String,
+    /// Requests per second in the long run
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<f64>,
+    /// Requests at once after a pause
+    #[arg(long, value_name = "REQUESTS")]
+    burst: Option<u32>,
+    /// Requests per UTC day
+    #[arg(long, value_name = "PER_DAY")]
+    quota: Option<u64>,
+}
+
+/// Retire a plan: whoever has it keeps it, nobody gets it anew
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd plans retire research")]
+struct Retire {
+    /// The plan
+    name: String,
+}
+
+impl Plans {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        match self.command {
+            Command::List(List {}) => app::block_on(list(&stores(common)?)),
+            Command::Set(set) => set.run(common),
+            Command::Retire(retire) => retire.run(common),
+        }
+    }
+}
+
+async fn list(stores: &Stores) -> Result<Answer, Failure> {
+    let plans = stores.views.plans().await?;
+    let text = table(&plans);
+    Ok(Answer::new(json!({ "plans": plans }), text))
+}
+
+fn table(plans: &[PlanRow]) -> String {
+    let mut table = Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "STATE"]);
+    for plan in plans {
+        table.row([
+            plan.name.clone(),
+            plan.limits.rate_per_s.to_string(),
+            grouped(plan.limits.burst.into()),
+            grouped(plan.limits.quota_per_day),
+            if plan.retired { "retired" } else { "in use" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+async fn answer(views: &dyn Views, name: &str, is_new: bool, done: &str) -> Result<Answer, Failure> {
+    let plan = views.plan(name).await?;
+    let text = format!("{name}: {}{done}\n{}", if is_new { "" } else { "was already " }, table(plan.as_slice()));
+    Ok(Answer::new(json!({ "plan": plan, "changed": is_new }), text))
+}
+
+impl Set {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MayBeNew, async |node| {
+            let views = &node.service.committer.stores.views;
+            let before = views.plan(&self.name).await?.map(|plan| plan.limits).unwrap_or_default();
+            let limits = Limits {
+                rate_per_s: self.rate.unwrap_or(before.rate_per_s),
+                burst: self.burst.unwrap_or(before.burst),
+                quota_per_day: self.quota.unwrap_or(before.quota_per_day),
+            };
+            let committed = node.service.accounts.define_plan(self.name.clone(), limits, node.envelope()?).await?;
+            answer(&**views, &self.name, !committed.events.is_empty(), "set").await
+        })
+    }
+}
+
+impl Retire {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let views = &node.service.committer.stores.views;
+            if views.plan(&self.name).await?.is_none() {
+                let known: Vec<String> = views.plans().await?.into_iter().map(|plan| plan.name).collect();
+                let name = &self.name;
+                return Err(Failure::not_found(format!("there is no plan {name:?}; there are: {}", known.join(", "))));
+            }
+            let committed = node.service.accounts.retire_plan(self.name.clone(), node.envelope()?).await?;
+            answer(&**views, &self.name, !committed.events.is_empty(), "retired").await
+        })
+    }
+}

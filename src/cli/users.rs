@@ -1,0 +1,325 @@
+//! `permitd users`: who was invited, how they stand, and changing that.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Common, Exit, Failure,
+    invite::RoleArgument,
+    open::{Data, stores, with_node},
+    output::{Table, facts, grouped, moment},
+    people::{self, mailing, outbox},
+};
+use crate::{
+    actors::account::{AccountCommand, Done},
+    app::{self, Node},
+    domain::{
+        id::UserId,
+        view::{UserRow, UserStatus},
+    },
+    store::{Stores, UserFilter},
+};
+
+/// Seconds of a UTC day.
+const DAY_S: i64 = 86_400;
+
+/// List, show and change users
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users list
+  permitd users show ana@example.org
+  permitd users delete ana@example.org")]
+pub(super) struct Users {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Set(Set),
+    Resend(Resend),
+    Disable(Disable),
+    Enable(Enable),
+    Delete(Delete),
+}
+
+/// List users, the last invited first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users list --status active
+  permitd users list --search example.org --json")]
+struct List {
+    /// Only those whose address or name holds this text
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only those who stand so
+    #[arg(long)]
+    status: Option<StatusArgument>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Only those after this one: the last id of the page before
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum StatusArgument {
+    Invited,
+    Active,
+    Disabled,
+    Deleted,
+}
+
+/// Show a user with their keys and what they used today
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users show ana@example.org
+  permitd users show 01a2050c-4f0b-837f-bad3-12677425e56d      a deleted user has only an id")]
+struct Show {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+}
+
+/// Change what a user may do, or the plan of their keys
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users set ana@example.org --plan research
+  permitd users set ana@example.org --role admin")]
+struct Set {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+    /// What they may do
+    #[arg(long, required_unless_present = "plan")]
+    role: Option<RoleArgument>,
+    /// The plan of their keys
+    #[arg(long)]
+    plan: Option<String>,
+}
+
+/// Mail a user's invitation again, with the same key while that works
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users resend ana@example.org")]
+struct Resend {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+}
+
+/// Refuse a user's keys until they are enabled again
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users disable ana@example.org")]
+struct Disable {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+}
+
+/// Let a disabled user's keys work again
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users enable ana@example.org")]
+struct Enable {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+}
+
+/// Delete a user for ever: their keys are refused and their personal data is erased
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users delete ana@example.org
+  permitd users delete ana@example.org --yes      without asking, for scripts")]
+struct Delete {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Users {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        match self.command {
+            Command::List(list) => app::block_on(list.answer(&stores(common)?)),
+            Command::Show(show) => app::block_on(show.answer(&stores(common)?)),
+            Command::Set(set) => set.run(common),
+            Command::Resend(resend) => resend.run(common),
+            Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
+            Command::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
+            Command::Delete(delete) => delete.run(common),
+        }
+    }
+}
+
+impl List {
+    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+        let after = self.after.as_deref().map(UserId::parse).transpose();
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let filter = UserFilter {
+            search: self.search,
+            status: self.status.map(|status| match status {
+                StatusArgument::Invited => UserStatus::Invited,
+                StatusArgument::Active => UserStatus::Active,
+                StatusArgument::Disabled => UserStatus::Disabled,
+                StatusArgument::Deleted => UserStatus::Deleted,
+            }),
+            after: after.map_err(|error| Failure::usage(format!("--after: {error}; take it from the page before")))?,
+            limit: limit.saturating_add(1),
+        };
+        let mut users = stores.views.users(filter).await?;
+        let is_more = users.len() > limit;
+        users.truncate(limit);
+        let next = users.last().filter(|_| is_more).map(|user| user.id);
+        let mut table = Table::new(&["EMAIL", "NAME", "STATUS", "ROLE", "PLAN", "INVITED", "ID"]);
+        for user in &users {
+            table.row([
+                shown_email(user).to_owned(),
+                user.name.clone().unwrap_or_default(),
+                user.status.as_str().to_owned(),
+                user.role.as_str().to_owned(),
+                user.plan.clone(),
+                moment(Some(user.invited_at)),
+                user.id.to_string(),
+            ]);
+        }
+        if let Some(next) = next {
+            eprintln!("there are more: --after {next}");
+        }
+        Ok(Answer::new(json!({ "users": users, "next": next }), table.render()))
+    }
+}
+
+impl Show {
+    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+        let user = people::find(&*stores.views, &self.user).await?;
+        let keys = stores.views.keys(user.id).await?;
+        let today = jiff::Timestamp::now().as_second().div_euclid(DAY_S);
+        let usage = stores.ledger.usage(user.id, today).await?;
+        let used: u64 = usage.iter().filter(|usage| usage.day == today).map(|usage| usage.used).sum();
+        let mut lines = vec![
+            ("email", shown_email(&user).to_owned()),
+            ("name", user.name.clone().unwrap_or_default()),
+            ("id", user.id.to_string()),
+            ("status", user.status.as_str().to_owned()),
+            ("role", user.role.as_str().to_owned()),
+            ("plan", user.plan.clone()),
+            ("invited", moment(Some(user.invited_at))),
+            ("changed", moment(Some(user.changed_at))),
+            ("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))),
+        ];
+        if let Some(reason) = &user.mail_failure {
+            lines.push(("mail failed", reason.clone()));
+        }
+        let table = super::keys::table(keys.iter().map(|key| (shown_email(&user), key)));
+        let document = json!({ "user": user, "keys": keys, "used_today": used });
+        Ok(Answer::new(document, format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table })))
+    }
+}
+
+/// Their address, or that there is none any more.
+pub(super) fn shown_email(user: &UserRow) -> &str {
+    user.email.as_deref().unwrap_or(crate::domain::personal::ERASED)
+}
+
+impl Set {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
+            if let Some(plan) = &self.plan {
+                perform(&node, &user, AccountCommand::AssignPlan(plan.clone())).await?;
+            }
+            if let Some(role) = self.role {
+                perform(&node, &user, AccountCommand::ChangeRole(role.into())).await?;
+            }
+            let user = people::find(&*node.service.committer.stores.views, &user.id.to_string()).await?;
+            let text = format!("{}: role {}, plan {}", shown_email(&user), user.role.as_str(), user.plan);
+            Ok(Answer::new(json!({ "user": user }), text))
+        })
+    }
+}
+
+impl Resend {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
+            let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
+            let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
+            let mailing = mailing(&node, user.id, since).await?;
+            let text = format!("{}: {}", shown_email(&user), mailing.told(outbox(&node).as_deref()));
+            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str() }), text))
+        })
+    }
+}
+
+async fn perform(node: &Node, user: &UserRow, command: AccountCommand) -> Result<Done, Failure> {
+    Ok(node.service.accounts.perform(user.id, command, node.envelope()?).await?)
+}
+
+/// Carries out a command on a person's account and says since when it holds.
+fn change(common: &Common, user: &str, done: &'static str, command: AccountCommand) -> Result<Answer, Failure> {
+    with_node(common.settings(&[])?, Data::MustExist, async |node| {
+        let user = people::find(&*node.service.committer.stores.views, user).await?;
+        changed(&node, &user, done, command).await
+    })
+}
+
+async fn changed(node: &Node, user: &UserRow, done: &str, command: AccountCommand) -> Result<Answer, Failure> {
+    let outcome = perform(node, user, command).await?;
+    node.settle().await?;
+    let after = node.service.committer.stores.views.user(user.id).await?;
+    let is_new = !outcome.committed.events.is_empty();
+    let mut document: Value = json!({ "user": after, "changed": is_new });
+    let mut text = format!("{}: {}{done}", shown_email(user), if is_new { "" } else { "was already " });
+    if is_new {
+        text.push_str(&format!(", everywhere from {:.3}", outcome.effective_at));
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("effective_at".to_owned(), json!(outcome.effective_at));
+        }
+    }
+    Ok(Answer::new(document, text))
+}
+
+impl Delete {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
+            if !self.yes && !confirmed(shown_email(&user))? {
+                return Err(Failure::new(Exit::Refused, format!("{} was not deleted", shown_email(&user))));
+            }
+            changed(&node, &user, "deleted", AccountCommand::DeleteUser).await
+        })
+    }
+}
+
+fn confirmed(email: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        let message = format!("deleting {email} cannot be undone, and there is no terminal to ask at; add --yes");
+        return Err(Failure::usage(message));
+    }
+    let failed = |error: std::io::Error| Failure::unavailable(format!("the terminal cannot be asked: {error}"));
+    let mut terminal = std::io::stderr().lock();
+    write!(terminal, "Delete {email}, end all their keys and erase their personal data, for ever? [y/N] ")
+        .and_then(|()| terminal.flush())
+        .map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
