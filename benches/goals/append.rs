@@ -18,7 +18,11 @@ use permitd::{
 };
 use uuid::Uuid;
 
-use crate::{Outcome, Plan, load::median, report::{Finding, rate}};
+use crate::{
+    Outcome, Plan,
+    load::median,
+    report::{Finding, rate},
+};
 
 /// Commands that append at the same time.
 const TOGETHER: u128 = 64;
@@ -36,7 +40,13 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     }
     let (raw, alone, together) = (median(raw), median(alone), median(together));
     let figures = format!("{} against {}; bare write and sync {}", rate(together), rate(alone), rate(raw));
-    Ok(vec![Finding::at_least("P6", "64 commands append together, against one at a time", figures, together / alone, 10.0)])
+    Ok(vec![Finding::at_least(
+        "P6",
+        "64 commands append together, against one at a time",
+        figures,
+        together / alone,
+        10.0,
+    )])
 }
 
 /// What the disk does by itself: a block written and synced, one after the other.

@@ -32,7 +32,9 @@ impl Fixture {
     pub(crate) fn new(plan: &Plan, rows: u64) -> Outcome<Self> {
         let data = plan.scratch.join(format!("data-{rows}"));
         let sample = sample(plan, rows, "csv")?;
-        process::output(process::permitd().arg("import").arg(&sample).args(["--dataset", "permits", "--data"]).arg(&data))?;
+        process::output(
+            process::permitd().arg("import").arg(&sample).args(["--dataset", "permits", "--data"]).arg(&data),
+        )?;
         let key = invite(&data)?;
         let paths = data.join("paths.txt");
         let hot_path = write_paths(&data, &paths, rows)?;
@@ -81,7 +83,8 @@ fn invite(data: &Path) -> Outcome<String> {
 fn write_paths(data: &Path, paths: &Path, rows: u64) -> Outcome<String> {
     let connection = rusqlite::Connection::open(records_file(data)?)?;
     let step = rows.div_ceil(PATHS_MAX);
-    let mut statement = connection.prepare("SELECT \"$key\" FROM records WHERE \"$row\" % ?1 = 0 AND \"$id\" = 1 ORDER BY \"$row\"")?;
+    let mut statement =
+        connection.prepare("SELECT \"$key\" FROM records WHERE \"$row\" % ?1 = 0 AND \"$id\" = 1 ORDER BY \"$row\"")?;
     let mut lines = String::new();
     let mut found = statement.query([step])?;
     while let Some(row) = found.next()? {

@@ -77,7 +77,16 @@ impl Plan {
         std::fs::create_dir_all(&scratch)?;
         let (rows, many, rounds, round_s) =
             if options.quick { (options.rows.min(20_000), 100_000, 3, 1) } else { (options.rows, 1_000_000, 5, 3) };
-        Ok(Self { rows, many, rounds, round_s, large: options.large, scratch, seed: Cell::new(1), fixture: OnceCell::new() })
+        Ok(Self {
+            rows,
+            many,
+            rounds,
+            round_s,
+            large: options.large,
+            scratch,
+            seed: Cell::new(1),
+            fixture: OnceCell::new(),
+        })
     }
 
     /// The data directory that most goals are measured on.
@@ -102,7 +111,8 @@ const GOALS: [(&str, Measure); 3] = [("P1", reads::measure), ("P6", append::meas
 
 fn measure(options: &Options) -> Outcome<()> {
     let plan = Plan::of(options)?;
-    let wanted = |goal: &str| options.only.is_empty() || options.only.iter().any(|only| only.eq_ignore_ascii_case(goal));
+    let wanted =
+        |goal: &str| options.only.is_empty() || options.only.iter().any(|only| only.eq_ignore_ascii_case(goal));
     let mut findings = Vec::new();
     for (goal, measure) in GOALS.into_iter().filter(|(goal, _)| wanted(goal)) {
         eprintln!("measuring {goal} …");

@@ -98,9 +98,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a command and waits until `ready` (an address and a path) answers 200. What it logs goes to `log`,
     /// what it prints to a file `.out` beside it.
-    pub(crate) fn start(mut command: Command, address: SocketAddr, ready: (SocketAddr, &str), log: PathBuf) -> Outcome<Self> {
+    pub(crate) fn start(
+        mut command: Command,
+        address: SocketAddr,
+        ready: (SocketAddr, &str),
+        log: PathBuf,
+    ) -> Outcome<Self> {
         let started = Instant::now();
-        let child = command.stdout(fs::File::create(log.with_extension("out"))?).stderr(fs::File::create(&log)?).spawn()?;
+        let child =
+            command.stdout(fs::File::create(log.with_extension("out"))?).stderr(fs::File::create(&log)?).spawn()?;
         let mut server = Self { child, address, ready_after: Duration::ZERO };
         while http::get(ready.0, ready.1, None).is_none_or(|answer| answer.status != 200) {
             if let Some(status) = server.child.try_wait()? {

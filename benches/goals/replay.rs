@@ -17,7 +17,11 @@ use permitd::{
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{Outcome, Plan, load::median, report::{Finding, rate}};
+use crate::{
+    Outcome, Plan,
+    load::median,
+    report::{Finding, rate},
+};
 
 /// Events of each person.
 const EVENTS_PER_USER: u64 = 20;
@@ -83,7 +87,8 @@ pub(crate) fn fill(database: &Database, events: u64) -> Outcome<()> {
                 insert_key.execute(params![someone.user.to_string(), someone.key.as_bytes().as_slice()])?;
             }
             let id = scattered(position, 2);
-            let recorded_at = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(1_700_000_000_000 + i64::try_from(position)?);
+            let recorded_at =
+                Timestamp::UNIX_EPOCH + SignedDuration::from_millis(1_700_000_000_000 + i64::try_from(position)?);
             let events = persisted::encode(&[someone.event(id, step, recorded_at)], Some(&someone.key))?;
             let command = CommandId::unique(scattered(position, 3));
             insert.execute(params![
@@ -104,8 +109,11 @@ pub(crate) fn fill(database: &Database, events: u64) -> Outcome<()> {
 
 /// An id that looks random and is the same in every run.
 fn scattered(number: u64, purpose: u64) -> Uuid {
-    let mix = |salt: u64| (number ^ (salt << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    uuid::Builder::from_random_bytes(((u128::from(mix(purpose)) << 64) | u128::from(mix(purpose + 16))).to_be_bytes()).into_uuid()
+    let mix = |salt: u64| {
+        (number ^ (salt << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    };
+    uuid::Builder::from_random_bytes(((u128::from(mix(purpose)) << 64) | u128::from(mix(purpose + 16))).to_be_bytes())
+        .into_uuid()
 }
 
 struct Someone {
@@ -123,7 +131,10 @@ impl Someone {
 
     fn key_id(&self, which: u64) -> KeyId {
         let mut random = [0; 12];
-        random.iter_mut().zip(scattered(self.number * EVENTS_PER_USER + which, 4).as_bytes()).for_each(|(to, from)| *to = *from);
+        random
+            .iter_mut()
+            .zip(scattered(self.number * EVENTS_PER_USER + which, 4).as_bytes())
+            .for_each(|(to, from)| *to = *from);
         KeyId::from_random(random)
     }
 
@@ -150,7 +161,9 @@ impl Someone {
             15 => Event::UserEnabled,
             _ => match step % 4 {
                 0 => self.issued(key, None),
-                1 => Event::ApiKeyRotated { key_id: self.key_id(before), replaced_by: self.key_id(key), valid_until: at },
+                1 => {
+                    Event::ApiKeyRotated { key_id: self.key_id(before), replaced_by: self.key_id(key), valid_until: at }
+                }
                 2 => Event::ApiKeyRevoked { key_id: self.key_id(before), reason: RevocationReason::Requested },
                 _ => Event::RoleChanged { role: Role::Admin },
             },

@@ -35,7 +35,14 @@ impl Finding {
         wanted: f64,
         unit: &str,
     ) -> Self {
-        Self::new(goal, what, figures, format!("{}{unit}", show(ratio)), format!("≤ {wanted}{unit}"), Some(ratio <= wanted))
+        Self::new(
+            goal,
+            what,
+            figures,
+            format!("{}{unit}", show(ratio)),
+            format!("≤ {wanted}{unit}"),
+            Some(ratio <= wanted),
+        )
     }
 
     /// Something that was not measured, and why.

@@ -118,9 +118,12 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::NoUser | Refusal::NoKey(_) => Exit::NotFound,
         Refusal::TooLong { .. } => Exit::Usage,
-        Refusal::Deleted | Refusal::Disabled | Refusal::Exists | Refusal::KeyEnded(_) | Refusal::TooManyKeys => {
-            Exit::Refused
-        }
+        Refusal::Deleted
+        | Refusal::Disabled
+        | Refusal::Exists
+        | Refusal::KeyExists(_)
+        | Refusal::KeyEnded(_)
+        | Refusal::TooManyKeys => Exit::Refused,
     }
 }
 

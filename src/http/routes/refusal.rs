@@ -37,9 +37,12 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
 fn refused(refusal: &Refusal, text: String) -> Problem {
     let code = match refusal {
         Refusal::NoUser | Refusal::NoKey(_) => ProblemCode::NotFound,
-        Refusal::Deleted | Refusal::Disabled | Refusal::Exists | Refusal::KeyEnded(_) | Refusal::TooManyKeys => {
-            ProblemCode::Conflict
-        }
+        Refusal::Deleted
+        | Refusal::Disabled
+        | Refusal::Exists
+        | Refusal::KeyExists(_)
+        | Refusal::KeyEnded(_)
+        | Refusal::TooManyKeys => ProblemCode::Conflict,
         Refusal::TooLong { .. } => ProblemCode::InvalidBody,
     };
     Problem::new(code, text)
