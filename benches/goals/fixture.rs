@@ -74,7 +74,7 @@ fn invite(data: &Path) -> Outcome<String> {
         let found = document.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
         found.ok_or_else(|| format!("{request_line}: {} {document}", answer.status).into())
     };
-    let limits = json!({ "rate_per_s": 10_000_000.0, "burst": 10_000_000, "quota_per_day": 1_000_000_000_000_u64 });
+    let limits = json!({ "rate_per_s": 1_000_000.0, "burst": 1_000_000, "quota_per_day": 1_000_000_000_000_u64 });
     ask("PUT /plans/bench", limits, "name")?;
     let user = ask("POST /users", json!({ "email": "bench@example.org", "plan": "bench" }), "id")?;
     ask(&format!("POST /users/{user}/keys"), json!({}), "key")
