@@ -354,19 +354,27 @@ impl Committer {
     /// # Errors
     /// When the stream cannot be read, or the command's id was used for another request.
     pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<Loaded, CommandError> {
-        let key = match stream {
-            StreamId::User(user) => self.stores.log.personal_key(*user).await?,
-            _ => None,
-        };
+        let key = self.personal_key(stream).await?;
         let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
+            // A person who came to be after the look for their key is not an erased one.
+            if loaded.version == 0 && loaded.key.is_none() && !commits.is_empty() {
+                loaded.key = self.personal_key(stream).await?;
+            }
             for commit in &commits {
                 loaded.take(commit, envelope)?;
             }
             if commits.len() < PAGE_COMMITS {
                 return Ok(loaded);
             }
+        }
+    }
+
+    async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
+        match stream {
+            StreamId::User(user) => self.stores.log.personal_key(*user).await,
+            StreamId::Plan(_) | StreamId::DataSet(_) => Ok(None),
         }
     }
 

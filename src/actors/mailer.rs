@@ -230,8 +230,13 @@ impl Work {
                     outcome = &mut work => break outcome,
                     _ = heartbeat.tick() => {
                         self.counters.heartbeats.fetch_add(1, Ordering::Relaxed);
-                        if !self.committer.queue.extend(delivery).await? {
-                            tracing::info!(message = %delivery.id, "another mailer has taken the message meanwhile");
+                        match self.committer.queue.extend(delivery).await {
+                            Ok(true) => {}
+                            Ok(false) => {
+                                tracing::info!(message = %delivery.id, "another mailer has taken the message meanwhile");
+                            }
+                            // The work goes on: to drop it here could send a mail without writing that down.
+                            Err(error) => tracing::warn!(message = %delivery.id, %error, "a heartbeat failed"),
                         }
                     }
                 }
@@ -324,14 +329,15 @@ impl Work {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
         crash_point("mailer-before-mail");
-        let command = match self.mailer.send(&mail).await {
+        // Two commands: a message that comes again may be refused once and taken later.
+        let (step, command) = match self.mailer.send(&mail).await {
             Ok(_) => {
                 self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
-                Command::RecordMailed { key_id, invitation, message_id: mail.message_id }
+                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id })
             }
             Err(MailError::Rejected { reason }) => {
                 self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
-                Command::RecordMailFailed { invitation, reason }
+                ("refused", Command::RecordMailFailed { invitation, reason })
             }
             Err(error @ MailError::Unavailable { .. }) => return Err(MessageError::Mail(error)),
         };
@@ -342,7 +348,7 @@ impl Work {
             Err(crate::domain::user::Refusal::Deleted) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
-        self.committer.run(stream, &envelope(message, "mailed"), record).await?;
+        self.committer.run(stream, &envelope(message, step), record).await?;
         crash_point("mailer-after-mailed");
         Ok(())
     }

@@ -1,1 +1,217 @@
-//! Admission: limits, quotas and the headers that tell of them.
+//! How many requests pass: the rate, the quota, and what is said about both.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use permitd::clock::ManualClock;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{Answer, Options, TestApp};
+
+const CONNECTIONS: usize = 8;
+const POLICY: &str = "\"burst\";q=10;w=2, \"daily\";q=1000;w=86400";
+
+/// A server with a sample under a clock that stands, and somebody's key on the default plan: 5/s, burst 10, 1000/day.
+async fn standing_at(moment: &str) -> (TestApp, Arc<ManualClock>, String) {
+    let clock = ManualClock::at(moment.parse().unwrap());
+    let options = Options { clock: clock.clone(), sample_rows: 50, ..Options::default() };
+    let app = TestApp::with(options).await;
+    let key = app.invite("ana@example.org").await;
+    (app, clock, key)
+}
+
+fn seconds(clock: &ManualClock, seconds: u64) {
+    clock.advance_us(i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap());
+}
+
+/// As many connections as fast as they can, `each` requests on each: how many were answered by 200 and by 429.
+async fn storm(clients: &[reqwest::Client], url: &str, key: &str, each: usize) -> (usize, usize) {
+    let connections = clients.iter().map(|client| async move {
+        let (mut passed, mut limited) = (0, 0);
+        for _ in 0..each {
+            let response = client.get(url).header("x-api-key", key).send().await.unwrap();
+            match response.status().as_u16() {
+                200 => passed += 1,
+                429 => limited += 1,
+                other => panic!("{other}"),
+            }
+            response.bytes().await.unwrap();
+        }
+        (passed, limited)
+    });
+    let counts = join_all(connections).await;
+    (counts.iter().map(|count| count.0).sum(), counts.iter().map(|count| count.1).sum())
+}
+
+fn limits(answer: &Answer) -> (&str, &str) {
+    (answer.header("ratelimit-policy").unwrap_or_default(), answer.header("ratelimit").unwrap_or_default())
+}
+
+#[tokio::test]
+async fn five_thousand_requests_are_admitted_to_the_letter_of_the_plan() {
+    let (app, clock, key) = standing_at("2026-03-01T00:00:00Z").await;
+    let url = app.url("/permits/201612013997");
+    let client = || reqwest::Client::builder().no_proxy().build().unwrap();
+    let clients: Vec<reqwest::Client> = (0..CONNECTIONS).map(|_| client()).collect();
+    let requests = std::cell::Cell::new(0);
+    let storm = async |each: usize| {
+        requests.set(requests.get() + each * CONNECTIONS);
+        storm(&clients, &url, &key, each).await
+    };
+    assert_eq!(storm(125).await, (10, 990), "the burst, and nothing more while the clock stands");
+    let mut total = 10;
+    for second in 1..=198 {
+        seconds(&clock, 1);
+        assert_eq!(storm(2).await.0, 5, "after {second} s");
+        total += 5;
+    }
+    assert_eq!(total, 1000);
+    for _ in 0..13 {
+        seconds(&clock, 60);
+        assert_eq!(storm(8).await.0, 0, "the day's quota is used up");
+    }
+    assert_eq!(requests.get(), 5000);
+    seconds(&clock, 86_400 - 198 - 13 * 60 - 1);
+    assert_eq!(storm(1).await.0, 0, "until the last second of the day");
+    seconds(&clock, 1);
+    assert_eq!(storm(4).await.0, 10, "the next UTC day begins anew");
+    // A fifth of a second is worth one request, however often one asks within it.
+    for _ in 0..20 {
+        clock.advance_us(199_999);
+        assert_eq!(storm(1).await.0, 0);
+        clock.advance_us(1);
+        assert_eq!(storm(1).await.0, 1);
+    }
+    drop(clients);
+}
+
+#[tokio::test]
+async fn every_answer_says_where_the_key_stands() {
+    let (app, clock, key) = standing_at("2026-03-01T12:00:00Z").await;
+    for number in 1..=10u64 {
+        let answer = app.get("/permits/201612013997", &key).await.expect(200);
+        let full_in_s = (number * 200).div_ceil(1000);
+        let expected = format!("\"burst\";r={};t={full_in_s}, \"daily\";r={};t=43200", 10 - number, 1000 - number);
+        assert_eq!(limits(&answer), (POLICY, expected.as_str()));
+        assert_eq!(answer.header("retry-after"), None);
+    }
+    let refused = app.get("/permits/201612013997", &key).await.expect(429);
+    assert_eq!(limits(&refused), (POLICY, "\"burst\";r=0;t=2, \"daily\";r=990;t=43200"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.json()["violated-policies"], json!(["burst"]));
+    seconds(&clock, 2);
+    let full = app.get("/permits/201612013997", &key).await.expect(200);
+    assert_eq!(limits(&full), (POLICY, "\"burst\";r=9;t=1, \"daily\";r=989;t=43198"));
+}
+
+#[tokio::test]
+async fn a_used_up_quota_says_when_it_begins_anew() {
+    let clock = ManualClock::at("2026-03-01T23:59:30Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 20, ..Options::default() }).await;
+    let plan = json!({ "rate_per_s": 100, "burst": 100, "quota_per_day": 3 });
+    app.admin_send(Method::PUT, "/plans/small", &plan).await;
+    let (_, key) = app.invite_as(&json!({ "email": "ana@example.org", "plan": "small" })).await;
+    for left in [2, 1, 0] {
+        let answer = app.get("/permits/201612013997", &key).await.expect(200);
+        let expected = format!("\"burst\";r={};t=1, \"daily\";r={left};t=30", 97 + left);
+        assert_eq!(limits(&answer), ("\"burst\";q=100;w=1, \"daily\";q=3;w=86400", expected.as_str()));
+    }
+    let refused = app.get("/permits/201612013997", &key).await.expect(429);
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    assert_eq!(refused.json()["violated-policies"], json!(["daily"]));
+    seconds(&clock, 30);
+    app.get("/permits/201612013997", &key).await.expect(200);
+}
+
+/// What is left of the day, as the last answer said.
+fn daily_left(answer: &Answer) -> u64 {
+    let (_, standing) = limits(answer);
+    let left = standing.split("\"daily\";r=").nth(1).and_then(|rest| rest.split(';').next());
+    left.and_then(|left| left.parse().ok()).unwrap_or_else(|| panic!("no daily limit: {standing}"))
+}
+
+#[tokio::test]
+async fn refusals_and_failures_do_not_count_and_mistakes_do() {
+    let (app, clock, key) = standing_at("2026-03-01T12:00:00Z").await;
+    assert_eq!(daily_left(&app.get("/permits/201612013997", &key).await.expect(200)), 999);
+    // 401: no key, junk, a key that was never issued, another's letters.
+    app.send(app.request(Method::GET, "/permits/201612013997")).await.expect(401);
+    let mut other = key.clone().into_bytes();
+    let last = other.len() - 10;
+    other[last] = if other[last] == b'a' { b'b' } else { b'a' };
+    for wrong in ["x", "pmt_", "", &"x".repeat(1000), &String::from_utf8(other).unwrap()] {
+        let answer = app.get("/permits/201612013997", wrong).await.expect(401);
+        assert!(answer.header("www-authenticate").is_some());
+        assert_eq!(limits(&answer), ("", ""), "who is nobody learns nothing");
+    }
+    // 404 and 400 are answers.
+    assert_eq!(daily_left(&app.get("/permits/1", &key).await.expect(404)), 998);
+    assert_eq!(daily_left(&app.get("/permits?statsu=issued", &key).await.expect(400)), 997);
+    // A path that nobody serves, and a method that nothing has, are refused at the door.
+    app.get("/nothing/1", &key).await.expect(404);
+    app.send(app.request(Method::DELETE, "/permits").header("x-api-key", &key)).await.expect(405);
+    for left in (990..=996).rev() {
+        assert_eq!(daily_left(&app.get("/permits?limit=1", &key).await.expect(200)), left);
+    }
+    // 429.
+    assert_eq!(daily_left(&app.get("/permits?limit=1", &key).await.expect(429)), 990);
+    seconds(&clock, 5);
+    assert_eq!(daily_left(&app.get("/permits?limit=1", &key).await.expect(200)), 989);
+    // 5xx: the records are gone.
+    lose_the_records(&app);
+    for _ in 0..3 {
+        let answer = app.get("/permits?sort=-estimated_cost&limit=7", &key).await;
+        assert!(answer.status >= 500, "{} {}", answer.status, answer.body);
+        assert_eq!(daily_left(&answer), 989, "the server's own failure does not count");
+    }
+    let usage = app.service().committer.stores.clone();
+    app.service().book.withdraw_all().await.unwrap();
+    let user = usage.views.user_by_email("ana@example.org").await.unwrap().expect("ana").id;
+    let days = usage.ledger.usage(user, 0).await.unwrap();
+    assert_eq!(days.iter().map(|day| day.used).collect::<Vec<_>>(), [11]);
+}
+
+/// Takes the tables away beneath the running server.
+fn lose_the_records(app: &TestApp) {
+    let mut lost = 0;
+    for entry in std::fs::read_dir(app.data().join("records")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "db" && extension != "sqlite") {
+            continue;
+        }
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables: Vec<String> =
+            connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        for table in tables {
+            lost += connection.execute_batch(&format!("DROP TABLE \"{table}\"")).map_or(0, |()| 1);
+        }
+    }
+    assert!(lost > 0);
+}
+
+#[tokio::test]
+async fn a_revocation_is_in_force_when_it_is_answered() {
+    let (app, _, key) = standing_at("2026-03-01T12:00:00Z").await;
+    app.get("/permits/201612013997", &key).await.expect(200);
+    let user = app.service().committer.stores.views.user_by_email("ana@example.org").await.unwrap().expect("ana");
+    let id = key.split('_').nth(1).unwrap();
+    let revoked =
+        app.send(app.admin(Method::DELETE, &format!("/users/{}/keys/{id}", user.id))).await.expect(200).json();
+    assert_eq!(revoked["effective_at"], "2026-03-01T12:00:00Z");
+    assert_eq!(revoked["revoked_at"], revoked["effective_at"]);
+    app.get("/permits/201612013997", &key).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_deleted_person_is_refused_when_the_deletion_is_answered() {
+    let (app, _, key) = standing_at("2026-03-01T12:00:00Z").await;
+    app.get("/permits/201612013997", &key).await.expect(200);
+    let user = app.service().committer.stores.views.user_by_email("ana@example.org").await.unwrap().expect("ana");
+    let answer = app.send(app.admin(Method::DELETE, &format!("/users/{}", user.id))).await;
+    assert!((200..300).contains(&answer.status), "{} {}", answer.status, answer.body);
+    app.get("/permits/201612013997", &key).await.expect(401);
+}

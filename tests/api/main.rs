@@ -10,6 +10,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod admin;
 mod admission;

@@ -336,7 +336,7 @@ async fn import_sample(node: &Node, rows: u64) {
     assert_eq!((summary.counts.inserted, summary.counts.rejected), (rows, 0));
 }
 
-fn read_mail(path: &Path) -> Mail {
+pub(crate) fn read_mail(path: &Path) -> Mail {
     let raw = std::fs::read_to_string(path).expect("a mail");
     let to = raw.lines().find_map(|line| line.strip_prefix("To: ")).unwrap_or_default().trim().to_owned();
     let plain = raw.split("\r\n--").find(|part| part.contains("Content-Type: text/plain")).unwrap_or_default();

@@ -106,6 +106,11 @@ impl Process {
         self.child.wait().expect("the process ends")
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the process can be asked").is_some()
+    }
+
     /// Kills it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the process can be killed");

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     domain::{id::StreamId, persisted::StoredCommit, personal::PersonalKey, view::Rows},
+    failpoint::crash_point,
     store::{ReplaySpace, Replayable},
 };
 
@@ -115,7 +116,7 @@ impl ReplaySpace for Space {
                 suffix(generation)
             ))?;
         }
-        fail::fail_point!("replay-before-switch");
+        crash_point("replay-before-switch");
         self.views.execute_batch("COMMIT")?;
         self.locked = false;
         Ok(())

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{StoreError, closed};
+use crate::failpoint::crash_point;
 
 /// Writes that may wait; more are refused as overload.
 const WAITING_MAX: usize = 4096;
@@ -93,7 +94,7 @@ fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBoo
                 let Ok(job) = waiting.try_recv() else { break };
                 answers.push(job(connection));
             }
-            fail::fail_point!("sqlite-before-commit");
+            crash_point("sqlite-before-commit");
             connection.execute_batch("COMMIT")
         });
         let failure = outcome.err().map(StoreError::from);

@@ -1,0 +1,250 @@
+//! The event log.
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use permitd::{
+    domain::{
+        event::{Event, Role},
+        id::CommandId,
+        persisted,
+        plan::Limits,
+    },
+    store::{AppendError, ClaimChange},
+};
+use uuid::Uuid;
+
+use crate::backend::{Backend, Stream, beginning, invited, take};
+
+fn role(number: u64) -> Event {
+    Event::RoleChanged { role: if number.is_multiple_of(2) { Role::Admin } else { Role::Reader } }
+}
+
+pub(crate) async fn versions_rise_by_one_and_a_stream_is_read_in_order<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    assert_eq!(ana.write(&stores, vec![invited("ana@example.org")], beginning()).await, 1);
+    let both = vec![Event::UserDisabled, Event::UserEnabled];
+    assert_eq!(ana.write(&stores, both.clone(), beginning()).await, 2);
+    assert_eq!(ana.write(&stores, vec![role(0)], beginning()).await, 3);
+    Stream::user(2).write(&stores, vec![invited("ben@example.org")], beginning()).await;
+    let commits = stores.log.load(&ana.id, 0, 10).await.unwrap();
+    assert_eq!(commits.iter().map(|commit| commit.version).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(commits.iter().all(|commit| commit.stream == ana.id && commit.recorded_at == beginning()));
+    let read = persisted::decode(&commits[1], ana.key.as_ref()).unwrap();
+    assert_eq!(read.iter().map(|recorded| recorded.event.clone()).collect::<Vec<_>>(), both, "one commit, both events");
+    assert_eq!(stores.log.load(&ana.id, 1, 1).await.unwrap(), commits[1..2]);
+    assert!(stores.log.load(&ana.id, 3, 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn twenty_writers_of_one_stream_lose_nothing<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    let writers = (0..20u64).map(|writer| {
+        let stores = if writer % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
+        async move {
+            let mut written = Vec::new();
+            let mut conflicts = 0u64;
+            let mut stream = Stream::user(1);
+            while written.len() < 20 {
+                match stream.try_write(&stores, vec![role(writer)]).await {
+                    Ok(version) => written.push(version),
+                    Err(AppendError::Conflict) => {
+                        conflicts += 1;
+                        let commits = stores.log.load(&stream.id, stream.version, 1000).await.unwrap();
+                        for commit in &commits {
+                            let key = Stream::user(1).key;
+                            let events = persisted::decode(commit, key.as_ref()).unwrap();
+                            events.iter().for_each(|event| stream.state.apply(event));
+                            stream.version = commit.version;
+                        }
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (written, conflicts)
+        }
+    });
+    let done = join_all(writers).await;
+    let mut versions: Vec<u64> = done.iter().flat_map(|(written, _)| written.clone()).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (2..=401).collect::<Vec<_>>(), "400 distinct versions");
+    assert!(done.iter().map(|(_, conflicts)| conflicts).sum::<u64>() > 0, "they did compete");
+    let row = stores.views.user(ana.user_id()).await.unwrap().expect("the row");
+    assert_eq!(row.version, 401);
+}
+
+pub(crate) async fn a_command_commits_once<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    let (mut append, state) = ana.commit(vec![role(0)], beginning());
+    append.command = CommandId::stored("idem:1");
+    append.request_hash = Some("hash".to_owned());
+    assert_eq!(stores.log.append(append.clone()).await.unwrap(), 2);
+    (ana.version, ana.state) = (2, state);
+    for number in 0..50 {
+        ana.write(&stores, vec![role(number)], beginning()).await;
+    }
+    // Whatever version the retry expects, it gets the first answer.
+    for expected_version in [1, ana.version, 7] {
+        let again = stores.log.append(permitd::store::Append { expected_version, ..append.clone() }).await;
+        let Err(AppendError::AlreadyDone(earlier)) = again else { panic!("{again:?}") };
+        assert_eq!((earlier.version, earlier.request_hash.as_deref()), (2, Some("hash")));
+        assert_eq!(earlier.events, append.events);
+    }
+    assert_eq!(stores.log.load(&ana.id, 0, 1000).await.unwrap().len(), 52);
+    // The command is the stream's own: another stream may have one of the same name.
+    let ben = Stream::user(2);
+    let (mut append, _) = ben.commit(vec![invited("ben@example.org")], beginning());
+    append.command = CommandId::stored("idem:1");
+    assert_eq!(stores.log.append(append).await.unwrap(), 1);
+}
+
+pub(crate) async fn a_name_has_one_owner<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let claimants = (1..=20u128).map(|number| {
+        let stores = if number % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
+        async move {
+            let stream = Stream::user(number);
+            let (mut append, _) = stream.commit(vec![invited("ana@example.org")], beginning());
+            append.claims = vec![take("email#ana", &stream.user_id().to_string())];
+            (number, stores.log.append(append).await)
+        }
+    });
+    let done = join_all(claimants).await;
+    let winners: Vec<u128> = done.iter().filter(|(_, done)| done.is_ok()).map(|(number, _)| *number).collect();
+    assert_eq!(winners.len(), 1);
+    let owner = Stream::user(winners[0]).user_id().to_string();
+    for (_, refused) in done.iter().filter(|(_, done)| done.is_err()) {
+        assert!(matches!(refused, Err(AppendError::ClaimTaken { owner: taken }) if *taken == owner), "{refused:?}");
+    }
+    // Whoever does not have it cannot let it go; whoever has it can, and then another may take it.
+    let stranger = Stream::user(50);
+    let (mut append, _) = stranger.commit(vec![invited("x@example.org")], beginning());
+    append.claims = vec![ClaimChange::Release { owner: "nobody".to_owned() }];
+    stores.log.append(append).await.unwrap();
+    let (mut append, _) = Stream::user(51).commit(vec![invited("ana@example.org")], beginning());
+    append.claims = vec![take("email#ana", "51")];
+    assert!(matches!(stores.log.append(append.clone()).await, Err(AppendError::ClaimTaken { .. })));
+    let (mut release, _) = Stream::user(52).commit(vec![invited("y@example.org")], beginning());
+    release.claims = vec![ClaimChange::Release { owner }];
+    stores.log.append(release).await.unwrap();
+    stores.log.append(append).await.unwrap();
+}
+
+pub(crate) async fn a_refused_commit_leaves_nothing<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let (mut first, _) = Stream::user(1).commit(vec![invited("ana@example.org")], beginning());
+    first.claims = vec![take("email#ana", "1")];
+    stores.log.append(first).await.unwrap();
+    let ben = Stream::user(2);
+    let (mut append, _) = ben.commit(vec![invited("ana@example.org")], beginning());
+    append.claims = vec![take("email#ben", "2"), take("email#ana", "2")];
+    append.publishes = true;
+    assert!(matches!(stores.log.append(append).await, Err(AppendError::ClaimTaken { .. })));
+    assert!(stores.log.load(&ben.id, 0, 10).await.unwrap().is_empty());
+    assert_eq!(stores.views.user(ben.user_id()).await.unwrap(), None);
+    assert_eq!(stores.log.personal_key(ben.user_id()).await.unwrap(), None);
+    assert!(stores.log.unpublished(Timestamp::MAX, 10).await.unwrap().is_empty());
+    let (mut append, _) = Stream::user(3).commit(vec![invited("c@example.org")], beginning());
+    append.claims = vec![take("email#ben", "3")];
+    stores.log.append(append).await.expect("the name that it asked for first is free");
+}
+
+pub(crate) async fn personal_keys_are_kept_outside_and_destroyed<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    let key = stores.log.personal_key(ana.user_id()).await.unwrap();
+    assert_eq!(key, ana.key);
+    let commits = stores.log.load(&ana.id, 0, 10).await.unwrap();
+    assert!(!commits[0].events.contains("ana@"), "the log holds no plain address");
+    ana.write(&stores, vec![Event::UserDeleted], beginning()).await;
+    assert_eq!(stores.log.personal_key(ana.user_id()).await.unwrap(), None);
+    assert_eq!(stores.log.load(&ana.id, 0, 10).await.unwrap()[0], commits[0], "the log stays whole");
+}
+
+pub(crate) async fn long_logs_are_read_in_pages_both_ways<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut streams: Vec<Stream> = (1..=7).map(Stream::user).collect();
+    for stream in &mut streams {
+        stream.write(&stores, vec![invited("x@example.org")], beginning()).await;
+    }
+    for number in 0..93u64 {
+        let at = usize::try_from(number % 7).unwrap();
+        streams[at].write(&stores, vec![role(number)], beginning()).await;
+    }
+    let (mut forwards, mut after) = (Vec::new(), 0);
+    loop {
+        let page = stores.log.read(after, 9).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 9);
+        after = last.position;
+        forwards.extend(page);
+    }
+    assert_eq!(forwards.len(), 100);
+    assert!(forwards.is_sorted_by(|left, right| left.position < right.position));
+    let (mut backwards, mut before) = (Vec::new(), None);
+    loop {
+        let page = stores.log.read_back(before, 9).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.position);
+        backwards.extend(page);
+    }
+    backwards.reverse();
+    assert_eq!(forwards, backwards);
+    let mut stream = Vec::new();
+    while let page = stores.log.load(&streams[0].id, u64::try_from(stream.len()).unwrap(), 4).await.unwrap()
+        && !page.is_empty()
+    {
+        stream.extend(page);
+    }
+    assert_eq!(stream, forwards.iter().filter(|commit| commit.stream == streams[0].id).cloned().collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_mark_stays_until_it_is_cleared<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let later = |seconds| beginning().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let mut streams: Vec<Stream> = (1..=5).map(Stream::user).collect();
+    for (stream, at) in streams.iter_mut().zip([40, 10, 30, 20, 50]) {
+        let (mut append, _) = stream.commit(vec![invited("x@example.org")], later(at));
+        append.publishes = true;
+        stores.log.append(append).await.unwrap();
+    }
+    Stream::plan("p").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    let marked = async |before| {
+        let commits = stores.log.unpublished(before, 10).await.unwrap();
+        commits.into_iter().map(|commit| commit.recorded_at).collect::<Vec<_>>()
+    };
+    assert_eq!(marked(Timestamp::MAX).await, [10, 20, 30, 40, 50].map(later), "oldest first, whatever their order");
+    assert_eq!(marked(later(30)).await, [10, 20].map(later));
+    assert_eq!(stores.log.unpublished(Timestamp::MAX, 2).await.unwrap().len(), 2);
+    stores.log.mark_published(&streams[1].id, 1).await.unwrap();
+    stores.log.mark_published(&streams[1].id, 1).await.expect("clearing twice does no harm");
+    stores.log.mark_published(&streams[0].id, 2).await.expect("nor does a commit that is not there");
+    assert_eq!(marked(Timestamp::MAX).await, [20, 30, 40, 50].map(later));
+}
+
+pub(crate) async fn a_stream_may_be_larger_than_1_mb<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    let failed = Event::MailFailed { invitation: Uuid::from_u128(5), reason: "ö".repeat(120_000) };
+    for _ in 0..8 {
+        ana.write(&stores, vec![failed.clone()], beginning()).await;
+    }
+    let commits = stores.log.load(&ana.id, 0, 100).await.unwrap();
+    assert_eq!(commits.len(), 9);
+    assert!(commits.iter().map(|commit| commit.events.len()).sum::<usize>() > 1 << 20);
+    assert_eq!(persisted::decode(&commits[8], None).unwrap()[0].event, failed);
+}

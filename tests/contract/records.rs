@@ -1,0 +1,159 @@
+//! The record store.
+
+use std::{collections::BTreeSet, io::Cursor, sync::Arc};
+
+use jiff::civil::{Date, date};
+use permitd::{
+    dataset::{
+        Definition,
+        cursor::{self, CursorKey},
+        query,
+        reader::{self, ImportRow},
+        sample::{self, SampleFormat},
+    },
+    store::records::{ImportResult, ImportSession, RecordStore, RecordStoreError},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::backend::{Backend, clock};
+
+const TODAY: Date = date(2026, 3, 1);
+
+fn definition() -> Definition {
+    Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits").expect("permits")
+}
+
+fn report(rows: u64, seed: u64) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(rows, seed, SampleFormat::Csv, &mut file).unwrap();
+    file.into_inner()
+}
+
+fn put_all(session: &mut dyn ImportSession, file: &[u8]) {
+    let limits = reader::Limits::default();
+    for row in reader::open(Cursor::new(file.to_vec()), "report.csv", &definition(), &limits).unwrap() {
+        match row.unwrap() {
+            ImportRow::Record { line, key, record } => drop(session.put(line, &key, record).unwrap()),
+            ImportRow::Rejected { key, .. } => session.reject(key.as_deref()).unwrap(),
+        }
+    }
+}
+
+fn import(records: &Arc<dyn RecordStore>, file: &[u8], replace: bool) -> ImportResult {
+    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+    put_all(&mut *session, file);
+    session.commit().unwrap()
+}
+
+/// Every page of a query, and how many pages there were.
+async fn find(records: &Arc<dyn RecordStore>, raw_query: &str) -> (Vec<Value>, usize) {
+    let data_set = records.data_set("permits").expect("the data set");
+    let key = CursorKey::new([1; 32]);
+    let (mut found, mut pages, mut page_query) = (Vec::<Value>::new(), 0, raw_query.to_owned());
+    loop {
+        let limits = query::Limits::default();
+        let query = query::parse(&data_set.definition, &page_query, &limits, &key).unwrap();
+        let page = records.find(&data_set, &query).await.unwrap();
+        let array = [b"[", page.found.records.as_ref(), b"]"].concat();
+        let rows: Vec<Value> = serde_json::from_slice(&array).unwrap();
+        assert_eq!(rows.len(), usize::try_from(page.found.count).unwrap());
+        found.extend(rows);
+        pages += 1;
+        let Some(next) = page.next else { return (found, pages) };
+        let cursor = cursor::seal(&key, &data_set.definition, &query, &next).unwrap();
+        page_query = format!("{raw_query}&cursor={cursor}");
+    }
+}
+
+pub(crate) async fn an_import_is_seen_as_a_whole_or_not_at_all<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    assert!(records.data_sets().is_empty() && records.data_set("permits").is_none());
+    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *session, &report(50, 1));
+    drop(session);
+    records.refresh().await.unwrap();
+    assert!(records.data_set("permits").is_none(), "nothing is left of an import that was given up");
+    let result = import(&records, &report(50, 1), false);
+    assert_eq!((result.version, result.inserted, result.changed), (1, 50, true));
+    let data_set = records.data_set("permits").expect("the data set");
+    assert_eq!((data_set.version, data_set.records), (1, 50));
+    let reader = records.reader();
+    let found = reader.get("permits", "#201612013997").await.unwrap().expect("the reference permit");
+    let record: Value = serde_json::from_slice(&found.records).unwrap();
+    assert_eq!(record["address"], "235 Bella Vista Wy");
+    let one = reader.get_one("permits", "#201612013997", "1").await.unwrap().expect("its only record");
+    assert_eq!((one.records, found.count), (found.records, 1));
+    assert_eq!(reader.get_one("permits", "#201612013997", "01").await.unwrap(), None);
+    assert_eq!(reader.get("permits", "#1").await.unwrap(), None);
+
+    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    put_all(&mut *session, &report(10, 2));
+    assert_eq!(find(&records, "limit=100").await.0.len(), 50, "readers see nothing of an import under way");
+    session.commit().unwrap();
+    assert_eq!(find(&records, "limit=100").await.0.len(), 10);
+}
+
+pub(crate) async fn the_same_file_again_changes_nothing<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    import(&records, &report(200, 1), false);
+    let before = find(&records, "limit=1000").await.0;
+    for replace in [false, true] {
+        let again = import(&records, &report(200, 1), replace);
+        assert_eq!((again.version, again.changed, again.unchanged), (1, false, 200));
+    }
+    assert_eq!(find(&records, "limit=1000").await.0, before);
+}
+
+pub(crate) async fn an_updated_file_updates_and_removes<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    import(&records, &report(60, 1), false);
+    let more = import(&records, &report(100, 1), false);
+    assert_eq!((more.version, more.unchanged + more.updated + more.inserted), (2, 100));
+    assert!(more.inserted >= 40 && more.removed == 0);
+    let fewer = import(&records, &report(60, 1), true);
+    assert_eq!((fewer.version, fewer.removed), (3, more.inserted));
+    assert_eq!(find(&records, "limit=1000").await.0.len(), 60);
+}
+
+pub(crate) async fn one_import_at_a_time<B: Backend>() {
+    let backend = B::new();
+    let (records, other) = (backend.records(clock()), backend.records(clock()));
+    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *session, &report(10, 1));
+    assert!(other.is_importing("permits").unwrap());
+    let second = other.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err();
+    assert!(matches!(second, Some(RecordStoreError::ImportRunning { .. })), "{second:?}");
+    session.commit().unwrap();
+    assert!(!records.is_importing("permits").unwrap());
+    other.refresh().await.unwrap();
+    assert_eq!(other.data_set("permits").map(|data_set| data_set.records), Some(10), "another process notices");
+    import(&other, &report(20, 1), false);
+}
+
+pub(crate) async fn pages_follow_one_another_without_gaps<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    import(&records, &report(500, 3), false);
+    let identity = |record: &Value| format!("{} {}", record["application_number"], record["record_id"]);
+    for sort in ["", "&sort=-estimated_cost", "&sort=status,-file_date", "&sort=zipcode"] {
+        let Ok(_) = query::parse(
+            &definition(),
+            sort.trim_start_matches('&'),
+            &query::Limits::default(),
+            &CursorKey::new([1; 32]),
+        ) else {
+            continue;
+        };
+        let (whole, _) = find(&records, &format!("limit=1000{sort}")).await;
+        let (pieces, pages) = find(&records, &format!("limit=7{sort}")).await;
+        assert_eq!((whole.len(), pages), (500, 72), "{sort}");
+        assert_eq!(whole, pieces, "{sort}");
+        assert_eq!(whole.iter().map(identity).collect::<BTreeSet<_>>().len(), 500, "{sort}");
+    }
+    let (some, _) = find(&records, "limit=9&status=issued").await;
+    assert!(!some.is_empty() && some.iter().all(|record| record["status"] == "issued"));
+}

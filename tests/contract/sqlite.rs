@@ -1,0 +1,51 @@
+//! SQLite.
+
+use std::sync::Arc;
+
+use permitd::{
+    clock::SharedClock,
+    queue::{Policy, Queue, sqlite::SqliteQueue},
+    store::{
+        Stores,
+        records::RecordStore,
+        sqlite::{
+            Database,
+            records::{Settings, SqliteRecordStore},
+        },
+    },
+};
+
+pub(crate) struct Backend {
+    database: Database,
+    folder: tempfile::TempDir,
+}
+
+impl crate::backend::Backend for Backend {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        Self { database: Database::open(folder.path()).expect("a database"), folder }
+    }
+
+    fn stores(&self) -> Stores {
+        self.database.stores()
+    }
+
+    fn stores_of_another_process(&self) -> Stores {
+        Database::open(self.folder.path()).expect("the same database").stores()
+    }
+
+    fn queue(&self, clock: SharedClock, policy: Policy) -> Arc<dyn Queue> {
+        Arc::new(SqliteQueue::new(self.database.clone(), clock, policy))
+    }
+
+    fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore> {
+        let settings = Settings {
+            directory: self.folder.path().join("records"),
+            cache_bytes: 1 << 20,
+            find_threads: 2,
+            find_waiting_max: 16,
+            find_timeout_ms: 10_000,
+        };
+        Arc::new(SqliteRecordStore::open(settings, clock).expect("a record store"))
+    }
+}

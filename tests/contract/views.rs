@@ -1,0 +1,123 @@
+//! The views.
+
+use jiff::SignedDuration;
+use permitd::{
+    domain::{
+        event::{Event, ImportCounts, Role},
+        id::StreamId,
+        plan::Limits,
+        view::{Rows, State, UserStatus},
+    },
+    store::UserFilter,
+};
+use uuid::Uuid;
+
+use crate::backend::{Backend, Stream, beginning, invited, issued, key};
+
+pub(crate) async fn rows_come_back_as_they_were_written<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let (old, new) = (key(1), key(2));
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    ana.write(&stores, vec![issued(&old)], beginning()).await;
+    let valid_until = beginning().checked_add(SignedDuration::from_micros(90_000_001)).unwrap();
+    let rotated = Event::ApiKeyRotated { key_id: old.id(), replaced_by: new.id(), valid_until };
+    ana.write(&stores, vec![issued(&new), rotated], beginning()).await;
+    let failed = Event::MailFailed { invitation: Uuid::from_u128(5), reason: "550".to_owned() };
+    ana.write(&stores, vec![failed], beginning()).await;
+    let rows = ana.rows();
+    assert_eq!(stores.views.user(ana.user_id()).await.unwrap().as_ref(), rows.users.first());
+    assert_eq!(stores.views.keys(ana.user_id()).await.unwrap().len(), 2);
+    for row in &rows.keys {
+        assert_eq!(stores.views.key(row.id).await.unwrap().as_ref(), Some(row));
+    }
+    let mut plan = Stream::plan("large");
+    let limits = Limits { rate_per_s: 0.25, burst: 7, quota_per_day: 123_456_789_012 };
+    plan.write(&stores, vec![Event::PlanDefined { limits }], beginning()).await;
+    assert_eq!(stores.views.plan("large").await.unwrap().as_ref(), plan.rows().plans.first());
+    assert_eq!(stores.views.plan("small").await.unwrap(), None);
+    assert_eq!(stores.views.plans().await.unwrap(), plan.rows().plans);
+
+    let id = StreamId::DataSet("permits".to_owned());
+    let mut data_set = Stream { state: State::empty(&id), id, version: 0, key: None };
+    let import = Uuid::from_u128(9);
+    let counts = ImportCounts { inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
+    let started =
+        Event::ImportStarted { import, file_name: "ñ.csv".to_owned(), definition: "d".to_owned(), replace: true };
+    data_set.write(&stores, vec![started], beginning()).await;
+    assert_eq!(stores.views.import(import).await.unwrap().as_ref(), data_set.rows().imports.first());
+    let completed = Event::ImportCompleted { import, dataset_version: 3, counts };
+    data_set.write(&stores, vec![completed], beginning()).await;
+    assert_eq!(stores.views.imports(Some("permits"), 10).await.unwrap(), data_set.rows().imports);
+    assert!(stores.views.imports(Some("other"), 10).await.unwrap().is_empty());
+    assert_eq!(stores.views.imports(None, 10).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn an_older_row_never_replaces_a_newer_one<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    ana.write(&stores, vec![issued(&key(1))], beginning()).await;
+    let old = ana.rows();
+    ana.write(&stores, vec![Event::RoleChanged { role: Role::Admin }], beginning()).await;
+    let new = ana.rows();
+    for late in [&old, &new, &old] {
+        stores.log.project(late.clone()).await.unwrap();
+        assert_eq!(stores.views.user(ana.user_id()).await.unwrap().as_ref(), new.users.first());
+        assert_eq!(stores.views.keys(ana.user_id()).await.unwrap(), new.keys);
+    }
+    // A row that is newer than the stored one is written, and one that is not there yet.
+    let mut ahead = new.clone();
+    ahead.users[0].version += 1;
+    ahead.users[0].plan = "large".to_owned();
+    stores.log.project(ahead.clone()).await.unwrap();
+    assert_eq!(stores.views.user(ana.user_id()).await.unwrap().as_ref(), ahead.users.first());
+    let ben = Stream::user(2).commit(vec![invited("ben@example.org")], beginning()).1.rows();
+    stores.log.project(Rows { users: ben.users.clone(), ..Rows::default() }).await.unwrap();
+    assert_eq!(stores.views.user(ben.users[0].id).await.unwrap().as_ref(), ben.users.first());
+}
+
+pub(crate) async fn people_are_found_and_listed_in_pages<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    for number in 1..=25u8 {
+        let at = beginning().checked_add(SignedDuration::from_secs(i64::from(number / 5))).unwrap();
+        let mut user = Stream::user(u128::from(number));
+        user.write(&stores, vec![invited(&format!("user{number}@example.org"))], at).await;
+        if number == 7 {
+            user.write(&stores, vec![Event::UserDeleted], at).await;
+        }
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = stores.views.users(UserFilter { after, limit: 4, ..UserFilter::default() }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        listed.extend(page);
+    }
+    assert_eq!(listed.len(), 25);
+    assert!(listed.is_sorted_by(|left, right| (left.invited_at, left.id) > (right.invited_at, right.id)));
+    let found = |filter| async { stores.views.users(filter).await.unwrap().len() };
+    assert_eq!(found(UserFilter { search: Some("USER2".to_owned()), limit: 100, ..UserFilter::default() }).await, 7);
+    assert_eq!(found(UserFilter { search: Some("%".to_owned()), limit: 100, ..UserFilter::default() }).await, 0);
+    let deleted = UserFilter { status: Some(UserStatus::Deleted), limit: 100, ..UserFilter::default() };
+    assert_eq!(found(deleted).await, 1);
+    assert!(stores.views.user_by_email("user3@example.org").await.unwrap().is_some());
+    assert!(stores.views.user_by_email("user7@example.org").await.unwrap().is_none(), "erased");
+    assert!(stores.views.user_by_email("user").await.unwrap().is_none());
+}
+
+pub(crate) async fn rows_are_written_with_their_commit<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let other = backend.stores_of_another_process();
+    let mut ana = Stream::user(1);
+    for number in 0..20u64 {
+        let event = if number == 0 { invited("ana@example.org") } else { Event::RoleChanged { role: Role::Admin } };
+        ana.write(&stores, vec![event], beginning()).await;
+        let row = other.views.user(ana.user_id()).await.unwrap().expect("the row");
+        assert_eq!(row.version, ana.version, "what was acknowledged is seen by another process");
+    }
+}

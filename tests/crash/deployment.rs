@@ -1,0 +1,223 @@
+//! A data directory, and the processes that serve it one after the other.
+
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{app, support};
+
+/// How long anything may take that is bound to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+pub(crate) struct Deployment {
+    folder: tempfile::TempDir,
+    token: String,
+    client: reqwest::Client,
+}
+
+/// A process that serves.
+pub(crate) struct Serving {
+    pub(crate) process: support::Process,
+    pub(crate) url: String,
+}
+
+impl Deployment {
+    /// A data directory that was served once, with a token and the default plan.
+    pub(crate) async fn new() -> Self {
+        let folder = support::data_dir();
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let mut deployment = Self { folder, token: String::new(), client };
+        let (mut process, ready) = deployment.launch("");
+        deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
+        process.kill();
+        deployment
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// `permitd` on this directory.
+    pub(crate) fn command(&self, failpoints: &str) -> Command {
+        let mut command = support::permitd();
+        command
+            .env("PERMITD_DATA", self.data())
+            .env("PERMITD_LISTEN", "127.0.0.1:0")
+            .env("PERMITD_OPS_LISTEN", "127.0.0.1:0")
+            .env("PERMITD_HTTP_WORKERS", "2")
+            .env("PERMITD_QUEUE_VISIBILITY_S", "1")
+            .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
+            .env("PERMITD_RELAY_SWEEP_INTERVAL_MS", "50")
+            .env("PERMITD_LOG_FILTER", "warn")
+            .env("FAILPOINTS", failpoints);
+        command
+    }
+
+    fn launch(&self, failpoints: &str) -> (support::Process, Value) {
+        let mut command = self.command(failpoints);
+        support::Process::start(command.args(["serve", "--json"]), |line| serde_json::from_str::<Value>(line).ok())
+    }
+
+    /// Serves; dies at the failpoints.
+    pub(crate) fn serve(&self, failpoints: &str) -> Serving {
+        let (process, ready) = self.launch(failpoints);
+        Serving { process, url: ready["url"].as_str().expect("an address").to_owned() }
+    }
+
+    /// A request of the administrator; the process may die over it.
+    pub(crate) async fn admin(
+        &self,
+        serving: &Serving,
+        method: Method,
+        path: &str,
+        key: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Value), reqwest::Error> {
+        let mut request = self.client.request(method, format!("{}{path}", serving.url)).bearer_auth(&self.token);
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    pub(crate) async fn invite(&self, serving: &Serving, address: &str) -> Result<String, reqwest::Error> {
+        let body = json!({ "email": address });
+        let (status, user) = self.admin(serving, Method::POST, "/users", address, Some(body)).await?;
+        assert_eq!(status, 201, "{user}");
+        Ok(user["id"].as_str().expect("an id").to_owned())
+    }
+
+    pub(crate) async fn delete(&self, serving: &Serving, user: &str) -> Result<(), reqwest::Error> {
+        let path = format!("/users/{user}");
+        let (status, answer) = self.admin(serving, Method::DELETE, &path, &format!("delete-{user}"), None).await?;
+        assert!((200..300).contains(&status), "{status} {answer}");
+        Ok(())
+    }
+
+    /// A request with a key; its status.
+    pub(crate) async fn read(&self, serving: &Serving, path: &str, key: &str) -> Result<u16, reqwest::Error> {
+        let request = self.client.get(format!("{}{path}", serving.url)).header("x-api-key", key);
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        response.bytes().await?;
+        Ok(status)
+    }
+
+    /// Whether a key is admitted, whatever it is told then.
+    pub(crate) async fn admits(&self, serving: &Serving, key: &str) -> bool {
+        let status = self.read(serving, "/permits?limit=1", key).await.unwrap();
+        assert!([200, 401, 429].contains(&status), "{status}");
+        status != 401
+    }
+
+    /// The keys in the mails to an address, oldest first.
+    pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.data().join("outbox")) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        files.sort();
+        let mails = files.iter().map(|path| app::read_mail(path));
+        mails.filter(|mail| mail.to == address).map(|mail| mail.key.expect("a key in the mail")).collect()
+    }
+
+    /// Looks until it is so.
+    pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so().await {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Waits until the process has killed itself.
+    pub(crate) async fn dies(&self, serving: &mut Serving) {
+        self.until("the process to die", async || serving.process.has_ended()).await;
+    }
+
+    /// Waits until nothing is under way any more: no messages, no marks.
+    pub(crate) async fn settled(&self, serving: &Serving, user: &str, address: &str) {
+        self.until(&format!("the key of {address}"), async || {
+            let keys = self.keys(serving, user).await;
+            keys.iter().any(|key| !key["mailed_at"].is_null())
+        })
+        .await;
+    }
+
+    pub(crate) async fn keys(&self, serving: &Serving, user: &str) -> Vec<Value> {
+        let path = format!("/users/{user}/keys");
+        let (status, keys) = self.admin(serving, Method::GET, &path, "", None).await.unwrap();
+        assert_eq!(status, 200, "{keys}");
+        keys["data"].as_array().expect("a list").clone()
+    }
+
+    /// What must hold for somebody who was invited, whatever happened.
+    pub(crate) async fn check_invited(&self, serving: &Serving, user: &str, address: &str) -> String {
+        self.settled(serving, user, address).await;
+        let keys = self.keys(serving, user).await;
+        let active: Vec<_> = keys.iter().filter(|key| key["revoked_at"].is_null()).collect();
+        assert_eq!(active.len(), 1, "one active key: {keys:?}");
+        let mailed = self.mailed(address);
+        let distinct: BTreeSet<&String> = mailed.iter().collect();
+        assert_eq!(distinct.len(), 1, "at least one mail, the same key in all: {} mails", mailed.len());
+        let key = mailed[0].clone();
+        assert!(key.contains(active[0]["id"].as_str().expect("an id")), "the mailed key is the active one");
+        assert!(self.admits(serving, &key).await);
+        key
+    }
+
+    /// What must hold for somebody who was deleted.
+    pub(crate) async fn check_deleted(&self, serving: &Serving, user: &str, address: &str) {
+        for key in self.mailed(address) {
+            assert!(!self.admits(serving, &key).await, "a key of a deleted person is admitted");
+        }
+        self.until(&format!("the revocation of the keys of {user}"), async || {
+            self.keys(serving, user).await.iter().all(|key| !key["revoked_at"].is_null())
+        })
+        .await;
+    }
+
+    /// Runs a command to its end; whether it ended well, and what it printed.
+    pub(crate) fn run(&self, failpoints: &str, arguments: &[&str]) -> (bool, String) {
+        let mut command = self.command(failpoints);
+        let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = child.spawn().expect("permitd").wait_with_output().expect("an end");
+        let mut text = String::new();
+        output.stdout.as_slice().read_to_string(&mut text).unwrap();
+        output.stderr.as_slice().read_to_string(&mut text).unwrap();
+        (output.status.success(), text)
+    }
+
+    /// `permitd events verify` finds no difference.
+    pub(crate) fn verify(&self) {
+        let (well, text) = self.run("", &["events", "verify"]);
+        assert!(well, "{text}");
+    }
+
+    /// Imports `rows` rows of the sample.
+    pub(crate) fn sample(&self, rows: u64) -> PathBuf {
+        let file = self.folder.path().join(format!("sample-{rows}.csv"));
+        let name = file.to_str().unwrap();
+        let (well, text) = self.run("", &["sample", "--rows", &rows.to_string(), "--seed", "1", "-o", name]);
+        assert!(well, "{text}");
+        file
+    }
+
+    pub(crate) fn import(&self, failpoints: &str, rows: u64) -> (bool, String) {
+        let file = self.sample(rows);
+        self.run(failpoints, &["import", file.to_str().unwrap(), "--dataset", "permits"])
+    }
+}

@@ -1,0 +1,169 @@
+//! One test for each row in which the process dies.
+
+use reqwest::Method;
+
+use crate::deployment::Deployment;
+
+const ANA: &str = "ana@example.org";
+
+/// Invites with a process that dies at `failpoint`, starts another and invites again as a client does that got no answer.
+/// How many mails there are in the end.
+async fn dies_while_inviting(failpoint: &str) -> usize {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    let acknowledged = deployment.invite(&serving, ANA).await.ok();
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    if let Some(user) = &acknowledged {
+        let (status, _) = deployment.admin(&serving, Method::GET, &format!("/users/{user}"), "", None).await.unwrap();
+        assert_eq!(status, 200, "what was acknowledged is there");
+    }
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    assert!(acknowledged.is_none_or(|first| first == user), "the retry gets the first answer");
+    deployment.check_invited(&serving, &user, ANA).await;
+    let (status, events) =
+        deployment.admin(&serving, Method::GET, &format!("/users/{user}/events"), "", None).await.unwrap();
+    assert_eq!(status, 200, "{events}");
+    for type_name in ["UserInvited", "ApiKeyIssued", "ApiKeyMailed"] {
+        let count = events["data"].as_array().unwrap().iter().filter(|event| event["type"] == type_name).count();
+        assert_eq!(count, 1, "{type_name}: {events}");
+    }
+    drop(serving);
+    deployment.verify();
+    deployment.mailed(ANA).len()
+}
+
+#[tokio::test]
+async fn row_01_crash_before_the_append() {
+    assert_eq!(dies_while_inviting("append-before").await, 1);
+}
+
+#[tokio::test]
+async fn row_01_crash_before_the_commit_reaches_the_disk() {
+    assert_eq!(dies_while_inviting("sqlite-before-commit").await, 1);
+}
+
+#[tokio::test]
+async fn row_04_reply_lost_client_retries() {
+    assert_eq!(dies_while_inviting("append-after").await, 1);
+}
+
+#[tokio::test]
+async fn row_05_appended_crash_before_publishing() {
+    assert_eq!(dies_while_inviting("publish-before").await, 1);
+}
+
+#[tokio::test]
+async fn row_06_published_crash_before_the_mark_is_cleared() {
+    assert_eq!(dies_while_inviting("publish-after-send").await, 1);
+}
+
+#[tokio::test]
+async fn row_11_received_crash_before_the_key() {
+    assert_eq!(dies_while_inviting("mailer-received").await, 1);
+    assert_eq!(dies_while_inviting("mailer-before-issue").await, 1);
+}
+
+#[tokio::test]
+async fn row_12_key_issued_crash_before_the_mail() {
+    assert_eq!(dies_while_inviting("mailer-after-issue").await, 1);
+    assert_eq!(dies_while_inviting("mailer-before-mail").await, 1);
+}
+
+#[tokio::test]
+async fn row_13_mail_sent_crash_before_it_is_written_down() {
+    // The one unavoidable duplicate: the same key in both (a mailer that names its files after the mail has one).
+    assert!((1..=2).contains(&dies_while_inviting("mailer-after-mail").await));
+}
+
+#[tokio::test]
+async fn row_14_mailed_crash_before_acknowledging() {
+    assert_eq!(dies_while_inviting("mailer-after-mailed").await, 1);
+    assert_eq!(dies_while_inviting("mailer-before-ack").await, 1);
+}
+
+/// Deletes with a process that dies at `failpoint`.
+async fn dies_while_deleting(failpoint: &str) {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    deployment.check_invited(&serving, &user, ANA).await;
+    drop(serving);
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    let acknowledged = deployment.delete(&serving, &user).await.is_ok();
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    if !acknowledged {
+        deployment.delete(&serving, &user).await.expect("an answer");
+    }
+    deployment.check_deleted(&serving, &user, ANA).await;
+    // The address is free: somebody else can be invited with it.
+    drop(serving);
+    deployment.verify();
+}
+
+#[tokio::test]
+async fn row_05_deleted_crash_before_publishing() {
+    dies_while_deleting("append-after").await;
+    dies_while_deleting("publish-before").await;
+}
+
+#[tokio::test]
+async fn row_11_deletion_received_crash_before_the_revocation() {
+    dies_while_deleting("mailer-received").await;
+    dies_while_deleting("mailer-before-ack").await;
+}
+
+#[tokio::test]
+async fn row_24_crash_during_a_rebuild() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    let key = deployment.check_invited(&serving, &user, ANA).await;
+    let (well, _) = deployment.run("replay-before-switch=return", &["events", "replay"]);
+    assert!(!well, "it was killed");
+    assert!(deployment.admits(&serving, &key).await, "the live views are as they were");
+    deployment.verify();
+    let (well, text) = deployment.run("", &["events", "replay"]);
+    assert!(well, "{text}");
+    assert!(deployment.admits(&serving, &key).await);
+    drop(serving);
+    deployment.verify();
+}
+
+/// Imports with a process that dies at `failpoint`; the number of records that are there afterwards.
+async fn dies_while_importing(failpoint: &str) -> u64 {
+    let deployment = Deployment::new().await;
+    let (well, text) = deployment.import("", 10);
+    assert!(well, "{text}");
+    let (well, _) = deployment.import(&format!("{failpoint}=return"), 500);
+    assert!(!well, "it was killed");
+    let serving = deployment.serve("");
+    let (status, imports) = deployment.admin(&serving, Method::GET, "/imports", "", None).await.unwrap();
+    assert_eq!(status, 200, "{imports}");
+    let imports = imports["data"].as_array().expect("a list").clone();
+    let last = &imports[0];
+    assert_eq!(imports.len(), 2);
+    assert_ne!(last["status"], "running", "how it ended is written down");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    let key = deployment.check_invited(&serving, &user, ANA).await;
+    // Number and order of the sample are those of its seed: the first rows of a longer one need not be those of a shorter.
+    let status = deployment.read(&serving, "/permits/%23201612013997", &key).await.unwrap();
+    assert_eq!(status, 200);
+    let inserted = if last["status"] == "completed" { last["counts"]["inserted"].as_u64().unwrap() } else { 0 };
+    drop(serving);
+    deployment.verify();
+    let (well, text) = deployment.import("", 500);
+    assert!(well, "another import goes on from what is there: {text}");
+    inserted
+}
+
+#[tokio::test]
+async fn an_import_that_dies_is_all_or_nothing() {
+    assert_eq!(dies_while_importing("import-started").await, 0);
+    assert_eq!(dies_while_importing("import-before-commit").await, 0);
+    assert!(dies_while_importing("import-written").await > 0, "committed, and written down at the next start");
+}

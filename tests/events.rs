@@ -1,0 +1,274 @@
+//! The released events: their schemas never change, what was stored is read for ever, and what is emitted is what the
+//! schemas say. `PERMITD_BLESS=1 cargo test --test events` writes the files of events that are new; it never changes one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "support/faults.rs"]
+mod faults;
+#[path = "support/world.rs"]
+mod world;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Cursor,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use permitd::{
+    actors::{
+        account::AccountCommand,
+        import::{Imports, Order},
+    },
+    dataset::{Definition, reader, sample},
+    domain::{
+        event::{Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
+        id::{CommandId, StreamId, UserId, Who},
+        key::{ApiKey, KeyId},
+        persisted::{self, NewEvent, StoredCommit, v1},
+        personal::{Personal, PersonalKey},
+        plan::Limits,
+    },
+    store::sqlite::records::{Settings, SqliteRecordStore},
+};
+use serde_json::Value;
+use uuid::Uuid;
+use world::World;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/events")
+}
+
+/// The file's text; with `PERMITD_BLESS=1` a file that is not there yet is written first.
+fn released(path: &Path, new: impl FnOnce() -> String) -> String {
+    if !path.exists() && std::env::var_os("PERMITD_BLESS").is_some_and(|bless| bless == "1") {
+        fs::write(path, new()).unwrap();
+    }
+    let how = "a new event's files are written by PERMITD_BLESS=1 cargo test --test events";
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}; {how}", path.display()))
+}
+
+fn pretty(document: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(document).unwrap())
+}
+
+/// The files of a folder that end in `.json`, without that end.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    files.filter_map(|name| name.strip_suffix(".json").map(ToOwned::to_owned)).collect()
+}
+
+#[test]
+fn released_schemas_are_those_of_the_types() {
+    for (name, schema) in v1::schemas() {
+        let path = folder().join(format!("{name}.json"));
+        let schema = serde_json::to_value(schema).unwrap();
+        let released: Value = serde_json::from_str(&released(&path, || pretty(&schema))).unwrap();
+        assert_eq!(released, schema, "{name} is released and must not change: give the event a new version");
+    }
+    let known: BTreeSet<String> = v1::schemas().into_iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names(&folder()), known, "a released event never goes");
+}
+
+/// An event of every type and version, as it was stored when that was released.
+fn released_events() -> Vec<(&'static str, Event)> {
+    let (invitation, import) = (Uuid::from_u128(0xa1), Uuid::from_u128(0xb2));
+    let (key_id, new_id) = (KeyId::from_random([1; 12]), KeyId::from_random([2; 12]));
+    let key = ApiKey::new(key_id, &[3; 24]);
+    let limits = Limits { rate_per_s: 2.5, burst: 10, quota_per_day: 1000 };
+    let counts = ImportCounts { inserted: 5, updated: 4, unchanged: 3, removed: 2, rejected: 1 };
+    let known = |text: &str| Personal::Known(text.to_owned());
+    vec![
+        (
+            "UserInvited.v1",
+            Event::UserInvited {
+                email: known("ana@example.org"),
+                name: Some(known("Ana Núñez")),
+                role: Role::Reader,
+                plan: "default".to_owned(),
+                invitation,
+            },
+        ),
+        ("InvitationResent.v1", Event::InvitationResent { invitation }),
+        ("UserDisabled.v1", Event::UserDisabled),
+        ("UserEnabled.v1", Event::UserEnabled),
+        ("UserDeleted.v1", Event::UserDeleted),
+        ("RoleChanged.v1", Event::RoleChanged { role: Role::Admin }),
+        ("PlanAssigned.v1", Event::PlanAssigned { plan: "large".to_owned() }),
+        (
+            "ApiKeyIssued.v1",
+            Event::ApiKeyIssued {
+                key_id,
+                hash: key.hash(),
+                last_four: key.last_four(),
+                secret_version: 1,
+                invitation: Some(invitation),
+                label: Some("laptop".to_owned()),
+            },
+        ),
+        ("ApiKeyMailed.v1", Event::ApiKeyMailed { key_id, invitation, message_id: "invitation-1".to_owned() }),
+        (
+            "ApiKeyRotated.v1",
+            Event::ApiKeyRotated {
+                key_id,
+                replaced_by: new_id,
+                valid_until: "2026-03-02T12:00:00.123456Z".parse().unwrap(),
+            },
+        ),
+        ("ApiKeyRevoked.v1", Event::ApiKeyRevoked { key_id, reason: RevocationReason::UserDeleted }),
+        ("MailFailed.v1", Event::MailFailed { invitation, reason: "550 no such mailbox".to_owned() }),
+        ("PlanDefined.v1", Event::PlanDefined { limits }),
+        ("PlanRetired.v1", Event::PlanRetired),
+        (
+            "ImportStarted.v1",
+            Event::ImportStarted {
+                import,
+                file_name: "December2016Issued.xlsx".to_owned(),
+                definition: "00112233".to_owned(),
+                replace: true,
+            },
+        ),
+        ("ImportCompleted.v1", Event::ImportCompleted { import, dataset_version: 7, counts }),
+        ("ImportFailed.v1", Event::ImportFailed { import, reason: "the file holds no header".to_owned() }),
+    ]
+}
+
+/// The key that seals what is personal in the golden files.
+fn personal_key() -> PersonalKey {
+    PersonalKey::from_bytes([9; 32])
+}
+
+fn origin() -> Origin {
+    Origin {
+        who: Who("admin:1".to_owned()),
+        correlation_id: "request-1".to_owned(),
+        causation_id: Some("c".to_owned()),
+    }
+}
+
+fn stored(events: String) -> StoredCommit {
+    StoredCommit {
+        stream: StreamId::User(UserId(Uuid::from_u128(0xc3))),
+        version: 4,
+        position: 12,
+        command: CommandId::stored("once:1"),
+        request_hash: None,
+        recorded_at: "2026-03-01T12:00:00Z".parse().unwrap(),
+        events,
+    }
+}
+
+#[test]
+fn what_was_stored_is_read_for_ever() {
+    let id = Uuid::from_u128(0xd4);
+    let golden = folder().join("golden");
+    let mut known = BTreeSet::new();
+    for (name, event) in released_events() {
+        let encoded = || {
+            let new = NewEvent { id, origin: origin(), event: event.clone() };
+            let commit: Value =
+                serde_json::from_str(&persisted::encode(&[new], Some(&personal_key())).unwrap()).unwrap();
+            pretty(&commit[0])
+        };
+        let text = released(&golden.join(format!("{name}.json")), encoded);
+        let commit = stored(format!("[{text}]"));
+        let read = persisted::decode(&commit, Some(&personal_key())).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let expected = Recorded {
+            id,
+            stream: commit.stream.clone(),
+            version: 4,
+            index: 0,
+            recorded_at: commit.recorded_at,
+            origin: origin(),
+            event,
+        };
+        assert_eq!(read, [expected], "{name}");
+        known.insert(name.to_owned());
+    }
+    assert_eq!(names(&golden), known, "every released event has a golden file, and every golden file an event");
+    assert_eq!(names(&folder()), known, "every schema has a golden file");
+}
+
+#[test]
+fn personal_data_without_its_key_reads_as_erased() {
+    let text = fs::read_to_string(folder().join("golden/UserInvited.v1.json")).unwrap();
+    assert!(!text.contains("ana@") && !text.contains("Ana"), "golden files are sealed like the log");
+    let read = persisted::decode(&stored(format!("[{text}]")), None).unwrap();
+    let Event::UserInvited { email, name, .. } = &read[0].event else { panic!("{read:?}") };
+    assert_eq!((email, name), (&Personal::Erased, &Some(Personal::Erased)));
+}
+
+/// Everything that can happen, at least once.
+async fn whole_life() -> World {
+    let world = World::new().await;
+    world.plan("large", Limits { burst: 100, ..Limits::default() }).await;
+    let (ana, _) = world.member("ana@example.org").await;
+    world.inviting.resend(ana, world.once()).await.unwrap();
+    world.mailers.drain().await.unwrap();
+    world.perform(ana, AccountCommand::ChangeRole(Role::Admin)).await.unwrap();
+    world.perform(ana, AccountCommand::AssignPlan("large".to_owned())).await.unwrap();
+    let issued = world.perform(ana, AccountCommand::IssueApiKey { label: Some("laptop".to_owned()) }).await.unwrap();
+    let key = issued.key.expect("a key").id();
+    let rotated = world.perform(ana, AccountCommand::RotateApiKey { key, grace_s: 60 }).await.unwrap();
+    let key = rotated.key.expect("a key").id();
+    world.perform(ana, AccountCommand::RevokeApiKey { key }).await.unwrap();
+    world.perform(ana, AccountCommand::DisableUser).await.unwrap();
+    world.perform(ana, AccountCommand::EnableUser).await.unwrap();
+    world.accounts.retire_plan("large".to_owned(), world.once()).await.unwrap();
+    *world.mailbox.refuse.lock().unwrap() = Some("550 no such mailbox".to_owned());
+    world.invite("ben@example.org").await;
+    world.mailers.drain().await.unwrap();
+    world.perform(ana, AccountCommand::DeleteUser).await.unwrap();
+    world.settle().await;
+    imports(&world).await;
+    world
+}
+
+async fn imports(world: &World) {
+    let settings = Settings {
+        directory: world.folder.path().join("records"),
+        cache_bytes: 1 << 20,
+        find_threads: 1,
+        find_waiting_max: 8,
+        find_timeout_ms: 10_000,
+    };
+    let records = SqliteRecordStore::open(settings, world.clock.clone()).unwrap();
+    let rejects = world.folder.path().join("rejects");
+    let committer = Arc::clone(&world.committer);
+    let imports = Imports::start(committer, Arc::new(records), reader::Limits::default(), rejects, 4);
+    let definition = Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits");
+    let definition = Arc::new(definition.expect("permits"));
+    let order = |file: Vec<u8>| Order {
+        file: Box::new(Cursor::new(file)),
+        file_name: "december.csv".to_owned(),
+        definition: Arc::clone(&definition),
+        replace: false,
+        origin: origin(),
+        progress: Arc::default(),
+    };
+    let mut rows = Cursor::new(Vec::new());
+    sample::generate(20, 1, sample::SampleFormat::Csv, &mut rows).unwrap();
+    imports.import(order(rows.into_inner())).await.unwrap();
+    imports.import(order(b"this,is\nno,report\n".to_vec())).await.expect_err("no header is recognised");
+}
+
+#[actix_web::test]
+async fn every_event_that_is_emitted_is_what_its_schema_says() {
+    let world = whole_life().await;
+    world.verify();
+    let mut emitted = BTreeSet::new();
+    for document in world.documents().await {
+        let name = format!("{}.v{}", document["type"].as_str().unwrap(), document["schema_version"]);
+        let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let problems: Vec<String> = validator.iter_errors(&document["data"]).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{name}: {problems:?} in {}", document["data"]);
+        let mut foreign = document["data"].clone();
+        foreign["unheard_of"] = 1.into();
+        assert!(!validator.is_valid(&foreign), "{name}: another field is refused");
+        emitted.insert(name);
+    }
+    assert_eq!(emitted, names(&folder()), "the life holds every event");
+}

@@ -1,0 +1,359 @@
+//! From the commit to the mail: rows 5 to 10, 13, 15, 17, 19, 20, 22, 23.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join;
+use jiff::Timestamp;
+use permitd::{
+    actors::account::AccountCommand,
+    domain::{id::StreamId, user::Standing},
+    queue::{EventMessage, Message},
+};
+use uuid::Uuid;
+
+use crate::{
+    faults::Fault,
+    world::{World, user_of},
+};
+
+const ANA: &str = "ana@example.org";
+
+#[actix_web::test]
+async fn row_05_the_queue_is_away_when_a_commit_is_to_be_published() {
+    let world = World::new().await;
+    world.faults.add("send", Fault::Before);
+    let user = world.invite(ANA).await;
+    assert_eq!(world.mailers.drain().await.unwrap(), 0);
+    world.advance(Duration::from_millis(501));
+    assert_eq!(world.relay.sweep().await.unwrap(), 1);
+    assert_eq!(world.relay.sweep().await.unwrap(), 0, "the mark is cleared");
+    world.mailers.drain().await.unwrap();
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_06_published_but_the_mark_is_not_cleared() {
+    let world = World::new().await;
+    world.faults.add("mark_published", Fault::Before);
+    let user = world.invite(ANA).await;
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1, "a message that comes twice sends one mail");
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_06_the_queue_has_it_but_says_that_it_has_not() {
+    let world = World::new().await;
+    world.faults.add("send", Fault::After);
+    let user = world.invite(ANA).await;
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_07_batch_send_partly_fails() {
+    let world = World::new().await;
+    *world.faults.batch_sent_max.lock().unwrap() = Some(0);
+    let user = world.invite(ANA).await;
+    assert_eq!(world.committer.queue.depth().await.unwrap().visible, 0);
+    let marked = world.stores.log.unpublished(Timestamp::MAX, 10).await.unwrap();
+    assert_eq!(marked.len(), 1, "a batch of which one message failed keeps its mark");
+    world.settle().await;
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_08_two_sweepers_at_once() {
+    let world = World::new().await;
+    let other = world.again();
+    world.faults.add_many("send", 20, || Fault::Before);
+    let mut users = Vec::new();
+    for n in 0..20 {
+        users.push((world.invite(&format!("user{n}@example.org")).await, format!("user{n}@example.org")));
+    }
+    world.advance(Duration::from_secs(1));
+    let (one, two) = join(world.relay.sweep(), other.relay.sweep()).await;
+    assert!(one.unwrap() + two.unwrap() >= 20);
+    world.settle().await;
+    for (user, address) in users {
+        world.check_invited(user, &address).await;
+        assert_eq!(world.mailbox.keys_to(&address).len(), 1);
+    }
+}
+
+#[actix_web::test]
+async fn row_09_the_index_of_unpublished_commits_lags() {
+    let world = World::new().await;
+    world.faults.add("send", Fault::Before);
+    let user = world.invite(ANA).await;
+    world.advance(Duration::from_secs(1));
+    let marked = world.stores.log.unpublished(Timestamp::MAX, 10).await.unwrap();
+    // It does not show the commit yet; later it still shows it although its mark is gone.
+    world.faults.stale_unpublished.lock().unwrap().push_back(Vec::new());
+    assert_eq!(world.relay.sweep().await.unwrap(), 0);
+    assert_eq!(world.relay.sweep().await.unwrap(), 1);
+    world.faults.stale_unpublished.lock().unwrap().push_back(marked);
+    assert_eq!(world.relay.sweep().await.unwrap(), 1, "published twice");
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1, "and mailed once");
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_10_clearing_throttled() {
+    let world = World::new().await;
+    world.faults.add_many("mark_published", 4, || Fault::Before);
+    let user = world.invite(ANA).await;
+    for _ in 0..3 {
+        world.advance(Duration::from_secs(1));
+        assert!(world.relay.sweep().await.is_err());
+    }
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_13_the_mail_is_taken_but_the_answer_is_lost() {
+    let world = World::new().await;
+    world.faults.add("mail", Fault::After);
+    let user = world.invite(ANA).await;
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 2, "the one unavoidable duplicate");
+    world.check_invited(user, ANA).await;
+    let mails = world.mailbox.mails.lock().unwrap();
+    assert_eq!(mails[0].message_id, mails[1].message_id, "a mailbox can recognise it");
+}
+
+#[actix_web::test]
+async fn row_14_mailed_but_the_acknowledgement_fails() {
+    for fault in [|| Fault::Before, || Fault::After] {
+        let world = World::new().await;
+        world.faults.add("acknowledge", fault());
+        let user = world.invite(ANA).await;
+        world.mailers.drain().await.expect_err("the queue is away");
+        world.settle().await;
+        assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+        world.check_invited(user, ANA).await;
+    }
+}
+
+/// A node whose heartbeats come every 5 ms of real time, and which waits in the mail system while `minutes` pass, one
+/// heartbeat a minute at the least.
+async fn slow_mail(world: &World, minutes: u32, meanwhile: impl Future<Output = ()> + Send + 'static) {
+    let (clock, mailers) = (Arc::clone(&world.clock), world.mailers.clone());
+    let slow = async move {
+        for _ in 0..minutes * 3 {
+            clock.advance_us(20_000_000);
+            let beats = mailers.counts().heartbeats;
+            while mailers.counts().heartbeats < beats + 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+        meanwhile.await;
+    };
+    world.faults.add("mail", Fault::first(slow));
+}
+
+#[actix_web::test]
+async fn row_15_handler_slower_than_its_visibility() {
+    let first = World::new().await;
+    let world = World::on(Arc::clone(&first.folder), Arc::clone(&first.clock), 16, Duration::from_millis(15));
+    let other = world.again();
+    let other_mailers = other.mailers.clone();
+    let user = world.invite(ANA).await;
+    slow_mail(&world, 3, async move {
+        assert_eq!(other_mailers.drain().await.unwrap(), 0, "the heartbeat keeps the message from others");
+    })
+    .await;
+    assert_eq!(world.mailers.drain().await.unwrap(), 1);
+    assert!(world.mailers.counts().heartbeats >= 9);
+    assert_eq!(world.committer.queue.depth().await.unwrap(), Default::default());
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_15_a_heartbeat_that_fails_does_not_end_the_work() {
+    let first = World::new().await;
+    let world = World::on(Arc::clone(&first.folder), Arc::clone(&first.clock), 16, Duration::from_millis(15));
+    let user = world.invite(ANA).await;
+    world.faults.add_many("extend", 2, || Fault::Before);
+    slow_mail(&world, 1, async {}).await;
+    assert_eq!(world.mailers.drain().await.unwrap(), 1, "the mail was on its way; it is not begun anew");
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_15_without_a_heartbeat_two_mailers_send_the_same_key() {
+    let world = World::new().await;
+    let other = world.again();
+    let user = world.invite(ANA).await;
+    let (clock, mailers) = (Arc::clone(&world.clock), other.mailers.clone());
+    // The heartbeat is due only after 10 s of real time: the message becomes visible while the mail is on its way.
+    world.faults.add(
+        "mail",
+        Fault::first(async move {
+            clock.advance_us(31_000_000);
+            assert_eq!(mailers.drain().await.unwrap(), 1);
+        }),
+    );
+    assert_eq!(world.mailers.drain().await.unwrap(), 1);
+    let (here, there) = (world.mailbox.keys_to(ANA), other.mailbox.keys_to(ANA));
+    assert_eq!((here.len(), &here), (1, &there), "both mails carry the same key");
+    assert_eq!(world.count(user, "ApiKeyIssued").await, 1);
+    assert_eq!(world.count(user, "ApiKeyMailed").await, 1);
+    assert_eq!(world.committer.queue.depth().await.unwrap(), Default::default(), "one acknowledgement is enough");
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_17_user_deleted_between_key_and_mail() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    let other = world.again();
+    let (accounts, once) = (other.accounts.clone(), other.once());
+    world.faults.add(
+        "mail",
+        Fault::first(async move {
+            accounts.perform(user, AccountCommand::DeleteUser, once).await.unwrap();
+        }),
+    );
+    world.mailers.drain().await.unwrap();
+    let keys = world.mailbox.keys_to(ANA);
+    assert_eq!(keys.len(), 1, "the mail was on its way");
+    assert_eq!(world.request(&keys[0]).await, 401, "its key is refused at once");
+    world.settle().await;
+    assert_eq!(world.request(&keys[0]).await, 401);
+    let person = world.load(user).await;
+    assert_eq!((person.standing, person.unrevoked_keys().count()), (Standing::Deleted, 0));
+    assert_eq!(world.count(user, "ApiKeyRevoked").await, 1);
+    world.verify();
+}
+
+#[actix_web::test]
+async fn row_17_key_revoked_between_key_and_mail() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    world.faults.add("mail", Fault::Before);
+    world.mailers.drain().await.unwrap();
+    let key = world.load(user).await.current_keys().next().expect("the key").id;
+    world.perform(user, AccountCommand::RevokeApiKey { key }).await.unwrap();
+    world.settle().await;
+    assert!(world.mailbox.mails.lock().unwrap().is_empty(), "the administrator took the key back before it was mailed");
+    assert_eq!(world.committer.queue.depth().await.unwrap().dead, 0, "which is no failure");
+    world.inviting.resend(user, world.once()).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1, "inviting again issues another key");
+    assert_eq!(world.request(&world.mailbox.keys_to(ANA)[0]).await, 200);
+    world.verify();
+}
+
+#[actix_web::test]
+async fn row_19_poison_message() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    let poison = Message::V1(EventMessage {
+        event: Uuid::from_u128(7),
+        type_name: "UserInvited".to_owned(),
+        stream: StreamId::User(user).to_string(),
+        version: 99,
+        correlation_id: "test".to_owned(),
+    });
+    world.committer.queue.send(&[poison]).await.unwrap();
+    world.settle().await;
+    world.check_invited(user, ANA).await;
+    let letters = world.committer.queue.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].receives, 5);
+    assert!(letters[0].reason.contains("is not in its stream"), "{}", letters[0].reason);
+    assert_eq!(world.mailers.counts().failed, 5);
+    world.committer.queue.redrive(&letters[0].id).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.committer.queue.dead_letters(10).await.unwrap().len(), 1, "it is as poisonous as before");
+}
+
+#[actix_web::test]
+async fn row_19_mail_that_cannot_be_sent_is_redriven_when_it_can() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    world.faults.add_many("mail", 5, || Fault::Before);
+    world.settle().await;
+    let letters = world.committer.queue.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].reason.contains("an injected fault"), "{}", letters[0].reason);
+    world.committer.queue.redrive(&letters[0].id).await.unwrap();
+    world.settle().await;
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn a_refused_mail_is_written_down_and_an_invitation_again_can_succeed() {
+    let world = World::new().await;
+    *world.mailbox.refuse.lock().unwrap() = Some("no such mailbox".to_owned());
+    let user = world.invite(ANA).await;
+    // The message comes twice: the refusal before the acknowledgement was lost, and by then the mailbox exists.
+    world.faults.add("acknowledge", Fault::Before);
+    world.mailers.drain().await.expect_err("the queue is away");
+    assert_eq!(world.load(user).await.mail_failure.as_deref(), Some("no such mailbox"));
+    *world.mailbox.refuse.lock().unwrap() = None;
+    world.settle().await;
+    assert_eq!(world.load(user).await.mail_failure, None);
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn row_20_dead_letters_expire() {
+    let world = World::new().await;
+    world.faults.add_many("mail", 5, || Fault::Before);
+    world.invite(ANA).await;
+    world.settle().await;
+    let queue = &world.committer.queue;
+    assert_eq!(queue.depth().await.unwrap().dead, 1);
+    world.advance(Duration::from_secs(14 * 86_400 - 10));
+    assert_eq!(queue.expire().await.unwrap(), 0);
+    world.advance(Duration::from_secs(20));
+    assert_eq!(queue.expire().await.unwrap(), 1);
+    assert!(queue.dead_letters(10).await.unwrap().is_empty());
+    assert_eq!(world.documents().await.iter().filter(|document| document["type"] == "UserInvited").count(), 1);
+}
+
+#[actix_web::test]
+async fn row_22_crash_between_view_and_mark() {
+    let world = World::new().await;
+    world.faults.add("send", Fault::Before);
+    let user = world.invite(ANA).await;
+    world.advance(Duration::from_secs(1));
+    world.faults.add("mark_published", Fault::Before);
+    assert!(world.relay.sweep().await.is_err());
+    // Another change follows before the relay comes back to the marked commit: its rows are of an older version.
+    world.mailers.drain().await.unwrap();
+    world.settle().await;
+    world.check_invited(user, ANA).await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+}
+
+#[actix_web::test]
+async fn row_23_two_projectors() {
+    let world = World::new().await;
+    let other = world.again();
+    world.faults.add("send", Fault::Before);
+    let committed = world.try_invite(ANA, world.once()).await.unwrap();
+    let user = user_of(&committed);
+    world.advance(Duration::from_secs(1));
+    // One projector has computed its rows; before it writes them the other projects, publishes, and the person is deleted.
+    let (relay, accounts, once) = (other.relay.clone(), other.accounts.clone(), other.once());
+    world.faults.add(
+        "project",
+        Fault::first(async move {
+            assert_eq!(relay.sweep().await.unwrap(), 1);
+            accounts.perform(user, AccountCommand::DeleteUser, once).await.unwrap();
+        }),
+    );
+    world.relay.sweep().await.unwrap();
+    let row = world.stores.views.user(user).await.unwrap().expect("the row");
+    assert_eq!((row.version, row.email), (2, None), "the late projector's older row changes nothing");
+    world.settle().await;
+    world.verify();
+}

@@ -1,0 +1,21 @@
+//! What must survive when a store, a queue or a mail system fails in ways that neither SQLite nor an emulator ever shows
+//! (docs/GUARANTEES.md, "What must survive"): the same names as the rows there. The rows in which the process dies are in
+//! `tests/crash`.
+//!
+//! Rows that this mode cannot show by itself, and what stands for them here:
+//! - 2, 7, 9, 10: SQLite answers or does not, sends a batch as a whole, has no index apart from its table and never
+//!   throttles. Wrappers over the traits do all that, so that what stands above the traits is tested for the other mode too.
+//! - 22: views and mark are written in one transaction with the commit. The relay projects and then clears the mark; that
+//!   is where the row is tried.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "../support/faults.rs"]
+mod faults;
+#[path = "../support/world.rs"]
+mod world;
+
+mod admission;
+mod delivery;
+mod history;
+mod writing;
