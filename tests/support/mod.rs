@@ -108,7 +108,7 @@ impl Process {
 
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("the process can be asked").is_some()
+        self.child.try_wait().expect("the process can be asked").is_some()
     }
 
     /// Kills it at once, as a crash would.
