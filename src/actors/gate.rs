@@ -2,7 +2,7 @@
 //!
 //! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 
@@ -21,13 +21,14 @@ use crate::{
 struct Admit {
     id: KeyId,
     hash: KeyHash,
-    reply: Reply<Result<Admission, StoreError>>,
+    reply: Reply<Result<Admission, GateError>>,
 }
 
 /// The actor.
 pub struct GateActor {
     book: Arc<GrantBook>,
     mailbox_capacity: usize,
+    patience: Duration,
 }
 
 impl Actor for GateActor {
@@ -47,8 +48,15 @@ impl Handler<Admit> for GateActor {
             drop(reply.send(Ok(admission)));
             return;
         }
-        let book = Arc::clone(&self.book);
-        actix::spawn(async move { drop(reply.send(book.admit(id, &hash).await)) });
+        // Only the ledger can keep a request waiting, so only then is there a timer: it costs more than an answer.
+        let (book, patience) = (Arc::clone(&self.book), self.patience);
+        actix::spawn(async move {
+            let admission = match tokio::time::timeout(patience, book.admit(id, &hash)).await {
+                Ok(admission) => admission.map_err(GateError::Ledger),
+                Err(_) => Err(GateError::Busy(Busy::TimedOut)),
+            };
+            drop(reply.send(admission));
+        });
     }
 }
 
@@ -67,13 +75,12 @@ pub enum GateError {
 #[derive(Clone)]
 pub struct Gate {
     actor: Addr<GateActor>,
-    patience: std::time::Duration,
 }
 
 impl Gate {
-    /// Starts a gate on the calling thread's arbiter.
-    pub fn start(book: Arc<GrantBook>, mailbox_capacity: usize, patience: std::time::Duration) -> Self {
-        Self { actor: GateActor { book, mailbox_capacity }.start(), patience }
+    /// Starts a gate on the calling thread's arbiter, whose requests wait for the ledger as long as `patience`.
+    pub fn start(book: Arc<GrantBook>, mailbox_capacity: usize, patience: Duration) -> Self {
+        Self { actor: GateActor { book, mailbox_capacity, patience }.start() }
     }
 
     /// Asks whether a request with this key may pass, and counts it if so.
@@ -81,6 +88,6 @@ impl Gate {
     /// # Errors
     /// When that cannot be decided: the request must not pass.
     pub async fn admit(&self, id: KeyId, hash: KeyHash) -> Result<Admission, GateError> {
-        Ok(ask(&self.actor, |reply| Admit { id, hash, reply }, Some(self.patience)).await??)
+        ask(&self.actor, |reply| Admit { id, hash, reply }, None).await?
     }
 }

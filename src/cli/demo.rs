@@ -90,7 +90,9 @@ impl Demo {
 /// A taken address is the first thing that goes wrong with a demo.
 fn other_ports(mut failure: Failure) -> Failure {
     if failure.message.contains("listen = ") {
-        failure.message.push_str(", such as any: `permitd demo --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0`");
+        failure
+            .message
+            .push_str("; this takes any that is free: `permitd demo --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0`");
     }
     failure
 }

@@ -32,12 +32,13 @@ const HEADER_TENTHS_MIN: usize = 6;
 pub fn propose(source: impl Read + Seek, file_name: &str, dataset: &str, limits: &Limits) -> Result<String, ReadError> {
     let mut sheet = Sheet::default();
     scan(source, file_name, limits, &mut sheet)?;
+    let no_header = |detail: &str| ReadError::NoHeader {
+        dataset: dataset.to_owned(),
+        rows: sheet.rows.len().min(limits.header_rows_max),
+        detail: detail.to_owned(),
+    };
     let Some(header) = sheet.header(limits.header_rows_max) else {
-        return Err(ReadError::NoHeader {
-            dataset: dataset.to_owned(),
-            rows: sheet.rows.len().min(limits.header_rows_max),
-            detail: "no row looks like one: at least two texts, over most of the columns".to_owned(),
-        });
+        return Err(no_header("no row looks like one: at least two texts, over most of the columns"));
     };
     let (names, rows) = header;
     let mut guesses: Vec<Guess> = Vec::new();
@@ -47,6 +48,9 @@ pub fn propose(source: impl Read + Seek, file_name: &str, dataset: &str, limits:
         }
         let values = rows.iter().filter_map(|row| row.get(place)).filter(|cell| !cell.text.is_empty());
         guesses.push(Guess::of(header, values, rows.len(), &guesses));
+    }
+    if guesses.is_empty() {
+        return Err(no_header("the row that looks like one holds no letter or digit, so no column can be named"));
     }
     Ok(propose::definition(dataset, file_name, &guesses, rows.len()))
 }

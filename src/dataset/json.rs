@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use jiff::civil::Date;
+
 use super::{Definition, Record, Value};
 
 /// Appends the record as one JSON object without spaces.
@@ -28,6 +30,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
         Value::Money(cents) => write_money(*cents, out),
         // JSON has no infinities; no reader of ours makes one.
         Value::Number(number) if !number.is_finite() => out.extend_from_slice(b"null"),
+        Value::Date(date) if date.year() >= 0 => write_date(*date, out),
         Value::Date(_) | Value::Timestamp(_) => {
             out.push(b'"');
             write_display(value, out);
@@ -59,6 +62,19 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+fn write_date(date: Date, out: &mut Vec<u8>) {
+    let (year, month, day) = (date.year().unsigned_abs(), date.month().unsigned_abs(), date.day().unsigned_abs());
+    out.push(b'"');
+    for pair in [year / 100, year % 100] {
+        write_pair(u64::from(pair), out);
+    }
+    for pair in [month, day] {
+        out.push(b'-');
+        write_pair(u64::from(pair), out);
+    }
+    out.push(b'"');
+}
+
 fn write_integer(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
@@ -72,15 +88,31 @@ fn write_money(cents: i64, out: &mut Vec<u8>) {
     }
     write_digits(cents.unsigned_abs() / 100, out);
     out.push(b'.');
-    let rest = cents.unsigned_abs() % 100;
-    for digit in [rest / 10, rest % 10] {
+    write_pair(cents.unsigned_abs() % 100, out);
+}
+
+/// Writes a number below a hundred with two digits.
+fn write_pair(number: u64, out: &mut Vec<u8>) {
+    for digit in [number / 10, number % 10] {
         // Both are below ten.
         out.push(b'0' + u8::try_from(digit).unwrap_or(0));
     }
 }
 
-fn write_digits(number: u64, out: &mut Vec<u8>) {
-    write_display(&number, out);
+fn write_digits(mut number: u64, out: &mut Vec<u8>) {
+    // A number of 64 bits has at most twenty digits.
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        // Below ten.
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().skip(digits.len() - used));
 }
 
 fn write_display(value: &impl std::fmt::Display, out: &mut Vec<u8>) {
@@ -117,6 +149,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn dates_are_written_as_they_are_shown(year in -9999_i16..=9999, month in 1_i8..=12, day in 1_i8..=28) {
+            let date = Date::new(year, month, day).unwrap();
+            prop_assert_eq!(shown(&Value::Date(date)), format!("\"{date}\""));
+        }
+
         #[test]
         fn every_text_is_read_back_by_another_parser(text in any::<String>()) {
             let read: String = serde_json::from_str(&shown(&Value::Text(text.clone()))).unwrap();

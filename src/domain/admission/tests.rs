@@ -60,6 +60,17 @@ fn a_burst_then_the_rate_then_the_quota() {
     assert_eq!(node.ask(&mut row, bucket, START_NS + DAY_NS), Verdict::Admit);
 }
 
+#[test]
+fn a_fast_plans_grant_outlives_the_ledgers_answer() {
+    for rate_per_s in [1_000.0, 100_000.0, 10_000_000.0] {
+        let bucket = limits(rate_per_s, 10_000_000, 1_000_000_000);
+        let mut grant = LedgerRow::default().take(bucket, START_NS, LIFE_NS, WANT_MIN);
+        for answered_after_ms in [0, 5, 50] {
+            assert_eq!(grant.admit(START_NS + answered_after_ms * 1_000_000), Verdict::Admit, "{rate_per_s}");
+        }
+    }
+}
+
 proptest! {
     /// Over any number of nodes, asked in any order at any times, some of which crash: neither limit is exceeded. The rate
     /// is checked as its definition says: in no window do more pass than the burst plus what flows in meanwhile.

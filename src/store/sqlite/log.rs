@@ -78,7 +78,7 @@ impl EventLog for Database {
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {
-        self.write(move |connection| views::put(connection, "", &rows)).await
+        self.write(move |connection| views::put(connection, &rows)).await
     }
 
     async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError> {
@@ -110,7 +110,7 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
     change_personal_key(connection, &append.personal)?;
     let version = append.expected_version + 1;
     insert(connection, &stream, version, append)?;
-    views::put(connection, "", &append.rows)?;
+    views::put(connection, &append.rows)?;
     Ok(version)
 }
 

@@ -1,5 +1,7 @@
 //! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as SqlValue};
@@ -50,12 +52,105 @@ pub(in crate::store) fn tables(suffix: &str, generation: i64) -> String {
     )
 }
 
-/// Writes rows where the stored ones are older.
-pub(in crate::store) fn put(connection: &Connection, suffix: &str, rows: &Rows) -> Result<(), StoreError> {
-    rows.users.iter().try_for_each(|row| put_user(connection, suffix, row))?;
-    rows.keys.iter().try_for_each(|row| put_key(connection, suffix, row))?;
-    rows.plans.iter().try_for_each(|row| put_plan(connection, suffix, row))?;
-    rows.imports.iter().try_for_each(|row| put_import(connection, suffix, row))
+/// The statements that write rows into the tables with one suffix, where the stored ones are older. Their texts are made
+/// once: a replay runs them for every row of every view.
+pub(in crate::store) struct Upserts {
+    users: String,
+    keys: String,
+    plans: String,
+    imports: String,
+}
+
+/// Those of the live tables.
+static LIVE: LazyLock<Upserts> = LazyLock::new(|| Upserts::into_tables(""));
+
+/// Writes rows into the live tables where the stored ones are older.
+pub(in crate::store) fn put(connection: &Connection, rows: &Rows) -> Result<(), StoreError> {
+    LIVE.put(connection, rows)
+}
+
+impl Upserts {
+    /// The statements for the tables with this suffix.
+    pub(in crate::store) fn into_tables(suffix: &str) -> Self {
+        Self {
+            users: upsert("users", suffix, &USER_COLUMNS),
+            keys: upsert("keys", suffix, &KEY_COLUMNS),
+            plans: upsert("plans", suffix, &PLAN_COLUMNS),
+            imports: upsert("imports", suffix, &IMPORT_COLUMNS),
+        }
+    }
+
+    /// Writes rows.
+    pub(in crate::store) fn put(&self, connection: &Connection, rows: &Rows) -> Result<(), StoreError> {
+        rows.users.iter().try_for_each(|row| self.put_user(connection, row))?;
+        rows.keys.iter().try_for_each(|row| self.put_key(connection, row))?;
+        rows.plans.iter().try_for_each(|row| self.put_plan(connection, row))?;
+        rows.imports.iter().try_for_each(|row| self.put_import(connection, row))
+    }
+
+    fn put_user(&self, connection: &Connection, row: &UserRow) -> Result<(), StoreError> {
+        connection.prepare_cached(&self.users)?.execute(params![
+            row.id.to_string(),
+            row.version,
+            row.email,
+            row.name,
+            row.role.as_str(),
+            row.plan,
+            row.status.as_str(),
+            row.invited_at.as_microsecond(),
+            row.changed_at.as_microsecond(),
+            row.deleted_at.map(Timestamp::as_microsecond),
+            row.mail_failure,
+        ])?;
+        Ok(())
+    }
+
+    fn put_key(&self, connection: &Connection, row: &KeyRow) -> Result<(), StoreError> {
+        connection.prepare_cached(&self.keys)?.execute(params![
+            row.id.as_str(),
+            row.user.to_string(),
+            row.version,
+            row.hash.to_hex(),
+            row.last_four,
+            row.label,
+            row.issued_at.as_microsecond(),
+            row.mailed_at.map(Timestamp::as_microsecond),
+            row.valid_until.map(Timestamp::as_microsecond),
+            row.replaced_by.map(|key| key.to_string()),
+            row.revoked_at.map(Timestamp::as_microsecond),
+            row.revocation_reason,
+        ])?;
+        Ok(())
+    }
+
+    fn put_plan(&self, connection: &Connection, row: &PlanRow) -> Result<(), StoreError> {
+        let Limits { rate_per_s, burst, quota_per_day } = row.limits;
+        let values = params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired];
+        connection.prepare_cached(&self.plans)?.execute(values)?;
+        Ok(())
+    }
+
+    fn put_import(&self, connection: &Connection, row: &ImportRow) -> Result<(), StoreError> {
+        connection.prepare_cached(&self.imports)?.execute(params![
+            row.id.to_string(),
+            row.dataset,
+            row.version,
+            row.file_name,
+            row.definition,
+            row.replace,
+            row.status,
+            row.started_at.as_microsecond(),
+            row.ended_at.map(Timestamp::as_microsecond),
+            row.dataset_version,
+            row.counts.map(|counts| counts.inserted),
+            row.counts.map(|counts| counts.updated),
+            row.counts.map(|counts| counts.unchanged),
+            row.counts.map(|counts| counts.removed),
+            row.counts.map(|counts| counts.rejected),
+            row.reason,
+        ])?;
+        Ok(())
+    }
 }
 
 /// An upsert that changes a row only where the stored version is older.
@@ -69,74 +164,6 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
         columns.first().copied().unwrap_or_default(),
         changes.join(", "),
     )
-}
-
-fn put_user(connection: &Connection, suffix: &str, row: &UserRow) -> Result<(), StoreError> {
-    let sql = upsert("users", suffix, &USER_COLUMNS);
-    connection.prepare_cached(&sql)?.execute(params![
-        row.id.to_string(),
-        row.version,
-        row.email,
-        row.name,
-        row.role.as_str(),
-        row.plan,
-        row.status.as_str(),
-        row.invited_at.as_microsecond(),
-        row.changed_at.as_microsecond(),
-        row.deleted_at.map(Timestamp::as_microsecond),
-        row.mail_failure,
-    ])?;
-    Ok(())
-}
-
-fn put_key(connection: &Connection, suffix: &str, row: &KeyRow) -> Result<(), StoreError> {
-    let sql = upsert("keys", suffix, &KEY_COLUMNS);
-    connection.prepare_cached(&sql)?.execute(params![
-        row.id.as_str(),
-        row.user.to_string(),
-        row.version,
-        row.hash.to_hex(),
-        row.last_four,
-        row.label,
-        row.issued_at.as_microsecond(),
-        row.mailed_at.map(Timestamp::as_microsecond),
-        row.valid_until.map(Timestamp::as_microsecond),
-        row.replaced_by.map(|key| key.to_string()),
-        row.revoked_at.map(Timestamp::as_microsecond),
-        row.revocation_reason,
-    ])?;
-    Ok(())
-}
-
-fn put_plan(connection: &Connection, suffix: &str, row: &PlanRow) -> Result<(), StoreError> {
-    let sql = upsert("plans", suffix, &PLAN_COLUMNS);
-    let Limits { rate_per_s, burst, quota_per_day } = row.limits;
-    let values = params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired];
-    connection.prepare_cached(&sql)?.execute(values)?;
-    Ok(())
-}
-
-fn put_import(connection: &Connection, suffix: &str, row: &ImportRow) -> Result<(), StoreError> {
-    let sql = upsert("imports", suffix, &IMPORT_COLUMNS);
-    connection.prepare_cached(&sql)?.execute(params![
-        row.id.to_string(),
-        row.dataset,
-        row.version,
-        row.file_name,
-        row.definition,
-        row.replace,
-        row.status,
-        row.started_at.as_microsecond(),
-        row.ended_at.map(Timestamp::as_microsecond),
-        row.dataset_version,
-        row.counts.map(|counts| counts.inserted),
-        row.counts.map(|counts| counts.updated),
-        row.counts.map(|counts| counts.unchanged),
-        row.counts.map(|counts| counts.removed),
-        row.counts.map(|counts| counts.rejected),
-        row.reason,
-    ])?;
-    Ok(())
 }
 
 const USER_COLUMNS: [&str; 11] = [

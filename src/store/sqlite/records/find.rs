@@ -14,11 +14,11 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, Row, params_from_iter, types::Value as Sql};
 use tokio::sync::oneshot;
 
-use super::{Served, Shared, connected, plan, schema, unavailable};
+use super::{Served, Shared, connected, plan, render::Rendering, schema, unavailable};
 use crate::{
     clock::SharedClock,
     dataset::{
-        Definition, Value, json,
+        Definition, Value,
         query::{Position, Query, SortTerm},
     },
     store::records::{DataSet, Found, Page, RecordStoreError},
@@ -268,8 +268,8 @@ fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, 
         }
     } else {
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
-        let (columns, from) = plan::results(&job.data_set.definition, &job.query);
-        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records {from} WHERE \"$row\" = ?"))?;
+        let columns = plan::results(&job.data_set.definition, &job.query);
+        let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
         for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
             let limit = Sql::Integer(gathered.room());
@@ -291,6 +291,7 @@ struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
     order: Vec<SortTerm>,
+    rendering: Rendering,
     version: u64,
     records: Vec<u8>,
     count: u32,
@@ -301,7 +302,8 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn new(definition: &'a Definition, query: &'a Query, version: u64) -> Self {
         let order = query.order(definition);
-        Self { definition, query, order, version, records: Vec::new(), count: 0, last: None, more: false }
+        let rendering = Rendering::new(definition, query.select.as_deref());
+        Self { definition, query, order, rendering, version, records: Vec::new(), count: 0, last: None, more: false }
     }
 
     fn is_full(&self) -> bool {
@@ -321,16 +323,8 @@ impl<'a> Gathered<'a> {
         if self.count > 0 {
             self.records.push(b',');
         }
-        let published = match &self.query.select {
-            None => {
-                self.records.extend_from_slice(row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?);
-                1
-            }
-            Some(columns) => {
-                self.write_selected(columns, row)?;
-                columns.len()
-            }
-        };
+        let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
+        self.rendering.write(values, &mut self.records).map_err(rusqlite::Error::from)?;
         self.count += 1;
         if self.records.len() > PAGE_BYTES_MAX {
             let narrow = "ask for fewer records with limit, or for fewer columns with select".to_owned();
@@ -338,28 +332,10 @@ impl<'a> Gathered<'a> {
         }
         if self.count == self.query.limit {
             let values = self.order.iter().enumerate();
-            let values = values.map(|(place, term)| self.value(term.column, published + place, row));
+            let values = values.map(|(place, term)| self.value(term.column, 1 + place, row));
             let values = values.collect::<rusqlite::Result<_>>()?;
             self.last = Some(Position { version: self.version, values });
         }
-        Ok(())
-    }
-
-    fn write_selected(&mut self, columns: &[usize], row: &Row<'_>) -> rusqlite::Result<()> {
-        self.records.push(b'{');
-        for (place, column) in columns.iter().enumerate() {
-            if place > 0 {
-                self.records.push(b',');
-            }
-            let value = self.value(*column, place, row)?;
-            json::write_string(
-                self.definition.columns.get(*column).map_or("", |column| &column.name),
-                &mut self.records,
-            );
-            self.records.push(b':');
-            json::write_value(&value, &mut self.records);
-        }
-        self.records.push(b'}');
         Ok(())
     }
 

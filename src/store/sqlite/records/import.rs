@@ -5,18 +5,18 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::civil::Date;
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 use uuid::Uuid;
 
 use super::{
-    LOCK_WAIT, Shared, is_busy, load, open,
+    LOCK_WAIT, Shared, is_busy, load, open, render,
     rowset::RowSet,
     schema::{self, Stored, column_name},
     seen::Seen,
     unavailable,
 };
 use crate::{
-    dataset::{ColumnType, Definition, Record, RecordIdRule, Value, json},
+    dataset::{ColumnType, Definition, Record, RecordIdRule, Value},
     store::records::{DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome},
 };
 
@@ -24,6 +24,8 @@ use crate::{
 const PAGE_BYTES: i64 = 8192;
 /// The page cache of an import; beyond it, pages go to the write-ahead log.
 const CACHE_KIB: i64 = 32 * 1024;
+/// The same while indexes are made: a sorter takes as much for each of its runs, and up to three runs are in memory.
+const SORT_CACHE_KIB: i64 = 16 * 1024;
 /// The page cache of the temporary table.
 const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
 /// Threads that help to sort the entries of a new index.
@@ -74,13 +76,16 @@ pub(super) struct Session {
     seen: Seen,
     counts: Counts,
     statements: Statements,
-    json: Vec<u8>,
+    /// Used for one record after the other.
+    values: Vec<u8>,
 }
 
 /// The texts of the statements that are run for each row.
 struct Statements {
     look_up: String,
     insert: String,
+    /// As `insert`, with the row's number.
+    copy: String,
     update: String,
 }
 
@@ -129,7 +134,7 @@ impl Session {
             seen,
             counts: Counts::default(),
             statements,
-            json: Vec::new(),
+            values: Vec::new(),
         };
         session.prepare_table()?;
         Ok(session)
@@ -149,9 +154,7 @@ impl Session {
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
-                self.connection
-                    .execute_batch("DROP TABLE records; DROP TABLE documents")
-                    .and_then(|()| self.create_table())
+                self.connection.execute_batch("DROP TABLE records").and_then(|()| self.create_table())
             }
             Some(_) => return Err(RecordStoreError::IdentityChanged { name: definition.name.clone() }),
         };
@@ -171,7 +174,6 @@ impl Session {
         if self.stored.is_none() {
             self.connection.execute_batch(schema::CREATE_STATE)?;
         }
-        self.connection.execute_batch(schema::CREATE_DOCUMENTS)?;
         self.connection.execute_batch(&schema::create_records(&self.order.definition))?;
         Ok(Columns::New)
     }
@@ -192,7 +194,6 @@ impl Session {
         let mut read = self
             .connection
             .prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
-        let write = insert(new, true);
         let mut rows = read.query([])?;
         let mut text = Vec::new();
         while let Some(row) = rows.next()? {
@@ -205,11 +206,9 @@ impl Session {
                 })
                 .collect();
             let record = Record { values: values? };
-            let number: i64 = row.get(old.columns.len())?;
             text.clear();
-            json::write_record(new, &record, &mut text);
-            write_row(&self.connection, &write, &record.values, Some(number))?;
-            write_document(&self.connection, number, &text)?;
+            render::write_values(&record, &mut text);
+            self.run(&self.statements.copy, &record, &text, Some(row.get(old.columns.len())?))?;
         }
         drop(rows);
         drop(read);
@@ -302,20 +301,33 @@ impl Session {
         // With the stored load date in the new record, the same record is the same text.
         let loaded = schema::value(ColumnType::Date, row.get_ref(2)?)?;
         set(record, definition.load_date, loaded);
-        self.json.clear();
-        json::write_record(definition, record, &mut self.json);
-        Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.json.as_slice())))
+        self.values.clear();
+        render::write_values(record, &mut self.values);
+        Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.values.as_slice())))
     }
 
     fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<i64> {
         set(record, self.order.definition.load_date, Value::Date(self.order.today));
-        self.json.clear();
-        json::write_record(&self.order.definition, record, &mut self.json);
+        self.values.clear();
+        render::write_values(record, &mut self.values);
         let sql = if row.is_some() { &self.statements.update } else { &self.statements.insert };
-        write_row(&self.connection, sql, &record.values, row)?;
-        let number = row.unwrap_or_else(|| self.connection.last_insert_rowid());
-        write_document(&self.connection, number, &self.json)?;
-        Ok(number)
+        self.run(sql, record, &self.values, row)?;
+        Ok(row.unwrap_or_else(|| self.connection.last_insert_rowid()))
+    }
+
+    /// Runs a statement whose parameters are a record's columns, its values as they are published and, where given, its row.
+    fn run(&self, sql: &str, record: &Record, values: &[u8], row: Option<i64>) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let columns = record.values.len();
+        for (place, value) in record.values.iter().enumerate() {
+            statement.raw_bind_parameter(place + 1, Stored(value))?;
+        }
+        statement.raw_bind_parameter(columns + 1, values)?;
+        if let Some(row) = row {
+            statement.raw_bind_parameter(columns + 2, row)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
     }
 
     fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
@@ -364,9 +376,9 @@ impl Session {
                 return Ok(());
             }
             let marks = vec!["?"; unseen.len()].join(",");
-            let delete = |from: &str| self.connection.prepare_cached(&format!("DELETE FROM {from} IN ({marks})"));
-            let removed = delete("records WHERE \"$row\"")?.execute(params_from_iter(&unseen))?;
-            delete("documents WHERE \"$number\"")?.execute(params_from_iter(&unseen))?;
+            let mut delete =
+                self.connection.prepare_cached(&format!("DELETE FROM records WHERE \"$row\" IN ({marks})"))?;
+            let removed = delete.execute(params_from_iter(&unseen))?;
             self.counts.removed += removed as u64;
         }
     }
@@ -376,6 +388,9 @@ impl Session {
             self.remove_unseen()?;
         }
         if self.empty {
+            // Sorting takes the memory that is no longer needed for remembering.
+            self.seen.forget();
+            self.connection.pragma_update(None, "cache_size", -SORT_CACHE_KIB)?;
             self.fit_indexes()?;
         }
         let counts = self.counts;
@@ -463,43 +478,20 @@ impl Statements {
         let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
         let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
         let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
+        // Without the columns' names: the text is looked up for every row among the prepared statements.
+        let insert = |row: &str| {
+            let marks = (1..=names.len() + 1).map(|place| format!(",?{place}"));
+            format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
+        };
         Self {
             look_up: format!(
-                "SELECT \"$row\", \"$json\", {loaded} FROM records INDEXED BY by_key {} WHERE \"$key\" = ?1 AND \"$id\" = ?2",
-                schema::WITH_DOCUMENT
+                "SELECT \"$row\", \"$values\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
             ),
-            insert: insert(definition, false),
-            update: format!("UPDATE records SET {} WHERE \"$row\" = ?", assignments.join(", ")),
+            insert: insert("NULL"),
+            copy: insert(&format!("?{}", names.len() + 2)),
+            update: format!("UPDATE records SET {}, \"$values\" = ? WHERE \"$row\" = ?", assignments.join(", ")),
         }
     }
-}
-
-/// Without the columns' names: the text is looked up for every row among the prepared statements.
-fn insert(definition: &Definition, with_row: bool) -> String {
-    let count = definition.columns.len();
-    let row = if with_row { format!("?{}", count + 1) } else { "NULL".to_owned() };
-    let marks = (1..=count).map(|place| format!(",?{place}"));
-    format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
-}
-
-/// Runs a statement whose parameters are a record's values in the order of the columns and, where given, its row.
-fn write_row(connection: &Connection, sql: &str, values: &[Value], row: Option<i64>) -> rusqlite::Result<()> {
-    let mut statement: CachedStatement<'_> = connection.prepare_cached(sql)?;
-    for (place, value) in values.iter().enumerate() {
-        statement.raw_bind_parameter(place + 1, Stored(value))?;
-    }
-    if let Some(row) = row {
-        statement.raw_bind_parameter(values.len() + 1, row)?;
-    }
-    statement.raw_execute()?;
-    Ok(())
-}
-
-fn write_document(connection: &Connection, row: i64, json: &[u8]) -> rusqlite::Result<()> {
-    let text = std::str::from_utf8(json).map_err(|error| rusqlite::Error::Utf8Error(1, error))?;
-    let sql = "INSERT OR REPLACE INTO documents (\"$number\", \"$json\") VALUES (?1, ?2)";
-    connection.prepare_cached(sql)?.execute((row, text))?;
-    Ok(())
 }
 
 fn set(record: &mut Record, place: Option<usize>, value: Value) {

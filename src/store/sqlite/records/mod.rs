@@ -6,6 +6,7 @@ mod find;
 mod import;
 mod plan;
 mod read;
+mod render;
 mod rowset;
 mod schema;
 mod seen;

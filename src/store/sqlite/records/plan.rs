@@ -49,15 +49,10 @@ pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
     planner.ways()
 }
 
-/// The columns that a record of the answer is made of, followed by those of its position, and where they come from.
-pub(super) fn results(definition: &Definition, query: &Query) -> (String, &'static str) {
-    let published = match &query.select {
-        None => vec!["\"$json\"".to_owned()],
-        Some(columns) => columns.iter().map(|column| column_name(definition, *column)).collect(),
-    };
-    let order = query.order(definition).into_iter().map(|term| column_name(definition, term.column));
-    let from = if query.select.is_none() { schema::WITH_DOCUMENT } else { "" };
-    (published.into_iter().chain(order).collect::<Vec<_>>().join(", "), from)
+/// What a record of the answer is made of, followed by the columns of its position.
+pub(super) fn results(definition: &Definition, query: &Query) -> String {
+    let order = query.order(definition).into_iter().map(|term| format!(", {}", column_name(definition, term.column)));
+    format!("\"$values\"{}", String::from_iter(order))
 }
 
 /// An index, seen by a query.
@@ -165,7 +160,7 @@ impl Planner<'_> {
     }
 
     fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
-        let mut sql = Text::select(results(self.definition, self.query), Some(&candidate.index.name));
+        let mut sql = Text::select(&results(self.definition, self.query), Some(&candidate.index.name));
         let next = candidate.index.columns.get(candidate.bound).copied();
         let continues = next.filter(|next| self.position(*next).is_some_and(|value| !value.is_null()));
         for term in &self.terms {
@@ -200,8 +195,7 @@ impl Planner<'_> {
     }
 
     fn sorted_segment(&self, candidate: Option<&Candidate<'_>>) -> Segment {
-        let mut sql =
-            Text::select(("\"$row\"".to_owned(), ""), candidate.map(|candidate| candidate.index.name.as_str()));
+        let mut sql = Text::select("\"$row\"", candidate.map(|candidate| candidate.index.name.as_str()));
         for term in &self.terms {
             let sought = candidate.is_some_and(|candidate| self.seeks(candidate, term.column, &term.test));
             self.push_test(term.column, &term.test, sought, &mut sql);
@@ -339,9 +333,9 @@ struct Text {
 }
 
 impl Text {
-    fn select((columns, from): (String, &str), index: Option<&str>) -> Self {
+    fn select(columns: &str, index: Option<&str>) -> Self {
         let by = index.map_or("NOT INDEXED".to_owned(), |index| format!("INDEXED BY {}", quoted(index)));
-        Self { sql: format!("SELECT {columns} FROM records {by} {from}"), params: Vec::new(), conditions: 0 }
+        Self { sql: format!("SELECT {columns} FROM records {by}"), params: Vec::new(), conditions: 0 }
     }
 
     fn condition(&mut self, condition: &str, params: impl IntoIterator<Item = Sql>) {

@@ -11,29 +11,34 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, types::Value as Sql};
 
-use super::{Served, Shared, cache::Question, connected, schema, unavailable};
+use super::{Served, Shared, cache::Question, connected, render::Rendering, schema, unavailable};
 use crate::{
     dataset::{ColumnType, Definition},
-    store::records::{Found, RecordReader, RecordStoreError},
+    store::records::{DataSet, Found, RecordReader, RecordStoreError},
 };
 
 /// What all records of one key may weigh. The excess is reached page by page through a query.
 pub(super) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-// One statement each, hence one snapshot: the version is that of the records.
-pub(super) const GET: &str = "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key
-    CROSS JOIN documents ON \"$number\" = \"$row\" WHERE \"$key\" = ?1 ORDER BY \"$id\"";
-pub(super) const GET_ONE: &str = "SELECT (SELECT version FROM state), \"$json\" FROM records INDEXED BY by_key
-    CROSS JOIN documents ON \"$number\" = \"$row\" WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+// One statement each, hence one snapshot: version and generation are those of the records. That the state is one row is
+// unknown to SQLite, which would sort if it did not lead the order.
+pub(super) const GET: &str = "SELECT state.version, state.generation, \"$values\" FROM state
+    CROSS JOIN records INDEXED BY by_key WHERE \"$key\" = ?1 ORDER BY state.one, \"$id\"";
+pub(super) const GET_ONE: &str = "SELECT state.version, state.generation, \"$values\" FROM state
+    CROSS JOIN records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+/// How often a read is repeated because the columns have just changed.
+const ATTEMPTS_MAX: usize = 3;
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
     connections: RefCell<HashMap<u64, Connection>>,
+    /// By data set, with the generation of the columns.
+    renderings: RefCell<HashMap<u64, (u64, Rendering)>>,
 }
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, connections: RefCell::new(HashMap::new()) }
+        Self { shared, connections: RefCell::default(), renderings: RefCell::default() }
     }
 
     fn read(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
@@ -43,26 +48,49 @@ impl Reader {
         if let Some(found) = self.shared.cache.get(&question) {
             return Ok(Some(found));
         }
-        let Some(found) = self.look_up(&served, key, record_id)? else { return Ok(None) };
-        // Another process may have imported since the last refresh: from here on its version is the one asked for.
-        served.version.fetch_max(found.version, Ordering::Release);
-        self.shared.cache.insert(&Question { version: found.version, ..question }, found.clone());
-        Ok(Some(found))
+        for _ in 0..ATTEMPTS_MAX {
+            match self.look_up(&served, key, record_id)? {
+                LookUp::Nothing => return Ok(None),
+                LookUp::Found(found) => {
+                    // Another process may have imported since the last refresh: from here on its version is asked for.
+                    served.version.fetch_max(found.version, Ordering::Release);
+                    self.shared.cache.insert(&Question { version: found.version, ..question }, found.clone());
+                    return Ok(Some(found));
+                }
+                LookUp::OtherColumns => served.refresh(data_set)?,
+            }
+        }
+        Err(RecordStoreError::DefinitionChanged { name: data_set.to_owned() })
     }
 
-    fn look_up(&self, served: &Served, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
+    fn look_up(&self, served: &Served, key: &str, record_id: Option<&str>) -> Result<LookUp, RecordStoreError> {
+        let current = served.current();
         let id = match record_id {
             None => None,
-            Some(text) => match stored_id(&served.current().definition, text) {
+            Some(text) => match stored_id(&current.definition, text) {
                 Some(id) => Some(id),
-                None => return Ok(None),
+                None => return Ok(LookUp::Nothing),
             },
         };
         let failed = |error: rusqlite::Error| unavailable("read", &served.path, &error);
         let mut connections = self.connections.borrow_mut();
         let connection = connected(&mut connections, served).map_err(failed)?;
-        fetch(connection, key, id.as_ref()).map_err(failed)?.transpose()
+        let mut renderings = self.renderings.borrow_mut();
+        let rendered = |current: &DataSet| (current.generation, Rendering::new(&current.definition, None));
+        let known = renderings.entry(served.id).or_insert_with(|| rendered(&current));
+        if known.0 != current.generation {
+            *known = rendered(&current);
+        }
+        fetch(connection, key, id.as_ref(), known).map_err(failed)?
     }
+}
+
+/// What was read.
+enum LookUp {
+    Nothing,
+    Found(Found),
+    /// The stored records have other columns than those known.
+    OtherColumns,
 }
 
 /// The outer error is SQLite's; the inner one says that the answer is too large.
@@ -70,29 +98,35 @@ fn fetch(
     connection: &Connection,
     key: &str,
     id: Option<&Sql>,
-) -> rusqlite::Result<Option<Result<Found, RecordStoreError>>> {
+    (generation, rendering): &(u64, Rendering),
+) -> rusqlite::Result<Result<LookUp, RecordStoreError>> {
     let mut statement = connection.prepare_cached(if id.is_some() { GET_ONE } else { GET })?;
     let mut rows = match id {
         Some(id) => statement.query((key, id))?,
         None => statement.query((key,))?,
     };
-    let mut found: Option<(u64, Vec<u8>, u32)> = None;
+    let (mut version, mut count, mut records) = (0, 0, Vec::new());
     while let Some(row) = rows.next()? {
-        let json = row.get_ref(1)?.as_bytes()?;
-        match &mut found {
-            None => found = Some((schema::count(row, 0)?, json.to_vec(), 1)),
-            Some((_, records, count)) => {
-                records.push(b',');
-                records.extend_from_slice(json);
-                *count += 1;
-            }
+        if schema::count(row, 1)? != *generation {
+            return Ok(Ok(LookUp::OtherColumns));
         }
-        if found.as_ref().is_some_and(|(_, records, _)| records.len() > ANSWER_BYTES_MAX) {
+        if count > 0 {
+            records.push(b',');
+        }
+        version = schema::count(row, 0)?;
+        rendering.write(row.get_ref(2)?.as_bytes()?, &mut records)?;
+        count += 1;
+        if records.len() > ANSWER_BYTES_MAX {
             let narrow = "ask for its records page by page, by a filter on the key".to_owned();
-            return Ok(Some(Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow })));
+            return Ok(Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow }));
         }
     }
-    Ok(found.map(|(version, records, count)| Ok(Found { version, records: Bytes::from(records), count })))
+    if count == 0 {
+        return Ok(Ok(LookUp::Nothing));
+    }
+    // The cache weighs what an answer holds, not the room its making took.
+    records.shrink_to_fit();
+    Ok(Ok(LookUp::Found(Found { version, records: Bytes::from(records), count })))
 }
 
 /// A record id as it is stored, if it is written as it is published: `1` is a record's id where `01` and `+1` are none.

@@ -37,6 +37,11 @@ impl Seen {
         Ok(Self { in_memory: HashMap::new(), in_memory_max })
     }
 
+    /// Gives the memory back, after the last row.
+    pub(super) fn forget(&mut self) {
+        self.in_memory = HashMap::new();
+    }
+
     /// How many rows have borne the key, this one included.
     pub(super) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
         let mark = mark(key, None);

@@ -1,5 +1,6 @@
 //! A small data set of every type, stores in temporary folders, and the tests of each part.
 
+mod crash;
 mod find;
 mod import;
 mod plans;
@@ -26,7 +27,7 @@ use crate::{
 const TODAY: Date = date(2026, 11, 22);
 
 /// The definition that the tests use: the key, the ordinal, one nullable column of each type, and the load date.
-fn definition() -> Definition {
+pub(super) fn definition() -> Definition {
     let columns = [
         ("number", "text"),
         ("record_id", "integer"),
@@ -177,7 +178,7 @@ fn any_value(kind: ColumnType) -> BoxedStrategy<Value> {
     prop_oneof![1 => Just(Value::Null), 5 => value].boxed()
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let values: Vec<BoxedStrategy<Value>> = definition()
         .columns
         .iter()

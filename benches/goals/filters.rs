@@ -1,0 +1,90 @@
+//! P3: a page of a filter against the same SQL without a server, and a late page against the first.
+
+use std::{path::Path, time::Instant};
+
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::Value;
+
+use crate::{
+    Outcome, Plan,
+    fixture::{Fixture, records_file},
+    http,
+    load::{Load, Target, alternate, median},
+    process::{self, SERVER_CORE, Server},
+    report::{Finding, show},
+};
+
+/// The filter that is measured: an index serves it in order.
+pub(crate) const FILTER: &str = "/permits?status=issued&sort=status_date";
+/// The page that must cost what the first does.
+const LATE_PAGE: u32 = 900;
+/// Runs of the SQL in process for each round.
+const SQL_RUNS: u32 = 500;
+
+pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
+    let fixture = plan.fixture()?;
+    let server = fixture.serve(&[])?;
+    let (late_page, late_path) = late_path(fixture, &server)?;
+    let load = |path| Load { target: Target::Path(path), key: Some(&fixture.key), connections: 1, succeeds: true };
+    let (first, late, point) = (load(FILTER), load(&late_path), load(&fixture.hot_path));
+    let mut in_process = Vec::new();
+    for _ in 0..plan.rounds {
+        in_process.push(sql_in_child(&fixture.data)?);
+    }
+    let rates = alternate(plan, &[(&server, &first), (&server, &late), (&server, &point)])?;
+    let &[first, late, point] = rates.as_slice() else { return Err("three rates were wanted".into()) };
+    let sql_ms = median(in_process);
+    let cost_ms = first.p50_ms - point.p50_ms;
+    let figures =
+        format!("{} ms − {} ms of a point read, against {} ms", show(first.p50_ms), show(point.p50_ms), show(sql_ms));
+    let what = "first page of 100 of an indexed filter less a point read, against the same SQL in process, p50";
+    let late_what = format!("page {late_page} against page 1, p50");
+    let late_figures = format!("{} ms against {} ms", show(late.p50_ms), show(first.p50_ms));
+    Ok(vec![
+        Finding::at_most("P3", what, figures, cost_ms / sql_ms, 2.0, ""),
+        Finding::at_most("P3", late_what, late_figures, late.p50_ms / first.p50_ms, 1.25, ""),
+    ])
+}
+
+/// Follows the cursors to a late page, or to the last one.
+fn late_path(fixture: &Fixture, server: &Server) -> Outcome<(u32, String)> {
+    let mut path = FILTER.to_owned();
+    for page in 1..LATE_PAGE {
+        let answer = http::get(server.address, &path, Some(&fixture.key)).filter(|answer| answer.status == 200);
+        let document: Value = serde_json::from_slice(&answer.ok_or("a page cannot be read")?.body)?;
+        let Some(next) = document.pointer("/page/next").and_then(Value::as_str) else { return Ok((page, path)) };
+        path = format!("{FILTER}&cursor={next}");
+    }
+    Ok((LATE_PAGE, path))
+}
+
+fn sql_in_child(data: &Path) -> Outcome<f64> {
+    let mut command = process::pinned(SERVER_CORE, std::env::current_exe()?);
+    let printed = process::output(command.arg("sql").arg(records_file(data)?))?;
+    Ok(String::from_utf8(printed)?.trim().parse()?)
+}
+
+/// Runs the SQL of the filter and prints the time that half of the runs took at most, milliseconds.
+pub(crate) fn run_sql(records: &Path) -> Outcome<()> {
+    let connection = Connection::open(records)?;
+    let find = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB 'by:status:status_date*'";
+    let index: Option<String> = connection.query_row(find, [], |row| row.get(0)).optional()?;
+    let index = index.ok_or("there is no index by status and status_date")?;
+    let mut statement = connection.prepare(&format!(
+        "SELECT \"$json\" FROM records INDEXED BY \"{index}\" WHERE status = ?1
+         ORDER BY status_date, \"$key\", \"$id\" LIMIT 100"
+    ))?;
+    let mut times_ms = Vec::new();
+    for _ in 0..SQL_RUNS {
+        let started = Instant::now();
+        let mut page = Vec::new();
+        let mut rows = statement.query(["issued"])?;
+        while let Some(row) = rows.next()? {
+            page.extend_from_slice(row.get_ref(0)?.as_bytes()?);
+        }
+        std::hint::black_box(page);
+        times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+    }
+    println!("{}", median(times_ms));
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Measures the goals P1 to P12 in one run and prints them as one table: `make bench`, or
+//! `cargo bench --bench goals -- --only P1,P3 --quick`.
+
+mod append;
+mod build;
+mod constant;
+mod filters;
+mod fixture;
+mod footprint;
+mod growth;
+mod http;
+mod import;
+mod load;
+mod others;
+mod process;
+mod reads;
+mod refusals;
+mod replay;
+mod report;
+
+use std::{
+    cell::{Cell, OnceCell},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use self::{fixture::Fixture, report::Finding};
+
+/// What a measurement comes to.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures what docs/BENCHMARKS.md shows.
+#[derive(Parser)]
+struct Options {
+    /// Only these goals, such as P1,P3.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Smaller sizes and shorter rounds: to try the benchmark, not for figures.
+    #[arg(long)]
+    quick: bool,
+    /// Records of the data set that is read from.
+    #[arg(long, default_value_t = 200_000)]
+    rows: u64,
+    /// Also what takes long: 5,000,000 records (P11) and clean builds (P12).
+    #[arg(long)]
+    large: bool,
+    /// Cargo says this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program does as another process of a measurement.
+#[derive(Subcommand)]
+enum Role {
+    /// Serves a constant answer.
+    #[command(hide = true)]
+    Constant { address: SocketAddr, body_bytes: usize },
+    /// Runs the SQL of a filter.
+    #[command(hide = true)]
+    Sql { records: PathBuf },
+    /// Reads a CSV file and inserts its rows.
+    #[command(hide = true)]
+    BareInsert { file: PathBuf, database: PathBuf },
+    /// Reads a workbook.
+    #[command(hide = true)]
+    BareWorkbook { file: PathBuf },
+}
+
+/// How much to measure.
+struct Plan {
+    rows: u64,
+    /// Rows of the large import, and events of the replay.
+    many: u64,
+    rounds: u32,
+    round_s: u32,
+    large: bool,
+    scratch: PathBuf,
+    seed: Cell<u64>,
+    fixture: OnceCell<Fixture>,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Outcome<Self> {
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
+        if scratch.exists() {
+            std::fs::remove_dir_all(&scratch)?;
+        }
+        std::fs::create_dir_all(&scratch)?;
+        let (rows, many, rounds, round_s) =
+            if options.quick { (options.rows.min(20_000), 100_000, 3, 1) } else { (options.rows, 1_000_000, 5, 3) };
+        Ok(Self {
+            rows,
+            many,
+            rounds,
+            round_s,
+            large: options.large,
+            scratch,
+            seed: Cell::new(1),
+            fixture: OnceCell::new(),
+        })
+    }
+
+    /// The data directory that most goals are measured on.
+    fn fixture(&self) -> Outcome<&Fixture> {
+        if self.fixture.get().is_none() {
+            let fixture = Fixture::new(self, self.rows)?;
+            return Ok(self.fixture.get_or_init(|| fixture));
+        }
+        self.fixture.get().ok_or_else(|| "there is no data".into())
+    }
+
+    /// Another number every time, the same in every run.
+    fn next_seed(&self) -> u64 {
+        self.seed.replace(self.seed.get() + 1)
+    }
+}
+
+/// A goal's measurement.
+type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
+
+const GOALS: [(&str, Measure); 12] = [
+    ("P1", reads::measure),
+    ("P2", refusals::measure),
+    ("P3", filters::measure),
+    ("P4", others::measure),
+    ("P5", import::measure),
+    ("P6", append::measure),
+    ("P7", replay::measure),
+    ("P8", aws),
+    ("P9", footprint::memory),
+    ("P10", footprint::start),
+    ("P11", growth::measure),
+    ("P12", build::measure),
+];
+
+fn aws(_: &Plan) -> Outcome<Vec<Finding>> {
+    Ok(vec![Finding::absent("P8", "an admitted read through a node of the aws backend", "not in this mode")])
+}
+
+fn measure(options: &Options) -> Outcome<()> {
+    let plan = Plan::of(options)?;
+    let wanted =
+        |goal: &str| options.only.is_empty() || options.only.iter().any(|only| only.eq_ignore_ascii_case(goal));
+    let mut findings = Vec::new();
+    for (goal, measure) in GOALS.into_iter().filter(|(goal, _)| wanted(goal)) {
+        eprintln!("measuring {goal} …");
+        findings.extend(measure(&plan)?);
+    }
+    let machine = report::machine(&std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    println!("{}\n{machine}", report::table(&findings));
+    if options.only.is_empty() && !options.quick {
+        report::write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md"), &machine, &findings)?;
+    }
+    std::fs::remove_dir_all(&plan.scratch)?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match options.role {
+        None => measure(&options),
+        Some(Role::Constant { address, body_bytes }) => constant::serve(address, body_bytes),
+        Some(Role::Sql { records }) => filters::run_sql(&records),
+        Some(Role::BareInsert { file, database }) => import::insert_bare(&file, &database),
+        Some(Role::BareWorkbook { file }) => import::read_bare(&file),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! P4: what else could publish the same rows, as its authors ship it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    Outcome, Plan,
+    filters::FILTER,
+    fixture::{Fixture, records_file},
+    load::{Load, Rate, Target, alternate},
+    process::{self, SERVER_CORE, Server, free_address, pinned},
+    report::{Finding, rate},
+};
+
+/// What is installed, exactly.
+const PACKAGES: [&str; 2] = ["datasette==0.65.1", "roapi==0.12.7"];
+/// Connections that ask at the same time.
+const CONNECTIONS: u32 = 16;
+/// How many times their rate a point read and a filter must reach.
+const WANTED: (f64, f64) = (80.0, 100.0);
+
+pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
+    let fixture = plan.fixture()?;
+    let tools = match install() {
+        Ok(tools) => tools,
+        Err(error) => return Ok(vec![Finding::absent("P4", "Datasette and ROAPI", format!("not installed: {error}"))]),
+    };
+    let (database, csv) = rows(plan, fixture)?;
+    let ours = fixture.serve(&[])?;
+    let number = fixture.hot_path.trim_start_matches("/permits/");
+    let mut findings = Vec::new();
+    let datasette = datasette(plan, &tools, &database)?;
+    let point = format!("/rows/permits.json?application_number=%23{number}&_shape=array");
+    let filter = "/rows/permits.json?status=issued&_sort=status_date&_size=100&_shape=array";
+    findings.extend(compare(plan, fixture, &ours, ("Datasette", &datasette), &point, filter)?);
+    drop(datasette);
+    let roapi = roapi(plan, &tools, &csv)?;
+    let point = format!("/api/tables/permits?filter[application_number]=%27%23{number}%27");
+    let filter = "/api/tables/permits?filter[status]=%27issued%27&sort=status_date&limit=100";
+    findings.extend(compare(plan, fixture, &ours, ("ROAPI", &roapi), &point, filter)?);
+    Ok(findings)
+}
+
+fn install() -> Outcome<PathBuf> {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-tools");
+    let ready = tools.join("ready");
+    if fs::read_to_string(&ready).is_ok_and(|packages| packages == PACKAGES.join("\n")) {
+        return Ok(tools);
+    }
+    process::output(Command::new("python3").args(["-m", "venv"]).arg(&tools))?;
+    let mut pip = Command::new(tools.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
+    process::output(&mut pip)?;
+    fs::write(ready, PACKAGES.join("\n"))?;
+    Ok(tools)
+}
+
+/// The same rows as a plain table with the indexes that its queries need, and as CSV.
+fn rows(plan: &Plan, fixture: &Fixture) -> Outcome<(PathBuf, PathBuf)> {
+    let (database, csv) = (plan.scratch.join("rows.db"), plan.scratch.join("permits.csv"));
+    let connection = Connection::open(&database)?;
+    connection.execute("ATTACH ?1 AS served", [records_file(&fixture.data)?.to_string_lossy()])?;
+    connection.execute_batch(
+        "CREATE TABLE permits AS SELECT * FROM served.records;
+         ALTER TABLE permits DROP COLUMN \"$json\";
+         ALTER TABLE permits RENAME COLUMN \"$key\" TO application_number;
+         ALTER TABLE permits RENAME COLUMN \"$id\" TO record_id;
+         CREATE INDEX by_number ON permits (application_number);
+         CREATE INDEX by_status ON permits (status, status_date);
+         ANALYZE",
+    )?;
+    let mut statement = connection.prepare("SELECT * FROM permits")?;
+    let mut writer = csv::Writer::from_path(&csv)?;
+    writer.write_record(statement.column_names())?;
+    let columns = statement.column_count();
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        for column in 0..columns {
+            use rusqlite::types::ValueRef;
+            match row.get_ref(column)? {
+                ValueRef::Text(text) | ValueRef::Blob(text) => writer.write_field(text)?,
+                ValueRef::Integer(number) => writer.write_field(number.to_string())?,
+                ValueRef::Real(number) => writer.write_field(number.to_string())?,
+                ValueRef::Null => writer.write_field("")?,
+            }
+        }
+        writer.write_record(None::<&[u8]>)?;
+    }
+    writer.flush()?;
+    Ok((database, csv))
+}
+
+fn datasette(plan: &Plan, tools: &Path, database: &Path) -> Outcome<Server> {
+    let address = free_address()?;
+    let mut command = pinned(SERVER_CORE, tools.join("bin/datasette"));
+    command.arg("serve").arg("--immutable").arg(database).args(["--port", &address.port().to_string()]);
+    Server::start(command, address, (address, "/-/versions.json"), plan.scratch.join("datasette.log"))
+}
+
+fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
+    let (address, postgres) = (free_address()?, free_address()?);
+    let mut command = pinned(SERVER_CORE, tools.join("bin/roapi"));
+    command.args(["--addr-http", &address.to_string(), "--addr-postgres", &postgres.to_string()]);
+    command.args(["--table", &format!("permits={}", csv.display())]);
+    Server::start(command, address, (address, "/health"), plan.scratch.join("roapi.log"))
+}
+
+fn compare(
+    plan: &Plan,
+    fixture: &Fixture,
+    ours: &Server,
+    (name, theirs): (&str, &Server),
+    point: &str,
+    filter: &str,
+) -> Outcome<Vec<Finding>> {
+    let load =
+        |path| Load { target: Target::Path(path), key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true };
+    let finding = |what: String, ours: &Rate, theirs: &Rate, wanted: f64| {
+        let figures = format!("{} against {}", rate(ours.per_s), rate(theirs.per_s));
+        Finding::at_least("P4", what, figures, ours.per_s / theirs.per_s, wanted)
+    };
+    let loads = [load(&fixture.hot_path), load(point), load(FILTER), load(filter)];
+    let [our_point, their_point, our_filter, their_filter] = &loads;
+    let rates =
+        alternate(plan, &[(ours, our_point), (theirs, their_point), (ours, our_filter), (theirs, their_filter)])?;
+    let [our_point, their_point, our_filter, their_filter] = rates.as_slice() else {
+        return Err("four rates were wanted".into());
+    };
+    Ok(vec![
+        finding(format!("point read against {name}"), our_point, their_point, WANTED.0),
+        finding(format!("first page of 100 of a filter against {name}"), our_filter, their_filter, WANTED.1),
+    ])
+}
