@@ -111,9 +111,10 @@ impl LedgerRow {
     /// Takes a grant of at most `want` requests, to be spent within `life_ns` from now. It may hold no request at all: then
     /// it tells until when there are none.
     ///
-    /// A grant is a stretch of virtual time, which passes as the clock does: one that is shorter than its life would be
-    /// over early, of a fast plan before the ledger's answer arrives. So a grant holds at least what the plan lets flow
-    /// into the bucket in that life, up to [`WANT_MAX`].
+    /// A grant is a stretch of virtual time, which passes as the clock does: one that is shorter than the grant's life would
+    /// be over early, of a fast plan before the ledger's answer arrives. So it is as long as what the plan lets flow into the
+    /// bucket in that life, even if fewer requests are wanted; of the quota no more is taken than those, so that a crash
+    /// withholds no more.
     ///
     /// A clock that has gone back never brings quota back: the ledger's day only rises.
     pub fn take(&mut self, bucket: Bucket, now_ns: i64, life_ns: i64, want: u64) -> Grant {
@@ -128,11 +129,11 @@ impl LedgerRow {
         let tat_ns = self.tat_ns.max(now_ns).min(horizon_ns);
         let by_rate = u64::try_from((horizon_ns - tat_ns) / bucket.interval_ns).unwrap_or(0);
         let by_quota = bucket.quota.saturating_sub(self.used);
-        let flow = u64::try_from(life_ns / bucket.interval_ns).unwrap_or(0);
-        let want = want.max(flow.min(WANT_MAX));
         let count = by_rate.min(by_quota).min(want);
+        let flow = u64::try_from(life_ns / bucket.interval_ns).unwrap_or(0);
+        let stretch = count.max(flow).min(by_rate);
         self.tat_ns =
-            tat_ns.saturating_add(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
+            tat_ns.saturating_add(i64::try_from(stretch).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
         self.used += count;
         let limited_by_want = count == want && want < by_rate.min(by_quota);
         let quota_elsewhere = bucket.quota.saturating_sub(self.used);
