@@ -39,7 +39,7 @@ async fn spend(stores: &Stores, key: KeyId, clock: &Arc<ManualClock>, want: u64,
 
 pub(crate) async fn grants_together_never_exceed_the_quota<B: Backend>() {
     let backend = B::new();
-    let limits = Limits { rate_per_s: 1e6, burst: 1_000_000, quota_per_day: 500 };
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 500 };
     let (_, key) = member(&backend.stores(), 1, limits).await;
     let clock = clock();
     let nodes = (0..10u64).map(|node| {
@@ -77,7 +77,7 @@ pub(crate) async fn grants_together_never_exceed_the_rate<B: Backend>() {
 pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let (_, key) = member(&stores, 1, Limits { rate_per_s: 1e6, burst: 1_000_000, quota_per_day: 100 }).await;
+    let (_, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
     let clock = clock();
     let grant = stores.ledger.grant(request(key, &clock, 80)).await.unwrap().unwrap().grant;
     let returned = grant.into_return();
@@ -94,7 +94,7 @@ pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
 pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let limits = Limits { rate_per_s: 1e6, burst: 1_000_000, quota_per_day: 100 };
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
     let (mut ana, first) = member(&stores, 1, limits).await;
     let clock = clock();
     let refusal = async |key| stores.ledger.grant(request(key, &clock, 1)).await.unwrap().err();
@@ -131,7 +131,7 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
 pub(crate) async fn usage_is_counted_by_key_and_day<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let limits = Limits { rate_per_s: 1e6, burst: 1_000_000, quota_per_day: 100 };
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
     let (ana, key) = member(&stores, 1, limits).await;
     let (_, other) = member(&stores, 2, limits).await;
     let clock = clock();

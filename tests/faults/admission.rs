@@ -25,7 +25,7 @@ async fn admitted(world: &World, key: &str, requests: u32) -> u32 {
 #[actix_web::test]
 async fn row_02_a_grant_whose_answer_is_lost_is_never_spent_twice() {
     let world = World::new().await;
-    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100 }).await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1.0, burst: 1000, quota_per_day: 100 }).await;
     let (_, key) = world.member(ANA).await;
     world.faults.add("grant", Fault::After);
     assert_eq!(world.request(&key).await, 503, "fail closed");
