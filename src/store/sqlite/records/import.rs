@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::{
     LOCK_WAIT, Shared, is_busy, load, open, render,
     rowset::RowSet,
-    schema::{self, Stored, column_name},
+    schema::{self, Stored},
     seen::Seen,
+    table::{self, Statements},
     unavailable,
 };
 use crate::{
@@ -24,8 +25,9 @@ use crate::{
 const PAGE_BYTES: i64 = 8192;
 /// The page cache of an import; beyond it, pages go to the write-ahead log.
 const CACHE_KIB: i64 = 32 * 1024;
-/// The same while indexes are made: a sorter takes as much for each of its runs, and up to three runs are in memory.
-const SORT_CACHE_KIB: i64 = 16 * 1024;
+/// The same while indexes are made: a sorter takes as much for each of its runs, and up to three runs are in memory. Longer
+/// runs make it no faster.
+const SORT_CACHE_KIB: i64 = 4 * 1024;
 /// The page cache of the temporary table.
 const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
 /// Threads that help to sort the entries of a new index.
@@ -78,15 +80,6 @@ pub(super) struct Session {
     statements: Statements,
     /// Used for one record after the other.
     values: Vec<u8>,
-}
-
-/// The texts of the statements that are run for each row.
-struct Statements {
-    look_up: String,
-    insert: String,
-    /// As `insert`, with the row's number.
-    copy: String,
-    update: String,
 }
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
@@ -148,13 +141,22 @@ impl Session {
     fn prepare_table(&mut self) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
         let made = match &self.stored {
-            None => self.create_table(),
+            None => self
+                .connection
+                .execute_batch(schema::CREATE_STATE)
+                .and_then(|()| table::create(&self.connection, definition))
+                .map(|()| Columns::New),
             Some(stored) if schema::same_columns(&stored.definition, definition) => Ok(Columns::Same),
-            Some(stored) if schema::same_identity(&stored.definition, definition) => self.rewrite_table(stored),
+            Some(stored) if schema::same_identity(&stored.definition, definition) => {
+                table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Rewritten)
+            }
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
-                self.connection.execute_batch("DROP TABLE records").and_then(|()| self.create_table())
+                self.connection
+                    .execute_batch("DROP TABLE records")
+                    .and_then(|()| table::create(&self.connection, definition))
+                    .map(|()| Columns::New)
             }
             Some(_) => return Err(RecordStoreError::IdentityChanged { name: definition.name.clone() }),
         };
@@ -165,64 +167,7 @@ impl Session {
             .map_err(|error| self.failed(&error))?;
         self.empty = empty;
         if !empty {
-            self.fit_indexes().map_err(|error| self.failed(&error))?;
-        }
-        Ok(())
-    }
-
-    fn create_table(&self) -> rusqlite::Result<Columns> {
-        if self.stored.is_none() {
-            self.connection.execute_batch(schema::CREATE_STATE)?;
-        }
-        self.connection.execute_batch(&schema::create_records(&self.order.definition))?;
-        Ok(Columns::New)
-    }
-
-    /// Copies every record into a table of the new columns. A column of the same name and type keeps its values, any
-    /// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls.
-    fn rewrite_table(&self, stored: &DataSet) -> rusqlite::Result<Columns> {
-        let (old, new) = (&stored.definition, &self.order.definition);
-        drop_indexes(&self.connection, &[])?;
-        self.connection.execute_batch("ALTER TABLE records RENAME TO records_before")?;
-        self.connection.execute_batch(&schema::create_records(new))?;
-        let sources: Vec<Option<usize>> = new
-            .columns
-            .iter()
-            .map(|column| old.columns.iter().position(|kept| (&kept.name, kept.kind) == (&column.name, column.kind)))
-            .collect();
-        let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
-        let mut read = self
-            .connection
-            .prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
-        let mut rows = read.query([])?;
-        let mut text = Vec::new();
-        while let Some(row) = rows.next()? {
-            let values: rusqlite::Result<Vec<Value>> = sources
-                .iter()
-                .zip(&new.columns)
-                .map(|(source, column)| match source {
-                    Some(place) => Ok(schema::value(column.kind, row.get_ref(*place)?)?),
-                    None => Ok(Value::Null),
-                })
-                .collect();
-            let record = Record { values: values? };
-            text.clear();
-            render::write_values(&record, &mut text);
-            self.run(&self.statements.copy, &record, &text, Some(row.get(old.columns.len())?))?;
-        }
-        drop(rows);
-        drop(read);
-        self.connection.execute_batch("DROP TABLE records_before")?;
-        Ok(Columns::Rewritten)
-    }
-
-    /// Drops the indexes that the definition does not declare and makes those that are missing.
-    fn fit_indexes(&self) -> rusqlite::Result<()> {
-        let wanted = schema::indexes(&self.order.definition);
-        let names: Vec<&str> = wanted.iter().map(|index| index.name.as_str()).collect();
-        let present = drop_indexes(&self.connection, &names)?;
-        for index in wanted.iter().filter(|index| !present.contains(&index.name)) {
-            self.connection.execute_batch(&schema::create_index(&self.order.definition, index))?;
+            table::fit_indexes(&self.connection, definition).map_err(|error| self.failed(&error))?;
         }
         Ok(())
     }
@@ -311,23 +256,8 @@ impl Session {
         self.values.clear();
         render::write_values(record, &mut self.values);
         let sql = if row.is_some() { &self.statements.update } else { &self.statements.insert };
-        self.run(sql, record, &self.values, row)?;
+        table::run(&self.connection, sql, record, &self.values, row)?;
         Ok(row.unwrap_or_else(|| self.connection.last_insert_rowid()))
-    }
-
-    /// Runs a statement whose parameters are a record's columns, its values as they are published and, where given, its row.
-    fn run(&self, sql: &str, record: &Record, values: &[u8], row: Option<i64>) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let columns = record.values.len();
-        for (place, value) in record.values.iter().enumerate() {
-            statement.raw_bind_parameter(place + 1, Stored(value))?;
-        }
-        statement.raw_bind_parameter(columns + 1, values)?;
-        if let Some(row) = row {
-            statement.raw_bind_parameter(columns + 2, row)?;
-        }
-        statement.raw_execute()?;
-        Ok(())
     }
 
     fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
@@ -391,7 +321,7 @@ impl Session {
             // Sorting takes the memory that is no longer needed for remembering.
             self.seen.forget();
             self.connection.pragma_update(None, "cache_size", -SORT_CACHE_KIB)?;
-            self.fit_indexes()?;
+            table::fit_indexes(&self.connection, &self.order.definition)?;
         }
         let counts = self.counts;
         let rows_changed = counts.inserted + counts.updated + counts.removed > 0;
@@ -473,45 +403,10 @@ impl ImportSession for Session {
     }
 }
 
-impl Statements {
-    fn new(definition: &Definition) -> Self {
-        let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
-        let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
-        let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
-        // Without the columns' names: the text is looked up for every row among the prepared statements.
-        let insert = |row: &str| {
-            let marks = (1..=names.len() + 1).map(|place| format!(",?{place}"));
-            format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
-        };
-        Self {
-            look_up: format!(
-                "SELECT \"$row\", \"$values\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
-            ),
-            insert: insert("NULL"),
-            copy: insert(&format!("?{}", names.len() + 2)),
-            update: format!("UPDATE records SET {}, \"$values\" = ? WHERE \"$row\" = ?", assignments.join(", ")),
-        }
-    }
-}
-
 fn set(record: &mut Record, place: Option<usize>, value: Value) {
     if let Some(slot) = place.and_then(|place| record.values.get_mut(place)) {
         *slot = value;
     }
-}
-
-/// Drops the indexes of records but those named; the names of the ones that remain.
-fn drop_indexes(connection: &Connection, keep: &[&str]) -> rusqlite::Result<Vec<String>> {
-    let present: Vec<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'records'")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let (kept, dropped): (Vec<String>, Vec<String>) =
-        present.into_iter().partition(|name| keep.contains(&name.as_str()));
-    for name in dropped {
-        connection.execute_batch(&format!("DROP INDEX {}", schema::quoted(&name)))?;
-    }
-    Ok(kept)
 }
 
 /// A connection that holds the file's write lock: only one import at a time gets it, in whatever process.

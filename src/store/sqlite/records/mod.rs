@@ -10,6 +10,7 @@ mod render;
 mod rowset;
 mod schema;
 mod seen;
+mod table;
 #[cfg(test)]
 mod tests;
 
