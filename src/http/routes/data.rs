@@ -1,6 +1,6 @@
 //! The data sets: `/{dataset}`, `/{dataset}/{key}`, `/{dataset}/{key}/{record id}`. This is the hot path.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Display, io::Write as _, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, guard,
@@ -187,15 +187,10 @@ impl<'a> Visit<'a> {
             .map(seal)
             .transpose()
             .map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
-        let mut text = String::with_capacity(page.found.records.len() + 256);
-        text.push_str("{\"data\":[");
-        text.push_str(&String::from_utf8_lossy(&page.found.records));
-        text.push_str("],\"page\":");
-        text.push_str(&serde_json::json!({ "limit": query.limit, "next": next }).to_string());
-        text.push(',');
-        write_data_set(&self.data_set, page.found.version, &mut text);
-        text.push('}');
-        let mut response = json(text);
+        let page_of = serde_json::json!({ "limit": query.limit, "next": next });
+        let body =
+            document(["[", "]"], &page.found, format_args!("\"page\":{page_of},{}", told(&self.data_set, &page.found)));
+        let mut response = json(body);
         if let Some(cursor) = next {
             let link = format!("<{}>; rel=\"next\"", next_target(self.request.path(), raw, &cursor));
             let link = HeaderValue::from_str(&link).map_err(Problem::internal)?;
@@ -219,22 +214,30 @@ fn next_target(path: &str, raw_query: &str, cursor: &str) -> String {
 }
 
 /// The answer's body: a list of all records, or the only one itself.
-fn body(data_set: &DataSet, found: &Found, list: bool) -> String {
-    let mut text = String::with_capacity(found.records.len() + 96);
-    text.push_str(if list { "{\"data\":[" } else { "{\"data\":" });
-    text.push_str(&String::from_utf8_lossy(&found.records));
-    text.push_str(if list { "]," } else { "," });
-    write_data_set(data_set, found.version, &mut text);
-    text.push('}');
-    text
+fn body(data_set: &DataSet, found: &Found, list: bool) -> Vec<u8> {
+    let around = if list { ["[", "]"] } else { ["", ""] };
+    document(around, found, told(data_set, found))
 }
 
-fn write_data_set(data_set: &DataSet, version: u64, text: &mut String) {
-    // A data set's name is made of letters that need no escaping; writing to a String cannot fail.
-    write!(text, "\"dataset\":{{\"name\":\"{}\",\"version\":{version}}}", data_set.definition.name).ok();
+/// The records as they are stored, between what stands around them and the members that follow.
+fn document([open, close]: [&str; 2], found: &Found, members: impl Display) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(found.records.len() + 256);
+    for part in [b"{\"data\":", open.as_bytes(), &found.records, close.as_bytes(), b","] {
+        bytes.extend_from_slice(part);
+    }
+    // Writing to a Vec cannot fail.
+    write!(bytes, "{members}}}").ok();
+    bytes
 }
 
-fn json(body: String) -> HttpResponse {
+/// The member that tells which data set at which version was read.
+fn told(data_set: &DataSet, found: &Found) -> impl Display {
+    // A data set's name is made of letters that need no escaping.
+    let (name, version) = (&data_set.definition.name, found.version);
+    std::fmt::from_fn(move |out| write!(out, "\"dataset\":{{\"name\":\"{name}\",\"version\":{version}}}"))
+}
+
+fn json(body: Vec<u8>) -> HttpResponse {
     let mut response = HttpResponse::Ok().body(body);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
