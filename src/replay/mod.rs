@@ -3,6 +3,8 @@
 
 mod verify;
 
+use std::{sync::mpsc::sync_channel, thread};
+
 pub use self::verify::{Difference, verify};
 use crate::{
     domain::{
@@ -16,6 +18,11 @@ use crate::{
 
 /// Commits that are read at once.
 const CHUNK_COMMITS: usize = 4096;
+/// Chunks that are read before the first of them has been folded.
+const CHUNKS_AHEAD: usize = 3;
+/// Streams that are handed over together: enough to make a write transaction worth its while, few enough for it to be over
+/// before anybody who appends notices.
+const STREAMS_TOGETHER: usize = 4096;
 /// Rounds in which a rebuild catches up with what was appended meanwhile before it holds appends for the last one.
 const CATCH_UP_ROUNDS_MAX: u32 = 8;
 /// A round that brings no more commits than this ends the catching up.
@@ -46,8 +53,11 @@ pub struct Progress {
 /// A stream's state after its last commit.
 type Ended = (StreamId, State);
 
-/// Takes the streams that have ended.
-type HandOver<'a> = &'a mut dyn FnMut(&mut dyn ReplaySpace, Vec<Ended>) -> Result<(), ReplayError>;
+/// Commits as the space reads them.
+type Chunk = Vec<(StoredCommit, Option<PersonalKey>)>;
+
+/// Takes what was made of streams that have ended.
+type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplaySpace, Vec<T>) -> Result<(), ReplayError>;
 
 /// Folds commits into the state of one stream after another.
 #[derive(Default)]
@@ -75,29 +85,64 @@ impl Folding {
         ended
     }
 
-    /// Reads to the end of what `space` has now, handing over each stream as it ends, some at a time.
-    fn run(
+    /// Folds a chunk; an empty one is the end. Gives back what `make` makes of the streams that ended.
+    fn fold<T>(&mut self, chunk: &Chunk, make: &impl Fn(Ended) -> T) -> Result<Vec<T>, CodecError> {
+        let mut ended = Vec::new();
+        for (commit, key) in chunk {
+            ended.extend(self.take(commit, key.as_ref())?.map(make));
+        }
+        if chunk.is_empty() {
+            ended.extend(self.end().map(make));
+        }
+        Ok(ended)
+    }
+
+    /// Reads to the end of what `space` has now, handing over what `make` makes of each stream as it ends, some at a time.
+    /// Folding has a thread of its own, so that it takes place while the space reads and writes.
+    fn run<T: Send>(
         &mut self,
         space: &mut dyn ReplaySpace,
         report: &mut dyn FnMut(Progress),
-        hand_over: HandOver<'_>,
+        make: impl Fn(Ended) -> T + Send,
+        hand_over: HandOver<'_, T>,
     ) -> Result<(), ReplayError> {
-        loop {
-            let chunk = space.next(CHUNK_COMMITS)?;
-            let mut ended = Vec::new();
-            for (commit, key) in &chunk {
-                ended.extend(self.take(commit, key.as_ref())?);
+        thread::scope(|scope| {
+            let (chunks, to_fold) = sync_channel::<Chunk>(CHUNKS_AHEAD);
+            let (folded, results) = sync_channel(CHUNKS_AHEAD);
+            scope.spawn(move || {
+                for chunk in to_fold {
+                    let ended = self.fold(&chunk, &make).map(|ended| (ended, self.progress));
+                    // Nobody waits for more once an error has been handed on.
+                    if folded.send(ended).is_err() {
+                        return;
+                    }
+                }
+            });
+            let (mut ahead, mut waiting) = (0, Vec::new());
+            loop {
+                let chunk = space.next(CHUNK_COMMITS)?;
+                let is_last = chunk.is_empty();
+                chunks.send(chunk).map_err(|_| interrupted())?;
+                ahead += 1;
+                while ahead == CHUNKS_AHEAD || (is_last && ahead > 0) {
+                    let (ended, progress) = results.recv().map_err(|_| interrupted())??;
+                    ahead -= 1;
+                    waiting.extend(ended);
+                    report(progress);
+                }
+                if is_last || waiting.len() >= STREAMS_TOGETHER {
+                    hand_over(space, std::mem::take(&mut waiting))?;
+                }
+                if is_last {
+                    return Ok(());
+                }
             }
-            if chunk.is_empty() {
-                ended.extend(self.end());
-            }
-            hand_over(space, ended)?;
-            report(self.progress);
-            if chunk.is_empty() {
-                return Ok(());
-            }
-        }
+        })
     }
+}
+
+fn interrupted() -> ReplayError {
+    StoreError::Unavailable("the thread that folds has ended".to_owned()).into()
 }
 
 /// Rebuilds every view beside the live ones, catches up with what is appended meanwhile, and switches over at once.
@@ -108,20 +153,18 @@ impl Folding {
 /// they were.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
     let mut folding = Folding::default();
-    let mut put = |space: &mut dyn ReplaySpace, ended: Vec<Ended>| {
-        let rows: Vec<Rows> = ended.iter().map(|(_, state)| state.rows()).collect();
-        Ok(space.put(&rows)?)
-    };
-    folding.run(space, report, &mut put)?;
+    let rows = |(_, state): Ended| state.rows();
+    let mut put = |space: &mut dyn ReplaySpace, rows: Vec<Rows>| Ok(space.put(&rows)?);
+    folding.run(space, report, rows, &mut put)?;
     for _ in 0..CATCH_UP_ROUNDS_MAX {
         let grown = space.catch_up(false)?;
-        folding.run(space, report, &mut put)?;
+        folding.run(space, report, rows, &mut put)?;
         if grown <= CATCH_UP_COMMITS {
             break;
         }
     }
     space.catch_up(true)?;
-    folding.run(space, report, &mut put)?;
+    folding.run(space, report, rows, &mut put)?;
     space.switch()?;
     Ok(folding.progress)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Folding, Progress, ReplayError};
+use super::{Ended, Folding, Progress, ReplayError};
 use crate::{domain::view::Rows, store::ReplaySpace};
 
 /// A place where the live views differ from the log.
@@ -34,9 +34,10 @@ pub fn verify(
         differences += 1;
         found(difference);
     };
-    folding.run(space, report, &mut |space, ended| {
-        for (stream, state) in ended {
-            compare(&described(&state.rows()), &described(&space.live_rows(&stream)?), &mut tell);
+    let described_rows = |(stream, state): Ended| (stream, described(&state.rows()));
+    folding.run(space, report, described_rows, &mut |space, ended| {
+        for (stream, expected) in ended {
+            compare(&expected, &described(&space.live_rows(&stream)?), &mut tell);
         }
         Ok(())
     })?;

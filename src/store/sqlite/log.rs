@@ -193,12 +193,13 @@ fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<StoredCommit>, StoreError
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
-    let stream: &str = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
+    let stream = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
+    let command = row.get_ref(3)?.as_str().map_err(|error| corrupt("command", error))?;
     Ok(StoredCommit {
         stream: StreamId::parse(stream).map_err(|error| corrupt("stream", error))?,
         version: row.get(1)?,
         position: row.get(2)?,
-        command: CommandId::stored(&row.get::<_, String>(3)?),
+        command: CommandId::stored(command),
         request_hash: row.get(4)?,
         recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
         events: row.get(6)?,

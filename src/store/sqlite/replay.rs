@@ -25,6 +25,7 @@ impl Replayable for Database {
             log,
             views,
             generation: None,
+            indexed: false,
             position,
             at: Some(Place::default()),
             grown: None,
@@ -47,6 +48,8 @@ struct Space {
     views: Connection,
     /// The new tables' generation, once they are there.
     generation: Option<i64>,
+    /// Whether they have their indexes.
+    indexed: bool,
     /// The last commit of the moment that has been read.
     position: u64,
     /// Where reading all streams goes on; none once they have all been read.
@@ -80,6 +83,7 @@ impl ReplaySpace for Space {
     }
 
     fn catch_up(&mut self, last: bool) -> Result<u64, StoreError> {
+        self.make_indexes()?;
         if last {
             // Until here a crash costs only the new tables. This commit's sync covers all that was written before it.
             self.views.execute_batch("PRAGMA synchronous = FULL")?;
@@ -154,6 +158,17 @@ impl Space {
         if self.locked { &self.views } else { &self.log }
     }
 
+    /// Makes the new tables' indexes, once most rows are there.
+    fn make_indexes(&mut self) -> Result<(), StoreError> {
+        let generation = self.prepare_generation()?;
+        if !std::mem::replace(&mut self.indexed, true) {
+            let transaction = self.views.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(&views::indexes(&suffix(generation), generation))?;
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+
     /// Makes the new tables, under a generation of their own, and removes what an interrupted rebuild left.
     fn prepare_generation(&mut self) -> Result<i64, StoreError> {
         if let Some(generation) = self.generation {
@@ -171,7 +186,7 @@ impl Space {
                 transaction.execute_batch(&format!("DROP TABLE {name}"))?;
             }
         }
-        transaction.execute_batch(&views::tables(&suffix(generation), generation))?;
+        transaction.execute_batch(&views::tables(&suffix(generation)))?;
         transaction.commit()?;
         self.generation = Some(generation);
         Ok(generation)

@@ -80,7 +80,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(&views::tables("", 1))?;
+        transaction.execute_batch(&views::tables(""))?;
+        transaction.execute_batch(&views::indexes("", 1))?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.commit()?;

@@ -22,22 +22,19 @@ use crate::{
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
 pub(in crate::store) const TABLES: [&str; 4] = ["users", "keys", "plans", "imports"];
 
-/// The statements that make the tables with this suffix. Index names are of the whole file, so they bear a generation.
-pub(in crate::store) fn tables(suffix: &str, generation: i64) -> String {
+/// The statements that make the tables with this suffix, without [`indexes`].
+pub(in crate::store) fn tables(suffix: &str) -> String {
     format!(
         "CREATE TABLE users{suffix} (
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
              mail_failure TEXT
          ) STRICT, WITHOUT ROWID;
-         CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
-         CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
          CREATE TABLE keys{suffix} (
              id TEXT PRIMARY KEY, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
              label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
              revoked_at INTEGER, revocation_reason TEXT
          ) STRICT, WITHOUT ROWID;
-         CREATE INDEX keys_user_{generation} ON keys{suffix} (user, issued_at, id);
          CREATE TABLE plans{suffix} (
              name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
              quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL
@@ -47,7 +44,17 @@ pub(in crate::store) fn tables(suffix: &str, generation: i64) -> String {
              definition TEXT NOT NULL, replaces INTEGER NOT NULL, status TEXT NOT NULL, started_at INTEGER NOT NULL,
              ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
              removed INTEGER, rejected INTEGER, reason TEXT
-         ) STRICT, WITHOUT ROWID;
+         ) STRICT, WITHOUT ROWID;"
+    )
+}
+
+/// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than for one after
+/// the other. Index names are of the whole file, so they bear a generation.
+pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
+    format!(
+        "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
+         CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
+         CREATE INDEX keys_user_{generation} ON keys{suffix} (user, issued_at, id);
          CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
     )
 }
