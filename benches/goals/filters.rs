@@ -71,7 +71,7 @@ pub(crate) fn run_sql(records: &Path) -> Outcome<()> {
     let index: Option<String> = connection.query_row(find, [], |row| row.get(0)).optional()?;
     let index = index.ok_or("there is no index by status and status_date")?;
     let mut statement = connection.prepare(&format!(
-        "SELECT \"$json\" FROM records INDEXED BY \"{index}\" WHERE status = ?1
+        "SELECT \"$values\" FROM records INDEXED BY \"{index}\" WHERE status = ?1
          ORDER BY status_date, \"$key\", \"$id\" LIMIT 100"
     ))?;
     let mut times_ms = Vec::new();

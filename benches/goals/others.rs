@@ -67,7 +67,7 @@ fn rows(plan: &Plan, fixture: &Fixture) -> Outcome<(PathBuf, PathBuf)> {
     connection.execute("ATTACH ?1 AS served", [records_file(&fixture.data)?.to_string_lossy()])?;
     connection.execute_batch(
         "CREATE TABLE permits AS SELECT * FROM served.records;
-         ALTER TABLE permits DROP COLUMN \"$json\";
+         ALTER TABLE permits DROP COLUMN \"$values\";
          ALTER TABLE permits RENAME COLUMN \"$key\" TO application_number;
          ALTER TABLE permits RENAME COLUMN \"$id\" TO record_id;
          CREATE INDEX by_number ON permits (application_number);
