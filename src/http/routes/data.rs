@@ -1,6 +1,6 @@
 //! The data sets: `/{dataset}`, `/{dataset}/{key}`, `/{dataset}/{key}/{record id}`. This is the hot path.
 
-use std::{fmt::Display, io::Write as _, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, io::Write as _, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, guard,
@@ -21,7 +21,7 @@ use crate::{
         query::{self, InvalidParam},
     },
     domain::{
-        admission::{SECOND_NS, Standing},
+        admission::{Bucket, SECOND_NS, Standing},
         key::PresentedKey,
     },
     http::{Problem, ProblemCode, method, state::Service},
@@ -65,7 +65,7 @@ async fn by_key(request: HttpRequest) -> HttpResponse {
 async fn one(request: HttpRequest) -> HttpResponse {
     answer(&request, async |visit| {
         let (key, record_id) = (visit.segment("key")?, visit.segment("record_id")?);
-        let found = visit.read(key, Some(record_id)).await?;
+        let found = visit.read(key, Some(record_id.into_owned())).await?;
         Ok(json(body(&visit.data_set, &found, false)))
     })
     .await
@@ -139,16 +139,15 @@ impl<'a> Visit<'a> {
     }
 
     /// A segment of the path, decoded.
-    fn segment(&self, name: &str) -> Result<String, Problem> {
+    fn segment(&self, name: &str) -> Result<Cow<'a, str>, Problem> {
         let segment = self.request.match_info().query(name);
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
         decoded
-            .map(std::borrow::Cow::into_owned)
             .map_err(|_| Problem::new(ProblemCode::InvalidParameters, format!("the {name} in the path is not UTF-8")))
     }
 
     /// The records of a key, or one of them; 404 when there are none.
-    async fn read(&self, key: String, record_id: Option<String>) -> Result<Found, Problem> {
+    async fn read(&self, key: Cow<'_, str>, record_id: Option<String>) -> Result<Found, Problem> {
         self.no_parameters()?;
         let canonical = self.data_set.definition.canonical_key(&key);
         let found = self.actor::<Queries>()?.get(Arc::clone(&self.data_set), canonical, record_id).await;
@@ -165,7 +164,7 @@ impl<'a> Visit<'a> {
             return Ok(());
         }
         let reason = "a record that is read by its key takes no parameters";
-        let refuse = |(name, _): (std::borrow::Cow<'_, str>, _)| InvalidParam {
+        let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam {
             name: name.chars().take(80).collect(),
             reason: reason.to_owned(),
             did_you_mean: None,
@@ -188,8 +187,7 @@ impl<'a> Visit<'a> {
             .transpose()
             .map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
         let page_of = serde_json::json!({ "limit": query.limit, "next": next });
-        let body =
-            document(["[", "]"], &page.found, format_args!("\"page\":{page_of},{}", told(&self.data_set, &page.found)));
+        let body = document(&self.data_set, ["[", "]"], &page.found, &format!("\"page\":{page_of},"));
         let mut response = json(body);
         if let Some(cursor) = next {
             let link = format!("<{}>; rel=\"next\"", next_target(self.request.path(), raw, &cursor));
@@ -216,25 +214,21 @@ fn next_target(path: &str, raw_query: &str, cursor: &str) -> String {
 /// The answer's body: a list of all records, or the only one itself.
 fn body(data_set: &DataSet, found: &Found, list: bool) -> Vec<u8> {
     let around = if list { ["[", "]"] } else { ["", ""] };
-    document(around, found, told(data_set, found))
+    document(data_set, around, found, "")
 }
 
-/// The records as they are stored, between what stands around them and the members that follow.
-fn document([open, close]: [&str; 2], found: &Found, members: impl Display) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(found.records.len() + 256);
-    for part in [b"{\"data\":", open.as_bytes(), &found.records, close.as_bytes(), b","] {
+/// The records as they are stored, between what stands around them and the members that follow, each with its comma.
+fn document(data_set: &DataSet, [open, close]: [&str; 2], found: &Found, members: &str) -> Vec<u8> {
+    // A data set's name is made of letters that need no escaping.
+    let (records, name) = (found.records.as_ref(), data_set.definition.name.as_bytes());
+    let (open, close, members) = (open.as_bytes(), close.as_bytes(), members.as_bytes());
+    let mut bytes = Vec::with_capacity(records.len() + members.len() + 128);
+    for part in [b"{\"data\":", open, records, close, b",", members, b"\"dataset\":{\"name\":\"", name] {
         bytes.extend_from_slice(part);
     }
     // Writing to a Vec cannot fail.
-    write!(bytes, "{members}}}").ok();
+    write!(bytes, "\",\"version\":{}}}}}", found.version).ok();
     bytes
-}
-
-/// The member that tells which data set at which version was read.
-fn told(data_set: &DataSet, found: &Found) -> impl Display {
-    // A data set's name is made of letters that need no escaping.
-    let (name, version) = (&data_set.definition.name, found.version);
-    std::fmt::from_fn(move |out| write!(out, "\"dataset\":{{\"name\":\"{name}\",\"version\":{version}}}"))
 }
 
 fn json(body: Vec<u8>) -> HttpResponse {
@@ -269,9 +263,6 @@ fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &Standing) ->
 
 /// The `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10): windows and times in whole seconds, rounded up.
 fn limits(standing: &Standing, mut put: impl FnMut(HeaderName, HeaderValue)) {
-    let bucket = &standing.bucket;
-    let window_s = seconds(bucket.interval_ns.saturating_mul(bucket.burst)).max(1);
-    let policy = format!("\"burst\";q={};w={window_s}, \"daily\";q={};w=86400", bucket.burst, bucket.quota);
     let limit = format!(
         "\"burst\";r={};t={}, \"daily\";r={};t={}",
         standing.burst_left,
@@ -279,11 +270,29 @@ fn limits(standing: &Standing, mut put: impl FnMut(HeaderName, HeaderValue)) {
         standing.quota_left,
         seconds(standing.quota_reset_ns),
     );
-    for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)] {
-        if let Ok(value) = HeaderValue::try_from(text) {
+    for (name, value) in
+        [(RATE_LIMIT_POLICY, policy(&standing.bucket)), (RATE_LIMIT, HeaderValue::try_from(limit).ok())]
+    {
+        if let Some(value) = value {
             put(name, value);
         }
     }
+}
+
+thread_local! {
+    /// The policy that was told last: most requests are made under the same plan as the one before.
+    static TOLD: RefCell<Option<(Bucket, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+fn policy(bucket: &Bucket) -> Option<HeaderValue> {
+    let told = TOLD.with_borrow(|told| told.as_ref().filter(|(of, _)| of == bucket).map(|(_, value)| value.clone()));
+    told.or_else(|| {
+        let window_s = seconds(bucket.interval_ns.saturating_mul(bucket.burst)).max(1);
+        let policy = format!("\"burst\";q={};w={window_s}, \"daily\";q={};w=86400", bucket.burst, bucket.quota);
+        let value = HeaderValue::try_from(policy).ok()?;
+        TOLD.set(Some((*bucket, value.clone())));
+        Some(value)
+    })
 }
 
 fn seconds(ns: i64) -> u64 {
