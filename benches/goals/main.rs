@@ -79,18 +79,18 @@ struct Plan {
     rounds: u32,
     round_s: u32,
     large: bool,
+    /// Where everything is put.
     scratch: PathBuf,
+    /// Removes it at the end.
+    _folder: tempfile::TempDir,
     seed: Cell<u64>,
     fixture: OnceCell<Fixture>,
 }
 
 impl Plan {
     fn of(options: &Options) -> Outcome<Self> {
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
-        if scratch.exists() {
-            std::fs::remove_dir_all(&scratch)?;
-        }
-        std::fs::create_dir_all(&scratch)?;
+        let folder = tempfile::Builder::new().prefix("goals-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let scratch = folder.path().to_owned();
         let (rows, many, rounds, round_s) =
             if options.quick { (options.rows.min(20_000), 100_000, 3, 1) } else { (options.rows, 1_000_000, 5, 3) };
         Ok(Self {
@@ -100,6 +100,7 @@ impl Plan {
             round_s,
             large: options.large,
             scratch,
+            _folder: folder,
             seed: Cell::new(1),
             fixture: OnceCell::new(),
         })
@@ -156,7 +157,6 @@ fn measure(options: &Options) -> Outcome<()> {
     if options.only.is_empty() && !options.quick {
         report::write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md"), &machine, &findings)?;
     }
-    std::fs::remove_dir_all(&plan.scratch)?;
     Ok(())
 }
 
