@@ -1,4 +1,5 @@
-# The two commands of the README are `make run` and `make test`. Nothing is installed outside of target/.
+# The two commands of the README are `make run` and `make test`. Nothing is installed outside of target/, but for the load
+# generator of `make bench`.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -6,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
 
-.PHONY: run test test-tools bench lint fmt
+.PHONY: run test test-tools bench bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
@@ -24,9 +25,14 @@ $(TOOLS_READY): tests/requirements.txt
 	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# Measures and prints the ratios of docs/BENCHMARKS.md.
-bench:
-	$(CARGO) bench
+# Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.
+bench: bench-tools
+	$(CARGO) bench --bench goals -- $(BENCH)
+
+# The load generator: a Debian package, which only root can install.
+bench-tools:
+	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq wrk; } \
+		|| { echo "please install wrk" >&2; exit 1; }
 
 lint:
 	$(CARGO) fmt --check
