@@ -51,10 +51,6 @@ catalogue! {
         "A parameter is unknown, repeated, or has a value of the wrong kind. invalid_params names each with the reason and, \
          where there is one, the nearest right name. Nothing is ever ignored: a mistyped filter would otherwise return the \
          whole table.";
-    /// 400: a cursor.
-    InvalidCursor = "invalid-cursor", BAD_REQUEST, "The cursor does not belong to this query",
-        "A cursor continues the very query that returned it. Begin again without it, and take cursors from page.next or the \
-         Link header as they are.";
     /// 400: the body.
     InvalidBody = "invalid-body", BAD_REQUEST, "The body is wrong",
         "The body is not JSON, or a field is missing, unknown or of the wrong kind. The detail names the place.";
@@ -65,9 +61,6 @@ catalogue! {
     /// 401: the administrator's token.
     InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
         "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
-    /// 403.
-    Forbidden = "forbidden", FORBIDDEN, "This is not allowed",
-        "The caller is known, but may not do this. Ask an administrator.";
     /// 404: no such resource.
     NotFound = "not-found", NOT_FOUND, "There is no such thing",
         "The path is right, but nothing of this name exists. The detail says what was looked for.";
@@ -77,10 +70,6 @@ catalogue! {
     /// 405.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The resource does not have this method",
         "The Allow header lists the methods that it has.";
-    /// 406.
-    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "No such representation",
-        "The resource cannot be given in any of the media types that the Accept header asks for. The detail lists the ones \
-         there are.";
     /// 408.
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
         "The body did not arrive in time. Send it again over a faster connection.";
