@@ -34,6 +34,7 @@ use crate::{
     },
     http::{
         self, Edge,
+        routes::data::DataSets,
         state::{Readiness, Service},
     },
     mail,
@@ -505,11 +506,11 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
         let settings = &service.settings;
         let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
         let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
+        let queries = Queries::start(Arc::clone(&service.records), capacity);
+        let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
         App::new()
             .app_data(web::Data::new(service.clone()))
-            .app_data(Gate::start(Arc::clone(&service.book), capacity, patience))
-            .app_data(Queries::start(Arc::clone(&service.records), capacity))
-            .configure(http::routes::data::configure(Arc::clone(&service.records)))
+            .service(DataSets::new(service.clone(), gate, queries))
             .configure(http::routes::administration)
             .configure(http::pages::configure)
             .configure(http::configure(&settings.http))

@@ -79,13 +79,18 @@ impl Permits {
             let query = query::parse(&data_set.definition, &page_query, &Limits::default(), &key)
                 .map_err(|problems| format!("{problems:?}"))?;
             let page = self.store.find(&data_set, &query).await?;
-            let array = [b"[", page.found.records.as_ref(), b"]"].concat();
-            records.extend(serde_json::from_slice::<Vec<serde_json::Value>>(&array)?);
+            records.extend(data(&page.document.finish(&[], "permits", page.version))?);
             let Some(next) = page.next else { return Ok(records) };
             let cursor = cursor::seal(&key, &data_set.definition, &query, &next)?;
             page_query = format!("{raw_query}&cursor={cursor}");
         }
     }
+}
+
+/// The records of an answer.
+fn data(document: &[u8]) -> Result<Vec<serde_json::Value>, serde_json::Error> {
+    let mut document: serde_json::Value = serde_json::from_slice(document)?;
+    serde_json::from_value(document.get_mut("data").map(serde_json::Value::take).unwrap_or_default())
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -98,8 +103,8 @@ async fn the_real_report_is_imported_once_and_found_again() -> Result<(), Box<dy
     assert_eq!((again.version, again.changed, again.unchanged, again.removed), (1, false, 2166, 0));
 
     let reader = permits.store.reader();
-    let found = reader.get("permits", "#201612013997").await?.ok_or("the reference permit is missing")?;
-    let record: serde_json::Value = serde_json::from_slice(&found.records)?;
+    let found = reader.get("permits", "#201612013997", None).await?.ok_or("the reference permit is missing")?;
+    let record = data(&found.document)?.pop().ok_or("the answer is empty")?;
     assert_eq!(record.pointer("/address"), Some(&"235 Bella Vista Wy".into()));
     assert_eq!(record.pointer("/load_date"), Some(&"2026-11-22".into()));
 

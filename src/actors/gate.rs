@@ -1,5 +1,7 @@
 //! The gate: decides whether a request may pass. One on every HTTP worker, over the node's grants.
 //!
+//! A request for records waits for one answer only: the gate hands what it admits on to the query actor of its worker.
+//!
 //! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
 
 use std::{sync::Arc, time::Duration};
@@ -9,6 +11,7 @@ use actix::{Actor, Addr, Context, Handler, Message};
 use super::{
     ask::{Busy, Reply, ask},
     grants::{Admission, GrantBook},
+    query::{Answer, GetRecords, Queries, Wanted},
 };
 use crate::{
     domain::key::{KeyHash, KeyId},
@@ -21,12 +24,34 @@ use crate::{
 struct Admit {
     id: KeyId,
     hash: KeyHash,
-    reply: Reply<Result<Admission, GateError>>,
+    then: Then,
+}
+
+/// What the gate does with its decision.
+enum Then {
+    /// Tells it.
+    Tell(Reply<Result<Admission, GateError>>),
+    /// Hands an admitted request on.
+    Get(Wanted, Reply<Result<Answer, GateError>>),
+}
+
+impl Then {
+    fn go_on(self, admission: Result<Admission, GateError>, queries: &Queries) {
+        // A client that has gone does not need the answer; what it was admitted stays counted.
+        match (self, admission) {
+            (Self::Tell(reply), admission) => drop(reply.send(admission)),
+            (Self::Get(wanted, reply), Ok(Admission::Admitted(pass))) => {
+                queries.forward(GetRecords { wanted, pass, reply });
+            }
+            (Self::Get(_, reply), admission) => drop(reply.send(admission.map(Answer::NotAdmitted))),
+        }
+    }
 }
 
 /// The actor.
 pub struct GateActor {
     book: Arc<GrantBook>,
+    queries: Queries,
     mailbox_capacity: usize,
     patience: Duration,
 }
@@ -42,20 +67,19 @@ impl Actor for GateActor {
 impl Handler<Admit> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, Admit { id, hash, reply }: Admit, _: &mut Self::Context) {
-        // A client that has gone does not need the answer; what it was admitted stays counted.
+    fn handle(&mut self, Admit { id, hash, then }: Admit, _: &mut Self::Context) {
         if let Some(admission) = self.book.admit_now(id, &hash) {
-            drop(reply.send(Ok(admission)));
+            then.go_on(Ok(admission), &self.queries);
             return;
         }
         // Only the ledger can keep a request waiting, so only then is there a timer: it costs more than an answer.
-        let (book, patience) = (Arc::clone(&self.book), self.patience);
+        let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
         actix::spawn(async move {
             let admission = match tokio::time::timeout(patience, book.admit(id, &hash)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),
             };
-            drop(reply.send(admission));
+            then.go_on(admission, &queries);
         });
     }
 }
@@ -78,9 +102,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Starts a gate on the calling thread's arbiter, whose requests wait for the ledger as long as `patience`.
-    pub fn start(book: Arc<GrantBook>, mailbox_capacity: usize, patience: Duration) -> Self {
-        Self { actor: GateActor { book, mailbox_capacity, patience }.start() }
+    /// Starts a gate on the calling thread's arbiter, before the query actor of the same thread. Its requests wait for the
+    /// ledger as long as `patience`.
+    pub fn start(book: Arc<GrantBook>, queries: Queries, mailbox_capacity: usize, patience: Duration) -> Self {
+        Self { actor: GateActor { book, queries, mailbox_capacity, patience }.start() }
     }
 
     /// Asks whether a request with this key may pass, and counts it if so.
@@ -88,6 +113,14 @@ impl Gate {
     /// # Errors
     /// When that cannot be decided: the request must not pass.
     pub async fn admit(&self, id: KeyId, hash: KeyHash) -> Result<Admission, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, reply }, None).await?
+        ask(&self.actor, |reply| Admit { id, hash, then: Then::Tell(reply) }, None).await?
+    }
+
+    /// The same, and reads records for the request if it may pass.
+    ///
+    /// # Errors
+    /// When it cannot be decided whether it may: nothing was read then.
+    pub async fn get(&self, id: KeyId, hash: KeyHash, wanted: Wanted) -> Result<Answer, GateError> {
+        ask(&self.actor, |reply| Admit { id, hash, then: Then::Get(wanted, reply) }, None).await?
     }
 }

@@ -1,33 +1,61 @@
 //! Reading records. One on every HTTP worker, with a reader of its own; what scans goes to the store's bounded pool.
 //!
-//! Guarantees: reading changes nothing; a point read never waits for a query, and a query never waits without bound.
+//! Guarantees: reading changes nothing; a point read waits for no query but such a short one as an index serves at once; a
+//! query never waits without bound.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll, Waker},
+use std::{rc::Rc, sync::Arc};
+
+use actix::{Actor, Addr, Context, Handler, Message, prelude::SendError};
+
+use super::{
+    ask::{Busy, Reply, ask},
+    gate::GateError,
+    grants::{Admission, Pass},
 };
-
-use actix::{Actor, Addr, Context, Handler, Message};
-
-use super::ask::{Busy, Reply, ask};
 use crate::{
     dataset::query::Query,
     store::records::{DataSet, Found, Page, RecordReader, RecordStore, RecordStoreError},
 };
 
-type FoundResult = Result<Option<Found>, RecordStoreError>;
+/// The records that are asked for by their key, or one of them.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Of this data set.
+    pub data_set: Arc<DataSet>,
+    /// In canonical form.
+    pub key: String,
+    /// That one only.
+    pub record_id: Option<String>,
+}
 
-/// The records of a key, or one of them.
+/// What became of a request for records by their key.
+#[derive(Debug)]
+pub enum Answer {
+    /// It may not pass.
+    NotAdmitted(Admission),
+    /// It may, and this was found.
+    Read {
+        /// That it may.
+        pass: Pass,
+        /// Nothing, if there is no such record.
+        found: Result<Option<Found>, QueryError>,
+    },
+}
+
+/// Reads what a request that the gate has let pass wants.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct GetRecords {
-    data_set: Arc<DataSet>,
-    key: String,
-    record_id: Option<String>,
-    reply: Reply<FoundResult>,
+pub(super) struct GetRecords {
+    pub(super) wanted: Wanted,
+    pub(super) pass: Pass,
+    pub(super) reply: Reply<Result<Answer, GateError>>,
+}
+
+impl GetRecords {
+    fn answer(self, found: Result<Option<Found>, QueryError>) {
+        // A client that has gone needs no answer.
+        drop(self.reply.send(Ok(Answer::Read { pass: self.pass, found })));
+    }
 }
 
 /// The records that a query asks for.
@@ -57,33 +85,30 @@ impl Actor for QueryActor {
 impl Handler<GetRecords> for QueryActor {
     type Result = ();
 
-    fn handle(&mut self, GetRecords { data_set, key, record_id, reply }: GetRecords, _: &mut Self::Context) {
-        let reader = Rc::clone(&self.reader);
-        let mut reading = Box::pin(async move {
-            let name = &data_set.definition.name;
-            match record_id {
-                None => reader.get(name, &key).await,
-                Some(record_id) => reader.get_one(name, &key, &record_id).await,
-            }
-        });
-        // A store on this machine has the answer at once: it needs no task. A client that has gone needs no answer.
-        match poll_once(reading.as_mut()) {
-            Poll::Ready(found) => drop(reply.send(found)),
-            Poll::Pending => {
-                actix::spawn(async move { drop(reply.send(reading.await)) });
-            }
+    fn handle(&mut self, message: GetRecords, _: &mut Self::Context) {
+        let Wanted { data_set, key, record_id } = &message.wanted;
+        // A store on this machine has the answer at once: it needs no task.
+        if let Some(found) = self.reader.get_now(&data_set.definition.name, key, record_id.as_deref()) {
+            message.answer(found.map_err(QueryError::Records));
+            return;
         }
+        let reader = Rc::clone(&self.reader);
+        actix::spawn(async move {
+            let Wanted { data_set, key, record_id } = &message.wanted;
+            let found = reader.get(&data_set.definition.name, key, record_id.as_deref()).await;
+            message.answer(found.map_err(QueryError::Records));
+        });
     }
-}
-
-fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
 impl Handler<FindRecords> for QueryActor {
     type Result = ();
 
     fn handle(&mut self, FindRecords { data_set, query, reply }: FindRecords, _: &mut Self::Context) {
+        if let Some(page) = self.reader.find_now(&data_set, &query) {
+            drop(reply.send(page));
+            return;
+        }
         let records = Arc::clone(&self.records);
         actix::spawn(async move { drop(reply.send(records.find(&data_set, &query).await)) });
     }
@@ -113,17 +138,13 @@ impl Queries {
         Self { actor: QueryActor { records, reader, mailbox_capacity }.start() }
     }
 
-    /// All records that bear a key, in canonical form; with `record_id`, that one.
-    ///
-    /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn get(
-        &self,
-        data_set: Arc<DataSet>,
-        key: String,
-        record_id: Option<String>,
-    ) -> Result<Option<Found>, QueryError> {
-        Ok(ask(&self.actor, |reply| GetRecords { data_set, key, record_id, reply }, None).await??)
+    /// Puts a message that the gate hands on into the mailbox, and answers it if there is no room.
+    pub(super) fn forward(&self, message: GetRecords) {
+        match self.actor.try_send(message) {
+            Ok(()) => {}
+            Err(SendError::Full(message)) => message.answer(Err(Busy::Full.into())),
+            Err(SendError::Closed(message)) => message.answer(Err(Busy::Stopped.into())),
+        }
     }
 
     /// A page of the records that a query asks for. The store bounds how long it takes.

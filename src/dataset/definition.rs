@@ -133,11 +133,19 @@ impl Definition {
         if bare.is_empty() {
             return String::new();
         }
+        let mut key = String::with_capacity(format.prefix.len() + bare.len());
+        key.push_str(&format.prefix);
         match format.fold {
-            Fold::None => format!("{}{bare}", format.prefix),
-            Fold::Lower => format!("{}{}", format.prefix, bare.to_lowercase()),
-            Fold::Upper => format!("{}{}", format.prefix, bare.to_uppercase()),
+            Fold::Lower if bare.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) => {
+                key.push_str(&bare.to_lowercase());
+            }
+            Fold::Upper if bare.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase()) => {
+                key.push_str(&bare.to_uppercase());
+            }
+            // Nothing to fold, as in every number.
+            _ => key.push_str(bare),
         }
+        key
     }
 }
 

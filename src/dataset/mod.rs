@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod definition;
+mod document;
 pub mod infer;
 pub mod json;
 pub mod mapping;
@@ -13,4 +14,5 @@ pub mod suggest;
 pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};
+pub use document::Document;
 pub use value::{Record, Value, ValueError};

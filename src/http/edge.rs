@@ -26,6 +26,7 @@ use super::{
     Problem, ProblemCode, RequestId,
     cors::{self, Cors},
     meter::RequestMeter,
+    passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy};
@@ -114,7 +115,7 @@ where
             let response = visit.finish(request.into_response(response).map_into_right_body());
             return Box::pin(ready(Ok(response)));
         }
-        request.extensions_mut().insert(visit.id.clone());
+        request.extensions_mut().insert(Passage::new(visit.id.clone()));
         let span = tracing::info_span!("request", request_id = %visit.id);
         Box::pin(async move {
             let answer = catch_panic(async move { service.call(request).await }.instrument(span)).await;
@@ -188,13 +189,21 @@ impl Visit {
         cors::extend(response.headers_mut(), self.headers());
         let duration_us = self.edge.settings.clock.monotonic_us() - self.started_us;
         let (request, status) = (response.request(), response.status());
+        let data_route = request.extensions().get::<Passage>().and_then(|passage| passage.data_route.get());
+        if let Some(route) = data_route {
+            if let Some(meter) = &self.edge.settings.meter {
+                meter.observe_data(route, status, duration_us);
+            }
+            self.log(status, route.pattern(), duration_us);
+            return response;
+        }
+        // The data sets' routes are one without a pattern: what none of them took, and no other route, matches it.
+        let pattern = request.match_pattern().filter(|pattern| !pattern.is_empty());
         if let Some(meter) = &self.edge.settings.meter {
-            meter.observe(request, status, duration_us);
+            meter.observe(pattern.as_deref(), status, duration_us);
         }
         if self.logged_method.is_some() {
-            let pattern = request.match_pattern();
-            let path = pattern.unwrap_or_else(|| loggable(request.path()));
-            self.log(status, &path, duration_us);
+            self.log(status, &pattern.unwrap_or_else(|| loggable(request.path())), duration_us);
         }
         response
     }
@@ -205,7 +214,7 @@ impl Visit {
         let (status, duration_us) =
             (problem.code().status(), self.edge.settings.clock.monotonic_us() - self.started_us);
         if let Some(meter) = &self.edge.settings.meter {
-            meter.observe_failed(status, duration_us);
+            meter.observe(None, status, duration_us);
         }
         self.log(status, "", duration_us);
         problem.into()

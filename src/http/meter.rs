@@ -11,15 +11,15 @@ use std::{
     },
 };
 
-use actix_web::{HttpRequest, http::StatusCode};
+use actix_web::http::StatusCode;
+
+use super::DataRoute;
 
 /// The upper bounds of the latency histogram's buckets, microseconds; one more bucket takes what is above.
 pub const BOUNDS_US: [i64; 12] =
     [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000];
 /// The classes of answers, by the first digit of their status.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-/// The routes of the data sets, by the number of their segments less one.
-const DATA_ROUTES: [&str; 3] = ["/{dataset}", "/{dataset}/{key}", "/{dataset}/{key}/{record_id}"];
 /// What stands for a request that no route took.
 const UNMATCHED: &str = "(none)";
 const BUCKETS: usize = BOUNDS_US.len() + 1;
@@ -81,32 +81,22 @@ impl Reading {
 /// The meter of a node, shared by its workers.
 #[derive(Debug, Default)]
 pub struct RequestMeter {
-    data: [Route; DATA_ROUTES.len()],
+    data: [Route; DataRoute::ALL.len()],
     /// The other routes. There are as many as the program has patterns.
     others: RwLock<BTreeMap<String, Arc<Route>>>,
 }
 
 impl RequestMeter {
-    /// Counts the answer to a request.
-    pub fn observe(&self, request: &HttpRequest, status: StatusCode, duration_us: i64) {
-        let segments = request.match_info();
-        if segments.get("dataset").is_some()
-            && let Some(route) = self.data.get(segments.segment_count().saturating_sub(1))
-        {
-            return route.observe(status, duration_us);
-        }
-        match request.match_pattern() {
-            // Any path looks like a data set's; a request that was for one was counted above.
-            Some(pattern) if !DATA_ROUTES.contains(&pattern.as_str()) => {
-                self.other(&pattern).observe(status, duration_us);
-            }
-            _ => self.other(UNMATCHED).observe(status, duration_us),
+    /// Counts an answer of a data set's route.
+    pub fn observe_data(&self, route: DataRoute, status: StatusCode, duration_us: i64) {
+        if let Some(route) = self.data.get(route as usize) {
+            route.observe(status, duration_us);
         }
     }
 
-    /// Counts the answer to a request that was lost on the way, by a panic for instance.
-    pub fn observe_failed(&self, status: StatusCode, duration_us: i64) {
-        self.other(UNMATCHED).observe(status, duration_us);
+    /// Counts an answer of another route, by its pattern; without one, of no route.
+    pub fn observe(&self, pattern: Option<&str>, status: StatusCode, duration_us: i64) {
+        self.other(pattern.unwrap_or(UNMATCHED)).observe(status, duration_us);
     }
 
     fn other(&self, pattern: &str) -> Arc<Route> {
@@ -120,7 +110,7 @@ impl RequestMeter {
     /// What was counted, for every route and class that had an answer.
     pub fn read(&self) -> Vec<Reading> {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        let data = DATA_ROUTES.iter().copied().zip(&self.data);
+        let data = DataRoute::ALL.iter().map(|route| route.pattern()).zip(&self.data);
         let all = data.chain(others.iter().map(|(pattern, route)| (pattern.as_str(), &**route)));
         all.flat_map(|(pattern, route)| {
             CLASSES.iter().zip(&route.0).map(move |(class, histogram)| histogram.read(pattern, class))
@@ -132,24 +122,21 @@ impl RequestMeter {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
 
     #[test]
     fn answers_are_counted_by_route_class_and_time() {
         let meter = RequestMeter::default();
-        let data = TestRequest::default().param("dataset", "permits").param("key", "1").to_http_request();
-        meter.observe(&data, StatusCode::OK, 50);
-        meter.observe(&data, StatusCode::OK, 51);
-        meter.observe(&data, StatusCode::NOT_FOUND, 60_000_000);
+        meter.observe_data(DataRoute::Key, StatusCode::OK, 50);
+        meter.observe_data(DataRoute::Key, StatusCode::OK, 51);
+        meter.observe_data(DataRoute::Key, StatusCode::NOT_FOUND, 60_000_000);
         let readings = meter.read();
         assert_eq!(readings.len(), 2);
         let ok = &readings[0];
         assert_eq!((ok.route.as_str(), ok.class, ok.count(), ok.sum_us), ("/{dataset}/{key}", "2xx", 2, 101));
         assert_eq!(ok.buckets[..3], [1, 1, 0]);
         assert_eq!((readings[1].class, readings[1].buckets.last()), ("4xx", Some(&1)));
-        meter.observe(&TestRequest::default().to_http_request(), StatusCode::NOT_FOUND, 1);
+        meter.observe(None, StatusCode::NOT_FOUND, 1);
         assert_eq!(meter.read()[2].route, UNMATCHED);
     }
 }

@@ -20,16 +20,19 @@ where
 
 /// A resource whose methods, as `allow` lists them (`"GET, HEAD, POST"`), get routes of their own.
 pub fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
-        // A preflight has been answered before; this is somebody who asks what there is (RFC 9110, section 9.3.7).
-        if request.method() == Method::OPTIONS && allow.contains(Method::OPTIONS.as_str()) {
-            return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
-        }
-        let detail = format!("this resource has no method {}; it has {allow}", request.method());
-        Problem::new(ProblemCode::MethodNotAllowed, detail)
-            .header(header::ALLOW, header::HeaderValue::from_static(allow))
-            .respond(&request)
-    }))
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move { other(&request, allow) }))
+}
+
+/// The answer to a request with a method that is not among the ones `allow` lists.
+pub fn other(request: &HttpRequest, allow: &'static str) -> HttpResponse {
+    // A preflight has been answered before; this is somebody who asks what there is (RFC 9110, section 9.3.7).
+    if request.method() == Method::OPTIONS && allow.contains(Method::OPTIONS.as_str()) {
+        return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
+    }
+    let detail = format!("this resource has no method {}; it has {allow}", request.method());
+    Problem::new(ProblemCode::MethodNotAllowed, detail)
+        .header(header::ALLOW, header::HeaderValue::from_static(allow))
+        .respond(request)
 }
 
 /// A route for `GET` and `HEAD`; the server leaves the body of an answer to `HEAD` out by itself.

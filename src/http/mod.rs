@@ -6,6 +6,7 @@ pub mod edge;
 pub mod meter;
 pub mod method;
 pub mod pages;
+mod passage;
 pub mod problem;
 pub mod request_id;
 pub mod routes;
@@ -16,6 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use body::{BodyLimits, JsonBody};
 pub use edge::Edge;
+pub use passage::DataRoute;
 pub use problem::{InvalidParam, Problem, ProblemCode};
 pub use request_id::RequestId;
 

@@ -12,13 +12,14 @@ use actix_web::{
     dev::Payload,
     http::header::{HeaderMap, HeaderName, HeaderValue},
 };
+use bytes::Bytes;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, passage::Passage};
 use crate::{
     clock::SharedClock,
     secrets::{Entropy, EntropyError},
@@ -48,7 +49,7 @@ impl RequestId {
 
     /// The id of the request that `request` is, if the edge gave it one.
     pub fn of(request: &HttpRequest) -> Option<Self> {
-        request.extensions().get::<Self>().cloned()
+        request.extensions().get::<Passage>().map(|passage| passage.id.clone())
     }
 }
 
@@ -103,8 +104,9 @@ impl RequestIds {
         let id = uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
         let mut text = Uuid::encode_buffer();
         let text = id.hyphenated().encode_lower(&mut text);
+        let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text.as_bytes()));
         // A UUID is always a header's value; the other arm is never taken.
-        RequestId(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown")))
+        RequestId(value.unwrap_or_else(|_| HeaderValue::from_static("unknown")))
     }
 }
 

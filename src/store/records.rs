@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use crate::dataset::{
-    Definition, Record,
+    Definition, Document, Record,
     query::{Position, Query},
 };
 
@@ -38,13 +38,13 @@ pub struct DataSet {
     pub last_import: LastImport,
 }
 
-/// Records as they are published.
+/// Records that were asked for by their key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The version they were read at.
     pub version: u64,
-    /// One JSON object per record, separated by commas.
-    pub records: Bytes,
+    /// The whole answer, as [`Document::finish`] makes it.
+    pub document: Bytes,
     /// How many there are.
     pub count: u32,
 }
@@ -52,8 +52,10 @@ pub struct Found {
 /// One page of an answer.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The page's records, possibly none.
-    pub found: Found,
+    /// The version its records were read at.
+    pub version: u64,
+    /// The page's records, possibly none; the answer is to be finished.
+    pub document: Document,
     /// The place of the last one, when more follow.
     pub next: Option<Position>,
 }
@@ -209,14 +211,24 @@ pub trait RecordStore: Send + Sync {
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
 }
 
-/// Reads records by key.
+/// Reads records, on the thread that asks.
 #[async_trait(?Send)]
 pub trait RecordReader: Send {
-    /// All records that bear a key, in the order of their ids; none if there is no such key. The key is in canonical form.
-    async fn get(&self, data_set: &str, key: &str) -> Result<Option<Found>, RecordStoreError>;
+    /// All records that bear a key, as a list in the order of their ids; none if there is no such key. The key is in
+    /// canonical form. With a record id only that record, by itself; an id that is not written as it is published finds
+    /// nothing.
+    async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError>;
 
-    /// One record. An id that is not written as it is published finds nothing.
-    async fn get_one(&self, data_set: &str, key: &str, record_id: &str) -> Result<Option<Found>, RecordStoreError>;
+    /// The same where it takes no waiting; `None` where it does.
+    fn get_now(
+        &self,
+        data_set: &str,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Option<Result<Option<Found>, RecordStoreError>>;
+
+    /// What [`RecordStore::find`] answers, where that takes no waiting and next to no work; `None` where it does.
+    fn find_now(&self, data_set: &DataSet, query: &Query) -> Option<Result<Page, RecordStoreError>>;
 }
 
 /// An import in progress. Readers see nothing of it until it commits; dropping it, or the process's end, leaves the data

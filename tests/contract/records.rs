@@ -47,6 +47,12 @@ fn import(records: &Arc<dyn RecordStore>, file: &[u8], replace: bool) -> ImportR
 }
 
 /// Every page of a query, and how many pages there were.
+/// The records of a list.
+fn data(document: &[u8]) -> Vec<Value> {
+    let mut document: Value = serde_json::from_slice(document).unwrap();
+    serde_json::from_value(document["data"].take()).unwrap()
+}
+
 async fn find(records: &Arc<dyn RecordStore>, raw_query: &str) -> (Vec<Value>, usize) {
     let data_set = records.data_set("permits").expect("the data set");
     let key = CursorKey::new([1; 32]);
@@ -55,9 +61,9 @@ async fn find(records: &Arc<dyn RecordStore>, raw_query: &str) -> (Vec<Value>, u
         let limits = query::Limits::default();
         let query = query::parse(&data_set.definition, &page_query, &limits, &key).unwrap();
         let page = records.find(&data_set, &query).await.unwrap();
-        let array = [b"[", page.found.records.as_ref(), b"]"].concat();
-        let rows: Vec<Value> = serde_json::from_slice(&array).unwrap();
-        assert_eq!(rows.len(), usize::try_from(page.found.count).unwrap());
+        let count = page.document.count();
+        let rows = data(&page.document.finish(&[], "permits", page.version));
+        assert_eq!(rows.len(), usize::try_from(count).unwrap());
         found.extend(rows);
         pages += 1;
         let Some(next) = page.next else { return (found, pages) };
@@ -80,13 +86,18 @@ pub(crate) async fn an_import_is_seen_as_a_whole_or_not_at_all<B: Backend>() {
     let data_set = records.data_set("permits").expect("the data set");
     assert_eq!((data_set.version, data_set.records), (1, 50));
     let reader = records.reader();
-    let found = reader.get("permits", "#201612013997").await.unwrap().expect("the reference permit");
-    let record: Value = serde_json::from_slice(&found.records).unwrap();
-    assert_eq!(record["address"], "235 Bella Vista Wy");
-    let one = reader.get_one("permits", "#201612013997", "1").await.unwrap().expect("its only record");
-    assert_eq!((one.records, found.count), (found.records, 1));
-    assert_eq!(reader.get_one("permits", "#201612013997", "01").await.unwrap(), None);
-    assert_eq!(reader.get("permits", "#1").await.unwrap(), None);
+    let found = reader.get("permits", "#201612013997", None).await.unwrap().expect("the reference permit");
+    let all = data(&found.document);
+    assert_eq!(all[0]["address"], "235 Bella Vista Wy");
+    let one = reader.get("permits", "#201612013997", Some("1")).await.unwrap().expect("its only record");
+    let document: Value = serde_json::from_slice(&one.document).unwrap();
+    assert_eq!(document, serde_json::json!({ "data": all[0], "dataset": { "name": "permits", "version": 1 } }));
+    assert_eq!((one.version, one.count, found.count), (1, 1, 1));
+    assert_eq!(reader.get("permits", "#201612013997", Some("01")).await.unwrap(), None);
+    assert_eq!(reader.get("permits", "#1", None).await.unwrap(), None);
+    if let Some(at_once) = reader.get_now("permits", "#201612013997", None) {
+        assert_eq!(at_once.unwrap(), Some(found), "an answer without waiting is the same");
+    }
 
     let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
     put_all(&mut *session, &report(10, 2));

@@ -40,7 +40,7 @@ struct Bytes;
 
 impl Weighter<Key, Found> for Bytes {
     fn weight(&self, key: &Key, found: &Found) -> u64 {
-        let texts = key.key.len() + key.record_id.as_ref().map_or(0, |id| id.len()) + found.records.len();
+        let texts = key.key.len() + key.record_id.as_ref().map_or(0, |id| id.len()) + found.document.len();
         texts as u64 + ENTRY_BYTES
     }
 }

@@ -1,7 +1,10 @@
-//! Queries, on threads of their own: a fixed number, with a bounded number waiting and a limit on the time of each.
+//! Queries. One that an index serves in its order is tried on the thread that asks, within a small budget of steps; any
+//! other, and one that was not done, goes to threads of their own: a fixed number, with a bounded number waiting and a limit
+//! on the time of each.
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
@@ -10,7 +13,6 @@ use std::{
     thread::JoinHandle,
 };
 
-use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, Row, params_from_iter, types::Value as Sql};
 use tokio::sync::oneshot;
 
@@ -18,20 +20,24 @@ use super::{Served, Shared, connected, plan, render::Rendering, schema, unavaila
 use crate::{
     clock::SharedClock,
     dataset::{
-        Definition, Value,
+        Definition, Document, Value,
         query::{Position, Query, SortTerm},
     },
-    store::records::{DataSet, Found, Page, RecordStoreError},
+    store::records::{DataSet, Page, RecordStoreError},
 };
 
 /// Steps of SQLite's machine between two looks at the clock.
-const STEPS_PER_LOOK: u32 = 1_000;
+const STEPS_PER_LOOK: i32 = 1_000;
+/// What a query may spend on the thread that asks, in looks: some tenths of a millisecond.
+const SOON_LOOKS: u32 = 4;
 /// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some hundred of them.
 const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
+/// What room is made for at most before a page is known to need it.
+const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
 /// What a page may weigh.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Statements kept prepared by each connection.
-const STATEMENTS_KEPT: usize = 64;
+/// Bytes of the end of an answer, for which room is kept.
+const END_BYTES: usize = 1024;
 
 /// The threads.
 pub(super) struct Pool {
@@ -100,7 +106,7 @@ impl Watch {
             }
             spent
         };
-        connection.progress_handler(i32::try_from(STEPS_PER_LOOK).unwrap_or(i32::MAX), Some(look))
+        connection.progress_handler(STEPS_PER_LOOK, Some(look))
     }
 
     fn timed_out(&self) -> RecordStoreError {
@@ -212,14 +218,13 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
         _ => unavailable("query", &job.served.path, &error),
     };
     let connection = connected(connections, &job.served).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let ways = plan::ways(&job.data_set.definition, &job.query);
     let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
     let to_the_end = ways.first().map(|way| (way, None));
     let alone = ways.len() == 1;
     for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
         job.watch.over(connection, budget).map_err(failed)?;
-        match run(connection, job, way) {
+        match run(connection, &job.data_set, &job.query, way) {
             Err(Failure::Sqlite(error))
                 if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
                     && job.watch.ran_out_of_budget() => {}
@@ -230,6 +235,35 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
     }
     // The last turn has no budget, so it has returned.
     Err(job.watch.timed_out())
+}
+
+/// The answer to a query that is done within a small budget, on a connection of the thread that asks; `None` where that
+/// cannot be expected, or was not so.
+pub(super) fn answer_soon(
+    connection: &mut Connection,
+    path: &Path,
+    data_set: &DataSet,
+    query: &Query,
+) -> Option<Result<Page, RecordStoreError>> {
+    let ways = plan::ways(&data_set.definition, query);
+    let [way] = ways.as_slice() else { return None };
+    if !way.ordered {
+        return None;
+    }
+    let mut looks = 0;
+    let spent = move || {
+        looks += 1;
+        looks > SOON_LOOKS
+    };
+    let watched = connection.progress_handler(STEPS_PER_LOOK, Some(spent));
+    let outcome = watched.map_err(Failure::Sqlite).and_then(|()| run(connection, data_set, query, way));
+    let unwatched = connection.progress_handler(0, None::<fn() -> bool>).map_err(Failure::Sqlite);
+    match outcome.and_then(|page| unwatched.map(|()| page)) {
+        Ok(page) => Some(Ok(page)),
+        Err(Failure::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
+        Err(Failure::Sqlite(error)) => Some(Err(unavailable("query", path, &error))),
+        Err(Failure::Other(error)) => Some(Err(error)),
+    }
 }
 
 enum Failure {
@@ -243,17 +277,36 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, Failure> {
-    // A transaction, so that every statement sees one version.
-    let snapshot = connection.transaction()?;
-    let (version, generation): (u64, u64) = snapshot.query_row("SELECT version, generation FROM state", [], |row| {
-        Ok((schema::count(row, 0)?, schema::count(row, 1)?))
-    })?;
-    if generation != job.data_set.generation {
-        let name = job.data_set.definition.name.clone();
+/// A read transaction, so that every statement in it sees one version. Its statements are kept prepared, which those of
+/// `rusqlite::Transaction` are not.
+struct Snapshot<'c>(&'c Connection);
+
+impl<'c> Snapshot<'c> {
+    fn take(connection: &'c Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
+            // The connection's next query begins a transaction, and so fails loudly.
+            tracing::error!(%error, "a snapshot could not be ended");
+        }
+    }
+}
+
+fn run(connection: &Connection, data_set: &DataSet, query: &Query, way: &plan::Way) -> Result<Page, Failure> {
+    let snapshot = Snapshot::take(connection)?.0;
+    let mut state = snapshot.prepare_cached("SELECT version, generation FROM state")?;
+    let (version, generation): (u64, u64) =
+        state.query_row([], |row| Ok((schema::count(row, 0)?, schema::count(row, 1)?)))?;
+    if generation != data_set.generation {
+        let name = data_set.definition.name.clone();
         return Err(Failure::Other(RecordStoreError::DefinitionChanged { name }));
     }
-    let mut gathered = Gathered::new(&job.data_set.definition, &job.query, version);
+    let mut gathered = Gathered::new(&data_set.definition, query, version);
     if way.ordered {
         for segment in &way.segments {
             if gathered.is_full() {
@@ -268,7 +321,7 @@ fn run(connection: &mut Connection, job: &Job, way: &plan::Way) -> Result<Page, 
         }
     } else {
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
-        let columns = plan::results(&job.data_set.definition, &job.query);
+        let columns = plan::results(&data_set.definition, query);
         let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
         for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
@@ -293,8 +346,7 @@ struct Gathered<'a> {
     order: Vec<SortTerm>,
     rendering: Rendering,
     version: u64,
-    records: Vec<u8>,
-    count: u32,
+    document: Document,
     last: Option<Position>,
     more: bool,
 }
@@ -303,7 +355,7 @@ impl<'a> Gathered<'a> {
     fn new(definition: &'a Definition, query: &'a Query, version: u64) -> Self {
         let order = query.order(definition);
         let rendering = Rendering::new(definition, query.select.as_deref());
-        Self { definition, query, order, rendering, version, records: Vec::new(), count: 0, last: None, more: false }
+        Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 
     fn is_full(&self) -> bool {
@@ -312,25 +364,26 @@ impl<'a> Gathered<'a> {
 
     /// How many rows to ask for.
     fn room(&self) -> i64 {
-        i64::from(self.query.limit.saturating_sub(self.count)) + 1
+        i64::from(self.query.limit.saturating_sub(self.document.count())) + 1
     }
 
     fn take(&mut self, row: &Row<'_>) -> Result<(), Failure> {
-        if self.count >= self.query.limit {
+        if self.document.count() >= self.query.limit {
             self.more = true;
             return Ok(());
         }
-        if self.count > 0 {
-            self.records.push(b',');
-        }
         let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-        self.rendering.write(values, &mut self.records).map_err(rusqlite::Error::from)?;
-        self.count += 1;
-        if self.records.len() > PAGE_BYTES_MAX {
+        if self.document.count() == 0 {
+            // Records of one data set are much alike: room for them all, within reason, instead of growing by and by.
+            let page = self.rendering.bytes(values).saturating_mul(self.query.limit as usize);
+            self.document.reserve(page.min(PAGE_BYTES_EXPECTED) + END_BYTES);
+        }
+        self.rendering.write(values, self.document.next_record()).map_err(rusqlite::Error::from)?;
+        if self.document.bytes() > PAGE_BYTES_MAX {
             let narrow = "ask for fewer records with limit, or for fewer columns with select".to_owned();
             return Err(Failure::Other(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow }));
         }
-        if self.count == self.query.limit {
+        if self.document.count() == self.query.limit {
             let values = self.order.iter().enumerate();
             let values = values.map(|(place, term)| self.value(term.column, 1 + place, row));
             let values = values.collect::<rusqlite::Result<_>>()?;
@@ -346,7 +399,6 @@ impl<'a> Gathered<'a> {
     }
 
     fn page(self) -> Page {
-        let found = Found { version: self.version, records: Bytes::from(self.records), count: self.count };
-        Page { found, next: if self.more { self.last } else { None } }
+        Page { version: self.version, document: self.document, next: if self.more { self.last } else { None } }
     }
 }

@@ -43,6 +43,8 @@ const NAME_BYTES_MAX: usize = 64;
 const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// How long a reader waits for a lock, which is held for moments only.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Statements kept prepared by each connection.
+const STATEMENTS_KEPT: usize = 64;
 /// The page cache of one reading connection; the operating system's cache stands behind it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
@@ -289,6 +291,7 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     schema::add_functions(&connection)?;
     Ok(connection)
 }

@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, types::Value as Sql};
 
-use super::{Served, Shared, cache::Question, connected, render::Rendering, schema, unavailable};
+use super::{Served, Shared, cache::Question, connected, find, render::Rendering, schema, unavailable};
 use crate::{
-    dataset::{ColumnType, Definition},
-    store::records::{DataSet, Found, RecordReader, RecordStoreError},
+    dataset::{ColumnType, Definition, Document, query::Query},
+    store::records::{DataSet, Found, Page, RecordReader, RecordStoreError},
 };
 
 /// What all records of one key may weigh. The excess is reached page by page through a query.
@@ -81,7 +81,7 @@ impl Reader {
         if known.0 != current.generation {
             *known = rendered(&current);
         }
-        fetch(connection, key, id.as_ref(), known).map_err(failed)?
+        fetch(connection, key, id.as_ref(), known, &current.definition.name).map_err(failed)?
     }
 }
 
@@ -99,34 +99,32 @@ fn fetch(
     key: &str,
     id: Option<&Sql>,
     (generation, rendering): &(u64, Rendering),
+    data_set: &str,
 ) -> rusqlite::Result<Result<LookUp, RecordStoreError>> {
     let mut statement = connection.prepare_cached(if id.is_some() { GET_ONE } else { GET })?;
     let mut rows = match id {
         Some(id) => statement.query((key, id))?,
         None => statement.query((key,))?,
     };
-    let (mut version, mut count, mut records) = (0, 0, Vec::new());
+    let (mut version, mut document) = (0, if id.is_some() { Document::single() } else { Document::list() });
     while let Some(row) = rows.next()? {
         if schema::count(row, 1)? != *generation {
             return Ok(Ok(LookUp::OtherColumns));
         }
-        if count > 0 {
-            records.push(b',');
-        }
         version = schema::count(row, 0)?;
-        rendering.write(row.get_ref(2)?.as_bytes()?, &mut records)?;
-        count += 1;
-        if records.len() > ANSWER_BYTES_MAX {
+        rendering.write(row.get_ref(2)?.as_bytes()?, document.next_record())?;
+        if document.bytes() > ANSWER_BYTES_MAX {
             let narrow = "ask for its records page by page, by a filter on the key".to_owned();
             return Ok(Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow }));
         }
     }
+    let count = document.count();
     if count == 0 {
         return Ok(Ok(LookUp::Nothing));
     }
     // The cache weighs what an answer holds, not the room its making took.
-    records.shrink_to_fit();
-    Ok(Ok(LookUp::Found(Found { version, records: Bytes::from(records), count })))
+    let document = Bytes::from(document.finish(&[], data_set, version).into_boxed_slice());
+    Ok(Ok(LookUp::Found(Found { version, document, count })))
 }
 
 /// A record id as it is stored, if it is written as it is published: `1` is a record's id where `01` and `+1` are none.
@@ -139,11 +137,28 @@ fn stored_id(definition: &Definition, text: &str) -> Option<Sql> {
 
 #[async_trait(?Send)]
 impl RecordReader for Reader {
-    async fn get(&self, data_set: &str, key: &str) -> Result<Option<Found>, RecordStoreError> {
-        self.read(data_set, key, None)
+    async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
+        self.read(data_set, key, record_id)
     }
 
-    async fn get_one(&self, data_set: &str, key: &str, record_id: &str) -> Result<Option<Found>, RecordStoreError> {
-        self.read(data_set, key, Some(record_id))
+    fn get_now(
+        &self,
+        data_set: &str,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Option<Result<Option<Found>, RecordStoreError>> {
+        Some(self.read(data_set, key, record_id))
+    }
+
+    fn find_now(&self, data_set: &DataSet, query: &Query) -> Option<Result<Page, RecordStoreError>> {
+        let served = match self.shared.find(&data_set.definition.name) {
+            Ok(served) => served,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut connections = self.connections.borrow_mut();
+        match connected(&mut connections, &served) {
+            Ok(connection) => find::answer_soon(connection, &served.path, data_set, query),
+            Err(error) => Some(Err(unavailable("query", &served.path, &error))),
+        }
     }
 }

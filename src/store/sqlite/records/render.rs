@@ -1,20 +1,56 @@
 //! Records as they are published, from the values that are kept beside their columns.
 
-use memchr::memchr_iter;
 use rusqlite::types::FromSqlError;
 
 use crate::dataset::{Definition, Record, json};
 
-/// What parts two values. JSON has no line feed outside of the space between its tokens.
-const SEPARATOR: u8 = b'\n';
+/// Stands for a length that takes four bytes more.
+const LONG: u8 = u8::MAX;
+/// Most names and values are shorter. Copying so many bytes, whatever the length, costs less than to copy by length.
+const CHUNK: usize = 32;
 
-/// Writes the JSON of each value, a line each. The columns' names are left out, being two thirds of a record's text.
+/// Writes the JSON of each value, its length before it: a byte, or [`LONG`] and four bytes, the least significant first. The
+/// columns' names are left out, being two thirds of a record's text.
 pub(super) fn write_values(record: &Record, out: &mut Vec<u8>) {
-    for (place, value) in record.values.iter().enumerate() {
-        if place > 0 {
-            out.push(SEPARATOR);
-        }
+    for value in &record.values {
+        let at = out.len();
+        out.push(0);
         json::write_value(value, out);
+        let length = out.len() - at - 1;
+        match (u8::try_from(length), out.get_mut(at)) {
+            (Ok(short), Some(place)) if short != LONG => *place = short,
+            // No record is as long as four bytes can say.
+            _ => drop(
+                out.splice(at..=at, [LONG].into_iter().chain(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())),
+            ),
+        }
+    }
+}
+
+/// Appends the first `length` bytes of a text.
+fn append(text: &[u8], length: usize, out: &mut Vec<u8>) {
+    match text.first_chunk::<CHUNK>() {
+        Some(chunk) if length <= CHUNK => {
+            let end = out.len() + length;
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(text.get(..length).unwrap_or_default()),
+    }
+}
+
+/// A text with at least a chunk of room.
+#[derive(Debug)]
+struct Padded {
+    text: Vec<u8>,
+    length: usize,
+}
+
+impl Padded {
+    fn new(mut text: Vec<u8>) -> Self {
+        let length = text.len();
+        text.resize(length.max(CHUNK), 0);
+        Self { text, length }
     }
 }
 
@@ -30,7 +66,7 @@ pub(super) struct Rendering {
     columns: usize,
     /// In the order of the columns, where all are published.
     all: bool,
-    published: Vec<(usize, Vec<u8>)>,
+    published: Vec<(usize, Padded)>,
     names_bytes: usize,
 }
 
@@ -44,31 +80,39 @@ impl Rendering {
             let mut before = vec![if nth == 0 { b'{' } else { b',' }];
             json::write_string(&column.name, &mut before);
             before.push(b':');
-            (place, before)
+            (place, Padded::new(before))
         });
-        let published: Vec<(usize, Vec<u8>)> = published.collect();
-        let names_bytes = published.iter().map(|(_, before)| before.len() + 1).sum();
+        let published: Vec<(usize, Padded)> = published.collect();
+        let names_bytes = published.iter().map(|(_, before)| before.length).sum();
         Self { columns, all: select.is_none(), published, names_bytes }
+    }
+
+    /// About how long the record that has these values is.
+    pub(super) fn bytes(&self, values: &[u8]) -> usize {
+        values.len() + self.names_bytes
     }
 
     /// Appends the record that has these values.
     pub(super) fn write(&self, values: &[u8], out: &mut Vec<u8>) -> Result<(), FromSqlError> {
-        let mut parts = parts(values);
+        let mut parts = Parts(values);
         if self.all {
-            out.reserve(values.len() + self.names_bytes);
+            // What is appended in chunks needs room for a chunk.
+            out.reserve(self.bytes(values) + CHUNK);
             let mut count = 0;
-            for ((_, before), value) in self.published.iter().zip(&mut parts) {
-                out.extend_from_slice(before);
-                out.extend_from_slice(value);
+            for (_, before) in &self.published {
+                append(&before.text, before.length, out);
+                let Some((value, length)) = parts.next() else { break };
+                append(value, length, out);
                 count += 1;
             }
             self.check(count + parts.count())?;
         } else {
-            let parts: Vec<&[u8]> = parts.collect();
+            let parts: Vec<(&[u8], usize)> = parts.collect();
             self.check(parts.len())?;
             for (place, before) in &self.published {
-                out.extend_from_slice(before);
-                out.extend_from_slice(parts.get(*place).copied().unwrap_or(b"null"));
+                append(&before.text, before.length, out);
+                let (value, length) = parts.get(*place).copied().unwrap_or((b"null", 4));
+                append(value, length, out);
             }
         }
         out.extend_from_slice(if self.published.is_empty() { b"{}" } else { b"}" });
@@ -80,14 +124,24 @@ impl Rendering {
     }
 }
 
-/// The values in their order.
-fn parts(values: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr_iter(SEPARATOR, values).chain([values.len()]).map(move |end| {
-        let part = values.get(start..end).unwrap_or_default();
-        start = end + 1;
-        part
-    })
+/// The values in their order: what begins with one, and its length. Ends before one that is cut off.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a [u8], usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (first, rest) = self.0.split_first()?;
+        let (length, rest) = match *first {
+            LONG => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (usize::try_from(u32::from_le_bytes(*length)).ok()?, rest)
+            }
+            short => (usize::from(short), rest),
+        };
+        self.0 = rest.get(length..)?;
+        Some((rest, length))
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +152,7 @@ mod tests {
         super::tests::{any_record, definition},
         *,
     };
+    use crate::dataset::Value;
 
     proptest! {
         #[test]
@@ -122,8 +177,25 @@ mod tests {
     fn values_of_other_columns_are_refused() {
         for select in [None, Some([1].as_slice())] {
             let rendering = Rendering::new(&definition(), select);
-            assert!(rendering.write(b"\"1\"\n2", &mut Vec::new()).is_err());
-            assert!(rendering.write(&b"1\n".repeat(20), &mut Vec::new()).is_err());
+            assert!(rendering.write(b"\x03\"1\"\x012", &mut Vec::new()).is_err(), "fewer");
+            assert!(rendering.write(&b"\x011".repeat(20), &mut Vec::new()).is_err(), "more");
+            let cut_off = b"\x011".repeat(definition().columns.len() - 1);
+            assert!(rendering.write(&[&cut_off, b"\x022".as_slice()].concat(), &mut Vec::new()).is_err(), "cut off");
+        }
+    }
+
+    #[test]
+    fn values_of_any_length_come_back() {
+        let definition = definition();
+        for length in [0, 1, 29, 30, 31, 32, 33, 252, 253, 254, 255, 256, 70_000] {
+            let mut values: Vec<Value> = definition.columns.iter().map(|_| Value::Null).collect();
+            values[0] = Value::Text("x".repeat(length));
+            let record = Record { values };
+            let (mut stored, mut direct, mut rendered) = (Vec::new(), Vec::new(), Vec::new());
+            write_values(&record, &mut stored);
+            json::write_record(&definition, &record, &mut direct);
+            Rendering::new(&definition, None).write(&stored, &mut rendered).unwrap();
+            assert_eq!(rendered, direct, "{length}");
         }
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{
 use crate::dataset::{ColumnType, Definition, RecordIdRule, Value};
 
 /// The layout that this code reads and writes.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 pub(super) const CREATE_STATE: &str = "CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),

@@ -60,8 +60,8 @@ fn first_record(store: &Store) -> serde_json::Value {
 fn status_begins_with(store: &Store, letter: &str) {
     let reader = store.store.reader();
     for number in [0, RECORDS / 2, RECORDS - 1] {
-        let found = wait(reader.get("things", &format!("k{number:05}"))).unwrap().unwrap();
-        assert!(array(&found.records)[0]["status"].as_str().unwrap().starts_with(letter));
+        let found = wait(reader.get("things", &format!("k{number:05}"), None)).unwrap().unwrap();
+        assert!(data(&found.document)[0]["status"].as_str().unwrap().starts_with(letter));
     }
 }
 

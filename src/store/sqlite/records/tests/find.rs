@@ -152,7 +152,7 @@ fn a_query_that_takes_too_long_is_given_up() {
     let Err(RecordStoreError::TimedOut { limit_ms: 60, .. }) = outcome else { panic!("{outcome:?}") };
     // The thread is free again.
     let quick = parsed(&data_set.definition, "number=k1");
-    assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().found.count, 1);
+    assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().document.count(), 1);
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Store {
 
     fn find_query(&self, query: &Query) -> Result<(Vec<serde_json::Value>, Option<query::Position>), RecordStoreError> {
         let page = wait(self.store.find(&self.data_set(), query))?;
-        Ok((array(&page.found.records), page.next))
+        Ok((data(&page.document.finish(&[], "things", page.version)), page.next))
     }
 }
 
@@ -140,8 +140,10 @@ fn parsed(definition: &Definition, raw_query: &str) -> Query {
     query::parse(definition, raw_query, &Limits::default(), &CursorKey::new([7; 32])).unwrap()
 }
 
-fn array(records: &[u8]) -> Vec<serde_json::Value> {
-    serde_json::from_slice(&[b"[", records, b"]"].concat()).unwrap()
+/// The records of an answer: a list, or one by itself.
+fn data(document: &[u8]) -> Vec<serde_json::Value> {
+    let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+    document["data"].as_array().cloned().unwrap_or_else(|| vec![document["data"].clone()])
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

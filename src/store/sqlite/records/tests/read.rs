@@ -8,19 +8,19 @@ fn all_records_of_a_key_in_their_order() {
     store.import(&definition(), &[record("1", "a", 1), record("2", "b", 2), record("1", "c", 3)]);
     let reader = store.store.reader();
     for _from_the_store_then_from_the_cache in 0..2 {
-        let found = wait(reader.get("things", "1")).unwrap().unwrap();
+        let found = wait(reader.get("things", "1", None)).unwrap().unwrap();
         assert_eq!((found.version, found.count), (1, 2));
-        let records = array(&found.records);
+        let records = data(&found.document);
         assert_eq!((&records[0]["status"], &records[1]["status"]), (&"a".into(), &"c".into()));
-        let one = wait(reader.get_one("things", "1", "2")).unwrap().unwrap();
-        assert_eq!(array(&one.records), records[1..]);
+        let one = wait(reader.get("things", "1", Some("2"))).unwrap().unwrap();
+        assert_eq!(data(&one.document), records[1..]);
     }
     assert!(store.store.shared.cache.weight() > 0);
     for (key, id) in [("1", "3"), ("1", "02"), ("1", "+2"), ("1", "x"), ("9", "1")] {
-        assert_eq!(wait(reader.get_one("things", key, id)).unwrap(), None);
+        assert_eq!(wait(reader.get("things", key, Some(id))).unwrap(), None);
     }
-    assert_eq!(wait(reader.get("things", "9")).unwrap(), None);
-    assert!(matches!(wait(reader.get("other", "1")), Err(RecordStoreError::UnknownDataSet { .. })));
+    assert_eq!(wait(reader.get("things", "9", None)).unwrap(), None);
+    assert!(matches!(wait(reader.get("other", "1", None)), Err(RecordStoreError::UnknownDataSet { .. })));
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn an_import_is_seen_at_once_here_and_after_a_refresh_elsewhere() {
     let other = store.another();
     let (here, there) = (store.store.reader(), other.reader());
     let status = |reader: &dyn RecordReader| {
-        let found = wait(reader.get("things", "1")).unwrap().unwrap();
-        (found.version, array(&found.records)[0]["status"].as_str().unwrap().to_owned())
+        let found = wait(reader.get("things", "1", None)).unwrap().unwrap();
+        (found.version, data(&found.document)[0]["status"].as_str().unwrap().to_owned())
     };
     assert_eq!(status(&*here), (1, "filed".into()));
     assert_eq!(status(&*there), (1, "filed".into()));
@@ -49,10 +49,10 @@ fn a_read_past_the_cache_notices_the_new_version() {
     store.import(&definition(), &[record("1", "filed", 1), record("2", "filed", 1)]);
     let other = store.another();
     let there = other.reader();
-    wait(there.get("things", "1")).unwrap();
+    wait(there.get("things", "1", None)).unwrap();
     store.import(&definition(), &[record("1", "issued", 1)]);
-    assert_eq!(wait(there.get("things", "2")).unwrap().unwrap().version, 2);
-    assert_eq!(wait(there.get("things", "1")).unwrap().unwrap().version, 2, "no caller sees time run backwards");
+    assert_eq!(wait(there.get("things", "2", None)).unwrap().unwrap().version, 2);
+    assert_eq!(wait(there.get("things", "1", None)).unwrap().unwrap().version, 2, "no caller sees time run backwards");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_cache_keeps_within_its_bound() {
     store.import(&definition(), &records);
     let reader = store.store.reader();
     for record in &records {
-        wait(reader.get("things", key(record))).unwrap().unwrap();
+        wait(reader.get("things", key(record), None)).unwrap().unwrap();
     }
     assert!(store.store.shared.cache.weight() <= 1 << 20);
 }
@@ -82,7 +82,7 @@ fn too_many_records_of_one_key_are_refused() {
     let store = Store::new();
     let records: Vec<Record> = (0..90).map(|n| record("1", &"x".repeat(100_000), n)).collect();
     store.import(&definition(), &records);
-    let refused = wait(store.store.reader().get("things", "1"));
+    let refused = wait(store.store.reader().get("things", "1", None));
     assert!(matches!(refused, Err(RecordStoreError::TooLarge { .. })));
 }
 

@@ -1,0 +1,52 @@
+//! What the edge and a route tell each other of one request, kept with it on its way through the server.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+use super::RequestId;
+use crate::store::records::DataSet;
+
+/// A route of the data sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataRoute {
+    /// A page of a query.
+    DataSet,
+    /// The records that bear a key.
+    Key,
+    /// One of them.
+    Record,
+}
+
+impl DataRoute {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::DataSet, Self::Key, Self::Record];
+
+    /// As it is counted and logged.
+    pub fn pattern(self) -> &'static str {
+        match self {
+            Self::DataSet => "/{dataset}",
+            Self::Key => "/{dataset}/{key}",
+            Self::Record => "/{dataset}/{key}/{record_id}",
+        }
+    }
+}
+
+/// One request on its way.
+#[derive(Debug)]
+pub(super) struct Passage {
+    /// Its name.
+    pub(super) id: RequestId,
+    /// The route of the data sets that took it, if one did.
+    pub(super) data_route: Cell<Option<DataRoute>>,
+    /// The data set that its path begins with, from the route's guard to the route.
+    pub(super) data_set: RefCell<Option<Arc<DataSet>>>,
+}
+
+impl Passage {
+    /// Of a request that has just come in.
+    pub(super) fn new(id: RequestId) -> Self {
+        Self { id, data_route: Cell::new(None), data_set: RefCell::new(None) }
+    }
+}
