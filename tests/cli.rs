@@ -11,6 +11,8 @@ mod import;
 #[path = "cli/server.rs"]
 mod server;
 mod support;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
 
