@@ -8,6 +8,9 @@ mod accounts;
 mod events;
 #[path = "cli/import.rs"]
 mod import;
+#[cfg(target_os = "linux")]
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/server.rs"]
 mod server;
 mod support;
