@@ -1,5 +1,5 @@
-# The two commands of the README are `make run` and `make test`. Nothing is installed outside of target/, but for the load
-# generator of `make bench`.
+# The two commands of the README are `make run` and `make test`. Nothing is installed outside of target/, but for what only
+# root can install, and only for root: the browser of the tests and the load generator of `make bench`.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -17,8 +17,11 @@ run:
 test: test-tools
 	CARGO="$(CARGO)" scripts/run-tests
 
-# What the tests need beside Rust.
+# What the tests need beside Rust. Without Chromium those in a browser are skipped, and say so.
 test-tools: $(TOOLS_READY)
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+		|| echo "please install chromium for the tests in a browser; without it they are skipped"
 
 $(TOOLS_READY): tests/requirements.txt
 	$(PYTHON) -m venv $(TOOLS)/venv

@@ -8,9 +8,14 @@ mod accounts;
 mod events;
 #[path = "cli/import.rs"]
 mod import;
+#[cfg(target_os = "linux")]
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/server.rs"]
 mod server;
 mod support;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
 

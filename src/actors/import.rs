@@ -15,7 +15,7 @@ use std::{
 };
 
 use actix::{Actor, Addr, Context, Handler, Message};
-use jiff::tz::TimeZone;
+use jiff::{civil::Date, tz::TimeZone};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{ImportSession, RecordStore, RecordStoreError, RowOutcome},
+    store::records::{ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
 };
 
 /// Rows between two reports of progress.
@@ -207,19 +207,31 @@ struct Written {
 impl Work {
     async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
         let import = self.committer.new_id().map_err(CommandError::from)?;
-        let dataset = order.definition.name.clone();
-        let origin = order.origin.clone();
-        self.record(&dataset, &origin, import, "start", {
-            let file_name = order.file_name.chars().take(FILE_NAME_CHARS_MAX).collect();
-            let definition = order.definition.fingerprint();
-            Event::ImportStarted { import, file_name, definition, replace: order.replace }
-        })
-        .await?;
+        let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
+        let started = Event::ImportStarted {
+            import,
+            file_name: order.file_name.chars().take(FILE_NAME_CHARS_MAX).collect(),
+            definition: order.definition.fingerprint(),
+            replace: order.replace,
+        };
+        // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
+        // runs, and do not take it for one that died.
+        let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
+        let session =
+            blocking(move || Ok(work.records.begin_import(&definition, import, work.today(), replace)?)).await;
+        if session.is_ok() {
+            self.end_last(&dataset).await?;
+        }
+        self.record(&dataset, &origin, import, "start", started).await?;
         self.counters.started.fetch_add(1, Ordering::Relaxed);
         crash_point("import-started");
-        let work = Arc::clone(self);
-        let written = tokio::task::spawn_blocking(move || work.write(import, order)).await;
-        let written = written.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())));
+        let written = match session {
+            Ok(session) => {
+                let work = Arc::clone(self);
+                blocking(move || work.write(import, order, session)).await
+            }
+            Err(error) => Err(error),
+        };
         crash_point("import-written");
         match written {
             Ok(written) => self.completed(&dataset, &origin, import, written).await,
@@ -230,6 +242,17 @@ impl Work {
                 Err(error)
             }
         }
+    }
+
+    /// Writes down that the last import is visible, if the process that made it so died before it could: the next one takes
+    /// its place, and then nobody could tell. To be called while no other import can become visible.
+    async fn end_last(&self, dataset: &str) -> Result<(), ImportError> {
+        self.records.refresh().await?;
+        if let Some(stored) = self.records.data_set(dataset) {
+            let last = &stored.last_import;
+            self.record(dataset, &recovery(last.id), last.id, "end-by-next", completion(last)).await?;
+        }
+        Ok(())
     }
 
     async fn completed(
@@ -280,12 +303,14 @@ impl Work {
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
     }
 
+    fn today(&self) -> Date {
+        self.committer.clock.now().to_zoned(TimeZone::UTC).date()
+    }
+
     /// Reads the file and writes its records; nothing of it is visible unless this succeeds.
-    fn write(&self, import: Uuid, order: Order) -> Result<Written, ImportError> {
-        let Order { file, file_name, definition, replace, progress, .. } = order;
+    fn write(&self, import: Uuid, order: Order, mut session: Box<dyn ImportSession>) -> Result<Written, ImportError> {
+        let Order { file, file_name, definition, progress, .. } = order;
         let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
-        let today = self.committer.clock.now().to_zoned(TimeZone::UTC).date();
-        let mut session = self.records.begin_import(&definition, import, today, replace)?;
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects { path, writer: None, rows: 0 };
         let mut rows = 0;
@@ -304,13 +329,7 @@ impl Work {
         let result = session.commit()?;
         self.counters.rows.fetch_add(rows, Ordering::Relaxed);
         self.counters.rejected.fetch_add(rejected, Ordering::Relaxed);
-        let counts = ImportCounts {
-            inserted: result.inserted,
-            updated: result.updated,
-            unchanged: result.unchanged,
-            removed: result.removed,
-            rejected,
-        };
+        let counts = counts(&result);
         let header = source.header().clone();
         Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file })
     }
@@ -347,35 +366,51 @@ impl Work {
         let running = self.committer.stores.views.imports(None, usize::MAX).await.map_err(CommandError::from)?;
         let mut ended = 0;
         for import in running.into_iter().filter(|import| import.status == "running") {
-            let origin = Origin {
-                who: Who::system("importer"),
-                correlation_id: import.id.to_string(),
-                causation_id: Some(import.id.to_string()),
-            };
+            // In this order: one that ends meanwhile is seen as running, or as visible.
+            if self.records.is_importing(&import.dataset)? {
+                continue;
+            }
+            self.records.refresh().await?;
             let stored = self.records.data_set(&import.dataset);
-            let last = stored.as_deref().map(|stored| &stored.last_import).filter(|last| last.id == import.id);
-            let event = match (last, stored.as_deref()) {
-                (Some(last), _) => Event::ImportCompleted {
-                    import: import.id,
-                    dataset_version: last.result.version,
-                    counts: ImportCounts {
-                        inserted: last.result.inserted,
-                        updated: last.result.updated,
-                        unchanged: last.result.unchanged,
-                        removed: last.result.removed,
-                        rejected: last.result.rejected,
-                    },
-                },
-                (None, _) if self.records.is_importing(&import.dataset)? => continue,
-                (None, _) => {
+            let event = match stored.as_deref().map(|stored| &stored.last_import) {
+                Some(last) if last.id == import.id => completion(last),
+                _ => {
                     let reason = "the process ended before the import did; the data set is as it was".to_owned();
                     Event::ImportFailed { import: import.id, reason }
                 }
             };
-            self.record(&import.dataset, &origin, import.id, "end", event).await?;
+            self.record(&import.dataset, &recovery(import.id), import.id, "end", event).await?;
             ended += 1;
         }
         Ok(ended)
+    }
+}
+
+/// Does what blocks on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())))
+}
+
+/// Who writes down how an import ended whose process did not.
+fn recovery(import: Uuid) -> Origin {
+    Origin { who: Who::system("importer"), correlation_id: import.to_string(), causation_id: Some(import.to_string()) }
+}
+
+/// How an import that is visible ended.
+fn completion(LastImport { id, result, .. }: &LastImport) -> Event {
+    Event::ImportCompleted { import: *id, dataset_version: result.version, counts: counts(result) }
+}
+
+fn counts(result: &ImportResult) -> ImportCounts {
+    ImportCounts {
+        inserted: result.inserted,
+        updated: result.updated,
+        unchanged: result.unchanged,
+        removed: result.removed,
+        rejected: result.rejected,
     }
 }
 

@@ -321,5 +321,9 @@ fn confirmed(email: &str) -> Result<bool, Failure> {
         .map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    if !answer.ends_with('\n') {
+        // The end of the input is not echoed: what is said next would follow the question.
+        writeln!(terminal).map_err(failed)?;
+    }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

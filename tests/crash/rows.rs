@@ -167,3 +167,28 @@ async fn an_import_that_dies_is_all_or_nothing() {
     assert_eq!(dies_while_importing("import-before-commit").await, 0);
     assert!(dies_while_importing("import-written").await > 0, "committed, and written down at the next start");
 }
+
+/// Whatever is imported next, and whether or not a server runs meanwhile: what became visible was completed.
+async fn dies_once_visible(beside_a_server: bool) {
+    let deployment = Deployment::new().await;
+    let serving = beside_a_server.then(|| deployment.serve(""));
+    let (well, _) = deployment.import("import-written=return", 10);
+    assert!(!well, "it was killed");
+    let (well, text) = deployment.import("", 500);
+    assert!(well, "{text}");
+    drop(serving);
+    let serving = deployment.serve("");
+    let (status, imports) = deployment.admin(&serving, Method::GET, "/imports", "", None).await.unwrap();
+    assert_eq!(status, 200, "{imports}");
+    let told: Vec<_> = imports["data"].as_array().expect("a list").iter().map(|import| &import["status"]).collect();
+    assert_eq!(told, ["completed", "completed"], "{imports}");
+    assert_eq!(imports["data"][1]["counts"]["inserted"], 10, "{imports}");
+    drop(serving);
+    deployment.verify();
+}
+
+#[tokio::test]
+async fn an_import_that_dies_once_visible_is_completed_whatever_is_imported_next() {
+    dies_once_visible(false).await;
+    dies_once_visible(true).await;
+}

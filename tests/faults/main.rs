@@ -18,5 +18,6 @@ mod world;
 mod admission;
 mod delivery;
 mod history;
+mod importing;
 mod random;
 mod writing;

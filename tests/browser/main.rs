@@ -1,0 +1,184 @@
+//! The administrator's page in a real browser, clicked through as an administrator would. Needs Chromium (`make test-tools`
+//! installs Debian's): without it the test is skipped, and fails where the variable `CI` is `true`.
+//! `PERMITD_TEST_PICTURES=FOLDER` keeps pictures of what was shown.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+mod chromium;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use chromium::Browser;
+use serde_json::Value;
+use support::Process;
+
+/// How long anything may take that is bound to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A server of a new data directory with fifty records, whose outbox cannot be written as long as something is in the way.
+struct Server {
+    folder: tempfile::TempDir,
+    _process: Process,
+    ready: Value,
+    client: reqwest::Client,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = support::data_dir();
+        let permitd = |arguments: &[&str]| {
+            let mut command = support::permitd();
+            command.current_dir(folder.path()).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "error");
+            command.env("PERMITD_QUEUE_RECEIVES_MAX", "1").args(arguments);
+            command
+        };
+        let done = |command: &mut Command| assert!(command.output().unwrap().status.success(), "{command:?}");
+        done(&mut permitd(&["sample", "--rows", "50", "-o", "december.csv"]));
+        done(&mut permitd(&["import", "december.csv", "--dataset", "permits"]));
+        std::fs::write(folder.path().join("data/outbox"), "in the way").unwrap();
+        let mut serve = permitd(&["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        let (process, ready) = Process::start(&mut serve, |line| serde_json::from_str::<Value>(line).ok());
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { folder, _process: process, ready, client }
+    }
+
+    fn told(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap()
+    }
+
+    async fn status(&self, path: &str, key: &str) -> u16 {
+        let request = self.client.get(format!("{}{path}", self.told("url"))).header("x-api-key", key);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Looks as the administrator until the answer is as wanted. The page does not look again by itself.
+    async fn until(&self, what: &str, path: &str, is_so: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = self.client.get(format!("{}{path}", self.told("url"))).bearer_auth(self.told("admin_token"));
+            let answer: Value = request.send().await.unwrap().json().await.unwrap();
+            if is_so(&answer) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {answer}");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_administrators_day() {
+    let server = Server::start();
+    let Some(mut browser) = Browser::open(server.told("sign_in_url")) else { return };
+    browser.sees("Nobody has been invited yet.");
+    browser.picture("people-none");
+    let token = server.told("admin_token");
+    assert!(
+        !browser.addresses().concat().contains(token),
+        "the token is taken out of the address: {:?}",
+        browser.addresses()
+    );
+
+    // The data is there, and where it came from.
+    browser.click("Data");
+    browser.sees("San Francisco building permits");
+    browser.sees("50 records, version 1");
+    browser.sees("december.csv");
+    let columns = browser.read("summary");
+    browser.click(&columns);
+    browser.sees("application_number");
+    browser.picture("data");
+
+    // A plan of one's own.
+    browser.click("Plans");
+    browser.sees("default");
+    browser.fill("Name", "research");
+    browser.click("Add");
+    browser.click_within("section", "research", "Save");
+    browser.sees("The plan research is saved.");
+    browser.picture("plans");
+
+    // An invitation whose mail does not go out.
+    browser.click("People");
+    browser.fill("Address", "ana@example.org");
+    browser.fill("Name (optional)", "Ana <b>López</b>");
+    browser.click("Invite");
+    browser.sees("ana@example.org is invited.");
+    browser.sees("Ana <b>López</b>");
+    server.until("the dead letter", "/dead-letters", |letters| letters["data"][0]["id"].is_string()).await;
+    browser.click("Dead letters");
+    browser.sees("UserInvited");
+    browser.sees("outbox");
+    browser.picture("dead-letters");
+    std::fs::remove_file(server.folder.path().join("data/outbox")).unwrap();
+    browser.click("Send again");
+    browser.sees("Every message was done");
+    server.until("the mail", "/users", |users| users["data"][0]["status"] == "active").await;
+
+    // She is shown with her key; another is made, works, and is revoked.
+    browser.click("People");
+    browser.sees("active");
+    browser.picture("people");
+    browser.click("ana@example.org");
+    browser.sees("UserInvited");
+    browser.fill("Label (optional)", "laptop");
+    browser.click("Issue a key");
+    browser.sees("This is the only time that the key is shown.");
+    browser.picture("key");
+    let key = browser.read("dialog .secret");
+    assert_eq!(server.status("/permits/201612013997", &key).await, 200);
+    browser.click("Done");
+    browser.sees("laptop");
+    assert!(!browser.text().contains(&key), "it was shown once");
+    browser.click_within("tr", "laptop", "Revoke…");
+    browser.sees("Revoke the key?");
+    browser.click("Cancel");
+    browser.sees_no("Revoke the key?");
+    assert_eq!(server.status("/permits/201612013997", &key).await, 200, "nothing happened");
+    browser.click_within("tr", "laptop", "Revoke…");
+    browser.click("Revoke");
+    browser.sees("The key was revoked.");
+    assert_eq!(server.status("/permits/201612013997", &key).await, 401);
+    browser.picture("person");
+
+    // The end of her.
+    browser.click("Delete…");
+    browser.sees("Delete ana@example.org?");
+    browser.picture("delete");
+    browser.click("Delete");
+    browser.sees("ana@example.org was deleted.");
+    browser.sees("Erased person");
+    browser.click("← People");
+    browser.sees("(erased)");
+    browser.reload();
+    browser.sees("(erased)");
+    assert!(!browser.text().contains("ana@") && !browser.text().contains("López"));
+
+    browser.click("Events");
+    browser.sees("UserDeleted");
+    browser.picture("events");
+    browser.click("Counters");
+    for panel in ["Gate", "Commits", "Mailers", "Relay", "Importer", "Queue"] {
+        browser.sees(panel);
+    }
+    browser.picture("counters");
+    browser.click("Sign out");
+    browser.sees("Administrator's token");
+    browser.reload();
+    browser.sees("Administrator's token");
+    browser.picture("signed-out");
+
+    let own = format!("{}/", server.told("url"));
+    let requests = browser.requests();
+    assert!(requests.iter().any(|url| url.ends_with("/admin/app.js")), "{requests:?}");
+    let elsewhere: Vec<_> = requests.iter().filter(|url| !url.starts_with(&own) && !url.starts_with("data:")).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
+    browser.close();
+}
