@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ impl Fixture {
         let key = invite(&data)?;
         let paths = data.join("paths.txt");
         let hot_path = write_paths(&data, &paths, rows)?;
+        // What an import has written would otherwise go to the disk while reads are measured.
+        process::output(&mut Command::new("sync"))?;
         Ok(Self { data, key, paths, hot_path })
     }
 

@@ -128,7 +128,7 @@ impl Server {
         command.args(["serve", "--json", "--data"]).arg(data);
         command.env("PERMITD_LISTEN", address.to_string()).env("PERMITD_OPS_LISTEN", ops.to_string());
         command.env("PERMITD_LOG_FILTER", "warn").env("PERMITD_HTTP_WORKERS", "1").envs(settings.iter().copied());
-        Self::start(command, address, (address, "/problems"), data.join("serve.log"))
+        Self::start(command, address, (ops, "/health/ready"), data.join("serve.log"))
     }
 
     /// Starts the server that gives the same answer of so many bytes to everybody.

@@ -16,7 +16,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Row, params_from_iter, types::Value as Sql};
 use tokio::sync::oneshot;
 
-use super::{Served, Shared, connected, plan, render::Rendering, schema, unavailable};
+use super::{Lane, Served, Shape, Shared, lane, plan, render::Rendering, schema, unavailable};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -201,30 +201,30 @@ fn narrowing(definition: &Definition) -> String {
 }
 
 fn work(jobs: &Mutex<Receiver<Box<Job>>>) {
-    let mut connections: HashMap<u64, Connection> = HashMap::new();
+    let mut lanes: HashMap<u64, Lane> = HashMap::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let outcome = if job.watch.is_over() { Err(job.watch.timed_out()) } else { answer(&mut connections, &job) };
+        let outcome = if job.watch.is_over() { Err(job.watch.timed_out()) } else { answer(&mut lanes, &job) };
         if job.reply.send(outcome).is_err() {
             tracing::debug!("a query's answer came after its caller had gone");
         }
     }
 }
 
-fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page, RecordStoreError> {
+fn answer(lanes: &mut HashMap<u64, Lane>, job: &Job) -> Result<Page, RecordStoreError> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => job.watch.timed_out(),
         _ => unavailable("query", &job.served.path, &error),
     };
-    let connection = connected(connections, &job.served).map_err(failed)?;
-    let ways = plan::ways(&job.data_set.definition, &job.query);
+    let Lane { connection, shape } = lane(lanes, &job.served, &job.data_set).map_err(failed)?;
+    let ways = plan::ways(&job.data_set.definition, shape, &job.query);
     let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
     let to_the_end = ways.first().map(|way| (way, None));
     let alone = ways.len() == 1;
     for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
         job.watch.over(connection, budget).map_err(failed)?;
-        match run(connection, &job.data_set, &job.query, way) {
+        match run(connection, shape, &job.data_set, &job.query, way) {
             Err(Failure::Sqlite(error))
                 if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
                     && job.watch.ran_out_of_budget() => {}
@@ -240,12 +240,12 @@ fn answer(connections: &mut HashMap<u64, Connection>, job: &Job) -> Result<Page,
 /// The answer to a query that is done within a small budget, on a connection of the thread that asks; `None` where that
 /// cannot be expected, or was not so.
 pub(super) fn answer_soon(
-    connection: &mut Connection,
+    Lane { connection, shape }: &mut Lane,
     path: &Path,
     data_set: &DataSet,
     query: &Query,
 ) -> Option<Result<Page, RecordStoreError>> {
-    let ways = plan::ways(&data_set.definition, query);
+    let ways = plan::ways(&data_set.definition, shape, query);
     let [way] = ways.as_slice() else { return None };
     if !way.ordered {
         return None;
@@ -256,7 +256,7 @@ pub(super) fn answer_soon(
         looks > SOON_LOOKS
     };
     let watched = connection.progress_handler(STEPS_PER_LOOK, Some(spent));
-    let outcome = watched.map_err(Failure::Sqlite).and_then(|()| run(connection, data_set, query, way));
+    let outcome = watched.map_err(Failure::Sqlite).and_then(|()| run(connection, shape, data_set, query, way));
     let unwatched = connection.progress_handler(0, None::<fn() -> bool>).map_err(Failure::Sqlite);
     match outcome.and_then(|page| unwatched.map(|()| page)) {
         Ok(page) => Some(Ok(page)),
@@ -297,7 +297,13 @@ impl Drop for Snapshot<'_> {
     }
 }
 
-fn run(connection: &Connection, data_set: &DataSet, query: &Query, way: &plan::Way) -> Result<Page, Failure> {
+fn run(
+    connection: &Connection,
+    shape: &Shape,
+    data_set: &DataSet,
+    query: &Query,
+    way: &plan::Way,
+) -> Result<Page, Failure> {
     let snapshot = Snapshot::take(connection)?.0;
     let mut state = snapshot.prepare_cached("SELECT version, generation FROM state")?;
     let (version, generation): (u64, u64) =
@@ -306,7 +312,9 @@ fn run(connection: &Connection, data_set: &DataSet, query: &Query, way: &plan::W
         let name = data_set.definition.name.clone();
         return Err(Failure::Other(RecordStoreError::DefinitionChanged { name }));
     }
-    let mut gathered = Gathered::new(&data_set.definition, query, version);
+    let selected = query.select.as_deref().map(|select| Rendering::new(&data_set.definition, Some(select)));
+    let rendering = selected.as_ref().unwrap_or(&shape.rendering);
+    let mut gathered = Gathered::new(&data_set.definition, query, rendering, version);
     if way.ordered {
         for segment in &way.segments {
             if gathered.is_full() {
@@ -321,7 +329,7 @@ fn run(connection: &Connection, data_set: &DataSet, query: &Query, way: &plan::W
         }
     } else {
         // Sorted by numbers first: a sorter that carried whole records would be many times the work.
-        let columns = plan::results(&data_set.definition, query);
+        let columns = plan::results(shape, &gathered.order);
         let mut fetch = snapshot.prepare_cached(&format!("SELECT {columns} FROM records WHERE \"$row\" = ?"))?;
         for segment in &way.segments {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
@@ -344,7 +352,7 @@ struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
     order: Vec<SortTerm>,
-    rendering: Rendering,
+    rendering: &'a Rendering,
     version: u64,
     document: Document,
     last: Option<Position>,
@@ -352,9 +360,8 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(definition: &'a Definition, query: &'a Query, version: u64) -> Self {
+    fn new(definition: &'a Definition, query: &'a Query, rendering: &'a Rendering, version: u64) -> Self {
         let order = query.order(definition);
-        let rendering = Rendering::new(definition, query.select.as_deref());
         Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 
@@ -375,7 +382,7 @@ impl<'a> Gathered<'a> {
         let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
         if self.document.count() == 0 {
             // Records of one data set are much alike: room for them all, within reason, instead of growing by and by.
-            let page = self.rendering.bytes(values).saturating_mul(self.query.limit as usize);
+            let page = self.rendering.bytes_max(values).saturating_mul(self.query.limit as usize);
             self.document.reserve(page.min(PAGE_BYTES_EXPECTED) + END_BYTES);
         }
         self.rendering.write(values, self.document.next_record()).map_err(rusqlite::Error::from)?;

@@ -29,6 +29,7 @@ use jiff::civil::Date;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 use uuid::Uuid;
 
+use self::{render::Rendering, schema::IndexShape};
 use crate::{
     clock::SharedClock,
     dataset::{Definition, query::Query},
@@ -296,15 +297,50 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A thread's own connection to a data set, opened at its first use.
-fn connected<'c>(
-    connections: &'c mut HashMap<u64, Connection>,
-    served: &Served,
-) -> rusqlite::Result<&'c mut Connection> {
-    match connections.entry(served.id) {
-        Entry::Occupied(entry) => Ok(entry.into_mut()),
-        Entry::Vacant(entry) => Ok(entry.insert(open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)),
+/// A thread's own way to a data set.
+struct Lane {
+    connection: Connection,
+    shape: Shape,
+}
+
+/// What follows from the columns of a data set, made once for each generation of them.
+struct Shape {
+    generation: u64,
+    rendering: Rendering,
+    indexes: Vec<IndexShape>,
+    /// The columns' names as SQL has them.
+    names: Vec<String>,
+}
+
+impl Shape {
+    fn of(definition: &Definition, generation: u64) -> Self {
+        Self {
+            generation,
+            rendering: Rendering::new(definition, None),
+            indexes: schema::indexes(definition),
+            names: (0..definition.columns.len()).map(|place| schema::column_name(definition, place)).collect(),
+        }
     }
+
+    fn name(&self, column: usize) -> &str {
+        // Queries are checked against the definition that the names are from.
+        self.names.get(column).map_or("NULL", String::as_str)
+    }
+}
+
+/// A thread's lane to a data set with those columns. Its connection is opened at its first use.
+fn lane<'l>(lanes: &'l mut HashMap<u64, Lane>, served: &Served, data_set: &DataSet) -> rusqlite::Result<&'l mut Lane> {
+    let lane = match lanes.entry(served.id) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
+        }
+    };
+    if lane.shape.generation != data_set.generation {
+        lane.shape = Shape::of(&data_set.definition, data_set.generation);
+    }
+    Ok(lane)
 }
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {

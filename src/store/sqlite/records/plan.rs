@@ -12,9 +12,14 @@
 //! turn with growing budgets until one of them is done: that costs little more than the better one alone. Columns that a
 //! way's index shall not be used for are written `+column`, which SQLite never looks up.
 
+use std::borrow::Cow;
+
 use rusqlite::types::Value as Sql;
 
-use super::schema::{self, IndexShape, column_name, owned, quoted, smallest};
+use super::{
+    Shape,
+    schema::{IndexShape, owned, quoted, smallest},
+};
 use crate::dataset::{
     Definition, Value,
     query::{Query, SortTerm, Term, Test, after_prefix},
@@ -38,21 +43,19 @@ pub(super) struct Segment {
 }
 
 /// The one or two ways to answer a query. The first one is to be run to its end when none is done within a budget.
-pub(super) fn ways(definition: &Definition, query: &Query) -> Vec<Way> {
-    let planner = Planner {
-        definition,
-        query,
-        order: query.order(definition),
-        terms: query.filter.conjuncts(),
-        indexes: schema::indexes(definition),
-    };
+pub(super) fn ways(definition: &Definition, shape: &Shape, query: &Query) -> Vec<Way> {
+    let planner = Planner { definition, query, order: query.order(definition), terms: query.filter.conjuncts(), shape };
     planner.ways()
 }
 
 /// What a record of the answer is made of, followed by the columns of its position.
-pub(super) fn results(definition: &Definition, query: &Query) -> String {
-    let order = query.order(definition).into_iter().map(|term| format!(", {}", column_name(definition, term.column)));
-    format!("\"$values\"{}", String::from_iter(order))
+pub(super) fn results(shape: &Shape, order: &[SortTerm]) -> String {
+    let mut results = String::from("\"$values\"");
+    for term in order {
+        results.push_str(", ");
+        results.push_str(shape.name(term.column));
+    }
+    results
 }
 
 /// An index, seen by a query.
@@ -71,12 +74,16 @@ struct Planner<'a> {
     query: &'a Query,
     order: Vec<SortTerm>,
     terms: Vec<&'a Term>,
-    indexes: Vec<IndexShape>,
+    shape: &'a Shape,
 }
 
 impl Planner<'_> {
+    fn name(&self, column: usize) -> &str {
+        self.shape.name(column)
+    }
+
     fn ways(&self) -> Vec<Way> {
-        let candidates: Vec<Candidate<'_>> = self.indexes.iter().map(|index| self.candidate(index)).collect();
+        let candidates: Vec<Candidate<'_>> = self.shape.indexes.iter().map(|index| self.candidate(index)).collect();
         let walk = best(candidates.iter().filter(|candidate| candidate.serves.is_some()));
         let seek = best(candidates.iter().filter(|candidate| candidate.bound > 0 || candidate.range));
         match (walk, seek) {
@@ -150,7 +157,7 @@ impl Planner<'_> {
         };
         if nulls && nulls_follow {
             segments.push(self.segment(candidate, rest, |sql| {
-                sql.condition(&format!("{} IS NULL", column_name(self.definition, first.column)), []);
+                sql.condition(&format!("{} IS NULL", self.name(first.column)), []);
                 if self.position(first.column) == Some(&Value::Null) {
                     self.push_after(rest, sql);
                 }
@@ -160,7 +167,7 @@ impl Planner<'_> {
     }
 
     fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
-        let mut sql = Text::select(&results(self.definition, self.query), Some(&candidate.index.name));
+        let mut sql = Text::select(&results(self.shape, &self.order), Some(&candidate.index.name));
         let next = candidate.index.columns.get(candidate.bound).copied();
         let continues = next.filter(|next| self.position(*next).is_some_and(|value| !value.is_null()));
         for term in &self.terms {
@@ -180,9 +187,7 @@ impl Planner<'_> {
             self.push_test(term.column, &test, sought, &mut sql);
         }
         add(&mut sql);
-        sql.order(
-            order.iter().map(|term| direction(&column_name(self.definition, term.column), term.descending, false)),
-        );
+        sql.order(order.iter().map(|term| direction(self.name(term.column), term.descending, false)));
         sql.finish()
     }
 
@@ -206,7 +211,7 @@ impl Planner<'_> {
         }
         sql.order(self.order.iter().map(|term| {
             let nulls = self.may_be_null(term.column);
-            direction(&format!("+{}", column_name(self.definition, term.column)), term.descending, nulls)
+            direction(&format!("+{}", self.name(term.column)), term.descending, nulls)
         }));
         sql.finish()
     }
@@ -222,7 +227,7 @@ impl Planner<'_> {
 
     /// "After the position", for an order of one direction without nulls.
     fn push_after(&self, order: &[SortTerm], sql: &mut Text) {
-        let columns: Vec<String> = order.iter().map(|term| column_name(self.definition, term.column)).collect();
+        let columns: Vec<&str> = order.iter().map(|term| self.name(term.column)).collect();
         let values: Vec<Sql> = order.iter().filter_map(|term| self.position(term.column)).map(owned).collect();
         let after = if order.first().is_some_and(|term| term.descending) { "<" } else { ">" };
         let condition = match columns.as_slice() {
@@ -236,7 +241,7 @@ impl Planner<'_> {
     fn push_not_null(&self, column: usize, sql: &mut Text) {
         let Some(kind) = self.definition.columns.get(column).map(|column| column.kind) else { return };
         // `IS NOT NULL` would not always be looked up in an index.
-        sql.condition(&format!("{} >= ?", column_name(self.definition, column)), [smallest(kind)]);
+        sql.condition(&format!("{} >= ?", self.name(column)), [smallest(kind)]);
     }
 
     /// "After the position", for any order, as a condition that no index is searched for.
@@ -244,7 +249,7 @@ impl Planner<'_> {
         let mut condition = String::from("0");
         let mut params: Vec<Sql> = Vec::new();
         for (term, value) in self.order.iter().zip(values).rev() {
-            let column = format!("+{}", column_name(self.definition, term.column));
+            let column = format!("+{}", self.name(term.column));
             let after = if term.descending { "<" } else { ">" };
             if value.is_null() {
                 condition = format!("({column} IS NULL AND {condition})");
@@ -258,8 +263,8 @@ impl Planner<'_> {
     }
 
     fn push_test(&self, column: usize, test: &Test, sought: bool, sql: &mut Text) {
-        let bare = column_name(self.definition, column);
-        let name = if sought { bare } else { format!("+{bare}") };
+        let bare = self.name(column);
+        let name = if sought { Cow::Borrowed(bare) } else { Cow::Owned(format!("+{bare}")) };
         match test {
             Test::Equal(value) => sql.condition(&format!("{name} = ?"), [owned(value)]),
             Test::NotEqual(value) => sql.condition(&format!("{name} IS NOT ?"), [owned(value)]),

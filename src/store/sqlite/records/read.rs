@@ -9,9 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, types::Value as Sql};
+use rusqlite::types::Value as Sql;
 
-use super::{Served, Shared, cache::Question, connected, find, render::Rendering, schema, unavailable};
+use super::{Lane, Served, Shared, cache::Question, find, lane, schema, unavailable};
 use crate::{
     dataset::{ColumnType, Definition, Document, query::Query},
     store::records::{DataSet, Found, Page, RecordReader, RecordStoreError},
@@ -31,14 +31,12 @@ const ATTEMPTS_MAX: usize = 3;
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
-    connections: RefCell<HashMap<u64, Connection>>,
-    /// By data set, with the generation of the columns.
-    renderings: RefCell<HashMap<u64, (u64, Rendering)>>,
+    lanes: RefCell<HashMap<u64, Lane>>,
 }
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, connections: RefCell::default(), renderings: RefCell::default() }
+        Self { shared, lanes: RefCell::default() }
     }
 
     fn read(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
@@ -73,15 +71,9 @@ impl Reader {
             },
         };
         let failed = |error: rusqlite::Error| unavailable("read", &served.path, &error);
-        let mut connections = self.connections.borrow_mut();
-        let connection = connected(&mut connections, served).map_err(failed)?;
-        let mut renderings = self.renderings.borrow_mut();
-        let rendered = |current: &DataSet| (current.generation, Rendering::new(&current.definition, None));
-        let known = renderings.entry(served.id).or_insert_with(|| rendered(&current));
-        if known.0 != current.generation {
-            *known = rendered(&current);
-        }
-        fetch(connection, key, id.as_ref(), known, &current.definition.name).map_err(failed)?
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lane(&mut lanes, served, &current).map_err(failed)?;
+        fetch(lane, key, id.as_ref(), &current.definition.name).map_err(failed)?
     }
 }
 
@@ -95,10 +87,9 @@ enum LookUp {
 
 /// The outer error is SQLite's; the inner one says that the answer is too large.
 fn fetch(
-    connection: &Connection,
+    Lane { connection, shape }: &Lane,
     key: &str,
     id: Option<&Sql>,
-    (generation, rendering): &(u64, Rendering),
     data_set: &str,
 ) -> rusqlite::Result<Result<LookUp, RecordStoreError>> {
     let mut statement = connection.prepare_cached(if id.is_some() { GET_ONE } else { GET })?;
@@ -108,11 +99,11 @@ fn fetch(
     };
     let (mut version, mut document) = (0, if id.is_some() { Document::single() } else { Document::list() });
     while let Some(row) = rows.next()? {
-        if schema::count(row, 1)? != *generation {
+        if schema::count(row, 1)? != shape.generation {
             return Ok(Ok(LookUp::OtherColumns));
         }
         version = schema::count(row, 0)?;
-        rendering.write(row.get_ref(2)?.as_bytes()?, document.next_record())?;
+        shape.rendering.write(row.get_ref(2)?.as_bytes()?, document.next_record())?;
         if document.bytes() > ANSWER_BYTES_MAX {
             let narrow = "ask for its records page by page, by a filter on the key".to_owned();
             return Ok(Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow }));
@@ -155,9 +146,8 @@ impl RecordReader for Reader {
             Ok(served) => served,
             Err(error) => return Some(Err(error)),
         };
-        let mut connections = self.connections.borrow_mut();
-        match connected(&mut connections, &served) {
-            Ok(connection) => find::answer_soon(connection, &served.path, data_set, query),
+        match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
+            Ok(lane) => find::answer_soon(lane, &served.path, data_set, query),
             Err(error) => Some(Err(unavailable("query", &served.path, &error))),
         }
     }

@@ -27,16 +27,15 @@ pub(super) fn write_values(record: &Record, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the first `length` bytes of a text.
-fn append(text: &[u8], length: usize, out: &mut Vec<u8>) {
-    match text.first_chunk::<CHUNK>() {
-        Some(chunk) if length <= CHUNK => {
-            let end = out.len() + length;
-            out.extend_from_slice(chunk);
-            out.truncate(end);
-        }
-        _ => out.extend_from_slice(text.get(..length).unwrap_or_default()),
+/// Writes the first `length` bytes of a text at the beginning of `room`, and gives back the room behind them; nothing where
+/// they do not fit.
+fn put<'r>(text: &[u8], length: usize, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
+    match (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>()) {
+        // What is copied beyond the length is written over by what follows.
+        (Some(text), Some(room)) if length <= CHUNK => *room = *text,
+        _ => room.get_mut(..length)?.copy_from_slice(text.get(..length)?),
     }
+    room.get_mut(length..)
 }
 
 /// A text with at least a chunk of room.
@@ -87,40 +86,55 @@ impl Rendering {
         Self { columns, all: select.is_none(), published, names_bytes }
     }
 
-    /// About how long the record that has these values is.
-    pub(super) fn bytes(&self, values: &[u8]) -> usize {
-        values.len() + self.names_bytes
+    /// How long the record that has these values is at most.
+    pub(super) fn bytes_max(&self, values: &[u8]) -> usize {
+        let unstored = self.published.len() * b"null".len();
+        values.len() + self.names_bytes + unstored + b"{}".len()
     }
 
     /// Appends the record that has these values.
     pub(super) fn write(&self, values: &[u8], out: &mut Vec<u8>) -> Result<(), FromSqlError> {
-        let mut parts = Parts(values);
-        if self.all {
-            // What is appended in chunks needs room for a chunk.
-            out.reserve(self.bytes(values) + CHUNK);
-            let mut count = 0;
-            for (_, before) in &self.published {
-                append(&before.text, before.length, out);
-                let Some((value, length)) = parts.next() else { break };
-                append(value, length, out);
-                count += 1;
+        let start = out.len();
+        // What is copied in chunks needs room for one more.
+        out.resize(start + self.bytes_max(values) + CHUNK, 0);
+        let left = match self.fill(values, out.get_mut(start..).unwrap_or_default()) {
+            Ok(left) => left,
+            Err(torn) => {
+                out.truncate(start);
+                return Err(FromSqlError::other(torn));
             }
-            self.check(count + parts.count())?;
-        } else {
-            let parts: Vec<(&[u8], usize)> = parts.collect();
-            self.check(parts.len())?;
-            for (place, before) in &self.published {
-                append(&before.text, before.length, out);
-                let (value, length) = parts.get(*place).copied().unwrap_or((b"null", 4));
-                append(value, length, out);
-            }
-        }
-        out.extend_from_slice(if self.published.is_empty() { b"{}" } else { b"}" });
+        };
+        out.truncate(out.len() - left);
         Ok(())
     }
 
-    fn check(&self, values: usize) -> Result<(), FromSqlError> {
-        if values == self.columns { Ok(()) } else { Err(FromSqlError::other(Torn { values, columns: self.columns })) }
+    /// Writes the record, and gives back how much room is left.
+    fn fill(&self, values: &[u8], mut room: &mut [u8]) -> Result<usize, Torn> {
+        let torn = |values| Torn { values, columns: self.columns };
+        let mut parts = Parts(values);
+        if self.all {
+            for (done, (_, before)) in self.published.iter().enumerate() {
+                let (value, length) = parts.next().ok_or_else(|| torn(done))?;
+                let behind = put(&before.text, before.length, room).and_then(|room| put(value, length, room));
+                room = behind.ok_or_else(|| torn(done))?;
+            }
+            let more = parts.count();
+            if more > 0 {
+                return Err(torn(self.columns + more));
+            }
+        } else {
+            let parts: Vec<(&[u8], usize)> = parts.collect();
+            if parts.len() != self.columns {
+                return Err(torn(parts.len()));
+            }
+            for (place, before) in &self.published {
+                let (value, length) = parts.get(*place).copied().unwrap_or((b"null", 4));
+                let behind = put(&before.text, before.length, room).and_then(|room| put(value, length, room));
+                room = behind.ok_or_else(|| torn(*place))?;
+            }
+        }
+        let end: &[u8] = if self.published.is_empty() { b"{}" } else { b"}" };
+        Ok(put(end, end.len(), room).ok_or_else(|| torn(self.columns))?.len())
     }
 }
 

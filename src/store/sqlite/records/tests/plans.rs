@@ -57,7 +57,7 @@ fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
         assert_eq!(way.ordered, !plan.contains("TEMP B-TREE"), "{raw_query}: {plan}");
         plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "")
     };
-    plan::ways(&definition, &query).iter().map(explain).collect()
+    plan::ways(&definition, &super::super::Shape::of(&definition, 1), &query).iter().map(explain).collect()
 }
 
 #[test]
