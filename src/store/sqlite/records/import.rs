@@ -21,6 +21,9 @@ use crate::{
     store::records::{DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome},
 };
 
+/// How long an import waits for the lock before it says that another one is running: longer than somebody who only looks
+/// whether one is, shorter than anybody minds.
+const BEGIN_WAIT: Duration = Duration::from_millis(200);
 /// Bytes of a page. Records are about a kilobyte: pages of 4 KiB would waste a fifth of the file.
 const PAGE_BYTES: i64 = 8192;
 /// The page cache of an import; beyond it, pages go to the write-ahead log.
@@ -415,7 +418,7 @@ fn set(record: &mut Record, place: Option<usize>, value: Value) {
 /// and every page is written once instead of twice. A crash leaves it empty.
 fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    connection.busy_timeout(Duration::ZERO)?;
+    connection.busy_timeout(BEGIN_WAIT)?;
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 {
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;

@@ -232,3 +232,22 @@ fn the_log_is_short_after_an_import() {
     let log = std::fs::metadata(store.folder.path().join("records/things.db-wal")).map_or(0, |log| log.len());
     assert_eq!(log, 0);
 }
+
+#[test]
+fn who_only_looks_whether_an_import_runs_is_in_no_imports_way() {
+    let store = Store::new();
+    store.import(&definition(), &[record("1", "filed", 100)]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.store.is_importing("things").unwrap();
+            }
+        });
+        let begun: Vec<bool> = (0..200)
+            .map(|number| store.store.begin_import(&definition(), Uuid::from_u128(number), TODAY, false).is_ok())
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(begun.iter().all(|begun| *begun), "{} were refused", begun.iter().filter(|begun| !**begun).count());
+    });
+}
