@@ -20,7 +20,7 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::{ApiKey, KeyId},
     plan::{self, Limits},
-    user::{Command, NewKey, decide},
+    user::{Changes, Command, NewKey, decide},
     view::State,
 };
 
@@ -40,6 +40,8 @@ pub enum AccountCommand {
     ChangeRole(Role),
     /// Give their keys another plan.
     AssignPlan(String),
+    /// Several of these at once: all of them, or none.
+    ChangeUser(Changes),
     /// Issue a key.
     IssueApiKey {
         /// What its owner calls it.
@@ -133,14 +135,14 @@ async fn perform(
     command: AccountCommand,
     envelope: Envelope,
 ) -> Result<Done, CommandError> {
-    let plans = match &command {
-        AccountCommand::AssignPlan(_) => Some(KnownPlans::load(committer).await?),
+    let command = to_domain(committer, &envelope, command)?;
+    let plan = match &command {
+        Command::Change(Changes { plan: Some(plan), .. }) => Some((KnownPlans::load(committer).await?, plan)),
         _ => None,
     };
-    let command = to_domain(committer, &envelope, command)?;
     let decide = |state: &State| {
-        if let (Some(plans), Command::AssignPlan(name)) = (&plans, &command) {
-            plans.check(name)?;
+        if let Some((known, plan)) = &plan {
+            known.check(plan)?;
         }
         Ok(decide(user_in(state), command.clone())?)
     };
@@ -175,10 +177,11 @@ fn issued_key(committer: &Committer, committed: &Committed) -> Result<Option<Api
 fn to_domain(committer: &Committer, envelope: &Envelope, command: AccountCommand) -> Result<Command, CommandError> {
     Ok(match command {
         AccountCommand::DeleteUser => Command::Delete,
-        AccountCommand::DisableUser => Command::Disable,
-        AccountCommand::EnableUser => Command::Enable,
-        AccountCommand::ChangeRole(role) => Command::ChangeRole(role),
-        AccountCommand::AssignPlan(plan) => Command::AssignPlan(plan),
+        AccountCommand::DisableUser => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
+        AccountCommand::EnableUser => Command::Change(Changes { enabled: Some(true), ..Changes::default() }),
+        AccountCommand::ChangeRole(role) => Command::Change(Changes { role: Some(role), ..Changes::default() }),
+        AccountCommand::AssignPlan(plan) => Command::Change(Changes { plan: Some(plan), ..Changes::default() }),
+        AccountCommand::ChangeUser(changes) => Command::Change(changes),
         AccountCommand::IssueApiKey { label } => {
             Command::IssueKey { key: new_key(committer, envelope)?, invitation: None, label }
         }

@@ -17,6 +17,7 @@ use crate::{
     app::{self, Node},
     domain::{
         id::UserId,
+        user::Changes,
         view::{UserRow, UserStatus},
     },
     store::{Stores, UserFilter},
@@ -243,12 +244,8 @@ impl Set {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
-            if let Some(plan) = &self.plan {
-                perform(&node, &user, AccountCommand::AssignPlan(plan.clone())).await?;
-            }
-            if let Some(role) = self.role {
-                perform(&node, &user, AccountCommand::ChangeRole(role.into())).await?;
-            }
+            let changes = Changes { plan: self.plan.clone(), role: self.role.map(Into::into), enabled: None };
+            perform(&node, &user, AccountCommand::ChangeUser(changes)).await?;
             let user = people::find(&*node.service.committer.stores.views, &user.id.to_string()).await?;
             let text = format!("{}: role {}, plan {}", shown_email(&user), user.role.as_str(), user.plan);
             Ok(Answer::new(json!({ "user": user }), text))

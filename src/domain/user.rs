@@ -271,6 +271,28 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
     }
 }
 
+/// What is to be changed of a person; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The plan of their keys.
+    pub plan: Option<String>,
+    /// What they may do.
+    pub role: Option<Role>,
+    /// Whether their keys work.
+    pub enabled: Option<bool>,
+}
+
+impl Changes {
+    /// An event for everything that is not so already.
+    fn events(self, user: &User) -> Vec<Event> {
+        let plan = self.plan.filter(|plan| *plan != user.plan).map(|plan| Event::PlanAssigned { plan });
+        let role = self.role.filter(|role| *role != user.role).map(|role| Event::RoleChanged { role });
+        let enabled = self.enabled.filter(|enabled| *enabled != (user.standing == Standing::Enabled));
+        let standing = enabled.map(|enabled| if enabled { Event::UserEnabled } else { Event::UserDisabled });
+        [plan, role, standing].into_iter().flatten().collect()
+    }
+}
+
 /// Something that is asked of a person's stream. Identifiers and moments are handed in with it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -292,16 +314,10 @@ pub enum Command {
         /// The new invitation.
         invitation: Uuid,
     },
-    /// Refuse their keys until further notice.
-    Disable,
-    /// Let their keys work again.
-    Enable,
+    /// Change what is to be changed, at once.
+    Change(Changes),
     /// Delete and erase.
     Delete,
-    /// Let them do something else.
-    ChangeRole(Role),
-    /// Give their keys another plan.
-    AssignPlan(String),
     /// Issue a key.
     IssueKey {
         /// The key.
@@ -368,15 +384,8 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
             enabled(user)?;
             Ok(vec![Event::InvitationResent { invitation }])
         }
-        Command::Disable if user.standing == Standing::Disabled => Ok(Vec::new()),
-        Command::Disable => Ok(vec![Event::UserDisabled]),
-        Command::Enable if user.standing == Standing::Enabled => Ok(Vec::new()),
-        Command::Enable => Ok(vec![Event::UserEnabled]),
+        Command::Change(changes) => Ok(changes.events(user)),
         Command::Delete => Ok(vec![Event::UserDeleted]),
-        Command::ChangeRole(role) if user.role == role => Ok(Vec::new()),
-        Command::ChangeRole(role) => Ok(vec![Event::RoleChanged { role }]),
-        Command::AssignPlan(plan) if user.plan == plan => Ok(Vec::new()),
-        Command::AssignPlan(plan) => Ok(vec![Event::PlanAssigned { plan }]),
         Command::IssueKey { key, invitation, label } => {
             enabled(user)?;
             check_length("label", label.as_deref(), LABEL_CHARS_MAX)?;

@@ -17,15 +17,12 @@ use super::{
     store_problem,
 };
 use crate::{
-    actors::{
-        account::AccountCommand,
-        commit::{CommandError, Committed, Envelope},
-        invite::Invitee,
-    },
+    actors::{account::AccountCommand, commit::Committed, invite::Invitee},
     domain::{
         email::Email,
         event::Role,
-        id::{CommandId, UserId},
+        id::UserId,
+        user::Changes,
         view::{UserRow, UserStatus},
     },
     http::{Problem, ProblemCode, method, session::Admin, state::Service},
@@ -159,45 +156,21 @@ impl Fields for ChangeBody {
 }
 
 impl ChangeBody {
-    /// One command for each field; the plan first, since it is the one that can be refused by what it names.
-    fn commands(self) -> Vec<(&'static str, AccountCommand)> {
-        let plan = self.plan.map(|plan| ("plan", AccountCommand::AssignPlan(plan)));
-        let role = self.role.map(|role| ("role", AccountCommand::ChangeRole(role)));
-        let status = self.status.map(|status| match status {
-            NewStatus::Active => ("status", AccountCommand::EnableUser),
-            NewStatus::Disabled => ("status", AccountCommand::DisableUser),
-        });
-        [plan, role, status].into_iter().flatten().collect()
+    fn changes(self) -> Changes {
+        let enabled = self.status.map(|status| matches!(status, NewStatus::Active));
+        Changes { plan: self.plan, role: self.role, enabled }
     }
 }
 
 async fn change(command: Command<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
-    let commands = command.body.commands();
-    if commands.is_empty() {
+    let changes = command.body.changes();
+    if changes == Changes::default() {
         let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
-    let mut expected_version = command.envelope.expected_version;
-    let mut outcome = None;
-    for (field, account_command) in commands {
-        let envelope = Envelope {
-            command: CommandId::stored(&format!("{}:{field}", command.envelope.command.as_str())),
-            expected_version,
-            ..command.envelope.clone()
-        };
-        match service.accounts.perform(user, account_command, envelope).await {
-            Ok(done) => {
-                expected_version = expected_version.map(|_| done.committed.version);
-                outcome = Some(Ok(done.committed));
-            }
-            // A retry may find that this field asked for nothing the first time, and the next one was carried out.
-            Err(error @ CommandError::Stale { .. }) if outcome.is_none() => outcome = Some(Err(error)),
-            Err(CommandError::Stale { .. }) if matches!(outcome, Some(Err(_))) => {}
-            Err(error) => return Err(command_problem(error)),
-        }
-    }
-    let committed = outcome.ok_or_else(|| Problem::internal("no command was given"))?.map_err(command_problem)?;
+    let done = service.accounts.perform(user, AccountCommand::ChangeUser(changes), command.envelope).await;
+    let committed = done.map_err(command_problem)?.committed;
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
 }
 
