@@ -109,7 +109,7 @@ impl Folding {
         thread::scope(|scope| {
             let (chunks, to_fold) = sync_channel::<Chunk>(CHUNKS_AHEAD);
             let (folded, results) = sync_channel(CHUNKS_AHEAD);
-            scope.spawn(move || {
+            thread::Builder::new().name("fold".to_owned()).spawn_scoped(scope, move || {
                 for chunk in to_fold {
                     let ended = self.fold(&chunk, &make).map(|ended| (ended, self.progress));
                     // Nobody waits for more once an error has been handed on.
@@ -117,7 +117,7 @@ impl Folding {
                         return;
                     }
                 }
-            });
+            }).map_err(|_| interrupted())?;
             let (mut ahead, mut waiting) = (0, Vec::new());
             loop {
                 let chunk = space.next(CHUNK_COMMITS)?;

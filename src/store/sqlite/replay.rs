@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     Database, StoreError, log,
-    views::{self, Upserts},
+    views::{self, Statements},
 };
 use crate::{
     domain::{id::StreamId, persisted::StoredCommit, personal::PersonalKey, view::Rows},
@@ -103,12 +103,14 @@ impl ReplaySpace for Space {
 
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
         let generation = self.prepare_generation()?;
-        let upserts = Upserts::into_tables(&suffix(generation));
+        // At first every stream comes once; what comes later is a stream that has grown since.
+        let suffix = suffix(generation);
+        let statements = if self.indexed { Statements::upserts(&suffix) } else { Statements::inserts(&suffix) };
         if self.locked {
-            return rows.iter().try_for_each(|rows| upserts.put(&self.views, rows));
+            return statements.put(&self.views, rows);
         }
         let transaction = self.views.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        rows.iter().try_for_each(|rows| upserts.put(&transaction, rows))?;
+        statements.put(&transaction, rows)?;
         Ok(transaction.commit()?)
     }
 
