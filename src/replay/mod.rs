@@ -27,7 +27,7 @@ const CHUNKS_AHEAD: usize = 3;
 const BATCHES_AHEAD: usize = 1;
 /// Streams that are handed over together: enough to make a write transaction worth its while, few enough for it to be over
 /// before anybody who appends notices.
-const STREAMS_TOGETHER: usize = 4096;
+const STREAMS_TOGETHER: usize = 1024;
 /// Rounds in which a rebuild catches up with what was appended meanwhile before it holds appends for the last one.
 const CATCH_UP_ROUNDS_MAX: u32 = 8;
 /// A round that brings no more commits than this ends the catching up.
@@ -143,11 +143,7 @@ impl Folding {
 
     /// Reads the log to the end of what it has now and writes the rows of its streams into the new views, on a thread of
     /// its own, so that it takes place while others are read and folded.
-    fn write_rows(
-        &mut self,
-        space: &mut dyn ReplaySpace,
-        report: &mut dyn FnMut(Progress),
-    ) -> Result<(), ReplayError> {
+    fn write_rows(&mut self, space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<(), ReplayError> {
         let (log, views) = space.sides();
         thread::scope(|scope| {
             let (batches, to_write) = sync_channel::<Vec<Rows>>(BATCHES_AHEAD);

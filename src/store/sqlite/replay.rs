@@ -16,10 +16,13 @@ use crate::{
 /// Page cache for the new views, KiB: what their indexes are made of is then still there.
 const CACHE_KIB: u32 = 64 * 1024;
 
+/// How much of the file is read where the system caches it, not copied from there, bytes: the log is read from end to end.
+const MAPPED_BYTES_MAX: u64 = 1 << 40;
+
 impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
-        log.execute_batch("BEGIN")?;
+        log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         views.execute_batch(&format!("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}"))?;
         let position = last_position(&log)?;
         Ok(Box::new(Space {
