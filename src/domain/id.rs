@@ -165,7 +165,8 @@ impl fmt::Display for Who {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(if digit < 10 { b'0' } else { b'a' - 10 } + digit));
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(if digit < 10 { b'0' } else { b'a' - 10 } + digit));
     bytes.iter().flat_map(digits).collect()
 }
 
