@@ -46,6 +46,8 @@ pub enum ClaimChange {
     },
     /// Let it go, if it is this owner's.
     Release {
+        /// The name.
+        name: String,
         /// Whose.
         owner: String,
     },

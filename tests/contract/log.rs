@@ -126,13 +126,13 @@ pub(crate) async fn a_name_has_one_owner<B: Backend>() {
     // Whoever does not have it cannot let it go; whoever has it can, and then another may take it.
     let stranger = Stream::user(50);
     let (mut append, _) = stranger.commit(vec![invited("x@example.org")], beginning());
-    append.claims = vec![ClaimChange::Release { owner: "nobody".to_owned() }];
+    append.claims = vec![ClaimChange::Release { name: "email#ana".to_owned(), owner: "nobody".to_owned() }];
     stores.log.append(append).await.unwrap();
     let (mut append, _) = Stream::user(51).commit(vec![invited("ana@example.org")], beginning());
     append.claims = vec![take("email#ana", "51")];
     assert!(matches!(stores.log.append(append.clone()).await, Err(AppendError::ClaimTaken { .. })));
     let (mut release, _) = Stream::user(52).commit(vec![invited("y@example.org")], beginning());
-    release.claims = vec![ClaimChange::Release { owner }];
+    release.claims = vec![ClaimChange::Release { name: "email#ana".to_owned(), owner }];
     stores.log.append(release).await.unwrap();
     stores.log.append(append).await.unwrap();
 }

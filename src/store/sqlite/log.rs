@@ -164,8 +164,8 @@ fn change_claim(connection: &Connection, claim: &ClaimChange) -> Result<(), Appe
                 }
             }
         }
-        ClaimChange::Release { owner } => {
-            execute(connection, "DELETE FROM claims WHERE owner = ?1", [owner])?;
+        ClaimChange::Release { name, owner } => {
+            execute(connection, "DELETE FROM claims WHERE name = ?1 AND owner = ?2", params![name, owner])?;
         }
     }
     Ok(())

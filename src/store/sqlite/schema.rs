@@ -27,7 +27,6 @@ CREATE UNIQUE INDEX commits_position ON commits (position);
 CREATE INDEX commits_unpublished ON commits (recorded_at) WHERE unpublished IS NOT NULL;
 
 CREATE TABLE claims (name TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX claims_owner ON claims (owner);
 
 CREATE TABLE personal_keys (user TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
