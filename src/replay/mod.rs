@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Commits that are read at once.
-const CHUNK_COMMITS: usize = 4096;
+const CHUNK_COMMITS: usize = 1024;
 /// Chunks that are read before the first of them has been folded.
 const CHUNKS_AHEAD: usize = 3;
 /// Batches of streams that wait to be written while the next is folded.

@@ -97,6 +97,13 @@ pub(crate) async fn a_command_commits_once<B: Backend>() {
         assert_eq!(earlier.events, append.events);
     }
     assert_eq!(stores.log.load(&ana.id, 0, 1000).await.unwrap().len(), 52);
+    let (mut late, _) = ana.commit(vec![role(0)], beginning());
+    late.command = CommandId::stored("idem:2");
+    assert_eq!(stores.log.append(late.clone()).await.unwrap(), 53);
+    for expected_version in [52, 53, 1] {
+        let again = stores.log.append(permitd::store::Append { expected_version, ..late.clone() }).await;
+        assert!(matches!(&again, Err(AppendError::AlreadyDone(earlier)) if earlier.version == 53), "{again:?}");
+    }
     // The command is the stream's own: another stream may have one of the same name.
     let ben = Stream::user(2);
     let (mut append, _) = ben.commit(vec![invited("ben@example.org")], beginning());
