@@ -18,7 +18,7 @@ use crate::{
         fulfilment,
         id::{CommandId, StreamId, UserId},
         persisted::{self, CodecError, NewEvent, StoredCommit},
-        personal::PersonalKey,
+        personal::{Personal, PersonalKey},
         plan::PlanError,
         user::Refusal,
         view::State,
@@ -271,7 +271,7 @@ impl Committer {
         let events: Vec<NewEvent> = events.into_iter().map(new_event).collect::<Result<_, EntropyError>>()?;
         let (personal, key) = self.personal_change(stream, &events, loaded.key)?;
         let encoded = persisted::encode(&events, key.as_ref())?;
-        let claims = self.claims(stream, &events);
+        let claims = self.claims(stream, &loaded.state, &events);
         let mut state = loaded.state;
         let recorded: Vec<Recorded> = events
             .into_iter()
@@ -336,14 +336,15 @@ impl Committer {
         Ok((PersonalChange::Keep, key))
     }
 
-    fn claims(&self, stream: &StreamId, events: &[NewEvent]) -> Vec<ClaimChange> {
+    fn claims(&self, stream: &StreamId, before: &State, events: &[NewEvent]) -> Vec<ClaimChange> {
         let StreamId::User(user) = stream else { return Vec::new() };
-        let claim = |new: &NewEvent| match &new.event {
-            Event::UserInvited { email, .. } => {
-                let name = self.secrets.email_claim(email.known()?);
-                Some(ClaimChange::Take { name: format!("email#{name}"), owner: user.to_string() })
+        let owner = || user.to_string();
+        let name = |email: &Personal| Some(format!("email#{}", self.secrets.email_claim(email.known()?)));
+        let claim = |new: &NewEvent| match (&new.event, before) {
+            (Event::UserInvited { email, .. }, _) => Some(ClaimChange::Take { name: name(email)?, owner: owner() }),
+            (Event::UserDeleted, State::User(Some(person))) => {
+                Some(ClaimChange::Release { name: name(&person.email)?, owner: owner() })
             }
-            Event::UserDeleted => Some(ClaimChange::Release { owner: user.to_string() }),
             _ => None,
         };
         events.iter().filter_map(claim).collect()

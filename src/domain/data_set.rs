@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::event::{Event, ImportCounts, Recorded};
+use super::event::{Event, Fact, ImportCounts};
 
 /// How an import ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,10 +56,10 @@ pub struct DataSetLog {
 
 impl DataSetLog {
     /// Takes in one event of the data set's stream.
-    pub fn apply(&mut self, recorded: &Recorded) {
-        self.version = recorded.version;
-        let at = recorded.recorded_at;
-        match &recorded.event {
+    pub fn apply(&mut self, fact: Fact<'_>) {
+        self.version = fact.version;
+        let at = fact.recorded_at;
+        match fact.event {
             Event::ImportStarted { import, file_name, definition, replace } => {
                 let started = Import {
                     id: *import,

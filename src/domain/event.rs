@@ -240,3 +240,23 @@ pub struct Recorded {
     /// What happened.
     pub event: Event,
 }
+
+/// What a state takes in of an event: who did it, and for which request, makes no difference to any.
+#[derive(Debug, Clone, Copy)]
+pub struct Fact<'a> {
+    /// Its stream.
+    pub stream: &'a StreamId,
+    /// The version of its commit in the stream, from 1.
+    pub version: u64,
+    /// The writer's time.
+    pub recorded_at: Timestamp,
+    /// What happened.
+    pub event: &'a Event,
+}
+
+impl Recorded {
+    /// What a state takes in of it.
+    pub fn fact(&self) -> Fact<'_> {
+        Fact { stream: &self.stream, version: self.version, recorded_at: self.recorded_at, event: &self.event }
+    }
+}

@@ -165,18 +165,42 @@ impl fmt::Display for Who {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(if digit < 10 { b'0' } else { b'a' - 10 } + digit));
+    bytes.iter().flat_map(digits).collect()
 }
 
 /// Reads lower- or upper-case hexadecimal; `None` when it is none.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    if rest.is_empty() { bytes } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn hexadecimal_reads_back(bytes: Vec<u8>) {
+            let text = hex(&bytes);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
+            prop_assert_eq!(unhex(&text), Some(bytes.clone()));
+            prop_assert_eq!(unhex(&text.to_uppercase()), Some(bytes));
+        }
+
+        #[test]
+        fn what_is_no_hexadecimal_is_refused(text in "[0-9a-f]*[^0-9a-fA-F][0-9a-f]*") {
+            prop_assert_eq!(unhex(&text), None);
+        }
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+
+    #[test]
+    fn half_a_byte_is_refused() {
+        assert_eq!(unhex("abc"), None);
+    }
 }

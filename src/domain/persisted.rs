@@ -2,18 +2,22 @@
 //! once is read for ever. A released version never changes (`schemas/events/<Type>.v<n>.json` is its JSON Schema, and a
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
+pub mod v1;
+
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    event::{Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
+    event::{Event, Fact, Origin, Recorded},
     id::{CommandId, StreamId, Who},
     key::{KeyHash, KeyId},
     personal::{Personal, PersonalKey},
     plan::Limits,
+    view::State,
 };
 
 /// Largest commit, bytes of its encoded events. DynamoDB's item limit of 400 KB leaves room for the rest.
@@ -92,18 +96,55 @@ pub struct StoredCommit {
     pub events: String,
 }
 
+/// The encoded events of a commit and their place, wherever they are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'a> {
+    /// The stream.
+    pub stream: &'a StreamId,
+    /// The commit's version in the stream, from 1.
+    pub version: u64,
+    /// The writer's time.
+    pub recorded_at: Timestamp,
+    /// A JSON array.
+    pub events: &'a str,
+}
+
+impl StoredCommit {
+    /// Its events.
+    pub fn encoded(&self) -> Encoded<'_> {
+        Encoded { stream: &self.stream, version: self.version, recorded_at: self.recorded_at, events: &self.events }
+    }
+}
+
+/// Text that is borrowed from what is decoded, unless it is escaped there. (Within an `Option`, a bare `Cow` would not be.)
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl Text<'_> {
+    fn to_owned(&self) -> String {
+        self.0.clone().into_owned()
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredEvent<'a> {
     id: Uuid,
     #[serde(rename = "type", borrow)]
-    type_name: std::borrow::Cow<'a, str>,
+    type_name: Text<'a>,
     schema_version: u32,
     #[serde(borrow)]
-    actor: std::borrow::Cow<'a, str>,
+    actor: Text<'a>,
     #[serde(borrow)]
-    correlation_id: std::borrow::Cow<'a, str>,
+    correlation_id: Text<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    causation_id: Option<std::borrow::Cow<'a, str>>,
+    causation_id: Option<Text<'a>>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -150,28 +191,39 @@ pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, 
 /// # Errors
 /// When an event is unknown or not what its schema says.
 pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Recorded>, CodecError> {
-    let place = Place { commit, key };
-    let stored: Vec<StoredEvent<'_>> =
-        serde_json::from_str(&commit.events).map_err(|source| place.malformed("commit".to_owned(), source))?;
-    stored
-        .iter()
-        .zip(0u32..)
-        .map(|(stored, index)| {
-            Ok(Recorded {
-                id: stored.id,
-                stream: commit.stream.clone(),
-                version: commit.version,
-                index,
-                recorded_at: commit.recorded_at,
-                origin: Origin {
-                    who: Who(stored.actor.clone().into_owned()),
-                    correlation_id: stored.correlation_id.clone().into_owned(),
-                    causation_id: stored.causation_id.clone().map(std::borrow::Cow::into_owned),
-                },
-                event: place.decode_data(stored)?,
-            })
+    let place = Place { commit: commit.encoded(), key };
+    let recorded = |(stored, index): (&StoredEvent<'_>, u32)| {
+        Ok(Recorded {
+            id: stored.id,
+            stream: commit.stream.clone(),
+            version: commit.version,
+            index,
+            recorded_at: commit.recorded_at,
+            origin: Origin {
+                who: Who(stored.actor.to_owned()),
+                correlation_id: stored.correlation_id.to_owned(),
+                causation_id: stored.causation_id.as_ref().map(Text::to_owned),
+            },
+            event: place.decode_data(stored)?,
         })
-        .collect()
+    };
+    place.stored()?.iter().zip(0u32..).map(recorded).collect()
+}
+
+/// Decodes the events of one commit, as [`decode`] does, and lets a state take them in. Leaves out what no state depends on:
+/// a replay does this a million times. Returns how many events there were.
+///
+/// # Errors
+/// When an event is unknown or not what its schema says; the state may then have taken in those before it.
+pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -> Result<u64, CodecError> {
+    let place = Place { commit, key };
+    let Encoded { stream, version, recorded_at, .. } = commit;
+    let mut events = 0;
+    for stored in &place.stored()? {
+        state.take(Fact { stream, version, recorded_at, event: &place.decode_data(stored)? });
+        events += 1;
+    }
+    Ok(events)
 }
 
 /// The persisted event as a document for people and tools: `id`, `stream`, `version`, `index`, `type`, `schema_version`,
@@ -180,9 +232,8 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
 /// # Errors
 /// When the stored bytes are not JSON.
 pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecError> {
-    let place = Place { commit, key: None };
-    let stored: Vec<StoredEvent<'_>> =
-        serde_json::from_str(&commit.events).map_err(|source| place.malformed("commit".to_owned(), source))?;
+    let place = Place { commit: commit.encoded(), key: None };
+    let stored = place.stored()?;
     let to_document = |(index, stored): (usize, &StoredEvent<'_>)| {
         let data: serde_json::Value =
             serde_json::from_str(stored.data.get()).map_err(|source| place.malformed("event".to_owned(), source))?;
@@ -201,152 +252,6 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
         }))
     };
     stored.iter().enumerate().map(to_document).collect()
-}
-
-/// Version 1 of every event.
-pub mod v1 {
-    use super::{Deserialize, ImportCounts, JsonSchema, RevocationReason, Role, Serialize, Uuid};
-
-    /// Text that is sealed with the person's own key: base64 of XChaCha20-Poly1305.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-    #[serde(transparent)]
-    pub struct Sealed(pub String);
-
-    macro_rules! events {
-        ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
-            $($(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-            #[serde(deny_unknown_fields)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* })*
-
-            /// The JSON Schema of every event's data: `(file name, schema)`.
-            pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-                vec![$((concat!(stringify!($name), ".v1"), schemars::schema_for!($name))),*]
-            }
-        };
-    }
-
-    events! {
-        /// A person was invited.
-        UserInvited {
-            /// Their e-mail address, sealed.
-            email: Sealed,
-            /// Their name, sealed.
-            name: Option<Sealed>,
-            /// What they may do.
-            role: Role,
-            /// The plan of their keys.
-            plan: String,
-            /// The invitation.
-            invitation: Uuid,
-        }
-        /// The invitation is to be mailed again.
-        InvitationResent {
-            /// The new invitation.
-            invitation: Uuid,
-        }
-        /// The person's keys stop working until they are enabled.
-        UserDisabled {}
-        /// The person's keys work again.
-        UserEnabled {}
-        /// The person was deleted.
-        UserDeleted {}
-        /// The person may do something else.
-        RoleChanged {
-            /// What they may do.
-            role: Role,
-        }
-        /// The person's keys have another plan.
-        PlanAssigned {
-            /// Which.
-            plan: String,
-        }
-        /// A key exists.
-        ApiKeyIssued {
-            /// Its public id: 16 base-62 digits.
-            key_id: String,
-            /// SHA-256 of the key, hexadecimal.
-            sha256: String,
-            /// The last four characters of its secret.
-            last_four: String,
-            /// Which server secret it was derived from.
-            secret_version: u32,
-            /// The invitation that it fulfils.
-            invitation: Option<Uuid>,
-            /// What its owner calls it.
-            label: Option<String>,
-        }
-        /// A mail with the key was handed to the mail system.
-        ApiKeyMailed {
-            /// The key.
-            key_id: String,
-            /// The invitation that the mail fulfils.
-            invitation: Uuid,
-            /// The mail's Message-ID.
-            message_id: String,
-        }
-        /// The key has a successor.
-        ApiKeyRotated {
-            /// The old key.
-            key_id: String,
-            /// The new key.
-            replaced_by: String,
-            /// When the old key stops working, RFC 3339.
-            valid_until: String,
-        }
-        /// The key never works again.
-        ApiKeyRevoked {
-            /// The key.
-            key_id: String,
-            /// Why.
-            reason: RevocationReason,
-        }
-        /// The mail system will not take the mail.
-        MailFailed {
-            /// The invitation that was not fulfilled.
-            invitation: Uuid,
-            /// What the mail system said.
-            reason: String,
-        }
-        /// A plan has these limits.
-        PlanDefined {
-            /// Requests per second.
-            rate_per_s: f64,
-            /// Requests that the token bucket holds.
-            burst: u32,
-            /// Requests per UTC day.
-            quota_per_day: u64,
-        }
-        /// Nobody gets this plan any more.
-        PlanRetired {}
-        /// An import began.
-        ImportStarted {
-            /// The import.
-            import: Uuid,
-            /// The file's name, without its folders.
-            file_name: String,
-            /// The fingerprint of the definition that reads it.
-            definition: String,
-            /// Whether the file is the whole data set.
-            replace: bool,
-        }
-        /// All rows of the import are visible.
-        ImportCompleted {
-            /// The import.
-            import: Uuid,
-            /// The data set's version after it.
-            dataset_version: u64,
-            /// What it did.
-            counts: ImportCounts,
-        }
-        /// The import ended; the data set is as it was.
-        ImportFailed {
-            /// The import.
-            import: Uuid,
-            /// Why.
-            reason: String,
-        }
-    }
 }
 
 fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue>, CodecError> {
@@ -416,11 +321,15 @@ fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {
 }
 
 struct Place<'a> {
-    commit: &'a StoredCommit,
+    commit: Encoded<'a>,
     key: Option<&'a PersonalKey>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn stored(&self) -> Result<Vec<StoredEvent<'a>>, CodecError> {
+        serde_json::from_str(self.commit.events).map_err(|source| self.malformed("commit".to_owned(), source))
+    }
+
     fn malformed(&self, what: String, source: serde_json::Error) -> CodecError {
         CodecError::Malformed { stream: self.commit.stream.to_string(), version: self.commit.version, what, source }
     }
@@ -431,7 +340,7 @@ impl Place<'_> {
     }
 
     fn read<T: DeserializeOwned>(&self, stored: &StoredEvent<'_>) -> Result<T, CodecError> {
-        serde_json::from_str(stored.data.get()).map_err(|source| self.malformed(stored.type_name.to_string(), source))
+        serde_json::from_str(stored.data.get()).map_err(|source| self.malformed(stored.type_name.to_owned(), source))
     }
 
     fn open(&self, event: Uuid, field: &str, sealed: &v1::Sealed) -> Result<Personal, CodecError> {
@@ -448,13 +357,13 @@ impl Place<'_> {
         let unknown = || CodecError::Unknown {
             stream: self.commit.stream.to_string(),
             version: self.commit.version,
-            type_name: stored.type_name.to_string(),
+            type_name: stored.type_name.to_owned(),
             schema_version: stored.schema_version,
         };
         if stored.schema_version != 1 {
             return Err(unknown());
         }
-        Ok(match stored.type_name.as_ref() {
+        Ok(match stored.type_name.0.as_ref() {
             "UserInvited" => {
                 let v1::UserInvited { email, name, role, plan, invitation } = self.read(stored)?;
                 let email = self.open(stored.id, "email", &email)?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    event::{Event, Recorded, RevocationReason, Role},
+    event::{Event, Fact, Recorded, RevocationReason, Role},
     id::UserId,
     key::{KeyHash, KeyId},
     personal::Personal,
@@ -150,7 +150,7 @@ impl User {
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Option<Self> {
         let mut state = None;
         for event in events {
-            evolve(&mut state, event);
+            evolve(&mut state, event.fact());
         }
         state
     }
@@ -185,13 +185,13 @@ impl User {
 }
 
 /// Takes in one event of the person's stream.
-pub fn evolve(state: &mut Option<User>, recorded: &Recorded) {
-    let at = recorded.recorded_at;
-    if let (None, Event::UserInvited { email, name, role, plan, invitation }) = (state.as_ref(), &recorded.event) {
-        let super::id::StreamId::User(id) = recorded.stream else { return };
+pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
+    let at = fact.recorded_at;
+    if let (None, Event::UserInvited { email, name, role, plan, invitation }) = (state.as_ref(), fact.event) {
+        let super::id::StreamId::User(id) = *fact.stream else { return };
         *state = Some(User {
             id,
-            version: recorded.version,
+            version: fact.version,
             email: email.clone(),
             name: name.clone(),
             role: *role,
@@ -207,9 +207,9 @@ pub fn evolve(state: &mut Option<User>, recorded: &Recorded) {
         return;
     }
     let Some(user) = state.as_mut() else { return };
-    user.version = recorded.version;
+    user.version = fact.version;
     user.changed_at = at;
-    apply(user, &recorded.event, at);
+    apply(user, fact.event, at);
 }
 
 fn apply(user: &mut User, event: &Event, at: Timestamp) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     data_set::{DataSetLog, Outcome},
-    event::{ImportCounts, Recorded, Role},
+    event::{Fact, ImportCounts, Recorded, Role},
     id::{StreamId, UserId},
     key::{KeyHash, KeyId},
     plan::{Limits, Plan},
@@ -176,10 +176,15 @@ impl State {
 
     /// Takes in one event of the stream.
     pub fn apply(&mut self, recorded: &Recorded) {
+        self.take(recorded.fact());
+    }
+
+    /// Takes in one event of the stream.
+    pub fn take(&mut self, fact: Fact<'_>) {
         match self {
-            Self::User(user) => super::user::evolve(user, recorded),
-            Self::Plan(_, plan) => plan.apply(recorded.version, &recorded.event),
-            Self::DataSet(_, log) => log.apply(recorded),
+            Self::User(user) => super::user::evolve(user, fact),
+            Self::Plan(_, plan) => plan.apply(fact.version, fact.event),
+            Self::DataSet(_, log) => log.apply(fact),
         }
     }
 

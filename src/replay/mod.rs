@@ -3,26 +3,31 @@
 
 mod verify;
 
-use std::{sync::mpsc::sync_channel, thread};
+use std::{
+    sync::mpsc::sync_channel,
+    thread::{self, Scope, ScopedJoinHandle},
+};
 
 pub use self::verify::{Difference, verify};
 use crate::{
     domain::{
         id::StreamId,
-        persisted::{self, CodecError, StoredCommit},
+        persisted::{self, CodecError, Encoded},
         personal::PersonalKey,
         view::{Rows, State},
     },
-    store::{ReplaySpace, StoreError},
+    store::{Chunk, ReplayLog, ReplaySpace, StoreError},
 };
 
 /// Commits that are read at once.
-const CHUNK_COMMITS: usize = 4096;
+const CHUNK_COMMITS: usize = 1024;
 /// Chunks that are read before the first of them has been folded.
 const CHUNKS_AHEAD: usize = 3;
+/// Batches of streams that wait to be written while the next is folded.
+const BATCHES_AHEAD: usize = 1;
 /// Streams that are handed over together: enough to make a write transaction worth its while, few enough for it to be over
 /// before anybody who appends notices.
-const STREAMS_TOGETHER: usize = 4096;
+const STREAMS_TOGETHER: usize = 1024;
 /// Rounds in which a rebuild catches up with what was appended meanwhile before it holds appends for the last one.
 const CATCH_UP_ROUNDS_MAX: u32 = 8;
 /// A round that brings no more commits than this ends the catching up.
@@ -53,11 +58,8 @@ pub struct Progress {
 /// A stream's state after its last commit.
 type Ended = (StreamId, State);
 
-/// Commits as the space reads them.
-type Chunk = Vec<(StoredCommit, Option<PersonalKey>)>;
-
 /// Takes what was made of streams that have ended.
-type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplaySpace, Vec<T>) -> Result<(), ReplayError>;
+type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplayLog, Vec<T>) -> Result<(), ReplayError>;
 
 /// Folds commits into the state of one stream after another.
 #[derive(Default)]
@@ -68,14 +70,12 @@ struct Folding {
 
 impl Folding {
     /// Takes in a commit; gives back the stream that ended with the one before, if one did.
-    fn take(&mut self, commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Option<Ended>, CodecError> {
-        let goes_on = self.current.as_ref().is_some_and(|(stream, _)| *stream == commit.stream);
+    fn take(&mut self, commit: Encoded<'_>, key: Option<&PersonalKey>) -> Result<Option<Ended>, CodecError> {
+        let goes_on = self.current.as_ref().is_some_and(|(stream, _)| stream == commit.stream);
         let ended = if goes_on { None } else { self.end() };
-        let (_, state) = self.current.get_or_insert_with(|| (commit.stream.clone(), State::empty(&commit.stream)));
-        let events = persisted::decode(commit, key)?;
-        events.iter().for_each(|event| state.apply(event));
+        let (_, state) = self.current.get_or_insert_with(|| (commit.stream.clone(), State::empty(commit.stream)));
+        self.progress.events += persisted::fold(commit, key, state)?;
         self.progress.commits += 1;
-        self.progress.events += u64::try_from(events.len()).unwrap_or(u64::MAX);
         Ok(ended)
     }
 
@@ -88,8 +88,8 @@ impl Folding {
     /// Folds a chunk; an empty one is the end. Gives back what `make` makes of the streams that ended.
     fn fold<T>(&mut self, chunk: &Chunk, make: &impl Fn(Ended) -> T) -> Result<Vec<T>, CodecError> {
         let mut ended = Vec::new();
-        for (commit, key) in chunk {
-            ended.extend(self.take(commit, key.as_ref())?.map(make));
+        for (commit, key) in chunk.iter() {
+            ended.extend(self.take(commit, key)?.map(make));
         }
         if chunk.is_empty() {
             ended.extend(self.end().map(make));
@@ -97,11 +97,11 @@ impl Folding {
         Ok(ended)
     }
 
-    /// Reads to the end of what `space` has now, handing over what `make` makes of each stream as it ends, some at a time.
-    /// Folding has a thread of its own, so that it takes place while the space reads and writes.
+    /// Reads `log` to the end of what it has now, handing over what `make` makes of each stream as it ends, some at a time.
+    /// Folding has a thread of its own, so that it takes place while the log is read.
     fn run<T: Send>(
         &mut self,
-        space: &mut dyn ReplaySpace,
+        log: &mut dyn ReplayLog,
         report: &mut dyn FnMut(Progress),
         make: impl Fn(Ended) -> T + Send,
         hand_over: HandOver<'_, T>,
@@ -109,7 +109,7 @@ impl Folding {
         thread::scope(|scope| {
             let (chunks, to_fold) = sync_channel::<Chunk>(CHUNKS_AHEAD);
             let (folded, results) = sync_channel(CHUNKS_AHEAD);
-            scope.spawn(move || {
+            let fold = move || {
                 for chunk in to_fold {
                     let ended = self.fold(&chunk, &make).map(|ended| (ended, self.progress));
                     // Nobody waits for more once an error has been handed on.
@@ -117,10 +117,11 @@ impl Folding {
                         return;
                     }
                 }
-            });
+            };
+            start(scope, "replay-fold", fold)?;
             let (mut ahead, mut waiting) = (0, Vec::new());
             loop {
-                let chunk = space.next(CHUNK_COMMITS)?;
+                let chunk = log.next(CHUNK_COMMITS)?;
                 let is_last = chunk.is_empty();
                 chunks.send(chunk).map_err(|_| interrupted())?;
                 ahead += 1;
@@ -131,7 +132,7 @@ impl Folding {
                     report(progress);
                 }
                 if is_last || waiting.len() >= STREAMS_TOGETHER {
-                    hand_over(space, std::mem::take(&mut waiting))?;
+                    hand_over(log, std::mem::take(&mut waiting))?;
                 }
                 if is_last {
                     return Ok(());
@@ -139,10 +140,35 @@ impl Folding {
             }
         })
     }
+
+    /// Reads the log to the end of what it has now and writes the rows of its streams into the new views, on a thread of
+    /// its own, so that it takes place while others are read and folded.
+    fn write_rows(&mut self, space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<(), ReplayError> {
+        let (log, views) = space.sides();
+        thread::scope(|scope| {
+            let (batches, to_write) = sync_channel::<Vec<Rows>>(BATCHES_AHEAD);
+            let writing = start(scope, "replay-write", move || to_write.iter().try_for_each(|rows| views.put(&rows)))?;
+            // A send fails only after a write has.
+            let mut send = |_: &mut dyn ReplayLog, rows| batches.send(rows).map_err(|_| interrupted());
+            let read = self.run(log, report, |(_, state)| state.rows(), &mut send);
+            drop(batches);
+            writing.join().map_err(|_| interrupted())??;
+            read
+        })
+    }
+}
+
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, StoreError> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn_scoped(scope, work).map_err(|error| StoreError::Unavailable(format!("no thread for {name}: {error}")))
 }
 
 fn interrupted() -> ReplayError {
-    StoreError::Unavailable("the thread that folds has ended".to_owned()).into()
+    StoreError::Unavailable("a thread of the replay has ended".to_owned()).into()
 }
 
 /// Rebuilds every view beside the live ones, catches up with what is appended meanwhile, and switches over at once.
@@ -153,18 +179,16 @@ fn interrupted() -> ReplayError {
 /// they were.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
     let mut folding = Folding::default();
-    let rows = |(_, state): Ended| state.rows();
-    let mut put = |space: &mut dyn ReplaySpace, rows: Vec<Rows>| Ok(space.put(&rows)?);
-    folding.run(space, report, rows, &mut put)?;
+    folding.write_rows(space, report)?;
     for _ in 0..CATCH_UP_ROUNDS_MAX {
         let grown = space.catch_up(false)?;
-        folding.run(space, report, rows, &mut put)?;
+        folding.write_rows(space, report)?;
         if grown <= CATCH_UP_COMMITS {
             break;
         }
     }
     space.catch_up(true)?;
-    folding.run(space, report, rows, &mut put)?;
+    folding.write_rows(space, report)?;
     space.switch()?;
     Ok(folding.progress)
 }

@@ -35,13 +35,14 @@ pub fn verify(
         found(difference);
     };
     let described_rows = |(stream, state): Ended| (stream, described(&state.rows()));
-    folding.run(space, report, described_rows, &mut |space, ended| {
+    let (log, _) = space.sides();
+    folding.run(log, report, described_rows, &mut |log, ended| {
         for (stream, expected) in ended {
-            compare(&expected, &described(&space.live_rows(&stream)?), &mut tell);
+            compare(&expected, &described(&log.live_rows(&stream)?), &mut tell);
         }
         Ok(())
     })?;
-    for orphan in space.orphans()? {
+    for orphan in log.orphans()? {
         tell(Difference { row: orphan, expected: None, found: Some("present".to_owned()) });
     }
     Ok((differences, folding.progress))

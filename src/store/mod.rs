@@ -2,6 +2,7 @@
 //! traits only.
 
 pub mod records;
+mod replay;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::replay::{Chunk, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::domain::{
     admission::{Grant, Return},
     id::{CommandId, StreamId, UserId},
@@ -44,6 +46,8 @@ pub enum ClaimChange {
     },
     /// Let it go, if it is this owner's.
     Release {
+        /// The name.
+        name: String,
         /// Whose.
         owner: String,
     },
@@ -259,40 +263,4 @@ pub struct Stores {
     pub admin_tokens: Arc<dyn AdminTokens>,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
-}
-
-/// Opens a replay.
-pub trait Replayable: Send + Sync {
-    /// The log as it is now, with room for new views.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError>;
-}
-
-/// What a replay works on: the log at one moment, and new views beside the live ones. It has no way to a queue or a mail
-/// system.
-pub trait ReplaySpace: Send {
-    /// How many commits the log holds.
-    fn commits_total(&mut self) -> Result<u64, StoreError>;
-
-    /// The next commits, at most `max`, stream by stream and in order, each with the key of the person whose stream it is;
-    /// none at the end.
-    fn next(&mut self, max: usize) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError>;
-
-    /// Lets [`Self::next`] go on with the whole streams that have grown since it began; with `last`, no stream can grow
-    /// until [`Self::switch`]. Returns how many commits have come.
-    fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
-
-    /// Writes rows into the new views.
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
-
-    /// Makes the new views the live ones, at once.
-    fn switch(&mut self) -> Result<(), StoreError>;
-
-    /// The live rows of a stream, of the same moment as the commits.
-    fn live_rows(&mut self, stream: &StreamId) -> Result<Rows, StoreError>;
-
-    /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
-    fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
 }

@@ -97,6 +97,13 @@ pub(crate) async fn a_command_commits_once<B: Backend>() {
         assert_eq!(earlier.events, append.events);
     }
     assert_eq!(stores.log.load(&ana.id, 0, 1000).await.unwrap().len(), 52);
+    let (mut late, _) = ana.commit(vec![role(0)], beginning());
+    late.command = CommandId::stored("idem:2");
+    assert_eq!(stores.log.append(late.clone()).await.unwrap(), 53);
+    for expected_version in [52, 53, 1] {
+        let again = stores.log.append(permitd::store::Append { expected_version, ..late.clone() }).await;
+        assert!(matches!(&again, Err(AppendError::AlreadyDone(earlier)) if earlier.version == 53), "{again:?}");
+    }
     // The command is the stream's own: another stream may have one of the same name.
     let ben = Stream::user(2);
     let (mut append, _) = ben.commit(vec![invited("ben@example.org")], beginning());
@@ -126,13 +133,13 @@ pub(crate) async fn a_name_has_one_owner<B: Backend>() {
     // Whoever does not have it cannot let it go; whoever has it can, and then another may take it.
     let stranger = Stream::user(50);
     let (mut append, _) = stranger.commit(vec![invited("x@example.org")], beginning());
-    append.claims = vec![ClaimChange::Release { owner: "nobody".to_owned() }];
+    append.claims = vec![ClaimChange::Release { name: "email#ana".to_owned(), owner: "nobody".to_owned() }];
     stores.log.append(append).await.unwrap();
     let (mut append, _) = Stream::user(51).commit(vec![invited("ana@example.org")], beginning());
     append.claims = vec![take("email#ana", "51")];
     assert!(matches!(stores.log.append(append.clone()).await, Err(AppendError::ClaimTaken { .. })));
     let (mut release, _) = Stream::user(52).commit(vec![invited("y@example.org")], beginning());
-    release.claims = vec![ClaimChange::Release { owner }];
+    release.claims = vec![ClaimChange::Release { name: "email#ana".to_owned(), owner }];
     stores.log.append(release).await.unwrap();
     stores.log.append(append).await.unwrap();
 }

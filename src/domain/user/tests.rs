@@ -58,7 +58,7 @@ fn run(state: &mut Option<User>, events: Vec<Event>, at: i64) {
             origin: Origin { who: Who::system("test"), correlation_id: String::new(), causation_id: None },
             event,
         };
-        evolve(state, &recorded);
+        evolve(state, recorded.fact());
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, corrupt, views};
+use super::{Database, StoreError, corrupt, schema::UNINDEXED_COMMITS, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -94,14 +94,15 @@ impl EventLog for Database {
 
 fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendError> {
     let stream = append.stream.to_string();
-    if let Some(earlier) = find_command(connection, &stream, &append.command)? {
-        return Err(AppendError::AlreadyDone(Box::new(earlier)));
-    }
     let current: Option<u64> = connection
         .prepare_cached("SELECT max(version) FROM commits WHERE stream = ?1")
         .and_then(|mut statement| statement.query_row([&stream], |row| row.get(0)))
         .map_err(StoreError::from)?;
-    if current.unwrap_or(0) != append.expected_version {
+    let current = current.unwrap_or(0);
+    if let Some(earlier) = find_command(connection, &stream, current, &append.command)? {
+        return Err(AppendError::AlreadyDone(Box::new(earlier)));
+    }
+    if current != append.expected_version {
         return Err(AppendError::Conflict);
     }
     for claim in &append.claims {
@@ -117,7 +118,7 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
 fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) -> Result<(), StoreError> {
     let sql = "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished)
                VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, ?7)";
-    connection.prepare_cached(sql)?.execute(params![
+    let values = params![
         stream,
         version,
         append.command.as_str(),
@@ -125,18 +126,27 @@ fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) 
         append.recorded_at.as_microsecond(),
         append.events,
         append.publishes.then_some(1),
-    ])?;
-    Ok(())
+    ];
+    execute(connection, sql, values)
 }
 
+/// Looks for the command's commit in a stream whose version is `current`: at its beginning, where there is no index, and
+/// behind it, if there is more.
 fn find_command(
     connection: &Connection,
     stream: &str,
+    current: u64,
     command: &CommandId,
 ) -> Result<Option<StoredCommit>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND command = ?2");
-    let mut statement = connection.prepare_cached(&sql)?;
-    collect(statement.query(params![stream, command.as_str()])?).map(|mut found| found.pop())
+    let find = |versions: &str| {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND command = ?2 AND version {versions} {UNINDEXED_COMMITS}"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        collect(statement.query(params![stream, command.as_str()])?).map(|mut found| found.pop())
+    };
+    let early = if current > 0 { find("<=")? } else { None };
+    if early.is_none() && current > u64::from(UNINDEXED_COMMITS) { find(">") } else { Ok(early) }
 }
 
 fn change_claim(connection: &Connection, claim: &ClaimChange) -> Result<(), AppendError> {
@@ -150,15 +160,19 @@ fn change_claim(connection: &Connection, claim: &ClaimChange) -> Result<(), Appe
                 Some(holder) if holder != *owner => return Err(AppendError::ClaimTaken { owner: holder }),
                 Some(_) => {}
                 None => {
-                    let sql = "INSERT INTO claims (name, owner) VALUES (?1, ?2)";
-                    connection.execute(sql, params![name, owner]).map_err(StoreError::from)?;
+                    execute(connection, "INSERT INTO claims (name, owner) VALUES (?1, ?2)", params![name, owner])?;
                 }
             }
         }
-        ClaimChange::Release { owner } => {
-            connection.execute("DELETE FROM claims WHERE owner = ?1", [owner]).map_err(StoreError::from)?;
+        ClaimChange::Release { name, owner } => {
+            execute(connection, "DELETE FROM claims WHERE name = ?1 AND owner = ?2", params![name, owner])?;
         }
     }
+    Ok(())
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
@@ -167,10 +181,10 @@ fn change_personal_key(connection: &Connection, change: &PersonalChange) -> Resu
         PersonalChange::Keep => {}
         PersonalChange::Create(user, key) => {
             let sql = "INSERT INTO personal_keys (user, key) VALUES (?1, ?2)";
-            connection.execute(sql, params![user.to_string(), key.as_bytes().as_slice()])?;
+            execute(connection, sql, params![user.to_string(), key.as_bytes().as_slice()])?;
         }
         PersonalChange::Destroy(user) => {
-            connection.execute("DELETE FROM personal_keys WHERE user = ?1", [user.to_string()])?;
+            execute(connection, "DELETE FROM personal_keys WHERE user = ?1", [user.to_string()])?;
         }
     }
     Ok(())

@@ -1,36 +1,61 @@
 //! What a replay works on: a read transaction for the log, and the next generation of the views' tables.
 
-use rusqlite::{Connection, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Database, StoreError, log,
-    views::{self, Upserts},
+    Database, StoreError, corrupt, log,
+    views::{self, Statements},
 };
 use crate::{
-    domain::{id::StreamId, persisted::StoredCommit, personal::PersonalKey, view::Rows},
+    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
     failpoint::crash_point,
-    store::{ReplaySpace, Replayable},
+    store::{Chunk, ReplayLog, ReplaySpace, ReplayViews, Replayable},
 };
 
-/// Page cache for the new views, KiB: their rows come in the order of people, not of their indexes.
+/// Page cache for the new views, KiB: what their indexes are made of is then still there.
 const CACHE_KIB: u32 = 64 * 1024;
+
+/// How much of the file is read where the system caches it, not copied from there, bytes: the log is read from end to end.
+const MAPPED_BYTES_MAX: u64 = 1 << 40;
 
 impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
-        log.execute_batch("BEGIN")?;
+        log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         views.execute_batch(&format!("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}"))?;
         let position = last_position(&log)?;
         Ok(Box::new(Space {
-            log,
-            views,
-            generation: None,
-            indexed: false,
-            position,
-            at: Some(Place::default()),
-            grown: None,
-            locked: false,
+            log: Log { connection: log, position, at: Some(Place::default()), grown: Vec::new() },
+            views: NewViews { connection: views, generation: None, indexed: false, locked: false },
         }))
+    }
+}
+
+struct Space {
+    log: Log,
+    views: NewViews,
+}
+
+impl ReplaySpace for Space {
+    fn commits_total(&mut self) -> Result<u64, StoreError> {
+        Ok(self.log.connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?)
+    }
+
+    fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews) {
+        (&mut self.log, &mut self.views)
+    }
+
+    fn catch_up(&mut self, last: bool) -> Result<u64, StoreError> {
+        self.views.make_indexes()?;
+        if last {
+            self.views.lock()?;
+        }
+        self.log.go_on()
+    }
+
+    fn switch(&mut self) -> Result<(), StoreError> {
+        self.views.switch()
     }
 }
 
@@ -41,93 +66,47 @@ struct Place {
     version: u64,
 }
 
-struct Space {
-    /// Reads the log; its transaction holds one moment fast.
-    log: Connection,
-    /// Writes the new views.
-    views: Connection,
-    /// The new tables' generation, once they are there.
-    generation: Option<i64>,
-    /// Whether they have their indexes.
-    indexed: bool,
-    /// The last commit of the moment that has been read.
+/// Reads the log; its transaction holds one moment fast.
+struct Log {
+    connection: Connection,
+    /// The last commit of the moment that is read.
     position: u64,
     /// Where reading all streams goes on; none once they have all been read.
     at: Option<Place>,
     /// The streams that have grown and are still to be read.
-    grown: Option<Vec<String>>,
-    /// Whether the views' connection holds the write lock until the switch.
-    locked: bool,
+    grown: Vec<String>,
 }
 
-const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events";
-
-impl ReplaySpace for Space {
-    fn commits_total(&mut self) -> Result<u64, StoreError> {
-        Ok(self.log.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?)
-    }
-
-    fn next(&mut self, max: usize) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError> {
-        if let Some(place) = self.at.take() {
-            let commits = read_from(self.reader(), &place, max)?;
-            self.at =
-                commits.last().map(|(commit, _)| Place { stream: commit.stream.to_string(), version: commit.version });
-            return Ok(commits);
-        }
-        let mut commits = Vec::new();
-        while commits.len() < max {
-            let Some(stream) = self.grown.as_mut().and_then(Vec::pop) else { break };
-            commits.extend(read_stream(self.reader(), &stream)?);
-        }
-        Ok(commits)
-    }
-
-    fn catch_up(&mut self, last: bool) -> Result<u64, StoreError> {
-        self.make_indexes()?;
-        if last {
-            // Until here a crash costs only the new tables. This commit's sync covers all that was written before it.
-            self.views.execute_batch("PRAGMA synchronous = FULL")?;
-            self.views.execute_batch("BEGIN IMMEDIATE")?;
-            self.locked = true;
-        } else {
-            self.log.execute_batch("COMMIT; BEGIN")?;
-        }
-        let reader = self.reader();
-        let position = last_position(reader)?;
+impl Log {
+    /// Takes a new moment; what has grown since the last one is to be read. Returns by how many commits.
+    fn go_on(&mut self) -> Result<u64, StoreError> {
+        self.connection.execute_batch("COMMIT; BEGIN")?;
+        let position = last_position(&self.connection)?;
         let sql = "SELECT DISTINCT stream FROM commits WHERE position > ?1";
-        let grown: Vec<String> =
-            reader.prepare(sql)?.query_map([self.position], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        self.grown = Some(grown);
+        let mut statement = self.connection.prepare_cached(sql)?;
+        self.grown = statement.query_map([self.position], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(position.saturating_sub(std::mem::replace(&mut self.position, position)))
     }
+}
 
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
-        let generation = self.prepare_generation()?;
-        let upserts = Upserts::into_tables(&suffix(generation));
-        if self.locked {
-            return rows.iter().try_for_each(|rows| upserts.put(&self.views, rows));
+impl ReplayLog for Log {
+    fn next(&mut self, max: usize) -> Result<Chunk, StoreError> {
+        if let Some(place) = self.at.take() {
+            let chunk = read_from(&self.connection, &place, max)?;
+            let last = chunk.iter().next_back();
+            self.at = last.map(|(last, _)| Place { stream: last.stream.to_string(), version: last.version });
+            return Ok(chunk);
         }
-        let transaction = self.views.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        rows.iter().try_for_each(|rows| upserts.put(&transaction, rows))?;
-        Ok(transaction.commit()?)
-    }
-
-    fn switch(&mut self) -> Result<(), StoreError> {
-        let generation = self.prepare_generation()?;
-        for table in views::TABLES {
-            self.views.execute_batch(&format!(
-                "DROP TABLE {table}; ALTER TABLE {table}{} RENAME TO {table};",
-                suffix(generation)
-            ))?;
+        let mut chunk = Chunk::default();
+        while chunk.len() < max {
+            let Some(stream) = self.grown.pop() else { break };
+            read_stream(&self.connection, &stream, &mut chunk)?;
         }
-        crash_point("replay-before-switch");
-        self.views.execute_batch("COMMIT")?;
-        self.locked = false;
-        Ok(())
+        Ok(chunk)
     }
 
     fn live_rows(&mut self, stream: &StreamId) -> Result<Rows, StoreError> {
-        views::rows_of(&self.log, stream)
+        views::rows_of(&self.connection, stream)
     }
 
     fn orphans(&mut self) -> Result<Vec<String>, StoreError> {
@@ -146,23 +125,66 @@ impl ReplaySpace for Space {
             UNION ALL
             SELECT 'personal key of user ' || user FROM personal_keys
              WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = personal_keys.user AND status != 'deleted')";
-        let mut statement = self.log.prepare(sql)?;
+        let mut statement = self.connection.prepare(sql)?;
         let orphans = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(orphans)
     }
 }
 
-impl Space {
-    /// The connection that sees the commits to read: the one that holds the lock, once it does.
-    fn reader(&self) -> &Connection {
-        if self.locked { &self.views } else { &self.log }
+/// Writes the next generation of the views' tables.
+struct NewViews {
+    connection: Connection,
+    /// The new tables' generation, once they are there.
+    generation: Option<i64>,
+    /// Whether they have their indexes.
+    indexed: bool,
+    /// Whether the connection holds the write lock until the switch.
+    locked: bool,
+}
+
+impl ReplayViews for NewViews {
+    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
+        let suffix = suffix(self.prepare_generation()?);
+        // At first every stream comes once; what comes later is a stream that has grown since.
+        let statements = if self.indexed { Statements::upserts(&suffix) } else { Statements::inserts(&suffix) };
+        if self.locked {
+            return statements.put(&self.connection, rows);
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        statements.put(&transaction, rows)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+impl NewViews {
+    /// Holds everybody else's writes until the switch.
+    fn lock(&mut self) -> Result<(), StoreError> {
+        // Until here a crash costs only the new tables. This commit's sync covers all that was written before it.
+        self.connection.execute_batch("PRAGMA synchronous = FULL")?;
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.locked = true;
+        Ok(())
+    }
+
+    fn switch(&mut self) -> Result<(), StoreError> {
+        let suffix = suffix(self.prepare_generation()?);
+        for table in views::TABLES {
+            self.connection.execute_batch(&format!(
+                "PRAGMA secure_delete = {}; DROP TABLE {table}; ALTER TABLE {table}{suffix} RENAME TO {table};",
+                wiping(table)
+            ))?;
+        }
+        crash_point("replay-before-switch");
+        self.connection.execute_batch("COMMIT; PRAGMA secure_delete = ON")?;
+        self.locked = false;
+        Ok(())
     }
 
     /// Makes the new tables' indexes, once most rows are there.
     fn make_indexes(&mut self) -> Result<(), StoreError> {
         let generation = self.prepare_generation()?;
         if !std::mem::replace(&mut self.indexed, true) {
-            let transaction = self.views.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(&views::indexes(&suffix(generation), generation))?;
             transaction.commit()?;
         }
@@ -174,7 +196,7 @@ impl Space {
         if let Some(generation) = self.generation {
             return Ok(generation);
         }
-        let transaction = self.views.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let sql = "UPDATE view_generation SET generation = generation + 1 RETURNING generation";
         let generation: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
         for table in views::TABLES {
@@ -193,6 +215,12 @@ impl Space {
     }
 }
 
+/// How thoroughly a table's old content is removed: people's addresses and names are overwritten, which writes every page
+/// once more; the other views hold nothing that the log does not keep for ever.
+fn wiping(table: &str) -> &'static str {
+    if table == "users" { "ON" } else { "OFF" }
+}
+
 fn suffix(generation: i64) -> String {
     format!("_g{generation}")
 }
@@ -201,37 +229,58 @@ fn last_position(connection: &Connection) -> Result<u64, StoreError> {
     Ok(connection.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?)
 }
 
-fn read_from(
-    connection: &Connection,
-    place: &Place,
-    max: usize,
-) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError> {
+const COLUMNS: &str = "stream, version, recorded_at, events";
+
+fn read_from(connection: &Connection, place: &Place, max: usize) -> Result<Chunk, StoreError> {
     let sql =
         format!("SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) ORDER BY stream, version LIMIT ?3");
-    with_keys(connection, &sql, params![place.stream, place.version, max])
+    let mut chunk = Chunk::default();
+    read(connection, &sql, params![place.stream, place.version, max], &mut chunk)?;
+    Ok(chunk)
 }
 
-fn read_stream(connection: &Connection, stream: &str) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError> {
+fn read_stream(connection: &Connection, stream: &str, chunk: &mut Chunk) -> Result<(), StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
-    with_keys(connection, &sql, [stream])
+    read(connection, &sql, [stream], chunk)
 }
 
-fn with_keys(
+/// A stream with its stored name, and the key of the person whose it is.
+struct Source {
+    name: String,
+    id: StreamId,
+    key: Option<PersonalKey>,
+}
+
+impl Source {
+    fn find(connection: &Connection, name: &str) -> Result<Self, StoreError> {
+        let id = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
+        let key = match id {
+            StreamId::User(user) => log::personal_key(connection, user)?,
+            StreamId::Plan(_) | StreamId::DataSet(_) => None,
+        };
+        Ok(Self { name: name.to_owned(), id, key })
+    }
+}
+
+fn read(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
-) -> Result<Vec<(StoredCommit, Option<PersonalKey>)>, StoreError> {
+    chunk: &mut Chunk,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
-    let mut commits: Vec<(StoredCommit, Option<PersonalKey>)> = Vec::new();
+    let mut current: Option<Source> = None;
     while let Some(row) = rows.next()? {
-        let commit = log::commit(row)?;
-        let key = match (&commit.stream, commits.last()) {
-            (stream, Some((last, key))) if *stream == last.stream => key.clone(),
-            (StreamId::User(user), _) => log::personal_key(connection, *user)?,
-            _ => None,
+        let name = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
+        let source = match current.take().filter(|source| source.name == name) {
+            Some(source) => source,
+            None => Source::find(connection, name)?,
         };
-        commits.push((commit, key));
+        let recorded_at = Timestamp::from_microsecond(row.get(2)?).map_err(|error| corrupt("moment", error))?;
+        let events = row.get_ref(3)?.as_str().map_err(|error| corrupt("commit", error))?;
+        chunk.push(Encoded { stream: &source.id, version: row.get(1)?, recorded_at, events }, source.key.clone());
+        current = Some(source);
     }
-    Ok(commits)
+    Ok(())
 }

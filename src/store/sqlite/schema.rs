@@ -7,6 +7,10 @@ use super::{StoreError, views};
 /// The version of the tables that this binary writes.
 pub const SCHEMA_VERSION: i64 = 1;
 
+/// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
+/// its own, and few streams become longer.
+pub(super) const UNINDEXED_COMMITS: u32 = 32;
+
 const TABLES: &str = "
 CREATE TABLE commits (
     stream       TEXT NOT NULL,
@@ -20,11 +24,9 @@ CREATE TABLE commits (
     PRIMARY KEY (stream, version)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX commits_position ON commits (position);
-CREATE UNIQUE INDEX commits_command ON commits (stream, command);
 CREATE INDEX commits_unpublished ON commits (recorded_at) WHERE unpublished IS NOT NULL;
 
 CREATE TABLE claims (name TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX claims_owner ON claims (owner);
 
 CREATE TABLE personal_keys (user TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -80,6 +82,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(&format!(
+            "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {UNINDEXED_COMMITS}"
+        ))?;
         transaction.execute_batch(&views::tables(""))?;
         transaction.execute_batch(&views::indexes("", 1))?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as SqlValue};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params, types::Value as SqlValue};
 use uuid::Uuid;
 
 use super::{Database, StoreError, corrupt};
@@ -22,7 +22,8 @@ use crate::{
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
 pub(in crate::store) const TABLES: [&str; 4] = ["users", "keys", "plans", "imports"];
 
-/// The statements that make the tables with this suffix, without [`indexes`].
+/// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
+/// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
 pub(in crate::store) fn tables(suffix: &str) -> String {
     format!(
         "CREATE TABLE users{suffix} (
@@ -31,9 +32,9 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              mail_failure TEXT
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
-             id TEXT PRIMARY KEY, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
              label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
-             revoked_at INTEGER, revocation_reason TEXT
+             revoked_at INTEGER, revocation_reason TEXT, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE plans{suffix} (
              name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
@@ -54,120 +55,149 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
-         CREATE INDEX keys_user_{generation} ON keys{suffix} (user, issued_at, id);
+         CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
          CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
     )
 }
 
-/// The statements that write rows into the tables with one suffix, where the stored ones are older. Their texts are made
-/// once: a replay runs them for every row of every view.
-pub(in crate::store) struct Upserts {
+/// The statements that write rows into the tables with one suffix. Their texts are made once: a replay runs them for every
+/// row of every view.
+pub(in crate::store) struct Statements {
     users: String,
     keys: String,
     plans: String,
     imports: String,
 }
 
-/// Those of the live tables.
-static LIVE: LazyLock<Upserts> = LazyLock::new(|| Upserts::into_tables(""));
+/// Those that write into the live tables.
+static LIVE: LazyLock<Statements> = LazyLock::new(|| Statements::upserts(""));
 
 /// Writes rows into the live tables where the stored ones are older.
 pub(in crate::store) fn put(connection: &Connection, rows: &Rows) -> Result<(), StoreError> {
-    LIVE.put(connection, rows)
+    LIVE.put(connection, std::slice::from_ref(rows))
 }
 
-impl Upserts {
-    /// The statements for the tables with this suffix.
-    pub(in crate::store) fn into_tables(suffix: &str) -> Self {
+impl Statements {
+    /// Statements that change a stored row where it is older. They need the tables' [`indexes`].
+    pub(in crate::store) fn upserts(suffix: &str) -> Self {
+        Self::of(|table, columns| upsert(table, suffix, columns))
+    }
+
+    /// Statements for tables that hold none of the rows yet.
+    pub(in crate::store) fn inserts(suffix: &str) -> Self {
+        Self::of(|table, columns| insert(table, suffix, columns))
+    }
+
+    fn of(statement: impl Fn(&str, &[&str]) -> String) -> Self {
         Self {
-            users: upsert("users", suffix, &USER_COLUMNS),
-            keys: upsert("keys", suffix, &KEY_COLUMNS),
-            plans: upsert("plans", suffix, &PLAN_COLUMNS),
-            imports: upsert("imports", suffix, &IMPORT_COLUMNS),
+            users: statement("users", &USER_COLUMNS),
+            keys: statement("keys", &KEY_COLUMNS),
+            plans: statement("plans", &PLAN_COLUMNS),
+            imports: statement("imports", &IMPORT_COLUMNS),
         }
     }
 
-    /// Writes rows.
-    pub(in crate::store) fn put(&self, connection: &Connection, rows: &Rows) -> Result<(), StoreError> {
-        rows.users.iter().try_for_each(|row| self.put_user(connection, row))?;
-        rows.keys.iter().try_for_each(|row| self.put_key(connection, row))?;
-        rows.plans.iter().try_for_each(|row| self.put_plan(connection, row))?;
-        rows.imports.iter().try_for_each(|row| self.put_import(connection, row))
-    }
-
-    fn put_user(&self, connection: &Connection, row: &UserRow) -> Result<(), StoreError> {
-        connection.prepare_cached(&self.users)?.execute(params![
-            row.id.to_string(),
-            row.version,
-            row.email,
-            row.name,
-            row.role.as_str(),
-            row.plan,
-            row.status.as_str(),
-            row.invited_at.as_microsecond(),
-            row.changed_at.as_microsecond(),
-            row.deleted_at.map(Timestamp::as_microsecond),
-            row.mail_failure,
-        ])?;
-        Ok(())
-    }
-
-    fn put_key(&self, connection: &Connection, row: &KeyRow) -> Result<(), StoreError> {
-        connection.prepare_cached(&self.keys)?.execute(params![
-            row.id.as_str(),
-            row.user.to_string(),
-            row.version,
-            row.hash.to_hex(),
-            row.last_four,
-            row.label,
-            row.issued_at.as_microsecond(),
-            row.mailed_at.map(Timestamp::as_microsecond),
-            row.valid_until.map(Timestamp::as_microsecond),
-            row.replaced_by.map(|key| key.to_string()),
-            row.revoked_at.map(Timestamp::as_microsecond),
-            row.revocation_reason,
-        ])?;
-        Ok(())
-    }
-
-    fn put_plan(&self, connection: &Connection, row: &PlanRow) -> Result<(), StoreError> {
-        let Limits { rate_per_s, burst, quota_per_day } = row.limits;
-        let values = params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired];
-        connection.prepare_cached(&self.plans)?.execute(values)?;
-        Ok(())
-    }
-
-    fn put_import(&self, connection: &Connection, row: &ImportRow) -> Result<(), StoreError> {
-        connection.prepare_cached(&self.imports)?.execute(params![
-            row.id.to_string(),
-            row.dataset,
-            row.version,
-            row.file_name,
-            row.definition,
-            row.replace,
-            row.status,
-            row.started_at.as_microsecond(),
-            row.ended_at.map(Timestamp::as_microsecond),
-            row.dataset_version,
-            row.counts.map(|counts| counts.inserted),
-            row.counts.map(|counts| counts.updated),
-            row.counts.map(|counts| counts.unchanged),
-            row.counts.map(|counts| counts.removed),
-            row.counts.map(|counts| counts.rejected),
-            row.reason,
-        ])?;
-        Ok(())
+    /// Writes rows, table by table.
+    pub(in crate::store) fn put(&self, connection: &Connection, rows: &[Rows]) -> Result<(), StoreError> {
+        put_each(connection, &self.users, rows.iter().flat_map(|rows| &rows.users), put_user)?;
+        put_each(connection, &self.keys, rows.iter().flat_map(|rows| &rows.keys), put_key)?;
+        put_each(connection, &self.plans, rows.iter().flat_map(|rows| &rows.plans), put_plan)?;
+        put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports), put_import)
     }
 }
 
-/// An upsert that changes a row only where the stored version is older.
-fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
+/// Runs a statement for each row.
+fn put_each<'a, T: 'a>(
+    connection: &Connection,
+    sql: &str,
+    rows: impl Iterator<Item = &'a T>,
+    put: impl Fn(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
+) -> Result<(), StoreError> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(sql)?;
+    for row in rows {
+        put(&mut statement, row)?;
+    }
+    Ok(())
+}
+
+fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        hyphenated(row.id.0, &mut Uuid::encode_buffer()),
+        row.version,
+        row.email,
+        row.name,
+        row.role.as_str(),
+        row.plan,
+        row.status.as_str(),
+        row.invited_at.as_microsecond(),
+        row.changed_at.as_microsecond(),
+        row.deleted_at.map(Timestamp::as_microsecond),
+        row.mail_failure,
+    ])
+}
+
+fn put_key(statement: &mut Statement<'_>, row: &KeyRow) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        row.id.as_str(),
+        hyphenated(row.user.0, &mut Uuid::encode_buffer()),
+        row.version,
+        row.hash.to_hex(),
+        row.last_four,
+        row.label,
+        row.issued_at.as_microsecond(),
+        row.mailed_at.map(Timestamp::as_microsecond),
+        row.valid_until.map(Timestamp::as_microsecond),
+        row.replaced_by.as_ref().map(KeyId::as_str),
+        row.revoked_at.map(Timestamp::as_microsecond),
+        row.revocation_reason,
+    ])
+}
+
+fn put_plan(statement: &mut Statement<'_>, row: &PlanRow) -> rusqlite::Result<usize> {
+    let Limits { rate_per_s, burst, quota_per_day } = row.limits;
+    statement.execute(params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired])
+}
+
+fn put_import(statement: &mut Statement<'_>, row: &ImportRow) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        hyphenated(row.id, &mut Uuid::encode_buffer()),
+        row.dataset,
+        row.version,
+        row.file_name,
+        row.definition,
+        row.replace,
+        row.status,
+        row.started_at.as_microsecond(),
+        row.ended_at.map(Timestamp::as_microsecond),
+        row.dataset_version,
+        row.counts.map(|counts| counts.inserted),
+        row.counts.map(|counts| counts.updated),
+        row.counts.map(|counts| counts.unchanged),
+        row.counts.map(|counts| counts.removed),
+        row.counts.map(|counts| counts.rejected),
+        row.reason,
+    ])
+}
+
+fn hyphenated(id: Uuid, buffer: &mut [u8]) -> &str {
+    id.hyphenated().encode_lower(buffer)
+}
+
+fn insert(table: &str, suffix: &str, columns: &[&str]) -> String {
     let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
+    format!("INSERT INTO {table}{suffix} ({}) VALUES ({})", columns.join(", "), places.join(", "))
+}
+
+/// An insert that, where there is such a row, changes it if its version is older.
+fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     let changes: Vec<String> = columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
     format!(
-        "INSERT INTO {table}{suffix} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version",
-        columns.join(", "),
-        places.join(", "),
+        "{} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version",
+        insert(table, suffix, columns),
         columns.first().copied().unwrap_or_default(),
         changes.join(", "),
     )

@@ -21,6 +21,11 @@ use crate::failpoint::crash_point;
 const WAITING_MAX: usize = 4096;
 /// Writes that share one transaction.
 const BATCH_MAX: usize = 256;
+/// Pages of the write-ahead log after which a commit moves them into the database: 32 MiB. Appends change pages all over
+/// their tables; the longer the log, the more often a page is changed before it is moved, once.
+const CHECKPOINT_PAGES: u32 = 8192;
+/// What remains of the write-ahead log's file once it has been moved, bytes: a rebuild lets it grow beyond that.
+const LOG_BYTES_MAX: u64 = 64 << 20;
 
 type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
 type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
@@ -32,6 +37,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        connection.execute_batch(&format!(
+            "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX}"
+        ))?;
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let purge = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&purge);
@@ -79,29 +87,37 @@ fn in_savepoint<T, E: From<StoreError>>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    connection.execute_batch("SAVEPOINT job").map_err(StoreError::from)?;
+    run(connection, "SAVEPOINT job").map_err(StoreError::from)?;
     let result = work(connection);
-    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    connection.execute_batch(end).map_err(StoreError::from)?;
+    if result.is_err() {
+        run(connection, "ROLLBACK TO job").map_err(StoreError::from)?;
+    }
+    run(connection, "RELEASE job").map_err(StoreError::from)?;
     result
+}
+
+/// Runs one statement, of which there are few: they stay prepared.
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBool) {
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
-        let outcome = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+        let outcome = run(connection, "BEGIN IMMEDIATE").and_then(|()| {
             answers.push(first(connection));
             while answers.len() < BATCH_MAX {
                 let Ok(job) = waiting.try_recv() else { break };
                 answers.push(job(connection));
             }
             crash_point("sqlite-before-commit");
-            connection.execute_batch("COMMIT")
+            run(connection, "COMMIT")
         });
         let failure = outcome.err().map(StoreError::from);
         if failure.is_some() && !connection.is_autocommit() {
             // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
-            connection.execute_batch("ROLLBACK").ok();
+            run(connection, "ROLLBACK").ok();
         }
         if failure.is_none() && purge.swap(false, Ordering::SeqCst) && !empty_log(connection) {
             // Somebody is reading: after the next commit, then.

@@ -1,0 +1,148 @@
+//! Version 1 of every event.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::event::{ImportCounts, RevocationReason, Role};
+
+/// Text that is sealed with the person's own key: base64 of XChaCha20-Poly1305.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Sealed(pub String);
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $($(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* })*
+
+        /// The JSON Schema of every event's data: `(file name, schema)`.
+        pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+            vec![$((concat!(stringify!($name), ".v1"), schemars::schema_for!($name))),*]
+        }
+    };
+}
+
+events! {
+    /// A person was invited.
+    UserInvited {
+        /// Their e-mail address, sealed.
+        email: Sealed,
+        /// Their name, sealed.
+        name: Option<Sealed>,
+        /// What they may do.
+        role: Role,
+        /// The plan of their keys.
+        plan: String,
+        /// The invitation.
+        invitation: Uuid,
+    }
+    /// The invitation is to be mailed again.
+    InvitationResent {
+        /// The new invitation.
+        invitation: Uuid,
+    }
+    /// The person's keys stop working until they are enabled.
+    UserDisabled {}
+    /// The person's keys work again.
+    UserEnabled {}
+    /// The person was deleted.
+    UserDeleted {}
+    /// The person may do something else.
+    RoleChanged {
+        /// What they may do.
+        role: Role,
+    }
+    /// The person's keys have another plan.
+    PlanAssigned {
+        /// Which.
+        plan: String,
+    }
+    /// A key exists.
+    ApiKeyIssued {
+        /// Its public id: 16 base-62 digits.
+        key_id: String,
+        /// SHA-256 of the key, hexadecimal.
+        sha256: String,
+        /// The last four characters of its secret.
+        last_four: String,
+        /// Which server secret it was derived from.
+        secret_version: u32,
+        /// The invitation that it fulfils.
+        invitation: Option<Uuid>,
+        /// What its owner calls it.
+        label: Option<String>,
+    }
+    /// A mail with the key was handed to the mail system.
+    ApiKeyMailed {
+        /// The key.
+        key_id: String,
+        /// The invitation that the mail fulfils.
+        invitation: Uuid,
+        /// The mail's Message-ID.
+        message_id: String,
+    }
+    /// The key has a successor.
+    ApiKeyRotated {
+        /// The old key.
+        key_id: String,
+        /// The new key.
+        replaced_by: String,
+        /// When the old key stops working, RFC 3339.
+        valid_until: String,
+    }
+    /// The key never works again.
+    ApiKeyRevoked {
+        /// The key.
+        key_id: String,
+        /// Why.
+        reason: RevocationReason,
+    }
+    /// The mail system will not take the mail.
+    MailFailed {
+        /// The invitation that was not fulfilled.
+        invitation: Uuid,
+        /// What the mail system said.
+        reason: String,
+    }
+    /// A plan has these limits.
+    PlanDefined {
+        /// Requests per second.
+        rate_per_s: f64,
+        /// Requests that the token bucket holds.
+        burst: u32,
+        /// Requests per UTC day.
+        quota_per_day: u64,
+    }
+    /// Nobody gets this plan any more.
+    PlanRetired {}
+    /// An import began.
+    ImportStarted {
+        /// The import.
+        import: Uuid,
+        /// The file's name, without its folders.
+        file_name: String,
+        /// The fingerprint of the definition that reads it.
+        definition: String,
+        /// Whether the file is the whole data set.
+        replace: bool,
+    }
+    /// All rows of the import are visible.
+    ImportCompleted {
+        /// The import.
+        import: Uuid,
+        /// The data set's version after it.
+        dataset_version: u64,
+        /// What it did.
+        counts: ImportCounts,
+    }
+    /// The import ended; the data set is as it was.
+    ImportFailed {
+        /// The import.
+        import: Uuid,
+        /// Why.
+        reason: String,
+    }
+}

@@ -1,0 +1,98 @@
+//! What a replay works on: the log at one moment, and new views beside the live ones. It has no way to a queue or a mail
+//! system.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows};
+
+/// Opens a replay.
+pub trait Replayable: Send + Sync {
+    /// The log as it is now, with room for new views.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError>;
+}
+
+/// The log and the new views of one replay.
+pub trait ReplaySpace: Send {
+    /// How many commits the log holds.
+    fn commits_total(&mut self) -> Result<u64, StoreError>;
+
+    /// The side that is read and the side that is written: they do not wait for each other.
+    fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews);
+
+    /// Lets [`ReplayLog::next`] go on with the whole streams that have grown since it began; with `last`, no stream can grow
+    /// until [`Self::switch`]. Returns how many commits have come.
+    fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
+
+    /// Makes the new views the live ones, at once.
+    fn switch(&mut self) -> Result<(), StoreError>;
+}
+
+/// The log at one moment.
+pub trait ReplayLog: Send {
+    /// The next commits, at most `max`, or the whole of one stream: stream by stream and in order, each with the key of the
+    /// person whose stream it is; none at the end.
+    fn next(&mut self, max: usize) -> Result<Chunk, StoreError>;
+
+    /// The live rows of a stream, of the same moment as the commits.
+    fn live_rows(&mut self, stream: &StreamId) -> Result<Rows, StoreError>;
+
+    /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
+    fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
+}
+
+/// The new views.
+pub trait ReplayViews: Send {
+    /// Writes rows into them.
+    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
+}
+
+/// Commits that were read together. Their events lie in one text: one allocation for thousands of commits.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    events: String,
+    commits: Vec<Commit>,
+}
+
+#[derive(Debug)]
+struct Commit {
+    stream: StreamId,
+    version: u64,
+    recorded_at: Timestamp,
+    events: Range<usize>,
+    key: Option<PersonalKey>,
+}
+
+impl Chunk {
+    /// Adds a commit, with the key of the person whose stream it is.
+    pub fn push(&mut self, commit: Encoded<'_>, key: Option<PersonalKey>) {
+        let start = self.events.len();
+        self.events.push_str(commit.events);
+        let (stream, events) = (commit.stream.clone(), start..self.events.len());
+        let Encoded { version, recorded_at, .. } = commit;
+        self.commits.push(Commit { stream, version, recorded_at, events, key });
+    }
+
+    /// How many commits there are.
+    pub fn len(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
+
+    /// The commits in order, each with its person's key.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Encoded<'_>, Option<&PersonalKey>)> {
+        self.commits.iter().map(|Commit { stream, version, recorded_at, events, key }| {
+            let events = self.events.get(events.clone()).unwrap_or_default();
+            (Encoded { stream, version: *version, recorded_at: *recorded_at, events }, key.as_ref())
+        })
+    }
+}
