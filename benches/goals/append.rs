@@ -21,25 +21,42 @@ use uuid::Uuid;
 use crate::{
     Outcome, Plan,
     load::median,
+    replay,
     report::{Finding, rate},
 };
 
 /// Commands that append at the same time.
-const TOGETHER: u128 = 64;
+const TOGETHER: usize = 64;
+/// People whose streams the commands append to, one after the other.
+const PEOPLE: u128 = 64_000;
 
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let runtime = actix_web::rt::Runtime::new()?;
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let database = Arc::new(Database::open(folder.path())?);
-    let (mut alone, mut together, mut raw) = (Vec::new(), Vec::new(), Vec::new());
+    let life = Duration::from_secs(plan.round_s.into());
+    let (mut alone, mut together, mut invited, mut raw) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut people: Vec<Person> = (0..PEOPLE).map(Person::new).collect();
+    (_, people) = runtime.block_on(append(&database, people, TOGETHER, Until::Once))?;
     for round in 0..plan.rounds {
-        let life = Duration::from_secs(plan.round_s.into());
         raw.push(synced_writes_per_s(folder.path(), life)?);
-        alone.push(runtime.block_on(appends_per_s(&database, 2 * round, 1, life))?);
-        together.push(runtime.block_on(appends_per_s(&database, 2 * round + 1, TOGETHER, life))?);
+        let (appended, back) = runtime.block_on(append(&database, people, 1, Until::Over(life)))?;
+        alone.push(appended);
+        let (appended, back) = runtime.block_on(append(&database, back, TOGETHER, Until::Over(life)))?;
+        together.push(appended);
+        people = back;
+        let first = PEOPLE * (u128::from(round) + 1) * 1_000;
+        let strangers: Vec<Person> = (first..first + PEOPLE / 4).map(Person::new).collect();
+        invited.push(runtime.block_on(append(&database, strangers, TOGETHER, Until::Once))?.0);
     }
-    let (raw, alone, together) = (median(raw), median(alone), median(together));
-    let figures = format!("{} against {}; bare write and sync {}", rate(together), rate(alone), rate(raw));
+    let [raw, alone, together, invited] = [raw, alone, together, invited].map(median);
+    let figures = format!(
+        "{} against {}; bare write and sync {}; with a new stream and a claim each, as an invitation has: {}",
+        rate(together),
+        rate(alone),
+        rate(raw),
+        rate(invited)
+    );
     Ok(vec![Finding::at_least(
         "P6",
         "64 commands append together, against one at a time",
@@ -62,42 +79,85 @@ fn synced_writes_per_s(folder: &Path, life: Duration) -> Outcome<f64> {
     Ok(f64::from(writes) / started.elapsed().as_secs_f64())
 }
 
-async fn appends_per_s(database: &Arc<Database>, round: u32, writers: u128, life: Duration) -> Outcome<f64> {
-    let started = Instant::now();
-    let writer = |writer: u128| {
-        let database = Arc::clone(database);
-        actix_web::rt::spawn(async move {
-            let mut appended = 0_u32;
-            while started.elapsed() < life {
-                let id = Uuid::from_u128((u128::from(round) << 80) | (writer << 64) | u128::from(appended));
-                database.append(plan_assigned(id)?).await?;
-                appended += 1;
-            }
-            Outcome::Ok(appended)
-        })
-    };
-    let writers: Vec<_> = (0..writers).map(writer).collect();
-    let mut appended = 0;
-    for writer in writers {
-        appended += writer.await??;
-    }
-    Ok(f64::from(appended) / started.elapsed().as_secs_f64())
+/// Somebody whose stream is appended to.
+struct Person {
+    id: Uuid,
+    version: u64,
 }
 
-/// The first commit of a new stream, with a claim, as an invitation has one.
-fn plan_assigned(id: Uuid) -> Outcome<Append> {
-    let origin = Origin { who: Who("admin:bench".to_owned()), correlation_id: id.to_string(), causation_id: None };
-    let event = NewEvent { id, origin, event: Event::PlanAssigned { plan: "default".to_owned() } };
-    Ok(Append {
-        stream: StreamId::User(UserId(id)),
-        expected_version: 0,
-        command: CommandId::unique(id),
-        request_hash: None,
-        recorded_at: Timestamp::now(),
-        events: persisted::encode(&[event], None)?,
-        claims: vec![ClaimChange::Take { name: format!("email:{id}"), owner: id.to_string() }],
-        personal: PersonalChange::Keep,
-        rows: Rows::default(),
-        publishes: false,
-    })
+impl Person {
+    fn new(number: u128) -> Self {
+        Self { id: replay::scattered(u64::try_from(number).unwrap_or(u64::MAX), 8), version: 0 }
+    }
+
+    /// A new plan for somebody known; the first commit also takes their address, as an invitation does.
+    fn next(&mut self) -> Outcome<Append> {
+        let id = Uuid::from_u128(self.id.as_u128().wrapping_add(u128::from(self.version)));
+        let origin = Origin { who: Who("admin:bench".to_owned()), correlation_id: id.to_string(), causation_id: None };
+        let event = NewEvent { id, origin, event: Event::PlanAssigned { plan: "default".to_owned() } };
+        let claim = ClaimChange::Take { name: format!("email:{}", self.id), owner: self.id.to_string() };
+        let append = Append {
+            stream: StreamId::User(UserId(self.id)),
+            expected_version: self.version,
+            command: CommandId::unique(id),
+            request_hash: None,
+            recorded_at: Timestamp::now(),
+            events: persisted::encode(&[event], None)?,
+            claims: if self.version == 0 { vec![claim] } else { Vec::new() },
+            personal: PersonalChange::Keep,
+            rows: Rows::default(),
+            publishes: false,
+        };
+        self.version += 1;
+        Ok(append)
+    }
+}
+
+/// How long to append.
+#[derive(Clone, Copy)]
+enum Until {
+    /// Once for everybody.
+    Once,
+    /// For so long, to one after the other, again and again.
+    Over(Duration),
+}
+
+/// Appends by so many writers at the same time, each with people of its own. Gives back how many commits there were a second,
+/// and the people.
+async fn append(
+    database: &Arc<Database>,
+    mut people: Vec<Person>,
+    writers: usize,
+    until: Until,
+) -> Outcome<(f64, Vec<Person>)> {
+    let started = Instant::now();
+    let share = people.len().div_ceil(writers);
+    let mut running = Vec::new();
+    while !people.is_empty() {
+        let mut mine = people.split_off(people.len().saturating_sub(share));
+        let database = Arc::clone(database);
+        running.push(actix_web::rt::spawn(async move {
+            let mut appended = 0_u32;
+            'all: loop {
+                for person in &mut mine {
+                    if matches!(until, Until::Over(life) if started.elapsed() >= life) {
+                        break 'all;
+                    }
+                    database.append(person.next()?).await?;
+                    appended += 1;
+                }
+                if matches!(until, Until::Once) {
+                    break;
+                }
+            }
+            Outcome::Ok((appended, mine))
+        }));
+    }
+    let mut appended = 0;
+    for writer in running {
+        let (by_one, mine) = writer.await??;
+        appended += by_one;
+        people.extend(mine);
+    }
+    Ok((f64::from(appended) / started.elapsed().as_secs_f64(), people))
 }

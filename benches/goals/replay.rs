@@ -108,7 +108,7 @@ pub(crate) fn fill(database: &Database, events: u64) -> Outcome<()> {
 }
 
 /// An id that looks random and is the same in every run.
-fn scattered(number: u64, purpose: u64) -> Uuid {
+pub(crate) fn scattered(number: u64, purpose: u64) -> Uuid {
     let mix = |salt: u64| {
         (number ^ (salt << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
     };

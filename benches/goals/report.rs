@@ -122,8 +122,13 @@ other; the figures are medians. `PERFORMANCE` numbers P1 to P12 name the goals t
 
 ";
 
+/// Where the part begins that people have written: it is kept.
+const NOTES: &str = "\n## Notes\n";
+
 /// Writes the page.
 pub(crate) fn write_page(path: &Path, machine: &str, findings: &[Finding]) -> Outcome<()> {
-    fs::write(path, format!("{PAGE}{}\n{machine}", table(findings)))?;
+    let page = fs::read_to_string(path).unwrap_or_default();
+    let notes = page.find(NOTES).and_then(|at| page.get(at..)).unwrap_or_default();
+    fs::write(path, format!("{PAGE}{}\n{machine}{notes}", table(findings)))?;
     Ok(())
 }

@@ -400,3 +400,37 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::Corrupt { .. } => Problem::internal(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_to_three_segments_none_of_them_empty() {
+        assert_eq!(Wanted::of("/permits"), Some(Wanted::Page));
+        assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Key("2016%2F1")));
+        assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Record("1", "2")));
+        for nowhere in ["", "permits", "/permits/", "/permits//2", "/permits/1/", "/permits/1/2/", "/permits/1/2/3"] {
+            assert_eq!(Wanted::of(nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn the_limit_fields_are_those_of_the_draft() {
+        let bucket = Bucket { interval_ns: SECOND_NS / 5, burst: 10, quota: 1000 };
+        let standing = Standing {
+            bucket,
+            burst_left: 9,
+            burst_reset_ns: SECOND_NS / 5,
+            quota_left: 999,
+            quota_reset_ns: 3_600 * SECOND_NS,
+        };
+        let mut fields = Vec::new();
+        limits(&standing, |name, value| fields.push((name.to_string(), value.to_str().unwrap().to_owned())));
+        let expected = [
+            ("ratelimit-policy", "\"burst\";q=10;w=2, \"daily\";q=1000;w=86400"),
+            ("ratelimit", "\"burst\";r=9;t=1, \"daily\";r=999;t=3600"),
+        ];
+        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

@@ -23,7 +23,11 @@ impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
         log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
-        views.execute_batch(&format!("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}"))?;
+        // While the log is read from its one moment, what is written cannot be moved out of the write-ahead log: trying it
+        // after every batch would only take time.
+        views.execute_batch(&format!(
+            "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0"
+        ))?;
         let position = last_position(&log)?;
         Ok(Box::new(Space {
             log: Log { connection: log, position, at: Some(Place::default()), grown: Vec::new() },

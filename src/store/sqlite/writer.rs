@@ -24,6 +24,8 @@ const BATCH_MAX: usize = 256;
 /// Pages of the write-ahead log after which a commit moves them into the database: 32 MiB. Appends change pages all over
 /// their tables; the longer the log, the more often a page is changed before it is moved, once.
 const CHECKPOINT_PAGES: u32 = 8192;
+/// Page cache of the writer, KiB. It changes pages all over its tables, and would read most of them again.
+const CACHE_KIB: u32 = 32 * 1024;
 /// What remains of the write-ahead log's file once it has been moved, bytes: a rebuild lets it grow beyond that.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
@@ -38,7 +40,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         connection.execute_batch(&format!(
-            "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX}"
+            "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX};
+             PRAGMA cache_size = -{CACHE_KIB}"
         ))?;
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let purge = Arc::new(AtomicBool::new(false));

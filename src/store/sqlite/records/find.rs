@@ -383,7 +383,7 @@ impl<'a> Gathered<'a> {
         if self.document.count() == 0 {
             // Records of one data set are much alike: room for them all, within reason, instead of growing by and by.
             let page = self.rendering.bytes_max(values).saturating_mul(self.query.limit as usize);
-            self.document.reserve(page.min(PAGE_BYTES_EXPECTED) + END_BYTES);
+            self.document.reserve((page + page / 4).min(PAGE_BYTES_EXPECTED) + END_BYTES);
         }
         self.rendering.write(values, self.document.next_record()).map_err(rusqlite::Error::from)?;
         if self.document.bytes() > PAGE_BYTES_MAX {

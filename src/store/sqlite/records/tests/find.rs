@@ -186,3 +186,22 @@ fn a_full_queue_is_said_to_be_full() {
     });
     assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(RecordStoreError::Busy))));
 }
+
+#[test]
+fn only_what_an_index_serves_at_once_is_answered_on_the_thread_that_asks() {
+    let store = Store::new();
+    let records: Vec<Record> = (0..20_000).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
+    store.import(&definition(), &records);
+    let (reader, data_set) = (store.store.reader(), store.data_set());
+    let at_once = |raw_query: &str| {
+        let page = reader.find_now(&data_set, &parsed(&data_set.definition, raw_query));
+        page.map(|page| page.unwrap().document.count())
+    };
+    assert_eq!(at_once("number=k000007"), Some(1));
+    assert_eq!(at_once("limit=100"), Some(100));
+    // No index has this order; and this condition is looked for in every record of the index that has the order.
+    assert_eq!(at_once("sort=latitude"), None);
+    assert_eq!(at_once("status=filed&number__contains=nothing"), None);
+    // After one that was given up, the thread's connection is as before.
+    assert_eq!(at_once("limit=10"), Some(10));
+}

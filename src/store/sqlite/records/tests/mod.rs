@@ -121,7 +121,16 @@ impl Store {
     }
 
     fn find_query(&self, query: &Query) -> Result<(Vec<serde_json::Value>, Option<query::Position>), RecordStoreError> {
-        let page = wait(self.store.find(&self.data_set(), query))?;
+        let data_set = self.data_set();
+        let soon = self.store.reader().find_now(&data_set, query);
+        let page = wait(self.store.find(&data_set, query))?;
+        if let Some(soon) = soon {
+            // Whichever thread answers, the answer is the same.
+            let soon = soon?;
+            assert_eq!((soon.version, &soon.next), (page.version, &page.next));
+            let [soon, page] = [&soon, &page].map(|page| page.document.clone().finish(&[], "things", 1));
+            assert_eq!(soon, page);
+        }
         Ok((data(&page.document.finish(&[], "things", page.version)), page.next))
     }
 }
