@@ -29,6 +29,7 @@ use permitd::{
         persisted::{self, NewEvent, StoredCommit, v1},
         personal::{Personal, PersonalKey},
         plan::Limits,
+        view::State,
     },
     store::sqlite::records::{Settings, SqliteRecordStore},
 };
@@ -188,6 +189,47 @@ fn what_was_stored_is_read_for_ever() {
     }
     assert_eq!(names(&golden), known, "every released event has a golden file, and every golden file an event");
     assert_eq!(names(&folder()), known, "every schema has a golden file");
+}
+
+/// Folds a commit as a replay does, and as everything else does; both must come to the same.
+fn folded(commit: &StoredCommit) -> Result<String, String> {
+    let key = personal_key();
+    let (mut at_once, mut one_by_one) = (State::empty(&commit.stream), State::empty(&commit.stream));
+    let folded = persisted::fold(commit.encoded(), Some(&key), &mut at_once).map_err(|error| error.to_string());
+    let decoded = persisted::decode(commit, Some(&key)).map_err(|error| error.to_string());
+    let decoded = decoded.map(|events| events.iter().map(|event| one_by_one.apply(event)).count() as u64);
+    assert_eq!(folded, decoded, "{}", commit.events);
+    assert_eq!(format!("{at_once:?}"), format!("{one_by_one:?}"), "{}", commit.events);
+    folded.map(|_| format!("{at_once:?}"))
+}
+
+#[test]
+fn a_replay_reads_what_everybody_else_reads() {
+    let new = |(_, event): (&str, Event)| NewEvent { id: Uuid::from_u128(0xd4), origin: origin(), event };
+    let all: Vec<NewEvent> = released_events().into_iter().map(new).collect();
+    for events in all.chunks(1).chain([&all[..8]]) {
+        let text = persisted::encode(events, Some(&personal_key())).unwrap();
+        let state = folded(&stored(text.clone())).unwrap();
+        // Whoever stores events may write their members in another order, and spread out.
+        let mut documents: Vec<Value> = serde_json::from_str(&text).unwrap();
+        for document in &mut documents {
+            *document =
+                document.as_object().unwrap().clone().into_iter().rev().collect::<serde_json::Map<_, _>>().into();
+        }
+        let reversed = serde_json::to_string_pretty(&documents).unwrap();
+        assert_eq!(folded(&stored(reversed)).unwrap(), state);
+        for (right, wrong) in [
+            ("\"schema_version\":1", "\"schema_version\":7"),
+            ("\"type\":\"", "\"type\":\"Not"),
+            ("\"data\":{", "\"data\":{\"more\":1,"),
+            ("\"data\":", "\"date\":"),
+            ("\"id\":\"", "\"id\":\"x"),
+            ("]", ""),
+        ] {
+            let broken = text.replacen(right, wrong, 1).replace("1,}", "1}");
+            assert!(folded(&stored(broken)).is_err(), "{wrong}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl Finding {
         )
     }
 
+    /// Something that is told for comparison, and no goal.
+    pub(crate) fn told(goal: &'static str, what: impl Into<String>, figures: impl Into<String>, ratio: f64) -> Self {
+        Self::new(goal, what, figures, show(ratio), "–".to_owned(), None)
+    }
+
     /// Something that was not measured, and why.
     pub(crate) fn absent(goal: &'static str, what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(goal, what, why, "–".to_owned(), "–".to_owned(), None)

@@ -6,10 +6,8 @@ use crate::dataset::{Definition, Record, json};
 
 /// Stands for a length that takes four bytes more.
 const LONG: u8 = u8::MAX;
-/// Most names and values are shorter than one of these. Copying so many bytes, whatever the length, costs less than to copy
-/// by length.
-const SMALL: usize = 32;
-const CHUNK: usize = 64;
+/// Most names and values are shorter. Copying so many bytes, whatever the length, costs less than to copy by length.
+const CHUNK: usize = 32;
 
 /// Writes the JSON of each value, its length before it: a byte, or [`LONG`] and four bytes, the least significant first. The
 /// columns' names are left out, being two thirds of a record's text.
@@ -32,17 +30,10 @@ pub(super) fn write_values(record: &Record, out: &mut Vec<u8>) {
 /// Writes the first `length` bytes of a text at the beginning of `room`, and gives back the room behind them; nothing where
 /// they do not fit.
 fn put<'r>(text: &[u8], length: usize, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
-    // What is copied beyond the length is written over by what follows.
-    if length <= SMALL
-        && let (Some(text), Some(room)) = (text.first_chunk::<SMALL>(), room.first_chunk_mut::<SMALL>())
-    {
-        *room = *text;
-    } else if length <= CHUNK
-        && let (Some(text), Some(room)) = (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>())
-    {
-        *room = *text;
-    } else {
-        room.get_mut(..length)?.copy_from_slice(text.get(..length)?);
+    match (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>()) {
+        // What is copied beyond the length is written over by what follows.
+        (Some(text), Some(room)) if length <= CHUNK => *room = *text,
+        _ => room.get_mut(..length)?.copy_from_slice(text.get(..length)?),
     }
     room.get_mut(length..)
 }
