@@ -22,7 +22,8 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     }
     let tree = copy(plan)?;
     let cargo = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO"));
+        // The one of the path chooses the toolchain for what it calls, too; the one that has built this need not.
+        let mut command = Command::new("cargo");
         command.args(arguments).arg("--offline").current_dir(&tree).env("CARGO_TARGET_DIR", tree.join("target"));
         command
     };

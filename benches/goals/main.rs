@@ -29,6 +29,9 @@ use clap::{Parser, Subcommand};
 
 use self::{fixture::Fixture, report::Finding};
 
+/// Characters of an error that are shown in the table.
+const ERROR_CHARS_MAX: usize = 300;
+
 /// What a measurement comes to.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -147,17 +150,28 @@ fn measure(options: &Options) -> Outcome<()> {
     let plan = Plan::of(options)?;
     let wanted =
         |goal: &str| options.only.is_empty() || options.only.iter().any(|only| only.eq_ignore_ascii_case(goal));
-    let mut findings = Vec::new();
+    let (mut findings, mut failed) = (Vec::new(), Vec::new());
     for (goal, measure) in GOALS.into_iter().filter(|(goal, _)| wanted(goal)) {
         eprintln!("measuring {goal} …");
-        findings.extend(measure(&plan)?);
+        // One that cannot be measured must not cost the others.
+        let found = measure(&plan).unwrap_or_else(|error| {
+            failed.push(goal);
+            vec![Finding::absent(goal, "could not be measured", first_line(&error.to_string()))]
+        });
+        eprint!("{}", report::rows(&found));
+        findings.extend(found);
     }
     let machine = report::machine(&std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     println!("{}\n{machine}", report::table(&findings));
     if options.only.is_empty() && !options.quick {
         report::write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md"), &machine, &findings)?;
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join(", ")).into()) }
+}
+
+/// As much of an error as fits into a table.
+fn first_line(error: &str) -> String {
+    error.lines().next().unwrap_or_default().chars().take(ERROR_CHARS_MAX).filter(|char| *char != '|').collect()
 }
 
 fn main() -> ExitCode {

@@ -83,7 +83,12 @@ pub(crate) fn rate(per_s: f64) -> String {
 
 /// The Markdown table.
 pub(crate) fn table(findings: &[Finding]) -> String {
-    let mut text = String::from("| # | what | figures | ratio | wanted | met |\n|---|---|---|---|---|---|\n");
+    format!("| # | what | figures | ratio | wanted | met |\n|---|---|---|---|---|---|\n{}", rows(findings))
+}
+
+/// Its rows.
+pub(crate) fn rows(findings: &[Finding]) -> String {
+    let mut text = String::new();
     for Finding { goal, what, figures, ratio, wanted, met } in findings {
         let met = match met {
             Some(true) => "yes",

@@ -56,7 +56,8 @@ function table(caption, columns, rows) {
 
 function notify(text) {
   const notice = h("div", { class: "notice" }, text);
-  document.getElementById("notices").append(notice);
+  // One at a time: more of them would cover what they speak of.
+  document.getElementById("notices").replaceChildren(notice);
   setTimeout(() => notice.remove(), 6000);
 }
 
@@ -410,7 +411,7 @@ async function dataView() {
     h("details", null, h("summary", null, `${set.columns.length} columns`), table("Columns", [
       { head: "Column", cell: (column) => h("code", null, column.name) },
       { head: "Type", cell: (column) => column.type },
-      { head: "", cell: (column) => column.description, small: "hide-small" },
+      { head: "Meaning", cell: (column) => column.description, small: "hide-small" },
     ], set.columns))));
   const importTable = imports.data.length === 0 ? empty("No imports yet.") : table("Imports", [
     { head: "File", cell: (row) => [row.file_name, h("span", { class: "second" }, row.dataset)] },
@@ -432,8 +433,14 @@ function eventsTable(events) {
     { head: "What", cell: (event) => h("details", null, h("summary", null, event.type), h("pre", null, JSON.stringify(event.data, null, 2)),
       h("p", { class: "muted" }, "Request ", h("code", null, event.correlation_id || "–"))) },
     { head: "Stream", cell: (event) => [streamLink(event.stream), h("span", { class: "second" }, `version ${event.version}`)], small: "hide-small" },
-    { head: "Who", cell: (event) => h("code", null, event.actor), small: "hide-small" },
+    { head: "Who", cell: (event) => who(event.actor), small: "hide-small" },
   ], events);
+}
+
+/** Who did it, short; the whole of it as a tooltip. */
+function who(actor) {
+  const [kind, id] = actor.split(":", 2);
+  return h("code", { title: actor }, id?.length > 12 ? `${kind}:${id.slice(0, 8)}…` : actor);
 }
 
 function streamLink(stream) {
