@@ -3,6 +3,9 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
+NPM ?= npm
+# A second emulator of DynamoDB, closer to its rules of validation.
+DYNOXIDE := 1.2.1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
@@ -26,6 +29,7 @@ test-tools: $(TOOLS_READY)
 $(TOOLS_READY): tests/requirements.txt
 	$(PYTHON) -m venv $(TOOLS)/venv
 	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(NPM) install --silent --no-audit --no-fund --no-save --prefix $(TOOLS) @dynoxide/linux-x64@$(DYNOXIDE)
 	touch $@
 
 # Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.

@@ -41,7 +41,7 @@ use crate::{
     queue::{Policy, sqlite::SqliteQueue},
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
-        StoreError, Stores,
+        PutToken, StoreError, Stores,
         records::{RecordStore, RecordStoreError},
         sqlite::{
             Database,
@@ -377,7 +377,7 @@ async fn first_admin_token(service: &Service) -> Result<Option<String>, StartErr
     if service.committer.stores.admin_tokens.count().await? > 0 {
         return Ok(None);
     }
-    Ok(Some(new_admin_token(&service.committer, false).await?))
+    put_admin_token(&service.committer, PutToken::First).await
 }
 
 /// Makes an administrator's token; with `replace` the others stop working. Only its SHA-256 is kept.
@@ -385,13 +385,19 @@ async fn first_admin_token(service: &Service) -> Result<Option<String>, StartErr
 /// # Errors
 /// When there are no random bytes or the token cannot be stored.
 pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<String, StartError> {
+    let how = if replace { PutToken::Instead } else { PutToken::Beside };
+    // Only a token that is to be the first can come too late.
+    Ok(put_admin_token(committer, how).await?.unwrap_or_default())
+}
+
+async fn put_admin_token(committer: &Committer, how: PutToken) -> Result<Option<String>, StartError> {
     let mut secret = [0; 24];
     committer.entropy.fill(&mut secret)?;
     let token = format!("{ADMIN_TOKEN_PREFIX}{}", hex(&secret));
     let id: Uuid = committer.new_id()?;
     let now = committer.clock.now();
-    committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, replace).await?;
-    Ok(token)
+    let put = committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, how).await?;
+    Ok(put.then_some(token))
 }
 
 /// What is stored of an administrator's token.

@@ -63,6 +63,10 @@ impl Serialize for Secret {
 pub struct Settings {
     /// `data`
     pub data: PathBuf,
+    /// `backend`
+    pub backend: Backend,
+    /// `secret_file`; empty for the backend's own place.
+    pub secret_file: PathBuf,
     /// `listen`
     pub listen: SocketAddr,
     /// `public_url`; see [`Settings::public_url`] for the URL in force.
@@ -89,10 +93,38 @@ pub struct Settings {
     pub import: Import,
     /// `[users]`
     pub users: Users,
+    /// `[aws]`
+    pub aws: Aws,
     /// `[mail]`
     pub mail: Mail,
     #[serde(skip, default = "Layers::empty")]
     layers: Layers,
+}
+
+/// `backend`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Files of one machine.
+    Sqlite,
+    /// DynamoDB and SQS, shared by many machines.
+    Aws,
+}
+
+/// What is kept in AWS, and how it is read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aws {
+    /// `aws.prefix`
+    pub prefix: String,
+    /// `aws.index_shards`
+    pub index_shards: u32,
+    /// `aws.find_records_max`
+    pub find_records_max: u64,
+    /// `aws.parallel_requests`
+    pub parallel_requests: usize,
+    /// `aws.index_settle_ms`
+    pub index_settle_ms: u64,
 }
 
 /// The port for operators.
@@ -179,6 +211,8 @@ pub struct Queue {
     pub receives_max: u32,
     /// `queue.poll_interval_ms`
     pub poll_interval_ms: u64,
+    /// `queue.wait_s`
+    pub wait_s: u64,
     /// `queue.retention_days`
     pub retention_days: u32,
 }
@@ -241,16 +275,30 @@ pub struct Mail {
     pub outbox: PathBuf,
     /// `[mail.smtp]`
     pub smtp: Smtp,
+    /// `[mail.ses]`
+    pub ses: Ses,
+}
+
+/// SES.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ses {
+    /// `mail.ses.configuration_set`; empty for none.
+    pub configuration_set: String,
 }
 
 /// `mail.transport`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTransport {
+    /// [`Self::Ses`] with [`Backend::Aws`], else [`Self::File`]; see [`Settings::mail_transport`].
+    Auto,
     /// One file per mail in the outbox.
     File,
     /// An SMTP server.
     Smtp,
+    /// Amazon SES.
+    Ses,
 }
 
 /// `mail.delivery`
@@ -393,6 +441,15 @@ impl Settings {
     /// Where the file transport writes mail.
     pub fn outbox(&self) -> PathBuf {
         if self.mail.outbox.as_os_str().is_empty() { self.data.join("outbox") } else { self.mail.outbox.clone() }
+    }
+
+    /// Where mail goes.
+    pub fn mail_transport(&self) -> MailTransport {
+        match (self.mail.transport, self.backend) {
+            (MailTransport::Auto, Backend::Aws) => MailTransport::Ses,
+            (MailTransport::Auto, Backend::Sqlite) => MailTransport::File,
+            (named, _) => named,
+        }
     }
 
     /// The directory of further data set definitions, if there is one.

@@ -5,6 +5,7 @@
 
 pub mod actors;
 pub mod app;
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,36 +4,20 @@
 
 mod support;
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use permitd::{
     clock::{ManualClock, SystemClock},
     config::{ConfigError, LoadFrom, Settings},
     mail::{self, MailError, Mailer, OutgoingMail, Receipt, templates},
 };
-use support::Process;
+use support::{Process, tools};
 
 /// A server with a folder that mail arrives in.
 struct Server {
     folder: tempfile::TempDir,
     port: u16,
     _process: Process,
-}
-
-/// The Python that has the server. `make test` installs it; a plain `cargo test` does so here, once.
-fn tools() -> PathBuf {
-    static INSTALLED: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let python = INSTALLED.get_or_init(|| {
-        let target =
-            option_env!("CARGO_TARGET_DIR").map_or_else(|| support::repository().join("target"), PathBuf::from);
-        let python = target.join("test-tools/venv/bin/python");
-        if !target.join("test-tools/ready").exists() {
-            let made = Command::new("make").arg("test-tools").current_dir(support::repository()).status().unwrap();
-            assert!(made.success(), "`make test-tools` failed: the test SMTP server needs Python 3 with venv and pip");
-        }
-        python
-    });
-    python.clone()
 }
 
 impl Server {
@@ -43,7 +27,7 @@ impl Server {
             println!("skipped: PERMITD_TEST_SMTP=skip");
             return None;
         }
-        let python = tools();
+        let python = tools::folder().join("venv/bin/python");
         let folder = support::data_dir();
         let mut command = Command::new(python);
         command.arg(support::repository().join("tests/mail/smtp_server.py"));

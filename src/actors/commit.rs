@@ -21,7 +21,7 @@ use crate::{
         personal::{Personal, PersonalKey},
         plan::PlanError,
         user::Refusal,
-        view::State,
+        view::{Rows, State},
     },
     failpoint::crash_point,
     queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
@@ -121,7 +121,14 @@ pub struct Loaded {
     /// Its version.
     pub version: u64,
     key: Option<PersonalKey>,
-    earlier: Option<Committed>,
+    earlier: Option<Earlier>,
+}
+
+/// The commit of an earlier try of the same command.
+struct Earlier {
+    committed: Committed,
+    /// Whether its consequences may still be missing.
+    marked: bool,
 }
 
 /// What the committer has counted.
@@ -243,7 +250,10 @@ impl Committer {
         decide: &impl Fn(&State) -> Result<Vec<Event>, CommandError>,
     ) -> Result<Option<Committed>, CommandError> {
         let loaded = self.load(stream, Some(envelope)).await?;
-        if let Some(earlier) = loaded.earlier {
+        if let Some(Earlier { committed: earlier, marked }) = loaded.earlier {
+            if marked {
+                self.finish(loaded.state.rows(), &earlier).await?;
+            }
             self.counters.repeated.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(earlier));
         }
@@ -309,12 +319,27 @@ impl Committer {
         }
         crash_point("append-after");
         self.counters.appended.fetch_add(1, Ordering::Relaxed);
-        if publishes && let Err(error) = self.publish(&recorded).await {
+        let committed = Committed { state, version, events: recorded, repeated: false };
+        if publishes {
+            self.publish_or_leave(&committed).await;
+        }
+        Ok(Some(committed))
+    }
+
+    /// Does what an earlier try of a command left undone: whoever is answered sees what was done.
+    async fn finish(&self, rows: Rows, earlier: &Committed) -> Result<(), StoreError> {
+        self.stores.log.project(rows).await?;
+        self.publish_or_leave(earlier).await;
+        Ok(())
+    }
+
+    async fn publish_or_leave(&self, committed: &Committed) {
+        if let Err(error) = self.publish(&committed.events).await {
             // The commit keeps its mark: the relay publishes it.
             self.counters.publish_failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(stream = %stream, version, %error, "not published at once; left to the relay");
+            let stream = committed.events.first().map(|event| event.stream.to_string());
+            tracing::warn!(stream, version = committed.version, %error, "not published at once; left to the relay");
         }
-        Ok(Some(Committed { state, version, events: recorded, repeated: false }))
     }
 
     fn personal_change(
@@ -426,7 +451,8 @@ impl Loaded {
         if commit.request_hash != envelope.request_hash {
             return Err(CommandError::KeyReused);
         }
-        self.earlier = Some(Committed { state: self.state.clone(), version: self.version, events, repeated: true });
+        let committed = Committed { state: self.state.clone(), version: self.version, events, repeated: true };
+        self.earlier = Some(Earlier { committed, marked: commit.marked });
         Ok(())
     }
 }

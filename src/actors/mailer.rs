@@ -205,7 +205,7 @@ impl Work {
         let mut count = 0;
         loop {
             let _working = working.lock().await;
-            let deliveries = self.committer.queue.receive(1).await?;
+            let deliveries = self.committer.queue.receive(1, Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
             }

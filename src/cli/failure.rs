@@ -158,7 +158,9 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         RecordStoreError::BadName { .. } => Exit::Usage,
         RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,
+        RecordStoreError::TooLong { .. } => Exit::BadFile,
         RecordStoreError::Busy
+        | RecordStoreError::TooMuchToRead { .. }
         | RecordStoreError::TimedOut { .. }
         | RecordStoreError::TooLarge { .. }
         | RecordStoreError::DefinitionChanged { .. }

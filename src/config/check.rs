@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::{ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
+use super::{Backend, ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
 
 const BRAND_CHARS_MAX: usize = 100;
+/// SQS keeps no message longer.
+const SQS_RETENTION_DAYS_MAX: u32 = 14;
+const AWS_PREFIX_CHARS_MAX: usize = 64;
 
 /// The range of every whole number, both ends included.
 pub(super) const RANGES: &[(&str, i64, i64)] = &[
@@ -23,6 +26,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("queue.visibility_s", 1, 43_200),
     ("queue.receives_max", 1, 1000),
     ("queue.poll_interval_ms", 10, 60_000),
+    ("queue.wait_s", 0, 20),
     ("queue.retention_days", 1, 365),
     ("relay.sweep_interval_ms", 10, 600_000),
     ("records.cache_bytes_max", 0, 68_719_476_736),
@@ -31,6 +35,10 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("import.file_bytes_max", 1024, 1_099_511_627_776),
     ("import.rows_max", 1, 1_000_000_000),
     ("import.inflate_bytes_max", 1_048_576, 1_099_511_627_776),
+    ("aws.index_shards", 1, 64),
+    ("aws.find_records_max", 100, 1_000_000),
+    ("aws.parallel_requests", 1, 256),
+    ("aws.index_settle_ms", 0, 600_000),
     ("mail.smtp.port", 1, 65_535),
     ("mail.smtp.timeout_s", 1, 300),
 ];
@@ -68,6 +76,12 @@ impl Settings {
         if let Err(e) = crate::mail::Sender::parse(&self.mail.from, &self.mail.reply_to) {
             return Err(self.layers.invalid("mail.reply_to", e.to_string()));
         }
+        let prefix = &self.aws.prefix;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if prefix.is_empty() || prefix.len() > AWS_PREFIX_CHARS_MAX || !prefix.chars().all(plain) {
+            let expected = format!("1 to {AWS_PREFIX_CHARS_MAX} letters, digits and hyphens are expected");
+            return Err(self.layers.invalid("aws.prefix", expected));
+        }
         let brand = &self.mail.brand;
         if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
             return Err(self
@@ -96,6 +110,9 @@ impl Settings {
     pub(super) fn check_combinations(&self) -> Result<(), ConfigError> {
         if self.listen == self.ops.listen && self.listen.port() != 0 {
             return Err(self.layers.conflict("ops.listen", "`listen` is the same address; give it a port of its own"));
+        }
+        if self.backend == Backend::Aws && self.queue.retention_days > SQS_RETENTION_DAYS_MAX {
+            return Err(self.layers.conflict("queue.retention_days", "SQS keeps messages for at most 14 days"));
         }
         if self.mail.transport != MailTransport::Smtp {
             return Ok(());

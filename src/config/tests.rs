@@ -78,7 +78,7 @@ fn a_wrong_setting_is_refused_with_its_name_place_value_and_what_would_be_right(
         (&[("PERMITD_XYZZY", "1")], &["no setting `PERMITD_XYZZY`", "permitd config"]),
         (
             &[("PERMITD_MAIL_TRANSPORT", "pigeon")],
-            &["mail.transport", "PERMITD_MAIL_TRANSPORT", "pigeon", "`file` or `smtp`"],
+            &["mail.transport", "PERMITD_MAIL_TRANSPORT", "pigeon", "`file`, `smtp`, `ses`"],
         ),
         (&[("PERMITD_MAIL_DELIVERY", "claim-link")], &["mail.delivery", "claim-link", "`key`"]),
         (&[("PERMITD_LOG_FORMAT", "xml")], &["log.format", "`human`, `json`"]),

@@ -31,6 +31,8 @@ pub enum Outcome {
 pub struct Import {
     /// Which.
     pub id: Uuid,
+    /// Version of the last commit that changed it.
+    pub version: u64,
     /// The file's name.
     pub file_name: String,
     /// The fingerprint of the definition that read it.
@@ -59,10 +61,12 @@ impl DataSetLog {
     pub fn apply(&mut self, fact: Fact<'_>) {
         self.version = fact.version;
         let at = fact.recorded_at;
+        let version = fact.version;
         match fact.event {
             Event::ImportStarted { import, file_name, definition, replace } => {
                 let started = Import {
                     id: *import,
+                    version: fact.version,
                     file_name: file_name.clone(),
                     definition: definition.clone(),
                     replace: *replace,
@@ -73,15 +77,23 @@ impl DataSetLog {
                 self.imports.insert(*import, started);
             }
             Event::ImportCompleted { import, dataset_version, counts } => {
-                self.end(*import, at, Outcome::Completed { dataset_version: *dataset_version, counts: *counts });
+                self.end(
+                    *import,
+                    version,
+                    at,
+                    Outcome::Completed { dataset_version: *dataset_version, counts: *counts },
+                );
             }
-            Event::ImportFailed { import, reason } => self.end(*import, at, Outcome::Failed { reason: reason.clone() }),
+            Event::ImportFailed { import, reason } => {
+                self.end(*import, version, at, Outcome::Failed { reason: reason.clone() })
+            }
             _ => {}
         }
     }
 
-    fn end(&mut self, import: Uuid, at: Timestamp, outcome: Outcome) {
+    fn end(&mut self, import: Uuid, version: u64, at: Timestamp, outcome: Outcome) {
         if let Some(import) = self.imports.get_mut(&import) {
+            import.version = version;
             import.ended_at = Some(at);
             import.outcome = outcome;
         }

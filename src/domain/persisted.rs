@@ -84,7 +84,8 @@ pub struct StoredCommit {
     pub stream: StreamId,
     /// The commit's version in the stream, from 1.
     pub version: u64,
-    /// The commit's place in the whole log (embedded mode), ascending, without meaning otherwise.
+    /// The commit's place in the whole log, ascending, without meaning otherwise. In DynamoDB it follows the writer's time, so
+    /// that a late commit of a slow clock may come before others; it can be larger than a JavaScript number holds exactly.
     pub position: u64,
     /// The command.
     pub command: CommandId,
@@ -94,6 +95,8 @@ pub struct StoredCommit {
     pub recorded_at: Timestamp,
     /// The encoded events: a JSON array.
     pub events: String,
+    /// Whether it is still marked: what follows from it may not have been done yet.
+    pub marked: bool,
 }
 
 /// The encoded events of a commit and their place, wherever they are kept.

@@ -74,6 +74,8 @@ pub struct NewKey {
 pub struct Key {
     /// Its public id.
     pub id: KeyId,
+    /// Version of the last commit that changed it.
+    pub version: u64,
     /// The SHA-256 of the key.
     pub hash: KeyHash,
     /// The last four characters of its secret.
@@ -213,6 +215,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
 }
 
 fn apply(user: &mut User, event: &Event, at: Timestamp) {
+    let version = user.version;
     match event {
         Event::InvitationResent { invitation } => user.invitations.push((*invitation, None)),
         Event::UserDisabled => user.standing = Standing::Disabled,
@@ -228,6 +231,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
             let key = Key {
                 id: *key_id,
+                version,
                 hash: *hash,
                 last_four: last_four.clone(),
                 secret_version: *secret_version,
@@ -244,6 +248,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::ApiKeyMailed { key_id, invitation, .. } => {
             user.mail_failure = None;
             if let Some(key) = user.keys.get_mut(key_id) {
+                key.version = version;
                 key.mailed_at = Some(at);
             }
             if let Some(mailed) = user.invitations.iter_mut().find(|(id, _)| id == invitation) {
@@ -252,12 +257,14 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         }
         Event::ApiKeyRotated { key_id, replaced_by, valid_until } => {
             if let Some(key) = user.keys.get_mut(key_id) {
+                key.version = version;
                 key.replaced_by = Some(*replaced_by);
                 key.valid_until = Some(*valid_until);
             }
         }
         Event::ApiKeyRevoked { key_id, reason } => {
             if let Some(key) = user.keys.get_mut(key_id) {
+                key.version = version;
                 key.revoked = Some((at, *reason));
             }
         }

@@ -74,7 +74,7 @@ pub struct KeyRow {
     pub id: KeyId,
     /// Its owner.
     pub user: UserId,
-    /// The stream version that the row was projected from.
+    /// The version of the commit that last changed the row.
     pub version: u64,
     /// The SHA-256 of the key.
     #[serde(skip)]
@@ -118,7 +118,7 @@ pub struct ImportRow {
     pub id: Uuid,
     /// The data set.
     pub dataset: String,
-    /// The stream version that the row was projected from.
+    /// The version of the commit that last changed the row.
     pub version: u64,
     /// The file's name.
     pub file_name: String,
@@ -237,7 +237,7 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
     KeyRow {
         id: key.id,
         user: user.id,
-        version: user.version,
+        version: key.version,
         hash: key.hash,
         last_four: key.last_four.clone(),
         label: key.label.clone(),
@@ -262,7 +262,7 @@ fn import_rows<'a>(name: &'a str, log: &'a DataSetLog) -> impl Iterator<Item = I
         ImportRow {
             id: import.id,
             dataset: name.to_owned(),
-            version: log.version,
+            version: import.version,
             file_name: import.file_name.clone(),
             definition: import.definition.clone(),
             replace: import.replace,

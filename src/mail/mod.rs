@@ -93,6 +93,9 @@ pub enum SetupError {
     /// The sender's address is wrong.
     #[error(transparent)]
     Sender(#[from] SenderError),
+    /// placeholder
+    #[error("SES is not there yet")]
+    NotHere,
     /// The SMTP settings are wrong.
     #[error(transparent)]
     Smtp(#[from] SmtpSetupError),
@@ -104,8 +107,9 @@ pub enum SetupError {
 /// When the sender or the SMTP settings cannot be used.
 pub fn from_settings(settings: &Settings, clock: SharedClock) -> Result<Arc<dyn Mailer>, SetupError> {
     let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to)?;
-    Ok(match settings.mail.transport {
-        MailTransport::File => Arc::new(FileMailer::new(settings.outbox(), sender, clock)),
+    Ok(match settings.mail_transport() {
+        MailTransport::Auto | MailTransport::File => Arc::new(FileMailer::new(settings.outbox(), sender, clock)),
+        MailTransport::Ses => return Err(SetupError::NotHere),
         MailTransport::Smtp => Arc::new(SmtpMailer::new(&settings.mail.smtp, sender, clock)?),
     })
 }

@@ -3,6 +3,8 @@
 
 pub mod sqlite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::domain::id::StreamId;
 pub const BATCH_MAX: usize = 10;
 /// Largest message, bytes, as in SQS.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Longest wait for messages, as in SQS.
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Longest reason that is kept with a dead letter, characters.
 pub const REASON_CHARS_MAX: usize = 1000;
 
@@ -144,8 +148,14 @@ pub trait Queue: Send + Sync {
     /// When nothing was sent.
     async fn send(&self, messages: &[Message]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Receives at most `max` messages, none when there are none now.
-    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError>;
+    /// Receives at most `max` messages, up to [`BATCH_MAX`]. When there are none now, a queue that can wait for one without
+    /// being asked again waits up to `wait`, whole seconds of at most [`WAIT_MAX`]; then there may be none.
+    ///
+    /// May be dropped while it waits: a message that was on its way is received again after its visibility timeout.
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Whether [`Self::receive`] waits for messages of other processes. Otherwise a consumer has to ask again now and then.
+    fn can_wait(&self) -> bool;
 
     /// Keeps a message invisible for another visibility timeout from now. `false` when it is no longer ours.
     async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError>;

@@ -1,5 +1,7 @@
 //! The queue in the log's SQLite file.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -70,7 +72,7 @@ impl Queue for SqliteQueue {
         .await
     }
 
-    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, max: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
         let (now_us, policy) = (self.now_us(), self.policy);
         // Most polls find nothing: they must not write.
         let waiting = self.database.read(move |connection| any_visible(connection, now_us)).await?;
@@ -97,6 +99,10 @@ impl Queue for SqliteQueue {
             Ok(deliveries)
         })
         .await
+    }
+
+    fn can_wait(&self) -> bool {
+        false
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError> {

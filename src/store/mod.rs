@@ -1,6 +1,7 @@
 //! Where things are kept: the event log, the views, the ledger and the records. Everything above this folder knows the
 //! traits only.
 
+pub mod dynamodb;
 pub mod records;
 mod replay;
 pub mod sqlite;
@@ -239,13 +240,24 @@ pub trait Ledger: Send + Sync {
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 }
 
+/// How an administrator's token is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutToken {
+    /// Beside the others.
+    Beside,
+    /// It becomes the only one.
+    Instead,
+    /// Only if there is none: of several nodes that start at once, one makes it.
+    First,
+}
+
 /// The administrator's token, of which only the SHA-256 is kept.
 #[async_trait]
 pub trait AdminTokens: Send + Sync {
     /// How many there are.
     async fn count(&self) -> Result<u64, StoreError>;
-    /// Adds one; with `replace` it becomes the only one.
-    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, replace: bool) -> Result<(), StoreError>;
+    /// Adds one, as `how` says, in one write. `false` when there is one already and this was to be the first.
+    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
     /// The id of the token with this hash.
     async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
 }

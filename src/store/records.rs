@@ -56,8 +56,27 @@ pub struct Page {
     pub version: u64,
     /// The page's records, possibly none; the answer is to be finished.
     pub document: Document,
-    /// The place of the last one, when more follow.
+    /// The place to go on after, when more may follow: that of the last record, or of the last one that was looked at when
+    /// the page is not complete.
     pub next: Option<Position>,
+    /// Whether the page is full or the last one. Otherwise the store stopped looking at its read budget: the page holds what
+    /// was found so far, possibly nothing, and is continued at `next`.
+    pub complete: bool,
+    /// How it was found, if the query asked for that.
+    pub explained: Option<Explained>,
+}
+
+/// How a query was answered, for whoever asks.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Explained {
+    /// What was done, in words: which index, which scan, what was sorted.
+    pub plan: Vec<String>,
+    /// Read units that DynamoDB counted for this page; none where nothing is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_units: Option<f64>,
+    /// Records that were looked at for this page, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examined: Option<u64>,
 }
 
 /// What became of an imported row.
@@ -134,6 +153,28 @@ pub enum RecordStoreError {
         bytes_max: usize,
         /// What would make it smaller.
         narrow: String,
+    },
+    /// A query would have to read more than one page may.
+    #[error("the query would read more than {records_max} records for a page: {narrow}")]
+    TooMuchToRead {
+        /// The limit.
+        records_max: u64,
+        /// What would make it read less.
+        narrow: String,
+    },
+    /// A value is larger than the store can keep.
+    #[error(
+        "line {line}: {what} has {bytes} bytes; the store keeps at most {bytes_max}: shorten it, or leave its row out"
+    )]
+    TooLong {
+        /// The row's line.
+        line: u64,
+        /// What is too long, such as `the value of description`.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
     },
     /// The data set's columns changed between the making of a query and its running.
     #[error("the columns of {name:?} have just changed: repeat the request")]

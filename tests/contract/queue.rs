@@ -1,6 +1,6 @@
 //! The queue.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use permitd::{
@@ -38,22 +38,22 @@ async fn send(queue: &Arc<dyn Queue>, numbers: impl IntoIterator<Item = u128>) {
 pub(crate) async fn a_message_is_delivered_until_it_is_acknowledged<B: Backend>() {
     let backend = B::new();
     let (queue, clock) = start(&backend);
-    assert!(queue.receive(10).await.unwrap().is_empty());
+    assert!(queue.receive(10, Duration::ZERO).await.unwrap().is_empty());
     send(&queue, [1]).await;
     for receives in 1..=3 {
-        let delivery = queue.receive(10).await.unwrap().pop().expect("the message");
+        let delivery = queue.receive(10, Duration::ZERO).await.unwrap().pop().expect("the message");
         assert_eq!((delivery.message().unwrap(), delivery.receives), (message(1), receives));
-        assert!(queue.receive(10).await.unwrap().is_empty(), "invisible while somebody works on it");
+        assert!(queue.receive(10, Duration::ZERO).await.unwrap().is_empty(), "invisible while somebody works on it");
         assert_eq!(queue.depth().await.unwrap(), Depth { visible: 0, in_flight: 1, dead: 0 });
         seconds(&clock, 29);
-        assert!(queue.receive(10).await.unwrap().is_empty());
+        assert!(queue.receive(10, Duration::ZERO).await.unwrap().is_empty());
         seconds(&clock, 1);
         assert_eq!(queue.depth().await.unwrap(), Depth { visible: 1, in_flight: 0, dead: 0 });
     }
-    let delivery = queue.receive(10).await.unwrap().pop().expect("the message");
+    let delivery = queue.receive(10, Duration::ZERO).await.unwrap().pop().expect("the message");
     assert!(queue.acknowledge(&delivery).await.unwrap());
     seconds(&clock, 3600);
-    assert!(queue.receive(10).await.unwrap().is_empty());
+    assert!(queue.receive(10, Duration::ZERO).await.unwrap().is_empty());
     assert_eq!(queue.depth().await.unwrap(), Depth::default());
 }
 
@@ -61,28 +61,28 @@ pub(crate) async fn a_heartbeat_keeps_a_message_from_others<B: Backend>() {
     let backend = B::new();
     let (queue, clock) = start(&backend);
     send(&queue, [1]).await;
-    let delivery = queue.receive(1).await.unwrap().pop().expect("the message");
+    let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
     for _ in 0..10 {
         seconds(&clock, 20);
         assert!(queue.extend(&delivery).await.unwrap());
-        assert!(queue.receive(1).await.unwrap().is_empty());
+        assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty());
     }
     seconds(&clock, 30);
-    assert_eq!(queue.receive(1).await.unwrap().len(), 1, "the last heartbeat is too long ago");
+    assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap().len(), 1, "the last heartbeat is too long ago");
 }
 
 pub(crate) async fn a_stale_receipt_changes_nothing<B: Backend>() {
     let backend = B::new();
     let (queue, clock) = start(&backend);
     send(&queue, [1]).await;
-    let stale = queue.receive(1).await.unwrap().pop().expect("the message");
+    let stale = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
     seconds(&clock, 30);
-    let fresh = queue.receive(1).await.unwrap().pop().expect("the message again");
+    let fresh = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message again");
     assert_eq!((&stale.id, stale.receipt == fresh.receipt), (&fresh.id, false));
     assert!(!queue.extend(&stale).await.unwrap());
     assert!(!queue.acknowledge(&stale).await.unwrap());
     queue.fail(&stale, "too late", 0).await.unwrap();
-    assert!(queue.receive(1).await.unwrap().is_empty(), "it is still the other one's");
+    assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "it is still the other one's");
     assert!(queue.acknowledge(&fresh).await.unwrap());
     assert!(!queue.acknowledge(&fresh).await.unwrap(), "acknowledged once");
     assert!(!queue.extend(&fresh).await.unwrap());
@@ -93,14 +93,14 @@ pub(crate) async fn a_message_that_fails_five_times_dies_with_its_reason<B: Back
     let (queue, clock) = start(&backend);
     send(&queue, [1]).await;
     for receives in 1..=5u32 {
-        let delivery = queue.receive(1).await.unwrap().pop().expect("the message");
+        let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
         assert_eq!(delivery.receives, receives);
         queue.fail(&delivery, &format!("failure {receives} {}", "x".repeat(5000)), 10).await.unwrap();
         seconds(&clock, 9);
-        assert!(queue.receive(1).await.unwrap().is_empty(), "not before its delay");
+        assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "not before its delay");
         seconds(&clock, 1);
     }
-    assert!(queue.receive(1).await.unwrap().is_empty());
+    assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty());
     let letters = queue.dead_letters(10).await.unwrap();
     assert_eq!((letters.len(), letters[0].receives), (1, 5));
     assert!(letters[0].reason.starts_with("failure 5") && letters[0].reason.chars().count() <= 1000);
@@ -113,12 +113,12 @@ pub(crate) async fn a_message_whose_consumers_crash_dies_too<B: Backend>() {
     let (queue, clock) = start(&backend);
     send(&queue, [1, 2]).await;
     for _ in 0..5 {
-        let deliveries = queue.receive(2).await.unwrap();
+        let deliveries = queue.receive(2, Duration::ZERO).await.unwrap();
         assert_eq!(deliveries.len(), 2);
         queue.fail(&deliveries[1], "a reason", 30).await.unwrap();
         seconds(&clock, 30);
     }
-    assert!(queue.receive(2).await.unwrap().is_empty());
+    assert!(queue.receive(2, Duration::ZERO).await.unwrap().is_empty());
     let letters = queue.dead_letters(10).await.unwrap();
     assert_eq!(letters.len(), 2);
     assert!(letters.iter().any(|letter| letter.reason.contains("never answered")), "{letters:?}");
@@ -129,7 +129,7 @@ pub(crate) async fn a_dead_letter_is_redriven_as_new<B: Backend>() {
     let (queue, clock) = start(&backend);
     send(&queue, [1]).await;
     for _ in 0..5 {
-        let delivery = queue.receive(1).await.unwrap().pop().expect("the message");
+        let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
         queue.fail(&delivery, "no", 0).await.unwrap();
     }
     let letter = queue.dead_letters(10).await.unwrap().pop().expect("a dead letter");
@@ -137,10 +137,10 @@ pub(crate) async fn a_dead_letter_is_redriven_as_new<B: Backend>() {
     let again = queue.redrive(&letter.id).await;
     assert!(matches!(again, Err(QueueError::NoDeadLetter(_))), "{again:?}");
     assert!(queue.dead_letters(10).await.unwrap().is_empty());
-    let delivery = queue.receive(1).await.unwrap().pop().expect("the message");
+    let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
     assert_eq!((delivery.receives, delivery.message().unwrap()), (1, message(1)));
     seconds(&clock, 30);
-    assert_eq!(queue.receive(1).await.unwrap()[0].receives, 2);
+    assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap()[0].receives, 2);
 }
 
 pub(crate) async fn what_is_too_old_expires<B: Backend>() {
@@ -148,7 +148,7 @@ pub(crate) async fn what_is_too_old_expires<B: Backend>() {
     let (queue, clock) = start(&backend);
     send(&queue, [1]).await;
     for _ in 0..5 {
-        let delivery = queue.receive(1).await.unwrap().pop().expect("the message");
+        let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
         queue.fail(&delivery, "no", 0).await.unwrap();
     }
     send(&queue, [2]).await;
@@ -158,7 +158,7 @@ pub(crate) async fn what_is_too_old_expires<B: Backend>() {
     seconds(&clock, 1);
     assert_eq!(queue.expire().await.unwrap(), 2);
     assert_eq!(queue.depth().await.unwrap(), Depth { visible: 1, in_flight: 0, dead: 0 });
-    assert_eq!(queue.receive(10).await.unwrap()[0].message().unwrap(), message(3));
+    assert_eq!(queue.receive(10, Duration::ZERO).await.unwrap()[0].message().unwrap(), message(3));
 }
 
 pub(crate) async fn many_consumers_share_the_messages<B: Backend>() {
@@ -170,7 +170,7 @@ pub(crate) async fn many_consumers_share_the_messages<B: Backend>() {
         async move {
             let mut seen = Vec::new();
             loop {
-                let deliveries = queue.receive(7).await.unwrap();
+                let deliveries = queue.receive(7, Duration::ZERO).await.unwrap();
                 assert!(deliveries.len() <= 7);
                 if deliveries.is_empty() {
                     return seen;

@@ -10,6 +10,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -217,8 +218,12 @@ impl Queue for FaultyQueue {
         self.faults.around("send", queue_failure, work).await
     }
 
-    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
-        self.faults.around("receive", queue_failure, self.inner.receive(max)).await
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        self.faults.around("receive", queue_failure, self.inner.receive(max, wait)).await
+    }
+
+    fn can_wait(&self) -> bool {
+        self.inner.can_wait()
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError> {

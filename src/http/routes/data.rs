@@ -393,9 +393,12 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::DefinitionChanged { .. } => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S)
         }
-        RecordStoreError::TooLarge { .. } => Problem::new(ProblemCode::InvalidParameters, text),
+        RecordStoreError::TooLarge { .. } | RecordStoreError::TooMuchToRead { .. } => {
+            Problem::new(ProblemCode::InvalidParameters, text)
+        }
         RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
+        | RecordStoreError::TooLong { .. }
         | RecordStoreError::Unavailable { .. }
         | RecordStoreError::Corrupt { .. } => Problem::internal(text),
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Database, StoreError};
-use crate::store::AdminTokens;
+use crate::store::{AdminTokens, PutToken};
 
 #[async_trait]
 impl AdminTokens for Database {
@@ -14,15 +14,22 @@ impl AdminTokens for Database {
             .await
     }
 
-    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, replace: bool) -> Result<(), StoreError> {
+    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError> {
         let (id, sha256) = (id.to_owned(), sha256.to_owned());
         self.write(move |connection| {
-            if replace {
-                connection.execute("DELETE FROM admin_tokens", [])?;
+            match how {
+                PutToken::Beside => {}
+                PutToken::Instead => drop(connection.execute("DELETE FROM admin_tokens", [])?),
+                PutToken::First => {
+                    let sql = "SELECT EXISTS (SELECT 1 FROM admin_tokens)";
+                    if connection.query_row(sql, [], |row| row.get(0))? {
+                        return Ok(false);
+                    }
+                }
             }
             let sql = "INSERT INTO admin_tokens (id, sha256, created_at) VALUES (?1, ?2, ?3)";
             connection.execute(sql, params![id, sha256, created_at.as_microsecond()])?;
-            Ok(())
+            Ok(true)
         })
         .await
     }

@@ -17,7 +17,7 @@ use crate::{
     store::{Append, AppendError, ClaimChange, EventLog, PersonalChange},
 };
 
-const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events";
+const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";
 
 #[async_trait]
 impl EventLog for Database {
@@ -217,5 +217,6 @@ pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
         request_hash: row.get(4)?,
         recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
         events: row.get(6)?,
+        marked: row.get(7)?,
     })
 }

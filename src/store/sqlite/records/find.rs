@@ -406,6 +406,12 @@ impl<'a> Gathered<'a> {
     }
 
     fn page(self) -> Page {
-        Page { version: self.version, document: self.document, next: if self.more { self.last } else { None } }
+        Page {
+            version: self.version,
+            document: self.document,
+            next: if self.more { self.last } else { None },
+            complete: true,
+            explained: None,
+        }
     }
 }

@@ -1,0 +1,244 @@
+//! What the three clients of AWS have in common: where they find region, credentials and endpoints (the SDK's usual
+//! places: `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL`, …), how they retry, and how their calls are counted.
+//!
+//! Guarantees: nothing of a request or an answer is logged here; every attempt that is sent is counted, retries included.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        http::SharedHttpClient,
+        interceptors::{Intercept, context::BeforeTransmitInterceptorContextRef},
+        orchestrator::Metadata,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+
+/// How often a call is tried that was throttled or not answered.
+const ATTEMPTS_MAX: u32 = 5;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may take, retries included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often each operation was sent, by service and operation, such as `("DynamoDB", "PutItem")`.
+pub type Calls = BTreeMap<(String, String), u64>;
+
+/// Where the services are that do not stand where AWS has them.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints {
+    /// DynamoDB.
+    pub dynamodb: Option<String>,
+    /// SQS.
+    pub sqs: Option<String>,
+    /// SES.
+    pub ses: Option<String>,
+}
+
+/// Access to AWS. Clones share their connections and counts.
+#[derive(Debug, Clone)]
+pub struct Access {
+    config: SdkConfig,
+    endpoints: Endpoints,
+    calls: Arc<CallCounter>,
+}
+
+impl Access {
+    /// Reads what the SDK usually reads: environment, profile files, the machine's role. Nothing is sent to AWS before the
+    /// first call; the role's credentials are fetched when they are needed.
+    pub async fn from_environment() -> Self {
+        Self::load(aws_config::defaults(BehaviorVersion::latest()), Endpoints::default()).await
+    }
+
+    /// Access to services at these endpoints, such as an emulator's, whatever the environment says. Emulators take any
+    /// credentials.
+    pub async fn to_endpoints(endpoints: Endpoints) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(aws_config::Region::from_static("us-east-1"))
+            .test_credentials();
+        Self::load(loader, endpoints).await
+    }
+
+    async fn load(loader: aws_config::ConfigLoader, endpoints: Endpoints) -> Self {
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let config = loader.http_client(http_client()).retry_config(retries).timeout_config(timeouts).load().await;
+        Self { config, endpoints, calls: Arc::default() }
+    }
+
+    /// For clients of AWS.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The same access over connections of its own. A connection is driven by the thread that made it: whoever works on a
+    /// thread of their own while others may be blocked needs this.
+    pub fn with_own_connections(&self) -> Self {
+        let config = self.config.to_builder().http_client(http_client()).build();
+        Self { config, ..self.clone() }
+    }
+
+    /// Where the services are.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The region, if one is known.
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+
+    /// To be added to every client's configuration.
+    pub fn counter(&self) -> Counting {
+        Counting(Arc::clone(&self.calls))
+    }
+
+    /// How often each operation was sent so far.
+    pub fn calls(&self) -> Calls {
+        self.calls.counts()
+    }
+}
+
+fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+#[derive(Debug, Default)]
+struct CallCounter(Mutex<Calls>);
+
+impl CallCounter {
+    fn count(&self, service: &str, operation: &str) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((service.to_owned(), operation.to_owned())).or_default() += 1;
+    }
+
+    fn counts(&self) -> Calls {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Counts the attempts that a client sends.
+#[derive(Debug, Clone)]
+pub struct Counting(Arc<CallCounter>);
+
+impl Intercept for Counting {
+    fn name(&self) -> &'static str {
+        "permitd-counting"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(metadata) = config.load::<Metadata>() {
+            self.0.count(metadata.service(), metadata.name());
+        }
+        Ok(())
+    }
+}
+
+/// A thread that runs what waits for AWS on behalf of threads that block, such as an import's or a replay's. It has a
+/// runtime of its own, so that it goes on while the thread that asks, and the runtime that it may belong to, stand still.
+#[derive(Debug)]
+pub struct Bridge {
+    runtime: tokio::runtime::Handle,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The bridge's thread cannot be started, or has ended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no thread for calls to AWS: {0}")]
+pub struct BridgeError(String);
+
+impl Bridge {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn start(name: &str) -> Result<Self, BridgeError> {
+        let failed = |error: std::io::Error| BridgeError(error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let run = move || {
+            // Ends when told to, or when the bridge is gone.
+            runtime.block_on(stopped).ok();
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)?;
+        Ok(Self { runtime: handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Runs `work` on the bridge's thread and waits for its end. The calling thread blocks.
+    ///
+    /// # Errors
+    /// When the work panicked.
+    pub fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, BridgeError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.runtime.spawn(async move {
+            // Whoever asked may have gone.
+            answer.send(work.await).ok();
+        });
+        answered.recv().map_err(|_| BridgeError("the work was interrupted".to_owned()))
+    }
+
+    /// Starts `work` on the bridge's thread; it goes on by itself, at most as long as the bridge is there.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(work)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It has ended already if nobody hears it.
+            stop.send(()).ok();
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic on it has been reported by whoever waited for the work.
+            thread.join().ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_bridge_runs_work_for_a_thread_that_blocks() {
+        let bridge = Bridge::start("test").unwrap();
+        let slept = bridge.run(async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            7
+        });
+        assert_eq!(slept.unwrap(), 7);
+    }
+
+    #[test]
+    fn work_that_panics_is_an_error() {
+        let bridge = Bridge::start("test").unwrap();
+        assert!(bridge.run(async { panic!("on purpose") }).is_err());
+        assert_eq!(bridge.run(async { 1 }).unwrap(), 1);
+    }
+}

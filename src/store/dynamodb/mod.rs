@@ -1,0 +1,111 @@
+//! DynamoDB: the log, the views, the ledger and the records in tables that any number of servers share. What is in which
+//! table is in [`schema`].
+//!
+//! Guarantees: every read that pages follows `LastEvaluatedKey`; limits of items, batches and transactions are checked here,
+//! with errors that say what to do; what decides is read consistently.
+
+mod item;
+pub mod schema;
+pub mod setup;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use super::StoreError;
+use crate::aws::Access;
+
+/// Largest item, bytes: names and values of its attributes together.
+pub const ITEM_BYTES_MAX: usize = 400 * 1024;
+/// Writes of one batch.
+pub const BATCH_WRITES_MAX: usize = 25;
+/// Reads of one batch.
+pub const BATCH_READS_MAX: usize = 100;
+/// Writes of one transaction.
+pub const TRANSACTION_WRITES_MAX: usize = 100;
+/// Largest batch or transaction, bytes.
+pub const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest partition key, bytes.
+pub const PARTITION_KEY_BYTES_MAX: usize = 2048;
+/// Longest sort key, bytes.
+pub const SORT_KEY_BYTES_MAX: usize = 1024;
+
+/// A client and the names of this deployment's tables. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Dynamo {
+    client: Client,
+    access: Access,
+    prefix: String,
+}
+
+impl Dynamo {
+    /// The tables whose names begin with `prefix`. Nothing is sent yet.
+    pub fn new(access: &Access, prefix: &str) -> Self {
+        Self { client: client(access), access: access.clone(), prefix: prefix.to_owned() }
+    }
+
+    /// The same over connections of its own: see [`Access::with_own_connections`].
+    pub fn with_own_connections(&self) -> Self {
+        Self::new(&self.access.with_own_connections(), &self.prefix)
+    }
+
+    /// A table's whole name, such as `permitd-events` for `events`.
+    pub fn table(&self, table: &str) -> String {
+        schema::table_name(&self.prefix, table)
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What the names of the tables begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+fn client(access: &Access) -> Client {
+    let mut config = aws_sdk_dynamodb::config::Builder::from(access.config()).interceptor(access.counter());
+    if let Some(endpoint) = &access.endpoints().dynamodb {
+        config = config.endpoint_url(endpoint);
+    }
+    Client::from_conf(config.build())
+}
+
+/// Why a call failed, in one line: the error's code and message, or that the service was not reached. Holds no data that was
+/// sent.
+fn reason<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let (code, message) = (service.err().code(), service.err().message());
+            format!("{}: {}", code.unwrap_or("error"), message.unwrap_or("DynamoDB gave no reason"))
+        }
+        SdkError::TimeoutError(_) => "DynamoDB did not answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) => format!("DynamoDB cannot be reached: {error}"),
+            None => "DynamoDB cannot be reached".to_owned(),
+        },
+        SdkError::ConstructionFailure(_) => {
+            "a request cannot be made: check region and credentials (AWS_REGION, AWS_PROFILE)".to_owned()
+        }
+        _ => "DynamoDB's answer cannot be read".to_owned(),
+    }
+}
+
+/// Why a call failed, for whoever uses the store. `table` tells a missing table from others.
+fn unavailable<E, R>(table: &str, error: &SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata,
+{
+    let is_missing = matches!(error, SdkError::ServiceError(service)
+        if service.err().code().is_some_and(|code| code.ends_with("ResourceNotFoundException")));
+    if is_missing {
+        return StoreError::Unavailable(format!("table {table} or an index of it is missing: run `permitd aws setup`"));
+    }
+    StoreError::Unavailable(format!("table {table}: {}", reason(error)))
+}

@@ -1,0 +1,177 @@
+//! The tables of a deployment, as data: `permitd aws setup` makes them, `aws check` compares them, the template in `deploy/`
+//! describes the same.
+//!
+//! | table | items | partition key, sort key |
+//! |---|---|---|
+//! | `events` | one a commit | `s` stream, `v` version |
+//! | `views` | people, keys, plans, imports | `k` stream, `r` row |
+//! | `ledger` | what a key may and has consumed, by day | `k` key id, `d` day |
+//! | `state` | claims on names, administrators' tokens, data sets | `k` kind, `r` name |
+//! | `personal` | the keys that people's data is sealed with | `k` person |
+//! | `secrets` | the server secret | `k` name |
+//! | `records-<data set>` | one a record and version of it | the data set's key column, its record id column |
+
+use crate::dataset::Definition;
+
+/// Days to any moment of which a table can be restored: the longest that DynamoDB has.
+const RECOVERY_DAYS: u32 = 35;
+/// The same for the keys of people's data: whoever is erased is gone from backups, too, after these.
+const PERSONAL_RECOVERY_DAYS: u32 = 7;
+
+/// The event log.
+pub const EVENTS: &str = "events";
+/// The views.
+pub const VIEWS: &str = "views";
+/// The ledger.
+pub const LEDGER: &str = "ledger";
+/// Claims, administrators' tokens, data sets.
+pub const STATE: &str = "state";
+/// Personal keys.
+pub const PERSONAL: &str = "personal";
+/// The server secret.
+pub const SECRETS: &str = "secrets";
+
+/// The index of all commits by time.
+pub const FEED: &str = "feed";
+/// The sparse index of marked commits.
+pub const OUTBOX: &str = "outbox";
+/// The index of people and imports in the order of their lists.
+pub const LISTS: &str = "lists";
+/// The sparse index of people by address.
+pub const EMAILS: &str = "emails";
+/// The index of records in the order of their keys.
+pub const WALK: &str = "walk";
+
+/// The type of a key attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// Text.
+    Text,
+    /// Number.
+    Number,
+}
+
+/// A key attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The attribute's name.
+    pub name: String,
+    /// Its type.
+    pub kind: KeyType,
+}
+
+/// What an index holds beside its keys and the table's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projected {
+    /// Nothing.
+    Keys,
+    /// Every attribute.
+    All,
+}
+
+/// A global secondary index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSpec {
+    /// Its name.
+    pub name: String,
+    /// Its partition key.
+    pub partition: Key,
+    /// Its sort key.
+    pub sort: Key,
+    /// What it holds.
+    pub projected: Projected,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Its name without the deployment's prefix.
+    pub name: String,
+    /// Its partition key.
+    pub partition: Key,
+    /// Its sort key, if it has one.
+    pub sort: Option<Key>,
+    /// Its indexes.
+    pub indexes: Vec<IndexSpec>,
+    /// Days to any moment of which it can be restored.
+    pub recovery_days: u32,
+}
+
+fn text(name: &str) -> Key {
+    Key { name: name.to_owned(), kind: KeyType::Text }
+}
+
+fn number(name: &str) -> Key {
+    Key { name: name.to_owned(), kind: KeyType::Number }
+}
+
+fn index(name: &str, partition: Key, sort: Key, projected: Projected) -> IndexSpec {
+    IndexSpec { name: name.to_owned(), partition, sort, projected }
+}
+
+fn table(name: &str, partition: Key, sort: Option<Key>, indexes: Vec<IndexSpec>) -> TableSpec {
+    TableSpec { name: name.to_owned(), partition, sort, indexes, recovery_days: RECOVERY_DAYS }
+}
+
+/// A table's whole name.
+pub fn table_name(prefix: &str, table: &str) -> String {
+    format!("{prefix}-{table}")
+}
+
+/// The name, without prefix, of the table that holds a data set's records.
+pub fn records_table(data_set: &str) -> String {
+    format!("records-{data_set}")
+}
+
+/// The tables that every deployment has.
+pub fn base_tables() -> Vec<TableSpec> {
+    vec![
+        table(
+            EVENTS,
+            text("s"),
+            Some(number("v")),
+            vec![
+                index(FEED, text("f"), number("t"), Projected::Keys),
+                index(OUTBOX, text("ob"), number("t"), Projected::Keys),
+            ],
+        ),
+        table(
+            VIEWS,
+            text("k"),
+            Some(text("r")),
+            vec![
+                index(LISTS, text("l"), text("o"), Projected::All),
+                index(EMAILS, text("email"), text("k"), Projected::Keys),
+            ],
+        ),
+        table(LEDGER, text("k"), Some(text("d")), Vec::new()),
+        table(STATE, text("k"), Some(text("r")), Vec::new()),
+        TableSpec { recovery_days: PERSONAL_RECOVERY_DAYS, ..table(PERSONAL, text("k"), None, Vec::new()) },
+        table(SECRETS, text("k"), None, Vec::new()),
+    ]
+}
+
+/// The table of a data set's records, with an index for each that the definition declares, and one for walking through all.
+pub fn records(definition: &Definition) -> TableSpec {
+    let column = |place: usize| definition.columns.get(place).map_or("", |column| column.name.as_str());
+    let walk = index(WALK, text("$walk"), text("$order"), Projected::All);
+    let declared = definition.indexes.iter().map(|declared| {
+        let name = index_name(&declared.partition, declared.sort.as_deref());
+        index(&name, text(&format!("${name}")), text(&format!("${name}.order")), Projected::All)
+    });
+    table(
+        &records_table(&definition.name),
+        text(column(definition.key)),
+        Some(text(column(definition.record_id))),
+        std::iter::once(walk).chain(declared).collect(),
+    )
+}
+
+/// The name of the index for a declared one, such as `by-status.file_date`. It follows from what is indexed, so that a changed
+/// declaration is another index.
+pub fn index_name(partition: &str, sort: Option<&str>) -> String {
+    match sort {
+        Some(sort) => format!("by-{partition}.{sort}"),
+        None => format!("by-{partition}"),
+    }
+}

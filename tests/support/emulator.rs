@@ -1,0 +1,111 @@
+//! Emulators of AWS for tests: ministack (DynamoDB, SQS, SES) and dynoxide (DynamoDB alone, stricter). They are installed into
+//! `target/` by `make test-tools`, started on free ports, and end with the test's process.
+//!
+//! `PERMITD_TEST_DYNAMODB`, `PERMITD_TEST_SQS` and `PERMITD_TEST_SES` name endpoints that are used instead: then nothing is
+//! started, and what moves an emulator's clock is skipped.
+
+#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::Command,
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use permitd::{
+    aws::{Access, Endpoints},
+    dataset::Definition,
+    store::dynamodb::{Dynamo, schema, setup},
+};
+
+use super::{Process, repository, tools};
+
+/// Which emulator of DynamoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ministack,
+    Dynoxide,
+}
+
+/// A running emulator.
+#[derive(Debug)]
+pub(crate) struct Emulator {
+    port: u16,
+    control_port: u16,
+    _process: Mutex<Process>,
+}
+
+impl Emulator {
+    pub(crate) fn start(kind: Kind) -> Self {
+        let tools = tools::folder();
+        let mut command = Command::new(tools.join("venv/bin/python"));
+        command.arg(repository().join("tests/support/emulators.py"));
+        match kind {
+            Kind::Ministack => command.arg("ministack"),
+            Kind::Dynoxide => command.arg("dynoxide").arg(tools.join("node_modules/@dynoxide/linux-x64/dynoxide")),
+        };
+        command.env_remove("AWS_ENDPOINT_URL").stderr(std::process::Stdio::null());
+        let find = |line: &str| {
+            let mut words = line.strip_prefix("ready ")?.split(' ');
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        };
+        let (process, (port, control_port)) = Process::start(&mut command, find);
+        Self { port, control_port, _process: Mutex::new(process) }
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Moves its clock forward.
+    pub(crate) fn advance(&self, duration: Duration) {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.control_port)).expect("the control port");
+        writeln!(connection, "{}", duration.as_secs_f64()).expect("a command");
+        let mut answer = String::new();
+        BufReader::new(connection).read_line(&mut answer).expect("an answer");
+        assert_eq!(answer, "ok\n");
+    }
+}
+
+/// Everything at endpoints of this process's emulators, which all its tests share.
+pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
+    static MINISTACK: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Ministack));
+    static DYNOXIDE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Dynoxide));
+    let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+    Endpoints {
+        dynamodb: named("PERMITD_TEST_DYNAMODB").or_else(|| {
+            Some(match kind {
+                Kind::Ministack => MINISTACK.url(),
+                Kind::Dynoxide => DYNOXIDE.url(),
+            })
+        }),
+        sqs: named("PERMITD_TEST_SQS").or_else(|| Some(MINISTACK.url())),
+        ses: named("PERMITD_TEST_SES").or_else(|| Some(MINISTACK.url())),
+    }
+}
+
+/// A prefix that no other test uses, in this process or another.
+pub(crate) fn prefix() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static RUN: LazyLock<String> = LazyLock::new(|| uuid::Uuid::now_v7().simple().to_string());
+    let run = &RUN[20..];
+    format!("test-{}-{run}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes the tables of a deployment, with those of the definitions' records.
+pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
+    let tables: Vec<_> = schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect();
+    setup::create_missing(dynamo, &tables).await.expect("the tables");
+}
+
+/// Access to these endpoints.
+pub(crate) async fn access(endpoints: Endpoints) -> Access {
+    Access::to_endpoints(endpoints).await
+}
