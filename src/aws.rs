@@ -157,6 +157,41 @@ impl Intercept for Counting {
     }
 }
 
+/// A resource of a deployment, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    /// What, such as `table permitd-events`.
+    pub resource: String,
+    /// How it stands.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// How a resource stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "found", content = "detail", rename_all = "snake_case")]
+pub enum Found {
+    /// As it should be.
+    Right,
+    /// It was missing and has been made.
+    Made,
+    /// It was different and has been put right: how.
+    Changed(String),
+    /// It is missing.
+    Missing,
+    /// It is different: how, and what to do.
+    Different(String),
+    /// Nothing is wrong with it, but there is something to know, such as that SES is in its sandbox.
+    Notice(String),
+}
+
+impl Found {
+    /// Whether a deployment cannot work like this.
+    pub fn is_wrong(&self) -> bool {
+        matches!(self, Self::Missing | Self::Different(_))
+    }
+}
+
 /// A thread that runs what waits for AWS on behalf of threads that block, such as an import's or a replay's. It has a
 /// runtime of its own, so that it goes on while the thread that asks, and the runtime that it may belong to, stand still.
 #[derive(Debug)]
