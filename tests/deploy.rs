@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "deploy/command.rs"]
+mod command;
 mod support;
 #[path = "deploy/tables.rs"]
 mod tables;
