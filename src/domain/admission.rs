@@ -52,6 +52,11 @@ impl Bucket {
         self.interval_ns.saturating_mul(self.burst)
     }
 
+    /// How far ahead the TAT may be after a grant that lives so long.
+    pub fn horizon_ns(&self, now_ns: i64, life_ns: i64) -> i64 {
+        now_ns.saturating_add(self.depth_ns()).saturating_add(life_ns)
+    }
+
     /// Requests that have their place between two moments of virtual time.
     fn places(&self, from_ns: i64, to_ns: i64) -> u64 {
         u64::try_from(to_ns.saturating_sub(from_ns) / self.interval_ns).unwrap_or(0)
@@ -199,7 +204,7 @@ impl LedgerRow {
         }
         // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back,
         // or from a plan with a slower rate: it counts as an empty bucket, not as a debt.
-        let horizon_ns = now_ns.saturating_add(bucket.depth_ns()).saturating_add(life_ns);
+        let horizon_ns = bucket.horizon_ns(now_ns, life_ns);
         let ahead_ns = match returned {
             Some(returned) if alone => returned.tat_ns,
             _ => self.tat_ns,
@@ -330,6 +335,23 @@ impl Grant {
         let rate_wait_ns = if rate { early_ns.max(1) } else { 0 };
         let quota_wait_ns = if quota { until_tomorrow_ns(now_ns) } else { 0 };
         Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
+    }
+
+    /// The same grant where the ledger in fact put it: its stretch ends at `limit_ns`, and `used` requests of the day are out.
+    /// For a ledger that is written without having been read just before.
+    pub fn placed(self, limit_ns: i64, used: u64) -> Self {
+        let tat_ns = self.tat_ns.saturating_add(limit_ns.saturating_sub(self.limit_ns));
+        Self { tat_ns, limit_ns, quota_elsewhere: self.bucket.quota.saturating_sub(used), ..self }
+    }
+
+    /// Requests that it holds.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The end of its stretch.
+    pub fn limit_ns(&self) -> i64 {
+        self.limit_ns
     }
 
     /// The UTC day whose quota the grant was counted against.
