@@ -142,7 +142,9 @@ async fn deploys(mail_identity: Option<&str>) {
         // The emulator's CloudFormation makes tables without the encryption and the recovery that a template asks for; its
         // DynamoDB knows both, and the template has them (see above).
         let is_the_emulators = match &row.found {
-            Found::Different(how) if row.resource.starts_with("table ") => how.starts_with("it is encrypted with"),
+            Found::Different(how) if row.resource.starts_with("table ") => {
+                how.starts_with("it is not encrypted with the account's key")
+            }
             Found::Different(how) => row.resource.starts_with("recovery ") && how.starts_with("it is off"),
             _ => false,
         };
