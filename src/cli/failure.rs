@@ -131,6 +131,7 @@ fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Unavailable(_) => Exit::Unavailable,
         StoreError::Corrupt(_) | StoreError::Incompatible(_) => Exit::Damaged,
+        StoreError::Limit(_) => Exit::Refused,
     }
 }
 
