@@ -24,8 +24,9 @@ use crate::{
         query::Queries,
         relay::Relay,
     },
+    aws::Access,
     clock::SharedClock,
-    config::Settings,
+    config::{MailTransport, Settings},
     dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
     domain::{
         event::Origin,
@@ -181,7 +182,11 @@ impl Node {
             retention_days: settings.queue.retention_days,
         };
         let queue = Arc::new(SqliteQueue::new(database.clone(), Arc::clone(&clock), policy));
-        let mailer = mail::from_settings(&settings, Arc::clone(&clock))?;
+        let access = match settings.mail_transport() {
+            MailTransport::Ses => Some(Access::from_environment().await),
+            _ => None,
+        };
+        let mailer = mail::from_settings(&settings, Arc::clone(&clock), access.as_ref())?;
         let records = open_records(&settings, &clock)?;
         let committer =
             Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
