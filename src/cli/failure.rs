@@ -195,7 +195,7 @@ fn start_exit(error: &StartError) -> Exit {
 fn queue_exit(error: &QueueError) -> Exit {
     match error {
         QueueError::Unavailable(_) => Exit::Unavailable,
-        QueueError::Unreadable(_) => Exit::Damaged,
+        QueueError::Unreadable(_) | QueueError::TooLong { .. } => Exit::Damaged,
         QueueError::NoDeadLetter(_) => Exit::NotFound,
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use async_trait::async_trait;
 use permitd::{
     aws::{Access, Bridge},
     clock::SharedClock,
-    domain::{admission::Return, id::UserId, key::KeyId},
     queue::{Policy, Queue},
     store::{
-        DayUsage, GrantRequest, Granted, KeyRefusal, Ledger, StoreError, Stores, dynamodb::Dynamo, records::RecordStore,
+        StoreError, Stores,
+        dynamodb::{Dynamo, DynamoLedger},
+        records::RecordStore,
     },
 };
 
@@ -92,25 +92,8 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
 
 fn stores(dynamo: &Dynamo) -> Stores {
     let of = || Arc::new(dynamo.clone());
-    Stores { log: of(), views: of(), ledger: Arc::new(NoLedger), admin_tokens: of(), replay: Arc::new(NoReplay) }
-}
-
-/// For cases that need none.
-struct NoLedger;
-
-#[async_trait]
-impl Ledger for NoLedger {
-    async fn grant(&self, _: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
-        panic!("no ledger here: leave the module `ledger` out of this backend's list")
-    }
-
-    async fn give_back(&self, _: Vec<(KeyId, Return)>) -> Result<(), StoreError> {
-        panic!("no ledger here: leave the module `ledger` out of this backend's list")
-    }
-
-    async fn usage(&self, _: UserId, _: i64) -> Result<Vec<DayUsage>, StoreError> {
-        panic!("no ledger here: leave the module `ledger` out of this backend's list")
-    }
+    let ledger = Arc::new(DynamoLedger::new(dynamo.clone(), of()));
+    Stores { log: of(), views: of(), ledger, admin_tokens: of(), replay: Arc::new(NoReplay) }
 }
 
 struct NoReplay;

@@ -12,6 +12,7 @@ mod queue;
 mod records;
 mod replay;
 mod sqlite;
+mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
 mod views;
@@ -110,6 +111,7 @@ macro_rules! contract {
 
 contract! {
     sqlite: log views ledger admin_tokens queue records replay;
-    ministack: log views admin_tokens;
-    dynoxide: log views admin_tokens;
+    sqs: queue;
+    ministack: log views ledger admin_tokens;
+    dynoxide: log views ledger admin_tokens;
 }
