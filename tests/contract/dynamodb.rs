@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use permitd::{
-    aws::{Access, Bridge},
+    aws::Access,
     clock::SharedClock,
     queue::{Policy, Queue},
     store::{
@@ -62,14 +62,17 @@ impl<E: Emulated> DynamoBackend<E> {
 impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
     fn new() -> Self {
         let endpoints = emulator::shared_endpoints(E::KIND);
-        let bridge = Bridge::start("make-tables").expect("a thread");
-        let make = async move {
-            let access = emulator::access(endpoints).await;
-            let dynamo = Dynamo::new(&access, &emulator::prefix());
-            emulator::make_tables(&dynamo, &[]).await;
-            (access, dynamo.with_own_connections())
-        };
-        let (access, dynamo) = bridge.run(make).expect("the tables");
+        // On a thread of its own: a case is made while its runtime's thread waits.
+        let make = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let access = emulator::access(endpoints).await;
+                let dynamo = Dynamo::new(&access, &emulator::prefix());
+                emulator::make_tables(&dynamo, &[]).await;
+                (access, dynamo.with_own_connections())
+            })
+        });
+        let (access, dynamo) = make.join().expect("the tables");
         Self { access, dynamo, emulated: PhantomData }
     }
 
