@@ -1,5 +1,9 @@
 //! Where records live: imported as a whole, read by key or by query.
 
+pub(in crate::store) mod cache;
+pub(in crate::store) mod rules;
+pub(in crate::store) mod seen;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -19,14 +19,14 @@ const NOTED: &str = "SELECT number FROM temp.noted WHERE digest = ?1";
 /// 128 bits of a hash without known collisions stand for a text of any length.
 type Mark = [u8; 16];
 
-pub(super) struct Seen {
+pub(in crate::store) struct Seen {
     in_memory: HashMap<Mark, u64>,
     in_memory_max: usize,
 }
 
 impl Seen {
     /// Makes the temporary table of the connection.
-    pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn new(connection: &Connection) -> rusqlite::Result<Self> {
         Self::with_bound(connection, IN_MEMORY_MAX)
     }
 
@@ -39,12 +39,12 @@ impl Seen {
     }
 
     /// Gives the memory back, after the last row.
-    pub(super) fn forget(&mut self) {
+    pub(in crate::store) fn forget(&mut self) {
         self.in_memory = HashMap::new();
     }
 
     /// How many rows have borne the key, this one included.
-    pub(super) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
+    pub(in crate::store) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
         let mark = mark(key, None);
         if let Some(count) = self.in_memory.get_mut(&mark) {
             *count += 1;
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// Notes the line of a record id; the line of the first row that had it, if there was one.
-    pub(super) fn note(
+    pub(in crate::store) fn note(
         &mut self,
         connection: &Connection,
         key: &str,
