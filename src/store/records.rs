@@ -2,6 +2,8 @@
 
 pub(in crate::store) mod cache;
 pub(in crate::store) mod rules;
+#[cfg(test)]
+pub(in crate::store) mod samples;
 pub(in crate::store) mod seen;
 
 use std::sync::Arc;

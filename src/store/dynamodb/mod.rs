@@ -5,6 +5,7 @@
 //! with errors that say what to do; what decides is read consistently.
 
 mod item;
+pub mod records;
 pub mod schema;
 pub mod setup;
 

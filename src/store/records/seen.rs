@@ -1,5 +1,5 @@
 //! What an import has to remember about the rows before: how many bore a key, or which line held a record id. Up to a
-//! bound in memory, beyond it in a temporary table that SQLite keeps on disk.
+//! bound in memory, beyond it in a table that SQLite keeps on disk.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::dataset::Value;
 /// Some 25 MB.
 const IN_MEMORY_MAX: usize = 900_000;
 
-const COUNT: &str = "INSERT INTO temp.noted (digest, number) VALUES (?1, 1)
+const COUNT: &str = "INSERT INTO noted (digest, number) VALUES (?1, 1)
     ON CONFLICT (digest) DO UPDATE SET number = number + 1 RETURNING number";
-const NOTE: &str = "INSERT INTO temp.noted (digest, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-const NOTED: &str = "SELECT number FROM temp.noted WHERE digest = ?1";
+const NOTE: &str = "INSERT INTO noted (digest, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const NOTED: &str = "SELECT number FROM noted WHERE digest = ?1";
 
 /// 128 bits of a hash without known collisions stand for a text of any length.
 type Mark = [u8; 16];
@@ -25,15 +25,15 @@ pub(in crate::store) struct Seen {
 }
 
 impl Seen {
-    /// Makes the temporary table of the connection.
-    pub(in crate::store) fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        Self::with_bound(connection, IN_MEMORY_MAX)
+    /// Makes the table, in this schema of the connection: `temp`, or `main` where all of the file is temporary.
+    pub(in crate::store) fn new(connection: &Connection, schema: &str) -> rusqlite::Result<Self> {
+        Self::with_bound(connection, schema, IN_MEMORY_MAX)
     }
 
-    fn with_bound(connection: &Connection, in_memory_max: usize) -> rusqlite::Result<Self> {
-        connection.execute_batch(
-            "CREATE TABLE temp.noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        )?;
+    fn with_bound(connection: &Connection, schema: &str, in_memory_max: usize) -> rusqlite::Result<Self> {
+        connection.execute_batch(&format!(
+            "CREATE TABLE {schema}.noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        ))?;
         // All of it at once: growing takes half as much again for a while, and time.
         Ok(Self { in_memory: HashMap::with_capacity(in_memory_max), in_memory_max })
     }
@@ -109,7 +109,7 @@ mod tests {
         #[test]
         fn memory_and_disk_count_as_one(keys in proptest::collection::vec("[a-f]", 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
             let mut expected: BTreeMap<String, i64> = BTreeMap::new();
             for key in keys {
                 let count = expected.entry(key.clone()).or_insert(0);
@@ -121,7 +121,7 @@ mod tests {
         #[test]
         fn memory_and_disk_note_as_one(ids in proptest::collection::vec(("[ab]{0,2}", "[ab]{0,2}"), 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
             let mut expected: BTreeMap<(String, String), u64> = BTreeMap::new();
             for (line, (key, id)) in (1_u64..).zip(ids) {
                 let first = seen.note(&connection, &key, &Value::Text(id.clone()), line).unwrap();

@@ -118,7 +118,7 @@ impl Session {
             unavailable("import into", &path, &error)
         };
         let connection = open_for_import(&path).map_err(failed)?;
-        let seen = Seen::new(&connection).map_err(failed)?;
+        let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
         let statements = Statements::new(&order.definition);
         let mut session = Self {
