@@ -91,8 +91,7 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
 }
 
 fn stores(dynamo: &Dynamo) -> Stores {
-    let of = || Arc::new(dynamo.clone());
-    Stores { log: of(), views: of(), ledger: Arc::new(NoLedger), admin_tokens: of(), replay: Arc::new(NoReplay) }
+    dynamo.stores(Arc::new(NoLedger))
 }
 
 /// For cases that need none.
@@ -110,13 +109,5 @@ impl Ledger for NoLedger {
 
     async fn usage(&self, _: UserId, _: i64) -> Result<Vec<DayUsage>, StoreError> {
         panic!("no ledger here: leave the module `ledger` out of this backend's list")
-    }
-}
-
-struct NoReplay;
-
-impl permitd::store::Replayable for NoReplay {
-    fn replay_space(&self) -> Result<Box<dyn permitd::store::ReplaySpace>, StoreError> {
-        panic!("no replay here")
     }
 }

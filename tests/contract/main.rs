@@ -110,6 +110,6 @@ macro_rules! contract {
 
 contract! {
     sqlite: log views ledger admin_tokens queue records replay;
-    ministack: log views admin_tokens;
-    dynoxide: log views admin_tokens;
+    ministack: log views admin_tokens replay;
+    dynoxide: log views admin_tokens replay;
 }

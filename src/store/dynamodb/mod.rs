@@ -11,9 +11,13 @@ mod feed;
 mod fetch;
 mod item;
 mod log;
+mod orphans;
 mod project;
+mod repair;
+mod replay;
 mod rows;
 pub mod schema;
+pub mod secrets;
 pub mod setup;
 mod terms;
 mod views;
@@ -29,7 +33,7 @@ use aws_sdk_dynamodb::{
     error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
-use super::StoreError;
+use super::{Ledger, StoreError, Stores};
 use crate::aws::Access;
 
 /// Largest item, bytes: names and values of its attributes together.
@@ -84,6 +88,17 @@ impl Dynamo {
     /// What the names of the tables begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The traits that a node works with, all over these tables, beside this ledger.
+    pub fn stores(&self, ledger: Arc<dyn Ledger>) -> Stores {
+        Stores {
+            log: Arc::new(self.clone()),
+            views: Arc::new(self.clone()),
+            ledger,
+            admin_tokens: Arc::new(self.clone()),
+            replay: Arc::new(self.clone()),
+        }
     }
 
     /// The next tie-breaker of a commit.
