@@ -12,7 +12,7 @@ use crate::{
     queue::QueueError,
     replay::ReplayError,
     secrets::SecretsError,
-    store::{StoreError, records::RecordStoreError},
+    store::{StoreError, dynamodb::secrets::OpenError, records::RecordStoreError},
     telemetry::TelemetryError,
 };
 
@@ -186,6 +186,10 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
+        StartError::Queue(error) => queue_exit(error),
+        StartError::Aws(_) => Exit::Usage,
+        StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
+        StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),
         StartError::Command(error) => command_exit(error),
         StartError::Import(error) => import_exit(error),
