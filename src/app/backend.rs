@@ -13,7 +13,7 @@ use crate::{
     clock::SharedClock,
     config::{Backend, MailTransport, Settings},
     mail::{self, Mailer},
-    queue::{Policy, Queue, sqlite::SqliteQueue, sqs::SqsQueue},
+    queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
     secrets::{Entropy, Secrets, SecretsError, create_private_dir},
     store::{
         Stores,
@@ -75,14 +75,6 @@ pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Res
     }
 }
 
-fn policy(settings: &Settings) -> Policy {
-    Policy {
-        visibility_s: settings.queue.visibility_s,
-        receives_max: settings.queue.receives_max,
-        retention_days: settings.queue.retention_days,
-    }
-}
-
 async fn open_sqlite(
     settings: &Settings,
     clock: &SharedClock,
@@ -112,7 +104,7 @@ async fn open_sqlite(
     Ok(Kept {
         secrets,
         stores: database.stores(),
-        queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), policy(settings))),
+        queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
         records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
         mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
@@ -172,7 +164,7 @@ async fn open_aws(
     Ok(Kept {
         secrets,
         stores: dynamo.stores(),
-        queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, policy(settings)).await?),
+        queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
         records: Arc::new(DynamoRecordStore::open(dynamo, record_settings, Arc::clone(clock)).await?),
         mailer: mail::from_settings(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.

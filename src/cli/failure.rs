@@ -9,6 +9,7 @@ use crate::{
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
     domain::{persisted::CodecError, user::Refusal},
+    mail::ses::SesError,
     queue::QueueError,
     replay::ReplayError,
     secrets::SecretsError,
@@ -224,6 +225,7 @@ failures! {
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;
+    SesError => |_| Exit::Unavailable;
     ConfigError => |_| Exit::Usage;
     TelemetryError => |_| Exit::Usage;
     Busy => |_| Exit::Unavailable;
