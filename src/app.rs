@@ -22,11 +22,11 @@ use crate::{
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
-        mailer::{Mailers, Offer, Offering},
+        mailer::{Mailers, Offer, Offering, Watch},
         query::Queries,
         relay::Relay,
     },
-    aws::Access,
+    aws::{Access, AccessError},
     clock::SharedClock,
     config::Settings,
     dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
@@ -41,9 +41,10 @@ use crate::{
         state::{Readiness, Service},
     },
     mail,
+    queue::QueueError,
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
-        PutToken, StoreError, Stores,
+        PutToken, StoreError, Stores, dynamodb,
         records::{RecordStore, RecordStoreError},
     },
 };
@@ -104,6 +105,15 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// AWS cannot be used at all.
+    #[error(transparent)]
+    Aws(#[from] AccessError),
+    /// The server secret that the nodes share.
+    #[error(transparent)]
+    SharedSecret(#[from] dynamodb::secrets::OpenError),
     /// The records.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
@@ -225,7 +235,10 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.actors.mailers,
-        serving.then(|| Duration::from_millis(settings.queue.poll_interval_ms)),
+        serving.then(|| Watch {
+            poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
+            wait: Duration::from_secs(settings.queue.wait_s.into()),
+        }),
         capacity,
     );
     let limits = Limits {

@@ -16,6 +16,7 @@ mod faults;
 mod world;
 
 mod admission;
+mod batches;
 mod delivery;
 mod history;
 mod importing;

@@ -1,0 +1,119 @@
+//! DynamoDB, as two emulators have it.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use permitd::{
+    aws::Access,
+    clock::SharedClock,
+    dataset::Definition,
+    queue::{Policy, Queue},
+    store::{
+        Stores,
+        dynamodb::{
+            Dynamo,
+            records::{DynamoRecordStore, RecordSettings},
+        },
+        records::RecordStore,
+    },
+};
+
+use crate::support::emulator::{self, Kind};
+
+/// Which emulator.
+pub(crate) trait Emulated: Send + Sync + 'static {
+    const KIND: Kind;
+}
+
+/// Tables of a test of its own.
+pub(crate) struct DynamoBackend<E> {
+    access: Access,
+    dynamo: Dynamo,
+    scratch: tempfile::TempDir,
+    emulated: PhantomData<E>,
+}
+
+pub(crate) mod ministack {
+    pub(crate) type Backend = super::DynamoBackend<Ministack>;
+
+    pub(crate) struct Ministack;
+
+    impl super::Emulated for Ministack {
+        const KIND: super::Kind = super::Kind::Ministack;
+    }
+}
+
+pub(crate) mod dynoxide {
+    pub(crate) type Backend = super::DynamoBackend<Dynoxide>;
+
+    pub(crate) struct Dynoxide;
+
+    impl super::Emulated for Dynoxide {
+        const KIND: super::Kind = super::Kind::Dynoxide;
+    }
+}
+
+impl<E: Emulated> DynamoBackend<E> {
+    /// The tables, over connections of the caller's.
+    pub(crate) fn dynamo(&self) -> Dynamo {
+        self.dynamo.clone()
+    }
+
+    /// The same tables as another process has them.
+    pub(crate) fn dynamo_of_another_process(&self) -> Dynamo {
+        Dynamo::new(&self.access.with_own_connections(), self.dynamo.prefix())
+    }
+}
+
+impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
+    fn new() -> Self {
+        let endpoints = emulator::shared_endpoints(E::KIND);
+        let (access, dynamo) = on_a_thread(async move || {
+            let access = emulator::access(endpoints).await;
+            let dynamo = Dynamo::new(&access, &emulator::prefix());
+            emulator::make_tables(&dynamo, &[]).await;
+            (access, dynamo.with_own_connections())
+        });
+        let scratch = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        Self { access, dynamo, scratch, emulated: PhantomData }
+    }
+
+    fn stores(&self) -> Stores {
+        self.dynamo.stores()
+    }
+
+    fn stores_of_another_process(&self) -> Stores {
+        self.dynamo_of_another_process().stores()
+    }
+
+    fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {
+        panic!("DynamoDB is no queue: leave the module `queue` out of this backend's list")
+    }
+
+    fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore> {
+        let settings = RecordSettings {
+            cache_bytes: 1 << 20,
+            shards: 4,
+            find_records_max: 10_000,
+            parallel_requests: 4,
+            index_settle_ms: 0,
+            find_waiting_max: 16,
+            find_timeout_ms: 60_000,
+            scratch: self.scratch.path().to_owned(),
+        };
+        let dynamo = self.dynamo_of_another_process();
+        on_a_thread(async move || {
+            emulator::make_tables(&dynamo, &Definition::builtin().expect("definitions")).await;
+            let store = DynamoRecordStore::open(dynamo, settings, clock).await.expect("a record store");
+            Arc::new(store)
+        })
+    }
+}
+
+/// Runs what waits for AWS, for a case that is made while its runtime's thread waits.
+fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(work())
+    };
+    std::thread::spawn(run).join().expect("an end")
+}
