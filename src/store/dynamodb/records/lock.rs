@@ -266,8 +266,6 @@ async fn renew(lock: Lock, epoch: u64, lost: Arc<AtomicBool>) {
     }
 }
 
-fn is_refused(
-    error: &SdkError<aws_sdk_dynamodb::operation::update_item::UpdateItemError>,
-) -> bool {
+fn is_refused(error: &SdkError<aws_sdk_dynamodb::operation::update_item::UpdateItemError>) -> bool {
     error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
 }
