@@ -102,7 +102,13 @@ pub(crate) fn prefix() -> String {
 /// Makes the tables of a deployment, with those of the definitions' records.
 pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
     let tables: Vec<_> = schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect();
-    setup::setup(dynamo, &tables).await.expect("the tables");
+    let dynamo = dynamo.with_own_connections();
+    // On a thread of its own, so that whoever waits for it may be on any.
+    let make = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(setup::setup(&dynamo, &tables)).expect("the tables");
+    });
+    make.join().expect("the tables");
 }
 
 /// Access to these endpoints.
