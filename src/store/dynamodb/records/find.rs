@@ -93,7 +93,8 @@ impl<'a> Finding<'a> {
             match taken {
                 Ok(mut page) => {
                     if self.query.explain {
-                        page.explained = Some(Explained { plan, read_units: self.units, examined: Some(self.examined) });
+                        page.explained =
+                            Some(Explained { plan, read_units: self.units, examined: Some(self.examined) });
                     }
                     return Ok(page);
                 }
@@ -119,7 +120,9 @@ impl<'a> Finding<'a> {
             (None, None) => "a partition to filter by".to_owned(),
         };
         let indexed = rules::indexed(definition).join(", ");
-        format!("filter by one value of an indexed column ({indexed}), or let the definition declare an index ({declared})")
+        format!(
+            "filter by one value of an indexed column ({indexed}), or let the definition declare an index ({declared})"
+        )
     }
 
     fn gathered(&self) -> Gathered<'a> {
@@ -135,14 +138,16 @@ impl<'a> Finding<'a> {
         let layout = &self.served.manifest.layout;
         let (table, costs) = (self.served.table.clone(), self.query.explain);
         match way {
-            Way::Index(IndexWay { index, descending, .. }) if let Some(index) = layout.indexes().get(*index) => Source {
-                table,
-                index: Some(index.name.clone()),
-                partition: index.partition_attribute.clone(),
-                sort: index.order_attribute.clone(),
-                descending: *descending,
-                costs,
-            },
+            Way::Index(IndexWay { index, descending, .. }) if let Some(index) = layout.indexes().get(*index) => {
+                Source {
+                    table,
+                    index: Some(index.name.clone()),
+                    partition: index.partition_attribute.clone(),
+                    sort: index.order_attribute.clone(),
+                    descending: *descending,
+                    costs,
+                }
+            }
             _ => Source {
                 table,
                 index: None,

@@ -216,9 +216,20 @@ impl Lease {
         self.epoch
     }
 
-    /// Whether somebody else has it by now.
+    /// Whether somebody else is known to have it by now.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// Renews it at once; false if somebody else has it by now.
+    pub(super) fn renew(&self) -> Result<bool, StoreError> {
+        let (lock, epoch) = (self.lock.clone(), self.epoch);
+        let renewed = self.bridge.run(async move { lock.renew(epoch).await });
+        let is_held = renewed.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        if !is_held {
+            self.lost.store(true, Ordering::Release);
+        }
+        Ok(is_held)
     }
 
     /// Does not renew it any more: it is about to be given back.
@@ -266,8 +277,6 @@ async fn renew(lock: Lock, epoch: u64, lost: Arc<AtomicBool>) {
     }
 }
 
-fn is_refused(
-    error: &SdkError<aws_sdk_dynamodb::operation::update_item::UpdateItemError>,
-) -> bool {
+fn is_refused(error: &SdkError<aws_sdk_dynamodb::operation::update_item::UpdateItemError>) -> bool {
     error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
 }

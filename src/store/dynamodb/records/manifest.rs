@@ -71,11 +71,12 @@ impl Manifest {
     pub(super) fn read(item: &Item, before: Option<&Self>) -> Result<Self, StoreError> {
         let format: u32 = get_number(item, "format")?;
         if format != FORMAT {
-            let text = format!("a data set is of the format {format}, and this permitd reads {FORMAT}: use a newer permitd");
+            let text =
+                format!("a data set is of the format {format}, and this permitd reads {FORMAT}: use a newer permitd");
             return Err(StoreError::Incompatible(text));
         }
-        let definition: Definition = serde_json::from_str(get_text(item, "definition")?)
-            .map_err(|error| damaged("definition", error))?;
+        let definition: Definition =
+            serde_json::from_str(get_text(item, "definition")?).map_err(|error| damaged("definition", error))?;
         let shards: u32 = get_number(item, "shards")?;
         let layout = before.map(|before| &before.layout);
         let layout = match layout.filter(|layout| **layout.definition() == definition && layout.shards() == shards) {
@@ -119,7 +120,8 @@ mod tests {
         let result =
             ImportResult { version: 3, changed: true, inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
         let last_import = LastImport { id: Uuid::from_u128(7), day: date(2026, 3, 1), result };
-        let data_set = DataSet { definition: Arc::new(definition()), version: 3, generation: 2, records: 6, last_import };
+        let data_set =
+            DataSet { definition: Arc::new(definition()), version: 3, generation: 2, records: 6, last_import };
         Manifest::new(data_set, Epochs::default().committed(2, 5), 4)
     }
 

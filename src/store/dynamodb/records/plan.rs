@@ -92,8 +92,7 @@ impl Planner<'_> {
             let next = if walk_ordered { walk_way(true) } else { None };
             return std::iter::once(Way::Keys(keys)).chain(next).collect();
         }
-        let declared: Vec<Candidate<'_>> =
-            indexes.filter_map(|(place, index)| self.candidate(place, index)).collect();
+        let declared: Vec<Candidate<'_>> = indexes.filter_map(|(place, index)| self.candidate(place, index)).collect();
         let ordered = best(declared.iter().filter(|candidate| candidate.serves.is_some()));
         let seek = best(declared.iter());
         match (ordered, seek) {
@@ -114,7 +113,9 @@ impl Planner<'_> {
         let key = self.layout.definition().key;
         self.terms.iter().filter(|term| term.column == key).find_map(|term| match &term.test {
             Test::Equal(Value::Text(key)) => Some(vec![key.clone()]),
-            Test::In(list) => list.iter().map(|key| if let Value::Text(key) = key { Some(key.clone()) } else { None }).collect(),
+            Test::In(list) => {
+                list.iter().map(|key| if let Value::Text(key) = key { Some(key.clone()) } else { None }).collect()
+            }
             _ => None,
         })
     }
@@ -129,7 +130,8 @@ impl Planner<'_> {
         }
         let bound = index.order.iter().take_while(|column| self.bound(**column).is_some()).count();
         let rest = index.order.get(bound..).unwrap_or_default();
-        let limited = rest.first().is_some_and(|next| self.terms.iter().any(|term| term.column == *next && limits(&term.test)));
+        let limited =
+            rest.first().is_some_and(|next| self.terms.iter().any(|term| term.column == *next && limits(&term.test)));
         let serves = self.served(rest);
         Some(Candidate { place, index, partitions, single, bound, limited, serves })
     }
@@ -285,7 +287,9 @@ impl Way {
     pub(super) fn explained(&self, layout: &Layout) -> Vec<String> {
         let name = |column: usize| layout.definition().columns.get(column).map_or("", |column| column.name.as_str());
         match self {
-            Self::Keys(keys) => vec![format!("query the table for {}", many(keys.len(), "key")), "sort them".to_owned()],
+            Self::Keys(keys) => {
+                vec![format!("query the table for {}", many(keys.len(), "key")), "sort them".to_owned()]
+            }
             Self::Index(way) => {
                 let Some(index) = layout.indexes().get(way.index) else { return Vec::new() };
                 let of = match index.partition {
@@ -306,7 +310,6 @@ impl Way {
             }
         }
     }
-
 }
 
 fn many(count: usize, what: &str) -> String {
@@ -371,17 +374,17 @@ mod tests {
             ("status=filed", &["by-status.filed, sorted, 1 ranges", "walk, ordered, filtered, 1 ranges"]),
             ("cost=5", &["by-cost, ordered, 1 ranges"]),
             ("cost=5&sort=status", &["by-cost, sorted, 1 ranges"]),
-            (
-                "status=filed&filed=2016-12-01&cost=5&sort=changed",
-                &["by-status.filed, sorted, filtered, 1 ranges"],
-            ),
+            ("status=filed&filed=2016-12-01&cost=5&sort=changed", &["by-status.filed, sorted, filtered, 1 ranges"]),
             (
                 "units=1&changed__isnull=true&status=filed&sort=filed",
                 &["by-units.changed, sorted, filtered, 1 ranges", "by-status.filed, ordered, filtered, 1 ranges"],
             ),
             ("sort=latitude", &["walk, sorted, 1 ranges"]),
             ("sort=status&number__gt=k", &["walk, sorted, 1 ranges"]),
-            ("status=filed&filed__gt=2017-01-01&filed__lt=2016-01-01&sort=filed", &["by-status.filed, ordered, 0 ranges"]),
+            (
+                "status=filed&filed__gt=2017-01-01&filed__lt=2016-01-01&sort=filed",
+                &["by-status.filed, ordered, 0 ranges"],
+            ),
         ];
         for (raw_query, expected) in cases {
             assert_eq!(shown(raw_query), *expected, "{raw_query}");
@@ -397,10 +400,8 @@ mod tests {
     #[test]
     fn a_position_among_nulls_leaves_only_nulls() {
         let mut query = parsed("status=filed&sort=-filed");
-        let position = |filed: Value| Position {
-            version: 1,
-            values: vec![filed, Value::Text("k".to_owned()), Value::Integer(1)],
-        };
+        let position =
+            |filed: Value| Position { version: 1, values: vec![filed, Value::Text("k".to_owned()), Value::Integer(1)] };
         let ranges = |query: &Query| match ways(&layout(), query).remove(0) {
             Way::Index(way) => way.ranges,
             Way::Keys(_) => panic!("an index"),

@@ -108,13 +108,18 @@ impl Layout {
 
     fn shard(&self, key: &str, id: &str) -> u32 {
         // Of all hashes one that never changes: rows stay where they are.
-        let digest = Sha256::new_with_prefix(key.as_bytes()).chain_update([0xff]).chain_update(id.as_bytes()).finalize();
+        let digest =
+            Sha256::new_with_prefix(key.as_bytes()).chain_update([0xff]).chain_update(id.as_bytes()).finalize();
         let four = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
         four % self.shards
     }
 
     /// The attributes that the indexes are keyed by.
-    pub(super) fn index_attributes(&self, line: u64, record: &Record) -> Result<Vec<(String, String)>, RecordStoreError> {
+    pub(super) fn index_attributes(
+        &self,
+        line: u64,
+        record: &Record,
+    ) -> Result<Vec<(String, String)>, RecordStoreError> {
         let (key, id) = (value(record, self.definition.key), value(record, self.definition.record_id));
         let shard = self.shard(&key.to_string(), &id.to_string());
         let mut attributes = Vec::with_capacity(self.indexes.len() * 2);
@@ -167,7 +172,8 @@ impl Layout {
         }
         let bytes = item::bytes(&item) + ROOM_FOR_TO_BYTES;
         if bytes > ITEM_BYTES_MAX {
-            let longest = definition.columns.iter().zip(&record.values).max_by_key(|(_, value)| value.to_string().len());
+            let longest =
+                definition.columns.iter().zip(&record.values).max_by_key(|(_, value)| value.to_string().len());
             let longest = longest.map_or("", |(column, _)| column.name.as_str());
             let what = format!("the record, whose longest value is that of {longest},");
             return Err(RecordStoreError::TooLong { line, what, bytes, bytes_max: ITEM_BYTES_MAX });
@@ -190,7 +196,8 @@ impl Layout {
     }
 
     fn id(&self, item: &Item, column: &Column) -> Result<Value, StoreError> {
-        let (id, _) = split_sort_key(get_text(item, &column.name)?).ok_or_else(|| damaged(&column.name, "it has no epoch"))?;
+        let (id, _) =
+            split_sort_key(get_text(item, &column.name)?).ok_or_else(|| damaged(&column.name, "it has no epoch"))?;
         match column.kind {
             ColumnType::Text => Ok(Value::Text(id.to_owned())),
             kind => Value::parse(kind, id).map_err(|error| damaged(&column.name, error)),
@@ -449,6 +456,9 @@ mod tests {
     fn a_load_date_makes_no_difference() {
         let dated = |day| record(&[(8, Value::Date(date(2026, 1, day)))]);
         assert_eq!(fingerprint(&definition(), &dated(1)), fingerprint(&definition(), &dated(2)));
-        assert_ne!(fingerprint(&definition(), &dated(1)), fingerprint(&definition(), &record(&[(3, Value::Integer(1))])));
+        assert_ne!(
+            fingerprint(&definition(), &dated(1)),
+            fingerprint(&definition(), &record(&[(3, Value::Integer(1))]))
+        );
     }
 }

@@ -101,7 +101,8 @@ impl Writer {
 
     /// Deletes an item.
     pub(super) fn delete(&mut self, key: &str, sort_key: &str) -> Result<(), WriteError> {
-        let delete = DeleteRequest::builder().set_key(Some(self.target.key_of(key, sort_key))).build().map_err(built)?;
+        let delete =
+            DeleteRequest::builder().set_key(Some(self.target.key_of(key, sort_key))).build().map_err(built)?;
         self.add(WriteRequest::builder().delete_request(delete).build(), 0)
     }
 
@@ -167,7 +168,11 @@ impl Writer {
                 Err(error)
                     if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
                 {
-                    if update.may_be_refused { Ok(()) } else { Err(WriteError::Overtaken) }
+                    if update.may_be_refused {
+                        Ok(())
+                    } else {
+                        Err(WriteError::Overtaken)
+                    }
                 }
                 Err(error) => Err(unavailable(&table, &error).into()),
             }

@@ -66,6 +66,10 @@ impl Session {
             );
             return Err(RecordStoreError::Unavailable { doing: format!("import into {}", self.name()), reason });
         }
+        // Whoever took the lock over has cleared away what this import wrote: no index will ever show it.
+        if !self.lease.renew().map_err(|error| self.failed(error))? {
+            return Err(self.overtaken());
+        }
         if self.wrote {
             self.wait_for_indexes()?;
         }
@@ -191,9 +195,9 @@ impl Session {
         let put = Put::builder().table_name(self.dynamo.table(schema::STATE)).set_item(Some(item));
         let put = match &self.stored {
             None => put.condition_expression("attribute_not_exists(#e)"),
-            Some(stored) => put
-                .condition_expression("#e = :e")
-                .expression_attribute_values(":e", number(stored.epochs.visible())),
+            Some(stored) => {
+                put.condition_expression("#e = :e").expression_attribute_values(":e", number(stored.epochs.visible()))
+            }
         };
         let put = put.expression_attribute_names("#e", manifest::EPOCH).build();
         let put = put.map_err(|error| self.failed(built(error)))?;
@@ -207,9 +211,8 @@ impl Session {
             }
             // An earlier try may have succeeded without its answer arriving.
             let stored = manifest_of(&dynamo, &name).await;
-            let is_ours = |stored: &Manifest| {
-                stored.epochs.visible() == epoch && stored.data_set.last_import.id == import
-            };
+            let is_ours =
+                |stored: &Manifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;
             match (outcome, stored) {
                 (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
                 (Err(error), _) => Err(error),
@@ -318,7 +321,8 @@ async fn wait_for(
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| unavailable(table, &error))?;
-            let shows = |item: &Item| matches!(item.get(id_attribute), Some(AttributeValue::S(key)) if *key == probe.sort_key);
+            let shows =
+                |item: &Item| matches!(item.get(id_attribute), Some(AttributeValue::S(key)) if *key == probe.sort_key);
             if page.items().iter().any(shows) {
                 return Ok(());
             }
@@ -327,5 +331,7 @@ async fn wait_for(
         pause = (pause * 2).min(PROBE_PAUSE_MAX);
     }
     let name = &index.name;
-    Err(StoreError::Unavailable(format!("table {table}: its index {name} does not follow what is written: try again later")))
+    Err(StoreError::Unavailable(format!(
+        "table {table}: its index {name} does not follow what is written: try again later"
+    )))
 }

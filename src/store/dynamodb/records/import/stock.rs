@@ -85,11 +85,18 @@ impl Session {
             .filter(|index| index.index_status() == Some(&IndexStatus::Active))
             .filter_map(|index| index.index_name())
             .collect();
-        let missing: Vec<&str> =
-            self.layout.indexes().iter().map(|index| index.name.as_str()).filter(|name| !ready.contains(name)).collect();
+        let missing: Vec<&str> = self
+            .layout
+            .indexes()
+            .iter()
+            .map(|index| index.name.as_str())
+            .filter(|name| !ready.contains(name))
+            .collect();
         if !missing.is_empty() {
             let names = missing.join(", ");
-            return Err(wrong(format!("it has no such index, or it is not ready yet ({names}): run `permitd aws setup`")));
+            return Err(wrong(format!(
+                "it has no such index, or it is not ready yet ({names}): run `permitd aws setup`"
+            )));
         }
         Ok(())
     }
@@ -98,7 +105,8 @@ impl Session {
     pub(super) fn take_stock(&mut self) -> Result<(), RecordStoreError> {
         let segments = self.shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
         let mut left: Vec<Segment> = (0..segments).map(|number| Segment { number, of: segments, next: None }).collect();
-        let (before, now) = (self.stored.as_ref().map(|stored| Arc::clone(stored.layout.definition())), &self.order.definition);
+        let (before, now) =
+            (self.stored.as_ref().map(|stored| Arc::clone(stored.layout.definition())), &self.order.definition);
         let conversion = Conversion::new(before.as_ref().unwrap_or(now), now);
         while !left.is_empty() {
             let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
