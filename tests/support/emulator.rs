@@ -95,7 +95,7 @@ pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
 pub(crate) fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static RUN: LazyLock<String> = LazyLock::new(|| uuid::Uuid::now_v7().simple().to_string());
-    let run = &RUN[20..];
+    let run = RUN.get(20..).expect("a whole id");
     format!("test-{}-{run}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
