@@ -251,10 +251,16 @@ fn the_template_fits_into_what_cloudformation_takes() {
     let bytes =
         std::fs::metadata(super::support::repository().join(Path::new("deploy/cloudformation.yaml"))).unwrap().len();
     assert!(bytes <= 51_200, "a template that is sent with its request has at most 51,200 bytes, this one has {bytes}");
+    let handbook = std::fs::read_to_string(super::support::repository().join("docs/OPERATIONS.md")).unwrap();
     let template = template();
     for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
         assert_eq!(properties["TreatMissingData"], "notBreaching", "{name}: no traffic is no alarm");
         assert!(properties["AlarmDescription"].as_str().is_some_and(|text| text.is_ascii()), "{name}");
+        let shown = texts(&properties["AlarmName"]["Fn::Sub"])[0].replace("${Prefix}", "<prefix>");
+        assert!(
+            handbook.contains(&format!("| `{shown}` |")),
+            "docs/OPERATIONS.md does not say what to do about {shown}"
+        );
     }
 }
