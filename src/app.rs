@@ -1,7 +1,9 @@
 //! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
 
+mod backend;
+
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,6 +26,7 @@ use crate::{
         query::Queries,
         relay::Relay,
     },
+    aws::Access,
     clock::SharedClock,
     config::Settings,
     dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
@@ -38,32 +41,21 @@ use crate::{
         state::{Readiness, Service},
     },
     mail,
-    queue::{Policy, sqlite::SqliteQueue},
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
         PutToken, StoreError, Stores,
         records::{RecordStore, RecordStoreError},
-        sqlite::{
-            Database,
-            records::{Settings as RecordSettings, SqliteRecordStore},
-        },
     },
 };
 
 /// What an administrator's token begins with.
 pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
-/// Queries that may wait for each thread that runs them.
-const FIND_WAITING_PER_THREAD: usize = 32;
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How often a server tries to get the data directory's lock: a command holds it for the moment in which it looks.
-const LOCK_TRIES: u32 = 10;
-/// Time between two such tries.
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -128,12 +120,13 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     actix_web::rt::System::new().block_on(work)
 }
 
-/// Opens the stores of a data directory and nothing else: whoever has only these can neither publish nor send.
+/// Opens the stores and nothing else: whoever has only these can neither publish nor send. Without an access to AWS, that of
+/// the environment is used where one is needed.
 ///
 /// # Errors
-/// When the database cannot be opened.
-pub fn open_stores(settings: &Settings) -> Result<Stores, StartError> {
-    Ok(Database::open(&settings.data)?.stores())
+/// When they cannot be opened.
+pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
+    backend::open_stores(settings, aws).await
 }
 
 /// What a node is for.
@@ -160,7 +153,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the data directory, making it when it is not there, and starts the actors on the calling thread's arbiter.
+    /// Opens what the settings name, making the data directory when it is not there, and starts the actors on the calling
+    /// thread's arbiter. Without an access to AWS, that of the environment is used where one is needed.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong and what to do.
@@ -170,23 +164,21 @@ impl Node {
         entropy: Arc<dyn Entropy>,
         purpose: Purpose,
         public_address: SocketAddr,
+        aws: Option<Access>,
     ) -> Result<Self, StartError> {
-        let secrets = Secrets::open(&settings.data, &*entropy)?;
-        let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
         let definitions = definitions(settings.datasets())?;
-        let database = Database::open(&settings.data)?;
-        let policy = Policy {
-            visibility_s: settings.queue.visibility_s,
-            receives_max: settings.queue.receives_max,
-            retention_days: settings.queue.retention_days,
+        let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
+        let (beside_server, lock) = (kept.beside_server, kept.lock);
+        let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone());
+        let parts = Parts {
+            committer: Arc::new(committer),
+            records: kept.records,
+            mailer: kept.mailer,
+            secrets: kept.secrets,
+            shared: kept.shared,
+            aws: kept.aws,
         };
-        let queue = Arc::new(SqliteQueue::new(database.clone(), Arc::clone(&clock), policy));
-        let mailer = mail::from_settings(&settings, Arc::clone(&clock))?;
-        let records = open_records(&settings, &clock)?;
-        let committer =
-            Arc::new(Committer::new(database.stores(), queue, Arc::clone(&clock), entropy, secrets.clone()));
-        let service =
-            start_actors(settings, public_address, committer, records, mailer, secrets, beside_server, purpose);
+        let service = start_actors(settings, public_address, parts, purpose);
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
@@ -206,59 +198,25 @@ impl Node {
     }
 }
 
-/// Takes the data directory's lock for a server; for a command, tells whether a server has it.
-async fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
-    let path = data.join("serve.lock");
-    let failed = |source| StartError::Io { doing: "cannot lock", path: path.clone(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    if purpose == Purpose::Command {
-        // Shared, so that two commands do not take each other for a server.
-        return match file.try_lock_shared() {
-            Ok(()) => Ok((None, false)),
-            Err(TryLockError::WouldBlock) => Ok((None, true)),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        };
-    }
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok((Some(file), false)),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-    }
-    Err(StartError::Served { path: data.to_owned() })
-}
-
-fn open_records(settings: &Settings, clock: &SharedClock) -> Result<Arc<dyn RecordStore>, StartError> {
-    let find_threads = settings.records.find_threads;
-    let record_settings = RecordSettings {
-        directory: settings.data.join("records"),
-        cache_bytes: settings.records.cache_bytes_max,
-        find_threads,
-        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
-        find_timeout_ms: settings.records.find_timeout_ms,
-    };
-    Ok(Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?))
-}
-
-#[expect(clippy::too_many_arguments, reason = "called once, by the one place that builds a node")]
-fn start_actors(
-    settings: Settings,
-    public_address: SocketAddr,
+/// What actors are made of.
+struct Parts {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     mailer: Arc<dyn mail::Mailer>,
     secrets: Secrets,
-    beside_server: bool,
-    purpose: Purpose,
-) -> Service {
+    shared: bool,
+    aws: Option<Access>,
+}
+
+fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, purpose: Purpose) -> Service {
+    let Parts { committer, records, mailer, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
     let public_url = settings.public_url(public_address);
     let cursor_key = CursorKey::new(secrets.cursor_key());
     let ledger = Arc::clone(&committer.stores.ledger);
     let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
-    let elsewhere = beside_server.then_some(life);
+    let elsewhere = shared.then_some(life);
     let accounts = Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, capacity, patience);
     let serving = purpose == Purpose::Serve;
     let mailers = Mailers::start(
@@ -288,6 +246,7 @@ fn start_actors(
         book,
         records,
         cursor_key,
+        aws,
         readiness: Readiness::default(),
         meter: Arc::default(),
     }

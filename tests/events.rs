@@ -157,6 +157,7 @@ fn stored(events: String) -> StoredCommit {
         request_hash: None,
         recorded_at: "2026-03-01T12:00:00Z".parse().unwrap(),
         events,
+        marked: false,
     }
 }
 

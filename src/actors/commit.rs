@@ -21,7 +21,7 @@ use crate::{
         personal::{Personal, PersonalKey},
         plan::PlanError,
         user::Refusal,
-        view::{Rows, State},
+        view::State,
     },
     failpoint::crash_point,
     queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
@@ -252,7 +252,9 @@ impl Committer {
         let loaded = self.load(stream, Some(envelope)).await?;
         if let Some(Earlier { committed: earlier, marked }) = loaded.earlier {
             if marked {
-                self.finish(loaded.state.rows(), &earlier).await?;
+                // Whoever is answered sees what was done, which that try may not have come to. What is to be published is left
+                // to the relay: that try may be about to do so.
+                self.stores.log.project(loaded.state.rows()).await?;
             }
             self.counters.repeated.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(earlier));
@@ -320,26 +322,12 @@ impl Committer {
         crash_point("append-after");
         self.counters.appended.fetch_add(1, Ordering::Relaxed);
         let committed = Committed { state, version, events: recorded, repeated: false };
-        if publishes {
-            self.publish_or_leave(&committed).await;
-        }
-        Ok(Some(committed))
-    }
-
-    /// Does what an earlier try of a command left undone: whoever is answered sees what was done.
-    async fn finish(&self, rows: Rows, earlier: &Committed) -> Result<(), StoreError> {
-        self.stores.log.project(rows).await?;
-        self.publish_or_leave(earlier).await;
-        Ok(())
-    }
-
-    async fn publish_or_leave(&self, committed: &Committed) {
-        if let Err(error) = self.publish(&committed.events).await {
+        if publishes && let Err(error) = self.publish(&committed.events).await {
             // The commit keeps its mark: the relay publishes it.
             self.counters.publish_failures.fetch_add(1, Ordering::Relaxed);
-            let stream = committed.events.first().map(|event| event.stream.to_string());
-            tracing::warn!(stream, version = committed.version, %error, "not published at once; left to the relay");
+            tracing::warn!(stream = %stream, version, %error, "not published at once; left to the relay");
         }
+        Ok(Some(committed))
     }
 
     fn personal_change(

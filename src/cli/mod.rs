@@ -76,6 +76,9 @@ struct Common {
     /// The configuration file [variable: PERMITD_CONFIG] [default: permitd.toml in the data directory]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     config: Option<PathBuf>,
+    /// Where everything is kept, sqlite or aws [variable: PERMITD_BACKEND] [default: sqlite]
+    #[arg(long, global = true, value_name = "BACKEND", help_heading = "Common options")]
+    backend: Option<String>,
     /// Print one JSON document
     #[arg(long, global = true, help_heading = "Common options")]
     json: bool,

@@ -1,6 +1,6 @@
 //! From the command line to settings and a node.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::{
     actors::commit::Envelope,
     app::{self, Node, Purpose},
     clock::SystemClock,
-    config::{LoadFrom, Settings},
+    config::{Backend, LoadFrom, Settings},
     domain::{
         event::Origin,
         id::{CommandId, Who},
@@ -35,7 +35,7 @@ impl Common {
     /// The settings in force. `flags` are those of the command itself.
     pub(super) fn settings(&self, flags: &[(&'static str, Option<String>)]) -> Result<Settings, Failure> {
         let data = self.data.as_ref().map(|data| data.display().to_string());
-        let given = flags.iter().cloned().chain([("data", data)]);
+        let given = flags.iter().cloned().chain([("data", data), ("backend", self.backend.clone())]);
         let overrides: Vec<(&str, String)> = given.filter_map(|(path, value)| Some((path, value?))).collect();
         let env =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -62,13 +62,13 @@ pub(super) fn with_node<T>(
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     if data == Data::MustExist {
-        must_exist(&settings.data)?;
+        must_exist(&settings)?;
     }
     quiet_log(&settings)?;
     app::block_on(async {
         let address = settings.listen;
         let entropy = Arc::new(SystemEntropy);
-        let node = Node::open(settings, SystemClock::shared(), entropy, Purpose::Command, address).await?;
+        let node = Node::open(settings, SystemClock::shared(), entropy, Purpose::Command, address, None).await?;
         work(node).await
     })
 }
@@ -76,16 +76,17 @@ pub(super) fn with_node<T>(
 /// Opens only the stores of a data directory that is there.
 pub(super) fn stores(common: &Common) -> Result<Stores, Failure> {
     let settings = common.settings(&[])?;
-    must_exist(&settings.data)?;
+    must_exist(&settings)?;
     quiet_log(&settings)?;
-    Ok(app::open_stores(&settings)?)
+    Ok(app::block_on(app::open_stores(&settings, None))?)
 }
 
-fn must_exist(data: &Path) -> Result<(), Failure> {
-    if data.join("permitd.db").exists() {
+fn must_exist(settings: &Settings) -> Result<(), Failure> {
+    // In AWS, tables that are not there say so themselves.
+    if settings.backend == Backend::Aws || settings.data.join("permitd.db").exists() {
         return Ok(());
     }
-    let data = data.display();
+    let data = settings.data.display();
     Err(Failure::not_found(format!(
         "{data} is no data directory of permitd; name it with --data or {DATA_VARIABLE}, or begin one with `permitd serve`, \
          `import` or `invite`"

@@ -76,7 +76,8 @@ pub(super) async fn start(settings: Settings) -> Result<(Server, Bound), Failure
     let system = |error: std::io::Error| Failure::unavailable(format!("the system refuses to serve: {error}"));
     let listeners = Listeners::bind(&settings)?;
     let (public, ops) = (listeners.public_address().map_err(system)?, listeners.ops_address().map_err(system)?);
-    let node = Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Serve, public).await?;
+    let node =
+        Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Serve, public, None).await?;
     Ok((Server::start(node, listeners).map_err(system)?, Bound { ops }))
 }
 

@@ -10,6 +10,7 @@ use crate::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, mailer::Mailers,
         relay::Relay,
     },
+    aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
     http::meter::RequestMeter,
@@ -43,6 +44,8 @@ pub struct Service {
     pub cursor_key: CursorKey,
     /// Whether the node wants requests.
     pub readiness: Readiness,
+    /// Access to AWS, where the node has one: it counts its calls.
+    pub aws: Option<Access>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
 }

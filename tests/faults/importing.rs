@@ -53,7 +53,7 @@ async fn node(data: &Path) -> Node {
     let from = LoadFrom { config_file: None, env: std::iter::empty(), overrides: &overrides };
     let settings = Settings::load(from).unwrap();
     let address = settings.listen;
-    Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Command, address).await.unwrap()
+    Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Command, address, None).await.unwrap()
 }
 
 async fn told(node: &Node) -> Vec<String> {

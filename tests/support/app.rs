@@ -284,7 +284,7 @@ async fn launch(options: Arc<Options>, data: PathBuf, sample_rows: u64) -> Runni
             let public = listeners.public_address().expect("the port's number");
             let ops = listeners.ops_address().expect("the port's number");
             let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
-            let node = Node::open(settings, clock, entropy, Purpose::Serve, public).await.expect("a node");
+            let node = Node::open(settings, clock, entropy, Purpose::Serve, public, None).await.expect("a node");
             let (service, admin_token) = (node.service.clone(), node.first_admin_token.clone());
             if sample_rows > 0 {
                 import_sample(&node, sample_rows).await;

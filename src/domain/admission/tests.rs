@@ -13,15 +13,20 @@ fn limits(rate_per_s: f64, burst: u32, quota_per_day: u64) -> Bucket {
 struct Node {
     grant: Option<(Grant, i64)>,
     want: u64,
+    writes: u64,
+}
+
+fn asked(bucket: Bucket, now_ns: i64, want: u64) -> Asked {
+    Asked { bucket, now_ns, life_ns: LIFE_NS, want, returned: None }
 }
 
 impl Node {
     fn new() -> Self {
-        Self { grant: None, want: WANT_MIN }
+        Self { grant: None, want: WANT_MIN, writes: 0 }
     }
 
     fn ask(&mut self, row: &mut LedgerRow, bucket: Bucket, now_ns: i64) -> Verdict {
-        for _ in 0..3 {
+        for _ in 0..8 {
             if let Some((grant, expires_ns)) = &mut self.grant
                 && now_ns < *expires_ns
             {
@@ -30,10 +35,10 @@ impl Node {
                     verdict => return verdict,
                 }
             }
-            if let Some((grant, _)) = self.grant.take() {
-                row.take_back(&grant.into_return());
-            }
-            self.grant = Some((row.take(bucket, now_ns, LIFE_NS, self.want), now_ns + LIFE_NS));
+            let returned = self.grant.take().map(|(grant, _)| grant.into_return());
+            self.writes += 1;
+            let asked = Asked { bucket, now_ns, life_ns: LIFE_NS, want: self.want, returned };
+            self.grant = Some((row.renew(&asked).0, now_ns + LIFE_NS));
         }
         panic!("a fresh grant asks to be renewed for ever");
     }
@@ -64,7 +69,7 @@ fn a_burst_then_the_rate_then_the_quota() {
 fn a_fast_plans_grant_outlives_the_ledgers_answer() {
     for rate_per_s in [1_000.0, 100_000.0, 10_000_000.0] {
         let bucket = limits(rate_per_s, 10_000_000, 1_000_000_000);
-        let mut grant = LedgerRow::default().take(bucket, START_NS, LIFE_NS, WANT_MIN);
+        let mut grant = LedgerRow::default().renew(&asked(bucket, START_NS, WANT_MIN)).0;
         for answered_after_ms in [0, 5, 50] {
             assert_eq!(grant.admit(START_NS + answered_after_ms * 1_000_000), Verdict::Admit, "{rate_per_s}");
         }
@@ -132,7 +137,7 @@ proptest! {
     fn refunds_return_to_the_quota(quota in 1u64..50, refunds in 0u64..10) {
         let bucket = limits(1_000_000.0, 1_000_000, quota);
         let mut row = LedgerRow::default();
-        let mut grant = row.take(bucket, START_NS, LIFE_NS, 10);
+        let mut grant = row.renew(&asked(bucket, START_NS, 10)).0;
         let mut passed = 0;
         while grant.admit(START_NS) == Verdict::Admit {
             passed += 1;
@@ -148,9 +153,68 @@ proptest! {
 #[test]
 fn a_clock_that_goes_back_brings_no_quota_back() {
     let (bucket, mut row) = (limits(1_000_000.0, 1000, 100), LedgerRow::default());
-    let mut grant = row.take(bucket, START_NS + DAY_NS, LIFE_NS, 1000);
-    while grant.admit(START_NS + DAY_NS) == Verdict::Admit {}
-    row.take_back(&grant.into_return());
-    let mut earlier = row.take(bucket, START_NS, LIFE_NS, 1000);
+    let mut node = Node::new();
+    while node.ask(&mut row, bucket, START_NS + DAY_NS) == Verdict::Admit {}
+    row.take_back(&node.grant.unwrap().0.into_return());
+    let mut earlier = row.renew(&asked(bucket, START_NS, 1000)).0;
     assert!(matches!(earlier.admit(START_NS), Verdict::Refuse { quota: true, .. }));
+}
+
+/// A client that keeps to half the rate, through nodes in turn as a load balancer does it, is never refused, and each node
+/// writes about once in a grant's life.
+#[test]
+fn several_nodes_share_a_slow_key() {
+    for nodes_count in 1..=4_usize {
+        let bucket = limits(5.0, 10, 100_000);
+        let mut row = LedgerRow::default();
+        let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+        for request in 0..1000_usize {
+            let now_ns = START_NS + i64::try_from(request).unwrap() * SECOND_NS * 2 / 5;
+            let verdict = nodes[request % nodes_count].ask(&mut row, bucket, now_ns);
+            assert_eq!(verdict, Verdict::Admit, "request {request} through {nodes_count} nodes");
+        }
+        let most = 400 + 20;
+        assert!(
+            nodes.iter().all(|node| node.writes <= most),
+            "{:?}",
+            nodes.iter().map(|n| n.writes).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// The first requests of a burst may come through any node.
+#[test]
+fn a_burst_is_admitted_through_two_nodes() {
+    let bucket = limits(5.0, 10, 100_000);
+    let (mut row, mut nodes) = (LedgerRow::default(), [Node::new(), Node::new()]);
+    for request in 0..6 {
+        assert_eq!(nodes[request % 2].ask(&mut row, bucket, START_NS), Verdict::Admit, "request {request}");
+    }
+}
+
+/// Several nodes under more load than the plan allows admit nearly all that it allows, together.
+#[test]
+fn two_busy_nodes_use_up_the_rate() {
+    let bucket = limits(5.0, 10, 100_000);
+    let (mut row, mut nodes) = (LedgerRow::default(), [Node::new(), Node::new()]);
+    let mut admitted = 0;
+    for tick in 0..10_000 {
+        let now_ns = START_NS + tick * SECOND_NS / 100;
+        for node in &mut nodes {
+            admitted += u32::from(node.ask(&mut row, bucket, now_ns) == Verdict::Admit);
+        }
+    }
+    assert!((490..=510).contains(&admitted), "100 s allow 510, admitted were {admitted}");
+}
+
+/// A plan that was slow leaves a TAT far ahead: it does not hold a faster plan up.
+#[test]
+fn a_tat_out_of_reach_is_corrected() {
+    let mut row = LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0 };
+    let bucket = limits(5.0, 10, 1000);
+    let (mut grant, step) = row.renew(&asked(bucket, START_NS, 10));
+    assert_eq!(step, Step::Corrected);
+    assert!(matches!(grant.admit(START_NS), Verdict::Refuse { rate: true, .. }));
+    let later_ns = START_NS + LIFE_NS + SECOND_NS / 5;
+    assert_eq!(row.renew(&asked(bucket, later_ns, 10)).0.admit(later_ns), Verdict::Admit, "no debt of hours");
 }

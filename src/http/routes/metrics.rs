@@ -13,6 +13,7 @@ use crate::{
     actors::{
         commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, relay::RelayCounts,
     },
+    aws::{Access, Calls},
     http::{
         meter::{BOUNDS_US, Reading},
         state::Service,
@@ -37,6 +38,7 @@ pub(super) struct Snapshot {
     queue: Depth,
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
+    aws: Calls,
     ready: bool,
     resident_bytes: Option<u64>,
 }
@@ -58,6 +60,7 @@ impl Snapshot {
             importer: service.imports.counts(),
             queue,
             data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
+            aws: service.aws.as_ref().map(Access::calls).unwrap_or_default(),
             ready: service.readiness.get(),
             resident_bytes: resident_bytes(),
         })
@@ -107,6 +110,23 @@ impl Snapshot {
             ("permitd_imports_rows", "Rows read by completed imports", importer.rows),
             ("permitd_imports_rejected_rows", "Rows that could not become records", importer.rejected),
         ]
+    }
+
+    fn encode_aws(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        if self.aws.is_empty() {
+            return Ok(());
+        }
+        let mut family = encoder.encode_descriptor(
+            "permitd_aws_requests",
+            "Requests sent to AWS, retries included, by service and operation",
+            None,
+            MetricType::Counter,
+        )?;
+        for ((service, operation), count) in &self.aws {
+            let labels = [("service", service.as_str()), ("operation", operation.as_str())];
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        Ok(())
     }
 
     fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -174,6 +194,7 @@ impl Collector for Snapshot {
             let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             counter.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
         }
+        self.encode_aws(&mut encoder)?;
         self.encode_data_sets(&mut encoder)?;
         self.encode_gauges(&mut encoder)
     }

@@ -5,6 +5,7 @@
 //! with errors that say what to do; what decides is read consistently.
 
 mod item;
+mod ledger;
 pub mod schema;
 pub mod setup;
 
@@ -13,6 +14,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+pub use self::ledger::DynamoLedger;
 use super::StoreError;
 use crate::aws::Access;
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Database, StoreError, corrupt};
 use crate::{
     domain::{
-        admission::{self, Bucket, LedgerRow, Return},
+        admission::{self, Asked, Bucket, LedgerRow, Return},
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
@@ -61,22 +61,29 @@ struct KeyTerms {
 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
     let mut row = read_row(connection, request.key)?;
-    if let Some(returned) = &request.returned {
-        row.take_back(returned);
-        if admission::day_of(request.now_ns) > row.day {
-            // What comes back of yesterday's grant belongs to yesterday's count, which taking a grant leaves behind.
-            write_row(connection, request.key, &row)?;
-        }
-    }
     let terms = key_terms(connection, request.key, request.now_ns)?;
-    let granted = terms.map(|KeyTerms { user, hash, valid_until, plan, limits }| {
-        let grant = row.take(Bucket::of(&limits), request.now_ns, request.life_ns, request.want);
-        Granted { user, hash, valid_until, plan, grant }
-    });
-    if granted.is_ok() || request.returned.is_some() {
-        write_row(connection, request.key, &row)?;
+    let KeyTerms { user, hash, valid_until, plan, limits } = match terms {
+        Ok(terms) => terms,
+        Err(refusal) => {
+            if let Some(returned) = &request.returned {
+                row.take_back(returned);
+                write_row(connection, request.key, &row)?;
+            }
+            return Ok(Err(refusal));
+        }
+    };
+    if let Some(returned) = &request.returned
+        && admission::day_of(request.now_ns) > row.day
+    {
+        // What comes back of yesterday's grant belongs to yesterday's count, which taking a grant leaves behind.
+        let mut yesterday = row;
+        yesterday.take_back(returned);
+        write_row(connection, request.key, &yesterday)?;
     }
-    Ok(granted)
+    let GrantRequest { now_ns, life_ns, want, returned, .. } = *request;
+    let (grant, _) = row.renew(&Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, returned });
+    write_row(connection, request.key, &row)?;
+    Ok(Ok(Granted { user, hash, valid_until, plan, grant }))
 }
 
 /// What the views say of the key; a refusal unless it works now.

@@ -1,0 +1,148 @@
+//! What a node keeps things in: files of this machine, or tables and queues in AWS. The only place that knows which.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Purpose, StartError};
+use crate::{
+    aws::Access,
+    clock::SharedClock,
+    config::{Backend, Settings},
+    mail::{self, Mailer},
+    queue::{Policy, Queue, sqlite::SqliteQueue},
+    secrets::{Entropy, Secrets},
+    store::{
+        Stores,
+        records::RecordStore,
+        sqlite::{
+            Database,
+            records::{Settings as SqliteRecordSettings, SqliteRecordStore},
+        },
+    },
+};
+
+/// Queries that may wait for each one that runs.
+const FIND_WAITING_PER_THREAD: usize = 32;
+/// How often a server tries to get the data directory's lock: a command holds it for the moment in which it looks.
+const LOCK_TRIES: u32 = 10;
+/// Time between two such tries.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// All that a node keeps, and how it stands to others.
+pub(super) struct Kept {
+    pub(super) secrets: Secrets,
+    pub(super) stores: Stores,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) records: Arc<dyn RecordStore>,
+    pub(super) mailer: Arc<dyn Mailer>,
+    /// Whether a server works on the same at the same time, as far as is known.
+    pub(super) beside_server: bool,
+    /// Whether others may admit requests of the same keys.
+    pub(super) shared: bool,
+    /// Held for as long as the node serves.
+    pub(super) lock: Option<File>,
+    /// Access to AWS, if it is needed.
+    pub(super) aws: Option<Access>,
+}
+
+/// Opens what the settings name.
+pub(super) async fn open(
+    settings: &Settings,
+    clock: &SharedClock,
+    entropy: &dyn Entropy,
+    purpose: Purpose,
+    aws: Option<Access>,
+) -> Result<Kept, StartError> {
+    match settings.backend {
+        Backend::Sqlite => open_sqlite(settings, clock, entropy, purpose, aws).await,
+        Backend::Aws => open_aws(settings, clock, entropy, purpose, aws).await,
+    }
+}
+
+/// Opens the stores and nothing else.
+pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
+    match settings.backend {
+        Backend::Sqlite => Ok(Database::open(&settings.data)?.stores()),
+        Backend::Aws => aws_stores(settings, aws).await,
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        visibility_s: settings.queue.visibility_s,
+        receives_max: settings.queue.receives_max,
+        retention_days: settings.queue.retention_days,
+    }
+}
+
+async fn open_sqlite(
+    settings: &Settings,
+    clock: &SharedClock,
+    entropy: &dyn Entropy,
+    purpose: Purpose,
+    aws: Option<Access>,
+) -> Result<Kept, StartError> {
+    let secrets = Secrets::open(&settings.data, entropy)?;
+    let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
+    let database = Database::open(&settings.data)?;
+    let find_threads = settings.records.find_threads;
+    let record_settings = SqliteRecordSettings {
+        directory: settings.data.join("records"),
+        cache_bytes: settings.records.cache_bytes_max,
+        find_threads,
+        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+    };
+    Ok(Kept {
+        secrets,
+        stores: database.stores(),
+        queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), policy(settings))),
+        records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
+        mailer: mail::from_settings(settings, Arc::clone(clock))?,
+        beside_server,
+        shared: beside_server,
+        lock,
+        aws,
+    })
+}
+
+/// Takes the data directory's lock for a server; for a command, tells whether a server has it.
+async fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
+    let path = data.join("serve.lock");
+    let failed = |source| StartError::Io { doing: "cannot lock", path: path.clone(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    if purpose == Purpose::Command {
+        // Shared, so that two commands do not take each other for a server.
+        return match file.try_lock_shared() {
+            Ok(()) => Ok((None, false)),
+            Err(TryLockError::WouldBlock) => Ok((None, true)),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        };
+    }
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok((Some(file), false)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+    Err(StartError::Served { path: data.to_owned() })
+}
+
+async fn open_aws(
+    _settings: &Settings,
+    _clock: &SharedClock,
+    _entropy: &dyn Entropy,
+    _purpose: Purpose,
+    _aws: Option<Access>,
+) -> Result<Kept, StartError> {
+    Err(StartError::Definitions("the aws backend is on its way".to_owned()))
+}
+
+async fn aws_stores(_settings: &Settings, _aws: Option<Access>) -> Result<Stores, StartError> {
+    Err(StartError::Definitions("the aws backend is on its way".to_owned()))
+}
