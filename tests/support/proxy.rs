@@ -5,7 +5,7 @@
 //! A test says which calls are to suffer ([`On`]) and what ([`Trouble`]); troubles are used up in the order in which they were
 //! added. Everything else is passed on as it is, and counted.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses some of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
