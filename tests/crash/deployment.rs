@@ -1,24 +1,31 @@
-//! A data directory, and the processes that serve it one after the other.
+//! A place, and the processes that serve it one after the other.
 
 use std::{
     collections::BTreeSet,
     io::Read,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use permitd::queue::Policy;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{app, support};
+use crate::{
+    app,
+    support::{self, backend::Place},
+};
 
 /// How long anything may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Seconds after which a message of a process that died is received again.
+const VISIBILITY_S: u32 = 1;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) struct Deployment {
-    folder: tempfile::TempDir,
+    place: Arc<Place>,
     token: String,
     client: reqwest::Client,
 }
@@ -30,30 +37,27 @@ pub(crate) struct Serving {
 }
 
 impl Deployment {
-    /// A data directory that was served once, with a token and the default plan.
+    /// A place that was served once, with a token and the default plan.
     pub(crate) async fn new() -> Self {
-        let folder = support::data_dir();
+        let policy = Policy { visibility_s: VISIBILITY_S, ..Policy::default() };
+        let place = Place::in_real_time(crate::MODE, policy).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut deployment = Self { folder, token: String::new(), client };
+        let mut deployment = Self { place, token: String::new(), client };
         let (mut process, ready) = deployment.launch("");
         deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
         process.kill();
         deployment
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// `permitd` on this directory.
+    /// `permitd` on this place.
     pub(crate) fn command(&self, failpoints: &str) -> Command {
         let mut command = support::permitd();
         command
-            .env("PERMITD_DATA", self.data())
+            .envs(self.place.environment())
             .env("PERMITD_LISTEN", "127.0.0.1:0")
             .env("PERMITD_OPS_LISTEN", "127.0.0.1:0")
             .env("PERMITD_HTTP_WORKERS", "2")
-            .env("PERMITD_QUEUE_VISIBILITY_S", "1")
+            .env("PERMITD_QUEUE_VISIBILITY_S", VISIBILITY_S.to_string())
             .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
             .env("PERMITD_RELAY_SWEEP_INTERVAL_MS", "50")
             .env("PERMITD_LOG_FILTER", "warn")
@@ -130,7 +134,7 @@ impl Deployment {
 
     /// The keys in the mails to an address, oldest first.
     pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.data().join("outbox")) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(self.place.data().join("outbox")) else { return Vec::new() };
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         files.sort();
@@ -213,7 +217,7 @@ impl Deployment {
 
     /// Imports `rows` rows of the sample.
     pub(crate) fn sample(&self, rows: u64) -> PathBuf {
-        let file = self.folder.path().join(format!("sample-{rows}.csv"));
+        let file = self.place.folder().join(format!("sample-{rows}.csv"));
         let name = file.to_str().unwrap();
         let (well, text) = self.run("", &["sample", "--rows", &rows.to_string(), "--seed", "1", "-o", name]);
         assert!(well, "{text}");

@@ -8,7 +8,7 @@ const ANA: &str = "ana@example.org";
 
 /// Invites with a process that dies at `failpoint`, starts another and invites again as a client does that got no answer.
 /// How many mails there are in the end.
-async fn dies_while_inviting(failpoint: &str) -> usize {
+pub(crate) async fn dies_while_inviting(failpoint: &str) -> usize {
     let deployment = Deployment::new().await;
     deployment.import("", 10);
     let mut serving = deployment.serve(&format!("{failpoint}=return"));
@@ -37,11 +37,6 @@ async fn dies_while_inviting(failpoint: &str) -> usize {
 #[tokio::test]
 async fn row_01_crash_before_the_append() {
     assert_eq!(dies_while_inviting("append-before").await, 1);
-}
-
-#[tokio::test]
-async fn row_01_crash_before_the_commit_reaches_the_disk() {
-    assert_eq!(dies_while_inviting("sqlite-before-commit").await, 1);
 }
 
 #[tokio::test]

@@ -91,6 +91,33 @@ pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
     }
 }
 
+/// A ministack that nobody else uses while this is kept, so that its clock may be moved.
+#[derive(Debug)]
+pub(crate) struct Lease(Option<Emulator>);
+
+/// Those that are not leased at the moment. What their tests left behind lies under prefixes that nobody uses again.
+static IDLE: Mutex<Vec<Emulator>> = Mutex::new(Vec::new());
+
+/// Leases one; starts one when all are in use, so that there are never more than tests at once.
+pub(crate) fn lease() -> Lease {
+    let idle = IDLE.lock().unwrap().pop();
+    Lease(Some(idle.unwrap_or_else(|| Emulator::start(Kind::Ministack))))
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Emulator;
+
+    fn deref(&self) -> &Emulator {
+        self.0.as_ref().expect("it is given back at the end only")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        IDLE.lock().unwrap().extend(self.0.take());
+    }
+}
+
 /// A prefix that no other test uses, in this process or another.
 pub(crate) fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
