@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
 
-.PHONY: run test test-tools bench bench-tools lint fmt
+.PHONY: run test test-tools bench bench-aws bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
@@ -35,6 +35,10 @@ $(TOOLS_READY): tests/requirements.txt
 # Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.
 bench: bench-tools
 	$(CARGO) bench --bench goals -- $(BENCH)
+
+# Measures what a node over DynamoDB adds to the emulator it reads from.
+bench-aws: bench-tools test-tools
+	$(CARGO) bench --bench goals -- --only P8 $(BENCH)
 
 # The load generator: a Debian package, which only root can install.
 bench-tools:

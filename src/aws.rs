@@ -11,6 +11,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::config::ProvideCredentials;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -49,6 +50,20 @@ pub struct Endpoints {
     pub ses: Option<String>,
 }
 
+/// Why AWS cannot be asked anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// Nothing says where.
+    #[error("no region of AWS is set: set AWS_REGION, or `region` in the profile that AWS_PROFILE names")]
+    NoRegion,
+    /// Nothing says as whom.
+    #[error(
+        "no credentials for AWS are found ({0}): set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this \
+         machine a role"
+    )]
+    NoCredentials(String),
+}
+
 /// Access to AWS. Clones share their connections and counts.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -82,6 +97,23 @@ impl Access {
             .build();
         let config = loader.http_client(http_client()).retry_config(retries).timeout_config(timeouts).load().await;
         Self { config, endpoints, calls: Arc::default() }
+    }
+
+    /// Whether there is a region and there are credentials; whether AWS accepts them, the first call tells.
+    ///
+    /// # Errors
+    /// What is missing, and where it can be set.
+    pub async fn check(&self) -> Result<(), AccessError> {
+        if self.region().is_none() {
+            return Err(AccessError::NoRegion);
+        }
+        let Some(provider) = self.config.credentials_provider() else {
+            return Err(AccessError::NoCredentials("there is no provider of them".to_owned()));
+        };
+        match provider.provide_credentials().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(AccessError::NoCredentials(error.to_string())),
+        }
     }
 
     /// For clients of AWS.

@@ -36,7 +36,7 @@ impl Fixture {
         process::output(
             process::permitd().arg("import").arg(&sample).args(["--dataset", "permits", "--data"]).arg(&data),
         )?;
-        let key = invite(&data)?;
+        let key = invite(&data, &[])?;
         let paths = data.join("paths.txt");
         let hot_path = write_paths(&data, &paths, rows)?;
         // What an import has written would otherwise go to the disk while reads are measured.
@@ -66,8 +66,9 @@ pub(crate) fn records_file(data: &Path) -> Outcome<PathBuf> {
     files.find(is_database).ok_or_else(|| "there is no database of records".into())
 }
 
-fn invite(data: &Path) -> Outcome<String> {
-    let server = Server::permitd(data, &[])?;
+/// A user with a key on a plan without noticeable limits.
+pub(crate) fn invite(data: &Path, settings: &[(&str, &str)]) -> Outcome<String> {
+    let server = Server::permitd(data, settings)?;
     let ready: Value = serde_json::from_slice(&fs::read(data.join("serve.out"))?)?;
     let token = ready.get("admin_token").and_then(Value::as_str).ok_or("no token was printed")?.to_owned();
     let ask = |request_line: &str, body: Value, field: &str| -> Outcome<String> {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, mailer::DrainError, relay::SweepError},
     app::StartError,
+    aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
     domain::{persisted::CodecError, user::Refusal},
@@ -217,6 +218,7 @@ failures! {
     StartError => start_exit;
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
+    AccessError => |_| Exit::Usage;
     ConfigError => |_| Exit::Usage;
     TelemetryError => |_| Exit::Usage;
     Busy => |_| Exit::Unavailable;

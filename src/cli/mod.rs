@@ -18,6 +18,7 @@ mod output;
 mod progress;
 
 mod admin_token;
+mod aws;
 mod completions;
 mod config;
 mod dead_letters;
@@ -48,7 +49,7 @@ Settings come from the defaults, a configuration file, PERMITD_… variables and
 
 Exit codes:
   0  done; of an import also when rows were rejected, which it says
-  1  `events verify` found differences
+  1  `events verify` or `aws check` found differences, or `aws setup` some that it cannot put right
   2  wrong usage, or a wrong setting
   3  there is no such user, key, plan, event stream, dead letter or file
   4  refused: the state does not allow it, or it exists already
@@ -96,6 +97,7 @@ enum Command {
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
     AdminToken(admin_token::AdminToken),
+    Aws(aws::Aws),
     Sample(sample::Sample),
     Config(config::Config),
     Completions(completions::Completions),
@@ -119,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
         Command::AdminToken(command) => command.run(&cli.common),
+        Command::Aws(command) => command.run(&cli.common),
         Command::Sample(command) => command.run(),
         Command::Config(command) => command.run(&cli.common),
         Command::Completions(command) => command.run(),

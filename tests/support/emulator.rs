@@ -129,7 +129,7 @@ pub(crate) fn prefix() -> String {
 /// Makes the tables of a deployment, with those of the definitions' records.
 pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
     let tables: Vec<_> = schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect();
-    setup::create_missing(dynamo, &tables).await.expect("the tables");
+    setup::setup(dynamo, &tables).await.expect("the tables");
 }
 
 /// Access to these endpoints.

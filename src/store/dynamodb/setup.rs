@@ -1,98 +1,252 @@
-//! Making the tables.
+//! Making a deployment's tables, and saying how they stand.
+//!
+//! Guarantees: nothing is ever deleted, and a table whose keys are not ours is not touched. Both functions can be repeated at
+//! any time, also by several at once: what is right stays as it is. Every wait has a bound; what AWS has begun by then goes on
+//! by itself.
+//!
+//! What a table is made with, beside its keys and indexes:
+//! - on-demand billing: requests are paid for, capacity is not planned;
+//! - encryption with the account's own key for DynamoDB (`alias/aws/dynamodb` in KMS), so that its use can be audited. A key
+//!   that the owner of the account has put in its place is as good;
+//! - point-in-time recovery over the days that its [`TableSpec`] says;
+//! - deletion protection.
 
-use std::time::Duration;
+mod compare;
+mod recovery;
+mod requests;
+mod wait;
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType as Role, Projection,
-    ProjectionType, ScalarAttributeType, TableStatus,
+use aws_sdk_dynamodb::types::TableDescription;
+
+use self::{
+    compare::{Flaw, Standing},
+    wait::{Busy, Patience},
 };
-
 use super::{
     Dynamo,
-    schema::{Key, KeyType, Projected, TableSpec},
+    schema::{IndexSpec, TableSpec},
     unavailable,
 };
-use crate::store::StoreError;
+use crate::{
+    aws::{Checked, Found},
+    store::StoreError,
+};
 
-/// Time between two looks at a table that is being made.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Looks before a table is given up that does not become ready.
-const LOOKS_MAX: u32 = 1500;
+/// Most indexes of a table. AWS raises it for an account that asks; a deployment must not depend on that.
+pub const INDEXES_MAX: usize = 20;
 
-/// Makes the tables that are missing, and waits until they can be used.
+/// Makes the tables and indexes that are missing, puts right what is different and can be put right in place, and says of
+/// each resource how it stands afterwards. An index that is added to a table with data in it is waited for, up to half an hour.
 ///
 /// # Errors
-/// When a table cannot be made or does not become ready.
-pub async fn create_missing(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<(), StoreError> {
+/// When DynamoDB cannot be reached or refuses, or a table does not become ready in time. What was done until then stays.
+pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>, StoreError> {
+    let mut begun = Vec::new();
+    // All are begun before the first is waited for: AWS makes them at the same time.
     for table in tables {
-        create(dynamo, table).await?;
+        begun.push(begin(dynamo, table).await?);
     }
-    for table in tables {
-        wait_until_ready(dynamo, &dynamo.table(&table.name)).await?;
+    let mut checked = Vec::new();
+    for (table, begun) in tables.iter().zip(begun) {
+        match begun {
+            Begun::Impossible(row) => checked.push(row),
+            Begun::Made => checked.extend(finish(dynamo, table, true).await?),
+            Begun::Found => checked.extend(finish(dynamo, table, false).await?),
+        }
     }
-    Ok(())
+    Ok(checked)
 }
 
-async fn create(dynamo: &Dynamo, table: &TableSpec) -> Result<(), StoreError> {
-    let name = dynamo.table(&table.name);
-    let mut keys: Vec<&Key> = std::iter::once(&table.partition).chain(&table.sort).collect();
-    keys.extend(table.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));
-    keys.sort_by(|a, b| a.name.cmp(&b.name));
-    keys.dedup();
-    let built = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Unavailable(error.to_string());
-    let definitions = keys.into_iter().map(definition).collect::<Result<Vec<_>, _>>().map_err(built)?;
-    let mut request = dynamo
-        .client()
-        .create_table()
-        .table_name(&name)
-        .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(definitions))
-        .set_key_schema(Some(key_schema(&table.partition, table.sort.as_ref()).map_err(built)?));
-    for index in &table.indexes {
-        let projection = Projection::builder().projection_type(match index.projected {
-            Projected::Keys => ProjectionType::KeysOnly,
-            Projected::All => ProjectionType::All,
-        });
-        let index = GlobalSecondaryIndex::builder()
-            .index_name(&index.name)
-            .set_key_schema(Some(key_schema(&index.partition, Some(&index.sort)).map_err(built)?))
-            .projection(projection.build())
-            .build()
-            .map_err(built)?;
-        request = request.global_secondary_indexes(index);
+/// Says of each table and index how it stands, and changes nothing.
+///
+/// # Errors
+/// When DynamoDB cannot be reached or refuses.
+pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>, StoreError> {
+    let mut checked = Vec::new();
+    for table in tables {
+        let name = dynamo.table(&table.name);
+        if let Some(row) = refused(&name, table) {
+            checked.push(row);
+            continue;
+        }
+        let Some(found) = describe(dynamo, &name).await? else {
+            checked.push(table_row(&name, Found::Missing));
+            continue;
+        };
+        checked.extend(rows(&name, table, &found));
+        if !has_wrong_keys(table, &found) {
+            let standing = recovery::look(dynamo, &name).await?;
+            checked.push(recovery::row(&name, table, &standing));
+        }
     }
-    match request.send().await {
-        Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => Ok(()),
+    Ok(checked)
+}
+
+/// What came of beginning with a table.
+enum Begun {
+    /// It was there.
+    Found,
+    /// AWS is making it.
+    Made,
+    /// DynamoDB has no such tables.
+    Impossible(Checked),
+}
+
+async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> {
+    let name = dynamo.table(&table.name);
+    if let Some(row) = refused(&name, table) {
+        return Ok(Begun::Impossible(row));
+    }
+    if describe(dynamo, &name).await?.is_some() {
+        return Ok(Begun::Found);
+    }
+    let request = requests::create(dynamo.client(), &name, table)?;
+    match wait::patiently(&Patience::FOR_A_TURN, &[Busy::TooMany], || request.clone().send()).await {
+        Ok(_) => Ok(Begun::Made),
+        // Somebody else was faster.
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
+            Ok(Begun::Found)
+        }
         Err(error) => Err(unavailable(&name, &error)),
     }
 }
 
-fn definition(key: &Key) -> Result<AttributeDefinition, aws_sdk_dynamodb::error::BuildError> {
-    let kind = match key.kind {
-        KeyType::Text => ScalarAttributeType::S,
-        KeyType::Number => ScalarAttributeType::N,
-    };
-    AttributeDefinition::builder().attribute_name(&key.name).attribute_type(kind).build()
-}
-
-fn key_schema(
-    partition: &Key,
-    sort: Option<&Key>,
-) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::error::BuildError> {
-    let element = |key: &Key, role| KeySchemaElement::builder().attribute_name(&key.name).key_type(role).build();
-    let sort = sort.map(|sort| element(sort, Role::Range));
-    std::iter::once(element(partition, Role::Hash)).chain(sort).collect()
-}
-
-async fn wait_until_ready(dynamo: &Dynamo, name: &str) -> Result<(), StoreError> {
-    for _ in 0..LOOKS_MAX {
-        let described = dynamo.client().describe_table().table_name(name).send().await;
-        let described = described.map_err(|error| unavailable(name, &error))?;
-        if described.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+/// Waits for a table, puts right what can be, and says how it stands.
+async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Vec<Checked>, StoreError> {
+    let name = dynamo.table(&table.name);
+    let mut found = settled(dynamo, &name).await?;
+    if has_wrong_keys(table, &found) {
+        return Ok(rows(&name, table, &found));
     }
-    Err(StoreError::Unavailable(format!("table {name} did not become ready")))
+    let mut changes = Vec::new();
+    for flaw in compare::table(table, &found) {
+        let Some((request, done)) = requests::mend(dynamo.client(), &name, &flaw) else { continue };
+        update(&name, &request).await?;
+        found = settled(dynamo, &name).await?;
+        changes.push(done);
+    }
+    let mut added = Vec::new();
+    // DynamoDB adds one at a time.
+    for index in &table.indexes {
+        if compare::index(index, &found) == Standing::Missing {
+            update(&name, &requests::add_index(dynamo.client(), &name, index)?).await?;
+            found = settled(dynamo, &name).await?;
+            added.push(index_resource(&name, &index.name));
+        }
+    }
+    let mut checked = rows(&name, table, &found);
+    for row in checked.iter_mut().filter(|row| row.found == Found::Right) {
+        if was_made || added.contains(&row.resource) {
+            row.found = Found::Made;
+        } else if !changes.is_empty() && row.resource == table_resource(&name) {
+            row.found = Found::Changed(changes.join("; "));
+        }
+    }
+    checked.push(recovery::ensure(dynamo, &name, table, was_made).await?);
+    Ok(checked)
+}
+
+/// Sends a change of a table, for as long as the table is busy with another.
+async fn update(
+    name: &str,
+    request: &aws_sdk_dynamodb::operation::update_table::builders::UpdateTableFluentBuilder,
+) -> Result<(), StoreError> {
+    let busy = [Busy::TooMany, Busy::InUse];
+    match wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unavailable(name, &error)),
+    }
+}
+
+async fn describe(dynamo: &Dynamo, name: &str) -> Result<Option<TableDescription>, StoreError> {
+    match dynamo.client().describe_table().table_name(name).send().await {
+        Ok(described) => match described.table {
+            Some(table) => Ok(Some(table)),
+            None => Err(StoreError::Unavailable(format!("table {name}: DynamoDB describes it by nothing"))),
+        },
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => Ok(None),
+        Err(error) => Err(unavailable(name, &error)),
+    }
+}
+
+/// The table once nothing of it is being made or changed.
+async fn settled(dynamo: &Dynamo, name: &str) -> Result<TableDescription, StoreError> {
+    let look = async || match describe(dynamo, name).await? {
+        // AWS may take a moment to show what it is making.
+        None => Ok(Err("it does not show up".to_owned())),
+        Some(table) => Ok(compare::unsettled(&table).map_or(Ok(table), Err)),
+    };
+    match wait::until(&Patience::FOR_A_TABLE, look).await? {
+        Ok(table) => Ok(table),
+        Err(still) => Err(StoreError::Unavailable(format!(
+            "table {name} is not ready: {still}. AWS goes on with it: run `permitd aws setup` again later"
+        ))),
+    }
+}
+
+fn has_wrong_keys(table: &TableSpec, found: &TableDescription) -> bool {
+    compare::table(table, found).iter().any(|flaw| matches!(flaw, Flaw::Keys { .. }))
+}
+
+/// Why DynamoDB cannot have such a table.
+fn refused(name: &str, table: &TableSpec) -> Option<Checked> {
+    let count = table.indexes.len();
+    (count > INDEXES_MAX).then(|| {
+        let why = format!(
+            "it would have {count} indexes, and DynamoDB has at most {INDEXES_MAX}, one of them for reading the whole data set: \
+             declare at most {} in the data set's definition",
+            INDEXES_MAX - 1
+        );
+        table_row(name, Found::Different(why))
+    })
+}
+
+fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked> {
+    let flaws = compare::table(table, found);
+    let (wrong, notices): (Vec<&Flaw>, Vec<&Flaw>) = flaws.iter().partition(|flaw| flaw.is_wrong());
+    let words = |flaws: &[&Flaw]| flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let itself = if !wrong.is_empty() {
+        Found::Different(words(&wrong))
+    } else if let Some(still) = compare::unsettled_table(found) {
+        Found::Different(format!("{still}: look again in a minute"))
+    } else if !notices.is_empty() {
+        Found::Notice(words(&notices))
+    } else {
+        Found::Right
+    };
+    let mut rows = vec![table_row(name, itself)];
+    if has_wrong_keys(table, found) {
+        return rows;
+    }
+    rows.extend(table.indexes.iter().map(|index| index_row(name, index, found)));
+    rows.extend(compare::unknown_indexes(table, found).into_iter().map(|index| {
+        let why =
+            "nothing of this deployment reads it, and every write pays for it: delete it when no older version runs";
+        Checked { resource: index_resource(name, &index), found: Found::Notice(why.to_owned()) }
+    }));
+    rows
+}
+
+fn index_row(name: &str, index: &IndexSpec, found: &TableDescription) -> Checked {
+    let standing = match compare::index(index, found) {
+        Standing::Right => Found::Right,
+        Standing::Missing => Found::Missing,
+        Standing::Building(how) => Found::Different(format!("{how}: look again in a minute")),
+        Standing::Different(how) => {
+            Found::Different(format!("{how}: delete the index, then `permitd aws setup` makes it as it should be"))
+        }
+    };
+    Checked { resource: index_resource(name, &index.name), found: standing }
+}
+
+fn table_row(name: &str, found: Found) -> Checked {
+    Checked { resource: table_resource(name), found }
+}
+
+fn table_resource(name: &str) -> String {
+    format!("table {name}")
+}
+
+fn index_resource(name: &str, index: &str) -> String {
+    format!("index {name}/{index}")
 }

@@ -1,0 +1,162 @@
+//! `permitd aws`: what a deployment consists of in AWS.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Answer, Common, Exit, Failure,
+    open::quiet_log,
+    output::{Table, counted},
+};
+use crate::{
+    app,
+    aws::{Access, Checked, Found},
+    config::Settings,
+    store::dynamodb::{self, Dynamo, schema},
+};
+
+/// Set up and check what a deployment with `backend = "aws"` consists of
+///
+/// Region, credentials and endpoints are found where AWS's own tools find them: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, …;
+/// names begin with aws.prefix. The backend in force does not matter, and no data directory is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd aws setup
+  permitd aws check
+  permitd aws check --json")]
+pub(super) struct Aws {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(Setup),
+    Check(Check),
+}
+
+/// Make what is missing and put right what differs; repeat it at will
+///
+/// Nothing is ever deleted. What cannot be put right in place, such as an index over other columns, is said with what to do,
+/// and the command ends with 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd aws setup
+  permitd aws setup --datasets /etc/permitd/datasets      with tables for further data sets")]
+struct Setup {
+    #[command(flatten)]
+    definitions: Definitions,
+}
+
+/// Say what is missing or different, and change nothing; ends with 1 when anything is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd aws check
+  permitd aws check --json")]
+struct Check {
+    #[command(flatten)]
+    definitions: Definitions,
+}
+
+#[derive(Debug, Args)]
+struct Definitions {
+    /// A folder of further data set definitions [variable: PERMITD_DATASETS]
+    #[arg(long, value_name = "DIR")]
+    datasets: Option<PathBuf>,
+}
+
+/// What is to be done with each part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Setup,
+    Check,
+}
+
+impl Aws {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let (action, Definitions { datasets }) = match self.command {
+            Command::Setup(Setup { definitions }) => (Action::Setup, definitions),
+            Command::Check(Check { definitions }) => (Action::Check, definitions),
+        };
+        let datasets = datasets.map(|folder| folder.display().to_string());
+        let settings = common.settings(&[("datasets", datasets)])?;
+        quiet_log(&settings)?;
+        app::block_on(async {
+            let access = Access::from_environment().await;
+            access.check().await?;
+            let resources = resources(action, &access, &settings).await?;
+            Ok(answer(&settings.aws.prefix, access.region(), &resources))
+        })
+    }
+}
+
+/// Every part of a deployment, one after another.
+async fn resources(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+    tables(action, access, settings).await
+}
+
+async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+    let definitions = app::definitions(settings.datasets())?;
+    let records = definitions.iter().map(|definition| schema::records(definition));
+    let tables: Vec<_> = schema::base_tables().into_iter().chain(records).collect();
+    let dynamo = Dynamo::new(access, &settings.aws.prefix);
+    Ok(match action {
+        Action::Setup => dynamodb::setup::setup(&dynamo, &tables).await?,
+        Action::Check => dynamodb::setup::check(&dynamo, &tables).await?,
+    })
+}
+
+fn answer(prefix: &str, region: Option<&str>, resources: &[Checked]) -> Answer {
+    let wrong = resources.iter().filter(|resource| resource.found.is_wrong()).count();
+    let wrong = u64::try_from(wrong).unwrap_or(u64::MAX);
+    let mut table = Table::new(&["RESOURCE", "STATE", "DETAIL"]);
+    for Checked { resource, found } in resources {
+        let (state, detail) = described(found);
+        table.row([resource.clone(), state.to_owned(), detail.to_owned()]);
+    }
+    let summary = match wrong {
+        0 => format!("{}: all there\n", counted(u64::try_from(resources.len()).unwrap_or(u64::MAX), "resource")),
+        _ => format!("{} missing or different\n", counted(wrong, "resource")),
+    };
+    let exit = if wrong == 0 { Exit::Done } else { Exit::Differences };
+    let document = json!({ "prefix": prefix, "region": region, "wrong": wrong, "resources": resources });
+    Answer { document, text: table.render() + &summary, exit }
+}
+
+/// A resource's state in a word, and what there is to say about it.
+fn described(found: &Found) -> (&'static str, &str) {
+    match found {
+        Found::Right => ("right", ""),
+        Found::Made => ("made", ""),
+        Found::Changed(how) => ("changed", how),
+        Found::Missing => ("missing", "run `permitd aws setup`"),
+        Found::Different(how) => ("different", how),
+        Found::Notice(what) => ("notice", what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_counted_and_makes_the_exit_code() {
+        let row = |resource: &str, found| Checked { resource: resource.to_owned(), found };
+        let fine = [row("table a", Found::Right), row("recovery a", Found::Notice("so".to_owned()))];
+        let done = answer("p", Some("r"), &fine);
+        assert_eq!((done.exit, &done.document["wrong"]), (Exit::Done, &json!(0)));
+        assert_eq!(
+            done.text,
+            "RESOURCE\tSTATE\tDETAIL\ntable a\tright\t\nrecovery a\tnotice\tso\n2 resources: all there\n"
+        );
+        let missing = answer("p", None, &[row("table a", Found::Missing)]);
+        assert_eq!(missing.exit, Exit::Differences);
+        assert_eq!(missing.document["resources"][0], json!({ "resource": "table a", "found": "missing" }));
+        assert!(missing.text.ends_with("1 resource missing or different\n"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Point-in-time recovery: a table can be restored to any second of its last days.
+
+use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::{ContinuousBackupsDescription, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus},
+};
+
+use super::{
+    Dynamo,
+    wait::{self, Busy, Patience},
+};
+use crate::{
+    aws::{Checked, Found},
+    store::{
+        StoreError,
+        dynamodb::{schema::TableSpec, unavailable},
+    },
+};
+
+/// The days where none are named.
+const DAYS_DEFAULT: u32 = 35;
+
+/// How recovery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// It is on, over so many days if the service says.
+    On(Option<u32>),
+    Off,
+    /// The service has none, as some emulators.
+    Unknown,
+}
+
+/// Asks.
+pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Recovery, StoreError> {
+    match dynamo.client().describe_continuous_backups().table_name(name).send().await {
+        Ok(described) => Ok(standing(described.continuous_backups_description())),
+        Err(error) if is_unknown_operation(&error) => Ok(Recovery::Unknown),
+        Err(error) => Err(unavailable(name, &error)),
+    }
+}
+
+/// Turns it on, or sets its days, where that is needed, and says how it then stands.
+pub(super) async fn ensure(
+    dynamo: &Dynamo,
+    name: &str,
+    table: &TableSpec,
+    was_made: bool,
+) -> Result<Checked, StoreError> {
+    let before = look(dynamo, name).await?;
+    if !is_to_be_set(table, before) {
+        return Ok(row(name, table, &before));
+    }
+    let days = i32::try_from(table.recovery_days).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let wanted = PointInTimeRecoverySpecification::builder()
+        .point_in_time_recovery_enabled(true)
+        .recovery_period_in_days(days)
+        .build()
+        .map_err(|error| StoreError::Unavailable(format!("table {name}: {error}")))?;
+    let request =
+        dynamo.client().update_continuous_backups().table_name(name).point_in_time_recovery_specification(wanted);
+    let busy = [Busy::TooMany, Busy::InUse, Busy::BackupsNotYet];
+    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    sent.map_err(|error| unavailable(name, &error))?;
+    let mut row = row(name, table, &look(dynamo, name).await?);
+    if row.found == Found::Right {
+        row.found = if was_made { Found::Made } else { Found::Changed(format!("it is on now, for {days} days")) };
+    }
+    Ok(row)
+}
+
+/// How it stands, for people.
+pub(super) fn row(name: &str, table: &TableSpec, standing: &Recovery) -> Checked {
+    let wanted = table.recovery_days;
+    let found = match *standing {
+        Recovery::On(Some(days)) if days == wanted => Found::Right,
+        Recovery::On(None) if wanted == DAYS_DEFAULT => Found::Right,
+        Recovery::On(Some(days)) => {
+            Found::Different(format!("it reaches back {days} days, not {wanted}: run `permitd aws setup`"))
+        }
+        Recovery::On(None) => {
+            Found::Notice(format!("it is on; for {wanted} days or others, this service does not say"))
+        }
+        Recovery::Off => Found::Different("it is off: run `permitd aws setup`".to_owned()),
+        Recovery::Unknown => Found::Notice("this service has no continuous backups".to_owned()),
+    };
+    Checked { resource: format!("recovery {name}"), found }
+}
+
+fn is_to_be_set(table: &TableSpec, standing: Recovery) -> bool {
+    match standing {
+        Recovery::On(days) => days.is_some_and(|days| days != table.recovery_days),
+        Recovery::Off => true,
+        Recovery::Unknown => false,
+    }
+}
+
+fn standing(described: Option<&ContinuousBackupsDescription>) -> Recovery {
+    let recovery = described.and_then(|backups| backups.point_in_time_recovery_description());
+    let Some(recovery) = recovery else { return Recovery::Off };
+    match recovery.point_in_time_recovery_status() {
+        Some(PointInTimeRecoveryStatus::Enabled) => {
+            Recovery::On(recovery.recovery_period_in_days().and_then(|days| u32::try_from(days).ok()))
+        }
+        _ => Recovery::Off,
+    }
+}
+
+fn is_unknown_operation<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    code.is_some_and(|code| code.ends_with("UnknownOperationException"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::{ContinuousBackupsStatus, PointInTimeRecoveryDescription};
+
+    use super::*;
+    use crate::store::dynamodb::schema::{self, PERSONAL};
+
+    fn described(status: PointInTimeRecoveryStatus, days: Option<i32>) -> ContinuousBackupsDescription {
+        let recovery = PointInTimeRecoveryDescription::builder()
+            .point_in_time_recovery_status(status)
+            .set_recovery_period_in_days(days);
+        ContinuousBackupsDescription::builder()
+            .continuous_backups_status(ContinuousBackupsStatus::Enabled)
+            .point_in_time_recovery_description(recovery.build())
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_the_service_says_is_compared_with_the_days_wanted() {
+        let tables = schema::base_tables();
+        let personal = tables.iter().find(|table| table.name == PERSONAL).unwrap();
+        let found = |table, standing| row("x", table, &standing).found;
+        let on = |days| standing(Some(&described(PointInTimeRecoveryStatus::Enabled, days)));
+        let off = standing(Some(&described(PointInTimeRecoveryStatus::Disabled, None)));
+        assert_eq!((off, standing(None)), (Recovery::Off, Recovery::Off));
+        assert_eq!(found(personal, on(Some(7))), Found::Right);
+        assert_eq!(found(&tables[0], on(Some(35))), Found::Right);
+        assert_eq!(found(&tables[0], on(None)), Found::Right, "35 days are DynamoDB's own");
+        assert!(matches!(found(personal, on(None)), Found::Notice(_)));
+        assert!(found(personal, on(Some(35))).is_wrong() && found(personal, off).is_wrong());
+        assert!(!found(personal, Recovery::Unknown).is_wrong());
+        let to_be_set =
+            [on(Some(7)), on(Some(35)), on(None), off, Recovery::Unknown].map(|at| is_to_be_set(personal, at));
+        assert_eq!(to_be_set, [false, true, false, true, false]);
+    }
+}

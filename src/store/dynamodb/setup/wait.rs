@@ -1,0 +1,153 @@
+//! Waiting for what AWS is doing, within bounds.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::store::StoreError;
+
+/// How often, and with what pauses, something is looked at or tried again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The first pause; each following one is twice as long as the one before.
+    pause_first: Duration,
+    /// The longest pause.
+    pause_max: Duration,
+    /// Tries, the first one included.
+    tries_max: u32,
+}
+
+impl Patience {
+    /// For a table or an index to become ready: about half an hour. An index over much data takes longer.
+    pub(super) const FOR_A_TABLE: Self =
+        Self { pause_first: Duration::from_millis(100), pause_max: Duration::from_secs(5), tries_max: 366 };
+    /// For AWS to take a request that has to wait for others to end: about five minutes.
+    pub(super) const FOR_A_TURN: Self =
+        Self { pause_first: Duration::from_millis(500), pause_max: Duration::from_secs(5), tries_max: 64 };
+
+    /// The pause after each try; none after the last.
+    fn pauses(self) -> impl Iterator<Item = Option<Duration>> {
+        let pause = move |past: u32| {
+            let growing = self.pause_first.saturating_mul(1_u32.checked_shl(past).unwrap_or(u32::MAX));
+            (past + 1 < self.tries_max).then(|| growing.min(self.pause_max))
+        };
+        (0..self.tries_max).map(pause)
+    }
+}
+
+/// A reason to ask again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// Too many tables are being made or changed.
+    TooMany,
+    /// The table is being changed.
+    InUse,
+    /// The table is too new for backups.
+    BackupsNotYet,
+}
+
+impl Busy {
+    fn code(self) -> &'static str {
+        match self {
+            Self::TooMany => "LimitExceededException",
+            Self::InUse => "ResourceInUseException",
+            Self::BackupsNotYet => "ContinuousBackupsUnavailableException",
+        }
+    }
+}
+
+/// Sends a request, again while it is refused for one of these reasons. The last refusal is given back.
+pub(super) async fn patiently<T, E, R, F>(
+    patience: &Patience,
+    busy: &[Busy],
+    mut send: impl FnMut() -> F,
+) -> Result<T, SdkError<E, R>>
+where
+    E: ProvideErrorMetadata,
+    F: Future<Output = Result<T, SdkError<E, R>>>,
+{
+    let is_busy = |error: &SdkError<E, R>| {
+        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+        code.is_some_and(|code| busy.iter().any(|busy| code.ends_with(busy.code())))
+    };
+    let mut pauses = patience.pauses();
+    loop {
+        let sent = send().await;
+        match (sent, pauses.next().flatten()) {
+            (Err(error), Some(pause)) if is_busy(&error) => tokio::time::sleep(pause).await,
+            (sent, _) => return sent,
+        }
+    }
+}
+
+/// Looks until `look` gives what is waited for. If it does not in time: what it said last.
+pub(super) async fn until<T>(
+    patience: &Patience,
+    mut look: impl AsyncFnMut() -> Result<Result<T, String>, StoreError>,
+) -> Result<Result<T, String>, StoreError> {
+    let mut pauses = patience.pauses();
+    loop {
+        let seen = look().await?;
+        match (seen, pauses.next().flatten()) {
+            (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
+            (seen, _) => return Ok(seen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Patience = Patience { pause_first: Duration::ZERO, pause_max: Duration::ZERO, tries_max: 3 };
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let total = |patience: Patience| patience.pauses().flatten().sum::<Duration>();
+        let minutes = |patience| total(patience).as_secs() / 60;
+        assert_eq!((minutes(Patience::FOR_A_TABLE), minutes(Patience::FOR_A_TURN)), (30, 5));
+        let pauses: Vec<_> = Patience { tries_max: 4, ..Patience::FOR_A_TABLE }.pauses().collect();
+        assert_eq!(pauses, [Some(100), Some(200), Some(400), None].map(|ms| ms.map(Duration::from_millis)));
+        assert!(Patience::FOR_A_TABLE.pauses().flatten().all(|pause| pause <= Duration::from_secs(5)));
+    }
+
+    #[actix_web::test]
+    async fn a_request_is_sent_again_only_while_aws_is_busy() {
+        use aws_sdk_dynamodb::{error::ErrorMetadata, operation::create_table::CreateTableError};
+        async fn sent(codes: &[&str]) -> (Result<(), String>, usize) {
+            let mut sends = 0;
+            let done = patiently(&AT_ONCE, &[Busy::TooMany], || {
+                let answer = codes.get(sends).map(|code| ErrorMetadata::builder().code(*code).build());
+                sends += 1;
+                let answer = answer.map(|error| SdkError::service_error(CreateTableError::generic(error), ()));
+                async { answer.map_or(Ok(()), Err) }
+            });
+            let done = done.await.map_err(|error| error.code().unwrap().to_owned());
+            (done, sends)
+        }
+        let (busy, in_use) = ("LimitExceededException", "ResourceInUseException");
+        assert_eq!(sent(&[]).await, (Ok(()), 1));
+        assert_eq!(sent(&[busy, busy]).await, (Ok(()), 3));
+        assert_eq!(sent(&[busy, busy, busy]).await, (Err(busy.to_owned()), 3), "there is a bound");
+        assert_eq!(sent(&[in_use]).await, (Err(in_use.to_owned()), 1), "not one of the reasons to wait");
+    }
+
+    #[actix_web::test]
+    async fn a_wait_ends_with_what_it_waited_for_or_with_the_last_word() {
+        let mut looks = 0;
+        let seen = until(&AT_ONCE, async || {
+            looks += 1;
+            Ok(if looks == 2 { Ok(looks) } else { Err(format!("look {looks}")) })
+        });
+        assert_eq!(seen.await.unwrap(), Ok(2));
+        let mut looks = 0;
+        let seen = until(&AT_ONCE, async || {
+            looks += 1;
+            Ok(Err::<(), _>(format!("look {looks}")))
+        });
+        assert_eq!(seen.await.unwrap(), Err("look 3".to_owned()));
+        let failed: Result<Result<(), _>, _> =
+            until(&AT_ONCE, async || Err(StoreError::Unavailable("away".to_owned()))).await;
+        assert!(failed.is_err());
+    }
+}

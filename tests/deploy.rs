@@ -1,0 +1,27 @@
+//! What a deployment in AWS consists of: made and checked by `permitd aws`, described by the template in `deploy/`, started by
+//! the compose file.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[path = "deploy/command.rs"]
+mod command;
+mod support;
+#[path = "deploy/tables.rs"]
+mod tables;
+
+use permitd::{
+    aws::{Checked, Found},
+    store::dynamodb::Dynamo,
+};
+use support::emulator::{self, Kind};
+
+/// A deployment of its own in an emulator.
+async fn deployment(kind: Kind) -> Dynamo {
+    Dynamo::new(&emulator::access(emulator::shared_endpoints(kind)).await, &emulator::prefix())
+}
+
+/// How the resource of this name stands.
+fn found<'c>(checked: &'c [Checked], resource: &str) -> &'c Found {
+    let found = checked.iter().find(|row| row.resource == resource);
+    &found.unwrap_or_else(|| panic!("no {resource} in {checked:#?}")).found
+}

@@ -1,0 +1,115 @@
+//! `permitd aws`, through the real program.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::{
+    emulator::{self, Kind},
+    support,
+};
+
+/// The program, as it is run on a machine of AWS: all from the environment, in an empty folder.
+fn permitd(endpoint: &str, prefix: &str, arguments: &[&str]) -> (Output, tempfile::TempDir) {
+    let folder = support::data_dir();
+    let output = support::permitd()
+        .current_dir(folder.path())
+        .args(arguments)
+        .env("PERMITD_AWS_PREFIX", prefix)
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    (output, folder)
+}
+
+fn endpoint() -> String {
+    emulator::shared_endpoints(Kind::Ministack).dynamodb.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn setup_makes_a_deployment_and_check_finds_it() {
+    let (endpoint, prefix) = (endpoint(), emulator::prefix());
+    let run = |arguments: &[&str]| permitd(&endpoint, &prefix, arguments);
+    let json = |arguments: &[&str]| {
+        let (output, _) = run(&[arguments, &["--json"]].concat());
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        (output.status.code().unwrap(), document)
+    };
+
+    let (exit, missing) = json(&["aws", "check"]);
+    let all_missing = missing["resources"].as_array().unwrap().iter().all(|row| row["found"] == "missing");
+    assert!(exit == 1 && all_missing && missing["wrong"].as_u64() >= Some(8), "{missing}");
+    assert_eq!((&missing["prefix"], &missing["region"]), (&prefix.as_str().into(), &"eu-central-1".into()));
+    let (output, folder) = run(&["aws", "check"]);
+    let shown = text(&output.stdout);
+    let line = format!("table {prefix}-events\tmissing\trun `permitd aws setup`\n");
+    assert!(output.status.code() == Some(1) && shown.contains(&line), "{shown}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no data directory is made");
+
+    let (output, _) = run(&["aws", "setup"]);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
+    for made in
+        ["table P-events\tmade", "index P-events/feed\tmade", "table P-records-permits\tmade", "table P-secrets\tmade"]
+    {
+        assert!(shown.contains(&made.replace('P', &prefix)), "{made}: {shown}");
+    }
+    let (exit, again) = json(&["aws", "setup"]);
+    let states: Vec<&str> =
+        again["resources"].as_array().unwrap().iter().map(|row| row["found"].as_str().unwrap()).collect();
+    assert!(exit == 0 && states.iter().all(|state| ["right", "notice"].contains(state)), "{again}");
+    assert_eq!(json(&["aws", "check"]), (0, again));
+}
+
+#[test]
+fn further_definitions_have_tables_of_their_own() {
+    let (endpoint, prefix) = (endpoint(), emulator::prefix());
+    let datasets = support::repository().join("tests/datasets");
+    let arguments = ["aws", "setup", "--datasets", datasets.to_str().unwrap()];
+    let (output, _) = permitd(&endpoint, &prefix, &arguments);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
+    assert!(shown.contains(&format!("table {prefix}-records-missoula\tmade")), "{shown}");
+    let (output, _) = permitd(&endpoint, &prefix, &["aws", "check", "--datasets", "no/such/folder"]);
+    assert!(text(&output.stderr).contains("no/such/folder"), "{output:?}");
+    assert_eq!(output.status.code(), Some(5));
+}
+
+#[test]
+fn a_service_that_is_away_is_said_with_the_exit_code_for_it() {
+    let away = format!("http://{}", support::free_address());
+    let (output, _) = permitd(&away, "away", &["aws", "check", "--json"]);
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("table away-events") && message.contains("cannot be reached"), "{message}");
+}
+
+#[test]
+fn without_region_or_credentials_it_is_said_what_to_set() {
+    let endpoint = endpoint();
+    let folder = support::data_dir();
+    // Without a home there are no profiles.
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = support::permitd();
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(folder.path()).args(["aws", "setup"]).env("HOME", folder.path());
+        command.env("AWS_ENDPOINT_URL", &endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stderr))
+    };
+    let (exit, error) = run(&[]);
+    assert!(exit == 2 && error.contains("AWS_REGION"), "{error}");
+    let (exit, error) = run(&[("AWS_REGION", "eu-central-1")]);
+    assert!(exit == 2 && error.contains("AWS_ACCESS_KEY_ID") && error.contains("AWS_PROFILE"), "{error}");
+}

@@ -1,0 +1,201 @@
+//! `store::dynamodb::setup`: tables are made, put right, compared, and never lost.
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+    ProvisionedThroughput, ScalarAttributeType,
+};
+use permitd::{
+    aws::Found,
+    dataset::Definition,
+    store::dynamodb::{
+        Dynamo, schema,
+        schema::{EVENTS, TableSpec, VIEWS},
+        setup::{INDEXES_MAX, check, setup},
+    },
+};
+
+use super::{deployment, found, support::emulator::Kind};
+
+fn all_tables() -> Vec<TableSpec> {
+    let definitions = Definition::builtin().unwrap();
+    schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect()
+}
+
+fn table(name: &str) -> TableSpec {
+    schema::base_tables().into_iter().find(|table| table.name == name).unwrap()
+}
+
+/// What both emulators must be able to do; what one of them cannot is a notice, never wrong.
+async fn each(test: impl AsyncFn(Dynamo)) {
+    for kind in [Kind::Ministack, Kind::Dynoxide] {
+        test(deployment(kind).await).await;
+    }
+}
+
+#[actix_web::test]
+async fn tables_are_made_once_and_are_right_from_then_on() {
+    each(async |dynamo| {
+        let tables = all_tables();
+        let missing = check(&dynamo, &tables).await.unwrap();
+        assert_eq!(missing.len(), tables.len());
+        assert!(missing.iter().all(|row| row.found == Found::Missing), "{missing:#?}");
+        let made = setup(&dynamo, &tables).await.unwrap();
+        for table in &tables {
+            let name = dynamo.table(&table.name);
+            assert_eq!(*found(&made, &format!("table {name}")), Found::Made);
+            for index in &table.indexes {
+                assert_eq!(*found(&made, &format!("index {name}/{}", index.name)), Found::Made);
+            }
+            assert!(!found(&made, &format!("recovery {name}")).is_wrong());
+        }
+        let again = setup(&dynamo, &tables).await.unwrap();
+        for row in &again {
+            let may_be_a_notice = row.resource.starts_with("recovery ") && matches!(row.found, Found::Notice(_));
+            assert!(row.found == Found::Right || may_be_a_notice, "{row:?}");
+        }
+        assert_eq!(check(&dynamo, &tables).await.unwrap(), again);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn two_that_set_up_at_once_do_not_disturb_each_other() {
+    each(async |dynamo| {
+        let tables = all_tables();
+        let one = dynamo.with_own_connections();
+        let (one, other) = futures_util::future::join(setup(&one, &tables), setup(&dynamo, &tables)).await;
+        assert!(one.unwrap().iter().chain(&other.unwrap()).all(|row| !row.found.is_wrong()));
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_is_different_is_said_and_put_right_and_what_is_stored_stays() {
+    // The other emulator cannot change a table's encryption.
+    let dynamo = deployment(Kind::Ministack).await;
+    let spec = table(EVENTS);
+    let name = dynamo.table(EVENTS);
+    let element = |name: &str, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build().unwrap();
+    let attribute =
+        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
+    let throughput = ProvisionedThroughput::builder().read_capacity_units(1).write_capacity_units(1).build().unwrap();
+    dynamo
+        .client()
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::Provisioned)
+        .provisioned_throughput(throughput)
+        .attribute_definitions(attribute("s", ScalarAttributeType::S))
+        .attribute_definitions(attribute("v", ScalarAttributeType::N))
+        .key_schema(element("s", KeyType::Hash))
+        .key_schema(element("v", KeyType::Range))
+        .send()
+        .await
+        .unwrap();
+    let item = [("s", AttributeValue::S("user#1".to_owned())), ("v", AttributeValue::N("1".to_owned()))];
+    let item: std::collections::HashMap<_, _> = item.map(|(name, value)| (name.to_owned(), value)).into();
+    dynamo.client().put_item().table_name(&name).set_item(Some(item.clone())).send().await.unwrap();
+
+    let tables = [spec];
+    let before = check(&dynamo, &tables).await.unwrap();
+    let Found::Different(how) = found(&before, &format!("table {name}")) else { panic!("{before:#?}") };
+    for part in ["provisioned", "encrypted", "deletion protection", "permitd aws setup"] {
+        assert!(how.contains(part), "{how}");
+    }
+    assert_eq!(*found(&before, &format!("index {name}/feed")), Found::Missing);
+    assert!(found(&before, &format!("recovery {name}")).is_wrong());
+    assert_eq!(check(&dynamo, &tables).await.unwrap(), before, "to look changes nothing");
+
+    let after = setup(&dynamo, &tables).await.unwrap();
+    let Found::Changed(how) = found(&after, &format!("table {name}")) else { panic!("{after:#?}") };
+    for part in ["on demand", "encrypted", "deletion protection"] {
+        assert!(how.contains(part), "{how}");
+    }
+    assert_eq!(*found(&after, &format!("index {name}/feed")), Found::Made);
+    assert_eq!(*found(&after, &format!("index {name}/outbox")), Found::Made);
+    assert!(matches!(found(&after, &format!("recovery {name}")), Found::Changed(_)));
+    let again = setup(&dynamo, &tables).await.unwrap();
+    assert!(again.iter().all(|row| row.found == Found::Right), "{again:#?}");
+
+    let stored = dynamo.client().scan().table_name(&name).send().await.unwrap();
+    assert_eq!(stored.items(), [item]);
+}
+
+#[actix_web::test]
+async fn recovery_that_was_turned_off_is_turned_on() {
+    let dynamo = deployment(Kind::Ministack).await;
+    let tables = [table(VIEWS)];
+    setup(&dynamo, &tables).await.unwrap();
+    let name = dynamo.table(VIEWS);
+    let off = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(false).build().unwrap();
+    let request =
+        dynamo.client().update_continuous_backups().table_name(&name).point_in_time_recovery_specification(off);
+    request.send().await.unwrap();
+    assert!(found(&check(&dynamo, &tables).await.unwrap(), &format!("recovery {name}")).is_wrong());
+    let after = setup(&dynamo, &tables).await.unwrap();
+    assert!(matches!(found(&after, &format!("recovery {name}")), Found::Changed(how) if how.contains("35 days")));
+}
+
+#[actix_web::test]
+async fn a_table_of_something_else_is_not_touched() {
+    each(async |dynamo| {
+        let name = dynamo.table(VIEWS);
+        let element = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
+        let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::N);
+        let create = dynamo.client().create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+        create.attribute_definitions(id.build().unwrap()).key_schema(element).send().await.unwrap();
+        let describe = async || dynamo.client().describe_table().table_name(&name).send().await.unwrap().table.unwrap();
+        let before = describe().await;
+        for done in [setup(&dynamo, &[table(VIEWS)]).await.unwrap(), check(&dynamo, &[table(VIEWS)]).await.unwrap()] {
+            assert_eq!(done.len(), 1, "{done:#?}");
+            let Found::Different(how) = &done[0].found else { panic!("{done:#?}") };
+            assert!(how.contains("its keys are id (N), not k (S), r (S)") && how.contains("aws.prefix"), "{how}");
+        }
+        let after = describe().await;
+        assert_eq!(after.global_secondary_indexes(), before.global_secondary_indexes());
+        assert_eq!(after.deletion_protection_enabled(), before.deletion_protection_enabled());
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_wrong_index_is_said_and_a_foreign_one_is_left_alone() {
+    each(async |dynamo| {
+        let spec = table(EVENTS);
+        let wrong_feed = TableSpec {
+            indexes: vec![
+                schema::IndexSpec { projected: schema::Projected::All, ..spec.indexes[0].clone() },
+                schema::IndexSpec { name: "of-an-older-version".to_owned(), ..spec.indexes[1].clone() },
+            ],
+            ..spec.clone()
+        };
+        setup(&dynamo, &[wrong_feed]).await.unwrap();
+        let name = dynamo.table(EVENTS);
+        let done = setup(&dynamo, &[spec.clone()]).await.unwrap();
+        let Found::Different(how) = found(&done, &format!("index {name}/feed")) else { panic!("{done:#?}") };
+        assert!(how.contains("holds ALL, not KEYS_ONLY") && how.contains("delete the index"), "{how}");
+        assert_eq!(*found(&done, &format!("index {name}/outbox")), Found::Made);
+        assert!(matches!(found(&done, &format!("index {name}/of-an-older-version")), Found::Notice(_)));
+        let indexes = dynamo.client().describe_table().table_name(&name).send().await.unwrap().table.unwrap();
+        assert_eq!(indexes.global_secondary_indexes().len(), 3, "nothing was deleted");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn more_indexes_than_a_table_can_have_are_refused_before_anything_is_made() {
+    let dynamo = deployment(Kind::Dynoxide).await;
+    let mut spec = table(VIEWS);
+    let lists = spec.indexes[0].clone();
+    spec.indexes =
+        (0..=INDEXES_MAX).map(|n| schema::IndexSpec { name: format!("index-{n}"), ..lists.clone() }).collect();
+    for done in [setup(&dynamo, &[spec.clone()]).await.unwrap(), check(&dynamo, &[spec.clone()]).await.unwrap()] {
+        let Found::Different(how) = &done[0].found else { panic!("{done:#?}") };
+        assert!(how.contains("21 indexes") && how.contains("at most 19"), "{how}");
+    }
+    let described = dynamo.client().describe_table().table_name(dynamo.table(VIEWS)).send().await;
+    assert!(described.unwrap_err().into_service_error().is_resource_not_found_exception());
+    spec.indexes.pop();
+    let made = setup(&dynamo, &[spec]).await.unwrap();
+    assert!(made.iter().all(|row| !row.found.is_wrong()), "twenty are as many as there can be: {made:#?}");
+}
