@@ -22,6 +22,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Seconds after which a message of a process that died is received again.
 const VISIBILITY_S: u32 = 1;
+/// Machines that a deployment may have.
+const MACHINES_MAX: usize = 3;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) struct Deployment {
@@ -43,7 +45,7 @@ impl Deployment {
         let place = Place::in_real_time(crate::MODE, policy).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let mut deployment = Self { place, token: String::new(), client };
-        let (mut process, ready) = deployment.launch("");
+        let (mut process, ready) = deployment.launch(0, "");
         deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
         process.kill();
         deployment
@@ -51,9 +53,15 @@ impl Deployment {
 
     /// `permitd` on this place.
     pub(crate) fn command(&self, failpoints: &str) -> Command {
+        self.command_of(0, failpoints)
+    }
+
+    /// The same on a machine of its own: what it keeps in files is another's.
+    fn command_of(&self, machine: usize, failpoints: &str) -> Command {
         let mut command = support::permitd();
         command
             .envs(self.place.environment())
+            .env("PERMITD_DATA", self.data(machine))
             .env("PERMITD_LISTEN", "127.0.0.1:0")
             .env("PERMITD_OPS_LISTEN", "127.0.0.1:0")
             .env("PERMITD_HTTP_WORKERS", "2")
@@ -65,14 +73,23 @@ impl Deployment {
         command
     }
 
-    fn launch(&self, failpoints: &str) -> (support::Process, Value) {
-        let mut command = self.command(failpoints);
+    fn data(&self, machine: usize) -> PathBuf {
+        if machine == 0 { self.place.data() } else { self.place.folder().join(format!("data-{machine}")) }
+    }
+
+    fn launch(&self, machine: usize, failpoints: &str) -> (support::Process, Value) {
+        let mut command = self.command_of(machine, failpoints);
         support::Process::start(command.args(["serve", "--json"]), |line| serde_json::from_str::<Value>(line).ok())
     }
 
     /// Serves; dies at the failpoints.
     pub(crate) fn serve(&self, failpoints: &str) -> Serving {
-        let (process, ready) = self.launch(failpoints);
+        self.serve_on(0, failpoints)
+    }
+
+    /// The same on one of several machines.
+    pub(crate) fn serve_on(&self, machine: usize, failpoints: &str) -> Serving {
+        let (process, ready) = self.launch(machine, failpoints);
         Serving { process, url: ready["url"].as_str().expect("an address").to_owned() }
     }
 
@@ -132,10 +149,11 @@ impl Deployment {
         status != 401
     }
 
-    /// The keys in the mails to an address, oldest first.
+    /// The keys in the mails to an address, oldest first on each machine.
     pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.place.data().join("outbox")) else { return Vec::new() };
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        let outboxes =
+            (0..MACHINES_MAX).filter_map(|machine| std::fs::read_dir(self.data(machine).join("outbox")).ok());
+        let mut files: Vec<PathBuf> = outboxes.flatten().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         files.sort();
         let mails = files.iter().map(|path| app::read_mail(path));

@@ -68,7 +68,9 @@ impl Place {
     pub(crate) async fn new(mode: Mode) -> Arc<Self> {
         let cloud = (mode == Mode::Aws).then(|| {
             let own = emulator::lease();
-            let endpoints = Endpoints { sqs: Some(own.url()), ..emulator::shared_endpoints(Kind::Dynoxide) };
+            let own_url = || Some(own.url());
+            let dynamodb = Some(emulator::shared_dynamodb(Kind::Dynoxide));
+            let endpoints = Endpoints { dynamodb, sqs: own_url(), ses: own_url() };
             Cloud { prefix: emulator::prefix(), endpoints, own: Some(own), proxy: None }
         });
         Self::make(cloud, Policy::default()).await

@@ -74,21 +74,28 @@ impl Emulator {
     }
 }
 
+static MINISTACK: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Ministack));
+static DYNOXIDE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Dynoxide));
+
+fn named(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|url| !url.is_empty())
+}
+
 /// Everything at endpoints of this process's emulators, which all its tests share.
 pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
-    static MINISTACK: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Ministack));
-    static DYNOXIDE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Dynoxide));
-    let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
     Endpoints {
-        dynamodb: named("PERMITD_TEST_DYNAMODB").or_else(|| {
-            Some(match kind {
-                Kind::Ministack => MINISTACK.url(),
-                Kind::Dynoxide => DYNOXIDE.url(),
-            })
-        }),
+        dynamodb: Some(shared_dynamodb(kind)),
         sqs: named("PERMITD_TEST_SQS").or_else(|| Some(MINISTACK.url())),
         ses: named("PERMITD_TEST_SES").or_else(|| Some(MINISTACK.url())),
     }
+}
+
+/// DynamoDB of these alone.
+pub(crate) fn shared_dynamodb(kind: Kind) -> String {
+    named("PERMITD_TEST_DYNAMODB").unwrap_or_else(|| match kind {
+        Kind::Ministack => MINISTACK.url(),
+        Kind::Dynoxide => DYNOXIDE.url(),
+    })
 }
 
 /// A ministack that nobody else uses while this is kept, so that its clock may be moved.
