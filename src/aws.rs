@@ -22,10 +22,11 @@ use aws_smithy_runtime_api::{
         http::SharedHttpClient,
         interceptors::{Intercept, context::BeforeTransmitInterceptorContextRef},
         orchestrator::Metadata,
+        result::SdkError,
         runtime_components::RuntimeComponents,
     },
 };
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::{config_bag::ConfigBag, error::metadata::ProvideErrorMetadata};
 
 /// How often a call is tried that was throttled or not answered.
 const ATTEMPTS_MAX: u32 = 5;
@@ -194,6 +195,38 @@ impl Intercept for Counting {
         }
         Ok(())
     }
+}
+
+/// Longest reason that is kept of a service's words, characters.
+const REASON_CHARS_MAX: usize = 300;
+
+/// Why a call failed, in one line: the error's code and message, or that the service was not reached. Holds no data that was
+/// sent.
+pub fn reason<E, R>(service: &str, error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata,
+{
+    let reason = match error {
+        SdkError::ServiceError(answer) => {
+            let (code, message) = (answer.err().code(), answer.err().message());
+            format!("{service}: {}: {}", code.unwrap_or("error"), message.unwrap_or("no reason was given"))
+        }
+        SdkError::TimeoutError(_) => format!("{service} did not answer in time"),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) => format!("{service} cannot be reached: {error}"),
+            None => format!("{service} cannot be reached"),
+        },
+        SdkError::ConstructionFailure(_) => {
+            format!("no request to {service} can be made: check region and credentials (AWS_REGION, AWS_PROFILE)")
+        }
+        _ => format!("{service}'s answer cannot be read"),
+    };
+    one_line(&reason)
+}
+
+/// A service's words on one line of bounded length.
+pub fn one_line(words: &str) -> String {
+    words.chars().take(REASON_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A resource of a deployment, and how it stands.

@@ -72,7 +72,7 @@ fn settings(port: u16, further: &[(&str, &str)]) -> Result<Settings, ConfigError
 }
 
 fn mailer(port: u16, further: &[(&str, &str)]) -> std::sync::Arc<dyn Mailer> {
-    mail::from_settings(&settings(port, further).unwrap(), SystemClock::shared()).unwrap()
+    mail::from_settings(&settings(port, further).unwrap(), SystemClock::shared(), None).unwrap()
 }
 
 fn invitation(to: &str) -> OutgoingMail {
@@ -208,6 +208,6 @@ fn a_file_without_certificates_stops_the_start() {
     fs::write(&path, "nothing").unwrap();
     let further = [("PERMITD_MAIL_SMTP_TLS", "tls"), ("PERMITD_MAIL_SMTP_CA_FILE", path.to_str().unwrap())];
     let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap());
-    let refused = mail::from_settings(&settings(1, &further).unwrap(), clock).unwrap_err().to_string();
+    let refused = mail::from_settings(&settings(1, &further).unwrap(), clock, None).unwrap_err().to_string();
     assert!(refused.contains("mail.smtp.ca_file") && refused.contains("holds no certificate"), "{refused}");
 }

@@ -11,7 +11,7 @@ use super::{Purpose, StartError};
 use crate::{
     aws::Access,
     clock::SharedClock,
-    config::{Backend, Settings},
+    config::{Backend, MailTransport, Settings},
     mail::{self, Mailer},
     queue::{Policy, Queue, sqlite::SqliteQueue},
     secrets::{Entropy, Secrets},
@@ -89,6 +89,10 @@ async fn open_sqlite(
     let secrets = Secrets::open(&settings.data, entropy)?;
     let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
     let database = Database::open(&settings.data)?;
+    let aws = match (aws, settings.mail_transport()) {
+        (None, MailTransport::Ses) => Some(Access::from_environment().await),
+        (aws, _) => aws,
+    };
     let find_threads = settings.records.find_threads;
     let record_settings = SqliteRecordSettings {
         directory: settings.data.join("records"),
@@ -102,7 +106,7 @@ async fn open_sqlite(
         stores: database.stores(),
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), policy(settings))),
         records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
-        mailer: mail::from_settings(settings, Arc::clone(clock))?,
+        mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
         shared: beside_server,
         lock,

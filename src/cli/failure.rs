@@ -131,6 +131,7 @@ fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Unavailable(_) => Exit::Unavailable,
         StoreError::Corrupt(_) | StoreError::Incompatible(_) => Exit::Damaged,
+        StoreError::Limit(_) => Exit::Refused,
     }
 }
 
@@ -194,7 +195,7 @@ fn start_exit(error: &StartError) -> Exit {
 fn queue_exit(error: &QueueError) -> Exit {
     match error {
         QueueError::Unavailable(_) => Exit::Unavailable,
-        QueueError::Unreadable(_) => Exit::Damaged,
+        QueueError::Unreadable(_) | QueueError::TooLong { .. } => Exit::Damaged,
         QueueError::NoDeadLetter(_) => Exit::NotFound,
     }
 }

@@ -44,6 +44,16 @@ impl Sender {
         Ok(Self { from: parse(from)?, reply_to })
     }
 
+    /// The sender's address, without a name.
+    pub fn address(&self) -> &str {
+        self.from.email.as_ref()
+    }
+
+    /// The domain of the sender's address.
+    pub fn domain(&self) -> &str {
+        self.from.email.domain()
+    }
+
     /// The mail as it travels. `at` is its date.
     pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp) -> Result<Message, MailError> {
         let rejected = |reason: &str| MailError::Rejected { reason: reason.to_owned() };

@@ -5,6 +5,7 @@
 
 mod file;
 mod message;
+pub mod ses;
 mod smtp;
 pub mod templates;
 
@@ -15,9 +16,11 @@ use thiserror::Error;
 
 pub use file::FileMailer;
 pub use message::{Sender, SenderError};
+pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
 
 use crate::{
+    aws::Access,
     clock::SharedClock,
     config::{MailTransport, Settings},
 };
@@ -93,23 +96,30 @@ pub enum SetupError {
     /// The sender's address is wrong.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// placeholder
-    #[error("SES is not there yet")]
-    NotHere,
+    /// SES is asked for by somebody without access to AWS.
+    #[error("mail.transport = ses needs access to AWS, which was not set up")]
+    NoAccess,
     /// The SMTP settings are wrong.
     #[error(transparent)]
     Smtp(#[from] SmtpSetupError),
 }
 
-/// The mailer that the settings ask for.
+/// The mailer that the settings ask for. SES needs `access` to AWS; the others do without.
 ///
 /// # Errors
-/// When the sender or the SMTP settings cannot be used.
-pub fn from_settings(settings: &Settings, clock: SharedClock) -> Result<Arc<dyn Mailer>, SetupError> {
+/// When the sender or the SMTP settings cannot be used, or access is missing.
+pub fn from_settings(
+    settings: &Settings,
+    clock: SharedClock,
+    access: Option<&Access>,
+) -> Result<Arc<dyn Mailer>, SetupError> {
     let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to)?;
     Ok(match settings.mail_transport() {
         MailTransport::Auto | MailTransport::File => Arc::new(FileMailer::new(settings.outbox(), sender, clock)),
-        MailTransport::Ses => return Err(SetupError::NotHere),
+        MailTransport::Ses => {
+            let access = access.ok_or(SetupError::NoAccess)?;
+            Arc::new(SesMailer::new(access, sender, clock, &settings.mail.ses.configuration_set))
+        }
         MailTransport::Smtp => Arc::new(SmtpMailer::new(&settings.mail.smtp, sender, clock)?),
     })
 }

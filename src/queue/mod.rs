@@ -2,6 +2,7 @@
 //! queues have it.
 
 pub mod sqlite;
+pub mod sqs;
 
 use std::time::Duration;
 
@@ -30,6 +31,12 @@ pub enum QueueError {
     /// A message is not one that this permitd knows.
     #[error("a message cannot be read: {0}")]
     Unreadable(String),
+    /// A message is larger than any queue takes.
+    #[error("a message of {bytes} bytes cannot be sent: the largest has {MESSAGE_BYTES_MAX}")]
+    TooLong {
+        /// Its size.
+        bytes: usize,
+    },
     /// There is no such dead letter.
     #[error("there is no dead letter {0}")]
     NoDeadLetter(String),

@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The store was written by a newer permitd.
     #[error("{0}")]
     Incompatible(String),
+    /// What is to be stored is more than the store takes. Trying again does not help.
+    #[error("more than the store takes: {0}")]
+    Limit(String),
 }
 
 /// A change of the claims that make a name, such as an e-mail address, unique.
@@ -114,6 +117,10 @@ pub enum AppendError {
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version.
+    ///
+    /// `expected_version` is what the caller loaded, and the caller has looked for the command in all that it loaded: a store may
+    /// find an earlier commit of the same command only when somebody has written since. Together that is enough for a command to
+    /// commit once: whoever looked before the earlier try committed expects a version that has been written.
     ///
     /// # Errors
     /// [`AppendError`]; after `Store` the commit may or may not have been written: a retry of the same command tells.

@@ -31,6 +31,22 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn queue(&self, clock: SharedClock, policy: Policy) -> Arc<dyn Queue>;
     /// A record store.
     fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore>;
+    /// Whether the queue's time can be moved. Cases that need it say so and end when it cannot.
+    fn queue_time_moves() -> bool {
+        true
+    }
+    /// Moves the queue's time forward, and the clock.
+    fn advance(&self, clock: &ManualClock, duration: Duration) {
+        advance(clock, duration);
+    }
+    /// How far the queue's time may have gone on by itself within a case.
+    fn queue_slack() -> Duration {
+        Duration::ZERO
+    }
+    /// Whether the queue removes by itself what is too old.
+    fn queue_expires_by_itself() -> bool {
+        false
+    }
 }
 
 /// The time at which every case begins.
@@ -43,7 +59,11 @@ pub(crate) fn clock() -> Arc<ManualClock> {
 }
 
 pub(crate) fn seconds(clock: &ManualClock, seconds: u64) {
-    clock.advance_us(i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap());
+    advance(clock, Duration::from_secs(seconds));
+}
+
+pub(crate) fn advance(clock: &ManualClock, duration: Duration) {
+    clock.advance_us(i64::try_from(duration.as_micros()).unwrap());
 }
 
 pub(crate) fn now_ns(clock: &ManualClock) -> i64 {

@@ -5,87 +5,113 @@
 
 mod admin_tokens;
 mod backend;
+mod dynamodb;
 mod ledger;
 mod log;
 mod queue;
 mod records;
 mod replay;
 mod sqlite;
+mod sqs;
+#[path = "../support/mod.rs"]
+mod support;
 mod views;
 
-/// Runs every case on a backend.
-macro_rules! suite {
-    ($backend:ident: $($module:ident { $($case:ident,)* })*) => {
-        mod $backend {
-            $(mod $module {
-                $(#[actix_web::test]
-                async fn $case() {
-                    crate::$module::$case::<crate::$backend::Backend>().await;
-                })*
+use self::dynamodb::{dynoxide, ministack};
+
+/// Runs cases on a backend.
+macro_rules! run {
+    ($backend:ident $module:ident: $($case:ident,)*) => {
+        mod $module {
+            $(#[actix_web::test]
+            async fn $case() {
+                crate::$module::$case::<crate::$backend::Backend>().await;
             })*
         }
     };
 }
 
+/// The cases of a module.
+macro_rules! cases {
+    ($backend:ident log) => {
+        run! { $backend log:
+            versions_rise_by_one_and_a_stream_is_read_in_order,
+            twenty_writers_of_one_stream_lose_nothing,
+            a_command_commits_once,
+            a_name_has_one_owner,
+            a_refused_commit_leaves_nothing,
+            personal_keys_are_kept_outside_and_destroyed,
+            long_logs_are_read_in_pages_both_ways,
+            a_mark_stays_until_it_is_cleared,
+            a_stream_may_be_larger_than_1_mb,
+        }
+    };
+    ($backend:ident views) => {
+        run! { $backend views:
+            rows_come_back_as_they_were_written,
+            an_older_row_never_replaces_a_newer_one,
+            people_are_found_and_listed_in_pages,
+            rows_are_written_with_their_commit,
+        }
+    };
+    ($backend:ident ledger) => {
+        run! { $backend ledger:
+            grants_together_never_exceed_the_quota,
+            grants_together_never_exceed_the_rate,
+            what_is_returned_can_be_taken_again_once,
+            keys_that_do_not_work_get_nothing,
+            usage_is_counted_by_key_and_day,
+        }
+    };
+    ($backend:ident admin_tokens) => {
+        run! { $backend admin_tokens:
+            a_token_is_found_by_its_hash_and_replaced,
+        }
+    };
+    ($backend:ident queue) => {
+        run! { $backend queue:
+            a_message_is_delivered_until_it_is_acknowledged,
+            a_heartbeat_keeps_a_message_from_others,
+            a_stale_receipt_changes_nothing,
+            a_message_that_fails_five_times_dies_with_its_reason,
+            a_message_whose_consumers_crash_dies_too,
+            a_dead_letter_is_redriven_as_new,
+            what_is_too_old_expires,
+            many_consumers_share_the_messages,
+        }
+    };
+    ($backend:ident records) => {
+        run! { $backend records:
+            an_import_is_seen_as_a_whole_or_not_at_all,
+            the_same_file_again_changes_nothing,
+            an_updated_file_updates_and_removes,
+            one_import_at_a_time,
+            pages_follow_one_another_without_gaps,
+        }
+    };
+    ($backend:ident replay) => {
+        run! { $backend replay:
+            a_rebuild_gives_the_same_rows,
+            appends_go_on_while_views_are_rebuilt,
+            differences_are_found,
+        }
+    };
+}
+
+/// Each backend with the modules that it has.
 macro_rules! contract {
-    ($($backend:ident,)*) => {
+    ($($backend:ident: $($module:ident)*;)*) => {
         mod on {
-            $(suite! {
-                $backend:
-                log {
-                    versions_rise_by_one_and_a_stream_is_read_in_order,
-                    twenty_writers_of_one_stream_lose_nothing,
-                    a_command_commits_once,
-                    a_name_has_one_owner,
-                    a_refused_commit_leaves_nothing,
-                    personal_keys_are_kept_outside_and_destroyed,
-                    long_logs_are_read_in_pages_both_ways,
-                    a_mark_stays_until_it_is_cleared,
-                    a_stream_may_be_larger_than_1_mb,
-                }
-                views {
-                    rows_come_back_as_they_were_written,
-                    an_older_row_never_replaces_a_newer_one,
-                    people_are_found_and_listed_in_pages,
-                    rows_are_written_with_their_commit,
-                }
-                ledger {
-                    grants_together_never_exceed_the_quota,
-                    grants_together_never_exceed_the_rate,
-                    what_is_returned_can_be_taken_again_once,
-                    keys_that_do_not_work_get_nothing,
-                    usage_is_counted_by_key_and_day,
-                }
-                admin_tokens {
-                    a_token_is_found_by_its_hash_and_replaced,
-                }
-                queue {
-                    a_message_is_delivered_until_it_is_acknowledged,
-                    a_heartbeat_keeps_a_message_from_others,
-                    a_stale_receipt_changes_nothing,
-                    a_message_that_fails_five_times_dies_with_its_reason,
-                    a_message_whose_consumers_crash_dies_too,
-                    a_dead_letter_is_redriven_as_new,
-                    what_is_too_old_expires,
-                    many_consumers_share_the_messages,
-                }
-                records {
-                    an_import_is_seen_as_a_whole_or_not_at_all,
-                    the_same_file_again_changes_nothing,
-                    an_updated_file_updates_and_removes,
-                    one_import_at_a_time,
-                    pages_follow_one_another_without_gaps,
-                }
-                replay {
-                    a_rebuild_gives_the_same_rows,
-                    appends_go_on_while_views_are_rebuilt,
-                    differences_are_found,
-                }
+            $(mod $backend {
+                $(cases! { $backend $module })*
             })*
         }
     };
 }
 
 contract! {
-    sqlite,
+    sqlite: log views ledger admin_tokens queue records replay;
+    sqs: queue;
+    ministack: log views ledger admin_tokens;
+    dynoxide: log views ledger admin_tokens;
 }

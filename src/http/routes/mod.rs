@@ -47,6 +47,6 @@ pub fn store_problem(error: StoreError) -> Problem {
             tracing::warn!(%cause, "the store does not answer");
             Problem::new(ProblemCode::Unavailable, "the store does not answer").retry_after(RETRY_AFTER_S)
         }
-        StoreError::Corrupt(_) | StoreError::Incompatible(_) => Problem::internal(error),
+        StoreError::Corrupt(_) | StoreError::Incompatible(_) | StoreError::Limit(_) => Problem::internal(error),
     }
 }

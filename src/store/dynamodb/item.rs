@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, fmt::Display, str::FromStr};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use jiff::Timestamp;
 
-use super::StoreError;
+use super::{ITEM_BYTES_MAX, StoreError};
 
 /// An item as the client has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -17,6 +18,28 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
 /// A number, in its canonical form.
 pub(super) fn number(value: impl Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// A moment, in microseconds since the Unix epoch.
+pub(super) fn moment(value: Timestamp) -> AttributeValue {
+    number(value.as_microsecond())
+}
+
+/// Bytes.
+pub(super) fn binary(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+/// An item of these attributes.
+pub(super) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Adds an attribute if there is a value.
+pub(super) fn put_some(item: &mut Item, name: &str, value: Option<AttributeValue>) {
+    if let Some(value) = value {
+        item.insert(name.to_owned(), value);
+    }
 }
 
 /// A text that the item must have.
@@ -45,6 +68,44 @@ pub(super) fn find_number<T: FromStr<Err: Display>>(item: &Item, name: &str) -> 
         Some(AttributeValue::N(digits)) => digits.parse().map(Some).map_err(|error| damaged(name, error)),
         Some(_) => Err(damaged(name, "it is no number")),
     }
+}
+
+/// A moment that the item must have.
+pub(super) fn get_moment(item: &Item, name: &str) -> Result<Timestamp, StoreError> {
+    find_moment(item, name)?.ok_or_else(|| damaged(name, "it is missing"))
+}
+
+/// A moment that the item may have.
+pub(super) fn find_moment(item: &Item, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    let read = |us| Timestamp::from_microsecond(us).map_err(|error| damaged(name, error));
+    find_number(item, name)?.map(read).transpose()
+}
+
+/// Yes or no, which the item must have.
+pub(super) fn get_bool(item: &Item, name: &str) -> Result<bool, StoreError> {
+    match item.get(name) {
+        Some(AttributeValue::Bool(value)) => Ok(*value),
+        _ => Err(damaged(name, "it is neither true nor false")),
+    }
+}
+
+/// Bytes that the item must have.
+pub(super) fn get_binary<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], StoreError> {
+    match item.get(name) {
+        Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
+        _ => Err(damaged(name, "it is no bytes")),
+    }
+}
+
+/// Refuses an item that is larger than DynamoDB takes, before it is sent. `what` names it.
+pub(super) fn check_size(what: &str, item: &Item) -> Result<(), StoreError> {
+    let bytes = bytes(item);
+    if bytes > ITEM_BYTES_MAX {
+        return Err(StoreError::Limit(format!(
+            "{what} would hold {bytes} bytes; an item of DynamoDB holds {ITEM_BYTES_MAX}: shorten what it is to hold"
+        )));
+    }
+    Ok(())
 }
 
 /// An item's size as DynamoDB reckons it, bytes; never less.

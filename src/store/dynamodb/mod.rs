@@ -4,14 +4,30 @@
 //! Guarantees: every read that pages follows `LastEvaluatedKey`; limits of items, batches and transactions are checked here,
 //! with errors that say what to do; what decides is read consistently.
 
+mod admin_tokens;
+mod append;
+mod commit;
+mod feed;
+mod fetch;
 mod item;
 mod ledger;
+mod log;
+mod project;
+mod rows;
 pub mod schema;
 pub mod setup;
+mod terms;
+mod views;
+mod write;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{ProvideErrorMetadata, SdkError},
+    error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
 pub use self::ledger::DynamoLedger;
@@ -33,23 +49,28 @@ pub const PARTITION_KEY_BYTES_MAX: usize = 2048;
 /// Longest sort key, bytes.
 pub const SORT_KEY_BYTES_MAX: usize = 1024;
 
+/// Requests that one operation has under way at once.
+const PARALLEL: usize = 16;
+
 /// A client and the names of this deployment's tables. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Dynamo {
     client: Client,
     access: Access,
     prefix: String,
+    /// Tells the commits of one microsecond apart: see [`commit`].
+    ties: Arc<AtomicU16>,
 }
 
 impl Dynamo {
     /// The tables whose names begin with `prefix`. Nothing is sent yet.
     pub fn new(access: &Access, prefix: &str) -> Self {
-        Self { client: client(access), access: access.clone(), prefix: prefix.to_owned() }
+        Self { client: client(access), access: access.clone(), prefix: prefix.to_owned(), ties: Arc::default() }
     }
 
     /// The same over connections of its own: see [`Access::with_own_connections`].
     pub fn with_own_connections(&self) -> Self {
-        Self::new(&self.access.with_own_connections(), &self.prefix)
+        Self { ties: Arc::clone(&self.ties), ..Self::new(&self.access.with_own_connections(), &self.prefix) }
     }
 
     /// A table's whole name, such as `permitd-events` for `events`.
@@ -65,6 +86,11 @@ impl Dynamo {
     /// What the names of the tables begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The next tie-breaker of a commit.
+    fn next_tie(&self) -> u16 {
+        self.ties.fetch_add(1, Ordering::Relaxed) % commit::TIES
     }
 }
 
@@ -110,4 +136,9 @@ where
         return StoreError::Unavailable(format!("table {table} or an index of it is missing: run `permitd aws setup`"));
     }
     StoreError::Unavailable(format!("table {table}: {}", reason(error)))
+}
+
+/// A request that cannot be made.
+fn not_built(error: BuildError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }

@@ -1,0 +1,174 @@
+//! What SES means by a refusal.
+
+use crate::aws::one_line;
+
+/// Why a mail was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many at once, or for today.
+    Throttled(String),
+    /// Something about the deployment that has to be put right; the mail can be sent then.
+    Deployment(String),
+    /// This mail, for good.
+    Mail(String),
+    /// This mail, since the sandbox sends to verified addresses only.
+    UnverifiedRecipient(String),
+}
+
+/// Judges an answer by its code and words.
+///
+/// Codes: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>; words as SES has
+/// them in <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>.
+pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Refusal {
+    let known = one_line(&format!("SES: {code}: {}", without(words, recipient)));
+    let advised = |advice: &str| Refusal::Deployment(format!("{known}: {advice}"));
+    match code {
+        "TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling" => {
+            Refusal::Throttled(known)
+        }
+        "MessageRejected" if has(words, "not verified") => match failed_identities(words) {
+            // An address of our own that writes to itself is the sender first.
+            Some(failed) if failed.iter().all(|one| is_same(one, recipient) && !is_same(one, sender)) => {
+                Refusal::UnverifiedRecipient(known)
+            }
+            _ => advised("the sender's address or domain has to be verified: see `permitd aws check`"),
+        },
+        "MessageRejected" if has(words, "suspended") || has(words, "paused") => advised(PAUSED),
+        "MessageRejected" => Refusal::Mail(known),
+        // Said of addresses that cannot be, as a rule of the recipient's.
+        "BadRequestException" if !has(words, sender) && !has(words, "configuration set") => Refusal::Mail(known),
+        "BadRequestException" => advised("check mail.from and mail.ses.configuration_set"),
+        "NotFoundException" => advised("check mail.ses.configuration_set, or run `permitd aws setup`"),
+        "MailFromDomainNotVerifiedException" => {
+            advised("the MAIL FROM domain of the sender's identity has to be verified")
+        }
+        "AccountSuspendedException" | "SendingPausedException" => advised(PAUSED),
+        _ => Refusal::Deployment(known),
+    }
+}
+
+const PAUSED: &str = "sending is stopped for this account or configuration set: see the SES console for the reason";
+
+/// The identities that SES names as not verified: all after the region's name. `None` when it names none.
+fn failed_identities(words: &str) -> Option<Vec<&str>> {
+    let (_, after) = words.split_once("failed the check in region")?;
+    let (_, named) = after.split_once(':')?;
+    let failed: Vec<&str> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    (!failed.is_empty()).then_some(failed)
+}
+
+/// Whether an identity is this address, with a name before it or not.
+fn is_same(identity: &str, address: &str) -> bool {
+    let bare = identity.rsplit_once('<').map_or(identity, |(_, rest)| rest.trim_end_matches('>'));
+    bare.trim().eq_ignore_ascii_case(address)
+}
+
+fn has(words: &str, part: &str) -> bool {
+    words.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
+}
+
+/// The words without this address: it is the person's, and reasons are logged.
+fn without(words: &str, address: &str) -> String {
+    if address.is_empty() {
+        return words.to_owned();
+    }
+    // Lower case has the same length here, so that places in one are places in the other.
+    let (lower, wanted) = (words.to_ascii_lowercase(), address.to_ascii_lowercase());
+    let mut kept = String::with_capacity(words.len());
+    let mut end = 0;
+    for (place, _) in lower.match_indices(&wanted) {
+        kept.push_str(words.get(end..place).unwrap_or_default());
+        kept.push_str("the recipient's address");
+        end = place + wanted.len();
+    }
+    kept.push_str(words.get(end..).unwrap_or_default());
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENDER: &str = "permits@sf.example";
+    const ANA: &str = "ana@example.org";
+
+    fn judge(code: &str, words: &str) -> Refusal {
+        why(code, words, SENDER, ANA)
+    }
+
+    fn unverified(failed: &str) -> String {
+        format!(
+            "Email address is not verified. The following identities failed the check in region EU-WEST-1: {failed}"
+        )
+    }
+
+    #[test]
+    fn throttling_is_told_from_refusals() {
+        for (code, words) in [
+            ("TooManyRequestsException", "Maximum sending rate exceeded."),
+            ("LimitExceededException", "Daily message quota exceeded."),
+            ("ThrottlingException", "Rate exceeded"),
+        ] {
+            assert!(matches!(judge(code, words), Refusal::Throttled(reason) if reason.contains(words)));
+        }
+    }
+
+    #[test]
+    fn an_unverified_sender_is_told_from_an_unverified_recipient() {
+        let reason = "SES: MessageRejected: Email address is not verified. The following identities failed the check in \
+                      region EU-WEST-1: the recipient's address";
+        for failed in [ANA, "ANA@Example.org"] {
+            let judged = judge("MessageRejected", &unverified(failed));
+            assert!(
+                matches!(&judged, Refusal::UnverifiedRecipient(said) if said == reason),
+                "{judged:?} is not {reason}"
+            );
+        }
+        for failed in [
+            SENDER,
+            "ana@example.org, permits@sf.example",
+            "Permit Office <permits@sf.example>",
+            "arn:aws:ses:eu-west-1:123456789012:identity/sf.example",
+            "joanna@example.org.sf.example",
+            "",
+        ] {
+            let judged = judge("MessageRejected", &unverified(failed));
+            assert!(matches!(&judged, Refusal::Deployment(said) if said.contains("permitd aws check")), "{judged:?}");
+        }
+        let own = why("MessageRejected", &unverified(SENDER), SENDER, SENDER);
+        assert!(matches!(own, Refusal::Deployment(_)), "{own:?}");
+    }
+
+    #[test]
+    fn what_speaks_of_the_deployment_does_not_lose_the_mail() {
+        for (code, words) in [
+            ("MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified"),
+            ("AccountSuspendedException", "suspended"),
+            ("SendingPausedException", "Sending paused for this configuration set"),
+            ("MessageRejected", "Sending suspended for this account. For more information, see your inbox."),
+            ("NotFoundException", "Configuration set <nope> does not exist."),
+            ("BadRequestException", "Invalid address permits@SF.example"),
+            ("AccessDeniedException", "User is not authorized to perform: ses:SendEmail"),
+            ("InternalServiceErrorException", "internal"),
+            ("SomethingNew", "new"),
+        ] {
+            let judged = judge(code, words);
+            assert!(matches!(&judged, Refusal::Deployment(reason) if reason.contains(words)), "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn what_speaks_of_the_mail_is_for_good_and_does_not_name_the_person() {
+        for (code, words) in [
+            ("MessageRejected", "Address blacklisted: ANA@example.org, and ana@example.org again"),
+            ("BadRequestException", "Domain contains illegal character: ana@example.org"),
+            ("BadRequestException", "Missing final '@domain'"),
+        ] {
+            let judged = judge(code, words);
+            assert!(matches!(&judged, Refusal::Mail(reason) if !reason.to_lowercase().contains(ANA)), "{judged:?}");
+        }
+        assert_eq!(without("to ANA@example.org!", ANA), "to the recipient's address!");
+        assert_eq!(without("nothing", ANA), "nothing");
+        assert_eq!(without("ñ ana@example.org ñ", ANA), "ñ the recipient's address ñ");
+    }
+}

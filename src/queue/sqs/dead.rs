@@ -1,0 +1,220 @@
+//! The dead-letter queue. SQS shows a queue's messages only by handing them out, so looking through them hides them from others
+//! for a moment.
+//!
+//! A letter that a consumer gave up is a new message with what is known of the old one in its attributes. One that SQS moved
+//! by itself, since nobody ever answered, is the old message. A crash between the two steps of giving up leaves both: they are
+//! shown as one.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry as Release, Message as Received, MessageAttributeValue,
+    MessageSystemAttributeName as SystemAttribute,
+};
+use jiff::Timestamp;
+
+use super::{BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, Ticket, aws, receive, system_number, unavailable};
+use crate::queue::REASON_CHARS_MAX;
+
+/// Most dead letters that are looked through.
+pub(super) const LETTERS_MAX: usize = 1000;
+/// How long a letter is hidden at most while somebody looks, seconds.
+const LOOK_VISIBILITY_S: u32 = 60;
+/// How long SQS looks for letters. Without a wait it asks some of its servers only, and may say that there are none.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
+
+/// Attributes of a letter that a consumer gave up.
+const REASON: &str = "reason";
+const RECEIVES: &str = "receives";
+const MESSAGE_ID: &str = "message_id";
+const SENT_MS: &str = "sent_ms";
+const ATTRIBUTES: [&str; 4] = [REASON, RECEIVES, MESSAGE_ID, SENT_MS];
+
+/// A letter as it was found, hidden from others until it is let go.
+struct Seen {
+    letter: DeadLetter,
+    /// Whether the reason is a consumer's.
+    is_explained: bool,
+    handle: String,
+}
+
+impl SqsQueue {
+    /// Makes a message that is ours a dead letter.
+    pub(super) async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let ticket = Ticket::read(&delivery.receipt);
+        let attributes = [
+            (REASON, text_that_sqs_takes(reason)),
+            (RECEIVES, delivery.receives.to_string()),
+            (MESSAGE_ID, delivery.id.clone()),
+            (SENT_MS, ticket.sent_ms.to_string()),
+        ];
+        let mut send = self.client.send_message().queue_url(&self.dead).message_body(&delivery.body);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            let value = value.map_err(|error| QueueError::Unavailable(error.to_string()))?;
+            send = send.message_attributes(name, value);
+        }
+        send.send().await.map_err(|error| unavailable(&error))?;
+        self.delete(&self.messages, ticket.handle).await
+    }
+
+    pub(super) async fn list_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        let _looking = self.looking.lock().await;
+        let seen = self.look(|_| false).await?;
+        self.let_go(seen.iter()).await;
+        let mut letters: BTreeMap<String, (DeadLetter, bool)> = BTreeMap::new();
+        for Seen { letter, is_explained, .. } in seen {
+            match letters.entry(letter.id.clone()) {
+                Entry::Vacant(place) => drop(place.insert((letter, is_explained))),
+                Entry::Occupied(mut known) if is_explained && !known.get().1 => {
+                    known.insert((letter, is_explained));
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        let mut letters: Vec<DeadLetter> = letters.into_values().map(|(letter, _)| letter).collect();
+        letters.sort_by(|a, b| b.died_at.cmp(&a.died_at).then_with(|| a.id.cmp(&b.id)));
+        letters.truncate(limit);
+        Ok(letters)
+    }
+
+    pub(super) async fn redrive_dead_letter(&self, id: &str) -> Result<(), QueueError> {
+        let _looking = self.looking.lock().await;
+        let seen = self.look(|letter| letter.id == id).await?;
+        // A copy that SQS moved by itself goes with the letter, as far as it was met.
+        let (wanted, others): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| seen.letter.id == id);
+        self.let_go(others.iter()).await;
+        let Some(first) = wanted.first() else { return Err(self.not_found(id, others.len()).await?) };
+        let send = self.client.send_message().queue_url(&self.messages).message_body(&first.letter.body);
+        if let Err(error) = send.send().await {
+            self.let_go(wanted.iter()).await;
+            return Err(unavailable(&error));
+        }
+        for seen in &wanted {
+            self.delete(&self.dead, &seen.handle).await?;
+        }
+        Ok(())
+    }
+
+    /// Why a letter was not found: there is none, or not all could be seen.
+    async fn not_found(&self, id: &str, seen: usize) -> Result<QueueError, QueueError> {
+        if seen >= LETTERS_MAX {
+            let known = format!("dead letter {id} is not among the {seen} that were looked through");
+            return Ok(QueueError::Unavailable(format!("{known}: redrive others first, or use the AWS console")));
+        }
+        let [_, hidden, _] = self.counts(&self.dead).await?;
+        Ok(match hidden {
+            0 => QueueError::NoDeadLetter(id.to_owned()),
+            _ => QueueError::Unavailable(format!(
+                "dead letter {id} is not to be seen, but somebody else is looking at {hidden}: try again in a minute"
+            )),
+        })
+    }
+
+    /// Receives dead letters until there are no others, or one is wanted. Whoever calls lets them go.
+    async fn look(&self, is_wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<Seen>, QueueError> {
+        let mut all: Vec<Seen> = Vec::new();
+        while all.len() < LETTERS_MAX {
+            let wait_s = LOOK_WAIT.as_secs();
+            let found = receive(&self.client, &self.dead, BATCH_MAX, LOOK_VISIBILITY_S, wait_s, &ATTRIBUTES).await;
+            let found =
+                found.and_then(|found| found.into_iter().map(|one| self.seen(one)).collect::<Result<Vec<_>, _>>());
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    self.let_go(all.iter()).await;
+                    return Err(error);
+                }
+            };
+            let is_last = found.is_empty() || found.iter().any(|seen| is_wanted(&seen.letter));
+            all.extend(found);
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Shows letters to others again. When that fails they come back by themselves.
+    async fn let_go(&self, seen: impl Iterator<Item = &Seen> + Send) {
+        let handles: Vec<&str> = seen.map(|seen| seen.handle.as_str()).collect();
+        for batch in handles.chunks(BATCH_MAX) {
+            let entry = |(place, handle): (usize, &&str)| {
+                Release::builder().id(place.to_string()).receipt_handle(*handle).visibility_timeout(0).build()
+            };
+            let Ok(entries) = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>() else { continue };
+            let release = self.client.change_message_visibility_batch().queue_url(&self.dead);
+            if let Err(error) = release.set_entries(Some(entries)).send().await {
+                let reason = aws::reason("SQS", &error);
+                tracing::warn!(reason, "dead letters stay hidden for up to {LOOK_VISIBILITY_S} s");
+            }
+        }
+    }
+
+    async fn delete(&self, url: &str, handle: &str) -> Result<(), QueueError> {
+        let deleted = self.client.delete_message().queue_url(url).receipt_handle(handle).send().await;
+        // Somebody else may have done it already.
+        super::ours(deleted.map(drop)).map(drop)
+    }
+
+    fn seen(&self, received: Received) -> Result<Seen, QueueError> {
+        let attribute = |name: &str| {
+            let value = received.message_attributes().and_then(|attributes| attributes.get(name));
+            value.and_then(MessageAttributeValue::string_value)
+        };
+        let arrived = moment(system_number(&received, &SystemAttribute::SentTimestamp)?);
+        let explained = (attribute(REASON), attribute(RECEIVES), attribute(MESSAGE_ID), attribute(SENT_MS));
+        let letter = if let (Some(reason), Some(receives), Some(id), Some(sent_ms)) = explained {
+            DeadLetter {
+                id: id.to_owned(),
+                body: received.body().unwrap_or_default().to_owned(),
+                receives: receives.parse().unwrap_or(self.policy.receives_max),
+                reason: reason.to_owned(),
+                sent_at: sent_ms.parse().map_or(arrived, moment),
+                died_at: arrived,
+            }
+        } else {
+            // SQS keeps the message as it was and does not say when it moved it: its first receive is the nearest it knows.
+            let first = system_number(&received, &SystemAttribute::ApproximateFirstReceiveTimestamp)?;
+            let receives = self.policy.receives_max;
+            DeadLetter {
+                id: received.message_id().unwrap_or_default().to_owned(),
+                body: received.body().unwrap_or_default().to_owned(),
+                receives,
+                reason: format!("received {receives} times and never answered"),
+                sent_at: arrived,
+                died_at: moment(first).max(arrived),
+            }
+        };
+        let is_explained = attribute(REASON).is_some();
+        let handle = received.receipt_handle.unwrap_or_default();
+        Ok(Seen { letter, is_explained, handle })
+    }
+}
+
+fn moment(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// SQS takes the characters of XML only, and no empty text.
+fn text_that_sqs_takes(reason: &str) -> String {
+    let is_taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let text: String =
+        reason.chars().take(REASON_CHARS_MAX).map(|c| if is_taken(c) { c } else { '\u{fffd}' }).collect();
+    if text.is_empty() { "no reason was given".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_what_sqs_takes() {
+        assert_eq!(text_that_sqs_takes("a\u{1b}\u{ffff}\n𝄞ñ"), "a\u{fffd}\u{fffd}\n𝄞ñ");
+        assert_eq!(text_that_sqs_takes(&"ñ".repeat(5000)).chars().count(), REASON_CHARS_MAX);
+        assert_eq!(text_that_sqs_takes(""), "no reason was given");
+    }
+}

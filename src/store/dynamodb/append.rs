@@ -1,0 +1,352 @@
+//! Writing a commit: one conditional put, or one transaction with the claims and the personal key that change with it; then
+//! the rows that follow.
+//!
+//! Guarantees: what DynamoDB would refuse for its size is refused before anything is written. A commit is marked until its rows
+//! are written and, if messages follow from it, until they were sent: whoever dies in between leaves the mark.
+
+use aws_sdk_dynamodb::{
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+};
+
+use super::{
+    Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX,
+    commit::{from_item, to_item},
+    fetch,
+    item::{self, Item, binary, find_text, get_text, text},
+    log, not_built, project,
+    schema::{EVENTS, PERSONAL, STATE},
+    unavailable,
+    write::{TRIES_MAX, back_off, met_a_transaction},
+};
+use crate::{
+    domain::id::UserId,
+    failpoint::crash_point,
+    store::{Append, AppendError, ClaimChange, PersonalChange},
+};
+
+/// The kind of the claims in the table `state`.
+pub(super) const CLAIM: &str = "claim";
+
+/// A commit's condition: nobody has written this version.
+const IS_NEW: &str = "attribute_not_exists(v)";
+
+/// Writes a commit and what follows from it. Returns its version.
+///
+/// # Errors
+/// [`AppendError`]; after `Store` the commit may have been written, and may be without its rows: its mark tells.
+pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, AppendError> {
+    let version = append.expected_version.saturating_add(1);
+    let commit = to_item(&append, version, dynamo.next_tie())?;
+    let writes = project::of_commit(&append.rows, version)?;
+    if append.claims.is_empty() && append.personal == PersonalChange::Keep {
+        put(dynamo, &append, commit).await?;
+    } else {
+        transact(dynamo, &append, commit).await?;
+    }
+    crash_point("append-before-rows");
+    project::write(dynamo, writes).await?;
+    crash_point("append-before-mark");
+    if !append.publishes
+        && let Err(error) = log::clear_mark(dynamo, &append.stream, version).await
+    {
+        // All has been done: the relay will find that and clear it.
+        tracing::warn!(stream = %append.stream, version, %error, "a commit's mark was not cleared; left to the relay");
+    }
+    Ok(version)
+}
+
+async fn put(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), AppendError> {
+    let table = dynamo.table(EVENTS);
+    let mut tries = 0;
+    loop {
+        let request = dynamo
+            .client()
+            .put_item()
+            .table_name(&table)
+            .set_item(Some(commit.clone()))
+            .condition_expression(IS_NEW)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = request.send().await else { return Ok(()) };
+        if let Some(PutItemError::ConditionalCheckFailedException(taken)) = error.as_service_error() {
+            return Err(version_taken(dynamo, append, taken.item()).await);
+        }
+        tries += 1;
+        if !met_a_transaction(&error) || tries == TRIES_MAX {
+            return Err(unavailable(&table, &error).into());
+        }
+        back_off(tries).await;
+    }
+}
+
+/// What it means that the version has been written: by an earlier try of this command, by another command after an earlier try
+/// of this one, or by another command alone.
+async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> AppendError {
+    let earlier = match old {
+        Some(old) if get_text(old, "c").is_ok_and(|command| command == append.command.as_str()) => {
+            from_item(old).map(Some)
+        }
+        _ => log::find_command(dynamo, &append.stream, &append.command).await,
+    };
+    match earlier {
+        Ok(Some(earlier)) => AppendError::AlreadyDone(Box::new(earlier)),
+        Ok(None) => AppendError::Conflict,
+        Err(error) => error.into(),
+    }
+}
+
+/// What a part of the transaction is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Commit,
+    Take(String),
+    Release(String),
+    Personal(UserId),
+}
+
+/// Why a transaction was cancelled, and so what to do.
+#[derive(Debug, PartialEq)]
+enum Cancelled {
+    /// The version has been written; by this commit.
+    VersionTaken(Option<Item>),
+    /// The name has this owner, if the answer says so.
+    NameTaken { name: String, owner: Option<String> },
+    /// The name that is to be let go is somebody else's: it stays.
+    NotTheirs(String),
+    /// A new person has a key already.
+    KeyExists(UserId),
+    /// Somebody else was at one of the items, or there was no capacity.
+    TryAgain(String),
+    /// It will never do.
+    Refused(String),
+}
+
+async fn transact(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), AppendError> {
+    let table = dynamo.table(EVENTS);
+    let mut not_theirs = Vec::new();
+    let mut tries = 0;
+    loop {
+        let (parts, writes) = parts(dynamo, append, &commit, &not_theirs)?;
+        let request = dynamo.client().transact_write_items().set_transact_items(Some(writes));
+        let Err(error) = request.send().await else { return Ok(()) };
+        let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+            return Err(unavailable(&table, &error).into());
+        };
+        let mut problem = match why_cancelled(&parts, cancelled.cancellation_reasons()) {
+            Cancelled::VersionTaken(old) => return Err(version_taken(dynamo, append, old.as_ref()).await),
+            Cancelled::NameTaken { owner: Some(owner), .. } => return Err(AppendError::ClaimTaken { owner }),
+            Cancelled::NameTaken { name, owner: None } => match owner_of(dynamo, &name).await? {
+                Some(owner) => return Err(AppendError::ClaimTaken { owner }),
+                None => "a name was let go meanwhile".to_owned(),
+            },
+            Cancelled::NotTheirs(name) => {
+                not_theirs.push(name);
+                continue;
+            }
+            Cancelled::KeyExists(user) => {
+                let table = dynamo.table(PERSONAL);
+                let what = format!(
+                    "{table} has a key of user {user}, who has no commit: restore both tables as of one moment"
+                );
+                return Err(StoreError::Corrupt(what).into());
+            }
+            Cancelled::TryAgain(reason) => reason,
+            Cancelled::Refused(reason) => {
+                return Err(StoreError::Unavailable(format!("table {table}: {reason}")).into());
+            }
+        };
+        tries += 1;
+        if tries == TRIES_MAX {
+            problem.insert_str(0, "a transaction was cancelled again and again: ");
+            return Err(StoreError::Unavailable(problem).into());
+        }
+        back_off(tries).await;
+    }
+}
+
+/// The transaction's writes, each with what it is for.
+fn parts(
+    dynamo: &Dynamo,
+    append: &Append,
+    commit: &Item,
+    not_theirs: &[String],
+) -> Result<(Vec<Part>, Vec<TransactWriteItem>), StoreError> {
+    let mut bytes = item::bytes(commit);
+    let put = put_of(&dynamo.table(EVENTS), commit.clone()).condition_expression(IS_NEW).build();
+    let mut parts = vec![Part::Commit];
+    let mut writes = vec![TransactWriteItem::builder().put(put.map_err(not_built)?).build()];
+    for change in &append.claims {
+        let (ClaimChange::Take { name, owner } | ClaimChange::Release { name, owner }) = change;
+        if matches!(change, ClaimChange::Release { name, .. } if not_theirs.contains(name)) {
+            continue;
+        }
+        let claim = item::item([("k", text(CLAIM)), ("r", text(name)), ("owner", text(owner))]);
+        item::check_size(&format!("the claim {name}"), &claim)?;
+        bytes += item::bytes(&claim);
+        let (part, write) = claim_write(&dynamo.table(STATE), change, claim)?;
+        parts.push(part);
+        writes.push(write);
+    }
+    if let Some((part, write)) = personal_write(&dynamo.table(PERSONAL), &append.personal)? {
+        parts.push(part);
+        writes.push(write);
+    }
+    if writes.len() > TRANSACTION_WRITES_MAX || bytes > TRANSACTION_BYTES_MAX {
+        let count = writes.len();
+        return Err(StoreError::Limit(format!(
+            "a commit with {count} writes of {bytes} bytes; a transaction takes {TRANSACTION_WRITES_MAX} of \
+             {TRANSACTION_BYTES_MAX}: split the command"
+        )));
+    }
+    Ok((parts, writes))
+}
+
+fn put_of(table: &str, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+    Put::builder()
+        .table_name(table)
+        .set_item(Some(item))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+}
+
+fn claim_write(table: &str, change: &ClaimChange, claim: Item) -> Result<(Part, TransactWriteItem), StoreError> {
+    let is_free_or_theirs = "attribute_not_exists(k) OR #owner = :owner";
+    let write = TransactWriteItem::builder();
+    Ok(match change {
+        ClaimChange::Take { name, owner } => {
+            let put = put_of(table, claim)
+                .condition_expression(is_free_or_theirs)
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", text(owner));
+            (Part::Take(name.clone()), write.put(put.build().map_err(not_built)?).build())
+        }
+        ClaimChange::Release { name, owner } => {
+            let delete = Delete::builder()
+                .table_name(table)
+                .set_key(Some(claim_key(name)))
+                .condition_expression(is_free_or_theirs)
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", text(owner));
+            (Part::Release(name.clone()), write.delete(delete.build().map_err(not_built)?).build())
+        }
+    })
+}
+
+fn personal_write(table: &str, change: &PersonalChange) -> Result<Option<(Part, TransactWriteItem)>, StoreError> {
+    let write = TransactWriteItem::builder();
+    Ok(match change {
+        PersonalChange::Keep => None,
+        PersonalChange::Create(user, key) => {
+            let personal = item::item([("k", text(user.to_string())), ("key", binary(key.as_bytes()))]);
+            // What is there already is a secret: nothing of it comes back.
+            let put = Put::builder().table_name(table).set_item(Some(personal));
+            let put = put.condition_expression("attribute_not_exists(k)").build().map_err(not_built)?;
+            Some((Part::Personal(*user), write.put(put).build()))
+        }
+        PersonalChange::Destroy(user) => {
+            let delete = Delete::builder().table_name(table).set_key(Some(personal_item_key(*user)));
+            Some((Part::Personal(*user), write.delete(delete.build().map_err(not_built)?).build()))
+        }
+    })
+}
+
+/// The key of a person's item in the table `personal`.
+pub(super) fn personal_item_key(user: UserId) -> Item {
+    item::item([("k", text(user.to_string()))])
+}
+
+/// The key of a claim's item.
+pub(super) fn claim_key(name: &str) -> Item {
+    item::item([("k", text(CLAIM)), ("r", text(name))])
+}
+
+async fn owner_of(dynamo: &Dynamo, name: &str) -> Result<Option<String>, StoreError> {
+    let claim = fetch::get(dynamo, &dynamo.table(STATE), claim_key(name)).await?;
+    claim.map(|claim| get_text(&claim, "owner").map(ToOwned::to_owned)).transpose()
+}
+
+/// Reads the reasons of a cancelled transaction, which are in the order of its writes. The commit's comes first: on a version
+/// that has been written, the claims say nothing.
+fn why_cancelled(parts: &[Part], reasons: &[CancellationReason]) -> Cancelled {
+    const FAILED: &str = "ConditionalCheckFailed";
+    let failed = parts.iter().zip(reasons).filter(|(_, reason)| reason.code() == Some(FAILED));
+    let order = |part: &Part| match part {
+        Part::Commit => 0,
+        Part::Take(_) => 1,
+        Part::Personal(_) => 2,
+        Part::Release(_) => 3,
+    };
+    match failed.min_by_key(|(part, _)| order(part)) {
+        Some((Part::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
+        Some((Part::Take(name), reason)) => {
+            let owner = reason.item().and_then(|item| find_text(item, "owner").ok().flatten());
+            Cancelled::NameTaken { name: name.clone(), owner: owner.map(ToOwned::to_owned) }
+        }
+        Some((Part::Personal(user), _)) => Cancelled::KeyExists(*user),
+        Some((Part::Release(name), _)) => Cancelled::NotTheirs(name.clone()),
+        None => {
+            let other = reasons.iter().find(|reason| !matches!(reason.code(), None | Some("None")));
+            let code = other.and_then(CancellationReason::code).unwrap_or("no reason given");
+            match code {
+                "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" => {
+                    Cancelled::TryAgain(code.to_owned())
+                }
+                code => {
+                    let message = other.and_then(CancellationReason::message).unwrap_or_default();
+                    Cancelled::Refused(format!("{code}: {message}"))
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(code: &str) -> CancellationReason {
+        CancellationReason::builder().code(code).build()
+    }
+
+    fn with_owner(owner: &str) -> CancellationReason {
+        CancellationReason::builder().code("ConditionalCheckFailed").item("owner", text(owner)).build()
+    }
+
+    fn parts() -> [Part; 4] {
+        let user = UserId(uuid::Uuid::from_u128(1));
+        [Part::Commit, Part::Take("a".to_owned()), Part::Release("b".to_owned()), Part::Personal(user)]
+    }
+
+    #[test]
+    fn a_version_that_was_written_says_more_than_a_name_that_is_taken() {
+        let old = item::item([("c", text("idem:1"))]);
+        let taken = CancellationReason::builder().code("ConditionalCheckFailed").set_item(Some(old.clone())).build();
+        let why = why_cancelled(&parts(), &[taken, with_owner("1"), reason("None"), reason("None")]);
+        assert_eq!(why, Cancelled::VersionTaken(Some(old)));
+        let why = why_cancelled(&parts(), &[reason("None"), with_owner("1"), with_owner("2"), reason("None")]);
+        assert_eq!(why, Cancelled::NameTaken { name: "a".to_owned(), owner: Some("1".to_owned()) });
+    }
+
+    #[test]
+    fn a_name_of_somebody_else_is_not_let_go_and_nothing_else_is_wrong() {
+        let why = why_cancelled(&parts(), &[reason("None"), reason("None"), with_owner("2"), reason("None")]);
+        assert_eq!(why, Cancelled::NotTheirs("b".to_owned()));
+        let failed = reason("ConditionalCheckFailed");
+        let why = why_cancelled(&parts(), &[reason("None"), failed.clone(), reason("None"), reason("None")]);
+        assert_eq!(why, Cancelled::NameTaken { name: "a".to_owned(), owner: None }, "no owner was told");
+        let why = why_cancelled(&parts(), &[reason("None"), reason("None"), reason("None"), failed]);
+        assert!(matches!(why, Cancelled::KeyExists(_)));
+    }
+
+    #[test]
+    fn conflicts_and_throttling_are_tried_again_and_nothing_else_is() {
+        for code in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+            let why = why_cancelled(&parts(), &[reason("None"), reason(code), reason("None"), reason("None")]);
+            assert_eq!(why, Cancelled::TryAgain(code.to_owned()));
+        }
+        for code in ["ValidationError", "ItemCollectionSizeLimitExceeded", "None"] {
+            let why = why_cancelled(&parts(), &[reason("None"), reason(code), reason("None"), reason("None")]);
+            assert!(matches!(why, Cancelled::Refused(_)), "{code}");
+        }
+        assert!(matches!(why_cancelled(&parts(), &[]), Cancelled::Refused(_)));
+    }
+}

@@ -1,0 +1,224 @@
+//! The log in the order of time: what the indexes `feed` and `outbox` show of it, slice by slice, brought together.
+//!
+//! Guarantees: an index only says where to look; what is answered is read from the table, consistently. A commit may come into
+//! an index a moment after it was written, and a mark may still be in it that was cleared.
+
+use std::collections::VecDeque;
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use jiff::Timestamp;
+
+use super::{
+    Dynamo, StoreError,
+    commit::{self, SHARDS, SLICES, microsecond_of},
+    fetch,
+    item::{self, Item, get_number, number, text},
+    schema::{EVENTS, FEED, OUTBOX},
+    unavailable,
+};
+use crate::domain::persisted::StoredCommit;
+
+/// Entries that are read of each slice beside its share of what is asked for.
+const SPARE_ENTRIES: usize = 16;
+
+/// Commits after a position in the order of the log, at most `max`.
+pub(super) async fn read(dynamo: &Dynamo, after: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    let from = Some(("t >= :at", microsecond_of(after)));
+    let mut merge = Merge::new(dynamo, Index::Feed, from, Direction::Forwards, max);
+    collect(&mut merge, max, |commit| commit.position > after).await
+}
+
+/// Commits before a position, or the last ones, newest first, at most `max`.
+pub(super) async fn read_back(
+    dynamo: &Dynamo,
+    before: Option<u64>,
+    max: usize,
+) -> Result<Vec<StoredCommit>, StoreError> {
+    let from = before.map(|before| ("t <= :at", microsecond_of(before)));
+    let mut merge = Merge::new(dynamo, Index::Feed, from, Direction::Backwards, max);
+    collect(&mut merge, max, |commit| before.is_none_or(|before| commit.position < before)).await
+}
+
+/// Marked commits of before a moment, oldest first, at most `max`.
+pub(super) async fn unpublished(
+    dynamo: &Dynamo,
+    before: Timestamp,
+    max: usize,
+) -> Result<Vec<StoredCommit>, StoreError> {
+    let until = Some(("t < :at", before.as_microsecond()));
+    let mut merge = Merge::new(dynamo, Index::Outbox, until, Direction::Forwards, max);
+    collect(&mut merge, max, |commit| commit.marked).await
+}
+
+/// Reads commits, microsecond by microsecond, until there are `max` that are wanted.
+async fn collect(
+    merge: &mut Merge<'_>,
+    max: usize,
+    wanted: impl Fn(&StoredCommit) -> bool,
+) -> Result<Vec<StoredCommit>, StoreError> {
+    let mut found = Vec::new();
+    while found.len() < max {
+        let mut entries = Vec::new();
+        while entries.len() < max - found.len()
+            && let Some(group) = merge.next().await?
+        {
+            entries.extend(group);
+        }
+        if entries.is_empty() {
+            break;
+        }
+        let commits = merge.commits(&entries).await?;
+        found.extend(commits.into_iter().filter(&wanted));
+    }
+    found.truncate(max);
+    Ok(found)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forwards,
+    Backwards,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Index {
+    Feed,
+    Outbox,
+}
+
+/// An entry of an index.
+#[derive(Clone)]
+struct Entry {
+    us: i64,
+    stream: String,
+    version: u64,
+}
+
+/// The slices of an index, read side by side.
+struct Merge<'d> {
+    dynamo: &'d Dynamo,
+    table: String,
+    direction: Direction,
+    slices: Vec<Slice>,
+}
+
+/// A slice, as far as it was read.
+struct Slice {
+    request: QueryFluentBuilder,
+    entries: VecDeque<Entry>,
+    is_at_end: bool,
+}
+
+impl<'d> Merge<'d> {
+    fn new(dynamo: &'d Dynamo, index: Index, bound: Option<(&str, i64)>, direction: Direction, max: usize) -> Self {
+        let table = dynamo.table(EVENTS);
+        let (name, partition, count) = match index {
+            Index::Feed => (FEED, "f", SLICES),
+            Index::Outbox => (OUTBOX, "ob", SHARDS),
+        };
+        let share = max / usize::try_from(count).unwrap_or(1) + SPARE_ENTRIES;
+        let slice = |number_of: u32| {
+            let mut request = dynamo
+                .client()
+                .query()
+                .table_name(&table)
+                .index_name(name)
+                .expression_attribute_values(":slice", text(number_of.to_string()))
+                .scan_index_forward(direction == Direction::Forwards)
+                .limit(fetch::page_limit(share));
+            let mut condition = format!("{partition} = :slice");
+            if let Some((bound, at)) = bound {
+                condition.push_str(&format!(" AND {bound}"));
+                request = request.expression_attribute_values(":at", number(at));
+            }
+            Slice { request: request.key_condition_expression(condition), entries: VecDeque::new(), is_at_end: false }
+        };
+        let slices = (0..count).map(slice).collect();
+        Self { dynamo, table, direction, slices }
+    }
+
+    /// All entries of the next microsecond; none at the end.
+    async fn next(&mut self) -> Result<Option<Vec<Entry>>, StoreError> {
+        self.fill().await?;
+        let heads = self.slices.iter().filter_map(|slice| slice.entries.front()).map(|entry| entry.us);
+        let next = match self.direction {
+            Direction::Forwards => heads.min(),
+            Direction::Backwards => heads.max(),
+        };
+        let Some(us) = next else { return Ok(None) };
+        let mut group = Vec::new();
+        loop {
+            for slice in &mut self.slices {
+                while slice.entries.front().is_some_and(|entry| entry.us == us) {
+                    group.extend(slice.entries.pop_front());
+                }
+            }
+            // A slice that is used up may go on with the same microsecond.
+            if self.slices.iter().all(|slice| slice.is_at_end || !slice.entries.is_empty()) {
+                return Ok(Some(group));
+            }
+            self.fill().await?;
+            if self.slices.iter().all(|slice| slice.entries.front().is_none_or(|entry| entry.us != us)) {
+                return Ok(Some(group));
+            }
+        }
+    }
+
+    /// Reads on in every slice that is used up.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        let table = &self.table;
+        let empty = self.slices.iter_mut().filter(|slice| slice.entries.is_empty());
+        fetch::in_parallel(empty.map(|slice| slice.read_on(table)).collect()).await?;
+        Ok(())
+    }
+
+    /// The commits of entries, whole microseconds of them, in the order of the log or backwards.
+    async fn commits(&self, entries: &[Entry]) -> Result<Vec<StoredCommit>, StoreError> {
+        let keys = entries.iter().map(|entry| key(&entry.stream, entry.version)).collect();
+        let items = fetch::get_all(self.dynamo, &self.table, keys).await?;
+        if items.len() != entries.len() {
+            let missing = entries.len().saturating_sub(items.len());
+            return Err(StoreError::Corrupt(format!(
+                "an index of {} shows {missing} commits that it lacks",
+                self.table
+            )));
+        }
+        let mut commits: Vec<StoredCommit> = items.iter().map(commit::from_item).collect::<Result<_, _>>()?;
+        commits.sort_by_key(|commit| commit.recorded_at);
+        for group in commits.chunk_by_mut(|a, b| a.recorded_at == b.recorded_at) {
+            commit::in_order(group)?;
+        }
+        if self.direction == Direction::Backwards {
+            commits.reverse();
+        }
+        Ok(commits)
+    }
+}
+
+impl Slice {
+    /// Reads pages until there is an entry or the end.
+    async fn read_on(&mut self, table: &str) -> Result<(), StoreError> {
+        while self.entries.is_empty() && !self.is_at_end {
+            let page = self.request.clone().send().await.map_err(|error| unavailable(table, &error))?;
+            for item in page.items.unwrap_or_default() {
+                self.entries.push_back(entry(&item)?);
+            }
+            self.is_at_end = page.last_evaluated_key.is_none();
+            self.request = self.request.clone().set_exclusive_start_key(page.last_evaluated_key);
+        }
+        Ok(())
+    }
+}
+
+/// The key of a commit's item.
+pub(super) fn key(stream: &str, version: u64) -> Item {
+    item::item([("s", text(stream)), ("v", number(version))])
+}
+
+fn entry(item: &Item) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        us: get_number(item, "t")?,
+        stream: item::get_text(item, "s")?.to_owned(),
+        version: get_number(item, "v")?,
+    })
+}

@@ -1,0 +1,109 @@
+//! Reading: pages to their end, batches until nothing of them is left, and several requests at once.
+
+use std::future::Future;
+
+use aws_sdk_dynamodb::{
+    operation::{query::builders::QueryFluentBuilder, scan::builders::ScanFluentBuilder},
+    types::KeysAndAttributes,
+};
+use futures_util::{TryStreamExt, stream};
+
+use super::{
+    BATCH_READS_MAX, Dynamo, PARALLEL, StoreError,
+    item::Item,
+    not_built, unavailable,
+    write::{TRIES_MAX, back_off},
+};
+
+/// Does all of it, at most [`PARALLEL`] at once; the results are in the order of the work. Ends with the first error.
+pub(super) async fn in_parallel<T, E>(work: Vec<impl Future<Output = Result<T, E>>>) -> Result<Vec<T>, E> {
+    use futures_util::StreamExt;
+    stream::iter(work).buffered(PARALLEL).try_collect().await
+}
+
+/// A query's items, page after page, at most `max`.
+pub(super) async fn query(table: &str, request: QueryFluentBuilder, max: usize) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::new();
+    if max == 0 {
+        return Ok(items);
+    }
+    let mut pages = request.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| unavailable(table, &error))?;
+        items.extend(page.items.unwrap_or_default());
+        if items.len() >= max {
+            break;
+        }
+    }
+    items.truncate(max);
+    Ok(items)
+}
+
+/// What DynamoDB takes as a page's limit.
+pub(super) fn page_limit(max: usize) -> i32 {
+    i32::try_from(max).unwrap_or(i32::MAX)
+}
+
+/// All items of a scan, in as many segments as may be read at once, each page handed to `take`. Returns how many items were
+/// looked at, those that a filter left out included.
+pub(super) async fn scan<T: Send>(
+    table: &str,
+    request: ScanFluentBuilder,
+    segments: i32,
+    take: impl Fn(Item) -> Result<T, StoreError> + Sync,
+) -> Result<(Vec<T>, u64), StoreError> {
+    let segment = async |number| {
+        let request = request.clone().segment(number).total_segments(segments);
+        let (mut taken, mut scanned) = (Vec::new(), 0);
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| unavailable(table, &error))?;
+            scanned += u64::try_from(page.scanned_count).unwrap_or(0);
+            for item in page.items.unwrap_or_default() {
+                taken.push(take(item)?);
+            }
+        }
+        Ok::<_, StoreError>((taken, scanned))
+    };
+    let work = (0..segments).map(segment).collect();
+    let (mut all, mut scanned_total) = (Vec::new(), 0);
+    for (taken, scanned) in in_parallel(work).await? {
+        all.extend(taken);
+        scanned_total += scanned;
+    }
+    Ok((all, scanned_total))
+}
+
+/// The item with this key, read consistently.
+pub(super) async fn get(dynamo: &Dynamo, table: &str, key: Item) -> Result<Option<Item>, StoreError> {
+    let request = dynamo.client().get_item().table_name(table).set_key(Some(key)).consistent_read(true);
+    Ok(request.send().await.map_err(|error| unavailable(table, &error))?.item)
+}
+
+/// The items with these keys, which must differ, read consistently. They come in any order; what is not there is left out.
+pub(super) async fn get_all(dynamo: &Dynamo, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    let work = keys.chunks(BATCH_READS_MAX).map(|batch| get_batch(dynamo, table, batch.to_vec())).collect();
+    Ok(in_parallel(work).await?.into_iter().flatten().collect())
+}
+
+/// A batch comes in parts when it is large or the table is busy: what is left is asked for again.
+async fn get_batch(dynamo: &Dynamo, table: &str, mut keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    let (mut found, mut idle_tries) = (Vec::new(), 0);
+    while !keys.is_empty() {
+        let asked = keys.len();
+        let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys)).build();
+        let wanted = wanted.map_err(not_built)?;
+        let sent = dynamo.client().batch_get_item().request_items(table, wanted).send().await;
+        let answer = sent.map_err(|error| unavailable(table, &error))?;
+        found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+        keys = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
+        idle_tries = if keys.len() < asked { 0 } else { idle_tries + 1 };
+        if idle_tries == TRIES_MAX {
+            return Err(StoreError::Unavailable(format!("table {table} is throttled: give it more capacity")));
+        }
+        if !keys.is_empty() {
+            back_off(idle_tries).await;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,123 @@
+//! The event log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{
+    Dynamo, StoreError,
+    append::{append, personal_item_key},
+    commit::from_item,
+    feed, fetch,
+    item::{self, get_binary, number, text},
+    project,
+    schema::{EVENTS, PERSONAL},
+    write,
+};
+use crate::{
+    domain::{
+        id::{CommandId, StreamId, UserId},
+        persisted::StoredCommit,
+        personal::PersonalKey,
+        view::Rows,
+    },
+    store::{Append, AppendError, EventLog},
+};
+
+#[async_trait]
+impl EventLog for Dynamo {
+    async fn append(&self, commit: Append) -> Result<u64, AppendError> {
+        append(self, commit).await
+    }
+
+    async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        load(self, stream, after_version, max).await
+    }
+
+    async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
+        personal_key(self, user).await
+    }
+
+    async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        feed::read(self, after_position, max).await
+    }
+
+    async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        feed::read_back(self, before_position, max).await
+    }
+
+    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        feed::unpublished(self, before, max).await
+    }
+
+    async fn project(&self, rows: Rows) -> Result<(), StoreError> {
+        project::write(self, project::of_all(&rows)?).await
+    }
+
+    async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError> {
+        clear_mark(self, stream, version).await
+    }
+}
+
+/// Commits of a stream in order, after a version, at most `max`; read consistently.
+pub(super) async fn load(
+    dynamo: &Dynamo,
+    stream: &StreamId,
+    after_version: u64,
+    max: usize,
+) -> Result<Vec<StoredCommit>, StoreError> {
+    let table = dynamo.table(EVENTS);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .key_condition_expression("s = :s AND v > :v")
+        .expression_attribute_values(":s", text(stream.to_string()))
+        .expression_attribute_values(":v", number(after_version))
+        .consistent_read(true)
+        .limit(fetch::page_limit(max));
+    fetch::query(&table, request, max).await?.iter().map(from_item).collect()
+}
+
+/// The command's commit in a stream, if it has one. Reads the whole stream, however long: only for who lost a race.
+pub(super) async fn find_command(
+    dynamo: &Dynamo,
+    stream: &StreamId,
+    command: &CommandId,
+) -> Result<Option<StoredCommit>, StoreError> {
+    let table = dynamo.table(EVENTS);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .key_condition_expression("s = :s")
+        .filter_expression("c = :c")
+        .expression_attribute_values(":s", text(stream.to_string()))
+        .expression_attribute_values(":c", text(command.as_str()))
+        .consistent_read(true);
+    fetch::query(&table, request, 1).await?.first().map(from_item).transpose()
+}
+
+/// The person's key, unless it was destroyed.
+pub(super) async fn personal_key(dynamo: &Dynamo, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
+    let Some(found) = fetch::get(dynamo, &dynamo.table(PERSONAL), personal_item_key(user)).await? else {
+        return Ok(None);
+    };
+    let bytes: [u8; 32] =
+        get_binary(&found, "key")?.try_into().map_err(|_| item::damaged("key", "it is not 32 bytes long"))?;
+    Ok(Some(PersonalKey::from_bytes(bytes)))
+}
+
+/// Clears a commit's mark. One that has none, or is not there, stays as it is.
+pub(super) async fn clear_mark(dynamo: &Dynamo, stream: &StreamId, version: u64) -> Result<(), StoreError> {
+    let table = dynamo.table(EVENTS);
+    let clear = || {
+        let request = dynamo.client().update_item().table_name(&table);
+        request
+            .set_key(Some(feed::key(&stream.to_string(), version)))
+            .update_expression("REMOVE ob")
+            .condition_expression("attribute_exists(v)")
+            .send()
+    };
+    write::conditional(&table, clear).await?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Projection: writing the rows that follow from a stream, and the ledger's terms that follow from the rows.
+//!
+//! Guarantees: a row replaces an older one only, whoever else writes at the same time and however late. Consumption in the
+//! ledger is never touched.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    Dynamo, StoreError, fetch,
+    item::{Item, get_number, number},
+    rows,
+    schema::{LEDGER, VIEWS},
+    terms::Terms,
+    write,
+};
+use crate::domain::view::Rows;
+
+/// A write that follows from a stream.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    /// A row of the views.
+    Row(Item),
+    /// What leads to a row, and never changes.
+    Pointer(Item),
+    /// A key's terms.
+    Terms(Terms),
+}
+
+/// Under which stored version something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// None, or one that is older.
+    Older,
+    /// The one that was seen; none when there was none.
+    Seen(Option<u64>),
+}
+
+/// What a commit changes: the rows of its own version, and terms. Checked: all of it can be written.
+pub(super) fn of_commit(rows: &Rows, version: u64) -> Result<Vec<Write>, StoreError> {
+    let terms = Terms::of_commit(rows, version);
+    let mut changed = rows.clone();
+    changed.users.retain(|row| row.version == version);
+    changed.keys.retain(|row| row.version == version);
+    changed.plans.retain(|row| row.version == version);
+    changed.imports.retain(|row| row.version == version);
+    of(&changed, terms)
+}
+
+/// All rows and terms of a stream.
+pub(super) fn of_all(rows: &Rows) -> Result<Vec<Write>, StoreError> {
+    of(rows, Terms::of(rows))
+}
+
+fn of(rows: &Rows, terms: Vec<Terms>) -> Result<Vec<Write>, StoreError> {
+    let mut writes = Vec::new();
+    for item in rows::to_items(rows)? {
+        let is_pointer = rows::pointed_at(&item)?.is_some();
+        writes.push(if is_pointer { Write::Pointer(item) } else { Write::Row(item) });
+    }
+    writes.extend(terms.into_iter().map(Write::Terms));
+    Ok(writes)
+}
+
+/// Writes where what is stored is older.
+pub(super) async fn write(dynamo: &Dynamo, writes: Vec<Write>) -> Result<(), StoreError> {
+    let work = writes.into_iter().map(|write| write_one(dynamo, write, Over::Older)).collect();
+    fetch::in_parallel(work).await?;
+    Ok(())
+}
+
+/// Writes under a condition on the stored version. Returns whether it held.
+pub(super) async fn write_one(dynamo: &Dynamo, write: Write, over: Over) -> Result<bool, StoreError> {
+    match write {
+        Write::Row(item) => put_row(dynamo, item, over).await,
+        Write::Pointer(item) => put_pointer(dynamo, item).await,
+        Write::Terms(terms) => update_terms(dynamo, &terms, over).await,
+    }
+}
+
+impl Over {
+    /// The condition, and the value in it that stands for a version.
+    pub(super) fn condition(self, version: u64) -> (&'static str, Option<AttributeValue>) {
+        match self {
+            Self::Older => ("attribute_not_exists(pv) OR pv < :version", Some(number(version))),
+            Self::Seen(Some(seen)) => ("pv = :version", Some(number(seen))),
+            Self::Seen(None) => ("attribute_not_exists(pv)", None),
+        }
+    }
+}
+
+async fn put_row(dynamo: &Dynamo, item: Item, over: Over) -> Result<bool, StoreError> {
+    let table = dynamo.table(VIEWS);
+    let (condition, value) = over.condition(get_number(&item, "pv")?);
+    let put = || {
+        let mut request = dynamo.client().put_item().table_name(&table).set_item(Some(item.clone()));
+        if let Some(value) = &value {
+            request = request.expression_attribute_values(":version", value.clone());
+        }
+        request.condition_expression(condition).send()
+    };
+    write::conditional(&table, put).await
+}
+
+async fn put_pointer(dynamo: &Dynamo, item: Item) -> Result<bool, StoreError> {
+    let table = dynamo.table(VIEWS);
+    let put = || dynamo.client().put_item().table_name(&table).set_item(Some(item.clone())).send();
+    write::conditional(&table, put).await
+}
+
+async fn update_terms(dynamo: &Dynamo, terms: &Terms, over: Over) -> Result<bool, StoreError> {
+    let table = dynamo.table(LEDGER);
+    let (condition, value) = over.condition(terms.version);
+    let (update, values) = terms.update();
+    let send = || {
+        let mut request = dynamo.client().update_item().table_name(&table).set_key(Some(terms.item_key()));
+        for (name, value) in &values {
+            request = request.expression_attribute_values(*name, value.clone());
+        }
+        if let Some(value) = &value {
+            request = request.expression_attribute_values(":version", value.clone());
+        }
+        request.update_expression(update).expression_attribute_names("#on", "on").condition_expression(condition).send()
+    };
+    write::conditional(&table, send).await
+}

@@ -1,0 +1,437 @@
+//! Rows of the views as items of the table `views`. Beside the row's own attributes, named after its fields, an item has
+//!
+//! | attribute | holds |
+//! |---|---|
+//! | `k`, `r` | the stream that it follows from; which of its rows |
+//! | `pv` | the row's version |
+//! | `l`, `o` | the list that it is in, and its place there (people, plans, imports) |
+//!
+//! | `k` | `r` | is |
+//! |---|---|---|
+//! | `user#<id>` | `user`, `key#<key id>` | a person, a key |
+//! | `plan#<name>` | `plan` | a plan |
+//! | `dataset#<name>` | `import#<id>` | an import |
+//! | `import#<id>` | `dataset` | in which data set an import is: it is asked for by its id alone |
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::item::{
+    self, Item, check_size, damaged, find_moment, find_number, find_text, get_bool, get_moment, get_number, get_text,
+    moment, number, put_some, text,
+};
+use crate::{
+    domain::{
+        event::{ImportCounts, Role},
+        id::{StreamId, UserId},
+        key::{KeyHash, KeyId},
+        plan::Limits,
+        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+    },
+    store::StoreError,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// The list of all people, the last invited first.
+pub(super) const USERS: &str = "users";
+/// The list of all plans, by name.
+pub(super) const PLANS: &str = "plans";
+/// The list of all imports, the last begun first.
+pub(super) const IMPORTS: &str = "imports";
+
+const USER: &str = "user";
+const PLAN: &str = "plan";
+const DATASET: &str = "dataset";
+const KEY_PREFIX: &str = "key#";
+const IMPORT_PREFIX: &str = "import#";
+
+/// The items of one stream's rows, with those that lead to them.
+pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
+    let users = rows.users.iter().map(user);
+    let keys = rows.keys.iter().map(key);
+    let plans = rows.plans.iter().map(plan);
+    let imports = rows.imports.iter().flat_map(|row| [import(row), pointer(row)]);
+    let items: Vec<Item> = users.chain(keys).chain(plans).chain(imports).collect();
+    for item in &items {
+        check_size(&format!("the view row {} {}", get_text(item, "k")?, get_text(item, "r")?), item)?;
+    }
+    Ok(items)
+}
+
+/// The rows in the items of one stream.
+pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
+    let mut rows = Rows::default();
+    for item in items {
+        match get_text(item, "r")? {
+            USER => rows.users.push(read_user(item)?),
+            PLAN => rows.plans.push(read_plan(item)?),
+            row if row.starts_with(KEY_PREFIX) => rows.keys.push(read_key(item)?),
+            row if row.starts_with(IMPORT_PREFIX) => rows.imports.push(read_import(item)?),
+            other => return Err(damaged("r", format!("{other:?} is no row that this permitd knows"))),
+        }
+    }
+    Ok(rows)
+}
+
+/// The key of a person's row.
+pub(super) fn user_key(user: UserId) -> Item {
+    place(&StreamId::User(user), USER)
+}
+
+/// The key of a key's row.
+pub(super) fn key_key(user: UserId, key: KeyId) -> Item {
+    place(&StreamId::User(user), &format!("{KEY_PREFIX}{key}"))
+}
+
+/// The key of a plan's row.
+pub(super) fn plan_key(name: &str) -> Item {
+    place(&StreamId::Plan(name.to_owned()), PLAN)
+}
+
+/// The key of an import's row.
+pub(super) fn import_key(data_set: &str, import: Uuid) -> Item {
+    place(&StreamId::DataSet(data_set.to_owned()), &format!("{IMPORT_PREFIX}{import}"))
+}
+
+/// The key of the item that says in which data set an import is.
+pub(super) fn pointer_key(import: Uuid) -> Item {
+    item::item([("k", text(format!("{IMPORT_PREFIX}{import}"))), ("r", text(DATASET))])
+}
+
+/// The import that an item leads to; none when the item is a row.
+pub(super) fn pointed_at(item: &Item) -> Result<Option<Uuid>, StoreError> {
+    let Some(id) = get_text(item, "k")?.strip_prefix(IMPORT_PREFIX) else { return Ok(None) };
+    Uuid::parse_str(id).map(Some).map_err(|error| damaged("k", error))
+}
+
+/// What the rows of one person's keys begin with.
+pub(super) fn key_prefix() -> AttributeValue {
+    text(KEY_PREFIX)
+}
+
+/// What the rows of a data set's imports begin with.
+pub(super) fn import_prefix() -> AttributeValue {
+    text(IMPORT_PREFIX)
+}
+
+fn place(stream: &StreamId, row: &str) -> Item {
+    item::item([("k", text(stream.to_string())), ("r", text(row))])
+}
+
+/// A place in a list by time: sorts as the moments do, those of one moment by the id.
+pub(super) fn order(at: Timestamp, id: Uuid) -> String {
+    // Moments before 1970 are negative: with the sign's bit turned over they sort before the others.
+    let sortable = at.as_microsecond().cast_unsigned() ^ (1 << 63);
+    format!("{sortable:016x}#{id}")
+}
+
+fn row(stream: &StreamId, row: &str, version: u64) -> Item {
+    let mut item = place(stream, row);
+    item.insert("pv".to_owned(), number(version));
+    item
+}
+
+fn in_list(item: &mut Item, list: &str, order: String) {
+    item.insert("l".to_owned(), text(list));
+    item.insert("o".to_owned(), text(order));
+}
+
+fn user(of: &UserRow) -> Item {
+    let mut item = row(&StreamId::User(of.id), USER, of.version);
+    in_list(&mut item, USERS, order(of.invited_at, of.id.0));
+    item.extend(item::item([
+        ("role", text(of.role.as_str())),
+        ("plan", text(&of.plan)),
+        ("status", text(of.status.as_str())),
+        ("invited_at", moment(of.invited_at)),
+        ("changed_at", moment(of.changed_at)),
+    ]));
+    put_some(&mut item, "email", of.email.as_deref().map(text));
+    put_some(&mut item, "name", of.name.as_deref().map(text));
+    put_some(&mut item, "deleted_at", of.deleted_at.map(moment));
+    put_some(&mut item, "mail_failure", of.mail_failure.as_deref().map(text));
+    item
+}
+
+fn key(of: &KeyRow) -> Item {
+    let mut item = row(&StreamId::User(of.user), &format!("{KEY_PREFIX}{}", of.id), of.version);
+    item.extend(item::item([
+        ("sha256", text(of.hash.to_hex())),
+        ("last_four", text(&of.last_four)),
+        ("issued_at", moment(of.issued_at)),
+    ]));
+    put_some(&mut item, "label", of.label.as_deref().map(text));
+    put_some(&mut item, "mailed_at", of.mailed_at.map(moment));
+    put_some(&mut item, "valid_until", of.valid_until.map(moment));
+    put_some(&mut item, "replaced_by", of.replaced_by.map(|id| text(id.as_str())));
+    put_some(&mut item, "revoked_at", of.revoked_at.map(moment));
+    put_some(&mut item, "revocation_reason", of.revocation_reason.as_deref().map(text));
+    item
+}
+
+fn plan(of: &PlanRow) -> Item {
+    let mut item = row(&StreamId::Plan(of.name.clone()), PLAN, of.version);
+    in_list(&mut item, PLANS, of.name.clone());
+    let Limits { rate_per_s, burst, quota_per_day } = of.limits;
+    item.extend(item::item([
+        ("rate_per_s", number(rate_per_s)),
+        ("burst", number(burst)),
+        ("quota_per_day", number(quota_per_day)),
+        ("retired", AttributeValue::Bool(of.retired)),
+    ]));
+    item
+}
+
+fn import(of: &ImportRow) -> Item {
+    let mut item = row(&StreamId::DataSet(of.dataset.clone()), &format!("{IMPORT_PREFIX}{}", of.id), of.version);
+    in_list(&mut item, IMPORTS, order(of.started_at, of.id));
+    item.extend(item::item([
+        ("file_name", text(&of.file_name)),
+        ("definition", text(&of.definition)),
+        ("replaces", AttributeValue::Bool(of.replace)),
+        ("status", text(&of.status)),
+        ("started_at", moment(of.started_at)),
+    ]));
+    put_some(&mut item, "ended_at", of.ended_at.map(moment));
+    put_some(&mut item, "dataset_version", of.dataset_version.map(number));
+    put_some(&mut item, "reason", of.reason.as_deref().map(text));
+    if let Some(ImportCounts { inserted, updated, unchanged, removed, rejected }) = of.counts {
+        item.extend(item::item([
+            ("inserted", number(inserted)),
+            ("updated", number(updated)),
+            ("unchanged", number(unchanged)),
+            ("removed", number(removed)),
+            ("rejected", number(rejected)),
+        ]));
+    }
+    item
+}
+
+/// Says in which data set an import is; never changes.
+fn pointer(of: &ImportRow) -> Item {
+    let mut item = pointer_key(of.id);
+    item.insert(DATASET.to_owned(), text(&of.dataset));
+    item
+}
+
+/// What a pointer says.
+pub(super) fn read_pointer(item: &Item) -> Result<&str, StoreError> {
+    get_text(item, DATASET)
+}
+
+fn stream_of(item: &Item) -> Result<StreamId, StoreError> {
+    StreamId::parse(get_text(item, "k")?).map_err(|error| damaged("k", error))
+}
+
+fn wrong_stream() -> StoreError {
+    damaged("k", "the row is of another kind than its stream")
+}
+
+/// Reads a person's row.
+pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
+    let StreamId::User(id) = stream_of(item)? else { return Err(wrong_stream()) };
+    let role = match get_text(item, "role")? {
+        "reader" => Role::Reader,
+        "admin" => Role::Admin,
+        other => return Err(damaged("role", other)),
+    };
+    Ok(UserRow {
+        id,
+        version: get_number(item, "pv")?,
+        email: owned(find_text(item, "email")?),
+        name: owned(find_text(item, "name")?),
+        role,
+        plan: get_text(item, "plan")?.to_owned(),
+        status: read_status(item)?,
+        invited_at: get_moment(item, "invited_at")?,
+        changed_at: get_moment(item, "changed_at")?,
+        deleted_at: find_moment(item, "deleted_at")?,
+        mail_failure: owned(find_text(item, "mail_failure")?),
+    })
+}
+
+/// How the person of a row stands.
+pub(super) fn read_status(item: &Item) -> Result<UserStatus, StoreError> {
+    Ok(match get_text(item, "status")? {
+        "invited" => UserStatus::Invited,
+        "active" => UserStatus::Active,
+        "disabled" => UserStatus::Disabled,
+        "deleted" => UserStatus::Deleted,
+        other => return Err(damaged("status", other)),
+    })
+}
+
+/// Reads a key's row.
+pub(super) fn read_key(item: &Item) -> Result<KeyRow, StoreError> {
+    let StreamId::User(user) = stream_of(item)? else { return Err(wrong_stream()) };
+    let id = get_text(item, "r")?.strip_prefix(KEY_PREFIX).unwrap_or_default();
+    let key_id = |name: &str, id: &str| KeyId::parse(id).map_err(|error| damaged(name, error));
+    Ok(KeyRow {
+        id: key_id("r", id)?,
+        user,
+        version: get_number(item, "pv")?,
+        hash: KeyHash::parse(get_text(item, "sha256")?).map_err(|error| damaged("sha256", error))?,
+        last_four: get_text(item, "last_four")?.to_owned(),
+        label: owned(find_text(item, "label")?),
+        issued_at: get_moment(item, "issued_at")?,
+        mailed_at: find_moment(item, "mailed_at")?,
+        valid_until: find_moment(item, "valid_until")?,
+        replaced_by: find_text(item, "replaced_by")?.map(|id| key_id("replaced_by", id)).transpose()?,
+        revoked_at: find_moment(item, "revoked_at")?,
+        revocation_reason: owned(find_text(item, "revocation_reason")?),
+    })
+}
+
+/// Reads a plan's row.
+pub(super) fn read_plan(item: &Item) -> Result<PlanRow, StoreError> {
+    let StreamId::Plan(name) = stream_of(item)? else { return Err(wrong_stream()) };
+    let limits = Limits {
+        rate_per_s: get_number(item, "rate_per_s")?,
+        burst: get_number(item, "burst")?,
+        quota_per_day: get_number(item, "quota_per_day")?,
+    };
+    Ok(PlanRow { name, version: get_number(item, "pv")?, limits, retired: get_bool(item, "retired")? })
+}
+
+/// Reads an import's row.
+pub(super) fn read_import(item: &Item) -> Result<ImportRow, StoreError> {
+    let StreamId::DataSet(dataset) = stream_of(item)? else { return Err(wrong_stream()) };
+    let id = get_text(item, "r")?.strip_prefix(IMPORT_PREFIX).unwrap_or_default();
+    let counts = match find_number(item, "inserted")? {
+        None => None,
+        Some(inserted) => Some(ImportCounts {
+            inserted,
+            updated: get_number(item, "updated")?,
+            unchanged: get_number(item, "unchanged")?,
+            removed: get_number(item, "removed")?,
+            rejected: get_number(item, "rejected")?,
+        }),
+    };
+    Ok(ImportRow {
+        id: Uuid::parse_str(id).map_err(|error| damaged("r", error))?,
+        dataset,
+        version: get_number(item, "pv")?,
+        file_name: get_text(item, "file_name")?.to_owned(),
+        definition: get_text(item, "definition")?.to_owned(),
+        replace: get_bool(item, "replaces")?,
+        status: get_text(item, "status")?.to_owned(),
+        started_at: get_moment(item, "started_at")?,
+        ended_at: find_moment(item, "ended_at")?,
+        dataset_version: find_number(item, "dataset_version")?,
+        counts,
+        reason: owned(find_text(item, "reason")?),
+    })
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(us: i64) -> Timestamp {
+        Timestamp::from_microsecond(us).unwrap()
+    }
+
+    fn person() -> UserRow {
+        UserRow {
+            id: UserId(Uuid::from_u128(7)),
+            version: 3,
+            email: Some("ana@example.org".to_owned()),
+            name: Some(String::new()),
+            role: Role::Admin,
+            plan: "default".to_owned(),
+            status: UserStatus::Active,
+            invited_at: at(1),
+            changed_at: at(2),
+            deleted_at: None,
+            mail_failure: None,
+        }
+    }
+
+    fn plan_row(rate_per_s: f64) -> PlanRow {
+        let limits = Limits { rate_per_s, burst: u32::MAX, quota_per_day: u64::MAX };
+        PlanRow { name: "large".to_owned(), version: 1, limits, retired: true }
+    }
+
+    proptest! {
+        #[test]
+        fn places_sort_as_moments_do(a in -377_705_023_201_000_000..253_402_207_200_999_999i64, b in -377_705_023_201_000_000..253_402_207_200_999_999i64, id: u128) {
+            let id = Uuid::from_u128(id);
+            prop_assert_eq!(order(at(a), id).cmp(&order(at(b), id)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_rate_reads_back_to_the_last_bit(rate in 0.001..10_000_000.0) {
+            let row = plan_row(rate);
+            prop_assert_eq!(read_plan(&plan(&row)).unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn rows_read_back_from_their_items() {
+        let rows = Rows {
+            users: vec![person()],
+            keys: vec![KeyRow {
+                id: KeyId::from_random([1; 12]),
+                user: person().id,
+                version: 2,
+                hash: KeyHash::of(b"key"),
+                last_four: "abcd".to_owned(),
+                label: Some("laptop".to_owned()),
+                issued_at: at(5),
+                mailed_at: Some(at(6)),
+                valid_until: Some(at(7)),
+                replaced_by: Some(KeyId::from_random([2; 12])),
+                revoked_at: Some(at(8)),
+                revocation_reason: Some("requested".to_owned()),
+            }],
+            plans: vec![],
+            imports: vec![],
+        };
+        assert_eq!(from_items(&to_items(&rows).unwrap()).unwrap(), rows);
+    }
+
+    #[test]
+    fn an_erased_person_leaves_no_attribute() {
+        let erased =
+            UserRow { email: None, name: None, status: UserStatus::Deleted, deleted_at: Some(at(9)), ..person() };
+        let item = user(&erased);
+        assert!(!item.contains_key("email") && !item.contains_key("name"));
+        assert_eq!(read_user(&item).unwrap(), erased);
+    }
+
+    #[test]
+    fn an_import_is_found_by_its_id() {
+        let row = ImportRow {
+            id: Uuid::from_u128(4),
+            dataset: "permits".to_owned(),
+            version: 1,
+            file_name: "f.csv".to_owned(),
+            definition: "d".to_owned(),
+            replace: false,
+            status: "running".to_owned(),
+            started_at: at(1),
+            ended_at: None,
+            dataset_version: None,
+            counts: None,
+            reason: None,
+        };
+        let items = to_items(&Rows { imports: vec![row.clone()], ..Rows::default() }).unwrap();
+        assert_eq!(items.len(), 2);
+        assert_eq!(read_import(&items[0]).unwrap(), row);
+        assert_eq!((pointed_at(&items[0]).unwrap(), pointed_at(&items[1]).unwrap()), (None, Some(row.id)));
+        assert_eq!(read_pointer(&items[1]).unwrap(), "permits");
+    }
+
+    #[test]
+    fn a_row_that_is_too_large_is_refused_by_name() {
+        let large = UserRow { mail_failure: Some("x".repeat(400 * 1024)), ..person() };
+        let refused = to_items(&Rows { users: vec![large], ..Rows::default() }).unwrap_err().to_string();
+        assert!(refused.contains("user#00000000-0000-0000-0000-000000000007 user"), "{refused}");
+    }
+}

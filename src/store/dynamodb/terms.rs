@@ -1,0 +1,213 @@
+//! The terms of a key: what the ledger's row of it says of its owner, its plan and whether it works, so that a grant needs no
+//! other row. They follow from the person's rows and carry the version of the person's stream that they come from. The row's
+//! other attributes are what the key has consumed: nothing here touches them.
+//!
+//! | attribute | holds |
+//! |---|---|
+//! | `k`, `d` | key id, `0` |
+//! | `u`, `h` | the owner, the SHA-256 of the key |
+//! | `pl` | the plan |
+//! | `vu` | when it stops working because it was rotated, microseconds since the Unix epoch; absent otherwise |
+//! | `on` | false once it is revoked, and while its owner is disabled or deleted |
+//! | `pv` | the version of the owner's stream |
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use super::item::{self, Item, find_moment, find_number, get_bool, get_text, moment, number, text};
+use crate::{
+    domain::{
+        id::UserId,
+        key::{KeyHash, KeyId},
+        view::{Rows, UserStatus},
+    },
+    store::StoreError,
+};
+
+/// The live row of a key, beside those of past days.
+pub(super) const LIVE: &str = "0";
+
+/// A key's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// The key.
+    pub(super) key: KeyId,
+    /// Its owner.
+    pub(super) user: UserId,
+    /// Its SHA-256.
+    pub(super) hash: KeyHash,
+    /// When it stops working because it was rotated.
+    pub(super) valid_until: Option<Timestamp>,
+    /// The plan.
+    pub(super) plan: String,
+    /// Whether it works, as far as revocation and its owner's standing go.
+    pub(super) works: bool,
+    /// The version of the owner's stream.
+    pub(super) version: u64,
+}
+
+impl Terms {
+    /// The terms of all keys of the person in `rows`; keys of others, and of nobody, have none here.
+    pub(super) fn of(rows: &Rows) -> Vec<Self> {
+        let Some(user) = rows.users.first() else { return Vec::new() };
+        let owner_works = !matches!(user.status, UserStatus::Disabled | UserStatus::Deleted);
+        let theirs = rows.keys.iter().filter(|key| key.user == user.id);
+        let terms = theirs.map(|key| Self {
+            key: key.id,
+            user: user.id,
+            hash: key.hash,
+            valid_until: key.valid_until,
+            plan: user.plan.clone(),
+            works: owner_works && key.revoked_at.is_none(),
+            version: user.version,
+        });
+        terms.collect()
+    }
+
+    /// The terms that a commit may have changed: of the keys that are not revoked, and of those that it revoked.
+    pub(super) fn of_commit(rows: &Rows, version: u64) -> Vec<Self> {
+        let mut terms = Self::of(rows);
+        let touched =
+            |id| rows.keys.iter().any(|key| key.id == id && (key.revoked_at.is_none() || key.version == version));
+        terms.retain(|terms| touched(terms.key));
+        terms
+    }
+
+    /// The key of the item.
+    pub(super) fn item_key(&self) -> Item {
+        live_key(self.key)
+    }
+
+    /// The update that writes them, and the values in it; `#on` stands for `on`, which is a reserved word.
+    pub(super) fn update(&self) -> (&'static str, Vec<(&'static str, AttributeValue)>) {
+        let mut values = vec![
+            (":u", text(self.user.to_string())),
+            (":h", text(self.hash.to_hex())),
+            (":pl", text(&self.plan)),
+            (":on", AttributeValue::Bool(self.works)),
+            (":pv", number(self.version)),
+        ];
+        match self.valid_until {
+            Some(until) => {
+                values.push((":vu", moment(until)));
+                ("SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu", values)
+            }
+            None => ("SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv REMOVE vu", values),
+        }
+    }
+
+    /// Whether an item says the same. Of a key that does not work only that is asked, and whose it is: its plan is not kept up.
+    /// What claims to be newer than these is wrong, since later terms would not replace it.
+    pub(super) fn are_in(&self, item: &Item) -> Result<bool, StoreError> {
+        let Some(version) = find_number::<u64>(item, "pv")? else { return Ok(false) };
+        let is_theirs = get_text(item, "u")? == self.user.to_string() && get_text(item, "h")? == self.hash.to_hex();
+        let works = get_bool(item, "on")?;
+        let is_same = get_text(item, "pl")? == self.plan && find_moment(item, "vu")? == self.valid_until;
+        Ok(version <= self.version && is_theirs && works == self.works && (!works || is_same))
+    }
+}
+
+/// The key of a key's live row.
+pub(super) fn live_key(key: KeyId) -> Item {
+    item::item([("k", text(key.as_str())), ("d", text(LIVE))])
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{
+        event::Role,
+        view::{KeyRow, UserRow},
+    };
+
+    fn rows(status: UserStatus) -> Rows {
+        let at = Timestamp::UNIX_EPOCH;
+        let user = UserRow {
+            id: UserId(Uuid::from_u128(1)),
+            version: 9,
+            email: None,
+            name: None,
+            role: Role::Reader,
+            plan: "large".to_owned(),
+            status,
+            invited_at: at,
+            changed_at: at,
+            deleted_at: None,
+            mail_failure: None,
+        };
+        let key = |number, version, revoked_at| KeyRow {
+            id: KeyId::from_random([number; 12]),
+            user: user.id,
+            version,
+            hash: KeyHash::parse(&"ab".repeat(32)).unwrap(),
+            last_four: String::new(),
+            label: None,
+            issued_at: at,
+            mailed_at: None,
+            valid_until: Some(at).filter(|_| number == 2),
+            replaced_by: None,
+            revoked_at,
+            revocation_reason: None,
+        };
+        let keys = vec![key(1, 4, None), key(2, 5, None), key(3, 9, Some(at)), key(4, 8, Some(at))];
+        Rows { users: vec![user], keys, ..Rows::default() }
+    }
+
+    fn item_of(terms: &Terms) -> Item {
+        let mut item = terms.item_key();
+        for (name, value) in terms.update().1 {
+            item.insert(name.trim_start_matches(':').to_owned(), value);
+        }
+        item
+    }
+
+    #[test]
+    fn terms_follow_from_the_person_and_the_key() {
+        let works = |status| Terms::of(&rows(status)).iter().map(|terms| terms.works).collect::<Vec<_>>();
+        assert_eq!(works(UserStatus::Active), [true, true, false, false]);
+        assert_eq!(works(UserStatus::Invited), [true, true, false, false]);
+        assert_eq!(works(UserStatus::Disabled), [false; 4]);
+        assert_eq!(works(UserStatus::Deleted), [false; 4]);
+        assert!(Terms::of(&rows(UserStatus::Active)).iter().all(|terms| terms.version == 9 && terms.plan == "large"));
+        let nobody = Rows { users: Vec::new(), ..rows(UserStatus::Active) };
+        assert_eq!(Terms::of(&nobody), [], "without their owner nothing is known of keys");
+    }
+
+    #[test]
+    fn a_commit_leaves_the_terms_of_keys_alone_that_were_revoked_before() {
+        let terms = Terms::of_commit(&rows(UserStatus::Active), 9);
+        let keys: Vec<KeyId> = terms.iter().map(|terms| terms.key).collect();
+        assert_eq!(keys, [1, 2, 3].map(|number| KeyId::from_random([number; 12])));
+    }
+
+    #[test]
+    fn an_item_is_compared_with_what_it_should_say() {
+        let terms = Terms::of(&rows(UserStatus::Active));
+        for terms in &terms {
+            assert!(terms.are_in(&item_of(terms)).unwrap());
+            assert!(!terms.are_in(&terms.item_key()).unwrap(), "a row that only counts says nothing");
+            let older = Terms { version: 3, ..terms.clone() };
+            assert!(terms.are_in(&item_of(&older)).unwrap(), "terms that have not changed since");
+            let newer = Terms { version: 10, ..terms.clone() };
+            assert!(!terms.are_in(&item_of(&newer)).unwrap(), "they would never be replaced");
+            let turned = Terms { works: !terms.works, ..terms.clone() };
+            assert!(!terms.are_in(&item_of(&turned)).unwrap());
+            let of_another = Terms { user: UserId(Uuid::from_u128(2)), ..terms.clone() };
+            assert!(!terms.are_in(&item_of(&of_another)).unwrap());
+        }
+        let other_plan = |terms: &Terms| item_of(&Terms { plan: "small".to_owned(), ..terms.clone() });
+        assert!(!terms[0].are_in(&other_plan(&terms[0])).unwrap());
+        assert!(terms[3].are_in(&other_plan(&terms[3])).unwrap(), "the plan of a key that does not work");
+        let no_end = item_of(&Terms { valid_until: None, ..terms[1].clone() });
+        assert!(!terms[1].are_in(&no_end).unwrap());
+    }
+
+    #[test]
+    fn an_end_that_is_no_more_is_removed() {
+        let terms = Terms::of(&rows(UserStatus::Active));
+        assert!(terms[0].update().0.ends_with("REMOVE vu"));
+        assert!(terms[1].update().0.ends_with("vu = :vu"));
+    }
+}

@@ -1,0 +1,222 @@
+//! The views.
+//!
+//! Guarantees: a row that is asked for by its id is read consistently, and so are a person's keys and a data set's imports:
+//! whoever was answered finds what was done. Lists and addresses are looked up in indexes, which a row reaches a moment after it
+//! was written, and what they show is read from the table: a list may lack what has only just come, but shows nobody as they
+//! were.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use uuid::Uuid;
+
+use super::{
+    Dynamo, StoreError, fetch,
+    item::{self, Item, find_text, get_text, text},
+    rows::{
+        self, IMPORTS, PLANS, USERS, import_key, key_key, plan_key, pointer_key, read_import, read_key, read_plan,
+        read_user, user_key,
+    },
+    schema::{EMAILS, LEDGER, LISTS, VIEWS},
+    terms::live_key,
+    unavailable,
+};
+use crate::{
+    domain::{
+        id::{StreamId, UserId},
+        key::KeyId,
+        view::{ImportRow, KeyRow, PlanRow, UserRow, UserStatus},
+    },
+    store::{UserFilter, Views},
+};
+
+/// Entries of a list that are read at once.
+const PAGE_ENTRIES: usize = 200;
+
+#[async_trait]
+impl Views for Dynamo {
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+        row(self, user_key(id)).await?.as_ref().map(read_user).transpose()
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError> {
+        user_by_email(self, email).await
+    }
+
+    async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError> {
+        users(self, &filter).await
+    }
+
+    async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
+        let items = rows_beginning_with(self, &StreamId::User(user), rows::key_prefix()).await?;
+        let mut keys: Vec<KeyRow> = items.iter().map(read_key).collect::<Result<_, _>>()?;
+        keys.sort_by_key(|key| (key.issued_at, key.id));
+        Ok(keys)
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError> {
+        let Some(live) = fetch::get(self, &self.table(LEDGER), live_key(id)).await? else { return Ok(None) };
+        let Some(user) = find_text(&live, "u")? else { return Ok(None) };
+        let user = UserId::parse(user).map_err(|error| item::damaged("u", error))?;
+        row(self, key_key(user, id)).await?.as_ref().map(read_key).transpose()
+    }
+
+    async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
+        let list = List { name: PLANS, newest_first: false, before: None, page: PAGE_ENTRIES };
+        list.rows(self, usize::MAX, read_plan, |_| true).await
+    }
+
+    async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
+        row(self, plan_key(name)).await?.as_ref().map(read_plan).transpose()
+    }
+
+    async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
+        let Some(dataset) = dataset else {
+            let list = List { name: IMPORTS, newest_first: true, before: None, page: PAGE_ENTRIES.min(limit) };
+            return list.rows(self, limit, read_import, |_| true).await;
+        };
+        let items = rows_beginning_with(self, &StreamId::DataSet(dataset.to_owned()), rows::import_prefix()).await?;
+        let mut imports: Vec<ImportRow> = items.iter().map(read_import).collect::<Result<_, _>>()?;
+        imports.sort_by_key(|import| Reverse((import.started_at, import.id)));
+        imports.truncate(limit);
+        Ok(imports)
+    }
+
+    async fn import(&self, id: Uuid) -> Result<Option<ImportRow>, StoreError> {
+        let Some(pointer) = row(self, pointer_key(id)).await? else { return Ok(None) };
+        row(self, import_key(rows::read_pointer(&pointer)?, id)).await?.as_ref().map(read_import).transpose()
+    }
+}
+
+async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {
+    fetch::get(dynamo, &dynamo.table(VIEWS), key).await
+}
+
+/// The rows of a stream whose names begin with this, read consistently.
+async fn rows_beginning_with(
+    dynamo: &Dynamo,
+    stream: &StreamId,
+    prefix: AttributeValue,
+) -> Result<Vec<Item>, StoreError> {
+    let table = dynamo.table(VIEWS);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .key_condition_expression("k = :k AND begins_with(r, :r)")
+        .expression_attribute_values(":k", text(stream.to_string()))
+        .expression_attribute_values(":r", prefix)
+        .consistent_read(true);
+    fetch::query(&table, request, usize::MAX).await
+}
+
+async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, StoreError> {
+    if email.is_empty() {
+        return Ok(None);
+    }
+    let table = dynamo.table(VIEWS);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .index_name(EMAILS)
+        .key_condition_expression("email = :email")
+        .expression_attribute_values(":email", text(email));
+    let mut found = Vec::new();
+    for item in &current(dynamo, fetch::query(&table, request, usize::MAX).await?).await? {
+        found.push(read_user(item)?);
+    }
+    Ok(found.into_iter().find(|user| user.status != UserStatus::Deleted && user.email.as_deref() == Some(email)))
+}
+
+async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
+    let mut before = None;
+    if let Some(after) = filter.after
+        && let Some(user) = row(dynamo, user_key(after)).await?
+    {
+        before = Some(get_text(&user, "o")?.to_owned());
+    }
+    let search = filter.search.as_deref().map(str::to_ascii_lowercase);
+    let holds = |text: &Option<String>| {
+        let is_in = |search: &String| text.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains(search));
+        search.as_ref().is_none_or(is_in)
+    };
+    let wanted = |user: &UserRow| {
+        (holds(&user.email) || holds(&user.name)) && filter.status.is_none_or(|status| status == user.status)
+    };
+    // Where few of many are wanted, a page of them takes many entries.
+    let picks = search.is_some() || filter.status.is_some();
+    let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
+    let list = List { name: USERS, newest_first: true, before, page };
+    list.rows(dynamo, filter.limit, read_user, wanted).await
+}
+
+/// A list, as the index has it.
+struct List {
+    name: &'static str,
+    newest_first: bool,
+    /// Only what comes after this place.
+    before: Option<String>,
+    /// Entries that are read at once.
+    page: usize,
+}
+
+impl List {
+    /// Rows of the list that are wanted, at most `limit`. What the index shows is only where to look: a row is taken as the
+    /// table has it.
+    async fn rows<T>(
+        self,
+        dynamo: &Dynamo,
+        limit: usize,
+        read: fn(&Item) -> Result<T, StoreError>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
+        let table = dynamo.table(VIEWS);
+        let mut condition = "l = :list".to_owned();
+        let mut request = dynamo.client().query().table_name(&table).index_name(LISTS);
+        if let Some(before) = self.before {
+            condition.push_str(" AND o < :before");
+            request = request.expression_attribute_values(":before", text(before));
+        }
+        let request = request
+            .key_condition_expression(condition)
+            .expression_attribute_values(":list", text(self.name))
+            .scan_index_forward(!self.newest_first)
+            .limit(fetch::page_limit(self.page));
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| unavailable(&table, &error))?;
+            let mut shown = Vec::new();
+            for item in page.items.unwrap_or_default() {
+                if wanted(&read(&item)?) {
+                    shown.push(item);
+                }
+            }
+            for item in &current(dynamo, shown).await? {
+                found.extend(Some(read(item)?).filter(&wanted));
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
+/// The rows that an index shows, as the table has them, in the same order; without those that are no more.
+async fn current(dynamo: &Dynamo, shown: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    let place = |item: &Item| Ok((get_text(item, "k")?.to_owned(), get_text(item, "r")?.to_owned()));
+    let places: Vec<(String, String)> = shown.iter().map(place).collect::<Result<_, StoreError>>()?;
+    let keys = places.iter().map(|(k, r)| item::item([("k", text(k)), ("r", text(r))])).collect();
+    let mut by_place = HashMap::new();
+    for item in fetch::get_all(dynamo, &dynamo.table(VIEWS), keys).await? {
+        by_place.insert(place(&item)?, item);
+    }
+    Ok(places.iter().filter_map(|place| by_place.remove(place)).collect())
+}

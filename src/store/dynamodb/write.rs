@@ -1,0 +1,53 @@
+//! Conditional writes, and the patience with which they are tried again.
+
+use std::{future::Future, time::Duration};
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use super::{StoreError, unavailable};
+
+/// Tries of a write that met somebody else's transaction or was throttled within one. The client's own retries come below.
+pub(super) const TRIES_MAX: u32 = 8;
+/// Time before the second try; it doubles with each.
+const BACKOFF: Duration = Duration::from_millis(5);
+
+/// Waits before the next try; `tries` have been made.
+pub(super) async fn back_off(tries: u32) {
+    tokio::time::sleep(BACKOFF * 2u32.saturating_pow(tries)).await;
+}
+
+/// Whether a write failed only because a transaction had the item at the same time.
+pub(super) fn met_a_transaction<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    has_code(error, "TransactionConflictException")
+}
+
+fn has_code<E, R>(error: &SdkError<E, R>, wanted: &str) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    code.is_some_and(|code| code.ends_with(wanted))
+}
+
+/// Sends a conditional write, again while a transaction has the item. Returns whether the condition held.
+pub(super) async fn conditional<T, E, R, Sent>(table: &str, send: impl Fn() -> Sent) -> Result<bool, StoreError>
+where
+    E: ProvideErrorMetadata,
+    Sent: Future<Output = Result<T, SdkError<E, R>>>,
+{
+    let mut tries = 0;
+    loop {
+        let Err(error) = send().await else { return Ok(true) };
+        if has_code(&error, "ConditionalCheckFailedException") {
+            return Ok(false);
+        }
+        tries += 1;
+        if !met_a_transaction(&error) || tries == TRIES_MAX {
+            return Err(unavailable(table, &error));
+        }
+        back_off(tries).await;
+    }
+}
