@@ -22,7 +22,7 @@ use crate::{
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
-        mailer::{Mailers, Offer, Offering},
+        mailer::{Mailers, Offer, Offering, Watch},
         query::Queries,
         relay::Relay,
     },
@@ -225,7 +225,10 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.actors.mailers,
-        serving.then(|| Duration::from_millis(settings.queue.poll_interval_ms)),
+        serving.then(|| Watch {
+            poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
+            wait: Duration::from_secs(settings.queue.wait_s.into()),
+        }),
         capacity,
     );
     let limits = Limits {

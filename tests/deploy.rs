@@ -5,9 +5,15 @@
 
 #[path = "deploy/command.rs"]
 mod command;
+#[path = "deploy/deployed.rs"]
+mod deployed;
+#[path = "deploy/operations.rs"]
+mod operations;
 mod support;
 #[path = "deploy/tables.rs"]
 mod tables;
+#[path = "deploy/template.rs"]
+mod template;
 
 use permitd::{
     aws::{Checked, Found},

@@ -3,7 +3,8 @@
 //!
 //! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
 //! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
-//! heartbeat. The one thing that may happen twice is the mail itself, when the process dies between handing it over and
+//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself. A stop finishes what was
+//! received, and waits for nothing else. The one thing that may happen twice is the mail itself, when the process dies between handing it over and
 //! writing that down; both mails carry the same key.
 
 use std::{
@@ -15,6 +16,8 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, watch};
 
 use super::{
     ask::{Busy, Reply, ask},
@@ -36,7 +39,7 @@ use crate::{
         MailError, Mailer, OutgoingMail,
         templates::{self, Dataset, Invitation, TemplateError},
     },
-    queue::{Delivery, EventMessage, Message as QueueMessage, QueueError},
+    queue::{BATCH_MAX, Delivery, EventMessage, Message as QueueMessage, QueueError},
 };
 
 /// Steps that one message may take; more means that something goes in circles.
@@ -126,6 +129,15 @@ struct Work {
     counters: MailerCounters,
 }
 
+/// How the mailers of a server find messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch {
+    /// How often a queue is asked that cannot wait for messages, and how long a queue is left alone that did not answer.
+    pub poll_interval: Duration,
+    /// How long a queue that can wait does so before it is asked anew; zero for polling it, too.
+    pub wait: Duration,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Drain {
@@ -141,10 +153,14 @@ struct Stop {
 /// The actor.
 pub struct MailerActor {
     work: Arc<Work>,
-    poll_interval: Option<Duration>,
+    watch: Option<Watch>,
     mailbox_capacity: usize,
-    /// Held while a message is worked on.
-    working: Arc<tokio::sync::Mutex<()>>,
+    /// Held while the actor looks for messages by itself, and works on what it found.
+    watching: Arc<Mutex<()>>,
+    /// Held while messages are worked on because somebody asked for it.
+    draining: Arc<Mutex<()>>,
+    /// Tells whoever waits for messages that the actor stops.
+    stopping: Arc<watch::Sender<bool>>,
 }
 
 impl Actor for MailerActor {
@@ -152,24 +168,14 @@ impl Actor for MailerActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox_capacity);
-        let Some(poll_interval) = self.poll_interval else { return };
-        let (work, working) = (Arc::clone(&self.work), Arc::clone(&self.working));
-        let polling = async move {
-            loop {
-                drain_once(&work, &working).await;
-                tokio::select! {
-                    () = work.committer.wait_for_message() => {}
-                    () = tokio::time::sleep(poll_interval) => {}
-                }
-            }
+        let Some(watch) = self.watch else { return };
+        let (work, watching, stopping) =
+            (Arc::clone(&self.work), Arc::clone(&self.watching), self.stopping.subscribe());
+        let watching = async move {
+            let _watching = watching.lock().await;
+            work.watch(watch, stopping).await;
         };
-        context.spawn(actix::fut::wrap_future(polling));
-    }
-}
-
-async fn drain_once(work: &Work, working: &tokio::sync::Mutex<()>) {
-    if let Err(error) = work.drain(working).await {
-        tracing::warn!(%error, "the queue cannot be read; trying again");
+        context.spawn(actix::fut::wrap_future(watching));
     }
 }
 
@@ -177,8 +183,8 @@ impl Handler<Drain> for MailerActor {
     type Result = ();
 
     fn handle(&mut self, Drain { reply }: Drain, _: &mut Self::Context) {
-        let (work, working) = (Arc::clone(&self.work), Arc::clone(&self.working));
-        actix::spawn(async move { drop(reply.send(work.drain(&working).await)) });
+        let (work, draining) = (Arc::clone(&self.work), Arc::clone(&self.draining));
+        actix::spawn(async move { drop(reply.send(work.drain(&draining).await)) });
     }
 }
 
@@ -186,36 +192,86 @@ impl Handler<Stop> for MailerActor {
     type Result = ();
 
     fn handle(&mut self, Stop { reply }: Stop, context: &mut Self::Context) {
-        let working = Arc::clone(&self.working);
+        // A wait for messages ends at once.
+        self.stopping.send_replace(true);
+        let (watching, draining) = (Arc::clone(&self.watching), Arc::clone(&self.draining));
         let finished = async move {
-            // The message that is being worked on is finished; no other is begun, since the lock is not given back.
-            let guard = working.lock_owned().await;
+            // The messages that are being worked on are finished; no others are begun, since the locks are not given back.
+            let guards = (watching.lock_owned().await, draining.lock_owned().await);
             // Whoever asked may have run out of patience.
             reply.send(()).ok();
-            guard
+            guards
         };
         let stop = actix::fut::wrap_future::<_, Self>(finished);
-        context.spawn(actix::ActorFutureExt::map(stop, |_guard, _, context| context.stop()));
+        context.spawn(actix::ActorFutureExt::map(stop, |_guards, _, context| context.stop()));
     }
 }
 
 impl Work {
-    /// Works on messages until the queue has none; returns how many there were.
-    async fn drain(&self, working: &tokio::sync::Mutex<()>) -> Result<u64, QueueError> {
+    /// Looks for messages and works on them until the actor stops: what was received by then is finished.
+    async fn watch(&self, watch: Watch, mut stopping: watch::Receiver<bool>) {
+        let can_wait = self.committer.queue.can_wait() && !watch.wait.is_zero();
+        let wait = if can_wait { watch.wait } else { Duration::ZERO };
+        loop {
+            let receive = self.committer.queue.receive(self.batch_max(), wait);
+            let received = tokio::select! {
+                biased;
+                // Only a wait is given up: what was on its way then is received again after its visibility timeout.
+                () = stopped(&mut stopping), if can_wait || *stopping.borrow() => return,
+                received = receive => received,
+            };
+            let is_idle = match received {
+                Ok(deliveries) => {
+                    for error in self.handle_all(&deliveries).await {
+                        tracing::warn!(%error, "a message cannot be answered; it is received again");
+                    }
+                    deliveries.is_empty() && !can_wait
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the queue cannot be read; trying again");
+                    true
+                }
+            };
+            if is_idle {
+                tokio::select! {
+                    biased;
+                    () = stopped(&mut stopping) => return,
+                    () = self.committer.wait_for_message(), if !can_wait => {}
+                    () = tokio::time::sleep(watch.poll_interval) => {}
+                }
+            }
+        }
+    }
+
+    /// Works on messages until the queue has none, and never waits for any; returns how many there were.
+    async fn drain(&self, draining: &Mutex<()>) -> Result<u64, QueueError> {
         let mut count = 0;
         loop {
-            let _working = working.lock().await;
-            let deliveries = self.committer.queue.receive(1, Duration::ZERO).await?;
+            let _draining = draining.lock().await;
+            let deliveries = self.committer.queue.receive(self.batch_max(), Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
             }
-            for delivery in &deliveries {
-                count += 1;
-                self.counters.received.fetch_add(1, Ordering::Relaxed);
-                crash_point("mailer-received");
-                self.handle(delivery).await?;
+            count += u64::try_from(deliveries.len()).unwrap_or(u64::MAX);
+            if let Some(error) = self.handle_all(&deliveries).await.into_iter().next() {
+                return Err(error);
             }
         }
+    }
+
+    /// Messages that one mailer takes at once: a queue behind a network is asked for as many as it gives.
+    fn batch_max(&self) -> usize {
+        if self.committer.queue.can_wait() { BATCH_MAX } else { 1 }
+    }
+
+    /// Works on messages at the same time, each by itself; returns why some could not be answered.
+    async fn handle_all(&self, deliveries: &[Delivery]) -> Vec<QueueError> {
+        for _ in deliveries {
+            self.counters.received.fetch_add(1, Ordering::Relaxed);
+            crash_point("mailer-received");
+        }
+        let handled = join_all(deliveries.iter().map(|delivery| self.handle(delivery))).await;
+        handled.into_iter().filter_map(Result::err).collect()
     }
 
     /// Works on one message under a heartbeat, then acknowledges it or lets it go with the reason.
@@ -403,6 +459,12 @@ fn envelope(message: &EventMessage, step: &str) -> Envelope {
     }
 }
 
+/// Returns when the actor stops, or is gone.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that nobody can say it any more.
+    stopping.wait_for(|is_stopping| *is_stopping).await.ok();
+}
+
 /// How others reach the mailers.
 #[derive(Clone)]
 pub struct Mailers {
@@ -411,22 +473,29 @@ pub struct Mailers {
 }
 
 impl Mailers {
-    /// Starts `count` mailers on the calling thread's arbiter. They look for messages every `poll_interval`, or only when
-    /// told to ([`Self::drain`]) without one.
+    /// Starts `count` mailers on the calling thread's arbiter. They look for messages as `watch` says, or only when told to
+    /// ([`Self::drain`]) without it.
     pub fn start(
         committer: Arc<Committer>,
         mailer: Arc<dyn Mailer>,
         offering: Offering,
         visibility: Duration,
         count: usize,
-        poll_interval: Option<Duration>,
+        watch: Option<Watch>,
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
         let work = Arc::new(Work { committer, mailer, offering, visibility, counters });
         let start = |_| {
-            let (work, working) = (Arc::clone(&work), Arc::default());
-            MailerActor { work, poll_interval, mailbox_capacity, working }.start()
+            let actor = MailerActor {
+                work: Arc::clone(&work),
+                watch,
+                mailbox_capacity,
+                watching: Arc::default(),
+                draining: Arc::default(),
+                stopping: Arc::new(watch::Sender::new(false)),
+            };
+            actor.start()
         };
         Self { actors: (0..count.max(1)).map(start).collect(), work: Arc::clone(&work) }
     }
@@ -440,15 +509,13 @@ impl Mailers {
         Ok(ask(first, |reply| Drain { reply }, None).await??)
     }
 
-    /// Stops the mailers after the messages that they are working on, at most until `patience` has passed.
+    /// Stops the mailers, all at once, after the messages that they are working on, at most until `patience` has passed.
     ///
     /// # Errors
     /// When one is still working then: its message is received again later.
     pub async fn stop(&self, patience: Duration) -> Result<(), Busy> {
-        for actor in &self.actors {
-            ask(actor, |reply| Stop { reply }, Some(patience)).await?;
-        }
-        Ok(())
+        let stops = self.actors.iter().map(|actor| ask(actor, |reply| Stop { reply }, Some(patience)));
+        join_all(stops).await.into_iter().collect()
     }
 
     /// What was counted.

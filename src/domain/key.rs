@@ -180,7 +180,8 @@ impl<'a> PresentedKey<'a> {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    fn of(key: &[u8]) -> Self {
+    /// The hash of these bytes.
+    pub(crate) fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
     }
 

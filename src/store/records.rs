@@ -1,5 +1,11 @@
 //! Where records live: imported as a whole, read by key or by query.
 
+pub(in crate::store) mod cache;
+pub(in crate::store) mod rules;
+#[cfg(test)]
+pub(in crate::store) mod samples;
+pub(in crate::store) mod seen;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

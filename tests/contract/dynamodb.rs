@@ -3,12 +3,16 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use permitd::{
-    aws::{Access, Bridge},
+    aws::Access,
     clock::SharedClock,
+    dataset::Definition,
     queue::{Policy, Queue},
     store::{
         StoreError, Stores,
-        dynamodb::{Dynamo, DynamoLedger},
+        dynamodb::{
+            Dynamo, DynamoLedger,
+            records::{DynamoRecordStore, RecordSettings},
+        },
         records::RecordStore,
     },
 };
@@ -24,6 +28,7 @@ pub(crate) trait Emulated: Send + Sync + 'static {
 pub(crate) struct DynamoBackend<E> {
     access: Access,
     dynamo: Dynamo,
+    scratch: tempfile::TempDir,
     emulated: PhantomData<E>,
 }
 
@@ -62,15 +67,14 @@ impl<E: Emulated> DynamoBackend<E> {
 impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
     fn new() -> Self {
         let endpoints = emulator::shared_endpoints(E::KIND);
-        let bridge = Bridge::start("make-tables").expect("a thread");
-        let make = async move {
+        let (access, dynamo) = on_a_thread(async move || {
             let access = emulator::access(endpoints).await;
             let dynamo = Dynamo::new(&access, &emulator::prefix());
             emulator::make_tables(&dynamo, &[]).await;
             (access, dynamo.with_own_connections())
-        };
-        let (access, dynamo) = bridge.run(make).expect("the tables");
-        Self { access, dynamo, emulated: PhantomData }
+        });
+        let scratch = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        Self { access, dynamo, scratch, emulated: PhantomData }
     }
 
     fn stores(&self) -> Stores {
@@ -85,9 +89,33 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
         panic!("DynamoDB is no queue: leave the module `queue` out of this backend's list")
     }
 
-    fn records(&self, _: SharedClock) -> Arc<dyn RecordStore> {
-        panic!("no record store here: leave the module `records` out of this backend's list")
+    fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore> {
+        let settings = RecordSettings {
+            cache_bytes: 1 << 20,
+            shards: 4,
+            find_records_max: 10_000,
+            parallel_requests: 4,
+            index_settle_ms: 0,
+            find_waiting_max: 16,
+            find_timeout_ms: 60_000,
+            scratch: self.scratch.path().to_owned(),
+        };
+        let dynamo = self.dynamo_of_another_process();
+        on_a_thread(async move || {
+            emulator::make_tables(&dynamo, &Definition::builtin().expect("definitions")).await;
+            let store = DynamoRecordStore::open(dynamo, settings, clock).await.expect("a record store");
+            Arc::new(store)
+        })
     }
+}
+
+/// Runs what waits for AWS, for a case that is made while its runtime's thread waits.
+fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(work())
+    };
+    std::thread::spawn(run).join().expect("an end")
 }
 
 fn stores(dynamo: &Dynamo) -> Stores {

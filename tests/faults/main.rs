@@ -18,6 +18,7 @@ mod support;
 mod world;
 
 mod admission;
+mod batches;
 mod delivery;
 mod history;
 mod importing;

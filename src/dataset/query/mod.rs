@@ -86,6 +86,8 @@ pub struct Query {
     pub limit: u32,
     /// Answer with what comes after this place.
     pub after: Option<Position>,
+    /// Say in the answer how it was found.
+    pub explain: bool,
 }
 
 impl Query {
@@ -111,11 +113,14 @@ impl Query {
             push_name(definition, *column, &mut form);
         }
         form.push_str(&format!(";limit={}", self.limit));
+        if self.explain {
+            form.push_str(";explain");
+        }
         form
     }
 
     /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it and to
-    /// nothing else: `limit` and `select` may change from page to page without losing one's place.
+    /// nothing else: `limit`, `select` and `explain` may change from page to page without losing one's place.
     pub fn scope(&self, definition: &Definition) -> String {
         let mut form = String::from("filter=");
         self.filter.write_normal_form(definition, &mut form);

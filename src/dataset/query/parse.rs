@@ -17,7 +17,7 @@ pub const OPERATORS: [&str; 12] =
     ["eq", "ne", "lt", "lte", "gt", "gte", "between", "in", "notin", "contains", "startswith", "isnull"];
 
 /// The parameters that are not filters. A column of such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 4] = ["select", "sort", "limit", "cursor"];
+pub const RESERVED: [&str; 5] = ["select", "sort", "limit", "cursor", "explain"];
 
 /// What people write who are used to another interface.
 const OPERATOR_ALIASES: [(&str, &str); 14] = [
@@ -63,6 +63,7 @@ pub fn parse(
         sort: Vec::new(),
         limit: limits.page_records_default,
         cursor: None,
+        explain: false,
     };
     let mut names_seen: Vec<String> = Vec::new();
     for parameter in raw_query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -104,6 +105,7 @@ struct Reading<'a> {
     sort: Vec<SortTerm>,
     limit: u32,
     cursor: Option<String>,
+    explain: bool,
 }
 
 impl Reading<'_> {
@@ -123,6 +125,7 @@ impl Reading<'_> {
             "sort" => self.sort(value),
             "limit" => self.limit(value),
             "cursor" => self.cursor = Some(value.to_owned()),
+            "explain" => self.explain(value),
             _ => self.filter(name, value),
         }
     }
@@ -134,6 +137,14 @@ impl Reading<'_> {
         }
         // Digits that do not fit are a number larger than the maximum.
         self.limit = value.parse().unwrap_or(u32::MAX).clamp(1, self.limits.page_records_max);
+    }
+
+    fn explain(&mut self, value: &str) {
+        match value {
+            "true" => self.explain = true,
+            "false" => self.explain = false,
+            _ => self.refuse("explain", "expected true or false".to_owned(), None),
+        }
     }
 
     fn select(&mut self, value: &str) {
@@ -321,6 +332,7 @@ impl Reading<'_> {
             sort: std::mem::take(&mut self.sort),
             limit: self.limit,
             after: None,
+            explain: self.explain,
         };
         // With another mistake in the query, the cursor's own binding could not be judged.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {

@@ -209,7 +209,17 @@ impl DataSets {
             .map(seal)
             .transpose()
             .map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
-        let page_of = serde_json::json!({ "limit": query.limit, "next": next }).to_string();
+        let mut page_of = serde_json::json!({ "limit": query.limit, "next": next });
+        if let serde_json::Value::Object(members) = &mut page_of {
+            // Only where it is not as everybody expects.
+            if !page.complete {
+                members.insert("complete".to_owned(), false.into());
+            }
+            if let Some(explained) = page.explained {
+                members.insert("explain".to_owned(), serde_json::to_value(explained).map_err(Problem::internal)?);
+            }
+        }
+        let page_of = page_of.to_string();
         let document = page.document.finish(&[("page", &page_of)], &definition.name, page.version);
         let mut response = json(Bytes::from(document));
         if let Some(cursor) = next {

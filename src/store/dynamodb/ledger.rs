@@ -21,13 +21,19 @@ use std::{
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     config::{Builder, retry::RetryConfig},
-    error::{ProvideErrorMetadata, SdkError},
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::{
+        transact_write_items::TransactWriteItemsError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::{CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use self::{attempt::Attempt, known::Known};
+use self::{
+    attempt::{Attempt, Change},
+    known::Known,
+};
 use super::{
     Dynamo,
     item::{Item, damaged, find_number, get_number, get_text, number, text},
@@ -70,7 +76,7 @@ pub struct DynamoLedger {
 /// What became of a write.
 enum Written {
     /// It was carried out: the item after it.
-    Done(Item),
+    Done(Known),
     /// Its condition did not hold: the item as it is, if there is one.
     Refused(Option<Item>),
     /// It was not carried out, and may be tried again as it is.
@@ -162,8 +168,7 @@ impl DynamoLedger {
                 continue;
             }
             match self.write(key, &seen, &attempt).await? {
-                Written::Done(item) => {
-                    let after = Known::read(&item)?.ok_or_else(|| damaged("h", "it is missing"))?;
+                Written::Done(after) => {
                     let granted = attempt.granted(&seen, &after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(key, Known { shared, ..after });
@@ -190,10 +195,11 @@ impl DynamoLedger {
     }
 
     async fn write(&self, key: KeyId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
-        if attempt.begins_a_day(seen) {
-            self.close_day(key, &attempt.last_of_day(seen)).await?;
+        let change = attempt.change(seen);
+        match attempt.ended_day(seen) {
+            Some(ended) => self.send_with_day(key, change, &ended, attempt.known_after(seen)).await,
+            None => self.send(change.of(self.update(key))).await,
         }
-        Ok(self.send(attempt.update(seen, self.update(key))).await)
     }
 
     fn update(&self, key: KeyId) -> UpdateItemFluentBuilder {
@@ -206,44 +212,66 @@ impl DynamoLedger {
     }
 
     /// Sends a write once: to repeat one that was carried out would count twice.
-    async fn send(&self, update: UpdateItemFluentBuilder) -> Written {
-        let once = Builder::new().retry_config(RetryConfig::disabled());
-        match update.customize().config_override(once).send().await {
-            Ok(done) => Written::Done(done.attributes.unwrap_or_default()),
-            Err(error) => {
-                let failure = unavailable(&self.table(), &error);
-                match error {
-                    SdkError::ServiceError(service) => match service.into_err() {
-                        UpdateItemError::ConditionalCheckFailedException(refused) => Written::Refused(refused.item),
-                        error if was_not_done(&error) => Written::Throttled(failure),
-                        _ => Written::Unknown(failure),
-                    },
-                    SdkError::ConstructionFailure(_) => Written::Throttled(failure),
-                    _ => Written::Unknown(failure),
-                }
+    async fn send(&self, update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
+        let error = match update.customize().config_override(once()).send().await {
+            Ok(done) => {
+                let after = Known::read(&done.attributes.unwrap_or_default())?;
+                return after.map(Written::Done).ok_or_else(|| damaged("h", "it is missing"));
             }
-        }
+            Err(error) => error,
+        };
+        let failure = unavailable(&self.table(), &error);
+        Ok(match error {
+            SdkError::ServiceError(service) => match service.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(refused) => Written::Refused(refused.item),
+                error if was_not_done(error.code()) => Written::Throttled(failure),
+                _ => Written::Unknown(failure),
+            },
+            SdkError::ConstructionFailure(_) => Written::Throttled(failure),
+            _ => Written::Unknown(failure),
+        })
     }
 
-    /// Writes a past day's count into an item of its own, before the live one begins the next. Of several nodes the largest
-    /// count stays.
-    async fn close_day(&self, key: KeyId, row: &LedgerRow) -> Result<(), StoreError> {
-        if row.used == 0 {
-            return Ok(());
-        }
+    /// Sends a write that begins a day, once, together with the count of the day that ends: neither without the other.
+    async fn send_with_day(
+        &self,
+        key: KeyId,
+        change: Change,
+        ended: &LedgerRow,
+        after: Known,
+    ) -> Result<Written, StoreError> {
         let table = self.table();
-        let put = self.dynamo.client().put_item().table_name(&table);
-        let put = put.item("k", text(key.as_str())).item("d", text(day_key(row.day))).item("used", number(row.used));
-        let put = put.condition_expression("attribute_not_exists(used) OR used < :used");
-        match put.expression_attribute_values(":used", number(row.used)).send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(unavailable(&table, &error)),
-        }
+        let built = |error: BuildError| StoreError::Unavailable(error.to_string());
+        let update = Update::builder().table_name(&table).key("k", text(key.as_str())).key("d", text(LIVE));
+        let update = change.of_transaction(update).build().map_err(built)?;
+        let day = Put::builder().table_name(&table).item("k", text(key.as_str())).item("d", text(day_key(ended.day)));
+        let day = day.item("used", number(ended.used)).build().map_err(built)?;
+        let writes = self.dynamo.client().transact_write_items();
+        let writes = writes
+            .transact_items(TransactWriteItem::builder().update(update).build())
+            .transact_items(TransactWriteItem::builder().put(day).build());
+        let error = match writes.customize().config_override(once()).send().await {
+            Ok(_) => return Ok(Written::Done(after)),
+            Err(error) => error,
+        };
+        let failure = unavailable(&table, &error);
+        Ok(match error {
+            SdkError::ServiceError(service) => match service.into_err() {
+                TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                    let reasons = cancelled.cancellation_reasons.unwrap_or_default();
+                    let refused = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+                    match reasons.into_iter().find(refused) {
+                        Some(reason) => Written::Refused(reason.item),
+                        // Somebody else's transaction was in the way, or it was throttled.
+                        None => Written::Throttled(failure),
+                    }
+                }
+                error if was_not_done(error.code()) => Written::Throttled(failure),
+                _ => Written::Unknown(failure),
+            },
+            SdkError::ConstructionFailure(_) => Written::Throttled(failure),
+            _ => Written::Unknown(failure),
+        })
     }
 
     /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two.
@@ -258,7 +286,7 @@ impl DynamoLedger {
             .expression_attribute_values(":limit", number(returned.limit_ns))
             .expression_attribute_values(":day", number(returned.day))
             .expression_attribute_values(":spare", number(spare));
-        let Some(item) = self.returned(self.send(whole).await)? else { return Ok(()) };
+        let Some(item) = self.returned(key, self.send(whole).await?)? else { return Ok(()) };
         let Some(row) = Known::read(&item)?.map(|known| known.row) else { return Ok(()) };
         let part = if row.tat_ns == returned.limit_ns {
             let update = self.update(key).update_expression("SET tat = :tat").condition_expression("tat = :limit");
@@ -276,13 +304,18 @@ impl DynamoLedger {
             return Ok(());
         };
         // What others come in between of now stays counted.
-        self.returned(self.send(part).await).map(drop)
+        self.returned(key, self.send(part).await?).map(drop)
     }
 
     /// The item when a return's condition did not hold.
-    fn returned(&self, written: Written) -> Result<Option<Item>, StoreError> {
+    fn returned(&self, key: KeyId, written: Written) -> Result<Option<Item>, StoreError> {
         match written {
-            Written::Done(_) | Written::Refused(None) => Ok(None),
+            Written::Done(after) => {
+                let shared = lock(&self.known).get(&key).is_some_and(|known| known.shared);
+                self.remember(key, Known { shared, ..after });
+                Ok(None)
+            }
+            Written::Refused(None) => Ok(None),
             Written::Refused(Some(item)) => Ok(Some(item)),
             Written::Throttled(error) | Written::Unknown(error) => Err(error),
         }
@@ -344,8 +377,13 @@ async fn pause(failures: u32, error: StoreError) -> Result<u32, StoreError> {
 /// What the sort keys of a person's keys begin with in the views.
 const KEY_ROWS: &str = "key#";
 
-/// Whether DynamoDB says that it did not carry the write out.
-fn was_not_done(error: &UpdateItemError) -> bool {
+/// The SDK tries such a call once only.
+fn once() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
+}
+
+/// Whether DynamoDB says by this code that it did not carry a write out.
+fn was_not_done(code: Option<&str>) -> bool {
     let not_done = [
         "ProvisionedThroughputExceededException",
         "ThrottlingException",
@@ -355,7 +393,7 @@ fn was_not_done(error: &UpdateItemError) -> bool {
         "AccessDeniedException",
         "UnrecognizedClientException",
     ];
-    error.code().is_some_and(|code| not_done.contains(&code))
+    code.is_some_and(|code| not_done.contains(&code))
 }
 
 #[async_trait]

@@ -13,6 +13,7 @@ mod item;
 mod ledger;
 mod log;
 mod project;
+pub mod records;
 mod rows;
 pub mod schema;
 pub mod setup;

@@ -1,12 +1,69 @@
 //! A grant that is about to be written: which changes of the item under which conditions. Pure.
 
-use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    operation::update_item::builders::UpdateItemFluentBuilder,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure, builders::UpdateBuilder},
+};
 
 use super::known::{Known, Terms};
 use crate::{
     domain::admission::{Asked, Grant, LedgerRow, Return, Step},
     store::{Granted, dynamodb::item::number},
 };
+
+/// Changes of an item, and the conditions under which they are made.
+#[derive(Default)]
+pub(super) struct Change {
+    sets: Vec<&'static str>,
+    conditions: Vec<&'static str>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    fn set(&mut self, set: &'static str) {
+        self.sets.push(set);
+    }
+
+    fn only_if(&mut self, condition: &'static str) {
+        self.conditions.push(condition);
+    }
+
+    fn name(&mut self, place: &str, name: &str) {
+        self.names.insert(place.to_owned(), name.to_owned());
+    }
+
+    fn value(&mut self, place: &str, value: AttributeValue) {
+        self.values.insert(place.to_owned(), value);
+    }
+
+    fn expressions(&self) -> (String, String) {
+        (format!("SET {}", self.sets.join(", ")), self.conditions.join(" AND "))
+    }
+
+    /// As a write by itself.
+    pub(super) fn of(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let (sets, conditions) = self.expressions();
+        update
+            .update_expression(sets)
+            .condition_expression(conditions)
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values))
+    }
+
+    /// As a part of a transaction.
+    pub(super) fn of_transaction(self, update: UpdateBuilder) -> UpdateBuilder {
+        let (sets, conditions) = self.expressions();
+        update
+            .update_expression(sets)
+            .condition_expression(conditions)
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
 
 /// A grant that is about to be written.
 pub(super) struct Attempt {
@@ -36,78 +93,73 @@ impl Attempt {
         self.grant.left() == 0 && self.step == Step::Kept && self.asked.returned.is_none_or(|back| back.spare() == 0)
     }
 
-    pub(super) fn begins_a_day(&self, seen: &Known) -> bool {
+    fn begins_a_day(&self, seen: &Known) -> bool {
         seen.unused || self.after.day != seen.row.day
     }
 
-    /// The day that ends, with what comes back of it.
-    pub(super) fn last_of_day(&self, seen: &Known) -> LedgerRow {
-        let mut row = seen.row;
+    /// The day that the grant ends, if there is something to be kept of it: with what comes back of it.
+    pub(super) fn ended_day(&self, seen: &Known) -> Option<LedgerRow> {
+        let mut ended = seen.row;
         if let Some(returned) = &self.asked.returned {
-            row.take_back(returned);
+            ended.take_back(returned);
         }
-        row
+        (self.begins_a_day(seen) && !seen.unused && ended.used > 0).then_some(ended)
     }
 
-    pub(super) fn update(&self, seen: &Known, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let mut changes: Vec<&str> = Vec::new();
-        let mut conditions = vec!["#on = :on", "pv = :pv"];
-        let mut values: Vec<(&str, AttributeValue)> =
-            vec![(":on", AttributeValue::Bool(true)), (":pv", number(seen.terms.version))];
-        let names = [("#on", "on"), ("#day", "day")];
+    /// The item after a write that begins a day, whose condition is that it was what was seen.
+    pub(super) fn known_after(&self, seen: &Known) -> Known {
+        Known { row: self.after, unused: false, ..seen.clone() }
+    }
+
+    /// What to write.
+    pub(super) fn change(&self, seen: &Known) -> Change {
+        let mut change = Change::default();
+        change.name("#on", "on");
+        change.name("#day", "day");
+        change.only_if("#on = :on AND pv = :pv");
+        change.value(":on", AttributeValue::Bool(true));
+        change.value(":pv", number(seen.terms.version));
         if self.begins_a_day(seen) {
-            changes.extend(["tat = :tat", "#day = :today", "used = :used"]);
-            values.extend([
-                (":tat", number(self.after.tat_ns)),
-                (":today", number(self.after.day)),
-                (":used", number(self.after.used)),
-            ]);
-            if seen.unused {
-                conditions.push("attribute_not_exists(#day)");
-            } else {
-                conditions.extend(["#day = :day", "used = :was", "tat = :from"]);
-                values.extend([
-                    (":day", number(seen.row.day)),
-                    (":was", number(seen.row.used)),
-                    (":from", number(seen.row.tat_ns)),
-                ]);
-            }
+            self.begin_day(seen, &mut change);
         } else {
-            self.count(&mut changes, &mut conditions, &mut values);
-            self.advance(&mut changes, &mut conditions, &mut values);
+            self.count(&mut change);
+            self.advance(&mut change);
         }
-        let update = update
-            .update_expression(format!("SET {}", changes.join(", ")))
-            .condition_expression(conditions.join(" AND "))
-            .set_expression_attribute_names(Some(
-                names.iter().map(|(place, name)| ((*place).to_owned(), (*name).to_owned())).collect(),
-            ));
-        values.into_iter().fold(update, |update, (place, value)| update.expression_attribute_values(place, value))
+        change
+    }
+
+    fn begin_day(&self, seen: &Known, change: &mut Change) {
+        change.set("tat = :tat, #day = :today, used = :used");
+        change.value(":tat", number(self.after.tat_ns));
+        change.value(":today", number(self.after.day));
+        change.value(":used", number(self.after.used));
+        if seen.unused {
+            change.only_if("attribute_not_exists(#day)");
+            return;
+        }
+        change.only_if("#day = :day AND used = :was AND tat = :from");
+        change.value(":day", number(seen.row.day));
+        change.value(":was", number(seen.row.used));
+        change.value(":from", number(seen.row.tat_ns));
     }
 
     /// The day's count, by how much it changes: what others have counted meanwhile stays.
-    fn count(
-        &self,
-        changes: &mut Vec<&str>,
-        conditions: &mut Vec<&str>,
-        values: &mut Vec<(&'static str, AttributeValue)>,
-    ) {
-        conditions.push("#day = :day");
-        values.push((":day", number(self.after.day)));
+    fn count(&self, change: &mut Change) {
+        change.only_if("#day = :day");
+        change.value(":day", number(self.after.day));
         let (more, less) = (self.grant.left(), self.asked.returned.map_or(0, |back| self.spare(&back)));
         if more >= less {
-            changes.push("used = used + :more");
-            conditions.push("used <= :room");
             let more = more - less;
-            values.extend([
-                (":more", number(more)),
-                // At the quota, a grant that is no larger than what comes back is one all the same.
-                (":room", number(self.asked.bucket.quota.max(self.before.used).saturating_sub(more))),
-            ]);
+            change.set("used = used + :more");
+            change.only_if("used <= :room");
+            change.value(":more", number(more));
+            // At the quota, a grant that is no larger than what comes back is one all the same.
+            let room = self.asked.bucket.quota.max(self.before.used).saturating_sub(more);
+            change.value(":room", number(room));
         } else {
-            changes.push("used = used - :less");
-            conditions.push("used >= :less");
-            values.push((":less", number(less - more)));
+            change.set("used = used - :less");
+            change.only_if("used >= :less");
+            change.value(":less", number(less - more));
         }
     }
 
@@ -116,37 +168,30 @@ impl Attempt {
     }
 
     /// The bucket's TAT.
-    fn advance(
-        &self,
-        changes: &mut Vec<&str>,
-        conditions: &mut Vec<&str>,
-        values: &mut Vec<(&'static str, AttributeValue)>,
-    ) {
+    fn advance(&self, change: &mut Change) {
         let Asked { bucket, now_ns, life_ns, returned, .. } = self.asked;
         match self.step {
             Step::Kept => {}
             Step::Resumed | Step::Corrected => {
-                changes.push("tat = :tat");
-                conditions.push("tat = :from");
-                let from_ns =
-                    returned.filter(|_| self.step == Step::Resumed).map_or(self.before.tat_ns, |r| r.limit_ns);
-                values.extend([(":tat", number(self.after.tat_ns)), (":from", number(from_ns))]);
+                let resumed = returned.filter(|_| self.step == Step::Resumed);
+                change.set("tat = :tat");
+                change.only_if("tat = :from");
+                change.value(":tat", number(self.after.tat_ns));
+                change.value(":from", number(resumed.map_or(self.before.tat_ns, |returned| returned.limit_ns)));
             }
             Step::Restarted => {
-                changes.push("tat = :tat");
-                conditions.push("tat <= :now");
-                values.extend([(":tat", number(self.after.tat_ns)), (":now", number(now_ns))]);
+                change.set("tat = :tat");
+                change.only_if("tat <= :now");
+                change.value(":tat", number(self.after.tat_ns));
+                change.value(":now", number(now_ns));
             }
             Step::Advanced => {
-                changes.push("tat = tat + :stretch");
-                conditions.push("tat BETWEEN :now AND :latest");
                 let stretch_ns = self.stretch_ns();
-                let latest_ns = bucket.horizon_ns(now_ns, life_ns).saturating_sub(stretch_ns);
-                values.extend([
-                    (":stretch", number(stretch_ns)),
-                    (":now", number(now_ns)),
-                    (":latest", number(latest_ns)),
-                ]);
+                change.set("tat = tat + :stretch");
+                change.only_if("tat BETWEEN :now AND :latest");
+                change.value(":stretch", number(stretch_ns));
+                change.value(":now", number(now_ns));
+                change.value(":latest", number(bucket.horizon_ns(now_ns, life_ns).saturating_sub(stretch_ns)));
             }
         }
     }

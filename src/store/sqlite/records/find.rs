@@ -23,7 +23,7 @@ use crate::{
         Definition, Document, Value,
         query::{Position, Query, SortTerm},
     },
-    store::records::{DataSet, Page, RecordStoreError},
+    store::records::{DataSet, Explained, Page, RecordStoreError, rules},
 };
 
 /// Steps of SQLite's machine between two looks at the clock.
@@ -34,8 +34,6 @@ const SOON_LOOKS: u32 = 4;
 const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
 /// What room is made for at most before a page is known to need it.
 const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
-/// What a page may weigh.
-const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the end of an answer, for which room is kept.
 const END_BYTES: usize = 1024;
 
@@ -158,7 +156,7 @@ impl Pool {
             deadline_us: self.clock.monotonic_us().saturating_add(allowed_us),
             clock: Arc::clone(&self.clock),
             timeout_ms: self.timeout_ms,
-            narrow: narrowing(&data_set.definition),
+            narrow: rules::narrowing(&data_set.definition),
             abandoned: Arc::default(),
             spent: Arc::default(),
         };
@@ -187,17 +185,6 @@ impl Drop for Pool {
             }
         }
     }
-}
-
-/// Advice to somebody whose query takes too long.
-fn narrowing(definition: &Definition) -> String {
-    let mut indexed: Vec<&str> = vec![definition.columns.get(definition.key).map_or("", |column| column.name.as_str())];
-    for index in &definition.indexes {
-        if !indexed.contains(&index.partition.as_str()) {
-            indexed.push(&index.partition);
-        }
-    }
-    format!("give one value for an indexed column ({}), or a narrower filter", indexed.join(", "))
 }
 
 fn work(jobs: &Mutex<Receiver<Box<Job>>>) {
@@ -344,7 +331,7 @@ fn run(
             }
         }
     }
-    Ok(gathered.page())
+    Ok(gathered.page(way))
 }
 
 /// A page in the making. It is asked for one record more than it holds, to know whether another page follows.
@@ -386,10 +373,7 @@ impl<'a> Gathered<'a> {
             self.document.reserve((page + page / 4).min(PAGE_BYTES_EXPECTED) + END_BYTES);
         }
         self.rendering.write(values, self.document.next_record()).map_err(rusqlite::Error::from)?;
-        if self.document.bytes() > PAGE_BYTES_MAX {
-            let narrow = "ask for fewer records with limit, or for fewer columns with select".to_owned();
-            return Err(Failure::Other(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow }));
-        }
+        rules::check_page(self.document.bytes()).map_err(Failure::Other)?;
         if self.document.count() == self.query.limit {
             let values = self.order.iter().enumerate();
             let values = values.map(|(place, term)| self.value(term.column, 1 + place, row));
@@ -405,13 +389,15 @@ impl<'a> Gathered<'a> {
         Ok(schema::value(kind, row.get_ref(place)?)?)
     }
 
-    fn page(self) -> Page {
+    fn page(self, way: &plan::Way) -> Page {
+        let explained =
+            self.query.explain.then(|| Explained { plan: way.explained(), read_units: None, examined: None });
         Page {
             version: self.version,
             document: self.document,
             next: if self.more { self.last } else { None },
             complete: true,
-            explained: None,
+            explained,
         }
     }
 }

@@ -12,13 +12,16 @@ use super::{
     LOCK_WAIT, Shared, is_busy, load, open, render,
     rowset::RowSet,
     schema::{self, Stored},
-    seen::Seen,
     table::{self, Statements},
     unavailable,
 };
 use crate::{
     dataset::{ColumnType, Definition, Record, RecordIdRule, Value},
-    store::records::{DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome},
+    store::records::{
+        DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome,
+        rules::{self, set},
+        seen::Seen,
+    },
 };
 
 /// How long an import waits for the lock before it says that another one is running: longer than somebody who only looks
@@ -115,7 +118,7 @@ impl Session {
             unavailable("import into", &path, &error)
         };
         let connection = open_for_import(&path).map_err(failed)?;
-        let seen = Seen::new(&connection).map_err(failed)?;
+        let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
         let statements = Statements::new(&order.definition);
         let mut session = Self {
@@ -149,8 +152,8 @@ impl Session {
                 .execute_batch(schema::CREATE_STATE)
                 .and_then(|()| table::create(&self.connection, definition))
                 .map(|()| Columns::New),
-            Some(stored) if schema::same_columns(&stored.definition, definition) => Ok(Columns::Same),
-            Some(stored) if schema::same_identity(&stored.definition, definition) => {
+            Some(stored) if rules::same_columns(&stored.definition, definition) => Ok(Columns::Same),
+            Some(stored) if rules::same_identity(&stored.definition, definition) => {
                 table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Rewritten)
             }
             Some(stored) if self.order.replace => {
@@ -175,39 +178,11 @@ impl Session {
         Ok(())
     }
 
-    fn ordinal_value(&self, ordinal: i64) -> Value {
-        match self.order.definition.columns.get(self.order.definition.record_id).map(|column| column.kind) {
-            Some(ColumnType::Integer) => Value::Integer(ordinal),
-            _ => Value::Text(ordinal.to_string()),
-        }
-    }
-
-    fn check(&self, line: u64, key: &str, record: &Record) -> Result<(), RecordStoreError> {
-        let definition = &self.order.definition;
-        let bad = |reason: &str| Err(RecordStoreError::BadRow { line, reason: reason.to_owned() });
-        if record.values.len() != definition.columns.len() {
-            return bad("the record has another number of columns than its definition");
-        }
-        if !matches!(record.values.get(definition.key), Some(Value::Text(text)) if text == key) {
-            return bad("the record's key column does not hold its key");
-        }
-        let no_id = matches!(record.values.get(definition.record_id), None | Some(Value::Null));
-        if no_id && definition.record_id_rule == RecordIdRule::Source {
-            return bad("the record has no record id");
-        }
-        let fits =
-            |(value, column): (&Value, &crate::dataset::Column)| value.kind().is_none_or(|kind| kind == column.kind);
-        if !record.values.iter().zip(&definition.columns).all(fits) {
-            return bad("a value is not of its column's type");
-        }
-        Ok(())
-    }
-
     fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> rusqlite::Result<RowOutcome> {
         let place = self.order.definition.record_id;
         if self.order.definition.record_id_rule == RecordIdRule::Ordinal {
             let ordinal = self.seen.count(&self.connection, key)?;
-            let id = self.ordinal_value(ordinal);
+            let id = rules::ordinal_value(&self.order.definition, ordinal);
             set(&mut record, Some(place), id);
         } else if let Some(first_line) =
             self.seen.note(&self.connection, key, record.values.get(place).unwrap_or(&Value::Null), line)?
@@ -271,7 +246,7 @@ impl Session {
             return Ok(());
         }
         let ordinal = self.seen.count(&self.connection, key)?;
-        let id = self.ordinal_value(ordinal);
+        let id = rules::ordinal_value(&self.order.definition, ordinal);
         if self.order.replace && !self.empty {
             let row: Option<i64> = self
                 .connection
@@ -381,7 +356,7 @@ impl Session {
 
 impl ImportSession for Session {
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
-        self.check(line, key, &record)?;
+        rules::check_row(&self.order.definition, line, key, &record)?;
         self.take_in(line, key, record).map_err(|error| self.failed(&error))
     }
 
@@ -403,12 +378,6 @@ impl ImportSession for Session {
         }
         self.shared.imported(&self.order.definition.name, &self.path)?;
         Ok(result)
-    }
-}
-
-fn set(record: &mut Record, place: Option<usize>, value: Value) {
-    if let Some(slot) = place.and_then(|place| record.values.get_mut(place)) {
-        *slot = value;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another
 //! data set. Files are in WAL mode: readers see the last commit while an import writes.
 
-mod cache;
 mod find;
 mod import;
 mod plan;
@@ -9,7 +8,6 @@ mod read;
 mod render;
 mod rowset;
 mod schema;
-mod seen;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,12 +32,11 @@ use crate::{
     clock::SharedClock,
     dataset::{Definition, query::Query},
     store::records::{
-        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError,
+        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError, cache,
+        rules,
     },
 };
 
-/// Longer names make no sensible path segment.
-const NAME_BYTES_MAX: usize = 64;
 /// A write-ahead log beyond this is moved into its database and cut at the next refresh.
 const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// How long a reader waits for a lock, which is held for moments only.
@@ -166,10 +163,7 @@ impl Shared {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, RecordStoreError> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
-            return Err(RecordStoreError::BadName { name: name.to_owned() });
-        }
+        rules::check_name(name)?;
         Ok(self.settings.directory.join(format!("{name}.db")))
     }
 

@@ -30,9 +30,23 @@ use crate::dataset::{
 pub(super) struct Way {
     /// Whether the segments yield the records in order. If not, they yield the row numbers of the page in order.
     pub(super) ordered: bool,
+    /// The index that the segments are searched by; none for a scan of the table.
+    pub(super) index: Option<String>,
     /// Statements that yield the page one after the other. The last parameter of each, a limit, is not among its
     /// parameters yet.
     pub(super) segments: Vec<Segment>,
+}
+
+impl Way {
+    /// What it does, in words.
+    pub(super) fn explained(&self) -> Vec<String> {
+        let searched = match &self.index {
+            Some(index) => format!("search the index {index}"),
+            None => "scan all records".to_owned(),
+        };
+        let order = if self.ordered { "its order is the one asked for" } else { "sort what matches" };
+        vec![searched, order.to_owned()]
+    }
 }
 
 /// A statement and its parameters.
@@ -134,13 +148,14 @@ impl Planner<'_> {
 
     fn ordered(&self, candidate: &Candidate<'_>) -> Way {
         let order = candidate.serves.as_deref().unwrap_or_default();
+        let index = Some(candidate.index.name.clone());
         let mut segments = Vec::new();
         let Some((first, rest)) = order.split_first() else {
             // The filter asks for one record: there is none after it.
             if self.query.after.is_none() {
                 segments.push(self.segment(candidate, order, |_| {}));
             }
-            return Way { ordered: true, segments };
+            return Way { ordered: true, index, segments };
         };
         let nulls = self.may_be_null(first.column);
         match self.position(first.column) {
@@ -163,7 +178,7 @@ impl Planner<'_> {
                 }
             }));
         }
-        Way { ordered: true, segments }
+        Way { ordered: true, index, segments }
     }
 
     fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
@@ -192,11 +207,12 @@ impl Planner<'_> {
     }
 
     fn sorted(&self, candidate: &Candidate<'_>) -> Way {
-        Way { ordered: false, segments: vec![self.sorted_segment(Some(candidate))] }
+        let index = Some(candidate.index.name.clone());
+        Way { ordered: false, index, segments: vec![self.sorted_segment(Some(candidate))] }
     }
 
     fn scan(&self) -> Way {
-        Way { ordered: false, segments: vec![self.sorted_segment(None)] }
+        Way { ordered: false, index: None, segments: vec![self.sorted_segment(None)] }
     }
 
     fn sorted_segment(&self, candidate: Option<&Candidate<'_>>) -> Segment {

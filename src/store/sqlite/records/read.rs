@@ -11,14 +11,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value as Sql;
 
-use super::{Lane, Served, Shared, cache::Question, find, lane, schema, unavailable};
+use super::{Lane, Served, Shared, find, lane, schema, unavailable};
 use crate::{
     dataset::{ColumnType, Definition, Document, query::Query},
-    store::records::{DataSet, Found, Page, RecordReader, RecordStoreError},
+    store::records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
 };
-
-/// What all records of one key may weigh. The excess is reached page by page through a query.
-pub(super) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 // One statement each, hence one snapshot: version and generation are those of the records. That the state is one row is
 // unknown to SQLite, which would sort if it did not lead the order.
@@ -104,9 +101,8 @@ fn fetch(
         }
         version = schema::count(row, 0)?;
         shape.rendering.write(row.get_ref(2)?.as_bytes()?, document.next_record())?;
-        if document.bytes() > ANSWER_BYTES_MAX {
-            let narrow = "ask for its records page by page, by a filter on the key".to_owned();
-            return Ok(Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow }));
+        if let Err(too_large) = rules::check_answer(document.bytes()) {
+            return Ok(Err(too_large));
         }
     }
     let count = document.count();

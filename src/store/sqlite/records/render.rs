@@ -162,11 +162,11 @@ impl<'a> Iterator for Parts<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{
-        super::tests::{any_record, definition},
-        *,
+    use super::*;
+    use crate::{
+        dataset::Value,
+        store::records::samples::{any_record, definition},
     };
-    use crate::dataset::Value;
 
     proptest! {
         #[test]

@@ -7,7 +7,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
 };
 
-use crate::dataset::{ColumnType, Definition, RecordIdRule, Value};
+use crate::dataset::{ColumnType, Definition, Value};
 
 /// The layout that this code reads and writes.
 pub(super) const FORMAT: i64 = 3;
@@ -61,27 +61,6 @@ pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
         indexes.push(IndexShape { name, columns });
     }
     indexes
-}
-
-/// Whether records of the two definitions have the same columns in the same places.
-pub(super) fn same_columns(left: &Definition, right: &Definition) -> bool {
-    same_identity(left, right)
-        && (left.key, left.record_id, left.load_date) == (right.key, right.record_id, right.load_date)
-        && left.columns.len() == right.columns.len()
-        && left
-            .columns
-            .iter()
-            .zip(&right.columns)
-            .all(|(left, right)| (&left.name, left.kind) == (&right.name, right.kind))
-}
-
-/// Whether the two definitions identify a record in the same way.
-pub(super) fn same_identity(left: &Definition, right: &Definition) -> bool {
-    let identity = |definition: &Definition| {
-        let named = |place: usize| definition.columns.get(place).map(|column| (column.name.clone(), column.kind));
-        (named(definition.key), named(definition.record_id), definition.record_id_rule == RecordIdRule::Ordinal)
-    };
-    identity(left) == identity(right)
 }
 
 /// The statement that makes the table of records. The key and the record id have names of their own, so that statements

@@ -6,7 +6,10 @@ use super::{
     render,
     schema::{self, Stored, column_name},
 };
-use crate::dataset::{Definition, Record, Value};
+use crate::{
+    dataset::{Definition, Record, Value},
+    store::records::rules,
+};
 
 /// The texts of the statements that are run for each row.
 pub(super) struct Statements {
@@ -71,11 +74,7 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
     drop_indexes(connection, &[])?;
     connection.execute_batch("ALTER TABLE records RENAME TO records_before")?;
     connection.execute_batch(&schema::create_records(new))?;
-    let sources: Vec<Option<usize>> = new
-        .columns
-        .iter()
-        .map(|column| old.columns.iter().position(|kept| (&kept.name, kept.kind) == (&column.name, column.kind)))
-        .collect();
+    let sources = rules::kept_columns(old, new);
     let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
     let mut read =
         connection.prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;

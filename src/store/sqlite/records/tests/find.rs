@@ -66,6 +66,7 @@ fn any_query() -> impl Strategy<Value = Query> {
         sort,
         limit,
         after: None,
+        explain: false,
     })
 }
 

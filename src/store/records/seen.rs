@@ -1,5 +1,5 @@
 //! What an import has to remember about the rows before: how many bore a key, or which line held a record id. Up to a
-//! bound in memory, beyond it in a temporary table that SQLite keeps on disk.
+//! bound in memory, beyond it in a table that SQLite keeps on disk.
 
 use std::collections::HashMap;
 
@@ -11,40 +11,40 @@ use crate::dataset::Value;
 /// Some 25 MB.
 const IN_MEMORY_MAX: usize = 900_000;
 
-const COUNT: &str = "INSERT INTO temp.noted (digest, number) VALUES (?1, 1)
+const COUNT: &str = "INSERT INTO noted (digest, number) VALUES (?1, 1)
     ON CONFLICT (digest) DO UPDATE SET number = number + 1 RETURNING number";
-const NOTE: &str = "INSERT INTO temp.noted (digest, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-const NOTED: &str = "SELECT number FROM temp.noted WHERE digest = ?1";
+const NOTE: &str = "INSERT INTO noted (digest, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const NOTED: &str = "SELECT number FROM noted WHERE digest = ?1";
 
 /// 128 bits of a hash without known collisions stand for a text of any length.
 type Mark = [u8; 16];
 
-pub(super) struct Seen {
+pub(in crate::store) struct Seen {
     in_memory: HashMap<Mark, u64>,
     in_memory_max: usize,
 }
 
 impl Seen {
-    /// Makes the temporary table of the connection.
-    pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        Self::with_bound(connection, IN_MEMORY_MAX)
+    /// Makes the table, in this schema of the connection: `temp`, or `main` where all of the file is temporary.
+    pub(in crate::store) fn new(connection: &Connection, schema: &str) -> rusqlite::Result<Self> {
+        Self::with_bound(connection, schema, IN_MEMORY_MAX)
     }
 
-    fn with_bound(connection: &Connection, in_memory_max: usize) -> rusqlite::Result<Self> {
-        connection.execute_batch(
-            "CREATE TABLE temp.noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        )?;
+    fn with_bound(connection: &Connection, schema: &str, in_memory_max: usize) -> rusqlite::Result<Self> {
+        connection.execute_batch(&format!(
+            "CREATE TABLE {schema}.noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        ))?;
         // All of it at once: growing takes half as much again for a while, and time.
         Ok(Self { in_memory: HashMap::with_capacity(in_memory_max), in_memory_max })
     }
 
     /// Gives the memory back, after the last row.
-    pub(super) fn forget(&mut self) {
+    pub(in crate::store) fn forget(&mut self) {
         self.in_memory = HashMap::new();
     }
 
     /// How many rows have borne the key, this one included.
-    pub(super) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
+    pub(in crate::store) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
         let mark = mark(key, None);
         if let Some(count) = self.in_memory.get_mut(&mark) {
             *count += 1;
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// Notes the line of a record id; the line of the first row that had it, if there was one.
-    pub(super) fn note(
+    pub(in crate::store) fn note(
         &mut self,
         connection: &Connection,
         key: &str,
@@ -109,7 +109,7 @@ mod tests {
         #[test]
         fn memory_and_disk_count_as_one(keys in proptest::collection::vec("[a-f]", 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
             let mut expected: BTreeMap<String, i64> = BTreeMap::new();
             for key in keys {
                 let count = expected.entry(key.clone()).or_insert(0);
@@ -121,7 +121,7 @@ mod tests {
         #[test]
         fn memory_and_disk_note_as_one(ids in proptest::collection::vec(("[ab]{0,2}", "[ab]{0,2}"), 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
             let mut expected: BTreeMap<(String, String), u64> = BTreeMap::new();
             for (line, (key, id)) in (1_u64..).zip(ids) {
                 let first = seen.note(&connection, &key, &Value::Text(id.clone()), line).unwrap();

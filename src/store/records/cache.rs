@@ -21,11 +21,11 @@ struct Key {
 
 /// The same without owning it.
 #[derive(Clone, Copy, Hash)]
-pub(super) struct Question<'a> {
-    pub(super) data_set: u64,
-    pub(super) version: u64,
-    pub(super) key: &'a str,
-    pub(super) record_id: Option<&'a str>,
+pub(in crate::store) struct Question<'a> {
+    pub(in crate::store) data_set: u64,
+    pub(in crate::store) version: u64,
+    pub(in crate::store) key: &'a str,
+    pub(in crate::store) record_id: Option<&'a str>,
 }
 
 impl Equivalent<Key> for Question<'_> {
@@ -45,25 +45,25 @@ impl Weighter<Key, Found> for Bytes {
     }
 }
 
-pub(super) struct Answers(Cache<Key, Found, Bytes>);
+pub(in crate::store) struct Answers(Cache<Key, Found, Bytes>);
 
 impl Answers {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(in crate::store) fn new(bytes_max: u64) -> Self {
         let entries = usize::try_from(bytes_max / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(1);
         Self(Cache::with_weighter(entries, bytes_max, Bytes))
     }
 
-    pub(super) fn get(&self, question: &Question<'_>) -> Option<Found> {
+    pub(in crate::store) fn get(&self, question: &Question<'_>) -> Option<Found> {
         self.0.get(question)
     }
 
-    pub(super) fn insert(&self, question: &Question<'_>, found: Found) {
+    pub(in crate::store) fn insert(&self, question: &Question<'_>, found: Found) {
         let Question { data_set, version, key, record_id } = *question;
         self.0.insert(Key { data_set, version, key: key.into(), record_id: record_id.map(Into::into) }, found);
     }
 
     #[cfg(test)]
-    pub(super) fn weight(&self) -> u64 {
+    pub(in crate::store) fn weight(&self) -> u64 {
         self.0.weight()
     }
 }

@@ -1,0 +1,335 @@
+//! Imports: the file's rows are compared with what is stored, and only what differs is written, under an epoch that nobody
+//! sees until it is committed by one write.
+//!
+//! An import first reads the whole table into a temporary file, [`Scratch`], and clears away what imports that died or were
+//! replaced have left. It writes new versions of records beside the old ones, and says of the old ones that they end with its
+//! epoch. Then it waits for the indexes to follow, and commits: the data set's state is replaced, and the lock given back, in
+//! one transaction that fails if another import has taken the lock over.
+
+mod commit;
+mod stock;
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::{
+    Shared, failed, lock,
+    lock::{Lease, Lock},
+    manifest::{self, Manifest},
+    row::{self, Layout},
+    scratch::{Fate, Scratch},
+    write::{Target, WriteError, Writer},
+};
+use crate::{
+    aws::{Bridge, BridgeError},
+    dataset::{Definition, Record, RecordIdRule, Value},
+    store::{
+        StoreError,
+        dynamodb::{Dynamo, item::text, schema, unavailable},
+        records::{
+            ImportResult, ImportSession, RecordStoreError, RowOutcome,
+            rules::{self, set},
+        },
+    },
+};
+
+/// Rows of which the indexes are asked at the end whether they have followed.
+const PROBES: usize = 8;
+
+/// What was asked for.
+pub(super) struct Order {
+    pub(super) definition: Arc<Definition>,
+    pub(super) import_id: Uuid,
+    pub(super) today: Date,
+    pub(super) replace: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    inserted: u64,
+    updated: u64,
+    unchanged: u64,
+    removed: u64,
+    rejected: u64,
+}
+
+/// What the definition changes besides rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// There were no records, or none that can be compared with the file's.
+    New,
+    /// Other columns are published.
+    Other,
+    /// The same columns; other indexes may be declared.
+    Same,
+}
+
+/// A row that was written, as its indexes know it: partition key, sort key of each, and the table's sort key.
+struct Probe {
+    sort_key: String,
+    attributes: Vec<(String, String)>,
+}
+
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    order: Order,
+    dynamo: Dynamo,
+    writer: Writer,
+    stored: Option<Manifest>,
+    layout: Arc<Layout>,
+    columns: Columns,
+    /// Whether nothing is stored that the file could be compared with.
+    empty: bool,
+    scratch: Scratch,
+    counts: Counts,
+    /// Whether anything was written that has to be seen.
+    wrote: bool,
+    probes: Vec<Probe>,
+    next_probe: usize,
+    lease: Lease,
+    bridge: Arc<Bridge>,
+}
+
+/// Whether an import into the data set is under way anywhere.
+pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
+    rules::check_name(name)?;
+    let (dynamo, now, asked) = (shared.dynamo.with_own_connections(), shared.clock.now(), name.to_owned());
+    let asking = Bridge::start("records-import-look").map_err(|error| no_bridge(name, &error))?;
+    let held = asking.run(async move { lock::is_held(&dynamo, &asked, now).await });
+    let held = held.map_err(|error| no_bridge(name, &error))?;
+    held.map_err(|error| failed("look for an import into", name, error))
+}
+
+fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: format!("import into {name}"), reason: error.to_string() }
+}
+
+impl Session {
+    pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
+        let name = order.definition.name.clone();
+        rules::check_name(&name)?;
+        let bridge = Arc::new(Bridge::start("records-import").map_err(|error| no_bridge(&name, &error))?);
+        let dynamo = shared.dynamo.with_own_connections();
+        let lock = Lock::new(dynamo.clone(), Arc::clone(&shared.clock), &name, order.import_id);
+        let lease = Lease::take(lock, Arc::clone(&bridge)).map_err(|error| failed("import into", &name, error))?;
+        let lease = lease.ok_or_else(|| RecordStoreError::ImportRunning { name: name.clone() })?;
+        // From here on the lease is given back however this ends.
+        let stored = read_manifest(&bridge, &dynamo, &name)?;
+        let before = stored.as_ref().map_or(0, |stored| stored.epochs.visible());
+        if lease.epoch() <= before {
+            let reason = format!("imports count from {}, but {before} has been committed", lease.epoch());
+            return Err(RecordStoreError::Corrupt { name, reason });
+        }
+        let shards = stored.as_ref().map_or(shared.settings.shards, |stored| stored.layout.shards());
+        let layout = Arc::new(Layout::new(Arc::clone(&order.definition), shards));
+        let target = Target {
+            table: dynamo.table(&schema::records_table(&name)),
+            key: layout.key_attribute().to_owned(),
+            id: layout.id_attribute().to_owned(),
+        };
+        let columns = columns(stored.as_ref(), &order)?;
+        let scratch = Scratch::new(&shared.settings.scratch)?;
+        let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, shared.settings.parallel_requests);
+        let mut session = Self {
+            shared,
+            order,
+            dynamo,
+            writer,
+            stored,
+            layout,
+            columns,
+            empty: true,
+            scratch,
+            counts: Counts::default(),
+            wrote: false,
+            probes: Vec::new(),
+            next_probe: 0,
+            lease,
+            bridge,
+        };
+        session.check_table()?;
+        session.take_stock()?;
+        if session.columns == Columns::New {
+            // Nothing stored can be recognised in the file: all of it goes.
+            session.counts.removed = session.stored.as_ref().map_or(0, |stored| stored.data_set.records);
+        }
+        Ok(session)
+    }
+
+    fn name(&self) -> &str {
+        &self.order.definition.name
+    }
+
+    fn epoch(&self) -> u64 {
+        self.lease.epoch()
+    }
+
+    fn failed(&self, error: StoreError) -> RecordStoreError {
+        failed("import into", self.name(), error)
+    }
+
+    fn write_failed(&self, error: WriteError) -> RecordStoreError {
+        match error {
+            WriteError::Overtaken => self.overtaken(),
+            WriteError::Store(error) => self.failed(error),
+        }
+    }
+
+    fn overtaken(&self) -> RecordStoreError {
+        RecordStoreError::Unavailable {
+            doing: format!("import into {}", self.name()),
+            reason: "the import was not heard of for so long that another one took its place: wait for its end and \
+                     repeat this one"
+                .to_owned(),
+        }
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, RecordStoreError> {
+        let done = self.bridge.run(work).map_err(|error| no_bridge(self.name(), &error))?;
+        done.map_err(|error| self.failed(error))
+    }
+
+    fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> Result<RowOutcome, RecordStoreError> {
+        let definition = Arc::clone(&self.order.definition);
+        let place = definition.record_id;
+        if definition.record_id_rule == RecordIdRule::Ordinal {
+            let ordinal = self.scratch.count(key)?;
+            set(&mut record, Some(place), rules::ordinal_value(&definition, ordinal));
+        } else if let Some(first_line) = self.scratch.note(key, row::value(&record, place), line)? {
+            return Ok(RowOutcome::Duplicate { first_line });
+        }
+        let id = row::value(&record, place).to_string();
+        let before = if self.empty { None } else { self.scratch.find(key, &id)? };
+        match before {
+            Some((_, stored)) if stored.as_slice() == row::fingerprint(&definition, &record) => {
+                self.scratch.mark(key, &id, Fate::Same)?;
+                self.counts.unchanged += 1;
+                Ok(RowOutcome::Unchanged)
+            }
+            Some((epoch, _)) => {
+                self.write(line, &mut record)?;
+                self.end(key, &id, epoch)?;
+                self.scratch.mark(key, &id, Fate::Replaced)?;
+                self.counts.updated += 1;
+                Ok(RowOutcome::Updated)
+            }
+            None => {
+                self.write(line, &mut record)?;
+                self.counts.inserted += 1;
+                Ok(RowOutcome::Inserted)
+            }
+        }
+    }
+
+    /// Writes a record as of today.
+    fn write(&mut self, line: u64, record: &mut Record) -> Result<(), RecordStoreError> {
+        set(record, self.order.definition.load_date, Value::Date(self.order.today));
+        self.put_version(line, record)
+    }
+
+    /// Writes a version of a record in this import's epoch.
+    fn put_version(&mut self, line: u64, record: &Record) -> Result<(), RecordStoreError> {
+        if self.lease.is_lost() {
+            return Err(self.overtaken());
+        }
+        let item = self.layout.item(line, record, self.epoch())?;
+        self.remember(&item);
+        self.wrote = true;
+        self.writer.put(item).map_err(|error| self.write_failed(error))
+    }
+
+    /// Keeps the last rows that were written, to ask the indexes for.
+    fn remember(&mut self, item: &super::super::item::Item) {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+        let keys = self.layout.indexes().iter();
+        let attributes = keys.map(|index| (text(&index.partition_attribute), text(&index.order_attribute))).collect();
+        let probe = Probe { sort_key: text(self.layout.id_attribute()), attributes };
+        match self.probes.get_mut(self.next_probe) {
+            Some(slot) => *slot = probe,
+            None => self.probes.push(probe),
+        }
+        self.next_probe = (self.next_probe + 1) % PROBES;
+    }
+
+    /// Says of a stored version that it ends with this import.
+    fn end(&mut self, key: &str, id: &str, epoch: u64) -> Result<(), RecordStoreError> {
+        self.wrote = true;
+        let ended = self.writer.end(key, &row::sort_key(id, epoch), self.lease.epoch());
+        ended.map_err(|error| self.write_failed(error))
+    }
+
+    fn keep(&mut self, key: &str) -> Result<(), RecordStoreError> {
+        let definition = Arc::clone(&self.order.definition);
+        if definition.record_id_rule == RecordIdRule::Source {
+            return if self.order.replace { self.scratch.keep_key(key) } else { Ok(()) };
+        }
+        let ordinal = self.scratch.count(key)?;
+        if self.order.replace && !self.empty {
+            let id = rules::ordinal_value(&definition, ordinal).to_string();
+            if self.scratch.find(key, &id)?.is_some() {
+                self.scratch.mark(key, &id, Fate::Same)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ImportSession for Session {
+    fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
+        rules::check_row(&self.order.definition, line, key, &record)?;
+        self.take_in(line, key, record)
+    }
+
+    fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError> {
+        self.counts.rejected += 1;
+        match key {
+            Some(key) => self.keep(key),
+            None => Ok(()),
+        }
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
+        self.finish()
+    }
+}
+
+/// What the definition of an import is to the stored one.
+fn columns(stored: Option<&Manifest>, order: &Order) -> Result<Columns, RecordStoreError> {
+    let Some(stored) = stored else { return Ok(Columns::New) };
+    let (before, now) = (stored.layout.definition(), &order.definition);
+    if rules::same_columns(before, now) {
+        return Ok(Columns::Same);
+    }
+    if rules::same_identity(before, now) {
+        return Ok(Columns::Other);
+    }
+    if order.replace { Ok(Columns::New) } else { Err(RecordStoreError::IdentityChanged { name: now.name.clone() }) }
+}
+
+/// The state of a data set, if an import into it was ever committed.
+fn read_manifest(bridge: &Bridge, dynamo: &Dynamo, name: &str) -> Result<Option<Manifest>, RecordStoreError> {
+    let (dynamo, asked) = (dynamo.clone(), name.to_owned());
+    let read = bridge.run(async move { manifest_of(&dynamo, &asked).await });
+    let read = read.map_err(|error| no_bridge(name, &error))?;
+    read.map_err(|error| failed("read", name, error))
+}
+
+async fn manifest_of(dynamo: &Dynamo, name: &str) -> Result<Option<Manifest>, StoreError> {
+    let table = dynamo.table(schema::STATE);
+    let read = dynamo
+        .client()
+        .get_item()
+        .table_name(&table)
+        .consistent_read(true)
+        .key("k", text(manifest::KIND))
+        .key("r", text(name))
+        .send()
+        .await
+        .map_err(|error| unavailable(&table, &error))?;
+    read.item.map(|item| Manifest::read(&item, None)).transpose()
+}

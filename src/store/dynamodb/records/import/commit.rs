@@ -1,0 +1,333 @@
+//! The end of an import: what the file does not hold, what another definition asks for, and the one write that makes it all
+//! visible.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, KeysAndAttributes, Put, Select, TransactWriteItem, Update},
+};
+
+use super::{
+    super::{
+        lock,
+        manifest::{self, Manifest},
+        row::{self, IndexLayout},
+        scratch::{Fate, Stored},
+    },
+    Columns, Probe, Session, manifest_of,
+};
+use crate::store::{
+    StoreError,
+    dynamodb::{
+        BATCH_READS_MAX, Dynamo, ITEM_BYTES_MAX,
+        item::{self, Item, number, text},
+        schema, unavailable,
+    },
+    records::{DataSet, ImportResult, LastImport, RecordStoreError},
+};
+
+/// Stored records that are taken from the temporary file at a time.
+const STORED_PER_STEP: usize = 1000;
+/// How often an index is asked whether it has followed.
+const PROBE_TRIES_MAX: u32 = 60;
+/// The first pause before it is asked again; each one is twice as long as the one before.
+const PROBE_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause, and so about a minute in all.
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often the last write is tried again that conflicts with another one.
+const COMMIT_TRIES_MAX: u32 = 8;
+/// The pause before that.
+const COMMIT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the last write went.
+enum Committed {
+    Yes,
+    /// The lock or the state is not as it was.
+    Overtaken,
+    /// Somebody else is at the same items: try again.
+    Conflict,
+}
+
+impl Session {
+    pub(super) fn finish(&mut self) -> Result<ImportResult, RecordStoreError> {
+        if self.order.replace && !self.empty {
+            self.counts.removed += self.scratch.remove_unseen()?;
+        }
+        self.settle_stored()?;
+        self.writer.finish().map_err(|error| self.write_failed(error))?;
+        let next = self.next_manifest();
+        let item = next.item().map_err(|error| self.failed(item::damaged("definition", error)))?;
+        let bytes = item::bytes(&item);
+        if bytes > ITEM_BYTES_MAX {
+            let reason = format!(
+                "its definition takes {bytes} bytes, and DynamoDB keeps at most {ITEM_BYTES_MAX}: declare fewer columns, \
+                 or shorten what describes them"
+            );
+            return Err(RecordStoreError::Unavailable { doing: format!("import into {}", self.name()), reason });
+        }
+        if self.wrote {
+            self.wait_for_indexes()?;
+        }
+        self.commit_as(item)?;
+        let result = next.data_set.last_import.result.clone();
+        self.shared.imported(next);
+        Ok(result)
+    }
+
+    /// Goes through what was stored before: what ends, what is written anew for other columns, and what gets a place in other
+    /// indexes.
+    fn settle_stored(&mut self) -> Result<(), RecordStoreError> {
+        let reindex = self.stored.as_ref().is_some_and(|stored| {
+            let before = stored.layout.indexes();
+            self.layout.indexes().iter().any(|index| !before.contains(index))
+        });
+        let (mut key, mut id) = (String::new(), String::new());
+        loop {
+            let stored = self.scratch.after(&key, &id, STORED_PER_STEP)?;
+            let Some(last) = stored.last() else { return Ok(()) };
+            (key, id) = (last.key.clone(), last.id.clone());
+            let mut kept: Vec<Stored> = Vec::new();
+            for stored in stored {
+                match stored.fate {
+                    Fate::Removed | Fate::Foreign => self.end(&stored.key, &stored.id, stored.epoch)?,
+                    Fate::Unseen | Fate::Same if stored.rewrite || reindex => kept.push(stored),
+                    Fate::Unseen | Fate::Same | Fate::Replaced => {}
+                }
+            }
+            for some in kept.chunks(BATCH_READS_MAX) {
+                self.adapt(some)?;
+            }
+        }
+    }
+
+    /// Brings stored records that stay into the shape of the definition.
+    fn adapt(&mut self, some: &[Stored]) -> Result<(), RecordStoreError> {
+        let target = self.writer.target();
+        let keys = some.iter().map(|stored| target.key_of(&stored.key, &row::sort_key(&stored.id, stored.epoch)));
+        let (dynamo, table, keys) = (self.dynamo.clone(), target.table.clone(), keys.collect());
+        let id_attribute = target.id.clone();
+        let items = self.run(async move { read_batch(&dynamo, &table, keys).await })?;
+        let by_place: HashMap<(&str, &str), &Stored> =
+            some.iter().map(|stored| ((stored.key.as_str(), stored.id.as_str()), stored)).collect();
+        let mut adapted = 0;
+        for item in &items {
+            let record = self.converted(item)?;
+            let (key, sort_key) = (
+                row::value(&record, self.order.definition.key).to_string(),
+                item::get_text(item, &id_attribute).map_err(|error| self.failed(error))?,
+            );
+            let id = row::value(&record, self.order.definition.record_id).to_string();
+            let Some(stored) = by_place.get(&(key.as_str(), id.as_str())) else { continue };
+            adapted += 1;
+            if stored.rewrite {
+                self.put_version(0, &record)?;
+                self.end(&key, &id, stored.epoch)?;
+            } else {
+                let attributes = self.layout.index_attributes(0, &record)?;
+                self.wrote = true;
+                let set = self.writer.set(&key, sort_key, &attributes);
+                set.map_err(|error| self.write_failed(error))?;
+            }
+        }
+        if adapted == some.len() { Ok(()) } else { Err(self.overtaken()) }
+    }
+
+    /// The data set as it will be seen.
+    fn next_manifest(&self) -> Manifest {
+        let counts = self.counts;
+        let rows_changed = counts.inserted + counts.updated + counts.removed > 0;
+        let columns_changed = self.columns != Columns::Same;
+        let before = self.stored.as_ref().map(|stored| &stored.data_set);
+        let (version, generation, records) =
+            before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
+        let changed = rows_changed || columns_changed;
+        let result = ImportResult {
+            version: version + u64::from(changed),
+            changed,
+            inserted: counts.inserted,
+            updated: counts.updated,
+            unchanged: counts.unchanged,
+            removed: counts.removed,
+            rejected: counts.rejected,
+        };
+        let data_set = DataSet {
+            definition: Arc::clone(&self.order.definition),
+            version: result.version,
+            generation: generation + u64::from(columns_changed),
+            records: (records + counts.inserted).saturating_sub(counts.removed),
+            last_import: LastImport { id: self.order.import_id, day: self.order.today, result },
+        };
+        let epochs = self.stored.as_ref().map(|stored| stored.epochs.clone()).unwrap_or_default();
+        let now_us = self.shared.clock.now().as_microsecond();
+        Manifest::new(data_set, epochs.committed(self.epoch(), now_us), self.layout.shards())
+    }
+
+    /// Waits as long as the settings say, and until the rows that were written last are in every index.
+    fn wait_for_indexes(&mut self) -> Result<(), RecordStoreError> {
+        let settle = Duration::from_millis(self.shared.settings.index_settle_ms);
+        let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+        let (layout, probes) = (Arc::clone(&self.layout), std::mem::take(&mut self.probes));
+        self.run(async move {
+            if !settle.is_zero() {
+                tokio::time::sleep(settle).await;
+            }
+            for probe in &probes {
+                for (index, keys) in layout.indexes().iter().zip(&probe.attributes) {
+                    wait_for(&dynamo, &table, index, layout.id_attribute(), keys, probe).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the new state, if this import still has the lock, and gives that back.
+    fn commit_as(&mut self, item: Item) -> Result<(), RecordStoreError> {
+        if self.lease.is_lost() {
+            return Err(self.overtaken());
+        }
+        self.lease.stop_renewing();
+        let built = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Unavailable(error.to_string());
+        let put = Put::builder().table_name(self.dynamo.table(schema::STATE)).set_item(Some(item));
+        let put = match &self.stored {
+            None => put.condition_expression("attribute_not_exists(#e)"),
+            Some(stored) => {
+                put.condition_expression("#e = :e").expression_attribute_values(":e", number(stored.epochs.visible()))
+            }
+        };
+        let put = put.expression_attribute_names("#e", manifest::EPOCH).build();
+        let put = put.map_err(|error| self.failed(built(error)))?;
+        let release = lock::release_within(&self.lease).map_err(|error| self.failed(built(error)))?;
+        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
+        let (import, epoch) = (self.order.import_id, self.epoch());
+        let committed = self.run(async move {
+            let outcome = commit(&dynamo, put, release).await;
+            if matches!(outcome, Ok(Committed::Yes)) {
+                return Ok(true);
+            }
+            // An earlier try may have succeeded without its answer arriving.
+            let stored = manifest_of(&dynamo, &name).await;
+            let is_ours =
+                |stored: &Manifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;
+            match (outcome, stored) {
+                (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
+                (Err(error), _) => Err(error),
+                (Ok(_), Err(error)) => Err(error),
+                (Ok(_), Ok(_)) => Ok(false),
+            }
+        })?;
+        if !committed {
+            return Err(self.overtaken());
+        }
+        self.lease.ended();
+        Ok(())
+    }
+}
+
+async fn commit(dynamo: &Dynamo, put: Put, release: Update) -> Result<Committed, StoreError> {
+    let table = dynamo.table(schema::STATE);
+    let mut pause = COMMIT_PAUSE;
+    for _ in 0..COMMIT_TRIES_MAX {
+        let written = dynamo
+            .client()
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put.clone()).build())
+            .transact_items(TransactWriteItem::builder().update(release.clone()).build())
+            .send()
+            .await;
+        let Err(error) = written else { return Ok(Committed::Yes) };
+        match error.as_service_error().map(cancelled) {
+            Some(Some(Committed::Conflict)) => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Some(Some(outcome)) => return Ok(outcome),
+            Some(None) | None => return Err(unavailable(&table, &error)),
+        }
+    }
+    Err(StoreError::Unavailable(format!("table {table}: the data set's state is written to by others all the time")))
+}
+
+/// Why a transaction was cancelled, if it was.
+fn cancelled(error: &TransactWriteItemsError) -> Option<Committed> {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(error) => {
+            let reasons = error.cancellation_reasons();
+            let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+            if is("ConditionalCheckFailed") {
+                Some(Committed::Overtaken)
+            } else if is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded") {
+                Some(Committed::Conflict)
+            } else {
+                None
+            }
+        }
+        TransactWriteItemsError::TransactionInProgressException(_) => Some(Committed::Conflict),
+        _ => None,
+    }
+}
+
+/// Reads items by their keys, all of them that there are.
+async fn read_batch(dynamo: &Dynamo, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::with_capacity(keys.len());
+    let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+    let request = request.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut left: HashMap<String, KeysAndAttributes> = [(table.to_owned(), request)].into();
+    let mut pause = PROBE_PAUSE;
+    for _ in 0..PROBE_TRIES_MAX {
+        let read = dynamo.client().batch_get_item().set_request_items(Some(left)).send().await;
+        let read = read.map_err(|error| unavailable(table, &error))?;
+        let progress = read.responses.into_iter().flat_map(HashMap::into_values).flatten();
+        items.extend(progress);
+        left = read.unprocessed_keys.unwrap_or_default();
+        left.retain(|_, left| !left.keys().is_empty());
+        if left.is_empty() {
+            return Ok(items);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PROBE_PAUSE_MAX);
+    }
+    Err(StoreError::Unavailable(format!("table {table}: it is read faster than it answers")))
+}
+
+/// Waits until an index shows a row.
+async fn wait_for(
+    dynamo: &Dynamo,
+    table: &str,
+    index: &IndexLayout,
+    id_attribute: &str,
+    (partition, place): &(String, String),
+    probe: &Probe,
+) -> Result<(), StoreError> {
+    let mut pause = PROBE_PAUSE;
+    for _ in 0..PROBE_TRIES_MAX {
+        let request = dynamo
+            .client()
+            .query()
+            .table_name(table)
+            .index_name(&index.name)
+            .select(Select::SpecificAttributes)
+            .projection_expression("#id")
+            .key_condition_expression("#p = :p AND #o = :o")
+            .expression_attribute_names("#p", &index.partition_attribute)
+            .expression_attribute_names("#o", &index.order_attribute)
+            .expression_attribute_names("#id", id_attribute)
+            .expression_attribute_values(":p", AttributeValue::S(partition.clone()))
+            .expression_attribute_values(":o", text(place));
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| unavailable(table, &error))?;
+            let shows =
+                |item: &Item| matches!(item.get(id_attribute), Some(AttributeValue::S(key)) if *key == probe.sort_key);
+            if page.items().iter().any(shows) {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PROBE_PAUSE_MAX);
+    }
+    let name = &index.name;
+    Err(StoreError::Unavailable(format!(
+        "table {table}: its index {name} does not follow what is written: try again later"
+    )))
+}

@@ -1,0 +1,211 @@
+//! What an import finds: the table as it should be, and the records that are stored.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use aws_sdk_dynamodb::types::{IndexStatus, KeyType, TableDescription, TableStatus};
+use tokio::task::JoinSet;
+
+use super::{
+    super::{
+        row,
+        scratch::{Fate, Stored},
+    },
+    Columns, Session,
+};
+use crate::{
+    dataset::{Definition, Record, Value},
+    store::{
+        StoreError,
+        dynamodb::{
+            Dynamo,
+            item::{Item, get_text},
+            unavailable,
+        },
+        records::{RecordStoreError, rules},
+    },
+};
+
+/// Segments that the table is read in at most: each holds a page in memory.
+const SEGMENTS_MAX: usize = 16;
+
+/// How a stored record is seen under the definition of the import.
+struct Conversion {
+    /// For each column, the stored one whose values it keeps.
+    kept: Vec<Option<usize>>,
+    /// Stored columns whose values nobody keeps: a record that has one is written anew.
+    dropped: Vec<usize>,
+}
+
+impl Conversion {
+    fn new(before: &Definition, now: &Definition) -> Self {
+        let kept = rules::kept_columns(before, now);
+        let dropped = (0..before.columns.len()).filter(|column| !kept.contains(&Some(*column))).collect();
+        Self { kept, dropped }
+    }
+
+    fn convert(&self, record: &Record) -> Record {
+        let values = self.kept.iter().map(|kept| kept.map_or(Value::Null, |column| row::value(record, column).clone()));
+        Record { values: values.collect() }
+    }
+
+    /// Whether the stored item says something that the new definition would misread, now or later.
+    fn needs_rewriting(&self, record: &Record) -> bool {
+        self.dropped.iter().any(|column| !row::value(record, *column).is_null())
+    }
+}
+
+impl Session {
+    /// Checks that the table and its indexes are there and ready.
+    pub(super) fn check_table(&self) -> Result<(), RecordStoreError> {
+        let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+        let described = self.run(async move {
+            let described = dynamo.client().describe_table().table_name(&table).send().await;
+            described.map(|described| described.table).map_err(|error| unavailable(&table, &error))
+        })?;
+        let target = self.writer.target();
+        let wrong = |what: String| RecordStoreError::Unavailable {
+            doing: format!("import into {}", self.name()),
+            reason: format!("table {}: {what}", target.table),
+        };
+        let Some(description) = described else { return Err(wrong("DynamoDB does not describe it".to_owned())) };
+        if !matches!(description.table_status(), Some(TableStatus::Active | TableStatus::Updating)) {
+            return Err(wrong("it is not ready yet: repeat the import a little later".to_owned()));
+        }
+        if keys(&description) != [(KeyType::Hash, target.key.as_str()), (KeyType::Range, target.id.as_str())] {
+            let text = format!(
+                "its keys are not {} and {}, as the definition says: delete the table, run `permitd aws setup`, and \
+                 import again",
+                target.key, target.id
+            );
+            return Err(wrong(text));
+        }
+        let ready: BTreeSet<&str> = description
+            .global_secondary_indexes()
+            .iter()
+            .filter(|index| index.index_status() == Some(&IndexStatus::Active))
+            .filter_map(|index| index.index_name())
+            .collect();
+        let missing: Vec<&str> = self
+            .layout
+            .indexes()
+            .iter()
+            .map(|index| index.name.as_str())
+            .filter(|name| !ready.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            return Err(wrong(format!(
+                "it has no such index, or it is not ready yet ({names}): run `permitd aws setup`"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reads what is stored into the temporary file, and clears away what nobody can need any more.
+    pub(super) fn take_stock(&mut self) -> Result<(), RecordStoreError> {
+        let segments = self.shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
+        let mut left: Vec<Segment> = (0..segments).map(|number| Segment { number, of: segments, next: None }).collect();
+        let (before, now) =
+            (self.stored.as_ref().map(|stored| Arc::clone(stored.layout.definition())), &self.order.definition);
+        let conversion = Conversion::new(before.as_ref().unwrap_or(now), now);
+        while !left.is_empty() {
+            let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+            let read = self.run(async move { scan(&dynamo, &table, left).await })?;
+            left = Vec::new();
+            for (segment, items) in read {
+                for item in items {
+                    self.take_stock_of(&item, &conversion)?;
+                }
+                left.extend(segment);
+            }
+        }
+        self.writer.finish().map_err(|error| self.write_failed(error))
+    }
+
+    fn take_stock_of(&mut self, item: &Item, conversion: &Conversion) -> Result<(), RecordStoreError> {
+        let target = self.writer.target();
+        let key = get_text(item, &target.key).map_err(|error| self.failed(error))?;
+        let sort_key = get_text(item, &target.id).map_err(|error| self.failed(error))?;
+        let (from, to) = row::epochs(item).map_err(|error| self.failed(error))?;
+        let epochs = self.stored.as_ref().map(|stored| &stored.epochs);
+        let now_us = self.shared.clock.now().as_microsecond();
+        if epochs.is_none_or(|epochs| epochs.is_garbage(from, to, now_us)) {
+            return self.writer.delete(key, sort_key).map_err(|error| self.write_failed(error));
+        }
+        let (Some(stored), Some(epochs)) = (&self.stored, epochs) else { return Ok(()) };
+        if !epochs.sees(from, to) {
+            return Ok(());
+        }
+        if let Some(dead) = to {
+            let revived = self.writer.revive(key, sort_key, dead);
+            revived.map_err(|error| self.write_failed(error))?;
+        }
+        let (id, _) = row::split_sort_key(sort_key).unwrap_or((sort_key, 0));
+        let mut found =
+            Stored { key: key.to_owned(), id: id.to_owned(), epoch: from, rewrite: false, fate: Fate::Foreign };
+        if self.columns == Columns::New {
+            return self.scratch.add(&found, &[0; 16]);
+        }
+        let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
+        found.fate = Fate::Unseen;
+        found.rewrite = conversion.needs_rewriting(&record);
+        let fingerprint = row::fingerprint(&self.order.definition, &conversion.convert(&record));
+        self.empty = false;
+        self.scratch.add(&found, &fingerprint)
+    }
+
+    /// A stored record under the definition of the import.
+    pub(super) fn converted(&self, item: &Item) -> Result<Record, RecordStoreError> {
+        let Some(stored) = &self.stored else {
+            let reason = "a record was stored before the first import".to_owned();
+            return Err(RecordStoreError::Corrupt { name: self.name().to_owned(), reason });
+        };
+        let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
+        Ok(Conversion::new(stored.layout.definition(), &self.order.definition).convert(&record))
+    }
+}
+
+fn keys(description: &TableDescription) -> Vec<(KeyType, &str)> {
+    let mut keys: Vec<(KeyType, &str)> =
+        description.key_schema().iter().map(|key| (key.key_type().clone(), key.attribute_name())).collect();
+    keys.sort_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
+    keys
+}
+
+/// A part of the table that is read by itself.
+struct Segment {
+    number: usize,
+    of: usize,
+    next: Option<Item>,
+}
+
+/// The next page of each segment, with the segment if more follows.
+async fn scan(
+    dynamo: &Dynamo,
+    table: &str,
+    segments: Vec<Segment>,
+) -> Result<Vec<(Option<Segment>, Vec<Item>)>, StoreError> {
+    let mut scanning = JoinSet::new();
+    for segment in segments {
+        // There are few.
+        let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let request = dynamo
+            .client()
+            .scan()
+            .table_name(table)
+            .consistent_read(true)
+            .segment(number(segment.number))
+            .total_segments(number(segment.of))
+            .set_exclusive_start_key(segment.next.clone());
+        scanning.spawn(async move { (segment, request.send().await) });
+    }
+    let mut pages = Vec::new();
+    while let Some(scanned) = scanning.join_next().await {
+        let (segment, page) = scanned.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let page = page.map_err(|error| unavailable(table, &error))?;
+        let next = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let rest = next.map(|next| Segment { next: Some(next), ..segment });
+        pages.push((rest, page.items.unwrap_or_default()));
+    }
+    Ok(pages)
+}

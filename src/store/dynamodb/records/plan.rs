@@ -1,0 +1,416 @@
+//! How a query is answered: which index, which parts of it, in which order. Pure.
+//!
+//! 1. A filter that binds the key reads the records of these keys, and sorts them.
+//! 2. An index whose partition the filter binds, and whose order is the one asked for, yields the page record by record.
+//!    Where another index has more of its columns bound, that one is read and sorted first: it holds few records.
+//! 3. An index whose partition is bound is read and sorted, if the records are few enough.
+//! 4. What is asked for in the order of the keys is read from the index of all records, and filtered.
+//! 5. Anything else reads all records and sorts them, if they are few enough.
+//!
+//! An ordered way ends with its page or with the read budget, and can be gone on with. One that sorts has to read everything
+//! first: when that is more than the budget, the next way is taken.
+
+use super::{
+    order::{self, Range},
+    row::{IndexLayout, Layout},
+};
+use crate::dataset::{
+    Value,
+    query::{Query, SortTerm, Term, Test},
+};
+
+/// The most streams that one query reads and merges: values of a list times shards.
+const STREAMS_MAX: usize = 256;
+
+/// One way to answer a query.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Way {
+    /// Reads the records of these keys and sorts them.
+    Keys(Vec<String>),
+    /// Reads an index.
+    Index(IndexWay),
+}
+
+/// What of an index is read, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct IndexWay {
+    /// The index, by place in [`Layout::indexes`].
+    pub(super) index: usize,
+    /// The values of its partition column; one null for the index of all records.
+    pub(super) partitions: Vec<Value>,
+    /// The parts of each partition, one after the other in the direction of reading.
+    pub(super) ranges: Vec<Range>,
+    /// Whether the records come in the order asked for. If not, they have to be sorted.
+    pub(super) ordered: bool,
+    /// Read from the end to the beginning.
+    pub(super) descending: bool,
+    /// Whether every record that is read answers the query, but for older versions.
+    pub(super) exact: bool,
+}
+
+/// The ways to answer a query, to be tried one after the other. The last is either ordered or all that there is.
+pub(super) fn ways(layout: &Layout, query: &Query) -> Vec<Way> {
+    let planner = Planner { layout, query, order: query.order(layout.definition()), terms: query.filter.conjuncts() };
+    planner.ways()
+}
+
+/// An index, seen by a query.
+struct Candidate<'a> {
+    place: usize,
+    index: &'a IndexLayout,
+    partitions: Vec<Value>,
+    /// Whether the partition is one value.
+    single: bool,
+    /// How many leading columns of its order the filter binds to one value.
+    bound: usize,
+    /// Whether the filter limits the next column.
+    limited: bool,
+    /// The order that remains, if the rest of the index gives it.
+    serves: Option<Vec<SortTerm>>,
+}
+
+impl Candidate<'_> {
+    fn rank(&self) -> (usize, bool) {
+        (self.bound + usize::from(self.single), self.limited)
+    }
+}
+
+struct Planner<'a> {
+    layout: &'a Layout,
+    query: &'a Query,
+    order: Vec<SortTerm>,
+    terms: Vec<&'a Term>,
+}
+
+impl Planner<'_> {
+    fn ways(&self) -> Vec<Way> {
+        let mut indexes = self.layout.indexes().iter().enumerate();
+        let walk = indexes.next().and_then(|(place, index)| self.candidate(place, index));
+        let walk_way = |ordered| walk.as_ref().map(|walk| self.way(walk, ordered));
+        let walk_ordered = walk.as_ref().is_some_and(|walk| walk.serves.is_some());
+        if let Some(keys) = self.keys() {
+            let next = if walk_ordered { walk_way(true) } else { None };
+            return std::iter::once(Way::Keys(keys)).chain(next).collect();
+        }
+        let declared: Vec<Candidate<'_>> = indexes.filter_map(|(place, index)| self.candidate(place, index)).collect();
+        let ordered = best(declared.iter().filter(|candidate| candidate.serves.is_some()));
+        let seek = best(declared.iter());
+        match (ordered, seek) {
+            (Some(ordered), Some(seek)) if seek.rank().0 > ordered.rank().0 => {
+                vec![self.way(seek, false), self.way(ordered, true)]
+            }
+            (Some(ordered), _) => vec![self.way(ordered, true)],
+            (None, Some(seek)) if walk_ordered => {
+                std::iter::once(self.way(seek, false)).chain(walk_way(true)).collect()
+            }
+            (None, Some(seek)) => vec![self.way(seek, false)],
+            (None, None) => walk_way(walk_ordered).into_iter().collect(),
+        }
+    }
+
+    /// The keys that the filter asks for, if it asks for some.
+    fn keys(&self) -> Option<Vec<String>> {
+        let key = self.layout.definition().key;
+        self.terms.iter().filter(|term| term.column == key).find_map(|term| match &term.test {
+            Test::Equal(Value::Text(key)) => Some(vec![key.clone()]),
+            Test::In(list) => {
+                list.iter().map(|key| if let Value::Text(key) = key { Some(key.clone()) } else { None }).collect()
+            }
+            _ => None,
+        })
+    }
+
+    fn candidate<'i>(&self, place: usize, index: &'i IndexLayout) -> Option<Candidate<'i>> {
+        let (partitions, single) = match index.partition {
+            None => (vec![Value::Null], false),
+            Some(column) => self.partitions(column)?,
+        };
+        if partitions.len().saturating_mul(usize::try_from(self.layout.shards()).unwrap_or(usize::MAX)) > STREAMS_MAX {
+            return None;
+        }
+        let bound = index.order.iter().take_while(|column| self.bound(**column).is_some()).count();
+        let rest = index.order.get(bound..).unwrap_or_default();
+        let limited =
+            rest.first().is_some_and(|next| self.terms.iter().any(|term| term.column == *next && limits(&term.test)));
+        let serves = self.served(rest);
+        Some(Candidate { place, index, partitions, single, bound, limited, serves })
+    }
+
+    /// The values that a column may have, if the filter lists them, and whether it is one.
+    fn partitions(&self, column: usize) -> Option<(Vec<Value>, bool)> {
+        if let Some(value) = self.bound(column) {
+            return Some((vec![value.clone()], true));
+        }
+        self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
+            Test::In(list) => Some((list.clone(), false)),
+            _ => None,
+        })
+    }
+
+    /// The one value that the filter lets a column have.
+    fn bound(&self, column: usize) -> Option<&Value> {
+        self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
+            Test::Equal(value) => Some(value),
+            Test::Null(true) => Some(&Value::Null),
+            _ => None,
+        })
+    }
+
+    /// What is left of the order when its bound columns are left out, if these columns of an index give it.
+    fn served(&self, rest: &[usize]) -> Option<Vec<SortTerm>> {
+        let order: Vec<SortTerm> =
+            self.order.iter().copied().filter(|term| self.bound(term.column).is_none()).collect();
+        let same_columns =
+            order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
+        let one_direction = order.iter().zip(order.iter().skip(1)).all(|(a, b)| a.descending == b.descending);
+        // From the end to the beginning, nulls come first: that can be mended for the first column alone.
+        let descending = order.first().is_some_and(|term| term.descending);
+        let nulls_last = !descending || order.iter().skip(1).all(|term| !self.may_be_null(term.column));
+        (same_columns && one_direction && nulls_last).then_some(order)
+    }
+
+    fn may_be_null(&self, column: usize) -> bool {
+        let definition = self.layout.definition();
+        let required = column == definition.key || column == definition.record_id;
+        !required && !self.terms.iter().any(|term| term.column == column && !term.test.accepts(&Value::Null))
+    }
+
+    fn way(&self, candidate: &Candidate<'_>, ordered: bool) -> Way {
+        let order = candidate.serves.as_deref().filter(|_| ordered).unwrap_or_default();
+        let descending = order.first().is_some_and(|term| term.descending);
+        let bound = candidate.index.order.iter().take(candidate.bound);
+        let prefix = order::prefix(bound.filter_map(|column| self.bound(*column)));
+        let next = candidate.index.order.get(candidate.bound).copied();
+        let whole = self.limited(&prefix, next);
+        let after = if ordered { self.after(candidate.index) } else { None };
+        let nullable = order.first().filter(|first| first.descending && self.may_be_null(first.column));
+        let ranges = match (nullable, &after) {
+            (None, None) => vec![whole],
+            (None, Some(place)) => vec![whole.and(Range::after(place, descending))],
+            // What is not null comes first, then what is; each of them backwards.
+            (Some(_), None) => vec![whole.clone().and(Range::present(&prefix)), whole.and(Range::absent(&prefix))],
+            (Some(first), Some(place)) => {
+                let after = Range::after(place, true);
+                let (present, absent) = (Range::present(&prefix), Range::absent(&prefix));
+                if self.position(first.column).is_none_or(Value::is_null) {
+                    vec![whole.and(absent).and(after)]
+                } else {
+                    vec![whole.clone().and(present).and(after), whole.and(absent)]
+                }
+            }
+        };
+        Way::Index(IndexWay {
+            index: candidate.place,
+            partitions: candidate.partitions.clone(),
+            ranges: ranges.into_iter().filter(|range| !range.is_empty()).collect(),
+            ordered,
+            descending,
+            exact: self.is_exact(candidate, next),
+        })
+    }
+
+    /// The place to go on after in an index.
+    fn after(&self, index: &IndexLayout) -> Option<String> {
+        self.query.after.as_ref()?;
+        let value = |column: &usize| self.bound(*column).or_else(|| self.position(*column));
+        Some(order::place(index.order.iter().filter_map(value)))
+    }
+
+    /// The place to go on after: the value of a column of the order.
+    fn position(&self, column: usize) -> Option<&Value> {
+        let place = self.order.iter().position(|term| term.column == column)?;
+        self.query.after.as_ref()?.values.get(place)
+    }
+
+    /// What lies behind the prefix and within the limits that the filter sets to the next column.
+    fn limited(&self, prefix: &str, next: Option<usize>) -> Range {
+        let tests = self.terms.iter().filter(|term| Some(term.column) == next).map(|term| &term.test);
+        tests.fold(Range::of(prefix.to_owned()), |range, test| match test {
+            Test::Less(value) => range.and(Range::to_value(prefix, value, true)),
+            Test::LessOrEqual(value) => range.and(Range::to_value(prefix, value, false)),
+            Test::Greater(value) => range.and(Range::from_value(prefix, value, true)),
+            Test::GreaterOrEqual(value) => range.and(Range::from_value(prefix, value, false)),
+            Test::Between(low, high) => {
+                range.and(Range::from_value(prefix, low, false)).and(Range::to_value(prefix, high, false))
+            }
+            Test::In(list) => match (list.first(), list.last()) {
+                (Some(low), Some(high)) => {
+                    range.and(Range::from_value(prefix, low, false)).and(Range::to_value(prefix, high, false))
+                }
+                _ => range,
+            },
+            Test::StartsWith(start) => range.and(Range::starting(prefix, start)),
+            Test::Null(false) | Test::Contains(_) => range.and(Range::present(prefix)),
+            Test::Equal(_) | Test::NotEqual(_) | Test::NotIn(_) | Test::Null(true) => range,
+        })
+    }
+
+    /// Whether the index alone says everything that the filter does.
+    fn is_exact(&self, candidate: &Candidate<'_>, next: Option<usize>) -> bool {
+        let bound = |column: usize| candidate.index.order.iter().take(candidate.bound).any(|bound| *bound == column);
+        let mut seen: Vec<usize> = Vec::new();
+        self.terms.iter().all(|term| {
+            let once = !seen.contains(&term.column);
+            seen.push(term.column);
+            match &term.test {
+                Test::Equal(_) | Test::Null(true) => {
+                    once && (candidate.index.partition == Some(term.column) || bound(term.column))
+                }
+                Test::In(_) => once && candidate.index.partition == Some(term.column),
+                test => next == Some(term.column) && limits(test),
+            }
+        })
+    }
+}
+
+/// The first of the best.
+fn best<'c, 'i>(candidates: impl Iterator<Item = &'c Candidate<'i>>) -> Option<&'c Candidate<'i>> {
+    candidates.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
+}
+
+/// Whether a test is the same as a range of an index's next column.
+fn limits(test: &Test) -> bool {
+    matches!(
+        test,
+        Test::Less(_)
+            | Test::LessOrEqual(_)
+            | Test::Greater(_)
+            | Test::GreaterOrEqual(_)
+            | Test::Between(..)
+            | Test::StartsWith(_)
+            | Test::Null(false)
+    )
+}
+
+impl Way {
+    /// What it does, in words.
+    pub(super) fn explained(&self, layout: &Layout) -> Vec<String> {
+        let name = |column: usize| layout.definition().columns.get(column).map_or("", |column| column.name.as_str());
+        match self {
+            Self::Keys(keys) => {
+                vec![format!("query the table for {}", many(keys.len(), "key")), "sort them".to_owned()]
+            }
+            Self::Index(way) => {
+                let Some(index) = layout.indexes().get(way.index) else { return Vec::new() };
+                let of = match index.partition {
+                    Some(column) => format!(" for {} of {}", many(way.partitions.len(), "value"), name(column)),
+                    None => String::new(),
+                };
+                let shards = many(usize::try_from(layout.shards()).unwrap_or(usize::MAX), "shard");
+                let mut plan = vec![format!("query the index {}{of}, {shards} in parallel", index.name)];
+                if !way.exact {
+                    plan.push("filter what was read".to_owned());
+                }
+                plan.push(match (way.ordered, way.descending) {
+                    (true, false) => "merge the shards: their order is the one asked for".to_owned(),
+                    (true, true) => "merge the shards, read backwards: their order is the one asked for".to_owned(),
+                    (false, _) => "sort what matches".to_owned(),
+                });
+                plan
+            }
+        }
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        dataset::{
+            cursor::CursorKey,
+            query::{self, Limits, Position},
+        },
+        store::records::samples::definition,
+    };
+
+    fn layout() -> Layout {
+        Layout::new(Arc::new(definition()), 4)
+    }
+
+    fn parsed(raw_query: &str) -> Query {
+        query::parse(&definition(), raw_query, &Limits::default(), &CursorKey::new([7; 32])).unwrap()
+    }
+
+    /// Each way in a few words.
+    fn shown(raw_query: &str) -> Vec<String> {
+        let layout = layout();
+        let show = |way: &Way| match way {
+            Way::Keys(keys) => format!("keys {}", keys.join(",")),
+            Way::Index(way) => {
+                let mut text = layout.indexes()[way.index].name.clone();
+                text.push_str(if way.ordered { ", ordered" } else { ", sorted" });
+                text.push_str(if way.descending { ", backwards" } else { "" });
+                text.push_str(if way.exact { "" } else { ", filtered" });
+                text.push_str(&format!(", {} ranges", way.ranges.len()));
+                text
+            }
+        };
+        ways(&layout, &parsed(raw_query)).iter().map(show).collect()
+    }
+
+    #[test]
+    fn an_index_is_chosen_by_what_it_serves() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &["walk, ordered, 1 ranges"]),
+            ("sort=-number", &["walk, ordered, backwards, 1 ranges"]),
+            ("status__contains=x", &["walk, ordered, filtered, 1 ranges"]),
+            ("number__startswith=k", &["walk, ordered, 1 ranges"]),
+            ("number=k1", &["keys k1", "walk, ordered, 1 ranges"]),
+            ("number__in=k1,k2&sort=cost", &["keys k1,k2"]),
+            ("status=filed&sort=filed", &["by-status.filed, ordered, 1 ranges"]),
+            ("status=filed&sort=-filed", &["by-status.filed, ordered, backwards, 2 ranges"]),
+            ("status=filed&sort=-filed&filed__gt=2016-01-01", &["by-status.filed, ordered, backwards, 1 ranges"]),
+            ("status__isnull=true&sort=filed", &["by-status.filed, ordered, 1 ranges"]),
+            ("status__in=filed,issued&sort=filed", &["by-status.filed, ordered, 1 ranges"]),
+            ("status=filed&filed=2016-12-01", &["by-status.filed, ordered, 1 ranges"]),
+            ("status=filed&sort=latitude", &["by-status.filed, sorted, 1 ranges"]),
+            ("status=filed&filed__ne=2016-12-01&sort=latitude", &["by-status.filed, sorted, filtered, 1 ranges"]),
+            ("status=filed", &["by-status.filed, sorted, 1 ranges", "walk, ordered, filtered, 1 ranges"]),
+            ("cost=5", &["by-cost, ordered, 1 ranges"]),
+            ("cost=5&sort=status", &["by-cost, sorted, 1 ranges"]),
+            ("status=filed&filed=2016-12-01&cost=5&sort=changed", &["by-status.filed, sorted, filtered, 1 ranges"]),
+            (
+                "units=1&changed__isnull=true&status=filed&sort=filed",
+                &["by-units.changed, sorted, filtered, 1 ranges", "by-status.filed, ordered, filtered, 1 ranges"],
+            ),
+            ("sort=latitude", &["walk, sorted, 1 ranges"]),
+            ("sort=status&number__gt=k", &["walk, sorted, 1 ranges"]),
+            (
+                "status=filed&filed__gt=2017-01-01&filed__lt=2016-01-01&sort=filed",
+                &["by-status.filed, ordered, 0 ranges"],
+            ),
+        ];
+        for (raw_query, expected) in cases {
+            assert_eq!(shown(raw_query), *expected, "{raw_query}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_too_many_values_is_no_way_into_an_index() {
+        let list: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        assert_eq!(shown(&format!("cost__in={}&sort=latitude", list.join(","))), ["walk, sorted, filtered, 1 ranges"]);
+    }
+
+    #[test]
+    fn a_position_among_nulls_leaves_only_nulls() {
+        let mut query = parsed("status=filed&sort=-filed");
+        let position =
+            |filed: Value| Position { version: 1, values: vec![filed, Value::Text("k".to_owned()), Value::Integer(1)] };
+        let ranges = |query: &Query| match ways(&layout(), query).remove(0) {
+            Way::Index(way) => way.ranges,
+            Way::Keys(_) => panic!("an index"),
+        };
+        query.after = Some(position(Value::Date(jiff::civil::date(2016, 12, 1))));
+        assert_eq!(ranges(&query).len(), 2);
+        query.after = Some(position(Value::Null));
+        let only = ranges(&query);
+        assert_eq!(only.len(), 1);
+        assert!(only[0].from.starts_with('1'));
+    }
+}

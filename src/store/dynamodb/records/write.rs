@@ -1,0 +1,271 @@
+//! Writing for an import: in batches, several requests at a time, with bounded memory and bounded patience.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
+use tokio::sync::Semaphore;
+
+use super::row::TO;
+use crate::{
+    aws::Bridge,
+    store::{
+        StoreError,
+        dynamodb::{
+            BATCH_WRITES_MAX, Dynamo,
+            item::{self, Item, number},
+            unavailable,
+        },
+    },
+};
+
+/// A batch that would be larger is sent before it is full, bytes. DynamoDB takes 16 MB.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often what DynamoDB left undone of a batch is sent again.
+const TRIES_MAX: u32 = 12;
+/// The first pause before that; each one is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The names of the table that is written to.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// Its whole name.
+    pub(super) table: String,
+    /// The name of its partition key.
+    pub(super) key: String,
+    /// The name of its sort key.
+    pub(super) id: String,
+}
+
+impl Target {
+    /// The key of an item.
+    pub(super) fn key_of(&self, key: &str, sort_key: &str) -> Item {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        [(self.key.clone(), text(key)), (self.id.clone(), text(sort_key))].into()
+    }
+}
+
+/// Why something was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum WriteError {
+    /// Somebody else has written since: this import is not the last one any more.
+    #[error("another import has written to the same records")]
+    Overtaken,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes what is to be written from a thread that blocks, and writes it on a bridge.
+pub(super) struct Writer {
+    bridge: Arc<Bridge>,
+    dynamo: Dynamo,
+    target: Arc<Target>,
+    parallel: u32,
+    permits: Arc<Semaphore>,
+    failure: Arc<Mutex<Option<WriteError>>>,
+    batch: Vec<WriteRequest>,
+    batch_bytes: usize,
+}
+
+impl Writer {
+    pub(super) fn new(bridge: Arc<Bridge>, dynamo: Dynamo, target: Target, parallel_requests: usize) -> Self {
+        let parallel = u32::try_from(parallel_requests.clamp(1, 1024)).unwrap_or(1);
+        Self {
+            bridge,
+            dynamo,
+            target: Arc::new(target),
+            parallel,
+            permits: Arc::new(Semaphore::new(parallel_requests.clamp(1, 1024))),
+            failure: Arc::default(),
+            batch: Vec::with_capacity(BATCH_WRITES_MAX),
+            batch_bytes: 0,
+        }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Writes an item.
+    pub(super) fn put(&mut self, item: Item) -> Result<(), WriteError> {
+        let bytes = item::bytes(&item);
+        let put = PutRequest::builder().set_item(Some(item)).build().map_err(built)?;
+        self.add(WriteRequest::builder().put_request(put).build(), bytes)
+    }
+
+    /// Deletes an item.
+    pub(super) fn delete(&mut self, key: &str, sort_key: &str) -> Result<(), WriteError> {
+        let delete =
+            DeleteRequest::builder().set_key(Some(self.target.key_of(key, sort_key))).build().map_err(built)?;
+        self.add(WriteRequest::builder().delete_request(delete).build(), 0)
+    }
+
+    /// Says of an item since which epoch it is replaced or removed.
+    pub(super) fn end(&self, key: &str, sort_key: &str, epoch: u64) -> Result<(), WriteError> {
+        // An earlier try may have been answered too late.
+        let update = Update {
+            expression: "SET #t = :t".to_owned(),
+            condition: "attribute_exists(#k) AND (attribute_not_exists(#t) OR #t <= :t)",
+            names: vec![("#t".to_owned(), TO.to_owned()), ("#k".to_owned(), self.target.key.clone())],
+            values: vec![(":t".to_owned(), number(epoch))],
+            may_be_refused: false,
+        };
+        self.update(key, sort_key, update)
+    }
+
+    /// Takes back what an import that died said of an item.
+    pub(super) fn revive(&self, key: &str, sort_key: &str, dead_epoch: u64) -> Result<(), WriteError> {
+        let update = Update {
+            expression: "REMOVE #t".to_owned(),
+            condition: "#t = :t",
+            names: vec![("#t".to_owned(), TO.to_owned())],
+            values: vec![(":t".to_owned(), number(dead_epoch))],
+            // Done by an earlier try.
+            may_be_refused: true,
+        };
+        self.update(key, sort_key, update)
+    }
+
+    /// Sets attributes of an item that is there.
+    pub(super) fn set(&self, key: &str, sort_key: &str, attributes: &[(String, String)]) -> Result<(), WriteError> {
+        let mut update = Update {
+            expression: String::from("SET "),
+            condition: "attribute_exists(#k)",
+            names: vec![("#k".to_owned(), self.target.key.clone())],
+            values: Vec::new(),
+            may_be_refused: false,
+        };
+        for (place, (name, value)) in attributes.iter().enumerate() {
+            let between = if place > 0 { ", " } else { "" };
+            update.expression.push_str(&format!("{between}#n{place} = :v{place}"));
+            update.names.push((format!("#n{place}"), name.clone()));
+            update.values.push((format!(":v{place}"), AttributeValue::S(value.clone())));
+        }
+        self.update(key, sort_key, update)
+    }
+
+    fn update(&self, key: &str, sort_key: &str, update: Update) -> Result<(), WriteError> {
+        let request = self
+            .dynamo
+            .client()
+            .update_item()
+            .table_name(&self.target.table)
+            .set_key(Some(self.target.key_of(key, sort_key)))
+            .update_expression(update.expression)
+            .condition_expression(update.condition)
+            .set_expression_attribute_names(Some(update.names.into_iter().collect()))
+            .set_expression_attribute_values(Some(update.values.into_iter().collect()));
+        let table = self.target.table.clone();
+        self.spawn(async move {
+            match request.send().await {
+                Ok(_) => Ok(()),
+                Err(error)
+                    if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                {
+                    if update.may_be_refused {
+                        Ok(())
+                    } else {
+                        Err(WriteError::Overtaken)
+                    }
+                }
+                Err(error) => Err(unavailable(&table, &error).into()),
+            }
+        })
+    }
+
+    fn add(&mut self, request: WriteRequest, bytes: usize) -> Result<(), WriteError> {
+        if self.batch_bytes + bytes > BATCH_BYTES_MAX {
+            self.send_batch()?;
+        }
+        self.batch.push(request);
+        self.batch_bytes += bytes;
+        if self.batch.len() >= BATCH_WRITES_MAX { self.send_batch() } else { Ok(()) }
+    }
+
+    fn send_batch(&mut self) -> Result<(), WriteError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_WRITES_MAX));
+        self.batch_bytes = 0;
+        let (dynamo, table) = (self.dynamo.clone(), self.target.table.clone());
+        self.spawn(async move { Ok(write_batch(&dynamo, &table, batch).await?) })
+    }
+
+    /// Starts to write as soon as there is room for one more request.
+    fn spawn(&self, work: impl Future<Output = Result<(), WriteError>> + Send + 'static) -> Result<(), WriteError> {
+        self.check()?;
+        let (permits, failure) = (Arc::clone(&self.permits), Arc::clone(&self.failure));
+        let started = self.bridge.run(async move {
+            let permit = permits.acquire_owned().await;
+            tokio::spawn(async move {
+                if let Err(error) = work.await {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+                drop(permit);
+            });
+        });
+        started.map_err(|error| StoreError::Unavailable(error.to_string()).into())
+    }
+
+    fn check(&self) -> Result<(), WriteError> {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything is written.
+    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+        self.send_batch()?;
+        let (permits, parallel) = (Arc::clone(&self.permits), self.parallel);
+        // With all permits in one hand nothing is under way.
+        let waited = self.bridge.run(async move { permits.acquire_many(parallel).await.map(drop) });
+        match waited {
+            Ok(Ok(())) => self.check(),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string()).into()),
+            Err(error) => Err(StoreError::Unavailable(error.to_string()).into()),
+        }
+    }
+}
+
+/// An update of one item.
+struct Update {
+    expression: String,
+    condition: &'static str,
+    names: Vec<(String, String)>,
+    values: Vec<(String, AttributeValue)>,
+    /// Whether a refused condition says that it is done already.
+    may_be_refused: bool,
+}
+
+fn built(error: aws_sdk_dynamodb::error::BuildError) -> WriteError {
+    StoreError::Unavailable(error.to_string()).into()
+}
+
+/// Writes a batch, and what was left undone of it, again and again with growing pauses.
+async fn write_batch(dynamo: &Dynamo, table: &str, batch: Vec<WriteRequest>) -> Result<(), StoreError> {
+    let mut left: HashMap<String, Vec<WriteRequest>> = [(table.to_owned(), batch)].into();
+    let mut pause = FIRST_PAUSE;
+    for nth in 0..TRIES_MAX {
+        if nth > 0 {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        let request = dynamo.client().batch_write_item().set_request_items(Some(left));
+        let written = request.send().await.map_err(|error| unavailable(table, &error))?;
+        left = written.unprocessed_items.unwrap_or_default();
+        left.retain(|_, requests| !requests.is_empty());
+        if left.is_empty() {
+            return Ok(());
+        }
+    }
+    let reason = format!("table {table}: it is written to faster than it takes it; {TRIES_MAX} tries were not enough");
+    Err(StoreError::Unavailable(reason))
+}
