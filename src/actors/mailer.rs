@@ -3,9 +3,10 @@
 //!
 //! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
 //! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
-//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself. A stop finishes what was
-//! received, and waits for nothing else. The one thing that may happen twice is the mail itself, when the process dies between handing it over and
-//! writing that down; both mails carry the same key.
+//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself; those about one person
+//! wait for each other, in all mailers of a process. A stop finishes what was received, and waits for nothing else. The one
+//! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
+//! two processes get a message at once. Both mails carry the same key.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use std::{
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
     ask::{Busy, Reply, ask},
@@ -28,7 +29,7 @@ use crate::{
     domain::{
         event::Origin,
         fulfilment::{self, Duty, Step},
-        id::{CommandId, StreamId, Who},
+        id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
         plan::Limits,
         user::{Command, NewKey, User, decide},
@@ -120,8 +121,13 @@ pub struct MailerCounts {
     pub heartbeats: u64,
 }
 
+/// Turns that people share among them.
+const TURNS: usize = 64;
+
 /// What all mailers share.
 struct Work {
+    /// Messages about one person are worked on one after the other: one that came twice finds what the first has done.
+    turns: [Mutex<()>; TURNS],
     committer: Arc<Committer>,
     mailer: Arc<dyn Mailer>,
     offering: Offering,
@@ -314,10 +320,18 @@ impl Work {
         Ok(())
     }
 
+    /// Waits for the turn of a person's message. The heartbeat goes on meanwhile.
+    async fn turn(&self, user: UserId) -> Option<MutexGuard<'_, ()>> {
+        let place = user.0.as_u128() % TURNS as u128;
+        let turn = self.turns.get(usize::try_from(place).unwrap_or(0))?;
+        Some(turn.lock().await)
+    }
+
     async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
         let QueueMessage::V1(message) = delivery.message()?;
         let stream = message.stream_id()?;
         let StreamId::User(user) = stream else { return Ok(()) };
+        let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
         for _ in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;
@@ -485,7 +499,8 @@ impl Mailers {
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
-        let work = Arc::new(Work { committer, mailer, offering, visibility, counters });
+        let turns = std::array::from_fn(|_| Mutex::new(()));
+        let work = Arc::new(Work { turns, committer, mailer, offering, visibility, counters });
         let start = |_| {
             let actor = MailerActor {
                 work: Arc::clone(&work),
