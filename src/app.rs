@@ -26,7 +26,7 @@ use crate::{
         query::Queries,
         relay::Relay,
     },
-    aws::Access,
+    aws::{Access, AccessError},
     clock::SharedClock,
     config::Settings,
     dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
@@ -41,9 +41,10 @@ use crate::{
         state::{Readiness, Service},
     },
     mail,
+    queue::QueueError,
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
-        PutToken, StoreError, Stores,
+        PutToken, StoreError, Stores, dynamodb,
         records::{RecordStore, RecordStoreError},
     },
 };
@@ -104,6 +105,15 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// AWS cannot be used at all.
+    #[error(transparent)]
+    Aws(#[from] AccessError),
+    /// The server secret that the nodes share.
+    #[error(transparent)]
+    SharedSecret(#[from] dynamodb::secrets::OpenError),
     /// The records.
     #[error(transparent)]
     Records(#[from] RecordStoreError),

@@ -16,6 +16,8 @@ use std::{
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::queue::Policy;
+
 pub use error::ConfigError;
 use layers::Layers;
 pub use layers::{CONFIG_VARIABLE, Origin, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable};
@@ -465,6 +467,14 @@ impl Http {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             workers => workers,
         }
+    }
+}
+
+impl Queue {
+    /// How the queue treats messages.
+    pub fn policy(&self) -> Policy {
+        let Self { visibility_s, receives_max, retention_days, .. } = *self;
+        Policy { visibility_s, receives_max, retention_days }
     }
 }
 

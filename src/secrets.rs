@@ -1,8 +1,8 @@
 //! The server's own secret, from which API keys, cursor seals and the lookup names of email addresses are derived.
 //!
-//! It lives in `secret.json` in the data directory and has versions, so that it can be rotated while keys that were
-//! derived from an older version can still be derived again. Whoever has the file can make every key: it is readable
-//! by its owner only, and the server refuses to start when it is not.
+//! It lives in `secret.json` in the data directory, in a named file, or where a store of many machines keeps it, and has
+//! versions, so that it can be rotated while keys that were derived from an older version can still be derived again. Whoever
+//! has the file can make every key: it is readable by its owner only, and the server refuses to start when it is not.
 
 use crate::domain::key::{ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES};
 use std::{
@@ -93,16 +93,18 @@ pub enum SecretsError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file's content is not a server secret.
-    #[error("{} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key", .path.display())]
+    /// The file's content, or that of another place, is not a server secret.
+    #[error(
+        "{place} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key"
+    )]
     Malformed {
-        /// The file.
-        path: PathBuf,
+        /// The file, or where else it is.
+        place: String,
         /// What is wrong; never the content.
         reason: String,
     },
     /// A version of the secret that was used earlier is missing.
-    #[error("version {0} of the server secret is missing from secret.json; restore it from a backup")]
+    #[error("version {0} of the server secret is missing; restore the secret from a backup")]
     UnknownVersion(u32),
     /// No random bytes.
     #[error(transparent)]
@@ -139,11 +141,69 @@ impl Secrets {
     /// When the file cannot be read or written, is open to others than its owner, or is damaged.
     pub fn open(data: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
         create_private_dir(data)?;
-        let path = data.join(FILE_NAME);
-        if !path.try_exists().map_err(|source| SecretsError::Io { action: "look for", path: path.clone(), source })? {
-            create(data, &path, entropy)?;
+        Self::open_file(&data.join(FILE_NAME), entropy)
+    }
+
+    /// Reads the secret of a named file, creating it with mode 0600, whole or not at all, when it is not there. Its directory
+    /// must be there. When two processes create it at once, both get the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, is open to others than its owner, or is damaged.
+    pub fn open_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
+        if !path.try_exists().map_err(|source| SecretsError::Io {
+            action: "look for",
+            path: path.to_owned(),
+            source,
+        })? {
+            create(path, entropy)?;
         }
-        read(&path)
+        read(path)
+    }
+
+    /// Reads the secret of a named file, which must be there: for a server that shares it with others.
+    ///
+    /// # Errors
+    /// When the file is missing, cannot be read, is open to others than its owner, or is damaged.
+    pub fn read_file(path: &Path) -> Result<Self, SecretsError> {
+        read(path)
+    }
+
+    /// A new secret, in the form in which it is kept. Whoever has it can make every key.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn generate(entropy: &dyn Entropy) -> Result<String, SecretsError> {
+        let mut secret = [0_u8; SECRET_BYTES];
+        entropy.fill(&mut secret)?;
+        let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(secret))]) };
+        let not_written = |error: serde_json::Error| SecretsError::Malformed {
+            place: "a new secret".to_owned(),
+            reason: error.to_string(),
+        };
+        serde_json::to_string_pretty(&content).map_err(not_written)
+    }
+
+    /// Reads a secret in the form in which it is kept; `place` says where that was.
+    ///
+    /// # Errors
+    /// When it is damaged. The error never holds the content.
+    pub fn from_json(json: &[u8], place: &str) -> Result<Self, SecretsError> {
+        let malformed = |reason: String| SecretsError::Malformed { place: place.to_owned(), reason };
+        let content: SecretFile = serde_json::from_slice(json)
+            .map_err(|e| malformed(format!("wrong JSON at line {} column {}", e.line(), e.column())))?;
+        let decode = |(version, text): (u32, String)| {
+            let bytes = BASE64_STANDARD.decode(text).ok().and_then(|bytes| <[u8; SECRET_BYTES]>::try_from(bytes).ok());
+            let secret =
+                bytes.ok_or_else(|| malformed(format!("version {version} is not {SECRET_BYTES} bytes in base64")))?;
+            Ok((version, secret))
+        };
+        let versions: BTreeMap<_, _> = content.versions.into_iter().map(decode).collect::<Result<_, SecretsError>>()?;
+        let current = versions.get(&content.current);
+        let (Some(current_secret), Some((_, oldest_secret))) = (current, versions.first_key_value()) else {
+            return Err(malformed(format!("its current version {} is missing", content.current)));
+        };
+        let (current_secret, oldest_secret) = (*current_secret, *oldest_secret);
+        Ok(Self { current: content.current, current_secret, oldest_secret, versions })
     }
 
     /// The version that new keys are derived from.
@@ -201,7 +261,11 @@ fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn create_private_dir(data: &Path) -> Result<(), SecretsError> {
+/// Makes a directory that only its owner can read, unless it is there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private_dir(data: &Path) -> Result<(), SecretsError> {
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|source| SecretsError::Io {
         action: "create the directory",
         path: data.to_owned(),
@@ -209,19 +273,18 @@ fn create_private_dir(data: &Path) -> Result<(), SecretsError> {
     })
 }
 
-fn create(data: &Path, path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
+fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
     let failed = |action| move |source| SecretsError::Io { action, path: path.to_owned(), source };
-    let mut secret = [0_u8; SECRET_BYTES];
-    entropy.fill(&mut secret)?;
-    let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(secret))]) };
-    let json = serde_json::to_vec_pretty(&content).map_err(|e| failed("write")(e.into()))?;
+    // A bare name has an empty parent, which is the working directory.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let json = Secrets::generate(entropy)?;
 
     let mut file = tempfile::Builder::new()
         .prefix(".secret-")
         .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(data)
+        .tempfile_in(directory)
         .map_err(failed("create a file beside"))?;
-    file.write_all(&json).map_err(failed("write"))?;
+    file.write_all(json.as_bytes()).map_err(failed("write"))?;
     file.as_file().sync_all().map_err(failed("write"))?;
     match file.persist_noclobber(path) {
         Ok(_) => {}
@@ -229,12 +292,11 @@ fn create(data: &Path, path: &Path, entropy: &dyn Entropy) -> Result<(), Secrets
         Err(e) if e.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         Err(e) => return Err(failed("create")(e.error)),
     }
-    File::open(data).and_then(|dir| dir.sync_all()).map_err(failed("write"))
+    File::open(directory).and_then(|dir| dir.sync_all()).map_err(failed("write"))
 }
 
 fn read(path: &Path) -> Result<Secrets, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-    let malformed = |reason: String| SecretsError::Malformed { path: path.to_owned(), reason };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
     if mode & OTHERS_MODE_BITS != 0 {
@@ -242,21 +304,7 @@ fn read(path: &Path) -> Result<Secrets, SecretsError> {
     }
     let mut json = Vec::new();
     file.take(FILE_BYTES_MAX).read_to_end(&mut json).map_err(failed)?;
-    let content: SecretFile = serde_json::from_slice(&json)
-        .map_err(|e| malformed(format!("wrong JSON at line {} column {}", e.line(), e.column())))?;
-    let decode = |(version, text): (u32, String)| {
-        let bytes = BASE64_STANDARD.decode(text).ok().and_then(|bytes| <[u8; SECRET_BYTES]>::try_from(bytes).ok());
-        let secret =
-            bytes.ok_or_else(|| malformed(format!("version {version} is not {SECRET_BYTES} bytes in base64")))?;
-        Ok((version, secret))
-    };
-    let versions: BTreeMap<_, _> = content.versions.into_iter().map(decode).collect::<Result<_, SecretsError>>()?;
-    let (Some(current_secret), Some((_, oldest_secret))) = (versions.get(&content.current), versions.first_key_value())
-    else {
-        return Err(malformed(format!("its current version {} is missing", content.current)));
-    };
-    let (current_secret, oldest_secret) = (*current_secret, *oldest_secret);
-    Ok(Secrets { current: content.current, current_secret, oldest_secret, versions })
+    Secrets::from_json(&json, &path.display().to_string())
 }
 
 #[cfg(test)]
@@ -345,6 +393,32 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn a_named_file_is_made_where_its_directory_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shared.json");
+        assert!(matches!(Secrets::read_file(&path), Err(SecretsError::Io { .. })), "a shared one is never made");
+        let made = Secrets::open_file(&path, &SystemEntropy).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        for again in [Secrets::open_file(&path, &SystemEntropy), Secrets::read_file(&path)] {
+            assert_eq!(made.cursor_key(), again.unwrap().cursor_key());
+        }
+        let nowhere = dir.path().join("missing").join("shared.json");
+        let refused = Secrets::open_file(&nowhere, &SystemEntropy).unwrap_err().to_string();
+        assert!(refused.contains("missing/shared.json"), "{refused}");
+    }
+
+    #[test]
+    fn a_secret_is_the_same_wherever_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
+        let kept = Secrets::generate(&SeededEntropy::new(1)).unwrap();
+        let read = Secrets::from_json(kept.as_bytes(), "a table").unwrap();
+        assert_eq!(file.cursor_key(), read.cursor_key());
+        let refused = Secrets::from_json(b"{}", "table x").unwrap_err().to_string();
+        assert!(refused.starts_with("table x is not a server secret"), "{refused}");
     }
 
     #[test]

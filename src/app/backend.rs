@@ -13,10 +13,14 @@ use crate::{
     clock::SharedClock,
     config::{Backend, MailTransport, Settings},
     mail::{self, Mailer},
-    queue::{Policy, Queue, sqlite::SqliteQueue},
-    secrets::{Entropy, Secrets},
+    queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
+    secrets::{Entropy, Secrets, SecretsError, create_private_dir},
     store::{
         Stores,
+        dynamodb::{
+            self, Dynamo,
+            records::{DynamoRecordStore, RecordSettings as DynamoRecordSettings},
+        },
         records::RecordStore,
         sqlite::{
             Database,
@@ -67,15 +71,7 @@ pub(super) async fn open(
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
         Backend::Sqlite => Ok(Database::open(&settings.data)?.stores()),
-        Backend::Aws => aws_stores(settings, aws).await,
-    }
-}
-
-fn policy(settings: &Settings) -> Policy {
-    Policy {
-        visibility_s: settings.queue.visibility_s,
-        receives_max: settings.queue.receives_max,
-        retention_days: settings.queue.retention_days,
+        Backend::Aws => Ok(dynamo(settings, aws).await?.1.stores()),
     }
 }
 
@@ -86,7 +82,11 @@ async fn open_sqlite(
     purpose: Purpose,
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
-    let secrets = Secrets::open(&settings.data, entropy)?;
+    create_private_dir(&settings.data)?;
+    let secrets = match named_secret(settings, entropy) {
+        Some(secrets) => secrets?,
+        None => Secrets::open(&settings.data, entropy)?,
+    };
     let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
     let database = Database::open(&settings.data)?;
     let aws = match (aws, settings.mail_transport()) {
@@ -104,7 +104,7 @@ async fn open_sqlite(
     Ok(Kept {
         secrets,
         stores: database.stores(),
-        queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), policy(settings))),
+        queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
         records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
         mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
@@ -138,15 +138,55 @@ async fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool)
 }
 
 async fn open_aws(
-    _settings: &Settings,
-    _clock: &SharedClock,
-    _entropy: &dyn Entropy,
-    _purpose: Purpose,
-    _aws: Option<Access>,
+    settings: &Settings,
+    clock: &SharedClock,
+    entropy: &dyn Entropy,
+    purpose: Purpose,
+    aws: Option<Access>,
 ) -> Result<Kept, StartError> {
-    Err(StartError::Definitions("the aws backend is on its way".to_owned()))
+    create_private_dir(&settings.data)?;
+    let (access, dynamo) = dynamo(settings, aws).await?;
+    let secrets = match named_secret(settings, entropy) {
+        Some(secrets) => secrets?,
+        None => dynamodb::secrets::open(&dynamo, entropy).await?,
+    };
+    let find_waiting_max = settings.records.find_threads * FIND_WAITING_PER_THREAD;
+    let record_settings = DynamoRecordSettings {
+        cache_bytes: settings.records.cache_bytes_max,
+        shards: settings.aws.index_shards,
+        find_records_max: settings.aws.find_records_max,
+        parallel_requests: settings.aws.parallel_requests,
+        index_settle_ms: settings.aws.index_settle_ms,
+        find_waiting_max,
+        find_timeout_ms: settings.records.find_timeout_ms,
+        scratch: settings.data.join("scratch"),
+    };
+    Ok(Kept {
+        secrets,
+        stores: dynamo.stores(),
+        queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
+        records: Arc::new(DynamoRecordStore::open(dynamo, record_settings, Arc::clone(clock)).await?),
+        mailer: mail::from_settings(settings, Arc::clone(clock), Some(&access))?,
+        // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
+        beside_server: purpose == Purpose::Command,
+        shared: true,
+        lock: None,
+        aws: Some(access),
+    })
 }
 
-async fn aws_stores(_settings: &Settings, _aws: Option<Access>) -> Result<Stores, StartError> {
-    Err(StartError::Definitions("the aws backend is on its way".to_owned()))
+async fn dynamo(settings: &Settings, aws: Option<Access>) -> Result<(Access, Dynamo), StartError> {
+    let access = match aws {
+        Some(access) => access,
+        None => Access::from_environment().await,
+    };
+    access.check().await?;
+    let dynamo = Dynamo::new(&access, &settings.aws.prefix);
+    Ok((access, dynamo))
+}
+
+/// The server secret of a file that the settings name.
+fn named_secret(settings: &Settings, entropy: &dyn Entropy) -> Option<Result<Secrets, SecretsError>> {
+    let file = &settings.secret_file;
+    (!file.as_os_str().is_empty()).then(|| Secrets::open_file(file, entropy))
 }

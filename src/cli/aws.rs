@@ -13,7 +13,9 @@ use super::{
 use crate::{
     app,
     aws::{Access, Checked, Found},
-    config::Settings,
+    config::{MailTransport, Settings},
+    mail::{Sender, SenderError, ses},
+    queue::sqs,
     store::dynamodb::{self, Dynamo, schema},
 };
 
@@ -97,7 +99,10 @@ impl Aws {
 
 /// Every part of a deployment, one after another.
 async fn resources(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
-    tables(action, access, settings).await
+    let mut resources = tables(action, access, settings).await?;
+    resources.extend(queues(action, access, settings).await?);
+    resources.extend(mail(action, access, settings).await?);
+    Ok(resources)
 }
 
 async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
@@ -108,6 +113,28 @@ async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<
     Ok(match action {
         Action::Setup => dynamodb::setup::setup(&dynamo, &tables).await?,
         Action::Check => dynamodb::setup::check(&dynamo, &tables).await?,
+    })
+}
+
+async fn queues(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+    let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
+    Ok(match action {
+        Action::Setup => sqs::setup(access, prefix, policy).await?,
+        Action::Check => sqs::check(access, prefix, policy).await?,
+    })
+}
+
+/// The identity that mails are sent as; nothing where they go another way.
+async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+    if !matches!(settings.mail.transport, MailTransport::Auto | MailTransport::Ses) {
+        return Ok(Vec::new());
+    }
+    let wrong = |error: SenderError| Failure::usage(format!("mail.from: {error}"));
+    let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to).map_err(wrong)?;
+    let configuration_set = &settings.mail.ses.configuration_set;
+    Ok(match action {
+        Action::Setup => ses::setup(access, &sender, configuration_set).await?,
+        Action::Check => ses::check(access, &sender, configuration_set).await?,
     })
 }
 

@@ -9,10 +9,11 @@ use crate::{
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
     domain::{persisted::CodecError, user::Refusal},
+    mail::ses::SesError,
     queue::QueueError,
     replay::ReplayError,
     secrets::SecretsError,
-    store::{StoreError, records::RecordStoreError},
+    store::{StoreError, dynamodb::secrets::OpenError, records::RecordStoreError},
     telemetry::TelemetryError,
 };
 
@@ -186,6 +187,10 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
+        StartError::Queue(error) => queue_exit(error),
+        StartError::Aws(_) => Exit::Usage,
+        StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
+        StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),
         StartError::Command(error) => command_exit(error),
         StartError::Import(error) => import_exit(error),
@@ -220,6 +225,7 @@ failures! {
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;
+    SesError => |_| Exit::Unavailable;
     ConfigError => |_| Exit::Usage;
     TelemetryError => |_| Exit::Usage;
     Busy => |_| Exit::Unavailable;

@@ -36,10 +36,10 @@ const CATCH_UP_COMMITS: u64 = 100;
 /// Why a replay ended without an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// An event cannot be read. The live views are as they were.
+    /// An event cannot be read. The live views are as they were, or, where they are put right in place, right in part.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The store did not answer. The live views are as they were.
+    /// The store did not answer. The live views are as they were, or, where they are put right in place, right in part.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -176,7 +176,7 @@ fn interrupted() -> ReplayError {
 ///
 /// # Errors
 /// When an event cannot be read (its stream is named; it is never skipped) or the store fails; the live views are then as
-/// they were.
+/// they were, or, where they are put right in place, right in part: no row is worse than it was.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
     let mut folding = Folding::default();
     folding.write_rows(space, report)?;

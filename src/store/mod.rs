@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::replay::{Chunk, ReplayLog, ReplaySpace, ReplayViews, Replayable};
+pub use self::replay::{Chunk, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::domain::{
     admission::{Grant, Return},
     id::{CommandId, StreamId, UserId},

@@ -1,5 +1,6 @@
-//! What a replay works on: the log at one moment, and new views beside the live ones. It has no way to a queue or a mail
-//! system.
+//! What a replay works on: the log at one moment, and new views beside the live ones; or, in a store that many write to and
+//! that has no such moment, the log as it is read and the live views, which are put right in place. It has no way to a queue or
+//! a mail system.
 
 use std::ops::Range;
 
@@ -29,7 +30,7 @@ pub trait ReplaySpace: Send {
     /// until [`Self::switch`]. Returns how many commits have come.
     fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
 
-    /// Makes the new views the live ones, at once.
+    /// Makes the new views the live ones, at once; where they are put right in place, removes what no stream accounts for.
     fn switch(&mut self) -> Result<(), StoreError>;
 }
 
@@ -39,11 +40,24 @@ pub trait ReplayLog: Send {
     /// person whose stream it is; none at the end.
     fn next(&mut self, max: usize) -> Result<Chunk, StoreError>;
 
-    /// The live rows of a stream, of the same moment as the commits.
-    fn live_rows(&mut self, stream: &StreamId) -> Result<Rows, StoreError>;
+    /// What is live of each of these streams: of the same moment as the commits, or a later one; then [`Self::again`] tells.
+    fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError>;
+
+    /// The rows that a stream's commits lead to, and what is live of it, both read again, so that nobody wrote to the stream in
+    /// between. Asked for when they seemed to differ; `None` where they were of one moment already.
+    fn again(&mut self, stream: &StreamId) -> Result<Option<(Rows, Live)>, StoreError>;
 
     /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
     fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
+}
+
+/// What is live of a stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// Its rows.
+    pub rows: Rows,
+    /// What else is kept of it and is not what its rows say, each named for people.
+    pub wrong: Vec<String>,
 }
 
 /// The new views.

@@ -8,9 +8,9 @@ use permitd::{
     dataset::Definition,
     queue::{Policy, Queue},
     store::{
-        StoreError, Stores,
+        Stores,
         dynamodb::{
-            Dynamo, DynamoLedger,
+            Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
         records::RecordStore,
@@ -78,11 +78,11 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
     }
 
     fn stores(&self) -> Stores {
-        stores(&self.dynamo)
+        self.dynamo.stores()
     }
 
     fn stores_of_another_process(&self) -> Stores {
-        stores(&self.dynamo_of_another_process())
+        self.dynamo_of_another_process().stores()
     }
 
     fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {
@@ -116,18 +116,4 @@ fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static
         runtime.block_on(work())
     };
     std::thread::spawn(run).join().expect("an end")
-}
-
-fn stores(dynamo: &Dynamo) -> Stores {
-    let of = || Arc::new(dynamo.clone());
-    let ledger = Arc::new(DynamoLedger::new(dynamo.clone(), of()));
-    Stores { log: of(), views: of(), ledger, admin_tokens: of(), replay: Arc::new(NoReplay) }
-}
-
-struct NoReplay;
-
-impl permitd::store::Replayable for NoReplay {
-    fn replay_space(&self) -> Result<Box<dyn permitd::store::ReplaySpace>, StoreError> {
-        panic!("no replay here")
-    }
 }

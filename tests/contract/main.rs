@@ -112,6 +112,6 @@ macro_rules! contract {
 contract! {
     sqlite: log views ledger admin_tokens queue records replay;
     sqs: queue;
-    ministack: log views ledger admin_tokens records;
-    dynoxide: log views ledger admin_tokens records;
+    ministack: log views ledger admin_tokens records replay;
+    dynoxide: log views ledger admin_tokens records replay;
 }

@@ -243,15 +243,10 @@ fn personal_write(table: &str, change: &PersonalChange) -> Result<Option<(Part, 
             Some((Part::Personal(*user), write.put(put).build()))
         }
         PersonalChange::Destroy(user) => {
-            let delete = Delete::builder().table_name(table).set_key(Some(personal_item_key(*user)));
+            let delete = Delete::builder().table_name(table).set_key(Some(log::personal_item_key(*user)));
             Some((Part::Personal(*user), write.delete(delete.build().map_err(not_built)?).build()))
         }
     })
-}
-
-/// The key of a person's item in the table `personal`.
-pub(super) fn personal_item_key(user: UserId) -> Item {
-    item::item([("k", text(user.to_string()))])
 }
 
 /// The key of a claim's item.

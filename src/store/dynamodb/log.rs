@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     Dynamo, StoreError,
-    append::{append, personal_item_key},
+    append::append,
     commit::from_item,
     feed, fetch,
-    item::{self, get_binary, number, text},
+    item::{self, Item, get_binary, get_text, number, text},
     project,
     schema::{EVENTS, PERSONAL},
     write,
@@ -97,14 +97,23 @@ pub(super) async fn find_command(
     fetch::query(&table, request, 1).await?.first().map(from_item).transpose()
 }
 
+/// The key of a person's item in the table `personal`.
+pub(super) fn personal_item_key(user: UserId) -> Item {
+    item::item([("k", text(user.to_string()))])
+}
+
 /// The person's key, unless it was destroyed.
 pub(super) async fn personal_key(dynamo: &Dynamo, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
-    let Some(found) = fetch::get(dynamo, &dynamo.table(PERSONAL), personal_item_key(user)).await? else {
-        return Ok(None);
-    };
+    let found = fetch::get(dynamo, &dynamo.table(PERSONAL), personal_item_key(user)).await?;
+    Ok(found.as_ref().map(read_personal_key).transpose()?.map(|(_, key)| key))
+}
+
+/// Reads an item of the table `personal`.
+pub(super) fn read_personal_key(item: &Item) -> Result<(UserId, PersonalKey), StoreError> {
+    let user = UserId::parse(get_text(item, "k")?).map_err(|error| item::damaged("k", error))?;
     let bytes: [u8; 32] =
-        get_binary(&found, "key")?.try_into().map_err(|_| item::damaged("key", "it is not 32 bytes long"))?;
-    Ok(Some(PersonalKey::from_bytes(bytes)))
+        get_binary(item, "key")?.try_into().map_err(|_| item::damaged("key", "it is not 32 bytes long"))?;
+    Ok((user, PersonalKey::from_bytes(bytes)))
 }
 
 /// Clears a commit's mark. One that has none, or is not there, stays as it is.

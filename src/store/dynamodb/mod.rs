@@ -12,10 +12,14 @@ mod fetch;
 mod item;
 mod ledger;
 mod log;
+mod orphans;
 mod project;
 pub mod records;
+mod repair;
+mod replay;
 mod rows;
 pub mod schema;
+pub mod secrets;
 pub mod setup;
 mod terms;
 mod views;
@@ -32,7 +36,7 @@ use aws_sdk_dynamodb::{
 };
 
 pub use self::ledger::DynamoLedger;
-use super::StoreError;
+use super::{StoreError, Stores};
 use crate::aws::Access;
 
 /// Largest item, bytes: names and values of its attributes together.
@@ -87,6 +91,17 @@ impl Dynamo {
     /// What the names of the tables begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The traits that a node works with, all over these tables.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            log: Arc::new(self.clone()),
+            views: Arc::new(self.clone()),
+            ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
+            admin_tokens: Arc::new(self.clone()),
+            replay: Arc::new(self.clone()),
+        }
     }
 
     /// The next tie-breaker of a commit.

@@ -27,12 +27,12 @@ pub(super) enum Write {
 }
 
 /// Under which stored version something is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Over {
     /// None, or one that is older.
     Older,
-    /// The one that was seen; none when there was none.
-    Seen(Option<u64>),
+    /// The one that was seen, whatever it was; none when there was none.
+    Seen(Option<AttributeValue>),
 }
 
 /// What a commit changes: the rows of its own version, and terms. Checked: all of it can be written.
@@ -82,7 +82,7 @@ impl Over {
     pub(super) fn condition(self, version: u64) -> (&'static str, Option<AttributeValue>) {
         match self {
             Self::Older => ("attribute_not_exists(pv) OR pv < :version", Some(number(version))),
-            Self::Seen(Some(seen)) => ("pv = :version", Some(number(seen))),
+            Self::Seen(Some(seen)) => ("pv = :version", Some(seen)),
             Self::Seen(None) => ("attribute_not_exists(pv)", None),
         }
     }

@@ -45,6 +45,36 @@ const DATASET: &str = "dataset";
 const KEY_PREFIX: &str = "key#";
 const IMPORT_PREFIX: &str = "import#";
 
+/// Which of a stream's rows an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The person.
+    User,
+    /// A key.
+    Key(KeyId),
+    /// The plan.
+    Plan,
+    /// An import.
+    Import(Uuid),
+}
+
+impl Kind {
+    /// Reads `r`; `None` when it is no row that this permitd knows.
+    pub(super) fn of(row: &str) -> Option<Self> {
+        if let Some(key) = row.strip_prefix(KEY_PREFIX) {
+            return KeyId::parse(key).ok().map(Self::Key);
+        }
+        if let Some(import) = row.strip_prefix(IMPORT_PREFIX) {
+            return Uuid::parse_str(import).ok().map(Self::Import);
+        }
+        match row {
+            USER => Some(Self::User),
+            PLAN => Some(Self::Plan),
+            _ => None,
+        }
+    }
+}
+
 /// The items of one stream's rows, with those that lead to them.
 pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
     let users = rows.users.iter().map(user);
@@ -62,12 +92,13 @@ pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
 pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
     let mut rows = Rows::default();
     for item in items {
-        match get_text(item, "r")? {
-            USER => rows.users.push(read_user(item)?),
-            PLAN => rows.plans.push(read_plan(item)?),
-            row if row.starts_with(KEY_PREFIX) => rows.keys.push(read_key(item)?),
-            row if row.starts_with(IMPORT_PREFIX) => rows.imports.push(read_import(item)?),
-            other => return Err(damaged("r", format!("{other:?} is no row that this permitd knows"))),
+        let row = get_text(item, "r")?;
+        match Kind::of(row) {
+            Some(Kind::User) => rows.users.push(read_user(item)?),
+            Some(Kind::Plan) => rows.plans.push(read_plan(item)?),
+            Some(Kind::Key(_)) => rows.keys.push(read_key(item)?),
+            Some(Kind::Import(_)) => rows.imports.push(read_import(item)?),
+            None => return Err(damaged("r", format!("{row:?} is no row that this permitd knows"))),
         }
     }
     Ok(rows)

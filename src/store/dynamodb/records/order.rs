@@ -170,10 +170,14 @@ impl Range {
         self.from > self.to
     }
 
-    /// The same or a little more, with bounds of at most so many bytes. What is too long to be a place needs no exact bound:
+    /// The same or a little more, with bounds of one byte to so many. What is too long to be a place needs no exact bound:
     /// what lies in between is told by the filter.
     pub(super) fn within(self, bytes_max: usize) -> Self {
         let Self { mut from, mut to } = self;
+        if from.is_empty() {
+            // DynamoDB takes no empty text for a key. Nothing lies before this one.
+            from.push(PRESENT);
+        }
         if from.len() > bytes_max {
             from.truncate(from.floor_char_boundary(bytes_max));
         }

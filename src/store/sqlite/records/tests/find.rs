@@ -1,96 +1,12 @@
 //! Queries: the store answers what the filter's own meaning says, in the order asked for, page by page.
 
-use std::{
-    cmp::Ordering,
-    sync::atomic::{AtomicI64, Ordering as Atomic},
-};
+use std::sync::atomic::{AtomicI64, Ordering as Atomic};
 
 use super::*;
 use crate::{
     clock::Clock,
-    dataset::{
-        json,
-        query::{Filter, SortTerm, Term, Test, ascending, folded},
-    },
+    store::records::samples::{any_query, naive},
 };
-
-fn any_test(kind: ColumnType) -> BoxedStrategy<Test> {
-    let value = move || any_value(kind).prop_filter("not null", |value| !value.is_null());
-    let list = move || {
-        proptest::collection::vec(value(), 2..4).prop_map(|mut list| {
-            list.sort_by(ascending);
-            list
-        })
-    };
-    let tests = prop_oneof![
-        value().prop_map(Test::Equal),
-        value().prop_map(Test::NotEqual),
-        value().prop_map(Test::Less),
-        value().prop_map(Test::LessOrEqual),
-        value().prop_map(Test::Greater),
-        value().prop_map(Test::GreaterOrEqual),
-        list().prop_map(|list| Test::Between(list[0].clone(), list[1].clone())),
-        list().prop_map(Test::In),
-        list().prop_map(Test::NotIn),
-        any::<bool>().prop_map(Test::Null),
-    ];
-    if kind != ColumnType::Text {
-        return tests.boxed();
-    }
-    let text = "[aAbß%_ ]{0,2}";
-    prop_oneof![
-        4 => tests,
-        1 => text.prop_map(|text| Test::Contains(folded(&text))),
-        1 => text.prop_map(Test::StartsWith),
-    ]
-    .boxed()
-}
-
-fn any_query() -> impl Strategy<Value = Query> {
-    let columns = definition().columns;
-    let kinds: Vec<ColumnType> = columns.iter().map(|column| column.kind).collect();
-    let term = (0..kinds.len())
-        .prop_flat_map(move |column| any_test(kinds[column]).prop_map(move |test| Filter::Term(Term { column, test })));
-    let sort = proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 0..4)
-        .prop_shuffle()
-        .prop_flat_map(|columns| {
-            proptest::collection::vec(any::<bool>(), columns.len()).prop_map(move |directions| {
-                let terms = columns.iter().zip(directions);
-                terms.map(|(column, descending)| SortTerm { column: *column, descending }).collect::<Vec<_>>()
-            })
-        });
-    let select = proptest::option::of(proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 1..4));
-    (proptest::collection::vec(term, 0..3), sort, select, 1_u32..8).prop_map(|(terms, sort, select, limit)| Query {
-        filter: Filter::All(terms),
-        select,
-        sort,
-        limit,
-        after: None,
-        explain: false,
-    })
-}
-
-/// The answer by definition: every record looked at, and sorted.
-fn naive(definition: &Definition, records: &[Record], query: &Query) -> Vec<serde_json::Value> {
-    let mut matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
-    matching.sort_by(|left, right| {
-        query.order(definition).iter().fold(Ordering::Equal, |order, term| {
-            let (left, right) = (&left.values[term.column], &right.values[term.column]);
-            let nulls = left.is_null() || right.is_null();
-            let next = ascending(left, right);
-            order.then(if term.descending && !nulls { next.reverse() } else { next })
-        })
-    });
-    let shown = |record: &&Record| {
-        let mut text = Vec::new();
-        json::write_record(definition, record, &mut text);
-        let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).unwrap();
-        let Some(select) = &query.select else { return whole.into() };
-        let names = select.iter().map(|column| definition.columns[*column].name.clone());
-        names.map(|name| (name.clone(), whole[&name].clone())).collect::<serde_json::Map<_, _>>().into()
-    };
-    matching.iter().map(shown).collect()
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]

@@ -1,0 +1,268 @@
+//! Comparing what is live of a stream with what its commits lead to, and putting it right: the rows, the ledger's terms, and
+//! what leads to a row.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Dynamo, StoreError, fetch,
+    item::{self, Item, get_text, text},
+    log,
+    project::{Over, Write, of_all, write_one},
+    rows::{self, from_items},
+    schema::{LEDGER, VIEWS},
+    terms::{Terms, live_key},
+    write::{self, TRIES_MAX, back_off},
+};
+use crate::{
+    domain::{
+        id::StreamId,
+        key::KeyId,
+        persisted::{self, CodecError},
+        personal::PersonalKey,
+        view::{Rows, State},
+    },
+    store::Live,
+};
+
+/// What is live of streams, in their order.
+pub(super) async fn live(dynamo: &Dynamo, streams: &[StreamId]) -> Result<Vec<Live>, StoreError> {
+    let kept = read_all(dynamo, streams, &[]).await?;
+    let live = |kept: &Kept| {
+        let rows = from_items(&kept.rows)?;
+        Ok(Live { wrong: kept.wrong(&rows)?, rows })
+    };
+    kept.iter().map(live).collect()
+}
+
+/// The rows that a stream's commits lead to, and what is live of it, when nobody is writing to it: no commit came in between,
+/// and none is waiting for its rows. After some tries, as it is.
+pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<(Rows, Live), StoreError> {
+    let mut tries = 0;
+    loop {
+        let now = Now::read(dynamo, stream).await?;
+        let expected = now.state.rows();
+        let kept = read(dynamo, stream, &expected).await?;
+        let live = Live { rows: from_items(&kept.rows)?, wrong: kept.wrong(&expected)? };
+        tries += 1;
+        let is_settled = !now.is_marked && log::load(dynamo, stream, now.version, 1).await?.is_empty();
+        if is_settled || tries == TRIES_MAX || (live.rows == expected && live.wrong.is_empty()) {
+            return Ok((expected, live));
+        }
+        back_off(tries).await;
+    }
+}
+
+/// Puts right what is live of streams whose commits lead to these rows.
+pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<(), StoreError> {
+    let (streams, rows): (Vec<StreamId>, Vec<Rows>) =
+        rows.into_iter().filter_map(|rows| Some((stream_of(&rows)?, rows))).unzip();
+    let mut differing = Vec::new();
+    let kept = read_all(dynamo, &streams, &rows).await?;
+    for ((stream, expected), kept) in streams.iter().zip(&rows).zip(kept) {
+        // A row that cannot be read is one that has to be replaced.
+        let is_right = from_items(&kept.rows).is_ok_and(|live| live == *expected)
+            && kept.wrong(expected).is_ok_and(|wrong| wrong.is_empty());
+        if !is_right {
+            differing.push(stream);
+        }
+    }
+    let work = differing.into_iter().map(|stream| put_stream_right(dynamo, stream)).collect();
+    fetch::in_parallel(work).await?;
+    Ok(())
+}
+
+fn stream_of(rows: &Rows) -> Option<StreamId> {
+    let user = rows.users.first().map(|row| StreamId::User(row.id));
+    let plan = || rows.plans.first().map(|row| StreamId::Plan(row.name.clone()));
+    let data_set = || rows.imports.first().map(|row| StreamId::DataSet(row.dataset.clone()));
+    user.or_else(plan).or_else(data_set)
+}
+
+/// Looks at what is live, then at the stream: what the stream says is then never older. Whatever differs is replaced, if it is
+/// still what was looked at; otherwise somebody was faster, and it is looked at again. A row that claims to be newer than its
+/// stream is wrong, too.
+async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<(), StoreError> {
+    for tries in 1..=TRIES_MAX {
+        let mut kept = read(dynamo, stream, &Rows::default()).await?;
+        let expected = Now::read(dynamo, stream).await?.state.rows();
+        let mut work = Vec::new();
+        for write in of_all(&expected)? {
+            if let Some(over) = kept.take(&write)? {
+                work.push(Change::Write(write, over));
+            }
+        }
+        work.extend(kept.rows.into_iter().map(Change::Remove));
+        let work = work.into_iter().map(|change| change.make(dynamo)).collect();
+        if fetch::in_parallel(work).await?.into_iter().all(|held| held) {
+            return Ok(());
+        }
+        back_off(tries).await;
+    }
+    Err(StoreError::Unavailable(format!("{stream} is being written to all the time: try again")))
+}
+
+enum Change {
+    Write(Write, Over),
+    Remove(Item),
+}
+
+impl Change {
+    async fn make(self, dynamo: &Dynamo) -> Result<bool, StoreError> {
+        match self {
+            Self::Write(write, over) => write_one(dynamo, write, over).await,
+            Self::Remove(row) => remove_row(dynamo, &row).await,
+        }
+    }
+}
+
+/// Removes a row of the views, if it is still the one that was seen. Returns whether it was.
+pub(super) async fn remove_row(dynamo: &Dynamo, row: &Item) -> Result<bool, StoreError> {
+    let table = dynamo.table(VIEWS);
+    let key = item::item([("k", text(get_text(row, "k")?)), ("r", text(get_text(row, "r")?))]);
+    let (condition, value) = Over::Seen(row.get("pv").cloned()).condition(0);
+    let delete = || {
+        let mut request = dynamo.client().delete_item().table_name(&table).set_key(Some(key.clone()));
+        if let Some(value) = &value {
+            request = request.expression_attribute_values(":version", value.clone());
+        }
+        request.condition_expression(condition).send()
+    };
+    write::conditional(&table, delete).await
+}
+
+/// A stream as it is now.
+pub(super) struct Now {
+    pub(super) state: State,
+    version: u64,
+    /// Whether a commit may be waiting for its rows.
+    is_marked: bool,
+}
+
+impl Now {
+    /// Reads a stream to its end. A person's key comes first, so that whoever is deleted in between is read as deleted.
+    pub(super) async fn read(dynamo: &Dynamo, stream: &StreamId) -> Result<Self, StoreError> {
+        let mut key = personal_key(dynamo, stream).await?;
+        let commits = log::load(dynamo, stream, 0, usize::MAX).await?;
+        if key.is_none() && !commits.is_empty() {
+            // The person may have come to be after the look for their key.
+            key = personal_key(dynamo, stream).await?;
+        }
+        let mut state = State::empty(stream);
+        for commit in &commits {
+            persisted::fold(commit.encoded(), key.as_ref(), &mut state).map_err(unreadable)?;
+        }
+        let version = commits.last().map_or(0, |commit| commit.version);
+        Ok(Self { state, version, is_marked: commits.iter().any(|commit| commit.marked) })
+    }
+}
+
+async fn personal_key(dynamo: &Dynamo, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
+    match stream {
+        StreamId::User(user) => log::personal_key(dynamo, *user).await,
+        StreamId::Plan(_) | StreamId::DataSet(_) => Ok(None),
+    }
+}
+
+fn unreadable(error: CodecError) -> StoreError {
+    match error {
+        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
+        error => StoreError::Corrupt(error.to_string()),
+    }
+}
+
+/// The items that are kept of a stream.
+#[derive(Default)]
+struct Kept {
+    rows: Vec<Item>,
+    /// The ledger's rows of its keys, and of those of the streams that it was read with, by key id.
+    terms: Arc<HashMap<String, Item>>,
+    /// What leads to the imports, by its key.
+    pointers: Arc<HashMap<String, Item>>,
+}
+
+impl Kept {
+    /// What is kept beside the rows and is not what these rows say.
+    fn wrong(&self, rows: &Rows) -> Result<Vec<String>, StoreError> {
+        let mut wrong = Vec::new();
+        for terms in Terms::of(rows) {
+            let kept = self.terms.get(terms.key.as_str());
+            if !kept.map(|item| terms.are_in(item)).transpose()?.unwrap_or(false) {
+                wrong.push(format!("ledger terms of key {}", terms.key));
+            }
+        }
+        for import in &rows.imports {
+            let pointer = self.pointers.get(get_text(&rows::pointer_key(import.id), "k")?);
+            if !pointer.is_some_and(|item| rows::read_pointer(item).is_ok_and(|place| place == import.dataset)) {
+                wrong.push(format!("place of import {}", import.id));
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Takes out what is kept in the place of a write; over which version it has to be written, unless it is there already.
+    fn take(&mut self, write: &Write) -> Result<Option<Over>, StoreError> {
+        let version_of = |item: &Item| Over::Seen(item.get("pv").cloned());
+        Ok(match write {
+            Write::Row(item) => {
+                let name = get_text(item, "r")?;
+                let place = self.rows.iter().position(|kept| get_text(kept, "r").is_ok_and(|kept| kept == name));
+                match place.map(|place| self.rows.swap_remove(place)) {
+                    Some(kept) if kept == *item => None,
+                    Some(kept) => Some(version_of(&kept)),
+                    None => Some(Over::Seen(None)),
+                }
+            }
+            Write::Pointer(item) => {
+                let is_there = self.pointers.get(get_text(item, "k")?) == Some(item);
+                (!is_there).then_some(Over::Older)
+            }
+            Write::Terms(terms) => match self.terms.get(terms.key.as_str()) {
+                Some(kept) if terms.are_in(kept).unwrap_or(false) => None,
+                Some(kept) => Some(version_of(kept)),
+                None => Some(Over::Seen(None)),
+            },
+        })
+    }
+}
+
+async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<Kept, StoreError> {
+    let read = read_all(dynamo, std::slice::from_ref(stream), std::slice::from_ref(expected)).await?;
+    Ok(read.into_iter().next().unwrap_or_default())
+}
+
+/// What is kept of streams, in their order: the rows of each, then what hangs on them, and on those that are expected.
+async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> Result<Vec<Kept>, StoreError> {
+    let views = dynamo.table(VIEWS);
+    let work = streams.iter().map(|stream| {
+        let request = dynamo
+            .client()
+            .query()
+            .table_name(&views)
+            .key_condition_expression("k = :k")
+            .expression_attribute_values(":k", text(stream.to_string()))
+            .consistent_read(true);
+        fetch::query(&views, request, usize::MAX)
+    });
+    let rows = fetch::in_parallel(work.collect()).await?;
+    // Of rows that cannot be read nothing hangs that could be looked at; they are told by whoever reads them.
+    let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default()).collect();
+    let both = || readable.iter().chain(expected);
+    let keys: BTreeSet<KeyId> = both().flat_map(|rows| &rows.keys).map(|key| key.id).collect();
+    let keys = keys.into_iter().map(live_key).collect();
+    let terms = by_partition(fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await?)?;
+    let imports: BTreeSet<Uuid> = both().flat_map(|rows| &rows.imports).map(|import| import.id).collect();
+    let imports = imports.into_iter().map(rows::pointer_key).collect();
+    let pointers = by_partition(fetch::get_all(dynamo, &views, imports).await?)?;
+    let (terms, pointers) = (Arc::new(terms), Arc::new(pointers));
+    let kept = |rows| Kept { rows, terms: Arc::clone(&terms), pointers: Arc::clone(&pointers) };
+    Ok(rows.into_iter().map(kept).collect())
+}
+
+fn by_partition(items: Vec<Item>) -> Result<HashMap<String, Item>, StoreError> {
+    items.into_iter().map(|item| Ok((get_text(&item, "k")?.to_owned(), item))).collect()
+}

@@ -1,0 +1,54 @@
+//! The server secret in the table `secrets`, for nodes that share no file. It is in the same form as in `secret.json`.
+//!
+//! Guarantees: nodes that make it at once get the same; what is there is never replaced; nothing of it is logged.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    Dynamo, StoreError, fetch,
+    item::{self, get_text, text},
+    schema::SECRETS,
+    write,
+};
+use crate::secrets::{Entropy, Secrets, SecretsError};
+
+/// The item of the server secret.
+const SERVER: &str = "server";
+
+/// Why there is no server secret.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The table does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it holds is no server secret, or none could be made.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+}
+
+/// Reads the server secret, making it when there is none.
+///
+/// # Errors
+/// When the table cannot be read or written, what it holds is damaged, or there are no random bytes.
+pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, OpenError> {
+    let table = dynamo.table(SECRETS);
+    let key = item::item([("k", text(SERVER))]);
+    let mut kept = fetch::get(dynamo, &table, key.clone()).await?;
+    if kept.is_none() {
+        create(dynamo, &table, text(Secrets::generate(entropy)?)).await?;
+        // Another node may have been first: what is there now is the secret.
+        kept = fetch::get(dynamo, &table, key).await?;
+    }
+    let kept = kept.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?;
+    let place = format!("the item {SERVER} of table {table}");
+    Ok(Secrets::from_json(get_text(&kept, "json")?.as_bytes(), &place)?)
+}
+
+async fn create(dynamo: &Dynamo, table: &str, json: AttributeValue) -> Result<(), StoreError> {
+    let put = || {
+        let request = dynamo.client().put_item().table_name(table).item("k", text(SERVER)).item("json", json.clone());
+        request.condition_expression("attribute_not_exists(k)").send()
+    };
+    write::conditional(table, put).await?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Imports into DynamoDB that die, are overtaken, or change what somebody else is reading.
+
+use std::sync::Arc;
+
+use permitd::{
+    clock::ManualClock,
+    dataset::{
+        Record, Value,
+        query::{Filter, Query},
+    },
+    store::records::{RecordStore, RecordStoreError},
+};
+use uuid::Uuid;
+
+use crate::{TODAY, Tables, beginning, data, find, put_all, samples::definition, wait};
+
+const SECOND_US: i64 = 1_000_000;
+
+fn all() -> Query {
+    Query { filter: Filter::All(Vec::new()), select: None, sort: Vec::new(), limit: 1000, after: None, explain: false }
+}
+
+fn statuses(store: &Arc<dyn RecordStore>) -> Vec<serde_json::Value> {
+    data(find(store, &all()).unwrap()).into_iter().map(|record| record["status"].clone()).collect()
+}
+
+/// So many records, all of this status.
+fn records(count: usize, status: &str) -> Vec<Record> {
+    let record = |number| {
+        let mut values = vec![Value::Null; definition().columns.len()];
+        values[0] = Value::Text(format!("k{number:03}"));
+        values[2] = Value::Text(status.to_owned());
+        Record { values }
+    };
+    (0..count).map(record).collect()
+}
+
+fn import(store: &Arc<dyn RecordStore>, records: &[Record], replace: bool) -> permitd::store::records::ImportResult {
+    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+    put_all(&mut *session, records);
+    session.commit().unwrap()
+}
+
+#[test]
+fn a_first_import_that_is_given_up_is_cleared_away_by_the_next() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *session, &records(60, "given up"));
+    drop(session);
+    assert!(store.data_set("things").is_none() && !store.is_importing("things").unwrap());
+    let result = import(&store, &records(10, "filed"), false);
+    assert_eq!((result.version, result.inserted, result.unchanged), (1, 10, 0));
+    assert_eq!(statuses(&store), vec!["filed"; 10]);
+    assert_eq!(tables.items().len(), 10);
+}
+
+#[test]
+fn a_later_import_that_is_given_up_changes_nothing() {
+    let tables = Tables::new(&definition());
+    let clock = ManualClock::at(beginning());
+    let store: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    import(&store, &records(60, "filed"), false);
+    let before = tables.items();
+    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    put_all(&mut *session, &records(55, "given up"));
+    drop(session);
+    assert_eq!(statuses(&store), vec!["filed"; 60]);
+    let again = import(&store, &records(60, "filed"), true);
+    assert_eq!((again.changed, again.version, again.unchanged, again.removed), (false, 1, 60, 0));
+    let mut after = tables.items();
+    assert_eq!(after.len(), before.len(), "what it wrote is gone");
+    assert!(after.iter_mut().all(|item| item.remove("$to").is_none()), "what it said of others is taken back");
+}
+
+#[test]
+fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
+    let tables = Tables::new(&definition());
+    let clock = ManualClock::at(beginning());
+    let (here, there): (Arc<dyn RecordStore>, Arc<dyn RecordStore>) =
+        (tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 10_000));
+    let mut stalled = here.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *stalled, &records(30, "stalled"));
+    clock.advance_us(59 * SECOND_US);
+    assert!(there.is_importing("things").unwrap());
+    assert!(matches!(
+        there.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err(),
+        Some(RecordStoreError::ImportRunning { .. })
+    ));
+    clock.advance_us(2 * SECOND_US);
+    assert!(!there.is_importing("things").unwrap());
+    let mut second = there.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *second, &records(20, "second"));
+    let refused = stalled.commit().unwrap_err().to_string();
+    assert!(refused.contains("another one took its place"), "{refused}");
+    assert!(there.is_importing("things").unwrap(), "giving up does not take the lock from whoever has it");
+    assert_eq!(second.commit().unwrap().inserted, 20);
+    assert_eq!(statuses(&there), vec!["second"; 20]);
+    let seen = Arc::clone(&here);
+    wait(async move { seen.refresh().await.unwrap() });
+    assert_eq!(statuses(&here), vec!["second"; 20]);
+    let third = import(&here, &records(20, "second"), true);
+    assert_eq!((third.unchanged, third.changed), (20, false));
+    assert_eq!(tables.items().len(), 20);
+}
+
+#[test]
+fn an_overtaken_import_whose_rival_has_finished_cannot_commit() {
+    let tables = Tables::new(&definition());
+    let clock = ManualClock::at(beginning());
+    let store: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+    import(&store, &records(5, "filed"), false);
+    let mut stalled = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *stalled, &records(5, "stalled"));
+    clock.advance_us(61 * SECOND_US);
+    import(&store, &records(5, "second"), false);
+    assert!(stalled.commit().is_err());
+    assert_eq!(statuses(&store), vec!["second"; 5]);
+}
+
+#[test]
+fn who_has_not_heard_of_an_import_reads_what_was_there_before() {
+    let tables = Tables::new(&definition());
+    let clock = ManualClock::at(beginning());
+    let (here, there): (Arc<dyn RecordStore>, Arc<dyn RecordStore>) =
+        (tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 10_000));
+    import(&here, &records(40, "filed"), false);
+    let noticed = Arc::clone(&there);
+    wait(async move { noticed.refresh().await.unwrap() });
+    import(&here, &records(30, "issued"), true);
+    assert_eq!(statuses(&there), vec!["filed"; 40]);
+    assert_eq!(statuses(&here), vec!["issued"; 30]);
+    // The next import leaves that alone for a minute, and clears it away then.
+    import(&here, &records(30, "issued"), true);
+    assert_eq!(statuses(&there), vec!["filed"; 40]);
+    clock.advance_us(61 * SECOND_US);
+    import(&here, &records(30, "issued"), true);
+    assert_eq!(tables.items().len(), 30);
+    let noticed = Arc::clone(&there);
+    wait(async move { noticed.refresh().await.unwrap() });
+    assert_eq!(statuses(&there), vec!["issued"; 30]);
+}
+
+#[test]
+fn a_table_that_is_missing_is_named_with_what_to_do() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let mut other = definition();
+    other.name = "others".to_owned();
+    let refused = store.begin_import(&other, Uuid::now_v7(), TODAY, false).err().unwrap().to_string();
+    assert!(refused.contains("records-others") && refused.contains("permitd aws setup"), "{refused}");
+    assert!(!store.is_importing("others").unwrap(), "the lock is given back");
+    let mut indexed = definition();
+    indexed.indexes.push(permitd::dataset::Index { partition: "filed".to_owned(), sort: None });
+    let refused = store.begin_import(&indexed, Uuid::now_v7(), TODAY, false).err().unwrap().to_string();
+    assert!(refused.contains("by-filed") && refused.contains("permitd aws setup"), "{refused}");
+}
+
+#[test]
+fn what_would_read_too_much_is_refused_with_what_would_help() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 20);
+    import(&store, &records(30, "filed"), false);
+    let parse = |raw_query: &str| {
+        let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
+        permitd::dataset::query::parse(&definition(), raw_query, &permitd::dataset::query::Limits::default(), &key)
+            .unwrap()
+    };
+    let refused = find(&store, &parse("latitude=1&sort=changed")).unwrap_err().to_string();
+    assert!(refused.contains("20 records") && refused.contains("partition latitude, sort changed"), "{refused}");
+    let page = find(&store, &parse("status__contains=nothing&explain=true")).unwrap();
+    assert!(!page.complete && page.document.count() == 0 && page.next.is_some());
+    let explained = page.explained.unwrap();
+    assert_eq!(explained.examined, Some(20));
+    assert!(
+        explained.read_units.is_some_and(|units| units > 0.0) && explained.plan[0].contains("walk"),
+        "{explained:?}"
+    );
+}

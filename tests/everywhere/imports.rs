@@ -1,0 +1,219 @@
+//! The same imports: the same outcomes, counts, versions and records, whatever comes after whatever.
+
+use std::sync::Arc;
+
+use permitd::{
+    clock::ManualClock,
+    dataset::{
+        Column, ColumnType, Definition, Index, Record, RecordIdRule, Value,
+        query::{Filter, Query},
+    },
+    store::records::{ImportResult, RecordStore, RecordStoreError},
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{TODAY, Tables, beginning, data, find, key, samples, sqlite, support, wait};
+
+fn column(name: &str, kind: ColumnType) -> Column {
+    Column { name: name.to_owned(), kind, description: String::new() }
+}
+
+fn index(partition: &str, sort: Option<&str>) -> Index {
+    Index { partition: partition.to_owned(), sort: sort.map(str::to_owned) }
+}
+
+/// The definitions that one data set has in the course of time.
+fn definitions() -> Vec<Definition> {
+    let plain = samples::definition();
+    let mut other_indexes = plain.clone();
+    other_indexes.indexes = vec![index("status", Some("cost")), index("latitude", None)];
+    let mut other_columns = plain.clone();
+    other_columns.columns[3].kind = ColumnType::Text;
+    other_columns.columns.remove(5);
+    other_columns.columns.insert(2, column("zip", ColumnType::Text));
+    other_columns.indexes = vec![index("zip", Some("units")), index("units", Some("changed"))];
+    let mut ids_of_the_file = plain.clone();
+    ids_of_the_file.record_id_rule = RecordIdRule::Source;
+    ids_of_the_file.columns[1].kind = ColumnType::Text;
+    vec![plain, other_indexes, other_columns, ids_of_the_file]
+}
+
+/// A definition that declares all of their indexes, so that one table serves them all.
+fn for_the_table() -> Definition {
+    let mut all = definitions();
+    let others: Vec<Index> = all.iter().skip(1).flat_map(|definition| definition.indexes.clone()).collect();
+    let mut first = all.remove(0);
+    for index in others {
+        if !first.indexes.contains(&index) {
+            first.indexes.push(index);
+        }
+    }
+    first
+}
+
+/// A row of a file: a record, or the key of one that was rejected.
+#[derive(Debug, Clone)]
+enum Row {
+    Record(Record),
+    Rejected(Option<String>),
+}
+
+#[derive(Debug, Clone)]
+struct Import {
+    definition: Definition,
+    rows: Vec<Row>,
+    replace: bool,
+    is_given_up: bool,
+}
+
+fn any_record(definition: &Definition) -> BoxedStrategy<Record> {
+    let values: Vec<BoxedStrategy<Value>> = definition
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| {
+            if place == definition.key {
+                "[a-c]".prop_map(Value::Text).boxed()
+            } else if place == definition.record_id && definition.record_id_rule == RecordIdRule::Source {
+                "[1-4#]{1,2}".prop_map(Value::Text).boxed()
+            } else if place == definition.record_id || Some(place) == definition.load_date {
+                Just(Value::Null).boxed()
+            } else {
+                samples::any_value(column.kind)
+            }
+        })
+        .collect();
+    values.prop_map(|values| Record { values }).boxed()
+}
+
+fn any_import() -> impl Strategy<Value = Import> {
+    let which = prop_oneof![4 => Just(0_usize), 2 => Just(1), 2 => Just(2), 1 => Just(3)];
+    (which, any::<bool>(), proptest::bool::weighted(0.2)).prop_flat_map(|(which, replace, is_given_up)| {
+        let definition = definitions().remove(which);
+        let row = prop_oneof![
+            8 => any_record(&definition).prop_map(Row::Record),
+            1 => proptest::option::of("[a-c]").prop_map(Row::Rejected),
+        ];
+        proptest::collection::vec(row, 0..12).prop_map(move |rows| Import {
+            definition: definition.clone(),
+            rows,
+            replace,
+            is_given_up,
+        })
+    })
+}
+
+/// Runs an import. What became of each row, and of all of it.
+fn run(store: &Arc<dyn RecordStore>, import: &Import) -> (Vec<String>, Result<Option<ImportResult>, String>) {
+    let mut outcomes = Vec::new();
+    let session = store.begin_import(&import.definition, Uuid::from_u128(7), TODAY, import.replace);
+    let mut session = match session {
+        Ok(session) => session,
+        Err(error @ RecordStoreError::IdentityChanged { .. }) => return (outcomes, Err(error.to_string())),
+        Err(error) => panic!("{error}"),
+    };
+    for (line, row) in (1_u64..).zip(&import.rows) {
+        match row {
+            Row::Record(record) => {
+                outcomes.push(format!("{:?}", session.put(line, key(record), record.clone()).unwrap()));
+            }
+            Row::Rejected(key) => session.reject(key.as_deref()).unwrap(),
+        }
+    }
+    if import.is_given_up {
+        return (outcomes, Ok(None));
+    }
+    (outcomes, Ok(Some(session.commit().unwrap())))
+}
+
+/// Everything that can be read of the data set.
+fn seen(store: &Arc<dyn RecordStore>) -> Option<(String, Vec<serde_json::Value>, Vec<Vec<u8>>)> {
+    let data_set = store.data_set("things")?;
+    let all = Query {
+        filter: Filter::All(Vec::new()),
+        select: None,
+        sort: Vec::new(),
+        limit: 1000,
+        after: None,
+        explain: false,
+    };
+    let records = data(find(store, &all).unwrap());
+    let mut documents = Vec::new();
+    for key in ["a", "b", "c"] {
+        let reading = Arc::clone(store);
+        let found = wait(async move { Reading(reading).get(key).await });
+        documents.push(found);
+    }
+    Some((format!("{data_set:?}"), records, documents))
+}
+
+/// A reader belongs to one thread, which is the runtime's here.
+struct Reading(Arc<dyn RecordStore>);
+
+impl Reading {
+    async fn get(&self, key: &'static str) -> Vec<u8> {
+        let store = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { store.reader().get("things", key, None).await.unwrap() })
+        })
+        .await
+        .unwrap()
+        .map(|found| found.document.to_vec())
+        .unwrap_or_default()
+    }
+}
+
+/// The same rows through each index of the definition.
+fn indexes_agree(store: &Arc<dyn RecordStore>) {
+    let Some(data_set) = store.data_set("things") else { return };
+    let definition = &data_set.definition;
+    let ask = |raw_query: &str| {
+        let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
+        let limits = permitd::dataset::query::Limits::default();
+        let query = permitd::dataset::query::parse(definition, raw_query, &limits, &key).unwrap();
+        data(find(store, &query).unwrap())
+    };
+    let all = ask("limit=1000");
+    assert_eq!(all.len() as u64, data_set.records);
+    for index in &definition.indexes {
+        let (name, sort) = (&index.partition, index.sort.as_ref().map(|sort| format!("&sort={sort}")));
+        let mut values: Vec<&serde_json::Value> = all.iter().map(|record| &record[name.as_str()]).collect();
+        values.sort_by_key(|value| value.to_string());
+        values.dedup();
+        let mut found = 0;
+        for value in values {
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let filter = match value {
+                serde_json::Value::Null => format!("{name}__isnull=true"),
+                serde_json::Value::String(text) => format!("{name}={}", encode(text)),
+                other => format!("{name}={}", encode(&other.to_string())),
+            };
+            found += ask(&format!("limit=1000&{filter}{}", sort.clone().unwrap_or_default())).len();
+        }
+        assert_eq!(found, all.len(), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, ..ProptestConfig::default() })]
+    #[test]
+    fn every_store_makes_the_same_of_imports(imports in proptest::collection::vec(any_import(), 1..6)) {
+        let (tables, folder) = (Tables::new(&for_the_table()), support::data_dir());
+        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder));
+        let clock = ManualClock::at(beginning());
+        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+        for import in imports {
+            prop_assert_eq!(run(&embedded, &import), run(&shared, &import), "{:?}", import);
+            // Some of what nobody needs any more is cleared away by the next import, some is not yet.
+            clock.advance_us(45_000_000);
+            prop_assert_eq!(seen(&embedded), seen(&shared), "{:?}", import);
+            indexes_agree(&shared);
+            let refreshed = Arc::clone(&shared);
+            wait(async move { refreshed.refresh().await.unwrap() });
+            let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+            prop_assert_eq!(seen(&elsewhere), seen(&shared));
+        }
+    }
+}
