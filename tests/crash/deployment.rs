@@ -73,6 +73,11 @@ impl Deployment {
         command
     }
 
+    /// Lets the time pass for which an import that died keeps others away.
+    pub(crate) async fn let_leases_end(&self) {
+        self.place.let_leases_end().await;
+    }
+
     fn data(&self, machine: usize) -> PathBuf {
         if machine == 0 { self.place.data() } else { self.place.folder().join(format!("data-{machine}")) }
     }

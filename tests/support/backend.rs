@@ -2,7 +2,13 @@
 //! have.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up fails"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -10,16 +16,21 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use permitd::{
     aws::{Access, Endpoints},
     clock::{Clock, ManualClock, SharedClock},
     dataset::Definition,
-    queue::{Policy, Queue, sqlite::SqliteQueue},
+    queue::{
+        Policy, Queue,
+        sqlite::SqliteQueue,
+        sqs::{self, SqsQueue},
+    },
     secrets::{Secrets, SystemEntropy},
     store::{
         Stores,
-        dynamodb::{Dynamo, schema},
+        dynamodb::{Dynamo, schema, secrets},
         sqlite::Database,
     },
 };
@@ -104,6 +115,7 @@ impl Place {
         if let (Some(cloud), Some(access)) = (&place.cloud, place.access().await) {
             let definitions = Definition::builtin().expect("the built-in definitions");
             emulator::make_tables(&Dynamo::new(&access, &cloud.prefix), &definitions).await;
+            sqs::setup(&access, &cloud.prefix, policy).await.expect("the queues");
         }
         Arc::new(place)
     }
@@ -121,6 +133,11 @@ impl Place {
     /// What misbehaves, in a place behind it.
     pub(crate) fn proxy(&self) -> &Proxy {
         self.cloud.as_ref().and_then(|cloud| cloud.proxy.as_ref()).expect("a place behind a proxy")
+    }
+
+    /// A table's whole name, in a place in AWS.
+    pub(crate) fn table(&self, table: &str) -> String {
+        schema::table_name(&self.cloud.as_ref().expect("a place in AWS").prefix, table)
     }
 
     /// The settings of a node on it that differ from the defaults.
@@ -170,6 +187,9 @@ impl Place {
 
     /// What a node has of it that begins now; nothing that another node holds in memory.
     pub(crate) async fn open(&self, clock: SharedClock) -> Kept {
+        if let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) {
+            return cloud.open(&access).await;
+        }
         // The first makes the folder.
         let secrets = Secrets::open(&self.data(), &SystemEntropy).expect("secrets");
         let database = Database::open(&self.data()).expect("a database");
@@ -187,12 +207,50 @@ impl Place {
         dynamo.client().delete_table().table_name(table).send().await.expect("the table goes");
     }
 
+    /// Lets the time pass for which an import that died keeps others away; files have no such time.
+    pub(crate) async fn let_leases_end(&self) {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return };
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        let table = dynamo.table(schema::STATE);
+        let leases = dynamo.client().query().table_name(&table).consistent_read(true);
+        let leases =
+            leases.key_condition_expression("k = :import").expression_attribute_values(":import", text("import"));
+        for lease in leases.send().await.expect("the leases").items() {
+            let end = dynamo.client().update_item().table_name(&table);
+            let end = end.key("k", lease["k"].clone()).key("r", lease["r"].clone());
+            let end = end.update_expression("SET #until = :past").expression_attribute_names("#until", "until");
+            let end = end.expression_attribute_values(":past", AttributeValue::N("0".to_owned()));
+            // One that was given back has no end.
+            let ended = end
+                .condition_expression("attribute_exists(#until)")
+                .send()
+                .await
+                .map_err(|error| error.into_service_error());
+            if let Err(error) = ended {
+                assert!(error.is_conditional_check_failed_exception(), "{error:?}");
+            }
+        }
+    }
+
     /// Lets time pass where it is not a clock's of ours.
     fn advance(&self, duration: Duration) {
         if let Some(own) = self.cloud.as_ref().and_then(|cloud| cloud.own.as_ref()) {
             own.advance(duration);
         }
     }
+}
+
+impl Cloud {
+    async fn open(&self, access: &Access) -> Kept {
+        let dynamo = Dynamo::new(access, &self.prefix);
+        let secrets = secrets::open(&dynamo, &SystemEntropy).await.expect("secrets");
+        let queue = SqsQueue::open(access, &self.prefix, Policy::default()).await.expect("the queues");
+        Kept { stores: dynamo.stores(), queue: Arc::new(queue), secrets }
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
 }
 
 /// Takes the tables out of the databases of a folder.

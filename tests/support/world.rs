@@ -67,7 +67,15 @@ pub(crate) struct World {
 impl World {
     /// A node in a place of its own, with the default plan.
     pub(crate) async fn new() -> Self {
-        let place = Place::new(crate::MODE).await;
+        Self::begin(Place::new(crate::MODE).await).await
+    }
+
+    /// One that reaches AWS through a proxy: what misbehaves then is behind the real clients, not before them.
+    pub(crate) async fn behind_a_proxy() -> Self {
+        Self::begin(Place::behind_a_proxy().await).await
+    }
+
+    async fn begin(place: Arc<Place>) -> Self {
         let clock = PlaceClock::of(&place);
         let world = Self::on(place, clock, MAILBOX_CAPACITY, VISIBILITY).await;
         world.plan(DEFAULT_PLAN, Limits::default()).await;
