@@ -93,7 +93,7 @@ pub(crate) async fn tokens_that_replace_each_other_leave_one<B: Tables>() {
     let tokens = backend.stores().admin_tokens;
     tokens.put("old", "old", beginning(), PutToken::First).await.unwrap();
     let put = |number: u32, how| {
-        let stores = if number % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
+        let stores = if number.is_multiple_of(2) { backend.stores() } else { backend.stores_of_another_process() };
         async move { stores.admin_tokens.put(&number.to_string(), &format!("{number}"), beginning(), how).await.unwrap() }
     };
     assert!(join_all((0..6).map(|number| put(number, PutToken::Instead))).await.iter().all(|made| *made));
@@ -277,7 +277,7 @@ pub(crate) async fn rows_that_cannot_be_written_leave_the_mark<B: Tables>() {
     emulator::make_tables(&dynamo, &[]).await;
     // Whoever looks for what was left behind finds it, and so does a retry of the command.
     let left = stores.log.unpublished(Timestamp::MAX, 10).await.unwrap();
-    assert_eq!(left.iter().map(|commit| commit.stream.clone()).collect::<Vec<_>>(), [ana.id.clone()]);
+    assert!(left.len() == 1 && left[0].stream == ana.id && left[0].marked, "{left:?}");
     let again = stores.log.append(append).await;
     assert!(matches!(&again, Err(AppendError::AlreadyDone(earlier)) if earlier.marked), "{again:?}");
     assert_eq!(stores.views.user(ana.user_id()).await.unwrap(), None);
