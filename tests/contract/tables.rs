@@ -444,6 +444,39 @@ pub(crate) async fn what_is_wrong_is_found_and_put_right<B: Tables>() {
     assert_eq!((consumed.get("used"), consumed.get("u")), (Some(&number(3)), None), "what was consumed stays");
 }
 
+pub(crate) async fn verifying_while_others_append_finds_nothing<B: Tables>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut streams: Vec<Stream> = (1..=8).map(Stream::user).collect();
+    for (number, stream) in (1..).zip(&mut streams) {
+        stream.write(&stores, vec![invited("x@example.org")], beginning()).await;
+        stream.write(&stores, vec![issued(&key(number))], beginning()).await;
+    }
+    let (verified, (done, is_done)) = (stores.clone(), std::sync::mpsc::channel::<()>());
+    let verifying = std::thread::spawn(move || {
+        let (mut found, mut rounds) = (Vec::new(), 0);
+        while rounds < 3 || is_done.try_recv().is_err() {
+            found.extend(differences(&verified));
+            rounds += 1;
+        }
+        found
+    });
+    for number in 0..160usize {
+        let event = match number / 8 % 4 {
+            0 => Event::UserDisabled,
+            1 => Event::PlanAssigned { plan: format!("plan-{number}") },
+            2 => Event::UserEnabled,
+            _ => Event::RoleChanged { role: Role::Admin },
+        };
+        streams[number % 8].write(&stores, vec![event], beginning()).await;
+    }
+    for stream in &mut streams[..4] {
+        stream.write(&stores, vec![Event::UserDeleted], beginning()).await;
+    }
+    done.send(()).unwrap();
+    assert_eq!(verifying.join().unwrap(), Vec::<String>::new());
+}
+
 pub(crate) async fn a_row_that_cannot_be_read_is_replaced<B: Tables>() {
     let backend = B::new();
     let (stores, dynamo) = (backend.stores(), backend.dynamo());
