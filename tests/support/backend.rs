@@ -17,7 +17,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use permitd::{
     aws::{Access, Endpoints},
     clock::{Clock, ManualClock, SharedClock},
@@ -30,7 +30,7 @@ use permitd::{
     secrets::{Secrets, SystemEntropy},
     store::{
         Stores,
-        dynamodb::{Dynamo, schema, secrets},
+        dynamodb::{Dynamo, schema, secrets, setup},
         sqlite::Database,
     },
 };
@@ -42,6 +42,8 @@ use super::{
 
 /// The time at which every world begins.
 pub(crate) const BEGINNING: &str = "2026-03-01T12:00:00Z";
+/// The default of `admission.grant_ttl`.
+const GRANT_TTL: SignedDuration = SignedDuration::from_secs(1);
 /// How long a test's client waits before it tries again what was throttled.
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
 
@@ -204,7 +206,22 @@ impl Place {
         };
         let dynamo = Dynamo::new(&access, &cloud.prefix);
         let table = dynamo.table(&schema::records_table(data_set));
+        let unprotected = dynamo.client().update_table().table_name(&table).deletion_protection_enabled(false);
+        unprotected.send().await.expect("its protection goes");
         dynamo.client().delete_table().table_name(table).send().await.expect("the table goes");
+    }
+
+    /// Makes room for the records of a definition that is not built in, as `permitd aws setup` does.
+    pub(crate) async fn make_room_for(&self, definition: &Definition) {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return };
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        setup::setup(&dynamo, &[schema::records(definition)]).await.expect("the table");
+    }
+
+    /// How much later than in the node that was asked a revocation is in force everywhere: others may admit requests from
+    /// grants.
+    pub(crate) fn revocation_delay(&self) -> SignedDuration {
+        if self.cloud.is_some() { GRANT_TTL } else { SignedDuration::ZERO }
     }
 
     /// Lets the time pass for which an import that died keeps others away; files have no such time.
