@@ -44,6 +44,8 @@ use super::{
 pub(crate) const BEGINNING: &str = "2026-03-01T12:00:00Z";
 /// The default of `admission.grant_ttl`.
 const GRANT_TTL: SignedDuration = SignedDuration::from_secs(1);
+/// What the SDK of a process finds instead of its usual files.
+const EMPTY_FILE: &str = "aws-files";
 /// How long a test's client waits before it tries again what was throttled.
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
 
@@ -113,6 +115,7 @@ impl Place {
 
     async fn make(cloud: Option<Cloud>, policy: Policy) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        std::fs::write(folder.path().join(EMPTY_FILE), "").expect("an empty file");
         let place = Self { folder, cloud };
         if let (Some(cloud), Some(access)) = (&place.cloud, place.access().await) {
             let definitions = Definition::builtin().expect("the built-in definitions");
@@ -161,7 +164,8 @@ impl Place {
         let variable = |path: &str| format!("PERMITD_{}", path.to_uppercase().replace('.', "_"));
         let mut variables: Vec<_> = self.settings().into_iter().map(|(path, value)| (variable(path), value)).collect();
         if let Some(Cloud { endpoints, .. }) = &self.cloud {
-            let nowhere = || self.folder.path().join("no-such-file").display().to_string();
+            // Files that are there and say nothing, whoever runs the tests.
+            let nothing = || self.folder.path().join(EMPTY_FILE).display().to_string();
             let endpoint = |endpoint: &Option<String>| endpoint.clone().expect("an emulator's address");
             let of_the_sdk = [
                 ("AWS_ENDPOINT_URL_DYNAMODB", endpoint(&endpoints.dynamodb)),
@@ -173,8 +177,8 @@ impl Place {
                 ("AWS_SECRET_ACCESS_KEY", "notrealrnrELgWzOk3IfjzDKtFBhDby".to_owned()),
                 ("AWS_SESSION_TOKEN", String::new()),
                 ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-                ("AWS_CONFIG_FILE", nowhere()),
-                ("AWS_SHARED_CREDENTIALS_FILE", nowhere()),
+                ("AWS_CONFIG_FILE", nothing()),
+                ("AWS_SHARED_CREDENTIALS_FILE", nothing()),
             ];
             variables.extend(of_the_sdk.map(|(name, value)| (name.to_owned(), value)));
         }
