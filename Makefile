@@ -10,11 +10,16 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
 
-.PHONY: run test test-tools bench bench-aws bench-tools lint fmt
+.PHONY: run run-aws test test-tools bench bench-aws bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
 	$(CARGO) run --release -- demo
+
+# Starts two servers over an emulator of AWS, as compose.yaml does with containers; Ctrl-C ends them.
+run-aws: $(TOOLS_READY)
+	$(CARGO) build --release
+	scripts/run-aws "$(TARGET)/release/permitd"
 
 # Runs every test and prints the totals.
 test: test-tools

@@ -237,7 +237,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         settings.actors.mailers,
         serving.then(|| Watch {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
-            wait: Duration::from_secs(settings.queue.wait_s.into()),
+            wait: Duration::from_secs(settings.queue.wait_s),
         }),
         capacity,
     );

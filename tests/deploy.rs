@@ -5,6 +5,8 @@
 
 #[path = "deploy/command.rs"]
 mod command;
+#[path = "deploy/compose.rs"]
+mod compose;
 #[path = "deploy/deployed.rs"]
 mod deployed;
 #[path = "deploy/operations.rs"]

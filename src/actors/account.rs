@@ -139,7 +139,7 @@ async fn perform(
 ) -> Result<Done, CommandError> {
     let command = to_domain(committer, &envelope, command)?;
     let plan = match &command {
-        Command::Change(Changes { plan: Some(plan), .. }) => Some((KnownPlans::load(committer).await?, plan)),
+        Command::Change(Changes { plan: Some(plan), .. }) => Some((KnownPlans::load(committer, plan).await?, plan)),
         _ => None,
     };
     let decide = |state: &State| {

@@ -86,7 +86,7 @@ impl Handler<ResendInvitation> for InviteActor {
 }
 
 async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
-    let plans = KnownPlans::load(committer).await?;
+    let plans = KnownPlans::load(committer, &invitee.plan).await?;
     // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
     let user = UserId(envelope.command.derived_uuid("user"));
     let invitation = envelope.command.derived_uuid("invitation");
@@ -104,9 +104,15 @@ async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> 
 pub(super) struct KnownPlans(Vec<String>);
 
 impl KnownPlans {
-    pub(super) async fn load(committer: &Committer) -> Result<Self, CommandError> {
-        let plans = committer.stores.views.plans().await?;
-        Ok(Self(plans.into_iter().filter(|plan| !plan.retired).map(|plan| plan.name).collect()))
+    /// Those that have to be known for a command that asks for `wanted`: that one, or all, for whoever asked for one that cannot
+    /// be given. A list of plans may lack one that has only just come; a plan that is asked for by its name is there.
+    pub(super) async fn load(committer: &Committer, wanted: &str) -> Result<Self, CommandError> {
+        let views = &committer.stores.views;
+        if views.plan(wanted).await?.is_some_and(|plan| !plan.retired) {
+            return Ok(Self(vec![wanted.to_owned()]));
+        }
+        let plans = views.plans().await?.into_iter().filter(|plan| !plan.retired && plan.name != wanted);
+        Ok(Self(plans.map(|plan| plan.name).collect()))
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), CommandError> {

@@ -8,6 +8,8 @@
 //! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
 //! two processes get a message at once. Both mails carry the same key.
 
+mod fulfil;
+
 use std::{
     sync::{
         Arc,
@@ -22,29 +24,18 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
     ask::{Busy, Reply, ask},
-    commit::{CommandError, Committer, Envelope},
-    invite::user_in,
+    commit::{CommandError, Committer},
 };
 use crate::{
-    domain::{
-        event::Origin,
-        fulfilment::{self, Duty, Step},
-        id::{CommandId, StreamId, UserId, Who},
-        key::KeyId,
-        plan::Limits,
-        user::{Command, NewKey, User, decide},
-        view::State,
-    },
+    domain::{id::UserId, key::KeyId},
     failpoint::crash_point,
     mail::{
-        MailError, Mailer, OutgoingMail,
-        templates::{self, Dataset, Invitation, TemplateError},
+        MailError, Mailer,
+        templates::{Dataset, TemplateError},
     },
-    queue::{BATCH_MAX, Delivery, EventMessage, Message as QueueMessage, QueueError},
+    queue::{BATCH_MAX, Delivery, QueueError},
 };
 
-/// Steps that one message may take; more means that something goes in circles.
-const STEPS_MAX: u32 = 12;
 /// First delay before a message that failed is received again, seconds; it doubles with every receive.
 const RETRY_DELAY_S: u32 = 2;
 /// Longest such delay, seconds.
@@ -325,151 +316,6 @@ impl Work {
         let place = user.0.as_u128() % TURNS as u128;
         let turn = self.turns.get(usize::try_from(place).unwrap_or(0))?;
         Some(turn.lock().await)
-    }
-
-    async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
-        let QueueMessage::V1(message) = delivery.message()?;
-        let stream = message.stream_id()?;
-        let StreamId::User(user) = stream else { return Ok(()) };
-        let _turn = self.turn(user).await;
-        let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
-        for _ in 0..STEPS_MAX {
-            let person = self.committer.load_user(user).await?;
-            match fulfilment::next_step(person.as_ref(), duty) {
-                Step::Acknowledge => return Ok(()),
-                Step::IssueKey => self.issue_key(&stream, &message, duty).await?,
-                Step::RevokeKeys => {
-                    let envelope = envelope(&message, "revoke");
-                    let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
-                    self.committer.run(&stream, &envelope, revoke).await?;
-                    self.counters.revocations.fetch_add(1, Ordering::Relaxed);
-                }
-                Step::SendMail { key_id } => {
-                    let Some(person) = person else { return Ok(()) };
-                    return self.send_mail(&stream, &message, duty, &person, key_id).await;
-                }
-            }
-        }
-        Err(MessageError::Circle)
-    }
-
-    /// What the event that the message points at asks for.
-    async fn duty(&self, stream: &StreamId, message: &EventMessage) -> Result<Option<Duty>, MessageError> {
-        let commits = self.committer.stores.log.load(stream, message.version.saturating_sub(1), 1).await;
-        let commits = commits.map_err(CommandError::from)?;
-        let commit = commits.first().filter(|commit| commit.version == message.version);
-        let commit = commit.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
-        let events = crate::domain::persisted::decode(commit, None).map_err(CommandError::from)?;
-        let event = events.iter().find(|recorded| recorded.id == message.event);
-        let event = event.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
-        Ok(fulfilment::duty(&event.event))
-    }
-
-    async fn issue_key(&self, stream: &StreamId, message: &EventMessage, duty: Duty) -> Result<(), MessageError> {
-        let Duty::Fulfil { invitation } = duty else { return Ok(()) };
-        let envelope = envelope(message, "issue");
-        // The id follows from the message, so that two mailers with the same message issue the same key.
-        let secret_version = self.committer.secrets.current_version();
-        let key = self.committer.secrets.api_key(secret_version, envelope.command.derived_key_id());
-        let key = key.map_err(CommandError::from)?;
-        let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
-        let issue = |state: &State| {
-            let user = user_in(state);
-            if fulfilment::next_step(user, duty) != Step::IssueKey {
-                return Ok(Vec::new());
-            }
-            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
-            Ok(decide(user, command)?)
-        };
-        crash_point("mailer-before-issue");
-        self.committer.run(stream, &envelope, issue).await?;
-        self.counters.keys_issued.fetch_add(1, Ordering::Relaxed);
-        crash_point("mailer-after-issue");
-        Ok(())
-    }
-
-    async fn send_mail(
-        &self,
-        stream: &StreamId,
-        message: &EventMessage,
-        duty: Duty,
-        person: &User,
-        key_id: KeyId,
-    ) -> Result<(), MessageError> {
-        let Duty::Fulfil { invitation } = duty else { return Ok(()) };
-        let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
-        crash_point("mailer-before-mail");
-        // Two commands: a message that comes again may be refused once and taken later.
-        let (step, command) = match self.mailer.send(&mail).await {
-            Ok(_) => {
-                self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
-                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id })
-            }
-            Err(MailError::Rejected { reason }) => {
-                self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
-                ("refused", Command::RecordMailFailed { invitation, reason })
-            }
-            Err(error @ MailError::Unavailable { .. }) => return Err(MessageError::Mail(error)),
-        };
-        crash_point("mailer-after-mail");
-        let record = |state: &State| match decide(user_in(state), command.clone()) {
-            Ok(events) => Ok(events),
-            // Deleted while the mail was on its way: there is nothing to write down any more.
-            Err(crate::domain::user::Refusal::Deleted) => Ok(Vec::new()),
-            Err(refusal) => Err(refusal.into()),
-        };
-        self.committer.run(stream, &envelope(message, step), record).await?;
-        crash_point("mailer-after-mailed");
-        Ok(())
-    }
-
-    /// The mail with this key, unless the person was erased meanwhile.
-    async fn compose(
-        &self,
-        person: &User,
-        key_id: KeyId,
-        invitation: uuid::Uuid,
-    ) -> Result<Option<OutgoingMail>, MessageError> {
-        let (Some(to), Some(stored)) = (person.email.known(), person.keys.get(&key_id)) else { return Ok(None) };
-        let key = self.committer.secrets.api_key(stored.secret_version, key_id).map_err(CommandError::from)?;
-        if key.hash() != stored.hash {
-            return Err(MessageError::OtherSecret(key_id));
-        }
-        let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
-        let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, datasets, example_path } = (self.offering)();
-        let rendered = templates::invitation(&Invitation {
-            brand,
-            name: person.name.as_ref().and_then(|name| name.known()).map(ToOwned::to_owned),
-            invited_by: None,
-            public_url,
-            datasets,
-            key: key.reveal().to_owned(),
-            example_path,
-            limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
-        })?;
-        Ok(Some(OutgoingMail {
-            to: to.to_owned(),
-            subject: rendered.subject,
-            text: rendered.text,
-            html: rendered.html,
-            message_id: format!("invitation-{invitation}-{key_id}"),
-            headers: Vec::new(),
-        }))
-    }
-}
-
-/// The command that a step of a message is: the same for every delivery of it.
-fn envelope(message: &EventMessage, step: &str) -> Envelope {
-    Envelope {
-        command: CommandId::from_message(message.event, step),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin {
-            who: Who::system("mailer"),
-            correlation_id: message.correlation_id.clone(),
-            causation_id: Some(message.event.to_string()),
-        },
     }
 }
 

@@ -23,6 +23,8 @@ use crate::{
 
 /// Commits that are read at once.
 const PAGE_COMMITS: usize = 256;
+/// Largest whole number that JavaScript and jq hold exactly.
+const EXACT_MAX: u64 = (1 << 53) - 1;
 /// Differences that are printed; the others are counted.
 const DIFFERENCES_MAX: usize = 1_000;
 
@@ -121,11 +123,9 @@ impl List {
         let mut table = Table::new(&["POSITION", "RECORDED", "STREAM", "VERSION", "TYPE", "WHO"]);
         for event in &events {
             let columns = ["position", "recorded_at", "stream", "version", "type", "actor"];
-            table.row(columns.map(|name| {
-                field(event, name).as_str().map_or_else(|| field(event, name).to_string(), ToOwned::to_owned)
-            }));
+            table.row(columns.map(|name| shown(field(event, name))));
         }
-        if let Some(next) = &next {
+        if let Some(next) = next.map(shown) {
             eprintln!("there may be more: --after {next}");
         }
         Ok(Answer::new(json!({ "events": events, "next": next }), table.render()))
@@ -166,7 +166,7 @@ impl List {
         let mut documents = persisted::documents(commit)?;
         documents.retain(|event| self.type_name.as_ref().is_none_or(|name| field(event, "type") == name.as_str()));
         for fields in documents.iter_mut().filter_map(Value::as_object_mut) {
-            fields.insert("position".to_owned(), commit.position.into());
+            fields.insert("position".to_owned(), position(commit.position));
         }
         Ok(documents)
     }
@@ -174,6 +174,16 @@ impl List {
 
 fn field<'a>(event: &'a Value, name: &str) -> &'a Value {
     event.get(name).unwrap_or(&Value::Null)
+}
+
+/// A field's value as a person reads it.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// A position as JSON: a text when it is larger than what tools that keep numbers in floating point hold exactly.
+fn position(position: u64) -> Value {
+    if position > EXACT_MAX { position.to_string().into() } else { position.into() }
 }
 
 fn known_type(name: &str) -> Result<(), Failure> {
@@ -276,6 +286,13 @@ mod tests {
     fn rates() {
         assert_eq!(rate(500, Duration::from_millis(250)), 2_000);
         assert_eq!(rate(500, Duration::ZERO), 500_000_000);
+    }
+
+    #[test]
+    fn positions_are_numbers_as_long_as_these_are_exact() {
+        assert_eq!(position(9_007_199_254_740_991).to_string(), "9007199254740991");
+        assert_eq!(position(9_007_199_254_740_993).to_string(), "\"9007199254740993\"");
+        assert_eq!(shown(&position(u64::MAX)), u64::MAX.to_string(), "what --after takes");
     }
 
     #[test]

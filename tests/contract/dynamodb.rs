@@ -1,6 +1,6 @@
 //! DynamoDB, as two emulators have it.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
 use permitd::{
     aws::Access,
@@ -52,15 +52,27 @@ pub(crate) mod dynoxide {
     }
 }
 
-impl<E: Emulated> DynamoBackend<E> {
-    /// The tables, over connections of the caller's.
-    pub(crate) fn dynamo(&self) -> Dynamo {
+/// Tables that a case can look into.
+pub(crate) trait Tables: crate::backend::Backend {
+    /// The tables.
+    fn dynamo(&self) -> Dynamo;
+    /// The same tables as another process has them.
+    fn dynamo_of_another_process(&self) -> Dynamo;
+    /// How often each operation of DynamoDB was sent so far.
+    fn calls(&self) -> BTreeMap<String, u64>;
+}
+
+impl<E: Emulated> Tables for DynamoBackend<E> {
+    fn dynamo(&self) -> Dynamo {
         self.dynamo.clone()
     }
 
-    /// The same tables as another process has them.
-    pub(crate) fn dynamo_of_another_process(&self) -> Dynamo {
+    fn dynamo_of_another_process(&self) -> Dynamo {
         Dynamo::new(&self.access.with_own_connections(), self.dynamo.prefix())
+    }
+
+    fn calls(&self) -> BTreeMap<String, u64> {
+        self.access.calls().into_iter().map(|((_, operation), count)| (operation, count)).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod sqlite;
 mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod views;
 
 use self::dynamodb::{dynoxide, ministack};
@@ -89,6 +90,25 @@ macro_rules! cases {
             pages_follow_one_another_without_gaps,
         }
     };
+    ($backend:ident tables) => {
+        run! { $backend tables:
+            of_several_nodes_one_makes_the_first_token,
+            tokens_that_replace_each_other_leave_one,
+            there_are_no_more_tokens_than_can_be_replaced_at_once,
+            appends_to_many_streams_at_once_are_all_in_feed_and_outbox_once,
+            commits_are_read_in_the_order_of_their_moments,
+            a_command_that_is_sent_twice_at_once_commits_once,
+            an_early_command_is_found_in_a_stream_over_1_mb,
+            more_than_a_transaction_takes_is_refused_before_it_is_sent,
+            rows_that_cannot_be_written_leave_the_mark,
+            an_append_makes_few_calls,
+            terms_follow_from_the_person_and_leave_consumption_alone,
+            what_is_wrong_is_found_and_put_right,
+            a_row_that_cannot_be_read_is_replaced,
+            a_row_of_an_unknown_kind_is_left_alone,
+            nodes_that_start_at_once_share_one_secret,
+        }
+    };
     ($backend:ident replay) => {
         run! { $backend replay:
             a_rebuild_gives_the_same_rows,
@@ -112,6 +132,6 @@ macro_rules! contract {
 contract! {
     sqlite: log views ledger admin_tokens queue records replay;
     sqs: queue;
-    ministack: log views ledger admin_tokens records replay;
-    dynoxide: log views ledger admin_tokens records replay;
+    ministack: log views ledger admin_tokens records replay tables;
+    dynoxide: log views ledger admin_tokens records replay tables;
 }

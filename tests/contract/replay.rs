@@ -14,12 +14,12 @@ use permitd::{
 
 use crate::backend::{Backend, Stream, beginning, invited, issued, key};
 
-fn rebuild(replayable: &dyn Replayable) -> replay::Progress {
+pub(crate) fn rebuild(replayable: &dyn Replayable) -> replay::Progress {
     let mut space = replayable.replay_space().unwrap();
     replay::rebuild(&mut *space, &mut |_| {}).unwrap()
 }
 
-fn differences(stores: &Stores) -> Vec<String> {
+pub(crate) fn differences(stores: &Stores) -> Vec<String> {
     let mut rows = Vec::new();
     let mut space = stores.replay.replay_space().unwrap();
     replay::verify(&mut *space, &mut |difference| rows.push(difference.row), &mut |_| {}).unwrap();

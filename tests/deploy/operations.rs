@@ -84,8 +84,9 @@ pub(crate) fn is_whole() -> bool {
 pub(crate) fn actions(place: Place) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in files() {
-        let is_setup =
-            file.components().any(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs") == "setup");
+        // The repository itself may lie in a folder of any name.
+        let inside = file.strip_prefix(support::repository()).unwrap();
+        let is_setup = inside.iter().any(|part| ["setup", "setup.rs"].contains(&&*part.to_string_lossy()));
         if is_setup != (place == Place::Setup) {
             continue;
         }

@@ -75,23 +75,7 @@ async fn what_is_different_is_said_and_put_right_and_what_is_stored_stays() {
     let dynamo = deployment(Kind::Ministack).await;
     let spec = table(EVENTS);
     let name = dynamo.table(EVENTS);
-    let element = |name: &str, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build().unwrap();
-    let attribute =
-        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
-    let throughput = ProvisionedThroughput::builder().read_capacity_units(1).write_capacity_units(1).build().unwrap();
-    dynamo
-        .client()
-        .create_table()
-        .table_name(&name)
-        .billing_mode(BillingMode::Provisioned)
-        .provisioned_throughput(throughput)
-        .attribute_definitions(attribute("s", ScalarAttributeType::S))
-        .attribute_definitions(attribute("v", ScalarAttributeType::N))
-        .key_schema(element("s", KeyType::Hash))
-        .key_schema(element("v", KeyType::Range))
-        .send()
-        .await
-        .unwrap();
+    create_bare(&dynamo, &spec).await;
     let item = [("s", AttributeValue::S("user#1".to_owned())), ("v", AttributeValue::N("1".to_owned()))];
     let item: std::collections::HashMap<_, _> = item.map(|(name, value)| (name.to_owned(), value)).into();
     dynamo.client().put_item().table_name(&name).set_item(Some(item.clone())).send().await.unwrap();
@@ -119,6 +103,41 @@ async fn what_is_different_is_said_and_put_right_and_what_is_stored_stays() {
 
     let stored = dynamo.client().scan().table_name(&name).send().await.unwrap();
     assert_eq!(stored.items(), [item]);
+}
+
+#[actix_web::test]
+async fn a_service_that_cannot_encrypt_an_existing_table_is_a_notice() {
+    let dynamo = deployment(Kind::Dynoxide).await;
+    let tables = [table(VIEWS)];
+    let name = dynamo.table(VIEWS);
+    setup(&dynamo, &[TableSpec { indexes: Vec::new(), ..tables[0].clone() }]).await.unwrap();
+    let bare = TableSpec { name: "bare".to_owned(), ..table(VIEWS) };
+    create_bare(&dynamo, &bare).await;
+    let done = setup(&dynamo, &[tables[0].clone(), bare]).await.unwrap();
+    assert_eq!(*found(&done, &format!("table {name}")), Found::Right);
+    assert_eq!(*found(&done, &format!("index {name}/lists")), Found::Made);
+    let bare = dynamo.table("bare");
+    let Found::Notice(what) = found(&done, &format!("table {bare}")) else { panic!("{done:#?}") };
+    assert!(what.contains("account's key") && what.contains("refuses (ValidationException"), "{what}");
+    assert_eq!(*found(&done, &format!("index {bare}/lists")), Found::Made, "it goes on with the rest");
+}
+
+/// Makes a table with the keys of `spec` and nothing else that it asks for.
+async fn create_bare(dynamo: &Dynamo, spec: &TableSpec) {
+    let keys =
+        std::iter::once((&spec.partition, KeyType::Hash)).chain(spec.sort.as_ref().map(|key| (key, KeyType::Range)));
+    let mut request = dynamo.client().create_table().table_name(dynamo.table(&spec.name));
+    for (key, role) in keys {
+        let kind = match key.kind {
+            schema::KeyType::Text => ScalarAttributeType::S,
+            schema::KeyType::Number => ScalarAttributeType::N,
+        };
+        let definition = AttributeDefinition::builder().attribute_name(&key.name).attribute_type(kind).build().unwrap();
+        let element = KeySchemaElement::builder().attribute_name(&key.name).key_type(role).build().unwrap();
+        request = request.attribute_definitions(definition).key_schema(element);
+    }
+    let throughput = ProvisionedThroughput::builder().read_capacity_units(1).write_capacity_units(1).build().unwrap();
+    request.billing_mode(BillingMode::Provisioned).provisioned_throughput(throughput).send().await.unwrap();
 }
 
 #[actix_web::test]

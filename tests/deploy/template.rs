@@ -142,7 +142,9 @@ async fn deploys(mail_identity: Option<&str>) {
         // The emulator's CloudFormation makes tables without the encryption and the recovery that a template asks for; its
         // DynamoDB knows both, and the template has them (see above).
         let is_the_emulators = match &row.found {
-            Found::Different(how) if row.resource.starts_with("table ") => how.starts_with("it is encrypted with"),
+            Found::Different(how) if row.resource.starts_with("table ") => {
+                how.starts_with("it is not encrypted with the account's key")
+            }
             Found::Different(how) => row.resource.starts_with("recovery ") && how.starts_with("it is off"),
             _ => false,
         };
@@ -204,7 +206,8 @@ fn the_policies_name_actions_and_resources() {
                     || resource.contains(".Arn}/index/*")
                     || resource.contains("identity/${MailIdentity}")
                     || resource.contains("configuration-set/${MailConfigurationSet}");
-                assert!(is_of_the_account || is_of_this_deployment, "{policy}: {resource}");
+                let only_looks = resource.ends_with(":identity/*\"}") && actions == ["ses:GetEmailIdentity"];
+                assert!(is_of_the_account || is_of_this_deployment || only_looks, "{policy}: {resource}");
             }
         }
     }
@@ -220,10 +223,15 @@ fn setup_is_allowed_what_its_code_does_and_no_more() {
     let of = |service: &str, actions: BTreeSet<String>| -> BTreeSet<String> {
         actions.into_iter().filter(|action| action.starts_with(service)).collect()
     };
-    let used = operations::actions(Place::Setup);
-    assert_eq!(of("dynamodb:", used.clone()), of("dynamodb:", actions(&template, "SetupPolicy")));
+    let (used, allowed) = (operations::actions(Place::Setup), actions(&template, "SetupPolicy"));
+    assert_eq!(of("dynamodb:", used.clone()), of("dynamodb:", allowed.clone()));
+    let refused: Vec<_> = used.difference(&allowed).collect();
+    assert!(refused.is_empty(), "the code does what the policy does not allow: {refused:?}");
     if operations::is_whole() {
-        assert_eq!(used, actions(&template, "SetupPolicy"));
+        // It also looks things up by functions that a node has.
+        let shared = operations::actions(Place::Node);
+        let idle: Vec<_> = allowed.difference(&used).filter(|action| !shared.contains(*action)).collect();
+        assert!(idle.is_empty(), "the policy allows what no code does: {idle:?}");
     }
 }
 

@@ -129,14 +129,20 @@ impl Drop for Lease {
 pub(crate) fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static RUN: LazyLock<String> = LazyLock::new(|| uuid::Uuid::now_v7().simple().to_string());
-    let run = &RUN[20..];
+    let run = RUN.get(20..).expect("a whole id");
     format!("test-{}-{run}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Makes the tables of a deployment, with those of the definitions' records.
 pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
     let tables: Vec<_> = schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect();
-    setup::setup(dynamo, &tables).await.expect("the tables");
+    let dynamo = dynamo.with_own_connections();
+    // On a thread of its own, so that whoever waits for it may be on any.
+    let make = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(setup::setup(&dynamo, &tables)).expect("the tables");
+    });
+    make.join().expect("the tables");
 }
 
 /// Access to these endpoints.

@@ -68,7 +68,7 @@ def main():
     in_background(end_with_the_test)
     in_background(control, listener)
     in_background(tell_when_ready, port, listener.getsockname()[1])
-    os.environ.update(BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port), LOG_LEVEL="ERROR")
+    os.environ.update(BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
     time.time = moved_time
     from ministack.app import main as ministack
 

@@ -31,6 +31,8 @@ use crate::{
 pub(super) const SLICES: u32 = 8;
 /// Shards of the outbox.
 pub(super) const SHARDS: u32 = 4;
+/// Longest name of a stream, bytes: it is part of keys, and so are names that follow from it.
+pub(super) const STREAM_BYTES_MAX: usize = SORT_KEY_BYTES_MAX;
 /// How many values of `n` writers use. The others are left for those that readers have to give.
 pub(super) const TIES: u16 = 1 << (TIE_BITS - 1);
 
@@ -75,10 +77,10 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
             "a commit of {at} has no place in the log, which holds 2020 to 2091: set this machine's clock"
         )));
     }
-    if stream.len() > SORT_KEY_BYTES_MAX {
+    if stream.len() > STREAM_BYTES_MAX {
         let bytes = stream.len();
         return Err(StoreError::Limit(format!(
-            "a stream's name of {bytes} bytes; at most {SORT_KEY_BYTES_MAX}: choose a shorter name"
+            "a stream's name of {bytes} bytes; at most {STREAM_BYTES_MAX}: choose a shorter name"
         )));
     }
     let mut commit = item::item([

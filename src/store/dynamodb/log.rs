@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Dynamo, StoreError,
     append::append,
-    commit::from_item,
+    commit::{STREAM_BYTES_MAX, from_item},
     feed, fetch,
     item::{self, Item, get_binary, get_text, number, text},
     project,
@@ -65,13 +65,17 @@ pub(super) async fn load(
     after_version: u64,
     max: usize,
 ) -> Result<Vec<StoredCommit>, StoreError> {
-    let table = dynamo.table(EVENTS);
+    let (table, stream) = (dynamo.table(EVENTS), stream.to_string());
+    if stream.len() > STREAM_BYTES_MAX {
+        // None can have been written.
+        return Ok(Vec::new());
+    }
     let request = dynamo
         .client()
         .query()
         .table_name(&table)
         .key_condition_expression("s = :s AND v > :v")
-        .expression_attribute_values(":s", text(stream.to_string()))
+        .expression_attribute_values(":s", text(stream))
         .expression_attribute_values(":v", number(after_version))
         .consistent_read(true)
         .limit(fetch::page_limit(max));

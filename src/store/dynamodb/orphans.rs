@@ -81,34 +81,11 @@ pub(super) async fn remove(dynamo: &Dynamo, orphans: Vec<Orphan>) -> Result<(), 
 
 /// An item of the views.
 enum Row {
-    Person {
-        user: UserId,
-        is_deleted: bool,
-        item: Item,
-    },
-    Key {
-        user: UserId,
-        key: KeyId,
-        item: Item,
-    },
-    Import {
-        import: Uuid,
-        data_set: String,
-        item: Item,
-    },
-    Pointer {
-        import: Uuid,
-        data_set: String,
-        item: Item,
-    },
-    Plan {
-        plan: String,
-        item: Item,
-    },
-    /// Of no stream that there could be, or of a kind that is not known.
-    Strange {
-        item: Item,
-    },
+    Person { user: UserId, is_deleted: bool, item: Item },
+    Key { user: UserId, key: KeyId, item: Item },
+    Import { import: Uuid, data_set: String, item: Item },
+    Pointer { import: Uuid, data_set: String, item: Item },
+    Plan { plan: String, item: Item },
 }
 
 async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<Row>, u64), StoreError> {
@@ -132,7 +109,8 @@ impl Row {
         let row = get_text(&item, "r")?;
         Ok(match (StreamId::parse(get_text(&item, "k")?), rows::Kind::of(row)) {
             (Ok(StreamId::User(user)), Some(rows::Kind::User)) => {
-                let is_deleted = rows::read_status(&item)? == UserStatus::Deleted;
+                // Of somebody whose row cannot be read, the stream is asked.
+                let is_deleted = rows::read_status(&item).map_or(true, |status| status == UserStatus::Deleted);
                 Self::Person { user, is_deleted, item }
             }
             (Ok(StreamId::User(user)), Some(rows::Kind::Key(key))) => Self::Key { user, key, item },
@@ -140,7 +118,7 @@ impl Row {
             (Ok(StreamId::DataSet(data_set)), Some(rows::Kind::Import(import))) => {
                 Self::Import { import, data_set, item }
             }
-            _ => Self::Strange { item },
+            _ => return Err(rows::unknown(&item)),
         })
     }
 }
@@ -160,7 +138,7 @@ impl Seen {
                 Row::Person { user, is_deleted: false, .. } => drop(seen.living.insert(*user)),
                 Row::Key { key, .. } => drop(seen.keys.insert(*key)),
                 Row::Import { import, .. } => drop(seen.imports.insert(*import)),
-                Row::Person { .. } | Row::Pointer { .. } | Row::Plan { .. } | Row::Strange { .. } => {}
+                Row::Person { .. } | Row::Pointer { .. } | Row::Plan { .. } => {}
             }
         }
         seen
@@ -176,11 +154,6 @@ impl Seen {
                 let is_there = self.imports.contains(&import);
                 let doubt = Doubt::NoImport(data_set, import);
                 return (!is_there).then_some(Suspect { orphan: Orphan::Pointer { import, item }, doubt });
-            }
-            Row::Strange { item } => {
-                let part = |name| get_text(&item, name).unwrap_or("?").to_owned();
-                let name = format!("row {} {}", part("k"), part("r"));
-                return Some(Suspect { orphan: Orphan::Row { name, item }, doubt: Doubt::None });
             }
         };
         let is_known = streams.has(&stream);

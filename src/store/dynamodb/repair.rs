@@ -64,9 +64,12 @@ pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<(), St
     let mut differing = Vec::new();
     let kept = read_all(dynamo, &streams, &rows).await?;
     for ((stream, expected), kept) in streams.iter().zip(&rows).zip(kept) {
-        // A row that cannot be read is one that has to be replaced.
-        let is_right = from_items(&kept.rows).is_ok_and(|live| live == *expected)
-            && kept.wrong(expected).is_ok_and(|wrong| wrong.is_empty());
+        let is_right = match from_items(&kept.rows) {
+            Ok(live) => live == *expected && kept.wrong(expected).is_ok_and(|wrong| wrong.is_empty()),
+            Err(error @ StoreError::Incompatible(_)) => return Err(error),
+            // A row that cannot be read is one that has to be replaced.
+            Err(_) => false,
+        };
         if !is_right {
             differing.push(stream);
         }
@@ -96,7 +99,12 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<(), Stor
                 work.push(Change::Write(write, over));
             }
         }
-        work.extend(kept.rows.into_iter().map(Change::Remove));
+        for row in kept.rows {
+            if rows::Kind::of(get_text(&row, "r")?).is_none() {
+                return Err(rows::unknown(&row));
+            }
+            work.push(Change::Remove(row));
+        }
         let work = work.into_iter().map(|change| change.make(dynamo)).collect();
         if fetch::in_parallel(work).await?.into_iter().all(|held| held) {
             return Ok(());

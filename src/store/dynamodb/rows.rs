@@ -13,6 +13,7 @@
 //! | `dataset#<name>` | `import#<id>` | an import |
 //! | `import#<id>` | `dataset` | in which data set an import is: it is asked for by its id alone |
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -30,7 +31,6 @@ use crate::{
     },
     store::StoreError,
 };
-use aws_sdk_dynamodb::types::AttributeValue;
 
 /// The list of all people, the last invited first.
 pub(super) const USERS: &str = "users";
@@ -98,10 +98,19 @@ pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
             Some(Kind::Plan) => rows.plans.push(read_plan(item)?),
             Some(Kind::Key(_)) => rows.keys.push(read_key(item)?),
             Some(Kind::Import(_)) => rows.imports.push(read_import(item)?),
-            None => return Err(damaged("r", format!("{row:?} is no row that this permitd knows"))),
+            None => return Err(unknown(item)),
         }
     }
     Ok(rows)
+}
+
+/// A row that is not understood is left alone: a newer permitd may have written it.
+pub(super) fn unknown(item: &Item) -> StoreError {
+    let part = |name| get_text(item, name).unwrap_or("?");
+    let (stream, row) = (part("k"), part("r"));
+    StoreError::Incompatible(format!(
+        "the views hold a row {row:?} of {stream:?}, which this permitd does not know: use the newer one that wrote it, or remove it"
+    ))
 }
 
 /// The key of a person's row.
@@ -411,7 +420,7 @@ mod tests {
                 id: KeyId::from_random([1; 12]),
                 user: person().id,
                 version: 2,
-                hash: KeyHash::of(b"key"),
+                hash: KeyHash::parse(&"5e".repeat(32)).unwrap(),
                 last_four: "abcd".to_owned(),
                 label: Some("laptop".to_owned()),
                 issued_at: at(5),

@@ -16,14 +16,18 @@ mod recovery;
 mod requests;
 mod wait;
 
-use aws_sdk_dynamodb::types::TableDescription;
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::update_table::{UpdateTableError, builders::UpdateTableFluentBuilder},
+    types::TableDescription,
+};
 
 use self::{
     compare::{Flaw, Standing},
     wait::{Busy, Patience},
 };
 use super::{
-    Dynamo,
+    Dynamo, reason,
     schema::{IndexSpec, TableSpec},
     unavailable,
 };
@@ -118,23 +122,33 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
     if has_wrong_keys(table, &found) {
         return Ok(rows(&name, table, &found));
     }
-    let mut changes = Vec::new();
+    let (mut changes, mut refusals) = (Vec::new(), Vec::new());
     for flaw in compare::table(table, &found) {
         let Some((request, done)) = requests::mend(dynamo.client(), &name, &flaw) else { continue };
-        update(&name, &request).await?;
+        match send(&request).await {
+            Ok(()) => changes.push(done),
+            // An emulator that does not know the setting says that there is nothing to change.
+            Err(error) if flaw.is_of_protection() && wait::has_code(&error, "ValidationException") => {
+                refusals.push(format!("{flaw}, which this service refuses ({})", reason(&error)));
+            }
+            Err(error) => return Err(unavailable(&name, &error)),
+        }
         found = settled(dynamo, &name).await?;
-        changes.push(done);
     }
     let mut added = Vec::new();
     // DynamoDB adds one at a time.
     for index in &table.indexes {
         if compare::index(index, &found) == Standing::Missing {
-            update(&name, &requests::add_index(dynamo.client(), &name, index)?).await?;
+            let sent = send(&requests::add_index(dynamo.client(), &name, index)?).await;
+            sent.map_err(|error| unavailable(&name, &error))?;
             found = settled(dynamo, &name).await?;
             added.push(index_resource(&name, &index.name));
         }
     }
     let mut checked = rows(&name, table, &found);
+    if let (false, Some(row)) = (refusals.is_empty(), checked.first_mut()) {
+        row.found = Found::Notice(refusals.join("; "));
+    }
     for row in checked.iter_mut().filter(|row| row.found == Found::Right) {
         if was_made || added.contains(&row.resource) {
             row.found = Found::Made;
@@ -147,15 +161,9 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
 }
 
 /// Sends a change of a table, for as long as the table is busy with another.
-async fn update(
-    name: &str,
-    request: &aws_sdk_dynamodb::operation::update_table::builders::UpdateTableFluentBuilder,
-) -> Result<(), StoreError> {
+async fn send(request: &UpdateTableFluentBuilder) -> Result<(), SdkError<UpdateTableError>> {
     let busy = [Busy::TooMany, Busy::InUse];
-    match wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(unavailable(name, &error)),
-    }
+    wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await.map(|_| ())
 }
 
 async fn describe(dynamo: &Dynamo, name: &str) -> Result<Option<TableDescription>, StoreError> {

@@ -12,7 +12,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::{
-    Dynamo, StoreError, fetch,
+    Dynamo, StoreError,
+    commit::STREAM_BYTES_MAX,
+    fetch,
     item::{self, Item, find_text, get_text, text},
     rows::{
         self, IMPORTS, PLANS, USERS, import_key, key_key, plan_key, pointer_key, read_import, read_key, read_plan,
@@ -24,6 +26,7 @@ use super::{
 };
 use crate::{
     domain::{
+        email::EMAIL_BYTES_MAX,
         id::{StreamId, UserId},
         key::KeyId,
         view::{ImportRow, KeyRow, PlanRow, UserRow, UserStatus},
@@ -90,6 +93,10 @@ impl Views for Dynamo {
 }
 
 async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {
+    if get_text(&key, "k")?.len() > STREAM_BYTES_MAX {
+        // No stream has such a name, so none has rows.
+        return Ok(None);
+    }
     fetch::get(dynamo, &dynamo.table(VIEWS), key).await
 }
 
@@ -99,20 +106,24 @@ async fn rows_beginning_with(
     stream: &StreamId,
     prefix: AttributeValue,
 ) -> Result<Vec<Item>, StoreError> {
-    let table = dynamo.table(VIEWS);
+    let (table, stream) = (dynamo.table(VIEWS), stream.to_string());
+    if stream.len() > STREAM_BYTES_MAX {
+        return Ok(Vec::new());
+    }
     let request = dynamo
         .client()
         .query()
         .table_name(&table)
         .key_condition_expression("k = :k AND begins_with(r, :r)")
-        .expression_attribute_values(":k", text(stream.to_string()))
+        .expression_attribute_values(":k", text(stream))
         .expression_attribute_values(":r", prefix)
         .consistent_read(true);
     fetch::query(&table, request, usize::MAX).await
 }
 
 async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, StoreError> {
-    if email.is_empty() {
+    if email.is_empty() || email.len() > EMAIL_BYTES_MAX {
+        // Nobody can have it, and no index can be asked for it.
         return Ok(None);
     }
     let table = dynamo.table(VIEWS);

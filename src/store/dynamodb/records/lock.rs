@@ -216,9 +216,20 @@ impl Lease {
         self.epoch
     }
 
-    /// Whether somebody else has it by now.
+    /// Whether somebody else is known to have it by now.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// Renews it at once; false if somebody else has it by now.
+    pub(super) fn renew(&self) -> Result<bool, StoreError> {
+        let (lock, epoch) = (self.lock.clone(), self.epoch);
+        let renewed = self.bridge.run(async move { lock.renew(epoch).await });
+        let is_held = renewed.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        if !is_held {
+            self.lost.store(true, Ordering::Release);
+        }
+        Ok(is_held)
     }
 
     /// Does not renew it any more: it is about to be given back.

@@ -29,6 +29,11 @@ impl Flaw {
     pub(super) fn is_wrong(&self) -> bool {
         *self != Self::ProtectionUnknown
     }
+
+    /// Whether it is about what protects the data, and everything works without.
+    pub(super) fn is_of_protection(&self) -> bool {
+        matches!(self, Self::Encryption | Self::Deletable)
+    }
 }
 
 impl fmt::Display for Flaw {
@@ -41,7 +46,7 @@ impl fmt::Display for Flaw {
             ),
             Self::Billing => f.write_str("its capacity is provisioned, not on demand: run `permitd aws setup`"),
             Self::Encryption => {
-                f.write_str("it is encrypted with a key of AWS, not with the account's: run `permitd aws setup`")
+                f.write_str("it is not encrypted with the account's key, but with one of AWS: run `permitd aws setup`")
             }
             Self::Deletable => f.write_str("deletion protection is off: run `permitd aws setup`"),
             Self::ProtectionUnknown => f.write_str("this service knows no deletion protection"),

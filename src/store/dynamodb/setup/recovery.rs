@@ -1,8 +1,7 @@
 //! Point-in-time recovery: a table can be restored to any second of its last days.
 
-use aws_sdk_dynamodb::{
-    error::{ProvideErrorMetadata, SdkError},
-    types::{ContinuousBackupsDescription, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus},
+use aws_sdk_dynamodb::types::{
+    ContinuousBackupsDescription, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
 };
 
 use super::{
@@ -34,7 +33,7 @@ pub(super) enum Recovery {
 pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Recovery, StoreError> {
     match dynamo.client().describe_continuous_backups().table_name(name).send().await {
         Ok(described) => Ok(standing(described.continuous_backups_description())),
-        Err(error) if is_unknown_operation(&error) => Ok(Recovery::Unknown),
+        Err(error) if wait::has_code(&error, "UnknownOperationException") => Ok(Recovery::Unknown),
         Err(error) => Err(unavailable(name, &error)),
     }
 }
@@ -103,11 +102,6 @@ fn standing(described: Option<&ContinuousBackupsDescription>) -> Recovery {
         }
         _ => Recovery::Off,
     }
-}
-
-fn is_unknown_operation<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    code.is_some_and(|code| code.ends_with("UnknownOperationException"))
 }
 
 #[cfg(test)]

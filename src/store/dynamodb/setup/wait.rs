@@ -66,10 +66,7 @@ where
     E: ProvideErrorMetadata,
     F: Future<Output = Result<T, SdkError<E, R>>>,
 {
-    let is_busy = |error: &SdkError<E, R>| {
-        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-        code.is_some_and(|code| busy.iter().any(|busy| code.ends_with(busy.code())))
-    };
+    let is_busy = |error: &SdkError<E, R>| busy.iter().any(|busy| has_code(error, busy.code()));
     let mut pauses = patience.pauses();
     loop {
         let sent = send().await;
@@ -78,6 +75,12 @@ where
             (sent, _) => return sent,
         }
     }
+}
+
+/// Whether DynamoDB refused with this code.
+pub(super) fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
+    let found = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    found.is_some_and(|found| found.ends_with(code))
 }
 
 /// Looks until `look` gives what is waited for. If it does not in time: what it said last.

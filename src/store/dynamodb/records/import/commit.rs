@@ -66,6 +66,10 @@ impl Session {
             );
             return Err(RecordStoreError::Unavailable { doing: format!("import into {}", self.name()), reason });
         }
+        // Whoever took the lock over has cleared away what this import wrote: no index will ever show it.
+        if !self.lease.renew().map_err(|error| self.failed(error))? {
+            return Err(self.overtaken());
+        }
         if self.wrote {
             self.wait_for_indexes()?;
         }

@@ -1,0 +1,230 @@
+//! `compose.yaml`, `Dockerfile` and `scripts/run-aws`: what can be said of them without a container engine.
+
+use std::{collections::BTreeMap, process::Command};
+
+use permitd::config::{Backend, LoadFrom, MailTransport, Settings};
+use serde_json::Value;
+
+use super::{deployed::read_yaml, support};
+
+const ENVIRONMENT_FILE: &str = "deploy/emulator.env";
+
+fn compose() -> Value {
+    read_yaml("compose.yaml")
+}
+
+fn services(compose: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    compose["services"].as_object().unwrap().iter().map(|(name, service)| (name.as_str(), service))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(support::repository().join(path)).unwrap()
+}
+
+/// The variables of the file that servers share.
+fn shared_environment() -> BTreeMap<String, String> {
+    let text = read(ENVIRONMENT_FILE);
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect()
+}
+
+/// All variables that a service's process gets.
+fn environment(service: &Value) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    if !service["env_file"].is_null() {
+        assert_eq!(service["env_file"], ENVIRONMENT_FILE);
+        all.extend(shared_environment());
+    }
+    let own = service["environment"].as_object().cloned().unwrap_or_default();
+    all.extend(own.into_iter().map(|(name, value)| (name, value.as_str().expect("quoted values").to_owned())));
+    all
+}
+
+fn settings(environment: BTreeMap<String, String>) -> Settings {
+    Settings::load(LoadFrom { config_file: None, env: environment.into_iter(), overrides: &[] }).unwrap()
+}
+
+/// The image of `${VARIABLE:-name:tag}`.
+fn default_image(service: &Value) -> (String, String) {
+    let image = service["image"].as_str().unwrap();
+    let inside = image.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let (variable, image) = inside.and_then(|inside| inside.split_once(":-")).unwrap_or_else(|| panic!("{image}"));
+    (variable.to_owned(), image.to_owned())
+}
+
+#[test]
+fn every_image_is_pinned_and_can_be_replaced() {
+    let compose = compose();
+    for (name, service) in services(&compose) {
+        let (variable, image) = default_image(service);
+        assert!(variable.ends_with("_IMAGE"), "{name}: {variable}");
+        let tag = image.rsplit('/').next().unwrap().split_once(':').map(|(_, tag)| tag);
+        assert!(tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit())), "{name}: {image} has no version");
+    }
+    let version = format!("permitd:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(default_image(&compose["services"]["node1"]).1, version);
+    for line in read("Dockerfile").lines().filter(|line| line.starts_with("FROM ")) {
+        assert!(line.starts_with("FROM ${"), "{line}");
+    }
+    let arguments: Vec<String> =
+        read("Dockerfile").lines().filter_map(|line| line.strip_prefix("ARG ").map(ToOwned::to_owned)).collect();
+    assert_eq!(arguments.len(), 2);
+    assert!(arguments.iter().all(|argument| argument.contains(':') && argument.contains(|c: char| c.is_ascii_digit())));
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    assert!(arguments[0].starts_with(&format!("RUST_IMAGE=rust:{rust}.")), "{} is not Rust {rust}", arguments[0]);
+}
+
+#[test]
+fn servers_start_after_what_they_need_and_tests_after_the_servers() {
+    let compose = compose();
+    let all = &compose["services"];
+    let condition = |service: &str, on: &str| all[service]["depends_on"][on]["condition"].as_str().unwrap_or("none");
+    assert_eq!(condition("setup", "aws"), "service_healthy");
+    for node in ["node1", "node2"] {
+        assert_eq!(condition(node, "setup"), "service_completed_successfully");
+        assert_eq!(condition(node, "ses"), "service_healthy");
+        assert_eq!(condition("test", node), "service_healthy");
+        // Its health check is the image's.
+        assert!(all[node]["healthcheck"].is_null() && all[node]["build"]["target"] == "permitd");
+    }
+    for emulator in ["aws", "ses"] {
+        assert!(all[emulator]["healthcheck"]["test"].as_array().is_some_and(|test| test[0] == "CMD"));
+    }
+    assert_eq!(all["setup"]["command"], serde_json::json!(["aws", "setup"]));
+    assert_eq!(all["test"]["profiles"], serde_json::json!(["test"]));
+    for (name, service) in services(&compose) {
+        for needed in service["depends_on"].as_object().into_iter().flatten().map(|(name, _)| name) {
+            assert!(!all[needed].is_null(), "{name} waits for {needed}, which is no service");
+        }
+        assert!(name == "test" || service["profiles"].is_null(), "{name}");
+    }
+    let endpoints: Vec<&str> = ["DYNAMODB", "SQS", "SES"]
+        .map(|name| all["test"]["environment"][format!("PERMITD_TEST_{name}")].as_str().unwrap())
+        .into();
+    assert_eq!(endpoints, ["http://aws:4566", "http://aws:4566", "http://ses:8005"]);
+}
+
+#[test]
+fn ports_are_of_this_machine_alone_and_differ() {
+    let compose = compose();
+    let ports = services(&compose).flat_map(|(_, service)| service["ports"].as_array().into_iter().flatten());
+    let mut ports: Vec<&str> = ports.map(|port| port.as_str().unwrap()).collect();
+    assert!(ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{ports:?}");
+    ports.sort_unstable();
+    let published: Vec<&str> = ports.iter().map(|port| port.split(':').nth(1).unwrap()).collect();
+    assert_eq!(published, ["4566", "8005", "8081", "8082"]);
+}
+
+#[test]
+fn the_settings_of_the_servers_are_settings_and_nothing_is_secret() {
+    let compose = compose();
+    for node in ["node1", "node2"] {
+        let environment = environment(&compose["services"][node]);
+        let settings = settings(environment.clone());
+        assert_eq!((settings.backend, settings.mail_transport()), (Backend::Aws, MailTransport::Ses));
+        assert_eq!(environment["AWS_ENDPOINT_URL"], "http://aws:4566");
+        assert_eq!(environment["AWS_ENDPOINT_URL_SESV2"], "http://ses:8005");
+    }
+    let setup = settings(environment(&compose["services"]["setup"]));
+    assert_eq!(setup.mail_transport(), MailTransport::File, "the emulator has no identities to be made");
+
+    for (name, value) in services(&compose).flat_map(|(_, service)| environment(service)) {
+        let is_confidential = ["SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY"].iter().any(|word| name.contains(word));
+        assert!(!is_confidential || value == "test", "{name} looks like a secret");
+    }
+    assert!(!read("Dockerfile").contains("AWS_"), "an image has no credentials");
+}
+
+#[test]
+fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
+    let dockerfile = read("Dockerfile");
+    let (_, last) = dockerfile.rsplit_once("\nFROM ").unwrap();
+    assert!(last.contains(" AS permitd"), "the last stage is what is built unless another is named");
+    for line in ["USER 10001:10001", "HEALTHCHECK ", "ENTRYPOINT [\"/usr/local/bin/permitd\"]", "COPY --from=build "] {
+        assert!(last.lines().any(|found| found.starts_with(line)), "no {line}");
+    }
+    let compose = compose();
+    for (name, service) in services(&compose) {
+        let target = service["build"]["target"].as_str();
+        assert!(target.is_none_or(|target| dockerfile.contains(&format!(" AS {target}\n"))), "{name}");
+    }
+    for node in ["setup", "node1", "node2"] {
+        let service = &compose["services"][node];
+        assert!(service["read_only"] == true && service["cap_drop"][0] == "ALL");
+        let data =
+            service["tmpfs"].as_array().unwrap().iter().any(|tmpfs| tmpfs.as_str().unwrap().contains("uid=10001"));
+        assert!(data, "{node} can write its data directory");
+    }
+    // What the image is built from is not left out.
+    let ignored = read(".dockerignore");
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "schemas", "benches", "tests", "scripts", "Makefile"] {
+        assert!(ignored.lines().any(|line| line == format!("!{needed}")), "{needed}");
+    }
+    for line in ignored.lines().filter_map(|line| line.strip_prefix('!')) {
+        assert!(support::repository().join(line).exists(), "{line} is not there");
+    }
+}
+
+#[test]
+fn the_health_check_of_the_image_tells_ready_from_not_ready() {
+    let dockerfile = read("Dockerfile");
+    let (_, check) = dockerfile.split_once("\"-c\", \\\n").unwrap();
+    let literal = check.trim_start().split("\"]\n").next().unwrap().to_owned() + "\"";
+    let script: String = serde_json::from_str(&literal).unwrap();
+    for (answer, is_healthy) in [("HTTP/1.0 200 OK", true), ("HTTP/1.1 503 Service Unavailable", false)] {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let script = script.replace("9090", &port.to_string());
+        let answering = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut connection, _) = server.accept().unwrap();
+            connection.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            let expected = b"GET /health/ready HTTP/1.0\r\n\r\n";
+            let mut asked = vec![0; expected.len()];
+            connection.read_exact(&mut asked).unwrap();
+            assert_eq!(asked, expected);
+            write!(connection, "{answer}\r\n\r\n").unwrap();
+        });
+        let healthy = Command::new("/bin/bash").args(["-c", &script]).status().unwrap().success();
+        // Nobody waits for a check that never asked.
+        drop(std::net::TcpStream::connect(("127.0.0.1", port)));
+        answering.join().unwrap();
+        assert_eq!(healthy, is_healthy, "{answer}");
+    }
+    let nobody = support::free_address().port().to_string();
+    let output = Command::new("/bin/bash").args(["-c", &script.replace("9090", &nobody)]).output().unwrap();
+    assert!(!output.status.success());
+}
+
+#[test]
+fn without_containers_the_same_settings_are_used() {
+    let script = read("scripts/run-aws");
+    assert!(script.contains(&format!("source \"$root/{ENVIRONMENT_FILE}\"")));
+    let mut environment = shared_environment();
+    assert_eq!(settings(environment.clone()).backend, Backend::Aws);
+    // What the script adds is of the machine it runs on.
+    let added = script.split("source \"").nth(1).unwrap().split("set +a").next().unwrap();
+    for line in added.lines().skip(1).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once('=').unwrap();
+        let replaced = environment.insert(name.to_owned(), value.replace("$port1", "8081"));
+        assert!(["AWS_ENDPOINT_URL", "PERMITD_PUBLIC_URL"].contains(&name) && replaced.is_none(), "{line}");
+    }
+    settings(environment);
+    let parsed = Command::new("bash").arg("-n").arg(support::repository().join("scripts/run-aws")).status().unwrap();
+    assert!(parsed.success());
+    let planned = Command::new("make").args(["-n", "run-aws"]).current_dir(support::repository()).output().unwrap();
+    assert!(String::from_utf8_lossy(&planned.stdout).contains("scripts/run-aws"), "{planned:?}");
+}
+
+/// With Docker's own reading of the file, where there is one.
+#[test]
+fn docker_compose_accepts_the_file() {
+    let docker =
+        |arguments: &[&str]| Command::new("docker").args(arguments).current_dir(support::repository()).output();
+    if !docker(&["compose", "version"]).is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no docker compose on this machine");
+        return;
+    }
+    let output = docker(&["compose", "--profile", "test", "config", "--quiet"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
