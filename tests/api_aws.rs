@@ -24,5 +24,7 @@ mod lifecycle;
 mod operation;
 #[path = "api/page.rs"]
 mod page;
+#[path = "api/ses.rs"]
+mod ses;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

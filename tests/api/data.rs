@@ -253,6 +253,7 @@ async fn other_methods_preflight_and_request_ids() {
 }
 
 async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
+    app.place().make_room_for(&definition).await;
     let order = Order {
         file: Box::new(Cursor::new(file)),
         file_name: name.to_owned(),

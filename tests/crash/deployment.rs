@@ -67,6 +67,8 @@ impl Deployment {
             .env("PERMITD_HTTP_WORKERS", "2")
             .env("PERMITD_QUEUE_VISIBILITY_S", VISIBILITY_S.to_string())
             .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
+            // An emulator does not notice that whoever waits for messages has died, and gives it one all the same.
+            .env("PERMITD_QUEUE_WAIT_S", "1")
             .env("PERMITD_RELAY_SWEEP_INTERVAL_MS", "50")
             .env("PERMITD_LOG_FILTER", "warn")
             .env("FAILPOINTS", failpoints);

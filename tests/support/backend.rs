@@ -17,7 +17,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use permitd::{
     aws::{Access, Endpoints},
     clock::{Clock, ManualClock, SharedClock},
@@ -30,7 +30,7 @@ use permitd::{
     secrets::{Secrets, SystemEntropy},
     store::{
         Stores,
-        dynamodb::{Dynamo, schema, secrets},
+        dynamodb::{Dynamo, schema, secrets, setup},
         sqlite::Database,
     },
 };
@@ -42,6 +42,10 @@ use super::{
 
 /// The time at which every world begins.
 pub(crate) const BEGINNING: &str = "2026-03-01T12:00:00Z";
+/// The default of `admission.grant_ttl`.
+const GRANT_TTL: SignedDuration = SignedDuration::from_secs(1);
+/// What the SDK of a process finds instead of its usual files.
+const EMPTY_FILE: &str = "aws-files";
 /// How long a test's client waits before it tries again what was throttled.
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
 
@@ -111,6 +115,7 @@ impl Place {
 
     async fn make(cloud: Option<Cloud>, policy: Policy) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
+        std::fs::write(folder.path().join(EMPTY_FILE), "").expect("an empty file");
         let place = Self { folder, cloud };
         if let (Some(cloud), Some(access)) = (&place.cloud, place.access().await) {
             let definitions = Definition::builtin().expect("the built-in definitions");
@@ -159,7 +164,8 @@ impl Place {
         let variable = |path: &str| format!("PERMITD_{}", path.to_uppercase().replace('.', "_"));
         let mut variables: Vec<_> = self.settings().into_iter().map(|(path, value)| (variable(path), value)).collect();
         if let Some(Cloud { endpoints, .. }) = &self.cloud {
-            let nowhere = || self.folder.path().join("no-such-file").display().to_string();
+            // Files that are there and say nothing, whoever runs the tests.
+            let nothing = || self.folder.path().join(EMPTY_FILE).display().to_string();
             let endpoint = |endpoint: &Option<String>| endpoint.clone().expect("an emulator's address");
             let of_the_sdk = [
                 ("AWS_ENDPOINT_URL_DYNAMODB", endpoint(&endpoints.dynamodb)),
@@ -171,8 +177,8 @@ impl Place {
                 ("AWS_SECRET_ACCESS_KEY", "notrealrnrELgWzOk3IfjzDKtFBhDby".to_owned()),
                 ("AWS_SESSION_TOKEN", String::new()),
                 ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-                ("AWS_CONFIG_FILE", nowhere()),
-                ("AWS_SHARED_CREDENTIALS_FILE", nowhere()),
+                ("AWS_CONFIG_FILE", nothing()),
+                ("AWS_SHARED_CREDENTIALS_FILE", nothing()),
             ];
             variables.extend(of_the_sdk.map(|(name, value)| (name.to_owned(), value)));
         }
@@ -204,7 +210,22 @@ impl Place {
         };
         let dynamo = Dynamo::new(&access, &cloud.prefix);
         let table = dynamo.table(&schema::records_table(data_set));
+        let unprotected = dynamo.client().update_table().table_name(&table).deletion_protection_enabled(false);
+        unprotected.send().await.expect("its protection goes");
         dynamo.client().delete_table().table_name(table).send().await.expect("the table goes");
+    }
+
+    /// Makes room for the records of a definition that is not built in, as `permitd aws setup` does.
+    pub(crate) async fn make_room_for(&self, definition: &Definition) {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return };
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        setup::setup(&dynamo, &[schema::records(definition)]).await.expect("the table");
+    }
+
+    /// How much later than in the node that was asked a revocation is in force everywhere: others may admit requests from
+    /// grants.
+    pub(crate) fn revocation_delay(&self) -> SignedDuration {
+        if self.cloud.is_some() { GRANT_TTL } else { SignedDuration::ZERO }
     }
 
     /// Lets the time pass for which an import that died keeps others away; files have no such time.
