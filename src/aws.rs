@@ -129,6 +129,13 @@ impl Access {
         Self { config, ..self.clone() }
     }
 
+    /// The same access, with this time before a call is tried for the second time; it doubles from try to try.
+    pub fn with_first_backoff(&self, backoff: Duration) -> Self {
+        let retries = self.config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        let config = self.config.to_builder().retry_config(retries.with_initial_backoff(backoff)).build();
+        Self { config, ..self.clone() }
+    }
+
     /// Where the services are.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints

@@ -5,6 +5,7 @@
 
 #[path = "support/faults.rs"]
 mod faults;
+mod support;
 #[path = "support/world.rs"]
 mod world;
 
@@ -36,6 +37,8 @@ use permitd::{
 use serde_json::Value;
 use uuid::Uuid;
 use world::World;
+
+const MODE: support::backend::Mode = support::backend::Mode::Sqlite;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/events")
@@ -270,14 +273,14 @@ async fn whole_life() -> World {
 
 async fn imports(world: &World) {
     let settings = Settings {
-        directory: world.folder.path().join("records"),
+        directory: world.place.data().join("records"),
         cache_bytes: 1 << 20,
         find_threads: 1,
         find_waiting_max: 8,
         find_timeout_ms: 10_000,
     };
-    let records = SqliteRecordStore::open(settings, world.clock.clone()).unwrap();
-    let rejects = world.folder.path().join("rejects");
+    let records = SqliteRecordStore::open(settings, world.clock.shared()).unwrap();
+    let rejects = world.place.data().join("rejects");
     let committer = Arc::clone(&world.committer);
     let imports = Imports::start(committer, Arc::new(records), reader::Limits::default(), rejects, 4);
     let definition = Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits");

@@ -70,6 +70,8 @@ pub struct Done {
     pub key: Option<ApiKey>,
     /// When every node refuses the keys that the command ended.
     pub effective_at: Timestamp,
+    /// How much later that is than in this one.
+    pub delay: SignedDuration,
 }
 
 #[derive(Message)]
@@ -152,10 +154,9 @@ async fn perform(
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }
     let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);
-    let effective_at = elsewhere.map_or(recorded_at, |life| {
-        SignedDuration::try_from(life).ok().and_then(|life| recorded_at.checked_add(life).ok()).unwrap_or(recorded_at)
-    });
-    Ok(Done { key: issued_key(committer, &committed)?, committed, effective_at })
+    let delay = elsewhere.and_then(|life| SignedDuration::try_from(life).ok()).unwrap_or(SignedDuration::ZERO);
+    let effective_at = recorded_at.checked_add(delay).unwrap_or(recorded_at);
+    Ok(Done { key: issued_key(committer, &committed)?, committed, effective_at, delay })
 }
 
 /// The key of the command. It follows from the command's id, so that a retry hands out the same.

@@ -3,9 +3,10 @@
 //!
 //! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
 //! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
-//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself. A stop finishes what was
-//! received, and waits for nothing else. The one thing that may happen twice is the mail itself, when the process dies between handing it over and
-//! writing that down; both mails carry the same key.
+//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself; those about one person
+//! wait for each other, in all mailers of a process. A stop finishes what was received, and waits for nothing else. The one
+//! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
+//! two processes get a message at once. Both mails carry the same key.
 
 mod fulfil;
 
@@ -19,14 +20,14 @@ use std::{
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
     ask::{Busy, Reply, ask},
     commit::{CommandError, Committer},
 };
 use crate::{
-    domain::key::KeyId,
+    domain::{id::UserId, key::KeyId},
     failpoint::crash_point,
     mail::{
         MailError, Mailer,
@@ -111,8 +112,13 @@ pub struct MailerCounts {
     pub heartbeats: u64,
 }
 
+/// Turns that people share among them.
+const TURNS: usize = 64;
+
 /// What all mailers share.
 struct Work {
+    /// Messages about one person are worked on one after the other: one that came twice finds what the first has done.
+    turns: [Mutex<()>; TURNS],
     committer: Arc<Committer>,
     mailer: Arc<dyn Mailer>,
     offering: Offering,
@@ -304,6 +310,13 @@ impl Work {
         }
         Ok(())
     }
+
+    /// Waits for the turn of a person's message. The heartbeat goes on meanwhile.
+    async fn turn(&self, user: UserId) -> Option<MutexGuard<'_, ()>> {
+        let place = user.0.as_u128() % TURNS as u128;
+        let turn = self.turns.get(usize::try_from(place).unwrap_or(0))?;
+        Some(turn.lock().await)
+    }
 }
 
 /// Returns when the actor stops, or is gone.
@@ -332,7 +345,8 @@ impl Mailers {
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
-        let work = Arc::new(Work { committer, mailer, offering, visibility, counters });
+        let turns = std::array::from_fn(|_| Mutex::new(()));
+        let work = Arc::new(Work { turns, committer, mailer, offering, visibility, counters });
         let start = |_| {
             let actor = MailerActor {
                 work: Arc::clone(&work),

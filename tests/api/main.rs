@@ -19,3 +19,5 @@ mod data;
 mod lifecycle;
 mod operation;
 mod page;
+
+const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

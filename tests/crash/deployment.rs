@@ -1,24 +1,33 @@
-//! A data directory, and the processes that serve it one after the other.
+//! A place, and the processes that serve it one after the other.
 
 use std::{
     collections::BTreeSet,
     io::Read,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use permitd::queue::Policy;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{app, support};
+use crate::{
+    app,
+    support::{self, backend::Place},
+};
 
 /// How long anything may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Seconds after which a message of a process that died is received again.
+const VISIBILITY_S: u32 = 1;
+/// Machines that a deployment may have.
+const MACHINES_MAX: usize = 3;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) struct Deployment {
-    folder: tempfile::TempDir,
+    place: Arc<Place>,
     token: String,
     client: reqwest::Client,
 }
@@ -30,45 +39,64 @@ pub(crate) struct Serving {
 }
 
 impl Deployment {
-    /// A data directory that was served once, with a token and the default plan.
+    /// A place that was served once, with a token and the default plan.
     pub(crate) async fn new() -> Self {
-        let folder = support::data_dir();
+        let policy = Policy { visibility_s: VISIBILITY_S, ..Policy::default() };
+        let place = Place::in_real_time(crate::MODE, policy).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut deployment = Self { folder, token: String::new(), client };
-        let (mut process, ready) = deployment.launch("");
+        let mut deployment = Self { place, token: String::new(), client };
+        let (mut process, ready) = deployment.launch(0, "");
         deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
         process.kill();
         deployment
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+    /// `permitd` on this place.
+    pub(crate) fn command(&self, failpoints: &str) -> Command {
+        self.command_of(0, failpoints)
     }
 
-    /// `permitd` on this directory.
-    pub(crate) fn command(&self, failpoints: &str) -> Command {
+    /// The same on a machine of its own: what it keeps in files is another's.
+    fn command_of(&self, machine: usize, failpoints: &str) -> Command {
         let mut command = support::permitd();
         command
-            .env("PERMITD_DATA", self.data())
+            .envs(self.place.environment())
+            .env("PERMITD_DATA", self.data(machine))
             .env("PERMITD_LISTEN", "127.0.0.1:0")
             .env("PERMITD_OPS_LISTEN", "127.0.0.1:0")
             .env("PERMITD_HTTP_WORKERS", "2")
-            .env("PERMITD_QUEUE_VISIBILITY_S", "1")
+            .env("PERMITD_QUEUE_VISIBILITY_S", VISIBILITY_S.to_string())
             .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
+            // An emulator does not notice that whoever waits for messages has died, and gives it one all the same.
+            .env("PERMITD_QUEUE_WAIT_S", "1")
             .env("PERMITD_RELAY_SWEEP_INTERVAL_MS", "50")
             .env("PERMITD_LOG_FILTER", "warn")
             .env("FAILPOINTS", failpoints);
         command
     }
 
-    fn launch(&self, failpoints: &str) -> (support::Process, Value) {
-        let mut command = self.command(failpoints);
+    /// Lets the time pass for which an import that died keeps others away.
+    pub(crate) async fn let_leases_end(&self) {
+        self.place.let_leases_end().await;
+    }
+
+    fn data(&self, machine: usize) -> PathBuf {
+        if machine == 0 { self.place.data() } else { self.place.folder().join(format!("data-{machine}")) }
+    }
+
+    fn launch(&self, machine: usize, failpoints: &str) -> (support::Process, Value) {
+        let mut command = self.command_of(machine, failpoints);
         support::Process::start(command.args(["serve", "--json"]), |line| serde_json::from_str::<Value>(line).ok())
     }
 
     /// Serves; dies at the failpoints.
     pub(crate) fn serve(&self, failpoints: &str) -> Serving {
-        let (process, ready) = self.launch(failpoints);
+        self.serve_on(0, failpoints)
+    }
+
+    /// The same on one of several machines.
+    pub(crate) fn serve_on(&self, machine: usize, failpoints: &str) -> Serving {
+        let (process, ready) = self.launch(machine, failpoints);
         Serving { process, url: ready["url"].as_str().expect("an address").to_owned() }
     }
 
@@ -128,10 +156,11 @@ impl Deployment {
         status != 401
     }
 
-    /// The keys in the mails to an address, oldest first.
+    /// The keys in the mails to an address, oldest first on each machine.
     pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.data().join("outbox")) else { return Vec::new() };
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        let outboxes =
+            (0..MACHINES_MAX).filter_map(|machine| std::fs::read_dir(self.data(machine).join("outbox")).ok());
+        let mut files: Vec<PathBuf> = outboxes.flatten().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         files.sort();
         let mails = files.iter().map(|path| app::read_mail(path));
@@ -213,7 +242,7 @@ impl Deployment {
 
     /// Imports `rows` rows of the sample.
     pub(crate) fn sample(&self, rows: u64) -> PathBuf {
-        let file = self.folder.path().join(format!("sample-{rows}.csv"));
+        let file = self.place.folder().join(format!("sample-{rows}.csv"));
         let name = file.to_str().unwrap();
         let (well, text) = self.run("", &["sample", "--rows", &rows.to_string(), "--seed", "1", "-o", name]);
         assert!(well, "{text}");

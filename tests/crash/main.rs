@@ -18,3 +18,6 @@ mod at_random;
 mod deployment;
 mod quota;
 mod rows;
+mod sqlite;
+
+const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -63,7 +63,7 @@ async fn a_revocation_ends_a_grant_even_when_what_is_left_cannot_be_given_back()
 async fn another_process_refuses_within_the_life_of_a_grant() {
     let world = World::new().await;
     let (user, key) = world.member(ANA).await;
-    let other = world.again();
+    let other = world.again().await;
     assert_eq!(other.request(&key).await, 200);
     world.perform(user, AccountCommand::DisableUser).await.unwrap();
     assert_eq!(world.request(&key).await, 401);
@@ -80,7 +80,7 @@ async fn several_nodes_together_stay_within_the_quota_and_the_rate() {
     let world = World::new().await;
     world.plan(DEFAULT_PLAN, Limits { rate_per_s: 10.0, burst: 20, quota_per_day: 150 }).await;
     let (_, key) = world.member(ANA).await;
-    let mut nodes = vec![world.again(), world.again(), world.again()];
+    let mut nodes = vec![world.again().await, world.again().await, world.again().await];
     let mut total = 0;
     for round in 0..60u32 {
         for node in &nodes {
@@ -90,7 +90,7 @@ async fn several_nodes_together_stay_within_the_quota_and_the_rate() {
         // One of them dies now and then, with whatever it holds.
         if round % 10 == 9 {
             nodes.remove(0);
-            nodes.push(world.again());
+            nodes.push(world.again().await);
         }
         world.advance(Duration::from_millis(250));
     }

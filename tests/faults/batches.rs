@@ -16,10 +16,9 @@ use permitd::{
         commit::Committer,
         mailer::{Mailers, Offer, Watch},
     },
-    clock::SharedClock,
     mail::Mailer,
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
-    secrets::{Secrets, SystemEntropy},
+    secrets::SystemEntropy,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -102,8 +101,7 @@ impl Queue for WaitingQueue {
 fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailers, Arc<WaitingQueue>) {
     let inner = Arc::clone(&world.committer.queue);
     let queue = Arc::new(WaitingQueue { inner, sent: Notify::new(), waiting: AtomicUsize::new(0) });
-    let clock: SharedClock = world.clock.clone();
-    let secrets = Secrets::open(world.folder.path(), &SystemEntropy).unwrap();
+    let (clock, secrets) = (world.clock.shared(), world.committer.secrets.clone());
     let committer = Committer::new(world.stores.clone(), queue.clone(), clock, Arc::new(SystemEntropy), secrets);
     let mailer: Arc<dyn Mailer> = world.mailbox.clone();
     let offer = || Offer {
@@ -171,16 +169,32 @@ async fn row_14_of_messages_that_came_together_one_acknowledgement_fails() {
 }
 
 #[actix_web::test]
+async fn row_06_a_message_that_came_twice_at_once_sends_one_mail() {
+    let world = World::new().await;
+    // The queue has it, but says that it has not: the relay sends it again.
+    world.faults.add("send", Fault::After);
+    let user = world.invite(&address(0)).await;
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.relay.sweep().await.unwrap(), 1);
+    let (mailers, _queue) = mailers(&world, Duration::from_secs(30), None);
+    let receives = world.faults.calls("receive");
+    assert_eq!(mailers.drain().await.unwrap(), 2);
+    assert_eq!(world.faults.calls("receive") - receives, 2, "both at once, then none");
+    assert_eq!(world.mailbox.keys_to(&address(0)).len(), 1);
+    world.check_invited(user, &address(0)).await;
+}
+
+#[actix_web::test]
 async fn row_15_every_message_of_a_batch_has_a_heartbeat() {
     let world = World::new().await;
     let users = [world.invite(&address(0)).await, world.invite(&address(1)).await];
     let (mailers, _queue) = mailers(&world, Duration::from_millis(15), None);
-    let (other, ours, clock) = (world.again(), mailers.clone(), Arc::clone(&world.clock));
+    let (other, ours, clock) = (world.again().await, mailers.clone(), world.clock.clone());
     let (done, is_done) = oneshot::channel();
     // Both mails are on their way for three minutes of the queue's time.
     let slow = async move {
         for _ in 0..9 {
-            clock.advance_us(20_000_000);
+            clock.advance(Duration::from_secs(20));
             let beats = ours.counts().heartbeats;
             until(|| ours.counts().heartbeats >= beats + 6).await;
         }

@@ -1,6 +1,6 @@
 //! From the commit to the mail: rows 5 to 10, 13, 15, 17, 19, 20, 22, 23.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join;
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ async fn row_07_batch_send_partly_fails() {
 #[actix_web::test]
 async fn row_08_two_sweepers_at_once() {
     let world = World::new().await;
-    let other = world.again();
+    let other = world.again().await;
     world.faults.add_many("send", 20, || Fault::Before);
     let mut users = Vec::new();
     for n in 0..20 {
@@ -142,10 +142,10 @@ async fn row_14_mailed_but_the_acknowledgement_fails() {
 /// A node whose heartbeats come every 5 ms of real time, and which waits in the mail system while `minutes` pass, one
 /// heartbeat a minute at the least.
 async fn slow_mail(world: &World, minutes: u32, meanwhile: impl Future<Output = ()> + Send + 'static) {
-    let (clock, mailers) = (Arc::clone(&world.clock), world.mailers.clone());
+    let (clock, mailers) = (world.clock.clone(), world.mailers.clone());
     let slow = async move {
         for _ in 0..minutes * 3 {
-            clock.advance_us(20_000_000);
+            clock.advance(Duration::from_secs(20));
             let beats = mailers.counts().heartbeats;
             while mailers.counts().heartbeats < beats + 2 {
                 tokio::task::yield_now().await;
@@ -159,8 +159,8 @@ async fn slow_mail(world: &World, minutes: u32, meanwhile: impl Future<Output = 
 #[actix_web::test]
 async fn row_15_handler_slower_than_its_visibility() {
     let first = World::new().await;
-    let world = World::on(Arc::clone(&first.folder), Arc::clone(&first.clock), 16, Duration::from_millis(15));
-    let other = world.again();
+    let world = first.beside(first.clock.clone(), Duration::from_millis(15)).await;
+    let other = world.again().await;
     let other_mailers = other.mailers.clone();
     let user = world.invite(ANA).await;
     slow_mail(&world, 3, async move {
@@ -176,7 +176,7 @@ async fn row_15_handler_slower_than_its_visibility() {
 #[actix_web::test]
 async fn row_15_a_heartbeat_that_fails_does_not_end_the_work() {
     let first = World::new().await;
-    let world = World::on(Arc::clone(&first.folder), Arc::clone(&first.clock), 16, Duration::from_millis(15));
+    let world = first.beside(first.clock.clone(), Duration::from_millis(15)).await;
     let user = world.invite(ANA).await;
     world.faults.add_many("extend", 2, || Fault::Before);
     slow_mail(&world, 1, async {}).await;
@@ -188,14 +188,14 @@ async fn row_15_a_heartbeat_that_fails_does_not_end_the_work() {
 #[actix_web::test]
 async fn row_15_without_a_heartbeat_two_mailers_send_the_same_key() {
     let world = World::new().await;
-    let other = world.again();
+    let other = world.again().await;
     let user = world.invite(ANA).await;
-    let (clock, mailers) = (Arc::clone(&world.clock), other.mailers.clone());
+    let (clock, mailers) = (world.clock.clone(), other.mailers.clone());
     // The heartbeat is due only after 10 s of real time: the message becomes visible while the mail is on its way.
     world.faults.add(
         "mail",
         Fault::first(async move {
-            clock.advance_us(31_000_000);
+            clock.advance(Duration::from_secs(31));
             assert_eq!(mailers.drain().await.unwrap(), 1);
         }),
     );
@@ -212,7 +212,7 @@ async fn row_15_without_a_heartbeat_two_mailers_send_the_same_key() {
 async fn row_17_user_deleted_between_key_and_mail() {
     let world = World::new().await;
     let user = world.invite(ANA).await;
-    let other = world.again();
+    let other = world.again().await;
     let (accounts, once) = (other.accounts.clone(), other.once());
     world.faults.add(
         "mail",
@@ -313,9 +313,13 @@ async fn row_20_dead_letters_expire() {
     assert_eq!(queue.depth().await.unwrap().dead, 1);
     world.advance(Duration::from_secs(14 * 86_400 - 10));
     assert_eq!(queue.expire().await.unwrap(), 0);
+    assert_eq!(queue.dead_letters(10).await.unwrap().len(), 1);
     world.advance(Duration::from_secs(20));
-    assert_eq!(queue.expire().await.unwrap(), 1);
+    // One that a service takes away by itself is not counted.
+    let expired = queue.expire().await.unwrap();
+    assert!(expired <= 1, "{expired}");
     assert!(queue.dead_letters(10).await.unwrap().is_empty());
+    assert_eq!(queue.depth().await.unwrap().dead, 0);
     assert_eq!(world.documents().await.iter().filter(|document| document["type"] == "UserInvited").count(), 1);
 }
 
@@ -337,7 +341,7 @@ async fn row_22_crash_between_view_and_mark() {
 #[actix_web::test]
 async fn row_23_two_projectors() {
     let world = World::new().await;
-    let other = world.again();
+    let other = world.again().await;
     world.faults.add("send", Fault::Before);
     let committed = world.try_invite(ANA, world.once()).await.unwrap();
     let user = user_of(&committed);

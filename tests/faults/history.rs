@@ -179,7 +179,7 @@ async fn row_27_a_stream_over_1_mb() {
 async fn a_person_whose_key_was_not_there_yet_when_it_was_looked_for_is_not_taken_for_erased() {
     let world = World::new().await;
     let command = world.once();
-    let other = world.again();
+    let other = world.again().await;
     let (inviting, same) = (other.inviting.clone(), command.clone());
     // Two tries of one command at once: the other one creates the person after this one has looked for the key.
     world.faults.add(

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Cursor, Read, Seek, SeekFrom},
-    path::Path,
     sync::{Arc, mpsc},
 };
 
@@ -13,9 +12,12 @@ use permitd::{
     config::{LoadFrom, Settings},
     dataset::sample::{self, SampleFormat},
     domain::{event::Origin, id::Who},
+    queue::Policy,
     secrets::SystemEntropy,
 };
 use tokio::sync::oneshot;
+
+use crate::support::backend::Place;
 
 /// A file whose first byte is read when the test says so.
 struct Slow {
@@ -48,12 +50,11 @@ impl Seek for Slow {
 }
 
 /// What a command opens, and makes good what died before it.
-async fn node(data: &Path) -> Node {
-    let overrides = [("data", data.display().to_string())];
-    let from = LoadFrom { config_file: None, env: std::iter::empty(), overrides: &overrides };
+async fn node(place: &Place) -> Node {
+    let from = LoadFrom { config_file: None, env: std::iter::empty(), overrides: &place.settings() };
     let settings = Settings::load(from).unwrap();
-    let address = settings.listen;
-    Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Command, address, None).await.unwrap()
+    let (address, aws) = (settings.listen, place.access().await);
+    Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Command, address, aws).await.unwrap()
 }
 
 async fn told(node: &Node) -> Vec<String> {
@@ -63,9 +64,8 @@ async fn told(node: &Node) -> Vec<String> {
 
 #[actix_web::test]
 async fn an_import_under_way_is_not_taken_for_one_that_died() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let importing = node(&data).await;
+    let place = Place::in_real_time(crate::MODE, Policy::default()).await;
+    let importing = node(&place).await;
     let mut file = Cursor::new(Vec::new());
     sample::generate(10, 1, SampleFormat::Csv, &mut file).unwrap();
     file.set_position(0);
@@ -84,7 +84,7 @@ async fn an_import_under_way_is_not_taken_for_one_that_died() {
     is_asked.await.unwrap();
 
     // The file is not even recognised yet.
-    let beside = node(&data).await;
+    let beside = node(&place).await;
     assert_eq!(told(&beside).await, ["running"]);
     go.send(()).unwrap();
     assert_eq!(import.await.unwrap().unwrap().counts.inserted, 10);

@@ -12,6 +12,8 @@
 
 #[path = "../support/faults.rs"]
 mod faults;
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../support/world.rs"]
 mod world;
 
@@ -22,3 +24,5 @@ mod history;
 mod importing;
 mod random;
 mod writing;
+
+const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -1,5 +1,7 @@
 //! Any history: what the views say live is what a rebuild makes of the log.
 
+use std::time::Duration;
+
 use permitd::{
     actors::account::AccountCommand,
     domain::{event::Role, id::UserId, plan::Limits, view::Rows},
@@ -63,7 +65,7 @@ async fn carry_out(world: &World, people: &mut Vec<UserId>, deed: &Deed) {
         Deed::Drain => return drop(world.mailers.drain().await),
         Deed::LoseTheMessage => return world.faults.add("send", Fault::Before),
         Deed::LoseTheAnswer => return world.faults.add("append", Fault::After),
-        Deed::Pass(ms) => return world.clock.advance_us(i64::from(*ms) * 1000),
+        Deed::Pass(ms) => return world.advance(Duration::from_millis((*ms).into())),
         Deed::Plan(burst) => {
             world.plan("large", Limits { burst: *burst, ..Limits::default() }).await;
             return;

@@ -1,11 +1,10 @@
 //! Appending: rows 2, 3, 4, 16, 21, 28, 29.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use permitd::{
     actors::{Busy, account::AccountCommand, commit::CommandError},
-    clock::ManualClock,
     domain::{
         event::Role,
         id::{CommandId, StreamId},
@@ -16,6 +15,7 @@ use permitd::{
 
 use crate::{
     faults::Fault,
+    support::backend::{Place, PlaceClock},
     world::{World, envelope, user_of},
 };
 
@@ -52,7 +52,7 @@ async fn row_02_the_store_stays_away_and_the_client_comes_back() {
 async fn row_03_append_lost_the_race() {
     let world = World::new().await;
     let (user, _) = world.member(ANA).await;
-    let other = world.again();
+    let other = world.again().await;
     let (accounts, once) = (other.accounts.clone(), other.once());
     world.faults.add(
         "append",
@@ -73,7 +73,7 @@ async fn row_03_append_lost_the_race() {
 async fn row_03_many_change_the_same_person_at_once() {
     let world = World::new().await;
     let (user, _) = world.member(ANA).await;
-    let other = world.again();
+    let other = world.again().await;
     let commands = (0..10).flat_map(|_| [&world, &other]).map(|node| {
         let command = AccountCommand::IssueApiKey { label: None };
         node.accounts.perform(user, command, node.once())
@@ -112,7 +112,7 @@ async fn row_04_reply_lost_client_retries() {
 async fn row_16_user_deleted_between_load_and_append() {
     let world = World::new().await;
     let user = world.invite(ANA).await;
-    let other = world.again();
+    let other = world.again().await;
     let (accounts, once) = (other.accounts.clone(), other.once());
     // The mailer has decided to issue the key when the deletion comes.
     world.faults.add(
@@ -134,9 +134,7 @@ async fn row_16_user_deleted_between_load_and_append() {
 async fn row_21_clocks_of_two_writers_disagree() {
     for skew_s in [-7200i64, 7200] {
         let world = World::new().await;
-        let clock = ManualClock::at(world.now());
-        clock.advance_us(skew_s * 1_000_000);
-        let skewed = World::on(Arc::clone(&world.folder), clock, 16, Duration::from_secs(30));
+        let skewed = world.beside(world.clock.skewed(skew_s), Duration::from_secs(30)).await;
         // The skewed writer dies between its commit and the publication.
         skewed.faults.add("send", Fault::Before);
         let user = skewed.invite(ANA).await;
@@ -156,9 +154,9 @@ async fn row_21_clocks_of_two_writers_disagree() {
 
 #[actix_web::test]
 async fn row_28_mailbox_full_or_actor_restarted() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-    let world = World::on(Arc::new(folder), clock, 1, Duration::from_secs(30));
+    let place = Place::new(crate::MODE).await;
+    let clock = PlaceClock::of(&place);
+    let world = World::on(place, clock, 1, Duration::from_secs(30)).await;
     world.plan("default", Limits::default()).await;
     let commands: Vec<_> = (0..200).map(|n| (format!("user{n}@example.org"), world.once())).collect();
     let tries = commands.iter().map(|(address, once)| world.try_invite(address, once.clone()));
@@ -168,7 +166,7 @@ async fn row_28_mailbox_full_or_actor_restarted() {
     assert_eq!(refused + done, 200, "{:?}", answers.iter().find(|answer| answer.is_err()));
     assert!(refused > 0 && done > 0, "{refused} refused, {done} done");
     // The process goes, another comes: what was acknowledged is there, what was refused can be asked again.
-    let restarted = world.again();
+    let restarted = world.again().await;
     for (answer, (address, once)) in answers.iter().zip(&commands) {
         let again = restarted.try_invite(address, once.clone()).await.unwrap();
         assert_eq!(again.repeated, answer.is_ok(), "{address}");
@@ -189,7 +187,7 @@ async fn row_29_the_same_command_again_much_later() {
         world.perform(user, AccountCommand::ChangeRole(role)).await.unwrap();
     }
     world.advance(Duration::from_secs(366 * 86_400));
-    let again = world.again().try_invite(ANA, command.clone()).await.unwrap();
+    let again = world.again().await.try_invite(ANA, command.clone()).await.unwrap();
     assert_eq!((again.version, &again.state, &again.events), (first.version, &first.state, &first.events));
     world.perform(user, AccountCommand::DeleteUser).await.unwrap();
     let after_deletion = world.try_invite(ANA, command).await.unwrap();

@@ -20,11 +20,14 @@ use permitd::{
     dataset::sample::{self, SampleFormat},
     domain::{event::Origin, id::Who},
     http::state::Service,
+    queue::Policy,
     secrets::{Entropy, SystemEntropy},
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 use tokio::sync::oneshot;
+
+use crate::support::backend::Place;
 
 /// How long a test waits for something that is bound to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,7 +106,7 @@ struct Running {
 /// A running permitd. It stops when it is dropped.
 pub(crate) struct TestApp {
     options: Arc<Options>,
-    directory: tempfile::TempDir,
+    place: Arc<Place>,
     client: reqwest::Client,
     running: Option<Running>,
     /// The administrator's token.
@@ -123,14 +126,14 @@ impl TestApp {
 
     /// One as `options` want it.
     pub(crate) async fn with(options: Options) -> Self {
-        let directory = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
         // A connection that idles would hold a stop up.
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
         let options = Arc::new(options);
         let rows = options.sample_rows;
-        let running = launch(Arc::clone(&options), directory.path().join("data"), rows).await;
+        let place = Place::in_real_time(crate::MODE, policy(&options)).await;
+        let running = launch(Arc::clone(&options), &place, rows).await;
         let admin_token = running.admin_token.clone().expect("the first start makes a token");
-        Self { options, directory, client, running: Some(running), admin_token }
+        Self { options, place, client, running: Some(running), admin_token }
     }
 
     fn running(&self) -> &Running {
@@ -139,7 +142,12 @@ impl TestApp {
 
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.place.data()
+    }
+
+    /// Where it keeps its things.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The node's own handles, to arrange what no client can.
@@ -249,7 +257,7 @@ impl TestApp {
     /// Starts a stopped node again, or a running one anew, on the same directory.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        self.running = Some(launch(Arc::clone(&self.options), self.data(), 0).await);
+        self.running = Some(launch(Arc::clone(&self.options), &self.place, 0).await);
     }
 }
 
@@ -274,17 +282,17 @@ impl Running {
 }
 
 /// Starts a node on a thread of its own.
-async fn launch(options: Arc<Options>, data: PathBuf, sample_rows: u64) -> Running {
+async fn launch(options: Arc<Options>, place: &Place, sample_rows: u64) -> Running {
+    let (settings, aws) = (settings(&options, place.settings()), place.access().await);
     let (started, starting) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let settings = settings(&options, &data);
             let listeners = Listeners::bind(&settings).expect("free ports");
             let public = listeners.public_address().expect("the port's number");
             let ops = listeners.ops_address().expect("the port's number");
             let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
-            let node = Node::open(settings, clock, entropy, Purpose::Serve, public, None).await.expect("a node");
+            let node = Node::open(settings, clock, entropy, Purpose::Serve, public, aws).await.expect("a node");
             let (service, admin_token) = (node.service.clone(), node.first_admin_token.clone());
             if sample_rows > 0 {
                 import_sample(&node, sample_rows).await;
@@ -307,16 +315,22 @@ async fn launch(options: Arc<Options>, data: PathBuf, sample_rows: u64) -> Runni
     Running { service, public, ops, admin_token, stop, thread }
 }
 
-fn settings(options: &Options, data: &Path) -> Settings {
+/// How the queue is to treat messages.
+fn policy(options: &Options) -> Policy {
+    let queue = settings(options, Vec::new()).queue;
+    let permitd::config::Queue { visibility_s, receives_max, retention_days, .. } = queue;
+    Policy { visibility_s, receives_max, retention_days }
+}
+
+fn settings(options: &Options, of_the_place: Vec<(&'static str, String)>) -> Settings {
     let fixed = [
-        ("data", data.display().to_string()),
         ("listen", "127.0.0.1:0".to_owned()),
         ("ops.listen", "127.0.0.1:0".to_owned()),
         ("http.workers", "2".to_owned()),
         ("http.shutdown_timeout_s", "5".to_owned()),
         ("queue.poll_interval_ms", "50".to_owned()),
     ];
-    let overrides: Vec<_> = fixed.into_iter().chain(options.settings.iter().cloned()).collect();
+    let overrides: Vec<_> = fixed.into_iter().chain(of_the_place).chain(options.settings.iter().cloned()).collect();
     Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &overrides }).expect("settings")
 }
 

@@ -74,20 +74,54 @@ impl Emulator {
     }
 }
 
+static MINISTACK: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Ministack));
+static DYNOXIDE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Dynoxide));
+
+fn named(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|url| !url.is_empty())
+}
+
 /// Everything at endpoints of this process's emulators, which all its tests share.
 pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
-    static MINISTACK: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Ministack));
-    static DYNOXIDE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Kind::Dynoxide));
-    let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
     Endpoints {
-        dynamodb: named("PERMITD_TEST_DYNAMODB").or_else(|| {
-            Some(match kind {
-                Kind::Ministack => MINISTACK.url(),
-                Kind::Dynoxide => DYNOXIDE.url(),
-            })
-        }),
+        dynamodb: Some(shared_dynamodb(kind)),
         sqs: named("PERMITD_TEST_SQS").or_else(|| Some(MINISTACK.url())),
         ses: named("PERMITD_TEST_SES").or_else(|| Some(MINISTACK.url())),
+    }
+}
+
+/// DynamoDB of these alone.
+pub(crate) fn shared_dynamodb(kind: Kind) -> String {
+    named("PERMITD_TEST_DYNAMODB").unwrap_or_else(|| match kind {
+        Kind::Ministack => MINISTACK.url(),
+        Kind::Dynoxide => DYNOXIDE.url(),
+    })
+}
+
+/// A ministack that nobody else uses while this is kept, so that its clock may be moved.
+#[derive(Debug)]
+pub(crate) struct Lease(Option<Emulator>);
+
+/// Those that are not leased at the moment. What their tests left behind lies under prefixes that nobody uses again.
+static IDLE: Mutex<Vec<Emulator>> = Mutex::new(Vec::new());
+
+/// Leases one; starts one when all are in use, so that there are never more than tests at once.
+pub(crate) fn lease() -> Lease {
+    let idle = IDLE.lock().unwrap().pop();
+    Lease(Some(idle.unwrap_or_else(|| Emulator::start(Kind::Ministack))))
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Emulator;
+
+    fn deref(&self) -> &Emulator {
+        self.0.as_ref().expect("it is given back at the end only")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        IDLE.lock().unwrap().extend(self.0.take());
     }
 }
 

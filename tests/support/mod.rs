@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
+pub(crate) mod backend;
 pub(crate) mod canned;
 pub(crate) mod emulator;
+pub(crate) mod proxy;
 pub(crate) mod tools;
 
 use std::{

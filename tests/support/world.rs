@@ -1,4 +1,4 @@
-//! A node without servers, over real SQLite stores behind [`super::faults`], under a clock that the test moves.
+//! A node without servers, over real stores of the binary's backend behind [`super::faults`], under a clock that the test moves.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
@@ -18,7 +18,7 @@ use permitd::{
         mailer::{Mailers, Offer},
         relay::Relay,
     },
-    clock::{Clock, ManualClock, SharedClock},
+    clock::Clock,
     domain::{
         email::Email,
         event::{Event, Origin, Role},
@@ -29,26 +29,31 @@ use permitd::{
         user::User,
     },
     mail::Mailer,
-    queue::{Policy, sqlite::SqliteQueue},
     replay,
-    secrets::{Secrets, SystemEntropy},
-    store::{StoreError, Stores, sqlite::Database},
+    secrets::SystemEntropy,
+    store::{StoreError, Stores},
 };
 
-use super::faults::{Faults, FaultyLedger, FaultyLog, FaultyQueue, Mailbox};
+use super::{
+    faults::{Faults, FaultyLedger, FaultyLog, FaultyQueue, Mailbox},
+    support::backend::{BEGINNING, Kept, Place, PlaceClock},
+};
 
-/// The time at which every world begins.
-pub(crate) const BEGINNING: &str = "2026-03-01T12:00:00Z";
 /// How long a world waits for an actor.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Commands that an actor of a world takes before it is full.
+const MAILBOX_CAPACITY: usize = 16;
+/// How long a message is invisible.
+const VISIBILITY: Duration = Duration::from_secs(30);
 /// How long a grant lives in a world.
 pub(crate) const GRANT_LIFE: Duration = Duration::from_secs(1);
 
 /// A node.
 pub(crate) struct World {
-    pub(crate) database: Database,
+    pub(crate) place: Arc<Place>,
+    /// What is behind the faults.
     pub(crate) stores: Stores,
-    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) clock: PlaceClock,
     pub(crate) faults: Arc<Faults>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -57,38 +62,42 @@ pub(crate) struct World {
     pub(crate) mailers: Mailers,
     pub(crate) relay: Relay,
     pub(crate) book: Arc<GrantBook>,
-    pub(crate) folder: Arc<tempfile::TempDir>,
 }
 
 impl World {
-    /// A node in a folder of its own, with the default plan.
+    /// A node in a place of its own, with the default plan.
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
-        let clock = ManualClock::at(BEGINNING.parse().unwrap());
-        let world = Self::on(Arc::new(folder), clock, 16, Duration::from_secs(30));
+        Self::begin(Place::new(crate::MODE).await).await
+    }
+
+    /// One that reaches AWS through a proxy: what misbehaves then is behind the real clients, not before them.
+    pub(crate) async fn behind_a_proxy() -> Self {
+        Self::begin(Place::behind_a_proxy().await).await
+    }
+
+    async fn begin(place: Arc<Place>) -> Self {
+        let clock = PlaceClock::of(&place);
+        let world = Self::on(place, clock, MAILBOX_CAPACITY, VISIBILITY).await;
         world.plan(DEFAULT_PLAN, Limits::default()).await;
         world
     }
 
-    /// A node on a data directory; its mailers' heartbeats come every third of `visibility`, in real time.
-    pub(crate) fn on(
-        folder: Arc<tempfile::TempDir>,
-        clock: Arc<ManualClock>,
+    /// A node on a place; its mailers' heartbeats come every third of `visibility`, in real time.
+    pub(crate) async fn on(
+        place: Arc<Place>,
+        clock: PlaceClock,
         mailbox_capacity: usize,
         visibility: Duration,
     ) -> Self {
-        let database = Database::open(folder.path()).expect("a database");
-        let shared: SharedClock = clock.clone();
+        let shared = clock.shared();
+        let Kept { stores, queue, secrets } = place.open(Arc::clone(&shared)).await;
         let faults = Arc::new(Faults::default());
-        let stores = database.stores();
         let faulty = Stores {
             log: Arc::new(FaultyLog { inner: Arc::clone(&stores.log), faults: Arc::clone(&faults) }),
             ledger: Arc::new(FaultyLedger { inner: Arc::clone(&stores.ledger), faults: Arc::clone(&faults) }),
             ..stores.clone()
         };
-        let queue = SqliteQueue::new(database.clone(), Arc::clone(&shared), Policy::default());
-        let queue = Arc::new(FaultyQueue { inner: Arc::new(queue), faults: Arc::clone(&faults) });
-        let secrets = Secrets::open(folder.path(), &SystemEntropy).expect("secrets");
+        let queue = Arc::new(FaultyQueue { inner: queue, faults: Arc::clone(&faults) });
         let ledger = Arc::clone(&faulty.ledger);
         let committer =
             Arc::new(Committer::new(faulty, queue, Arc::clone(&shared), Arc::new(SystemEntropy), secrets.clone()));
@@ -115,20 +124,24 @@ impl World {
                 mailbox_capacity,
             ),
             relay: Relay::start(Arc::clone(&committer), Duration::from_secs(3600), mailbox_capacity),
-            database,
+            place,
             stores,
             clock,
             faults,
             committer,
             mailbox,
             book,
-            folder,
         }
     }
 
-    /// Another node on the same data directory and clock: what a restart finds, or a second process.
-    pub(crate) fn again(&self) -> Self {
-        Self::on(Arc::clone(&self.folder), Arc::clone(&self.clock), 16, Duration::from_secs(30))
+    /// Another node on the same place and clock: what a restart finds, or a second process.
+    pub(crate) async fn again(&self) -> Self {
+        self.beside(self.clock.clone(), VISIBILITY).await
+    }
+
+    /// The same with a clock and heartbeats of its own.
+    pub(crate) async fn beside(&self, clock: PlaceClock, visibility: Duration) -> Self {
+        Self::on(Arc::clone(&self.place), clock, MAILBOX_CAPACITY, visibility).await
     }
 
     /// A command that comes once.
@@ -179,7 +192,7 @@ impl World {
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
-        self.clock.advance_us(i64::try_from(duration.as_micros()).unwrap());
+        self.clock.advance(duration);
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -33,6 +33,7 @@ impl Work {
         let QueueMessage::V1(message) = delivery.message()?;
         let stream = message.stream_id()?;
         let StreamId::User(user) = stream else { return Ok(()) };
+        let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
         for _ in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;

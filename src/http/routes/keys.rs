@@ -138,8 +138,8 @@ async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, se
     let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
     let done = done.map_err(command_problem)?;
     let revoked_at = row(&done, key)?.revoked_at;
-    // A key that had been revoked before has been refused since then.
-    let effective_at = if done.committed.events.is_empty() { revoked_at } else { Some(done.effective_at) };
+    // Of a key that had been revoked before as of the first time.
+    let effective_at = revoked_at.and_then(|at| at.checked_add(done.delay).ok());
     let body = json!({ "id": key, "user": user, "revoked_at": revoked_at, "effective_at": effective_at });
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
 }

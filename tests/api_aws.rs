@@ -1,0 +1,30 @@
+//! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "support/app.rs"]
+mod app;
+mod support;
+
+#[path = "api/admin.rs"]
+mod admin;
+#[path = "api/admission.rs"]
+mod admission;
+#[path = "api/data.rs"]
+mod data;
+#[path = "api/lifecycle.rs"]
+mod lifecycle;
+#[path = "api/operation.rs"]
+mod operation;
+#[path = "api/page.rs"]
+mod page;
+#[path = "api/ses.rs"]
+mod ses;
+
+const MODE: support::backend::Mode = support::backend::Mode::Aws;

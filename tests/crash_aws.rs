@@ -1,0 +1,21 @@
+//! The tests of `tests/crash`, over DynamoDB and SQS. Its `sqlite` is left out: there is no disk of ours before which the process
+//! could die; what stands for it here, the steps between a commit and its rows, is in `aws`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "support/app.rs"]
+mod app;
+mod support;
+
+#[path = "crash/at_random.rs"]
+mod at_random;
+#[path = "crash/aws.rs"]
+mod aws;
+#[path = "crash/deployment.rs"]
+mod deployment;
+#[path = "crash/quota.rs"]
+mod quota;
+#[path = "crash/rows.rs"]
+mod rows;
+
+const MODE: support::backend::Mode = support::backend::Mode::Aws;

@@ -1,0 +1,234 @@
+//! Two nodes of one deployment in AWS: real processes, each on a machine of its own as far as files go.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "support/app.rs"]
+mod app;
+#[allow(dead_code, reason = "shared with the tests of crashes")]
+#[path = "crash/deployment.rs"]
+mod deployment;
+mod support;
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
+use deployment::{Deployment, Serving};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const MODE: support::backend::Mode = support::backend::Mode::Aws;
+const ANA: &str = "ana@example.org";
+/// Requests of the storm, at the least.
+const REQUESTS: u64 = 10_000;
+const CONNECTIONS: usize = 8;
+/// `grant_ttl`.
+const GRANT_TTL: Duration = Duration::from_secs(1);
+
+/// A deployment with a data set and a plan, and somebody's key.
+async fn deployment(limits: Value) -> (Deployment, String, String) {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let (status, plan) = deployment.admin(&serving, Method::PUT, "/plans/default", "", Some(limits)).await.unwrap();
+    assert!((200..300).contains(&status), "{status} {plan}");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    deployment.settled(&serving, &user, ANA).await;
+    let key = deployment.mailed(ANA).pop().expect("a mail");
+    (deployment, user, key)
+}
+
+/// What came of requests that were sent one after the other, and of which several were under way at a time.
+#[derive(Default)]
+struct Storm {
+    sent: Cell<u64>,
+    /// Of each request that was admitted, when it was sent and when it was answered.
+    admitted: RefCell<Vec<(Instant, Instant)>>,
+}
+
+impl Storm {
+    fn admitted(&self) -> u64 {
+        u64::try_from(self.admitted.borrow().len()).unwrap()
+    }
+
+    /// Sends until the quota is used up, as this node sees it, and enough were sent; or until the node is gone.
+    async fn rage(&self, deployment: &Deployment, serving: &Serving, key: &str) {
+        let connection = || async {
+            loop {
+                let sent_at = Instant::now();
+                self.sent.set(self.sent.get() + 1);
+                match deployment.get(serving, "/permits/201612013997", key).await {
+                    Ok((200, _)) => self.admitted.borrow_mut().push((sent_at, Instant::now())),
+                    Ok((429, problem)) if problem.contains("\"daily\"") && self.sent.get() >= REQUESTS => return,
+                    Ok((429, _)) => tokio::task::yield_now().await,
+                    Ok((status, problem)) => panic!("{status} {problem}"),
+                    // It was killed.
+                    Err(_) => return,
+                }
+            }
+        };
+        join_all((0..CONNECTIONS).map(|_| connection())).await;
+    }
+
+    /// Whatever stretch of time one looks at: of the requests that lie in it whole, there are no more than the plan allows.
+    fn check_rate(&self, rate_per_s: f64, burst: f64) {
+        let mut admitted = self.admitted.borrow().clone();
+        admitted.sort_by_key(|(_, answered)| *answered);
+        let beginnings: Vec<Instant> = admitted.iter().map(|(sent, _)| *sent).collect();
+        for begin in beginnings {
+            let mut count = 0.0;
+            for (_, answered) in admitted.iter().filter(|(sent, _)| *sent >= begin) {
+                count += 1.0;
+                let stretch_s = answered.duration_since(begin).as_secs_f64();
+                assert!(count <= burst + rate_per_s * stretch_s + 1.0, "{count} requests in {stretch_s} s");
+            }
+        }
+    }
+}
+
+fn today() -> String {
+    Timestamp::now().to_string().chars().take(10).collect()
+}
+
+/// Whether a quota of one day was measured on one day; says so if not.
+fn is_still(day: &str) -> bool {
+    if day != today() {
+        println!("skipped: midnight came in between, and requests over two days prove nothing");
+    }
+    day == today()
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_through_both_are_admitted_to_the_quota_and_within_the_rate() {
+    const RATE_PER_S: u32 = 400;
+    const BURST: u32 = 100;
+    const QUOTA: u64 = 1500;
+    let day = today();
+    let limits = json!({ "rate_per_s": RATE_PER_S, "burst": BURST, "quota_per_day": QUOTA });
+    let (deployment, _, key) = deployment(limits).await;
+    let nodes = [deployment.serve_on(1, ""), deployment.serve_on(2, "")];
+    let storm = Storm::default();
+    join_all(nodes.iter().map(|node| storm.rage(&deployment, node, &key))).await;
+    if !is_still(&day) {
+        return;
+    }
+    assert!(storm.sent.get() >= REQUESTS);
+    assert_eq!(storm.admitted(), QUOTA, "exactly");
+    storm.check_rate(RATE_PER_S.into(), BURST.into());
+}
+
+#[tokio::test]
+async fn the_quota_holds_when_a_node_is_killed_in_the_middle() {
+    const RATE_PER_S: u64 = 400;
+    const BURST: u64 = 50;
+    const QUOTA: u64 = 1500;
+    let day = today();
+    let limits = json!({ "rate_per_s": RATE_PER_S, "burst": BURST, "quota_per_day": QUOTA });
+    let (deployment, _, key) = deployment(limits).await;
+    let (staying, mut dying) = (deployment.serve_on(1, ""), deployment.serve_on(2, ""));
+    let storm = Storm::default();
+    let killed_after = async {
+        while storm.admitted() < QUOTA / 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let survivor = storm.rage(&deployment, &staying, &key);
+    let victim = async {
+        tokio::select! {
+            () = storm.rage(&deployment, &dying, &key) => panic!("the quota was used up before the node could be killed"),
+            () = killed_after => {}
+        }
+        dying.process.kill();
+    };
+    tokio::join!(survivor, victim);
+    let again = deployment.serve_on(2, "");
+    storm.rage(&deployment, &again, &key).await;
+    if !is_still(&day) {
+        return;
+    }
+    let admitted = storm.admitted();
+    assert!(admitted <= QUOTA, "{admitted} of {QUOTA}");
+    // The death costs what the node's grant held, and the answers that were on their way.
+    let lost_max = BURST + RATE_PER_S + u64::try_from(CONNECTIONS).unwrap();
+    assert!(admitted >= QUOTA - lost_max, "{admitted}: the death cost more than a grant");
+}
+
+#[tokio::test]
+async fn a_revocation_on_one_is_refused_on_the_other_within_the_life_of_a_grant() {
+    let (deployment, user, key) =
+        deployment(json!({ "rate_per_s": 100_000, "burst": 100_000, "quota_per_day": 1_000_000 })).await;
+    let (one, other) = (deployment.serve_on(1, ""), deployment.serve_on(2, ""));
+    assert!(deployment.admits(&one, &key).await && deployment.admits(&other, &key).await);
+    let answered_at: Cell<Option<Instant>> = Cell::new(None);
+    let revoking = async {
+        let id = key.split('_').nth(1).expect("the key's id");
+        let path = format!("/users/{user}/keys/{id}");
+        let (status, revoked) = deployment.admin(&one, Method::DELETE, &path, "", None).await.unwrap();
+        answered_at.set(Some(Instant::now()));
+        assert_eq!(status, 200, "{revoked}");
+        assert!(!deployment.admits(&one, &key).await, "at once where it was revoked");
+        let moment = |name: &str| revoked[name].as_str().expect("a moment").parse::<Timestamp>().unwrap();
+        let told = moment("effective_at").duration_since(moment("revoked_at"));
+        assert_eq!(Duration::try_from(told).unwrap(), GRANT_TTL, "the answer says when it is in force everywhere");
+    };
+    let mut last_admitted = None;
+    let asking = async {
+        loop {
+            let sent_at = Instant::now();
+            match deployment.read(&other, "/permits/201612013997", &key).await.unwrap() {
+                200 => last_admitted = Some(sent_at),
+                401 => return,
+                status => panic!("{status}"),
+            }
+            assert!(answered_at.get().is_none_or(|at| at.elapsed() < 20 * GRANT_TTL), "it is admitted for ever");
+        }
+    };
+    tokio::join!(revoking, asking);
+    let late = last_admitted.expect("it was admitted before").saturating_duration_since(answered_at.get().unwrap());
+    assert!(late <= GRANT_TTL, "admitted {late:?} after the revocation");
+}
+
+/// Invites on a node that dies at this step, and again on the other as a client does that got no answer, or whose answer says
+/// nothing of the mail.
+#[cfg(feature = "failpoints")]
+async fn dies_while_inviting(deployment: &Deployment, failpoint: &str) {
+    let address = format!("{failpoint}@example.org");
+    let mut dying = deployment.serve_on(1, &format!("{failpoint}=return"));
+    let acknowledged = deployment.invite(&dying, &address).await.ok();
+    deployment.dies(&mut dying).await;
+    let other = deployment.serve_on(2, "");
+    let user = deployment.invite(&other, &address).await.expect("an answer");
+    assert!(acknowledged.is_none_or(|first| first == user), "{failpoint}: the retry gets the first answer");
+    deployment.check_invited(&other, &user, &address).await;
+    let issued = deployment.keys(&other, &user).await.len();
+    assert_eq!(issued, 1, "{failpoint}: one key");
+    let mails = deployment.mailed(&address).len();
+    let mails_max = if failpoint == "mailer-after-mail" { 2 } else { 1 };
+    assert!((1..=mails_max).contains(&mails), "{failpoint}: {mails} mails");
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn an_invitation_whose_node_dies_at_any_step_ends_in_one_key_and_a_mail() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    for failpoint in [
+        "append-before",
+        "append-after",
+        "publish-before",
+        "publish-after-send",
+        "mailer-received",
+        "mailer-before-issue",
+        "mailer-after-issue",
+        "mailer-before-mail",
+        "mailer-after-mail",
+        "mailer-after-mailed",
+        "mailer-before-ack",
+    ] {
+        dies_while_inviting(&deployment, failpoint).await;
+    }
+    deployment.verify();
+}
