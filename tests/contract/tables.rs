@@ -266,7 +266,7 @@ pub(crate) async fn more_than_a_transaction_takes_is_refused_before_it_is_sent<B
 pub(crate) async fn rows_that_cannot_be_written_leave_the_mark<B: Tables>() {
     let backend = B::new();
     let (stores, dynamo) = (backend.stores(), backend.dynamo());
-    dynamo.client().delete_table().table_name(dynamo.table("views")).send().await.unwrap();
+    emulator::drop_table(&dynamo, "views").await;
     let ana = Stream::user(1);
     let (append, state) = ana.commit(vec![invited("ana@example.org")], beginning());
     let failed = stores.log.append(append.clone()).await.unwrap_err();
