@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
@@ -28,7 +28,7 @@ use crate::{
     },
     aws::{Access, AccessError},
     clock::SharedClock,
-    config::Settings,
+    config::{Backend, Settings},
     dataset::{Definition, cursor::CursorKey, definition::DefinitionError, reader::Limits},
     domain::{
         event::Origin,
@@ -55,6 +55,8 @@ pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
+/// How often a server that shares its data sets looks for imports that died elsewhere.
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -466,13 +468,26 @@ fn requests_patience(settings: &Settings) -> Duration {
     Duration::from_secs(settings.http.shutdown_timeout_s.saturating_sub(1).max(1))
 }
 
-/// Notices what other processes have imported, for as long as the node serves.
+/// Notices what other processes have imported, and those that died of it, for as long as the node serves.
 async fn refresh(service: Service) {
     let mut ticks = tokio::time::interval(service.settings.admission.grant_ttl() / 2);
+    let is_shared = service.settings.backend == Backend::Aws;
+    let mut recovered = Instant::now();
     loop {
         ticks.tick().await;
-        if let Err(error) = service.records.refresh().await {
-            tracing::error!(%error, "the records cannot be read again");
+        match service.records.refresh().await {
+            Ok(()) => {}
+            Err(error @ RecordStoreError::Unavailable { .. }) => {
+                tracing::warn!(%error, "data sets cannot be looked at")
+            }
+            Err(error) => tracing::error!(%error, "the records cannot be read again"),
+        }
+        // An import that died holds its data set for a while; only then can it be written down.
+        if is_shared && recovered.elapsed() >= RECOVERY_INTERVAL {
+            recovered = Instant::now();
+            if let Err(error) = service.imports.recover_recent().await {
+                tracing::warn!(%error, "imports that died cannot be written down yet");
+            }
         }
     }
 }

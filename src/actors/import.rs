@@ -37,6 +37,8 @@ use crate::{
     store::records::{ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
 };
 
+/// Imports that are looked at for those that died beside a server.
+const RECENT_IMPORTS: usize = 200;
 /// Rows between two reports of progress.
 const ROWS_PER_REPORT: u64 = 1024;
 /// Longest file name that is written into the log, characters.
@@ -362,8 +364,8 @@ impl Work {
         }
     }
 
-    async fn recover(&self) -> Result<u64, ImportError> {
-        let running = self.committer.stores.views.imports(None, usize::MAX).await.map_err(CommandError::from)?;
+    async fn recover(&self, last: usize) -> Result<u64, ImportError> {
+        let running = self.committer.stores.views.imports(None, last).await.map_err(CommandError::from)?;
         let mut ended = 0;
         for import in running.into_iter().filter(|import| import.status == "running") {
             // In this order: one that ends meanwhile is seen as running, or as visible.
@@ -492,7 +494,15 @@ impl Imports {
     /// # Errors
     /// When the log or the records cannot be read or written.
     pub async fn recover(&self) -> Result<u64, ImportError> {
-        self.work.recover().await
+        self.work.recover(usize::MAX).await
+    }
+
+    /// The same for the last imports only: for doing it now and then, where other nodes import, too, and may die of it.
+    ///
+    /// # Errors
+    /// When the log or the records cannot be read or written.
+    pub async fn recover_recent(&self) -> Result<u64, ImportError> {
+        self.work.recover(RECENT_IMPORTS).await
     }
 
     /// What was counted.

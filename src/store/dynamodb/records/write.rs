@@ -315,7 +315,8 @@ mod tests {
             let config = aws_sdk_dynamodb::config::Builder::from(access.config())
                 .http_client(http_client_fn(move |_, _| connector.clone()))
                 .endpoint_url("http://test");
-            Dynamo { client: Client::from_conf(config.build()), access, prefix: "test".to_owned() }
+            let new = Dynamo::new(&access, "test");
+            Dynamo { client: Client::from_conf(config.build()), ..new }
         }
 
         fn sent(&self) -> Vec<String> {
