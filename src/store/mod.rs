@@ -116,7 +116,8 @@ pub enum AppendError {
 /// The append-only log, with what must change in the same write.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version.
+    /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version. A store that
+    /// does not write the rows with the commit marks every commit until they are written.
     ///
     /// `expected_version` is what the caller loaded, and the caller has looked for the command in all that it loaded: a store may
     /// find an earlier commit of the same command only when somebody has written since. Together that is enough for a command to

@@ -137,6 +137,23 @@ async fn filters_sorting_and_selection_do_what_they_say() {
 }
 
 #[tokio::test]
+async fn a_query_is_explained_to_whoever_asks() {
+    let (app, key) = serving(50).await;
+    let plain = app.get("/permits?status=issued&sort=-file_date&limit=2", &key).await.expect(200).json();
+    assert_eq!(plain["page"].as_object().unwrap().keys().collect::<Vec<_>>(), ["limit", "next"]);
+    let cursor = plain["page"]["next"].as_str().unwrap();
+    let path = format!("/permits?status=issued&sort=-file_date&limit=2&explain=true&cursor={cursor}");
+    let explained = app.get(&path, &key).await.expect(200).json();
+    let plan = explained["page"]["explain"]["plan"].as_array().unwrap();
+    assert!(plan[0].as_str().unwrap().contains("status:file_date"), "{plan:?}");
+    assert!(explained["page"]["next"].is_string(), "a cursor is good with and without");
+    let sorted = app.get("/permits?sort=description&explain=true", &key).await.expect(200).json();
+    assert_eq!(sorted["page"]["explain"]["plan"], json!(["scan all records", "sort what matches"]));
+    let refused = app.get("/permits?explain=please", &key).await.expect(400).json();
+    assert_eq!(refused["invalid_params"][0]["name"], "explain");
+}
+
+#[tokio::test]
 async fn cursors_lead_through_every_record_once() {
     let (app, key) = serving(500).await;
     for sort in ["", "&sort=-estimated_cost", "&sort=status,-file_date", "&sort=expiration_date"] {

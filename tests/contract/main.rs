@@ -104,6 +104,7 @@ macro_rules! cases {
             an_append_makes_few_calls,
             terms_follow_from_the_person_and_leave_consumption_alone,
             what_is_wrong_is_found_and_put_right,
+            verifying_while_others_append_finds_nothing,
             a_row_that_cannot_be_read_is_replaced,
             a_row_of_an_unknown_kind_is_left_alone,
             nodes_that_start_at_once_share_one_secret,

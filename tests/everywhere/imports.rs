@@ -13,7 +13,7 @@ use permitd::{
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{TODAY, Tables, beginning, data, find, key, samples, sqlite, support, wait};
+use crate::{TODAY, Tables, beginning, data, find, get, key, samples, sqlite, support, wait};
 
 fn column(name: &str, kind: ColumnType) -> Column {
     Column { name: name.to_owned(), kind, description: String::new() }
@@ -141,28 +141,9 @@ fn seen(store: &Arc<dyn RecordStore>) -> Option<(String, Vec<serde_json::Value>,
     let records = data(find(store, &all).unwrap());
     let mut documents = Vec::new();
     for key in ["a", "b", "c"] {
-        let reading = Arc::clone(store);
-        let found = wait(async move { Reading(reading).get(key).await });
-        documents.push(found);
+        documents.push(get(store, key, None).map(|found| found.document.to_vec()).unwrap_or_default());
     }
     Some((format!("{data_set:?}"), records, documents))
-}
-
-/// A reader belongs to one thread, which is the runtime's here.
-struct Reading(Arc<dyn RecordStore>);
-
-impl Reading {
-    async fn get(&self, key: &'static str) -> Vec<u8> {
-        let store = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { store.reader().get("things", key, None).await.unwrap() })
-        })
-        .await
-        .unwrap()
-        .map(|found| found.document.to_vec())
-        .unwrap_or_default()
-    }
 }
 
 /// The same rows through each index of the definition.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
-mod deaths;
+mod dynamodb;
 mod imports;
 mod pages;
 #[path = "../../src/store/records/samples.rs"]
@@ -18,7 +18,7 @@ use jiff::{
     civil::{Date, date},
 };
 use permitd::{
-    aws::Bridge,
+    aws::{Access, Bridge},
     clock::{ManualClock, SharedClock},
     dataset::{self, Definition, Record, RecordIdRule, Value, query::Query},
     store::{
@@ -26,7 +26,7 @@ use permitd::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
-        records::{ImportSession, Page, RecordStore, RecordStoreError},
+        records::{Found, ImportSession, Page, RecordStore, RecordStoreError},
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
@@ -46,6 +46,7 @@ fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T 
 
 /// A table of records in an emulator, and what its stores share.
 struct Tables {
+    access: Access,
     dynamo: Dynamo,
     scratch: tempfile::TempDir,
 }
@@ -53,13 +54,13 @@ struct Tables {
 impl Tables {
     fn new(definition: &Definition) -> Self {
         let definition = definition.clone();
-        let dynamo = wait(async move {
+        let (access, dynamo) = wait(async move {
             let access = emulator::access(emulator::shared_endpoints(Kind::Dynoxide)).await;
             let dynamo = Dynamo::new(&access, &emulator::prefix());
             emulator::make_tables(&dynamo, &[definition]).await;
-            dynamo
+            (access, dynamo)
         });
-        Self { dynamo, scratch: support::data_dir() }
+        Self { access, dynamo, scratch: support::data_dir() }
     }
 
     fn store(&self, clock: SharedClock, find_records_max: u64) -> Arc<DynamoRecordStore> {
@@ -75,6 +76,26 @@ impl Tables {
         };
         let dynamo = self.dynamo.clone();
         Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+    }
+
+    /// How often each operation of DynamoDB was sent so far.
+    fn calls(&self) -> std::collections::BTreeMap<String, u64> {
+        let of_dynamo = |((service, operation), count): ((String, String), u64)| {
+            assert_eq!(service, "DynamoDB");
+            (operation, count)
+        };
+        self.access.calls().into_iter().map(of_dynamo).collect()
+    }
+
+    /// What is sent while this is done.
+    fn sent<T>(&self, work: impl FnOnce() -> T) -> (Vec<(String, u64)>, T) {
+        let before = self.calls();
+        let done = work();
+        let since = |(operation, count): (String, u64)| {
+            let more = count - before.get(&operation).copied().unwrap_or(0);
+            (more > 0).then_some((operation, more))
+        };
+        (self.calls().into_iter().filter_map(since).collect(), done)
     }
 
     /// Every item of the table of records.
@@ -129,6 +150,13 @@ fn find(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Page, RecordStore
         let data_set = store.data_set("things").expect("the data set");
         store.find(&data_set, &query).await
     })
+}
+
+/// The records of a key, by a reader of this thread.
+fn get(store: &Arc<dyn RecordStore>, key: &str, record_id: Option<&str>) -> Option<Found> {
+    let reader = store.reader();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(reader.get("things", key, record_id)).unwrap()
 }
 
 /// The records of an answer, as text: the same bytes are wanted of all.

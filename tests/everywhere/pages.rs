@@ -82,7 +82,10 @@ proptest! {
                     let rows: Vec<_> = pages.into_iter().flat_map(|(rows, _)| rows).collect();
                     prop_assert_eq!(&rows, &expected, "{:?}", query);
                 }
-                Err(RecordStoreError::TooMuchToRead { records_max: 3, .. }) => prop_assert!(records.len() > 1),
+                Err(RecordStoreError::TooMuchToRead { records_max: 3, .. }) => {
+                    // Versions that were replaced count until they are cleared away.
+                    prop_assert!(first.len() + second.len() > 3);
+                }
                 Err(error) => prop_assert!(false, "{}: {:?}", error, query),
             }
         }

@@ -209,10 +209,7 @@ impl Place {
             return lose_tables(&self.data().join("records"));
         };
         let dynamo = Dynamo::new(&access, &cloud.prefix);
-        let table = dynamo.table(&schema::records_table(data_set));
-        let unprotected = dynamo.client().update_table().table_name(&table).deletion_protection_enabled(false);
-        unprotected.send().await.expect("its protection goes");
-        dynamo.client().delete_table().table_name(table).send().await.expect("the table goes");
+        emulator::drop_table(&dynamo, &schema::records_table(data_set)).await;
     }
 
     /// Makes room for the records of a definition that is not built in, as `permitd aws setup` does.

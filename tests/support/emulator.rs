@@ -145,6 +145,14 @@ pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
     make.join().expect("the tables");
 }
 
+/// Takes a table away, whatever protects it.
+pub(crate) async fn drop_table(dynamo: &Dynamo, table: &str) {
+    let name = dynamo.table(table);
+    let unprotected = dynamo.client().update_table().table_name(&name).deletion_protection_enabled(false);
+    unprotected.send().await.expect("its protection goes");
+    dynamo.client().delete_table().table_name(name).send().await.expect("the table goes");
+}
+
 /// Access to these endpoints.
 pub(crate) async fn access(endpoints: Endpoints) -> Access {
     Access::to_endpoints(endpoints).await

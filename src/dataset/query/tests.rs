@@ -214,6 +214,8 @@ fn one_question_has_one_normal_form() {
     assert_ne!(form("select=status,record_id"), form("select=record_id,status"));
     assert_ne!(form("sort=status"), form("sort=-status"));
     assert_ne!(form("status__contains=a"), form("status__startswith=a"));
+    assert_eq!(form("explain=false"), form(""));
+    assert_ne!(form("explain=true"), form(""));
 }
 
 fn position() -> Position {
@@ -235,7 +237,7 @@ const PAGED: &str = "status=issued&sort=estimated_cost,file_date,changed";
 fn a_cursor_continues_its_own_query() {
     let definition = definition();
     let sealed = cursor::seal(&CursorKey::new(KEY), &definition, &read(PAGED).unwrap(), &position()).unwrap();
-    for same in [PAGED, "sort=estimated_cost,file_date,changed&limit=7&status__in=issued&select=status"] {
+    for same in [PAGED, "sort=estimated_cost,file_date,changed&limit=7&status__in=issued&select=status&explain=true"] {
         assert_eq!(read(&format!("{same}&cursor={sealed}")).unwrap().after, Some(position()), "{same}");
     }
     for other in ["", "status=issued", "status=complete&sort=estimated_cost,file_date,changed", "sort=-estimated_cost"]

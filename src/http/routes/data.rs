@@ -406,10 +406,14 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::TooLarge { .. } | RecordStoreError::TooMuchToRead { .. } => {
             Problem::new(ProblemCode::InvalidParameters, text)
         }
+        RecordStoreError::Unavailable { .. } => {
+            tracing::error!(error = text, "the records cannot be read");
+            let detail = "the records cannot be read at the moment; the request was not counted";
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+        }
         RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }
-        | RecordStoreError::Unavailable { .. }
         | RecordStoreError::Corrupt { .. } => Problem::internal(text),
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::dataset::{
     Value,
-    query::{Query, SortTerm, Term, Test},
+    query::{Query, SortTerm, Term, Test, ascending},
 };
 
 /// The most streams that one query reads and merges: values of a list times shards.
@@ -114,7 +114,8 @@ impl Planner<'_> {
         self.terms.iter().filter(|term| term.column == key).find_map(|term| match &term.test {
             Test::Equal(Value::Text(key)) => Some(vec![key.clone()]),
             Test::In(list) => {
-                list.iter().map(|key| if let Value::Text(key) = key { Some(key.clone()) } else { None }).collect()
+                let text = |key| if let Value::Text(key) = key { Some(key) } else { None };
+                distinct(list).into_iter().map(text).collect()
             }
             _ => None,
         })
@@ -142,7 +143,7 @@ impl Planner<'_> {
             return Some((vec![value.clone()], true));
         }
         self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
-            Test::In(list) => Some((list.clone(), false)),
+            Test::In(list) => Some((distinct(list), false)),
             _ => None,
         })
     }
@@ -261,6 +262,14 @@ impl Planner<'_> {
             }
         })
     }
+}
+
+/// The values of a list, each once: what is read twice would be answered twice.
+fn distinct(list: &[Value]) -> Vec<Value> {
+    let mut distinct = list.to_vec();
+    distinct.sort_by(ascending);
+    distinct.dedup_by(|left, right| ascending(left, right).is_eq());
+    distinct
 }
 
 /// The first of the best.

@@ -23,7 +23,7 @@ use crate::{
     },
     store::records::{
         DataSet, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, RowOutcome,
-        samples::{any_record, any_value, definition},
+        samples::{any_record, definition},
     },
 };
 

@@ -1,4 +1,4 @@
-//! Imports into DynamoDB that die, are overtaken, or change what somebody else is reading.
+//! What only DynamoDB has: imports that are overtaken by others, versions of records beside each other, reads that cost.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use permitd::{
 };
 use uuid::Uuid;
 
-use crate::{TODAY, Tables, beginning, data, find, put_all, samples::definition, wait};
+use crate::{TODAY, Tables, beginning, data, find, get, put_all, samples::definition, wait};
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -176,4 +176,74 @@ fn what_would_read_too_much_is_refused_with_what_would_help() {
         explained.read_units.is_some_and(|units| units > 0.0) && explained.plan[0].contains("walk"),
         "{explained:?}"
     );
+}
+
+#[test]
+fn a_read_is_one_request_and_none_the_second_time() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    import(&store, &records(5, "filed"), false);
+    for (key, record_id, found) in [("k001", None, true), ("k002", Some("1"), true), ("nothing", None, false)] {
+        let (sent, first) = tables.sent(|| get(&store, key, record_id));
+        assert_eq!((sent, first.is_some()), (vec![("Query".to_owned(), 1)], found), "{key}");
+        if found {
+            let (sent, again) = tables.sent(|| get(&store, key, record_id));
+            assert_eq!((sent, again), (Vec::new(), first), "{key}");
+            let at_once = store.reader().get_now("things", key, record_id).unwrap().unwrap();
+            assert!(at_once.is_some());
+        }
+    }
+    let (sent, none) = tables.sent(|| get(&store, "k001", Some("01")));
+    assert_eq!((sent, none), (Vec::new(), None), "such an id is written by nobody");
+    assert!(store.reader().get_now("things", "k003", None).is_none(), "that takes a request");
+    let (sent, ()) = tables.sent(|| {
+        let store = Arc::clone(&store);
+        wait(async move { store.refresh().await.unwrap() });
+    });
+    assert_eq!(sent, [("Query".to_owned(), 1)]);
+}
+
+#[test]
+fn an_import_sends_what_it_has_to_and_no_more() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let rows = records(100, "filed");
+    let (sent, _) = tables.sent(|| import(&store, &rows, false));
+    // Each of the last eight rows is looked for in each of the four indexes.
+    let first = [
+        ("BatchWriteItem", 4),
+        ("DescribeTable", 1),
+        ("GetItem", 1),
+        ("Query", 32),
+        ("Scan", 4),
+        ("TransactWriteItems", 1),
+        ("UpdateItem", 2),
+    ];
+    assert_eq!(sent, first.map(|(operation, count)| (operation.to_owned(), count)));
+    let (sent, again) = tables.sent(|| import(&store, &rows, true));
+    assert!(!again.changed);
+    let nothing_new = [("DescribeTable", 1), ("GetItem", 1), ("Scan", 4), ("TransactWriteItems", 1), ("UpdateItem", 2)];
+    assert_eq!(sent, nothing_new.map(|(operation, count)| (operation.to_owned(), count)));
+}
+
+#[test]
+fn too_many_queries_at_once_are_refused() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    import(&store, &records(5, "filed"), false);
+    let outcomes = wait(async move {
+        let data_set = store.data_set("things").unwrap();
+        // Each holds its place from the first time it is asked until its end.
+        let queries = (0..17).map(|_| {
+            let (store, data_set) = (Arc::clone(&store), Arc::clone(&data_set));
+            tokio::spawn(async move { store.find(&data_set, &all()).await.map(|page| page.document.count()) })
+        });
+        let mut outcomes = Vec::new();
+        for query in queries.collect::<Vec<_>>() {
+            outcomes.push(query.await.unwrap());
+        }
+        outcomes
+    });
+    let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(RecordStoreError::Busy))).count();
+    assert_eq!((busy, outcomes.iter().filter(|outcome| matches!(outcome, Ok(5))).count()), (1, 16));
 }
