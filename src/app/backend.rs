@@ -14,7 +14,7 @@ use crate::{
     config::{Backend, MailTransport, Settings},
     mail::{self, Mailer},
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
-    secrets::{Entropy, Secrets, SecretsError, create_private_dir},
+    secrets::{Entropy, Secrets, create_private_dir},
     store::{
         Stores,
         dynamodb::{
@@ -83,9 +83,10 @@ async fn open_sqlite(
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
     create_private_dir(&settings.data)?;
-    let secrets = match named_secret(settings, entropy) {
-        Some(secrets) => secrets?,
-        None => Secrets::open(&settings.data, entropy)?,
+    let file = &settings.secret_file;
+    let secrets = match file.as_os_str().is_empty() {
+        false => Secrets::open_file(file, entropy)?,
+        true => Secrets::open(&settings.data, entropy)?,
     };
     let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
     let database = Database::open(&settings.data)?;
@@ -146,9 +147,11 @@ async fn open_aws(
 ) -> Result<Kept, StartError> {
     create_private_dir(&settings.data)?;
     let (access, dynamo) = dynamo(settings, aws).await?;
-    let secrets = match named_secret(settings, entropy) {
-        Some(secrets) => secrets?,
-        None => dynamodb::secrets::open(&dynamo, entropy).await?,
+    let file = &settings.secret_file;
+    let secrets = match file.as_os_str().is_empty() {
+        // Not made when it is missing: a mistyped path would give one node a secret of its own.
+        false => Secrets::read_file(file)?,
+        true => dynamodb::secrets::open(&dynamo, entropy).await?,
     };
     let find_waiting_max = settings.records.find_threads * FIND_WAITING_PER_THREAD;
     let record_settings = DynamoRecordSettings {
@@ -183,10 +186,4 @@ async fn dynamo(settings: &Settings, aws: Option<Access>) -> Result<(Access, Dyn
     access.check().await?;
     let dynamo = Dynamo::new(&access, &settings.aws.prefix);
     Ok((access, dynamo))
-}
-
-/// The server secret of a file that the settings name.
-fn named_secret(settings: &Settings, entropy: &dyn Entropy) -> Option<Result<Secrets, SecretsError>> {
-    let file = &settings.secret_file;
-    (!file.as_os_str().is_empty()).then(|| Secrets::open_file(file, entropy))
 }

@@ -178,9 +178,7 @@ impl Visit {
                 code => Problem::new(code, error.to_string()),
             },
         };
-        if let Some(cause) = problem.cause() {
-            tracing::error!(request_id = %self.id, cause, "a request failed by the server's fault");
-        }
+        problem.log(&self.id);
         problem.instance(self.id.clone())
     }
 

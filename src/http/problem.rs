@@ -62,9 +62,13 @@ impl Problem {
     pub fn internal(cause: impl fmt::Display) -> Self {
         let detail = "something went wrong here, not in the request; it may work again, and the operator can find the cause \
                       under the request's id";
-        let mut problem = Self::new(ProblemCode::Internal, detail);
-        problem.0.cause = Some(cause.to_string());
-        problem
+        Self::new(ProblemCode::Internal, detail).because(cause)
+    }
+
+    /// Tells the log the cause, which the client is not told.
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
     }
 
     /// A refusal because of wrong parameters, all of them named.
@@ -107,14 +111,21 @@ impl Problem {
         self.0.code
     }
 
-    /// What the log is told beyond the answer.
-    pub(super) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
+    /// Writes the cause to the log, if there is one beyond the answer, under the request's id.
+    pub(super) fn log(&self, id: &dyn fmt::Display) {
+        if let Some(cause) = &self.0.cause {
+            tracing::error!(request_id = %id, cause, "a request failed by the server's fault");
+        }
     }
 
     /// The answer to `request`.
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        self.render(RequestId::of(request).as_ref())
+        let id = RequestId::of(request);
+        match &id {
+            Some(id) => self.log(id),
+            None => self.log(&"none"),
+        }
+        self.render(id.as_ref())
     }
 
     fn render(&self, instance: Option<&RequestId>) -> HttpResponse {
@@ -207,7 +218,7 @@ mod tests {
     #[test]
     fn the_cause_of_an_internal_problem_stays_here() {
         let problem = Problem::internal("disk 7 is on fire");
-        assert_eq!(problem.cause(), Some("disk 7 is on fire"));
+        assert_eq!(problem.0.cause.as_deref(), Some("disk 7 is on fire"));
         let body = problem.error_response().into_body().try_into_bytes().unwrap();
         assert!(!String::from_utf8(body.to_vec()).unwrap().contains("fire"));
     }

@@ -148,18 +148,16 @@ async fn a_query_is_explained_to_whoever_asks() {
     let path = format!("/permits?status=issued&sort=-file_date&limit=2&explain=true&cursor={cursor}");
     let explained = app.get(&path, &key).await.expect(200).json();
     let plan = explained["page"]["explain"]["plan"].as_array().unwrap();
-    // Each backend in the words of what it does.
-    let (index, sorting) = match crate::MODE {
-        Mode::Sqlite => ("status:file_date", json!(["scan all records", "sort what matches"])),
-        Mode::Aws => (
-            "query the index by-status.file_date for 1 value of status",
-            json!(["query the index walk, 4 shards in parallel", "sort what matches"]),
-        ),
+    let (index, scan) = match crate::MODE {
+        Mode::Sqlite => ("status:file_date", "scan all records"),
+        Mode::Aws => ("by-status.file_date", "query the index walk, 4 shards in parallel"),
     };
     assert!(plan[0].as_str().unwrap().contains(index), "{plan:?}");
     assert!(explained["page"]["next"].is_string(), "a cursor is good with and without");
     let sorted = app.get("/permits?sort=description&explain=true", &key).await.expect(200).json();
-    assert_eq!(sorted["page"]["explain"]["plan"], sorting);
+    let plan = sorted["page"]["explain"]["plan"].as_array().unwrap();
+    assert_eq!(plan[0], scan);
+    assert!(plan.last().unwrap().as_str().unwrap().starts_with("sort"), "{plan:?}");
     let counted = sorted["page"]["explain"]["read_units"].as_f64();
     assert_eq!(counted.is_some_and(|units| units > 0.0), crate::MODE == Mode::Aws, "where reading costs: {sorted}");
     let refused = app.get("/permits?explain=please", &key).await.expect(400).json();

@@ -1,7 +1,7 @@
 //! Commands beside a running server, the demo, and stopping.
 
 use std::{
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -25,8 +25,12 @@ struct Server {
 
 impl Server {
     fn start(home: &Home, command: &str) -> Self {
+        Self::logging(home, command, Stdio::inherit())
+    }
+
+    fn logging(home: &Home, command: &str, log: Stdio) -> Self {
         let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-        program.env("PERMITD_LOG_FILTER", "error");
+        program.env("PERMITD_LOG_FILTER", "error").stderr(log);
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, ready, client }
@@ -51,6 +55,31 @@ impl Server {
     fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+}
+
+/// What goes wrong with a read is in the log, once, under the id that its answer bears.
+#[tokio::test]
+async fn a_failure_of_the_server_is_in_its_log() {
+    let home = Home::new();
+    home.sample(20, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["invite", "ana@example.org"]);
+    let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();
+    let log = home.path("log");
+    let server = Server::logging(&home, "serve", std::fs::File::create(&log).unwrap().into());
+    let records = rusqlite::Connection::open(home.data().join("records/permits.db")).unwrap();
+    records.execute_batch("DROP TABLE records").unwrap();
+    for path in ["/permits/201612013997", "/permits?limit=1"] {
+        let url = format!("{}{path}", server.ready["url"].as_str().unwrap());
+        let request = server.client.get(url).header("x-api-key", &key).header("x-request-id", "abc-123");
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_server_error(), "{path}: {}", answer.status());
+        let lines = std::fs::read_to_string(&log).unwrap();
+        let told: Vec<&str> = lines.lines().filter(|line| line.contains("abc-123")).collect();
+        assert_eq!(told.len(), 1, "{path}: {lines}");
+        assert!(told[0].contains("records"), "{}", told[0]);
+        std::fs::write(&log, "").unwrap();
     }
 }
 

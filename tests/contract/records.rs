@@ -160,8 +160,8 @@ pub(crate) async fn pages_follow_one_another_without_gaps<B: Backend>() {
             continue;
         };
         let (whole, _) = find(&records, &format!("limit=1000{sort}")).await;
-        let (pieces, pages) = find(&records, &format!("limit=7{sort}")).await;
-        assert_eq!((whole.len(), pages), (500, 72), "{sort}");
+        let (pieces, pages) = find(&records, &format!("limit=30{sort}")).await;
+        assert_eq!((whole.len(), pages), (500, 17), "{sort}");
         assert_eq!(whole, pieces, "{sort}");
         assert_eq!(whole.iter().map(identity).collect::<BTreeSet<_>>().len(), 500, "{sort}");
     }

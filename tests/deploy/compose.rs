@@ -36,7 +36,11 @@ fn environment(service: &Value) -> BTreeMap<String, String> {
         all.extend(shared_environment());
     }
     let own = service["environment"].as_object().cloned().unwrap_or_default();
-    all.extend(own.into_iter().map(|(name, value)| (name, value.as_str().expect("quoted values").to_owned())));
+    let quoted = |name: &str, value: Value| match value {
+        Value::String(text) => text,
+        other => panic!("{name}: {other} needs quotes"),
+    };
+    all.extend(own.into_iter().map(|(name, value)| (name.clone(), quoted(&name, value))));
     all
 }
 

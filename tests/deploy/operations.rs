@@ -65,18 +65,6 @@ pub(crate) enum Place {
     Setup,
 }
 
-/// Whether all parts are there that call AWS.
-pub(crate) fn is_whole() -> bool {
-    let parts = [
-        "store/dynamodb/append.rs",
-        "store/dynamodb/ledger.rs",
-        "store/dynamodb/records",
-        "queue/sqs.rs",
-        "mail/ses.rs",
-    ];
-    parts.iter().all(|part| support::repository().join("src").join(part).exists())
-}
-
 /// The actions that the source needs.
 ///
 /// # Panics

@@ -1,5 +1,7 @@
 //! `store::dynamodb::setup`: tables are made, put right, compared, and never lost.
 
+use std::slice::from_ref;
+
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
     ProvisionedThroughput, ScalarAttributeType,
@@ -190,7 +192,7 @@ async fn a_wrong_index_is_said_and_a_foreign_one_is_left_alone() {
         };
         setup(&dynamo, &[wrong_feed]).await.unwrap();
         let name = dynamo.table(EVENTS);
-        let done = setup(&dynamo, &[spec.clone()]).await.unwrap();
+        let done = setup(&dynamo, from_ref(&spec)).await.unwrap();
         let Found::Different(how) = found(&done, &format!("index {name}/feed")) else { panic!("{done:#?}") };
         assert!(how.contains("holds ALL, not KEYS_ONLY") && how.contains("delete the index"), "{how}");
         assert_eq!(*found(&done, &format!("index {name}/outbox")), Found::Made);
@@ -208,7 +210,7 @@ async fn more_indexes_than_a_table_can_have_are_refused_before_anything_is_made(
     let lists = spec.indexes[0].clone();
     spec.indexes =
         (0..=INDEXES_MAX).map(|n| schema::IndexSpec { name: format!("index-{n}"), ..lists.clone() }).collect();
-    for done in [setup(&dynamo, &[spec.clone()]).await.unwrap(), check(&dynamo, &[spec.clone()]).await.unwrap()] {
+    for done in [setup(&dynamo, from_ref(&spec)).await.unwrap(), check(&dynamo, from_ref(&spec)).await.unwrap()] {
         let Found::Different(how) = &done[0].found else { panic!("{done:#?}") };
         assert!(how.contains("21 indexes") && how.contains("at most 19"), "{how}");
     }

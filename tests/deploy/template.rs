@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use permitd::{
     aws::{Access, Found},
     dataset::Definition,
-    queue::Policy,
+    mail::{Sender, ses},
+    queue::{Policy, sqs},
     store::dynamodb::{
         Dynamo, schema,
         schema::{Key, KeyType, Projected, TableSpec},
@@ -150,6 +151,15 @@ async fn deploys(mail_identity: Option<&str>) {
         };
         assert!(row.found == Found::Right || is_the_emulators, "{row:?}");
     }
+    for row in sqs::check(&access, &prefix, Policy::default()).await.unwrap() {
+        assert_eq!(row.found, Found::Right, "{row:?}");
+    }
+    if let Some(identity) = mail_identity {
+        let sender = Sender::parse(&format!("permitd@{identity}"), "").unwrap();
+        for row in ses::check(&access, &sender, &prefix).await.unwrap() {
+            assert_eq!(row.found, Found::Right, "{row:?}");
+        }
+    }
     let put_right = setup(&dynamo, &tables).await.unwrap();
     let says_no_days = |row: &permitd::aws::Checked| {
         row.resource == format!("recovery {prefix}-personal") && matches!(row.found, Found::Notice(_))
@@ -161,7 +171,7 @@ async fn deploys(mail_identity: Option<&str>) {
 
 #[actix_web::test]
 async fn it_deploys_and_check_finds_what_it_should() {
-    deploys(Some("example.org")).await;
+    deploys(Some(&format!("{}.example.org", emulator::prefix()))).await;
 }
 
 #[actix_web::test]
@@ -227,12 +237,10 @@ fn setup_is_allowed_what_its_code_does_and_no_more() {
     assert_eq!(of("dynamodb:", used.clone()), of("dynamodb:", allowed.clone()));
     let refused: Vec<_> = used.difference(&allowed).collect();
     assert!(refused.is_empty(), "the code does what the policy does not allow: {refused:?}");
-    if operations::is_whole() {
-        // It also looks things up by functions that a node has.
-        let shared = operations::actions(Place::Node);
-        let idle: Vec<_> = allowed.difference(&used).filter(|action| !shared.contains(*action)).collect();
-        assert!(idle.is_empty(), "the policy allows what no code does: {idle:?}");
-    }
+    // It also looks things up by functions that a node has.
+    let shared = operations::actions(Place::Node);
+    let idle: Vec<_> = allowed.difference(&used).filter(|action| !shared.contains(*action)).collect();
+    assert!(idle.is_empty(), "the policy allows what no code does: {idle:?}");
 }
 
 #[test]
@@ -240,10 +248,8 @@ fn a_node_is_allowed_what_its_code_does_and_no_more() {
     let (used, allowed) = (operations::actions(Place::Node), actions(&template(), "NodePolicy"));
     let refused: Vec<_> = used.difference(&allowed).collect();
     assert!(refused.is_empty(), "the code does what the policy does not allow: {refused:?}");
-    if operations::is_whole() {
-        let idle: Vec<_> = allowed.difference(&used).collect();
-        assert!(idle.is_empty(), "the policy allows what no code does: {idle:?}");
-    }
+    let idle: Vec<_> = allowed.difference(&used).collect();
+    assert!(idle.is_empty(), "the policy allows what no code does: {idle:?}");
 }
 
 #[test]
@@ -251,10 +257,16 @@ fn the_template_fits_into_what_cloudformation_takes() {
     let bytes =
         std::fs::metadata(super::support::repository().join(Path::new("deploy/cloudformation.yaml"))).unwrap().len();
     assert!(bytes <= 51_200, "a template that is sent with its request has at most 51,200 bytes, this one has {bytes}");
+    let handbook = std::fs::read_to_string(super::support::repository().join("docs/OPERATIONS.md")).unwrap();
     let template = template();
     for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
         assert_eq!(properties["TreatMissingData"], "notBreaching", "{name}: no traffic is no alarm");
         assert!(properties["AlarmDescription"].as_str().is_some_and(|text| text.is_ascii()), "{name}");
+        let shown = texts(&properties["AlarmName"]["Fn::Sub"])[0].replace("${Prefix}", "<prefix>");
+        assert!(
+            handbook.contains(&format!("| `{shown}` |")),
+            "docs/OPERATIONS.md does not say what to do about {shown}"
+        );
     }
 }

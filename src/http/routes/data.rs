@@ -407,9 +407,8 @@ fn records_problem(error: RecordStoreError) -> Problem {
             Problem::new(ProblemCode::InvalidParameters, text)
         }
         RecordStoreError::Unavailable { .. } => {
-            tracing::error!(error = text, "the records cannot be read");
             let detail = "the records cannot be read at the moment; the request was not counted";
-            Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)
         }
         RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }

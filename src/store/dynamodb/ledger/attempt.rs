@@ -204,7 +204,7 @@ impl Attempt {
     pub(super) fn granted(self: &Attempt, seen: &Known, after: &LedgerRow) -> Granted {
         let limit_ns = if self.step == Step::Advanced { after.tat_ns } else { self.grant.limit_ns() };
         let Terms { user, hash, valid_until, plan, .. } = seen.terms.clone();
-        Granted { user, hash, valid_until, plan, grant: self.grant.clone().placed(limit_ns, after.used) }
+        Granted { user, hash, valid_until, plan, grant: self.grant.placed(limit_ns, after.used) }
     }
 
     /// Whether others take grants of the key, as far as the row after the write tells.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::row;
+use super::{plan, row};
 use crate::{
     dataset::{
         Definition, Document, Record, Value,
@@ -16,6 +16,7 @@ pub(super) struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
     order: Vec<SortTerm>,
+    reading: Vec<(usize, SortTerm)>,
     version: u64,
     document: Document,
     last: Option<Position>,
@@ -25,7 +26,8 @@ pub(super) struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     pub(super) fn new(definition: &'a Definition, query: &'a Query, version: u64) -> Self {
         let order = query.order(definition);
-        Self { definition, query, order, version, document: Document::list(), last: None, more: false }
+        let reading = reading_order(query, &order);
+        Self { definition, query, order, reading, version, document: Document::list(), last: None, more: false }
     }
 
     /// Whether the page holds all that it may, and it is known that more follows.
@@ -66,14 +68,15 @@ impl<'a> Gathered<'a> {
 
     /// How two records follow one another.
     pub(super) fn compare(&self, left: &Record, right: &Record) -> Ordering {
-        compared(&self.order, |_, column| row::value(left, column), |_, column| row::value(right, column))
+        let order = self.order.iter().copied().enumerate();
+        compared(order, |_, column| row::value(left, column), |_, column| row::value(right, column))
     }
 
     /// Whether a record comes after the place that the query goes on from.
     pub(super) fn is_after(&self, record: &Record) -> bool {
         let Some(position) = &self.query.after else { return true };
         let of_position = |place: usize, _| position.values.get(place).unwrap_or(&Value::Null);
-        compared(&self.order, |_, column| row::value(record, column), of_position).is_gt()
+        compared(self.reading.iter().copied(), |_, column| row::value(record, column), of_position).is_gt()
     }
 
     /// The page when everything has been seen that belongs on it.
@@ -82,25 +85,38 @@ impl<'a> Gathered<'a> {
         Page { version: self.version, document: self.document, next, complete: true, explained }
     }
 
-    /// The page when the store stopped looking, at a record of this position.
+    /// The page when the store stopped looking, at a record of this position. The record need not match.
     pub(super) fn stopped(self, at: Position, explained: Option<Explained>) -> Page {
         let complete = self.document.count() >= self.query.limit;
         Page { version: self.version, document: self.document, next: Some(at), complete, explained }
     }
 }
 
+/// The order in which a store that stopped at a record has read: columns that the filter binds to one value decide last. For
+/// records that match it is the order asked for; it also holds for one that does not match, whose values there differ.
+fn reading_order(query: &Query, order: &[SortTerm]) -> Vec<(usize, SortTerm)> {
+    let conditions = query.filter.conjuncts();
+    let is_bound = |(_, term): &(usize, SortTerm)| plan::bound_value(&conditions, term.column).is_some();
+    let (bound, free): (Vec<_>, Vec<_>) = order.iter().copied().enumerate().partition(is_bound);
+    let descending = free.first().is_some_and(|(_, term)| term.descending);
+    let bound = bound.into_iter().map(|(place, term)| (place, SortTerm { descending, ..term }));
+    free.iter().copied().chain(bound).collect()
+}
+
 /// Compares by an order, in which nulls come last in both directions. Both sides give their value for a place in the order and
 /// the column that stands there.
 fn compared<'v>(
-    order: &[SortTerm],
+    order: impl Iterator<Item = (usize, SortTerm)>,
     left: impl Fn(usize, usize) -> &'v Value,
     right: impl Fn(usize, usize) -> &'v Value,
 ) -> Ordering {
-    order.iter().enumerate().fold(Ordering::Equal, |decided, (place, term)| {
-        decided.then_with(|| {
-            let (left, right) = (left(place, term.column), right(place, term.column));
-            let order = ascending(left, right);
-            if term.descending && !left.is_null() && !right.is_null() { order.reverse() } else { order }
-        })
-    })
+    for (place, term) in order {
+        let (left, right) = (left(place, term.column), right(place, term.column));
+        let order = ascending(left, right);
+        if order.is_ne() {
+            let reversed = term.descending && !left.is_null() && !right.is_null();
+            return if reversed { order.reverse() } else { order };
+        }
+    }
+    Ordering::Equal
 }

@@ -150,11 +150,7 @@ impl Planner<'_> {
 
     /// The one value that the filter lets a column have.
     fn bound(&self, column: usize) -> Option<&Value> {
-        self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
-            Test::Equal(value) => Some(value),
-            Test::Null(true) => Some(&Value::Null),
-            _ => None,
-        })
+        bound_value(&self.terms, column)
     }
 
     /// What is left of the order when its bound columns are left out, if these columns of an index give it.
@@ -183,7 +179,7 @@ impl Planner<'_> {
         let prefix = order::prefix(bound.filter_map(|column| self.bound(*column)));
         let next = candidate.index.order.get(candidate.bound).copied();
         let whole = self.limited(&prefix, next);
-        let after = if ordered { self.after(candidate.index) } else { None };
+        let after = if ordered { self.after(candidate) } else { None };
         let nullable = order.first().filter(|first| first.descending && self.may_be_null(first.column));
         let ranges = match (nullable, &after) {
             (None, None) => vec![whole],
@@ -210,11 +206,14 @@ impl Planner<'_> {
         })
     }
 
-    /// The place to go on after in an index.
-    fn after(&self, index: &IndexLayout) -> Option<String> {
+    /// The place to go on after in an index. It is that of a record that was looked at; behind the bound columns its values
+    /// may be others than the filter's.
+    fn after(&self, candidate: &Candidate<'_>) -> Option<String> {
         self.query.after.as_ref()?;
-        let value = |column: &usize| self.bound(*column).or_else(|| self.position(*column));
-        Some(order::place(index.order.iter().filter_map(value)))
+        let (bound, rest) = candidate.index.order.split_at_checked(candidate.bound)?;
+        let of_filter = bound.iter().filter_map(|column| self.bound(*column));
+        let of_record = rest.iter().filter_map(|column| self.position(*column).or_else(|| self.bound(*column)));
+        Some(order::place(of_filter.chain(of_record)))
     }
 
     /// The place to go on after: the value of a column of the order.
@@ -262,6 +261,15 @@ impl Planner<'_> {
             }
         })
     }
+}
+
+/// The one value that conditions let a column have, if they name one.
+pub(super) fn bound_value<'t>(terms: &[&'t Term], column: usize) -> Option<&'t Value> {
+    terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
+        Test::Equal(value) => Some(value),
+        Test::Null(true) => Some(&Value::Null),
+        _ => None,
+    })
 }
 
 /// The values of a list, each once: what is read twice would be answered twice.

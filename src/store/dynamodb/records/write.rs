@@ -195,7 +195,7 @@ impl Writer {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_WRITES_MAX));
         self.batch_bytes = 0;
         let (dynamo, table) = (self.dynamo.clone(), self.target.table.clone());
-        self.spawn(async move { Ok(write_batch(&dynamo, &table, batch).await?) })
+        self.spawn(async move { Ok(write_batch(&dynamo, &table, batch, FIRST_PAUSE).await?) })
     }
 
     /// Starts to write as soon as there is room for one more request.
@@ -250,9 +250,14 @@ fn built(error: aws_sdk_dynamodb::error::BuildError) -> WriteError {
 }
 
 /// Writes a batch, and what was left undone of it, again and again with growing pauses.
-async fn write_batch(dynamo: &Dynamo, table: &str, batch: Vec<WriteRequest>) -> Result<(), StoreError> {
+async fn write_batch(
+    dynamo: &Dynamo,
+    table: &str,
+    batch: Vec<WriteRequest>,
+    first_pause: Duration,
+) -> Result<(), StoreError> {
     let mut left: HashMap<String, Vec<WriteRequest>> = [(table.to_owned(), batch)].into();
-    let mut pause = FIRST_PAUSE;
+    let mut pause = first_pause;
     for nth in 0..TRIES_MAX {
         if nth > 0 {
             tokio::time::sleep(pause).await;
@@ -268,4 +273,139 @@ async fn write_batch(dynamo: &Dynamo, table: &str, batch: Vec<WriteRequest>) -> 
     }
     let reason = format!("table {table}: it is written to faster than it takes it; {TRIES_MAX} tries were not enough");
     Err(StoreError::Unavailable(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use aws_sdk_dynamodb::Client;
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+            orchestrator::{HttpRequest, HttpResponse},
+        },
+        http::StatusCode,
+    };
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+    use crate::{
+        aws::{Access, Endpoints},
+        store::dynamodb::item::text,
+    };
+
+    /// Answers each request with the next of its answers, the last one again and again, and keeps what was sent.
+    #[derive(Debug, Clone)]
+    struct Scripted {
+        answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+        sent: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Scripted {
+        fn new(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
+            Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), sent: Arc::default() }
+        }
+
+        async fn dynamo(&self) -> Dynamo {
+            let access =
+                Access::to_endpoints(Endpoints { dynamodb: Some("http://test".to_owned()), ..Endpoints::default() });
+            let access = access.await;
+            let connector = SharedHttpConnector::new(self.clone());
+            let config = aws_sdk_dynamodb::config::Builder::from(access.config())
+                .http_client(http_client_fn(move |_, _| connector.clone()))
+                .endpoint_url("http://test");
+            Dynamo { client: Client::from_conf(config.build()), access, prefix: "test".to_owned() }
+        }
+
+        fn sent(&self) -> Vec<String> {
+            self.sent.lock().unwrap().clone()
+        }
+    }
+
+    impl HttpConnector for Scripted {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let body = request.body().bytes().unwrap_or_default();
+            self.sent.lock().unwrap().push(String::from_utf8(body.to_vec()).unwrap());
+            let mut answers = self.answers.lock().unwrap();
+            let (status, body) = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
+            let status = StatusCode::try_from(status).unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+        }
+    }
+
+    fn puts(numbers: std::ops::Range<u32>) -> Vec<WriteRequest> {
+        let put = |number: u32| {
+            let item: Item = [("k".to_owned(), text(format!("key{number}")))].into();
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        };
+        numbers.map(put).collect()
+    }
+
+    fn undone(numbers: std::ops::Range<u32>) -> String {
+        let put =
+            |number: u32| serde_json::json!({ "PutRequest": { "Item": { "k": { "S": format!("key{number}") } } } });
+        serde_json::json!({ "UnprocessedItems": { "things": numbers.map(put).collect::<Vec<_>>() } }).to_string()
+    }
+
+    #[actix_web::test]
+    async fn what_is_left_undone_is_sent_again_and_nothing_else() {
+        let all_done = serde_json::json!({ "UnprocessedItems": {} }).to_string();
+        let scripted = Scripted::new([(200, undone(1..3)), (200, undone(2..3)), (200, all_done)]);
+        let dynamo = scripted.dynamo().await;
+        write_batch(&dynamo, "things", puts(0..3), Duration::ZERO).await.unwrap();
+        let keys = |body: &String| (0..3).filter(|number| body.contains(&format!("key{number}"))).collect::<Vec<_>>();
+        assert_eq!(scripted.sent().iter().map(keys).collect::<Vec<_>>(), [vec![0, 1, 2], vec![1, 2], vec![2]]);
+    }
+
+    #[actix_web::test]
+    async fn a_table_that_takes_nothing_is_given_up_at_last() {
+        let scripted = Scripted::new([(200, undone(0..1))]);
+        let dynamo = scripted.dynamo().await;
+        let refused = write_batch(&dynamo, "things", puts(0..1), Duration::ZERO).await.unwrap_err().to_string();
+        assert!(refused.contains("things") && refused.contains("12 tries"), "{refused}");
+        assert_eq!(scripted.sent().len(), 12);
+    }
+
+    #[actix_web::test]
+    async fn a_throttled_batch_is_sent_again() {
+        let throttled = serde_json::json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "message": "slow down",
+        });
+        let scripted = Scripted::new([(400, throttled.to_string()), (200, "{}".to_owned())]);
+        let dynamo = scripted.dynamo().await;
+        write_batch(&dynamo, "things", puts(0..2), Duration::ZERO).await.unwrap();
+        assert_eq!(scripted.sent().len(), 2);
+    }
+
+    #[test]
+    fn what_failed_in_the_background_is_told_before_the_end() {
+        let error = serde_json::json!({ "__type": "ValidationException", "message": "no such thing" });
+        let scripted = Scripted::new([(400, error.to_string())]);
+        let bridge = Arc::new(Bridge::start("test").unwrap());
+        let making = scripted.clone();
+        let dynamo = bridge.run(async move { making.dynamo().await }).unwrap();
+        let target = Target { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
+        let mut writer = Writer::new(bridge, dynamo, target, 2);
+        writer.put([("k".to_owned(), text("key"))].into()).unwrap();
+        assert!(writer.finish().unwrap_err().to_string().contains("no such thing"));
+        assert!(writer.end("k", "r", 1).is_err(), "nothing more is begun");
+    }
+
+    #[test]
+    fn a_refused_end_is_another_imports_doing() {
+        let refused = serde_json::json!({ "__type": "ConditionalCheckFailedException", "message": "refused" });
+        let scripted = Scripted::new([(400, refused.to_string())]);
+        let bridge = Arc::new(Bridge::start("test").unwrap());
+        let making = scripted.clone();
+        let dynamo = bridge.run(async move { making.dynamo().await }).unwrap();
+        let target = Target { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
+        let mut writer = Writer::new(bridge, dynamo, target, 2);
+        writer.revive("k", "r", 1).unwrap();
+        writer.finish().unwrap();
+        writer.end("k", "r", 1).unwrap();
+        assert!(matches!(writer.finish(), Err(WriteError::Overtaken)));
+    }
 }
