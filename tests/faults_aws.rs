@@ -21,6 +21,10 @@ mod history;
 mod importing;
 #[path = "faults/proxied.rs"]
 mod proxied;
+#[path = "faults/proxied_imports.rs"]
+mod proxied_imports;
+#[path = "faults/proxied_mail.rs"]
+mod proxied_mail;
 #[path = "faults/random.rs"]
 mod random;
 #[path = "faults/writing.rs"]

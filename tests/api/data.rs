@@ -158,6 +158,8 @@ async fn a_query_is_explained_to_whoever_asks() {
     let plan = sorted["page"]["explain"]["plan"].as_array().unwrap();
     assert_eq!(plan[0], scan);
     assert!(plan.last().unwrap().as_str().unwrap().starts_with("sort"), "{plan:?}");
+    let counted = sorted["page"]["explain"]["read_units"].as_f64();
+    assert_eq!(counted.is_some_and(|units| units > 0.0), crate::MODE == Mode::Aws, "where reading costs: {sorted}");
     let refused = app.get("/permits?explain=please", &key).await.expect(400).json();
     assert_eq!(refused["invalid_params"][0]["name"], "explain");
 }

@@ -50,7 +50,7 @@ impl Seek for Slow {
 }
 
 /// What a command opens, and makes good what died before it.
-async fn node(place: &Place) -> Node {
+pub(crate) async fn node(place: &Place) -> Node {
     let from = LoadFrom { config_file: None, env: std::iter::empty(), overrides: &place.settings() };
     let settings = Settings::load(from).unwrap();
     let (address, aws) = (settings.listen, place.access().await);

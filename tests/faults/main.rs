@@ -2,11 +2,14 @@
 //! (docs/GUARANTEES.md, "What must survive"): the same names as the rows there. The rows in which the process dies are in
 //! `tests/crash`.
 //!
-//! Rows that this mode cannot show by itself, and what stands for them here:
+//! The same tests run over DynamoDB and SQS in `tests/faults_aws.rs`. Rows that this mode cannot show by itself, and what
+//! stands for them here:
 //! - 2, 7, 9, 10: SQLite answers or does not, sends a batch as a whole, has no index apart from its table and never
-//!   throttles. Wrappers over the traits do all that, so that what stands above the traits is tested for the other mode too.
+//!   throttles. Wrappers over the traits do all that.
 //! - 22: views and mark are written in one transaction with the commit. The relay projects and then clears the mark; that
 //!   is where the row is tried.
+//!
+//! Left out: `proxied`, `proxied_imports` and `proxied_mail`, in which AWS misbehaves itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 

@@ -14,7 +14,7 @@ use permitd::{
 };
 
 use crate::{
-    support::proxy::{Gate, On, Proxy, Refusal, Trouble},
+    support::proxy::{Gate, On, Refusal, Trouble},
     world::{World, user_of},
 };
 
@@ -23,10 +23,6 @@ const ANA: &str = "ana@example.org";
 const ATTEMPTS: usize = 5;
 
 impl World {
-    fn proxy(&self) -> &Proxy {
-        self.place.proxy()
-    }
-
     async fn change_role(&self, user: permitd::domain::id::UserId, role: Role) -> Result<bool, CommandError> {
         let done = self.perform(user, AccountCommand::ChangeRole(role)).await?;
         Ok(done.committed.repeated)

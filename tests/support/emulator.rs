@@ -2,7 +2,7 @@
 //! `target/` by `make test-tools`, started on free ports, and end with the test's process.
 //!
 //! `PERMITD_TEST_DYNAMODB`, `PERMITD_TEST_SQS` and `PERMITD_TEST_SES` name endpoints that are used instead: then nothing is
-//! started, and what moves an emulator's clock is skipped.
+//! started but where a test moves the queue's time: no other than our own can be moved.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]

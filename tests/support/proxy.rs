@@ -59,7 +59,8 @@ struct Shared {
     /// Messages that are to be delivered once more, by queue.
     again: Mutex<HashMap<String, Vec<Value>>>,
     lags: Mutex<Vec<lag::Shadow>>,
-    connections: Mutex<Vec<TcpStream>>,
+    /// The connections, by the client's address.
+    connections: Mutex<HashMap<SocketAddr, TcpStream>>,
     stopping: AtomicBool,
 }
 
@@ -131,7 +132,7 @@ impl Drop for Proxy {
         if let Some(accepting) = self.accepting.take() {
             accepting.join().ok();
         }
-        for connection in self.shared.connections.lock().unwrap().drain(..) {
+        for (_, connection) in self.shared.connections.lock().unwrap().drain() {
             // It may have been closed by the client.
             connection.shutdown(Shutdown::Both).ok();
         }
@@ -145,13 +146,14 @@ impl Shared {
                 return;
             }
             let Ok(connection) = connection else { continue };
-            let Ok(handle) = connection.try_clone() else { continue };
-            self.connections.lock().unwrap().push(handle);
+            let (Ok(handle), Ok(client)) = (connection.try_clone(), connection.peer_addr()) else { continue };
+            self.connections.lock().unwrap().insert(client, handle);
             let shared = Arc::clone(self);
             std::thread::spawn(move || {
                 let mut upstream = Upstream::to(&shared.emulator);
                 // It ends when either side closes the connection, or when a trouble cuts it.
                 shared.serve(connection, &mut upstream).ok();
+                shared.connections.lock().unwrap().remove(&client);
             });
         }
     }

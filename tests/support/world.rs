@@ -36,7 +36,10 @@ use permitd::{
 
 use super::{
     faults::{Faults, FaultyLedger, FaultyLog, FaultyQueue, Mailbox},
-    support::backend::{BEGINNING, Kept, Place, PlaceClock},
+    support::{
+        backend::{BEGINNING, Kept, Place, PlaceClock},
+        proxy::Proxy,
+    },
 };
 
 /// How long a world waits for an actor.
@@ -142,6 +145,11 @@ impl World {
     /// The same with a clock and heartbeats of its own.
     pub(crate) async fn beside(&self, clock: PlaceClock, visibility: Duration) -> Self {
         Self::on(Arc::clone(&self.place), clock, MAILBOX_CAPACITY, visibility).await
+    }
+
+    /// What misbehaves, of a world behind it.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        self.place.proxy()
     }
 
     /// A command that comes once.
