@@ -470,7 +470,9 @@ fn requests_patience(settings: &Settings) -> Duration {
 
 /// Notices what other processes have imported, and those that died of it, for as long as the node serves.
 async fn refresh(service: Service) {
-    let mut ticks = tokio::time::interval(service.settings.admission.grant_ttl() / 2);
+    let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
+    // The first is over at once: the records have only just been read.
+    ticks.tick().await;
     let is_shared = service.settings.backend == Backend::Aws;
     let mut recovered = Instant::now();
     loop {

@@ -237,6 +237,8 @@ pub struct Records {
     pub find_threads: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
+    /// `records.refresh_interval_ms`
+    pub refresh_interval_ms: u64,
 }
 
 /// Limits of imported files.

@@ -22,6 +22,8 @@ pub const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// Grants in a row that nobody else's came between, after which a node takes itself for the only one of its key: others may
 /// have kept stretches of theirs meanwhile.
 const ALONE_STREAK: u8 = 4;
+/// A rest of a stretch may be given up while at least this part of the bucket can be spent at once: a fourth.
+const SPARE_PART: u64 = 4;
 /// How far the clocks of two nodes may be apart without one of them being taken for set back.
 const CLOCKS_APART_NS: i64 = 10 * SECOND_NS;
 /// Requests that a first grant asks for. Following ones ask for twice as much while demand lasts.
@@ -195,12 +197,9 @@ impl LedgerRow {
         self.begin_day(now_ns);
         let by_quota = bucket.quota.saturating_sub(self.used);
         let alone = returned.is_some_and(|returned| returned.limit_ns == self.tat_ns);
-        if let Some(Return { tat_ns, limit_ns, .. }) = returned
-            && !alone
-            && bucket.places(tat_ns.max(now_ns), limit_ns) > 0
-        {
-            let count = bucket.places(tat_ns.max(now_ns), limit_ns).min(by_quota).min(want);
-            return (self.grant(bucket, tat_ns, limit_ns, count, by_quota), Step::Kept);
+        if let Some(back) = returned.filter(|back| !alone && self.keeps_its_stretch(asked, back)) {
+            let count = bucket.places(back.tat_ns.max(now_ns), back.limit_ns).min(by_quota).min(want);
+            return (self.grant(bucket, back.tat_ns, back.limit_ns, count, by_quota), Step::Kept);
         }
         // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back,
         // or from a plan with a slower rate: it counts as an empty bucket, not as a debt.
@@ -246,6 +245,19 @@ impl LedgerRow {
         grant.streak = returned.filter(|_| alone).map_or(0, |returned| returned.streak.saturating_add(1));
         grant.more = count < share || count < soon.min(by_quota);
         (grant, step)
+    }
+
+    /// Whether a node goes on with what is left of its stretch. A rest that is over long before a grant is, or too small for
+    /// what the node spends, would cost another write soon: it is given up, but only while the bucket has so much that nobody
+    /// misses it.
+    fn keeps_its_stretch(&self, asked: &Asked, back: &Return) -> bool {
+        let Asked { bucket, now_ns, life_ns, .. } = *asked;
+        let left = bucket.places(back.tat_ns.max(now_ns), back.limit_ns);
+        let lasts_short = back.limit_ns.saturating_sub(now_ns) < life_ns / 2 || left < back.spent / 2;
+        let at_once = bucket.places(self.tat_ns.max(now_ns), now_ns.saturating_add(bucket.depth_ns()));
+        let depth = u64::try_from(bucket.burst).unwrap_or(0);
+        let is_missed = at_once < (depth / SPARE_PART).max(left);
+        left > 0 && (!lasts_short || is_missed)
     }
 
     fn begin_day(&mut self, now_ns: i64) {

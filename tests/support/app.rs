@@ -136,6 +136,18 @@ impl TestApp {
         Self { options, place, client, running: Some(running), admin_token }
     }
 
+    /// Another node of the same deployment, with the same options.
+    pub(crate) async fn beside(&self) -> Self {
+        let running = launch(Arc::clone(&self.options), &self.place, 0).await;
+        Self {
+            options: Arc::clone(&self.options),
+            place: Arc::clone(&self.place),
+            client: self.client.clone(),
+            running: Some(running),
+            admin_token: self.admin_token.clone(),
+        }
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the node runs")
     }

@@ -182,6 +182,28 @@ fn several_nodes_share_a_slow_key() {
     }
 }
 
+/// The same of faster plans, of which a grant holds many requests.
+#[test]
+fn several_nodes_share_a_fast_key() {
+    const SECONDS: u64 = 100;
+    for (rate_per_s, burst) in [(20_u32, 40), (100, 200), (1000, 2000), (50, 200)] {
+        for (part, nodes_count) in (1..=4_usize).flat_map(|nodes| [10, 4, 2].map(|part| (part, nodes))) {
+            let bucket = limits(f64::from(rate_per_s), burst, 100_000_000);
+            let per_s = u64::from(rate_per_s) / part;
+            let mut row = LedgerRow::default();
+            let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+            for (request, node) in (0..per_s * SECONDS).zip((0..nodes_count).cycle()) {
+                let now_ns = START_NS + i64::try_from(request * 1_000_000_000 / per_s).unwrap();
+                let verdict = nodes[node].ask(&mut row, bucket, now_ns);
+                assert_eq!(verdict, Verdict::Admit, "{rate_per_s}/s: request {request} through {nodes_count} nodes");
+            }
+            let writes: Vec<u64> = nodes.iter().map(|node| node.writes).collect();
+            let most = SECONDS + 5;
+            assert!(writes.iter().all(|writes| *writes <= most), "{per_s} of {rate_per_s}/s: {writes:?}");
+        }
+    }
+}
+
 /// The first requests of a burst may come through any node.
 #[test]
 fn a_burst_is_admitted_through_two_nodes() {

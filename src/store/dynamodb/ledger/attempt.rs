@@ -80,8 +80,10 @@ impl Attempt {
     pub(super) fn plan(seen: &Known, asked: Asked, fresh: bool) -> Self {
         let mut before = seen.row;
         if seen.shared && !fresh {
-            // Others have probably taken stretches since, and are ahead of the clock.
-            before.tat_ns = before.tat_ns.saturating_add(asked.bucket.interval_ns).max(asked.now_ns.saturating_add(1));
+            // Others have probably taken stretches since, which last for a grant's life each: on average half of one lies ahead
+            // of the clock. Who supposes less takes a longer stretch than lasts a life, and leaves the others less.
+            let probable_ns = asked.now_ns.saturating_add(asked.life_ns / 2).max(asked.now_ns.saturating_add(1));
+            before.tat_ns = before.tat_ns.saturating_add(asked.bucket.interval_ns).max(probable_ns);
         }
         let mut after = before;
         let (grant, step) = after.renew(&asked);

@@ -1,0 +1,38 @@
+//! How often each operation calls AWS: exactly as the table of docs/OPERATIONS.md says, and hardly ever for a request of a key
+//! in use.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "../support/app.rs"]
+mod app;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod counting;
+mod operations;
+mod steady;
+mod table;
+
+use std::sync::Arc;
+
+use app::Options;
+use permitd::clock::ManualClock;
+
+const MODE: support::backend::Mode = support::backend::Mode::Aws;
+
+/// A node that does nothing by itself while a test lasts: it sweeps, refreshes and looks for messages when it is told to. Its
+/// time stands still.
+fn quiet(clock: &Arc<ManualClock>, sample_rows: u64, more: Vec<(&'static str, String)>) -> Options {
+    let mut settings = vec![
+        ("relay.sweep_interval_ms", "600000".to_owned()),
+        ("records.refresh_interval_ms", "600000".to_owned()),
+        // A mailer that does not wait in SQS looks once when it starts, then when the node publishes a message, until it finds
+        // none.
+        ("queue.wait_s", "0".to_owned()),
+        ("queue.poll_interval_ms", "60000".to_owned()),
+        ("actors.mailers", "1".to_owned()),
+    ];
+    settings.extend(more);
+    let clock = Arc::clone(clock);
+    Options { clock, settings, sample_rows, ..Options::default() }
+}

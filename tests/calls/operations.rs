@@ -1,0 +1,185 @@
+//! Every operation makes the calls that the table says: no more, no fewer, and none that it does not name.
+
+use std::{io::Cursor, sync::Arc};
+
+use permitd::{
+    actors::import::{ImportProgress, Order},
+    clock::ManualClock,
+    dataset::{
+        Definition,
+        sample::{self, SampleFormat},
+    },
+    domain::{
+        event::Origin,
+        id::Who,
+        key::{ApiKey, KeyId},
+    },
+    mail::{Sender, ses},
+};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{app::TestApp, counting::Counting, quiet, support::emulator, table::Table};
+
+const SAMPLE_ROWS: u64 = 60;
+/// Rows that the counted import changes, adds and removes.
+const CHANGED: u64 = 30;
+const ADDED: u64 = 7;
+const REMOVED: u64 = 3;
+/// The defaults of `aws.index_shards` and `aws.parallel_requests`.
+const SHARDS: u64 = 4;
+const SEGMENTS: u64 = 16;
+/// The indexes of the built-in permits: the walk, and one for each that is declared.
+const INDEXES: u64 = 5;
+/// The column that the counted import changes.
+const COLUMN: &str = "DESCRIPTION";
+const FAST: &str = "/plans/fast";
+/// A record that every sample has.
+const RECORD: &str = "/permits/201612013997";
+
+#[tokio::test]
+async fn every_operation_makes_the_calls_that_the_table_says() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let from = format!("Permit Office <permits@{}.example>", emulator::prefix());
+    let mail = vec![("mail.transport", "ses".to_owned()), ("mail.from", from.clone())];
+    let app = TestApp::with(quiet(&clock, SAMPLE_ROWS, mail)).await;
+    let access = app.place().access().await.expect("access to AWS");
+    ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
+    let mut counting = Counting::of(&app).await;
+
+    let user = people(&app, &mut counting).await;
+    let (path, nothing) = (format!("/users/{user}/keys"), json!({}));
+    let issue = app.admin_send(Method::POST, &path, &nothing);
+    // Beside the one that was mailed.
+    let issued = counting.count("issue a key", &[("K", 2), ("G", 0)], issue).await.expect(201).json();
+    let key = issued["key"].as_str().expect("a key").to_owned();
+    requests(&app, &mut counting, &clock, &key).await;
+    let key_path = format!("{path}/{}", issued["id"].as_str().unwrap());
+    keys(&app, &mut counting, &clock, &user, &key_path, &key).await;
+    imports(&app, &mut counting).await;
+    ticks(&app, &mut counting).await;
+    counting.compare(&Table::read());
+}
+
+/// Defines a plan and invites somebody; their id.
+async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
+    let limits = json!({ "rate_per_s": 100, "burst": 200, "quota_per_day": 100_000 });
+    let plan = counting.count("define or change a plan", &[], app.admin_send(Method::PUT, FAST, &limits)).await;
+    assert!((200..300).contains(&plan.status), "{}", plan.body);
+    let address = format!("ana@{}.example", emulator::prefix());
+    let body = json!({ "email": address });
+    let invite = app.admin_send(Method::POST, "/users", &body);
+    let user = counting.count_with_message("invite somebody, up to the mail", &[], invite).await.expect(201).json();
+    let user = user["id"].as_str().expect("an id").to_owned();
+    let (path, plan) = (format!("/users/{user}"), json!({ "plan": "fast" }));
+    let change = app.admin_send(Method::PATCH, &path, &plan);
+    counting.count("give somebody another plan", &[("K", 1), ("G", 0)], change).await.expect(200);
+    user
+}
+
+/// Requests of records with a key that is on the plan `fast`.
+async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, key: &str) {
+    let first = app.get(RECORD, key);
+    counting.count("first request of a key on a node, of a record that is not cached", &[], first).await.expect(200);
+    let page = counting.aside(app.get("/permits?limit=5", key)).await.expect(200).json();
+    let records = page["data"].as_array().expect("records").iter();
+    let paths = records.filter_map(|record| record["application_number"].as_str());
+    // A sign before the number would begin a fragment.
+    let mut paths = paths.map(|number| format!("/permits/{}", number.trim_start_matches('#')));
+    let path = paths.find(|path| path != RECORD).expect("another record");
+    counting.count("read of a record that is not cached", &[], app.get(&path, key)).await.expect(200);
+    counting.count("read of a record that is cached", &[], app.get(&path, key)).await.expect(200);
+    let page = app.get("/permits?status=issued&sort=file_date&limit=5", key);
+    let page = counting.count("page of an index", &[("S", SHARDS)], page).await.expect(200).json();
+    assert_eq!(page["data"].as_array().map(Vec::len), Some(5), "a whole page");
+    clock.advance_us(1_000_000);
+    counting.count("next grant of a key in use", &[], app.get(&path, key)).await.expect(200);
+
+    let forged = ApiKey::new(KeyId::from_random([7; 12]), &[7; 24]);
+    counting.count("request with junk for a key", &[], app.get(&path, "pmt_junk")).await.expect(401);
+    counting.count("request with a forged key", &[], app.get(&path, forged.reveal())).await.expect(401);
+    // The id of a key that there is.
+    let forged = ApiKey::new(KeyId::parse(key.split('_').nth(1).unwrap()).unwrap(), &[7; 24]);
+    counting.count("request with a forged key of a known id", &[], app.get(&path, forged.reveal())).await.expect(401);
+}
+
+/// What becomes of the key that the requests were made with; its owner has another, and is deleted at last.
+async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, user: &str, key_path: &str, key: &str) {
+    let usage = format!("/users/{user}/usage");
+    counting.count("page of somebody's usage", &[("K", 2)], app.admin_get(&usage)).await.expect(200);
+    let (rotate, grace) = (format!("{key_path}/rotate"), json!({ "grace_s": 3600 }));
+    let rotate = app.admin_send(Method::POST, &rotate, &grace);
+    // The new one, too. This node holds a grant of one of them.
+    let rotated = counting.count("rotate a key", &[("K", 3), ("G", 1)], rotate).await.expect(201).json();
+    let other = app.beside().await;
+    let mut elsewhere = Counting::of(&other).await;
+    elsewhere.aside(other.get(RECORD, key)).await.expect(200);
+    counting.aside(app.get(RECORD, key)).await.expect(200);
+    let revoke = app.send(app.admin(Method::DELETE, key_path));
+    counting.count("revoke a key", &[("K", 3), ("G", 1)], revoke).await.expect(200);
+    let here = || app.get(RECORD, key);
+    counting.count("first request of a revoked key, where it was revoked", &[], here()).await.expect(401);
+    counting.count("request of a revoked key within a grant's life of that", &[], here()).await.expect(401);
+    let there = || other.get(RECORD, key);
+    elsewhere.count("request of a revoked key elsewhere, in the grant that is held", &[], there()).await.expect(200);
+    clock.advance_us(1_000_000);
+    elsewhere.count("first request of a revoked key elsewhere, after that", &[], there()).await.expect(401);
+    counting.join(elsewhere);
+    counting.aside(app.get(RECORD, rotated["key"].as_str().unwrap())).await.expect(200);
+    let path = format!("/users/{user}");
+    let delete = app.send(app.admin(Method::DELETE, &path));
+    let sizes = [("K", 2), ("G", 1)];
+    counting.count_with_message("delete somebody, up to their keys", &sizes, delete).await.expect(200);
+}
+
+/// The sample with some rows changed, some added and some removed.
+fn changed_sample() -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(SAMPLE_ROWS + ADDED, 1, SampleFormat::Csv, &mut file).unwrap();
+    let file = file.into_inner();
+    let mut reader = csv::Reader::from_reader(file.as_slice());
+    let headers = reader.headers().unwrap().clone();
+    let column = headers.iter().position(|header| header == COLUMN).expect("the column");
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&headers).unwrap();
+    for (number, row) in (0..).zip(reader.records()).filter(|(number, _)| *number >= REMOVED) {
+        let (row, is_changed) = (row.unwrap(), number < REMOVED + CHANGED);
+        let cells = row.iter().enumerate();
+        let changed = cells.map(|(place, cell)| if is_changed && place == column { "something else" } else { cell });
+        writer.write_record(changed).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
+    let definition = Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits");
+    let definition = Arc::new(definition.expect("permits"));
+    let order = |file: Vec<u8>| Order {
+        file: Box::new(Cursor::new(file)),
+        file_name: "changed.csv".to_owned(),
+        definition: Arc::clone(&definition),
+        replace: true,
+        origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
+        progress: Arc::new(ImportProgress::default()),
+    };
+    let imports = &app.service().imports;
+    // W rows are written, E of those before end.
+    let sizes = [("W", CHANGED + ADDED), ("E", CHANGED + REMOVED), ("P", SEGMENTS), ("X", INDEXES)];
+    let import = imports.import(order(changed_sample()));
+    let counts = counting.count("import", &sizes, import).await.unwrap().counts;
+    assert_eq!((counts.updated, counts.inserted, counts.removed), (CHANGED, ADDED, REMOVED));
+    let sizes = [("P", SEGMENTS)];
+    let import = imports.import(order(changed_sample()));
+    let counts = counting.count("import that changes nothing", &sizes, import).await.unwrap().counts;
+    assert_eq!((counts.updated, counts.inserted, counts.removed), (0, 0, 0));
+}
+
+/// What a node does again and again.
+async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
+    let swept = counting.count("sweep of the relay, nothing left behind", &[], app.service().relay.sweep()).await;
+    assert_eq!(swept.unwrap(), 0);
+    let drained = counting.count("look for a message, none there", &[], app.service().mailers.drain()).await;
+    assert_eq!(drained.unwrap(), 0);
+    // Last, since it uses connections of this thread's.
+    counting.count("refresh of the data sets", &[], app.service().records.refresh()).await.unwrap();
+}

@@ -1,0 +1,70 @@
+//! A key in use: what its requests cost beside the records. The clock is moved by the test, the requests come one after the
+//! other, and so the counts are the same every time.
+
+use permitd::{aws::Calls, clock::ManualClock};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    app::TestApp,
+    counting::{between, calls},
+    quiet,
+    table::Counts,
+};
+
+const SECONDS: u64 = 30;
+const REQUESTS_PER_S: u64 = 50;
+const RECORD: &str = "/permits/201612013997";
+/// Writes of a node beside one for each second: the first grant, and a few while it learns how much the key spends and that it
+/// is not alone. Its guesses may then be wrong (a write that is refused and repeated) or small (a grant that is soon spent).
+const WRITES_TO_BEGIN: u64 = 3;
+
+/// What each of two nodes called while a key on this plan made requests through both in turn, and how many were admitted.
+async fn half_a_minute(limits: Value) -> ([Counts; 2], u64) {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let one = TestApp::with(quiet(&clock, 5, Vec::new())).await;
+    let other = one.beside().await;
+    one.admin_send(Method::PUT, "/plans/default", &limits).await;
+    let key = one.invite("ana@example.org").await;
+    let settled = async || (one.service().mailers.counts().done == 1).then_some(());
+    one.eventually("the end of the invitation", settled).await;
+    let nodes = [&one, &other];
+    let before: [Calls; 2] = nodes.map(calls);
+    let mut admitted = 0;
+    for (_, node) in (0..SECONDS * REQUESTS_PER_S).zip(nodes.iter().cycle()) {
+        let answer = node.get(RECORD, &key).await;
+        assert!(matches!(answer.status, 200 | 429), "{} {}", answer.status, answer.body);
+        admitted += u64::from(answer.status == 200);
+        clock.advance_us(i64::try_from(1_000_000 / REQUESTS_PER_S).unwrap());
+    }
+    ([0, 1].map(|node: usize| between(&before[node], &calls(nodes[node]))), admitted)
+}
+
+/// Of the ledger at most a write a second, and a read of the plan's limits; of the records the one that is asked for, once.
+fn check(counts: &Counts) {
+    let mut left = counts.clone();
+    let mut take = |call: &str| left.remove(&("DynamoDB".to_owned(), call.to_owned())).unwrap_or(0);
+    let (writes, reads, records) = (take("UpdateItem"), take("GetItem"), take("Query"));
+    assert!((SECONDS / 2..=SECONDS + WRITES_TO_BEGIN).contains(&writes), "{writes} writes of the ledger: {counts:?}");
+    // The key's row, when the node sees the key for the first time.
+    assert!(reads <= SECONDS + 1, "{reads} reads of limits: {counts:?}");
+    assert_eq!(records, 1, "{counts:?}");
+    left.retain(|(service, _), _| service == "DynamoDB");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_key_within_its_limits_costs_a_write_a_second_and_node() {
+    let limits = json!({ "rate_per_s": 100, "burst": 200, "quota_per_day": 100_000 });
+    let (counts, admitted) = half_a_minute(limits).await;
+    assert_eq!(admitted, SECONDS * REQUESTS_PER_S, "half the rate is never refused");
+    counts.iter().for_each(check);
+}
+
+#[tokio::test]
+async fn a_key_at_its_limit_costs_a_write_a_second_and_node() {
+    let (counts, admitted) = half_a_minute(json!({ "rate_per_s": 5, "burst": 10, "quota_per_day": 1000 })).await;
+    let most = 10 + 5 * SECONDS;
+    assert!((most - 5..=most).contains(&admitted), "{admitted} of {most}");
+    counts.iter().for_each(check);
+}
