@@ -2,14 +2,26 @@
 //!
 //! An event inside a request stands in the span `request`, whose field `request_id` every line shows. An error in the log
 //! means that a person has to act; what heals itself is a warning.
+//!
+//! Guarantee: whatever `log.filter` asks for, the clients of AWS and of HTTP do not tell what they send and receive. It holds
+//! keys, addresses and the server secret.
 
 use std::io::{self, IsTerminal};
 
 use thiserror::Error;
-use tracing::Subscriber;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::config::Log;
+
+/// Clients that tell at the levels below `info` what they send and receive, by the beginning of their modules' names.
+const TALKATIVE: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "lettre"];
 
 /// Why log lines cannot be set up.
 #[derive(Debug, Error)]
@@ -45,13 +57,20 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(to_terminal);
+    let filter = EnvFilter::try_new(&settings.filter)?.and(filter_fn(is_discreet));
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(to_terminal);
+    let registry = tracing_subscriber::registry();
     Ok(if settings.format.is_json(to_terminal) {
-        Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
+        Box::new(registry.with(lines.json().flatten_event(true).with_span_list(false).with_filter(filter)))
     } else {
-        Box::new(lines.compact().finish())
+        Box::new(registry.with(lines.compact().with_filter(filter)))
     })
+}
+
+/// Whether a line is none of those in which a client may tell what it sends or receives.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let is_client = TALKATIVE.iter().any(|start| metadata.target().starts_with(start));
+    !is_client || *metadata.level() <= Level::INFO
 }
 
 #[cfg(test)]
@@ -102,6 +121,22 @@ mod tests {
         let text = logged(LogFormat::Human, "info");
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains("imported") && text.contains("rows=3") && text.contains("r-1"), "{text}");
+    }
+
+    #[test]
+    fn clients_do_not_tell_what_they_send() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let settings = Log { format: LogFormat::Json, filter: "trace,aws_smithy_runtime::client=trace".to_owned() };
+        let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "aws_smithy_runtime::client::http::body", "a body");
+            tracing::debug!(target: "hyper_util::client", "a body");
+            tracing::warn!(target: "aws_config", "no region");
+            tracing::trace!("ours");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("a body") && text.contains("no region") && text.contains("ours"), "{text}");
     }
 
     #[test]

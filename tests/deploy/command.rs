@@ -1,6 +1,9 @@
 //! `permitd aws`, through the real program.
 
-use std::process::Output;
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 
@@ -12,9 +15,14 @@ use super::{
 /// The program, as it is run on a machine of AWS: all from the environment, in an empty folder.
 fn permitd(endpoint: &str, prefix: &str, arguments: &[&str]) -> (Output, tempfile::TempDir) {
     let folder = support::data_dir();
-    let output = support::permitd()
-        .current_dir(folder.path())
-        .args(arguments)
+    let mut command = support::permitd();
+    let output = deployment(&mut command, folder.path(), endpoint, prefix).args(arguments).output().unwrap();
+    (output, folder)
+}
+
+fn deployment<'c>(command: &'c mut Command, folder: &Path, endpoint: &str, prefix: &str) -> &'c mut Command {
+    command
+        .current_dir(folder)
         .env("PERMITD_AWS_PREFIX", prefix)
         .env("PERMITD_MAIL_FROM", format!("permitd@{prefix}.example.org"))
         .env("PERMITD_MAIL_SES_CONFIGURATION_SET", prefix)
@@ -23,9 +31,6 @@ fn permitd(endpoint: &str, prefix: &str, arguments: &[&str]) -> (Output, tempfil
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .output()
-        .unwrap();
-    (output, folder)
 }
 
 fn endpoint() -> String {
@@ -129,4 +134,26 @@ fn without_region_or_credentials_it_is_said_what_to_set() {
     assert!(exit == 2 && error.contains("AWS_REGION"), "{error}");
     let (exit, error) = run(&[("AWS_REGION", "eu-central-1")]);
     assert!(exit == 2 && error.contains("AWS_ACCESS_KEY_ID") && error.contains("AWS_PROFILE"), "{error}");
+}
+
+/// Whatever is logged: the SDK would show whole requests, with keys, addresses and the server secret in them.
+#[test]
+fn the_most_talkative_log_tells_no_secret() {
+    let (endpoint, prefix) = (endpoint(), emulator::prefix());
+    let mut said = String::new();
+    for arguments in [&["aws", "setup"][..], &["invite", "ana@example.org", "--backend", "aws"]] {
+        let mut command = support::permitd();
+        let folder = support::data_dir();
+        let output = deployment(&mut command, folder.path(), &endpoint, &prefix)
+            .args(arguments)
+            .env("PERMITD_LOG_FILTER", "trace,aws_smithy_runtime=trace,aws_smithy_runtime::client=trace")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        said += &text(&output.stderr);
+    }
+    for secret in ["ana@example.org", "versions", "AttributeValue", "{\"S\":"] {
+        let line = said.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret}: {}", line.unwrap().chars().take(300).collect::<String>());
+    }
 }

@@ -37,7 +37,7 @@ use aws_sdk_dynamodb::{
 
 pub use self::ledger::DynamoLedger;
 use super::{StoreError, Stores};
-use crate::aws::Access;
+use crate::aws::{self, Access};
 
 /// Largest item, bytes: names and values of its attributes together.
 pub const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -118,29 +118,6 @@ fn client(access: &Access) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Why a call failed, in one line: the error's code and message, or that the service was not reached. Holds no data that was
-/// sent.
-fn reason<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: ProvideErrorMetadata,
-{
-    match error {
-        SdkError::ServiceError(service) => {
-            let (code, message) = (service.err().code(), service.err().message());
-            format!("{}: {}", code.unwrap_or("error"), message.unwrap_or("DynamoDB gave no reason"))
-        }
-        SdkError::TimeoutError(_) => "DynamoDB did not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) => format!("DynamoDB cannot be reached: {error}"),
-            None => "DynamoDB cannot be reached".to_owned(),
-        },
-        SdkError::ConstructionFailure(_) => {
-            "a request cannot be made: check region and credentials (AWS_REGION, AWS_PROFILE)".to_owned()
-        }
-        _ => "DynamoDB's answer cannot be read".to_owned(),
-    }
-}
-
 /// Why a call failed, for whoever uses the store. `table` tells a missing table from others.
 fn unavailable<E, R>(table: &str, error: &SdkError<E, R>) -> StoreError
 where
@@ -151,7 +128,7 @@ where
     if is_missing {
         return StoreError::Unavailable(format!("table {table} or an index of it is missing: run `permitd aws setup`"));
     }
-    StoreError::Unavailable(format!("table {table}: {}", reason(error)))
+    StoreError::Unavailable(format!("table {table}: {}", aws::reason("DynamoDB", error)))
 }
 
 /// A request that cannot be made.

@@ -27,12 +27,12 @@ use self::{
     wait::{Busy, Patience},
 };
 use super::{
-    Dynamo, reason,
+    Dynamo,
     schema::{IndexSpec, TableSpec},
     unavailable,
 };
 use crate::{
-    aws::{Checked, Found},
+    aws::{self, Checked, Found},
     store::StoreError,
 };
 
@@ -129,7 +129,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
             Ok(()) => changes.push(done),
             // An emulator that does not know the setting says that there is nothing to change.
             Err(error) if flaw.is_of_protection() && wait::has_code(&error, "ValidationException") => {
-                refusals.push(format!("{flaw}, which this service refuses ({})", reason(&error)));
+                refusals.push(format!("{flaw}, which this service refuses ({})", aws::reason("DynamoDB", &error)));
             }
             Err(error) => return Err(unavailable(&name, &error)),
         }
