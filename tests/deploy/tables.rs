@@ -120,7 +120,7 @@ async fn a_service_that_cannot_encrypt_an_existing_table_is_a_notice() {
     assert_eq!(*found(&done, &format!("index {name}/lists")), Found::Made);
     let bare = dynamo.table("bare");
     let Found::Notice(what) = found(&done, &format!("table {bare}")) else { panic!("{done:#?}") };
-    assert!(what.contains("account's key") && what.contains("refuses (ValidationException"), "{what}");
+    assert!(what.contains("account's key") && what.contains("refuses (DynamoDB: ValidationException"), "{what}");
     assert_eq!(*found(&done, &format!("index {bare}/lists")), Found::Made, "it goes on with the rest");
 }
 
