@@ -23,7 +23,7 @@ use crate::{
     fixture::{self, Fixture},
     http,
     load::{self, Load, Target},
-    process::{self, LOAD_CORE, SERVER_CORE, Server},
+    process::{self, EITHER_CORE, LOAD_CORE, SERVER_CORE, Server},
     reads::NO_CACHE,
     report::{Finding, rate},
 };
@@ -113,7 +113,13 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
 }
 
 fn load<'a>(fixture: &'a Fixture) -> Load<'a> {
-    Load { target: Target::AnyOf(&fixture.paths), key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true }
+    Load {
+        target: Target::AnyOf(&fixture.paths),
+        key: Some(&fixture.key),
+        connections: CONNECTIONS,
+        succeeds: true,
+        cores: EITHER_CORE,
+    }
 }
 
 fn against_bare(plan: &Plan, fixture: &Fixture, node: &Server, endpoint: &str) -> Outcome<Finding> {
@@ -138,28 +144,30 @@ fn calls(plan: &Plan, fixture: &Fixture, node: &Server) -> Outcome<Vec<Finding>>
     let updates = "permitd_aws_requests_total{service=\"DynamoDB\",operation=\"UpdateItem\"}";
     let idle = counters(ops)?;
     std::thread::sleep(Duration::from_secs(IDLE_S.into()));
-    let before = counters(ops)?;
     // A node looks for new versions of data sets and for unpublished commits a few times a second, whether asked or not.
-    let house = risen(&idle, &before, queries) / f64::from(IDLE_S);
-    let rounds = COUNTED_S.div_ceil(plan.round_s);
-    for _ in 0..rounds {
+    let house = risen(&idle, &counters(ops)?, queries) / f64::from(IDLE_S);
+    // The grants of a key grow with its use: what is counted is a key in use.
+    load::run(plan, node, &load(fixture))?;
+    let (before, started) = (counters(ops)?, Instant::now());
+    for _ in 0..COUNTED_S.div_ceil(plan.round_s) {
         load::run(plan, node, &load(fixture))?;
     }
-    let seconds = f64::from(rounds * plan.round_s);
-    let after = counters(ops)?;
+    let (after, seconds) = (counters(ops)?, started.elapsed().as_secs_f64());
     let admitted = risen(&before, &after, "permitd_admission_admitted_total");
     let (queried, written) = (risen(&before, &after, queries), risen(&before, &after, updates));
     if admitted == 0.0 || queried == 0.0 || written == 0.0 {
         return Err("the counters of the node are not where they are looked for".into());
     }
-    let reads = (queried - house * seconds) / admitted;
-    let writes = written / seconds;
+    // To a thousandth: a read may be under way when the counters are read.
+    let reads = ((queried - house * seconds) / admitted * 1_000.0).round() / 1_000.0;
+    // One more than there are seconds: the first may come at once.
+    let writes = (written - 1.0) / seconds;
     let figures = format!(
-        "{admitted} reads, {queried} queries, {written} ledger writes in {seconds} s; {house:.1} queries a second when idle"
+        "{admitted} reads, {queried} queries, {written} ledger writes in {seconds:.1} s; {house:.1} queries a second when idle"
     );
     Ok(vec![
         Finding::at_most("P8", "aws: DynamoDB requests for an admitted read", figures.clone(), reads, 1.0, ""),
-        Finding::at_most("P8", "aws: ledger writes a key and second", figures, writes, 1.0 + 1.0 / seconds, ""),
+        Finding::at_most("P8", "aws: ledger writes a key and second", figures, writes, 1.0, ""),
     ])
 }
 

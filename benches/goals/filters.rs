@@ -10,7 +10,7 @@ use crate::{
     fixture::{Fixture, records_file},
     http,
     load::{Load, Target, alternate, median},
-    process::{self, SERVER_CORE, Server},
+    process::{self, LOAD_CORE, SERVER_CORE, Server},
     report::{Finding, show},
 };
 
@@ -25,7 +25,13 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let fixture = plan.fixture()?;
     let server = fixture.serve(&[])?;
     let (late_page, late_path) = late_path(fixture, &server)?;
-    let load = |path| Load { target: Target::Path(path), key: Some(&fixture.key), connections: 1, succeeds: true };
+    let load = |path| Load {
+        target: Target::Path(path),
+        key: Some(&fixture.key),
+        connections: 1,
+        succeeds: true,
+        cores: LOAD_CORE,
+    };
     let (first, late, point) = (load(FILTER), load(&late_path), load(&fixture.hot_path));
     let mut in_process = Vec::new();
     for _ in 0..plan.rounds {

@@ -5,7 +5,7 @@ use crate::{
     filters::FILTER,
     fixture::Fixture,
     load::{Load, Target, alternate},
-    process::Server,
+    process::{LOAD_CORE, Server},
     reads::{NO_CACHE, figures},
     report::{Finding, show},
 };
@@ -37,7 +37,13 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
 }
 
 fn hot(fixture: &Fixture) -> Load<'_> {
-    Load { target: Target::Path(&fixture.hot_path), key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true }
+    Load {
+        target: Target::Path(&fixture.hot_path),
+        key: Some(&fixture.key),
+        connections: CONNECTIONS,
+        succeeds: true,
+        cores: LOAD_CORE,
+    }
 }
 
 fn cold(fixture: &Fixture) -> Load<'_> {

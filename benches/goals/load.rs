@@ -1,10 +1,10 @@
-//! Load by wrk, on a core of its own.
+//! Load by wrk.
 
 use std::{fs, net::SocketAddr, path::Path, path::PathBuf, process::Stdio};
 
 use crate::{
     Outcome, Plan,
-    process::{self, LOAD_CORE, Server},
+    process::{self, Server},
 };
 
 /// What to ask for.
@@ -26,6 +26,8 @@ pub(crate) struct Load<'a> {
     pub(crate) connections: u32,
     /// Whether the answers should be successes.
     pub(crate) succeeds: bool,
+    /// The cores that it may come from, as taskset has them.
+    pub(crate) cores: &'a str,
 }
 
 /// What came of it.
@@ -67,7 +69,7 @@ pub(crate) fn run(plan: &Plan, server: &Server, load: &Load<'_>) -> Outcome<Rate
 
 /// Begins a round of load.
 pub(crate) fn start<'a>(plan: &Plan, server: &'a Server, load: &'a Load<'a>) -> Outcome<Running<'a>> {
-    let mut command = process::pinned(LOAD_CORE, "wrk");
+    let mut command = process::pinned(load.cores, "wrk");
     command.args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", plan.round_s)]);
     if let Some(key) = load.key {
         command.args(["-H", &format!("x-api-key: {key}")]);

@@ -13,7 +13,7 @@ use crate::{
     filters::FILTER,
     fixture::{Fixture, records_file},
     load::{Load, Rate, Target, alternate},
-    process::{self, SERVER_CORE, Server, free_address, pinned},
+    process::{self, LOAD_CORE, SERVER_CORE, Server, free_address, pinned},
     report::{Finding, rate},
 };
 
@@ -137,8 +137,13 @@ fn compare(
     [point, filter]: [&str; 2],
     is_goal: bool,
 ) -> Outcome<Vec<Finding>> {
-    let load =
-        |path| Load { target: Target::Path(path), key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true };
+    let load = |path| Load {
+        target: Target::Path(path),
+        key: Some(&fixture.key),
+        connections: CONNECTIONS,
+        succeeds: true,
+        cores: LOAD_CORE,
+    };
     let finding = |what: String, ours: &Rate, theirs: &Rate, wanted: f64| {
         let figures = format!("{} against {}", rate(ours.per_s), rate(theirs.per_s));
         match is_goal {

@@ -16,6 +16,9 @@ use crate::{Outcome, http};
 pub(crate) const SERVER_CORE: &str = "0";
 /// Where the load comes from.
 pub(crate) const LOAD_CORE: &str = "1";
+/// Both: for a load beside a server and an emulator, each on a core of its own. On either core it would take from that one
+/// alone what it needs.
+pub(crate) const EITHER_CORE: &str = "0,1";
 /// How long a server may take to answer for the first time.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often a process is looked at.

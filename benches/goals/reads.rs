@@ -5,7 +5,7 @@ use crate::{
     fixture::Fixture,
     http,
     load::{Load, Rate, Target, alternate},
-    process::Server,
+    process::{LOAD_CORE, Server},
     report::{Finding, rate, show},
 };
 
@@ -37,7 +37,7 @@ fn against_constant(
     let constant = Server::constant(body_bytes, &plan.scratch)?;
     let mut findings = Vec::new();
     for connections in CONNECTIONS {
-        let load = Load { target, key: Some(&fixture.key), connections, succeeds: true };
+        let load = Load { target, key: Some(&fixture.key), connections, succeeds: true, cores: LOAD_CORE };
         let rates = alternate(plan, &[(&constant, &load), (&server, &load)])?;
         let &[nothing, read] = rates.as_slice() else { return Err("two rates were wanted".into()) };
         let what = format!("{name} point read against the constant answer, {connections} connections");

@@ -5,7 +5,7 @@ use permitd::domain::key::{ApiKey, KeyId, PREFIX, SECRET_BYTES};
 use crate::{
     Outcome, Plan,
     load::{self, Load, Rate, Target, alternate, medians},
-    process::Server,
+    process::{LOAD_CORE, Server},
     reads::figures,
     report::{Finding, rate, show},
 };
@@ -18,7 +18,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let server = fixture.serve(&[])?;
     let forged = forged(&fixture.key)?;
     let target = Target::Path(&fixture.hot_path);
-    let good = Load { target, key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true };
+    let good = Load { target, key: Some(&fixture.key), connections: CONNECTIONS, succeeds: true, cores: LOAD_CORE };
     let junk = Load { key: Some("no-key-at-all"), succeeds: false, ..good };
     let forged = Load { key: Some(&forged), succeeds: false, ..good };
     let rates = alternate(plan, &[(&server, &good), (&server, &junk), (&server, &forged)])?;
