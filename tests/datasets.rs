@@ -8,5 +8,7 @@ mod drift;
 mod hostile;
 #[path = "datasets/real.rs"]
 mod real;
+#[path = "datasets/report.rs"]
+mod report;
 #[path = "datasets/support.rs"]
 mod support;

@@ -6,6 +6,7 @@
 mod admin_tokens;
 mod backend;
 mod dynamodb;
+mod everywhere;
 mod ledger;
 mod log;
 mod queue;
@@ -17,6 +18,9 @@ mod sqs;
 mod support;
 mod tables;
 mod views;
+
+// The samples of records are shared with the library's own tests, which know it by this path.
+use permitd::dataset;
 
 use self::dynamodb::{dynoxide, ministack};
 

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
-    counting::{between, calls},
-    quiet,
-    table::Counts,
+    calls::{
+        counting::{between, calls},
+        quiet,
+        table::Counts,
+    },
 };
 
 const SECONDS: u64 = 30;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::support;
+use crate::support;
 
 /// Calls of the SDK, and the actions that they need.
 const OPERATIONS: &[(&str, &[&str])] = &[

@@ -1,9 +1,5 @@
 //! The proxy of the tests: what it does to calls is what the real clients take for AWS's own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
-
-mod support;
-
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
@@ -18,7 +14,8 @@ use permitd::{
     aws::{Access, Endpoints},
     store::dynamodb::{Dynamo, schema},
 };
-use support::{
+
+use crate::support::{
     emulator::{self, Emulator, Kind},
     proxy::{Gate, On, Proxy, Refusal, Trouble},
 };

@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
+use crate::support::{
+    self,
     emulator::{self, Kind},
-    support,
 };
 
 /// The program, as it is run on a machine of AWS: all from the environment, in an empty folder.

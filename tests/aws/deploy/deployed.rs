@@ -4,12 +4,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::support;
+use crate::support;
 
 fn run(arguments: &[&str]) -> Value {
     let python = support::tools::folder().join("venv/bin/python");
     let mut command = Command::new(python);
-    command.current_dir(support::repository()).arg("tests/deploy/cloudformation.py").args(arguments);
+    command.current_dir(support::repository()).arg("tests/aws/deploy/cloudformation.py").args(arguments);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
         command.env_remove(name);
     }

@@ -1,9 +1,6 @@
 //! The city's real report, from the file to the answers.
 
-use std::{
-    io::Cursor,
-    path::{Path, PathBuf},
-};
+use std::io::Cursor;
 
 use jiff::civil::{Date, date};
 use permitd::{
@@ -21,17 +18,9 @@ use permitd::{
 };
 use uuid::Uuid;
 
-const REPORT: &str = "December2016Issued.xlsx";
+use crate::support::{builtin, shared_file};
 
-fn report() -> Option<Vec<u8>> {
-    let named = std::env::var_os("PERMITD_SHARED_DATA").map(PathBuf::from);
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/data"));
-    let found = named.into_iter().chain(above).map(|folder| folder.join(REPORT)).find(|path| path.is_file());
-    if found.is_none() {
-        println!("skipped: {REPORT} is not here; set PERMITD_SHARED_DATA to the folder that holds it");
-    }
-    found.and_then(|path| std::fs::read(path).ok())
-}
+const REPORT: &str = "December2016Issued.xlsx";
 
 struct Permits {
     store: SqliteRecordStore,
@@ -50,8 +39,7 @@ impl Permits {
             find_timeout_ms: 10_000,
         };
         let store = SqliteRecordStore::open(settings, SystemClock::shared())?;
-        let definition = Definition::builtin()?.into_iter().find(|definition| definition.name == "permits");
-        Ok(Self { store, definition: definition.ok_or("no definition of permits")?, _folder: folder })
+        Ok(Self { store, definition: builtin("permits"), _folder: folder })
     }
 
     fn import(&self, file: &[u8], today: Date, replace: bool) -> Result<ImportResult, Box<dyn std::error::Error>> {
@@ -95,7 +83,7 @@ fn data(document: &[u8]) -> Result<Vec<serde_json::Value>, serde_json::Error> {
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_real_report_is_imported_once_and_found_again() -> Result<(), Box<dyn std::error::Error>> {
-    let Some(file) = report() else { return Ok(()) };
+    let Some(file) = shared_file(REPORT) else { return Ok(()) };
     let permits = Permits::new()?;
     let first = permits.import(&file, date(2026, 11, 22), false)?;
     assert_eq!((first.version, first.inserted, first.updated, first.removed), (1, 2166, 0, 0));

@@ -14,11 +14,12 @@ use permitd::{
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{
+use super::{
     TODAY, Tables, beginning, data, find, key, put_all,
     samples::{any_query, any_record, definition, naive},
-    sqlite, stored, support,
+    sqlite, stored,
 };
+use crate::support;
 
 /// Every page of a query, each with whether it is complete; or why there is none.
 fn pages(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Vec<(Vec<serde_json::Value>, bool)>, RecordStoreError> {

@@ -1,13 +1,6 @@
 //! How often each operation calls AWS: exactly as the table of docs/OPERATIONS.md says, and hardly ever for a request of a key
 //! in use.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
-
-#[path = "../support/app.rs"]
-mod app;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod counting;
 mod operations;
 mod steady;
@@ -15,10 +8,9 @@ mod table;
 
 use std::sync::Arc;
 
-use app::Options;
 use permitd::clock::ManualClock;
 
-const MODE: support::backend::Mode = support::backend::Mode::Aws;
+use crate::app::Options;
 
 /// A node that does nothing by itself while a test lasts: it sweeps, refreshes and looks for messages when it is told to. Its
 /// time stands still.

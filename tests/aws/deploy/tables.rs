@@ -16,7 +16,8 @@ use permitd::{
     },
 };
 
-use super::{deployment, found, support::emulator::Kind};
+use super::{deployment, found};
+use crate::support::emulator::Kind;
 
 fn all_tables() -> Vec<TableSpec> {
     let definitions = Definition::builtin().unwrap();

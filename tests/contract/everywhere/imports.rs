@@ -13,7 +13,8 @@ use permitd::{
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{TODAY, Tables, beginning, data, find, get, key, samples, sqlite, support, wait};
+use super::{TODAY, Tables, beginning, data, find, get, key, samples, sqlite, wait};
+use crate::support;
 
 fn column(name: &str, kind: ColumnType) -> Column {
     Column { name: name.to_owned(), kind, description: String::new() }

@@ -12,7 +12,7 @@ use permitd::{
 };
 use uuid::Uuid;
 
-use crate::{TODAY, Tables, beginning, data, find, get, put_all, samples::definition, wait};
+use super::{TODAY, Tables, beginning, data, find, get, put_all, samples::definition, wait};
 
 const SECOND_US: i64 = 1_000_000;
 

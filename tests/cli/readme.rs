@@ -1,10 +1,8 @@
 //! The README's commands, run word for word: every line that begins with `$ ` in its console blocks.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
-
-mod support;
-
 use std::{fmt::Write as _, fs, process::Command};
+
+use super::support;
 
 /// What a shell session shows after a command, up to the next one.
 struct Step {

@@ -17,8 +17,11 @@ use serde_json::{Value, json};
 
 use super::{
     deployed::{deploy, read_yaml},
-    emulator::{self, Kind},
     operations::{self, Place},
+};
+use crate::support::{
+    self,
+    emulator::{self, Kind},
 };
 
 fn template() -> Value {
@@ -254,10 +257,9 @@ fn a_node_is_allowed_what_its_code_does_and_no_more() {
 
 #[test]
 fn the_template_fits_into_what_cloudformation_takes() {
-    let bytes =
-        std::fs::metadata(super::support::repository().join(Path::new("deploy/cloudformation.yaml"))).unwrap().len();
+    let bytes = std::fs::metadata(support::repository().join(Path::new("deploy/cloudformation.yaml"))).unwrap().len();
     assert!(bytes <= 51_200, "a template that is sent with its request has at most 51,200 bytes, this one has {bytes}");
-    let handbook = std::fs::read_to_string(super::support::repository().join("docs/OPERATIONS.md")).unwrap();
+    let handbook = std::fs::read_to_string(support::repository().join("docs/OPERATIONS.md")).unwrap();
     let template = template();
     for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, process::Command};
 use permitd::config::{Backend, LoadFrom, MailTransport, Settings};
 use serde_json::Value;
 
-use super::{deployed::read_yaml, support};
+use super::deployed::read_yaml;
+use crate::support;
 
 const ENVIRONMENT_FILE: &str = "deploy/emulator.env";
 

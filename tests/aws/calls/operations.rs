@@ -19,7 +19,8 @@ use permitd::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{app::TestApp, counting::Counting, quiet, support::emulator, table::Table};
+use super::{counting::Counting, quiet, table::Table};
+use crate::{app::TestApp, support::emulator};
 
 const SAMPLE_ROWS: u64 = 60;
 /// Rows that the counted import changes, adds and removes.

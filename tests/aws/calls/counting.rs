@@ -9,7 +9,7 @@ use permitd::aws::Calls;
 
 use crate::{
     app::TestApp,
-    table::{Counts, Sizes, Table},
+    calls::table::{Counts, Sizes, Table},
 };
 
 /// The call by which a mailer looks for messages.

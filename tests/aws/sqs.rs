@@ -1,10 +1,6 @@
 //! What is SQS's own of the queue: its setup, its calls, its dead letters, and its answers in its own words where no emulator
 //! gives them. What every queue does is in `tests/contract`.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
-
-mod support;
-
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::{
@@ -19,7 +15,8 @@ use permitd::{
     },
 };
 use serde_json::json;
-use support::{
+
+use crate::support::{
     canned::{Answer, Canned, Request},
     emulator::{self, Emulator, Kind},
 };

@@ -1,9 +1,5 @@
 //! Mail through SES: an emulator where it does as SES does, and SES's answers in its own words where it does not.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
-
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -14,7 +10,8 @@ use permitd::{
     mail::{self, MailError, Mailer, OutgoingMail, Sender, SesMailer, SetupError, ses},
 };
 use serde_json::{Value, json};
-use support::{
+
+use crate::support::{
     canned::{Answer, Canned, Request},
     emulator::{self, Emulator, Kind},
 };
@@ -165,7 +162,7 @@ async fn what_may_have_been_sent_is_not_sent_again_here() {
     assert!(matches!(sent, Err(MailError::Unavailable { .. })), "{sent:?}");
     assert_eq!(requests.len(), 1);
     let nobody = Access::to_endpoints(Endpoints {
-        ses: Some(format!("http://{}", support::free_address())),
+        ses: Some(format!("http://{}", crate::support::free_address())),
         ..Endpoints::default()
     });
     let sent = mailer(&nobody.await, &sender()).send(&mail("zoe@example.org")).await;

@@ -1,27 +1,19 @@
 //! What a deployment in AWS consists of: made and checked by `permitd aws`, described by the template in `deploy/`, started by
 //! the compose file.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
-
-#[path = "deploy/command.rs"]
 mod command;
-#[path = "deploy/compose.rs"]
 mod compose;
-#[path = "deploy/deployed.rs"]
 mod deployed;
-#[path = "deploy/operations.rs"]
 mod operations;
-mod support;
-#[path = "deploy/tables.rs"]
 mod tables;
-#[path = "deploy/template.rs"]
 mod template;
 
 use permitd::{
     aws::{Checked, Found},
     store::dynamodb::Dynamo,
 };
-use support::emulator::{self, Kind};
+
+use crate::support::emulator::{self, Kind};
 
 /// A deployment of its own in an emulator.
 async fn deployment(kind: Kind) -> Dynamo {

@@ -1,15 +1,11 @@
 //! Records are the same wherever they are kept: SQLite, DynamoDB and a plain list in memory are given the same imports and
 //! asked the same questions.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
-
 mod dynamodb;
 mod imports;
 mod pages;
-#[path = "../../src/store/records/samples.rs"]
+#[path = "../../../src/store/records/samples.rs"]
 mod samples;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +16,7 @@ use jiff::{
 use permitd::{
     aws::{Access, Bridge},
     clock::{ManualClock, SharedClock},
-    dataset::{self, Definition, Record, RecordIdRule, Value, query::Query},
+    dataset::{Definition, Record, RecordIdRule, Value, query::Query},
     store::{
         dynamodb::{
             Dynamo,
@@ -30,7 +26,11 @@ use permitd::{
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
-use support::emulator::{self, Kind};
+
+use crate::support::{
+    self,
+    emulator::{self, Kind},
+};
 
 const TODAY: Date = date(2026, 3, 1);
 
