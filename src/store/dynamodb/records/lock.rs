@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{error::SdkError, types::ReturnValue};
+use aws_sdk_dynamodb::{
+    error::SdkError, operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue,
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -115,25 +117,24 @@ impl Lock {
         }
     }
 
-    /// Renews it; false if it is somebody else's by now.
-    async fn renew(&self, epoch: u64) -> Result<bool, StoreError> {
-        let renewed = self
-            .dynamo
-            .client()
-            .update_item()
-            .table_name(self.table())
-            .set_key(Some(self.key()))
-            .update_expression("SET #u = :u")
+    /// A change that is refused unless it is still this one's.
+    fn as_holder(&self, epoch: u64, update: &str) -> UpdateItemFluentBuilder {
+        let request = self.dynamo.client().update_item().table_name(self.table()).set_key(Some(self.key()));
+        request
+            .update_expression(update)
             .condition_expression("#h = :h AND #e = :e")
             .expression_attribute_names("#h", HOLDER)
             .expression_attribute_names("#u", UNTIL)
             .expression_attribute_names("#e", EPOCH)
             .expression_attribute_values(":h", text(&self.holder))
             .expression_attribute_values(":e", number(epoch))
-            .expression_attribute_values(":u", number(self.now_us().saturating_add(LEASE_US)))
-            .send()
-            .await;
-        match renewed {
+    }
+
+    /// Renews it; false if it is somebody else's by now.
+    async fn renew(&self, epoch: u64) -> Result<bool, StoreError> {
+        let until = self.now_us().saturating_add(LEASE_US);
+        let request = self.as_holder(epoch, "SET #u = :u").expression_attribute_values(":u", number(until));
+        match request.send().await {
             Ok(_) => Ok(true),
             Err(error) if is_refused(&error) => Ok(false),
             Err(error) => Err(unavailable(&self.table(), &error)),
@@ -142,21 +143,7 @@ impl Lock {
 
     /// Gives it back, if it is still this one's.
     async fn release(&self, epoch: u64) -> Result<(), StoreError> {
-        let released = self
-            .dynamo
-            .client()
-            .update_item()
-            .table_name(self.table())
-            .set_key(Some(self.key()))
-            .update_expression("REMOVE #h, #u")
-            .condition_expression("#h = :h AND #e = :e")
-            .expression_attribute_names("#h", HOLDER)
-            .expression_attribute_names("#u", UNTIL)
-            .expression_attribute_names("#e", EPOCH)
-            .expression_attribute_values(":h", text(&self.holder))
-            .expression_attribute_values(":e", number(epoch))
-            .send()
-            .await;
+        let released = self.as_holder(epoch, "REMOVE #h, #u").send().await;
         match released {
             Ok(_) => Ok(()),
             Err(error) if is_refused(&error) => Ok(()),
