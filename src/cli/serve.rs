@@ -68,6 +68,7 @@ impl Serve {
 /// The addresses that are listened on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
+    pub(super) public: SocketAddr,
     pub(super) ops: SocketAddr,
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn start(settings: Settings) -> Result<(Server, Bound), Failure
     let (public, ops) = (listeners.public_address().map_err(system)?, listeners.ops_address().map_err(system)?);
     let node =
         Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Serve, public, None).await?;
-    Ok((Server::start(node, listeners).map_err(system)?, Bound { ops }))
+    Ok((Server::start(node, listeners).map_err(system)?, Bound { public, ops }))
 }
 
 /// The link that signs an administrator in. The token stands behind the `#`, which browsers do not send.
@@ -86,7 +87,7 @@ pub(super) fn sign_in_url(public_url: &str, token: &str) -> String {
     format!("{public_url}/admin#token={token}")
 }
 
-fn ready(server: &Server, Bound { ops }: Bound) -> Answer {
+fn ready(server: &Server, Bound { public, ops }: Bound) -> Answer {
     let node = server.node();
     let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
     let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data });
@@ -100,7 +101,7 @@ fn ready(server: &Server, Bound { ops }: Bound) -> Answer {
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }
-    Answer::new(document, format!("permitd listens on {url}\n{}{note}", facts(&lines)))
+    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}", facts(&lines)))
 }
 
 /// Prints what a server says when it is ready, at once.

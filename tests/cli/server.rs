@@ -58,6 +58,22 @@ impl Server {
     }
 }
 
+/// Where it listens is its own; the address for clients may be of what stands before it, and of other servers.
+#[test]
+fn it_says_where_it_listens_and_where_clients_find_it() {
+    let home = Home::new();
+    let mut program = home.command(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    program.env("PERMITD_PUBLIC_URL", "https://permits.example.org").stderr(Stdio::null());
+    let mut said = Vec::new();
+    let (_process, said) = Process::start(&mut program, move |line| {
+        said.push(line.trim().to_owned());
+        (said.len() == 2).then(|| said.clone())
+    });
+    let port = said[0].strip_prefix("permitd listens on http://127.0.0.1:").unwrap_or_else(|| panic!("{said:?}"));
+    assert!(port.parse::<u16>().is_ok_and(|port| port != 0), "{said:?}");
+    assert_eq!(said[1].split_whitespace().collect::<Vec<_>>(), ["API", "https://permits.example.org"]);
+}
+
 /// What goes wrong with a read is in the log, once, under the id that its answer bears.
 #[tokio::test]
 async fn a_failure_of_the_server_is_in_its_log() {
