@@ -1,6 +1,7 @@
 //! Where records live: imported as a whole, read by key or by query.
 
 pub(in crate::store) mod cache;
+pub(in crate::store) mod outcome;
 pub(in crate::store) mod rules;
 #[cfg(test)]
 pub(in crate::store) mod samples;

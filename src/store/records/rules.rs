@@ -92,6 +92,14 @@ pub(in crate::store) fn ordinal_value(definition: &Definition, ordinal: i64) -> 
     }
 }
 
+/// The record id that a text writes, if it is written as it is published: `1` is a record's id where `01` and `+1` are none.
+pub(in crate::store) fn written_id(definition: &Definition, text: &str) -> Option<Value> {
+    match definition.columns.get(definition.record_id)?.kind {
+        ColumnType::Integer => text.parse().ok().filter(|id: &i64| id.to_string() == text).map(Value::Integer),
+        _ => Some(Value::Text(text.to_owned())),
+    }
+}
+
 /// Checks that a record has the shape that its definition gives it.
 pub(in crate::store) fn check_row(
     definition: &Definition,

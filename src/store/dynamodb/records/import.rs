@@ -11,9 +11,6 @@ mod stock;
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
-use uuid::Uuid;
-
 use super::{
     Shared, failed, lock,
     lock::{Lease, Lock},
@@ -24,12 +21,13 @@ use super::{
 };
 use crate::{
     aws::{Bridge, BridgeError},
-    dataset::{Definition, Record, RecordIdRule, Value},
+    dataset::{Record, RecordIdRule, Value},
     store::{
         StoreError,
         dynamodb::{Dynamo, item::text, schema, unavailable},
         records::{
             ImportResult, ImportSession, RecordStoreError, RowOutcome,
+            outcome::{Counts, Order},
             rules::{self, set},
         },
     },
@@ -37,23 +35,6 @@ use crate::{
 
 /// Rows of which the indexes are asked at the end whether they have followed.
 const PROBES: usize = 8;
-
-/// What was asked for.
-pub(super) struct Order {
-    pub(super) definition: Arc<Definition>,
-    pub(super) import_id: Uuid,
-    pub(super) today: Date,
-    pub(super) replace: bool,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    inserted: u64,
-    updated: u64,
-    unchanged: u64,
-    removed: u64,
-    rejected: u64,
-}
 
 /// What the definition changes besides rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -40,7 +40,7 @@ use crate::{
     store::{
         StoreError,
         dynamodb::item::text,
-        records::{DataSet, ImportSession, Page, RecordReader, RecordStore, RecordStoreError, cache},
+        records::{DataSet, ImportSession, Page, RecordReader, RecordStore, RecordStoreError, cache, outcome::Order},
     },
 };
 
@@ -143,7 +143,7 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = import::Order { definition: Arc::new(definition.clone()), import_id, today, replace };
+        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 

@@ -11,7 +11,7 @@ use super::{
     row,
 };
 use crate::{
-    dataset::{ColumnType, Definition, Document, Value, query::Query, query::ascending},
+    dataset::{Document, Value, query::Query, query::ascending},
     store::{
         dynamodb::{Dynamo, PARTITION_KEY_BYTES_MAX},
         records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
@@ -46,7 +46,7 @@ impl Reader {
             return Ok(Known::Answer(None));
         }
         let Some(text) = record_id else { return Ok(Known::Asked(served, None)) };
-        match wanted_id(served.manifest.layout.definition(), text) {
+        match rules::written_id(served.manifest.layout.definition(), text) {
             Some(id) => Ok(Known::Asked(served, Some(id))),
             None => Ok(Known::Answer(None)),
         }
@@ -110,14 +110,6 @@ fn answer(
 
 fn question<'a>(served: &Served, key: &'a str, record_id: Option<&'a str>) -> Question<'a> {
     Question { data_set: served.id, version: served.manifest.data_set.version, key, record_id }
-}
-
-/// The record id that a text writes, if it is written as it is published.
-fn wanted_id(definition: &Definition, text: &str) -> Option<Value> {
-    match definition.columns.get(definition.record_id)?.kind {
-        ColumnType::Integer => text.parse().ok().filter(|id: &i64| id.to_string() == text).map(Value::Integer),
-        _ => Some(Value::Text(text.to_owned())),
-    }
 }
 
 #[async_trait(?Send)]

@@ -4,9 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::civil::Date;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
-use uuid::Uuid;
 
 use super::{
     LOCK_WAIT, Shared, is_busy, load, open, render,
@@ -16,9 +14,10 @@ use super::{
     unavailable,
 };
 use crate::{
-    dataset::{ColumnType, Definition, Record, RecordIdRule, Value},
+    dataset::{ColumnType, Record, RecordIdRule, Value},
     store::records::{
-        DataSet, ImportResult, ImportSession, RecordStoreError, RowOutcome,
+        DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
+        outcome::{Counts, Order},
         rules::{self, set},
         seen::Seen,
     },
@@ -42,23 +41,6 @@ const SORT_THREADS: i64 = 2;
 const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
-
-/// What was asked for.
-pub(super) struct Order {
-    pub(super) definition: Definition,
-    pub(super) import_id: Uuid,
-    pub(super) today: Date,
-    pub(super) replace: bool,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    inserted: u64,
-    updated: u64,
-    unchanged: u64,
-    removed: u64,
-    rejected: u64,
-}
 
 /// What is to be written at the end besides rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,24 +283,10 @@ impl Session {
             self.connection.pragma_update(None, "cache_size", -SORT_CACHE_KIB)?;
             table::fit_indexes(&self.connection, &self.order.definition)?;
         }
-        let counts = self.counts;
-        let rows_changed = counts.inserted + counts.updated + counts.removed > 0;
-        let columns_changed = self.columns != Columns::Same;
-        let (version, generation, records) =
-            self.stored.as_ref().map_or((0, 0, 0), |stored| (stored.version, stored.generation, stored.records));
-        let changed = rows_changed || columns_changed;
-        let result = ImportResult {
-            version: version + u64::from(changed),
-            changed,
-            inserted: counts.inserted,
-            updated: counts.updated,
-            unchanged: counts.unchanged,
-            removed: counts.removed,
-            rejected: counts.rejected,
-        };
-        let records = (records + counts.inserted).saturating_sub(counts.removed);
-        self.write_state(&result, generation + u64::from(columns_changed), records)?;
-        if changed {
+        let data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns != Columns::Same);
+        self.write_state(&data_set)?;
+        let result = data_set.last_import.result;
+        if result.changed {
             self.connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
             self.connection.execute_batch("ANALYZE")?;
         }
@@ -326,17 +294,18 @@ impl Session {
         Ok(result)
     }
 
-    fn write_state(&self, result: &ImportResult, generation: u64, records: u64) -> rusqlite::Result<()> {
-        let definition = serde_json::to_string(&self.order.definition)
+    fn write_state(&self, data_set: &DataSet) -> rusqlite::Result<()> {
+        let DataSet { generation, records, last_import: LastImport { id, day, result }, .. } = data_set;
+        let definition = serde_json::to_string(data_set.definition.as_ref())
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let number = |number: u64| Sql::Integer(number.cast_signed());
         let row = [
             Sql::Integer(schema::FORMAT),
             number(result.version),
-            number(generation),
-            number(records),
-            Sql::Text(self.order.import_id.to_string()),
-            Sql::Text(self.order.today.to_string()),
+            number(*generation),
+            number(*records),
+            Sql::Text(id.to_string()),
+            Sql::Text(day.to_string()),
             Sql::Integer(i64::from(result.changed)),
             number(result.inserted),
             number(result.updated),

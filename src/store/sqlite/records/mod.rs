@@ -33,7 +33,7 @@ use crate::{
     dataset::{Definition, query::Query},
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError, cache,
-        rules,
+        outcome::Order, rules,
     },
 };
 
@@ -147,7 +147,7 @@ impl RecordStore for SqliteRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = import::Order { definition: definition.clone(), import_id, today, replace };
+        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 

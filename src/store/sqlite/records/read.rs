@@ -13,7 +13,7 @@ use rusqlite::types::Value as Sql;
 
 use super::{Lane, Served, Shared, find, lane, schema, unavailable};
 use crate::{
-    dataset::{ColumnType, Definition, Document, query::Query},
+    dataset::{Document, query::Query},
     store::records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
 };
 
@@ -62,8 +62,8 @@ impl Reader {
         let current = served.current();
         let id = match record_id {
             None => None,
-            Some(text) => match stored_id(&current.definition, text) {
-                Some(id) => Some(id),
+            Some(text) => match rules::written_id(&current.definition, text) {
+                Some(id) => Some(schema::owned(&id)),
                 None => return Ok(LookUp::Nothing),
             },
         };
@@ -112,14 +112,6 @@ fn fetch(
     // The cache weighs what an answer holds, not the room its making took.
     let document = Bytes::from(document.finish(&[], data_set, version).into_boxed_slice());
     Ok(Ok(LookUp::Found(Found { version, document, count })))
-}
-
-/// A record id as it is stored, if it is written as it is published: `1` is a record's id where `01` and `+1` are none.
-fn stored_id(definition: &Definition, text: &str) -> Option<Sql> {
-    match definition.columns.get(definition.record_id)?.kind {
-        ColumnType::Integer => text.parse().ok().filter(|id: &i64| id.to_string() == text).map(Sql::Integer),
-        _ => Some(Sql::Text(text.to_owned())),
-    }
 }
 
 #[async_trait(?Send)]

@@ -24,7 +24,7 @@ use crate::store::{
         item::{self, Item, number, text},
         schema, unavailable,
     },
-    records::{DataSet, ImportResult, LastImport, RecordStoreError},
+    records::{ImportResult, RecordStoreError},
 };
 
 /// Stored records that are taken from the temporary file at a time.
@@ -139,29 +139,8 @@ impl Session {
 
     /// The data set as it will be seen.
     fn next_manifest(&self) -> Manifest {
-        let counts = self.counts;
-        let rows_changed = counts.inserted + counts.updated + counts.removed > 0;
-        let columns_changed = self.columns != Columns::Same;
-        let before = self.stored.as_ref().map(|stored| &stored.data_set);
-        let (version, generation, records) =
-            before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
-        let changed = rows_changed || columns_changed;
-        let result = ImportResult {
-            version: version + u64::from(changed),
-            changed,
-            inserted: counts.inserted,
-            updated: counts.updated,
-            unchanged: counts.unchanged,
-            removed: counts.removed,
-            rejected: counts.rejected,
-        };
-        let data_set = DataSet {
-            definition: Arc::clone(&self.order.definition),
-            version: result.version,
-            generation: generation + u64::from(columns_changed),
-            records: (records + counts.inserted).saturating_sub(counts.removed),
-            last_import: LastImport { id: self.order.import_id, day: self.order.today, result },
-        };
+        let before = self.stored.as_ref().map(|stored| stored.data_set.as_ref());
+        let data_set = self.order.outcome(self.counts, before, self.columns != Columns::Same);
         let epochs = self.stored.as_ref().map(|stored| stored.epochs.clone()).unwrap_or_default();
         let now_us = self.shared.clock.now().as_microsecond();
         Manifest::new(data_set, epochs.committed(self.epoch(), now_us), self.layout.shards())

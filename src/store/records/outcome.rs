@@ -1,0 +1,53 @@
+//! What an import was asked to do, and what it comes to: the same wherever records are kept.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::{DataSet, ImportResult, LastImport};
+use crate::dataset::Definition;
+
+/// What was asked for.
+pub(in crate::store) struct Order {
+    pub(in crate::store) definition: Arc<Definition>,
+    pub(in crate::store) import_id: Uuid,
+    pub(in crate::store) today: Date,
+    pub(in crate::store) replace: bool,
+}
+
+/// How many rows and records it was so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(in crate::store) struct Counts {
+    pub(in crate::store) inserted: u64,
+    pub(in crate::store) updated: u64,
+    pub(in crate::store) unchanged: u64,
+    pub(in crate::store) removed: u64,
+    pub(in crate::store) rejected: u64,
+}
+
+impl Order {
+    /// The data set as it stands when the import is committed. `before` is how it stood, if there was one; the version rises
+    /// with a record or the published columns, the generation with those columns alone.
+    pub(in crate::store) fn outcome(&self, counts: Counts, before: Option<&DataSet>, columns_changed: bool) -> DataSet {
+        let (version, generation, records) =
+            before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
+        let changed = columns_changed || counts.inserted + counts.updated + counts.removed > 0;
+        let result = ImportResult {
+            version: version + u64::from(changed),
+            changed,
+            inserted: counts.inserted,
+            updated: counts.updated,
+            unchanged: counts.unchanged,
+            removed: counts.removed,
+            rejected: counts.rejected,
+        };
+        DataSet {
+            definition: Arc::clone(&self.definition),
+            version: result.version,
+            generation: generation + u64::from(columns_changed),
+            records: (records + counts.inserted).saturating_sub(counts.removed),
+            last_import: LastImport { id: self.import_id, day: self.today, result },
+        }
+    }
+}
