@@ -237,6 +237,10 @@ pub struct Records {
     pub find_threads: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
+    /// `records.history_days`
+    pub history_days: u32,
+    /// `records.history_changes_max`
+    pub history_changes_max: u64,
     /// `records.refresh_interval_ms`
     pub refresh_interval_ms: u64,
 }

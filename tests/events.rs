@@ -32,7 +32,10 @@ use permitd::{
         plan::Limits,
         view::State,
     },
-    store::sqlite::records::{Settings, SqliteRecordStore},
+    store::{
+        records::Retention,
+        sqlite::records::{Settings, SqliteRecordStore},
+    },
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -278,6 +281,7 @@ async fn imports(world: &World) {
         find_threads: 1,
         find_waiting_max: 8,
         find_timeout_ms: 10_000,
+        retention: Retention::default(),
     };
     let records = SqliteRecordStore::open(settings, world.clock.shared()).unwrap();
     let rejects = world.place.data().join("rejects");

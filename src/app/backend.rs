@@ -21,7 +21,7 @@ use crate::{
             self, Dynamo,
             records::{DynamoRecordStore, RecordSettings as DynamoRecordSettings},
         },
-        records::RecordStore,
+        records::{RecordStore, Retention},
         sqlite::{
             Database,
             records::{Settings as SqliteRecordSettings, SqliteRecordStore},
@@ -67,6 +67,10 @@ pub(super) async fn open(
     }
 }
 
+fn retention(settings: &Settings) -> Retention {
+    Retention { days: settings.records.history_days, changes_max: settings.records.history_changes_max }
+}
+
 /// Opens the stores and nothing else.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
@@ -101,6 +105,7 @@ async fn open_sqlite(
         find_threads,
         find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
         find_timeout_ms: settings.records.find_timeout_ms,
+        retention: retention(settings),
     };
     Ok(Kept {
         secrets,

@@ -157,7 +157,9 @@ fn secrets_exit(error: &SecretsError) -> Exit {
 
 fn records_exit(error: &RecordStoreError) -> Exit {
     match error {
-        RecordStoreError::UnknownDataSet { .. } => Exit::NotFound,
+        RecordStoreError::UnknownDataSet { .. }
+        | RecordStoreError::VersionGone { .. }
+        | RecordStoreError::NoSuchVersion { .. } => Exit::NotFound,
         RecordStoreError::BadName { .. } => Exit::Usage,
         RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,

@@ -32,6 +32,8 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("records.cache_bytes_max", 0, 68_719_476_736),
     ("records.find_threads", 1, 256),
     ("records.find_timeout_ms", 10, 600_000),
+    ("records.history_days", 1, 36_500),
+    ("records.history_changes_max", 0, 1_000_000_000),
     ("records.refresh_interval_ms", 10, 600_000),
     ("import.file_bytes_max", 1024, 1_099_511_627_776),
     ("import.rows_max", 1, 1_000_000_000),

@@ -4,6 +4,7 @@
 pub mod cursor;
 pub mod definition;
 mod document;
+pub mod export;
 pub mod infer;
 pub mod json;
 pub mod mapping;
@@ -11,6 +12,7 @@ pub mod query;
 pub mod reader;
 pub mod sample;
 pub mod suggest;
+pub mod summary;
 pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};

@@ -197,8 +197,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_members_of_rfc_9457_and_its_own() {
-        let param =
-            InvalidParam { name: "statsu".into(), reason: "unknown".into(), did_you_mean: Some("status".into()) };
+        let param = InvalidParam::new("statsu", "unknown", Some("status"));
         let response = Problem::invalid_params(&[param]).retry_after(7).error_response();
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers().get("content-type").unwrap(), "application/problem+json");

@@ -4,7 +4,7 @@ pub(in crate::store) mod cache;
 pub(in crate::store) mod outcome;
 pub(in crate::store) mod rules;
 #[cfg(test)]
-pub(in crate::store) mod samples;
+pub(crate) mod samples;
 pub(in crate::store) mod seen;
 
 use std::sync::Arc;
@@ -16,8 +16,24 @@ use uuid::Uuid;
 
 use crate::dataset::{
     Definition, Document, Record,
-    query::{Position, Query},
+    query::{Facets, Position, Query, Stats},
+    summary::{Facet, Figures},
 };
+
+/// How long the past of a data set is kept. What is older, or more, is given up with the next import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// A version is held for so many days after it was followed by another.
+    pub days: u32,
+    /// So many changes of records are kept; the latest import's are kept in any case.
+    pub changes_max: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: 400, changes_max: 10_000_000 }
+    }
+}
 
 /// What the last committed import of a data set did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +51,14 @@ pub struct LastImport {
 pub struct DataSet {
     /// The definition that its records were stored with. A changed definition file takes effect with the next import.
     pub definition: Arc<Definition>,
+    /// The import that made it: tells it from one of the same name that is gone.
+    pub instance: Uuid,
     /// Rises by one with every import that changed a record or the published columns.
     pub version: u64,
+    /// The earliest version whose records can still be read as they were.
+    pub held_from: u64,
+    /// The earliest version since which all changes are known.
+    pub changes_from: u64,
     /// Rises when the published columns change: a query that was made for another generation is refused.
     pub generation: u64,
     /// How many records there are.
@@ -69,8 +91,56 @@ pub struct Page {
     /// Whether the page is full or the last one. Otherwise the store stopped looking at its read budget: the page holds what
     /// was found so far, possibly nothing, and is continued at `next`.
     pub complete: bool,
+    /// How many records match in all, if the query asked for that.
+    pub count: Option<u64>,
     /// How it was found, if the query asked for that.
     pub explained: Option<Explained>,
+}
+
+/// What was found out about the records that a filter means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary<T> {
+    /// The version that they were read at.
+    pub version: u64,
+    /// How many records there are of them.
+    pub records: u64,
+    /// One for each column that was asked for, in that order.
+    pub columns: Vec<T>,
+}
+
+/// Where to go on with changes: after all that earlier versions changed, or after one change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Since {
+    /// After everything that this version and earlier ones changed.
+    Version(u64),
+    /// After the change of one record by one version. The values are the record's key and its record id.
+    Change(Position),
+}
+
+/// A list of JSON objects about the past: changes, or the states of records.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// The present version.
+    pub version: u64,
+    /// What was found; the answer is to be finished. A change is
+    /// `{"version":…,"at":…,"change":"inserted"|"updated"|"removed","key":…,"record_id":…,"before":…,"after":…}`, where
+    /// `before` and `after` are whole records or null; a state is
+    /// `{"record_id":…,"valid_from":{"version":…,"at":…},"valid_until":{…}|null,"record":{…}}`. `at` is the moment of the
+    /// import (RFC 3339, microseconds), or null where it is not kept any more.
+    pub document: Document,
+    /// The place to go on after, when more may follow: the version and, of a change, key and record id; of a state, the
+    /// version it is valid from and the record id.
+    pub next: Option<Position>,
+}
+
+/// An export under way.
+#[derive(Debug)]
+pub struct Export {
+    /// The version that all of it is of.
+    pub version: u64,
+    /// Its parts, in order. After an error comes nothing more: what has been received is not the whole. Dropping it ends the
+    /// export.
+    pub parts: tokio::sync::mpsc::Receiver<Result<Bytes, RecordStoreError>>,
 }
 
 /// How a query was answered, for whoever asks.
@@ -183,6 +253,28 @@ pub enum RecordStoreError {
         /// The limit.
         bytes_max: usize,
     },
+    /// The version that a question is about is not kept any more.
+    #[error(
+        "version {version} of {name:?} is no longer held, only those from {held_from} on: begin again without a cursor"
+    )]
+    VersionGone {
+        /// The data set.
+        name: String,
+        /// The version asked for.
+        version: u64,
+        /// The earliest that there is.
+        held_from: u64,
+    },
+    /// A version that has not come to be yet.
+    #[error("{name:?} is at version {present}: there is no version {version} yet")]
+    NoSuchVersion {
+        /// The data set.
+        name: String,
+        /// The version asked for.
+        version: u64,
+        /// The present one.
+        present: u64,
+    },
     /// The data set's columns changed between the making of a query and its running.
     #[error("the columns of {name:?} have just changed: repeat the request")]
     DefinitionChanged {
@@ -224,6 +316,10 @@ pub enum RecordStoreError {
     },
 }
 
+fn unfinished() -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: "answer this".to_owned(), reason: "it is being built".to_owned() }
+}
+
 /// The records of all data sets.
 #[async_trait]
 pub trait RecordStore: Send + Sync {
@@ -242,6 +338,47 @@ pub trait RecordStore: Send + Sync {
 
     /// The records that a query asks for. `data_set` is the one that the query was checked against.
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError>;
+
+    /// Begins to write everything that a query asks for, in the query's format: `limit_asked` records at most, in the query's
+    /// order. What goes wrong before the first part is there is an error of this call.
+    async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
+        let _ = (data_set, query);
+        Err(unfinished())
+    }
+
+    /// The values of columns and how often each occurs.
+    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
+        let _ = (data_set, facets);
+        Err(unfinished())
+    }
+
+    /// The figures of columns.
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
+        let _ = (data_set, stats);
+        Err(unfinished())
+    }
+
+    /// What imports have changed since then: in the order of versions and, of one version, of keys and record ids. At most
+    /// `limit` changes. Fails with [`RecordStoreError::VersionGone`] where not all of them are known any more, and with
+    /// [`RecordStoreError::NoSuchVersion`] after the present version.
+    async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
+        let _ = (data_set, since, limit);
+        Err(unfinished())
+    }
+
+    /// The states, as far back as they are kept, of the records that bear a key, or of one of them: in the order of record
+    /// ids, the oldest first. At most `limit` of them, after a place. None where no record is known to have had the key.
+    async fn history(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Option<Past>, RecordStoreError> {
+        let _ = (data_set, key, record_id, after, limit);
+        Err(unfinished())
+    }
 
     /// Begins an import into the data set of that definition, which need not exist yet. `today` becomes the load date of
     /// every record that is inserted or changed. With `replace`, records that the file does not hold are removed.

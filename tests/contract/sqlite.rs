@@ -7,7 +7,7 @@ use permitd::{
     queue::{Policy, Queue, sqlite::SqliteQueue},
     store::{
         Stores,
-        records::RecordStore,
+        records::{RecordStore, Retention},
         sqlite::{
             Database,
             records::{Settings, SqliteRecordStore},
@@ -45,6 +45,7 @@ impl crate::backend::Backend for Backend {
             find_threads: 2,
             find_waiting_max: 16,
             find_timeout_ms: 10_000,
+            retention: Retention::default(),
         };
         Arc::new(SqliteRecordStore::open(settings, clock).expect("a record store"))
     }

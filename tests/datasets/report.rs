@@ -12,7 +12,7 @@ use permitd::{
         reader::{self, ImportRow},
     },
     store::{
-        records::{ImportResult, RecordStore},
+        records::{ImportResult, RecordStore, Retention},
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
@@ -37,6 +37,7 @@ impl Permits {
             find_threads: 1,
             find_waiting_max: 8,
             find_timeout_ms: 10_000,
+            retention: Retention::default(),
         };
         let store = SqliteRecordStore::open(settings, SystemClock::shared())?;
         Ok(Self { store, definition: builtin("permits"), _folder: folder })

@@ -10,6 +10,10 @@ use crate::dataset::{Definition, Record, Value};
 pub enum Filter {
     /// Every one of them holds; with none, every record matches.
     All(Vec<Filter>),
+    /// At least one of them holds; with none, no record matches.
+    Any(Vec<Filter>),
+    /// It does not hold.
+    Not(Box<Filter>),
     /// A condition on one column.
     Term(Term),
 }
@@ -54,11 +58,70 @@ pub enum Test {
 }
 
 impl Filter {
-    /// The conditions that all have to hold, from the top of the tree.
-    pub fn conjuncts(&self) -> Vec<&Term> {
+    /// What all of these together say. What is nested for nothing is not.
+    pub fn all(filters: impl IntoIterator<Item = Filter>) -> Self {
+        let mut flat = Vec::new();
+        for filter in filters {
+            match filter {
+                Self::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            1 => flat.remove(0),
+            _ => Self::All(flat),
+        }
+    }
+
+    /// What one of these at least says. Several values of one column become one list of them, which an index knows how to
+    /// look up.
+    pub fn any(filters: impl IntoIterator<Item = Filter>) -> Self {
+        let mut flat: Vec<Filter> = Vec::new();
+        for filter in filters {
+            match filter {
+                Self::Any(inner) => inner.into_iter().for_each(|filter| join(&mut flat, filter)),
+                other => join(&mut flat, other),
+            }
+        }
+        match flat.len() {
+            1 => flat.remove(0),
+            _ => Self::Any(flat),
+        }
+    }
+
+    /// The opposite. It is pushed inwards as far as it goes, so that what it comes to can be looked up.
+    #[must_use]
+    pub fn negated(self) -> Self {
         match self {
-            Self::All(filters) => filters.iter().flat_map(Self::conjuncts).collect(),
-            Self::Term(term) => vec![term],
+            Self::All(filters) => Self::any(filters.into_iter().map(Self::negated)),
+            Self::Any(filters) => Self::all(filters.into_iter().map(Self::negated)),
+            Self::Not(filter) => *filter,
+            Self::Term(Term { column, test }) => match test.opposite() {
+                Ok(test) => Self::Term(Term { column, test }),
+                Err(test) => Self::Not(Box::new(Self::Term(Term { column, test }))),
+            },
+        }
+    }
+
+    /// What has to hold, each by itself.
+    pub fn parts(&self) -> &[Filter] {
+        match self {
+            Self::All(filters) => filters,
+            other => std::slice::from_ref(other),
+        }
+    }
+
+    /// The conditions on one column that have to hold. There may be other [`Filter::parts`] besides.
+    pub fn conjuncts(&self) -> Vec<&Term> {
+        self.parts().iter().filter_map(|part| if let Self::Term(term) = part { Some(term) } else { None }).collect()
+    }
+
+    /// How many conditions on one column it holds.
+    pub fn terms(&self) -> usize {
+        match self {
+            Self::All(filters) | Self::Any(filters) => filters.iter().map(Self::terms).sum(),
+            Self::Not(filter) => filter.terms(),
+            Self::Term(_) => 1,
         }
     }
 
@@ -66,37 +129,105 @@ impl Filter {
     pub fn matches(&self, record: &Record) -> bool {
         match self {
             Self::All(filters) => filters.iter().all(|filter| filter.matches(record)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.matches(record)),
+            Self::Not(filter) => !filter.matches(record),
             Self::Term(term) => record.values.get(term.column).is_some_and(|value| term.test.accepts(value)),
         }
     }
 
-    /// Appends a form that is the same for filters that differ only in the order of their terms.
-    pub(super) fn write_normal_form(&self, definition: &Definition, out: &mut String) {
+    /// Appends a form that is the same for filters that differ only in the order of what they are made of.
+    pub fn write_normal_form(&self, definition: &Definition, out: &mut String) {
         match self {
             Self::Term(term) => {
                 out.push_str(definition.columns.get(term.column).map_or("", |column| column.name.as_str()));
                 term.test.write_normal_form(out);
             }
-            Self::All(filters) => {
-                let mut forms: Vec<String> = filters
-                    .iter()
-                    .map(|filter| {
-                        let mut form = String::new();
-                        filter.write_normal_form(definition, &mut form);
-                        form
-                    })
-                    .collect();
-                forms.sort_unstable();
-                forms.dedup();
-                out.push('(');
-                out.push_str(&forms.join("&"));
-                out.push(')');
+            Self::All(filters) => write_sorted(filters, "&", definition, out),
+            Self::Any(filters) => write_sorted(filters, "|", definition, out),
+            Self::Not(filter) => {
+                out.push('!');
+                filter.write_normal_form(definition, out);
             }
         }
     }
 }
 
+/// Adds one more of several that may hold.
+fn join(filters: &mut Vec<Filter>, filter: Filter) {
+    let Filter::Term(Term { column, test: Test::Equal(_) | Test::In(_) }) = &filter else {
+        filters.push(filter);
+        return;
+    };
+    let column = *column;
+    let equals = |known: &&mut Filter| matches!(known, Filter::Term(Term { column: of, test: Test::Equal(_) | Test::In(_) }) if *of == column);
+    match (filters.iter_mut().find(equals), filter) {
+        (Some(Filter::Term(known)), Filter::Term(added)) => {
+            let mut values = std::mem::replace(&mut known.test, Test::In(Vec::new())).values();
+            values.extend(added.test.values());
+            known.test = Test::one_of(values);
+        }
+        (_, filter) => filters.push(filter),
+    }
+}
+
+fn write_sorted(filters: &[Filter], between: &str, definition: &Definition, out: &mut String) {
+    let mut forms: Vec<String> = filters
+        .iter()
+        .map(|filter| {
+            let mut form = String::new();
+            filter.write_normal_form(definition, &mut form);
+            form
+        })
+        .collect();
+    forms.sort_unstable();
+    forms.dedup();
+    out.push('(');
+    out.push_str(&forms.join(between));
+    out.push(')');
+}
+
 impl Test {
+    /// Is one of these values.
+    pub fn one_of(mut values: Vec<Value>) -> Self {
+        values.sort_by(ascending);
+        values.dedup_by(|left, right| ascending(left, right).is_eq());
+        match values.len() {
+            1 => Self::Equal(values.remove(0)),
+            _ => Self::In(values),
+        }
+    }
+
+    /// Is null or none of these values.
+    pub fn none_of(values: Vec<Value>) -> Self {
+        match Self::one_of(values) {
+            Self::Equal(value) => Self::NotEqual(value),
+            Self::In(values) => Self::NotIn(values),
+            other => other,
+        }
+    }
+
+    /// The values that a test for certain values names.
+    fn values(self) -> Vec<Value> {
+        match self {
+            Self::Equal(value) | Self::NotEqual(value) => vec![value],
+            Self::In(values) | Self::NotIn(values) => values,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The test that holds exactly where this one does not; the test itself where there is none. That of a comparison
+    /// would have to hold for null.
+    fn opposite(self) -> Result<Self, Self> {
+        Ok(match self {
+            Self::Equal(value) => Self::NotEqual(value),
+            Self::NotEqual(value) => Self::Equal(value),
+            Self::In(values) => Self::NotIn(values),
+            Self::NotIn(values) => Self::In(values),
+            Self::Null(wanted) => Self::Null(!wanted),
+            other => return Err(other),
+        })
+    }
+
     /// Whether a value satisfies the test.
     pub fn accepts(&self, value: &Value) -> bool {
         let compare = |bound: &Value| if value.is_null() { None } else { Some(ascending(value, bound)) };

@@ -1,7 +1,9 @@
 //! Questions to a data set: which records (filter), which of their columns (select), in which order (sort), how many, and
 //! after which one (cursor). What a store answers is defined here; how it finds it is the store's business.
 
+mod expression;
 mod filter;
+mod operator;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -9,19 +11,26 @@ mod tests;
 use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending, contains_folded, folded};
-pub use parse::{OPERATORS, RESERVED, parse};
+pub use operator::Operator;
+pub use parse::{RESERVED, parse, parse_facets, parse_stats};
 
 use super::{Definition, Value};
 
 /// How large a question may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of a query string.
+    pub query_bytes_max: usize,
     /// Conditions in one query.
     pub terms_max: usize,
+    /// Parentheses and NOTs of an expression within one another.
+    pub depth_max: usize,
     /// Values in one list.
     pub list_values_max: usize,
     /// Columns in `sort`.
     pub sort_columns_max: usize,
+    /// Columns of facets or figures.
+    pub summary_columns_max: usize,
     /// Bytes of one parameter's decoded value.
     pub value_bytes_max: usize,
     /// Records in a page when `limit` is absent.
@@ -33,9 +42,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            query_bytes_max: 8192,
             terms_max: 32,
+            depth_max: 8,
             list_values_max: 200,
             sort_columns_max: 8,
+            summary_columns_max: 8,
             value_bytes_max: 4096,
             page_records_default: 100,
             page_records_max: 1000,
@@ -53,6 +65,24 @@ pub struct InvalidParam {
     /// The name or value that was probably meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub did_you_mean: Option<String>,
+    /// The character of the value that it is about, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+}
+
+/// How much of an overlong name is repeated in a message.
+const NAME_CHARS_SHOWN: usize = 80;
+
+impl InvalidParam {
+    /// What is wrong with a parameter, and what was probably meant.
+    pub fn new(name: &str, reason: impl Into<String>, did_you_mean: Option<&str>) -> Self {
+        Self {
+            name: name.chars().take(NAME_CHARS_SHOWN).collect(),
+            reason: reason.into(),
+            did_you_mean: did_you_mean.map(str::to_owned),
+            position: None,
+        }
+    }
 }
 
 /// One term of an order. Nulls come last in both directions.
@@ -82,15 +112,122 @@ pub struct Query {
     pub select: Option<Vec<usize>>,
     /// The order as asked for; [`Query::order`] is the total one.
     pub sort: Vec<SortTerm>,
-    /// Records in the answer at most.
+    /// Records in the page at most.
     pub limit: u32,
+    /// The limit as it was asked for, if it was. It holds for an export, which has no pages.
+    pub limit_asked: Option<u32>,
     /// Answer with what comes after this place.
     pub after: Option<Position>,
+    /// Say in the answer how many records match.
+    pub count: bool,
     /// Say in the answer how it was found.
     pub explain: bool,
+    /// The form of the answer, if the query says it.
+    pub format: Option<Format>,
+    /// Write no cell of CSV that a spreadsheet would take for a formula.
+    pub csv_safe: bool,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// One page as a JSON document.
+    Json,
+    /// Everything that matches, a JSON object a line.
+    Ndjson,
+    /// Everything that matches, as a table (RFC 4180).
+    Csv,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
+    /// As the parameter `format` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    /// Whether it holds everything that matches, instead of a page.
+    pub fn is_export(self) -> bool {
+        self != Self::Json
+    }
+}
+
+/// A question for the values of columns, and how often each occurs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facets {
+    /// In these records.
+    pub filter: Filter,
+    /// Of these columns, by place.
+    pub columns: Vec<usize>,
+    /// Values of each column at most, the most frequent first.
+    pub limit: u32,
+}
+
+/// A question for the figures of columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stats {
+    /// Of these records.
+    pub filter: Filter,
+    /// Of these columns, by place; none of them is a text.
+    pub columns: Vec<usize>,
+}
+
+impl Facets {
+    /// One text for all ways of asking the same.
+    pub fn normal_form(&self, definition: &Definition) -> String {
+        format!("facets;{};limit={}", summarised(definition, &self.filter, &self.columns), self.limit)
+    }
+}
+
+impl Stats {
+    /// One text for all ways of asking the same.
+    pub fn normal_form(&self, definition: &Definition) -> String {
+        format!("stats;{}", summarised(definition, &self.filter, &self.columns))
+    }
+}
+
+fn summarised(definition: &Definition, filter: &Filter, columns: &[usize]) -> String {
+    let mut form = String::from("filter=");
+    filter.write_normal_form(definition, &mut form);
+    form.push_str(";columns=");
+    for column in columns {
+        push_name(definition, *column, &mut form);
+    }
+    form
 }
 
 impl Query {
+    /// All records in the order of their keys, so many on a page.
+    pub fn everything(limit: u32) -> Self {
+        Self {
+            filter: Filter::All(Vec::new()),
+            select: None,
+            sort: Vec::new(),
+            limit,
+            limit_asked: None,
+            after: None,
+            count: false,
+            explain: false,
+            format: None,
+            csv_safe: false,
+        }
+    }
+
     /// The order of the answer: `sort`, and then the record's key and record id, by which no two records are alike. They
     /// follow in the direction of the last sort term, so that one index serves an order and its reverse.
     pub fn order(&self, definition: &Definition) -> Vec<SortTerm> {
@@ -112,9 +249,14 @@ impl Query {
         for column in self.select.iter().flatten() {
             push_name(definition, *column, &mut form);
         }
-        form.push_str(&format!(";limit={}", self.limit));
-        if self.explain {
-            form.push_str(";explain");
+        match self.format {
+            Some(format) if format.is_export() => form.push_str(&format!(";limit={:?}", self.limit_asked)),
+            _ => form.push_str(&format!(";limit={}", self.limit)),
+        }
+        for (is_set, name) in [(self.count, ";count"), (self.explain, ";explain"), (self.csv_safe, ";csv_safe")] {
+            if is_set {
+                form.push_str(name);
+            }
         }
         form
     }

@@ -5,46 +5,31 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-use super::{Filter, InvalidParam, Limits, Query, SortTerm, Term, Test, ascending, folded};
+use super::{
+    Facets, Filter, Format, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, SortTerm, Stats, Term, expression,
+    operator::{Conditions, Operator},
+};
 use crate::dataset::{
-    ColumnType, Definition, Value,
+    ColumnType, Definition,
     cursor::{self, CursorKey},
     suggest,
 };
 
-/// The operators that may follow a column's name and two underscores.
-pub const OPERATORS: [&str; 12] =
-    ["eq", "ne", "lt", "lte", "gt", "gte", "between", "in", "notin", "contains", "startswith", "isnull"];
+/// The parameters that are not filters, of any question. A column of such a name is reached by `<name>__eq`.
+pub const RESERVED: [&str; 11] =
+    ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "columns", "since"];
 
-/// The parameters that are not filters. A column of such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 5] = ["select", "sort", "limit", "cursor", "explain"];
-
-/// What people write who are used to another interface.
-const OPERATOR_ALIASES: [(&str, &str); 14] = [
-    ("equals", "eq"),
-    ("exact", "eq"),
-    ("neq", "ne"),
-    ("not", "ne"),
-    ("le", "lte"),
-    ("ge", "gte"),
-    ("min", "gte"),
-    ("max", "lte"),
-    ("range", "between"),
-    ("nin", "notin"),
-    ("like", "contains"),
-    ("icontains", "contains"),
-    ("prefix", "startswith"),
-    ("null", "isnull"),
-];
+/// Those that each question takes.
+const OF_PAGE: [&str; 9] = ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe"];
+const OF_FACETS: [&str; 3] = ["filter", "columns", "limit"];
+const OF_STATS: [&str; 2] = ["filter", "columns"];
 
 /// Parameters beyond the terms: the reserved ones.
 const PARAMETERS_EXTRA: usize = RESERVED.len();
-/// How much of an overlong name is repeated in a message.
-const NAME_CHARS_SHOWN: usize = 80;
 /// Problems reported at most; a caller that has so many has another one.
 const PROBLEMS_MAX: usize = 50;
 
-/// Reads a query string as it stands in the request, still percent-encoded.
+/// Reads the query string of a page or an export as it stands in the request, still percent-encoded.
 ///
 /// # Errors
 /// Every parameter that is unknown, repeated, malformed, beyond a limit or of the wrong type, at once.
@@ -54,37 +39,32 @@ pub fn parse(
     limits: &Limits,
     cursor_key: &CursorKey,
 ) -> Result<Query, Vec<InvalidParam>> {
-    let mut reading = Reading {
-        definition,
-        limits,
-        problems: Vec::new(),
-        terms: Vec::new(),
-        select: None,
-        sort: Vec::new(),
-        limit: limits.page_records_default,
-        cursor: None,
-        explain: false,
-    };
-    let mut names_seen: Vec<String> = Vec::new();
-    for parameter in raw_query.split('&').filter(|parameter| !parameter.is_empty()) {
-        if names_seen.len() >= limits.terms_max + PARAMETERS_EXTRA || reading.problems.len() >= PROBLEMS_MAX {
-            let reason = format!("too many parameters: at most {} conditions are allowed", limits.terms_max);
-            reading.refuse("", reason, None);
-            break;
-        }
-        let (raw_name, raw_value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let (Some(name), Some(value)) = (decoded(raw_name), decoded(raw_value)) else {
-            reading.refuse(raw_name, "is not percent-encoded UTF-8".into(), None);
-            continue;
-        };
-        if names_seen.iter().any(|seen| *seen == name) {
-            reading.refuse(&name, "is given more than once: write it once, with __in for several values".into(), None);
-            continue;
-        }
-        reading.parameter(&name, &value);
-        names_seen.push(name.into_owned());
-    }
-    reading.finish(cursor_key)
+    Reading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
+}
+
+/// Reads the query string of a question for the values of columns.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_facets(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Facets, Vec<InvalidParam>> {
+    let mut reading = Reading::new(definition, limits, &OF_FACETS).read(raw_query);
+    let columns = reading.summarised(|_| true, "");
+    let facets = Facets { filter: reading.condition(), columns, limit: reading.limit };
+    reading.finish(facets)
+}
+
+/// Reads the query string of a question for figures.
+///
+/// # Errors
+/// As [`parse`], and where a column's values have no order that means something.
+pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Stats, Vec<InvalidParam>> {
+    let mut reading = Reading::new(definition, limits, &OF_STATS).read(raw_query);
+    let columns = reading.summarised(
+        |kind| kind != ColumnType::Text,
+        "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
+    );
+    let stats = Stats { filter: reading.condition(), columns };
+    reading.finish(stats)
 }
 
 fn decoded(raw: &str) -> Option<Cow<'_, str>> {
@@ -99,19 +79,76 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
 struct Reading<'a> {
     definition: &'a Definition,
     limits: &'a Limits,
+    allowed: &'static [&'static str],
     problems: Vec<InvalidParam>,
-    terms: Vec<Filter>,
+    filters: Vec<Filter>,
+    terms_left: usize,
     select: Option<Vec<usize>>,
     sort: Vec<SortTerm>,
     limit: u32,
+    limit_asked: Option<u32>,
     cursor: Option<String>,
+    count: bool,
     explain: bool,
+    format: Option<Format>,
+    csv_safe: bool,
+    columns: Option<Vec<usize>>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(definition: &'a Definition, limits: &'a Limits, allowed: &'static [&'static str]) -> Self {
+        Self {
+            definition,
+            limits,
+            allowed,
+            problems: Vec::new(),
+            filters: Vec::new(),
+            terms_left: limits.terms_max,
+            select: None,
+            sort: Vec::new(),
+            limit: limits.page_records_default,
+            limit_asked: None,
+            cursor: None,
+            count: false,
+            explain: false,
+            format: None,
+            csv_safe: false,
+            columns: None,
+        }
+    }
+
+    fn read(mut self, raw_query: &str) -> Self {
+        if raw_query.len() > self.limits.query_bytes_max {
+            let (bytes, most) = (raw_query.len(), self.limits.query_bytes_max);
+            let reason =
+                format!("the query is {bytes} bytes long: at most {most} are allowed; ask in several requests");
+            self.refuse("", reason, None);
+            return self;
+        }
+        let mut names_seen: Vec<String> = Vec::new();
+        for parameter in raw_query.split('&').filter(|parameter| !parameter.is_empty()) {
+            if names_seen.len() >= self.limits.terms_max + PARAMETERS_EXTRA || self.problems.len() >= PROBLEMS_MAX {
+                let reason = format!("too many parameters: at most {} conditions are allowed", self.limits.terms_max);
+                self.refuse("", reason, None);
+                break;
+            }
+            let (raw_name, raw_value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let (Some(name), Some(value)) = (decoded(raw_name), decoded(raw_value)) else {
+                self.refuse(raw_name, "is not percent-encoded UTF-8".into(), None);
+                continue;
+            };
+            if names_seen.iter().any(|seen| *seen == name) {
+                self.refuse(&name, "is given more than once: write it once, with __in for several values".into(), None);
+                continue;
+            }
+            self.parameter(&name, &value);
+            names_seen.push(name.into_owned());
+        }
+        self
+    }
+
     fn refuse(&mut self, name: &str, reason: String, did_you_mean: Option<String>) {
-        let name = name.chars().take(NAME_CHARS_SHOWN).collect();
-        self.problems.push(InvalidParam { name, reason, did_you_mean });
+        self.problems.push(InvalidParam::new(name, reason, did_you_mean.as_deref()));
     }
 
     fn parameter(&mut self, name: &str, value: &str) {
@@ -121,13 +158,53 @@ impl Reading<'_> {
             return self.refuse(name, reason, None);
         }
         match name {
-            "select" => self.select(value),
+            _ if RESERVED.contains(&name) && !self.allowed.contains(&name) => {
+                let reason =
+                    format!("is no parameter of this resource: it takes conditions, {}", self.allowed.join(", "));
+                self.refuse(name, reason, None);
+            }
+            "filter" => self.expression(value),
+            "select" => self.select = self.column_list("select", value),
             "sort" => self.sort(value),
             "limit" => self.limit(value),
             "cursor" => self.cursor = Some(value.to_owned()),
-            "explain" => self.explain(value),
+            "count" => match value {
+                "exact" => self.count = true,
+                _ => {
+                    let meant = Some("exact".to_owned());
+                    self.refuse("count", "expected exact; without the parameter nothing is counted".to_owned(), meant);
+                }
+            },
+            "explain" => self.explain = self.flag("explain", value),
+            "format" => match Format::ALL.into_iter().find(|format| format.name() == value) {
+                Some(format) => self.format = Some(format),
+                None => {
+                    let names = Format::ALL.map(Format::name);
+                    let meant = suggest::nearest(value, names).map(str::to_owned);
+                    self.refuse("format", format!("expected one of {}", names.join(", ")), meant);
+                }
+            },
+            "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
+            "columns" => self.columns = self.column_list("columns", value),
             _ => self.filter(name, value),
         }
+    }
+
+    fn expression(&mut self, text: &str) {
+        match expression::parse(self.definition, self.limits, self.terms_left, text) {
+            Ok(filter) => {
+                self.terms_left = self.terms_left.saturating_sub(filter.terms());
+                self.filters.push(filter);
+            }
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    fn flag(&mut self, name: &str, value: &str) -> bool {
+        if !matches!(value, "true" | "false") {
+            self.refuse(name, "expected true or false".to_owned(), None);
+        }
+        value == "true"
     }
 
     fn limit(&mut self, value: &str) {
@@ -136,30 +213,23 @@ impl Reading<'_> {
             return self.refuse("limit", reason, None);
         }
         // Digits that do not fit are a number larger than the maximum.
-        self.limit = value.parse().unwrap_or(u32::MAX).clamp(1, self.limits.page_records_max);
+        let asked = value.parse().unwrap_or(u32::MAX);
+        self.limit_asked = Some(asked.max(1));
+        self.limit = asked.clamp(1, self.limits.page_records_max);
     }
 
-    fn explain(&mut self, value: &str) {
-        match value {
-            "true" => self.explain = true,
-            "false" => self.explain = false,
-            _ => self.refuse("explain", "expected true or false".to_owned(), None),
-        }
-    }
-
-    fn select(&mut self, value: &str) {
+    fn column_list(&mut self, parameter: &str, value: &str) -> Option<Vec<usize>> {
         let mut columns = Vec::new();
         for name in value.split(',') {
-            match self.column("select", name) {
+            match self.column(parameter, name) {
                 Some(column) if columns.contains(&column) => {
-                    self.refuse("select", format!("names the column {name:?} twice"), None);
+                    self.refuse(parameter, format!("names the column {name:?} twice"), None);
                 }
                 Some(column) => columns.push(column),
                 None => {}
             }
         }
-        let all = columns.iter().copied().eq(0..self.definition.columns.len());
-        self.select = if all { None } else { Some(columns) };
+        Some(columns)
     }
 
     fn sort(&mut self, value: &str) {
@@ -210,28 +280,27 @@ impl Reading<'_> {
         let Some(column) = self.definition.column_index(column_name) else {
             return self.unknown_parameter(name, column_name);
         };
-        if !OPERATORS.contains(&operator) {
-            let meant = OPERATOR_ALIASES
-                .iter()
-                .find_map(|(alias, meant)| (*alias == operator).then_some(*meant))
-                .or_else(|| suggest::nearest(operator, OPERATORS))
-                .map(|meant| format!("{column_name}__{meant}"));
-            let reason = format!("there is no such operator: the operators are {}", OPERATORS.join(", "));
+        let Some(operator) = Operator::named(operator) else {
+            let meant = Operator::meant(operator).map(|meant| format!("{column_name}__{}", meant.name()));
+            let reason = format!("there is no such operator: the operators are {}", Operator::names());
             return self.refuse(name, reason, meant);
-        }
-        if self.terms.len() >= self.limits.terms_max {
+        };
+        let Some(left) = self.terms_left.checked_sub(1) else {
             let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
             return self.refuse(name, reason, None);
-        }
-        match self.test(column, operator, value) {
-            Ok(test) => self.terms.push(Filter::Term(Term { column, test })),
+        };
+        self.terms_left = left;
+        let conditions = Conditions { definition: self.definition, limits: self.limits };
+        let values = if operator.takes_list() { self.list(value) } else { Ok(vec![Cow::Borrowed(value)]) };
+        match values.and_then(|values| conditions.test(column, operator, &values).map_err(|unfit| unfit.reason)) {
+            Ok(test) => self.filters.push(Filter::Term(Term { column, test })),
             Err(reason) => self.refuse(name, reason, None),
         }
     }
 
     fn unknown_parameter(&mut self, name: &str, column_name: &str) {
         let suffix = name.strip_prefix(column_name).unwrap_or("");
-        let names = self.column_names().chain(RESERVED.into_iter().filter(|_| suffix.is_empty()));
+        let names = self.column_names().chain(self.allowed.iter().copied().filter(|_| suffix.is_empty()));
         let meant = suggest::nearest(column_name, names).map(|meant| format!("{meant}{suffix}"));
         let reason = if suffix.is_empty() {
             "is neither a column nor a parameter of this data set".to_owned()
@@ -241,98 +310,52 @@ impl Reading<'_> {
         self.refuse(name, reason, meant);
     }
 
-    fn test(&self, column: usize, operator: &str, text: &str) -> Result<Test, String> {
-        let one = || self.value(column, text);
-        Ok(match operator {
-            "eq" => Test::Equal(one()?),
-            "ne" => Test::NotEqual(one()?),
-            "lt" => Test::Less(one()?),
-            "lte" => Test::LessOrEqual(one()?),
-            "gt" => Test::Greater(one()?),
-            "gte" => Test::GreaterOrEqual(one()?),
-            "between" => match self.list(column, text)?.as_slice() {
-                [low, high] if ascending(low, high).is_le() => Test::Between(low.clone(), high.clone()),
-                [_, _] => return Err("the first bound is above the second, so nothing can match".into()),
-                _ => return Err("expected two values, as in 10000,50000".into()),
-            },
-            "in" => match self.distinct(column, text)?.as_slice() {
-                [only] => Test::Equal(only.clone()),
-                list => Test::In(list.to_vec()),
-            },
-            "notin" => match self.distinct(column, text)?.as_slice() {
-                [only] => Test::NotEqual(only.clone()),
-                list => Test::NotIn(list.to_vec()),
-            },
-            "contains" => Test::Contains(folded(self.text(column, text)?)),
-            "startswith" if column == self.definition.key => Test::StartsWith(self.definition.canonical_key(text)),
-            "startswith" => Test::StartsWith(self.text(column, text)?.to_owned()),
-            _ => match text {
-                "true" => Test::Null(true),
-                "false" => Test::Null(false),
-                _ => return Err("expected true or false".into()),
-            },
-        })
-    }
-
-    fn kind(&self, column: usize) -> ColumnType {
-        self.definition.columns.get(column).map_or(ColumnType::Text, |column| column.kind)
-    }
-
-    fn text<'t>(&self, column: usize, text: &'t str) -> Result<&'t str, String> {
-        match self.kind(column) {
-            ColumnType::Text => Ok(text),
-            _ => Err("this operator is for text columns only".into()),
-        }
-    }
-
-    fn value(&self, column: usize, text: &str) -> Result<Value, String> {
-        if column == self.definition.key {
-            return Ok(Value::Text(self.definition.canonical_key(text)));
-        }
-        Value::parse(self.kind(column), text).map_err(|error| error.to_string())
-    }
-
-    fn distinct(&self, column: usize, text: &str) -> Result<Vec<Value>, String> {
-        let mut values = self.list(column, text)?;
-        values.sort_by(ascending);
-        values.dedup_by(|left, right| ascending(left, right).is_eq());
-        Ok(values)
-    }
-
     /// A list: separated by commas, or a JSON array where a value holds a comma.
-    fn list(&self, column: usize, text: &str) -> Result<Vec<Value>, String> {
-        let items: Vec<Cow<'_, str>> = if text.starts_with('[') {
-            let raw: Vec<&RawValue> = serde_json::from_str(text)
-                .map_err(|_| "begins with [ but is not a JSON array such as [\"a, b\",\"c\"]".to_owned())?;
-            raw.into_iter().map(|item| array_item(item.get())).collect::<Result<_, _>>()?
-        } else {
-            text.split(',').map(Cow::Borrowed).collect()
-        };
-        if items.is_empty() {
-            return Err("the list is empty".into());
+    fn list<'t>(&self, text: &'t str) -> Result<Vec<Cow<'t, str>>, String> {
+        if !text.starts_with('[') {
+            return Ok(text.split(',').map(Cow::Borrowed).collect());
         }
-        if items.len() > self.limits.list_values_max {
-            return Err(format!("lists {} values: at most {} are allowed", items.len(), self.limits.list_values_max));
-        }
-        items
-            .iter()
-            .map(|item| {
-                self.value(column, item).map_err(|reason| {
-                    let shown: String = item.chars().take(NAME_CHARS_SHOWN).collect();
-                    format!("{shown:?}: {reason}")
-                })
-            })
-            .collect()
+        let raw: Vec<&RawValue> = serde_json::from_str(text)
+            .map_err(|_| "begins with [ but is not a JSON array such as [\"a, b\",\"c\"]".to_owned())?;
+        raw.into_iter().map(|item| array_item(item.get())).collect()
     }
 
-    fn finish(mut self, cursor_key: &CursorKey) -> Result<Query, Vec<InvalidParam>> {
+    /// What all conditions together say.
+    fn condition(&mut self) -> Filter {
+        Filter::all(std::mem::take(&mut self.filters))
+    }
+
+    /// The columns to be summarised. Others than those that are meant are refused.
+    fn summarised(&mut self, is_meant: impl Fn(ColumnType) -> bool, refusal: &str) -> Vec<usize> {
+        let columns = self.columns.take().unwrap_or_else(|| {
+            self.refuse("columns", "is missing: name the columns, separated by commas".to_owned(), None);
+            Vec::new()
+        });
+        let most = self.limits.summary_columns_max;
+        if columns.len() > most {
+            self.refuse("columns", format!("names {} columns: at most {most} are allowed", columns.len()), None);
+        }
+        for column in columns.iter().filter_map(|column| self.definition.columns.get(*column)) {
+            if !is_meant(column.kind) {
+                self.refuse("columns", format!("{:?} {refusal}", column.name), None);
+            }
+        }
+        columns
+    }
+
+    fn page(mut self, cursor_key: &CursorKey) -> Result<Query, Vec<InvalidParam>> {
+        let everything = |columns: &Vec<usize>| columns.iter().copied().eq(0..self.definition.columns.len());
         let mut query = Query {
-            filter: Filter::All(std::mem::take(&mut self.terms)),
-            select: self.select.take(),
+            select: self.select.take().filter(|columns| !everything(columns)),
+            filter: self.condition(),
             sort: std::mem::take(&mut self.sort),
             limit: self.limit,
+            limit_asked: self.limit_asked,
             after: None,
+            count: self.count,
             explain: self.explain,
+            format: self.format,
+            csv_safe: self.csv_safe,
         };
         // With another mistake in the query, the cursor's own binding could not be judged.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {
@@ -341,7 +364,11 @@ impl Reading<'_> {
                 Err(error) => self.refuse("cursor", error.to_string(), None),
             }
         }
-        if self.problems.is_empty() { Ok(query) } else { Err(self.problems) }
+        self.finish(query)
+    }
+
+    fn finish<T>(self, question: T) -> Result<T, Vec<InvalidParam>> {
+        if self.problems.is_empty() { Ok(question) } else { Err(self.problems) }
     }
 }
 

@@ -47,7 +47,7 @@ fn text(text: &str) -> Value {
 fn refused(raw_query: &str) -> (String, String, Option<String>) {
     let mut problems = read(raw_query).unwrap_err();
     assert_eq!(problems.len(), 1, "{raw_query}: {problems:?}");
-    let InvalidParam { name, reason, did_you_mean } = problems.remove(0);
+    let InvalidParam { name, reason, did_you_mean, .. } = problems.remove(0);
     (name, reason, did_you_mean)
 }
 
@@ -106,9 +106,11 @@ fn what_is_unknown_is_refused_with_what_was_meant() {
         ("status__betwen=x", "status__betwen", Some("status__between")),
         ("limt=5", "limt", Some("limit")),
         ("explian=true", "explian", Some("explain")),
-        ("filter=x", "filter", None),
-        ("count=exact", "count", None),
-        ("format=csv", "format", None),
+        ("since=3", "since", None),
+        ("columns=status", "columns", None),
+        ("count=all", "count", Some("exact")),
+        ("format=ndjsn", "format", Some("ndjson")),
+        ("fliter=x", "fliter", Some("filter")),
         ("contractor_phone=5", "contractor_phone", None),
         ("select=status,file_dat", "select", Some("file_date")),
         ("sort=-estimatedcost", "sort", Some("estimated_cost")),
@@ -299,5 +301,153 @@ proptest! {
     fn any_value_reaches_its_filter(value in any::<String>()) {
         let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
         prop_assert_eq!(tests(&format!("status={encoded}")), [Test::Equal(text(&value))]);
+    }
+}
+
+fn expression(text: &str) -> Result<Filter, Vec<InvalidParam>> {
+    let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    read(&format!("filter={encoded}")).map(|query| query.filter)
+}
+
+#[test]
+fn an_expression_says_what_plain_parameters_say() {
+    let cases = [
+        ("status = \"issued\"", "status=issued"),
+        ("status=issued", "status=issued"),
+        ("  status   !=  'issued'  ", "status__ne=issued"),
+        ("file_date < 2017-01-01", "file_date__lt=2017-01-01"),
+        ("changed >= 2016-12-01T00:00:00Z", "changed__gte=2016-12-01T00:00:00Z"),
+        ("record_id <= 2 AND record_id > -3", "record_id__lte=2&record_id__gt=-3"),
+        ("status : \"plan\"", "status__contains=plan"),
+        ("contains(status, plan)", "status__contains=plan"),
+        ("startswith(status, \"a b\")", "status__startswith=a+b"),
+        ("between(estimated_cost, 10000, 50000)", "estimated_cost__between=10000,50000"),
+        ("in(status, \"a,b\", c)", "status__in=%5B%22a,b%22,%22c%22%5D"),
+        ("notin(status, a)", "status__ne=a"),
+        ("isnull(status)", "status__isnull=true"),
+        ("isnull(status, false)", "status__isnull=false"),
+        ("NOT isnull(status)", "status__isnull=false"),
+        ("NOT status = a", "status__ne=a"),
+        ("NOT NOT status = a", "status=a"),
+        ("NOT (status = a OR file_date = 2016-12-01)", "status__ne=a&file_date__ne=2016-12-01"),
+        ("status = a OR status = b OR in(status, c, a)", "status__in=a,b,c"),
+        ("((status = a))", "status=a"),
+        ("gte(record_id, 2)", "record_id__gte=2"),
+        ("status = \"say \\\"yes\\\" or \\\\\"", "status=say+%22yes%22+or+%5C"),
+        ("status = 'it is \"so\"'", "status=it+is+%22so%22"),
+        ("status=\"\"", "status="),
+        (
+            "status = issued AND (estimated_cost > 5 AND record_id = 1)",
+            "status=issued&estimated_cost__gt=5&record_id=1",
+        ),
+    ];
+    for (text, plain) in cases {
+        let form = |filter: &Filter| {
+            let mut form = String::new();
+            filter.write_normal_form(&definition(), &mut form);
+            form
+        };
+        let expected = read(plain).unwrap().filter;
+        assert_eq!(
+            form(&expression(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))),
+            form(&expected),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_expression_and_plain_parameters_all_hold() {
+    let query = read("record_id=1&filter=status+%3D+a+OR+file_date+%3D+2016-12-01").unwrap();
+    assert_eq!((query.filter.parts().len(), query.filter.terms()), (2, 3));
+}
+
+#[test]
+fn a_mistake_in_an_expression_is_pointed_at() {
+    let cases = [
+        ("", 1, None),
+        ("status", 7, None),
+        ("status =", 9, None),
+        ("status = issued AND", 20, None),
+        ("status = building permit", 19, None),
+        ("status = a and status = b", 12, Some("AND")),
+        ("status = a AND status = b OR status = c", 27, None),
+        ("status = a OR (status = b", 15, None),
+        ("status = a)", 11, None),
+        ("(status = a]", 1, None),
+        ("stauts = a", 1, Some("status")),
+        ("status = a OR stauts = b", 15, Some("status")),
+        ("status == a", 8, Some("=")),
+        ("status <> a", 8, Some("!=")),
+        ("status IN (a, b)", 8, Some("in")),
+        ("status NOT IN (a)", 8, Some("notin")),
+        ("record_id BETWEEN 1 AND 2", 11, Some("between")),
+        ("status LIKE a", 8, Some("contains")),
+        ("status IS NULL", 8, Some("isnull")),
+        ("status = NULL", 10, Some("isnull")),
+        ("status = iss*", 10, Some("startswith")),
+        ("status = \"open", 10, None),
+        ("status = \"a\\n\"", 12, None),
+        ("record_id = two", 13, None),
+        ("é = a OR record_id = two", 1, None),
+        ("contains(record_id, a)", 1, None),
+        ("between(record_id, 2, 1)", 1, None),
+        ("in(record_id, 1, x)", 18, None),
+        ("in(record_id)", 1, None),
+        ("like(status, a)", 1, Some("contains")),
+        ("contains(status)", 1, None),
+        ("contains(status, a", 1, None),
+        ("-status = a", 1, Some("NOT")),
+        ("\"status\" = a", 1, None),
+        ("NOT", 4, None),
+        ("AND status = a", 1, None),
+        ("((((((((status = a))))))))", 0, None),
+        ("(((((((((status = a)))))))))", 9, None),
+        ("status = a & record_id = 1", 12, Some("AND")),
+    ];
+    for (text, position, meant) in cases {
+        match expression(text) {
+            Ok(_) => assert_eq!(position, 0, "{text}"),
+            Err(problems) => {
+                let first = &problems[0];
+                assert_eq!(
+                    (first.position, first.did_you_mean.as_deref()),
+                    (Some(position), meant),
+                    "{text}: {problems:?}"
+                );
+                assert!(first.reason.starts_with(&format!("at character {position}: ")), "{text}: {}", first.reason);
+            }
+        }
+    }
+    // All wrong names and values are told at once.
+    let both = expression("stauts = a OR record_id = x").unwrap_err();
+    assert_eq!(both.iter().map(|problem| problem.position).collect::<Vec<_>>(), [Some(1), Some(27)]);
+}
+
+#[test]
+fn an_expression_has_limits() {
+    let many = |terms: usize| vec!["record_id != 1"; terms].join(" AND ");
+    assert_eq!(expression(&many(32)).unwrap().terms(), 32);
+    assert!(expression(&many(33)).unwrap_err()[0].reason.contains("at most 32"));
+    let plain_too =
+        format!("status=a&filter={}", form_urlencoded::byte_serialize(many(32).as_bytes()).collect::<String>());
+    assert!(read(&plain_too).unwrap_err()[0].reason.contains("at most 32"));
+    let list = |values: usize| format!("in(record_id{})", ", 1".repeat(values));
+    assert!(expression(&list(200)).is_ok());
+    assert!(expression(&list(201)).unwrap_err()[0].reason.contains("at most 200"));
+    assert!(expression(&format!("{}status = a", "NOT ".repeat(8))).is_ok());
+    assert!(expression(&format!("{}status = a", "NOT ".repeat(9))).unwrap_err()[0].reason.contains("at most 8"));
+    assert!(read(&format!("status={}", "x".repeat(9000))).unwrap_err()[0].reason.contains("at most 8192"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_reading_an_expression_fail_otherwise_than_by_an_error(text in "[a-z_ =<>!:()\"'\\\\,ANDORT0-9é]{0,60}") {
+        if let Err(problems) = expression(&text) {
+            prop_assert!(!problems.is_empty());
+            for problem in problems {
+                prop_assert!(problem.position.is_some_and(|position| position <= text.chars().count() + 1), "{:?}", problem);
+            }
+        }
     }
 }

@@ -76,6 +76,10 @@ catalogue! {
     /// 409.
     Conflict = "conflict", CONFLICT, "This does not go with the present state",
         "What was asked contradicts what is there, such as a second user with the same address. The detail says with what.";
+    /// 410.
+    VersionGone = "version-gone", GONE, "That version is no longer held",
+        "A cursor, or a question for what has changed, names a version of the data set that is not kept any more, or whose \
+         columns were others. Begin again: without the cursor, or with a whole copy of the present version.";
     /// 412.
     PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "It has changed in the meantime",
         "If-Match named a version that is no longer the present one. Read it again, decide again, and send the new version.";

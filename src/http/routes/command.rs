@@ -20,8 +20,6 @@ use crate::{
     },
 };
 
-/// Longest name of a field that is repeated in an answer, characters.
-const NAME_CHARS_MAX: usize = 80;
 /// Unknown fields that an answer lists at most.
 const UNKNOWN_FIELDS_MAX: usize = 20;
 
@@ -109,11 +107,8 @@ fn unknown_fields(bytes: &[u8], known: &'static [&'static str]) -> Vec<InvalidPa
         [] => "this body has no fields".to_owned(),
         known => format!("unknown field; the fields are: {}", known.join(", ")),
     };
-    let invalid = |name: &String| InvalidParam {
-        name: name.chars().take(NAME_CHARS_MAX).collect(),
-        reason: reason.clone(),
-        did_you_mean: suggest::nearest(name, known.iter().copied()).map(ToOwned::to_owned),
-    };
+    let invalid =
+        |name: &String| InvalidParam::new(name, reason.as_str(), suggest::nearest(name, known.iter().copied()));
     let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
     unknown.take(UNKNOWN_FIELDS_MAX).map(invalid).collect()
 }

@@ -211,6 +211,9 @@ impl DataSets {
             .map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
         let mut page_of = serde_json::json!({ "limit": query.limit, "next": next });
         if let serde_json::Value::Object(members) = &mut page_of {
+            if let Some(count) = page.count {
+                members.insert("count".to_owned(), count.into());
+            }
             // Only where it is not as everybody expects.
             if !page.complete {
                 members.insert("complete".to_owned(), false.into());
@@ -269,11 +272,7 @@ fn no_parameters(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     let reason = "a record that is read by its key takes no parameters";
-    let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam {
-        name: name.chars().take(80).collect(),
-        reason: reason.to_owned(),
-        did_you_mean: None,
-    };
+    let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam::new(&name, reason, None);
     let params: Vec<InvalidParam> = form_urlencoded::parse(query.as_bytes()).take(20).map(refuse).collect();
     if params.is_empty() { Ok(()) } else { Err(Problem::invalid_params(&params)) }
 }
@@ -397,15 +396,16 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::UnknownDataSet { .. } | RecordStoreError::BadName { .. } => {
             Problem::new(ProblemCode::NotFound, text)
         }
+        RecordStoreError::VersionGone { .. } => Problem::new(ProblemCode::VersionGone, text),
         RecordStoreError::Busy
         | RecordStoreError::TimedOut { .. }
         | RecordStoreError::ImportRunning { .. }
         | RecordStoreError::DefinitionChanged { .. } => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S)
         }
-        RecordStoreError::TooLarge { .. } | RecordStoreError::TooMuchToRead { .. } => {
-            Problem::new(ProblemCode::InvalidParameters, text)
-        }
+        RecordStoreError::TooLarge { .. }
+        | RecordStoreError::TooMuchToRead { .. }
+        | RecordStoreError::NoSuchVersion { .. } => Problem::new(ProblemCode::InvalidParameters, text),
         RecordStoreError::Unavailable { .. } => {
             let detail = "the records cannot be read at the moment; the request was not counted";
             Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)

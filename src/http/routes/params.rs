@@ -14,7 +14,6 @@ pub(super) const LIMIT_MAX: usize = 1000;
 
 /// Parameters that are repeated in an answer at most, and characters of each.
 const REPORTED_MAX: usize = 20;
-const NAME_CHARS_MAX: usize = 80;
 
 /// The parameters of one request.
 #[derive(Debug)]
@@ -42,8 +41,7 @@ impl<'a> Params<'a> {
             };
             if wrong.len() < REPORTED_MAX {
                 let nearest = suggest::nearest(&name, known.iter().copied());
-                let did_you_mean = nearest.filter(|nearest| *nearest != name).map(ToOwned::to_owned);
-                wrong.push(InvalidParam { name: name.chars().take(NAME_CHARS_MAX).collect(), reason, did_you_mean });
+                wrong.push(InvalidParam::new(&name, reason, nearest.filter(|nearest| *nearest != name)));
             }
         }
         if wrong.is_empty() { Ok(Self(params)) } else { Err(Problem::invalid_params(&wrong)) }
@@ -88,11 +86,7 @@ impl<'a> Params<'a> {
 
 /// A refusal because of one parameter.
 pub(super) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> Problem {
-    Problem::invalid_params(&[InvalidParam {
-        name: name.to_owned(),
-        reason,
-        did_you_mean: did_you_mean.map(ToOwned::to_owned),
-    }])
+    Problem::invalid_params(&[InvalidParam::new(name, reason, did_you_mean)])
 }
 
 /// Where the next page is: the same query after `last`, as a reference relative to the server.

@@ -26,12 +26,24 @@ pub(in crate::store) struct Counts {
     pub(in crate::store) rejected: u64,
 }
 
+/// What a definition changes besides rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Columns {
+    /// There were no records, or none that can be compared with the file's.
+    New,
+    /// Other columns are published.
+    Other,
+    /// The same columns; other indexes may be declared.
+    Same,
+}
+
 impl Order {
     /// The data set as it stands when the import is committed. `before` is how it stood, if there was one; the version rises
     /// with a record or the published columns, the generation with those columns alone.
-    pub(in crate::store) fn outcome(&self, counts: Counts, before: Option<&DataSet>, columns_changed: bool) -> DataSet {
+    pub(in crate::store) fn outcome(&self, counts: Counts, before: Option<&DataSet>, columns: Columns) -> DataSet {
         let (version, generation, records) =
             before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
+        let columns_changed = columns != Columns::Same;
         let changed = columns_changed || counts.inserted + counts.updated + counts.removed > 0;
         let result = ImportResult {
             version: version + u64::from(changed),
@@ -44,8 +56,13 @@ impl Order {
         };
         DataSet {
             definition: Arc::clone(&self.definition),
+            instance: before.map_or(self.import_id, |before| before.instance),
             version: result.version,
             generation: generation + u64::from(columns_changed),
+            held_from: before.filter(|_| !columns_changed).map_or(result.version, |before| before.held_from),
+            changes_from: before
+                .filter(|_| columns != Columns::New)
+                .map_or(result.version, |before| before.changes_from),
             records: (records + counts.inserted).saturating_sub(counts.removed),
             last_import: LastImport { id: self.import_id, day: self.today, result },
         }

@@ -2,7 +2,7 @@
 //! answer may be, and what is advised to somebody whose question is too large.
 
 use crate::{
-    dataset::{Column, ColumnType, Definition, Record, RecordIdRule, Value},
+    dataset::{Column, ColumnType, Definition, Record, RecordIdRule, Value, query::Query},
     store::records::RecordStoreError,
 };
 
@@ -41,8 +41,14 @@ pub(in crate::store) fn check_name(name: &str) -> Result<(), RecordStoreError> {
 }
 
 /// Advice to somebody whose query takes too long.
-pub(in crate::store) fn narrowing(definition: &Definition) -> String {
-    format!("give one value for an indexed column ({}), or a narrower filter", indexed(definition).join(", "))
+pub(in crate::store) fn narrowing(definition: &Definition, query: &Query) -> String {
+    let count = if query.count { "leave out count=exact, " } else { "" };
+    format!("{count}give one value for an indexed column ({}), or a narrower filter", indexed(definition).join(", "))
+}
+
+/// That a version is no longer held.
+pub(in crate::store) fn gone(definition: &Definition, version: u64, held_from: u64) -> RecordStoreError {
+    RecordStoreError::VersionGone { name: definition.name.clone(), version, held_from }
 }
 
 /// The columns that records are found by.

@@ -117,6 +117,17 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
     let kinds: Vec<ColumnType> = columns.iter().map(|column| column.kind).collect();
     let term = (0..kinds.len())
         .prop_flat_map(move |column| any_test(kinds[column]).prop_map(move |test| Filter::Term(Term { column, test })));
+    // As an expression makes them, and as nothing simplifies them.
+    let filter = term.prop_recursive(3, 8, 3, |inner| {
+        let several = proptest::collection::vec(inner.clone(), 2..4);
+        prop_oneof![
+            several.clone().prop_map(Filter::any),
+            several.clone().prop_map(Filter::all),
+            several.prop_map(Filter::Any),
+            inner.clone().prop_map(Filter::negated),
+            inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+        ]
+    });
     let sort = proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 0..4)
         .prop_shuffle()
         .prop_flat_map(|columns| {
@@ -126,13 +137,13 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
             })
         });
     let select = proptest::option::of(proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 1..4));
-    (proptest::collection::vec(term, 0..3), sort, select, 1_u32..8).prop_map(|(terms, sort, select, limit)| Query {
-        filter: Filter::All(terms),
+    let filters = proptest::collection::vec(filter, 0..3);
+    (filters, sort, select, 1_u32..8, any::<bool>()).prop_map(|(filters, sort, select, limit, count)| Query {
+        filter: Filter::all(filters),
         select,
         sort,
-        limit,
-        after: None,
-        explain: false,
+        count,
+        ..Query::everything(limit)
     })
 }
 

@@ -17,7 +17,7 @@ use super::{TODAY, Tables, beginning, data, find, get, put_all, samples::definit
 const SECOND_US: i64 = 1_000_000;
 
 fn all() -> Query {
-    Query { filter: Filter::All(Vec::new()), select: None, sort: Vec::new(), limit: 1000, after: None, explain: false }
+    Query::everything(1000)
 }
 
 fn statuses(store: &Arc<dyn RecordStore>) -> Vec<serde_json::Value> {

@@ -131,15 +131,7 @@ fn run(store: &Arc<dyn RecordStore>, import: &Import) -> (Vec<String>, Result<Op
 /// Everything that can be read of the data set.
 fn seen(store: &Arc<dyn RecordStore>) -> Option<(String, Vec<serde_json::Value>, Vec<Vec<u8>>)> {
     let data_set = store.data_set("things")?;
-    let all = Query {
-        filter: Filter::All(Vec::new()),
-        select: None,
-        sort: Vec::new(),
-        limit: 1000,
-        after: None,
-        explain: false,
-    };
-    let records = data(find(store, &all).unwrap());
+    let records = data(find(store, &Query::everything(1000)).unwrap());
     let mut documents = Vec::new();
     for key in ["a", "b", "c"] {
         documents.push(get(store, key, None).map(|found| found.document.to_vec()).unwrap_or_default());

@@ -22,7 +22,7 @@ use permitd::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
-        records::{Found, ImportSession, Page, RecordStore, RecordStoreError},
+        records::{Found, ImportSession, Page, RecordStore, RecordStoreError, Retention},
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
@@ -115,6 +115,7 @@ fn sqlite(folder: &tempfile::TempDir) -> SqliteRecordStore {
         find_threads: 1,
         find_waiting_max: 16,
         find_timeout_ms: 60_000,
+        retention: Retention::default(),
     };
     SqliteRecordStore::open(settings, ManualClock::at(beginning())).unwrap()
 }

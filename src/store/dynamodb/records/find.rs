@@ -38,7 +38,10 @@ pub(super) async fn find(shared: &Shared, data_set: &DataSet, query: &Query) -> 
     let limit_ms = shared.settings.find_timeout_ms;
     let found = tokio::time::timeout(Duration::from_millis(limit_ms), Finding::new(shared, &served, query).run()).await;
     found.unwrap_or_else(|_| {
-        Err(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(served.manifest.layout.definition()) })
+        Err(RecordStoreError::TimedOut {
+            limit_ms,
+            narrow: rules::narrowing(served.manifest.layout.definition(), query),
+        })
     })
 }
 

@@ -82,13 +82,13 @@ impl<'a> Gathered<'a> {
     /// The page when everything has been seen that belongs on it.
     pub(super) fn page(self, explained: Option<Explained>) -> Page {
         let next = if self.more { self.last } else { None };
-        Page { version: self.version, document: self.document, next, complete: true, explained }
+        Page { version: self.version, document: self.document, next, complete: true, count: None, explained }
     }
 
     /// The page when the store stopped looking, at a record of this position. The record need not match.
     pub(super) fn stopped(self, at: Position, explained: Option<Explained>) -> Page {
         let complete = self.document.count() >= self.query.limit;
-        Page { version: self.version, document: self.document, next: Some(at), complete, explained }
+        Page { version: self.version, document: self.document, next: Some(at), complete, count: None, explained }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
         dynamodb::{Dynamo, item::text, schema, unavailable},
         records::{
             ImportResult, ImportSession, RecordStoreError, RowOutcome,
-            outcome::{Counts, Order},
+            outcome::{Columns, Counts, Order},
             rules::{self, set},
         },
     },
@@ -35,17 +35,6 @@ use crate::{
 
 /// Rows of which the indexes are asked at the end whether they have followed.
 const PROBES: usize = 8;
-
-/// What the definition changes besides rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Columns {
-    /// There were no records, or none that can be compared with the file's.
-    New,
-    /// Other columns are published.
-    Other,
-    /// The same columns; other indexes may be declared.
-    Same,
-}
 
 /// A row that was written, as its indexes know it: partition key, sort key of each, and the table's sort key.
 struct Probe {

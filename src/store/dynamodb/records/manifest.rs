@@ -20,7 +20,7 @@ pub(super) const KIND: &str = "dataset";
 /// The attribute of the visible epoch, which every write is conditional on.
 pub(super) const EPOCH: &str = "epoch";
 /// The layout that this code reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A data set's state.
 #[derive(Debug, Clone)]
@@ -40,14 +40,18 @@ impl Manifest {
     }
 
     pub(super) fn item(&self) -> Result<Item, serde_json::Error> {
-        let DataSet { definition, version, generation, records, last_import } = &*self.data_set;
+        let DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import } =
+            &*self.data_set;
         let LastImport { id, day, result } = last_import;
         let (epoch, gaps, moments) = self.epochs.to_texts();
-        let attributes: [(&str, AttributeValue); 19] = [
+        let attributes: [(&str, AttributeValue); 22] = [
             ("k", text(KIND)),
             ("r", text(&definition.name)),
             ("format", number(FORMAT)),
+            ("instance", text(instance.to_string())),
             ("version", number(version)),
+            ("held_from", number(held_from)),
+            ("changes_from", number(changes_from)),
             ("generation", number(generation)),
             ("records", number(records)),
             ("shards", number(self.layout.shards())),
@@ -99,8 +103,11 @@ impl Manifest {
         let id = get_text(item, "import_id")?.parse().map_err(|error| damaged("import_id", error))?;
         let data_set = DataSet {
             definition: Arc::clone(layout.definition()),
+            instance: get_text(item, "instance")?.parse().map_err(|error| damaged("instance", error))?,
             version,
             generation: get_number(item, "generation")?,
+            held_from: get_number(item, "held_from")?,
+            changes_from: get_number(item, "changes_from")?,
             records: get_number(item, "records")?,
             last_import: LastImport { id, day, result },
         };
@@ -120,8 +127,16 @@ mod tests {
         let result =
             ImportResult { version: 3, changed: true, inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
         let last_import = LastImport { id: Uuid::from_u128(7), day: date(2026, 3, 1), result };
-        let data_set =
-            DataSet { definition: Arc::new(definition()), version: 3, generation: 2, records: 6, last_import };
+        let data_set = DataSet {
+            definition: Arc::new(definition()),
+            instance: Uuid::from_u128(5),
+            version: 3,
+            generation: 2,
+            held_from: 2,
+            changes_from: 1,
+            records: 6,
+            last_import,
+        };
         Manifest::new(data_set, Epochs::default().committed(2, 5), 4)
     }
 
@@ -138,7 +153,7 @@ mod tests {
     #[test]
     fn another_format_is_refused() {
         let mut item = manifest().item().unwrap();
-        item.insert("format".to_owned(), number(2));
+        item.insert("format".to_owned(), number(3));
         assert!(matches!(Manifest::read(&item, None), Err(StoreError::Incompatible(_))));
         item.remove("format");
         assert!(matches!(Manifest::read(&item, None), Err(StoreError::Corrupt(_))));

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, is_busy, load, open, render,
+    LOCK_WAIT, Shared, is_busy, load, open, past, render,
     rowset::RowSet,
     schema::{self, Stored},
     table::{self, Statements},
@@ -17,7 +17,7 @@ use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
-        outcome::{Counts, Order},
+        outcome::{Columns, Counts, Order},
         rules::{self, set},
         seen::Seen,
     },
@@ -42,17 +42,6 @@ const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
 
-/// What is to be written at the end besides rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Columns {
-    /// There was no table, or it is begun anew: its indexes are made after the rows.
-    New,
-    /// The table was rewritten for other columns.
-    Rewritten,
-    /// The table has the right columns already.
-    Same,
-}
-
 pub(super) struct Session {
     shared: Arc<Shared>,
     path: PathBuf,
@@ -62,6 +51,8 @@ pub(super) struct Session {
     columns: Columns,
     /// Whether the table was empty when the import began: there is nothing to compare with.
     empty: bool,
+    /// The version that this import makes if it changes anything.
+    version: i64,
     rows_seen: RowSet,
     seen: Seen,
     counts: Counts,
@@ -71,6 +62,12 @@ pub(super) struct Session {
 }
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
+/// Keeps what a record was.
+const RECORD_CHANGE: &str = "INSERT INTO changes (version, \"$key\", \"$id\", was, generation, before, remains)
+    SELECT ?1, \"$key\", \"$id\", \"$from\", ?2, \"$values\", ?3 FROM records WHERE \"$row\" = ?4";
+/// Keeps that a record is new.
+const RECORD_INSERTION: &str = "INSERT INTO changes (version, \"$key\", \"$id\", remains)
+    SELECT ?1, \"$key\", \"$id\", 1 FROM records WHERE \"$row\" = ?2";
 const ROW_OF_ID: &str = "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
 /// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
@@ -111,6 +108,7 @@ impl Session {
             stored,
             columns: Columns::Same,
             empty: false,
+            version: 0,
             rows_seen: RowSet::default(),
             seen,
             counts: Counts::default(),
@@ -128,21 +126,21 @@ impl Session {
     /// Brings the table into the shape of the definition.
     fn prepare_table(&mut self) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
+        self.version = self.stored.as_ref().map_or(0, |stored| stored.version).cast_signed() + 1;
         let made = match &self.stored {
             None => self
                 .connection
-                .execute_batch(schema::CREATE_STATE)
+                .execute_batch(schema::CREATE)
                 .and_then(|()| table::create(&self.connection, definition))
                 .map(|()| Columns::New),
             Some(stored) if rules::same_columns(&stored.definition, definition) => Ok(Columns::Same),
             Some(stored) if rules::same_identity(&stored.definition, definition) => {
-                table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Rewritten)
+                table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Other)
             }
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
-                self.connection
-                    .execute_batch("DROP TABLE records")
+                table::forget(&self.connection)
                     .and_then(|()| table::create(&self.connection, definition))
                     .map(|()| Columns::New)
             }
@@ -179,6 +177,7 @@ impl Session {
             }
             Some((row, false)) => {
                 self.rows_seen.insert(row);
+                self.retire(row, true)?;
                 self.write(&mut record, Some(row))?;
                 RowOutcome::Updated
             }
@@ -216,8 +215,34 @@ impl Session {
         self.values.clear();
         render::write_values(record, &mut self.values);
         let sql = if row.is_some() { &self.statements.update } else { &self.statements.insert };
-        table::run(&self.connection, sql, record, &self.values, row)?;
-        Ok(row.unwrap_or_else(|| self.connection.last_insert_rowid()))
+        table::run(&self.connection, sql, self.version, record, &self.values, row)?;
+        if let Some(row) = row {
+            return Ok(row);
+        }
+        let row = self.connection.last_insert_rowid();
+        // All that a new data set begins with is no change of it.
+        if self.columns != Columns::New {
+            self.connection.prepare_cached(RECORD_INSERTION)?.execute((self.version, row))?;
+        }
+        Ok(row)
+    }
+
+    /// Keeps what a stored record was before it is replaced or removed.
+    fn retire(&self, row: i64, remains: bool) -> rusqlite::Result<()> {
+        let generation = self.generation().cast_signed();
+        let change = (self.version, generation, remains, row);
+        self.connection.prepare_cached(RECORD_CHANGE)?.execute(change)?;
+        // A version of other columns is not served: only its changes are.
+        if self.columns == Columns::Same {
+            let change = self.connection.last_insert_rowid();
+            self.connection.prepare_cached(&self.statements.retire)?.execute((change, self.version, row))?;
+        }
+        Ok(())
+    }
+
+    /// The generation of the columns that records are written with.
+    fn generation(&self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.generation) + u64::from(self.columns != Columns::Same)
     }
 
     fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
@@ -265,6 +290,11 @@ impl Session {
             if unseen.is_empty() {
                 return Ok(());
             }
+            for row in &unseen {
+                if let Sql::Integer(row) = row {
+                    self.retire(*row, false)?;
+                }
+            }
             let marks = vec!["?"; unseen.len()].join(",");
             let mut delete =
                 self.connection.prepare_cached(&format!("DELETE FROM records WHERE \"$row\" IN ({marks})"))?;
@@ -283,7 +313,11 @@ impl Session {
             self.connection.pragma_update(None, "cache_size", -SORT_CACHE_KIB)?;
             table::fit_indexes(&self.connection, &self.order.definition)?;
         }
-        let data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns != Columns::Same);
+        let mut data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns);
+        if data_set.last_import.result.changed {
+            past::add_version(&self.connection, &data_set, self.shared.clock.now())?;
+            past::give_up(&self.connection, &mut data_set, self.shared.settings.retention, self.shared.clock.now())?;
+        }
         self.write_state(&data_set)?;
         let result = data_set.last_import.result;
         if result.changed {
@@ -296,6 +330,7 @@ impl Session {
 
     fn write_state(&self, data_set: &DataSet) -> rusqlite::Result<()> {
         let DataSet { generation, records, last_import: LastImport { id, day, result }, .. } = data_set;
+        let DataSet { instance, held_from, changes_from, .. } = data_set;
         let definition = serde_json::to_string(data_set.definition.as_ref())
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let number = |number: u64| Sql::Integer(number.cast_signed());
@@ -313,10 +348,14 @@ impl Session {
             number(result.removed),
             number(result.rejected),
             Sql::Text(definition),
+            Sql::Text(instance.to_string()),
+            number(*held_from),
+            number(*changes_from),
         ];
         self.connection.execute(
             "INSERT OR REPLACE INTO state (one, format, version, generation, records, import_id, import_day, changed,
-             inserted, updated, unchanged, removed, rejected, definition) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             inserted, updated, unchanged, removed, rejected, definition, instance, held_from, changes_from)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params_from_iter(row),
         )?;
         Ok(())

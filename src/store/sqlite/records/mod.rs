@@ -1,16 +1,21 @@
 //! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another
 //! data set. Files are in WAL mode: readers see the last commit while an import writes.
 
+mod condition;
 mod find;
 mod import;
+mod past;
 mod plan;
+mod pool;
 mod read;
 mod render;
 mod rowset;
 mod schema;
+mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -32,8 +37,8 @@ use crate::{
     clock::SharedClock,
     dataset::{Definition, query::Query},
     store::records::{
-        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError, cache,
-        outcome::Order, rules,
+        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError, Retention,
+        cache, outcome::Order, rules,
     },
 };
 
@@ -59,12 +64,14 @@ pub struct Settings {
     pub find_waiting_max: usize,
     /// How long a query may take, waiting included.
     pub find_timeout_ms: u64,
+    /// How long the past is kept.
+    pub retention: Retention,
 }
 
 /// The record store of a single machine.
 pub struct SqliteRecordStore {
     shared: Arc<Shared>,
-    pool: find::Pool,
+    pool: pool::Pool,
 }
 
 /// What the store, its readers and its imports have in common.
@@ -111,7 +118,7 @@ impl SqliteRecordStore {
             next_id: AtomicU64::new(1),
         });
         shared.refresh()?;
-        let pool = find::Pool::start(&shared)?;
+        let pool = pool::Pool::start(&shared)?;
         Ok(Self { shared, pool })
     }
 }
@@ -137,7 +144,8 @@ impl RecordStore for SqliteRecordStore {
 
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
         let served = self.shared.find(&data_set.definition.name)?;
-        self.pool.find(served, Arc::clone(data_set), query.clone()).await
+        let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query));
+        self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
     }
 
     fn begin_import(
@@ -350,45 +358,57 @@ fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordSt
         if made == Ok(0_i64) {
             return Ok(None);
         }
-        connection
+        let format = connection.query_row("SELECT format FROM state", [], |row| row.get(0)).optional()?;
+        if let Some(format) = format.filter(|format| *format != schema::FORMAT) {
+            return Ok(Some(Err(format)));
+        }
+        let state = connection
             .query_row(
-                "SELECT format, version, generation, records, import_id, import_day, changed, inserted, updated, unchanged,
-                 removed, rejected, definition FROM state",
+                "SELECT version, generation, records, import_id, import_day, changed, inserted, updated, unchanged,
+                 removed, rejected, definition, instance, held_from, changes_from FROM state",
                 [],
                 |row| {
                     let result = ImportResult {
-                        version: schema::count(row, 1)?,
-                        changed: row.get(6)?,
-                        inserted: schema::count(row, 7)?,
-                        updated: schema::count(row, 8)?,
-                        unchanged: schema::count(row, 9)?,
-                        removed: schema::count(row, 10)?,
-                        rejected: schema::count(row, 11)?,
+                        version: schema::count(row, 0)?,
+                        changed: row.get(5)?,
+                        inserted: schema::count(row, 6)?,
+                        updated: schema::count(row, 7)?,
+                        unchanged: schema::count(row, 8)?,
+                        removed: schema::count(row, 9)?,
+                        rejected: schema::count(row, 10)?,
                     };
-                    let texts: [String; 3] = [row.get(4)?, row.get(5)?, row.get(12)?];
-                    Ok((row.get::<_, i64>(0)?, schema::count(row, 2)?, schema::count(row, 3)?, result, texts))
+                    let texts: [String; 4] = [row.get(3)?, row.get(4)?, row.get(11)?, row.get(12)?];
+                    let [generation, records, held_from, changes_from] =
+                        [1, 2, 13, 14].map(|place| schema::count(row, place));
+                    Ok(([generation?, records?, held_from?, changes_from?], result, texts))
                 },
             )
-            .optional()
+            .optional()?;
+        Ok(state.map(Ok))
     };
-    let Some((format, generation, records, result, [id, day, definition])) =
-        read(connection).map_err(|error| match is_busy(&error) {
-            true => RecordStoreError::ImportRunning { name: name.to_owned() },
-            false => corrupt(error.to_string()),
-        })?
+    let Some(state) = read(connection).map_err(|error| match is_busy(&error) {
+        true => RecordStoreError::ImportRunning { name: name.to_owned() },
+        false => corrupt(error.to_string()),
+    })?
     else {
         return Ok(None);
     };
-    if format != schema::FORMAT {
-        return Err(corrupt(format!("its format is {format}, and this permitd reads {}", schema::FORMAT)));
-    }
+    let ([generation, records, held_from, changes_from], result, [id, day, definition, instance]) =
+        state.map_err(|format: i64| {
+            let known = schema::FORMAT;
+            corrupt(format!(
+                "its file is of the format {format}, and this permitd reads {known}: move {name}.db away and import again"
+            ))
+        })?;
     let definition: Definition =
         serde_json::from_str(&definition).map_err(|error| corrupt(format!("its definition: {error}")))?;
     let id = id.parse().map_err(|error| corrupt(format!("the id of its last import: {error}")))?;
     let day = day.parse().map_err(|error| corrupt(format!("the day of its last import: {error}")))?;
+    let instance = instance.parse().map_err(|error| corrupt(format!("the id of its first import: {error}")))?;
     let version = result.version;
     let last_import = LastImport { id, day, result };
-    Ok(Some(DataSet { definition: Arc::new(definition), version, generation, records, last_import }))
+    let definition = Arc::new(definition);
+    Ok(Some(DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import }))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -7,45 +7,70 @@
 //! 3. Among equals, one of which the filter limits the next column to a range.
 //! 4. With none of these, the table is scanned and sorted.
 //!
+//! A list of values, or alternatives of which each can be looked up, are looked up one by one: each is a stream in the order
+//! asked for, and the streams are merged. So is what a version held that is not the present one: what is still as it was, and
+//! what has been replaced since.
+//!
 //! Where an index has the order but not the conditions, and another one (or a scan) the conditions but not the order,
 //! which of them is faster depends on how many records match, and is not known before. Then there are two ways, tried in
 //! turn with growing budgets until one of them is done: that costs little more than the better one alone. Columns that a
 //! way's index shall not be used for are written `+column`, which SQLite never looks up.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 use rusqlite::types::Value as Sql;
 
 use super::{
     Shape,
-    schema::{IndexShape, owned, quoted, smallest},
+    condition::{self, Text},
+    schema::{IndexShape, Table, owned},
 };
 use crate::dataset::{
     Definition, Value,
-    query::{Query, SortTerm, Term, Test, after_prefix},
+    query::{Filter, Query, SortTerm, Term, Test, after_prefix, ascending},
 };
+
+/// Streams that are merged at most, at one version.
+const STREAMS_MAX: usize = 32;
 
 /// One way to answer a query.
 #[derive(Debug)]
 pub(super) struct Way {
-    /// Whether the segments yield the records in order. If not, they yield the row numbers of the page in order.
+    /// Whether the segments yield whole records, in order as they are read. If not, they are sorted and yield row numbers.
     pub(super) ordered: bool,
-    /// The index that the segments are searched by; none for a scan of the table.
-    pub(super) index: Option<String>,
-    /// Statements that yield the page one after the other. The last parameter of each, a limit, is not among its
-    /// parameters yet.
+    /// The indexes that the segments are searched by; none for a scan of the table.
+    pub(super) indexes: Vec<String>,
+    /// What is read. Each stream yields records in the order asked for; together they are merged. One record may come in
+    /// several.
+    pub(super) streams: Vec<Stream>,
+}
+
+/// What yields records in order.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Where they are.
+    pub(super) table: Table,
+    /// Statements to be run one after the other. The last parameter of each, a limit, is not among its parameters yet.
     pub(super) segments: Vec<Segment>,
 }
 
 impl Way {
     /// What it does, in words.
     pub(super) fn explained(&self) -> Vec<String> {
-        let searched = match &self.index {
-            Some(index) => format!("search the index {index}"),
-            None => "scan all records".to_owned(),
+        let mut plan: Vec<String> = match self.indexes.as_slice() {
+            [] => vec!["scan all records".to_owned()],
+            indexes => indexes.iter().map(|index| format!("search the index {index}")).collect(),
         };
-        let order = if self.ordered { "its order is the one asked for" } else { "sort what matches" };
-        vec![searched, order.to_owned()]
+        let before = self.streams.iter().filter(|stream| stream.table == Table::Old).count();
+        if before > 0 {
+            plan.push("the same in what has been replaced since".to_owned());
+        }
+        let searches = self.streams.len() - before;
+        if searches > 1 {
+            plan.push(format!("merge {searches} searches"));
+        }
+        plan.push(if self.ordered { "its order is the one asked for" } else { "sort what matches" }.to_owned());
+        plan
     }
 }
 
@@ -56,15 +81,30 @@ pub(super) struct Segment {
     pub(super) params: Vec<Sql>,
 }
 
-/// The one or two ways to answer a query. The first one is to be run to its end when none is done within a budget.
-pub(super) fn ways(definition: &Definition, shape: &Shape, query: &Query) -> Vec<Way> {
-    let planner = Planner { definition, query, order: query.order(definition), terms: query.filter.conjuncts(), shape };
-    planner.ways()
+/// The one or two ways to answer a query from the records as they are, or as they were at version `at`. The first one is to
+/// be run to its end when none is done within a budget.
+pub(super) fn ways(definition: &Definition, shape: &Shape, query: &Query, at: Option<u64>) -> Vec<Way> {
+    let order = query.order(definition);
+    let after = query.after.as_ref().map(|position| position.values.as_slice());
+    Planner { definition, after, order, shape, at }.ways(&query.filter)
+}
+
+/// The records that a filter means, as the end of a `SELECT` from one table: `FROM … WHERE …`. `columns` are read besides
+/// those that the filter names.
+pub(super) fn matching(
+    definition: &Definition,
+    shape: &Shape,
+    filter: &Filter,
+    columns: &[usize],
+    (table, at): (Table, Option<u64>),
+) -> Segment {
+    let planner = Planner { definition, after: None, order: Vec::new(), shape, at };
+    planner.matching(filter, columns, table)
 }
 
 /// What a record of the answer is made of, followed by the columns of its position.
-pub(super) fn results(shape: &Shape, order: &[SortTerm]) -> String {
-    let mut results = String::from("\"$values\"");
+pub(super) fn results(shape: &Shape, order: &[SortTerm], table: Table) -> String {
+    let mut results = table.values().to_owned();
     for term in order {
         results.push_str(", ");
         results.push_str(shape.name(term.column));
@@ -72,120 +112,255 @@ pub(super) fn results(shape: &Shape, order: &[SortTerm]) -> String {
     results
 }
 
-/// An index, seen by a query.
+/// Conditions of which each has to hold.
+#[derive(Debug, Clone)]
+struct Branch<'a> {
+    terms: Vec<Cow<'a, Term>>,
+    others: Vec<&'a Filter>,
+}
+
+impl<'a> Branch<'a> {
+    fn of(parts: impl IntoIterator<Item = &'a Filter>) -> Self {
+        let (mut terms, mut others) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Filter::Term(term) => terms.push(Cow::Borrowed(term)),
+                Filter::All(filters) => {
+                    let inner = Self::of(filters);
+                    terms.extend(inner.terms);
+                    others.extend(inner.others);
+                }
+                other => others.push(other),
+            }
+        }
+        Self { terms, others }
+    }
+
+    /// The one value that it lets a column have.
+    fn bound(&self, column: usize) -> Option<&Value> {
+        self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
+            Test::Equal(value) => Some(value),
+            Test::Null(true) => Some(&Value::Null),
+            _ => None,
+        })
+    }
+
+    fn is_bound(&self, column: usize) -> bool {
+        self.bound(column).is_some()
+    }
+}
+
+/// An index, seen by a branch.
 struct Candidate<'a> {
     index: &'a IndexShape,
-    /// How many of its leading columns the filter binds.
+    /// How many of its leading columns the branch binds.
     bound: usize,
+    /// Whether the next one may have a few values only.
+    listed: bool,
     /// The order that remains to be served by the columns after those, if they serve it.
     serves: Option<Vec<SortTerm>>,
-    /// Whether the filter limits the next column.
+    /// Whether the branch limits the next column.
     range: bool,
+}
+
+impl Candidate<'_> {
+    /// How well the conditions are looked up.
+    fn rank(&self) -> (usize, bool) {
+        (self.bound + usize::from(self.listed), self.range)
+    }
+}
+
+/// The branches of a filter, each with the index that it is looked up in.
+struct Split<'a, 'i> {
+    searches: Vec<(Branch<'a>, Candidate<'i>)>,
+}
+
+impl Split<'_, '_> {
+    /// A split is as good as its worst branch.
+    fn rank(&self) -> (usize, bool) {
+        self.searches.iter().map(|(_, candidate)| candidate.rank()).min().unwrap_or_default()
+    }
 }
 
 struct Planner<'a> {
     definition: &'a Definition,
-    query: &'a Query,
+    /// The place to go on after, in the columns of the order.
+    after: Option<&'a [Value]>,
     order: Vec<SortTerm>,
-    terms: Vec<&'a Term>,
     shape: &'a Shape,
+    at: Option<u64>,
 }
 
-impl Planner<'_> {
-    fn name(&self, column: usize) -> &str {
+impl<'a> Planner<'a> {
+    fn name(&self, column: usize) -> &'a str {
         self.shape.name(column)
     }
 
-    fn ways(&self) -> Vec<Way> {
-        let candidates: Vec<Candidate<'_>> = self.shape.indexes.iter().map(|index| self.candidate(index)).collect();
-        let walk = best(candidates.iter().filter(|candidate| candidate.serves.is_some()));
-        let seek = best(candidates.iter().filter(|candidate| candidate.bound > 0 || candidate.range));
+    fn ways(&self, filter: &Filter) -> Vec<Way> {
+        let whole = Branch::of(filter.parts());
+        let splits = splits(&whole);
+        let is_free = whole.terms.is_empty() && whole.others.is_empty();
+        let walk = best(splits.iter().filter_map(|split| self.walk(split)));
+        let seek = best(splits.iter().filter_map(|split| self.seek(split)));
         match (walk, seek) {
-            (None, None) => vec![self.scan()],
-            (None, Some(seek)) => vec![self.sorted(seek)],
-            (Some(walk), Some(seek)) if seek.bound > walk.bound => {
-                vec![self.sorted(seek), self.ordered(walk)]
-            }
-            (Some(walk), _) if walk.bound > 0 || walk.range || self.terms.is_empty() => vec![self.ordered(walk)],
-            (Some(walk), Some(seek)) => vec![self.sorted(seek), self.ordered(walk)],
-            (Some(walk), None) => vec![self.scan(), self.ordered(walk)],
+            (None, None) => vec![self.scan(&whole)],
+            (None, Some(seek)) => vec![self.sorted(&seek)],
+            (Some(walk), Some(seek)) if seek.rank().0 > walk.rank().0 => vec![self.sorted(&seek), self.ordered(&walk)],
+            (Some(walk), _) if walk.rank() > (0, false) || is_free => vec![self.ordered(&walk)],
+            (Some(walk), Some(seek)) => vec![self.sorted(&seek), self.ordered(&walk)],
+            (Some(walk), None) => vec![self.scan(&whole), self.ordered(&walk)],
         }
     }
 
-    fn candidate<'i>(&self, index: &'i IndexShape) -> Candidate<'i> {
-        let bound = index.columns.iter().take_while(|column| self.is_bound(**column)).count();
-        let next = index.columns.get(bound);
-        let range = next.is_some_and(|next| self.terms.iter().any(|term| term.column == *next && limits(&term.test)));
-        Candidate { index, bound, serves: self.served(index, bound), range }
+    /// The branches, each by the best index that gives the order.
+    fn walk<'b>(&self, branches: &[Branch<'b>]) -> Option<Split<'b, 'a>> {
+        let search = |branch: &Branch<'b>| {
+            let candidates = self.candidates(branch).filter(|candidate| candidate.serves.is_some());
+            // An index of which a list binds a column has no order: the list is split for that.
+            let candidates = candidates.map(|candidate| Candidate { listed: false, ..candidate });
+            first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
+        };
+        let searches = branches.iter().map(search).collect::<Option<Vec<_>>>()?;
+        let split = Split { searches };
+        // To read an index in its order several times is worth it only where each time reads a part of it.
+        (branches.len() == 1 || split.rank() > (0, false)).then_some(split)
+    }
+
+    /// The branches, each by the index that its conditions are best looked up in.
+    fn seek<'b>(&self, branches: &[Branch<'b>]) -> Option<Split<'b, 'a>> {
+        let search = |branch: &Branch<'b>| {
+            let candidates = self.candidates(branch).filter(|candidate| candidate.rank() > (0, false));
+            first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
+        };
+        Some(Split { searches: branches.iter().map(search).collect::<Option<Vec<_>>>()? })
+    }
+
+    fn candidates<'b>(&'b self, branch: &'b Branch<'_>) -> impl Iterator<Item = Candidate<'a>> + 'b {
+        self.shape.indexes.iter().map(|index| self.candidate(branch, index))
+    }
+
+    fn candidate(&self, branch: &Branch<'_>, index: &'a IndexShape) -> Candidate<'a> {
+        let bound = index.columns.iter().take_while(|column| branch.is_bound(**column)).count();
+        let tests = || branch.terms.iter().filter(|term| Some(&term.column) == index.columns.get(bound));
+        let listed = tests().any(|term| matches!(term.test, Test::In(_)));
+        let range = tests().any(|term| limits(&term.test));
+        Candidate { index, bound, listed, serves: self.served(branch, index, bound), range }
     }
 
     /// What is left of the order when its bound columns are left out, if the rest of the index gives it.
-    fn served(&self, index: &IndexShape, bound: usize) -> Option<Vec<SortTerm>> {
-        let order: Vec<SortTerm> = self.order.iter().copied().filter(|term| !self.is_bound(term.column)).collect();
+    fn served(&self, branch: &Branch<'_>, index: &IndexShape, bound: usize) -> Option<Vec<SortTerm>> {
+        let order: Vec<SortTerm> = self.order.iter().copied().filter(|term| !branch.is_bound(term.column)).collect();
         let rest = index.columns.iter().skip(bound);
         let same_columns =
             order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
         let one_direction = order.iter().zip(order.iter().skip(1)).all(|(a, b)| a.descending == b.descending);
         // Nulls lie at the wrong end of an ascending index: that can be mended for its first column alone.
-        let nulls_first_only = order.iter().skip(1).all(|term| !self.may_be_null(term.column));
+        let nulls_first_only = order.iter().skip(1).all(|term| !self.may_be_null(branch, term.column));
         (same_columns && one_direction && nulls_first_only).then_some(order)
     }
 
-    fn is_bound(&self, column: usize) -> bool {
-        self.terms.iter().any(|term| term.column == column && matches!(term.test, Test::Equal(_) | Test::Null(true)))
-    }
-
-    fn may_be_null(&self, column: usize) -> bool {
+    fn may_be_null(&self, branch: &Branch<'_>, column: usize) -> bool {
         let required = column == self.definition.key || column == self.definition.record_id;
-        !required && !self.terms.iter().any(|term| term.column == column && !term.test.accepts(&Value::Null))
+        !required && !branch.terms.iter().any(|term| term.column == column && !term.test.accepts(&Value::Null))
     }
 
     /// The place to continue after: the value of a column of the order.
-    fn position(&self, column: usize) -> Option<&Value> {
+    fn position(&self, column: usize) -> Option<&'a Value> {
         let place = self.order.iter().position(|term| term.column == column)?;
-        self.query.after.as_ref()?.values.get(place)
+        self.after?.get(place)
     }
 
-    fn ordered(&self, candidate: &Candidate<'_>) -> Way {
+    /// The tables that hold records of the version.
+    fn tables(&self) -> &'static [Table] {
+        if self.at.is_some() { &[Table::Records, Table::Old] } else { &[Table::Records] }
+    }
+
+    fn ordered(&self, split: &Split<'_, '_>) -> Way {
+        let searches = split.searches.iter().flat_map(|(branch, candidate)| {
+            let stream = |table: &Table| Stream { table: *table, segments: self.segments(*table, branch, candidate) };
+            self.tables().iter().map(stream)
+        });
+        Way { ordered: true, indexes: split.indexes(), streams: searches.collect() }
+    }
+
+    fn segments(&self, table: Table, branch: &Branch<'_>, candidate: &Candidate<'_>) -> Vec<Segment> {
         let order = candidate.serves.as_deref().unwrap_or_default();
-        let index = Some(candidate.index.name.clone());
-        let mut segments = Vec::new();
+        let after = match self.beginning(branch) {
+            Beginning::Nowhere => return Vec::new(),
+            Beginning::First => None,
+            Beginning::After { terms, inclusive } => Some((terms, inclusive)),
+        };
+        let segment = |order: &[SortTerm], add: &dyn Fn(&mut Text)| {
+            self.segment(table, (branch, candidate), (order, after.is_some()), add)
+        };
         let Some((first, rest)) = order.split_first() else {
             // The filter asks for one record: there is none after it.
-            if self.query.after.is_none() {
-                segments.push(self.segment(candidate, order, |_| {}));
-            }
-            return Way { ordered: true, index, segments };
+            let asked = self.after.is_none() || after.as_ref().is_none_or(|(_, inclusive)| *inclusive);
+            return if asked { vec![segment(order, &|_| {})] } else { Vec::new() };
         };
-        let nulls = self.may_be_null(first.column);
-        match self.position(first.column) {
+        let at = after.as_ref().and_then(|(terms, _)| if *terms > 0 { self.position(first.column) } else { None });
+        let decided = |order: &[SortTerm], skip: usize, sql: &mut Text| {
+            let Some((terms, inclusive)) = &after else { return };
+            self.push_after(order.get(..terms.saturating_sub(skip)).unwrap_or_default(), *inclusive, sql);
+        };
+        let nulls = self.may_be_null(branch, first.column);
+        let mut segments = Vec::new();
+        match at {
             None if nulls && !first.descending => {
-                segments.push(self.segment(candidate, order, |sql| self.push_not_null(first.column, sql)));
+                segments.push(segment(order, &|sql| self.push_not_null(first.column, sql)));
             }
-            None => segments.push(self.segment(candidate, order, |_| {})),
+            None => segments.push(segment(order, &|_| {})),
             Some(Value::Null) => {}
-            Some(_) => segments.push(self.segment(candidate, order, |sql| self.push_after(order, sql))),
+            Some(_) => segments.push(segment(order, &|sql| decided(order, 0, sql))),
         }
-        let nulls_follow = match self.position(first.column) {
-            None => !first.descending,
-            Some(_) => true,
-        };
+        let nulls_follow = at.is_some() || !first.descending;
         if nulls && nulls_follow {
-            segments.push(self.segment(candidate, rest, |sql| {
+            segments.push(segment(rest, &|sql| {
                 sql.condition(&format!("{} IS NULL", self.name(first.column)), []);
-                if self.position(first.column) == Some(&Value::Null) {
-                    self.push_after(rest, sql);
+                if at == Some(&Value::Null) {
+                    decided(rest, 1, sql);
                 }
             }));
         }
-        Way { ordered: true, index, segments }
+        segments
     }
 
-    fn segment(&self, candidate: &Candidate<'_>, order: &[SortTerm], add: impl FnOnce(&mut Text)) -> Segment {
-        let mut sql = Text::select(&results(self.shape, &self.order), Some(&candidate.index.name));
+    /// Where a branch has to begin to go on after the place: of the columns of the order that it leaves free, those that
+    /// decide. A column that it binds to another value than that of the place decides all by itself.
+    fn beginning(&self, branch: &Branch<'_>) -> Beginning {
+        let Some(after) = self.after else { return Beginning::First };
+        let mut terms = 0;
+        for (term, place) in self.order.iter().zip(after) {
+            let Some(bound) = branch.bound(term.column) else {
+                terms += 1;
+                continue;
+            };
+            let later = match ascending(bound, place) {
+                Ordering::Equal => continue,
+                order if term.descending && !bound.is_null() && !place.is_null() => order.is_lt(),
+                order => order.is_gt(),
+            };
+            return match (terms, later) {
+                (0, true) => Beginning::First,
+                (0, false) => Beginning::Nowhere,
+                (terms, inclusive) => Beginning::After { terms, inclusive },
+            };
+        }
+        Beginning::After { terms, inclusive: false }
+    }
+
+    fn segment(
+        &self,
+        table: Table,
+        (branch, candidate): (&Branch<'_>, &Candidate<'_>),
+        (order, is_after): (&[SortTerm], bool),
+        add: &dyn Fn(&mut Text),
+    ) -> Segment {
+        let mut sql = Text::select(&results(self.shape, &self.order, table), table, Some(&candidate.index.name));
         let next = candidate.index.columns.get(candidate.bound).copied();
-        let continues = next.filter(|next| self.position(*next).is_some_and(|value| !value.is_null()));
-        for term in &self.terms {
+        let position = |column: usize| self.position(column).filter(|_| is_after);
+        let continues = next.filter(|next| position(*next).is_some_and(|value| !value.is_null()));
+        for term in &branch.terms {
             // The position is inside the filter's range: beyond it, the range's near end says nothing, and SQLite must
             // not choose it as the place to start from.
             let test = match continues {
@@ -198,70 +373,154 @@ impl Planner<'_> {
                 }
                 _ => term.test.clone(),
             };
-            let sought = self.seeks(candidate, term.column, &test) && !matches!(test, Test::In(_));
+            let sought = seeks(candidate, term.column, &test) && !matches!(test, Test::In(_));
             self.push_test(term.column, &test, sought, &mut sql);
         }
+        self.push_rest(table, branch, &mut sql);
         add(&mut sql);
         sql.order(order.iter().map(|term| direction(self.name(term.column), term.descending, false)));
-        sql.finish()
+        sql.limited()
     }
 
-    fn sorted(&self, candidate: &Candidate<'_>) -> Way {
-        let index = Some(candidate.index.name.clone());
-        Way { ordered: false, index, segments: vec![self.sorted_segment(Some(candidate))] }
+    fn sorted(&self, split: &Split<'_, '_>) -> Way {
+        let merged = split.searches.len() * self.tables().len() > 1;
+        let streams = split.searches.iter().flat_map(|(branch, candidate)| {
+            let stream = move |table: &Table| Stream {
+                table: *table,
+                segments: vec![self.sorted_segment(*table, branch, Some(candidate), merged)],
+            };
+            self.tables().iter().map(stream)
+        });
+        Way { ordered: false, indexes: split.indexes(), streams: streams.collect() }
     }
 
-    fn scan(&self) -> Way {
-        Way { ordered: false, index: None, segments: vec![self.sorted_segment(None)] }
+    fn scan(&self, branch: &Branch<'_>) -> Way {
+        let merged = self.tables().len() > 1;
+        let stream =
+            |table: &Table| Stream { table: *table, segments: vec![self.sorted_segment(*table, branch, None, merged)] };
+        Way { ordered: false, indexes: Vec::new(), streams: self.tables().iter().map(stream).collect() }
     }
 
-    fn sorted_segment(&self, candidate: Option<&Candidate<'_>>) -> Segment {
-        let mut sql = Text::select("\"$row\"", candidate.map(|candidate| candidate.index.name.as_str()));
-        for term in &self.terms {
-            let sought = candidate.is_some_and(|candidate| self.seeks(candidate, term.column, &term.test));
-            self.push_test(term.column, &term.test, sought, &mut sql);
+    fn sorted_segment(
+        &self,
+        table: Table,
+        branch: &Branch<'_>,
+        candidate: Option<&Candidate<'_>>,
+        merged: bool,
+    ) -> Segment {
+        let mut columns = String::from("\"$row\"");
+        // What is merged has to be compared.
+        for term in self.order.iter().filter(|_| merged) {
+            columns.push_str(", ");
+            columns.push_str(self.name(term.column));
         }
-        if let Some(position) = &self.query.after {
-            let (condition, params) = self.beyond(&position.values);
+        let mut sql = Text::select(&columns, table, candidate.map(|candidate| candidate.index.name.as_str()));
+        self.push_branch(table, branch, candidate, &mut sql);
+        if let Some(values) = self.after {
+            let (condition, params) = self.beyond(branch, values);
             sql.condition(&condition, params);
         }
         sql.order(self.order.iter().map(|term| {
-            let nulls = self.may_be_null(term.column);
+            let nulls = self.may_be_null(branch, term.column);
             direction(&format!("+{}", self.name(term.column)), term.descending, nulls)
         }));
-        sql.finish()
+        sql.limited()
     }
 
-    /// Whether the candidate's index is to be searched for this condition.
-    fn seeks(&self, candidate: &Candidate<'_>, column: usize, test: &Test) -> bool {
-        let Some(place) = candidate.index.columns.iter().position(|indexed| *indexed == column) else { return false };
-        match test {
-            Test::Equal(_) | Test::Null(true) => place < candidate.bound,
-            test => place == candidate.bound && limits(test),
+    fn matching(&self, filter: &Filter, columns: &[usize], table: Table) -> Segment {
+        let whole = Branch::of(filter.parts());
+        let seek = best(splits(&whole).iter().filter_map(|split| self.seek(split)));
+        let mut sql = Text::default();
+        match seek.as_ref().map(|split| split.searches.as_slice()) {
+            None => {
+                // An index that has every column is narrower than the table.
+                let mut needed = columns.to_vec();
+                add_columns(filter, &mut needed);
+                let has_all = |index: &&IndexShape| needed.iter().all(|column| index.columns.contains(column));
+                let narrow = if self.at.is_none() { self.shape.indexes.iter().find(has_all) } else { None };
+                sql.from(table, narrow.map(|index| index.name.as_str()));
+                self.push_branch(table, &whole, None, &mut sql);
+            }
+            Some([(branch, candidate)]) => {
+                sql.from(table, Some(&candidate.index.name));
+                self.push_branch(table, branch, Some(candidate), &mut sql);
+            }
+            Some(searches) => {
+                // A record may match several of them, and counts once.
+                sql.from(table, None);
+                let mut rows = Text::default();
+                for (nth, (branch, candidate)) in searches.iter().enumerate() {
+                    rows.begin(if nth == 0 { "SELECT \"$row\"" } else { " UNION SELECT \"$row\"" });
+                    rows.from(table, Some(&candidate.index.name));
+                    self.push_branch(table, branch, Some(candidate), &mut rows);
+                }
+                sql.condition(&format!("\"$row\" IN ({})", rows.sql), rows.params);
+            }
+        }
+        Segment { sql: sql.sql, params: sql.params }
+    }
+
+    fn push_branch(&self, table: Table, branch: &Branch<'_>, candidate: Option<&Candidate<'_>>, sql: &mut Text) {
+        for term in &branch.terms {
+            let sought = candidate.is_some_and(|candidate| seeks(candidate, term.column, &term.test));
+            self.push_test(term.column, &term.test, sought, sql);
+        }
+        self.push_rest(table, branch, sql);
+    }
+
+    /// The conditions that are no conditions on one column, and the version.
+    fn push_rest(&self, table: Table, branch: &Branch<'_>, sql: &mut Text) {
+        for filter in &branch.others {
+            let (condition, params) = condition::of_filter(self.shape, filter);
+            sql.condition(&condition, params);
+        }
+        if let Some(at) = self.at {
+            let at = Sql::Integer(at.cast_signed());
+            sql.condition("+\"$from\" <= ?", [at.clone()]);
+            if table == Table::Old {
+                sql.condition("+\"$to\" > ?", [at]);
+            }
         }
     }
 
-    /// "After the position", for an order of one direction without nulls.
-    fn push_after(&self, order: &[SortTerm], sql: &mut Text) {
-        let columns: Vec<&str> = order.iter().map(|term| self.name(term.column)).collect();
-        let values: Vec<Sql> = order.iter().filter_map(|term| self.position(term.column)).map(owned).collect();
-        let after = if order.first().is_some_and(|term| term.descending) { "<" } else { ">" };
-        let condition = match columns.as_slice() {
-            [] => "0".to_owned(),
-            [only] => format!("{only} {after} ?"),
-            _ => format!("({}) {after} ({})", columns.join(", "), vec!["?"; columns.len()].join(", ")),
-        };
-        sql.condition(&condition, values);
+    fn push_test(&self, column: usize, test: &Test, sought: bool, sql: &mut Text) {
+        match test {
+            Test::Null(false) if sought => self.push_not_null(column, sql),
+            test => {
+                for (condition, params) in condition::of_test(self.name(column), test, sought) {
+                    sql.condition(&condition, params);
+                }
+            }
+        }
     }
 
     fn push_not_null(&self, column: usize, sql: &mut Text) {
         let Some(kind) = self.definition.columns.get(column).map(|column| column.kind) else { return };
         // `IS NOT NULL` would not always be looked up in an index.
-        sql.condition(&format!("{} >= ?", self.name(column)), [smallest(kind)]);
+        sql.condition(&format!("{} >= ?", self.name(column)), [super::schema::smallest(kind)]);
+    }
+
+    /// "After the position" or also at it, for an order of one direction without nulls.
+    fn push_after(&self, order: &[SortTerm], inclusive: bool, sql: &mut Text) {
+        let columns: Vec<&str> = order.iter().map(|term| self.name(term.column)).collect();
+        let values: Vec<Sql> = order.iter().filter_map(|term| self.position(term.column)).map(owned).collect();
+        let after = match (order.first().is_some_and(|term| term.descending), inclusive) {
+            (false, false) => ">",
+            (false, true) => ">=",
+            (true, false) => "<",
+            (true, true) => "<=",
+        };
+        let condition = match columns.as_slice() {
+            [] if inclusive => return,
+            [] => "0".to_owned(),
+            [only] => format!("{only} {after} ?"),
+            _ => format!("({}) {after} ({})", columns.join(", "), condition::marks(columns.len())),
+        };
+        sql.condition(&condition, values);
     }
 
     /// "After the position", for any order, as a condition that no index is searched for.
-    fn beyond(&self, values: &[Value]) -> (String, Vec<Sql>) {
+    fn beyond(&self, branch: &Branch<'_>, values: &[Value]) -> (String, Vec<Sql>) {
         let mut condition = String::from("0");
         let mut params: Vec<Sql> = Vec::new();
         for (term, value) in self.order.iter().zip(values).rev() {
@@ -271,53 +530,107 @@ impl Planner<'_> {
                 condition = format!("({column} IS NULL AND {condition})");
                 continue;
             }
-            let nulls = if self.may_be_null(term.column) { format!("{column} IS NULL OR ") } else { String::new() };
+            let nulls =
+                if self.may_be_null(branch, term.column) { format!("{column} IS NULL OR ") } else { String::new() };
             condition = format!("({nulls}{column} {after} ? OR ({column} = ? AND {condition}))");
             params.splice(0..0, [owned(value), owned(value)]);
         }
         (condition, params)
     }
+}
 
-    fn push_test(&self, column: usize, test: &Test, sought: bool, sql: &mut Text) {
-        let bare = self.name(column);
-        let name = if sought { Cow::Borrowed(bare) } else { Cow::Owned(format!("+{bare}")) };
-        match test {
-            Test::Equal(value) => sql.condition(&format!("{name} = ?"), [owned(value)]),
-            Test::NotEqual(value) => sql.condition(&format!("{name} IS NOT ?"), [owned(value)]),
-            Test::Less(value) => sql.condition(&format!("{name} < ?"), [owned(value)]),
-            Test::LessOrEqual(value) => sql.condition(&format!("{name} <= ?"), [owned(value)]),
-            Test::Greater(value) => sql.condition(&format!("{name} > ?"), [owned(value)]),
-            Test::GreaterOrEqual(value) => sql.condition(&format!("{name} >= ?"), [owned(value)]),
-            Test::Between(low, high) => sql.condition(&format!("{name} BETWEEN ? AND ?"), [owned(low), owned(high)]),
-            Test::In(list) => sql.condition(&format!("{name} IN ({})", marks(list.len())), list.iter().map(owned)),
-            Test::NotIn(list) => {
-                let condition = format!("({name} IS NULL OR {name} NOT IN ({}))", marks(list.len()));
-                sql.condition(&condition, list.iter().map(owned));
+impl Split<'_, '_> {
+    /// The indexes, each named once.
+    fn indexes(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (_, candidate) in &self.searches {
+            if !names.contains(&candidate.index.name) {
+                names.push(candidate.index.name.clone());
             }
-            Test::Contains(needle) => {
-                sql.condition(&format!("contains_folded({name}, ?)"), [Sql::Text(needle.clone())]);
-            }
-            Test::StartsWith(prefix) => {
-                sql.condition(&format!("{name} >= ?"), [Sql::Text(prefix.clone())]);
-                if let Some(end) = after_prefix(prefix) {
-                    sql.condition(&format!("{name} < ?"), [Sql::Text(end)]);
-                }
-            }
-            Test::Null(true) => sql.condition(&format!("{name} IS NULL"), []),
-            Test::Null(false) if sought => self.push_not_null(column, sql),
-            Test::Null(false) => sql.condition(&format!("{name} IS NOT NULL"), []),
         }
+        names
+    }
+}
+
+/// Where a branch begins.
+enum Beginning {
+    /// At its first record.
+    First,
+    /// After the place, as far as so many of its columns decide it; or also at it.
+    After { terms: usize, inclusive: bool },
+    /// All that it has comes before the place.
+    Nowhere,
+}
+
+/// The ways to take a filter apart: as it is, by the values of a list, and by alternatives.
+fn splits<'a>(whole: &Branch<'a>) -> Vec<Vec<Branch<'a>>> {
+    let mut splits = vec![vec![whole.clone()]];
+    for (nth, term) in whole.terms.iter().enumerate() {
+        if let Test::In(values) = &term.test
+            && values.len() <= STREAMS_MAX
+        {
+            let column = term.column;
+            let branch = |value: &Value| {
+                let mut branch = whole.clone();
+                if let Some(term) = branch.terms.get_mut(nth) {
+                    *term = Cow::Owned(Term { column, test: Test::Equal(value.clone()) });
+                }
+                branch
+            };
+            splits.push(values.iter().map(branch).collect());
+        }
+    }
+    for (nth, other) in whole.others.iter().enumerate() {
+        if let Filter::Any(alternatives) = other
+            && alternatives.len() <= STREAMS_MAX
+        {
+            let branch = |alternative: &'a Filter| {
+                let mut branch = Branch::of(alternative.parts());
+                branch.terms.extend(whole.terms.iter().cloned());
+                let rest = whole.others.iter().enumerate().filter(|(place, _)| *place != nth);
+                branch.others.extend(rest.map(|(_, other)| *other));
+                branch
+            };
+            splits.push(alternatives.iter().map(branch).collect());
+        }
+    }
+    splits
+}
+
+/// The columns that a filter names.
+fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().for_each(|filter| add_columns(filter, columns)),
+        Filter::Not(filter) => add_columns(filter, columns),
+        Filter::Term(term) => columns.push(term.column),
     }
 }
 
 /// The first of the best.
-fn best<'c, 'i>(candidates: impl Iterator<Item = &'c Candidate<'i>>) -> Option<&'c Candidate<'i>> {
-    candidates.reduce(|best, next| if (next.bound, next.range) > (best.bound, best.range) { next } else { best })
+fn first_of_best<'c>(candidates: impl Iterator<Item = Candidate<'c>>) -> Option<Candidate<'c>> {
+    candidates.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
+}
+
+fn best<'b, 'c>(splits: impl Iterator<Item = Split<'b, 'c>>) -> Option<Split<'b, 'c>> {
+    splits.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
+}
+
+/// Whether the candidate's index is to be searched for this condition.
+fn seeks(candidate: &Candidate<'_>, column: usize, test: &Test) -> bool {
+    let Some(place) = candidate.index.columns.iter().position(|indexed| *indexed == column) else { return false };
+    match test {
+        Test::Equal(_) | Test::Null(true) => place < candidate.bound,
+        Test::In(_) => place == candidate.bound,
+        test => place == candidate.bound && limits(test),
+    }
 }
 
 /// Whether a test limits its column to a part of an index.
 fn limits(test: &Test) -> bool {
-    !matches!(test, Test::NotEqual(_) | Test::NotIn(_) | Test::Contains(_) | Test::Equal(_) | Test::Null(true))
+    !matches!(
+        test,
+        Test::NotEqual(_) | Test::NotIn(_) | Test::Contains(_) | Test::Equal(_) | Test::Null(true) | Test::In(_)
+    )
 }
 
 /// What remains of a test behind a position that satisfied it, in the direction of reading.
@@ -333,49 +646,11 @@ fn far_end(test: &Test, descending: bool) -> Option<Test> {
     }
 }
 
-fn marks(count: usize) -> String {
-    vec!["?"; count].join(", ")
-}
-
 fn direction(column: &str, descending: bool, nulls: bool) -> String {
     match (descending, nulls) {
         (false, false) => column.to_owned(),
         (false, true) => format!("{column} NULLS LAST"),
         // Nulls are the smallest in SQLite, hence last already.
         (true, _) => format!("{column} DESC"),
-    }
-}
-
-/// A statement in the making.
-struct Text {
-    sql: String,
-    params: Vec<Sql>,
-    conditions: usize,
-}
-
-impl Text {
-    fn select(columns: &str, index: Option<&str>) -> Self {
-        let by = index.map_or("NOT INDEXED".to_owned(), |index| format!("INDEXED BY {}", quoted(index)));
-        Self { sql: format!("SELECT {columns} FROM records {by}"), params: Vec::new(), conditions: 0 }
-    }
-
-    fn condition(&mut self, condition: &str, params: impl IntoIterator<Item = Sql>) {
-        self.sql.push_str(if self.conditions == 0 { " WHERE " } else { " AND " });
-        self.sql.push_str(condition);
-        self.params.extend(params);
-        self.conditions += 1;
-    }
-
-    fn order(&mut self, terms: impl Iterator<Item = String>) {
-        let terms: Vec<String> = terms.collect();
-        if !terms.is_empty() {
-            self.sql.push_str(" ORDER BY ");
-            self.sql.push_str(&terms.join(", "));
-        }
-    }
-
-    fn finish(mut self) -> Segment {
-        self.sql.push_str(" LIMIT ?");
-        Segment { sql: self.sql, params: self.params }
     }
 }

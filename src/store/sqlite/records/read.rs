@@ -135,7 +135,7 @@ impl RecordReader for Reader {
             Err(error) => return Some(Err(error)),
         };
         match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
-            Ok(lane) => find::answer_soon(lane, &served.path, data_set, query),
+            Ok(lane) => find::page_soon(lane, &served.path, &self.shared.clock, data_set, query),
             Err(error) => Some(Err(unavailable("query", &served.path, &error))),
         }
     }

@@ -1,5 +1,13 @@
-//! How a data set lies in its file: a table of records with one typed column per published one and, for answers, the ready
-//! JSON of their values; and one row that says what the table is.
+//! How a data set lies in its file:
+//!
+//! - `records`: one typed column per published one and, for answers, the ready JSON of their values; `$from` is the version
+//!   that wrote the row.
+//! - `changes`: what each import inserted, updated and removed, with the values that were before. What an update or insertion
+//!   left is not kept twice: it is what the next change of the record found, or the record itself.
+//! - `old`: the typed columns of what was replaced or removed, numbered as its change, with the indexes of `records`: an
+//!   earlier version is what of `records` was there already and what of `old` was there still.
+//! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
+//! - `state`: one row that says what the table is.
 
 use jiff::civil::Date;
 use rusqlite::{
@@ -10,9 +18,9 @@ use rusqlite::{
 use crate::dataset::{ColumnType, Definition, Value};
 
 /// The layout that this code reads and writes.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
-pub(super) const CREATE_STATE: &str = "CREATE TABLE state (
+pub(super) const CREATE: &str = "CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     format INTEGER NOT NULL,
     version INTEGER NOT NULL,
@@ -26,8 +34,63 @@ pub(super) const CREATE_STATE: &str = "CREATE TABLE state (
     unchanged INTEGER NOT NULL,
     removed INTEGER NOT NULL,
     rejected INTEGER NOT NULL,
-    definition TEXT NOT NULL
-) STRICT";
+    definition TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    held_from INTEGER NOT NULL,
+    changes_from INTEGER NOT NULL
+) STRICT;
+CREATE TABLE versions (
+    version INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    changes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE generations (generation INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+CREATE TABLE changes (
+    n INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    \"$key\" TEXT NOT NULL,
+    \"$id\" ANY NOT NULL,
+    was INTEGER,
+    generation INTEGER,
+    before BLOB,
+    remains INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX changes_feed ON changes (version, \"$key\", \"$id\");
+CREATE INDEX changes_of ON changes (\"$key\", \"$id\", version)";
+
+/// A table that holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// As they are.
+    Records,
+    /// As they were before they were replaced or removed.
+    Old,
+}
+
+impl Table {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Old => "old",
+        }
+    }
+
+    /// The name of an index of it.
+    pub(super) fn index(self, name: &str) -> String {
+        match self {
+            Self::Records => name.to_owned(),
+            Self::Old => format!("old:{name}"),
+        }
+    }
+
+    /// A record's values as they are kept for answers, as an expression.
+    pub(super) fn values(self) -> &'static str {
+        match self {
+            Self::Records => "\"$values\"",
+            Self::Old => "(SELECT before FROM changes WHERE n = old.\"$row\")",
+        }
+    }
+}
 
 /// The unique index by which a record is found.
 pub(super) const BY_KEY: &str = "by_key";
@@ -63,22 +126,30 @@ pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
     indexes
 }
 
-/// The statement that makes the table of records. The key and the record id have names of their own, so that statements
+/// The statement that makes a table of records. The key and the record id have names of their own, so that statements
 /// about them are the same for every data set.
-pub(super) fn create_records(definition: &Definition) -> String {
+pub(super) fn create_table(definition: &Definition, table: Table) -> String {
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
         format!(", {} {}{required}", column_name(definition, place), storage(column.kind))
     });
     let columns = String::from_iter(columns);
-    format!("CREATE TABLE records (\"$row\" INTEGER PRIMARY KEY{columns}, \"$values\" BLOB NOT NULL) STRICT")
+    let (until, values) = match table {
+        Table::Records => ("", ", \"$values\" BLOB NOT NULL"),
+        Table::Old => (", \"$to\" INTEGER NOT NULL", ""),
+    };
+    let name = table.name();
+    format!(
+        "CREATE TABLE {name} (\"$row\" INTEGER PRIMARY KEY, \"$from\" INTEGER NOT NULL{until}{columns}{values}) STRICT"
+    )
 }
 
 /// The statement that makes an index.
-pub(super) fn create_index(definition: &Definition, index: &IndexShape) -> String {
-    let unique = if index.name == BY_KEY { "UNIQUE " } else { "" };
+pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: Table) -> String {
+    let unique = if index.name == BY_KEY && table == Table::Records { "UNIQUE " } else { "" };
     let columns: Vec<String> = index.columns.iter().map(|place| column_name(definition, *place)).collect();
-    format!("CREATE {unique}INDEX {} ON records ({})", quoted(&index.name), columns.join(", "))
+    let (name, table) = (quoted(&table.index(&index.name)), table.name());
+    format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
 }
 
 /// A column's name in SQL.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{
     render,
-    schema::{self, Stored, column_name},
+    schema::{self, Stored, Table, column_name},
 };
 use crate::{
     dataset::{Definition, Record, Value},
@@ -18,6 +18,8 @@ pub(super) struct Statements {
     /// As `insert`, with the row's number.
     copy: String,
     pub(super) update: String,
+    /// Copies a record that is about to be replaced or removed.
+    pub(super) retire: String,
 }
 
 impl Statements {
@@ -27,7 +29,7 @@ impl Statements {
         let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
         // Without the columns' names: the text is looked up for every row among the prepared statements.
         let insert = |row: &str| {
-            let marks = (1..=names.len() + 1).map(|place| format!(",?{place}"));
+            let marks = (1..=names.len() + 2).map(|place| format!(",?{place}"));
             format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
         };
         Self {
@@ -35,16 +37,25 @@ impl Statements {
                 "SELECT \"$row\", \"$values\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
             ),
             insert: insert("NULL"),
-            copy: insert(&format!("?{}", names.len() + 2)),
-            update: format!("UPDATE records SET {}, \"$values\" = ? WHERE \"$row\" = ?", assignments.join(", ")),
+            copy: insert(&format!("?{}", names.len() + 3)),
+            update: format!(
+                "UPDATE records SET \"$from\" = ?, {}, \"$values\" = ? WHERE \"$row\" = ?",
+                assignments.join(", ")
+            ),
+            retire: format!(
+                "INSERT INTO old SELECT ?1, \"$from\", ?2, {} FROM records WHERE \"$row\" = ?3",
+                names.join(", ")
+            ),
         }
     }
 }
 
-/// Runs a statement whose parameters are a record's columns, its values as they are published and, where given, its row.
+/// Runs a statement whose parameters are the version that writes a record, the record's columns, its values as they are
+/// published and, where given, its row.
 pub(super) fn run(
     connection: &Connection,
     sql: &str,
+    version: i64,
     record: &Record,
     values: &[u8],
     row: Option<i64>,
@@ -52,32 +63,40 @@ pub(super) fn run(
     let mut statement = connection.prepare_cached(sql)?;
     let columns = record.values.len();
     for (place, value) in record.values.iter().enumerate() {
-        statement.raw_bind_parameter(place + 1, Stored(value))?;
+        statement.raw_bind_parameter(place + 2, Stored(value))?;
     }
-    statement.raw_bind_parameter(columns + 1, values)?;
+    statement.raw_bind_parameter(1, version)?;
+    statement.raw_bind_parameter(columns + 2, values)?;
     if let Some(row) = row {
-        statement.raw_bind_parameter(columns + 2, row)?;
+        statement.raw_bind_parameter(columns + 3, row)?;
     }
     statement.raw_execute()?;
     Ok(())
 }
 
-/// Makes the table, without indexes.
+/// Makes the tables of records, without indexes.
 pub(super) fn create(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
-    connection.execute_batch(&schema::create_records(definition))
+    connection.execute_batch(&schema::create_table(definition, Table::Records))?;
+    connection.execute_batch(&schema::create_table(definition, Table::Old))
+}
+
+/// Drops the tables of records and all that is known of their past.
+pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("DROP TABLE records; DROP TABLE old; DELETE FROM changes; DELETE FROM versions")
 }
 
 /// Copies every record into a table of the new columns. A column of the same name and type keeps its values, any
-/// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls.
+/// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls. What was
+/// replaced is not carried over: versions of other columns are not served.
 pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definition) -> rusqlite::Result<()> {
     let statements = Statements::new(new);
-    drop_indexes(connection, &[])?;
-    connection.execute_batch("ALTER TABLE records RENAME TO records_before")?;
-    connection.execute_batch(&schema::create_records(new))?;
+    drop_indexes(connection, Table::Records, &[])?;
+    connection.execute_batch("ALTER TABLE records RENAME TO records_before; DROP TABLE old")?;
+    create(connection, new)?;
     let sources = rules::kept_columns(old, new);
     let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
-    let mut read =
-        connection.prepare(&format!("SELECT {}, \"$row\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
+    let mut read = connection
+        .prepare(&format!("SELECT {}, \"$row\", \"$from\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
     let mut rows = read.query([])?;
     let mut text = Vec::new();
     while let Some(row) = rows.next()? {
@@ -92,7 +111,8 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
         let record = Record { values: values? };
         text.clear();
         render::write_values(&record, &mut text);
-        run(connection, &statements.copy, &record, &text, Some(row.get(old.columns.len())?))?;
+        let (number, from) = (row.get(old.columns.len())?, row.get(old.columns.len() + 1)?);
+        run(connection, &statements.copy, from, &record, &text, Some(number))?;
     }
     drop(rows);
     drop(read);
@@ -102,22 +122,23 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
 /// Drops the indexes that the definition does not declare and makes those that are missing.
 pub(super) fn fit_indexes(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
     let wanted = schema::indexes(definition);
-    let names: Vec<&str> = wanted.iter().map(|index| index.name.as_str()).collect();
-    let present = drop_indexes(connection, &names)?;
-    for index in wanted.iter().filter(|index| !present.contains(&index.name)) {
-        connection.execute_batch(&schema::create_index(definition, index))?;
+    for table in [Table::Records, Table::Old] {
+        let names: Vec<String> = wanted.iter().map(|index| table.index(&index.name)).collect();
+        let present = drop_indexes(connection, table, &names)?;
+        for index in wanted.iter().filter(|index| !present.contains(&table.index(&index.name))) {
+            connection.execute_batch(&schema::create_index(definition, index, table))?;
+        }
     }
     Ok(())
 }
 
-/// Drops the indexes of records but those named; the names of the ones that remain.
-fn drop_indexes(connection: &Connection, keep: &[&str]) -> rusqlite::Result<Vec<String>> {
+/// Drops the indexes of a table but those named; the names of the ones that remain.
+fn drop_indexes(connection: &Connection, table: Table, keep: &[String]) -> rusqlite::Result<Vec<String>> {
     let present: Vec<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'records'")?
-        .query_map([], |row| row.get(0))?
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1")?
+        .query_map([table.name()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let (kept, dropped): (Vec<String>, Vec<String>) =
-        present.into_iter().partition(|name| keep.contains(&name.as_str()));
+    let (kept, dropped): (Vec<String>, Vec<String>) = present.into_iter().partition(|name| keep.contains(name));
     for name in dropped {
         connection.execute_batch(&format!("DROP INDEX {}", schema::quoted(&name)))?;
     }

@@ -15,7 +15,7 @@ use super::{
         row::{self, IndexLayout},
         scratch::{Fate, Stored},
     },
-    Columns, Probe, Session, manifest_of,
+    Probe, Session, manifest_of,
 };
 use crate::store::{
     StoreError,
@@ -140,7 +140,7 @@ impl Session {
     /// The data set as it will be seen.
     fn next_manifest(&self) -> Manifest {
         let before = self.stored.as_ref().map(|stored| stored.data_set.as_ref());
-        let data_set = self.order.outcome(self.counts, before, self.columns != Columns::Same);
+        let data_set = self.order.outcome(self.counts, before, self.columns);
         let epochs = self.stored.as_ref().map(|stored| stored.epochs.clone()).unwrap_or_default();
         let now_us = self.shared.clock.now().as_microsecond();
         Manifest::new(data_set, epochs.committed(self.epoch(), now_us), self.layout.shards())

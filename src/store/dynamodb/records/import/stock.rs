@@ -10,7 +10,7 @@ use super::{
         row,
         scratch::{Fate, Stored},
     },
-    Columns, Session,
+    Session,
 };
 use crate::{
     dataset::{Definition, Record, Value},
@@ -21,7 +21,7 @@ use crate::{
             item::{Item, get_text},
             unavailable,
         },
-        records::{RecordStoreError, rules},
+        records::{RecordStoreError, outcome::Columns, rules},
     },
 };
 

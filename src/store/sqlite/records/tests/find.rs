@@ -24,6 +24,9 @@ proptest! {
             let mut gathered = Vec::new();
             loop {
                 let (page, next) = store.find_query(&query).unwrap();
+                if query.count {
+                    prop_assert_eq!(store.count(&query), expected.len() as u64, "{:?}", query);
+                }
                 prop_assert!(page.len() <= query.limit as usize);
                 prop_assert!(next.is_none() || page.len() == query.limit as usize);
                 gathered.extend(page);
@@ -37,6 +40,50 @@ proptest! {
                 prop_assert_eq!(query.after.as_ref(), Some(&next));
             }
             prop_assert_eq!(gathered, expected, "{:?}", query);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #[test]
+    fn a_walk_stays_on_the_version_that_it_began_with(
+        imports in proptest::collection::vec((proptest::collection::vec(any_record(), 0..25), any::<bool>()), 2..5),
+        queries in proptest::collection::vec(any_query(), 12),
+    ) {
+        let store = Store::new();
+        let definition = definition();
+        // What each query has seen of the version that it began with.
+        let mut walks: Vec<(Query, Vec<serde_json::Value>, Vec<serde_json::Value>)> = Vec::new();
+        let mut stored_now: Vec<Record> = Vec::new();
+        for (nth, (records, replace)) in imports.iter().enumerate() {
+            let mut session = store.begin(&definition, *replace && nth > 0);
+            put_all(&mut *session, records);
+            session.commit().unwrap();
+            let records = stored(records);
+            let same = |left: &Record, right: &Record| left.values[..2] == right.values[..2];
+            stored_now.retain(|old| !*replace && !records.iter().any(|new| same(old, new)));
+            stored_now.extend(records);
+            // Each walk goes on by a page, and a few begin.
+            for (query, seen, _) in walks.iter_mut().filter(|(query, ..)| query.after.is_some()) {
+                let (page, next) = store.find_query(query).unwrap();
+                seen.extend(page);
+                query.after = next;
+            }
+            for query in queries.iter().skip(nth * 3).take(3) {
+                let expected = naive(&definition, &stored_now, query);
+                let (page, next) = store.find_query(query).unwrap();
+                walks.push((Query { after: next, ..query.clone() }, page, expected));
+            }
+        }
+        for (mut query, mut seen, expected) in walks {
+            while query.after.is_some() {
+                let (page, next) = store.find_query(&query).unwrap();
+                seen.extend(page);
+                query.after = next;
+                prop_assert!(seen.len() <= expected.len(), "{:?}", query);
+            }
+            prop_assert_eq!(seen, expected, "{:?}", query);
         }
     }
 }

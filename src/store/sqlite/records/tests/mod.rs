@@ -22,7 +22,7 @@ use crate::{
         query::{self, Limits, Query},
     },
     store::records::{
-        DataSet, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, RowOutcome,
+        DataSet, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, Retention, RowOutcome,
         samples::{any_record, definition},
     },
 };
@@ -44,6 +44,7 @@ fn settings(folder: &TempDir) -> Settings {
         find_threads: 1,
         find_waiting_max: 4,
         find_timeout_ms: 60_000,
+        retention: Retention::default(),
     }
 }
 
@@ -88,6 +89,10 @@ impl Store {
         let data_set = self.data_set();
         let query = parsed(&data_set.definition, raw_query);
         self.find_query(&query)
+    }
+
+    fn count(&self, query: &Query) -> u64 {
+        wait(self.store.find(&self.data_set(), query)).unwrap().count.unwrap()
     }
 
     fn find_query(&self, query: &Query) -> Result<(Vec<serde_json::Value>, Option<query::Position>), RecordStoreError> {

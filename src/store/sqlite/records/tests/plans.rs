@@ -33,7 +33,8 @@ fn explained_way(connection: &Connection, way: &Way) -> Vec<String> {
         params.push(Sql::Integer(10));
         explained(connection, &segment.sql, &params)
     };
-    way.segments.iter().map(explain).collect()
+    let stream = |stream: &plan::Stream| stream.segments.iter().map(explain).collect::<Vec<_>>().join(" | ");
+    way.streams.iter().map(stream).collect()
 }
 
 /// The plans of each way's statements.
@@ -53,11 +54,11 @@ fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
         query.after = Some(Position { version: 1, values: values.collect() });
     }
     let explain = |way: &Way| {
-        let plan = explained_way(connection, way).join(" | ");
+        let plan = explained_way(connection, way).join(" & ");
         assert_eq!(way.ordered, !plan.contains("TEMP B-TREE"), "{raw_query}: {plan}");
         plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "")
     };
-    plan::ways(&definition, &super::super::Shape::of(&definition, 1), &query).iter().map(explain).collect()
+    plan::ways(&definition, &super::super::Shape::of(&definition, 1), &query, None).iter().map(explain).collect()
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! Everything that matches, row by row: NDJSON, or CSV after RFC 4180.
+
+use std::borrow::Cow;
+
+use super::{Definition, json, query::Format};
+
+/// What a cell of CSV must not begin with where a spreadsheet opens the file: it would be taken for a formula (OWASP, "CSV
+/// Injection").
+const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '＠'];
+
+/// Writes rows, each from the JSON of its values.
+#[derive(Debug, Clone)]
+pub struct RowWriter {
+    format: Format,
+    csv_safe: bool,
+    /// In NDJSON what comes before each value, else the column's name.
+    before: Vec<Vec<u8>>,
+}
+
+impl RowWriter {
+    /// With the columns at these places in the definition; with all where none are given.
+    pub fn new(definition: &Definition, select: Option<&[usize]>, format: Format, csv_safe: bool) -> Self {
+        let columns = definition.columns.iter().map(|column| column.name.as_str());
+        let names: Vec<&str> = match select {
+            None => columns.collect(),
+            Some(select) => {
+                let name = |place: &usize| definition.columns.get(*place).map(|column| column.name.as_str());
+                select.iter().filter_map(name).collect()
+            }
+        };
+        let before = names.into_iter().enumerate().map(|(nth, name)| {
+            if format == Format::Csv {
+                return name.as_bytes().to_vec();
+            }
+            let mut before = vec![if nth == 0 { b'{' } else { b',' }];
+            json::write_string(name, &mut before);
+            before.push(b':');
+            before
+        });
+        Self { format, csv_safe, before: before.collect() }
+    }
+
+    /// Appends what comes before the first row: of CSV the names of the columns.
+    pub fn begin(&self, out: &mut Vec<u8>) {
+        if self.format == Format::Csv {
+            for (nth, name) in self.before.iter().enumerate() {
+                if nth > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(name);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends a row of values, each as [`json::write_value`] writes it, in the order of the columns.
+    pub fn row<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        for (nth, (before, value)) in self.before.iter().zip(values).enumerate() {
+            if self.format == Format::Csv {
+                if nth > 0 {
+                    out.push(b',');
+                }
+                self.cell(value, out);
+            } else {
+                out.extend_from_slice(before);
+                out.extend_from_slice(value);
+            }
+        }
+        out.extend_from_slice(match self.format {
+            Format::Csv => b"\r\n",
+            _ if self.before.is_empty() => b"{}\n",
+            _ => b"}\n",
+        });
+    }
+
+    /// A null is an empty cell, an empty text is `""`.
+    fn cell(&self, value: &[u8], out: &mut Vec<u8>) {
+        let Some(inside) = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")) else {
+            if value != b"null" {
+                out.extend_from_slice(value);
+            }
+            return;
+        };
+        let text: Cow<'_, str> = match std::str::from_utf8(inside) {
+            Ok(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+            _ => serde_json::from_slice(value).map_or_else(|_| String::from_utf8_lossy(inside), Cow::Owned),
+        };
+        let guarded = self.csv_safe && text.starts_with(FORMULA_STARTS);
+        let quoted = text.is_empty() || text.contains([',', '"', '\r', '\n']) || text != text.trim();
+        if quoted {
+            out.push(b'"');
+        }
+        if guarded {
+            out.push(b'\'');
+        }
+        if text.contains('"') {
+            out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
+        if quoted {
+            out.push(b'"');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        dataset::Value,
+        store::records::samples::{any_record, definition},
+    };
+
+    fn values(record: &crate::dataset::Record) -> Vec<Vec<u8>> {
+        let written = |value: &Value| {
+            let mut text = Vec::new();
+            json::write_value(value, &mut text);
+            text
+        };
+        record.values.iter().map(written).collect()
+    }
+
+    fn written(writer: &RowWriter, records: &[crate::dataset::Record]) -> Vec<u8> {
+        let mut out = Vec::new();
+        writer.begin(&mut out);
+        for record in records {
+            writer.row(values(record).iter().map(Vec::as_slice), &mut out);
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_of_ndjson_is_the_record(records in proptest::collection::vec(any_record(), 0..5)) {
+            let definition = definition();
+            let out = written(&RowWriter::new(&definition, None, Format::Ndjson, false), &records);
+            let lines: Vec<&[u8]> = out.split_inclusive(|byte| *byte == b'\n').collect();
+            prop_assert_eq!(lines.len(), records.len());
+            for (line, record) in lines.iter().zip(&records) {
+                let mut expected = Vec::new();
+                json::write_record(&definition, record, &mut expected);
+                expected.push(b'\n');
+                prop_assert_eq!(*line, expected.as_slice());
+            }
+        }
+
+        #[test]
+        fn another_reader_reads_the_csv(texts in proptest::collection::vec(any::<String>(), 1..6)) {
+            let definition = definition();
+            let record = |text: &String| {
+                let mut values = vec![Value::Null; definition.columns.len()];
+                values[0] = Value::Text(text.clone());
+                values[4] = Value::Money(-1250);
+                crate::dataset::Record { values }
+            };
+            let records: Vec<_> = texts.iter().map(record).collect();
+            let writer = RowWriter::new(&definition, Some(&[0, 4]), Format::Csv, false);
+            let mut out = Vec::new();
+            writer.begin(&mut out);
+            for record in &records {
+                let values = values(record);
+                writer.row([values[0].as_slice(), values[4].as_slice()], &mut out);
+            }
+            let mut reader = csv::Reader::from_reader(out.as_slice());
+            prop_assert_eq!(reader.headers().unwrap(), vec!["number", "cost"]);
+            let read: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(read.len(), texts.len());
+            for (row, text) in read.iter().zip(&texts) {
+                prop_assert_eq!((&row[0], &row[1]), (text.as_str(), "-12.50"));
+            }
+        }
+    }
+
+    fn cells(writer: &RowWriter, texts: &[Value]) -> String {
+        let mut out = Vec::new();
+        for text in texts {
+            let mut value = Vec::new();
+            json::write_value(text, &mut value);
+            writer.row([value.as_slice()], &mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be_and_formulas_guarded_where_asked_for() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let values = [
+            Value::Null,
+            text(""),
+            text("a,b"),
+            text("say \"so\""),
+            text("a\nb"),
+            text("=1+1"),
+            text("-x"),
+            Value::Money(-5),
+        ];
+        let plain = RowWriter::new(&definition(), Some(&[0]), Format::Csv, false);
+        let safe = RowWriter::new(&definition(), Some(&[0]), Format::Csv, true);
+        assert_eq!(
+            cells(&plain, &values),
+            "\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n=1+1\r\n-x\r\n-0.05\r\n"
+        );
+        assert_eq!(
+            cells(&safe, &values),
+            "\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n'=1+1\r\n'-x\r\n-0.05\r\n"
+        );
+    }
+}

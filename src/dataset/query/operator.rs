@@ -1,0 +1,216 @@
+//! The operators of conditions, and what each makes of its values.
+
+use std::borrow::Cow;
+
+use super::{Limits, Test, ascending, folded};
+use crate::dataset::{ColumnType, Definition, Value, suggest};
+
+/// How much of a value is repeated in a message.
+const VALUE_CHARS_SHOWN: usize = 80;
+
+/// What people write who are used to another interface.
+const ALIASES: [(&str, Operator); 17] = [
+    ("equals", Operator::Equal),
+    ("exact", Operator::Equal),
+    ("neq", Operator::NotEqual),
+    ("not", Operator::NotEqual),
+    ("le", Operator::LessOrEqual),
+    ("ge", Operator::GreaterOrEqual),
+    ("min", Operator::GreaterOrEqual),
+    ("max", Operator::LessOrEqual),
+    ("range", Operator::Between),
+    ("nin", Operator::NotIn),
+    ("like", Operator::Contains),
+    ("ilike", Operator::Contains),
+    ("icontains", Operator::Contains),
+    ("has", Operator::Contains),
+    ("prefix", Operator::StartsWith),
+    ("null", Operator::IsNull),
+    ("is", Operator::IsNull),
+];
+
+/// An operator of a condition on one column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Is the value.
+    Equal,
+    /// Is null or another value.
+    NotEqual,
+    /// Comes before the value.
+    Less,
+    /// Comes before the value or is it.
+    LessOrEqual,
+    /// Comes after the value.
+    Greater,
+    /// Comes after the value or is it.
+    GreaterOrEqual,
+    /// Lies between two values, both included.
+    Between,
+    /// Is one of the values.
+    In,
+    /// Is null or none of the values.
+    NotIn,
+    /// Holds the text, ignoring case.
+    Contains,
+    /// Begins with the text.
+    StartsWith,
+    /// Is null, or is not.
+    IsNull,
+}
+
+impl Operator {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Equal,
+        Self::NotEqual,
+        Self::Less,
+        Self::LessOrEqual,
+        Self::Greater,
+        Self::GreaterOrEqual,
+        Self::Between,
+        Self::In,
+        Self::NotIn,
+        Self::Contains,
+        Self::StartsWith,
+        Self::IsNull,
+    ];
+
+    /// As it is written: behind a column's name and two underscores, and as a function in an expression.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "eq",
+            Self::NotEqual => "ne",
+            Self::Less => "lt",
+            Self::LessOrEqual => "lte",
+            Self::Greater => "gt",
+            Self::GreaterOrEqual => "gte",
+            Self::Between => "between",
+            Self::In => "in",
+            Self::NotIn => "notin",
+            Self::Contains => "contains",
+            Self::StartsWith => "startswith",
+            Self::IsNull => "isnull",
+        }
+    }
+
+    /// The operator of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operator| operator.name() == name)
+    }
+
+    /// The operator that somebody meant who wrote this.
+    pub fn meant(name: &str) -> Option<Self> {
+        let folded = name.to_ascii_lowercase();
+        let alias = ALIASES.iter().find_map(|(alias, meant)| (*alias == folded).then_some(*meant));
+        alias.or_else(|| suggest::nearest(&folded, Self::ALL.map(Self::name)).and_then(Self::named))
+    }
+
+    /// All names, for a message.
+    pub(super) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Whether a column of the type can be asked so.
+    pub fn suits(self, kind: ColumnType) -> bool {
+        match self {
+            Self::Contains | Self::StartsWith => kind == ColumnType::Text,
+            _ => true,
+        }
+    }
+
+    /// Whether it takes any number of values.
+    pub fn takes_list(self) -> bool {
+        matches!(self, Self::Between | Self::In | Self::NotIn)
+    }
+}
+
+/// Why values make no condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unfit {
+    /// The value that is wrong, if it is one of several.
+    pub(super) nth: Option<usize>,
+    pub(super) reason: String,
+}
+
+impl From<String> for Unfit {
+    fn from(reason: String) -> Self {
+        Self { nth: None, reason }
+    }
+}
+
+impl From<&str> for Unfit {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
+}
+
+/// Makes conditions of columns, operators and values as they were written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conditions<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) limits: &'a Limits,
+}
+
+impl Conditions<'_> {
+    /// The test that an operator and its values are. An operator that takes one value is given one.
+    pub(super) fn test(&self, column: usize, operator: Operator, values: &[Cow<'_, str>]) -> Result<Test, Unfit> {
+        if !operator.suits(self.kind(column)) {
+            return Err("this operator is for text columns only".into());
+        }
+        if values.len() > self.limits.list_values_max {
+            let (count, most) = (values.len(), self.limits.list_values_max);
+            return Err(format!("lists {count} values: at most {most} are allowed").into());
+        }
+        let text = values.first().map_or("", |value| value.as_ref());
+        let one = || self.value(column, text);
+        Ok(match operator {
+            Operator::Equal => Test::Equal(one()?),
+            Operator::NotEqual => Test::NotEqual(one()?),
+            Operator::Less => Test::Less(one()?),
+            Operator::LessOrEqual => Test::LessOrEqual(one()?),
+            Operator::Greater => Test::Greater(one()?),
+            Operator::GreaterOrEqual => Test::GreaterOrEqual(one()?),
+            Operator::Between => match self.list(column, values)?.as_slice() {
+                [low, high] if ascending(low, high).is_le() => Test::Between(low.clone(), high.clone()),
+                [_, _] => return Err("the first bound is above the second, so nothing can match".into()),
+                _ => return Err("expected two values, as in 10000,50000".into()),
+            },
+            Operator::In => Test::one_of(self.list(column, values)?),
+            Operator::NotIn => Test::none_of(self.list(column, values)?),
+            Operator::Contains => Test::Contains(folded(text)),
+            Operator::StartsWith if column == self.definition.key => {
+                Test::StartsWith(self.definition.canonical_key(text))
+            }
+            Operator::StartsWith => Test::StartsWith(text.to_owned()),
+            Operator::IsNull => match text {
+                "true" => Test::Null(true),
+                "false" => Test::Null(false),
+                _ => return Err("expected true or false".into()),
+            },
+        })
+    }
+
+    fn kind(&self, column: usize) -> ColumnType {
+        self.definition.columns.get(column).map_or(ColumnType::Text, |column| column.kind)
+    }
+
+    fn value(&self, column: usize, text: &str) -> Result<Value, String> {
+        if column == self.definition.key {
+            return Ok(Value::Text(self.definition.canonical_key(text)));
+        }
+        Value::parse(self.kind(column), text).map_err(|error| error.to_string())
+    }
+
+    fn list(&self, column: usize, values: &[Cow<'_, str>]) -> Result<Vec<Value>, Unfit> {
+        if values.is_empty() {
+            return Err("the list is empty".into());
+        }
+        let value = |(nth, text): (usize, &Cow<'_, str>)| {
+            self.value(column, text).map_err(|reason| {
+                let shown: String = text.chars().take(VALUE_CHARS_SHOWN).collect();
+                Unfit { nth: Some(nth), reason: format!("{shown:?}: {reason}") }
+            })
+        };
+        values.iter().enumerate().map(value).collect()
+    }
+}

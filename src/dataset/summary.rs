@@ -1,0 +1,303 @@
+//! Figures and frequencies of columns: what they are, added up value by value.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use super::{Value, json, query::ascending};
+
+/// The values of a column and how often each occurs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facet {
+    /// The column's place.
+    pub column: usize,
+    /// The most frequent values first, equally frequent ones in ascending order; a null is one of them.
+    pub values: Vec<(Value, u64)>,
+    /// Whether these are all.
+    pub complete: bool,
+}
+
+/// Counts the values of a column, up to a number of different ones.
+#[derive(Debug)]
+pub struct FacetTally {
+    column: usize,
+    counts: HashMap<String, (Value, u64)>,
+}
+
+impl FacetTally {
+    /// Of the column at this place.
+    pub fn new(column: usize) -> Self {
+        Self { column, counts: HashMap::new() }
+    }
+
+    /// Counts a value.
+    pub fn add(&mut self, value: &Value) {
+        // Two numbers that are one value have one text: a negative zero is zero.
+        let value = match value {
+            Value::Number(number) if *number == 0.0 => &Value::Number(0.0),
+            other => other,
+        };
+        let mut text = Vec::new();
+        json::write_value(value, &mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        self.counts.entry(text).or_insert_with(|| (value.clone(), 0)).1 += 1;
+    }
+
+    /// The values, at most so many.
+    pub fn finish(self, limit: u32) -> Facet {
+        let mut values: Vec<(Value, u64)> = self.counts.into_values().collect();
+        values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let complete = values.len() <= limit;
+        values.truncate(limit);
+        Facet { column: self.column, values, complete }
+    }
+}
+
+/// The sum of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sum {
+    /// Of whole numbers.
+    Integer(i128),
+    /// Of amounts, in hundredths.
+    Money(i128),
+    /// Of numbers with a fraction: the exact sum, rounded once.
+    Number(f64),
+}
+
+/// The figures of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// The column's place.
+    pub column: usize,
+    /// Values that are not null.
+    pub count: u64,
+    /// The first in ascending order; null if there is none.
+    pub min: Value,
+    /// The last in ascending order; null if there is none.
+    pub max: Value,
+    /// Of numbers and amounts, if there is any.
+    pub sum: Option<Sum>,
+}
+
+impl Figures {
+    /// The arithmetic mean, of numbers and amounts.
+    pub fn mean(&self) -> Option<f64> {
+        let count = self.count as f64;
+        (self.count > 0).then_some(())?;
+        Some(match self.sum? {
+            Sum::Integer(sum) => sum as f64 / count,
+            Sum::Money(cents) => cents as f64 / (count * 100.0),
+            // A sum beyond the largest number still has a mean.
+            Sum::Number(sum) => sum / count,
+        })
+    }
+
+    /// Appends the members of its JSON object, without braces: `"count":2,"min":…,"max":…` and, of what has a sum,
+    /// `"sum":…,"mean":…`.
+    pub fn write_members(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\"count\":");
+        json::write_digits(self.count, out);
+        out.extend_from_slice(b",\"min\":");
+        json::write_value(&self.min, out);
+        out.extend_from_slice(b",\"max\":");
+        json::write_value(&self.max, out);
+        let Some(sum) = &self.sum else { return };
+        out.extend_from_slice(b",\"sum\":");
+        match sum {
+            Sum::Integer(sum) => out.extend_from_slice(sum.to_string().as_bytes()),
+            Sum::Money(cents) => {
+                let sign = if *cents < 0 { "-" } else { "" };
+                let cents = cents.unsigned_abs();
+                out.extend_from_slice(format!("{sign}{}.{:02}", cents / 100, cents % 100).as_bytes());
+            }
+            Sum::Number(sum) => json::write_value(&Value::Number(*sum), out),
+        }
+        out.extend_from_slice(b",\"mean\":");
+        json::write_value(&self.mean().map_or(Value::Null, Value::Number), out);
+    }
+}
+
+/// Adds up the figures of a column.
+#[derive(Debug)]
+pub struct FiguresTally {
+    figures: Figures,
+    exact: ExactSum,
+}
+
+impl FiguresTally {
+    /// Of the column at this place.
+    pub fn new(column: usize) -> Self {
+        let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None };
+        Self { figures, exact: ExactSum::default() }
+    }
+
+    /// Takes a value in.
+    pub fn add(&mut self, value: &Value) {
+        if value.is_null() {
+            return;
+        }
+        let figures = &mut self.figures;
+        figures.count += 1;
+        if figures.min.is_null() || ascending(value, &figures.min) == Ordering::Less {
+            figures.min = value.clone();
+        }
+        if figures.max.is_null() || ascending(value, &figures.max) == Ordering::Greater {
+            figures.max = value.clone();
+        }
+        let so_far = match figures.sum {
+            Some(Sum::Integer(sum) | Sum::Money(sum)) => sum,
+            _ => 0,
+        };
+        match value {
+            Value::Integer(number) => figures.sum = Some(Sum::Integer(so_far + i128::from(*number))),
+            Value::Money(cents) => figures.sum = Some(Sum::Money(so_far + i128::from(*cents))),
+            Value::Number(number) => {
+                self.exact.add(*number);
+                figures.sum = Some(Sum::Number(0.0));
+            }
+            _ => {}
+        }
+    }
+
+    /// The figures.
+    pub fn finish(mut self) -> Figures {
+        if let Some(Sum::Number(sum)) = &mut self.figures.sum {
+            *sum = self.exact.value();
+        }
+        self.figures
+    }
+}
+
+/// An exact sum of numbers, whatever their order: partial sums that do not overlap, after Shewchuk, "Adaptive Precision
+/// Floating-Point Arithmetic" (1997), as Python's `math.fsum` has it.
+#[derive(Debug, Clone, Default)]
+pub struct ExactSum {
+    partials: Vec<f64>,
+    /// What went beyond the largest number.
+    beyond: f64,
+}
+
+impl ExactSum {
+    /// Adds a finite number.
+    pub fn add(&mut self, number: f64) {
+        let mut next = number;
+        let mut kept = 0;
+        for nth in 0..self.partials.len() {
+            let Some(mut partial) = self.partials.get(nth).copied() else { break };
+            if next.abs() < partial.abs() {
+                std::mem::swap(&mut next, &mut partial);
+            }
+            let high = next + partial;
+            if !high.is_finite() {
+                self.beyond += high;
+                return;
+            }
+            let low = partial - (high - next);
+            if low != 0.0 {
+                if let Some(slot) = self.partials.get_mut(kept) {
+                    *slot = low;
+                }
+                kept += 1;
+            }
+            next = high;
+        }
+        self.partials.truncate(kept);
+        self.partials.push(next);
+    }
+
+    /// The sum, rounded once, to the nearest number.
+    pub fn value(&self) -> f64 {
+        if self.beyond != 0.0 || self.beyond.is_nan() {
+            return self.beyond;
+        }
+        let mut rest = self.partials.iter().rev().copied();
+        let Some(mut high) = rest.next() else { return 0.0 };
+        let mut low = 0.0;
+        let mut rest = rest.peekable();
+        while let Some(partial) = rest.next() {
+            let sum = high + partial;
+            low = partial - (sum - high);
+            high = sum;
+            if low != 0.0 {
+                // Half-way cases are decided by what is left.
+                if let Some(after) = rest.peek()
+                    && ((low < 0.0 && *after < 0.0) || (low > 0.0 && *after > 0.0))
+                {
+                    let twice = low * 2.0;
+                    let nearer = high + twice;
+                    if twice == nearer - high {
+                        return nearer;
+                    }
+                }
+                break;
+            }
+        }
+        debug_assert!(low.abs() <= high.abs());
+        high
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exact(numbers: &[f64]) -> f64 {
+        let mut sum = ExactSum::default();
+        numbers.iter().for_each(|number| sum.add(*number));
+        sum.value()
+    }
+
+    #[test]
+    fn nothing_is_lost_between_large_and_small() {
+        assert_eq!(exact(&[1e100, 1.0, -1e100]), 1.0);
+        assert_eq!(exact(&[0.1; 10]), 1.0);
+        assert_eq!(exact(&[]), 0.0);
+        assert_eq!(exact(&[1e16, 1.0, 1e-16]), 10_000_000_000_000_002.0);
+        assert_eq!(exact(&[1e308, 1e308]), f64::INFINITY);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_makes_no_difference(
+            numbers in proptest::collection::vec(-1e300_f64..1e300, 0..40).prop_map(|mut numbers| {
+                numbers.iter_mut().step_by(3).for_each(|number| *number = number.sqrt().max(-1e5));
+                numbers.retain(|number| number.is_finite());
+                numbers
+            }),
+        ) {
+            let mut backwards = numbers.clone();
+            backwards.reverse();
+            let mut sorted = numbers.clone();
+            sorted.sort_by(f64::total_cmp);
+            prop_assert_eq!(exact(&numbers).to_bits(), exact(&backwards).to_bits());
+            prop_assert_eq!(exact(&numbers).to_bits(), exact(&sorted).to_bits());
+        }
+
+        #[test]
+        fn whole_numbers_add_up_as_they_do_elsewhere(numbers in proptest::collection::vec(any::<i32>(), 0..40)) {
+            let floats: Vec<f64> = numbers.iter().map(|number| f64::from(*number)).collect();
+            let whole: i64 = numbers.iter().map(|number| i64::from(*number)).sum();
+            prop_assert_eq!(exact(&floats), whole as f64);
+        }
+    }
+
+    #[test]
+    fn figures_and_frequencies() {
+        let mut tally = FiguresTally::new(4);
+        let mut facet = FacetTally::new(4);
+        for value in [Value::Money(250), Value::Null, Value::Money(-5), Value::Money(250)] {
+            tally.add(&value);
+            facet.add(&value);
+        }
+        let figures = tally.finish();
+        let mut text = Vec::new();
+        figures.write_members(&mut text);
+        assert_eq!(String::from_utf8(text).unwrap(), r#""count":3,"min":-0.05,"max":2.50,"sum":4.95,"mean":1.65"#);
+        let values = vec![(Value::Money(250), 2), (Value::Money(-5), 1), (Value::Null, 1)];
+        assert_eq!(facet.finish(3), Facet { column: 4, values, complete: true });
+        let mut none = Vec::new();
+        FiguresTally::new(6).finish().write_members(&mut none);
+        assert_eq!(none, br#""count":0,"min":null,"max":null"#);
+    }
+}

@@ -1,0 +1,127 @@
+//! Filters as SQL, with the meaning that they have here: true or false, never unknown.
+
+use std::borrow::Cow;
+
+use rusqlite::types::Value as Sql;
+
+use super::{
+    Shape,
+    plan::Segment,
+    schema::{Table, owned, quoted},
+};
+use crate::dataset::query::{Filter, Test, after_prefix};
+
+/// A statement in the making.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    pub(super) sql: String,
+    pub(super) params: Vec<Sql>,
+    conditions: usize,
+}
+
+impl Text {
+    pub(super) fn select(columns: &str, table: Table, index: Option<&str>) -> Self {
+        let mut text = Self::default();
+        text.begin(&format!("SELECT {columns}"));
+        text.from(table, index);
+        text
+    }
+
+    /// Appends the beginning of a statement, or of the next part of a compound one.
+    pub(super) fn begin(&mut self, start: &str) {
+        self.sql.push_str(start);
+        self.conditions = 0;
+    }
+
+    /// Appends the table, and the index that it is to be read by, or none.
+    pub(super) fn from(&mut self, table: Table, index: Option<&str>) {
+        self.sql.push_str(" FROM ");
+        self.sql.push_str(table.name());
+        match index {
+            Some(index) => self.sql.push_str(&format!(" INDEXED BY {}", quoted(&table.index(index)))),
+            None => self.sql.push_str(" NOT INDEXED"),
+        }
+    }
+
+    pub(super) fn condition(&mut self, condition: &str, params: impl IntoIterator<Item = Sql>) {
+        self.sql.push_str(if self.conditions == 0 { " WHERE " } else { " AND " });
+        self.sql.push_str(condition);
+        self.params.extend(params);
+        self.conditions += 1;
+    }
+
+    pub(super) fn order(&mut self, terms: impl Iterator<Item = String>) {
+        let terms: Vec<String> = terms.collect();
+        if !terms.is_empty() {
+            self.sql.push_str(" ORDER BY ");
+            self.sql.push_str(&terms.join(", "));
+        }
+    }
+
+    /// The statement with a limit, its last parameter.
+    pub(super) fn limited(mut self) -> Segment {
+        self.sql.push_str(" LIMIT ?");
+        Segment { sql: self.sql, params: self.params }
+    }
+}
+
+/// So many parameters.
+pub(super) fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// The conditions that a test of a column is. Where it is not `sought`, no index is searched for it. For null they may be
+/// unknown, which counts as false.
+pub(super) fn of_test(column: &str, test: &Test, sought: bool) -> Vec<(String, Vec<Sql>)> {
+    let name = if sought { Cow::Borrowed(column) } else { Cow::Owned(format!("+{column}")) };
+    let one = |condition: String, params: Vec<Sql>| vec![(condition, params)];
+    match test {
+        Test::Equal(value) => one(format!("{name} = ?"), vec![owned(value)]),
+        Test::NotEqual(value) => one(format!("{name} IS NOT ?"), vec![owned(value)]),
+        Test::Less(value) => one(format!("{name} < ?"), vec![owned(value)]),
+        Test::LessOrEqual(value) => one(format!("{name} <= ?"), vec![owned(value)]),
+        Test::Greater(value) => one(format!("{name} > ?"), vec![owned(value)]),
+        Test::GreaterOrEqual(value) => one(format!("{name} >= ?"), vec![owned(value)]),
+        Test::Between(low, high) => one(format!("{name} BETWEEN ? AND ?"), vec![owned(low), owned(high)]),
+        Test::In(list) => one(format!("{name} IN ({})", marks(list.len())), list.iter().map(owned).collect()),
+        Test::NotIn(list) => {
+            let condition = format!("({name} IS NULL OR {name} NOT IN ({}))", marks(list.len()));
+            one(condition, list.iter().map(owned).collect())
+        }
+        Test::Contains(needle) => one(format!("contains_folded({name}, ?)"), vec![Sql::Text(needle.clone())]),
+        Test::StartsWith(prefix) => {
+            let mut conditions = one(format!("{name} >= ?"), vec![Sql::Text(prefix.clone())]);
+            conditions.extend(after_prefix(prefix).map(|end| (format!("{name} < ?"), vec![Sql::Text(end)])));
+            conditions
+        }
+        Test::Null(true) => one(format!("{name} IS NULL"), Vec::new()),
+        Test::Null(false) => one(format!("{name} IS NOT NULL"), Vec::new()),
+    }
+}
+
+/// A filter as one condition that no index is searched for.
+pub(super) fn of_filter(shape: &Shape, filter: &Filter) -> (String, Vec<Sql>) {
+    match filter {
+        Filter::All(filters) => joined(shape, filters, " AND ", "1"),
+        Filter::Any(filters) => joined(shape, filters, " OR ", "0"),
+        Filter::Not(filter) => {
+            let (condition, params) = of_filter(shape, filter);
+            // The opposite of what is unknown would be unknown.
+            (format!("NOT ifnull({condition}, 0)"), params)
+        }
+        Filter::Term(term) => {
+            let (conditions, params): (Vec<String>, Vec<Vec<Sql>>) =
+                of_test(shape.name(term.column), &term.test, false).into_iter().unzip();
+            (format!("({})", conditions.join(" AND ")), params.concat())
+        }
+    }
+}
+
+fn joined(shape: &Shape, filters: &[Filter], between: &str, of_none: &str) -> (String, Vec<Sql>) {
+    if filters.is_empty() {
+        return (of_none.to_owned(), Vec::new());
+    }
+    let (conditions, params): (Vec<String>, Vec<Vec<Sql>>) =
+        filters.iter().map(|filter| of_filter(shape, filter)).unzip();
+    (format!("({})", conditions.join(between)), params.concat())
+}

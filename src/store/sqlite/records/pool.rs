@@ -1,0 +1,317 @@
+//! Threads that answer what takes a while: a fixed number, with a bounded number of questions waiting and a limit on the time
+//! of each.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::{Lane, Served, Shape, Shared, lane, schema, unavailable};
+use crate::{
+    clock::SharedClock,
+    store::records::{DataSet, RecordStoreError, rules},
+};
+
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_PER_LOOK: i32 = 1_000;
+
+/// The threads.
+pub(super) struct Pool {
+    clock: SharedClock,
+    timeout_ms: u64,
+    jobs: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+type Job = Box<dyn FnOnce(&mut Lanes) + Send>;
+pub(super) type Lanes = HashMap<u64, Lane>;
+
+/// Why a statement was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Spent {
+    Nothing = 0,
+    Budget = 1,
+    Time = 2,
+}
+
+/// Says when a question has to stop: when its time is up, when a turn's budget is spent, or when nobody waits for its answer
+/// any more.
+#[derive(Clone)]
+pub(super) struct Watch(Arc<Watched>);
+
+struct Watched {
+    clock: SharedClock,
+    deadline_us: i64,
+    abandoned: AtomicBool,
+    looks: AtomicU32,
+    budget_looks: AtomicU32,
+    spent: AtomicU8,
+}
+
+impl Watch {
+    /// A watch that runs out after so many milliseconds.
+    pub(super) fn new(clock: &SharedClock, allowed_ms: u64) -> Self {
+        let allowed_us = i64::try_from(allowed_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Self(Arc::new(Watched {
+            deadline_us: clock.monotonic_us().saturating_add(allowed_us),
+            clock: Arc::clone(clock),
+            abandoned: AtomicBool::new(false),
+            looks: AtomicU32::new(0),
+            budget_looks: AtomicU32::new(u32::MAX),
+            spent: AtomicU8::new(Spent::Nothing as u8),
+        }))
+    }
+
+    /// Whether the time is up or nobody waits.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.abandoned.load(Ordering::Relaxed) || self.0.clock.monotonic_us() >= self.0.deadline_us
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Begins a turn that may take so many looks at the watch; none has no limit but the time.
+    pub(super) fn turn(&self, budget_looks: Option<u32>) {
+        self.0.looks.store(0, Ordering::Relaxed);
+        self.0.budget_looks.store(budget_looks.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.0.spent.store(Spent::Nothing as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the turn that was interrupted had spent its budget, and not the whole time.
+    pub(super) fn ran_out_of_budget(&self) -> bool {
+        self.0.spent.load(Ordering::Relaxed) == Spent::Budget as u8
+    }
+
+    /// Whether to stop.
+    fn look(&self) -> bool {
+        let looks = self.0.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let spent = if self.is_over() {
+            Spent::Time
+        } else if looks > self.0.budget_looks.load(Ordering::Relaxed) {
+            Spent::Budget
+        } else {
+            return false;
+        };
+        self.0.spent.store(spent as u8, Ordering::Relaxed);
+        true
+    }
+
+    /// Watches what the connection does from now on.
+    pub(super) fn over(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let watch = self.clone();
+        connection.progress_handler(STEPS_PER_LOOK, Some(move || watch.look()))
+    }
+}
+
+/// Tells the watch that the one who waited has gone.
+struct Waiting(Watch);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// What can go wrong while a question is answered.
+pub(super) enum Failure {
+    Sqlite(rusqlite::Error),
+    Other(RecordStoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<RecordStoreError> for Failure {
+    fn from(error: RecordStoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Failure {
+    /// Whether a statement was interrupted, by the watch.
+    pub(super) fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+    }
+}
+
+/// A read transaction, so that every statement in it sees one version. Its statements are kept prepared, which those of
+/// `rusqlite::Transaction` are not.
+struct Snapshot<'c>(&'c Connection);
+
+impl<'c> Snapshot<'c> {
+    fn take(connection: &'c Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
+            // The connection's next query begins a transaction, and so fails loudly.
+            tracing::error!(%error, "a snapshot could not be ended");
+        }
+    }
+}
+
+/// One version of a data set, being read.
+pub(super) struct Reading<'a> {
+    snapshot: Snapshot<'a>,
+    pub(super) shape: &'a Shape,
+    pub(super) data_set: &'a DataSet,
+    pub(super) watch: &'a Watch,
+    /// The version that is read.
+    pub(super) version: u64,
+    /// The earliest version that can be read instead.
+    pub(super) held_from: u64,
+    /// The earliest version since which all changes are known.
+    pub(super) changes_from: u64,
+    /// How many records there are.
+    pub(super) records: u64,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins to read a data set, if its columns are still those known.
+    pub(super) fn begin(
+        Lane { connection, shape }: &'a Lane,
+        data_set: &'a DataSet,
+        watch: &'a Watch,
+    ) -> Result<Self, Failure> {
+        let snapshot = Snapshot::take(connection)?;
+        let mut state =
+            connection.prepare_cached("SELECT version, generation, held_from, changes_from, records FROM state")?;
+        let [version, generation, held_from, changes_from, records] = state.query_row([], |row| {
+            let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|place| schema::count(row, place));
+            Ok([a?, b?, c?, d?, e?])
+        })?;
+        if generation != data_set.generation {
+            let name = data_set.definition.name.clone();
+            return Err(RecordStoreError::DefinitionChanged { name }.into());
+        }
+        Ok(Self { snapshot, shape, data_set, watch, version, held_from, changes_from, records })
+    }
+
+    pub(super) fn connection(&self) -> &'a Connection {
+        self.snapshot.0
+    }
+
+    /// What to read for a question that goes on at this version: nothing but the records as they are, or what they were.
+    pub(super) fn pinned(&self, version: Option<u64>) -> Result<Option<u64>, RecordStoreError> {
+        let Some(version) = version else { return Ok(None) };
+        if version < self.held_from || version > self.version {
+            return Err(rules::gone(&self.data_set.definition, version, self.held_from));
+        }
+        Ok(Some(version).filter(|version| *version != self.version))
+    }
+}
+
+impl Pool {
+    pub(super) fn start(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
+        let (jobs, receiver) = sync_channel(shared.settings.find_waiting_max);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut pool = Self {
+            clock: Arc::clone(&shared.clock),
+            timeout_ms: shared.settings.find_timeout_ms,
+            jobs: Some(jobs),
+            threads: Vec::new(),
+        };
+        for number in 0..shared.settings.find_threads.max(1) {
+            let receiver = Arc::clone(&receiver);
+            let thread = std::thread::Builder::new()
+                .name(format!("records-find-{number}"))
+                .spawn(move || work(&receiver))
+                .map_err(|error| RecordStoreError::Unavailable {
+                    doing: "start its threads".to_owned(),
+                    reason: error.to_string(),
+                })?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Answers a question on one of the threads, in one snapshot of the data set. `narrow` is what would make it faster.
+    pub(super) async fn answer<T: Send + 'static>(
+        &self,
+        served: Arc<Served>,
+        data_set: Arc<DataSet>,
+        narrow: String,
+        question: impl FnOnce(&Reading<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, RecordStoreError> {
+        let watch = Watch::new(&self.clock, self.timeout_ms);
+        let _waiting = Waiting(watch.clone());
+        let (reply, answer) = oneshot::channel();
+        let limit_ms = self.timeout_ms;
+        let job: Job = Box::new(move |lanes| {
+            let timed_out = || RecordStoreError::TimedOut { limit_ms, narrow: narrow.clone() };
+            let outcome = if watch.is_over() {
+                Err(timed_out())
+            } else {
+                read(lanes, &served, &data_set, &watch, question).map_err(|failure| match failure {
+                    interrupted if interrupted.is_interrupted() => timed_out(),
+                    Failure::Sqlite(error) => unavailable("query", &served.path, &error),
+                    Failure::Other(error) => error,
+                })
+            };
+            if reply.send(outcome).is_err() {
+                tracing::debug!("a query's answer came after its caller had gone");
+            }
+        });
+        let stopped = || RecordStoreError::Unavailable {
+            doing: "run the query".to_owned(),
+            reason: "its threads have stopped".to_owned(),
+        };
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            Some(Ok(())) => answer.await.map_err(|_| stopped())?,
+            Some(Err(TrySendError::Full(_))) => Err(RecordStoreError::Busy),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(stopped()),
+        }
+    }
+}
+
+/// Answers a question on the thread's own connection.
+pub(super) fn read<T>(
+    lanes: &mut Lanes,
+    served: &Served,
+    data_set: &DataSet,
+    watch: &Watch,
+    question: impl FnOnce(&Reading<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let lane = lane(lanes, served, data_set)?;
+    watch.over(&mut lane.connection)?;
+    question(&Reading::begin(lane, data_set, watch)?)
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Without a sender the threads end after the question they are at.
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that runs queries had panicked");
+            }
+        }
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    let mut lanes = Lanes::new();
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job(&mut lanes);
+    }
+}
