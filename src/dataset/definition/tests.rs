@@ -95,7 +95,7 @@ fn errors_name_the_file_the_key_and_what_is_valid() {
         ("column = \"number\"", "column = \"nummer\"", ["key.column", "did you mean `number`?"]),
         ("column = \"number\"", "column = \"cost\"", ["key.column", "the key column is text"]),
         ("name = \"cost\"", "name = \"number\"", ["column[3].name", "declared twice"]),
-        ("name = \"cost\"", "name = \"limit\"", ["column[3].name", "none of: select, sort, limit"]),
+        ("name = \"cost\"", "name = \"limit\"", ["column[3].name", "none of: filter, select, sort, limit"]),
         ("name = \"cost\"", "name = \"Cost__gte\"", ["column[3].name", "lower-case letters"]),
         ("name = \"small\"", "name = \"users\"", ["name", "reserved"]),
         (
