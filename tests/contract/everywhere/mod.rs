@@ -72,6 +72,10 @@ impl Tables {
             index_settle_ms: 0,
             find_waiting_max: 16,
             find_timeout_ms: 60_000,
+            exports_max: 2,
+            export_timeout_ms: 60_000,
+            export_stall_ms: 10_000,
+            retention: Retention::default(),
             scratch: self.scratch.path().to_owned(),
         };
         let dynamo = self.dynamo.clone();

@@ -134,7 +134,7 @@ impl Session {
         }
         let (Some(stored), Some(epochs)) = (&self.stored, epochs) else { return Ok(()) };
         if !epochs.sees(from, to) {
-            return Ok(());
+            return self.keep_held(item, to);
         }
         if let Some(dead) = to {
             let revived = self.writer.revive(key, sort_key, dead);
@@ -152,6 +152,24 @@ impl Session {
         let fingerprint = row::fingerprint(&self.order.definition, &conversion.convert(&record));
         self.empty = false;
         self.scratch.add(&found, &fingerprint)
+    }
+
+    /// Brings a row that is held, but not seen any more, into indexes that it is not in yet.
+    fn keep_held(&mut self, item: &Item, to: Option<u64>) -> Result<(), RecordStoreError> {
+        let Some(stored) = &self.stored else { return Ok(()) };
+        let held_from = stored.epoch(stored.data_set.held_from).unwrap_or(u64::MAX);
+        // Versions of other columns are not read any more.
+        if !self.reindex || self.columns != Columns::Same || to.is_none_or(|to| to <= held_from) {
+            return Ok(());
+        }
+        let target = self.writer.target();
+        let key = get_text(item, &target.key).map_err(|error| self.failed(error))?;
+        let sort_key = get_text(item, &target.id).map_err(|error| self.failed(error))?;
+        let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
+        let attributes = self.layout.index_attributes(0, &record)?;
+        self.writer.set(key, sort_key, &attributes).map_err(|error| self.write_failed(error))?;
+        self.wrote = true;
+        Ok(())
     }
 
     /// A stored record under the definition of the import.
