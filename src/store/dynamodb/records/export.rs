@@ -13,7 +13,7 @@ use tokio::{
         mpsc::{self, OwnedPermit, Sender},
         oneshot,
     },
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
@@ -41,7 +41,7 @@ const PARTS_WAITING: usize = 4;
 /// Records that are fetched at a time, over all shards.
 const FETCHED_AT_A_TIME: usize = 1000;
 /// How often it is looked whether the version is still held, so that nothing of it is missed that was cleared away.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL_US: i64 = 10_000_000;
 
 type Part = Result<Bytes, RecordStoreError>;
 
@@ -143,12 +143,13 @@ async fn walk(
 ) -> Result<(), Ended> {
     let gathered = Gathered::new(reading.definition(), query, reading.version);
     let mut walk = reading.walk(way);
-    let (mut left, mut looked, mut held) = (most, 0_u64, Instant::now());
+    let (mut left, mut looked, mut held_us) = (most, 0_u64, shared.clock.monotonic_us());
     while left > 0 {
         let next = walk.next(reading, wanted(way, left).min(FETCHED_AT_A_TIME)).await?;
-        if held.elapsed() > LOOK_INTERVAL {
+        let now_us = shared.clock.monotonic_us();
+        if now_us.saturating_sub(held_us) > LOOK_INTERVAL_US {
             shared.still_held(reading.served, reading.version).await?;
-            held = Instant::now();
+            held_us = now_us;
         }
         let Some(item) = next else { break };
         looked += 1;
