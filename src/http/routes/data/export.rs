@@ -14,17 +14,19 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets, caching,
-    compression::{self, Coding, Encoder},
+    Admitted, DataSets,
+    caching::{self, Tag},
     failure::query_problem,
     limits,
-    query::tag,
 };
 use crate::{
     actors::grants::Pass,
     dataset::query::{Format, Query},
     domain::key::PresentedKey,
-    http::Problem,
+    http::{
+        Problem,
+        coding::{self, Coding, Encoder},
+    },
     store::records::{DataSet, Export},
 };
 
@@ -34,9 +36,14 @@ impl DataSets {
         request: &HttpRequest,
         data_set: Arc<DataSet>,
         query: Query,
-        asked: &str,
+        form: &str,
         (presented, first): (&PresentedKey<'_>, Pass),
     ) -> Result<Admitted, Problem> {
+        if request.headers().contains_key(header::IF_NONE_MATCH)
+            && let Some(known) = Tag::of(&data_set, data_set.version, form).is_known(request)
+        {
+            return Ok((first, Ok(caching::not_modified(known))));
+        }
         let charged = self.charge(presented, first).await?;
         let Some(last) = charged.last().cloned() else { return Err(Problem::internal("an export without a pass")) };
         let format = query.format.unwrap_or(Format::Ndjson);
@@ -45,10 +52,11 @@ impl DataSets {
             charged.iter().skip(1).for_each(Pass::refund);
             let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
             describe(&mut response, &data_set, format, data_set.version);
-            caching::tagged(&mut response, &tag(&data_set, data_set.version, &query, asked), Coding::accepted(request));
+            let tag = Tag::of(&data_set, data_set.version, form);
+            caching::tagged(&mut response, &tag, Coding::accepted(request));
             return Ok((last, Ok(response)));
         }
-        let export = match self.queries.export(Arc::clone(&data_set), query.clone()).await {
+        let export = match self.queries.export(Arc::clone(&data_set), query).await {
             Ok(export) => export,
             Err(error) => {
                 // The last one is given back with the answer.
@@ -63,9 +71,9 @@ impl DataSets {
         let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(parts)));
         describe(&mut response, &data_set, format, version);
         if let Some(coding) = coding {
-            compression::coded(&mut response, coding);
+            coding::coded(&mut response, coding);
         }
-        caching::tagged(&mut response, &tag(&data_set, version, &query, asked), coding);
+        caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
         Ok((last, Ok(response)))
     }
 
