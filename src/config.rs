@@ -143,6 +143,8 @@ pub struct Ops {
 pub struct Http {
     /// `http.workers`; see [`Http::workers`].
     pub workers: usize,
+    /// `http.ready_bytes_max`
+    pub ready_bytes_max: u64,
     /// `http.url_bytes_max`
     pub url_bytes_max: usize,
     /// `http.body_bytes_max`
@@ -237,6 +239,8 @@ pub struct Records {
     pub find_threads: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
+    /// `records.export_cost`
+    pub export_cost: u64,
     /// `records.exports_max`
     pub exports_max: usize,
     /// `records.export_timeout_ms`

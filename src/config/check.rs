@@ -12,6 +12,7 @@ const AWS_PREFIX_CHARS_MAX: usize = 64;
 /// The range of every whole number, both ends included.
 pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.workers", 0, 256),
+    ("http.ready_bytes_max", 0, 68_719_476_736),
     ("http.url_bytes_max", 256, 65_536),
     ("http.body_bytes_max", 1024, 67_108_864),
     ("http.head_timeout_ms", 100, 600_000),
@@ -32,6 +33,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("records.cache_bytes_max", 0, 68_719_476_736),
     ("records.find_threads", 1, 256),
     ("records.find_timeout_ms", 10, 600_000),
+    ("records.export_cost", 1, 10_000),
     ("records.exports_max", 1, 256),
     ("records.export_timeout_ms", 1_000, 86_400_000),
     ("records.export_stall_ms", 100, 600_000),

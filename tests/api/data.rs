@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// A server with a sample and a key that no limit stops.
-async fn serving(rows: u64) -> (TestApp, String) {
+pub(crate) async fn serving(rows: u64) -> (TestApp, String) {
     let app = TestApp::with_sample(rows).await;
     let key = unlimited(&app).await;
     (app, key)
 }
 
-async fn unlimited(app: &TestApp) -> String {
+pub(crate) async fn unlimited(app: &TestApp) -> String {
     let plan = json!({ "rate_per_s": 100_000, "burst": 100_000, "quota_per_day": 1_000_000 });
     let answer = app.admin_send(Method::PUT, "/plans/unlimited", &plan).await;
     assert!((200..300).contains(&answer.status), "{}", answer.body);
@@ -33,7 +33,7 @@ async fn unlimited(app: &TestApp) -> String {
 }
 
 /// Every page of a query, following `Link`; the records and the number of pages.
-async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
+pub(crate) async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
     let (mut records, mut pages, mut next) = (Vec::new(), 0, path.to_owned());
     loop {
         let answer = app.get(&next, key).await.expect(200);
@@ -53,7 +53,7 @@ async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
     }
 }
 
-fn identity(record: &Value) -> (String, i64) {
+pub(crate) fn identity(record: &Value) -> (String, i64) {
     (record["application_number"].as_str().unwrap().to_owned(), record["record_id"].as_i64().unwrap())
 }
 
@@ -263,7 +263,12 @@ async fn other_methods_preflight_and_request_ids() {
     assert!(one.json()["instance"].as_str().unwrap().contains(ids[0]), "the problem names the request");
 }
 
-async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
+/// The built-in definition.
+pub(crate) fn permits() -> Definition {
+    Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits").unwrap()
+}
+
+pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
     app.place().make_room_for(&definition).await;
     let order = Order {
         file: Box::new(Cursor::new(file)),

@@ -15,9 +15,13 @@ mod support;
 
 mod admin;
 mod admission;
+mod ask;
+mod caching;
 mod data;
+mod exports;
 mod lifecycle;
 mod operation;
 mod page;
+mod past;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -1,0 +1,77 @@
+//! `/{dataset}/facets` and `/{dataset}/stats`: what a filter's records have in common.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+
+use super::{DataSets, Made, failure::query_problem};
+use crate::{
+    dataset::{Definition, json, query},
+    http::Problem,
+    store::records::{DataSet, Summary},
+};
+
+impl DataSets {
+    pub(super) async fn facets(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<HttpResponse, Problem> {
+        let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::Limits::default());
+        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let form = asked.normal_form(&data_set.definition);
+        let make = async || {
+            let found = self.queries.facets(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            Ok(written(&data_set.definition, "facets", &found, |facet, definition, out| {
+                write_column(definition, facet.column, out);
+                out.extend_from_slice(b",\"values\":[");
+                for (nth, (value, count)) in facet.values.iter().enumerate() {
+                    out.extend_from_slice(if nth == 0 { b"{\"value\":" } else { b",{\"value\":" });
+                    json::write_value(value, out);
+                    out.extend_from_slice(b",\"count\":");
+                    json::write_digits(*count, out);
+                    out.push(b'}');
+                }
+                out.extend_from_slice(b"],\"complete\":");
+                out.extend_from_slice(if facet.complete { b"true" } else { b"false" });
+            }))
+        };
+        self.answer_to(request, &data_set, (&form, data_set.version), "", make).await
+    }
+
+    pub(super) async fn stats(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<HttpResponse, Problem> {
+        let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::Limits::default());
+        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let form = asked.normal_form(&data_set.definition);
+        let make = async || {
+            let found = self.queries.stats(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            Ok(written(&data_set.definition, "stats", &found, |figures, definition, out| {
+                write_column(definition, figures.column, out);
+                out.push(b',');
+                figures.write_members(out);
+            }))
+        };
+        self.answer_to(request, &data_set, (&form, data_set.version), "", make).await
+    }
+}
+
+fn write_column(definition: &Definition, column: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"column\":");
+    json::write_string(definition.columns.get(column).map_or("", |column| column.name.as_str()), out);
+}
+
+/// `{"records":…,"<name>":[{…},…],"dataset":{"name":…,"version":…}}`.
+fn written<T>(
+    definition: &Definition,
+    name: &str,
+    summary: &Summary<T>,
+    write: impl Fn(&T, &Definition, &mut Vec<u8>),
+) -> Made {
+    let mut out = format!("{{\"records\":{},\"{name}\":[", summary.records).into_bytes();
+    for (nth, column) in summary.columns.iter().enumerate() {
+        out.extend_from_slice(if nth == 0 { b"{" } else { b",{" });
+        write(column, definition, &mut out);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"],\"dataset\":{\"name\":");
+    json::write_string(&definition.name, &mut out);
+    out.extend_from_slice(format!(",\"version\":{}}}}}", summary.version).as_bytes());
+    Made { text: Bytes::from(out), version: summary.version, next: None, lasting: true }
+}
