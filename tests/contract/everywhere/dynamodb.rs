@@ -8,7 +8,6 @@ use permitd::{
         Record, Value,
         query::{Format, Position, Query, SortTerm},
     },
-    store::dynamodb::records::RecordSettings,
     store::records::{Export, RecordStore, RecordStoreError, Retention, Since},
 };
 use uuid::Uuid;
@@ -408,25 +407,27 @@ fn an_export_stays_on_its_version_and_says_when_it_cannot() {
     assert!(rest(first).unwrap() == whole, "it is of the version that it began with");
     // Those that are dropped make room for others.
     drop(begin().unwrap());
-    let third = (0..1000).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        begin().ok()
-    });
-    assert_eq!(third.expect("room").version, 2);
+    let third = loop {
+        match begin() {
+            Ok(export) => break export,
+            Err(RecordStoreError::Busy) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(third.version, 2);
     // From now on version 1 is not held, and a minute later what was in it is cleared away.
     import(&store, &records(10, "complete"), true);
     clock.advance_us(61 * SECOND_US);
     import(&store, &records(11, "complete"), true);
     let gone = rest(second).unwrap_err();
     assert!(matches!(gone, RecordStoreError::VersionGone { version: 1, .. }), "{gone}");
-    let impatient = RecordSettings { export_stall_ms: 10, ..tables.settings() };
-    let impatient: Arc<dyn RecordStore> = tables.open(clock.clone(), impatient);
-    import(&impatient, &rows("again"), true);
-    let untaken = wait({
-        let query = query.clone();
-        async move { impatient.export(&impatient.data_set("things").unwrap(), &query).await.unwrap() }
-    });
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    import(&store, &rows("again"), true);
+    let untaken = begin().unwrap();
+    // Four parts, and the word that they are not all.
+    while untaken.parts.len() < 5 {
+        clock.advance_us(301 * SECOND_US);
+        std::thread::yield_now();
+    }
     let given_up = rest(untaken).unwrap_err().to_string();
     assert!(given_up.contains("parts were not taken in time"), "{given_up}");
     let sorted = Query { sort: vec![SortTerm { column: 7, descending: false }], ..query.clone() };

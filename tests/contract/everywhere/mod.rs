@@ -73,14 +73,10 @@ impl Tables {
     }
 
     fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
-        self.open(clock, RecordSettings { find_records_max, retention, ..self.settings() })
-    }
-
-    fn settings(&self) -> RecordSettings {
-        RecordSettings {
+        let settings = RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
-            find_records_max: 10_000,
+            find_records_max,
             parallel_requests: 4,
             index_settle_ms: 0,
             find_waiting_max: 16,
@@ -88,12 +84,9 @@ impl Tables {
             exports_max: 2,
             export_timeout_ms: 600_000,
             export_stall_ms: 300_000,
-            retention: Retention::default(),
+            retention,
             scratch: self.scratch.path().to_owned(),
-        }
-    }
-
-    fn open(&self, clock: SharedClock, settings: RecordSettings) -> Arc<DynamoRecordStore> {
+        };
         let dynamo = self.dynamo.clone();
         Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use permitd::{
     clock::ManualClock,
     dataset::{
-        Record,
+        Record, Value,
         cursor::{self, CursorKey},
         export::RowWriter,
         json,
@@ -116,7 +116,8 @@ fn exported(records: &[Record], query: &Query, format: Format) -> Vec<u8> {
     writer.begin(&mut whole);
     for identity in ordered.iter().take(query.limit_asked.map_or(usize::MAX, |limit| limit as usize)) {
         let is_it = |record: &&Record| {
-            identity["number"] == key(record) && identity["record_id"].to_string() == record.values[1].to_string()
+            identity["number"] == key(record)
+                && Value::Integer(identity["record_id"].as_i64().unwrap()) == record.values[1]
         };
         let record = records.iter().find(is_it).unwrap();
         let value = |place: &usize| {

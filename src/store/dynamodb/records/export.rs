@@ -38,11 +38,10 @@ use crate::{
 const PART_BYTES: usize = 64 * 1024;
 /// Parts that are ready before they are asked for.
 const PARTS_WAITING: usize = 4;
+/// How long it is waited for room for the next part before it is looked at the clock.
+const REST: Duration = Duration::from_millis(50);
 /// Records that are fetched at a time, over all shards.
 const FETCHED_AT_A_TIME: usize = 1000;
-/// How often it is looked whether the version is still held, so that nothing of it is missed that was cleared away.
-const LOOK_INTERVAL_US: i64 = 10_000_000;
-
 type Part = Result<Bytes, RecordStoreError>;
 
 /// Begins an export; see `RecordStore::export`.
@@ -105,7 +104,7 @@ async fn write(
     for way in plan::ways(layout, query) {
         match &way {
             Way::Index(index) if index.ordered => {
-                walk(shared, &mut reading, query, index, (most, &mut rows, outlet)).await?;
+                walk(&mut reading, query, index, (most, &mut rows, outlet)).await?;
                 return outlet.send(rows.part()).await;
             }
             way => {
@@ -114,6 +113,7 @@ async fn write(
                 let reading_all = sorted(&mut reading, &gathered, way, most);
                 match timeout(Duration::from_millis(limit_ms), reading_all).await {
                     Ok(Ok((records, _))) => {
+                        reading.check_held().await?;
                         for record in &records {
                             rows.add(record);
                             outlet.send_full(&mut rows).await?;
@@ -135,7 +135,6 @@ async fn write(
 
 /// Writes what an index has in the order asked for.
 async fn walk(
-    shared: &Shared,
     reading: &mut Reading<'_>,
     query: &Query,
     way: &IndexWay,
@@ -143,14 +142,10 @@ async fn walk(
 ) -> Result<(), Ended> {
     let gathered = Gathered::new(reading.definition(), query, reading.version);
     let mut walk = reading.walk(way);
-    let (mut left, mut looked, mut held_us) = (most, 0_u64, shared.clock.monotonic_us());
+    let (mut left, mut looked) = (most, 0_u64);
     while left > 0 {
         let next = walk.next(reading, wanted(way, left).min(FETCHED_AT_A_TIME)).await?;
-        let now_us = shared.clock.monotonic_us();
-        if now_us.saturating_sub(held_us) > LOOK_INTERVAL_US {
-            shared.still_held(reading.served, reading.version).await?;
-            held_us = now_us;
-        }
+        reading.check_held().await?;
         let Some(item) = next else { break };
         looked += 1;
         if let Some(record) = reading.row(&item)?.filter(|record| gathered.is_after(record))
@@ -256,10 +251,19 @@ impl Outlet {
         if part.is_empty() {
             return Ok(());
         }
-        let stall = Duration::from_millis(self.shared.settings.export_stall_ms);
-        match timeout(stall, self.parts.send(Ok(Bytes::from(part)))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Ended::Gone),
+        let (clock, stall_ms) = (&self.shared.clock, self.shared.settings.export_stall_ms);
+        let stall_us = i64::try_from(stall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let give_up_us = clock.monotonic_us().saturating_add(stall_us);
+        loop {
+            match timeout(REST, self.parts.reserve()).await {
+                Ok(Ok(room)) => {
+                    room.send(Ok(Bytes::from(part)));
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Err(Ended::Gone),
+                Err(_) if clock.monotonic_us() >= give_up_us => return Err(Ended::Gone),
+                Err(_) => {}
+            }
         }
     }
 

@@ -57,6 +57,7 @@ async fn page(shared: &Shared, served: &Served, query: &Query, version: Option<u
                     });
                     plan.push("count what matches".to_owned());
                 }
+                reading.check_held().await?;
                 if query.explain {
                     let (read_units, examined) = (reading.units, Some(reading.examined));
                     page.explained = Some(Explained { plan, read_units, examined });

@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// How long may be read without a look whether the version is still held: what is given up stays for a minute.
+const LOOK_INTERVAL_US: i64 = 20_000_000;
+
 /// Why a way was not gone to its end.
 pub(super) enum Stop {
     /// It has to read more than the budget.
@@ -49,6 +52,9 @@ pub(super) struct Reading<'a> {
     pub(super) version: u64,
     epoch: u64,
     filter: &'a Filter,
+    shared: &'a Shared,
+    /// When the version was last known to be held, microseconds of the clock that is never set.
+    held_us: i64,
     /// Whether to ask what it costs.
     costs: bool,
     parallel_requests: usize,
@@ -81,6 +87,8 @@ impl<'a> Reading<'a> {
             version,
             epoch,
             filter,
+            held_us: shared.clock.monotonic_us(),
+            shared,
             costs: false,
             parallel_requests: settings.parallel_requests.max(1),
             records_max: settings.find_records_max.max(1),
@@ -100,6 +108,16 @@ impl<'a> Reading<'a> {
 
     pub(super) fn is_present(&self) -> bool {
         self.version == self.served.manifest.data_set.version
+    }
+
+    /// Makes sure, from time to time, that nothing of what was read so far had been cleared away.
+    pub(super) async fn check_held(&mut self) -> Result<(), RecordStoreError> {
+        let now_us = self.shared.clock.monotonic_us();
+        if now_us.saturating_sub(self.held_us) > LOOK_INTERVAL_US {
+            self.shared.still_held(self.served, self.version).await?;
+            self.held_us = now_us;
+        }
+        Ok(())
     }
 
     /// An error of the store, said of what is read.

@@ -81,6 +81,7 @@ async fn summary_of<T>(
             Err(Stop::OverBudget) => return Err(reading.too_much(reading::narrow(reading.definition(), filter, &[]))),
         }
     }
+    reading.check_held().await?;
     let columns = columns.into_iter().map(|(_, tally)| tally).collect();
     Ok(Summary { version: reading.version, records, columns })
 }
