@@ -2,6 +2,7 @@
 //! asked the same questions.
 
 mod dynamodb;
+mod held;
 mod imports;
 mod pages;
 mod past;
