@@ -170,6 +170,10 @@ async fn open_aws(
         index_settle_ms: settings.aws.index_settle_ms,
         find_waiting_max,
         find_timeout_ms: settings.records.find_timeout_ms,
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
+        retention: retention(settings),
         scratch: settings.data.join("scratch"),
     };
     Ok(Kept {

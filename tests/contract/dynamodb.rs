@@ -13,7 +13,7 @@ use permitd::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
-        records::RecordStore,
+        records::{RecordStore, Retention},
     },
 };
 
@@ -110,6 +110,10 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
             index_settle_ms: 0,
             find_waiting_max: 16,
             find_timeout_ms: 60_000,
+            exports_max: 2,
+            export_timeout_ms: 60_000,
+            export_stall_ms: 10_000,
+            retention: Retention::default(),
             scratch: self.scratch.path().to_owned(),
         };
         let dynamo = self.dynamo_of_another_process();

@@ -7,6 +7,7 @@
 //! | `views` | people, keys, plans, imports | `k` stream, `r` row |
 //! | `ledger` | what a key may and has consumed, by day | `k` key id, `d` day |
 //! | `state` | claims on names, administrators' tokens, data sets | `k` kind, `r` name |
+//! | `changes` | what imports changed, one an inserted, updated or removed record; one a version | `k` data set and epoch, `r` record |
 //! | `personal` | the keys that people's data is sealed with | `k` person |
 //! | `secrets` | the server secret | `k` name |
 //! | `records-<data set>` | one a record and version of it | the data set's key column, its record id column |
@@ -26,6 +27,8 @@ pub const VIEWS: &str = "views";
 pub const LEDGER: &str = "ledger";
 /// Claims, administrators' tokens, data sets.
 pub const STATE: &str = "state";
+/// What imports changed, and when.
+pub const CHANGES: &str = "changes";
 /// Personal keys.
 pub const PERSONAL: &str = "personal";
 /// The server secret.
@@ -146,6 +149,7 @@ pub fn base_tables() -> Vec<TableSpec> {
         ),
         table(LEDGER, text("k"), Some(text("d")), Vec::new()),
         table(STATE, text("k"), Some(text("r")), Vec::new()),
+        table(CHANGES, text("k"), Some(text("r")), Vec::new()),
         TableSpec { recovery_days: PERSONAL_RECOVERY_DAYS, ..table(PERSONAL, text("k"), None, Vec::new()) },
         table(SECRETS, text("k"), None, Vec::new()),
     ]

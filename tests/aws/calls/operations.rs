@@ -15,6 +15,7 @@ use permitd::{
         key::{ApiKey, KeyId},
     },
     mail::{Sender, ses},
+    store::records::Since,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -164,8 +165,14 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
         progress: Arc::new(ImportProgress::default()),
     };
     let imports = &app.service().imports;
-    // W rows are written, E of those before end.
-    let sizes = [("W", CHANGED + ADDED), ("E", CHANGED + REMOVED), ("P", SEGMENTS), ("X", INDEXES)];
+    // W rows are written, E of those before end; each of these is one of C changes.
+    let sizes = [
+        ("W", CHANGED + ADDED),
+        ("E", CHANGED + REMOVED),
+        ("C", CHANGED + ADDED + REMOVED),
+        ("P", SEGMENTS),
+        ("X", INDEXES),
+    ];
     let import = imports.import(order(changed_sample()));
     let counts = counting.count("import", &sizes, import).await.unwrap().counts;
     assert_eq!((counts.updated, counts.inserted, counts.removed), (CHANGED, ADDED, REMOVED));
@@ -182,5 +189,17 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
     let drained = counting.count("look for a message, none there", &[], app.service().mailers.drain()).await;
     assert_eq!(drained.unwrap(), 0);
     // Last, since it uses connections of this thread's.
-    counting.count("refresh of the data sets", &[], app.service().records.refresh()).await.unwrap();
+    let records = &app.service().records;
+    counting.count("refresh of the data sets", &[], records.refresh()).await.unwrap();
+    let permits = records.data_set("permits").expect("permits");
+    let since = Since::Version(permits.version - 1);
+    let changes = records.changes(&permits, &since, 100);
+    let sizes = [("S", SHARDS)];
+    let changes = counting.count("page of the changes since a version", &sizes, changes).await.unwrap();
+    assert_eq!(u64::from(changes.document.count()), CHANGED + ADDED + REMOVED);
+    let changes = changes.document.finish(&[], "permits", changes.version);
+    let changes: serde_json::Value = serde_json::from_slice(&changes).unwrap();
+    let key = changes["data"][0]["key"].as_str().expect("a key");
+    let history = records.history(&permits, key, None, None, 100);
+    assert!(counting.count("history of a record", &[], history).await.unwrap().is_some());
 }

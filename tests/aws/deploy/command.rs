@@ -58,7 +58,7 @@ fn setup_makes_a_deployment_and_check_finds_it() {
     assert!(ours.clone().all(|row| row["found"] == "missing"), "{missing}");
     assert_eq!(
         (exit, missing["wrong"].as_u64(), ours.count()),
-        (1, Some(12), 12),
+        (1, Some(13), 13),
         "tables, queues, sender, set: {missing}"
     );
     assert_eq!((&missing["prefix"], &missing["region"]), (&prefix.as_str().into(), &"eu-central-1".into()));

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use permitd::{
     clock::ManualClock,
-    dataset::{Column, ColumnType, Definition, Index, Record, RecordIdRule, Value, query::Query},
-    store::records::{ImportResult, RecordStore, RecordStoreError},
+    dataset::{
+        Column, ColumnType, Definition, Index, Record, RecordIdRule, Value,
+        query::{Position, Query},
+    },
+    store::records::{ImportResult, RecordStore, RecordStoreError, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{TODAY, Tables, beginning, data, find, get, key, samples, sqlite, wait};
+use super::{TODAY, Tables, all_changes, all_states, beginning, data, find, finished, get, key, samples, sqlite, wait};
 use crate::support;
 
 fn column(name: &str, kind: ColumnType) -> Column {
@@ -22,7 +25,7 @@ fn index(partition: &str, sort: Option<&str>) -> Index {
 }
 
 /// The definitions that one data set has in the course of time.
-fn definitions() -> Vec<Definition> {
+pub(super) fn definitions() -> Vec<Definition> {
     let plain = samples::definition();
     let mut other_indexes = plain.clone();
     other_indexes.indexes = vec![index("status", Some("cost")), index("latitude", None)];
@@ -38,7 +41,7 @@ fn definitions() -> Vec<Definition> {
 }
 
 /// A definition that declares all of their indexes, so that one table serves them all.
-fn for_the_table() -> Definition {
+pub(super) fn for_the_table() -> Definition {
     let mut all = definitions();
     let others: Vec<Index> = all.iter().skip(1).flat_map(|definition| definition.indexes.clone()).collect();
     let mut first = all.remove(0);
@@ -167,24 +170,59 @@ fn indexes_agree(store: &Arc<dyn RecordStore>) {
     }
 }
 
+/// A question, and every page of its answer.
+type Answered = (String, Result<Option<Vec<String>>, String>);
+
+/// Everything that is known of the past.
+fn past(store: &Arc<dyn RecordStore>) -> Vec<Answered> {
+    let Some(data_set) = store.data_set("things") else { return Vec::new() };
+    let mut past = Vec::new();
+    let id = match data_set.definition.columns[data_set.definition.record_id].kind {
+        ColumnType::Integer => Value::Integer(i64::MIN),
+        _ => Value::Text(String::new()),
+    };
+    for version in 0..=data_set.version + 1 {
+        // No record comes before this place.
+        let after = Some(Position { version, values: vec![Value::Text(String::new()), id.clone()] });
+        let page = find(store, &Query { after, count: true, ..Query::everything(1000) });
+        let page = page.map(|page| Some(vec![page.count.unwrap().to_string(), finished(page.document, page.version)]));
+        past.push((format!("version {version}"), page.map_err(|error| error.to_string())));
+        for limit in [3, 1000] {
+            let changes = all_changes(store, version, limit).map(Some);
+            past.push((format!("changes since {version}, {limit} on a page"), changes));
+        }
+    }
+    for key in ["a", "b", "c", "nothing"] {
+        for id in [None, Some("1"), Some("01"), Some("1#2")] {
+            past.push((format!("history of {key} {id:?}"), all_states(store, key, id, 2)));
+        }
+    }
+    past
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, ..ProptestConfig::default() })]
     #[test]
-    fn every_store_makes_the_same_of_imports(imports in proptest::collection::vec(any_import(), 1..6)) {
+    fn every_store_makes_the_same_of_imports(
+        imports in proptest::collection::vec((any_import(), prop_oneof![Just(45_000_000_i64), Just(86_400_000_000)]), 1..7),
+        retention in prop_oneof![Just(Retention::default()), Just(Retention { days: 2, changes_max: 12 })],
+    ) {
         let (tables, folder) = (Tables::new(&for_the_table()), support::data_dir());
-        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder));
         let clock = ManualClock::at(beginning());
-        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
-        for import in imports {
+        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), retention));
+        let shared: Arc<dyn RecordStore> = tables.store_with(clock.clone(), 10_000, retention);
+        for (import, time_us) in imports {
             prop_assert_eq!(run(&embedded, &import), run(&shared, &import), "{:?}", import);
             // Some of what nobody needs any more is cleared away by the next import, some is not yet.
-            clock.advance_us(45_000_000);
+            clock.advance_us(time_us);
             prop_assert_eq!(seen(&embedded), seen(&shared), "{:?}", import);
+            prop_assert_eq!(past(&embedded), past(&shared), "{:?}", import);
             indexes_agree(&shared);
             let refreshed = Arc::clone(&shared);
             wait(async move { refreshed.refresh().await.unwrap() });
             let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
             prop_assert_eq!(seen(&elsewhere), seen(&shared));
+            prop_assert_eq!(past(&elsewhere), past(&shared));
         }
     }
 }

@@ -4,6 +4,7 @@
 mod dynamodb;
 mod imports;
 mod pages;
+mod past;
 #[path = "../../../src/store/records/samples.rs"]
 mod samples;
 
@@ -15,14 +16,18 @@ use jiff::{
 };
 use permitd::{
     aws::{Access, Bridge},
-    clock::{ManualClock, SharedClock},
-    dataset::{Definition, Record, RecordIdRule, Value, query::Query},
+    clock::SharedClock,
+    dataset::{
+        Definition, Document, Record, RecordIdRule, Value,
+        query::{Facets, Position, Query, Stats},
+        summary::{Facet, Figures},
+    },
     store::{
         dynamodb::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
-        records::{Found, ImportSession, Page, RecordStore, RecordStoreError, Retention},
+        records::{Found, ImportSession, Page, Past, RecordStore, RecordStoreError, Retention, Since, Summary},
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
@@ -64,6 +69,10 @@ impl Tables {
     }
 
     fn store(&self, clock: SharedClock, find_records_max: u64) -> Arc<DynamoRecordStore> {
+        self.store_with(clock, find_records_max, Retention::default())
+    }
+
+    fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
         let settings = RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
@@ -72,6 +81,10 @@ impl Tables {
             index_settle_ms: 0,
             find_waiting_max: 16,
             find_timeout_ms: 60_000,
+            exports_max: 2,
+            export_timeout_ms: 600_000,
+            export_stall_ms: 300_000,
+            retention,
             scratch: self.scratch.path().to_owned(),
         };
         let dynamo = self.dynamo.clone();
@@ -100,7 +113,11 @@ impl Tables {
 
     /// Every item of the table of records.
     fn items(&self) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
-        let (client, table) = (self.dynamo.client().clone(), self.dynamo.table("records-things"));
+        self.items_of("records-things")
+    }
+
+    fn items_of(&self, table: &str) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+        let (client, table) = (self.dynamo.client().clone(), self.dynamo.table(table));
         wait(async move {
             let pages = client.scan().table_name(table).into_paginator().items().send();
             pages.collect::<Result<Vec<_>, _>>().await.unwrap()
@@ -108,19 +125,19 @@ impl Tables {
     }
 }
 
-fn sqlite(folder: &tempfile::TempDir) -> SqliteRecordStore {
+fn sqlite(folder: &tempfile::TempDir, clock: SharedClock, retention: Retention) -> SqliteRecordStore {
     let settings = Settings {
         directory: folder.path().join("records"),
         cache_bytes: 1 << 20,
         find_threads: 1,
         find_waiting_max: 16,
         find_timeout_ms: 60_000,
-        retention: Retention::default(),
+        retention,
         exports_max: 2,
         export_timeout_ms: 60_000,
         export_stall_ms: 10_000,
     };
-    SqliteRecordStore::open(settings, ManualClock::at(beginning())).unwrap()
+    SqliteRecordStore::open(settings, clock).unwrap()
 }
 
 fn key(record: &Record) -> &str {
@@ -154,6 +171,89 @@ fn find(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Page, RecordStore
         let data_set = store.data_set("things").expect("the data set");
         store.find(&data_set, &query).await
     })
+}
+
+fn facets(store: &Arc<dyn RecordStore>, asked: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
+    let (store, asked) = (Arc::clone(store), asked.clone());
+    wait(async move { store.facets(&store.data_set("things").unwrap(), &asked).await })
+}
+
+fn stats(store: &Arc<dyn RecordStore>, asked: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
+    let (store, asked) = (Arc::clone(store), asked.clone());
+    wait(async move { store.stats(&store.data_set("things").unwrap(), &asked).await })
+}
+
+/// All that an export writes.
+fn export(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Vec<u8>, RecordStoreError> {
+    let (store, query) = (Arc::clone(store), query.clone());
+    wait(async move {
+        let mut export = store.export(&store.data_set("things").unwrap(), &query).await?;
+        let mut whole = Vec::new();
+        while let Some(part) = export.parts.recv().await {
+            whole.extend_from_slice(&part?);
+        }
+        Ok(whole)
+    })
+}
+
+fn changes(store: &Arc<dyn RecordStore>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
+    let (store, since) = (Arc::clone(store), since.clone());
+    wait(async move { store.changes(&store.data_set("things").unwrap(), &since, limit).await })
+}
+
+fn history(
+    store: &Arc<dyn RecordStore>,
+    key: &str,
+    record_id: Option<&str>,
+    after: Option<&Position>,
+    limit: u32,
+) -> Result<Option<Past>, RecordStoreError> {
+    let (store, key, record_id) = (Arc::clone(store), key.to_owned(), record_id.map(str::to_owned));
+    let after = after.cloned();
+    wait(async move {
+        store.history(&store.data_set("things").unwrap(), &key, record_id.as_deref(), after.as_ref(), limit).await
+    })
+}
+
+/// The whole answer.
+fn finished(document: Document, version: u64) -> String {
+    String::from_utf8(document.finish(&[], "things", version)).unwrap()
+}
+
+/// Every page of changes, as answers; or why there is none.
+fn all_changes(store: &Arc<dyn RecordStore>, version: u64, limit: u32) -> Result<Vec<String>, String> {
+    let (mut since, mut pages) = (Since::Version(version), Vec::new());
+    loop {
+        let past = changes(store, &since, limit).map_err(|error| error.to_string())?;
+        assert!(past.document.count() <= limit);
+        pages.push(finished(past.document, past.version));
+        let Some(next) = past.next else { return Ok(pages) };
+        since = Since::Change(next);
+    }
+}
+
+/// Every page of the states of a key, as answers.
+fn all_states(
+    store: &Arc<dyn RecordStore>,
+    key: &str,
+    record_id: Option<&str>,
+    limit: u32,
+) -> Result<Option<Vec<String>>, String> {
+    let (mut after, mut pages): (Option<Position>, _) = (None, Vec::new());
+    loop {
+        let past = history(store, key, record_id, after.as_ref(), limit).map_err(|error| error.to_string())?;
+        let Some(past) = past else { return Ok(None) };
+        pages.push(finished(past.document, past.version));
+        let Some(next) = past.next else { return Ok(Some(pages)) };
+        after = Some(next);
+    }
+}
+
+/// What a list in answers holds.
+fn listed(pages: &[String]) -> Vec<serde_json::Value> {
+    let list =
+        |page: &String| serde_json::from_str::<serde_json::Value>(page).unwrap()["data"].as_array().unwrap().clone();
+    pages.iter().flat_map(list).collect()
 }
 
 /// The records of a key, by a reader of this thread.

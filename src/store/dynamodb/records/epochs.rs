@@ -7,9 +7,9 @@
 
 use std::fmt::Write;
 
-/// Gaps and moments that are remembered. What is older was cleared away by many imports since.
+/// Gaps that are remembered, and what was given up. What an import that died left is cleared away by the next one.
 const KEPT_MAX: usize = 100;
-/// How long what is no longer seen stays in place: readers elsewhere may not have heard of the last import, or are at work.
+/// How long what nobody holds any more stays in place: readers elsewhere may not have heard of the last import, or are at work.
 const UNSEEN_KEPT_US: i64 = 60_000_000;
 
 /// The epochs of a data set as one state of it knows them.
@@ -18,8 +18,9 @@ pub(super) struct Epochs {
     visible: u64,
     /// Epochs of imports that died, from the first to the last, both included; the oldest first.
     gaps: Vec<(u64, u64)>,
-    /// When the last epochs became visible, microseconds since 1970; the oldest first.
-    moments: Vec<(u64, i64)>,
+    /// What states gave up, the earliest first: an epoch, and when (microseconds since 1970) it was given up what had been
+    /// replaced or removed by then.
+    given_up: Vec<(u64, i64)>,
 }
 
 /// A text that is not the state of epochs.
@@ -40,47 +41,64 @@ impl Epochs {
 
     /// Whether a row written in one epoch and, perhaps, replaced or removed in another is seen.
     pub(super) fn sees(&self, from: u64, to: Option<u64>) -> bool {
-        self.is_committed(from) && !to.is_some_and(|to| self.is_committed(to))
+        self.sees_at(self.visible, from, to)
+    }
+
+    /// Whether it was seen when an epoch had become visible.
+    pub(super) fn sees_at(&self, epoch: u64, from: u64, to: Option<u64>) -> bool {
+        let counts = |other: u64| other <= epoch && self.is_committed(other);
+        counts(from) && !to.is_some_and(counts)
+    }
+
+    /// The epoch up to which this state knows nothing of what was replaced or removed.
+    pub(super) fn floor(&self) -> u64 {
+        self.given_up.last().map_or(0, |(floor, _)| *floor)
+    }
+
+    /// The same of all states that somebody may still read by.
+    pub(super) fn floor_of_all(&self, now_us: i64) -> u64 {
+        let known_everywhere = |(_, moment): &&(u64, i64)| now_us.saturating_sub(*moment) > UNSEEN_KEPT_US;
+        self.given_up.iter().rev().find(known_everywhere).map_or(0, |(floor, _)| *floor)
     }
 
     /// Whether nobody can need the row any more. To be asked only by who holds the import lock: what is not committed then
     /// never will be.
     pub(super) fn is_garbage(&self, from: u64, to: Option<u64>, now_us: i64) -> bool {
-        if !self.is_committed(from) {
-            return true;
-        }
-        let Some(to) = to.filter(|to| self.is_committed(*to)) else { return false };
-        // An epoch whose moment is forgotten is older than the oldest that is remembered.
-        let moment = self.moments.iter().find(|(epoch, _)| *epoch >= to).map(|(_, moment)| *moment);
-        moment.is_some_and(|moment| now_us.saturating_sub(moment) > UNSEEN_KEPT_US)
+        let is_given_up = |to: u64| self.is_committed(to) && to <= self.floor_of_all(now_us);
+        !self.is_committed(from) || to.is_some_and(is_given_up)
     }
 
-    /// The same after a later epoch was committed.
-    pub(super) fn committed(&self, epoch: u64, now_us: i64) -> Self {
+    /// The same after a later epoch was committed, by a state that gives up what was replaced or removed up to `floor`.
+    pub(super) fn committed(&self, epoch: u64, floor: u64, now_us: i64) -> Self {
         let mut next = self.clone();
         if epoch > self.visible + 1 {
             next.gaps.push((self.visible + 1, epoch - 1));
         }
-        next.moments.push((epoch, now_us));
         next.visible = epoch;
+        if floor > self.floor() {
+            next.given_up.push((floor, now_us));
+        }
+        // Of those that are known everywhere the last one says all.
+        let floor_of_all = next.floor_of_all(now_us);
+        next.given_up.retain(|(floor, _)| *floor >= floor_of_all);
         let excess = |kept: usize| kept.saturating_sub(KEPT_MAX);
         next.gaps.drain(..excess(next.gaps.len()));
-        next.moments.drain(..excess(next.moments.len()));
+        next.given_up.drain(..excess(next.given_up.len()));
         next
     }
 
-    /// As it is stored: the visible one, the gaps, the moments.
+    /// As it is stored: the visible one, the gaps, what was given up.
     pub(super) fn to_texts(&self) -> (u64, String, String) {
-        (self.visible, pairs(&self.gaps), pairs(&self.moments))
+        (self.visible, pairs(&self.gaps), pairs(&self.given_up))
     }
 
     /// Reads what was stored.
-    pub(super) fn from_texts(visible: u64, gaps: &str, moments: &str) -> Result<Self, Unreadable> {
-        Ok(Self { visible, gaps: read_pairs(gaps)?, moments: read_pairs(moments)? })
+    pub(super) fn from_texts(visible: u64, gaps: &str, given_up: &str) -> Result<Self, Unreadable> {
+        Ok(Self { visible, gaps: read_pairs(gaps)?, given_up: read_pairs(given_up)? })
     }
 }
 
-fn pairs<T: std::fmt::Display>(pairs: &[(u64, T)]) -> String {
+pub(super) fn pairs<T: std::fmt::Display>(pairs: &[(u64, T)]) -> String {
     pairs.iter().fold(String::new(), |mut text, (first, second)| {
         let between = if text.is_empty() { "" } else { "," };
         // Writing to memory has no way to fail.
@@ -89,7 +107,7 @@ fn pairs<T: std::fmt::Display>(pairs: &[(u64, T)]) -> String {
     })
 }
 
-fn read_pairs<T: std::str::FromStr>(text: &str) -> Result<Vec<(u64, T)>, Unreadable> {
+pub(super) fn read_pairs<T: std::str::FromStr>(text: &str) -> Result<Vec<(u64, T)>, Unreadable> {
     let read = |pair: &str| {
         let (first, second) = pair.split_once(':')?;
         Some((first.parse().ok()?, second.parse().ok()?))
@@ -107,9 +125,9 @@ mod tests {
 
     #[test]
     fn what_died_never_counts() {
-        let first = Epochs::default().committed(1, 0);
+        let first = Epochs::default().committed(1, 1, 0);
         // Imports 2 and 3 died; 4 is committed.
-        let second = first.committed(4, MINUTE_US);
+        let second = first.committed(4, 1, MINUTE_US);
         assert!(first.sees(1, None) && first.sees(1, Some(4)) && !first.sees(4, None));
         assert!(second.sees(1, None) && second.sees(4, None) && !second.sees(1, Some(4)));
         assert!(!second.sees(2, None) && !second.sees(3, None));
@@ -117,33 +135,63 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_what_died_and_what_was_replaced_a_while_ago() {
-        let epochs = Epochs::default().committed(1, 0).committed(4, MINUTE_US);
+    fn earlier_epochs_are_seen_as_they_were() {
+        let epochs = Epochs::default().committed(1, 1, 0).committed(4, 1, 0).committed(5, 1, 0);
+        let seen = |from, to| [1, 4, 5].map(|epoch| epochs.sees_at(epoch, from, to));
+        assert_eq!(seen(1, None), [true, true, true]);
+        assert_eq!(seen(1, Some(4)), [true, false, false]);
+        assert_eq!(seen(1, Some(3)), [true, true, true], "who died removes nothing at any time");
+        assert_eq!(seen(1, Some(6)), [true, true, true], "nor does who is not done");
+        assert_eq!(seen(4, Some(5)), [false, true, false]);
+        assert_eq!(seen(2, None), [false, false, false]);
+    }
+
+    #[test]
+    fn garbage_is_what_died_and_what_everybody_has_heard_to_be_given_up() {
+        let epochs = Epochs::default().committed(1, 1, 0).committed(4, 1, MINUTE_US);
         assert!(epochs.is_garbage(2, None, MINUTE_US) && epochs.is_garbage(5, None, MINUTE_US));
         assert!(!epochs.is_garbage(1, None, i64::MAX) && !epochs.is_garbage(1, Some(3), i64::MAX));
-        assert!(!epochs.is_garbage(1, Some(4), 2 * MINUTE_US), "somebody may still read it");
-        assert!(epochs.is_garbage(1, Some(4), 2 * MINUTE_US + 1));
+        assert!(!epochs.is_garbage(1, Some(4), i64::MAX), "version 1 is held");
+        let later = epochs.committed(5, 4, 5 * MINUTE_US);
+        assert!(!later.is_garbage(1, Some(4), 6 * MINUTE_US), "somebody may still read by the state before");
+        assert!(later.is_garbage(1, Some(4), 6 * MINUTE_US + 1));
+        assert!(!later.is_garbage(1, Some(5), i64::MAX), "what came after that is held");
         assert!(Epochs::default().is_garbage(1, None, 0), "nothing was ever committed");
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_forgotten_is_old() {
-        let epochs = (1..=1000).fold(Epochs::default(), |epochs, nth: u64| {
-            epochs.committed(nth * 2, i64::try_from(nth).unwrap() * MINUTE_US)
+    fn the_latest_state_that_is_old_enough_decides() {
+        let (first, second) = (4, 5);
+        let epochs = Epochs::default().committed(1, 1, 0).committed(4, first, MINUTE_US);
+        let epochs = epochs.committed(5, second, 2 * MINUTE_US).committed(6, second, 9 * MINUTE_US);
+        assert_eq!(epochs.floor(), second);
+        assert_eq!(epochs.floor_of_all(9 * MINUTE_US), second, "a state that gives up no more changes nothing");
+        let quick = Epochs::default().committed(4, first, 0).committed(5, second, MINUTE_US);
+        assert_eq!(quick.floor_of_all(MINUTE_US + 1), first);
+        assert_eq!(quick.floor_of_all(2 * MINUTE_US), first);
+        assert_eq!(quick.floor_of_all(2 * MINUTE_US + 1), second);
+        assert_eq!(quick.floor_of_all(-MINUTE_US), 0, "a clock that was set back clears nothing");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let at_once = (1..=1000).fold(Epochs::default(), |epochs, nth: u64| epochs.committed(nth * 2, nth, 0));
+        assert_eq!((at_once.gaps.len(), at_once.given_up.len()), (KEPT_MAX, KEPT_MAX));
+        assert_eq!((at_once.floor(), at_once.floor_of_all(MINUTE_US + 1)), (1000, 1000));
+        let in_time = (1..=1000).fold(Epochs::default(), |epochs, nth: u64| {
+            epochs.committed(nth * 2, nth, i64::try_from(nth).unwrap() * 2 * MINUTE_US)
         });
-        assert_eq!((epochs.gaps.len(), epochs.moments.len()), (KEPT_MAX, KEPT_MAX));
-        assert!(epochs.is_garbage(2, Some(4), 2_000 * MINUTE_US));
-        assert!(!epochs.is_garbage(2, Some(4), 901 * MINUTE_US), "the oldest that is remembered is not old enough");
+        assert_eq!(in_time.given_up.len(), 2, "what is known everywhere, and what may not be yet");
     }
 
     proptest! {
         #[test]
-        fn it_is_read_as_it_was_stored(steps in proptest::collection::vec((1_u64..4, any::<i64>()), 0..20)) {
-            let epochs = steps.iter().fold(Epochs::default(), |epochs, (step, now)| {
-                epochs.committed(epochs.visible() + step, *now)
+        fn it_is_read_as_it_was_stored(steps in proptest::collection::vec((1_u64..4, 0_u64..3, any::<i64>()), 0..20)) {
+            let epochs = steps.iter().fold(Epochs::default(), |epochs, (step, given_up, now)| {
+                epochs.committed(epochs.visible() + step, epochs.floor() + given_up, *now)
             });
-            let (visible, gaps, moments) = epochs.to_texts();
-            prop_assert_eq!(Epochs::from_texts(visible, &gaps, &moments), Ok(epochs));
+            let (visible, gaps, given_up) = epochs.to_texts();
+            prop_assert_eq!(Epochs::from_texts(visible, &gaps, &given_up), Ok(epochs));
         }
     }
 

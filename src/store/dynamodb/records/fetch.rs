@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) sort: String,
     /// From the end to the beginning.
     pub(super) descending: bool,
+    /// Whether what has just been written has to be seen, which costs twice as much and no index can.
+    pub(super) consistent: bool,
     /// Whether to ask what it costs.
     pub(super) costs: bool,
 }
@@ -79,6 +81,7 @@ impl Stream {
             .expression_attribute_names("#p", &source.partition)
             .expression_attribute_values(":p", AttributeValue::S(self.partition.clone()))
             .scan_index_forward(!source.descending)
+            .set_consistent_read(source.consistent.then_some(true))
             // No page holds as many as this type can say.
             .set_limit(limit.map(|limit| i32::try_from(limit.max(1)).unwrap_or(i32::MAX)));
         request = match &self.range {

@@ -1,12 +1,13 @@
 //! Imports: the file's rows are compared with what is stored, and only what differs is written, under an epoch that nobody
 //! sees until it is committed by one write.
 //!
-//! An import first reads the whole table into a temporary file, [`Scratch`], and clears away what imports that died or were
-//! replaced have left. It writes new versions of records beside the old ones, and says of the old ones that they end with its
-//! epoch. Then it waits for the indexes to follow, and commits: the data set's state is replaced, and the lock given back, in
-//! one transaction that fails if another import has taken the lock over.
+//! An import first reads the whole table into a temporary file, [`Scratch`], and clears away what imports that died have left,
+//! and what is not held any more. It writes new versions of records beside the old ones, says of the old ones that they end with
+//! its epoch, and writes down what it changes. Then it waits for the indexes to follow, and commits: the data set's state is
+//! replaced, and the lock given back, in one transaction that fails if another import has taken the lock over.
 
 mod commit;
+mod past;
 mod stock;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::{
     Shared, failed, lock,
     lock::{Lease, Lock},
     manifest::{self, Manifest},
+    past::{Kind, Version, Whose},
     row::{self, Layout},
     scratch::{Fate, Scratch},
     write::{Target, WriteError, Writer},
@@ -47,9 +49,16 @@ pub(super) struct Session {
     order: Order,
     dynamo: Dynamo,
     writer: Writer,
+    /// Writes the table of changes.
+    changes: Writer,
+    whose: Whose,
+    /// What is known of earlier versions.
+    versions: Vec<Version>,
     stored: Option<Manifest>,
     layout: Arc<Layout>,
     columns: Columns,
+    /// Whether there are indexes that stored records are not in.
+    reindex: bool,
     /// Whether nothing is stored that the file could be compared with.
     empty: bool,
     scratch: Scratch,
@@ -94,22 +103,29 @@ impl Session {
         }
         let shards = stored.as_ref().map_or(shared.settings.shards, |stored| stored.layout.shards());
         let layout = Arc::new(Layout::new(Arc::clone(&order.definition), shards));
-        let target = Target {
-            table: dynamo.table(&schema::records_table(&name)),
-            key: layout.key_attribute().to_owned(),
-            id: layout.id_attribute().to_owned(),
-        };
+        let target = Target::new(dynamo.table(&schema::records_table(&name)), &layout);
         let columns = columns(stored.as_ref(), &order)?;
+        let reindex = stored.as_ref().is_some_and(|stored| {
+            let before = stored.layout.indexes();
+            layout.indexes().iter().any(|index| !before.contains(index))
+        });
         let scratch = Scratch::new(&shared.settings.scratch)?;
-        let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, shared.settings.parallel_requests);
+        let parallel_requests = shared.settings.parallel_requests;
+        let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, parallel_requests);
+        let changes = Writer::new(Arc::clone(&bridge), dynamo.clone(), past::target(&dynamo), parallel_requests);
+        let instance = stored.as_ref().map_or(order.import_id, |stored| stored.data_set.instance);
         let mut session = Self {
             shared,
             order,
             dynamo,
             writer,
+            changes,
+            whose: Whose::new(&name, instance),
+            versions: Vec::new(),
             stored,
             layout,
             columns,
+            reindex,
             empty: true,
             scratch,
             counts: Counts::default(),
@@ -120,6 +136,7 @@ impl Session {
             bridge,
         };
         session.check_table()?;
+        session.look_back()?;
         session.take_stock()?;
         if session.columns == Columns::New {
             // Nothing stored can be recognised in the file: all of it goes.
@@ -134,6 +151,11 @@ impl Session {
 
     fn epoch(&self) -> u64 {
         self.lease.epoch()
+    }
+
+    /// The version that comes to be if anything is written that has to be seen.
+    fn version(&self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.data_set.version) + 1
     }
 
     fn failed(&self, error: StoreError) -> RecordStoreError {
@@ -184,12 +206,14 @@ impl Session {
             Some((epoch, _)) => {
                 self.write(line, &mut record)?;
                 self.end(key, &id, epoch)?;
+                self.note(Kind::Updated, key, row::value(&record, place), Some(epoch))?;
                 self.scratch.mark(key, &id, Fate::Replaced)?;
                 self.counts.updated += 1;
                 Ok(RowOutcome::Updated)
             }
             None => {
                 self.write(line, &mut record)?;
+                self.note(Kind::Inserted, key, row::value(&record, place), None)?;
                 self.counts.inserted += 1;
                 Ok(RowOutcome::Inserted)
             }
@@ -199,15 +223,15 @@ impl Session {
     /// Writes a record as of today.
     fn write(&mut self, line: u64, record: &mut Record) -> Result<(), RecordStoreError> {
         set(record, self.order.definition.load_date, Value::Date(self.order.today));
-        self.put_version(line, record)
+        self.put_version(line, record, self.version())
     }
 
-    /// Writes a version of a record in this import's epoch.
-    fn put_version(&mut self, line: u64, record: &Record) -> Result<(), RecordStoreError> {
+    /// Writes a version of a record in this import's epoch. It is like this since a version of the data set.
+    fn put_version(&mut self, line: u64, record: &Record, version: u64) -> Result<(), RecordStoreError> {
         if self.lease.is_lost() {
             return Err(self.overtaken());
         }
-        let item = self.layout.item(line, record, self.epoch())?;
+        let item = self.layout.item(line, record, (self.epoch(), version))?;
         self.remember(&item);
         self.wrote = true;
         self.writer.put(item).map_err(|error| self.write_failed(error))
@@ -229,7 +253,7 @@ impl Session {
     /// Says of a stored version that it ends with this import.
     fn end(&mut self, key: &str, id: &str, epoch: u64) -> Result<(), RecordStoreError> {
         self.wrote = true;
-        let ended = self.writer.end(key, &row::sort_key(id, epoch), self.lease.epoch());
+        let ended = self.writer.end(key, &row::sort_key(id, epoch), (self.epoch(), self.version()));
         ended.map_err(|error| self.write_failed(error))
     }
 

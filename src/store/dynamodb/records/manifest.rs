@@ -5,7 +5,11 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 
-use super::{epochs::Epochs, row::Layout};
+use super::{
+    epochs::{Epochs, pairs, read_pairs},
+    held::Held,
+    row::Layout,
+};
 use crate::{
     dataset::Definition,
     store::{
@@ -29,22 +33,46 @@ pub(super) struct Manifest {
     pub(super) data_set: Arc<DataSet>,
     /// Which rows are seen.
     pub(super) epochs: Epochs,
+    /// What is known of the past.
+    pub(super) kept: Kept,
     /// How its rows lie in the table.
     pub(super) layout: Arc<Layout>,
 }
 
+/// What is known of the past of a data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The versions that can be read as they were.
+    pub(super) held: Held,
+    /// The generations of columns that ended: each with the epoch of the import that ended it, the first one first. Their
+    /// definitions are in the table `changes`.
+    pub(super) generations: Vec<(u64, u64)>,
+    /// The changes of epochs up to this one are cleared away.
+    pub(super) cleared: u64,
+}
+
 impl Manifest {
-    pub(super) fn new(data_set: DataSet, epochs: Epochs, shards: u32) -> Self {
+    pub(super) fn new(data_set: DataSet, epochs: Epochs, kept: Kept, shards: u32) -> Self {
         let layout = Arc::new(Layout::new(Arc::clone(&data_set.definition), shards));
-        Self { data_set: Arc::new(data_set), epochs, layout }
+        Self { data_set: Arc::new(data_set), epochs, kept, layout }
+    }
+
+    /// The epoch at which a version is read, if it is held.
+    pub(super) fn epoch(&self, version: u64) -> Option<u64> {
+        let DataSet { version: present, held_from, .. } = *self.data_set;
+        if version == present {
+            return Some(self.epochs.visible());
+        }
+        self.kept.held.epoch(version).filter(|_| (held_from..present).contains(&version))
     }
 
     pub(super) fn item(&self) -> Result<Item, serde_json::Error> {
         let DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import } =
             &*self.data_set;
         let LastImport { id, day, result } = last_import;
-        let (epoch, gaps, moments) = self.epochs.to_texts();
-        let attributes: [(&str, AttributeValue); 22] = [
+        let (epoch, gaps, given_up) = self.epochs.to_texts();
+        let Kept { held, generations, cleared } = &self.kept;
+        let attributes: [(&str, AttributeValue); 25] = [
             ("k", text(KIND)),
             ("r", text(&definition.name)),
             ("format", number(FORMAT)),
@@ -58,7 +86,10 @@ impl Manifest {
             ("definition", text(serde_json::to_string(&**definition)?)),
             (EPOCH, number(epoch)),
             ("gaps", text(gaps)),
-            ("moments", text(moments)),
+            ("given_up", text(given_up)),
+            ("held", text(held.to_text())),
+            ("generations", text(pairs(generations))),
+            ("cleared", number(cleared)),
             ("import_id", text(id.to_string())),
             ("import_day", text(day.to_string())),
             ("changed", number(u8::from(result.changed))),
@@ -87,8 +118,13 @@ impl Manifest {
             Some(layout) => Arc::clone(layout),
             None => Arc::new(Layout::new(Arc::new(definition), shards)),
         };
-        let epochs = Epochs::from_texts(get_number(item, EPOCH)?, get_text(item, "gaps")?, get_text(item, "moments")?)
+        let epochs = Epochs::from_texts(get_number(item, EPOCH)?, get_text(item, "gaps")?, get_text(item, "given_up")?)
             .map_err(|error| damaged("gaps", error))?;
+        let kept = Kept {
+            held: Held::from_text(get_text(item, "held")?).map_err(|error| damaged("held", error))?,
+            generations: read_pairs(get_text(item, "generations")?).map_err(|error| damaged("generations", error))?,
+            cleared: get_number(item, "cleared")?,
+        };
         let version = get_number(item, "version")?;
         let result = ImportResult {
             version,
@@ -111,7 +147,7 @@ impl Manifest {
             records: get_number(item, "records")?,
             last_import: LastImport { id, day, result },
         };
-        Ok(Self { data_set: Arc::new(data_set), epochs, layout })
+        Ok(Self { data_set: Arc::new(data_set), epochs, kept, layout })
     }
 }
 
@@ -137,7 +173,14 @@ mod tests {
             records: 6,
             last_import,
         };
-        Manifest::new(data_set, Epochs::default().committed(2, 5), 4)
+        let kept = Kept { held: Held::only(2, 4).followed_by(3, 7), generations: vec![(1, 4)], cleared: 2 };
+        Manifest::new(data_set, Epochs::default().committed(7, 2, 5), kept, 4)
+    }
+
+    #[test]
+    fn a_version_that_is_held_has_an_epoch() {
+        let manifest = manifest();
+        assert_eq!([1, 2, 3, 4].map(|version| manifest.epoch(version)), [None, Some(4), Some(7), None]);
     }
 
     #[test]

@@ -2,20 +2,30 @@
 //! says which versions are seen.
 //!
 //! Guarantees: an import is seen as a whole from the moment of one write on, or not at all; a read by key is one request; a
-//! query reads no more than its budget, and says so; what is served was visible at some moment since the last refresh.
+//! query reads no more than its budget, and says so; what is served was visible at some moment since the last refresh; what
+//! goes on from one page to the next stays on its version.
 
+mod changes;
 mod epochs;
+mod export;
 mod fetch;
 mod find;
 mod gather;
+mod held;
+mod history;
 mod import;
 mod lock;
 mod manifest;
+mod merge;
 mod order;
+mod past;
 mod plan;
 mod read;
+mod reading;
 mod row;
 mod scratch;
+mod states;
+mod summary;
 mod write;
 
 use std::{
@@ -25,6 +35,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -36,11 +47,18 @@ use self::manifest::Manifest;
 use super::{Dynamo, item::get_text, schema, unavailable};
 use crate::{
     clock::SharedClock,
-    dataset::{Definition, query::Query},
+    dataset::{
+        Definition,
+        query::{Facets, Position, Query, Stats},
+        summary::{Facet, Figures},
+    },
     store::{
         StoreError,
         dynamodb::item::text,
-        records::{DataSet, ImportSession, Page, RecordReader, RecordStore, RecordStoreError, cache, outcome::Order},
+        records::{
+            DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention, Since,
+            Summary, cache, outcome::Order, rules,
+        },
     },
 };
 
@@ -61,6 +79,14 @@ pub struct RecordSettings {
     pub find_waiting_max: usize,
     /// How long a query may take.
     pub find_timeout_ms: u64,
+    /// Exports at the same time; one more is answered with [`RecordStoreError::Busy`].
+    pub exports_max: usize,
+    /// How long an export may take.
+    pub export_timeout_ms: u64,
+    /// How long an export waits for the next part to be taken.
+    pub export_stall_ms: u64,
+    /// How long the past is kept.
+    pub retention: Retention,
     /// Where an import keeps its temporary file. Made when absent.
     pub scratch: PathBuf,
 }
@@ -81,6 +107,7 @@ struct Shared {
     imports: AtomicU64,
     cache: cache::Answers,
     finding: Semaphore,
+    exporting: Arc<Semaphore>,
 }
 
 /// A data set that is being served, at one version.
@@ -101,6 +128,7 @@ impl DynamoRecordStore {
         let shared = Arc::new(Shared {
             cache: cache::Answers::new(settings.cache_bytes),
             finding: Semaphore::new(settings.find_waiting_max.clamp(1, Semaphore::MAX_PERMITS)),
+            exporting: export::places(settings.exports_max),
             dynamo,
             settings,
             clock,
@@ -136,6 +164,33 @@ impl RecordStore for DynamoRecordStore {
         find::find(&self.shared, data_set, query).await
     }
 
+    async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
+        export::begin(&self.shared, data_set, query).await
+    }
+
+    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
+        summary::facets(&self.shared, data_set, facets).await
+    }
+
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
+        summary::stats(&self.shared, data_set, stats).await
+    }
+
+    async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
+        changes::changes(&self.shared, data_set, since, limit).await
+    }
+
+    async fn history(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Option<Past>, RecordStoreError> {
+        history::history(&self.shared, data_set, (key, record_id), after, limit).await
+    }
+
     fn begin_import(
         &self,
         definition: &Definition,
@@ -156,6 +211,46 @@ impl Shared {
     fn find(&self, name: &str) -> Result<Arc<Served>, RecordStoreError> {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
+    }
+
+    /// Answers a question if there is room for one more, within the time that it has. `narrow` says what would make it faster.
+    async fn bounded<T>(
+        &self,
+        narrow: impl FnOnce() -> String,
+        answer: impl Future<Output = Result<T, RecordStoreError>>,
+    ) -> Result<T, RecordStoreError> {
+        let _permit = self.finding.try_acquire().map_err(|_| RecordStoreError::Busy)?;
+        let limit_ms = self.settings.find_timeout_ms;
+        let answered = tokio::time::timeout(Duration::from_millis(limit_ms), answer).await;
+        answered.unwrap_or_else(|_| Err(RecordStoreError::TimedOut { limit_ms, narrow: narrow() }))
+    }
+
+    /// The data set as it is served, if its columns are still those of a question. A version that is asked for and has not been
+    /// heard of is looked for.
+    async fn served_for(&self, data_set: &DataSet, version: Option<u64>) -> Result<Arc<Served>, RecordStoreError> {
+        let name = &data_set.definition.name;
+        let mut served = self.find(name)?;
+        if version.is_some_and(|version| version > served.manifest.data_set.version) {
+            self.refresh().await?;
+            served = self.find(name)?;
+        }
+        if served.manifest.data_set.generation != data_set.generation {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
+        }
+        Ok(served)
+    }
+
+    /// Makes sure that nobody can have cleared away anything of a version that is being read. To be asked at least every half a
+    /// minute.
+    async fn still_held(&self, reading: &Served, version: u64) -> Result<(), RecordStoreError> {
+        self.refresh().await?;
+        let data_set = &reading.manifest.data_set;
+        let served = self.find(&data_set.definition.name)?;
+        let present = &served.manifest.data_set;
+        if present.instance == data_set.instance && present.held_from <= version {
+            return Ok(());
+        }
+        Err(rules::gone(&data_set.definition, version, present.held_from))
     }
 
     async fn refresh(&self) -> Result<(), RecordStoreError> {

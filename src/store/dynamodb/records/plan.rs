@@ -7,6 +7,9 @@
 //! 4. What is asked for in the order of the keys is read from the index of all records, and filtered.
 //! 5. Anything else reads all records and sorts them, if they are few enough.
 //!
+//! Conditions are those that have to hold each by itself. Where they bind nothing, but of several alternatives each binds the
+//! key or the partition of an index, the records of all alternatives are read, each once, and sorted.
+//!
 //! An ordered way ends with its page or with the read budget, and can be gone on with. One that sorts has to read everything
 //! first: when that is more than the budget, the next way is taken.
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::dataset::{
     Value,
-    query::{Query, SortTerm, Term, Test, ascending},
+    query::{Filter, Position, Query, SortTerm, Term, Test, ascending},
 };
 
 /// The most streams that one query reads and merges: values of a list times shards.
@@ -29,6 +32,9 @@ pub(super) enum Way {
     Keys(Vec<String>),
     /// Reads an index.
     Index(IndexWay),
+    /// Reads what each of several alternatives may match and sorts it. What an alternative before matches has been found by
+    /// that one.
+    Any(Vec<(Filter, Way)>),
 }
 
 /// What of an index is read, and how.
@@ -50,8 +56,14 @@ pub(super) struct IndexWay {
 
 /// The ways to answer a query, to be tried one after the other. The last is either ordered or all that there is.
 pub(super) fn ways(layout: &Layout, query: &Query) -> Vec<Way> {
-    let planner = Planner { layout, query, order: query.order(layout.definition()), terms: query.filter.conjuncts() };
-    planner.ways()
+    let order = query.order(layout.definition());
+    Planner { layout, after: query.after.as_ref(), order, ..Planner::of(layout, &query.filter) }.ways()
+}
+
+/// The way that reads the fewest records to find all that a filter means, in no order.
+pub(super) fn everything(layout: &Layout, filter: &Filter) -> Option<Way> {
+    let planner = Planner::of(layout, filter);
+    planner.seek().or_else(|| planner.alternatives()).or_else(|| planner.walk().map(|walk| planner.way(&walk, false)))
 }
 
 /// An index, seen by a query.
@@ -77,22 +89,26 @@ impl Candidate<'_> {
 
 struct Planner<'a> {
     layout: &'a Layout,
-    query: &'a Query,
+    filter: &'a Filter,
+    after: Option<&'a Position>,
     order: Vec<SortTerm>,
     terms: Vec<&'a Term>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn of(layout: &'a Layout, filter: &'a Filter) -> Self {
+        Self { layout, filter, after: None, order: Vec::new(), terms: filter.conjuncts() }
+    }
+
     fn ways(&self) -> Vec<Way> {
-        let mut indexes = self.layout.indexes().iter().enumerate();
-        let walk = indexes.next().and_then(|(place, index)| self.candidate(place, index));
+        let walk = self.walk();
         let walk_way = |ordered| walk.as_ref().map(|walk| self.way(walk, ordered));
         let walk_ordered = walk.as_ref().is_some_and(|walk| walk.serves.is_some());
+        let in_order = || if walk_ordered { walk_way(true) } else { None };
         if let Some(keys) = self.keys() {
-            let next = if walk_ordered { walk_way(true) } else { None };
-            return std::iter::once(Way::Keys(keys)).chain(next).collect();
+            return std::iter::once(Way::Keys(keys)).chain(in_order()).collect();
         }
-        let declared: Vec<Candidate<'_>> = indexes.filter_map(|(place, index)| self.candidate(place, index)).collect();
+        let declared = self.declared();
         let ordered = best(declared.iter().filter(|candidate| candidate.serves.is_some()));
         let seek = best(declared.iter());
         match (ordered, seek) {
@@ -100,12 +116,46 @@ impl Planner<'_> {
                 vec![self.way(seek, false), self.way(ordered, true)]
             }
             (Some(ordered), _) => vec![self.way(ordered, true)],
-            (None, Some(seek)) if walk_ordered => {
-                std::iter::once(self.way(seek, false)).chain(walk_way(true)).collect()
-            }
-            (None, Some(seek)) => vec![self.way(seek, false)],
-            (None, None) => walk_way(walk_ordered).into_iter().collect(),
+            (None, Some(seek)) => std::iter::once(self.way(seek, false)).chain(in_order()).collect(),
+            (None, None) => match self.alternatives() {
+                Some(any) => std::iter::once(any).chain(in_order()).collect(),
+                None => walk_way(walk_ordered).into_iter().collect(),
+            },
         }
+    }
+
+    /// The index of all records.
+    fn walk(&self) -> Option<Candidate<'a>> {
+        let layout = self.layout;
+        layout.indexes().first().and_then(|index| self.candidate(0, index))
+    }
+
+    /// The declared indexes whose partition is bound.
+    fn declared(&self) -> Vec<Candidate<'a>> {
+        let layout = self.layout;
+        let declared = layout.indexes().iter().enumerate().skip(1);
+        declared.filter_map(|(place, index)| self.candidate(place, index)).collect()
+    }
+
+    /// The keys, or the part of an index, that hold all that the conditions ask for.
+    fn seek(&self) -> Option<Way> {
+        let declared = || best(self.declared().iter()).map(|candidate| self.way(candidate, false));
+        self.keys().map(Way::Keys).or_else(declared)
+    }
+
+    /// The ways to find what alternatives mean, where each has one.
+    fn alternatives(&self) -> Option<Way> {
+        self.filter.parts().iter().find_map(|part| {
+            let Filter::Any(alternatives) = part else { return None };
+            let found = alternatives.iter().map(|alternative| {
+                let terms = self.terms.iter().copied().chain(alternative.conjuncts()).collect();
+                let planner = Planner { filter: alternative, terms, ..Self::of(self.layout, alternative) };
+                Some((alternative.clone(), planner.seek()?))
+            });
+            let found = found.collect::<Option<Vec<_>>>()?;
+            let streams: usize = found.iter().map(|(_, way)| way.streams(self.layout)).sum();
+            (streams <= STREAMS_MAX).then_some(Way::Any(found))
+        })
     }
 
     /// The keys that the filter asks for, if it asks for some.
@@ -121,7 +171,7 @@ impl Planner<'_> {
         })
     }
 
-    fn candidate<'i>(&self, place: usize, index: &'i IndexLayout) -> Option<Candidate<'i>> {
+    fn candidate(&self, place: usize, index: &'a IndexLayout) -> Option<Candidate<'a>> {
         let (partitions, single) = match index.partition {
             None => (vec![Value::Null], false),
             Some(column) => self.partitions(column)?,
@@ -209,7 +259,7 @@ impl Planner<'_> {
     /// The place to go on after in an index. It is that of a record that was looked at; behind the bound columns its values
     /// may be others than the filter's.
     fn after(&self, candidate: &Candidate<'_>) -> Option<String> {
-        self.query.after.as_ref()?;
+        self.after?;
         let (bound, rest) = candidate.index.order.split_at_checked(candidate.bound)?;
         let of_filter = bound.iter().filter_map(|column| self.bound(*column));
         let of_record = rest.iter().filter_map(|column| self.position(*column).or_else(|| self.bound(*column)));
@@ -219,7 +269,7 @@ impl Planner<'_> {
     /// The place to go on after: the value of a column of the order.
     fn position(&self, column: usize) -> Option<&Value> {
         let place = self.order.iter().position(|term| term.column == column)?;
-        self.query.after.as_ref()?.values.get(place)
+        self.after?.values.get(place)
     }
 
     /// What lies behind the prefix and within the limits that the filter sets to the next column.
@@ -247,6 +297,10 @@ impl Planner<'_> {
 
     /// Whether the index alone says everything that the filter does.
     fn is_exact(&self, candidate: &Candidate<'_>, next: Option<usize>) -> bool {
+        if self.terms.len() < self.filter.parts().len() {
+            // It says more than conditions on columns.
+            return false;
+        }
         let bound = |column: usize| candidate.index.order.iter().take(candidate.bound).any(|bound| *bound == column);
         let mut seen: Vec<usize> = Vec::new();
         self.terms.iter().all(|term| {
@@ -300,6 +354,18 @@ fn limits(test: &Test) -> bool {
 }
 
 impl Way {
+    /// How many partitions it reads.
+    fn streams(&self, layout: &Layout) -> usize {
+        match self {
+            Self::Keys(keys) => keys.len(),
+            Self::Index(way) => {
+                let shards = usize::try_from(layout.shards()).unwrap_or(usize::MAX);
+                way.partitions.len().saturating_mul(way.ranges.len()).saturating_mul(shards)
+            }
+            Self::Any(alternatives) => alternatives.iter().map(|(_, way)| way.streams(layout)).sum(),
+        }
+    }
+
     /// What it does, in words.
     pub(super) fn explained(&self, layout: &Layout) -> Vec<String> {
         let name = |column: usize| layout.definition().columns.get(column).map_or("", |column| column.name.as_str());
@@ -324,6 +390,11 @@ impl Way {
                     (false, _) => "sort what matches".to_owned(),
                 });
                 plan
+            }
+            Self::Any(alternatives) => {
+                let ways = alternatives.iter().flat_map(|(_, way)| way.explained(layout).into_iter().take(1));
+                let rest = ["filter what was read, each record once", "sort what matches"].map(str::to_owned);
+                ways.chain(rest).collect()
             }
         }
     }
@@ -357,7 +428,11 @@ mod tests {
     /// Each way in a few words.
     fn shown(raw_query: &str) -> Vec<String> {
         let layout = layout();
-        let show = |way: &Way| match way {
+        ways(&layout, &parsed(raw_query)).iter().map(|way| in_words(&layout, way)).collect()
+    }
+
+    fn in_words(layout: &Layout, way: &Way) -> String {
+        match way {
             Way::Keys(keys) => format!("keys {}", keys.join(",")),
             Way::Index(way) => {
                 let mut text = layout.indexes()[way.index].name.clone();
@@ -367,8 +442,55 @@ mod tests {
                 text.push_str(&format!(", {} ranges", way.ranges.len()));
                 text
             }
-        };
-        ways(&layout, &parsed(raw_query)).iter().map(show).collect()
+            Way::Any(alternatives) => {
+                alternatives.iter().map(|(_, way)| in_words(layout, way)).collect::<Vec<_>>().join(" | ")
+            }
+        }
+    }
+
+    fn with_filter(expression: &str, more: &str) -> Vec<String> {
+        let encoded: String = form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        shown(&format!("filter={encoded}{more}"))
+    }
+
+    #[test]
+    fn alternatives_are_looked_up_where_each_can_be() {
+        let walk = "walk, ordered, filtered, 1 ranges";
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "status = 'filed' OR cost = 5",
+                "",
+                &["by-status.filed, sorted, 1 ranges | by-cost, sorted, 1 ranges", walk],
+            ),
+            ("number = 'k1' OR cost = 5", "&sort=latitude", &["keys k1 | by-cost, sorted, 1 ranges"]),
+            (
+                "(status = 'filed' AND filed > 2016-01-01) OR (cost = 5 AND units > 1)",
+                "&sort=latitude",
+                &["by-status.filed, sorted, 1 ranges | by-cost, sorted, filtered, 1 ranges"],
+            ),
+            ("status = 'filed' OR latitude = 5", "", &[walk]),
+            ("status = 'filed' OR latitude = 5", "&sort=latitude", &["walk, sorted, filtered, 1 ranges"]),
+            // What has to hold anyway is the better way.
+            (
+                "units = 1 AND (status = 'filed' OR cost = 5)",
+                "&sort=latitude",
+                &["by-units.changed, sorted, filtered, 1 ranges"],
+            ),
+            (
+                "NOT (status != 'filed' AND cost != 5)",
+                "",
+                &["by-status.filed, sorted, 1 ranges | by-cost, sorted, 1 ranges", walk],
+            ),
+            ("status = 'filed' AND NOT (cost > 5)", "&sort=filed", &["by-status.filed, ordered, filtered, 1 ranges"]),
+        ];
+        for (expression, more, expected) in cases {
+            assert_eq!(with_filter(expression, more), *expected, "{expression}{more}");
+        }
+        let layout = layout();
+        let everything = |raw_query: &str| in_words(&layout, &everything(&layout, &parsed(raw_query).filter).unwrap());
+        assert_eq!(everything("status=filed&sort=-filed"), "by-status.filed, sorted, 1 ranges");
+        assert_eq!(everything("latitude=5"), "walk, sorted, filtered, 1 ranges");
+        assert_eq!(everything("number__in=k1,k2&cost=5"), "keys k1,k2");
     }
 
     #[test]
@@ -421,7 +543,7 @@ mod tests {
             |filed: Value| Position { version: 1, values: vec![filed, Value::Text("k".to_owned()), Value::Integer(1)] };
         let ranges = |query: &Query| match ways(&layout(), query).remove(0) {
             Way::Index(way) => way.ranges,
-            Way::Keys(_) => panic!("an index"),
+            Way::Keys(_) | Way::Any(_) => panic!("an index"),
         };
         query.after = Some(position(Value::Date(jiff::civil::date(2016, 12, 1))));
         assert_eq!(ranges(&query).len(), 2);

@@ -62,6 +62,7 @@ impl Reader {
             partition: layout.key_attribute().to_owned(),
             sort: layout.id_attribute().to_owned(),
             descending: false,
+            consistent: false,
             costs: false,
         };
         let mut stream = Stream::new(key.to_owned(), None);

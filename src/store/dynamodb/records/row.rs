@@ -27,11 +27,15 @@ use crate::{
 pub(super) const FROM: &str = "$from";
 /// The epoch that it was replaced or removed in.
 pub(super) const TO: &str = "$to";
+/// The version that the record has been like this since. It stays when the row is only written anew for other columns.
+pub(super) const VERSION: &str = "$version";
+/// The version that the record was not like this any more at.
+pub(super) const UNTIL: &str = "$until";
 
 /// Digits of an epoch in the sort key.
 const EPOCH_DIGITS: usize = 10;
 /// What is added to an item when it is replaced, bytes.
-const ROOM_FOR_TO_BYTES: usize = 32;
+const ROOM_FOR_TO_BYTES: usize = 48;
 /// Powers of ten between which a number is certainly kept exactly. Beyond them it is kept as text.
 const EXACT_NUMBERS: std::ops::Range<f64> = 1e-120..1e120;
 
@@ -106,7 +110,8 @@ impl Layout {
         order::place(index.order.iter().map(|column| value(record, *column)))
     }
 
-    fn shard(&self, key: &str, id: &str) -> u32 {
+    /// The shard that a record is in.
+    pub(super) fn shard(&self, key: &str, id: &str) -> u32 {
         // Of all hashes one that never changes: rows stay where they are.
         let digest =
             Sha256::new_with_prefix(key.as_bytes()).chain_update([0xff]).chain_update(id.as_bytes()).finalize();
@@ -146,8 +151,13 @@ impl Layout {
         Err(RecordStoreError::TooLong { line, what, bytes, bytes_max })
     }
 
-    /// The record as the item that an import writes in its epoch.
-    pub(super) fn item(&self, line: u64, record: &Record, epoch: u64) -> Result<Item, RecordStoreError> {
+    /// The record as the item that an import writes in its epoch. It has been like this since `version`.
+    pub(super) fn item(
+        &self,
+        line: u64,
+        record: &Record,
+        (epoch, version): (u64, u64),
+    ) -> Result<Item, RecordStoreError> {
         let definition = &self.definition;
         let key = value(record, definition.key).to_string();
         if key.is_empty() {
@@ -157,7 +167,7 @@ impl Layout {
         let sort_key = sort_key(&value(record, definition.record_id).to_string(), epoch);
         self.check(line, definition.key, key.len(), PARTITION_KEY_BYTES_MAX)?;
         self.check(line, definition.record_id, sort_key.len(), SORT_KEY_BYTES_MAX)?;
-        let mut item = Item::with_capacity(definition.columns.len() + 2 * self.indexes.len() + 1);
+        let mut item = Item::with_capacity(definition.columns.len() + 2 * self.indexes.len() + 2);
         for (place, (column, value)) in definition.columns.iter().zip(&record.values).enumerate() {
             if place != definition.record_id
                 && let Some(attribute) = attribute(value)
@@ -167,6 +177,7 @@ impl Layout {
         }
         item.insert(self.id_attribute().to_owned(), text(sort_key));
         item.insert(FROM.to_owned(), number(epoch));
+        item.insert(VERSION.to_owned(), number(version));
         for (name, value) in self.index_attributes(line, record)? {
             item.insert(name, text(value));
         }
@@ -193,6 +204,14 @@ impl Layout {
             });
         }
         Ok(Record { values })
+    }
+
+    /// The record id of an item.
+    pub(super) fn record_id(&self, item: &Item) -> Result<Value, StoreError> {
+        match self.definition.columns.get(self.definition.record_id) {
+            Some(column) => self.id(item, column),
+            None => Ok(Value::Null),
+        }
     }
 
     fn id(&self, item: &Item, column: &Column) -> Result<Value, StoreError> {
@@ -372,7 +391,7 @@ mod tests {
         #[test]
         fn a_record_comes_back_from_its_item(mut record in any_record(), id in any::<i64>(), epoch in 1_u64..9_999_999_999) {
             record.values[1] = Value::Integer(id);
-            let item = layout().item(1, &record, epoch).unwrap();
+            let item = layout().item(1, &record, (epoch, 1)).unwrap();
             prop_assert_eq!(epochs(&item).unwrap(), (epoch, None));
             prop_assert_eq!(layout().record(&item).unwrap(), record);
         }
@@ -380,7 +399,7 @@ mod tests {
         #[test]
         fn every_number_comes_back(float in any::<f64>().prop_filter("finite", |number| number.is_finite())) {
             let record = record(&[(5, Value::Number(float))]);
-            let read = layout().record(&layout().item(1, &record, 1).unwrap()).unwrap();
+            let read = layout().record(&layout().item(1, &record, (1, 1)).unwrap()).unwrap();
             let Value::Number(read) = read.values[5] else { panic!("no number") };
             prop_assert_eq!(read.to_bits(), float.to_bits());
         }
@@ -419,10 +438,10 @@ mod tests {
         ];
         for (place, value) in extremes {
             let record = record(&[(place, value)]);
-            assert_eq!(layout().record(&layout().item(1, &record, 1).unwrap()).unwrap(), record);
+            assert_eq!(layout().record(&layout().item(1, &record, (1, 1)).unwrap()).unwrap(), record);
         }
         let negative_zero = record(&[(5, Value::Number(-0.0))]);
-        let read = layout().record(&layout().item(1, &negative_zero, 1).unwrap()).unwrap();
+        let read = layout().record(&layout().item(1, &negative_zero, (1, 1)).unwrap()).unwrap();
         assert_eq!(fingerprint(&definition(), &read), fingerprint(&definition(), &negative_zero));
     }
 
@@ -439,17 +458,17 @@ mod tests {
     #[test]
     fn what_no_key_can_hold_is_named() {
         let long = "x".repeat(3_000);
-        let refused = layout().item(7, &record(&[(2, Value::Text(long))]), 1).unwrap_err().to_string();
+        let refused = layout().item(7, &record(&[(2, Value::Text(long))]), (1, 1)).unwrap_err().to_string();
         assert!(refused.contains("line 7") && refused.contains("status"), "{refused}");
         let mut definition = definition();
         definition.indexes.clear();
         let plain = Layout::new(Arc::new(definition), 1);
         let large = record(&[(2, Value::Text("x".repeat(ITEM_BYTES_MAX)))]);
-        let refused = plain.item(8, &large, 1).unwrap_err().to_string();
+        let refused = plain.item(8, &large, (1, 1)).unwrap_err().to_string();
         assert!(refused.contains("line 8") && refused.contains("status"), "{refused}");
         let mut keyless = record(&[]);
         keyless.values[0] = Value::Text(String::new());
-        assert!(matches!(plain.item(9, &keyless, 1), Err(RecordStoreError::BadRow { line: 9, .. })));
+        assert!(matches!(plain.item(9, &keyless, (1, 1)), Err(RecordStoreError::BadRow { line: 9, .. })));
     }
 
     #[test]

@@ -22,7 +22,9 @@ const CREATE: &str = "
         fate INTEGER NOT NULL,
         PRIMARY KEY (key, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+    CREATE TABLE keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE owed (n INTEGER PRIMARY KEY, key TEXT NOT NULL, sort_key TEXT NOT NULL, dead INTEGER, what INTEGER NOT NULL)
+        STRICT;";
 const ADD: &str = "INSERT INTO stored (key, id, epoch, fingerprint, rewrite, fate) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const FIND: &str = "SELECT epoch, fingerprint FROM stored WHERE key = ?1 AND id = ?2 AND fate <> 4";
 const MARK: &str = "UPDATE stored SET fate = ?3 WHERE key = ?1 AND id = ?2 AND fate <> 4";
@@ -30,6 +32,31 @@ const KEEP_KEY: &str = "INSERT INTO keys_kept (key) VALUES (?1) ON CONFLICT DO N
 const REMOVE_UNSEEN: &str = "UPDATE stored SET fate = 3 WHERE fate = 0 AND key NOT IN (SELECT key FROM keys_kept)";
 const NEXT: &str = "SELECT key, id, epoch, rewrite, fate FROM stored WHERE (key, id) > (?1, ?2)
     ORDER BY key, id LIMIT ?3";
+
+const OWE: &str = "INSERT INTO owed (key, sort_key, dead, what) VALUES (?1, ?2, ?3, ?4)";
+const OWED: &str = "SELECT n, key, sort_key, dead, what FROM owed WHERE n > ?1 ORDER BY n LIMIT ?2";
+
+/// What is to be done with a row of the table once all of it has been read: not before, so that reading never meets what it
+/// made itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// It is to be deleted.
+    Delete,
+    /// What an import that died said of it, in that epoch, is to be taken back.
+    Revive(u64),
+    /// It is to be found by indexes that it is not in.
+    Index,
+}
+
+/// A row that something is owed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OwedRow {
+    /// Its place among others.
+    pub(super) number: i64,
+    pub(super) key: String,
+    pub(super) sort_key: String,
+    pub(super) owed: Owed,
+}
 
 /// What becomes of a stored record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +146,35 @@ impl Scratch {
         let run = || {
             let row = (key, id, epoch.cast_signed(), fingerprint, rewrite, *fate as i64);
             self.connection.prepare_cached(ADD)?.execute(row).map(drop)
+        };
+        run().map_err(|error| self.failed(&error))
+    }
+
+    /// Notes what is to be done with a row.
+    pub(super) fn owe(&self, key: &str, sort_key: &str, owed: Owed) -> Result<(), RecordStoreError> {
+        let (dead, what) = match owed {
+            Owed::Delete => (None, 0),
+            Owed::Revive(dead) => (Some(dead.cast_signed()), 1),
+            Owed::Index => (None, 2),
+        };
+        let run = || self.connection.prepare_cached(OWE)?.execute((key, sort_key, dead, what)).map(drop);
+        run().map_err(|error| self.failed(&error))
+    }
+
+    /// Rows with which something is to be done, after one of them, at most `max`.
+    pub(super) fn owed_after(&self, number: i64, max: usize) -> Result<Vec<OwedRow>, RecordStoreError> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(OWED)?;
+            let read = |row: &rusqlite::Row<'_>| {
+                let owed = match (row.get(3)?, row.get(4)?) {
+                    (Some(dead), _) => Owed::Revive(i64::cast_unsigned(dead)),
+                    (None, 2) => Owed::Index,
+                    (None, _) => Owed::Delete,
+                };
+                Ok(OwedRow { number: row.get(0)?, key: row.get(1)?, sort_key: row.get(2)?, owed })
+            };
+            let rows = statement.query_map((number, i64::try_from(max).unwrap_or(i64::MAX)), read)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         run().map_err(|error| self.failed(&error))
     }
@@ -219,6 +275,20 @@ mod tests {
         assert_eq!(scratch.find("a", "1").unwrap(), None);
         scratch.mark("a", "1", Fate::Same).unwrap();
         assert_eq!(scratch.after("", "", 9).unwrap()[0].fate, Fate::Foreign);
+    }
+
+    #[test]
+    fn what_is_owed_is_remembered_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(folder.path()).unwrap();
+        let all = [Owed::Delete, Owed::Revive(0), Owed::Index, Owed::Revive(7)];
+        for (nth, owed) in all.into_iter().enumerate() {
+            scratch.owe("k", &format!("{nth}#1"), owed).unwrap();
+        }
+        let first = scratch.owed_after(0, 3).unwrap();
+        let rest = scratch.owed_after(first[2].number, 3).unwrap();
+        assert_eq!(first.iter().chain(&rest).map(|row| row.owed).collect::<Vec<_>>(), all);
+        assert_eq!((rest[0].key.as_str(), rest[0].sort_key.as_str()), ("k", "3#1"));
     }
 
     #[test]

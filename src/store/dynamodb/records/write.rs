@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
 use tokio::sync::Semaphore;
 
-use super::row::TO;
+use super::row::{Layout, TO, UNTIL};
 use crate::{
     aws::Bridge,
     store::{
@@ -43,6 +43,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// A table of records.
+    pub(super) fn new(table: String, layout: &Layout) -> Self {
+        Self { table, key: layout.key_attribute().to_owned(), id: layout.id_attribute().to_owned() }
+    }
+
     /// The key of an item.
     pub(super) fn key_of(&self, key: &str, sort_key: &str) -> Item {
         let text = |value: &str| AttributeValue::S(value.to_owned());
@@ -106,14 +111,18 @@ impl Writer {
         self.add(WriteRequest::builder().delete_request(delete).build(), 0)
     }
 
-    /// Says of an item since which epoch it is replaced or removed.
-    pub(super) fn end(&self, key: &str, sort_key: &str, epoch: u64) -> Result<(), WriteError> {
+    /// Says of an item since which epoch, and version, it is replaced or removed.
+    pub(super) fn end(&self, key: &str, sort_key: &str, (epoch, version): (u64, u64)) -> Result<(), WriteError> {
         // An earlier try may have been answered too late.
         let update = Update {
-            expression: "SET #t = :t".to_owned(),
+            expression: "SET #t = :t, #u = :u".to_owned(),
             condition: "attribute_exists(#k) AND (attribute_not_exists(#t) OR #t <= :t)",
-            names: vec![("#t".to_owned(), TO.to_owned()), ("#k".to_owned(), self.target.key.clone())],
-            values: vec![(":t".to_owned(), number(epoch))],
+            names: vec![
+                ("#t".to_owned(), TO.to_owned()),
+                ("#u".to_owned(), UNTIL.to_owned()),
+                ("#k".to_owned(), self.target.key.clone()),
+            ],
+            values: vec![(":t".to_owned(), number(epoch)), (":u".to_owned(), number(version))],
             may_be_refused: false,
         };
         self.update(key, sort_key, update)
@@ -122,9 +131,9 @@ impl Writer {
     /// Takes back what an import that died said of an item.
     pub(super) fn revive(&self, key: &str, sort_key: &str, dead_epoch: u64) -> Result<(), WriteError> {
         let update = Update {
-            expression: "REMOVE #t".to_owned(),
+            expression: "REMOVE #t, #u".to_owned(),
             condition: "#t = :t",
-            names: vec![("#t".to_owned(), TO.to_owned())],
+            names: vec![("#t".to_owned(), TO.to_owned()), ("#u".to_owned(), UNTIL.to_owned())],
             values: vec![(":t".to_owned(), number(dead_epoch))],
             // Done by an earlier try.
             may_be_refused: true,
@@ -392,7 +401,7 @@ mod tests {
         let mut writer = Writer::new(bridge, dynamo, target, 2);
         writer.put([("k".to_owned(), text("key"))].into()).unwrap();
         assert!(writer.finish().unwrap_err().to_string().contains("no such thing"));
-        assert!(writer.end("k", "r", 1).is_err(), "nothing more is begun");
+        assert!(writer.end("k", "r", (1, 1)).is_err(), "nothing more is begun");
     }
 
     #[test]
@@ -406,7 +415,7 @@ mod tests {
         let mut writer = Writer::new(bridge, dynamo, target, 2);
         writer.revive("k", "r", 1).unwrap();
         writer.finish().unwrap();
-        writer.end("k", "r", 1).unwrap();
+        writer.end("k", "r", (1, 1)).unwrap();
         assert!(matches!(writer.finish(), Err(WriteError::Overtaken)));
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, KeysAndAttributes, Put, Select, TransactWriteItem, Update},
+    types::{AttributeValue, Put, Select, TransactWriteItem, Update},
 };
 
 use super::{
@@ -16,15 +16,16 @@ use super::{
         scratch::{Fate, Stored},
     },
     Probe, Session, manifest_of,
+    past::Cleared,
 };
 use crate::store::{
     StoreError,
     dynamodb::{
-        BATCH_READS_MAX, Dynamo, ITEM_BYTES_MAX,
+        BATCH_READS_MAX, Dynamo, ITEM_BYTES_MAX, fetch,
         item::{self, Item, number, text},
         schema, unavailable,
     },
-    records::{ImportResult, RecordStoreError},
+    records::{ImportResult, RecordStoreError, outcome::Columns},
 };
 
 /// Stored records that are taken from the temporary file at a time.
@@ -56,8 +57,29 @@ impl Session {
         }
         self.settle_stored()?;
         self.writer.finish().map_err(|error| self.write_failed(error))?;
-        let next = self.next_manifest();
-        let item = next.item().map_err(|error| self.failed(item::damaged("definition", error)))?;
+        self.changes.finish().map_err(|error| self.write_failed(error))?;
+        let cleared = self.clear_past()?;
+        self.writes(cleared)?;
+        // Whoever took the lock over has cleared away what this import wrote: no index will ever show it.
+        if !self.lease.renew().map_err(|error| self.failed(error))? {
+            return Err(self.overtaken());
+        }
+        if self.wrote {
+            self.wait_for_indexes()?;
+        }
+        // What it gives up counts from now on.
+        let (next, writes) = self.writes(cleared)?;
+        self.commit_as(writes)?;
+        let result = next.data_set.last_import.result.clone();
+        self.shared.imported(next);
+        Ok(result)
+    }
+
+    /// The data set as it will be seen, and what says so: its state first.
+    fn writes(&self, cleared: Cleared) -> Result<(Manifest, Vec<Item>), RecordStoreError> {
+        let next = self.next_manifest(cleared);
+        let damaged = |error: serde_json::Error| self.failed(item::damaged("definition", error));
+        let item = next.item().map_err(damaged)?;
         let bytes = item::bytes(&item);
         if bytes > ITEM_BYTES_MAX {
             let reason = format!(
@@ -66,26 +88,14 @@ impl Session {
             );
             return Err(RecordStoreError::Unavailable { doing: format!("import into {}", self.name()), reason });
         }
-        // Whoever took the lock over has cleared away what this import wrote: no index will ever show it.
-        if !self.lease.renew().map_err(|error| self.failed(error))? {
-            return Err(self.overtaken());
-        }
-        if self.wrote {
-            self.wait_for_indexes()?;
-        }
-        self.commit_as(item)?;
-        let result = next.data_set.last_import.result.clone();
-        self.shared.imported(next);
-        Ok(result)
+        let mut writes = vec![item];
+        writes.extend(self.past_items(&next).map_err(damaged)?);
+        Ok((next, writes))
     }
 
     /// Goes through what was stored before: what ends, what is written anew for other columns, and what gets a place in other
     /// indexes.
     fn settle_stored(&mut self) -> Result<(), RecordStoreError> {
-        let reindex = self.stored.as_ref().is_some_and(|stored| {
-            let before = stored.layout.indexes();
-            self.layout.indexes().iter().any(|index| !before.contains(index))
-        });
         let (mut key, mut id) = (String::new(), String::new());
         loop {
             let stored = self.scratch.after(&key, &id, STORED_PER_STEP)?;
@@ -93,10 +103,21 @@ impl Session {
             (key, id) = (last.key.clone(), last.id.clone());
             let mut kept: Vec<Stored> = Vec::new();
             for stored in stored {
-                match stored.fate {
-                    Fate::Removed | Fate::Foreign => self.end(&stored.key, &stored.id, stored.epoch)?,
-                    Fate::Unseen | Fate::Same if stored.rewrite || reindex => kept.push(stored),
-                    Fate::Unseen | Fate::Same | Fate::Replaced => {}
+                let (is_ended, is_same) = match stored.fate {
+                    Fate::Removed | Fate::Foreign => {
+                        self.end(&stored.key, &stored.id, stored.epoch)?;
+                        (true, stored.fate == Fate::Removed)
+                    }
+                    Fate::Replaced => (true, true),
+                    Fate::Unseen | Fate::Same => (false, true),
+                };
+                if stored.fate == Fate::Removed {
+                    self.note_removal(&stored)?;
+                }
+                // What ends is held by the versions before, as long as the columns are the same.
+                let is_held = is_same && (!is_ended || self.columns == Columns::Same);
+                if is_held && ((stored.rewrite && !is_ended) || self.reindex) {
+                    kept.push(stored);
                 }
             }
             for some in kept.chunks(BATCH_READS_MAX) {
@@ -111,7 +132,7 @@ impl Session {
         let keys = some.iter().map(|stored| target.key_of(&stored.key, &row::sort_key(&stored.id, stored.epoch)));
         let (dynamo, table, keys) = (self.dynamo.clone(), target.table.clone(), keys.collect());
         let id_attribute = target.id.clone();
-        let items = self.run(async move { read_batch(&dynamo, &table, keys).await })?;
+        let items = self.run(async move { fetch::get_all(&dynamo, &table, keys).await })?;
         let by_place: HashMap<(&str, &str), &Stored> =
             some.iter().map(|stored| ((stored.key.as_str(), stored.id.as_str()), stored)).collect();
         let mut adapted = 0;
@@ -125,7 +146,8 @@ impl Session {
             let Some(stored) = by_place.get(&(key.as_str(), id.as_str())) else { continue };
             adapted += 1;
             if stored.rewrite {
-                self.put_version(0, &record)?;
+                let version = item::get_number(item, row::VERSION).map_err(|error| self.failed(error))?;
+                self.put_version(0, &record, version)?;
                 self.end(&key, &id, stored.epoch)?;
             } else {
                 let attributes = self.layout.index_attributes(0, &record)?;
@@ -135,15 +157,6 @@ impl Session {
             }
         }
         if adapted == some.len() { Ok(()) } else { Err(self.overtaken()) }
-    }
-
-    /// The data set as it will be seen.
-    fn next_manifest(&self) -> Manifest {
-        let before = self.stored.as_ref().map(|stored| stored.data_set.as_ref());
-        let data_set = self.order.outcome(self.counts, before, self.columns);
-        let epochs = self.stored.as_ref().map(|stored| stored.epochs.clone()).unwrap_or_default();
-        let now_us = self.shared.clock.now().as_microsecond();
-        Manifest::new(data_set, epochs.committed(self.epoch(), now_us), self.layout.shards())
     }
 
     /// Waits as long as the settings say, and until the rows that were written last are in every index.
@@ -164,27 +177,31 @@ impl Session {
         })
     }
 
-    /// Writes the new state, if this import still has the lock, and gives that back.
-    fn commit_as(&mut self, item: Item) -> Result<(), RecordStoreError> {
+    /// Writes the new state and what belongs to it, if this import still has the lock, and gives that back.
+    fn commit_as(&mut self, writes: Vec<Item>) -> Result<(), RecordStoreError> {
         if self.lease.is_lost() {
             return Err(self.overtaken());
         }
         self.lease.stop_renewing();
         let built = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Unavailable(error.to_string());
-        let put = Put::builder().table_name(self.dynamo.table(schema::STATE)).set_item(Some(item));
+        let put_into = |table: &str, item| Put::builder().table_name(self.dynamo.table(table)).set_item(Some(item));
+        let mut writes = writes.into_iter();
+        let put = put_into(schema::STATE, writes.next().unwrap_or_default());
         let put = match &self.stored {
             None => put.condition_expression("attribute_not_exists(#e)"),
             Some(stored) => {
                 put.condition_expression("#e = :e").expression_attribute_values(":e", number(stored.epochs.visible()))
             }
         };
-        let put = put.expression_attribute_names("#e", manifest::EPOCH).build();
-        let put = put.map_err(|error| self.failed(built(error)))?;
+        let put = put.expression_attribute_names("#e", manifest::EPOCH);
+        let puts = std::iter::once(put).chain(writes.map(|item| put_into(schema::CHANGES, item)));
+        let puts = puts.map(|put| put.build()).collect::<Result<Vec<_>, _>>();
+        let puts = puts.map_err(|error| self.failed(built(error)))?;
         let release = lock::release_within(&self.lease).map_err(|error| self.failed(built(error)))?;
         let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
         let (import, epoch) = (self.order.import_id, self.epoch());
         let committed = self.run(async move {
-            let outcome = commit(&dynamo, put, release).await;
+            let outcome = commit(&dynamo, puts, release).await;
             if matches!(outcome, Ok(Committed::Yes)) {
                 return Ok(true);
             }
@@ -207,15 +224,16 @@ impl Session {
     }
 }
 
-async fn commit(dynamo: &Dynamo, put: Put, release: Update) -> Result<Committed, StoreError> {
+async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Committed, StoreError> {
     let table = dynamo.table(schema::STATE);
+    let put = |put: Put| TransactWriteItem::builder().put(put).build();
+    let update = |update: Update| TransactWriteItem::builder().update(update).build();
     let mut pause = COMMIT_PAUSE;
     for _ in 0..COMMIT_TRIES_MAX {
         let written = dynamo
             .client()
             .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(put.clone()).build())
-            .transact_items(TransactWriteItem::builder().update(release.clone()).build())
+            .set_transact_items(Some(puts.iter().cloned().map(put).chain([update(release.clone())]).collect()))
             .send()
             .await;
         let Err(error) = written else { return Ok(Committed::Yes) };
@@ -248,29 +266,6 @@ fn cancelled(error: &TransactWriteItemsError) -> Option<Committed> {
         TransactWriteItemsError::TransactionInProgressException(_) => Some(Committed::Conflict),
         _ => None,
     }
-}
-
-/// Reads items by their keys, all of them that there are.
-async fn read_batch(dynamo: &Dynamo, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-    let mut items = Vec::with_capacity(keys.len());
-    let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-    let request = request.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    let mut left: HashMap<String, KeysAndAttributes> = [(table.to_owned(), request)].into();
-    let mut pause = PROBE_PAUSE;
-    for _ in 0..PROBE_TRIES_MAX {
-        let read = dynamo.client().batch_get_item().set_request_items(Some(left)).send().await;
-        let read = read.map_err(|error| unavailable(table, &error))?;
-        let progress = read.responses.into_iter().flat_map(HashMap::into_values).flatten();
-        items.extend(progress);
-        left = read.unprocessed_keys.unwrap_or_default();
-        left.retain(|_, left| !left.keys().is_empty());
-        if left.is_empty() {
-            return Ok(items);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PROBE_PAUSE_MAX);
-    }
-    Err(StoreError::Unavailable(format!("table {table}: it is read faster than it answers")))
 }
 
 /// Waits until an index shows a row.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         row,
-        scratch::{Fate, Stored},
+        scratch::{Fate, Owed, OwedRow, Stored},
     },
     Session,
 };
@@ -17,7 +17,7 @@ use crate::{
     store::{
         StoreError,
         dynamodb::{
-            Dynamo,
+            BATCH_READS_MAX, Dynamo, fetch,
             item::{Item, get_text},
             unavailable,
         },
@@ -119,7 +119,35 @@ impl Session {
                 left.extend(segment);
             }
         }
+        self.pay_debts()?;
         self.writer.finish().map_err(|error| self.write_failed(error))
+    }
+
+    /// Does what was found to be done while the table was read.
+    fn pay_debts(&mut self) -> Result<(), RecordStoreError> {
+        let mut done = 0;
+        loop {
+            let rows = self.scratch.owed_after(done, BATCH_READS_MAX)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            done = last.number;
+            let mut to_index = Vec::new();
+            for OwedRow { key, sort_key, owed, .. } in &rows {
+                let paid = match owed {
+                    Owed::Delete => self.writer.delete(key, sort_key),
+                    Owed::Revive(dead) => self.writer.revive(key, sort_key, *dead),
+                    Owed::Index => {
+                        to_index.push(self.writer.target().key_of(key, sort_key));
+                        Ok(())
+                    }
+                };
+                paid.map_err(|error| self.write_failed(error))?;
+            }
+            let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+            let items = self.run(async move { fetch::get_all(&dynamo, &table, to_index).await })?;
+            for item in &items {
+                self.index_held(item)?;
+            }
+        }
     }
 
     fn take_stock_of(&mut self, item: &Item, conversion: &Conversion) -> Result<(), RecordStoreError> {
@@ -130,15 +158,17 @@ impl Session {
         let epochs = self.stored.as_ref().map(|stored| &stored.epochs);
         let now_us = self.shared.clock.now().as_microsecond();
         if epochs.is_none_or(|epochs| epochs.is_garbage(from, to, now_us)) {
-            return self.writer.delete(key, sort_key).map_err(|error| self.write_failed(error));
+            return self.scratch.owe(key, sort_key, Owed::Delete);
         }
         let (Some(stored), Some(epochs)) = (&self.stored, epochs) else { return Ok(()) };
         if !epochs.sees(from, to) {
-            return Ok(());
+            let held_from = stored.epoch(stored.data_set.held_from).unwrap_or(u64::MAX);
+            // Versions of other columns are not read any more.
+            let is_held = self.columns == Columns::Same && to.is_some_and(|to| to > held_from);
+            return if is_held && self.reindex { self.scratch.owe(key, sort_key, Owed::Index) } else { Ok(()) };
         }
         if let Some(dead) = to {
-            let revived = self.writer.revive(key, sort_key, dead);
-            revived.map_err(|error| self.write_failed(error))?;
+            self.scratch.owe(key, sort_key, Owed::Revive(dead))?;
         }
         let (id, _) = row::split_sort_key(sort_key).unwrap_or((sort_key, 0));
         let mut found =
@@ -152,6 +182,19 @@ impl Session {
         let fingerprint = row::fingerprint(&self.order.definition, &conversion.convert(&record));
         self.empty = false;
         self.scratch.add(&found, &fingerprint)
+    }
+
+    /// Brings a row that is held, but not seen any more, into indexes that it is not in yet.
+    fn index_held(&mut self, item: &Item) -> Result<(), RecordStoreError> {
+        let Some(stored) = &self.stored else { return Ok(()) };
+        let target = self.writer.target();
+        let key = get_text(item, &target.key).map_err(|error| self.failed(error))?;
+        let sort_key = get_text(item, &target.id).map_err(|error| self.failed(error))?;
+        let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
+        let attributes = self.layout.index_attributes(0, &record)?;
+        self.writer.set(key, sort_key, &attributes).map_err(|error| self.write_failed(error))?;
+        self.wrote = true;
+        Ok(())
     }
 
     /// A stored record under the definition of the import.

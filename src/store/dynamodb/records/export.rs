@@ -1,0 +1,296 @@
+//! Exports: everything that a query asks for, at one version and in constant memory. Each is a task of its own, of a bounded
+//! number, which waits for whoever receives the parts, but not for ever.
+//!
+//! What an index has in the order asked for is read as it is taken. What has to be sorted is read before the first part, and so
+//! is no more than a page may read.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, OwnedPermit, Sender},
+        oneshot,
+    },
+    time::timeout,
+};
+
+use super::{
+    Served, Shared,
+    find::{sorted, wanted},
+    gather::Gathered,
+    plan::{self, IndexWay, Way},
+    reading::{self, Reading, Stop},
+    row,
+};
+use crate::{
+    dataset::{
+        Definition, Record,
+        export::RowWriter,
+        json,
+        query::{Format, Query},
+    },
+    store::records::{DataSet, Export, RecordStoreError, rules},
+};
+
+/// Bytes of a part, about.
+const PART_BYTES: usize = 64 * 1024;
+/// Parts that are ready before they are asked for.
+const PARTS_WAITING: usize = 4;
+/// How long it is waited for room for the next part before it is looked at the clock.
+const REST: Duration = Duration::from_millis(50);
+/// Records that are fetched at a time, over all shards.
+const FETCHED_AT_A_TIME: usize = 1000;
+type Part = Result<Bytes, RecordStoreError>;
+
+/// Begins an export; see `RecordStore::export`.
+pub(super) async fn begin(shared: &Arc<Shared>, data_set: &DataSet, query: &Query) -> Result<Export, RecordStoreError> {
+    let place = Arc::clone(&shared.exporting).try_acquire_owned().map_err(|_| RecordStoreError::Busy)?;
+    let pinned = query.after.as_ref().map(|position| position.version);
+    let served = shared.served_for(data_set, pinned).await?;
+    let version = pinned.unwrap_or(served.manifest.data_set.version);
+    let (begun, first) = oneshot::channel();
+    let (outlet, parts) = Outlet::new(Arc::clone(shared), place, begun);
+    tokio::spawn(run(Arc::clone(shared), served, query.clone(), version, outlet));
+    match first.await {
+        Ok(begun) => begun.map(|()| Export { version, parts }),
+        Err(_) => Err(RecordStoreError::Unavailable {
+            doing: "begin an export".to_owned(),
+            reason: "its task has stopped".to_owned(),
+        }),
+    }
+}
+
+async fn run(shared: Arc<Shared>, served: Arc<Served>, query: Query, version: u64, mut outlet: Outlet) {
+    let limit_ms = shared.settings.export_timeout_ms;
+    let written = timeout(Duration::from_millis(limit_ms), write(&shared, &served, &query, version, &mut outlet)).await;
+    let error = match written {
+        Ok(Ok(())) => None,
+        Ok(Err(Ended::Gone)) => return,
+        Ok(Err(Ended::Failed(error))) => Some(error),
+        Err(_) => {
+            let narrow = rules::narrowing(served.manifest.layout.definition(), &query);
+            Some(RecordStoreError::TimedOut { limit_ms, narrow })
+        }
+    };
+    outlet.finish(error);
+}
+
+/// Why an export ends before its end.
+enum Ended {
+    /// Nobody takes its parts.
+    Gone,
+    Failed(RecordStoreError),
+}
+
+impl From<RecordStoreError> for Ended {
+    fn from(error: RecordStoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn write(
+    shared: &Shared,
+    served: &Served,
+    query: &Query,
+    version: u64,
+    outlet: &mut Outlet,
+) -> Result<(), Ended> {
+    let layout = &served.manifest.layout;
+    let mut reading = Reading::begin(shared, served, &query.filter, Some(version))?;
+    let most = query.limit_asked.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut rows = Rows::new(layout.definition(), query);
+    for way in plan::ways(layout, query) {
+        match &way {
+            Way::Index(index) if index.ordered => {
+                walk(&mut reading, query, index, (most, &mut rows, outlet)).await?;
+                return outlet.send(rows.part()).await;
+            }
+            way => {
+                let gathered = Gathered::new(layout.definition(), query, version);
+                let limit_ms = shared.settings.find_timeout_ms;
+                let reading_all = sorted(&mut reading, &gathered, way, most);
+                match timeout(Duration::from_millis(limit_ms), reading_all).await {
+                    Ok(Ok((records, _))) => {
+                        reading.check_held().await?;
+                        for record in &records {
+                            rows.add(record);
+                            outlet.send_full(&mut rows).await?;
+                        }
+                        return outlet.send(rows.part()).await;
+                    }
+                    Ok(Err(Stop::OverBudget)) => {}
+                    Ok(Err(Stop::Failed(error))) => return Err(error.into()),
+                    Err(_) => {
+                        let narrow = rules::narrowing(layout.definition(), query);
+                        return Err(RecordStoreError::TimedOut { limit_ms, narrow }.into());
+                    }
+                }
+            }
+        }
+    }
+    Err(reading.too_much(reading::narrow(layout.definition(), &query.filter, &query.sort)).into())
+}
+
+/// Writes what an index has in the order asked for.
+async fn walk(
+    reading: &mut Reading<'_>,
+    query: &Query,
+    way: &IndexWay,
+    (most, rows, outlet): (usize, &mut Rows<'_>, &mut Outlet),
+) -> Result<(), Ended> {
+    let gathered = Gathered::new(reading.definition(), query, reading.version);
+    let mut walk = reading.walk(way);
+    let (mut left, mut looked) = (most, 0_u64);
+    while left > 0 {
+        let next = walk.next(reading, wanted(way, left).min(FETCHED_AT_A_TIME)).await?;
+        reading.check_held().await?;
+        let Some(item) = next else { break };
+        looked += 1;
+        if let Some(record) = reading.row(&item)?.filter(|record| gathered.is_after(record))
+            && query.filter.matches(&record)
+        {
+            rows.add(&record);
+            left -= 1;
+            outlet.send_full(rows).await?;
+        }
+        if looked == reading.records_max {
+            // Whoever waits has waited as long as for a page.
+            outlet.begin()?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of the part that is being written.
+struct Rows<'a> {
+    select: Option<&'a [usize]>,
+    writer: RowWriter,
+    part: Vec<u8>,
+    /// The JSON of the values of a row, one after the other.
+    values: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(definition: &Definition, query: &'a Query) -> Self {
+        let (select, format) = (query.select.as_deref(), query.format.unwrap_or(Format::Ndjson));
+        let writer = RowWriter::new(definition, select, format, query.csv_safe);
+        let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
+        writer.begin(&mut part);
+        Self { select, writer, part, values: Vec::new(), ends: Vec::new() }
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.values.clear();
+        self.ends.clear();
+        let mut add = |value| {
+            json::write_value(value, &mut self.values);
+            self.ends.push(self.values.len());
+        };
+        match self.select {
+            None => record.values.iter().for_each(&mut add),
+            Some(select) => select.iter().for_each(|column| add(row::value(record, *column))),
+        }
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let values = starts.zip(&self.ends).map(|(from, to)| self.values.get(from..*to).unwrap_or_default());
+        self.writer.row(values, &mut self.part);
+    }
+
+    /// What was written so far.
+    fn part(&mut self) -> Vec<u8> {
+        let next = Vec::with_capacity(self.part.capacity());
+        std::mem::replace(&mut self.part, next)
+    }
+}
+
+/// Where the parts go.
+struct Outlet {
+    shared: Arc<Shared>,
+    /// Given back at the end.
+    _place: OwnedSemaphorePermit,
+    begun: Option<oneshot::Sender<Result<(), RecordStoreError>>>,
+    parts: Sender<Part>,
+    /// Room for the word that not everything was sent: parts that simply end are the whole. It is said in any case but a good
+    /// end, also when the task is ended from outside.
+    unfinished: Option<OwnedPermit<Part>>,
+}
+
+impl Outlet {
+    fn new(
+        shared: Arc<Shared>,
+        place: OwnedSemaphorePermit,
+        begun: oneshot::Sender<Result<(), RecordStoreError>>,
+    ) -> (Self, mpsc::Receiver<Part>) {
+        let (sender, parts) = mpsc::channel(PARTS_WAITING + 1);
+        let unfinished = sender.clone().try_reserve_owned().ok();
+        (Self { shared, _place: place, begun: Some(begun), parts: sender, unfinished }, parts)
+    }
+
+    /// Says that from now on it is parts that tell how it goes.
+    fn begin(&mut self) -> Result<(), Ended> {
+        match self.begun.take().map(|begun| begun.send(Ok(()))) {
+            Some(Err(_)) => Err(Ended::Gone),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Sends a part if it is large enough.
+    async fn send_full(&mut self, rows: &mut Rows<'_>) -> Result<(), Ended> {
+        if rows.part.len() < PART_BYTES {
+            return Ok(());
+        }
+        self.send(rows.part()).await
+    }
+
+    /// Sends a part, as soon as there is room for it.
+    async fn send(&mut self, part: Vec<u8>) -> Result<(), Ended> {
+        self.begin()?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let (clock, stall_ms) = (&self.shared.clock, self.shared.settings.export_stall_ms);
+        let stall_us = i64::try_from(stall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let give_up_us = clock.monotonic_us().saturating_add(stall_us);
+        loop {
+            match timeout(REST, self.parts.reserve()).await {
+                Ok(Ok(room)) => {
+                    room.send(Ok(Bytes::from(part)));
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Err(Ended::Gone),
+                Err(_) if clock.monotonic_us() >= give_up_us => return Err(Ended::Gone),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Ends the parts, as the whole or with what went wrong.
+    fn finish(&mut self, error: Option<RecordStoreError>) {
+        match (error, self.begun.take()) {
+            (None, _) => drop(self.unfinished.take()),
+            (Some(error), Some(begun)) => drop(begun.send(Err(error))),
+            (Some(error), None) => {
+                if let Some(permit) = self.unfinished.take() {
+                    permit.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if let Some(permit) = self.unfinished.take() {
+            let reason = "its parts were not taken in time, or its task has stopped".to_owned();
+            permit.send(Err(RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }));
+        }
+    }
+}
+
+/// The places that exports take.
+pub(super) fn places(exports_max: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(exports_max.clamp(1, Semaphore::MAX_PERMITS)))
+}

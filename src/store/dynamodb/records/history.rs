@@ -1,0 +1,201 @@
+//! The states that the records of a key had.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    Served, Shared,
+    changes::write_at,
+    failed,
+    fetch::{Source, Stream},
+    past::{self, Version, Whose},
+    states::{Span, States},
+};
+use crate::{
+    dataset::{
+        Document, Value, json,
+        query::{Position, Query, ascending},
+    },
+    store::{
+        StoreError,
+        dynamodb::{Dynamo, PARTITION_KEY_BYTES_MAX, fetch, item::Item, records::write::Target, schema},
+        records::{DataSet, Past, RecordStoreError, rules},
+    },
+};
+
+/// The states of the records that bear a key, or of one of them: at most so many.
+pub(super) async fn history(
+    shared: &Shared,
+    data_set: &DataSet,
+    (key, record_id): (&str, Option<&str>),
+    after: Option<&Position>,
+    limit: u32,
+) -> Result<Option<Past>, RecordStoreError> {
+    if key.is_empty() || key.len() > PARTITION_KEY_BYTES_MAX {
+        return Ok(None);
+    }
+    let id = match record_id {
+        None => None,
+        Some(text) => match rules::written_id(&data_set.definition, text) {
+            Some(id) => Some(id),
+            None => return Ok(None),
+        },
+    };
+    let narrow = || rules::narrowing(&data_set.definition, &Query::everything(0));
+    shared
+        .bounded(narrow, async {
+            let served = shared.served_for(data_set, None).await?;
+            let looking = Looking { served: &served, dynamo: &shared.dynamo, key, id: id.as_ref(), limit };
+            let found = looking.answer(shared.settings.find_records_max, after).await;
+            if !matches!(found, Err(RecordStoreError::Corrupt { .. })) {
+                return found;
+            }
+            // Another node may have given up, and cleared away, what this one has not heard of yet.
+            shared.refresh().await?;
+            let served = shared.served_for(data_set, None).await?;
+            let looking = Looking { served: &served, ..looking };
+            looking.answer(shared.settings.find_records_max, after).await
+        })
+        .await
+}
+
+/// What a record was for a time.
+struct State {
+    id: Value,
+    span: Span,
+    /// The last row of it: others were written before for other columns.
+    item: Item,
+}
+
+impl State {
+    /// Its place among others: that of the record id, then of time.
+    fn compare(&self, id: &Value, version: u64) -> Ordering {
+        ascending(&self.id, id).then(self.span.version.cmp(&version))
+    }
+}
+
+struct Looking<'a> {
+    served: &'a Served,
+    dynamo: &'a Dynamo,
+    key: &'a str,
+    /// The one record that is asked for.
+    id: Option<&'a Value>,
+    limit: u32,
+}
+
+impl Looking<'_> {
+    fn failed(&self, error: StoreError) -> RecordStoreError {
+        failed("read", &self.served.manifest.data_set.definition.name, error)
+    }
+
+    async fn answer(&self, records_max: u64, after: Option<&Position>) -> Result<Option<Past>, RecordStoreError> {
+        let data_set = &self.served.manifest.data_set;
+        let states = States::open(self.dynamo, &self.served.manifest).await?;
+        let mut found = self.states(&states, records_max).await?;
+        if let Some(position) = after {
+            let id = position.values.first().unwrap_or(&Value::Null);
+            found.retain(|state| state.compare(id, position.version).is_gt());
+        } else if found.is_empty() {
+            return Ok(None);
+        }
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let moments = self.moments(&found).await?;
+        let mut document = Document::list();
+        for State { id, span, item } in &found {
+            let record = states.record(item).map_err(|error| self.failed(error))?;
+            let out = document.next_record();
+            out.extend_from_slice(b"{\"record_id\":");
+            json::write_value(id, out);
+            for (name, version) in [("valid_from", Some(span.version)), ("valid_until", span.until)] {
+                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+                let Some(version) = version else {
+                    out.extend_from_slice(b"null");
+                    continue;
+                };
+                out.extend_from_slice(b"{\"version\":");
+                json::write_digits(version, out);
+                out.extend_from_slice(b",\"at\":");
+                write_at(moments.get(&version).copied(), out);
+                out.push(b'}');
+            }
+            out.extend_from_slice(b",\"record\":");
+            json::write_record(&data_set.definition, &record, out);
+            out.push(b'}');
+            rules::check_page(document.bytes())?;
+        }
+        let position = |state: &State| Position { version: state.span.version, values: vec![state.id.clone()] };
+        let next = found.last().filter(|_| more).map(position);
+        Ok(Some(Past { version: data_set.version, document, next }))
+    }
+
+    /// All states that are kept, in order.
+    async fn states(&self, states: &States<'_>, records_max: u64) -> Result<Vec<State>, RecordStoreError> {
+        let layout = &self.served.manifest.layout;
+        let source = Source {
+            table: self.served.table.clone(),
+            index: None,
+            partition: layout.key_attribute().to_owned(),
+            sort: layout.id_attribute().to_owned(),
+            descending: false,
+            consistent: true,
+            costs: false,
+        };
+        let floor = self.served.manifest.epochs.floor();
+        let mut stream = Stream::new(self.key.to_owned(), None);
+        let (mut found, mut looked): (BTreeMap<(String, u64), State>, u64) = (BTreeMap::new(), 0);
+        while !stream.is_done() {
+            let fetched = stream.fetch(self.dynamo, &source, None).await.map_err(|error| self.failed(error))?;
+            looked += u64::try_from(fetched.items.len()).unwrap_or(u64::MAX);
+            if looked > records_max {
+                let narrow = "this key has too many records and states: import fewer of them, or keep their past for \
+                              a shorter time"
+                    .to_owned();
+                return Err(RecordStoreError::TooMuchToRead { records_max, narrow });
+            }
+            for item in fetched.items {
+                let span = states.span(&item).map_err(|error| self.failed(error))?;
+                let Some(span) = span.filter(|span| span.to.is_none_or(|to| to > floor)) else { continue };
+                let id = layout.record_id(&item).map_err(|error| self.failed(error))?;
+                if self.id.is_some_and(|wanted| ascending(wanted, &id).is_ne()) {
+                    continue;
+                }
+                let state = State { id, span, item };
+                match found.entry((state.id.to_string(), span.version)) {
+                    Entry::Occupied(mut known) if known.get().span.from < span.from => {
+                        known.insert(state);
+                    }
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(place) => {
+                        place.insert(state);
+                    }
+                }
+            }
+        }
+        let mut found: Vec<State> = found.into_values().collect();
+        found.sort_by(|left, right| left.compare(&right.id, right.span.version));
+        Ok(found)
+    }
+
+    /// When the versions came to be that states begin and end with, as far as that is kept.
+    async fn moments(&self, found: &[State]) -> Result<BTreeMap<u64, Timestamp>, RecordStoreError> {
+        let data_set = &self.served.manifest.data_set;
+        let ends = found.iter().flat_map(|state| [Some(state.span.version), state.span.until]).flatten();
+        let kept: BTreeSet<u64> = ends.filter(|version| *version >= data_set.changes_from).collect();
+        let (whose, table) = (Whose::of(data_set), self.dynamo.table(schema::CHANGES));
+        let target = Target { table, key: past::PARTITION.to_owned(), id: past::SORT.to_owned() };
+        let keys = kept.into_iter().map(|version| {
+            let (partition, sort) = past::version_key(&whose, version);
+            target.key_of(&partition, &sort)
+        });
+        let items = fetch::get_all(self.dynamo, &target.table, keys.collect()).await;
+        let read = |item: &Item| Version::read(item).map(|version| (version.version, version.at));
+        let moments = items.and_then(|items| items.iter().map(read).collect::<Result<_, _>>());
+        moments.map_err(|error| self.failed(error))
+    }
+}
