@@ -5,6 +5,7 @@ pub mod cors;
 pub mod edge;
 pub mod meter;
 pub mod method;
+pub mod openapi;
 pub mod pages;
 mod passage;
 pub mod problem;
