@@ -203,7 +203,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .says("Ends their keys and erases their name and address for good.")
         .takes([user_id()])
         .answers(versioned(StatusCode::OK, "They are deleted.", deleted))
-        .fails(&[NotFound]);
+        .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/users/{id}", delete);
 
     let resend = command("resend_invitation", tag, "Mail a person's invitation again")
