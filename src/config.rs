@@ -237,6 +237,12 @@ pub struct Records {
     pub find_threads: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
+    /// `records.exports_max`
+    pub exports_max: usize,
+    /// `records.export_timeout_ms`
+    pub export_timeout_ms: u64,
+    /// `records.export_stall_ms`
+    pub export_stall_ms: u64,
     /// `records.history_days`
     pub history_days: u32,
     /// `records.history_changes_max`

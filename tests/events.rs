@@ -282,6 +282,9 @@ async fn imports(world: &World) {
         find_waiting_max: 8,
         find_timeout_ms: 10_000,
         retention: Retention::default(),
+        exports_max: 2,
+        export_timeout_ms: 60_000,
+        export_stall_ms: 10_000,
     };
     let records = SqliteRecordStore::open(settings, world.clock.shared()).unwrap();
     let rejects = world.place.data().join("rejects");

@@ -106,6 +106,9 @@ async fn open_sqlite(
         find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
         find_timeout_ms: settings.records.find_timeout_ms,
         retention: retention(settings),
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
     };
     Ok(Kept {
         secrets,

@@ -76,8 +76,11 @@ impl RowWriter {
     /// A null is an empty cell, an empty text is `""`.
     fn cell(&self, value: &[u8], out: &mut Vec<u8>) {
         let Some(inside) = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")) else {
-            if value != b"null" {
-                out.extend_from_slice(value);
+            match value {
+                // An empty line would be no row to most readers.
+                b"null" if self.before.len() == 1 => out.extend_from_slice(b"\"\""),
+                b"null" => {}
+                plain => out.extend_from_slice(plain),
             }
             return;
         };
@@ -201,11 +204,11 @@ mod tests {
         let safe = RowWriter::new(&definition(), Some(&[0]), Format::Csv, true);
         assert_eq!(
             cells(&plain, &values),
-            "\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n=1+1\r\n-x\r\n-0.05\r\n"
+            "\"\"\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n=1+1\r\n-x\r\n-0.05\r\n"
         );
         assert_eq!(
             cells(&safe, &values),
-            "\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n'=1+1\r\n'-x\r\n-0.05\r\n"
+            "\"\"\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n'=1+1\r\n'-x\r\n-0.05\r\n"
         );
     }
 }

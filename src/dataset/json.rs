@@ -100,7 +100,7 @@ fn write_pair(number: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a number in decimal digits.
-pub(super) fn write_digits(mut number: u64, out: &mut Vec<u8>) {
+pub fn write_digits(mut number: u64, out: &mut Vec<u8>) {
     // A number of 64 bits has at most twenty digits.
     let mut digits = [b'0'; 20];
     let mut used = 0;

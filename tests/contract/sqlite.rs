@@ -46,6 +46,9 @@ impl crate::backend::Backend for Backend {
             find_waiting_max: 16,
             find_timeout_ms: 10_000,
             retention: Retention::default(),
+            exports_max: 2,
+            export_timeout_ms: 60_000,
+            export_stall_ms: 10_000,
         };
         Arc::new(SqliteRecordStore::open(settings, clock).expect("a record store"))
     }

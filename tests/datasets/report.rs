@@ -38,6 +38,9 @@ impl Permits {
             find_waiting_max: 8,
             find_timeout_ms: 10_000,
             retention: Retention::default(),
+            exports_max: 2,
+            export_timeout_ms: 60_000,
+            export_stall_ms: 10_000,
         };
         let store = SqliteRecordStore::open(settings, SystemClock::shared())?;
         Ok(Self { store, definition: builtin("permits"), _folder: folder })

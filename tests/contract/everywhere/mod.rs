@@ -116,6 +116,9 @@ fn sqlite(folder: &tempfile::TempDir) -> SqliteRecordStore {
         find_waiting_max: 16,
         find_timeout_ms: 60_000,
         retention: Retention::default(),
+        exports_max: 2,
+        export_timeout_ms: 60_000,
+        export_stall_ms: 10_000,
     };
     SqliteRecordStore::open(settings, ManualClock::at(beginning())).unwrap()
 }

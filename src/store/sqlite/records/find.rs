@@ -91,6 +91,7 @@ pub(super) fn page_soon(
         Err(failure) if failure.is_interrupted() => None,
         Err(Failure::Sqlite(error)) => Some(Err(unavailable("query", path, &error))),
         Err(Failure::Other(error)) => Some(Err(error)),
+        Err(Failure::Gone) => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! data set. Files are in WAL mode: readers see the last commit while an import writes.
 
 mod condition;
+mod export;
 mod find;
 mod import;
 mod past;
@@ -22,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,10 +36,14 @@ use uuid::Uuid;
 use self::{render::Rendering, schema::IndexShape};
 use crate::{
     clock::SharedClock,
-    dataset::{Definition, query::Query},
+    dataset::{
+        Definition,
+        query::{Facets, Position, Query, Stats},
+        summary::{Facet, Figures},
+    },
     store::records::{
-        DataSet, ImportResult, ImportSession, LastImport, Page, RecordReader, RecordStore, RecordStoreError, Retention,
-        cache, outcome::Order, rules,
+        DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
+        RecordStoreError, Retention, Since, Summary, cache, outcome::Order, rules,
     },
 };
 
@@ -66,6 +71,12 @@ pub struct Settings {
     pub find_timeout_ms: u64,
     /// How long the past is kept.
     pub retention: Retention,
+    /// Exports at the same time; one more is answered with [`RecordStoreError::Busy`].
+    pub exports_max: usize,
+    /// How long an export may take.
+    pub export_timeout_ms: u64,
+    /// How long an export waits for the next part to be taken.
+    pub export_stall_ms: u64,
 }
 
 /// The record store of a single machine.
@@ -81,6 +92,8 @@ struct Shared {
     served: RwLock<BTreeMap<String, Arc<Served>>>,
     next_id: AtomicU64,
     cache: cache::Answers,
+    /// Exports under way.
+    exporting: AtomicUsize,
 }
 
 /// A data set that is being served.
@@ -116,6 +129,7 @@ impl SqliteRecordStore {
             clock,
             served: RwLock::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
+            exporting: AtomicUsize::new(0),
         });
         shared.refresh()?;
         let pool = pool::Pool::start(&shared)?;
@@ -148,6 +162,39 @@ impl RecordStore for SqliteRecordStore {
         self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
     }
 
+    async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
+        let served = self.shared.find(&data_set.definition.name)?;
+        export::begin(&self.shared, served, Arc::clone(data_set), query.clone()).await
+    }
+
+    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
+        let facets = facets.clone();
+        self.ask(data_set, move |reading| summary::facets(reading, &facets)).await
+    }
+
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
+        let stats = stats.clone();
+        self.ask(data_set, move |reading| summary::stats(reading, &stats)).await
+    }
+
+    async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
+        let since = since.clone();
+        self.ask(data_set, move |reading| past::changes(reading, &since, limit)).await
+    }
+
+    async fn history(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Option<Past>, RecordStoreError> {
+        let (key, record_id, after) = (key.to_owned(), record_id.map(str::to_owned), after.cloned());
+        self.ask(data_set, move |reading| past::history(reading, &key, record_id.as_deref(), after.as_ref(), limit))
+            .await
+    }
+
     fn begin_import(
         &self,
         definition: &Definition,
@@ -161,6 +208,19 @@ impl RecordStore for SqliteRecordStore {
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
         import::is_running(&self.shared, name)
+    }
+}
+
+impl SqliteRecordStore {
+    /// Answers a question in the pool.
+    async fn ask<T: Send + 'static>(
+        &self,
+        data_set: &Arc<DataSet>,
+        question: impl FnOnce(&pool::Reading<'_>) -> Result<T, pool::Failure> + Send + 'static,
+    ) -> Result<T, RecordStoreError> {
+        let served = self.shared.find(&data_set.definition.name)?;
+        let narrow = rules::narrowing(&data_set.definition, &Query::everything(0));
+        self.pool.answer(served, Arc::clone(data_set), narrow, question).await
     }
 }
 

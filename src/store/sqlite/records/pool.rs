@@ -127,6 +127,8 @@ impl Drop for Waiting {
 pub(super) enum Failure {
     Sqlite(rusqlite::Error),
     Other(RecordStoreError),
+    /// Nobody waits for the answer any more.
+    Gone,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -262,6 +264,7 @@ impl Pool {
             } else {
                 read(lanes, &served, &data_set, &watch, question).map_err(|failure| match failure {
                     interrupted if interrupted.is_interrupted() => timed_out(),
+                    Failure::Gone => timed_out(),
                     Failure::Sqlite(error) => unavailable("query", &served.path, &error),
                     Failure::Other(error) => error,
                 })

@@ -2,7 +2,10 @@
 
 use rusqlite::types::FromSqlError;
 
-use crate::dataset::{Definition, Record, json};
+use crate::{
+    dataset::{Definition, Record, json},
+    store::records::rules,
+};
 
 /// Stands for a length that takes four bytes more.
 const LONG: u8 = u8::MAX;
@@ -86,6 +89,18 @@ impl Rendering {
         Self { columns, all: select.is_none(), published, names_bytes }
     }
 
+    /// With the columns of `now`, of values that were written for `then`.
+    pub(super) fn adapted(then: &Definition, now: &Definition) -> Self {
+        let mut rendering = Self::new(now, None);
+        rendering.columns = then.columns.len();
+        rendering.all = false;
+        for ((place, _), source) in rendering.published.iter_mut().zip(rules::kept_columns(then, now)) {
+            // A column that there was not yet has no part.
+            *place = source.unwrap_or(usize::MAX);
+        }
+        rendering
+    }
+
     /// How long the record that has these values is at most.
     pub(super) fn bytes_max(&self, values: &[u8]) -> usize {
         let unstored = self.published.len() * b"null".len();
@@ -136,6 +151,11 @@ impl Rendering {
         let end: &[u8] = if self.published.is_empty() { b"{}" } else { b"}" };
         Ok(put(end, end.len(), room).ok_or_else(|| torn(self.columns))?.len())
     }
+}
+
+/// The JSON of each value, in the order of the columns.
+pub(super) fn values(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Parts(stored).map(|(text, length)| text.get(..length).unwrap_or_default())
 }
 
 /// The values in their order: what begins with one, and its length. Ends before one that is cut off.

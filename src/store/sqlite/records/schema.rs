@@ -248,6 +248,7 @@ pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     use rusqlite::functions::FunctionFlags;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_aggregate_function("exact_sum", 1, flags, super::summary::ExactSumOf)?;
     connection.create_scalar_function("contains_folded", 2, flags, |call| {
         let needle = call.get_raw(1).as_str()?;
         Ok(match call.get_raw(0) {

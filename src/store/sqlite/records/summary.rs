@@ -1,13 +1,24 @@
 //! Counts, facets and figures of the records that a filter means.
 
-use rusqlite::params_from_iter;
+use rusqlite::{
+    functions::{Aggregate, Context},
+    params_from_iter,
+    types::{Value as Sql, ValueRef},
+};
 
 use super::{
     plan,
     pool::{Failure, Reading},
     schema::{self, Table},
 };
-use crate::dataset::query::Filter;
+use crate::{
+    dataset::{
+        ColumnType, Definition, Value,
+        query::{Facets, Filter, Stats},
+        summary::{ExactSum, Facet, Figures, Sum},
+    },
+    store::records::Summary,
+};
 
 /// How many records a filter means, now or at an earlier version.
 pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> Result<u64, Failure> {
@@ -21,4 +32,101 @@ pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> 
         sum += statement.query_row(params_from_iter(&matching.params), |row| schema::count(row, 0))?;
     }
     Ok(sum)
+}
+
+/// The values of columns and how often each occurs.
+pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Facet>, Failure> {
+    let definition = &reading.data_set.definition;
+    let mut columns = Vec::with_capacity(asked.columns.len());
+    for column in &asked.columns {
+        let (name, kind) = (reading.shape.name(*column), kind(definition, *column));
+        let matching = plan::matching(definition, reading.shape, &asked.filter, &[*column], (Table::Records, None));
+        let sql = format!(
+            "SELECT {name}, count(*) AS \"$n\"{} GROUP BY 1 ORDER BY 2 DESC, {name} IS NULL, {name} LIMIT ?",
+            matching.sql
+        );
+        let mut statement = reading.connection().prepare_cached(&sql)?;
+        // One more than is wanted tells whether there are more.
+        let limit = Sql::Integer(i64::from(asked.limit) + 1);
+        let mut rows = statement.query(params_from_iter(matching.params.iter().chain([&limit])))?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let value = match schema::value(kind, row.get_ref(0)?).map_err(rusqlite::Error::from)? {
+                // A negative zero is zero.
+                Value::Number(number) if number == 0.0 => Value::Number(0.0),
+                other => other,
+            };
+            values.push((value, schema::count(row, 1)?));
+        }
+        let complete = values.len() <= asked.limit as usize;
+        values.truncate(asked.limit as usize);
+        columns.push(Facet { column: *column, values, complete });
+    }
+    Ok(Summary { version: reading.version, records: count(reading, &asked.filter, None)?, columns })
+}
+
+/// The figures of columns.
+pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figures>, Failure> {
+    let definition = &reading.data_set.definition;
+    let mut results = String::from("count(*)");
+    for column in &asked.columns {
+        let name = reading.shape.name(*column);
+        // In halves, a sum of whole numbers is exact and never overflows.
+        let sums = match kind(definition, *column) {
+            ColumnType::Integer | ColumnType::Money => format!("sum({name} >> 32), sum({name} & 4294967295)"),
+            ColumnType::Number => format!("exact_sum({name}), NULL"),
+            ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => "NULL, NULL".to_owned(),
+        };
+        results.push_str(&format!(", count({name}), min({name}), max({name}), {sums}"));
+    }
+    let matching = plan::matching(definition, reading.shape, &asked.filter, &asked.columns, (Table::Records, None));
+    let mut statement = reading.connection().prepare_cached(&format!("SELECT {results}{}", matching.sql))?;
+    let mut rows = statement.query(params_from_iter(&matching.params))?;
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let mut columns = Vec::with_capacity(asked.columns.len());
+    for (nth, column) in asked.columns.iter().enumerate() {
+        let (first, kind) = (1 + nth * 5, kind(definition, *column));
+        let value = |place: usize| Ok::<_, rusqlite::Error>(schema::value(kind, row.get_ref(place)?)?);
+        let halves = || -> rusqlite::Result<Option<i128>> {
+            let (high, low): (Option<i64>, Option<i64>) = (row.get(first + 3)?, row.get(first + 4)?);
+            Ok(high.zip(low).map(|(high, low)| (i128::from(high) << 32) + i128::from(low)))
+        };
+        columns.push(Figures {
+            column: *column,
+            count: schema::count(row, first)?,
+            min: value(first + 1)?,
+            max: value(first + 2)?,
+            sum: match kind {
+                ColumnType::Integer => halves()?.map(Sum::Integer),
+                ColumnType::Money => halves()?.map(Sum::Money),
+                ColumnType::Number => row.get::<_, Option<f64>>(first + 3)?.map(Sum::Number),
+                ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => None,
+            },
+        });
+    }
+    Ok(Summary { version: reading.version, records: schema::count(row, 0)?, columns })
+}
+
+fn kind(definition: &Definition, column: usize) -> ColumnType {
+    definition.columns.get(column).map_or(ColumnType::Text, |column| column.kind)
+}
+
+/// The aggregate `exact_sum`: of numbers with a fraction, whatever their order.
+pub(super) struct ExactSumOf;
+
+impl Aggregate<Option<ExactSum>, Option<f64>> for ExactSumOf {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Option<ExactSum>> {
+        Ok(None)
+    }
+
+    fn step(&self, call: &mut Context<'_>, sum: &mut Option<ExactSum>) -> rusqlite::Result<()> {
+        if let ValueRef::Real(number) = call.get_raw(0) {
+            sum.get_or_insert_default().add(number);
+        }
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, sum: Option<Option<ExactSum>>) -> rusqlite::Result<Option<f64>> {
+        Ok(sum.flatten().map(|sum| sum.value()))
+    }
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod find;
 mod import;
+mod past;
 mod plans;
 mod read;
 
@@ -45,6 +46,9 @@ fn settings(folder: &TempDir) -> Settings {
         find_waiting_max: 4,
         find_timeout_ms: 60_000,
         retention: Retention::default(),
+        exports_max: 2,
+        export_timeout_ms: 60_000,
+        export_stall_ms: 10_000,
     }
 }
 
@@ -58,6 +62,12 @@ impl Store {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteRecordStore::open(settings(&folder), SystemClock::shared()).unwrap();
         Self { store, folder }
+    }
+
+    fn with(clock: SharedClock, retention: Retention) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { retention, ..settings(&folder) };
+        Self { store: SqliteRecordStore::open(settings, clock).unwrap(), folder }
     }
 
     /// A store as another process has it: the same files, nothing else in common.
