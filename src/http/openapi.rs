@@ -71,7 +71,6 @@ pub fn document(brand: &str, definitions: &[Arc<Definition>]) -> Value {
             "description": DESCRIPTION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": "/" }],
         "tags": tags,
         "paths": paths,
         "components": {

@@ -168,13 +168,11 @@ fn response(codes: &[ProblemCode]) -> Value {
 
 /// The schemas of problems.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
-    let types: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.path()).collect();
-    let of_catalogue = json!({
-        "type": "string",
-        "format": "uri-reference",
-        "enum": types,
-        "description": "The kind of problem; also the path of the page that explains it.",
-    });
+    let types = ProblemCode::ALL.iter().map(|code| (code.path(), code.slug().replace('-', "_").to_uppercase()));
+    let of_catalogue = schema::described(
+        schema::one_named(&types.collect::<Vec<_>>()),
+        "The kind of problem; also the path of the page that explains it.",
+    );
     let problem = json!({
         "type": "object",
         "description": "Why a request failed (RFC 9457). The members beside the first five belong to some kinds of problems.",

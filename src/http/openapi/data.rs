@@ -74,7 +74,7 @@ impl<'a> Described<'a> {
     /// References to the conditions, and to `filter`.
     fn conditions(&self) -> Vec<Value> {
         let named = parameter::conditions(self.definition).into_iter().map(|(name, _)| name);
-        named.chain([format!("{}.filter", self.name())]).map(|name| shared(&name)).collect()
+        std::iter::once(format!("{}.filter", self.name())).chain(named).map(|name| shared(&name)).collect()
     }
 
     fn list(&self) -> Operation {
@@ -93,9 +93,9 @@ impl<'a> Described<'a> {
                 "{}. Conditions are joined by AND. A page is followed by the next through `page.next`, or the header field Link.",
                 self.definition.title
             ))
-            .takes(self.conditions())
             .takes(own)
             .takes(common)
+            .takes(self.conditions())
             .answers(limited(page))
             .fails(&[InvalidParameters, VersionGone])
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{self, described, integer, list, one_of, text};
+use super::schema::{self, described, integer, list, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
@@ -76,7 +76,7 @@ fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
     let name = condition_name(&column.name, operator);
     let description = format!("`{}` {}.", column.name, meaning(operator));
     let value = value(column.kind);
-    match operator {
+    let mut parameter = match operator {
         Operator::Between => {
             listed(&name, &description, json!({ "type": "array", "items": value, "minItems": 2, "maxItems": 2 }))
         }
@@ -86,7 +86,12 @@ fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
         }
         Operator::IsNull => in_query(&name, &description, schema::flag()),
         _ => in_query(&name, &description, value),
+    };
+    if let Value::Object(fields) = &mut parameter {
+        // For pages that group them.
+        fields.insert("x-column".to_owned(), column.name.as_str().into());
     }
+    parameter
 }
 
 /// A condition for every column of a data set and every operator that suits it: what it is called among the components, and
@@ -106,11 +111,10 @@ pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
 pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let limits = Limits::default();
     let columns: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
-    let orders: Vec<String> = columns
-        .iter()
-        .map(|column| (*column).to_owned())
-        .chain(columns.iter().map(|column| format!("-{column}")))
-        .collect();
+    let ascending = columns.iter().map(|column| ((*column).to_owned(), column.to_uppercase()));
+    let descending =
+        columns.iter().map(|column| (format!("-{column}"), format!("{}_DESCENDING", column.to_uppercase())));
+    let orders: Vec<(String, String)> = ascending.chain(descending).collect();
     let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
     let named = |name: &str| format!("{}.{name}", definition.name);
     vec![
@@ -125,7 +129,7 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
                 "sort",
                 "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide \
                  between those that are alike.",
-                of_columns(one_of(&orders), limits.sort_columns_max),
+                of_columns(one_named(&orders), limits.sort_columns_max),
             ),
         ),
     ]
@@ -159,17 +163,15 @@ fn filter(definition: &Definition) -> Value {
         (Some(text), None) => format!("{0} = \"a\" OR {0} = \"b\"", text.name),
         (None, _) => format!("{key} = \"1\" OR {key} = \"2\""),
     };
-    let mut parameter = in_query(
-        "filter",
-        "An expression (a subset of AIP-160): comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` (holds), functions such \
-         as `isnull(column)` and `in(column, \"a\", \"b\")`, joined by AND, OR and NOT. AND and OR do not mix without \
-         parentheses. It holds beside the other conditions.",
-        json!({ "type": "string", "minLength": 1, "maxLength": Limits::default().value_bytes_max }),
+    let description = format!(
+        "An expression (a subset of AIP-160), such as `{example}`: comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` \
+         (holds), functions such as `isnull(column)` and `in(column, \"a\", \"b\")`, joined by AND, OR and NOT. AND and OR do not \
+         mix without parentheses. It holds beside the other conditions."
     );
-    if let Value::Object(fields) = &mut parameter {
-        fields.insert("example".to_owned(), example.into());
-    }
-    parameter
+    let most = Limits::default().value_bytes_max;
+    // An `example` of the parameter itself would be sent by pages on which a request is tried.
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": most, "examples": [example] });
+    in_query("filter", &description, schema)
 }
 
 /// The parameters that are alike for all data sets and lists: name among the components, and parameter.

@@ -47,6 +47,13 @@ pub(super) fn one_of<T: AsRef<str>>(words: &[T]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
+/// One of a few words, with the names that generated clients are to call them by.
+pub(super) fn one_named<T: AsRef<str>>(words: &[(T, String)]) -> Value {
+    let names: Vec<&str> = words.iter().map(|(_, name)| name.as_str()).collect();
+    let words: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
+    json!({ "type": "string", "enum": words, "x-enum-varnames": names })
+}
+
 /// A list.
 pub(super) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
