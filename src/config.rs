@@ -237,6 +237,8 @@ pub struct Records {
     pub find_threads: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
+    /// `records.export_cost`
+    pub export_cost: u64,
     /// `records.exports_max`
     pub exports_max: usize,
     /// `records.export_timeout_ms`

@@ -13,8 +13,11 @@ use super::{
     grants::{Admission, Pass},
 };
 use crate::{
-    dataset::query::Query,
-    store::records::{DataSet, Found, Page, RecordReader, RecordStore, RecordStoreError},
+    dataset::{
+        query::{Changes, Facets, History, Query, Stats},
+        summary::{Facet, Figures},
+    },
+    store::records::{DataSet, Export, Found, Page, Past, RecordReader, RecordStore, RecordStoreError, Summary},
 };
 
 /// The records that are asked for by their key, or one of them.
@@ -67,6 +70,28 @@ struct FindRecords {
     reply: Reply<Result<Page, RecordStoreError>>,
 }
 
+/// A question for which there is no answer at once.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ask {
+    data_set: Arc<DataSet>,
+    question: Question,
+}
+
+/// What is asked, and where the answer goes.
+enum Question {
+    /// For everything that a query asks for.
+    ExportRecords(Query, Reply<Result<Export, RecordStoreError>>),
+    /// For the values of columns.
+    CountValues(Facets, Reply<Result<Summary<Facet>, RecordStoreError>>),
+    /// For the figures of columns.
+    AddUp(Stats, Reply<Result<Summary<Figures>, RecordStoreError>>),
+    /// For what imports have changed.
+    GetChanges(Changes, Reply<Result<Past, RecordStoreError>>),
+    /// For the states of the records of a key, or of one of them.
+    GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, RecordStoreError>>),
+}
+
 /// The actor.
 pub struct QueryActor {
     records: Arc<dyn RecordStore>,
@@ -114,6 +139,29 @@ impl Handler<FindRecords> for QueryActor {
     }
 }
 
+impl Handler<Ask> for QueryActor {
+    type Result = ();
+
+    fn handle(&mut self, Ask { data_set, question }: Ask, _: &mut Self::Context) {
+        let records = Arc::clone(&self.records);
+        actix::spawn(async move {
+            // A client that has gone needs no answer.
+            match question {
+                Question::ExportRecords(query, reply) => drop(reply.send(records.export(&data_set, &query).await)),
+                Question::CountValues(facets, reply) => drop(reply.send(records.facets(&data_set, &facets).await)),
+                Question::AddUp(stats, reply) => drop(reply.send(records.stats(&data_set, &stats).await)),
+                Question::GetChanges(Changes { since, limit }, reply) => {
+                    drop(reply.send(records.changes(&data_set, &since, limit).await));
+                }
+                Question::GetHistory(key, id, History { after, limit }, reply) => {
+                    let found = records.history(&data_set, &key, id.as_deref(), after.as_ref(), limit).await;
+                    drop(reply.send(found));
+                }
+            }
+        });
+    }
+}
+
 /// Why records could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -145,6 +193,60 @@ impl Queries {
             Err(SendError::Full(message)) => message.answer(Err(Busy::Full.into())),
             Err(SendError::Closed(message)) => message.answer(Err(Busy::Stopped.into())),
         }
+    }
+
+    async fn ask<T>(
+        &self,
+        data_set: Arc<DataSet>,
+        question: impl FnOnce(Reply<Result<T, RecordStoreError>>) -> Question,
+    ) -> Result<T, QueryError> {
+        Ok(ask(&self.actor, |reply| Ask { data_set, question: question(reply) }, None).await??)
+    }
+
+    /// Begins to write everything that a query asks for.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer.
+    pub async fn export(&self, data_set: Arc<DataSet>, query: Query) -> Result<Export, QueryError> {
+        self.ask(data_set, |reply| Question::ExportRecords(query, reply)).await
+    }
+
+    /// The values of columns and how often each occurs.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer.
+    pub async fn facets(&self, data_set: Arc<DataSet>, facets: Facets) -> Result<Summary<Facet>, QueryError> {
+        self.ask(data_set, |reply| Question::CountValues(facets, reply)).await
+    }
+
+    /// The figures of columns.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer.
+    pub async fn stats(&self, data_set: Arc<DataSet>, stats: Stats) -> Result<Summary<Figures>, QueryError> {
+        self.ask(data_set, |reply| Question::AddUp(stats, reply)).await
+    }
+
+    /// What imports have changed.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer.
+    pub async fn changes(&self, data_set: Arc<DataSet>, changes: Changes) -> Result<Past, QueryError> {
+        self.ask(data_set, |reply| Question::GetChanges(changes, reply)).await
+    }
+
+    /// The states of the records that bear a key, or of one of them.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer.
+    pub async fn history(
+        &self,
+        data_set: Arc<DataSet>,
+        key: String,
+        record_id: Option<String>,
+        history: History,
+    ) -> Result<Option<Past>, QueryError> {
+        self.ask(data_set, |reply| Question::GetHistory(key, record_id, history, reply)).await
     }
 
     /// A page of the records that a query asks for. The store bounds how long it takes.

@@ -32,6 +32,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("records.cache_bytes_max", 0, 68_719_476_736),
     ("records.find_threads", 1, 256),
     ("records.find_timeout_ms", 10, 600_000),
+    ("records.export_cost", 1, 10_000),
     ("records.exports_max", 1, 256),
     ("records.export_timeout_ms", 1_000, 86_400_000),
     ("records.export_stall_ms", 100, 600_000),

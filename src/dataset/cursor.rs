@@ -2,7 +2,7 @@
 //!
 //! A cursor is `base64url(format ‖ mac ‖ payload)`. The payload is the data set's version and the values of the last
 //! record in the columns of the order, which were published in the answer: it is authenticated, not encrypted. The mac
-//! is HMAC-SHA256, cut to 16 bytes, over the data set's name, the query's [`Query::scope`] and the payload.
+//! is HMAC-SHA256, cut to 16 bytes, over the data set's name, what was asked (the query's [`Query::scope`]) and the payload.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
@@ -29,9 +29,8 @@ impl CursorKey {
         Self(secret)
     }
 
-    fn mac(&self, definition: &Definition, query: &Query, payload: &[u8]) -> Option<Hmac<Sha256>> {
+    fn mac(&self, definition: &Definition, scope: &str, payload: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
-        let scope = query.scope(definition);
         mac.update(b"permitd cursor");
         for part in [&[FORMAT], definition.name.as_bytes(), scope.as_bytes(), payload] {
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -55,6 +54,9 @@ pub enum OpenError {
         "is not a cursor of this query: take it unchanged from page.next and keep the filter and sort it came with"
     )]
     Foreign,
+    /// The same of what has no filter and no sort.
+    #[error("is no cursor of this resource: take it unchanged from page.next")]
+    ForeignHere,
     /// The columns of the order have changed since.
     #[error("is older than the data set's present definition: begin again at the first page")]
     Outdated,
@@ -73,6 +75,38 @@ pub enum SealError {
 /// # Errors
 /// [`SealError::TooLong`] where the sort values do not fit into a URL.
 pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &Position) -> Result<String, SealError> {
+    seal_for(key, definition, &query.scope(definition), position)
+}
+
+/// Makes the cursor that continues after a change: its version, its record's key and record id.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
+    seal_for(key, definition, CHANGES, position)
+}
+
+/// Makes the cursor that continues after a state of the records of a key, or of one of them.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_state(
+    key: &CursorKey,
+    definition: &Definition,
+    of: (&str, Option<&str>),
+    position: &Position,
+) -> Result<String, SealError> {
+    seal_for(key, definition, &history_of(of), position)
+}
+
+/// What a cursor among changes is bound to: no question about records has such a scope.
+const CHANGES: &str = "changes";
+
+fn history_of((key, record_id): (&str, Option<&str>)) -> String {
+    format!("history;{key:?};{record_id:?}")
+}
+
+fn seal_for(key: &CursorKey, definition: &Definition, scope: &str, position: &Position) -> Result<String, SealError> {
     let mut payload = position.version.to_be_bytes().to_vec();
     for value in &position.values {
         write_value(value, &mut payload);
@@ -81,7 +115,7 @@ pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &
         return Err(SealError::TooLong);
     }
     // A key of 32 bytes is always accepted.
-    let mac = key.mac(definition, query, &payload).ok_or(SealError::TooLong)?.finalize().into_bytes();
+    let mac = key.mac(definition, scope, &payload).ok_or(SealError::TooLong)?.finalize().into_bytes();
     let mut sealed = vec![FORMAT];
     sealed.extend(mac.iter().take(MAC_BYTES));
     sealed.append(&mut payload);
@@ -93,20 +127,66 @@ pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &
 /// # Errors
 /// [`OpenError`] for anything else.
 pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<Position, OpenError> {
+    let columns: Vec<usize> = query.order(definition).iter().map(|term| term.column).collect();
+    open_for(key, definition, &query.scope(definition), &columns, text)
+}
+
+/// Reads a cursor that was made for changes of this data set.
+///
+/// # Errors
+/// [`OpenError`] for anything else.
+pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<Position, OpenError> {
+    open_here(key, definition, CHANGES, &[definition.key, definition.record_id], text)
+}
+
+/// Reads a cursor that was made for the history of this key or record.
+///
+/// # Errors
+/// [`OpenError`] for anything else.
+pub fn open_state(
+    key: &CursorKey,
+    definition: &Definition,
+    of: (&str, Option<&str>),
+    text: &str,
+) -> Result<Position, OpenError> {
+    open_here(key, definition, &history_of(of), &[definition.record_id], text)
+}
+
+fn open_here(
+    key: &CursorKey,
+    definition: &Definition,
+    scope: &str,
+    columns: &[usize],
+    text: &str,
+) -> Result<Position, OpenError> {
+    open_for(key, definition, scope, columns, text).map_err(|error| match error {
+        OpenError::Foreign => OpenError::ForeignHere,
+        other => other,
+    })
+}
+
+/// Reads a cursor with a value of each of these columns.
+fn open_for(
+    key: &CursorKey,
+    definition: &Definition,
+    scope: &str,
+    columns: &[usize],
+    text: &str,
+) -> Result<Position, OpenError> {
     if text.len() > CURSOR_BYTES_MAX {
         return Err(OpenError::Foreign);
     }
     let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| OpenError::Foreign)?;
     let Some((&[FORMAT], rest)) = sealed.split_first_chunk::<1>() else { return Err(OpenError::Foreign) };
     let (tag, payload) = rest.split_at_checked(MAC_BYTES).ok_or(OpenError::Foreign)?;
-    let mac = key.mac(definition, query, payload).ok_or(OpenError::Foreign)?;
+    let mac = key.mac(definition, scope, payload).ok_or(OpenError::Foreign)?;
     mac.verify_truncated_left(tag).map_err(|_| OpenError::Foreign)?;
     // From here on the payload is one that this server wrote; only the definition can have changed.
     let (version, mut rest) = payload.split_first_chunk::<8>().ok_or(OpenError::Outdated)?;
     let mut values = Vec::new();
-    for term in query.order(definition) {
+    for column in columns {
         let value = read_value(&mut rest).ok_or(OpenError::Outdated)?;
-        let expected = definition.columns.get(term.column).map(|column| column.kind);
+        let expected = definition.columns.get(*column).map(|column| column.kind);
         if value.kind().is_some() && value.kind() != expected {
             return Err(OpenError::Outdated);
         }

@@ -17,11 +17,20 @@ pub enum DataRoute {
     Key,
     /// One of them.
     Record,
+    /// How often values occur.
+    Facets,
+    /// Figures.
+    Stats,
+    /// What imports have changed.
+    Changes,
+    /// What the records of a key, or one of them, were.
+    History,
 }
 
 impl DataRoute {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::DataSet, Self::Key, Self::Record];
+    pub const ALL: [Self; 7] =
+        [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
 
     /// As it is counted and logged.
     pub fn pattern(self) -> &'static str {
@@ -29,6 +38,10 @@ impl DataRoute {
             Self::DataSet => "/{dataset}",
             Self::Key => "/{dataset}/{key}",
             Self::Record => "/{dataset}/{key}/{record_id}",
+            Self::Facets => "/{dataset}/facets",
+            Self::Stats => "/{dataset}/stats",
+            Self::Changes => "/{dataset}/changes",
+            Self::History => "/{dataset}/{key}/history",
         }
     }
 }

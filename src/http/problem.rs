@@ -79,6 +79,13 @@ impl Problem {
             .member("invalid_params", Value::Array(listed))
     }
 
+    /// The same with another detail.
+    #[must_use]
+    pub fn detailed(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
     /// The same with an extension member.
     #[must_use]
     pub fn member(mut self, name: &'static str, value: Value) -> Self {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+pub use crate::dataset::query::Since;
 use crate::dataset::{
     Definition, Document, Record,
     query::{Facets, Position, Query, Stats},
@@ -106,15 +107,6 @@ pub struct Summary<T> {
     pub records: u64,
     /// One for each column that was asked for, in that order.
     pub columns: Vec<T>,
-}
-
-/// Where to go on with changes: after all that earlier versions changed, or after one change.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Since {
-    /// After everything that this version and earlier ones changed.
-    Version(u64),
-    /// After the change of one record by one version. The values are the record's key and its record id.
-    Change(Position),
 }
 
 /// A list of JSON objects about the past: changes, or the states of records.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending, contains_folded, folded};
 pub use operator::Operator;
-pub use parse::{RESERVED, parse, parse_facets, parse_stats};
+pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
 
 use super::{Definition, Value};
 
@@ -101,6 +101,33 @@ pub struct Position {
     pub version: u64,
     /// As many values as the order has terms.
     pub values: Vec<Value>,
+}
+
+/// Where to go on with changes: after all that earlier versions changed, or after one change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Since {
+    /// After everything that this version and earlier ones changed.
+    Version(u64),
+    /// After the change of one record by one version. The values are the record's key and its record id.
+    Change(Position),
+}
+
+/// A question for what imports have changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    /// Since then.
+    pub since: Since,
+    /// Changes on a page at most.
+    pub limit: u32,
+}
+
+/// A question for the states of the records that bear a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Answer with what comes after this state: the version that it is valid from, and the record id.
+    pub after: Option<Position>,
+    /// States on a page at most.
+    pub limit: u32,
 }
 
 /// A question to a data set, checked against its definition.

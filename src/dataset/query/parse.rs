@@ -6,7 +6,8 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::{
-    Facets, Filter, Format, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, SortTerm, Stats, Term, expression,
+    Changes, Facets, Filter, Format, History, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, Since, SortTerm, Stats,
+    Term, expression,
     operator::{Conditions, Operator},
 };
 use crate::dataset::{
@@ -23,6 +24,8 @@ pub const RESERVED: [&str; 11] =
 const OF_PAGE: [&str; 9] = ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe"];
 const OF_FACETS: [&str; 3] = ["filter", "columns", "limit"];
 const OF_STATS: [&str; 2] = ["filter", "columns"];
+const OF_CHANGES: [&str; 2] = ["since", "limit"];
+const OF_HISTORY: [&str; 2] = ["cursor", "limit"];
 
 /// Parameters beyond the terms: the reserved ones.
 const PARAMETERS_EXTRA: usize = RESERVED.len();
@@ -67,6 +70,63 @@ pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &Limits) ->
     reading.finish(stats)
 }
 
+/// Reads the query string of a question for changes.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_changes(
+    definition: &Definition,
+    raw_query: &str,
+    limits: &Limits,
+    cursor_key: &CursorKey,
+) -> Result<Changes, Vec<InvalidParam>> {
+    let mut reading = Reading::new(definition, limits, &OF_CHANGES).without_filters().read(raw_query);
+    let since = match reading.since.take() {
+        None => {
+            if reading.problems.is_empty() {
+                let reason = "is missing: name a version of the data set, as answers tell it, or a page.next";
+                reading.refuse("since", reason.to_owned(), None);
+            }
+            Since::Version(0)
+        }
+        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+            Since::Version(text.parse().unwrap_or(u64::MAX))
+        }
+        Some(text) => match cursor::open_change(cursor_key, definition, &text) {
+            Ok(position) => Since::Change(position),
+            Err(error) => {
+                reading.refuse("since", error.to_string(), None);
+                Since::Version(0)
+            }
+        },
+    };
+    let changes = Changes { since, limit: reading.limit };
+    reading.finish(changes)
+}
+
+/// Reads the query string of a question for the history of a key, or of one of its records.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_history(
+    definition: &Definition,
+    raw_query: &str,
+    limits: &Limits,
+    cursor_key: &CursorKey,
+    (key, record_id): (&str, Option<&str>),
+) -> Result<History, Vec<InvalidParam>> {
+    let mut reading = Reading::new(definition, limits, &OF_HISTORY).without_filters().read(raw_query);
+    let mut after = None;
+    if let Some(text) = reading.cursor.take() {
+        match cursor::open_state(cursor_key, definition, (key, record_id), &text) {
+            Ok(position) => after = Some(position),
+            Err(error) => reading.refuse("cursor", error.to_string(), None),
+        }
+    }
+    let history = History { after, limit: reading.limit };
+    reading.finish(history)
+}
+
 fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains(['%', '+']) {
         return Some(Cow::Borrowed(raw));
@@ -80,6 +140,7 @@ struct Reading<'a> {
     definition: &'a Definition,
     limits: &'a Limits,
     allowed: &'static [&'static str],
+    takes_filters: bool,
     problems: Vec<InvalidParam>,
     filters: Vec<Filter>,
     terms_left: usize,
@@ -93,6 +154,7 @@ struct Reading<'a> {
     format: Option<Format>,
     csv_safe: bool,
     columns: Option<Vec<usize>>,
+    since: Option<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -101,6 +163,7 @@ impl<'a> Reading<'a> {
             definition,
             limits,
             allowed,
+            takes_filters: true,
             problems: Vec::new(),
             filters: Vec::new(),
             terms_left: limits.terms_max,
@@ -114,7 +177,12 @@ impl<'a> Reading<'a> {
             format: None,
             csv_safe: false,
             columns: None,
+            since: None,
         }
+    }
+
+    fn without_filters(self) -> Self {
+        Self { takes_filters: false, ..self }
     }
 
     fn read(mut self, raw_query: &str) -> Self {
@@ -153,14 +221,15 @@ impl<'a> Reading<'a> {
 
     fn parameter(&mut self, name: &str, value: &str) {
         // A cursor has a limit of its own.
-        if name != "cursor" && value.len() > self.limits.value_bytes_max {
+        if !matches!(name, "cursor" | "since") && value.len() > self.limits.value_bytes_max {
             let reason = format!("is {} bytes long: at most {} are allowed", value.len(), self.limits.value_bytes_max);
             return self.refuse(name, reason, None);
         }
         match name {
             _ if RESERVED.contains(&name) && !self.allowed.contains(&name) => {
+                let conditions = if self.takes_filters { "conditions, " } else { "" };
                 let reason =
-                    format!("is no parameter of this resource: it takes conditions, {}", self.allowed.join(", "));
+                    format!("is no parameter of this resource: it takes {conditions}{}", self.allowed.join(", "));
                 self.refuse(name, reason, None);
             }
             "filter" => self.expression(value),
@@ -185,6 +254,7 @@ impl<'a> Reading<'a> {
                 }
             },
             "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
+            "since" => self.since = Some(value.to_owned()),
             "columns" => self.columns = self.column_list("columns", value),
             _ => self.filter(name, value),
         }
@@ -271,6 +341,11 @@ impl<'a> Reading<'a> {
     }
 
     fn filter(&mut self, name: &str, value: &str) {
+        if !self.takes_filters {
+            let meant = suggest::nearest(name, self.allowed.iter().copied()).map(str::to_owned);
+            let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
+            return self.refuse(name, reason, meant);
+        }
         let (column_name, operator) = match name.rsplit_once("__") {
             // A column's own name may hold two underscores.
             Some(_) if self.definition.column_index(name).is_some() => (name, "eq"),

@@ -1,0 +1,118 @@
+//! Conditional requests (RFC 9110, section 13): the tag of an answer is known before the answer is made.
+//!
+//! A tag is strong: it is made of the data set's instance and version, of what was asked in its normal form, and of the format
+//! and coding of the answer. Answers are for the bearer of a key and change with the next import, so caches may keep them for
+//! that bearer, and have to ask each time.
+
+use std::cell::RefCell;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::BoxBody,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use sha2::{Digest, Sha256};
+
+use super::compression::Coding;
+use crate::store::records::DataSet;
+
+/// Changes when the same records are written differently by another permitd.
+const RENDERING: u8 = 1;
+/// Bytes of a digest in a tag: enough that no two answers of a resource have one by chance.
+const DIGEST_BYTES: usize = 12;
+
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, X-API-Key");
+
+/// What an answer is made of, without its coding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tag(String);
+
+impl Tag {
+    /// Of an answer about a data set at a version, to what was asked.
+    pub(super) fn of(data_set: &DataSet, version: u64, asked: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update([RENDERING]);
+        digest.update(data_set.instance.as_bytes());
+        digest.update(version.to_be_bytes());
+        digest.update(asked.as_bytes());
+        let digest = digest.finalize();
+        let start: Vec<u8> = digest.iter().take(DIGEST_BYTES).copied().collect();
+        Self(BASE64_URL_SAFE_NO_PAD.encode(start))
+    }
+
+    /// The field's value for the answer in a coding.
+    fn value(&self, coding: Option<Coding>) -> Option<HeaderValue> {
+        let text = match coding {
+            Some(coding) => format!("\"{}-{}\"", self.0, coding.token()),
+            None => format!("\"{}\"", self.0),
+        };
+        HeaderValue::try_from(text).ok()
+    }
+
+    /// Whether the client has this answer already, in whichever coding it came.
+    pub(super) fn is_known(&self, request: &HttpRequest) -> Option<HeaderValue> {
+        let fields = request.headers().get_all(header::IF_NONE_MATCH);
+        let mut tags = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
+        // Compared weakly, as `If-None-Match` wants it; `*` is whatever there is.
+        tags.find_map(|tag| {
+            let tag = tag.trim();
+            let bare = tag.strip_prefix("W/").unwrap_or(tag);
+            let inside = bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"'));
+            let known = match inside.and_then(|inside| inside.strip_prefix(self.0.as_str())) {
+                Some("") => Some(self.value(None)),
+                Some(rest) => {
+                    let coding = rest.strip_prefix('-').and_then(Coding::named);
+                    coding.map(|coding| self.value(Some(coding)))
+                }
+                None if tag == "*" => Some(self.value(None)),
+                None => None,
+            };
+            known.flatten()
+        })
+    }
+}
+
+/// The answer to who has it already.
+pub(super) fn not_modified(tag: HeaderValue) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(()));
+    response.headers_mut().insert(header::ETAG, tag);
+    fields(&mut response);
+    response
+}
+
+/// Says how an answer may be kept.
+pub(super) fn tagged(response: &mut HttpResponse, tag: &Tag, coding: Option<Coding>) {
+    if let Some(value) = tag.value(coding) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    fields(response);
+}
+
+fn fields(response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
+    headers.insert(header::VARY, VARY);
+}
+
+thread_local! {
+    /// The tag of the last read by key: most reads are of the same version as the one before.
+    static LAST: RefCell<Option<(uuid::Uuid, u64, Tag)>> = const { RefCell::new(None) };
+}
+
+/// The tag of reads by key. What was asked is all in the path, and tags of two paths are never compared.
+pub(super) fn of_reads(data_set: &DataSet, version: u64) -> Tag {
+    let instance = data_set.instance;
+    let last = LAST.with_borrow(|last| {
+        last.as_ref().filter(|(of, at, _)| *of == instance && *at == version).map(|(.., tag)| tag.clone())
+    });
+    last.unwrap_or_else(|| {
+        let tag = Tag::of(data_set, version, "");
+        LAST.set(Some((instance, version, tag.clone())));
+        tag
+    })
+}

@@ -1,0 +1,140 @@
+//! Limits: what refuses a request, and what every answer says of them.
+
+use std::cell::RefCell;
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use bytes::Bytes;
+
+use super::super::RETRY_AFTER_S;
+use crate::{
+    actors::{Busy, gate::GateError, grants::Admission},
+    domain::admission::{Bucket, SECOND_NS, Standing},
+    http::{Problem, ProblemCode},
+};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What the `RateLimit` field takes with numbers of usual sizes.
+const LIMIT_BYTES: usize = 80;
+
+/// Missing, mistyped, unknown, revoked: the same answer.
+pub(super) fn invalid_key() -> Problem {
+    Problem::new(ProblemCode::InvalidKey, "send the key from your invitation in the header x-api-key").header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("ApiKey realm=\"permitd\", in=\"header\", name=\"x-api-key\""),
+    )
+}
+
+pub(super) fn not_admitted(admission: Admission) -> Problem {
+    match admission {
+        Admission::Limited { rate, quota, retry_after_ns, standing } => limited(rate, quota, retry_after_ns, &standing),
+        Admission::Admitted(_) | Admission::Unknown => invalid_key(),
+    }
+}
+
+pub(super) fn undecided(error: GateError) -> Problem {
+    match error {
+        GateError::Busy(busy) => overloaded(busy),
+        GateError::Ledger(error) => {
+            tracing::warn!(%error, "the ledger cannot be reached; nobody passes");
+            let detail = "limits cannot be checked at the moment; the request was not counted";
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+        }
+    }
+}
+
+pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &Standing) -> Problem {
+    let violated: Vec<&str> =
+        [(rate, "burst"), (quota, "daily")].into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+    let detail = match (rate, quota) {
+        (_, true) => {
+            format!("the quota of {} requests a day is used up; it begins anew at midnight UTC", standing.bucket.quota)
+        }
+        (_, false) => "requests come faster than the plan allows".to_owned(),
+    };
+    let mut problem = Problem::new(ProblemCode::QuotaExceeded, detail)
+        .member("violated-policies", violated.into())
+        .retry_after(seconds(retry_after_ns).max(1));
+    limits(standing, |name, value| problem = problem.clone().header(name, value));
+    problem
+}
+
+/// The refusal of an export that the limits have too little room for.
+pub(super) fn too_little_for_export(standing: &Standing, cost: u64, rate: bool, quota: bool) -> Problem {
+    let missing = i64::try_from(cost.saturating_sub(standing.burst_left)).unwrap_or(i64::MAX);
+    let wait_ns = match quota {
+        true => standing.quota_reset_ns,
+        false => standing.bucket.interval_ns.saturating_mul(missing),
+    };
+    let problem = limited(rate, quota, wait_ns, standing);
+    problem.detailed(format!("an export counts as {cost} requests, and not so many are left at the moment"))
+}
+
+/// The `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10): windows and times in whole seconds, rounded up.
+pub(super) fn limits(standing: &Standing, mut put: impl FnMut(HeaderName, HeaderValue)) {
+    let (mut text, mut digits) = (String::with_capacity(LIMIT_BYTES), itoa::Buffer::new());
+    let parts = [
+        ("\"burst\";r=", standing.burst_left),
+        (";t=", seconds(standing.burst_reset_ns)),
+        (", \"daily\";r=", standing.quota_left),
+        (";t=", seconds(standing.quota_reset_ns)),
+    ];
+    for (before, number) in parts {
+        text.push_str(before);
+        text.push_str(digits.format(number));
+    }
+    let limit = HeaderValue::from_maybe_shared(Bytes::from(text)).ok();
+    for (name, value) in [(RATE_LIMIT_POLICY, policy(&standing.bucket)), (RATE_LIMIT, limit)] {
+        if let Some(value) = value {
+            put(name, value);
+        }
+    }
+}
+
+thread_local! {
+    /// The policy that was told last: most requests are made under the same plan as the one before.
+    static TOLD: RefCell<Option<(Bucket, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+fn policy(bucket: &Bucket) -> Option<HeaderValue> {
+    let told = TOLD.with_borrow(|told| told.as_ref().filter(|(of, _)| of == bucket).map(|(_, value)| value.clone()));
+    told.or_else(|| {
+        let window_s = seconds(bucket.interval_ns.saturating_mul(bucket.burst)).max(1);
+        let policy = format!("\"burst\";q={};w={window_s}, \"daily\";q={};w=86400", bucket.burst, bucket.quota);
+        let value = HeaderValue::try_from(policy).ok()?;
+        TOLD.set(Some((*bucket, value.clone())));
+        Some(value)
+    })
+}
+
+fn seconds(ns: i64) -> u64 {
+    u64::try_from(ns).unwrap_or(0).div_ceil(SECOND_NS.unsigned_abs())
+}
+
+pub(super) fn overloaded(busy: Busy) -> Problem {
+    Problem::new(ProblemCode::Overloaded, busy.to_string()).retry_after(RETRY_AFTER_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_fields_are_those_of_the_draft() {
+        let bucket = Bucket { interval_ns: SECOND_NS / 5, burst: 10, quota: 1000 };
+        let standing = Standing {
+            bucket,
+            burst_left: 9,
+            burst_reset_ns: SECOND_NS / 5,
+            quota_left: 999,
+            quota_reset_ns: 3_600 * SECOND_NS,
+        };
+        let mut fields = Vec::new();
+        limits(&standing, |name, value| fields.push((name.to_string(), value.to_str().unwrap().to_owned())));
+        let expected = [
+            ("ratelimit-policy", "\"burst\";q=10;w=2, \"daily\";q=1000;w=86400"),
+            ("ratelimit", "\"burst\";r=9;t=1, \"daily\";r=999;t=3600"),
+        ];
+        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

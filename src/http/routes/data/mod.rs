@@ -1,0 +1,348 @@
+//! The data sets: `/{dataset}` and what lies below it. This is the hot path.
+
+mod caching;
+mod compression;
+mod export;
+mod failure;
+mod limits;
+mod past;
+mod query;
+mod summary;
+
+use std::{borrow::Cow, rc::Rc, sync::Arc};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse, fn_service},
+    guard::{self, GuardContext},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use bytes::Bytes;
+
+use self::{
+    caching::Tag,
+    failure::query_problem,
+    limits::{invalid_key, limits, not_admitted, undecided},
+};
+use crate::{
+    actors::{
+        gate::Gate,
+        grants::{Admission, Pass},
+        query::{self as query_actor, Answer, Queries},
+    },
+    dataset::query::InvalidParam,
+    domain::key::PresentedKey,
+    http::{DataRoute, Problem, ProblemCode, method, passage::Passage, state::Service},
+    store::records::DataSet,
+};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const METHODS: &str = "GET, HEAD, OPTIONS";
+/// Characters of a path that an answer repeats.
+const PATH_CHARS_SHOWN: usize = 120;
+
+/// The routes of the data sets. They come first and take only paths whose first segment is a data set that there is at the
+/// time, so that a new data set is served without a restart. They are one service that takes its path apart by itself: the
+/// router's patterns are regular expressions, which would be matched for every request.
+pub struct DataSets {
+    service: Service,
+    gate: Gate,
+    queries: Queries,
+}
+
+impl DataSets {
+    /// The routes of one worker, with the actors of that worker.
+    pub fn new(service: Service, gate: Gate, queries: Queries) -> Self {
+        Self { service, gate, queries }
+    }
+
+    /// Whether the path is a data set's; keeps which one for the answer.
+    fn takes(&self, context: &GuardContext<'_>) -> bool {
+        let named = first_segment(context.head().uri.path()).and_then(|name| self.service.records.data_set(name));
+        let Some(data_set) = named else { return false };
+        if let Some(passage) = context.req_data().get::<Passage>() {
+            passage.data_set.replace(Some(data_set));
+        }
+        true
+    }
+}
+
+impl HttpServiceFactory for DataSets {
+    fn register(self, config: &mut AppService) {
+        let routes = Rc::new(self);
+        let guarded = Rc::clone(&routes);
+        let guard = guard::fn_guard(move |context| guarded.takes(context));
+        let service = fn_service(move |request: ServiceRequest| {
+            let routes = Rc::clone(&routes);
+            async move {
+                let request = request.into_parts().0;
+                let response = routes.respond(&request).await;
+                Ok::<_, Error>(ServiceResponse::new(request, response))
+            }
+        });
+        config.register_service(ResourceDef::prefix(""), Some(vec![Box::new(guard)]), service, None);
+    }
+}
+
+fn first_segment(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())
+}
+
+/// What a path asks for, below a data set. A key or record id that is spelt like one of the fixed segments is reached by a
+/// filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted<'a> {
+    Page,
+    Facets,
+    Stats,
+    Changes,
+    Key(&'a str),
+    KeyHistory(&'a str),
+    Record(&'a str, &'a str),
+    RecordHistory(&'a str, &'a str),
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads a path whose first segment is a data set.
+    fn of(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/').skip(1);
+        let parts = [segments.next(), segments.next(), segments.next(), segments.next()];
+        if parts.contains(&Some("")) {
+            return None;
+        }
+        Some(match parts {
+            [None, ..] => Self::Page,
+            [Some("facets"), None, ..] => Self::Facets,
+            [Some("stats"), None, ..] => Self::Stats,
+            [Some("changes"), None, ..] => Self::Changes,
+            [Some(key), None, ..] => Self::Key(key),
+            [Some(key), Some("history"), None, _] => Self::KeyHistory(key),
+            [Some(key), Some(record_id), None, _] => Self::Record(key, record_id),
+            [Some(key), Some(record_id), Some("history"), None] => Self::RecordHistory(key, record_id),
+            _ => return None,
+        })
+    }
+
+    fn route(self) -> DataRoute {
+        match self {
+            Self::Page => DataRoute::DataSet,
+            Self::Facets => DataRoute::Facets,
+            Self::Stats => DataRoute::Stats,
+            Self::Changes => DataRoute::Changes,
+            Self::Key(_) => DataRoute::Key,
+            Self::KeyHistory(_) | Self::RecordHistory(..) => DataRoute::History,
+            Self::Record(..) => DataRoute::Record,
+        }
+    }
+}
+
+impl DataSets {
+    /// One request for data: the gate first, then the answer, with the limits in its header either way.
+    async fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        let Some((data_set, wanted)) = self.destination(request) else {
+            return Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(request);
+        };
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return method::other(request, METHODS);
+        }
+        let admitted = match wanted {
+            Wanted::Key(key) => self.read(request, data_set, key, None).await,
+            Wanted::Record(key, record_id) => self.read(request, data_set, key, Some(record_id)).await,
+            other => self.answer(request, data_set, other).await,
+        };
+        let (pass, answer) = match admitted {
+            Ok(admitted) => admitted,
+            Err(problem) => return problem.respond(request),
+        };
+        let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
+        let mut standing = pass.standing;
+        // What is known already counts against the rate only.
+        if response.status().is_server_error() || response.status() == StatusCode::NOT_MODIFIED {
+            pass.refund();
+            standing.quota_left = (standing.quota_left + 1).min(standing.bucket.quota);
+        }
+        limits(&standing, |name, value| {
+            response.headers_mut().insert(name, value);
+        });
+        response
+    }
+
+    /// The data set that the guard has found, and what is wanted of it.
+    fn destination<'r>(&self, request: &'r HttpRequest) -> Option<(Arc<DataSet>, Wanted<'r>)> {
+        let wanted = Wanted::of(request.match_info().as_str())?;
+        let extensions = request.extensions();
+        let passage = extensions.get::<Passage>()?;
+        passage.data_route.set(Some(wanted.route()));
+        let data_set = passage.data_set.take()?;
+        Some((data_set, wanted))
+    }
+
+    async fn admit(&self, key: &PresentedKey<'_>) -> Result<Pass, Problem> {
+        match self.gate.admit(key.id(), key.hash()).await {
+            Ok(Admission::Admitted(pass)) => Ok(pass),
+            Ok(refused) => Err(not_admitted(refused)),
+            Err(error) => Err(undecided(error)),
+        }
+    }
+
+    /// The records of a key, or one of them; 404 when there are none.
+    async fn read(
+        &self,
+        request: &HttpRequest,
+        data_set: Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Result<Admitted, Problem> {
+        let presented = presented_key(request)?;
+        let asked = no_parameters(request).and_then(|()| {
+            let (key, record_id) = named(&data_set, key, record_id)?;
+            Ok(query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id })
+        });
+        let wanted = match asked {
+            Ok(wanted) => wanted,
+            // What is wrong with a request is told to those that may make it.
+            Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
+        };
+        if request.headers().contains_key(header::IF_NONE_MATCH)
+            && let Some(tag) = caching::of_reads(&data_set, data_set.version).is_known(request)
+        {
+            return Ok((self.admit(&presented).await?, Ok(caching::not_modified(tag))));
+        }
+        match self.gate.get(presented.id(), presented.hash(), wanted).await {
+            Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
+                let tag = caching::of_reads(&data_set, found.version);
+                Ok((pass, document(request, found.document, &tag).await))
+            }
+            Ok(Answer::Read { pass, found: Ok(None) }) => Ok((pass, Err(no_record(request)))),
+            Ok(Answer::Read { pass, found: Err(error) }) => Ok((pass, Err(query_problem(error)))),
+            Ok(Answer::NotAdmitted(refused)) => Err(not_admitted(refused)),
+            Err(error) => Err(undecided(error)),
+        }
+    }
+
+    /// Anything that is no read by key.
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        data_set: Arc<DataSet>,
+        wanted: Wanted<'_>,
+    ) -> Result<Admitted, Problem> {
+        let presented = presented_key(request)?;
+        let pass = self.admit(&presented).await?;
+        let answer = match wanted {
+            Wanted::Page => return self.find(request, data_set, &presented, pass).await,
+            Wanted::Facets => self.facets(request, data_set).await,
+            Wanted::Stats => self.stats(request, data_set).await,
+            Wanted::Changes => self.changes(request, data_set).await,
+            Wanted::KeyHistory(key) | Wanted::Key(key) => self.history(request, data_set, key, None).await,
+            Wanted::RecordHistory(key, record_id) | Wanted::Record(key, record_id) => {
+                self.history(request, data_set, key, Some(record_id)).await
+            }
+        };
+        Ok((pass, answer))
+    }
+}
+
+/// The pass of a request that was let pass, and its answer.
+type Admitted = (Pass, Result<HttpResponse, Problem>);
+
+fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
+    let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
+    presented.ok_or_else(invalid_key)
+}
+
+/// The key in canonical form and the record id that a path names.
+fn named(data_set: &DataSet, key: &str, record_id: Option<&str>) -> Result<(String, Option<String>), Problem> {
+    let key = data_set.definition.canonical_key(&decoded(key, "key")?);
+    let record_id = record_id.map(|id| decoded(id, "record_id")).transpose()?.map(Cow::into_owned);
+    Ok((key, record_id))
+}
+
+fn no_record(request: &HttpRequest) -> Problem {
+    let path: String = request.path().chars().take(PATH_CHARS_SHOWN).collect();
+    Problem::new(ProblemCode::NotFound, format!("there is no record at {path:?}"))
+}
+
+/// A segment of the path, decoded.
+fn decoded<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, Problem> {
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+    decoded.map_err(|_| Problem::new(ProblemCode::InvalidParameters, format!("the {name} in the path is not UTF-8")))
+}
+
+/// A record has no parameters; one that is sent anyway is a mistake.
+fn no_parameters(request: &HttpRequest) -> Result<(), Problem> {
+    let query = request.query_string();
+    if query.is_empty() {
+        return Ok(());
+    }
+    let reason = "a record that is read by its key takes no parameters";
+    let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam::new(&name, reason, None);
+    let params: Vec<InvalidParam> = form_urlencoded::parse(query.as_bytes()).take(20).map(refuse).collect();
+    if params.is_empty() { Ok(()) } else { Err(Problem::invalid_params(&params)) }
+}
+
+/// The same query with another value of the parameter that says where to go on, as a reference relative to the server
+/// (RFC 8288, section 3.1).
+fn next_target(request: &HttpRequest, parameter: &str, cursor: &str) -> String {
+    let is_it = |given: &&str| given.split('=').next() == Some(parameter);
+    let kept = request.query_string().split('&').filter(|given| !given.is_empty() && !is_it(given));
+    let mut target = format!("{}?", request.path());
+    for given in kept {
+        target.push_str(given);
+        target.push('&');
+    }
+    target.push_str(parameter);
+    target.push('=');
+    target.push_str(cursor);
+    target
+}
+
+/// Says where the answer goes on.
+fn link(request: &HttpRequest, response: &mut HttpResponse, parameter: &str, cursor: &str) -> Result<(), Problem> {
+    let link = format!("<{}>; rel=\"next\"", next_target(request, parameter, cursor));
+    response.headers_mut().insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
+    Ok(())
+}
+
+/// A JSON document with its tag.
+async fn document(request: &HttpRequest, document: Bytes, tag: &Tag) -> Result<HttpResponse, Problem> {
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    let (mut response, coding) = compression::encoded(request, response, document).await?;
+    caching::tagged(&mut response, tag, coding);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_resource_or_nothing() {
+        assert_eq!(Wanted::of("/permits"), Some(Wanted::Page));
+        assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Key("2016%2F1")));
+        assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Record("1", "2")));
+        assert_eq!(Wanted::of("/permits/facets"), Some(Wanted::Facets));
+        assert_eq!(Wanted::of("/permits/stats"), Some(Wanted::Stats));
+        assert_eq!(Wanted::of("/permits/changes"), Some(Wanted::Changes));
+        assert_eq!(Wanted::of("/permits/1/history"), Some(Wanted::KeyHistory("1")));
+        assert_eq!(Wanted::of("/permits/1/2/history"), Some(Wanted::RecordHistory("1", "2")));
+        for nowhere in [
+            "",
+            "permits",
+            "/permits/",
+            "/permits//2",
+            "/permits/1/",
+            "/permits/1/2/",
+            "/permits/1/2/3",
+            "/permits/1/2/history/",
+        ] {
+            assert_eq!(Wanted::of(nowhere), None, "{nowhere}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `/{dataset}`: a page of records, or all of them as an export.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+};
+use bytes::Bytes;
+
+use super::{
+    Admitted, DataSets,
+    caching::{self, Tag},
+    document,
+    failure::query_problem,
+    link,
+};
+use crate::{
+    actors::grants::Pass,
+    dataset::{
+        cursor,
+        query::{self, Format, InvalidParam, Query},
+    },
+    domain::key::PresentedKey,
+    http::{Problem, ProblemCode},
+    store::records::{DataSet, Page},
+};
+
+impl DataSets {
+    pub(super) async fn find(
+        &self,
+        request: &HttpRequest,
+        data_set: Arc<DataSet>,
+        presented: &PresentedKey<'_>,
+        pass: Pass,
+    ) -> Result<Admitted, Problem> {
+        let query = match self.query(request, &data_set) {
+            Ok(query) => query,
+            Err(problem) => return Ok((pass, Err(problem))),
+        };
+        let asked = query.normal_form(&data_set.definition);
+        // A page of a version is what it is: the tag is known before the page.
+        let version = query.after.as_ref().map_or(data_set.version, |position| position.version);
+        if request.headers().contains_key(header::IF_NONE_MATCH)
+            && let Some(known) = tag(&data_set, version, &query, &asked).is_known(request)
+        {
+            return Ok((pass, Ok(caching::not_modified(known))));
+        }
+        if query.format.is_some_and(Format::is_export) {
+            return self.export(request, data_set, query, &asked, (presented, pass)).await;
+        }
+        let page = self.queries.find(Arc::clone(&data_set), query.clone()).await.map_err(query_problem);
+        let answer = match page {
+            Ok(page) => self.page(request, &data_set, &query, &asked, page).await,
+            Err(problem) => Err(problem),
+        };
+        Ok((pass, answer))
+    }
+
+    /// What is asked, in which format.
+    fn query(&self, request: &HttpRequest, data_set: &DataSet) -> Result<Query, Problem> {
+        let (limits, key) = (query::Limits::default(), &self.service.cursor_key);
+        let parsed = query::parse(&data_set.definition, request.query_string(), &limits, key);
+        let mut query = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let format = query.format.unwrap_or_else(|| accepted(request));
+        query.format = Some(format);
+        let mut wrong = Vec::new();
+        let mut refuse = |is_given: bool, name: &str, reason: &str| {
+            if is_given {
+                wrong.push(InvalidParam::new(name, reason, None));
+            }
+        };
+        if format.is_export() {
+            let whole = "an export has no pages: it is everything that matches";
+            refuse(query.after.is_some(), "cursor", whole);
+            refuse(
+                query.count,
+                "count",
+                "an export has no place for it: count its rows, or ask for a page with limit=1",
+            );
+            refuse(query.explain, "explain", "an export has no place for it: ask for a page");
+        }
+        refuse(query.csv_safe && format != Format::Csv, "csv_safe", "is for format=csv only");
+        if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid_params(&wrong)) }
+    }
+
+    async fn page(
+        &self,
+        request: &HttpRequest,
+        data_set: &DataSet,
+        query: &Query,
+        asked: &str,
+        page: Page,
+    ) -> Result<HttpResponse, Problem> {
+        let definition = &data_set.definition;
+        let next =
+            page.next.as_ref().map(|position| cursor::seal(&self.service.cursor_key, definition, query, position));
+        let next = next.transpose().map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
+        let mut page_of = serde_json::Map::new();
+        page_of.insert("limit".to_owned(), query.limit.into());
+        page_of.insert("next".to_owned(), next.clone().into());
+        if let Some(count) = page.count {
+            page_of.insert("count".to_owned(), count.into());
+        }
+        // Only where it is not as everybody expects.
+        if !page.complete {
+            page_of.insert("complete".to_owned(), false.into());
+        }
+        if let Some(explained) = page.explained {
+            page_of.insert("explain".to_owned(), serde_json::to_value(explained).map_err(Problem::internal)?);
+        }
+        let page_of = serde_json::Value::Object(page_of).to_string();
+        let text = page.document.finish(&[("page", &page_of)], &definition.name, page.version);
+        let tag = tag(data_set, page.version, query, asked);
+        let mut response = document(request, Bytes::from(text), &tag).await?;
+        if let Some(cursor) = next {
+            link(request, &mut response, "cursor", &cursor)?;
+        }
+        Ok(response)
+    }
+}
+
+/// The tag of an answer to a query at a version. Two pages of one walk differ in their place.
+pub(super) fn tag(data_set: &DataSet, version: u64, query: &Query, asked: &str) -> Tag {
+    let format = query.format.unwrap_or(Format::Json).name();
+    let after = query.after.as_ref().map(|position| &position.values);
+    Tag::of(data_set, version, &format!("{format};{asked};after={after:?}"))
+}
+
+/// The format that a client likes best; JSON if it does not say.
+fn accepted(request: &HttpRequest) -> Format {
+    let fields = request.headers().get_all(header::ACCEPT).filter_map(|field| HeaderValue::to_str(field).ok());
+    let mut best: Option<(Format, f32)> = None;
+    for range in fields.flat_map(|field| field.split(',')) {
+        let mut params = range.split(';').map(str::trim);
+        let format = match params.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "application/json" | "application/*" | "*/*" => Format::Json,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Format::Ndjson,
+            "text/csv" => Format::Csv,
+            _ => continue,
+        };
+        let quality = params.find_map(|param| param.strip_prefix("q="));
+        let quality = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
+        if quality > best.map_or(0.0, |(_, best)| best) {
+            best = Some((format, quality));
+        }
+    }
+    best.map_or(Format::Json, |(format, _)| format)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_format_is_the_one_that_is_liked_best() {
+        let cases = [
+            ("*/*", Format::Json),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Json),
+            ("text/csv", Format::Csv),
+            ("text/csv; header=present", Format::Csv),
+            ("application/x-ndjson, application/json;q=0.9", Format::Ndjson),
+            ("text/csv;q=0.5, application/json", Format::Json),
+            ("application/json;q=0, text/csv;q=0.1", Format::Csv),
+            ("image/png", Format::Json),
+        ];
+        for (field, expected) in cases {
+            let request = TestRequest::default().insert_header((header::ACCEPT, field)).to_http_request();
+            assert_eq!(accepted(&request), expected, "{field}");
+        }
+        assert_eq!(accepted(&TestRequest::default().to_http_request()), Format::Json);
+    }
+}
