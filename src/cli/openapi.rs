@@ -4,8 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use serde_json::{Value, json};
+
 use super::{Answer, Common, Failure};
 use crate::{app, http::openapi};
+
+/// Spaces that a level stands further to the right.
+const INDENT: usize = 2;
+/// What stands on one line is no longer than this.
+const LINE_BYTES_MAX: usize = 120;
 
 /// Print the OpenAPI 3.1 document of the HTTP interface, for all data sets that are defined
 ///
@@ -27,7 +34,29 @@ impl OpenApi {
         let settings = common.settings(&[("datasets", datasets)])?;
         let definitions = app::definitions(settings.datasets())?;
         let document = openapi::document(&settings.mail.brand, &definitions);
-        let text = serde_json::to_string_pretty(&document).map_err(|error| Failure::unavailable(error.to_string()))?;
+        let mut text = String::new();
+        write(&document, 0, &mut text);
         Ok(Answer::new(document, text))
     }
+}
+
+/// Appends a value as JSON. What fits on a line stands on one, so that a change of the document is a change of few lines.
+fn write(value: &Value, depth: usize, out: &mut String) {
+    let flat = value.to_string();
+    let nested: Vec<(String, &Value)> = match value {
+        Value::Object(members) => members.iter().map(|(name, one)| (format!("{}: ", json!(name)), one)).collect(),
+        Value::Array(items) => items.iter().map(|one| (String::new(), one)).collect(),
+        _ => Vec::new(),
+    };
+    if flat.len() + depth * INDENT <= LINE_BYTES_MAX || nested.is_empty() {
+        return out.push_str(&flat);
+    }
+    let (open, close) = if value.is_object() { ('{', '}') } else { ('[', ']') };
+    out.push(open);
+    for (nth, (name, one)) in nested.into_iter().enumerate() {
+        let comma = if nth == 0 { "" } else { "," };
+        out.push_str(&format!("{comma}\n{:1$}{name}", "", (depth + 1) * INDENT));
+        write(one, depth + 1, out);
+    }
+    out.push_str(&format!("\n{:1$}{close}", "", depth * INDENT));
 }

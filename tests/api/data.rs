@@ -25,7 +25,7 @@ async fn serving(rows: u64) -> (TestApp, String) {
     (app, key)
 }
 
-async fn unlimited(app: &TestApp) -> String {
+pub(crate) async fn unlimited(app: &TestApp) -> String {
     let plan = json!({ "rate_per_s": 100_000, "burst": 100_000, "quota_per_day": 1_000_000 });
     let answer = app.admin_send(Method::PUT, "/plans/unlimited", &plan).await;
     assert!((200..300).contains(&answer.status), "{}", answer.body);
@@ -263,7 +263,7 @@ async fn other_methods_preflight_and_request_ids() {
     assert!(one.json()["instance"].as_str().unwrap().contains(ids[0]), "the problem names the request");
 }
 
-async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
+pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
     app.place().make_room_for(&definition).await;
     let order = Order {
         file: Box::new(Cursor::new(file)),

@@ -17,6 +17,7 @@ mod admin;
 mod admission;
 mod data;
 mod lifecycle;
+mod openapi;
 mod operation;
 mod page;
 

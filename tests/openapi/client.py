@@ -6,22 +6,27 @@ client.py FOLDER URL API_KEY ADMIN_TOKEN: FOLDER holds the package `permits_clie
 import datetime
 import sys
 
+import httpx
+
 folder, url, api_key, admin_token = sys.argv[1:]
 sys.path.insert(0, folder)
 
 from permits_client.api.keys import list_keys
 from permits_client.api.people import invite_user, list_users
-from permits_client.api.permits import permits_by_key, permits_list, permits_record
+from permits_client.api.permits import permits_by_key, permits_facets, permits_list, permits_record, permits_stats
 from permits_client.api.plans import define_plan
+from permits_client.api.trees import trees_changes, trees_history, trees_list
 from permits_client.client import AuthenticatedClient
 from permits_client.models import (
     Invitation,
     Limits,
+    PermitsFacetsColumnsItem,
     PermitsListCount,
     PermitsListSelectItem,
     PermitsListSortItem,
     PermitsRecord,
     PermitsRecords,
+    PermitsStatsColumnsItem,
     Problem,
     ProblemType,
     Role,
@@ -29,7 +34,20 @@ from permits_client.models import (
 )
 from permits_client.types import UNSET
 
-strict = {"base_url": url, "raise_on_unexpected_status": True}
+
+
+def joined(request):
+    """The generator repeats the parameter for each value of a list, also where the document says `explode: false` (its issue
+    197). The server wants the list in one."""
+    params = httpx.QueryParams([(name, ",".join(request.url.params.get_list(name))) for name in request.url.params.keys()])
+    request.url = request.url.copy_with(params=params)
+
+
+strict = {
+    "base_url": url,
+    "raise_on_unexpected_status": True,
+    "httpx_args": {"event_hooks": {"request": [joined]}, "trust_env": False},
+}
 reader = AuthenticatedClient(token=api_key, prefix="", auth_header_name="x-api-key", **strict)
 stranger = AuthenticatedClient(token="pmt_nobody", prefix="", auth_header_name="x-api-key", **strict)
 admin = AuthenticatedClient(token=admin_token, **strict)
@@ -69,6 +87,22 @@ assert len(seen) == len(set(seen)) > 40, len(seen)
 one = permits_record.sync("201612013997", 1, client=reader)
 assert isinstance(one.data, PermitsRecord) and one.data.address == "235 Bella Vista Wy", one
 assert permits_by_key.sync("201612013997", client=reader).data == [one.data]
+
+# Summaries.
+facets = permits_facets.sync(client=reader, columns=[PermitsFacetsColumnsItem.STATUS], record_id=1)
+assert facets.facets[0].column == "status" and sum(value.count for value in facets.facets[0].values) == facets.records
+stats = permits_stats.sync(client=reader, columns=[PermitsStatsColumnsItem.ESTIMATED_COST])
+assert stats.stats[0].min_ <= stats.stats[0].mean <= stats.stats[0].max_, stats
+
+# What an import changed.
+changes = trees_changes.sync(client=reader, since="1")
+assert [change.change for change in changes.data] == ["updated"], changes
+updated = changes.data[0]
+assert (updated.before.worth, updated.after.worth, updated.at.tzinfo is None) == (0.07, 12345.67, False), updated
+history = trees_history.sync("A1", client=reader)
+assert [state.record.worth for state in history.data] == [0.07, 12345.67, 4], history
+seen_at = datetime.datetime(2016, 12, 1, 9, 30, tzinfo=datetime.timezone.utc)
+assert [tree.tag for tree in trees_list.sync(client=reader, seen=seen_at).data] == ["A1"]
 
 # Problems are typed, too.
 missing = permits_record.sync_detailed("0", 1, client=reader)

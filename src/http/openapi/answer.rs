@@ -3,7 +3,10 @@
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, closed, integer, list, nullable, reference, text};
+use super::{
+    operation::Caller,
+    schema::{self, closed, integer, list, nullable, reference, text},
+};
 use crate::http::{ProblemCode, problem};
 
 /// An answer in the making.
@@ -67,6 +70,7 @@ pub(super) enum Header {
     RetryAfter,
     CacheControl,
     Vary,
+    Disposition,
     Authenticate,
 }
 
@@ -82,6 +86,7 @@ impl Header {
             Self::RetryAfter => "Retry-After",
             Self::CacheControl => "Cache-Control",
             Self::Vary => "Vary",
+            Self::Disposition => "Content-Disposition",
             Self::Authenticate => "WWW-Authenticate",
         }
     }
@@ -108,6 +113,7 @@ impl Header {
             Self::RetryAfter => described("Seconds after which to try again.", integer(0, None)),
             Self::CacheControl => described("Who may keep the answer.", text()),
             Self::Vary => described("The header fields of the request that the answer depends on.", text()),
+            Self::Disposition => described("The name of an export's file.", text()),
             Self::Authenticate => described("What to send instead.", text()),
         }
     }
@@ -128,7 +134,7 @@ impl Problems {
     }
 
     /// One answer for each status, with the name that all operations with the same problems know it by.
-    pub(super) fn responses(&self) -> Vec<(StatusCode, String, Value)> {
+    pub(super) fn responses(&self, caller: Caller) -> Vec<(StatusCode, String, Value)> {
         let mut responses: Vec<(StatusCode, String, Value)> = Vec::new();
         for code in ProblemCode::ALL.iter().filter(|code| self.0.contains(code)) {
             if responses.iter().any(|(status, ..)| *status == code.status()) {
@@ -137,26 +143,40 @@ impl Problems {
             let alike = ProblemCode::ALL.iter().filter(|other| other.status() == code.status());
             let alike: Vec<ProblemCode> = alike.copied().filter(|other| self.0.contains(other)).collect();
             let name = alike.iter().map(|code| code.slug()).collect::<Vec<_>>().join(".");
-            responses.push((code.status(), name, response(&alike)));
+            let counted = counted(code.status(), caller);
+            let name = if counted.is_some() { format!("{name}.counted") } else { name };
+            responses.push((code.status(), name, response(&alike, counted)));
         }
         responses
     }
 }
 
+/// Whether the answer says what is left of the caller's limits: always, or where it came to looking at them.
+fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
+    match (caller, status.as_u16()) {
+        (Caller::Reader, 400 | 404 | 410 | 429) => Some(true),
+        (Caller::Reader, 500 | 503) => Some(false),
+        _ => None,
+    }
+}
+
 /// The answer that says one of these problems, which have one status.
-fn response(codes: &[ProblemCode]) -> Value {
+fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
     let explained = codes.iter().map(|code| format!("[{}]({}). {}", code.title(), code.path(), code.explanation()));
-    let mut headers = Map::new();
-    let mut put = |header: Header| headers.insert(header.name().to_owned(), header.object(true));
-    put(Header::RequestId);
-    put(Header::CacheControl);
+    let mut headers = vec![(Header::RequestId, true), (Header::CacheControl, true)];
+    if let Some(always) = counted {
+        headers.extend([(Header::RateLimit, always), (Header::RateLimitPolicy, always)]);
+    }
     for code in codes {
-        match code {
-            ProblemCode::InvalidKey | ProblemCode::InvalidToken => put(Header::Authenticate),
-            ProblemCode::QuotaExceeded | ProblemCode::Overloaded | ProblemCode::Unavailable => put(Header::RetryAfter),
+        let header = match code {
+            ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
+            ProblemCode::QuotaExceeded | ProblemCode::Overloaded | ProblemCode::Unavailable => Header::RetryAfter,
             _ => continue,
         };
+        headers.push((header, true));
     }
+    let headers: Map<String, Value> =
+        headers.into_iter().map(|(header, always)| (header.name().to_owned(), header.object(always))).collect();
     let media_type = problem::MEDIA_TYPE.to_str().unwrap_or_default().to_owned();
     let schema = reference("Problem");
     json!({

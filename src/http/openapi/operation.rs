@@ -113,7 +113,7 @@ impl Paths {
         for answer in answers {
             responses.insert(answer.status.as_str().to_owned(), answer.response());
         }
-        for (status, name, response) in problems.responses() {
+        for (status, name, response) in problems.responses(caller) {
             responses.insert(status.as_str().to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
             self.responses.entry(name).or_insert(response);
         }

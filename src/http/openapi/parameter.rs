@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{self, described, integer, list, one_named, one_of, text};
+use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
@@ -16,7 +16,8 @@ pub(super) fn value(kind: ColumnType) -> Value {
     match kind {
         ColumnType::Text => text(),
         ColumnType::Integer => json!({ "type": "integer", "format": "int64" }),
-        ColumnType::Money => json!({ "type": "number", "multipleOf": 0.01 }),
+        // No `multipleOf`: of every nine amounts, validators that divide in floating point take one for no multiple of 0.01.
+        ColumnType::Money => json!({ "type": "number", "format": "decimal" }),
         ColumnType::Number => json!({ "type": "number", "format": "double" }),
         ColumnType::Date => schema::date(),
         ColumnType::Timestamp => schema::moment(),
@@ -177,19 +178,27 @@ fn filter(definition: &Definition) -> Value {
 /// The parameters that are alike for all data sets and lists: name among the components, and parameter.
 pub(super) fn common() -> Vec<(&'static str, Value)> {
     let limits = Limits::default();
-    let page_limit = |default: u64, most: u64| {
-        let mut schema = integer(1, Some(most));
+    let bounded = |default: u64, most: Option<u64>| {
+        let mut schema = integer(1, most);
         if let Value::Object(fields) = &mut schema {
             fields.insert("default".to_owned(), default.into());
         }
         schema
     };
-    let (default, most) = (limits.page_records_default.into(), limits.page_records_max.into());
+    let (default, most) = (u64::from(limits.page_records_default), u64::from(limits.page_records_max));
+    let of_page = format!(
+        "Records on a page at most; more than {most} are taken for {most}. An export has all records, or as many as this says."
+    );
     let head = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
     let count = "Say in `page.count` how many records match; takes as long as reading them.";
     vec![
-        ("limit", in_query("limit", "Records on a page, or entries of it, at most.", page_limit(default, most))),
-        ("items", in_query("limit", "Entries of a page at most.", page_limit(LIMIT_DEFAULT as u64, LIMIT_MAX as u64))),
+        ("limit", in_query("limit", &of_page, bounded(default, None))),
+        ("values", in_query("limit", "Values of each column at most.", bounded(default, Some(most)))),
+        ("changes", in_query("limit", "Entries of a page at most.", bounded(default, Some(most)))),
+        (
+            "items",
+            in_query("limit", "Entries of a page at most.", bounded(LIMIT_DEFAULT as u64, Some(LIMIT_MAX as u64))),
+        ),
         ("cursor", in_query("cursor", "Where the page begins: `page.next` of the page before.", text())),
         ("count", in_query("count", count, one_of(&["exact"]))),
         ("explain", in_query("explain", "Say in `page.explain` how the records were found.", schema::flag())),
@@ -236,9 +245,4 @@ pub(super) fn conditions_of_writing() -> [Value; 2] {
 /// The list of what a list may be asked.
 pub(super) fn one_word(name: &str, description: &str, words: &[&str]) -> Value {
     in_query(name, description, one_of(words))
-}
-
-/// A list schema, for what is used once.
-pub(super) fn listing(items: Value) -> Value {
-    list(items)
 }

@@ -143,7 +143,7 @@ async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: we
 /// What may be changed of a person.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "UserChange", extend("minProperties" = 1))]
+#[schemars(rename = "ChangeOfUser", extend("minProperties" = 1))]
 pub(in crate::http) struct ChangeBody {
     /// Whether their keys work.
     #[serde(default)]
