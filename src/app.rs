@@ -37,6 +37,7 @@ use crate::{
     },
     http::{
         self, Edge,
+        ready::ReadyAnswers,
         routes::data::DataSets,
         state::{Readiness, Service},
     },
@@ -225,6 +226,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
     let public_url = settings.public_url(public_address);
+    let ready = Arc::new(ReadyAnswers::new(settings.http.ready_bytes_max));
     let cursor_key = CursorKey::new(secrets.cursor_key());
     let ledger = Arc::clone(&committer.stores.ledger);
     let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
@@ -261,6 +263,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         book,
         records,
         cursor_key,
+        ready,
         aws,
         readiness: Readiness::default(),
         meter: Arc::default(),

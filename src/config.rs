@@ -143,6 +143,8 @@ pub struct Ops {
 pub struct Http {
     /// `http.workers`; see [`Http::workers`].
     pub workers: usize,
+    /// `http.ready_bytes_max`
+    pub ready_bytes_max: u64,
     /// `http.url_bytes_max`
     pub url_bytes_max: usize,
     /// `http.body_bytes_max`

@@ -16,14 +16,22 @@ mod support;
 mod admin;
 #[path = "api/admission.rs"]
 mod admission;
+#[path = "api/ask.rs"]
+mod ask;
+#[path = "api/caching.rs"]
+mod caching;
 #[path = "api/data.rs"]
 mod data;
+#[path = "api/exports.rs"]
+mod exports;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/operation.rs"]
 mod operation;
 #[path = "api/page.rs"]
 mod page;
+#[path = "api/past.rs"]
+mod past;
 #[path = "api/ses.rs"]
 mod ses;
 

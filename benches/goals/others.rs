@@ -50,7 +50,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     Ok(findings)
 }
 
-fn install() -> Outcome<PathBuf> {
+pub(crate) fn install() -> Outcome<PathBuf> {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-tools");
     let ready = tools.join("ready");
     if fs::read_to_string(&ready).is_ok_and(|packages| packages == PACKAGES.join("\n")) {
@@ -94,13 +94,15 @@ fn rows(plan: &Plan, fixture: &Fixture) -> Outcome<([PathBuf; 2], PathBuf)> {
 }
 
 /// A database of a plain table with these indexes.
-fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcome<PathBuf> {
+pub(crate) fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcome<PathBuf> {
     let path = plan.scratch.join(format!("{name}.db"));
     let connection = Connection::open(&path)?;
     connection.execute("ATTACH ?1 AS served", [records_file(&fixture.data)?.to_string_lossy()])?;
     connection.execute_batch(&format!(
         "CREATE TABLE permits AS SELECT * FROM served.records;
          ALTER TABLE permits DROP COLUMN \"$values\";
+         ALTER TABLE permits DROP COLUMN \"$from\";
+         ALTER TABLE permits DROP COLUMN \"$row\";
          ALTER TABLE permits RENAME COLUMN \"$key\" TO application_number;
          ALTER TABLE permits RENAME COLUMN \"$id\" TO record_id;
          CREATE INDEX by_number ON permits (application_number);
@@ -110,7 +112,7 @@ fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcom
     Ok(path)
 }
 
-fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server> {
+pub(crate) fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server> {
     let address = free_address()?;
     let mut command = pinned(SERVER_CORE, tools.join("bin/datasette"));
     command.arg("serve");
@@ -121,7 +123,7 @@ fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server
     Server::start(command, address, (address, "/-/versions.json"), plan.scratch.join("datasette.log"))
 }
 
-fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
+pub(crate) fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
     let (address, postgres) = (free_address()?, free_address()?);
     let mut command = pinned(SERVER_CORE, tools.join("bin/roapi"));
     command.args(["--addr-http", &address.to_string(), "--addr-postgres", &postgres.to_string()]);

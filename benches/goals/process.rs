@@ -20,7 +20,7 @@ pub(crate) const LOAD_CORE: &str = "1";
 /// alone what it needs.
 pub(crate) const EITHER_CORE: &str = "0,1";
 /// How long a server may take to answer for the first time.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(600);
 /// How often a process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Clock ticks a second in /proc, on every Linux that runs Rust.

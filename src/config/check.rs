@@ -12,6 +12,7 @@ const AWS_PREFIX_CHARS_MAX: usize = 64;
 /// The range of every whole number, both ends included.
 pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.workers", 0, 256),
+    ("http.ready_bytes_max", 0, 68_719_476_736),
     ("http.url_bytes_max", 256, 65_536),
     ("http.body_bytes_max", 1024, 67_108_864),
     ("http.head_timeout_ms", 100, 600_000),

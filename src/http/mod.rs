@@ -1,6 +1,7 @@
 //! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
 
 pub mod body;
+mod coding;
 pub mod cors;
 pub mod edge;
 pub mod meter;
@@ -9,6 +10,7 @@ pub mod openapi;
 pub mod pages;
 mod passage;
 pub mod problem;
+pub mod ready;
 pub mod request_id;
 pub mod routes;
 pub mod session;

@@ -13,7 +13,7 @@ use crate::{
     aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
-    http::meter::RequestMeter,
+    http::{meter::RequestMeter, ready::ReadyAnswers},
     store::records::RecordStore,
 };
 
@@ -42,6 +42,8 @@ pub struct Service {
     pub imports: Imports,
     /// Seals cursors.
     pub cursor_key: CursorKey,
+    /// Answers that are ready for who asks the same.
+    pub ready: Arc<ReadyAnswers>,
     /// Whether the node wants requests.
     pub readiness: Readiness,
     /// Access to AWS, where the node has one: it counts its calls.

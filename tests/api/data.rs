@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A server with a sample and a key that no limit stops.
-async fn serving(rows: u64) -> (TestApp, String) {
+pub(crate) async fn serving(rows: u64) -> (TestApp, String) {
     let app = TestApp::with_sample(rows).await;
     let key = unlimited(&app).await;
     (app, key)
@@ -33,7 +33,7 @@ pub(crate) async fn unlimited(app: &TestApp) -> String {
 }
 
 /// Every page of a query, following `Link`; the records and the number of pages.
-async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
+pub(crate) async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
     let (mut records, mut pages, mut next) = (Vec::new(), 0, path.to_owned());
     loop {
         let answer = app.get(&next, key).await.expect(200);
@@ -53,7 +53,7 @@ async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
     }
 }
 
-fn identity(record: &Value) -> (String, i64) {
+pub(crate) fn identity(record: &Value) -> (String, i64) {
     (record["application_number"].as_str().unwrap().to_owned(), record["record_id"].as_i64().unwrap())
 }
 
@@ -261,6 +261,11 @@ async fn other_methods_preflight_and_request_ids() {
     let ids: Vec<&str> = [&one, &two].map(|answer| answer.header("x-request-id").expect("an id")).into();
     assert_ne!(ids[0], ids[1]);
     assert!(one.json()["instance"].as_str().unwrap().contains(ids[0]), "the problem names the request");
+}
+
+/// The built-in definition.
+pub(crate) fn permits() -> Definition {
+    Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits").unwrap()
 }
 
 pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {

@@ -15,10 +15,14 @@ mod support;
 
 mod admin;
 mod admission;
+mod ask;
+mod caching;
 mod data;
+mod exports;
 mod lifecycle;
 mod openapi;
 mod operation;
 mod page;
+mod past;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use permitd::{
     clock::ManualClock,
-    dataset::{
-        Record, Value,
-        query::{Filter, Query},
-    },
+    dataset::{Record, Value, query::Query},
     store::records::{RecordStore, RecordStoreError},
 };
 use uuid::Uuid;

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use permitd::{
     clock::ManualClock,
-    dataset::{
-        Column, ColumnType, Definition, Index, Record, RecordIdRule, Value,
-        query::{Filter, Query},
-    },
+    dataset::{Column, ColumnType, Definition, Index, Record, RecordIdRule, Value, query::Query},
     store::records::{ImportResult, RecordStore, RecordStoreError},
 };
 use proptest::prelude::*;

@@ -15,55 +15,60 @@ use actix_web::{
     },
 };
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
-use super::compression::Coding;
-use crate::store::records::DataSet;
+use crate::{
+    http::{coding::Coding, ready::Digest},
+    store::records::DataSet,
+};
 
 /// Changes when the same records are written differently by another permitd.
 const RENDERING: u8 = 1;
-/// Bytes of a digest in a tag: enough that no two answers of a resource have one by chance.
-const DIGEST_BYTES: usize = 12;
 
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, X-API-Key");
 
 /// What an answer is made of, without its coding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tag(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag(pub(super) Digest);
 
 impl Tag {
     /// Of an answer about a data set at a version, to what was asked.
     pub(super) fn of(data_set: &DataSet, version: u64, asked: &str) -> Self {
-        let mut digest = Sha256::new();
-        digest.update([RENDERING]);
-        digest.update(data_set.instance.as_bytes());
-        digest.update(version.to_be_bytes());
-        digest.update(asked.as_bytes());
-        let digest = digest.finalize();
-        let start: Vec<u8> = digest.iter().take(DIGEST_BYTES).copied().collect();
-        Self(BASE64_URL_SAFE_NO_PAD.encode(start))
+        let mut hash = Sha256::new();
+        hash.update([RENDERING]);
+        hash.update(data_set.instance.as_bytes());
+        hash.update(version.to_be_bytes());
+        hash.update(asked.as_bytes());
+        let mut digest = Digest::default();
+        digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+        Self(digest)
+    }
+
+    /// The digest as text: enough of it that no two answers have one by chance.
+    fn text(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// The field's value for the answer in a coding.
     fn value(&self, coding: Option<Coding>) -> Option<HeaderValue> {
         let text = match coding {
-            Some(coding) => format!("\"{}-{}\"", self.0, coding.token()),
-            None => format!("\"{}\"", self.0),
+            Some(coding) => format!("\"{}-{}\"", self.text(), coding.token()),
+            None => format!("\"{}\"", self.text()),
         };
         HeaderValue::try_from(text).ok()
     }
 
     /// Whether the client has this answer already, in whichever coding it came.
     pub(super) fn is_known(&self, request: &HttpRequest) -> Option<HeaderValue> {
-        let fields = request.headers().get_all(header::IF_NONE_MATCH);
+        let (fields, own) = (request.headers().get_all(header::IF_NONE_MATCH), self.text());
         let mut tags = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
         // Compared weakly, as `If-None-Match` wants it; `*` is whatever there is.
         tags.find_map(|tag| {
             let tag = tag.trim();
             let bare = tag.strip_prefix("W/").unwrap_or(tag);
             let inside = bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"'));
-            let known = match inside.and_then(|inside| inside.strip_prefix(self.0.as_str())) {
+            let known = match inside.and_then(|inside| inside.strip_prefix(own.as_str())) {
                 Some("") => Some(self.value(None)),
                 Some(rest) => {
                     let coding = rest.strip_prefix('-').and_then(Coding::named);
@@ -108,11 +113,11 @@ thread_local! {
 pub(super) fn of_reads(data_set: &DataSet, version: u64) -> Tag {
     let instance = data_set.instance;
     let last = LAST.with_borrow(|last| {
-        last.as_ref().filter(|(of, at, _)| *of == instance && *at == version).map(|(.., tag)| tag.clone())
+        last.as_ref().filter(|(of, at, _)| *of == instance && *at == version).map(|(.., tag)| *tag)
     });
     last.unwrap_or_else(|| {
         let tag = Tag::of(data_set, version, "");
-        LAST.set(Some((instance, version, tag.clone())));
+        LAST.set(Some((instance, version, tag)));
         tag
     })
 }

@@ -7,26 +7,31 @@ use actix_web::{
     body::{BodyStream, BoxBody},
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
     web,
 };
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets, caching,
-    compression::{self, Coding, Encoder},
+    Admitted, DataSets,
+    caching::{self, Tag},
     failure::query_problem,
     limits,
-    query::tag,
 };
 use crate::{
     actors::grants::Pass,
     dataset::query::{Format, Query},
     domain::key::PresentedKey,
-    http::Problem,
+    http::{
+        Problem,
+        coding::{self, Coding, Encoder},
+    },
     store::records::{DataSet, Export},
 };
+
+/// What a JSON document says in its member `dataset`.
+const DATASET_VERSION: HeaderName = HeaderName::from_static("x-dataset-version");
 
 impl DataSets {
     pub(super) async fn export(
@@ -34,9 +39,14 @@ impl DataSets {
         request: &HttpRequest,
         data_set: Arc<DataSet>,
         query: Query,
-        asked: &str,
+        form: &str,
         (presented, first): (&PresentedKey<'_>, Pass),
     ) -> Result<Admitted, Problem> {
+        if request.headers().contains_key(header::IF_NONE_MATCH)
+            && let Some(known) = Tag::of(&data_set, data_set.version, form).is_known(request)
+        {
+            return Ok((first, Ok(caching::not_modified(known))));
+        }
         let charged = self.charge(presented, first).await?;
         let Some(last) = charged.last().cloned() else { return Err(Problem::internal("an export without a pass")) };
         let format = query.format.unwrap_or(Format::Ndjson);
@@ -45,10 +55,11 @@ impl DataSets {
             charged.iter().skip(1).for_each(Pass::refund);
             let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
             describe(&mut response, &data_set, format, data_set.version);
-            caching::tagged(&mut response, &tag(&data_set, data_set.version, &query, asked), Coding::accepted(request));
+            let tag = Tag::of(&data_set, data_set.version, form);
+            caching::tagged(&mut response, &tag, Coding::accepted(request));
             return Ok((last, Ok(response)));
         }
-        let export = match self.queries.export(Arc::clone(&data_set), query.clone()).await {
+        let export = match self.queries.export(Arc::clone(&data_set), query).await {
             Ok(export) => export,
             Err(error) => {
                 // The last one is given back with the answer.
@@ -63,9 +74,9 @@ impl DataSets {
         let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(parts)));
         describe(&mut response, &data_set, format, version);
         if let Some(coding) = coding {
-            compression::coded(&mut response, coding);
+            coding::coded(&mut response, coding);
         }
-        caching::tagged(&mut response, &tag(&data_set, version, &query, asked), coding);
+        caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
         Ok((last, Ok(response)))
     }
 
@@ -100,6 +111,7 @@ fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, ver
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     let name = format!("attachment; filename=\"{}-v{version}.{}\"", data_set.definition.name, format.name());
+    headers.insert(DATASET_VERSION, HeaderValue::from(version));
     if let Ok(name) = HeaderValue::try_from(name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }

@@ -1,7 +1,6 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
 mod caching;
-mod compression;
 mod export;
 mod failure;
 mod limits;
@@ -36,7 +35,14 @@ use crate::{
     },
     dataset::query::InvalidParam,
     domain::key::PresentedKey,
-    http::{DataRoute, Problem, ProblemCode, method, passage::Passage, state::Service},
+    http::{
+        DataRoute, Problem, ProblemCode,
+        coding::{self, Coding},
+        method,
+        passage::Passage,
+        ready::Ready,
+        state::Service,
+    },
     store::records::DataSet,
 };
 
@@ -311,11 +317,70 @@ fn link(request: &HttpRequest, response: &mut HttpResponse, parameter: &str, cur
 
 /// A JSON document with its tag.
 async fn document(request: &HttpRequest, document: Bytes, tag: &Tag) -> Result<HttpResponse, Problem> {
-    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
+    let wanted = if document.len() < coding::BYTES_MIN { None } else { Coding::accepted(request) };
+    let (body, coding) = coding::encoded(document, wanted).await?;
+    Ok(sent(body, coding, tag))
+}
+
+/// A JSON document as it is sent.
+fn sent(body: Bytes, coding: Option<Coding>, tag: &Tag) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    let (mut response, coding) = compression::encoded(request, response, document).await?;
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
     caching::tagged(&mut response, tag, coding);
-    Ok(response)
+    response
+}
+
+/// A document that was made, before it is sent.
+struct Made {
+    text: Bytes,
+    /// The version that it is of.
+    version: u64,
+    /// Where it goes on.
+    next: Option<String>,
+    /// Whether it may be given to the next one who asks the same.
+    lasting: bool,
+}
+
+impl DataSets {
+    /// The answer to a question in this form, at a version that is known already: nothing new to who has it, a ready one, or
+    /// one that is made now. `parameter` is what says where it goes on.
+    async fn answer_to(
+        &self,
+        request: &HttpRequest,
+        data_set: &DataSet,
+        (form, version): (&str, u64),
+        parameter: &str,
+        make: impl AsyncFnOnce() -> Result<Made, Problem>,
+    ) -> Result<HttpResponse, Problem> {
+        let tag = Tag::of(data_set, version, form);
+        if request.headers().contains_key(header::IF_NONE_MATCH)
+            && let Some(known) = tag.is_known(request)
+        {
+            return Ok(caching::not_modified(known));
+        }
+        let wanted = Coding::accepted(request);
+        let (ready, tag) = match self.service.ready.get(&tag.0, wanted) {
+            Some(ready) => (ready, tag),
+            None => {
+                let made = make().await?;
+                let tag = if made.version == version { tag } else { Tag::of(data_set, made.version, form) };
+                let (body, coding) = coding::encoded(made.text, wanted).await?;
+                let ready = Ready { body, coding, next: made.next.map(String::into_boxed_str) };
+                if made.lasting {
+                    self.service.ready.insert(tag.0, wanted, ready.clone());
+                }
+                (ready, tag)
+            }
+        };
+        let mut response = sent(ready.body, ready.coding, &tag);
+        if let Some(cursor) = &ready.next {
+            link(request, &mut response, parameter, cursor)?;
+        }
+        Ok(response)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::{DataSets, caching::Tag, document, failure::query_problem, link, named, no_record, summary::known};
+use super::{DataSets, Made, failure::query_problem, named, no_record};
 use crate::{
     dataset::{
         cursor::{self, SealError},
@@ -21,13 +21,13 @@ impl DataSets {
         let parsed = query::parse_changes(&data_set.definition, request.query_string(), &limits, key);
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = format!("changes;{:?};limit={}", asked.since, asked.limit);
-        if let Some(answer) = known(request, &data_set, &form) {
-            return Ok(answer);
-        }
         let limit = asked.limit;
-        let past = self.queries.changes(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
-        let next = past.next.as_ref().map(|position| cursor::seal_change(key, &data_set.definition, position));
-        listed(request, &data_set, &form, past, limit, (next.transpose(), "since")).await
+        let make = async || {
+            let past = self.queries.changes(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            let next = past.next.as_ref().map(|position| cursor::seal_change(key, &data_set.definition, position));
+            listed(&data_set, past, limit, next.transpose())
+        };
+        self.answer_to(request, &data_set, (&form, data_set.version), "since", make).await
     }
 
     pub(super) async fn history(
@@ -43,33 +43,27 @@ impl DataSets {
         let parsed = query::parse_history(&data_set.definition, request.query_string(), &limits, cursor_key, of);
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = format!("history;{of:?};{asked:?}");
-        if let Some(answer) = known(request, &data_set, &form) {
-            return Ok(answer);
-        }
         let limit = asked.limit;
-        let found = self.queries.history(Arc::clone(&data_set), key.clone(), record_id.clone(), asked).await;
-        let Some(past) = found.map_err(query_problem)? else { return Err(no_record(request)) };
-        let seal = |position| cursor::seal_state(cursor_key, &data_set.definition, of, position);
-        let next = past.next.as_ref().map(seal).transpose();
-        listed(request, &data_set, &form, past, limit, (next, "cursor")).await
+        let make = async || {
+            let found = self.queries.history(Arc::clone(&data_set), key.clone(), record_id.clone(), asked).await;
+            let Some(past) = found.map_err(query_problem)? else { return Err(no_record(request)) };
+            let seal = |position| cursor::seal_state(cursor_key, &data_set.definition, of, position);
+            let next = past.next.as_ref().map(seal).transpose();
+            listed(&data_set, past, limit, next)
+        };
+        self.answer_to(request, &data_set, (&form, data_set.version), "cursor", make).await
     }
 }
 
-/// The document of a list, with its page. `next` is where it goes on, by which parameter.
-async fn listed(
-    request: &HttpRequest,
+/// The document of a list, with its page.
+fn listed(
     data_set: &DataSet,
-    form: &str,
     past: Past,
     limit: u32,
-    (next, parameter): (Result<Option<String>, SealError>, &str),
-) -> Result<HttpResponse, Problem> {
+    next: Result<Option<String>, SealError>,
+) -> Result<Made, Problem> {
     let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
     let page = serde_json::json!({ "limit": limit, "next": next }).to_string();
     let text = past.document.finish(&[("page", &page)], &data_set.definition.name, past.version);
-    let mut response = document(request, Bytes::from(text), &Tag::of(data_set, past.version, form)).await?;
-    if let Some(cursor) = next {
-        link(request, &mut response, parameter, &cursor)?;
-    }
-    Ok(response)
+    Ok(Made { text: Bytes::from(text), version: past.version, next, lasting: true })
 }

@@ -3,18 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest,
     http::header::{self, HeaderValue},
 };
 use bytes::Bytes;
 
-use super::{
-    Admitted, DataSets,
-    caching::{self, Tag},
-    document,
-    failure::query_problem,
-    link,
-};
+use super::{Admitted, DataSets, Made, failure::query_problem};
 use crate::{
     actors::grants::Pass,
     dataset::{
@@ -38,22 +32,17 @@ impl DataSets {
             Ok(query) => query,
             Err(problem) => return Ok((pass, Err(problem))),
         };
-        let asked = query.normal_form(&data_set.definition);
+        let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
         let version = query.after.as_ref().map_or(data_set.version, |position| position.version);
-        if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(known) = tag(&data_set, version, &query, &asked).is_known(request)
-        {
-            return Ok((pass, Ok(caching::not_modified(known))));
-        }
         if query.format.is_some_and(Format::is_export) {
-            return self.export(request, data_set, query, &asked, (presented, pass)).await;
+            return self.export(request, data_set, query, &form, (presented, pass)).await;
         }
-        let page = self.queries.find(Arc::clone(&data_set), query.clone()).await.map_err(query_problem);
-        let answer = match page {
-            Ok(page) => self.page(request, &data_set, &query, &asked, page).await,
-            Err(problem) => Err(problem),
+        let make = async || {
+            let page = self.queries.find(Arc::clone(&data_set), query.clone()).await.map_err(query_problem)?;
+            self.page(&data_set, &query, page)
         };
+        let answer = self.answer_to(request, &data_set, (&form, version), "cursor", make).await;
         Ok((pass, answer))
     }
 
@@ -84,18 +73,10 @@ impl DataSets {
         if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid_params(&wrong)) }
     }
 
-    async fn page(
-        &self,
-        request: &HttpRequest,
-        data_set: &DataSet,
-        query: &Query,
-        asked: &str,
-        page: Page,
-    ) -> Result<HttpResponse, Problem> {
-        let definition = &data_set.definition;
-        let next =
-            page.next.as_ref().map(|position| cursor::seal(&self.service.cursor_key, definition, query, position));
-        let next = next.transpose().map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
+    fn page(&self, data_set: &DataSet, query: &Query, page: Page) -> Result<Made, Problem> {
+        let (definition, key) = (&data_set.definition, &self.service.cursor_key);
+        let next = page.next.as_ref().map(|position| cursor::seal(key, definition, query, position)).transpose();
+        let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
         let mut page_of = serde_json::Map::new();
         page_of.insert("limit".to_owned(), query.limit.into());
         page_of.insert("next".to_owned(), next.clone().into());
@@ -111,20 +92,16 @@ impl DataSets {
         }
         let page_of = serde_json::Value::Object(page_of).to_string();
         let text = page.document.finish(&[("page", &page_of)], &definition.name, page.version);
-        let tag = tag(data_set, page.version, query, asked);
-        let mut response = document(request, Bytes::from(text), &tag).await?;
-        if let Some(cursor) = next {
-            link(request, &mut response, "cursor", &cursor)?;
-        }
-        Ok(response)
+        // How an answer was found is asked to know it of this one.
+        Ok(Made { text: Bytes::from(text), version: page.version, next, lasting: !query.explain })
     }
 }
 
-/// The tag of an answer to a query at a version. Two pages of one walk differ in their place.
-pub(super) fn tag(data_set: &DataSet, version: u64, query: &Query, asked: &str) -> Tag {
+/// One text for all ways of asking for the same answer. Two pages of one walk differ in their place.
+fn form(data_set: &DataSet, query: &Query) -> String {
     let format = query.format.unwrap_or(Format::Json).name();
     let after = query.after.as_ref().map(|position| &position.values);
-    Tag::of(data_set, version, &format!("{format};{asked};after={after:?}"))
+    format!("{format};{};after={after:?}", query.normal_form(&data_set.definition))
 }
 
 /// The format that a client likes best; JSON if it does not say.

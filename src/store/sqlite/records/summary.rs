@@ -51,11 +51,11 @@ pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Fa
         let mut rows = statement.query(params_from_iter(matching.params.iter().chain([&limit])))?;
         let mut values = Vec::new();
         while let Some(row) = rows.next()? {
-            let value = match schema::value(kind, row.get_ref(0)?).map_err(rusqlite::Error::from)? {
+            let mut value = schema::value(kind, row.get_ref(0)?).map_err(rusqlite::Error::from)?;
+            if let Value::Number(number) = &mut value {
                 // A negative zero is zero.
-                Value::Number(number) if number == 0.0 => Value::Number(0.0),
-                other => other,
-            };
+                *number += 0.0;
+            }
             values.push((value, schema::count(row, 1)?));
         }
         let complete = values.len() <= asked.limit as usize;

@@ -5,16 +5,15 @@ use std::io::Write;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::BoxBody,
     http::header::{self, HeaderValue},
     web,
 };
 use bytes::Bytes;
 
-use crate::http::Problem;
+use super::Problem;
 
 /// Answers below so many bytes are not compressed: the saving is less than a packet.
-const BYTES_MIN: usize = 1024;
+pub(in crate::http) const BYTES_MIN: usize = 1024;
 /// Answers below so many bytes are compressed where they are: it takes less than to hand them over and back.
 const BYTES_HERE: usize = 16 * 1024;
 /// Codings in the order of preference among those that a client likes equally: of equal effort zstd saves the most.
@@ -28,8 +27,8 @@ const BROTLI_BUFFER_BYTES: usize = 4096;
 const ZSTD_LEVEL: i32 = 3;
 
 /// A content coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::http) enum Coding {
     Gzip,
     Brotli,
     Zstd,
@@ -37,7 +36,7 @@ pub(super) enum Coding {
 
 impl Coding {
     /// As headers have it.
-    pub(super) fn token(self) -> &'static str {
+    pub(in crate::http) fn token(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Brotli => "br",
@@ -45,12 +44,12 @@ impl Coding {
         }
     }
 
-    pub(super) fn named(token: &str) -> Option<Self> {
+    pub(in crate::http) fn named(token: &str) -> Option<Self> {
         ALL.into_iter().find(|coding| coding.token() == token)
     }
 
     /// The coding that a client likes best (RFC 9110, section 12.5.3); none if it wants the answer as it is.
-    pub(super) fn accepted(request: &HttpRequest) -> Option<Self> {
+    pub(in crate::http) fn accepted(request: &HttpRequest) -> Option<Self> {
         let fields = request.headers().get_all(header::ACCEPT_ENCODING);
         let fields: Vec<&str> = fields.filter_map(|field| field.to_str().ok()).collect();
         if fields.is_empty() {
@@ -85,18 +84,13 @@ impl Coding {
 }
 
 /// Says how the body is coded.
-pub(super) fn coded(response: &mut HttpResponse, coding: Coding) {
+pub(in crate::http) fn coded(response: &mut HttpResponse, coding: Coding) {
     response.headers_mut().insert(header::CONTENT_ENCODING, coding.field());
 }
 
-/// The answer with this body, compressed if that is wanted and worth it; and how it is coded.
-pub(super) async fn encoded(
-    request: &HttpRequest,
-    mut response: HttpResponse,
-    body: Bytes,
-) -> Result<(HttpResponse, Option<Coding>), Problem> {
-    let coding = if body.len() < BYTES_MIN { None } else { Coding::accepted(request) };
-    let Some(coding) = coding else { return Ok((response.set_body(BoxBody::new(body)), None)) };
+/// The body in the coding that is wanted, if that is worth it; and how it is coded.
+pub(in crate::http) async fn encoded(body: Bytes, wanted: Option<Coding>) -> Result<(Bytes, Option<Coding>), Problem> {
+    let Some(coding) = wanted.filter(|_| body.len() >= BYTES_MIN) else { return Ok((body, None)) };
     let is_short = body.len() < BYTES_HERE;
     let compress = move || -> std::io::Result<Vec<u8>> {
         let mut encoder = Encoder::new(coding)?;
@@ -105,33 +99,35 @@ pub(super) async fn encoded(
         Ok(out)
     };
     let body = if is_short { compress() } else { web::block(compress).await.map_err(Problem::internal)? };
-    coded(&mut response, coding);
-    Ok((response.set_body(BoxBody::new(Bytes::from(body.map_err(Problem::internal)?))), Some(coding)))
+    Ok((Bytes::from(body.map_err(Problem::internal)?), Some(coding)))
 }
 
 /// Compresses a stream piece by piece.
-pub(super) enum Encoder {
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+pub(in crate::http) enum Encoder {
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 
 impl Encoder {
-    pub(super) fn new(coding: Coding) -> std::io::Result<Self> {
+    pub(in crate::http) fn new(coding: Coding) -> std::io::Result<Self> {
         Ok(match coding {
-            Coding::Gzip => Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
+            Coding::Gzip => {
+                let level = flate2::Compression::new(GZIP_LEVEL);
+                Self::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
+            }
             Coding::Brotli => Self::Brotli(Box::new(brotli::CompressorWriter::new(
                 Vec::new(),
                 BROTLI_BUFFER_BYTES,
                 BROTLI_QUALITY,
                 BROTLI_WINDOW_BITS,
             ))),
-            Coding::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
+            Coding::Zstd => Self::Zstd(Box::new(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)),
         })
     }
 
     /// Takes the next piece; gives what is ready of the compressed stream, possibly nothing.
-    pub(super) fn write(&mut self, piece: &[u8]) -> std::io::Result<Vec<u8>> {
+    pub(in crate::http) fn write(&mut self, piece: &[u8]) -> std::io::Result<Vec<u8>> {
         let out = match self {
             Self::Gzip(encoder) => {
                 encoder.write_all(piece)?;
@@ -150,7 +146,7 @@ impl Encoder {
     }
 
     /// The end of the compressed stream.
-    pub(super) fn finish(self) -> std::io::Result<Vec<u8>> {
+    pub(in crate::http) fn finish(self) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),
             Self::Brotli(encoder) => Ok(encoder.into_inner()),
