@@ -69,7 +69,6 @@ pub fn document(brand: &str, definitions: &[Arc<Definition>]) -> Value {
             "title": brand,
             "version": env!("CARGO_PKG_VERSION"),
             "description": DESCRIPTION,
-            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "tags": tags,
         "paths": paths,

@@ -53,6 +53,9 @@ impl<'a> Described<'a> {
 
     /// Its operations.
     pub(super) fn add_to(&self, paths: &mut Paths) {
+        let mut add = |path: &str, operation: Operation| {
+            paths.add(&Method::GET, path, operation.takes([shared("if-none-match")]));
+        };
         for route in DataRoute::ALL {
             let path = route.pattern().replacen("{dataset}", self.name(), 1);
             let operation = match route {
@@ -65,11 +68,11 @@ impl<'a> Described<'a> {
                 DataRoute::History => {
                     // One route for both.
                     let of_record = DataRoute::Record.pattern().replacen("{dataset}", self.name(), 1);
-                    paths.add(&Method::GET, &format!("{of_record}/history"), self.history_of_record());
+                    add(&format!("{of_record}/history"), self.history_of_record());
                     self.history()
                 }
             };
-            paths.add(&Method::GET, &path, operation);
+            add(&path, operation);
         }
     }
 
@@ -78,7 +81,6 @@ impl<'a> Described<'a> {
         let known =
             Answer::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
         Operation::new(Caller::Reader, self.named(what), self.name(), summary)
-            .takes([shared("if-none-match")])
             .answers(kept(answer))
             .answers(kept(known))
             .fails(&[InvalidParameters])

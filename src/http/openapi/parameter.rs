@@ -65,8 +65,8 @@ fn meaning(operator: Operator) -> &'static str {
         Operator::Greater => "comes after this value",
         Operator::GreaterOrEqual => "comes after this value or is it",
         Operator::Between => "lies between these two values or is one of them",
-        Operator::In => "is one of these values. A JSON array where a value holds a comma",
-        Operator::NotIn => "is none of these values, or null. A JSON array where a value holds a comma",
+        Operator::In => "is one of these values",
+        Operator::NotIn => "is none of these values, or null",
         Operator::Contains => "holds this text, in capitals or not",
         Operator::StartsWith => "begins with this text",
         Operator::IsNull => "is null (`true`) or is not (`false`)",
@@ -75,7 +75,10 @@ fn meaning(operator: Operator) -> &'static str {
 
 fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
     let name = condition_name(&column.name, operator);
-    let description = format!("`{}` {}.", column.name, meaning(operator));
+    let mut description = format!("`{}` {}.", column.name, meaning(operator));
+    if matches!(operator, Operator::In | Operator::NotIn) && column.kind == ColumnType::Text {
+        description.push_str(" Where one holds a comma, they are a JSON array.");
+    }
     let value = value(column.kind);
     let mut parameter = match operator {
         Operator::Between => {
@@ -178,8 +181,8 @@ fn filter(definition: &Definition) -> Value {
 /// The parameters that are alike for all data sets and lists: name among the components, and parameter.
 pub(super) fn common() -> Vec<(&'static str, Value)> {
     let limits = Limits::default();
-    let bounded = |default: u64, most: Option<u64>| {
-        let mut schema = integer(1, most);
+    let bounded = |default: u64, most: u64| {
+        let mut schema = integer(1, Some(most));
         if let Value::Object(fields) = &mut schema {
             fields.insert("default".to_owned(), default.into());
         }
@@ -187,18 +190,16 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
     };
     let (default, most) = (u64::from(limits.page_records_default), u64::from(limits.page_records_max));
     let of_page = format!(
-        "Records on a page at most; more than {most} are taken for {most}. An export has all records, or as many as this says."
+        "Records on a page at most: {default} where nothing is said, and more than {most} are taken for {most}. An export has all \
+         records, or as many as this says."
     );
     let head = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
     let count = "Say in `page.count` how many records match; takes as long as reading them.";
     vec![
-        ("limit", in_query("limit", &of_page, bounded(default, None))),
-        ("values", in_query("limit", "Values of each column at most.", bounded(default, Some(most)))),
-        ("changes", in_query("limit", "Entries of a page at most.", bounded(default, Some(most)))),
-        (
-            "items",
-            in_query("limit", "Entries of a page at most.", bounded(LIMIT_DEFAULT as u64, Some(LIMIT_MAX as u64))),
-        ),
+        ("limit", in_query("limit", &of_page, integer(1, None))),
+        ("values", in_query("limit", "Values of each column at most.", bounded(default, most))),
+        ("changes", in_query("limit", "Entries of a page at most.", bounded(default, most))),
+        ("items", in_query("limit", "Entries of a page at most.", bounded(LIMIT_DEFAULT as u64, LIMIT_MAX as u64))),
         ("cursor", in_query("cursor", "Where the page begins: `page.next` of the page before.", text())),
         ("count", in_query("count", count, one_of(&["exact"]))),
         ("explain", in_query("explain", "Say in `page.explain` how the records were found.", schema::flag())),

@@ -54,6 +54,7 @@ window.ui = SwaggerUIBundle({
     {
       components: {
         JsonSchema_integer_int64: plain("JsonSchema_string"),
+        JsonSchema_number_decimal: plain("JsonSchema_string"),
         JsonSchema_number_double: plain("JsonSchema_string"),
         JsonSchema_string_date: plain("JsonSchema_string"),
         "JsonSchema_string_date-time": plain("JsonSchema_string"),
