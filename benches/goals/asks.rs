@@ -191,9 +191,9 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     let fixture = Fixture::new(plan, size)?;
     let server = fixture.serve(&[NOT_READY, PATIENT])?;
     let csv = plan.scratch.join(format!("asks-{size}.csv"));
-    let mut export = Command::new("curl");
-    export.args(["--silent", "--show-error", "--fail", "--header", &format!("x-api-key: {}", fixture.key), "--output"]);
-    process::output(export.arg(&csv).arg(format!("http://{}/permits?format=csv", server.address)))?;
+    for query in ["format=ndjson", "format=ndjson&sort=-estimated_cost", "format=csv"] {
+        export(&server, &fixture.key, query, &csv)?;
+    }
     let key = Some(fixture.key.as_str());
     let mut ours = Vec::new();
     for ask in &ASKS {
@@ -228,6 +228,19 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
         columns.push(timed(|| http::send(roapi.address, "POST /api/sql", "content-type: text/plain\r\n", &sql)));
     }
     Ok([ours, theirs, columns])
+}
+
+/// Exports all records to a file, and tells how long it took and what memory.
+fn export(server: &Server, key: &str, query: &str, file: &Path) -> Outcome<()> {
+    let (resident_mib, started) = (server.resident_mib(), Instant::now());
+    let mut export = Command::new("curl");
+    export.args(["--silent", "--show-error", "--fail", "--header", &format!("x-api-key: {key}"), "--output"]);
+    process::output(export.arg(file).arg(format!("http://{}/permits?{query}", server.address)))?;
+    let wall_s = started.elapsed().as_secs_f64();
+    let growth_mib = server.peak_mib() - resident_mib;
+    let file_mib = std::fs::metadata(file)?.len() / (1024 * 1024);
+    println!("export {query}: {} s, {file_mib} MiB, memory grew by {} MiB at most", show(wall_s), show(growth_mib));
+    Ok(())
 }
 
 /// Follows the cursors to a late page, or to the last one.

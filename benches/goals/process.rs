@@ -147,6 +147,11 @@ impl Server {
         memory_mib(self.child.id(), "VmRSS").unwrap_or(f64::NAN)
     }
 
+    /// The most memory that it had at any time, MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        memory_mib(self.child.id(), "VmHWM").unwrap_or(f64::NAN)
+    }
+
     /// Processor time used so far, seconds.
     pub(crate) fn cpu_s(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
