@@ -71,6 +71,7 @@ pub(super) enum Header {
     CacheControl,
     Vary,
     Disposition,
+    DataSetVersion,
     Authenticate,
 }
 
@@ -87,6 +88,7 @@ impl Header {
             Self::CacheControl => "Cache-Control",
             Self::Vary => "Vary",
             Self::Disposition => "Content-Disposition",
+            Self::DataSetVersion => "x-dataset-version",
             Self::Authenticate => "WWW-Authenticate",
         }
     }
@@ -114,6 +116,7 @@ impl Header {
             Self::CacheControl => described("Who may keep the answer.", text()),
             Self::Vary => described("The header fields of the request that the answer depends on.", text()),
             Self::Disposition => described("The name of an export's file.", text()),
+            Self::DataSetVersion => described("The version that an export is of.", integer(0, None)),
             Self::Authenticate => described("What to send instead.", text()),
         }
     }

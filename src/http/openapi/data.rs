@@ -10,7 +10,7 @@ use super::{
     schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, whole},
 };
 use crate::{
-    dataset::{Column, ColumnType, Definition, RecordIdRule},
+    dataset::{Column, ColumnType, Definition, RecordIdRule, query::Limits},
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
@@ -103,13 +103,15 @@ impl<'a> Described<'a> {
                     described(text(), "A table (RFC 4180) under the names of its columns. A null is an empty cell."),
                 )
                 .may_have(Header::Link)
-                .may_have(Header::Disposition);
+                .may_have(Header::Disposition)
+                .may_have(Header::DataSetVersion);
         self.new_operation("list", "Find records", page)
             .says(format!(
-                "{}. Conditions are joined by AND. A page is followed by the next through `page.next`, or the header field Link. \
+                "{}. Conditions are joined by AND; there may be {}. A page is followed by the next through `page.next`, or the header field Link. \
                  With `format=ndjson` or `format=csv`, or as Accept has it, the answer is everything that matches; that counts as \
                  several requests.",
-                self.definition.title
+                self.definition.title,
+                Limits::default().terms_max
             ))
             .takes(own)
             .takes(common)
