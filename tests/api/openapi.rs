@@ -357,9 +357,9 @@ async fn whatever_is_asked_of_the_data_is_answered_as_described() {
     ask_all(
         &app,
         &key,
-        &["--include-path-regex", "^/trees", "--phases", "examples,coverage,fuzzing", "--max-examples", "20"],
+        &["--include-path-regex", "^/trees", "--phases", "examples,coverage,fuzzing", "--max-examples", "10"],
     );
-    ask_all(&app, &key, &["--include-path-regex", "^/permits", "--phases", "examples,fuzzing", "--max-examples", "8"]);
+    ask_all(&app, &key, &["--include-path-regex", "^/permits", "--phases", "examples,fuzzing", "--max-examples", "5"]);
 }
 
 #[tokio::test]
