@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Outcome, Plan,
+    filters::NOT_READY,
     fixture::Fixture,
     http::{self, Answer},
     load::median,
@@ -26,8 +27,6 @@ const ASKED_FOR: Duration = Duration::from_secs(2);
 const ASKED_MAX: usize = 25;
 /// The page that is asked for late in a walk.
 const LATE_PAGE: u32 = 900;
-/// Answers are made anew each time.
-const NOT_READY: (&str, &str) = ("PERMITD_HTTP_READY_BYTES_MAX", "0");
 /// A question may take as long as it takes.
 const PATIENT: (&str, &str) = ("PERMITD_RECORDS_FIND_TIMEOUT_MS", "60000");
 /// Indexes that Datasette is given: those that permitd's definition declares.
