@@ -27,6 +27,9 @@ test: test-tools
 
 # What the tests need beside Rust. Without Chromium those in a browser are skipped, and say so.
 test-tools: $(TOOLS_READY)
+	@command -v sqlite3 >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends sqlite3; } \
+		|| { echo "please install sqlite3, the command: the tests ask it the same questions" >&2; exit 1; }
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
 		|| echo "please install chromium for the tests in a browser; without it they are skipped"

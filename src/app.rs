@@ -510,6 +510,7 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
             .app_data(web::Data::new(service.clone()))
             .service(DataSets::new(service.clone(), gate, queries))
             .configure(http::routes::administration)
+            .configure(http::openapi::configure)
             .configure(http::pages::configure)
             .configure(http::configure(&settings.http))
             .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::{
     Outcome, Plan,
-    filters::FILTER,
+    filters::{FILTER, NOT_READY},
     fixture::{Fixture, records_file},
     load::{Load, Rate, Target, alternate},
     process::{self, LOAD_CORE, SERVER_CORE, Server, free_address, pinned},
@@ -31,7 +31,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
         Err(error) => return Ok(vec![Finding::absent("P4", "Datasette and ROAPI", format!("not installed: {error}"))]),
     };
     let (databases, csv) = rows(plan, fixture)?;
-    let ours = fixture.serve(&[])?;
+    let ours = [fixture.serve(&[])?, fixture.serve(&[NOT_READY])?];
     let number = fixture.hot_path.trim_start_matches("/permits/");
     let mut findings = Vec::new();
     let datasette = datasette(plan, &tools, &databases)?;
@@ -50,7 +50,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     Ok(findings)
 }
 
-fn install() -> Outcome<PathBuf> {
+pub(crate) fn install() -> Outcome<PathBuf> {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-tools");
     let ready = tools.join("ready");
     if fs::read_to_string(&ready).is_ok_and(|packages| packages == PACKAGES.join("\n")) {
@@ -94,13 +94,15 @@ fn rows(plan: &Plan, fixture: &Fixture) -> Outcome<([PathBuf; 2], PathBuf)> {
 }
 
 /// A database of a plain table with these indexes.
-fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcome<PathBuf> {
+pub(crate) fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcome<PathBuf> {
     let path = plan.scratch.join(format!("{name}.db"));
     let connection = Connection::open(&path)?;
     connection.execute("ATTACH ?1 AS served", [records_file(&fixture.data)?.to_string_lossy()])?;
     connection.execute_batch(&format!(
         "CREATE TABLE permits AS SELECT * FROM served.records;
          ALTER TABLE permits DROP COLUMN \"$values\";
+         ALTER TABLE permits DROP COLUMN \"$from\";
+         ALTER TABLE permits DROP COLUMN \"$row\";
          ALTER TABLE permits RENAME COLUMN \"$key\" TO application_number;
          ALTER TABLE permits RENAME COLUMN \"$id\" TO record_id;
          CREATE INDEX by_number ON permits (application_number);
@@ -110,7 +112,7 @@ fn database(plan: &Plan, fixture: &Fixture, name: &str, indexes: &str) -> Outcom
     Ok(path)
 }
 
-fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server> {
+pub(crate) fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server> {
     let address = free_address()?;
     let mut command = pinned(SERVER_CORE, tools.join("bin/datasette"));
     command.arg("serve");
@@ -121,7 +123,7 @@ fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Outcome<Server
     Server::start(command, address, (address, "/-/versions.json"), plan.scratch.join("datasette.log"))
 }
 
-fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
+pub(crate) fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
     let (address, postgres) = (free_address()?, free_address()?);
     let mut command = pinned(SERVER_CORE, tools.join("bin/roapi"));
     command.args(["--addr-http", &address.to_string(), "--addr-postgres", &postgres.to_string()]);
@@ -132,7 +134,7 @@ fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
 fn compare(
     plan: &Plan,
     fixture: &Fixture,
-    ours: &Server,
+    [ours, anew]: &[Server; 2],
     (name, theirs): (&str, &Server),
     [point, filter]: [&str; 2],
     is_goal: bool,
@@ -153,13 +155,19 @@ fn compare(
     };
     let loads = [load(&fixture.hot_path), load(point), load(FILTER), load(filter)];
     let [our_point, their_point, our_filter, their_filter] = &loads;
-    let rates =
-        alternate(plan, &[(ours, our_point), (theirs, their_point), (ours, our_filter), (theirs, their_filter)])?;
-    let [our_point, their_point, our_filter, their_filter] = rates.as_slice() else {
-        return Err("four rates were wanted".into());
+    let rates = alternate(
+        plan,
+        &[(ours, our_point), (theirs, their_point), (ours, our_filter), (anew, our_filter), (theirs, their_filter)],
+    )?;
+    let [our_point, their_point, our_filter, anew_filter, their_filter] = rates.as_slice() else {
+        return Err("five rates were wanted".into());
     };
+    let page = "first page of 100 of a filter";
+    let anew_what = format!("{page}, made anew each time, against {name}");
+    let anew_figures = format!("{} against {}", rate(anew_filter.per_s), rate(their_filter.per_s));
     Ok(vec![
         finding(format!("point read against {name}"), our_point, their_point, WANTED.0),
-        finding(format!("first page of 100 of a filter against {name}"), our_filter, their_filter, WANTED.1),
+        finding(format!("{page}, asked before, against {name}"), our_filter, their_filter, WANTED.1),
+        Finding::told("P4", anew_what, anew_figures, anew_filter.per_s / their_filter.per_s),
     ])
 }

@@ -20,7 +20,7 @@ pub(crate) const LOAD_CORE: &str = "1";
 /// alone what it needs.
 pub(crate) const EITHER_CORE: &str = "0,1";
 /// How long a server may take to answer for the first time.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(600);
 /// How often a process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Clock ticks a second in /proc, on every Linux that runs Rust.
@@ -145,6 +145,11 @@ impl Server {
     /// Resident memory, MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         memory_mib(self.child.id(), "VmRSS").unwrap_or(f64::NAN)
+    }
+
+    /// The most memory that it had at any time, MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        memory_mib(self.child.id(), "VmHWM").unwrap_or(f64::NAN)
     }
 
     /// Processor time used so far, seconds.

@@ -27,6 +27,7 @@ mod events;
 mod import;
 mod invite;
 mod keys;
+mod openapi;
 mod people;
 mod plans;
 mod sample;
@@ -100,6 +101,8 @@ enum Command {
     Aws(aws::Aws),
     Sample(sample::Sample),
     Config(config::Config),
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
     Completions(completions::Completions),
 }
 
@@ -124,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Aws(command) => command.run(&cli.common),
         Command::Sample(command) => command.run(),
         Command::Config(command) => command.run(&cli.common),
+        Command::OpenApi(command) => command.run(&cli.common),
         Command::Completions(command) => command.run(),
     };
     match outcome.and_then(|answer| print(&answer, cli.common.json).map(|()| answer.exit)) {

@@ -29,8 +29,9 @@ pub const KEY_CHARS: usize = PREFIX.len() + KEY_ID_CHARS + 1 + SECRET_CHARS + 1 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A key's public identifier: 16 base-62 digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyId([u8; KEY_ID_CHARS]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, schemars::JsonSchema)]
+#[schemars(transparent)]
+pub struct KeyId(#[schemars(with = "String", regex(pattern = "^[0-9A-Za-z]{16}$"))] [u8; KEY_ID_CHARS]);
 
 impl KeyId {
     /// An identifier made of random bytes.

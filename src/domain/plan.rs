@@ -38,7 +38,7 @@ pub enum PlanError {
 }
 
 /// The limits of a plan. The reference system's: 5 requests per second, burst 10, 1,000 a day.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limits {
     /// Requests per second at which the token bucket fills.
     pub rate_per_s: f64,

@@ -2,6 +2,7 @@
 //! rebuilt. A row carries the version that it was projected from and is written only where the stored one is older.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// How a person stands, as the views show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
     /// Invited; no mail has been handed over yet.
@@ -41,7 +42,8 @@ impl UserStatus {
 }
 
 /// A person.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "User", deny_unknown_fields)]
 pub struct UserRow {
     /// Who.
     pub id: UserId,
@@ -68,7 +70,8 @@ pub struct UserRow {
 }
 
 /// A key. Never the key itself.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Key", deny_unknown_fields)]
 pub struct KeyRow {
     /// Its public id.
     pub id: KeyId,
@@ -98,7 +101,8 @@ pub struct KeyRow {
 }
 
 /// A plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Plan", deny_unknown_fields)]
 pub struct PlanRow {
     /// Its name.
     pub name: String,
@@ -112,7 +116,8 @@ pub struct PlanRow {
 }
 
 /// An import.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Import", deny_unknown_fields)]
 pub struct ImportRow {
     /// Which.
     pub id: Uuid,
@@ -127,6 +132,7 @@ pub struct ImportRow {
     /// Whether the file was the whole data set.
     pub replace: bool,
     /// `running`, `completed` or `failed`.
+    #[schemars(extend("enum" = ["running", "completed", "failed"]))]
     pub status: String,
     /// When it began.
     pub started_at: Timestamp,

@@ -6,6 +6,7 @@ pub mod cors;
 pub mod edge;
 pub mod meter;
 pub mod method;
+pub mod openapi;
 pub mod pages;
 mod passage;
 pub mod problem;

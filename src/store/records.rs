@@ -308,10 +308,6 @@ pub enum RecordStoreError {
     },
 }
 
-fn unfinished() -> RecordStoreError {
-    RecordStoreError::Unavailable { doing: "answer this".to_owned(), reason: "it is being built".to_owned() }
-}
-
 /// The records of all data sets.
 #[async_trait]
 pub trait RecordStore: Send + Sync {
@@ -333,30 +329,18 @@ pub trait RecordStore: Send + Sync {
 
     /// Begins to write everything that a query asks for, in the query's format: `limit_asked` records at most, in the query's
     /// order. What goes wrong before the first part is there is an error of this call.
-    async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
-        let _ = (data_set, query);
-        Err(unfinished())
-    }
+    async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError>;
 
     /// The values of columns and how often each occurs.
-    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
-        let _ = (data_set, facets);
-        Err(unfinished())
-    }
+    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError>;
 
     /// The figures of columns.
-    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
-        let _ = (data_set, stats);
-        Err(unfinished())
-    }
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError>;
 
     /// What imports have changed since then: in the order of versions and, of one version, of keys and record ids. At most
     /// `limit` changes. Fails with [`RecordStoreError::VersionGone`] where not all of them are known any more, and with
     /// [`RecordStoreError::NoSuchVersion`] after the present version.
-    async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
-        let _ = (data_set, since, limit);
-        Err(unfinished())
-    }
+    async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError>;
 
     /// The states, as far back as they are kept, of the records that bear a key, or of one of them: in the order of record
     /// ids, the oldest first. At most `limit` of them, after a place. None where no record is known to have had the key.
@@ -367,10 +351,7 @@ pub trait RecordStore: Send + Sync {
         record_id: Option<&str>,
         after: Option<&Position>,
         limit: u32,
-    ) -> Result<Option<Past>, RecordStoreError> {
-        let _ = (data_set, key, record_id, after, limit);
-        Err(unfinished())
-    }
+    ) -> Result<Option<Past>, RecordStoreError>;
 
     /// Begins an import into the data set of that definition, which need not exist yet. `today` becomes the load date of
     /// every record that is inserted or changed. With `replace`, records that the file does not hold are removed.

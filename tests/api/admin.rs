@@ -216,6 +216,10 @@ async fn the_log_is_read_from_both_ends_and_keeps_personal_data_sealed() {
     assert_eq!(types(&last), ["UserInvited", "PlanDefined"]);
     assert_eq!(last.json()["page"]["next"], Value::Null);
     app.admin_get("/events?order=sideways").await.expect(400);
+    for beyond in ["/events".to_owned(), format!("/users/{id}/events")] {
+        let page = app.admin_get(&format!("{beyond}?after={}", u64::MAX)).await.expect(200).json();
+        assert_eq!((&page["data"], &page["page"]["next"]), (&json!([]), &Value::Null), "nothing lies beyond the end");
+    }
     app.admin_get("/users/00000000-0000-0000-0000-000000000000/events").await.expect(404);
 }
 

@@ -26,20 +26,23 @@ async fn found(app: &TestApp, key: &str, query: &str) -> Vec<(String, i64)> {
 async fn an_expression_finds_what_its_parts_find() {
     let (app, key) = serving(400).await;
     let expression = async |text: &str| found(&app, &key, &format!("filter={}", encoded(text))).await;
-    let issued = found(&app, &key, "status=issued").await;
-    let complete = found(&app, &key, "status=complete").await;
-    let either = expression("(status = \"issued\" OR status = \"complete\")").await;
-    assert_eq!(either.len(), issued.len() + complete.len());
-    assert_eq!(either, found(&app, &key, "status__in=issued,complete").await);
-    let neither = expression("NOT (status = issued OR status = complete)").await;
+    let offices = found(&app, &key, "existing_use=office").await;
+    let flats = found(&app, &key, "existing_use=apartments").await;
+    assert!(!offices.is_empty() && !flats.is_empty());
+    let either = expression("(existing_use = \"office\" OR existing_use = \"apartments\")").await;
+    assert_eq!(either.len(), offices.len() + flats.len());
+    assert_eq!(either, found(&app, &key, "existing_use__in=office,apartments").await);
+    let neither = expression("NOT (existing_use = office OR existing_use = apartments)").await;
     assert_eq!(neither.len() + either.len(), 400);
-    let costly = expression("(status = issued OR status = complete) AND NOT estimated_cost < 10000").await;
-    let cheap = expression("(status = issued OR status = complete) AND estimated_cost < 10000").await;
+    let costly =
+        expression("(existing_use = office OR existing_use = apartments) AND NOT estimated_cost < 10000").await;
+    let cheap = expression("(existing_use = office OR existing_use = apartments) AND estimated_cost < 10000").await;
     assert_eq!(costly.len() + cheap.len(), either.len());
     assert!(!costly.is_empty() && !cheap.is_empty());
     // What is joined by AND may as well stand in parameters of its own.
-    let mixed = found(&app, &key, &format!("status=issued&filter={}", encoded("NOT estimated_cost < 10000"))).await;
-    assert_eq!(mixed, expression("status = issued AND NOT estimated_cost < 10000").await);
+    let mixed =
+        found(&app, &key, &format!("existing_use=office&filter={}", encoded("NOT estimated_cost < 10000"))).await;
+    assert_eq!(mixed, expression("existing_use = office AND NOT estimated_cost < 10000").await);
     // Alternatives of which each has an index, and one of which none has.
     let by_number = expression("application_number = 201612013997 OR status = nothing").await;
     assert_eq!(by_number.len(), 1);
@@ -75,8 +78,9 @@ async fn records_are_counted_for_who_asks() {
     };
     let (all, next) = count("").await;
     assert_eq!(all, 300);
-    let (issued, _) = count("status=issued").await;
-    assert_eq!(issued, found(&app, &key, "status=issued").await.len() as u64);
+    let (offices, _) = count("existing_use=office").await;
+    assert!(offices > 0 && offices < 300);
+    assert_eq!(offices, found(&app, &key, "existing_use=office").await.len() as u64);
     // On every page of a walk it is the whole.
     assert_eq!(count(&format!("cursor={}", next.unwrap())).await.0, 300);
     assert!(app.get("/permits?limit=1", &key).await.json()["page"].get("count").is_none());
@@ -88,28 +92,30 @@ async fn records_are_counted_for_who_asks() {
 async fn facets_and_figures_sum_up() {
     let (app, key) = serving(300).await;
     let (all, _) = walk(&app, &key, "/permits?limit=1000").await;
-    let answer = app.get("/permits/facets?columns=status,existing_use&limit=3", &key).await.expect(200).json();
+    let answer = app.get("/permits/facets?columns=proposed_use,existing_use&limit=3", &key).await.expect(200).json();
     assert_eq!((&answer["records"], &answer["dataset"]), (&json!(300), &json!({ "name": "permits", "version": 1 })));
-    let status = &answer["facets"][0];
-    assert_eq!(status["column"], "status");
-    let values = status["values"].as_array().unwrap();
+    let uses = &answer["facets"][0];
+    assert_eq!((&uses["column"], &uses["complete"]), (&json!("proposed_use"), &json!(false)));
+    let values = uses["values"].as_array().unwrap();
+    assert_eq!(values.len(), 3);
     for value in values {
-        let expected = all.iter().filter(|record| record["status"] == value["value"]).count();
+        let expected = all.iter().filter(|record| record["proposed_use"] == value["value"]).count();
         assert_eq!(value["count"], expected, "{value}");
     }
     assert!(values.windows(2).all(|two| two[0]["count"].as_u64() >= two[1]["count"].as_u64()));
     let uses: std::collections::BTreeSet<String> = all.iter().map(|r| r["existing_use"].to_string()).collect();
     assert_eq!(answer["facets"][1]["complete"], uses.len() <= 3);
-    let some = app.get("/permits/facets?columns=status&status__ne=issued", &key).await.expect(200).json();
-    assert!(some["facets"][0]["values"].as_array().unwrap().iter().all(|value| value["value"] != "issued"));
+    let some = app.get("/permits/facets?columns=existing_use&existing_use__ne=office", &key).await.expect(200).json();
+    let others = some["facets"][0]["values"].as_array().unwrap();
+    assert!(!others.is_empty() && others.iter().all(|value| value["value"] != "office"));
 
     let answer =
-        app.get("/permits/stats?columns=estimated_cost,file_date&status=issued", &key).await.expect(200).json();
-    let issued: Vec<&Value> = all.iter().filter(|record| record["status"] == "issued").collect();
+        app.get("/permits/stats?columns=estimated_cost,file_date&existing_use=office", &key).await.expect(200).json();
+    let offices: Vec<&Value> = all.iter().filter(|record| record["existing_use"] == "office").collect();
     let cents = |record: &&&Value| record["estimated_cost"].as_f64().map(|cost| (cost * 100.0).round() as i64);
-    let costs: Vec<i64> = issued.iter().filter_map(|record| cents(&record)).collect();
+    let costs: Vec<i64> = offices.iter().filter_map(|record| cents(&record)).collect();
     let figures = &answer["stats"][0];
-    assert_eq!(answer["records"], issued.len());
+    assert_eq!(answer["records"], offices.len());
     assert_eq!(figures["count"], costs.len());
     let of = |name: &str| (figures[name].as_f64().unwrap() * 100.0).round() as i64;
     assert_eq!(of("min"), *costs.iter().min().unwrap());
@@ -147,7 +153,7 @@ fn sqlite3(csv: &str, sql: &str) -> Vec<(String, i64)> {
     let script = format!(
         ".import --csv {file} raw\n\
          CREATE TABLE permits AS SELECT application_number, CAST(record_id AS INTEGER) AS record_id,\n\
-         NULLIF(status, '') AS status, NULLIF(file_date, '') AS file_date, NULLIF(description, '') AS description,\n\
+         NULLIF(status, '') AS status, NULLIF(existing_use, '') AS existing_use, NULLIF(file_date, '') AS file_date, NULLIF(description, '') AS description,\n\
          CAST(NULLIF(estimated_cost, '') AS REAL) AS estimated_cost FROM raw;\n\
          .mode list\n.separator |\n{sql};\n",
         file = file.display()
@@ -167,39 +173,42 @@ async fn the_sqlite3_command_finds_the_same() {
     let (app, key) = serving(600).await;
     let csv = app.get("/permits?format=csv", &key).await.expect(200).body;
     let cases = [
-        ("status=issued", "status = 'issued'"),
-        ("status__ne=issued", "status IS NOT 'issued'"),
+        ("existing_use=office", "existing_use = 'office'"),
+        ("existing_use__ne=office", "existing_use IS NOT 'office'"),
         ("estimated_cost__lt=5000", "estimated_cost < 5000"),
         ("estimated_cost__lte=5000", "estimated_cost <= 5000"),
         ("estimated_cost__gt=5000", "estimated_cost > 5000"),
         ("file_date__gte=2016-11-15", "file_date >= '2016-11-15'"),
         ("estimated_cost__between=1000,20000", "estimated_cost BETWEEN 1000 AND 20000"),
-        ("status__in=issued,filed,expired", "status IN ('issued','filed','expired')"),
-        ("status__notin=issued,filed", "status IS NULL OR status NOT IN ('issued','filed')"),
+        ("existing_use__in=office,apartments,none", "existing_use IN ('office','apartments','none')"),
+        (
+            "existing_use__notin=office,apartments",
+            "existing_use IS NULL OR existing_use NOT IN ('office','apartments')",
+        ),
         ("description__contains=KITCHEN", "instr(lower(description), 'kitchen') > 0"),
         ("description__startswith=RE", "substr(description, 1, 2) = 'RE'"),
-        ("estimated_cost__isnull=true", "estimated_cost IS NULL"),
-        ("estimated_cost__isnull=false&status=issued", "estimated_cost IS NOT NULL AND status = 'issued'"),
+        ("existing_use__isnull=true", "existing_use IS NULL"),
+        ("existing_use__isnull=false&status=issued", "existing_use IS NOT NULL AND status = 'issued'"),
         ("filter=NOT+estimated_cost+%3C+5000", "NOT ifnull(estimated_cost < 5000, 0)"),
         (
-            "filter=(status+%3D+issued+OR+estimated_cost+%3E+100000)+AND+NOT+description+%3A+roof",
-            "(status = 'issued' OR estimated_cost > 100000) AND NOT ifnull(instr(lower(description), 'roof') > 0, 0)",
+            "filter=(existing_use+%3D+office+OR+estimated_cost+%3E+100000)+AND+NOT+description+%3A+roof",
+            "(existing_use = 'office' OR estimated_cost > 100000) AND NOT ifnull(instr(lower(description), 'roof') > 0, 0)",
         ),
         (
-            "filter=NOT+(status+%3D+issued+AND+(file_date+%3E+2016-11-01+OR+isnull(estimated_cost)))",
-            "NOT (ifnull(status = 'issued', 0) AND (ifnull(file_date > '2016-11-01', 0) OR estimated_cost IS NULL))",
+            "filter=NOT+(status+%3D+issued+AND+(file_date+%3E+2016-11-01+OR+isnull(existing_use)))",
+            "NOT (ifnull(status = 'issued', 0) AND (ifnull(file_date > '2016-11-01', 0) OR existing_use IS NULL))",
         ),
         (
-            "filter=between(estimated_cost,+1,+3000)+OR+startswith(description,+%22TO%22)&status__ne=complete",
-            "(estimated_cost BETWEEN 1 AND 3000 OR substr(description, 1, 2) = 'TO') AND status IS NOT 'complete'",
+            "filter=between(estimated_cost,+1,+3000)+OR+startswith(description,+%22TO%22)&existing_use__ne=office",
+            "(estimated_cost BETWEEN 1 AND 3000 OR substr(description, 1, 2) = 'TO') AND existing_use IS NOT 'office'",
         ),
     ];
     let orders = [
         ("", "application_number, record_id"),
         ("&sort=-estimated_cost", "estimated_cost DESC NULLS LAST, application_number DESC, record_id DESC"),
         (
-            "&sort=status,-file_date",
-            "status NULLS LAST, file_date DESC NULLS LAST, application_number DESC, record_id DESC",
+            "&sort=existing_use,-file_date",
+            "existing_use NULLS LAST, file_date DESC NULLS LAST, application_number DESC, record_id DESC",
         ),
     ];
     let mut matched = 0;

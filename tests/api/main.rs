@@ -20,6 +20,7 @@ mod caching;
 mod data;
 mod exports;
 mod lifecycle;
+mod openapi;
 mod operation;
 mod page;
 mod past;

@@ -94,7 +94,7 @@ async fn a_walk_sees_each_record_once_while_imports_commit() {
 async fn a_nightly_consumer_fetches_what_has_changed() {
     let (app, key) = serving_things([("a", 1), ("b", 2), ("c", 3)]).await;
     let whole = app.get("/things?format=ndjson", &key).await.expect(200);
-    assert_eq!(whole.body.lines().count(), 3);
+    assert_eq!((whole.body.lines().count(), whole.header("x-dataset-version")), (3, Some("1")));
     load(&app, [("b", 20), ("d", 4)]).await;
     load(&app, [("b", 20)]).await;
     load(&app, [("b", 200)]).await;

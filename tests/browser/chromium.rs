@@ -220,6 +220,43 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
+    /// Clicks on the only element that the selector finds.
+    pub(crate) fn click_on(&mut self, selector: &str) {
+        self.press(selector, &format!("[...document.querySelectorAll({})]", json!(selector)));
+    }
+
+    /// Types into the only field that the selector finds.
+    pub(crate) fn fill_in(&mut self, selector: &str, text: &str) {
+        self.click_on(selector);
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    /// Chooses an option of the only list that the selector finds. Where lists drop down, they do so outside of the page.
+    pub(crate) fn choose(&mut self, selector: &str, option: &str) {
+        let list = format!("document.querySelector({})", json!(selector));
+        let offered = format!("[...{list}?.options ?? []].some((one) => one.value === {})", json!(option));
+        self.wait(&format!("the option {option:?} of {selector}"), &offered);
+        let chosen =
+            format!("{list}.value = {}; {list}.dispatchEvent(new Event('change', {{ bubbles: true }}))", json!(option));
+        self.evaluate(&chosen);
+    }
+
+    /// Makes the window as wide as this.
+    pub(crate) fn resize(&mut self, width: u32) {
+        let size = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// What would have to be scrolled sideways with the page.
+    pub(crate) fn wider_than_the_window(&mut self) -> Vec<String> {
+        let sticks_out = "(one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1";
+        let scrolls = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        let named = "(one) => `${one.localName}.${one.className}`";
+        let found =
+            format!("{scrolls} ? [...document.querySelectorAll('body *')].filter({sticks_out}).map({named}) : []");
+        serde_json::from_value(self.evaluate(&found)).unwrap()
+    }
+
     /// Presses the mouse on the one element that is found, once it is to be seen, enabled, and nothing lies over it.
     fn press(&mut self, what: &str, found: &str) {
         let place = self.wait(

@@ -1,4 +1,4 @@
-//! The administrator's page in a real browser, clicked through as an administrator would. Needs Chromium (`make test-tools`
+//! The pages in a real browser: the administrator's, clicked through as an administrator would, and the documentation. Needs Chromium (`make test-tools`
 //! installs Debian's): without it the test is skipped, and fails where the variable `CI` is `true`.
 //! `PERMITD_TEST_PICTURES=FOLDER` keeps pictures of what was shown.
 
@@ -55,6 +55,17 @@ impl Server {
     async fn status(&self, path: &str, key: &str) -> u16 {
         let request = self.client.get(format!("{}{path}", self.told("url"))).header("x-api-key", key);
         request.send().await.unwrap().status().as_u16()
+    }
+
+    /// A key of somebody who is invited for it.
+    async fn key(&self) -> String {
+        let post = async |path: &str, body: Value| -> Value {
+            let request = self.client.post(format!("{}{path}", self.told("url"))).bearer_auth(self.told("admin_token"));
+            request.json(&body).send().await.unwrap().json().await.unwrap()
+        };
+        let user = post("/users", serde_json::json!({ "email": "ida@example.org" })).await;
+        let key = post(&format!("/users/{}/keys", user["id"].as_str().unwrap()), serde_json::json!({})).await;
+        key["key"].as_str().unwrap().to_owned()
     }
 
     /// Looks as the administrator until the answer is as wanted. The page does not look again by itself.
@@ -177,6 +188,58 @@ async fn an_administrators_day() {
     let own = format!("{}/", server.told("url"));
     let requests = browser.requests();
     assert!(requests.iter().any(|url| url.ends_with("/admin/app.js")), "{requests:?}");
+    let elsewhere: Vec<_> = requests.iter().filter(|url| !url.starts_with(&own) && !url.starts_with("data:")).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
+    browser.close();
+}
+
+#[tokio::test]
+async fn the_documentation_is_read_and_tried() {
+    let server = Server::start();
+    let own = format!("{}/", server.told("url"));
+    let Some(mut browser) = Browser::open(&format!("{own}docs")) else { return };
+    for shown in [
+        "San Francisco building permits",
+        "/permits/{key}/{record_id}",
+        "/permits/facets",
+        "/users/{id}/keys",
+        "/plans",
+    ] {
+        browser.sees(shown);
+    }
+    browser.picture("docs");
+
+    // With a key of one's own a request is tried.
+    browser.click_on(".auth-wrapper .authorize");
+    browser.sees("An administrator's token");
+    browser.fill_in("#api_key_value", &server.key().await);
+    browser.picture("docs-authorize");
+    browser.click_on(".auth-container:has(#api_key_value) .authorize");
+    browser.sees("Logout");
+    browser.click_on(".modal-ux .close-modal");
+    let list = "#operations-permits-permits_list";
+    browser.click_on(&format!("{list} .opblock-summary-control"));
+    browser.sees("Conditions on 32 columns");
+    assert!(!browser.text().contains("estimated_cost__between"), "conditions are shown as they are chosen");
+    browser.click_on(&format!("{list} .try-out__btn"));
+    browser.choose(&format!("{list} .conditions select"), "estimated_cost");
+    browser.sees("estimated_cost__between");
+    browser.picture("docs-conditions");
+    browser.fill_in("tr[data-param-name='estimated_cost__gte'] input", "1");
+    browser.click_on(&format!("{list} .execute"));
+    browser.sees("\"application_number\": \"#");
+    browser.picture("docs-answer");
+    browser.resize(400);
+    browser.picture("docs-narrow");
+    let wide = browser.wider_than_the_window();
+    assert!(wide.is_empty(), "nothing is wider than a narrow screen: {wide:?}");
+
+    let requests = browser.requests();
+    assert!(
+        requests.iter().any(|url| url.contains("/permits?") && url.contains("estimated_cost__gte=1")),
+        "{requests:?}"
+    );
     let elsewhere: Vec<_> = requests.iter().filter(|url| !url.starts_with(&own) && !url.starts_with("data:")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
     assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());

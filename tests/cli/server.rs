@@ -99,6 +99,39 @@ async fn a_failure_of_the_server_is_in_its_log() {
     }
 }
 
+/// What many times as many rows of an export may take more: a part of what they weigh.
+const EXPORT_GROWTH_KIB_MAX: u64 = 4 * 1024;
+
+#[tokio::test]
+async fn an_export_takes_no_more_memory_for_more_rows() {
+    let home = Home::new();
+    home.sample(60_000, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["plans", "set", "default", "--rate", "1000", "--burst", "1000", "--quota", "100000"]);
+    home.json(&["invite", "ana@example.org"]);
+    let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();
+    let server = Server::start(&home, "serve");
+    let export = async |query: &str| {
+        let url = format!("{}/permits?{query}", server.ready["url"].as_str().unwrap());
+        let mut answer = server.client.get(url).header("x-api-key", &key).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut bytes = 0;
+        while let Some(piece) = answer.chunk().await.unwrap() {
+            bytes += piece.len() as u64;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        (bytes / 1024, peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap())
+    };
+    for kind in ["format=csv", "format=ndjson&sort=-estimated_cost", "format=ndjson&description__contains=a"] {
+        let (few_kib, few_peak_kib) = export(&format!("{kind}&limit=5000")).await;
+        let (many_kib, many_peak_kib) = export(kind).await;
+        assert!(many_kib > few_kib + 2 * EXPORT_GROWTH_KIB_MAX, "{kind}: {few_kib} and {many_kib} KiB");
+        let growth_kib = many_peak_kib - few_peak_kib;
+        assert!(growth_kib < EXPORT_GROWTH_KIB_MAX, "{kind}: {growth_kib} KiB more for {many_kib} KiB");
+    }
+}
+
 #[tokio::test]
 async fn commands_beside_a_server() {
     let home = Home::new();

@@ -40,6 +40,7 @@ const COMMANDS: &[&str] = &[
     "aws check",
     "sample",
     "config",
+    "openapi",
     "completions",
 ];
 

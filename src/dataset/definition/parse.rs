@@ -21,7 +21,7 @@ const INDEXES_MAX: usize = 32;
 /// Query parameters that are not columns, and so cannot be names of columns.
 pub const RESERVED_COLUMNS: [&str; 11] = crate::dataset::query::RESERVED;
 /// Paths that are not data sets, and so cannot be names of data sets.
-const RESERVED_DATASETS: [&str; 15] = [
+const RESERVED_DATASETS: [&str; 16] = [
     "admin",
     "datasets",
     "dead-letters",
@@ -35,6 +35,7 @@ const RESERVED_DATASETS: [&str; 15] = [
     "openapi",
     "password-resets",
     "plans",
+    "problems",
     "sessions",
     "users",
 ];

@@ -33,6 +33,8 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
         "datasets": data_sets,
         "admin": "/admin",
         "problems": "/problems",
+        "openapi": "/openapi.json",
+        "docs": "/docs",
     }))
 }
 
@@ -66,7 +68,9 @@ fn page(service: &Service) -> String {
          <h1>{brand}</h1><p class=\"muted\">Records as an API, for those who were invited.</p>\
          <h2>Data sets</h2>{list}<p>Send the key from your invitation in the header <code>x-api-key</code>:</p>\
          <pre>curl -H 'x-api-key: …' '{url}/{first}?limit=3'</pre>\
-         <p><a href=\"/problems\">What the answers mean when something goes wrong</a> · \
+         <p><a href=\"/docs\">All there is to ask, and a place to try it</a> \
+         (<a href=\"/openapi.json\">openapi.json</a>) · \
+         <a href=\"/problems\">What the answers mean when something goes wrong</a> · \
          <a href=\"/admin\">Administration</a></p></body></html>"
     )
 }

@@ -5,6 +5,7 @@ use actix_web::{
     http::{Method, StatusCode},
     web,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     actors::account::{AccountCommand, Done, GRACE_S_MAX},
-    domain::{id::UserId, key::KeyId, view::KeyRow},
+    domain::{id::UserId, key::KeyId, user::LABEL_CHARS_MAX, view::KeyRow},
     http::{Problem, ProblemCode, method, session::Admin, state::Service},
 };
 
@@ -70,10 +71,13 @@ async fn show(
 }
 
 /// A key to issue.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct IssueBody {
+#[schemars(rename = "NewKey")]
+pub(in crate::http) struct IssueBody {
+    /// What its owner calls it.
     #[serde(default)]
+    #[schemars(length(max = LABEL_CHARS_MAX))]
     label: Option<String>,
 }
 
@@ -90,10 +94,13 @@ async fn issue(command: Command<IssueBody>, id: web::Path<String>, service: web:
 }
 
 /// A rotation.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RotateBody {
+#[schemars(rename = "Rotation")]
+pub(in crate::http) struct RotateBody {
+    /// Seconds for which the old key still works.
     #[serde(default)]
+    #[schemars(range(max = GRACE_S_MAX))]
     grace_s: u32,
 }
 

@@ -6,17 +6,18 @@ pub mod data;
 mod dead_letters;
 mod events;
 mod imports;
-mod keys;
+pub(in crate::http) mod keys;
 mod metrics;
 mod operation;
 mod params;
-mod plans;
+pub(in crate::http) mod plans;
 mod refusal;
-mod users;
+pub(in crate::http) mod users;
 
 use actix_web::web;
 
 pub(super) use answer::{Answer, document};
+pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
 pub(super) use refusal::queue_problem;
 
 use super::{Problem, ProblemCode};

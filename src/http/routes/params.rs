@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// Items of a page when the request does not say.
-pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(in crate::http) const LIMIT_DEFAULT: usize = 100;
 /// Most items of a page. A larger limit is taken for this one, and the answer says so.
-pub(super) const LIMIT_MAX: usize = 1000;
+pub(in crate::http) const LIMIT_MAX: usize = 1000;
 
 /// Parameters that are repeated in an answer at most, and characters of each.
 const REPORTED_MAX: usize = 20;

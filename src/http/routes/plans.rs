@@ -5,6 +5,7 @@ use actix_web::{
     http::{Method, StatusCode},
     web,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -16,7 +17,10 @@ use super::{
 };
 use crate::{
     actors::commit::{CommandError, Committed},
-    domain::{plan::Limits, view::PlanRow},
+    domain::{
+        plan::{self, Limits},
+        view::PlanRow,
+    },
     http::{Problem, ProblemCode, method, session::Admin, state::Service},
 };
 
@@ -53,11 +57,18 @@ async fn show(_: Admin, request: HttpRequest, name: web::Path<String>, service: 
 }
 
 /// A plan's limits.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct LimitsBody {
+#[schemars(rename = "Limits")]
+pub(in crate::http) struct LimitsBody {
+    /// Requests per second at which the token bucket fills.
+    #[schemars(range(min = plan::RATE_PER_S_MIN, max = plan::RATE_PER_S_MAX))]
     rate_per_s: f64,
+    /// Requests that the token bucket holds.
+    #[schemars(range(min = 1, max = plan::BURST_MAX))]
     burst: u32,
+    /// Requests per UTC day.
+    #[schemars(range(min = 1, max = plan::QUOTA_PER_DAY_MAX))]
     quota_per_day: u64,
 }
 

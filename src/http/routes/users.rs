@@ -6,6 +6,7 @@ use actix_web::{
     web,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -22,7 +23,7 @@ use crate::{
         email::Email,
         event::Role,
         id::UserId,
-        user::Changes,
+        user::{Changes, NAME_CHARS_MAX},
         view::{UserRow, UserStatus},
     },
     http::{Problem, ProblemCode, method, session::Admin, state::Service},
@@ -30,10 +31,10 @@ use crate::{
 };
 
 /// Days that `/users/{id}/usage` shows when the request does not say, and the most that it does.
-const USAGE_DAYS_DEFAULT: u16 = 30;
-const USAGE_DAYS_MAX: u16 = 366;
+pub(in crate::http) const USAGE_DAYS_DEFAULT: u16 = 30;
+pub(in crate::http) const USAGE_DAYS_MAX: u16 = 366;
 /// Longest text that is searched for, characters.
-const SEARCH_CHARS_MAX: usize = 200;
+pub(in crate::http) const SEARCH_CHARS_MAX: usize = 200;
 const DAY_S: i64 = 86_400;
 
 const STATUSES: [(&str, UserStatus); 4] = [
@@ -83,14 +84,21 @@ fn row(committed: &Committed) -> Result<UserRow, Problem> {
 }
 
 /// An invitation.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct InviteBody {
+#[schemars(rename = "Invitation")]
+pub(in crate::http) struct InviteBody {
+    /// Their e-mail address, which the invitation goes to.
+    #[schemars(email)]
     email: String,
+    /// Their name.
     #[serde(default)]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     name: Option<String>,
+    /// What they may do; `reader` where nothing is said.
     #[serde(default)]
     role: Option<Role>,
+    /// The plan of their keys; the setting `users.default_plan` where nothing is said.
     #[serde(default)]
     plan: Option<String>,
 }
@@ -133,18 +141,22 @@ async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: we
 }
 
 /// What may be changed of a person.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+#[schemars(rename = "ChangeOfUser", extend("minProperties" = 1))]
+pub(in crate::http) struct ChangeBody {
+    /// Whether their keys work.
     #[serde(default)]
     status: Option<NewStatus>,
+    /// What they may do.
     #[serde(default)]
     role: Option<Role>,
+    /// The plan of their keys.
     #[serde(default)]
     plan: Option<String>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum NewStatus {
     Active,

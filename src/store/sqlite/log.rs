@@ -38,7 +38,7 @@ impl EventLog for Database {
         let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND version > ?2 ORDER BY version LIMIT ?3");
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            collect(statement.query(params![stream, after_version, max])?)
+            collect(statement.query(params![stream, place(after_version), max])?)
         })
         .await
     }
@@ -51,14 +51,14 @@ impl EventLog for Database {
         let sql = format!("SELECT {COLUMNS} FROM commits WHERE position > ?1 ORDER BY position LIMIT ?2");
         Database::read(self, move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            collect(statement.query(params![after_position, max])?)
+            collect(statement.query(params![place(after_position), max])?)
         })
         .await
     }
 
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM commits WHERE position < ?1 ORDER BY position DESC LIMIT ?2");
-        let before = before_position.and_then(|position| i64::try_from(position).ok()).unwrap_or(i64::MAX);
+        let before = before_position.map_or(i64::MAX, place);
         Database::read(self, move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             collect(statement.query(params![before, max])?)
@@ -195,6 +195,11 @@ pub(super) fn personal_key(connection: &Connection, user: UserId) -> Result<Opti
     let mut statement = connection.prepare_cached("SELECT key FROM personal_keys WHERE user = ?1")?;
     let bytes: Option<[u8; 32]> = statement.query_row([user.to_string()], |row| row.get(0)).optional()?;
     Ok(bytes.map(PersonalKey::from_bytes))
+}
+
+/// A version or a position as SQLite knows numbers; nothing lies beyond the largest of these.
+fn place(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<StoredCommit>, StoreError> {

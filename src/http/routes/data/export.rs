@@ -7,7 +7,7 @@ use actix_web::{
     body::{BodyStream, BoxBody},
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
     web,
 };
@@ -29,6 +29,9 @@ use crate::{
     },
     store::records::{DataSet, Export},
 };
+
+/// What a JSON document says in its member `dataset`.
+const DATASET_VERSION: HeaderName = HeaderName::from_static("x-dataset-version");
 
 impl DataSets {
     pub(super) async fn export(
@@ -108,6 +111,7 @@ fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, ver
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     let name = format!("attachment; filename=\"{}-v{version}.{}\"", data_set.definition.name, format.name());
+    headers.insert(DATASET_VERSION, HeaderValue::from(version));
     if let Ok(name) = HeaderValue::try_from(name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }

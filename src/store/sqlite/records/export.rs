@@ -63,6 +63,7 @@ pub(super) async fn begin(
     let (begun, first) = oneshot::channel();
     let (mut outlet, parts) = Outlet::new(place, begun);
     let work = move || {
+        pool::step_back();
         let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &outlet.watch.clone(), |reading| {
             write(reading, &query, &mut outlet)
         });

@@ -108,6 +108,41 @@ fn each_kind_of_query_has_its_plan() {
             "status__in=filed,issued&sort=latitude",
             &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort"],
         ),
+        // A list is looked up value by value where that gives the order.
+        (
+            "status__in=filed,issued&sort=-filed",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?) & \
+               SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"],
+        ),
+        (
+            "number__in=k1,k2",
+            &["SEARCH records USING INDEX by_key ($key=?) & SEARCH records USING INDEX by_key ($key=?)"],
+        ),
+        // So are alternatives that have an index each.
+        (
+            "filter=number+%3D+k1+OR+cost+%3D+5",
+            &[
+                "SEARCH records USING INDEX by_key ($key=?) & SEARCH records USING INDEX by:cost:number:record_id (cost=?)",
+            ],
+        ),
+        (
+            "filter=status+%3D+filed+OR+cost+%3E+5",
+            &[
+                "SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort & \
+                 SEARCH records USING INDEX by:cost:number:record_id (cost>?); sort",
+                "SCAN records USING INDEX by_key",
+            ],
+        ),
+        ("filter=latitude+%3D+1+OR+cost+%3D+5", &["SCAN records; sort", "SCAN records USING INDEX by_key"]),
+        (
+            "status=filed&sort=-filed&filter=latitude+%3D+1+OR+units+%3D+5",
+            &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"],
+        ),
+        ("filter=NOT+status+%3D+filed", &["SCAN records; sort", "SCAN records USING INDEX by_key"]),
+        (
+            "filter=NOT+(isnull(cost)+OR+cost+%3C+5)&sort=cost",
+            &["SEARCH records USING INDEX by:cost:number:record_id (cost>?)"],
+        ),
     ];
     for (raw_query, expected) in cases {
         assert_eq!(plans(&connection, raw_query, false), *expected, "{raw_query}");
@@ -136,6 +171,56 @@ fn a_later_page_starts_where_the_last_one_ended() {
     ];
     for (raw_query, expected) in cases {
         assert_eq!(plans(&connection, raw_query, true), *expected, "{raw_query}");
+    }
+}
+
+#[test]
+fn an_earlier_version_is_read_by_the_same_indexes() {
+    let (_store, connection) = database();
+    let definition = definition();
+    let shape = super::super::Shape::of(&definition, 1);
+    let cases: &[(&str, &str)] = &[
+        ("", "SCAN records USING INDEX by_key & SCAN old USING INDEX old:by_key"),
+        (
+            "status=filed&sort=-filed",
+            "SEARCH records USING INDEX by:status:filed:number:record_id (status=?) & \
+             SEARCH old USING INDEX old:by:status:filed:number:record_id (status=?)",
+        ),
+        ("sort=latitude", "SCAN records; sort & SCAN old; sort"),
+    ];
+    for (raw_query, expected) in cases {
+        let ways = plan::ways(&definition, &shape, &parsed(&definition, raw_query), Some(1));
+        let plan = explained_way(&connection, &ways[0]).join(" & ");
+        let plan = plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "");
+        // The values of what was replaced are with the change.
+        let plan =
+            plan.replace("; CORRELATED SCALAR SUBQUERY 1; SEARCH changes USING INTEGER PRIMARY KEY (rowid=?)", "");
+        assert_eq!(plan, *expected, "{raw_query}");
+    }
+}
+
+#[test]
+fn counting_and_summing_up_read_no_more_than_an_index_where_it_has_all() {
+    let (_store, connection) = database();
+    let definition = definition();
+    let shape = super::super::Shape::of(&definition, 1);
+    let cases: &[(&str, &[usize], &str)] = &[
+        ("status=filed", &[], "SEARCH records USING COVERING INDEX by:status:filed:number:record_id (status=?)"),
+        ("filed__gt=2016-12-01", &[], "SCAN records USING COVERING INDEX by:status:filed:number:record_id"),
+        ("status=filed", &[4], "SEARCH records USING INDEX by:status:filed:number:record_id (status=?)"),
+        ("", &[4], "SCAN records USING COVERING INDEX by:cost:number:record_id"),
+        ("latitude__gt=3", &[], "SCAN records"),
+    ];
+    for (raw_query, columns, expected) in cases {
+        let filter = parsed(&definition, raw_query).filter;
+        let matching = plan::matching(&definition, &shape, &filter, columns, (schema::Table::Records, None));
+        let names: Vec<&str> = columns.iter().map(|column| shape.name(*column)).collect();
+        let sql = format!(
+            "SELECT count(*){}{}",
+            names.iter().map(|name| format!(", sum({name})")).collect::<String>(),
+            matching.sql
+        );
+        assert_eq!(explained(&connection, &sql, &matching.params), *expected, "{raw_query}");
     }
 }
 

@@ -1,0 +1,496 @@
+//! The administrator's resources, and what the server says about itself.
+
+use actix_web::http::{Method, StatusCode};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, Answer, Header},
+    operation::{Caller, Operation, Paths},
+    parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
+    schema::{closed, date, described, integer, list, moment, nullable, reference, text, uuid, whole},
+};
+use crate::{
+    domain::{
+        key::KeyId,
+        persisted::v1,
+        view::{ImportRow, KeyRow, PlanRow, UserRow},
+    },
+    http::{
+        ProblemCode::{
+            self, BodyTooLarge, Conflict, IdempotencyKeyReused, InvalidBody, InvalidParameters, InvalidRequest,
+            NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
+        },
+        routes::{keys, plans, users},
+    },
+};
+
+/// What a command without a body can fail with.
+const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
+/// What a body can make it fail with besides.
+const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
+
+/// The headings, and what stands under them.
+pub(super) fn tags() -> Vec<Value> {
+    let tags = [
+        ("people", "Who is invited, and what they may do."),
+        ("keys", "The API keys of people."),
+        ("plans", "How fast and how much keys may ask."),
+        ("log", "The append-only log that everything follows from."),
+        ("imports", "Where the records came from."),
+        ("dead letters", "Messages that failed too often."),
+        ("server", "What this server is and how it says no."),
+    ];
+    tags.map(|(name, description)| json!({ "name": name, "description": description })).into()
+}
+
+/// Schemas of the types that bodies are read into and answers are made of.
+pub(super) struct Types {
+    read: SchemaGenerator,
+    written: SchemaGenerator,
+}
+
+impl Types {
+    pub(super) fn new() -> Self {
+        let settings = || SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
+        Self {
+            read: settings().for_deserialize().into_generator(),
+            written: settings().for_serialize().into_generator(),
+        }
+    }
+
+    fn body<T: JsonSchema>(&mut self) -> Value {
+        self.read.subschema_for::<T>().to_value()
+    }
+
+    fn answer<T: JsonSchema>(&mut self) -> Value {
+        self.written.subschema_for::<T>().to_value()
+    }
+
+    /// The components that the schemas refer to.
+    pub(super) fn finish(mut self) -> Vec<(String, Value)> {
+        let mut schemas: Vec<(String, Value)> = self.read.take_definitions(true).into_iter().collect();
+        for (name, schema) in self.written.take_definitions(true) {
+            if !schemas.iter().any(|(known, _)| *known == name) {
+                schemas.push((name, schema));
+            }
+        }
+        for (_, schema) in &mut schemas {
+            enumerate(schema);
+        }
+        schemas
+    }
+}
+
+/// Makes a choice of documented constants one `enum`, which more generators of clients understand.
+fn enumerate(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    let Some(Value::Array(choices)) = fields.get("oneOf") else { return };
+    let read = |choice: &Value| {
+        let word = choice.get("const")?.as_str()?.to_owned();
+        let meaning = choice.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some((word, meaning))
+    };
+    let Some(words) = choices.iter().map(read).collect::<Option<Vec<_>>>() else { return };
+    let mut description = fields.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (word, meaning) in words.iter().filter(|(_, meaning)| !meaning.is_empty()) {
+        description.push_str(&format!(" `{word}`: {meaning}"));
+    }
+    let words: Vec<String> = words.into_iter().map(|(word, _)| word).collect();
+    *schema = json!({ "type": "string", "enum": words, "description": description.trim() });
+}
+
+/// Adds all of them.
+pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
+    people(paths, types);
+    of_keys(paths, types);
+    of_plans(paths, types);
+    log(paths);
+    imports(paths, types);
+    dead_letters(paths);
+    server(paths);
+}
+
+fn read(id: &str, tag: &str, summary: &str) -> Operation {
+    Operation::new(Caller::Admin, id, tag, summary).fails(&[InvalidParameters])
+}
+
+fn command(id: &str, tag: &str, summary: &str) -> Operation {
+    Operation::new(Caller::Admin, id, tag, summary).takes(conditions_of_writing()).fails(&COMMAND)
+}
+
+trait WithBody {
+    fn with_body(self, schema: Value, required: bool) -> Self;
+}
+
+impl WithBody for Operation {
+    fn with_body(self, schema: Value, required: bool) -> Self {
+        self.body("application/json", schema, required).fails(&BODY)
+    }
+}
+
+/// Nobody keeps an administrator's answers.
+fn ok(description: &'static str, schema: Value) -> Answer {
+    Answer::json(StatusCode::OK, description, schema).header(Header::CacheControl)
+}
+
+fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
+    Answer::json(status, description, schema).header(Header::CacheControl).header(Header::ETag)
+}
+
+fn created(description: &'static str, schema: Value) -> Answer {
+    versioned(StatusCode::CREATED, description, schema).header(Header::Location)
+}
+
+/// A list that is answered as a whole.
+fn all(items: Value) -> Value {
+    whole("", [("data", list(items))])
+}
+
+/// A page of a list.
+fn page(description: &'static str, items: Value) -> Answer {
+    ok(description, whole("", [("data", list(items)), ("page", reference("ListPage"))])).may_have(Header::Link)
+}
+
+fn user_id() -> Value {
+    in_path("id", "The person.", uuid())
+}
+
+fn key_id() -> Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<KeyId>();
+    let pattern = schema.get("pattern").cloned().unwrap_or_default();
+    in_path("key_id", "The key's public id.", json!({ "type": "string", "pattern": pattern }))
+}
+
+fn people(paths: &mut Paths, types: &mut Types) {
+    let tag = "people";
+    let statuses = ["invited", "active", "disabled", "deleted"];
+    let search = json!({ "type": "string", "maxLength": users::SEARCH_CHARS_MAX });
+    let list = read("list_users", tag, "List people, the newest first")
+        .takes([
+            in_query("search", "Only those whose address or name holds this.", search),
+            one_word("status", "Only those who stand so.", &statuses),
+            shared("items"),
+            in_query("after", "Where the page begins: `page.next` of the page before has it.", uuid()),
+        ])
+        .answers(page("A page of people.", types.answer::<UserRow>()));
+    paths.add(&Method::GET, "/users", list);
+    let invite = command("invite_user", tag, "Invite somebody")
+        .says("They get an API key by mail.")
+        .with_body(types.body::<users::InviteBody>(), true)
+        .answers(created("They are invited.", types.answer::<UserRow>()))
+        .fails(&[Conflict]);
+    paths.add(&Method::POST, "/users", invite);
+
+    let show = read("show_user", tag, "Show a person")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/users/{id}", show);
+    let change = command("change_user", tag, "Change a person")
+        .says("Their keys follow at once, on other servers within a second.")
+        .takes([user_id()])
+        .with_body(types.body::<users::ChangeBody>(), true)
+        .answers(versioned(StatusCode::OK, "The person afterwards.", types.answer::<UserRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::PATCH, "/users/{id}", change);
+    let deleted = closed(
+        "A person who was deleted.",
+        &["id", "deleted_at", "effective_at"],
+        [("id", uuid()), ("deleted_at", moment()), ("effective_at", nullable(effective_at()))],
+    );
+    let delete = command("delete_user", tag, "Delete a person")
+        .says("Ends their keys and erases their name and address for good.")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::OK, "They are deleted.", deleted))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::DELETE, "/users/{id}", delete);
+
+    let resend = command("resend_invitation", tag, "Mail a person's invitation again")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::ACCEPTED, "It will be mailed.", types.answer::<UserRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::POST, "/users/{id}/invitations", resend);
+
+    let most = u64::from(users::USAGE_DAYS_MAX);
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
+    let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
+    let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
+    let usage = read("show_usage", tag, "Show how many requests a person's keys have made, day by day")
+        .takes([user_id(), in_query("days", "UTC days, today included.", days)])
+        .answers(ok("The days on which there were requests.", used))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/users/{id}/usage", usage);
+}
+
+fn effective_at() -> Value {
+    described(moment(), "From then on it holds on every server.")
+}
+
+fn of_keys(paths: &mut Paths, types: &mut Types) {
+    let tag = "keys";
+    let list = read("list_keys", tag, "List a person's keys")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::OK, "Their keys.", all(types.answer::<KeyRow>())))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/users/{id}/keys", list);
+    let issue = command("issue_key", tag, "Issue a key")
+        .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key.")
+        .takes([user_id()])
+        .with_body(types.body::<keys::IssueBody>(), false)
+        .answers(created("The key.", reference("IssuedKey")))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::POST, "/users/{id}/keys", issue);
+
+    let show = read("show_key", tag, "Show a key")
+        .takes([user_id(), key_id()])
+        .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
+    let revoked = whole(
+        "A key that was revoked.",
+        [
+            ("id", reference("KeyId")),
+            ("user", uuid()),
+            ("revoked_at", nullable(moment())),
+            ("effective_at", nullable(effective_at())),
+        ],
+    );
+    let revoke = command("revoke_key", tag, "Revoke a key")
+        .says("It is refused at once by this server, and everywhere from `effective_at` on.")
+        .takes([user_id(), key_id()])
+        .answers(versioned(StatusCode::OK, "It is revoked.", revoked))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::DELETE, "/users/{id}/keys/{key_id}", revoke);
+    let rotate = command("rotate_key", tag, "Replace a key by a new one")
+        .takes([user_id(), key_id()])
+        .with_body(types.body::<keys::RotateBody>(), false)
+        .answers(created("The new key.", reference("IssuedKey")))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::POST, "/users/{id}/keys/{key_id}/rotate", rotate);
+}
+
+fn of_plans(paths: &mut Paths, types: &mut Types) {
+    let tag = "plans";
+    let name = || in_path("name", "The plan.", json!({ "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$" }));
+    let list = read("list_plans", tag, "List the plans").answers(ok("All plans.", all(types.answer::<PlanRow>())));
+    paths.add(&Method::GET, "/plans", list);
+    let show = read("show_plan", tag, "Show a plan")
+        .takes([name()])
+        .answers(versioned(StatusCode::OK, "The plan.", types.answer::<PlanRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/plans/{name}", show);
+    let define = command("define_plan", tag, "Make a plan, or change one")
+        .says("Keys of the plan have the new limits within a second.")
+        .takes([name()])
+        .with_body(types.body::<plans::LimitsBody>(), true)
+        .answers(versioned(StatusCode::OK, "The plan as it is now.", types.answer::<PlanRow>()))
+        .answers(created("The plan, which is new.", types.answer::<PlanRow>()));
+    paths.add(&Method::PUT, "/plans/{name}", define);
+    let retire = command("retire_plan", tag, "Retire a plan")
+        .says("Nobody gets it any more; those who have it keep it.")
+        .takes([name()])
+        .answers(versioned(StatusCode::OK, "The plan, retired.", types.answer::<PlanRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::DELETE, "/plans/{name}", retire);
+}
+
+fn log(paths: &mut Paths) {
+    let tag = "log";
+    let place = json!({ "type": "integer", "format": "int64", "minimum": 0 });
+    let after = || in_query("after", "Where the page begins: `page.next` of the page before has it.", place.clone());
+    let events = read("list_events", tag, "List events")
+        .says("`limit` bounds the commits of a page, so that the events of one command stay together.")
+        .takes([
+            one_word("order", "Which end of the log comes first.", &["oldest", "newest"]),
+            after(),
+            shared("items"),
+        ])
+        .answers(page("A page of the log.", reference("Event")));
+    paths.add(&Method::GET, "/events", events);
+    let of_user = read("list_user_events", tag, "List what happened to a person")
+        .takes([user_id(), after(), shared("items")])
+        .answers(page("A page of their events, the oldest first.", reference("Event")))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/users/{id}/events", of_user);
+}
+
+fn imports(paths: &mut Paths, types: &mut Types) {
+    let tag = "imports";
+    let list = read("list_imports", tag, "List imports, the newest first")
+        .takes([in_query("dataset", "Only into this data set.", text()), shared("items")])
+        .answers(ok("The imports.", all(types.answer::<ImportRow>())));
+    paths.add(&Method::GET, "/imports", list);
+    let show = read("show_import", tag, "Show an import")
+        .takes([in_path("id", "The import.", uuid())])
+        .answers(ok("The import.", types.answer::<ImportRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/imports/{id}", show);
+    let data_sets = read("list_datasets", tag, "List the data sets with their columns")
+        .answers(ok("The data sets.", all(reference("DataSet"))));
+    paths.add(&Method::GET, "/datasets", data_sets);
+}
+
+fn dead_letters(paths: &mut Paths) {
+    let tag = "dead letters";
+    let list = read("list_dead_letters", tag, "List messages that failed too often")
+        .takes([shared("items")])
+        .answers(ok("The messages.", all(reference("DeadLetter"))));
+    paths.add(&Method::GET, "/dead-letters", list);
+    let redrive = command("redrive_dead_letter", tag, "Send a message again")
+        .takes([in_path("id", "The message.", json!({ "type": "string", "minLength": 1 }))])
+        .answers(
+            Answer::json(StatusCode::ACCEPTED, "It will be worked on.", whole("", [("id", text())]))
+                .header(Header::CacheControl),
+        )
+        .fails(&[NotFound]);
+    paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
+}
+
+fn server(paths: &mut Paths) {
+    let tag = "server";
+    let open = |id: &str, summary: &str| Operation::new(Caller::Anybody, id, tag, summary);
+    let html = |description| {
+        Answer::new(StatusCode::OK, description).content("text/html", text()).header(Header::CacheControl)
+    };
+    let home = open("show_server", "Say what this server is: a page for browsers, JSON for programs")
+        .answers(Answer::json(StatusCode::OK, "What there is.", reference("Server")).content("text/html", text()));
+    paths.add(&Method::GET, "/", home);
+    paths.add(&Method::GET, "/admin", open("show_admin_page", "The administrator's page").answers(html("The page.")));
+    let counters = read("show_counters", tag, "Show what the actors have counted since the start")
+        .answers(ok("The counters.", reference("Counters")));
+    paths.add(&Method::GET, "/admin/counters", counters);
+    let problems = open("list_problems", "List the kinds of problems").answers(html("A page with all kinds."));
+    paths.add(&Method::GET, "/problems", problems);
+    let codes: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.slug()).collect();
+    let problem = open("show_problem", "Explain a kind of problem")
+        .takes([in_path("code", "The kind: the last segment of a problem's `type`.", super::schema::one_of(&codes))])
+        .answers(html("The page of the kind."))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/problems/{code}", problem);
+    let document = open("show_openapi", "This document")
+        .takes([shared("if-none-match")])
+        .answers(
+            Answer::json(StatusCode::OK, "This document.", json!({ "type": "object" }))
+                .header(Header::ETag)
+                .header(Header::CacheControl),
+        )
+        .answers(
+            Answer::new(StatusCode::NOT_MODIFIED, "It is up to date.")
+                .header(Header::ETag)
+                .header(Header::CacheControl),
+        );
+    paths.add(&Method::GET, "/openapi.json", document);
+    paths.add(&Method::GET, "/docs", open("show_docs", "This document as a page").answers(html("The page.")));
+}
+
+/// The schemas of answers that are no types.
+pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    let list_page = whole(
+        "Where the page is among others.",
+        [("limit", described(integer(1, None), "Entries of a page at most.")), ("next", answer::next_page())],
+    );
+    vec![
+        ("Counters", counters()),
+        ("DataSet", data_set()),
+        ("DeadLetter", dead_letter()),
+        ("Event", event()),
+        ("ListPage", list_page),
+        ("Server", about()),
+    ]
+}
+
+/// A key with what is shown of it this once.
+pub(super) fn issued_key(key: &Value) -> Value {
+    let mut issued = key.clone();
+    let replaces = closed(
+        "The key that it replaces.",
+        &["id", "valid_until"],
+        [("id", reference("KeyId")), ("valid_until", nullable(described(moment(), "When that one stops working.")))],
+    );
+    if let Some(Value::Object(members)) = issued.get_mut("properties") {
+        members.insert("key".to_owned(), described(text(), "The key itself."));
+        members.insert("replaces".to_owned(), replaces);
+    }
+    if let Some(Value::Array(required)) = issued.get_mut("required") {
+        required.push("key".into());
+    }
+    described(issued, "A key with what is shown of it this once.")
+}
+
+fn event() -> Value {
+    let schemas = v1::schemas();
+    let names: Vec<&str> = schemas.iter().filter_map(|(name, _)| name.split('.').next()).collect();
+    whole(
+        "An event. Personal data in it stays sealed.",
+        [
+            ("id", uuid()),
+            ("stream", described(text(), "What it happened to: `user#<id>`, `plan#<name>` or `dataset#<name>`.")),
+            ("version", described(integer(1, None), "Its commit's place in the stream.")),
+            ("index", described(integer(0, None), "Its place in the commit.")),
+            ("type", super::schema::one_of(&names)),
+            ("schema_version", integer(1, None)),
+            ("recorded_at", moment()),
+            ("actor", described(text(), "Who did it.")),
+            ("correlation_id", described(text(), "The request that it belongs to.")),
+            ("causation_id", described(nullable(text()), "The command or event that it follows from.")),
+            (
+                "data",
+                json!({ "type": "object", "description": "What the type says; `schemas/events` has a schema for each." }),
+            ),
+        ],
+    )
+}
+
+fn data_set() -> Value {
+    let kinds = crate::dataset::ColumnType::NAMES.map(|(name, _)| name);
+    let column = whole("", [("name", text()), ("type", super::schema::one_of(&kinds)), ("description", text())]);
+    whole(
+        "A data set.",
+        [
+            ("name", text()),
+            ("title", text()),
+            ("path", json!({ "type": "string", "format": "uri-reference" })),
+            ("version", integer(0, None)),
+            ("records", integer(0, None)),
+            ("columns", list(column)),
+        ],
+    )
+}
+
+fn dead_letter() -> Value {
+    whole(
+        "A message that failed too often.",
+        [
+            ("id", text()),
+            ("message", json!({ "description": "What it said: an object, or the text that could not be read." })),
+            ("receives", described(integer(0, None), "How often it was tried.")),
+            ("reason", described(text(), "Why it failed the last time.")),
+            ("sent_at", moment()),
+            ("died_at", moment()),
+        ],
+    )
+}
+
+fn counters() -> Value {
+    let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
+    let groups = ["gate", "committer", "mailers", "relay", "importer", "queue"];
+    whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
+}
+
+fn about() -> Value {
+    let path = || json!({ "type": "string", "format": "uri-reference" });
+    let data_set = whole("", [("name", text()), ("title", text()), ("path", path()), ("records", integer(0, None))]);
+    whole(
+        "What this server is.",
+        [
+            ("name", text()),
+            ("version", text()),
+            ("datasets", list(data_set)),
+            ("admin", path()),
+            ("problems", path()),
+            ("openapi", path()),
+            ("docs", path()),
+        ],
+    )
+}

@@ -1,0 +1,238 @@
+//! What operations answer: documents with their header fields, and problems.
+
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{
+    operation::Caller,
+    schema::{self, closed, integer, list, nullable, reference, text},
+};
+use crate::http::{ProblemCode, problem};
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    description: &'static str,
+    headers: Vec<(Header, bool)>,
+    content: Vec<(&'static str, Value)>,
+}
+
+impl Answer {
+    /// An answer with this status; every one has a request id.
+    pub(super) fn new(status: StatusCode, description: &'static str) -> Self {
+        Self { status, description, headers: vec![(Header::RequestId, true)], content: Vec::new() }
+    }
+
+    /// A JSON document.
+    pub(super) fn json(status: StatusCode, description: &'static str, schema: Value) -> Self {
+        Self::new(status, description).content("application/json", schema)
+    }
+
+    /// The same in this form too.
+    pub(super) fn content(mut self, media_type: &'static str, schema: Value) -> Self {
+        self.content.push((media_type, schema));
+        self
+    }
+
+    /// The same with a header field that is always there.
+    pub(super) fn header(mut self, header: Header) -> Self {
+        self.headers.push((header, true));
+        self
+    }
+
+    /// The same with a header field that may be there.
+    pub(super) fn may_have(mut self, header: Header) -> Self {
+        self.headers.push((header, false));
+        self
+    }
+
+    pub(super) fn response(&self) -> Value {
+        let headers = self.headers.iter().map(|(header, always)| (header.name().to_owned(), header.object(*always)));
+        let mut response = json!({ "description": self.description, "headers": headers.collect::<Map<_, _>>() });
+        if let (false, Value::Object(fields)) = (self.content.is_empty(), &mut response) {
+            let content = self.content.iter().map(|(media, schema)| ((*media).to_owned(), json!({ "schema": schema })));
+            fields.insert("content".to_owned(), content.collect::<Map<_, _>>().into());
+        }
+        response
+    }
+}
+
+/// The header fields of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    RequestId,
+    ETag,
+    Link,
+    Location,
+    RateLimit,
+    RateLimitPolicy,
+    RetryAfter,
+    CacheControl,
+    Vary,
+    Disposition,
+    DataSetVersion,
+    Authenticate,
+}
+
+impl Header {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RequestId => "x-request-id",
+            Self::ETag => "ETag",
+            Self::Link => "Link",
+            Self::Location => "Location",
+            Self::RateLimit => "RateLimit",
+            Self::RateLimitPolicy => "RateLimit-Policy",
+            Self::RetryAfter => "Retry-After",
+            Self::CacheControl => "Cache-Control",
+            Self::Vary => "Vary",
+            Self::Disposition => "Content-Disposition",
+            Self::DataSetVersion => "x-dataset-version",
+            Self::Authenticate => "WWW-Authenticate",
+        }
+    }
+
+    fn object(self, always: bool) -> Value {
+        let described = |description: &str, schema: Value| json!({ "description": description, "required": always, "schema": schema });
+        match self {
+            Self::RequestId => described(
+                "The request's name: the client's own, where it sent a sane one. Log lines and events carry it.",
+                text(),
+            ),
+            Self::ETag => described("What If-None-Match or If-Match takes.", text()),
+            Self::Link => described("Where the next page is, as `<…>; rel=\"next\"` (RFC 8288).", text()),
+            Self::Location => described("Where what was made is.", schema::address()),
+            Self::RateLimit => described(
+                "What is left of the plan's limits: `\"burst\";r=7;t=1, \"daily\";r=412;t=30211`, where `r` are requests and `t` \
+                 the seconds until more come.",
+                text(),
+            ),
+            Self::RateLimitPolicy => described(
+                "The plan's limits: `\"burst\";q=10;w=2, \"daily\";q=1000;w=86400`, where `q` are requests and `w` seconds.",
+                text(),
+            ),
+            Self::RetryAfter => described("Seconds after which to try again.", integer(0, None)),
+            Self::CacheControl => described("Who may keep the answer.", text()),
+            Self::Vary => described("The header fields of the request that the answer depends on.", text()),
+            Self::Disposition => described("The name of an export's file.", text()),
+            Self::DataSetVersion => described("The version that an export is of.", integer(0, None)),
+            Self::Authenticate => described("What to send instead.", text()),
+        }
+    }
+}
+
+/// The problems that an operation answers with.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<ProblemCode>);
+
+impl Problems {
+    pub(super) fn and(mut self, codes: &[ProblemCode]) -> Self {
+        for code in codes {
+            if !self.0.contains(code) {
+                self.0.push(*code);
+            }
+        }
+        self
+    }
+
+    /// One answer for each status, with the name that all operations with the same problems know it by.
+    pub(super) fn responses(&self, caller: Caller) -> Vec<(StatusCode, String, Value)> {
+        let mut responses: Vec<(StatusCode, String, Value)> = Vec::new();
+        for code in ProblemCode::ALL.iter().filter(|code| self.0.contains(code)) {
+            if responses.iter().any(|(status, ..)| *status == code.status()) {
+                continue;
+            }
+            let alike = ProblemCode::ALL.iter().filter(|other| other.status() == code.status());
+            let alike: Vec<ProblemCode> = alike.copied().filter(|other| self.0.contains(other)).collect();
+            let name = alike.iter().map(|code| code.slug()).collect::<Vec<_>>().join(".");
+            let counted = counted(code.status(), caller);
+            let name = if counted.is_some() { format!("{name}.counted") } else { name };
+            responses.push((code.status(), name, response(&alike, counted)));
+        }
+        responses
+    }
+}
+
+/// Whether the answer says what is left of the caller's limits: always, or where it came to looking at them.
+fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
+    match (caller, status.as_u16()) {
+        (Caller::Reader, 400 | 404 | 410 | 429) => Some(true),
+        (Caller::Reader, 500 | 503) => Some(false),
+        _ => None,
+    }
+}
+
+/// The answer that says one of these problems, which have one status.
+fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
+    let explained = codes.iter().map(|code| format!("[{}]({}). {}", code.title(), code.path(), code.explanation()));
+    let mut headers = vec![(Header::RequestId, true), (Header::CacheControl, true)];
+    if let Some(always) = counted {
+        headers.extend([(Header::RateLimit, always), (Header::RateLimitPolicy, always)]);
+    }
+    for code in codes {
+        let header = match code {
+            ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
+            ProblemCode::QuotaExceeded | ProblemCode::Overloaded | ProblemCode::Unavailable => Header::RetryAfter,
+            _ => continue,
+        };
+        headers.push((header, true));
+    }
+    let headers: Map<String, Value> =
+        headers.into_iter().map(|(header, always)| (header.name().to_owned(), header.object(always))).collect();
+    let media_type = problem::MEDIA_TYPE.to_str().unwrap_or_default().to_owned();
+    let schema = reference("Problem");
+    json!({
+        "description": explained.collect::<Vec<_>>().join("\n\n"),
+        "headers": headers,
+        "content": { media_type: { "schema": schema } },
+    })
+}
+
+/// The schemas of problems.
+pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    let types = ProblemCode::ALL.iter().map(|code| (code.path(), code.slug().replace('-', "_").to_uppercase()));
+    let of_catalogue = schema::described(
+        schema::one_named(&types.collect::<Vec<_>>()),
+        "The kind of problem; also the path of the page that explains it.",
+    );
+    let problem = json!({
+        "type": "object",
+        "description": "Why a request failed (RFC 9457). The members beside the first five belong to some kinds of problems.",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": of_catalogue,
+            "title": { "type": "string", "description": "The same for every problem of the kind." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string", "description": "What is wrong with this request, and what to do." },
+            "instance": { "type": "string", "description": "The request's id." },
+            "invalid_params": list(reference("InvalidParam")),
+            "violated-policies": list(schema::one_of(&["burst", "daily"])),
+            "current_version": integer(0, None),
+            "known_plans": list(text()),
+            "existing": { "type": "string", "format": "uri-reference", "description": "What is in the way." },
+        },
+    });
+    let param = closed(
+        "A parameter, or a field of a body, that is wrong.",
+        &["name", "reason"],
+        [
+            ("name", text()),
+            ("reason", json!({ "type": "string", "description": "What is wrong with it and what to write instead." })),
+            ("did_you_mean", json!({ "type": "string", "description": "The name or value that was probably meant." })),
+            (
+                "position",
+                json!({
+                    "type": "integer", "minimum": 1,
+                    "description": "The character of the value that it is about, counted from 1.",
+                }),
+            ),
+        ],
+    );
+    vec![("InvalidParam", param), ("Problem", problem)]
+}
+
+/// Where a list goes on: a reference relative to the server, or nothing.
+pub(super) fn next_page() -> Value {
+    nullable(json!({ "type": "string", "format": "uri-reference", "description": "Where the next page is." }))
+}

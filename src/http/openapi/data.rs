@@ -1,0 +1,397 @@
+//! The data sets: their paths, parameters and records, as their definitions have them.
+
+use actix_web::http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{
+    answer::{Answer, Header},
+    operation::{Caller, Operation, Paths},
+    parameter::{self, in_path, in_query, shared},
+    schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, whole},
+};
+use crate::{
+    dataset::{Column, ColumnType, Definition, RecordIdRule, query::Limits},
+    http::{
+        DataRoute,
+        ProblemCode::{InvalidParameters, NotFound, VersionGone},
+    },
+};
+
+/// One data set in the document.
+pub(super) struct Described<'a> {
+    definition: &'a Definition,
+}
+
+impl<'a> Described<'a> {
+    /// The data set that is defined so.
+    pub(super) fn new(definition: &'a Definition) -> Self {
+        Self { definition }
+    }
+
+    fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// What one of its components is called.
+    fn named(&self, what: &str) -> String {
+        format!("{}_{what}", self.definition.name)
+    }
+
+    fn column(&self, place: usize) -> Option<&Column> {
+        self.definition.columns.get(place)
+    }
+
+    /// The heading under which its operations stand.
+    pub(super) fn tag(&self) -> Value {
+        json!({ "name": self.name(), "description": self.definition.title })
+    }
+
+    /// Its parameters among the components.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (String, Value)> {
+        parameter::conditions(self.definition).into_iter().chain(parameter::of_page(self.definition))
+    }
+
+    /// Its operations.
+    pub(super) fn add_to(&self, paths: &mut Paths) {
+        let mut add = |path: &str, operation: Operation| {
+            paths.add(&Method::GET, path, operation.takes([shared("if-none-match")]));
+        };
+        for route in DataRoute::ALL {
+            let path = route.pattern().replacen("{dataset}", self.name(), 1);
+            let operation = match route {
+                DataRoute::DataSet => self.list(),
+                DataRoute::Key => self.by_key(),
+                DataRoute::Record => self.record(),
+                DataRoute::Facets => self.facets(),
+                DataRoute::Stats => self.stats(),
+                DataRoute::Changes => self.changes(),
+                DataRoute::History => {
+                    // One route for both.
+                    let of_record = DataRoute::Record.pattern().replacen("{dataset}", self.name(), 1);
+                    add(&format!("{of_record}/history"), self.history_of_record());
+                    self.history()
+                }
+            };
+            add(&path, operation);
+        }
+    }
+
+    /// An operation that answers to who has not got its answer already.
+    fn new_operation(&self, what: &str, summary: &str, answer: Answer) -> Operation {
+        let known =
+            Answer::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
+        Operation::new(Caller::Reader, self.named(what), self.name(), summary)
+            .answers(kept(answer))
+            .answers(kept(known))
+            .fails(&[InvalidParameters])
+    }
+
+    /// References to the conditions, and to `filter`.
+    fn conditions(&self) -> Vec<Value> {
+        let named = parameter::conditions(self.definition).into_iter().map(|(name, _)| name);
+        std::iter::once(format!("{}.filter", self.name())).chain(named).map(|name| shared(&name)).collect()
+    }
+
+    fn list(&self) -> Operation {
+        let own = ["select", "sort"].map(|name| shared(&format!("{}.{name}", self.name())));
+        let common = ["limit", "cursor", "count", "explain", "format", "csv_safe"].map(shared);
+        let page =
+            Answer::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
+                .content("application/x-ndjson", described(text(), "A record a line, each as JSON."))
+                .content(
+                    "text/csv",
+                    described(text(), "A table (RFC 4180) under the names of its columns. A null is an empty cell."),
+                )
+                .may_have(Header::Link)
+                .may_have(Header::Disposition)
+                .may_have(Header::DataSetVersion);
+        self.new_operation("list", "Find records", page)
+            .says(format!(
+                "{}. Conditions are joined by AND; there may be {}. A page is followed by the next through `page.next`, or the header field Link. \
+                 With `format=ndjson` or `format=csv`, or as Accept has it, the answer is everything that matches; that counts as \
+                 several requests.",
+                self.definition.title,
+                Limits::default().terms_max
+            ))
+            .takes(own)
+            .takes(common)
+            .takes(self.conditions())
+            .fails(&[VersionGone])
+    }
+
+    fn facets(&self) -> Operation {
+        let found = Answer::json(StatusCode::OK, "The values.", reference(&self.named("facets")));
+        self.new_operation("facets", "Count the values of columns", found)
+            .says("How often each value of these columns occurs among the records that meet the conditions.")
+            .takes([parameter::columns(self.definition, |_| true), shared("values")])
+            .takes(self.conditions())
+    }
+
+    fn stats(&self) -> Operation {
+        let found = Answer::json(StatusCode::OK, "The figures.", reference(&self.named("stats")));
+        self.new_operation("stats", "Sum columns up", found)
+            .says("Count, least, greatest, sum and mean of these columns, over the records that meet the conditions.")
+            .takes([parameter::columns(self.definition, is_summed_up)])
+            .takes(self.conditions())
+    }
+
+    fn changes(&self) -> Operation {
+        let mut since = in_query(
+            "since",
+            "A version of the data set, whose changes are known: what came after it. Or `page.next` of the page before.",
+            json!({ "type": "string", "minLength": 1, "examples": ["1"] }),
+        );
+        if let Value::Object(fields) = &mut since {
+            fields.insert("required".to_owned(), true.into());
+        }
+        let found = Answer::json(StatusCode::OK, "A page of changes.", reference(&self.named("changes")));
+        self.new_operation("changes", "List what imports have changed", found.may_have(Header::Link))
+            .says(
+                "In the order of versions. To keep a copy up to date, ask with the version that it is of, and apply what is answered. \
+                 410 says that not all changes since then are known any more: make the copy anew.",
+            )
+            .takes([since, shared("changes")])
+            .fails(&[VersionGone])
+    }
+
+    fn history(&self) -> Operation {
+        let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
+        self.new_operation("history", "Read what the records of a key were", found.may_have(Header::Link))
+            .says("Each state as far back as it is kept, in the order of record ids, the oldest first.")
+            .takes([self.key(), shared("changes"), shared("cursor")])
+            .fails(&[NotFound, VersionGone])
+    }
+
+    fn history_of_record(&self) -> Operation {
+        let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
+        self.new_operation("record_history", "Read what a record was", found.may_have(Header::Link))
+            .says("Each state as far back as it is kept, the oldest first.")
+            .takes([self.key(), self.record_id(), shared("changes"), shared("cursor")])
+            .fails(&[NotFound, VersionGone])
+    }
+
+    fn key(&self) -> Value {
+        let column = self.column(self.definition.key);
+        let description = column.map_or("", |column| column.description.as_str());
+        in_path("key", description, json!({ "type": "string", "minLength": 1 }))
+    }
+
+    fn record_id(&self) -> Value {
+        let description = self.column(self.definition.record_id).map_or("", |column| column.description.as_str());
+        in_path("record_id", description, self.id())
+    }
+
+    /// What a record's id looks like.
+    fn id(&self) -> Value {
+        let kind = self.column(self.definition.record_id).map(|column| column.kind);
+        match (&self.definition.record_id_rule, kind) {
+            (RecordIdRule::Ordinal, _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
+            (RecordIdRule::Source, Some(ColumnType::Integer)) => parameter::value(ColumnType::Integer),
+            (RecordIdRule::Source, _) => json!({ "type": "string", "minLength": 1 }),
+        }
+    }
+
+    fn by_key(&self) -> Operation {
+        let schema =
+            whole("", [("data", list(reference(&self.named("record")))), ("dataset", reference("DataSetVersion"))]);
+        let found = Answer::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
+        self.new_operation("by_key", "Read the records that bear a key", found).takes([self.key()]).fails(&[NotFound])
+    }
+
+    fn record(&self) -> Operation {
+        let schema = whole("", [("data", reference(&self.named("record"))), ("dataset", reference("DataSetVersion"))]);
+        let found = Answer::json(StatusCode::OK, "The record.", schema);
+        self.new_operation("record", "Read one record", found).takes([self.key(), self.record_id()]).fails(&[NotFound])
+    }
+
+    /// Its schemas among the components.
+    pub(super) fn schemas(&self) -> Vec<(String, Value)> {
+        let title = &self.definition.title;
+        let columns: Map<String, Value> =
+            self.definition.columns.iter().enumerate().map(|(place, column)| self.property(place, column)).collect();
+        let names: Vec<&str> = self.definition.columns.iter().map(|column| column.name.as_str()).collect();
+        let record = |description: String, required: &[&str]| {
+            let columns = columns.iter().map(|(name, schema)| (name.as_str(), schema.clone()));
+            closed(&description, required, columns)
+        };
+        let records = whole(
+            "",
+            [
+                ("data", list(reference(&self.named("selection")))),
+                ("page", reference("Page")),
+                ("dataset", reference("DataSetVersion")),
+            ],
+        );
+        vec![
+            (self.named("record"), record(format!("A record of: {title}."), &names)),
+            (
+                self.named("selection"),
+                record(format!("A record of: {title}. Has all columns, or those that `select` names."), &[]),
+            ),
+            (self.named("records"), described(records, &format!("A page of: {title}."))),
+            (self.named("facet"), self.facet()),
+            (self.named("facets"), self.summary_of("facets", "facet")),
+            (self.named("figures"), self.figures()),
+            (self.named("stats"), self.summary_of("stats", "figures")),
+            (self.named("change"), self.change()),
+            (self.named("changes"), self.list_of("Changes, in their order.", "change")),
+            (self.named("state"), self.state()),
+            (self.named("history"), self.list_of("States of records.", "state")),
+        ]
+    }
+
+    fn facet(&self) -> Value {
+        let value = whole("", [("value", any_value()), ("count", integer(1, None))]);
+        whole(
+            "The values of a column, the most frequent first.",
+            [
+                ("column", self.names_of(|_| true)),
+                ("values", list(value)),
+                ("complete", described(flag(), "Whether these are all.")),
+            ],
+        )
+    }
+
+    fn figures(&self) -> Value {
+        let number = || json!({ "type": "number" });
+        closed(
+            "The figures of a column.",
+            &["column", "count", "min", "max"],
+            [
+                ("column", self.names_of(is_summed_up)),
+                ("count", described(integer(0, None), "Values that are not null.")),
+                ("min", any_value()),
+                ("max", any_value()),
+                ("sum", described(number(), "Of numbers and amounts, if there is any.")),
+                ("mean", described(nullable(number()), "Of numbers and amounts, if there is any.")),
+            ],
+        )
+    }
+
+    /// A list of what there is to say of columns.
+    fn summary_of(&self, member: &str, component: &str) -> Value {
+        let records = described(integer(0, None), "How many records meet the conditions.");
+        let columns = list(reference(&self.named(component)));
+        whole("", [("records", records), (member, columns), ("dataset", reference("DataSetVersion"))])
+    }
+
+    fn names_of(&self, is_meant: impl Fn(ColumnType) -> bool) -> Value {
+        let meant = self.definition.columns.iter().filter(|column| is_meant(column.kind));
+        one_of(&meant.map(|column| column.name.as_str()).collect::<Vec<_>>())
+    }
+
+    fn list_of(&self, description: &str, component: &str) -> Value {
+        let items = list(reference(&self.named(component)));
+        whole(description, [("data", items), ("page", reference("PastPage")), ("dataset", reference("DataSetVersion"))])
+    }
+
+    fn change(&self) -> Value {
+        let record = || nullable(reference(&self.named("record")));
+        whole(
+            "What an import did to a record.",
+            [
+                ("version", described(integer(1, None), "The version that it led to.")),
+                ("at", at()),
+                ("change", one_of(&["inserted", "updated", "removed"])),
+                ("key", text()),
+                ("record_id", self.id()),
+                ("before", described(record(), "Null where it was inserted.")),
+                ("after", described(record(), "Null where it was removed.")),
+            ],
+        )
+    }
+
+    fn state(&self) -> Value {
+        whole(
+            "What a record was for a time.",
+            [
+                ("record_id", self.id()),
+                ("valid_from", reference("Moment")),
+                ("valid_until", described(nullable(reference("Moment")), "Null where it is so still.")),
+                ("record", reference(&self.named("record"))),
+            ],
+        )
+    }
+
+    fn property(&self, place: usize, column: &Column) -> (String, Value) {
+        let value = parameter::value(column.kind);
+        // Without them a record could not be addressed.
+        let always = place == self.definition.key || place == self.definition.record_id;
+        let value = if always { value } else { nullable(value) };
+        (column.name.clone(), described(value, &column.description))
+    }
+}
+
+/// An answer to a request that was counted, which the client may keep and ask about.
+fn kept(answer: Answer) -> Answer {
+    [Header::ETag, Header::CacheControl, Header::Vary, Header::RateLimit, Header::RateLimitPolicy]
+        .into_iter()
+        .fold(answer, Answer::header)
+}
+
+/// Whether the values of a column have an order that means something.
+fn is_summed_up(kind: ColumnType) -> bool {
+    kind != ColumnType::Text
+}
+
+/// A value of whichever column.
+fn any_value() -> Value {
+    json!({ "type": ["string", "number", "null"] })
+}
+
+/// When an import was.
+fn at() -> Value {
+    described(nullable(moment()), "When the import was; null where that is not kept any more.")
+}
+
+/// The schemas that are alike for all data sets.
+pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    let version = whole(
+        "The data set and the version that the answer is of; it rises with every import that changes something.",
+        [("name", text()), ("version", integer(0, None))],
+    );
+    let explained = closed(
+        "How the records were found.",
+        &["plan"],
+        [
+            ("plan", described(list(text()), "What was done: which index, which scan, what was sorted.")),
+            ("read_units", json!({ "type": "number", "description": "Read units that DynamoDB counted." })),
+            ("examined", described(integer(0, None), "Records that were looked at.")),
+        ],
+    );
+    let page = closed(
+        "Where the page is among others.",
+        &["limit", "next"],
+        [
+            ("limit", described(integer(1, None), "Records on a page at most.")),
+            ("next", described(nullable(text()), "The cursor of the next page; null after the last.")),
+            ("count", described(integer(0, None), "How many records match in all, where that was asked.")),
+            (
+                "complete",
+                described(
+                    flag(),
+                    "False where the page holds only what was found within the read budget, and more follows.",
+                ),
+            ),
+            ("explain", reference("Explained")),
+        ],
+    );
+    let moment = whole(
+        "A version, and when it came to be.",
+        [("version", described(integer(1, None), "The data set's version.")), ("at", at())],
+    );
+    let past_page = whole(
+        "Where the page is among others.",
+        [
+            ("limit", described(integer(1, None), "Entries of a page at most.")),
+            ("next", described(nullable(text()), "Where the next page begins; null after the last.")),
+        ],
+    );
+    vec![
+        ("DataSetVersion", version),
+        ("Explained", explained),
+        ("Moment", moment),
+        ("Page", page),
+        ("PastPage", past_page),
+    ]
+}

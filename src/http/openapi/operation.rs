@@ -1,0 +1,146 @@
+//! One operation of the document, and the paths that they make up.
+
+use actix_web::http::Method;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Problems};
+use crate::http::ProblemCode;
+
+/// Who may call an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Anybody.
+    Anybody,
+    /// Whoever has an API key.
+    Reader,
+    /// Whoever has an administrator's token.
+    Admin,
+}
+
+impl Caller {
+    fn security(self) -> Value {
+        match self {
+            Self::Anybody => json!([]),
+            Self::Reader => json!([{ "apiKey": [] }]),
+            Self::Admin => json!([{ "adminToken": [] }]),
+        }
+    }
+
+    /// What can go wrong whatever is called: who is not let in learns nothing else.
+    fn problems(self) -> &'static [ProblemCode] {
+        use ProblemCode::{Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, Unavailable, UrlTooLong};
+        match self {
+            Self::Anybody => &[UrlTooLong, Internal],
+            Self::Reader => &[InvalidKey, UrlTooLong, QuotaExceeded, Internal, Overloaded, Unavailable],
+            Self::Admin => &[InvalidToken, UrlTooLong, Internal, Overloaded, Unavailable],
+        }
+    }
+}
+
+/// An operation in the making.
+#[derive(Debug)]
+pub(super) struct Operation {
+    caller: Caller,
+    id: String,
+    tag: String,
+    summary: String,
+    description: String,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    answers: Vec<Answer>,
+    problems: Problems,
+}
+
+impl Operation {
+    /// One that `caller` may call. The id is unique in the document.
+    pub(super) fn new(caller: Caller, id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
+        Self {
+            caller,
+            id: id.into(),
+            tag: tag.to_owned(),
+            summary: summary.into(),
+            description: String::new(),
+            parameters: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            problems: Problems::default().and(caller.problems()),
+        }
+    }
+
+    /// The same with more said about it, in Markdown.
+    pub(super) fn says(self, description: impl Into<String>) -> Self {
+        Self { description: description.into(), ..self }
+    }
+
+    /// The same with these parameters too.
+    pub(super) fn takes(mut self, parameters: impl IntoIterator<Item = Value>) -> Self {
+        self.parameters.extend(parameters);
+        self
+    }
+
+    /// The same with a body of this media type.
+    pub(super) fn body(mut self, media_type: &str, schema: Value, required: bool) -> Self {
+        self.body = Some(json!({ "required": required, "content": { media_type: { "schema": schema } } }));
+        self
+    }
+
+    /// The same with this answer too.
+    pub(super) fn answers(mut self, answer: Answer) -> Self {
+        self.answers.push(answer);
+        self
+    }
+
+    /// The same with these problems too.
+    pub(super) fn fails(mut self, codes: &[ProblemCode]) -> Self {
+        self.problems = self.problems.and(codes);
+        self
+    }
+}
+
+/// The paths of the document, and the answers that operations share.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    paths: Map<String, Value>,
+    responses: Map<String, Value>,
+}
+
+impl Paths {
+    /// Adds a method of a path.
+    pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
+        let Operation { caller, id, tag, summary, description, parameters, body, answers, problems } = operation;
+        let mut fields = json!({ "operationId": id, "tags": [tag], "summary": summary });
+        let mut responses = Map::new();
+        for answer in answers {
+            responses.insert(answer.status.as_str().to_owned(), answer.response());
+        }
+        for (status, name, response) in problems.responses(caller) {
+            responses.insert(status.as_str().to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
+            self.responses.entry(name).or_insert(response);
+        }
+        if let Value::Object(fields) = &mut fields {
+            let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+            if !description.is_empty() {
+                put("description", description.into());
+            }
+            if !parameters.is_empty() {
+                put("parameters", parameters.into());
+            }
+            if let Some(body) = body {
+                put("requestBody", body);
+            }
+            put("responses", responses.into());
+            put("security", caller.security());
+        }
+        let methods = self.paths.entry(path).or_insert_with(|| json!({}));
+        if let Value::Object(methods) = methods {
+            methods.insert(method.as_str().to_ascii_lowercase(), fields);
+        }
+    }
+
+    /// The paths, and the shared answers by name.
+    pub(super) fn finish(self) -> (Map<String, Value>, Map<String, Value>) {
+        let mut responses: Vec<(String, Value)> = self.responses.into_iter().collect();
+        responses.sort_by(|left, right| left.0.cmp(&right.0));
+        (self.paths, responses.into_iter().collect())
+    }
+}

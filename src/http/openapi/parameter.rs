@@ -1,0 +1,249 @@
+//! Parameters: of a path, of a query, in the head of a request.
+
+use serde_json::{Value, json};
+
+use super::schema::{self, described, integer, one_named, one_of, text};
+use crate::{
+    dataset::{
+        Column, ColumnType, Definition,
+        query::{Format, Limits, Operator, RESERVED},
+    },
+    http::routes::{LIMIT_DEFAULT, LIMIT_MAX},
+};
+
+/// What a value of a column looks like, in answers and in parameters alike.
+pub(super) fn value(kind: ColumnType) -> Value {
+    match kind {
+        ColumnType::Text => text(),
+        ColumnType::Integer => json!({ "type": "integer", "format": "int64" }),
+        // No `multipleOf`: of every nine amounts, validators that divide in floating point take one for no multiple of 0.01.
+        ColumnType::Money => json!({ "type": "number", "format": "decimal" }),
+        ColumnType::Number => json!({ "type": "number", "format": "double" }),
+        ColumnType::Date => schema::date(),
+        ColumnType::Timestamp => schema::moment(),
+    }
+}
+
+/// A segment of the path.
+pub(super) fn in_path(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema })
+}
+
+/// A parameter of the query that may be left out.
+pub(super) fn in_query(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+/// A list of the query, separated by commas.
+fn listed(name: &str, description: &str, schema: Value) -> Value {
+    json!({
+        "name": name, "in": "query", "description": description,
+        "style": "form", "explode": false, "schema": schema,
+    })
+}
+
+/// The component of that name.
+pub(super) fn shared(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{name}") })
+}
+
+/// How a column is asked with an operator.
+fn condition_name(column: &str, operator: Operator) -> String {
+    match operator {
+        Operator::Equal if !RESERVED.contains(&column) => column.to_owned(),
+        _ => format!("{column}__{}", operator.name()),
+    }
+}
+
+/// What a record is like that an operator lets through, after the name of a column.
+fn meaning(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Equal => "is this value",
+        Operator::NotEqual => "is another value, or null",
+        Operator::Less => "comes before this value",
+        Operator::LessOrEqual => "comes before this value or is it",
+        Operator::Greater => "comes after this value",
+        Operator::GreaterOrEqual => "comes after this value or is it",
+        Operator::Between => "lies between these two values or is one of them",
+        Operator::In => "is one of these values",
+        Operator::NotIn => "is none of these values, or null",
+        Operator::Contains => "holds this text, in capitals or not",
+        Operator::StartsWith => "begins with this text",
+        Operator::IsNull => "is null (`true`) or is not (`false`)",
+    }
+}
+
+fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
+    let name = condition_name(&column.name, operator);
+    let mut description = format!("`{}` {}.", column.name, meaning(operator));
+    if matches!(operator, Operator::In | Operator::NotIn) && column.kind == ColumnType::Text {
+        description.push_str(" Where one holds a comma, they are a JSON array.");
+    }
+    let value = value(column.kind);
+    let mut parameter = match operator {
+        Operator::Between => {
+            listed(&name, &description, json!({ "type": "array", "items": value, "minItems": 2, "maxItems": 2 }))
+        }
+        Operator::In | Operator::NotIn => {
+            let most = limits.list_values_max;
+            listed(&name, &description, json!({ "type": "array", "items": value, "minItems": 1, "maxItems": most }))
+        }
+        Operator::IsNull => in_query(&name, &description, schema::flag()),
+        _ => in_query(&name, &description, value),
+    };
+    if let Value::Object(fields) = &mut parameter {
+        // For pages that group them.
+        fields.insert("x-column".to_owned(), column.name.as_str().into());
+    }
+    parameter
+}
+
+/// A condition for every column of a data set and every operator that suits it: what it is called among the components, and
+/// the parameter.
+pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
+    let limits = Limits::default();
+    let of_column = |column: &Column| -> Vec<(String, Value)> {
+        let suiting = Operator::ALL.into_iter().filter(|operator| operator.suits(column.kind));
+        let named = |operator: Operator| format!("{}.{}.{}", definition.name, column.name, operator.name());
+        suiting.map(|operator| (named(operator), condition(column, operator, &limits))).collect()
+    };
+    definition.columns.iter().flat_map(of_column).collect()
+}
+
+/// The parameters of a page of a data set that are no conditions: what they are called among the components, and the
+/// parameters.
+pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
+    let limits = Limits::default();
+    let columns: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
+    let ascending = columns.iter().map(|column| ((*column).to_owned(), column.to_uppercase()));
+    let descending =
+        columns.iter().map(|column| (format!("-{column}"), format!("{}_DESCENDING", column.to_uppercase())));
+    let orders: Vec<(String, String)> = ascending.chain(descending).collect();
+    let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
+    let named = |name: &str| format!("{}.{name}", definition.name);
+    vec![
+        (named("filter"), filter(definition)),
+        (
+            named("select"),
+            listed("select", "The columns to answer with, in this order.", of_columns(one_of(&columns), columns.len())),
+        ),
+        (
+            named("sort"),
+            listed(
+                "sort",
+                "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide \
+                 between those that are alike.",
+                of_columns(one_named(&orders), limits.sort_columns_max),
+            ),
+        ),
+    ]
+}
+
+/// The parameter for the columns that are summarised: all that `is_meant`.
+pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> bool) -> Value {
+    let meant = definition.columns.iter().filter(|column| is_meant(column.kind));
+    let columns: Vec<&str> = meant.map(|column| column.name.as_str()).collect();
+    let most = Limits::default().summary_columns_max;
+    let mut parameter = listed(
+        "columns",
+        "The columns that are asked about.",
+        json!({ "type": "array", "items": one_of(&columns), "minItems": 1, "maxItems": most, "uniqueItems": true }),
+    );
+    if let Value::Object(fields) = &mut parameter {
+        fields.insert("required".to_owned(), true.into());
+    }
+    parameter
+}
+
+/// The parameter for an expression, with one about the columns that there are.
+fn filter(definition: &Definition) -> Value {
+    let others = || definition.columns.iter().enumerate().filter(|(place, _)| *place != definition.key);
+    let of_kind = |kind: ColumnType| others().map(|(_, column)| column).find(move |column| column.kind == kind);
+    let key = definition.columns.get(definition.key).map_or("", |column| column.name.as_str());
+    let example = match (of_kind(ColumnType::Text), of_kind(ColumnType::Date)) {
+        (Some(text), Some(date)) => {
+            format!("({0} = \"issued\" OR {0} = \"complete\") AND NOT {1} < 2016-12-01", text.name, date.name)
+        }
+        (Some(text), None) => format!("{0} = \"a\" OR {0} = \"b\"", text.name),
+        (None, _) => format!("{key} = \"1\" OR {key} = \"2\""),
+    };
+    let description = format!(
+        "An expression (a subset of AIP-160), such as `{example}`: comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` \
+         (holds), functions such as `isnull(column)` and `in(column, \"a\", \"b\")`, joined by AND, OR and NOT. AND and OR do not \
+         mix without parentheses. It holds beside the other conditions."
+    );
+    let most = Limits::default().value_bytes_max;
+    // An `example` of the parameter itself would be sent by pages on which a request is tried.
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": most, "examples": [example] });
+    in_query("filter", &description, schema)
+}
+
+/// The parameters that are alike for all data sets and lists: name among the components, and parameter.
+pub(super) fn common() -> Vec<(&'static str, Value)> {
+    let limits = Limits::default();
+    let bounded = |default: u64, most: u64| {
+        let mut schema = integer(1, Some(most));
+        if let Value::Object(fields) = &mut schema {
+            fields.insert("default".to_owned(), default.into());
+        }
+        schema
+    };
+    let (default, most) = (u64::from(limits.page_records_default), u64::from(limits.page_records_max));
+    let of_page = format!(
+        "Records on a page at most: {default} where nothing is said, and more than {most} are taken for {most}. An export has all \
+         records, or as many as this says."
+    );
+    let head = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
+    let count = "Say in `page.count` how many records match; takes as long as reading them.";
+    vec![
+        ("limit", in_query("limit", &of_page, integer(1, None))),
+        ("values", in_query("limit", "Values of each column at most.", bounded(default, most))),
+        ("changes", in_query("limit", "Entries of a page at most.", bounded(default, most))),
+        ("items", in_query("limit", "Entries of a page at most.", bounded(LIMIT_DEFAULT as u64, LIMIT_MAX as u64))),
+        ("cursor", in_query("cursor", "Where the page begins: `page.next` of the page before.", text())),
+        ("count", in_query("count", count, one_of(&["exact"]))),
+        ("explain", in_query("explain", "Say in `page.explain` how the records were found.", schema::flag())),
+        (
+            "format",
+            in_query(
+                "format",
+                "The form of the answer, before what Accept says. `ndjson` and `csv` hold everything that matches, not a page.",
+                one_of(&Format::ALL.map(Format::name)),
+            ),
+        ),
+        (
+            "csv_safe",
+            in_query("csv_safe", "Let no cell of CSV begin as a formula would in a spreadsheet.", schema::flag()),
+        ),
+        (
+            "if-none-match",
+            head("If-None-Match", "The ETag of an answer that is still at hand: 304 if it is up to date.", text()),
+        ),
+        (
+            "if-match",
+            head(
+                "If-Match",
+                "The version, as ETag has it, that this is decided upon: 412 if there is another meanwhile.",
+                described(json!({ "type": "string", "pattern": "^(\\*|\"[0-9]{1,19}\")$" }), ""),
+            ),
+        ),
+        (
+            "idempotency-key",
+            head(
+                "Idempotency-Key",
+                "The client's name for this request. Sent again with the same body, the answer is repeated, not the deed.",
+                json!({ "type": "string", "pattern": "^[!#-~]{1,255}$" }),
+            ),
+        ),
+    ]
+}
+
+/// What a writing request may bring along.
+pub(super) fn conditions_of_writing() -> [Value; 2] {
+    [shared("idempotency-key"), shared("if-match")]
+}
+
+/// The list of what a list may be asked.
+pub(super) fn one_word(name: &str, description: &str, words: &[&str]) -> Value {
+    in_query(name, description, one_of(words))
+}
