@@ -167,7 +167,7 @@ fn texts() -> io::Result<()> {
     let latin =
         [b"APPLICATION #;STATUS;DESCRIPTION\r\n1;ISSUED;caf\xe9 \xbd\r\n".as_slice(), b"2;\"a \"\"b\"\"\";\x80\r\n"]
             .concat();
-    let files: [(&str, &[u8]); 12] = [
+    let files: [(&str, &[u8]); 13] = [
         ("sample.csv", &sample),
         ("coded.csv", CODED.as_bytes()),
         ("coded.tsv", &CODED.replace("1,234", "1234").replace(',', "\t").into_bytes()),
@@ -180,11 +180,13 @@ fn texts() -> io::Result<()> {
         ("page.csv", b"<!DOCTYPE html><html><body>Not found</body></html>"),
         ("data.json", b"{\"error\":\"not found\"}"),
         ("empty.csv", b" \n\n"),
+        // Found by fuzzing: its last row was said to begin a line too early.
+        ("open-quote-at-end.csv", b"Code,Title\n1,a\n\n\"/2020\n"),
     ];
     for (name, bytes) in files {
         write("reader_csv", name, bytes)?;
     }
-    let undescribed: [(&str, &[u8]); 5] = [
+    let undescribed: [(&str, &[u8]); 6] = [
         ("sample.csv", &sample[..sample.len().min(1_500)]),
         (
             "personal.csv",
@@ -195,6 +197,8 @@ fn texts() -> io::Result<()> {
         ("days-first.csv", b"id,opened\n1,31/1/2020\n2,1/2/2020\n"),
         ("no-header.csv", b"1,2\n3,4\n"),
         ("coded.csv", CODED.as_bytes()),
+        // Found by fuzzing: the header was proposed as it was cut.
+        ("long-header.csv", &[b"id,".as_slice(), &[b'h'; 250], b",opened\n1,2,1/1/2020\n"].concat()),
     ];
     for (name, bytes) in undescribed {
         write("infer", name, bytes)?;
@@ -225,7 +229,11 @@ fn workbooks() -> io::Result<()> {
         <c r=\"C2\" t=\"d\"><v>2016-12-01</v></c></row><row r=\"9\"><c r=\"A9\" t=\"str\"><f>1+1</f><v>k2</v></c>\
         <c r=\"C9\" t=\"e\"><v>#REF!</v></c></row></sheetData></worksheet>\n";
     write("reader_xlsx", "inline.parts", inline)?;
-    write("reader_xlsx", "old.xls", excel_97())
+    let mut old = excel_97();
+    write("reader_xlsx", "old.xls", &old)?;
+    // Found by fuzzing: the directory's sector follows on itself.
+    old[516..520].copy_from_slice(&1_u32.to_le_bytes());
+    write("reader_xlsx", "ring.xls", old)
 }
 
 /// A small workbook with a cell of every type on its second sheet.

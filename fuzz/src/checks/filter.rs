@@ -6,7 +6,7 @@ use crate::{
         Definition,
         query::{Filter, InvalidParam, Limits, Query, parse, parse_changes, parse_facets, parse_history, parse_stats},
     },
-    subject::{cursor_key, definitions, records},
+    subject::{cursor_key, definitions, everything, records},
 };
 
 /// Mistakes in one query that are told at most: fifty, and those of the parameter that was being read.
@@ -24,8 +24,8 @@ pub fn check(bytes: &[u8]) {
             Ok(query) => check_filter(definition, &query.filter),
             Err(problems) => check_positions(&text, &expression, &problems),
         }
-        check_other_questions(definition, &text);
     }
+    check_other_questions(everything(), &text);
 }
 
 fn encoded(bytes: &[u8]) -> String {

@@ -8,14 +8,14 @@ use crate::{
         json::write_record,
         reader::{Cell, Flow, Format, ImportRow, Limits, Problem, ReadError, RowCells, RowSink, open, scan},
     },
-    subject::{definitions, file_limits},
+    subject::{definitions_for, file_limits},
     workbook,
 };
 
 /// Takes the bytes for a text file.
 pub fn check_delimited(bytes: &[u8]) {
     check_scan(bytes, "some.csv");
-    for definition in definitions() {
+    for definition in definitions_for(bytes) {
         // Whether it is one is no matter of this target.
         let _ = check_import(bytes, "some.csv", definition);
     }
@@ -32,7 +32,7 @@ pub fn check_workbook(bytes: &[u8]) {
         None => bytes,
     };
     check_scan(bytes, "some.xls");
-    for definition in definitions() {
+    for definition in definitions_for(bytes) {
         // As above.
         let _ = check_import(bytes, "some.xls", definition);
     }
