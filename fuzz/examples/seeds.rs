@@ -229,6 +229,9 @@ fn workbooks() -> io::Result<()> {
         <c r=\"C2\" t=\"d\"><v>2016-12-01</v></c></row><row r=\"9\"><c r=\"A9\" t=\"str\"><f>1+1</f><v>k2</v></c>\
         <c r=\"C9\" t=\"e\"><v>#REF!</v></c></row></sheetData></worksheet>\n";
     write("reader_xlsx", "inline.parts", inline)?;
+    // A table of strings that declares another number first, in a comment.
+    let lie = "<!-- uniqueCount=\"1\" --><sst uniqueCount=\"9999999999\">";
+    write("reader_xlsx", "lie.parts", inline.replace("<sst uniqueCount=\"1\">", lie))?;
     let mut old = excel_97();
     write("reader_xlsx", "old.xls", &old)?;
     // Found by fuzzing: the directory's sector follows on itself.
