@@ -135,9 +135,11 @@ pub(super) fn read_xls<R: Read>(source: R, limits: &Limits, sink: &mut impl RowS
 
 /// What of an .xls is safe to read.
 fn checked_xls(source: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadError> {
-    let mut file = Vec::new();
-    source.take(limits.xls_bytes_max).read_to_end(&mut file)?;
-    let mut stream = compound::workbook_stream(&file)?;
+    let mut stream = {
+        let mut file = Vec::new();
+        source.take(limits.xls_bytes_max).read_to_end(&mut file)?;
+        compound::workbook_stream(&file)?
+    };
     biff::check(&mut stream, limits)?;
     compound::wrapped(&stream)
 }
