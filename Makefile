@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
 
-.PHONY: run run-aws test test-tools bench bench-aws bench-tools lint fmt
+.PHONY: run run-aws test test-tools fuzz bench bench-aws bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
@@ -39,6 +39,10 @@ $(TOOLS_READY): tests/requirements.txt
 	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	$(NPM) install --silent --no-audit --no-fund --no-save --prefix $(TOOLS) @dynoxide/linux-x64@$(DYNOXIDE)
 	touch $@
+
+# Fuzzes what reads the bytes of strangers, each target for 15 seconds; FUZZ has others, such as FUZZ="600 filter".
+fuzz:
+	CARGO="$(CARGO)" scripts/fuzz $(FUZZ)
 
 # Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.
 bench: bench-tools

@@ -122,12 +122,14 @@ impl Definition {
     }
 
     /// The one form of a key: without surrounding space, with the definition's prefix, in its case. Both `201612013997`
-    /// and `#201612013997` give `#201612013997` where the prefix is `#`.
+    /// and `#201612013997` give `#201612013997` where the prefix is `#`. A key in its one form stays as it is.
     pub fn canonical_key(&self, text: &str) -> String {
         let format = &self.source.key_format;
-        let mut bare = text.trim();
+        // Folded before anything is taken off: folding afterwards would make leads that were none before.
+        let folded = format.fold.folded(text.trim());
+        let mut bare = folded.as_ref();
         let leads = || std::iter::once(&format.prefix).chain(&format.strip).filter(|lead| !lead.is_empty());
-        while let Some(rest) = leads().find_map(|lead| bare.strip_prefix(lead.as_str())) {
+        while let Some(rest) = leads().find_map(|lead| bare.strip_prefix(format.fold.folded(lead).as_ref())) {
             bare = rest.trim_start();
         }
         if bare.is_empty() {
@@ -135,16 +137,7 @@ impl Definition {
         }
         let mut key = String::with_capacity(format.prefix.len() + bare.len());
         key.push_str(&format.prefix);
-        match format.fold {
-            Fold::Lower if bare.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) => {
-                key.push_str(&bare.to_lowercase());
-            }
-            Fold::Upper if bare.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase()) => {
-                key.push_str(&bare.to_uppercase());
-            }
-            // Nothing to fold, as in every number.
-            _ => key.push_str(bare),
-        }
+        key.push_str(bare);
         key
     }
 }

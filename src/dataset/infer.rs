@@ -22,6 +22,8 @@ const ROWS_MAX: usize = 2_000;
 const KEPT_BYTES_MAX: usize = 32 << 20;
 /// How many bytes of a cell are kept: enough to tell a type.
 const CELL_BYTES_MAX: usize = 200;
+/// A longer header may have been cut within its last character, and would not be recognised in the file.
+const HEADER_BYTES_MAX: usize = CELL_BYTES_MAX - 4;
 /// A header names at least this share, in tenths, of the columns of the widest row.
 const HEADER_TENTHS_MIN: usize = 6;
 
@@ -43,7 +45,7 @@ pub fn propose(source: impl Read + Seek, file_name: &str, dataset: &str, limits:
     let (names, rows) = header;
     let mut guesses: Vec<Guess> = Vec::new();
     for (place, header) in names.iter().enumerate().take(COLUMNS_MAX - 2) {
-        if normal_header(header).is_empty() {
+        if normal_header(header).is_empty() || header.len() > HEADER_BYTES_MAX {
             continue;
         }
         let values = rows.iter().filter_map(|row| row.get(place)).filter(|cell| !cell.text.is_empty());
@@ -132,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::{ColumnType, Definition, RecordIdRule, definition::DateOrder};
+    use crate::dataset::{ColumnType, Definition, RecordIdRule, definition::DateOrder, reader::open};
 
     fn proposed(text: &str) -> (String, Definition) {
         let toml = propose(Cursor::new(text.as_bytes().to_vec()), "some.csv", "some", &Limits::default()).unwrap();
@@ -168,6 +170,16 @@ mod tests {
     fn days_before_months() {
         let (_, definition) = proposed("id,opened\n1,31/1/2020\n2,1/2/2020\n");
         assert_eq!(definition.source.date_order, DateOrder::DayFirst);
+    }
+
+    #[test]
+    fn a_column_whose_header_was_cut_is_not_proposed() {
+        let file = format!("id,{},opened\n1,2,1/1/2020\n", "long é".repeat(40));
+        let (_, definition) = proposed(&file);
+        let names: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["id", "opened", "record_id", "load_date"]);
+        let opened = open(Cursor::new(file.into_bytes()), "some.csv", &definition, &Limits::default());
+        assert_eq!(opened.unwrap().header().absent, [""; 0]);
     }
 
     #[test]

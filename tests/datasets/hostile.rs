@@ -112,11 +112,15 @@ fn an_archive_that_lies_about_its_sizes() {
 
 #[test]
 fn a_table_of_strings_that_claims_to_be_endless() {
-    let bytes = workbook_with("xl/sharedStrings.xml", |out| {
-        out.write_all(br#"<?xml version="1.0"?><sst uniqueCount="99999999999999"><si><t>a</t></si></sst>"#).unwrap();
-    });
-    let error = refused(&bytes, "strings.xlsx");
-    assert!(matches!(error, ReadError::Bomb { .. }), "{error}");
+    let padding = " ".repeat(128 * 1024 - 12);
+    for (before, within) in
+        [("", " "), (r#"<!-- uniqueCount="1" -->"#, " "), ("", padding.as_str()), ("", "uuniqueCoun='' ")]
+    {
+        let table = format!(r#"{before}<sst {within}uniqueCount = "99999999999999"><si><t>a</t></si></sst>"#);
+        let bytes = workbook_with("xl/sharedStrings.xml", |out| out.write_all(table.as_bytes()).unwrap());
+        let error = refused(&bytes, "strings.xlsx").to_string();
+        assert!(error.contains("declares 99999999999999 strings"), "{error}");
+    }
 }
 
 #[test]

@@ -291,8 +291,12 @@ fn key(node: &Node<'_>, columns: &[Column]) -> Result<(usize, KeyFormat), Defini
     if columns.get(place).is_some_and(|column| column.kind != ColumnType::Text) {
         return Err(node.error("column", "the key column is text: paths are made of it"));
     }
+    let prefix = node.text("prefix")?.unwrap_or_default();
+    if prefix.starts_with(char::is_whitespace) {
+        return Err(node.error("prefix", format!("{prefix:?} begins with a space, which is taken off every key")));
+    }
     let format = KeyFormat {
-        prefix: node.text("prefix")?.unwrap_or_default().to_owned(),
+        prefix: prefix.to_owned(),
         strip: node.texts("strip")?,
         fold: node.choice("fold", &FOLDS)?.unwrap_or_default(),
     };

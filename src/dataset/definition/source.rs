@@ -1,5 +1,7 @@
 //! How a file's columns become published ones: the part of a definition that only an import needs.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::ColumnType;
@@ -57,6 +59,24 @@ pub enum Fold {
     Lower,
     /// Upper case.
     Upper,
+}
+
+impl Fold {
+    /// The text in this case, each character by itself, so that a part of a text is folded as the whole is.
+    pub(super) fn folded(self, text: &str) -> Cow<'_, str> {
+        match self {
+            // Nothing to fold, as in every number.
+            Self::None => Cow::Borrowed(text),
+            Self::Lower if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) => {
+                Cow::Borrowed(text)
+            }
+            Self::Upper if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase()) => {
+                Cow::Borrowed(text)
+            }
+            Self::Lower => text.chars().flat_map(char::to_lowercase).collect::<String>().into(),
+            Self::Upper => text.chars().flat_map(char::to_uppercase).collect::<String>().into(),
+        }
+    }
 }
 
 /// Something that is read from a row, or derived from what was read.

@@ -78,6 +78,23 @@ fn keys_have_one_form() {
 }
 
 #[test]
+fn folding_makes_no_second_form() {
+    for (fold, prefix, strip, text, form) in [
+        ("lower", "#", "no.", "NO.5", "#5"),
+        ("lower", "#", "NO.", "no. 5a", "#5a"),
+        ("upper", "K-", "k", "k5b", "K-5B"),
+        ("lower", "K-", "x", "k-5B", "K-5b"),
+        ("lower", "Σ", "ΑΣ", "ΑΣΒ", "Σβ"),
+        ("none", "#", "no.", "NO.5", "#NO.5"),
+    ] {
+        let key = format!("[key]\nfold = {fold:?}\nprefix = {prefix:?}\nstrip = [{strip:?}]");
+        let definition = Definition::from_toml(&SMALL.replace("[key]", &key), "small.toml").unwrap();
+        let once = definition.canonical_key(text);
+        assert_eq!((once.as_str(), definition.canonical_key(&once).as_str()), (form, form), "{text}");
+    }
+}
+
+#[test]
 fn errors_name_the_file_the_key_and_what_is_valid() {
     for (from, to, parts) in [
         ("[key]", "[kay]", ["small.toml: kay", "did you mean `key`?"]),
@@ -94,6 +111,7 @@ fn errors_name_the_file_the_key_and_what_is_valid() {
         ("default = \"0\"", "import = true", ["column[3].headers", "exactly one of these"]),
         ("column = \"number\"", "column = \"nummer\"", ["key.column", "did you mean `number`?"]),
         ("column = \"number\"", "column = \"cost\"", ["key.column", "the key column is text"]),
+        ("column = \"number\"", "column = \"number\"\nprefix = \" #\"", ["key.prefix", "begins with a space"]),
         ("name = \"cost\"", "name = \"number\"", ["column[3].name", "declared twice"]),
         ("name = \"cost\"", "name = \"limit\"", ["column[3].name", "none of: filter, select, sort, limit"]),
         ("name = \"cost\"", "name = \"Cost__gte\"", ["column[3].name", "lower-case letters"]),

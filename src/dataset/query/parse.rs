@@ -291,6 +291,9 @@ impl<'a> Reading<'a> {
     fn column_list(&mut self, parameter: &str, value: &str) -> Option<Vec<usize>> {
         let mut columns = Vec::new();
         for name in value.split(',') {
+            if self.problems.len() >= PROBLEMS_MAX {
+                break;
+            }
             match self.column(parameter, name) {
                 Some(column) if columns.contains(&column) => {
                     self.refuse(parameter, format!("names the column {name:?} twice"), None);
@@ -410,7 +413,7 @@ impl<'a> Reading<'a> {
         if columns.len() > most {
             self.refuse("columns", format!("names {} columns: at most {most} are allowed", columns.len()), None);
         }
-        for column in columns.iter().filter_map(|column| self.definition.columns.get(*column)) {
+        for column in columns.iter().take(most).filter_map(|column| self.definition.columns.get(*column)) {
             if !is_meant(column.kind) {
                 self.refuse("columns", format!("{:?} {refusal}", column.name), None);
             }

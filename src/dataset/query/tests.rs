@@ -174,6 +174,13 @@ fn questions_have_limits() {
     assert!(refused(&format!("status={}", "x".repeat(5000))).1.contains("at most 4096"));
     let many: Vec<String> = (0..10_000).map(|n| format!("a{n}=1")).collect();
     assert!(read(&many.join("&")).unwrap_err().len() < 60);
+    // A list of names is no way around it.
+    for parameter in ["select", "columns"] {
+        let unknown = format!("{parameter}={}", vec!["x"; 2_000].join(","));
+        assert!(read(&unknown).is_err_and(|problems| problems.len() < 60), "{parameter}");
+        let facets = parse_facets(&definition(), &unknown, &Limits::default());
+        assert!(facets.is_err_and(|problems| problems.len() < 60), "{parameter}");
+    }
     let limits = Limits { terms_max: 1, ..Limits::default() };
     let refused = parse(&definition(), "status=a&record_id=1", &limits, &CursorKey::new(KEY)).unwrap_err();
     assert!(refused[0].reason.contains("at most 1"));

@@ -61,8 +61,9 @@ pub(super) fn read<R: Read>(
                 max: u64::try_from(limits.columns_max).unwrap_or(u64::MAX),
             });
         }
-        let at_end = reader.position().byte() == spent.bytes.get() && spent.last_byte.get() != ending.byte();
-        let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(!at_end);
+        let is_last = reader.position().byte() == spent.bytes.get();
+        let ends_a_line = !is_last || spent.ends_a_line(ending, &record);
+        let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(ends_a_line);
         let line = reader.position().line().saturating_sub(u64::try_from(lines).unwrap_or(0));
         let line = ending.first_line(rows, line);
         decoded.fill(&record);
@@ -127,7 +128,17 @@ struct Budget<R> {
 struct Spent {
     record_bytes: SharedCell<u64>,
     bytes: SharedCell<u64>,
-    last_byte: SharedCell<u8>,
+    last_bytes: SharedCell<[u8; 3]>,
+}
+
+impl Spent {
+    /// Whether the last byte of the file ends the line of its last record, and is not part of a text in quotes. Where such
+    /// a text holds the last line feed of its record, the quotes are closed, or else they were left open.
+    fn ends_a_line(&self, ending: LineEnding, record: &ByteRecord) -> bool {
+        let last = self.last_bytes.get();
+        let in_quotes = record.iter().next_back().is_some_and(|field| field.ends_with(b"\n"));
+        last.last() == Some(&ending.byte()) && (!in_quotes || last == *b"\n\"\n")
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -143,8 +154,9 @@ impl<R: Read> Read for Budget<R> {
         let bytes = u64::try_from(read).unwrap_or(u64::MAX);
         self.spent.record_bytes.set(self.spent.record_bytes.get() + bytes);
         self.spent.bytes.set(self.spent.bytes.get() + bytes);
-        if let Some(last) = buffer.get(..read).and_then(<[u8]>::last) {
-            self.spent.last_byte.set(*last);
+        for byte in buffer.get(read.saturating_sub(3)..read).into_iter().flatten() {
+            let [_, second, third] = self.spent.last_bytes.get();
+            self.spent.last_bytes.set([second, third, *byte]);
         }
         Ok(read)
     }
@@ -214,4 +226,46 @@ pub(super) fn sniff(sample: &[u8]) -> u8 {
     };
     // The first of equals wins, so a file of one column is read with commas.
     DELIMITERS.into_iter().rev().max_by_key(|delimiter| score(*delimiter)).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines that rows begin on.
+    struct Lines(Vec<u64>);
+
+    impl RowSink for Lines {
+        fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
+
+        fn row<R: RowCells>(&mut self, line: u64, _row: &R) -> Result<Flow, ReadError> {
+            self.0.push(line);
+            Ok(Flow::Continue)
+        }
+
+        fn sheet_end(&mut self) -> Flow {
+            Flow::Stop
+        }
+    }
+
+    #[test]
+    fn a_row_begins_on_its_line_however_the_file_ends() {
+        for (text, lines) in [
+            ("a,b\n1,2", &[1, 2][..]),
+            ("a,b\n\n1,2\n", &[1, 3]),
+            ("a\n\"b\nc\"", &[1, 2]),
+            ("a\n\"b\nc\"\n", &[1, 2]),
+            ("a\n\"b\n\"\nc\n", &[1, 2, 4]),
+            ("a\n\"b\n\"\n", &[1, 2]),
+            ("a\n\n\"b\n", &[1, 3]),
+            ("a\n\"b\"\"\n", &[1, 2]),
+            ("a\n\"b\"\"\n\"\n", &[1, 2]),
+            ("a\n\"b\n\",\n", &[1, 2]),
+            ("a\n\"b\n\",\"\n\n", &[1, 2]),
+        ] {
+            let mut sink = Lines(Vec::new());
+            read(text.as_bytes(), text.as_bytes(), &Limits::default(), &mut sink).unwrap();
+            assert_eq!(sink.0, lines, "{text:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read, Seek};
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use zip::{ZipArchive, result::ZipError};
 
 use super::{Limits, ReadError};
@@ -147,19 +147,19 @@ struct Scan {
     kept: usize,
     total: u64,
     in_cells: bool,
-    declared_strings: Option<u64>,
+    declared_strings: DeclaredCount,
 }
 
 impl Scan {
     fn new(kind: PartKind, cell_bytes_max: u64) -> Self {
         let in_cells = kind != PartKind::Other;
-        Self { kind, cell_bytes_max, run: 0, kept: 0, total: 0, in_cells, declared_strings: None }
+        Self { kind, cell_bytes_max, run: 0, kept: 0, total: 0, in_cells, declared_strings: DeclaredCount::default() }
     }
 
     fn chunk(&mut self, buffer: &mut [u8], filled: usize, last: bool) -> Result<(), String> {
         let Some(bytes) = buffer.get(..filled) else { return Ok(()) };
-        if self.kind == PartKind::SharedStrings && self.declared_strings.is_none() {
-            self.declared_strings = declared_count(bytes);
+        if self.kind == PartKind::SharedStrings {
+            self.declared_strings.look(bytes.get(self.kept..).unwrap_or_default());
         }
         self.kept = 0;
         if !self.in_cells {
@@ -201,12 +201,11 @@ impl Scan {
     /// The number of shared strings is declared before them, and memory is reserved by it.
     fn check_declared_strings(&self) -> Result<(), String> {
         const STRING_BYTES_MIN: u64 = 5;
-        match self.declared_strings {
-            Some(declared) if declared > self.total / STRING_BYTES_MIN => {
-                Err(format!("declares {declared} strings in {} bytes", self.total))
-            }
-            _ => Ok(()),
+        let declared = self.declared_strings.most;
+        if declared > self.total / STRING_BYTES_MIN {
+            return Err(format!("declares {declared} strings in {} bytes", self.total));
         }
+        Ok(())
     }
 }
 
@@ -223,12 +222,35 @@ fn tag_name(tag: &[u8]) -> &[u8] {
     }
 }
 
-fn declared_count(bytes: &[u8]) -> Option<u64> {
-    let at = memmem::find(bytes, b"uniqueCount")?;
-    let quoted = bytes.get(at + b"uniqueCount".len()..)?;
-    let digits = quoted.iter().skip_while(|byte| matches!(byte, b'=' | b'"' | b'\'' | b' ' | b'\t' | b'\r' | b'\n'));
-    let count = digits
-        .take_while(|byte| byte.is_ascii_digit())
-        .try_fold(0_u64, |count, byte| count.checked_mul(10)?.checked_add(u64::from(byte - b'0')));
-    Some(count.unwrap_or(u64::MAX))
+/// The number of strings that a table declares. All that look like one count: what stands first may be a comment.
+#[derive(Debug, Default)]
+struct DeclaredCount {
+    /// Bytes of the attribute's name that were just seen.
+    matched: usize,
+    count: Option<u64>,
+    most: u64,
+}
+
+impl DeclaredCount {
+    fn look(&mut self, mut bytes: &[u8]) {
+        const NAME: &[u8] = b"uniqueCount";
+        loop {
+            if self.matched == 0 {
+                let Some(at) = memchr(b'u', bytes) else { return };
+                bytes = bytes.get(at..).unwrap_or_default();
+            }
+            let Some((byte, rest)) = bytes.split_first() else { return };
+            bytes = rest;
+            match NAME.get(self.matched) {
+                Some(expected) if byte == expected => self.matched += 1,
+                None if byte.is_ascii_digit() => {
+                    let digit = u64::from(byte - b'0');
+                    let count = self.count.unwrap_or(0).saturating_mul(10).saturating_add(digit);
+                    (self.count, self.most) = (Some(count), self.most.max(count));
+                }
+                None if self.count.is_none() && matches!(byte, b'=' | b'"' | b'\'' | b' ' | b'\t' | b'\r' | b'\n') => {}
+                _ => (self.matched, self.count) = (usize::from(*byte == b'u'), None),
+            }
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub inflation_max: u64,
     /// The largest .xls file, in bytes. That format is read into memory as a whole.
     pub xls_bytes_max: u64,
+    /// The most cells of the rectangles around the cells of the sheets of an .xls, which are kept in memory.
+    pub xls_cells_max: u64,
 }
 
 impl Default for Limits {
@@ -43,6 +45,8 @@ impl Default for Limits {
             // Deflate reaches 1,032 on constant input; worksheets of real reports reach about 20.
             inflation_max: 200,
             xls_bytes_max: 64 << 20,
+            // 128 columns as long as the format allows.
+            xls_cells_max: 8 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +18,8 @@ use super::{
     mapping::{HeaderSearch, Mapper},
 };
 
+mod biff;
+mod compound;
 mod delimited;
 mod detect;
 mod error;
@@ -159,14 +162,19 @@ fn read_rows<R: Read + Seek>(
 ) -> Result<(), ReadError> {
     match detected.format {
         Format::Delimited => delimited::read(counted, &detected.sample, limits, sink),
-        Format::Xls => workbook::read_xls(counted, limits, sink),
+        Format::Xls => contained(|| workbook::read_xls(counted, limits, sink)),
         Format::Xlsx => {
             // Not counted: it would be a progress that ends before the first row.
             inflate::check(&mut counted.source, limits)?;
             counted.source.rewind()?;
-            workbook::read_xlsx(counted, limits, sink)
+            contained(|| workbook::read_xlsx(counted, limits, sink))
         }
     }
+}
+
+/// The library that reads workbooks panics over some that are damaged. That is no reason to end a command or a thread.
+fn contained(read: impl FnOnce() -> Result<(), ReadError>) -> Result<(), ReadError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(reader_died()))
 }
 
 /// Streams the raw rows of a file into a sink, on the caller's thread.

@@ -1,13 +1,13 @@
 //! Rows of .xlsx (streamed) and .xls (which the format forces into memory).
 
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek};
 
 use calamine::{
     CellErrorType, Data, DataRef, ExcelDateTime, ExcelDateTimeType, Reader, SheetType, Xls, XlsError, Xlsx, XlsxError,
 };
 use jiff::civil;
 
-use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink};
+use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink, biff, compound};
 
 /// One more than the last day Excel knows, 9999-12-31.
 const SERIAL_END: f64 = 2_958_466.0;
@@ -111,8 +111,8 @@ impl RowCells for XlsxRow<'_> {
 }
 
 /// Reads the rows of an .xls. Its size has been checked.
-pub(super) fn read_xls<R: Read + Seek>(source: R, limits: &Limits, sink: &mut impl RowSink) -> Result<(), ReadError> {
-    let mut workbook: Xls<_> = Xls::new(BufReader::new(source)).map_err(xls_error)?;
+pub(super) fn read_xls<R: Read>(source: R, limits: &Limits, sink: &mut impl RowSink) -> Result<(), ReadError> {
+    let mut workbook: Xls<_> = Xls::new(Cursor::new(checked_xls(source, limits)?)).map_err(xls_error)?;
     let epoch_1904 = workbook.has_1904_epoch();
     for name in worksheet_names(&workbook, limits)? {
         let range = workbook.worksheet_range(&name).map_err(xls_error)?;
@@ -131,6 +131,17 @@ pub(super) fn read_xls<R: Read + Seek>(source: R, limits: &Limits, sink: &mut im
         }
     }
     Ok(())
+}
+
+/// What of an .xls is safe to read.
+fn checked_xls(source: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadError> {
+    let mut stream = {
+        let mut file = Vec::new();
+        source.take(limits.xls_bytes_max).read_to_end(&mut file)?;
+        compound::workbook_stream(&file)?
+    };
+    biff::check(&mut stream, limits)?;
+    compound::wrapped(&stream)
 }
 
 struct XlsRow<'a> {
