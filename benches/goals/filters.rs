@@ -26,8 +26,6 @@ pub(crate) const NOT_READY: (&str, &str) = ("PERMITD_HTTP_READY_BYTES_MAX", "0")
 
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let fixture = plan.fixture()?;
-    let (ready, server) = (fixture.serve(&[])?, fixture.serve(&[NOT_READY])?);
-    let (late_page, late_path) = late_path(fixture, &server)?;
     let load = |path| Load {
         target: Target::Path(path),
         key: Some(&fixture.key),
@@ -35,6 +33,11 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
         succeeds: true,
         cores: LOAD_CORE,
     };
+    // One server at a time has a data directory.
+    let again = alternate(plan, &[(&fixture.serve(&[])?, &load(FILTER))])?;
+    let again = again.first().copied().ok_or("a rate was wanted")?;
+    let server = fixture.serve(&[NOT_READY])?;
+    let (late_page, late_path) = late_path(fixture, &server)?;
     let (first, late, point) = (load(FILTER), load(&late_path), load(&fixture.hot_path));
     let mut in_process = Vec::new();
     for _ in 0..plan.rounds {
@@ -44,17 +47,10 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let [constant_page, constant_point] = &constants;
     let rates = alternate(
         plan,
-        &[
-            (&ready, &first),
-            (&server, &first),
-            (&server, &late),
-            (&server, &point),
-            (constant_page, &point),
-            (constant_point, &point),
-        ],
+        &[(&server, &first), (&server, &late), (&server, &point), (constant_page, &point), (constant_point, &point)],
     )?;
-    let &[again, first, late, point, constant_page, constant_point] = rates.as_slice() else {
-        return Err("six rates were wanted".into());
+    let &[first, late, point, constant_page, constant_point] = rates.as_slice() else {
+        return Err("five rates were wanted".into());
     };
     let sql_ms = median(in_process);
     // P1's overhead: what an admitted read costs beyond a constant answer of its size, and a constant answer of the page's.

@@ -34,5 +34,23 @@ pub(crate) fn send(address: SocketAddr, request_line: &str, header_lines: &str, 
     stream.read_to_end(&mut bytes).ok()?;
     let status = str::from_utf8(bytes.get(9..12)?).ok()?.parse().ok()?;
     let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    Some(Answer { status, body: bytes.split_off(head_end + 4) })
+    let body = bytes.split_off(head_end + 4);
+    let head = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+    let body = if head.contains("transfer-encoding: chunked") { joined(&body)? } else { body };
+    Some(Answer { status, body })
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1).
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line_end = chunks.windows(2).position(|two| two == b"\r\n")?;
+        let length = usize::from_str_radix(str::from_utf8(chunks.get(..line_end)?).ok()?.trim(), 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        let start = line_end + 2;
+        body.extend_from_slice(chunks.get(start..start + length)?);
+        chunks = chunks.get(start + length + 2..)?;
+    }
 }

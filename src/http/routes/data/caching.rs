@@ -104,20 +104,42 @@ fn fields(response: &mut HttpResponse) {
     headers.insert(header::VARY, VARY);
 }
 
+/// The tag of a read by key, and the field that says it of an answer that is not coded: this is the hot path.
+#[derive(Debug, Clone)]
+pub(super) struct ReadTag {
+    instance: uuid::Uuid,
+    version: u64,
+    pub(super) tag: Tag,
+    plain: Option<HeaderValue>,
+}
+
 thread_local! {
     /// The tag of the last read by key: most reads are of the same version as the one before.
-    static LAST: RefCell<Option<(uuid::Uuid, u64, Tag)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<ReadTag>> = const { RefCell::new(None) };
 }
 
 /// The tag of reads by key. What was asked is all in the path, and tags of two paths are never compared.
-pub(super) fn of_reads(data_set: &DataSet, version: u64) -> Tag {
+pub(super) fn of_reads(data_set: &DataSet, version: u64) -> ReadTag {
     let instance = data_set.instance;
-    let last = LAST.with_borrow(|last| {
-        last.as_ref().filter(|(of, at, _)| *of == instance && *at == version).map(|(.., tag)| *tag)
-    });
+    let last = LAST
+        .with_borrow(|last| last.as_ref().filter(|last| last.instance == instance && last.version == version).cloned());
     last.unwrap_or_else(|| {
         let tag = Tag::of(data_set, version, "");
-        LAST.set(Some((instance, version, tag)));
-        tag
+        let read = ReadTag { instance, version, tag, plain: tag.value(None) };
+        LAST.set(Some(read.clone()));
+        read
     })
+}
+
+impl ReadTag {
+    /// Says how an answer may be kept.
+    pub(super) fn tagged(self, response: &mut HttpResponse, coding: Option<Coding>) {
+        match (coding, self.plain) {
+            (None, Some(plain)) => {
+                response.headers_mut().insert(header::ETAG, plain);
+                fields(response);
+            }
+            _ => tagged(response, &self.tag, coding),
+        }
+    }
 }

@@ -23,7 +23,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use self::{
-    caching::Tag,
+    caching::{ReadTag, Tag},
     failure::query_problem,
     limits::{invalid_key, limits, not_admitted, undecided},
 };
@@ -159,7 +159,8 @@ impl DataSets {
         let admitted = match wanted {
             Wanted::Key(key) => self.read(request, data_set, key, None).await,
             Wanted::Record(key, record_id) => self.read(request, data_set, key, Some(record_id)).await,
-            other => self.answer(request, data_set, other).await,
+            // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
+            other => Box::pin(self.answer(request, data_set, other)).await,
         };
         let (pass, answer) = match admitted {
             Ok(admitted) => admitted,
@@ -215,14 +216,14 @@ impl DataSets {
             Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
         };
         if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(tag) = caching::of_reads(&data_set, data_set.version).is_known(request)
+            && let Some(tag) = caching::of_reads(&data_set, data_set.version).tag.is_known(request)
         {
             return Ok((self.admit(&presented).await?, Ok(caching::not_modified(tag))));
         }
         match self.gate.get(presented.id(), presented.hash(), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 let tag = caching::of_reads(&data_set, found.version);
-                Ok((pass, document(request, found.document, &tag).await))
+                Ok((pass, read_answer(request, found.document, tag).await))
             }
             Ok(Answer::Read { pass, found: Ok(None) }) => Ok((pass, Err(no_record(request)))),
             Ok(Answer::Read { pass, found: Err(error) }) => Ok((pass, Err(query_problem(error)))),
@@ -315,21 +316,26 @@ fn link(request: &HttpRequest, response: &mut HttpResponse, parameter: &str, cur
     Ok(())
 }
 
-/// A JSON document with its tag.
-async fn document(request: &HttpRequest, document: Bytes, tag: &Tag) -> Result<HttpResponse, Problem> {
+/// The answer to a read by key.
+async fn read_answer(request: &HttpRequest, document: Bytes, tag: ReadTag) -> Result<HttpResponse, Problem> {
     let wanted = if document.len() < coding::BYTES_MIN { None } else { Coding::accepted(request) };
-    let (body, coding) = coding::encoded(document, wanted).await?;
-    Ok(sent(body, coding, tag))
+    let (body, coding) = match wanted {
+        None => (document, None),
+        // Boxed: what few answers need would make the future of every one larger.
+        wanted => Box::pin(coding::encoded(document, wanted)).await?,
+    };
+    let mut response = json(body, coding);
+    tag.tagged(&mut response, coding);
+    Ok(response)
 }
 
 /// A JSON document as it is sent.
-fn sent(body: Bytes, coding: Option<Coding>, tag: &Tag) -> HttpResponse {
+fn json(body: Bytes, coding: Option<Coding>) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     if let Some(coding) = coding {
         coding::coded(&mut response, coding);
     }
-    caching::tagged(&mut response, tag, coding);
     response
 }
 
@@ -375,7 +381,8 @@ impl DataSets {
                 (ready, tag)
             }
         };
-        let mut response = sent(ready.body, ready.coding, &tag);
+        let mut response = json(ready.body, ready.coding);
+        caching::tagged(&mut response, &tag, ready.coding);
         if let Some(cursor) = &ready.next {
             link(request, &mut response, parameter, cursor)?;
         }
