@@ -209,7 +209,11 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     let mut theirs = Vec::new();
     for ask in &ASKS {
         let more = if ask.datasette.contains("_size=") { "" } else { "&_size=100" };
-        let more = if ask.datasette.contains("_count=") { more.to_owned() } else { format!("{more}&_nocount=1&_nosuggest=1&_nofacet=1") };
+        let more = if ask.datasette.contains("_count=") {
+            more.to_owned()
+        } else {
+            format!("{more}&_nocount=1&_nosuggest=1&_nofacet=1")
+        };
         let path = match ask.datasette.strip_suffix(" LATE") {
             Some(query) => late(&datasette, None, &format!("{base}?{query}{more}"), "/next", "_next")?,
             None => format!("{base}?{}{more}", ask.datasette),
