@@ -365,8 +365,10 @@ struct Lane {
     shape: Shape,
 }
 
-/// What follows from the columns of a data set, made once for each generation of them.
+/// What follows from the columns and indexes of a data set, made once for each definition of them.
 struct Shape {
+    /// What it follows from. Other indexes may be declared without other columns.
+    definition: Arc<Definition>,
     generation: u64,
     rendering: Rendering,
     indexes: Vec<IndexShape>,
@@ -375,8 +377,9 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(definition: &Definition, generation: u64) -> Self {
+    fn of(definition: &Arc<Definition>, generation: u64) -> Self {
         Self {
+            definition: Arc::clone(definition),
             generation,
             rendering: Rendering::new(definition, None),
             indexes: schema::indexes(definition),
@@ -399,7 +402,8 @@ fn lane<'l>(lanes: &'l mut HashMap<u64, Lane>, served: &Served, data_set: &DataS
             entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
         }
     };
-    if lane.shape.generation != data_set.generation {
+    let same = Arc::ptr_eq(&lane.shape.definition, &data_set.definition);
+    if !same || lane.shape.generation != data_set.generation {
         lane.shape = Shape::of(&data_set.definition, data_set.generation);
     }
     Ok(lane)

@@ -131,6 +131,29 @@ fn a_way_whose_budget_is_spent_is_followed_by_the_other() {
 }
 
 #[test]
+fn an_index_that_is_no_longer_declared_is_not_asked_for() {
+    let store = Store::new();
+    let records: Vec<Record> = (0..20).map(|n| record(&format!("k{n}"), "filed", n)).collect();
+    store.import(&definition(), &records);
+    let ask = |reader: &dyn RecordReader| {
+        let data_set = store.data_set();
+        let query = parsed(&data_set.definition, "status=filed&sort=-filed");
+        if let Some(soon) = reader.find_now(&data_set, &query) {
+            assert_eq!(soon.unwrap().document.count(), 20);
+        }
+        assert_eq!(wait(store.store.find(&data_set, &query)).unwrap().document.count(), 20);
+    };
+    let reader = store.store.reader();
+    ask(&*reader);
+    let mut fewer = definition();
+    fewer.indexes.clear();
+    store.import(&fewer, &records);
+    ask(&*reader);
+    store.import(&definition(), &records);
+    ask(&*reader);
+}
+
+#[test]
 fn a_full_queue_is_said_to_be_full() {
     let store = Store::new();
     store.import(&definition(), &[record("1", "filed", 1)]);

@@ -58,7 +58,10 @@ fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
         assert_eq!(way.ordered, !plan.contains("TEMP B-TREE"), "{raw_query}: {plan}");
         plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "")
     };
-    plan::ways(&definition, &super::super::Shape::of(&definition, 1), &query, None).iter().map(explain).collect()
+    plan::ways(&definition, &super::super::Shape::of(&Arc::new(definition.clone()), 1), &query, None)
+        .iter()
+        .map(explain)
+        .collect()
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn a_later_page_starts_where_the_last_one_ended() {
 fn an_earlier_version_is_read_by_the_same_indexes() {
     let (_store, connection) = database();
     let definition = definition();
-    let shape = super::super::Shape::of(&definition, 1);
+    let shape = super::super::Shape::of(&Arc::new(definition.clone()), 1);
     let cases: &[(&str, &str)] = &[
         ("", "SCAN records USING INDEX by_key & SCAN old USING INDEX old:by_key"),
         (
@@ -203,7 +206,7 @@ fn an_earlier_version_is_read_by_the_same_indexes() {
 fn counting_and_summing_up_read_no_more_than_an_index_where_it_has_all() {
     let (_store, connection) = database();
     let definition = definition();
-    let shape = super::super::Shape::of(&definition, 1);
+    let shape = super::super::Shape::of(&Arc::new(definition.clone()), 1);
     let cases: &[(&str, &[usize], &str)] = &[
         ("status=filed", &[], "SEARCH records USING COVERING INDEX by:status:filed:number:record_id (status=?)"),
         ("filed__gt=2016-12-01", &[], "SCAN records USING COVERING INDEX by:status:filed:number:record_id"),
