@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod cache;
 pub(in crate::store) mod outcome;
+pub(in crate::store) mod outlet;
 pub(in crate::store) mod rules;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -6,15 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use tokio::{
-    sync::{
-        OwnedSemaphorePermit, Semaphore,
-        mpsc::{self, OwnedPermit, Sender},
-        oneshot,
-    },
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     Served, Shared,
@@ -31,18 +23,15 @@ use crate::{
         json,
         query::{Format, Query},
     },
-    store::records::{DataSet, Export, RecordStoreError, rules},
+    store::records::{
+        DataSet, Export, RecordStoreError,
+        outlet::{Gone, Outlet, PART_BYTES},
+        rules,
+    },
 };
 
-/// Bytes of a part, about.
-const PART_BYTES: usize = 64 * 1024;
-/// Parts that are ready before they are asked for.
-const PARTS_WAITING: usize = 4;
-/// How long it is waited for room for the next part before it is looked at the clock.
-const REST: Duration = Duration::from_millis(50);
 /// Records that are fetched at a time, over all shards.
 const FETCHED_AT_A_TIME: usize = 1000;
-type Part = Result<Bytes, RecordStoreError>;
 
 /// Begins an export; see `RecordStore::export`.
 pub(super) async fn begin(shared: &Arc<Shared>, data_set: &DataSet, query: &Query) -> Result<Export, RecordStoreError> {
@@ -50,27 +39,26 @@ pub(super) async fn begin(shared: &Arc<Shared>, data_set: &DataSet, query: &Quer
     let pinned = query.after.as_ref().map(|position| position.version);
     let served = shared.served_for(data_set, pinned).await?;
     let version = pinned.unwrap_or(served.manifest.data_set.version);
-    let (begun, first) = oneshot::channel();
-    let (outlet, parts) = Outlet::new(Arc::clone(shared), place, begun);
-    tokio::spawn(run(Arc::clone(shared), served, query.clone(), version, outlet));
-    match first.await {
-        Ok(begun) => begun.map(|()| Export { version, parts }),
-        Err(_) => Err(RecordStoreError::Unavailable {
-            doing: "begin an export".to_owned(),
-            reason: "its task has stopped".to_owned(),
-        }),
-    }
+    let settings = &shared.settings;
+    let (outlet, inlet) = Outlet::new(Arc::clone(&shared.clock), settings.export_stall_ms);
+    let shared = Arc::clone(shared);
+    let query = query.clone();
+    tokio::spawn(async move {
+        let _place = place;
+        run(&shared, &served, &query, version, outlet).await;
+    });
+    inlet.export().await
 }
 
-async fn run(shared: Arc<Shared>, served: Arc<Served>, query: Query, version: u64, mut outlet: Outlet) {
+async fn run(shared: &Shared, served: &Served, query: &Query, version: u64, mut outlet: Outlet) {
     let limit_ms = shared.settings.export_timeout_ms;
-    let written = timeout(Duration::from_millis(limit_ms), write(&shared, &served, &query, version, &mut outlet)).await;
+    let written = timeout(Duration::from_millis(limit_ms), write(shared, served, query, version, &mut outlet)).await;
     let error = match written {
         Ok(Ok(())) => None,
         Ok(Err(Ended::Gone)) => return,
         Ok(Err(Ended::Failed(error))) => Some(error),
         Err(_) => {
-            let narrow = rules::narrowing(served.manifest.layout.definition(), &query);
+            let narrow = rules::narrowing(served.manifest.layout.definition(), query);
             Some(RecordStoreError::TimedOut { limit_ms, narrow })
         }
     };
@@ -82,6 +70,12 @@ enum Ended {
     /// Nobody takes its parts.
     Gone,
     Failed(RecordStoreError),
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
 }
 
 impl From<RecordStoreError> for Ended {
@@ -105,7 +99,7 @@ async fn write(
         match &way {
             Way::Index(index) if index.ordered => {
                 walk(&mut reading, query, index, (most, &mut rows, outlet)).await?;
-                return outlet.send(rows.part()).await;
+                return Ok(outlet.send(version, rows.part()).await?);
             }
             way => {
                 let gathered = Gathered::new(layout.definition(), query, version);
@@ -116,9 +110,9 @@ async fn write(
                         reading.check_held().await?;
                         for record in &records {
                             rows.add(record);
-                            outlet.send_full(&mut rows).await?;
+                            rows.send_full(version, outlet).await?;
                         }
-                        return outlet.send(rows.part()).await;
+                        return Ok(outlet.send(version, rows.part()).await?);
                     }
                     Ok(Err(Stop::OverBudget)) => {}
                     Ok(Err(Stop::Failed(error))) => return Err(error.into()),
@@ -153,11 +147,11 @@ async fn walk(
         {
             rows.add(&record);
             left -= 1;
-            outlet.send_full(rows).await?;
+            rows.send_full(reading.version, outlet).await?;
         }
         if looked == reading.records_max {
             // Whoever waits has waited as long as for a page.
-            outlet.begin()?;
+            outlet.begin(reading.version)?;
         }
     }
     Ok(())
@@ -199,94 +193,18 @@ impl<'a> Rows<'a> {
         self.writer.row(values, &mut self.part);
     }
 
+    /// Sends what was written so far, if it is a part.
+    async fn send_full(&mut self, version: u64, outlet: &mut Outlet) -> Result<(), Ended> {
+        if self.part.len() < PART_BYTES {
+            return Ok(());
+        }
+        Ok(outlet.send(version, self.part()).await?)
+    }
+
     /// What was written so far.
     fn part(&mut self) -> Vec<u8> {
         let next = Vec::with_capacity(self.part.capacity());
         std::mem::replace(&mut self.part, next)
-    }
-}
-
-/// Where the parts go.
-struct Outlet {
-    shared: Arc<Shared>,
-    /// Given back at the end.
-    _place: OwnedSemaphorePermit,
-    begun: Option<oneshot::Sender<Result<(), RecordStoreError>>>,
-    parts: Sender<Part>,
-    /// Room for the word that not everything was sent: parts that simply end are the whole. It is said in any case but a good
-    /// end, also when the task is ended from outside.
-    unfinished: Option<OwnedPermit<Part>>,
-}
-
-impl Outlet {
-    fn new(
-        shared: Arc<Shared>,
-        place: OwnedSemaphorePermit,
-        begun: oneshot::Sender<Result<(), RecordStoreError>>,
-    ) -> (Self, mpsc::Receiver<Part>) {
-        let (sender, parts) = mpsc::channel(PARTS_WAITING + 1);
-        let unfinished = sender.clone().try_reserve_owned().ok();
-        (Self { shared, _place: place, begun: Some(begun), parts: sender, unfinished }, parts)
-    }
-
-    /// Says that from now on it is parts that tell how it goes.
-    fn begin(&mut self) -> Result<(), Ended> {
-        match self.begun.take().map(|begun| begun.send(Ok(()))) {
-            Some(Err(_)) => Err(Ended::Gone),
-            Some(Ok(())) | None => Ok(()),
-        }
-    }
-
-    /// Sends a part if it is large enough.
-    async fn send_full(&mut self, rows: &mut Rows<'_>) -> Result<(), Ended> {
-        if rows.part.len() < PART_BYTES {
-            return Ok(());
-        }
-        self.send(rows.part()).await
-    }
-
-    /// Sends a part, as soon as there is room for it.
-    async fn send(&mut self, part: Vec<u8>) -> Result<(), Ended> {
-        self.begin()?;
-        if part.is_empty() {
-            return Ok(());
-        }
-        let (clock, stall_ms) = (&self.shared.clock, self.shared.settings.export_stall_ms);
-        let stall_us = i64::try_from(stall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        let give_up_us = clock.monotonic_us().saturating_add(stall_us);
-        loop {
-            match timeout(REST, self.parts.reserve()).await {
-                Ok(Ok(room)) => {
-                    room.send(Ok(Bytes::from(part)));
-                    return Ok(());
-                }
-                Ok(Err(_)) => return Err(Ended::Gone),
-                Err(_) if clock.monotonic_us() >= give_up_us => return Err(Ended::Gone),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Ends the parts, as the whole or with what went wrong.
-    fn finish(&mut self, error: Option<RecordStoreError>) {
-        match (error, self.begun.take()) {
-            (None, _) => drop(self.unfinished.take()),
-            (Some(error), Some(begun)) => drop(begun.send(Err(error))),
-            (Some(error), None) => {
-                if let Some(permit) = self.unfinished.take() {
-                    permit.send(Err(error));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        if let Some(permit) = self.unfinished.take() {
-            let reason = "its parts were not taken in time, or its task has stopped".to_owned();
-            permit.send(Err(RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }));
-        }
     }
 }
 

@@ -1,0 +1,151 @@
+//! The parts of an export, from who makes them to who takes them. Who makes them waits, but not for ever; parts that simply end
+//! are the whole, and anything else is said.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::{
+    sync::{
+        mpsc::{self, OwnedPermit, Receiver, Sender, error::TrySendError},
+        oneshot,
+    },
+    time::timeout,
+};
+
+use super::{Export, RecordStoreError};
+use crate::clock::SharedClock;
+
+/// Bytes of a part, about.
+pub(in crate::store) const PART_BYTES: usize = 64 * 1024;
+/// Parts that are ready before they are asked for.
+const PARTS_WAITING: usize = 4;
+/// How long a thread rests before it looks whether there is room for the next part.
+const REST_OF_THREAD: Duration = Duration::from_millis(2);
+/// How long a task waits for room before it looks at the clock.
+const REST_OF_TASK: Duration = Duration::from_millis(50);
+
+type Part = Result<Bytes, RecordStoreError>;
+
+/// Nobody takes the parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Gone;
+
+/// Where the parts go.
+pub(in crate::store) struct Outlet {
+    clock: SharedClock,
+    stall_us: i64,
+    begun: Option<oneshot::Sender<Result<u64, RecordStoreError>>>,
+    parts: Sender<Part>,
+    /// Room for the word that not everything was sent. It is said in any case but a good end, also when a thread panics or a
+    /// task is ended from outside.
+    unfinished: Option<OwnedPermit<Part>>,
+}
+
+/// Where they come out.
+pub(in crate::store) struct Inlet {
+    begun: oneshot::Receiver<Result<u64, RecordStoreError>>,
+    parts: Receiver<Part>,
+}
+
+impl Inlet {
+    /// The export, as soon as its first part is there, or its end; or why there is none.
+    pub(in crate::store) async fn export(self) -> Result<Export, RecordStoreError> {
+        let stopped = |_| RecordStoreError::Unavailable {
+            doing: "begin an export".to_owned(),
+            reason: "who makes it has stopped".to_owned(),
+        };
+        let version = self.begun.await.map_err(stopped)??;
+        Ok(Export { version, parts: self.parts })
+    }
+}
+
+impl Outlet {
+    /// An outlet that waits for each part to be taken as long as `stall_ms`.
+    pub(in crate::store) fn new(clock: SharedClock, stall_ms: u64) -> (Self, Inlet) {
+        let (sender, parts) = mpsc::channel(PARTS_WAITING + 1);
+        let (begin, begun) = oneshot::channel();
+        let unfinished = sender.clone().try_reserve_owned().ok();
+        let stall_us = i64::try_from(stall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        (Self { clock, stall_us, begun: Some(begin), parts: sender, unfinished }, Inlet { begun, parts })
+    }
+
+    /// Says that from now on it is parts that tell how it goes, all of them of this version.
+    pub(in crate::store) fn begin(&mut self, version: u64) -> Result<(), Gone> {
+        match self.begun.take().map(|begun| begun.send(Ok(version))) {
+            Some(Err(_)) => Err(Gone),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    fn give_up_us(&self) -> i64 {
+        self.clock.monotonic_us().saturating_add(self.stall_us)
+    }
+
+    /// Sends a part from a thread, as soon as there is room for it.
+    pub(in crate::store) fn send_blocking(
+        &mut self,
+        version: u64,
+        part: Vec<u8>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), Gone> {
+        self.begin(version)?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let give_up_us = self.give_up_us();
+        let mut part = Ok(Bytes::from(part));
+        loop {
+            part = match self.parts.try_send(part) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(Gone),
+                Err(TrySendError::Full(part)) => part,
+            };
+            if is_over() || self.clock.monotonic_us() >= give_up_us {
+                return Err(Gone);
+            }
+            std::thread::park_timeout(REST_OF_THREAD);
+        }
+    }
+
+    /// Sends a part from a task, as soon as there is room for it.
+    pub(in crate::store) async fn send(&mut self, version: u64, part: Vec<u8>) -> Result<(), Gone> {
+        self.begin(version)?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let give_up_us = self.give_up_us();
+        loop {
+            match timeout(REST_OF_TASK, self.parts.reserve()).await {
+                Ok(Ok(room)) => {
+                    room.send(Ok(Bytes::from(part)));
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Err(Gone),
+                Err(_) if self.clock.monotonic_us() >= give_up_us => return Err(Gone),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Ends the parts, as the whole or with what went wrong.
+    pub(in crate::store) fn finish(mut self, error: Option<RecordStoreError>) {
+        match (error, self.begun.take()) {
+            (None, _) => drop(self.unfinished.take()),
+            (Some(error), Some(begun)) => drop(begun.send(Err(error))),
+            (Some(error), None) => {
+                if let Some(permit) = self.unfinished.take() {
+                    permit.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if let Some(permit) = self.unfinished.take() {
+            let reason = "its parts were not taken in time, or who makes them has stopped".to_owned();
+            permit.send(Err(RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }));
+        }
+    }
+}
