@@ -121,6 +121,16 @@ impl Definition {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// The name of the column at a place; nothing where there is none.
+    pub fn column_name(&self, place: usize) -> &str {
+        self.columns.get(place).map_or("", |column| column.name.as_str())
+    }
+
+    /// The type of the column at a place; that of texts where there is none.
+    pub fn column_kind(&self, place: usize) -> ColumnType {
+        self.columns.get(place).map_or(ColumnType::Text, |column| column.kind)
+    }
+
     /// The one form of a key: without surrounding space, with the definition's prefix, in its case. Both `201612013997`
     /// and `#201612013997` give `#201612013997` where the prefix is `#`. A key in its one form stays as it is.
     pub fn canonical_key(&self, text: &str) -> String {

@@ -3,6 +3,8 @@
 pub(in crate::store) mod cache;
 pub(in crate::store) mod outcome;
 pub(in crate::store) mod outlet;
+pub(in crate::store) mod past;
+pub(in crate::store) mod retention;
 pub(in crate::store) mod rules;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -277,16 +277,17 @@ impl<'a> Parser<'a> {
             Ok(test) => Ok(Filter::Term(Term { column, test })),
             Err(Unfit { nth, reason }) => {
                 // What is wrong with the only value is at that value; what is wrong with the operator, at the condition.
-                let nth = nth.or(if values.len() == 1 && operator.suits(self.kind(column)) { Some(0) } else { None });
+                let nth =
+                    nth.or(if values.len() == 1 && operator.suits(self.conditions.definition.column_kind(column)) {
+                        Some(0)
+                    } else {
+                        None
+                    });
                 let at = nth.and_then(|nth| values.get(nth)).map_or(start, |(at, _)| *at);
                 self.say(at, &reason, None);
                 self.go_on()
             }
         }
-    }
-
-    fn kind(&self, column: usize) -> crate::dataset::ColumnType {
-        self.conditions.definition.columns.get(column).map_or(crate::dataset::ColumnType::Text, |column| column.kind)
     }
 
     /// After a mistake that leaves the syntax whole. What stands in for the condition is never used.

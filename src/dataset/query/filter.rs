@@ -139,7 +139,7 @@ impl Filter {
     pub fn write_normal_form(&self, definition: &Definition, out: &mut String) {
         match self {
             Self::Term(term) => {
-                out.push_str(definition.columns.get(term.column).map_or("", |column| column.name.as_str()));
+                out.push_str(definition.column_name(term.column));
                 term.test.write_normal_form(out);
             }
             Self::All(filters) => write_sorted(filters, "&", definition, out),

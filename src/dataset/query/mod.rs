@@ -303,6 +303,6 @@ impl Query {
 }
 
 fn push_name(definition: &Definition, column: usize, out: &mut String) {
-    out.push_str(definition.columns.get(column).map_or("", |column| column.name.as_str()));
+    out.push_str(definition.column_name(column));
     out.push(',');
 }

@@ -154,7 +154,7 @@ pub(super) struct Conditions<'a> {
 impl Conditions<'_> {
     /// The test that an operator and its values are. An operator that takes one value is given one.
     pub(super) fn test(&self, column: usize, operator: Operator, values: &[Cow<'_, str>]) -> Result<Test, Unfit> {
-        if !operator.suits(self.kind(column)) {
+        if !operator.suits(self.definition.column_kind(column)) {
             return Err("this operator is for text columns only".into());
         }
         if values.len() > self.limits.list_values_max {
@@ -190,15 +190,11 @@ impl Conditions<'_> {
         })
     }
 
-    fn kind(&self, column: usize) -> ColumnType {
-        self.definition.columns.get(column).map_or(ColumnType::Text, |column| column.kind)
-    }
-
     fn value(&self, column: usize, text: &str) -> Result<Value, String> {
         if column == self.definition.key {
             return Ok(Value::Text(self.definition.canonical_key(text)));
         }
-        Value::parse(self.kind(column), text).map_err(|error| error.to_string())
+        Value::parse(self.definition.column_kind(column), text).map_err(|error| error.to_string())
     }
 
     fn list(&self, column: usize, values: &[Cow<'_, str>]) -> Result<Vec<Value>, Unfit> {

@@ -159,7 +159,7 @@ pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> 
 fn filter(definition: &Definition) -> Value {
     let others = || definition.columns.iter().enumerate().filter(|(place, _)| *place != definition.key);
     let of_kind = |kind: ColumnType| others().map(|(_, column)| column).find(move |column| column.kind == kind);
-    let key = definition.columns.get(definition.key).map_or("", |column| column.name.as_str());
+    let key = definition.column_name(definition.key);
     let example = match (of_kind(ColumnType::Text), of_kind(ColumnType::Date)) {
         (Some(text), Some(date)) => {
             format!("({0} = \"issued\" OR {0} = \"complete\") AND NOT {1} < 2016-12-01", text.name, date.name)

@@ -157,7 +157,7 @@ pub fn base_tables() -> Vec<TableSpec> {
 
 /// The table of a data set's records, with an index for each that the definition declares, and one for walking through all.
 pub fn records(definition: &Definition) -> TableSpec {
-    let column = |place: usize| definition.columns.get(place).map_or("", |column| column.name.as_str());
+    let column = |place: usize| definition.column_name(place);
     let walk = index(WALK, text("$walk"), text("$order"), Projected::All);
     let declared = definition.indexes.iter().map(|declared| {
         let name = index_name(&declared.partition, declared.sort.as_deref());

@@ -37,6 +37,13 @@ pub(in crate::store) enum Columns {
     Same,
 }
 
+impl Counts {
+    /// How many records were changed.
+    pub(in crate::store) fn changes(&self) -> u64 {
+        self.inserted + self.updated + self.removed
+    }
+}
+
 impl Order {
     /// The data set as it stands when the import is committed. `before` is how it stood, if there was one; the version rises
     /// with a record or the published columns, the generation with those columns alone.
@@ -44,7 +51,7 @@ impl Order {
         let (version, generation, records) =
             before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
         let columns_changed = columns != Columns::Same;
-        let changed = columns_changed || counts.inserted + counts.updated + counts.removed > 0;
+        let changed = columns_changed || counts.changes() > 0;
         let result = ImportResult {
             version: version + u64::from(changed),
             changed,

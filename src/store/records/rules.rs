@@ -2,7 +2,7 @@
 //! answer may be, and what is advised to somebody whose question is too large.
 
 use crate::{
-    dataset::{Column, ColumnType, Definition, Record, RecordIdRule, Value, query::Query},
+    dataset::{Column, ColumnType, Definition, Record, RecordIdRule, Value},
     store::records::RecordStoreError,
 };
 
@@ -40,9 +40,9 @@ pub(in crate::store) fn check_name(name: &str) -> Result<(), RecordStoreError> {
     Ok(())
 }
 
-/// Advice to somebody whose query takes too long.
-pub(in crate::store) fn narrowing(definition: &Definition, query: &Query) -> String {
-    let count = if query.count { "leave out count=exact, " } else { "" };
+/// Advice to somebody whose query takes too long. `counts` says whether it asked for the exact count, too.
+pub(in crate::store) fn narrowing(definition: &Definition, counts: bool) -> String {
+    let count = if counts { "leave out count=exact, " } else { "" };
     format!("{count}give one value for an indexed column ({}), or a narrower filter", indexed(definition).join(", "))
 }
 
@@ -53,7 +53,7 @@ pub(in crate::store) fn gone(definition: &Definition, version: u64, held_from: u
 
 /// The columns that records are found by.
 pub(in crate::store) fn indexed(definition: &Definition) -> Vec<&str> {
-    let mut indexed: Vec<&str> = vec![definition.columns.get(definition.key).map_or("", |column| column.name.as_str())];
+    let mut indexed: Vec<&str> = vec![definition.column_name(definition.key)];
     for index in &definition.indexes {
         if !indexed.contains(&index.partition.as_str()) {
             indexed.push(&index.partition);

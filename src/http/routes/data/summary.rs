@@ -54,7 +54,7 @@ impl DataSets {
 
 fn write_column(definition: &Definition, column: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"column\":");
-    json::write_string(definition.columns.get(column).map_or("", |column| column.name.as_str()), out);
+    json::write_string(definition.column_name(column), out);
 }
 
 /// `{"records":…,"<name>":[{…},…],"dataset":{"name":…,"version":…}}`.

@@ -2,22 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
-
 use super::{
     Served, Shared, failed,
     fetch::Stream,
     merge::Merge,
     order::Range,
-    past::{self, Change, Kind, Version, Whose},
+    past::{self, Change, Version, Whose},
     row,
     states::States,
 };
 use crate::{
-    dataset::{
-        Document, Value, json,
-        query::{Position, Query},
-    },
+    dataset::{Value, json, query::Position},
     store::{
         StoreError,
         dynamodb::{
@@ -25,7 +20,11 @@ use crate::{
             item::{Item, get_text},
             records::write::Target,
         },
-        records::{DataSet, Past, RecordStoreError, Since, rules},
+        records::{
+            DataSet, Past, RecordStoreError, Since,
+            past::{self as told, Kind, Listing},
+            rules,
+        },
     },
 };
 
@@ -39,7 +38,7 @@ pub(super) async fn changes(
     since: &Since,
     limit: u32,
 ) -> Result<Past, RecordStoreError> {
-    let narrow = || rules::narrowing(&data_set.definition, &Query::everything(0));
+    let narrow = || rules::narrowing(&data_set.definition, false);
     let asked = match since {
         Since::Version(version) => *version,
         Since::Change(position) => position.version,
@@ -72,7 +71,7 @@ struct Feed<'a> {
     served: &'a Served,
     dynamo: &'a Dynamo,
     parallel_requests: usize,
-    limit: usize,
+    limit: u32,
     whose: Whose,
 }
 
@@ -82,9 +81,13 @@ impl<'a> Feed<'a> {
             served,
             dynamo: &shared.dynamo,
             parallel_requests: shared.settings.parallel_requests.max(1),
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            limit,
             whose: Whose::of(&served.manifest.data_set),
         }
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
     fn failed(&self, error: StoreError) -> RecordStoreError {
@@ -117,10 +120,8 @@ impl<'a> Feed<'a> {
             },
             Since::Version(_) => None,
         };
-        let mut found = self.found(version + 1, after).await?;
-        let more = found.len() > self.limit;
-        found.truncate(self.limit);
-        self.shown(&found, more).await
+        let found = self.found(version + 1, after).await?;
+        self.shown(&found).await
     }
 
     /// The changes of a version, after a place in it, and of those that followed: one more than is asked for, if there are.
@@ -139,7 +140,7 @@ impl<'a> Feed<'a> {
                 if version.changes > 0 {
                     self.of_version(version, after.take(), &mut found).await?;
                 }
-                if found.len() > self.limit {
+                if found.len() > self.limit() {
                     return Ok(found);
                 }
             }
@@ -162,8 +163,8 @@ impl<'a> Feed<'a> {
         let streams = shards.map(|shard| Stream::new(self.whose.changes(version.epoch, shard), range.clone()));
         let mut merge = Merge::new(past::source(self.dynamo), streams, self.parallel_requests);
         let mut count = 0;
-        while found.len() <= self.limit {
-            let wanted = self.limit.saturating_sub(found.len()).saturating_add(1);
+        while found.len() <= self.limit() {
+            let wanted = self.limit().saturating_sub(found.len()).saturating_add(1);
             let next = merge.next(self.dynamo, wanted).await.map_err(|error| self.failed(error))?;
             let Some(item) = next else {
                 if after.is_none() && count != version.changes {
@@ -178,47 +179,35 @@ impl<'a> Feed<'a> {
     }
 
     /// What the changes were from and to.
-    async fn shown(&self, found: &[Found], more: bool) -> Result<Past, RecordStoreError> {
+    async fn shown(&self, found: &[Found]) -> Result<Past, RecordStoreError> {
         let data_set = &self.served.manifest.data_set;
         let definition = &data_set.definition;
         let states = States::open(self.dynamo, &self.served.manifest).await?;
-        let rows = self.rows(&states, found).await?;
-        let (mut document, mut last) = (Document::list(), None);
+        // The last one may be there only to tell that more follow.
+        let rows = self.rows(&states, found.get(..self.limit()).unwrap_or(found)).await?;
+        let mut listing = Listing::new(self.limit);
         for Found { version, change } in found {
+            if listing.is_full() {
+                break;
+            }
             let id = rules::written_id(definition, &change.id)
                 .ok_or_else(|| self.incomplete(format!("the record id of {:?}", change.key)))?;
-            let record = |epoch: Option<u64>| {
-                let Some(epoch) = epoch else { return Ok(None) };
-                let item = rows
-                    .get(&row_key(change, epoch))
-                    .ok_or_else(|| self.incomplete(format!("a record of {:?} at epoch {epoch}", change.key)))?;
-                states.record(item).map(Some).map_err(|error| self.failed(error))
-            };
-            let after = (change.kind != Kind::Removed).then_some(version.epoch);
-            let (before, after) = (record(change.was)?, record(after)?);
-            let out = document.next_record();
-            out.extend_from_slice(b"{\"version\":");
-            json::write_digits(version.version, out);
-            out.extend_from_slice(b",\"at\":");
-            write_at(Some(version.at), out);
-            out.extend_from_slice(b",\"change\":\"");
-            out.extend_from_slice(change.kind.name().as_bytes());
-            out.extend_from_slice(b"\",\"key\":");
-            json::write_string(&change.key, out);
-            out.extend_from_slice(b",\"record_id\":");
-            json::write_value(&id, out);
-            for (name, record) in [("before", before), ("after", after)] {
-                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                match record {
-                    Some(record) => json::write_record(definition, &record, out),
-                    None => out.extend_from_slice(b"null"),
-                }
-            }
-            out.push(b'}');
-            rules::check_page(document.bytes())?;
-            last = Some(Position { version: version.version, values: vec![Value::Text(change.key.clone()), id] });
+            let (key, at) = (change.key.as_str(), told::moment(version.at));
+            let shown = told::Change { version: version.version, at: Some(&at), kind: change.kind, key, id: &id };
+            let place = Position { version: version.version, values: vec![Value::Text(key.to_owned()), id.clone()] };
+            listing.add(place, |out| {
+                shown.write(out, |was, out| {
+                    let epoch = if was { change.was.unwrap_or_default() } else { version.epoch };
+                    let item = rows
+                        .get(&row_key(change, epoch))
+                        .ok_or_else(|| self.incomplete(format!("a record of {key:?} at epoch {epoch}")))?;
+                    let record = states.record(item).map_err(|error| self.failed(error))?;
+                    json::write_record(definition, &record, out);
+                    Ok(())
+                })
+            })?;
         }
-        Ok(Past { version: data_set.version, document, next: last.filter(|_| more) })
+        Ok(listing.finish(data_set.version))
     }
 
     /// The rows that the changes were from and to. One that was written anew for other columns stands in the place of what it
@@ -274,12 +263,4 @@ impl<'a> Feed<'a> {
 
 fn row_key(change: &Change, epoch: u64) -> RowKey {
     (change.key.clone(), row::sort_key(&change.id, epoch))
-}
-
-/// Appends a moment as it is published.
-pub(super) fn write_at(at: Option<Timestamp>, out: &mut Vec<u8>) {
-    match at {
-        Some(at) => json::write_string(&format!("{at:.6}"), out),
-        None => out.extend_from_slice(b"null"),
-    }
 }

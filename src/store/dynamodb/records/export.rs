@@ -58,7 +58,7 @@ async fn run(shared: &Shared, served: &Served, query: &Query, version: u64, mut 
         Ok(Err(Ended::Gone)) => return,
         Ok(Err(Ended::Failed(error))) => Some(error),
         Err(_) => {
-            let narrow = rules::narrowing(served.manifest.layout.definition(), query);
+            let narrow = rules::narrowing(served.manifest.layout.definition(), false);
             Some(RecordStoreError::TimedOut { limit_ms, narrow })
         }
     };
@@ -117,7 +117,7 @@ async fn write(
                     Ok(Err(Stop::OverBudget)) => {}
                     Ok(Err(Stop::Failed(error))) => return Err(error.into()),
                     Err(_) => {
-                        let narrow = rules::narrowing(layout.definition(), query);
+                        let narrow = rules::narrowing(layout.definition(), false);
                         return Err(RecordStoreError::TimedOut { limit_ms, narrow }.into());
                     }
                 }

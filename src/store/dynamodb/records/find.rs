@@ -19,7 +19,7 @@ const FILTERED_FACTOR: usize = 4;
 
 /// A page of the records that a query asks for.
 pub(super) async fn find(shared: &Shared, data_set: &DataSet, query: &Query) -> Result<Page, RecordStoreError> {
-    let narrow = || rules::narrowing(&data_set.definition, query);
+    let narrow = || rules::narrowing(&data_set.definition, query.count);
     shared
         .bounded(narrow, async {
             let version = query.after.as_ref().map(|position| position.version);

@@ -5,25 +5,25 @@ use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
-use jiff::Timestamp;
-
 use super::{
-    Served, Shared,
-    changes::write_at,
-    failed,
+    Served, Shared, failed,
     fetch::{Source, Stream},
     past::{self, Version, Whose},
     states::{Span, States},
 };
 use crate::{
     dataset::{
-        Document, Value, json,
-        query::{Position, Query, ascending},
+        Value, json,
+        query::{Position, ascending},
     },
     store::{
         StoreError,
         dynamodb::{Dynamo, PARTITION_KEY_BYTES_MAX, fetch, item::Item, records::write::Target, schema},
-        records::{DataSet, Past, RecordStoreError, rules},
+        records::{
+            DataSet, Past, RecordStoreError,
+            past::{self as told, Listing},
+            rules,
+        },
     },
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn history(
             None => return Ok(None),
         },
     };
-    let narrow = || rules::narrowing(&data_set.definition, &Query::everything(0));
+    let narrow = || rules::narrowing(&data_set.definition, false);
     shared
         .bounded(narrow, async {
             let served = shared.served_for(data_set, None).await?;
@@ -102,36 +102,25 @@ impl Looking<'_> {
         } else if found.is_empty() {
             return Ok(None);
         }
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let moments = self.moments(&found).await?;
-        let mut document = Document::list();
+        let shown = found.get(..usize::try_from(self.limit).unwrap_or(usize::MAX)).unwrap_or(&found);
+        let moments = self.moments(shown).await?;
+        let mut listing = Listing::new(self.limit);
         for State { id, span, item } in &found {
-            let record = states.record(item).map_err(|error| self.failed(error))?;
-            let out = document.next_record();
-            out.extend_from_slice(b"{\"record_id\":");
-            json::write_value(id, out);
-            for (name, version) in [("valid_from", Some(span.version)), ("valid_until", span.until)] {
-                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                let Some(version) = version else {
-                    out.extend_from_slice(b"null");
-                    continue;
-                };
-                out.extend_from_slice(b"{\"version\":");
-                json::write_digits(version, out);
-                out.extend_from_slice(b",\"at\":");
-                write_at(moments.get(&version).copied(), out);
-                out.push(b'}');
+            if listing.is_full() {
+                break;
             }
-            out.extend_from_slice(b",\"record\":");
-            json::write_record(&data_set.definition, &record, out);
-            out.push(b'}');
-            rules::check_page(document.bytes())?;
+            let at = |version: u64| (version, moments.get(&version).map(String::as_str));
+            let state = told::State { id, from: at(span.version), until: span.until.map(at) };
+            let record = states.record(item).map_err(|error| self.failed(error))?;
+            let place = Position { version: span.version, values: vec![id.clone()] };
+            listing.add(place, |out| {
+                state.write(out, |out| {
+                    json::write_record(&data_set.definition, &record, out);
+                    Ok::<_, RecordStoreError>(())
+                })
+            })?;
         }
-        let position = |state: &State| Position { version: state.span.version, values: vec![state.id.clone()] };
-        let next = found.last().filter(|_| more).map(position);
-        Ok(Some(Past { version: data_set.version, document, next }))
+        Ok(Some(listing.finish(data_set.version)))
     }
 
     /// All states that are kept, in order.
@@ -183,7 +172,7 @@ impl Looking<'_> {
     }
 
     /// When the versions came to be that states begin and end with, as far as that is kept.
-    async fn moments(&self, found: &[State]) -> Result<BTreeMap<u64, Timestamp>, RecordStoreError> {
+    async fn moments(&self, found: &[State]) -> Result<BTreeMap<u64, String>, RecordStoreError> {
         let data_set = &self.served.manifest.data_set;
         let ends = found.iter().flat_map(|state| [Some(state.span.version), state.span.until]).flatten();
         let kept: BTreeSet<u64> = ends.filter(|version| *version >= data_set.changes_from).collect();
@@ -194,7 +183,7 @@ impl Looking<'_> {
             target.key_of(&partition, &sort)
         });
         let items = fetch::get_all(self.dynamo, &target.table, keys.collect()).await;
-        let read = |item: &Item| Version::read(item).map(|version| (version.version, version.at));
+        let read = |item: &Item| Version::read(item).map(|version| (version.version, told::moment(version.at)));
         let moments = items.and_then(|items| items.iter().map(read).collect::<Result<_, _>>());
         moments.map_err(|error| self.failed(error))
     }

@@ -16,7 +16,7 @@ use super::{
     Shared, failed, lock,
     lock::{Lease, Lock},
     manifest::{self, Manifest},
-    past::{Kind, Version, Whose},
+    past::{Version, Whose},
     row::{self, Layout},
     scratch::{Fate, Scratch},
     write::{Target, WriteError, Writer},
@@ -30,6 +30,7 @@ use crate::{
         records::{
             ImportResult, ImportSession, RecordStoreError, RowOutcome,
             outcome::{Columns, Counts, Order},
+            past::Kind,
             rules::{self, set},
         },
     },

@@ -27,7 +27,7 @@ use crate::{
             },
             schema,
         },
-        records::{DataSet, Retention},
+        records::{DataSet, past::Kind, retention::Known},
     },
 };
 
@@ -37,8 +37,6 @@ pub(super) const PARTITION: &str = "k";
 pub(super) const SORT: &str = "r";
 /// Digits of a version or generation in a sort key.
 const DIGITS: usize = 20;
-/// Microseconds of a day.
-const DAY_US: i64 = 86_400_000_000;
 
 /// Whose past it is.
 #[derive(Debug, Clone)]
@@ -71,26 +69,6 @@ impl Whose {
 
     fn generations(&self) -> String {
         self.partition("generations")
-    }
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Inserted,
-    Updated,
-    Removed,
-}
-
-impl Kind {
-    const ALL: [Self; 3] = [Self::Inserted, Self::Updated, Self::Removed];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Inserted => "inserted",
-            Self::Updated => "updated",
-            Self::Removed => "removed",
-        }
     }
 }
 
@@ -147,6 +125,11 @@ pub(super) struct Version {
 }
 
 impl Version {
+    /// What tells how long it is kept.
+    pub(super) fn known(&self) -> Known {
+        Known { version: self.version, at: self.at, changes: self.changes }
+    }
+
     pub(super) fn item(&self, whose: &Whose) -> Item {
         item([
             (PARTITION, text(whose.versions())),
@@ -226,48 +209,9 @@ async fn all(dynamo: &Dynamo, partition: String) -> Result<Vec<Item>, StoreError
     Ok(items)
 }
 
-/// The version up to which all changes are given up, if there is one: it is the earliest that can still be read. `versions`
-/// are those that are known, the one that is about to be the present one included, in order.
-pub(super) fn floor(versions: &[Version], retention: Retention, now: Timestamp) -> Option<u64> {
-    let horizon_us = now.as_microsecond().saturating_sub(i64::from(retention.days).saturating_mul(DAY_US));
-    // The version that was the present one then is still held; from the next one on, changes are.
-    let by_age =
-        versions.iter().filter(|version| version.at.as_microsecond() <= horizon_us).map(|one| one.version).max();
-    let mut kept = 0_u64;
-    let (present, before) = versions.split_last()?;
-    kept += present.changes;
-    let by_count = before.iter().rev().find(|version| {
-        kept = kept.saturating_add(version.changes);
-        kept > retention.changes_max
-    });
-    by_age.max(by_count.map(|version| version.version))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn version(version: u64, day: i64, changes: u64) -> Version {
-        let at = Timestamp::from_microsecond(day * DAY_US).unwrap();
-        Version { version, epoch: version + 3, at, changes }
-    }
-
-    #[test]
-    fn what_is_too_old_or_too_much_is_given_up() {
-        let versions = [version(1, 0, 0), version(2, 1, 10), version(3, 2, 20), version(4, 3, 30)];
-        let floor = |days, changes_max, day| {
-            floor(&versions, Retention { days, changes_max }, Timestamp::from_microsecond(day * DAY_US).unwrap())
-        };
-        assert_eq!(floor(10, 100, 3), None);
-        assert_eq!(floor(10, 100, 10), Some(1), "it was the present one ten days ago");
-        assert_eq!(floor(10, 100, 12), Some(3));
-        assert_eq!(floor(0, 100, 3), Some(4));
-        assert_eq!(floor(10, 60, 3), None);
-        assert_eq!(floor(10, 59, 3), Some(2), "the changes of 3 and 4 are fifty");
-        assert_eq!(floor(10, 49, 3), Some(3));
-        assert_eq!(floor(10, 0, 3), Some(3), "the latest import's are kept in any case");
-        assert_eq!(floor(1, 59, 3), Some(3), "the later of both");
-    }
 
     #[test]
     fn items_are_read_as_they_were_written() {
@@ -277,7 +221,8 @@ mod tests {
         assert_eq!(Change::read(&change.item(whose.changes(3, 1), &id)).unwrap(), change);
         let removed = Change { kind: Kind::Removed, was: Some(9), ..change };
         assert_eq!(Change::read(&removed.item(whose.changes(3, 1), &id)).unwrap(), removed);
-        let one = version(12, 3, 4);
+        let at = Timestamp::from_microsecond(3_000_007).unwrap();
+        let one = Version { version: 12, epoch: 15, at, changes: 4 };
         assert_eq!(Version::read(&one.item(&whose)).unwrap(), one);
     }
 }

@@ -368,7 +368,7 @@ impl Way {
 
     /// What it does, in words.
     pub(super) fn explained(&self, layout: &Layout) -> Vec<String> {
-        let name = |column: usize| layout.definition().columns.get(column).map_or("", |column| column.name.as_str());
+        let name = |column: usize| layout.definition().column_name(column);
         match self {
             Self::Keys(keys) => {
                 vec![format!("query the table for {}", many(keys.len(), "key")), "sort them".to_owned()]

@@ -338,7 +338,7 @@ impl Walk {
 
 /// What would make a question read less.
 pub(super) fn narrow(definition: &Definition, filter: &Filter, sort: &[SortTerm]) -> String {
-    let name = |column: usize| definition.columns.get(column).map_or("", |column| column.name.as_str());
+    let name = |column: usize| definition.column_name(column);
     let is_listed = |test: &Test| matches!(test, Test::Equal(_) | Test::In(_));
     let filtered = filter.conjuncts().into_iter().find(|term| is_listed(&term.test));
     let sorted = sort.first().map(|term| name(term.column));

@@ -93,7 +93,7 @@ impl Layout {
     }
 
     fn name(&self, column: usize) -> &str {
-        self.definition.columns.get(column).map_or("", |column| column.name.as_str())
+        self.definition.column_name(column)
     }
 
     /// The partition key of one shard of a value, of null, or of all records.
@@ -263,7 +263,7 @@ pub(super) fn write_json(definition: &Definition, record: &Record, select: Optio
         if nth > 0 {
             out.push(b',');
         }
-        json::write_string(definition.columns.get(*column).map_or("", |column| column.name.as_str()), out);
+        json::write_string(definition.column_name(*column), out);
         out.push(b':');
         json::write_value(value(record, *column), out);
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     dataset::{
         Value,
-        query::{Facets, Filter, Query, Stats},
+        query::{Facets, Filter, Stats},
         summary::{Facet, FacetTally, Figures, FiguresTally},
     },
     store::records::{DataSet, RecordStoreError, Summary, rules},
@@ -49,7 +49,7 @@ async fn summarise<T>(
     columns: Vec<(usize, T)>,
     add: impl Fn(&mut T, &Value),
 ) -> Result<Summary<T>, RecordStoreError> {
-    let narrow = || rules::narrowing(&data_set.definition, &Query::everything(0));
+    let narrow = || rules::narrowing(&data_set.definition, false);
     shared
         .bounded(narrow, async {
             let served = shared.served_for(data_set, None).await?;

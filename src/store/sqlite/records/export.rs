@@ -60,7 +60,7 @@ pub(super) async fn begin(
             Ok(()) => None,
             Err(Failure::Gone) => return,
             Err(failure) if failure.is_interrupted() => {
-                Some(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(&data_set.definition, &query) })
+                Some(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(&data_set.definition, false) })
             }
             Err(Failure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
             Err(Failure::Other(error)) => Some(error),

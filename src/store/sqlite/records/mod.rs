@@ -158,7 +158,7 @@ impl RecordStore for SqliteRecordStore {
 
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
         let served = self.shared.find(&data_set.definition.name)?;
-        let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query));
+        let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query.count));
         self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
     }
 
@@ -219,7 +219,7 @@ impl SqliteRecordStore {
         question: impl FnOnce(&pool::Reading<'_>) -> Result<T, pool::Failure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
         let served = self.shared.find(&data_set.definition.name)?;
-        let narrow = rules::narrowing(&data_set.definition, &Query::everything(0));
+        let narrow = rules::narrowing(&data_set.definition, false);
         self.pool.answer(served, Arc::clone(data_set), narrow, question).await
     }
 }

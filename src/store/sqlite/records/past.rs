@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{
     Connection, OptionalExtension, params_from_iter,
-    types::{Value as Sql, ValueRef},
+    types::{FromSqlError, Value as Sql, ValueRef},
 };
 
 use super::{
@@ -14,12 +14,14 @@ use super::{
     schema::{self, count, owned},
 };
 use crate::{
-    dataset::{ColumnType, Definition, Document, Value, json, query::Position},
-    store::records::{DataSet, Past, RecordStoreError, Retention, Since, rules},
+    dataset::{ColumnType, Definition, Value, query::Position},
+    store::records::{
+        DataSet, Past, RecordStoreError, Retention, Since,
+        past::{self, Change, Kind, Listing, State},
+        retention::{self, Known},
+        rules,
+    },
 };
-
-/// Hours of a day.
-const DAY_HOURS: i64 = 24;
 
 /// Writes down that a version has come to be, and the definition that its values are of.
 pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Timestamp) -> rusqlite::Result<()> {
@@ -30,7 +32,7 @@ pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Times
     let kept = if data_set.changes_from == data_set.version { 0 } else { changes };
     connection.execute(
         "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)",
-        (version, format!("{at:.6}"), kept),
+        (version, past::moment(at), kept),
     )?;
     let definition = serde_json::to_string(data_set.definition.as_ref())
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -48,28 +50,20 @@ pub(super) fn give_up(
     retention: Retention,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let age = SignedDuration::from_hours(i64::from(retention.days) * DAY_HOURS);
-    let horizon = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
-    // The version that was the present one then is still held; from the next one on, changes are.
-    let by_age: Option<i64> =
-        connection.query_row("SELECT max(version) FROM versions WHERE at <= ?1", [format!("{horizon:.6}")], |row| {
-            row.get(0)
-        })?;
-    let by_count: Option<i64> = connection
-        .query_row(
-            "SELECT version FROM (SELECT version, sum(changes) OVER (ORDER BY version DESC) AS kept FROM versions)
-             WHERE kept > ?1 AND version < ?2 ORDER BY version DESC LIMIT 1",
-            (i64::try_from(retention.changes_max).unwrap_or(i64::MAX), data_set.version.cast_signed()),
-            |row| row.get(0),
-        )
-        .optional()?;
-    let Some(floor) = by_age.max(by_count).filter(|floor| *floor > 0) else { return Ok(()) };
+    let mut statement = connection.prepare("SELECT version, at, changes FROM versions ORDER BY version")?;
+    let known = statement.query_map([], |row| {
+        let at: String = row.get(1)?;
+        let at = at.parse().map_err(|error: jiff::Error| FromSqlError::other(error))?;
+        Ok(Known { version: count(row, 0)?, at, changes: count(row, 2)? })
+    })?;
+    let known: Vec<Known> = known.collect::<rusqlite::Result<_>>()?;
+    let Some(given_up) = retention::floor(&known, retention, now) else { return Ok(()) };
+    let floor = given_up.cast_signed();
     connection.execute("DELETE FROM old WHERE \"$to\" <= ?1", [floor])?;
     connection.execute("DELETE FROM changes WHERE version <= ?1", [floor])?;
     connection.execute("DELETE FROM versions WHERE version < ?1", [floor])?;
-    let floor = floor.unsigned_abs();
-    data_set.held_from = data_set.held_from.max(floor);
-    data_set.changes_from = data_set.changes_from.max(floor);
+    data_set.held_from = data_set.held_from.max(given_up);
+    data_set.changes_from = data_set.changes_from.max(given_up);
     Ok(())
 }
 
@@ -113,57 +107,44 @@ pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Resul
     let mut present = connection.prepare_cached(PRESENT)?;
     let mut shown = Shown::new(reading);
     let mut rows = statement.query(params_from_iter(&params))?;
-    let (mut document, mut last, mut more) = (Document::list(), None, false);
+    let mut listing = Listing::new(limit);
     while let Some(row) = rows.next()? {
-        if document.count() == limit {
-            more = true;
+        if listing.is_full() {
             break;
         }
-        let version = count(row, 0)?;
+        let (version, at): (u64, Option<String>) = (count(row, 0)?, row.get(1)?);
         let (key, id): (String, Value) = (row.get(2)?, shown.id(row.get_ref(3)?)?);
-        let (before, remains): (Option<Vec<u8>>, bool) = (row.get(5)?, row.get(6)?);
-        let generation: Option<i64> = row.get(4)?;
-        let change = match (&before, remains) {
-            (None, _) => "inserted",
-            (Some(_), true) => "updated",
-            (Some(_), false) => "removed",
+        let before: Option<(Vec<u8>, i64)> = match row.get(5)? {
+            Some(before) => Some((before, row.get(4)?)),
+            None => None,
         };
-        let out = document.next_record();
-        out.extend_from_slice(b"{\"version\":");
-        json::write_digits(version, out);
-        out.extend_from_slice(b",\"at\":");
-        write_at(row.get::<_, Option<String>>(1)?.as_deref(), out);
-        out.extend_from_slice(b",\"change\":\"");
-        out.extend_from_slice(change.as_bytes());
-        out.extend_from_slice(b"\",\"key\":");
-        json::write_string(&key, out);
-        out.extend_from_slice(b",\"record_id\":");
-        json::write_value(&id, out);
-        out.extend_from_slice(b",\"before\":");
-        match (&before, generation) {
-            (Some(before), Some(generation)) => shown.record(before, generation, out)?,
-            _ => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"after\":");
-        if remains {
-            let place = (&key, owned(&id), version.cast_signed());
-            let found: Option<(Vec<u8>, i64)> =
-                next_before.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            match found {
-                Some((after, generation)) => shown.record(&after, generation, out)?,
-                None => {
-                    let after: Vec<u8> = present.query_row((&key, owned(&id)), |row| row.get(0))?;
-                    shown.record(&after, reading.data_set.generation.cast_signed(), out)?;
+        let kind = match (&before, row.get(6)?) {
+            (None, _) => Kind::Inserted,
+            (Some(_), true) => Kind::Updated,
+            (Some(_), false) => Kind::Removed,
+        };
+        let change = Change { version, at: at.as_deref(), kind, key: &key, id: &id };
+        let place = Position { version, values: vec![Value::Text(key.clone()), id.clone()] };
+        listing.add(place, |out| {
+            change.write(out, |was, out| match &before {
+                Some((before, generation)) if was => shown.record(before, *generation, out),
+                _ => {
+                    let left = next_before
+                        .query_row((&key, owned(&id), version.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))
+                        .optional()?;
+                    let (after, generation): (Vec<u8>, i64) = match left {
+                        Some(left) => left,
+                        None => {
+                            let present = present.query_row((&key, owned(&id)), |row| row.get(0))?;
+                            (present, reading.data_set.generation.cast_signed())
+                        }
+                    };
+                    shown.record(&after, generation, out)
                 }
-            }
-        } else {
-            out.extend_from_slice(b"null");
-        }
-        out.push(b'}');
-        rules::check_page(document.bytes())?;
-        last = Some(Position { version, values: vec![Value::Text(key), id] });
+            })
+        })?;
     }
-    Ok(Past { version: reading.version, document, next: if more { last } else { None } })
+    Ok(listing.finish(reading.version))
 }
 
 /// What the records of a key were, and are.
@@ -198,48 +179,25 @@ pub(super) fn history(
     let mut moment = reading.connection().prepare_cached("SELECT at FROM versions WHERE version = ?1")?;
     let mut shown = Shown::new(reading);
     let mut rows = statement.query(params_from_iter(&params))?;
-    let (mut document, mut last, mut more) = (Document::list(), None, false);
+    let mut listing = Listing::new(limit);
     while let Some(row) = rows.next()? {
-        if document.count() == limit {
-            more = true;
+        if listing.is_full() {
             break;
         }
         let (id, since, until): (Value, u64, Option<i64>) = (shown.id(row.get_ref(0)?)?, count(row, 1)?, row.get(2)?);
         let values = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-        let generation: Option<i64> = row.get(4)?;
-        let out = document.next_record();
-        out.extend_from_slice(b"{\"record_id\":");
-        json::write_value(&id, out);
-        for (name, version) in [("valid_from", Some(since.cast_signed())), ("valid_until", until)] {
-            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            let Some(version) = version else {
-                out.extend_from_slice(b"null");
-                continue;
-            };
-            let at: Option<String> = moment.query_row([version], |row| row.get(0)).optional()?;
-            out.extend_from_slice(b"{\"version\":");
-            json::write_digits(version.unsigned_abs(), out);
-            out.extend_from_slice(b",\"at\":");
-            write_at(at.as_deref(), out);
-            out.push(b'}');
-        }
-        out.extend_from_slice(b",\"record\":");
-        shown.record(values, generation.unwrap_or(reading.data_set.generation.cast_signed()), out)?;
-        out.push(b'}');
-        rules::check_page(document.bytes())?;
-        last = Some(Position { version: since, values: vec![id] });
+        let generation = row.get::<_, Option<i64>>(4)?.unwrap_or(reading.data_set.generation.cast_signed());
+        let mut at = |version: i64| moment.query_row([version], |row| row.get::<_, String>(0)).optional();
+        let (began, ended) = (at(since.cast_signed())?, until.map(&mut at).transpose()?.flatten());
+        let until = until.map(|until| (until.unsigned_abs(), ended.as_deref()));
+        let state = State { id: &id, from: (since, began.as_deref()), until };
+        let place = Position { version: since, values: vec![id.clone()] };
+        listing.add(place, |out| state.write(out, |out| shown.record(values, generation, out)))?;
     }
-    if document.count() == 0 && after.is_none() {
+    if listing.is_empty() && after.is_none() {
         return Ok(None);
     }
-    Ok(Some(Past { version: reading.version, document, next: if more { last } else { None } }))
-}
-
-fn write_at(at: Option<&str>, out: &mut Vec<u8>) {
-    match at {
-        Some(at) => json::write_string(at, out),
-        None => out.extend_from_slice(b"null"),
-    }
+    Ok(Some(listing.finish(reading.version)))
 }
 
 /// Shows records of the past with the columns of the present.

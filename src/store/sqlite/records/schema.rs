@@ -160,7 +160,7 @@ pub(super) fn column_name(definition: &Definition, place: usize) -> String {
     if place == definition.record_id {
         return "\"$id\"".to_owned();
     }
-    quoted(definition.columns.get(place).map_or("", |column| column.name.as_str()))
+    quoted(definition.column_name(place))
 }
 
 pub(super) fn quoted(name: &str) -> String {

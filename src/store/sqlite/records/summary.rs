@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dataset::{
-        ColumnType, Definition, Value,
+        ColumnType, Value,
         query::{Facets, Filter, Stats},
         summary::{ExactSum, Facet, Figures, Sum},
     },
@@ -38,11 +38,13 @@ pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> 
 pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Facet>, Failure> {
     let definition = &reading.data_set.definition;
     let mut columns = Vec::with_capacity(asked.columns.len());
+    // Every record has a value of each column, if only null.
+    let mut records = 0;
     for column in &asked.columns {
-        let (name, kind) = (reading.shape.name(*column), kind(definition, *column));
+        let (name, kind) = (reading.shape.name(*column), definition.column_kind(*column));
         let matching = plan::matching(definition, reading.shape, &asked.filter, &[*column], (Table::Records, None));
         let sql = format!(
-            "SELECT {name}, count(*) AS \"$n\"{} GROUP BY 1 ORDER BY 2 DESC, {name} IS NULL, {name} LIMIT ?",
+            "SELECT {name}, count(*), sum(count(*)) OVER (){} GROUP BY 1 ORDER BY 2 DESC, {name} IS NULL, {name} LIMIT ?",
             matching.sql
         );
         let mut statement = reading.connection().prepare_cached(&sql)?;
@@ -57,12 +59,13 @@ pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Fa
                 *number += 0.0;
             }
             values.push((value, schema::count(row, 1)?));
+            records = schema::count(row, 2)?;
         }
         let complete = values.len() <= asked.limit as usize;
         values.truncate(asked.limit as usize);
         columns.push(Facet { column: *column, values, complete });
     }
-    Ok(Summary { version: reading.version, records: count(reading, &asked.filter, None)?, columns })
+    Ok(Summary { version: reading.version, records, columns })
 }
 
 /// The figures of columns.
@@ -72,7 +75,7 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
     for column in &asked.columns {
         let name = reading.shape.name(*column);
         // In halves, a sum of whole numbers is exact and never overflows.
-        let sums = match kind(definition, *column) {
+        let sums = match definition.column_kind(*column) {
             ColumnType::Integer | ColumnType::Money => format!("sum({name} >> 32), sum({name} & 4294967295)"),
             ColumnType::Number => format!("exact_sum({name}), NULL"),
             ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => "NULL, NULL".to_owned(),
@@ -85,7 +88,7 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let mut columns = Vec::with_capacity(asked.columns.len());
     for (nth, column) in asked.columns.iter().enumerate() {
-        let (first, kind) = (1 + nth * 5, kind(definition, *column));
+        let (first, kind) = (1 + nth * 5, definition.column_kind(*column));
         let value = |place: usize| Ok::<_, rusqlite::Error>(schema::value(kind, row.get_ref(place)?)?);
         let halves = || -> rusqlite::Result<Option<i128>> {
             let (high, low): (Option<i64>, Option<i64>) = (row.get(first + 3)?, row.get(first + 4)?);
@@ -105,10 +108,6 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
         });
     }
     Ok(Summary { version: reading.version, records: schema::count(row, 0)?, columns })
-}
-
-fn kind(definition: &Definition, column: usize) -> ColumnType {
-    definition.columns.get(column).map_or(ColumnType::Text, |column| column.kind)
 }
 
 /// The aggregate `exact_sum`: of numbers with a fraction, whatever their order.

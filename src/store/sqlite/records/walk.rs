@@ -2,7 +2,12 @@
 
 use std::cmp::Ordering;
 
-use rusqlite::{CachedStatement, Connection, Row, Rows, params_from_iter, types::Value as Sql, types::ValueRef};
+use rusqlite::{
+    CachedStatement, Connection, Row, Rows,
+    fallible_streaming_iterator::FallibleStreamingIterator,
+    params_from_iter,
+    types::{Value as Sql, ValueRef},
+};
 
 use super::{
     Shape,
@@ -101,7 +106,7 @@ pub(super) fn each(
                     segments.push(statement.query(params_from_iter(segment.params.iter().chain([&limit])))?);
                 }
                 let mut head = Head { table: stream.table, segments, at: 0 };
-                head.advance_to_a_row()?;
+                head.advance()?;
                 heads.push(head);
             }
             merge(&mut heads, way.ordered, &mut fetches, &mut take)
@@ -118,26 +123,11 @@ struct Head<'s> {
 
 impl<'s> Head<'s> {
     fn row(&self) -> Option<&Row<'s>> {
-        use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
         self.segments.get(self.at)?.get()
     }
 
-    /// Goes on to the next record.
+    /// Goes on to the next record, or to the first one.
     fn advance(&mut self) -> rusqlite::Result<()> {
-        use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-        if let Some(rows) = self.segments.get_mut(self.at) {
-            rows.advance()?;
-            if rows.get().is_some() {
-                return Ok(());
-            }
-            self.at += 1;
-            return self.advance_to_a_row();
-        }
-        Ok(())
-    }
-
-    fn advance_to_a_row(&mut self) -> rusqlite::Result<()> {
-        use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
         while let Some(rows) = self.segments.get_mut(self.at) {
             rows.advance()?;
             if rows.get().is_some() {

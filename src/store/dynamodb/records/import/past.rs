@@ -7,7 +7,7 @@ use super::{
         fetch::Stream,
         held::Held,
         manifest::{Kept, Manifest},
-        past::{self, Change, Kind, Version},
+        past::{self, Change, Version},
         scratch::Stored,
         write::Target,
     },
@@ -21,7 +21,7 @@ use crate::{
             item::{Item, get_text},
             schema,
         },
-        records::{RecordStoreError, outcome::Columns, rules},
+        records::{RecordStoreError, outcome::Columns, past::Kind, retention, rules},
     },
 };
 
@@ -135,8 +135,7 @@ impl Session {
 
     /// Whether a version comes to be by what was done.
     fn is_change(&self) -> bool {
-        let counts = self.counts;
-        self.columns != Columns::Same || counts.inserted + counts.updated + counts.removed > 0
+        self.columns != Columns::Same || self.counts.changes() > 0
     }
 
     /// The data set as it will be seen from now on.
@@ -152,7 +151,8 @@ impl Session {
         if data_set.last_import.result.changed {
             let mut versions: Vec<Version> = if self.keeps_changes() { self.versions.clone() } else { Vec::new() };
             versions.push(self.present(data_set.version));
-            if let Some(given_up) = past::floor(&versions, self.shared.settings.retention, now) {
+            let known: Vec<_> = versions.iter().map(Version::known).collect();
+            if let Some(given_up) = retention::floor(&known, self.shared.settings.retention, now) {
                 data_set.held_from = data_set.held_from.max(given_up);
                 data_set.changes_from = data_set.changes_from.max(given_up);
             }
