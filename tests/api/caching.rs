@@ -49,6 +49,10 @@ async fn who_has_the_answer_is_not_sent_it_again() {
         with(&app, &key, path, &[("if-none-match", "\"other\"")]).await.expect(200);
         assert_eq!(app.get(path, &key).await.header("etag"), Some(tag.as_str()), "the same each time");
     }
+    // Whatever there is: but there is nothing.
+    for path in ["/permits/0", "/permits/201612013997/9", "/permits/0/history"] {
+        with(&app, &key, path, &[("if-none-match", "*")]).await.expect(404);
+    }
 }
 
 #[tokio::test]

@@ -59,11 +59,16 @@ impl Tag {
         HeaderValue::try_from(text).ok()
     }
 
+    /// The field's value, where there is an answer in any case and the client wants none.
+    pub(super) fn of_anything(&self, request: &HttpRequest) -> Option<HeaderValue> {
+        wants_nothing(request).then(|| self.value(None)).flatten()
+    }
+
     /// Whether the client has this answer already, in whichever coding it came.
     pub(super) fn is_known(&self, request: &HttpRequest) -> Option<HeaderValue> {
         let (fields, own) = (request.headers().get_all(header::IF_NONE_MATCH), self.text());
         let mut tags = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
-        // Compared weakly, as `If-None-Match` wants it; `*` is whatever there is.
+        // Compared weakly, as `If-None-Match` wants it.
         tags.find_map(|tag| {
             let tag = tag.trim();
             let bare = tag.strip_prefix("W/").unwrap_or(tag);
@@ -74,12 +79,17 @@ impl Tag {
                     let coding = rest.strip_prefix('-').and_then(Coding::named);
                     coding.map(|coding| self.value(Some(coding)))
                 }
-                None if tag == "*" => Some(self.value(None)),
                 None => None,
             };
             known.flatten()
         })
     }
+}
+
+/// Whether the client wants nothing of what there is, whichever it be: `If-None-Match: *`. That there is something has to be
+/// known first.
+pub(super) fn wants_nothing(request: &HttpRequest) -> bool {
+    request.headers().get(header::IF_NONE_MATCH).is_some_and(|field| field.as_bytes() == b"*")
 }
 
 /// The answer to who has it already.
@@ -88,6 +98,14 @@ pub(super) fn not_modified(tag: HeaderValue) -> HttpResponse {
     response.headers_mut().insert(header::ETAG, tag);
     fields(&mut response);
     response
+}
+
+/// An answer of which nothing but its fields is sent.
+pub(super) fn without_body(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response.headers_mut().remove(header::CONTENT_ENCODING);
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.set_body(BoxBody::new(()))
 }
 
 /// Says how an answer may be kept.

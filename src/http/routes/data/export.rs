@@ -42,8 +42,9 @@ impl DataSets {
         form: &str,
         (presented, first): (&PresentedKey<'_>, Pass),
     ) -> Result<Admitted, Problem> {
+        let tag = Tag::of(&data_set, data_set.version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(known) = Tag::of(&data_set, data_set.version, form).is_known(request)
+            && let Some(known) = tag.is_known(request).or_else(|| tag.of_anything(request))
         {
             return Ok((first, Ok(caching::not_modified(known))));
         }

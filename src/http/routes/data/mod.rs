@@ -103,14 +103,20 @@ fn first_segment(path: &str) -> Option<&str> {
 /// filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted<'a> {
+    /// The records of a key, or one of them. This is what is asked for most.
+    Read(&'a str, Option<&'a str>),
+    Other(Question<'a>),
+}
+
+/// What is no read by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question<'a> {
     Page,
     Facets,
     Stats,
     Changes,
-    Key(&'a str),
-    KeyHistory(&'a str),
-    Record(&'a str, &'a str),
-    RecordHistory(&'a str, &'a str),
+    /// The past of the records of a key, or of one of them.
+    History(&'a str, Option<&'a str>),
 }
 
 impl<'a> Wanted<'a> {
@@ -122,27 +128,27 @@ impl<'a> Wanted<'a> {
             return None;
         }
         Some(match parts {
-            [None, ..] => Self::Page,
-            [Some("facets"), None, ..] => Self::Facets,
-            [Some("stats"), None, ..] => Self::Stats,
-            [Some("changes"), None, ..] => Self::Changes,
-            [Some(key), None, ..] => Self::Key(key),
-            [Some(key), Some("history"), None, _] => Self::KeyHistory(key),
-            [Some(key), Some(record_id), None, _] => Self::Record(key, record_id),
-            [Some(key), Some(record_id), Some("history"), None] => Self::RecordHistory(key, record_id),
+            [None, ..] => Self::Other(Question::Page),
+            [Some("facets"), None, ..] => Self::Other(Question::Facets),
+            [Some("stats"), None, ..] => Self::Other(Question::Stats),
+            [Some("changes"), None, ..] => Self::Other(Question::Changes),
+            [Some(key), None, ..] => Self::Read(key, None),
+            [Some(key), Some("history"), None, _] => Self::Other(Question::History(key, None)),
+            [Some(key), Some(record_id), None, _] => Self::Read(key, Some(record_id)),
+            [Some(key), Some(id), Some("history"), None] => Self::Other(Question::History(key, Some(id))),
             _ => return None,
         })
     }
 
     fn route(self) -> DataRoute {
         match self {
-            Self::Page => DataRoute::DataSet,
-            Self::Facets => DataRoute::Facets,
-            Self::Stats => DataRoute::Stats,
-            Self::Changes => DataRoute::Changes,
-            Self::Key(_) => DataRoute::Key,
-            Self::KeyHistory(_) | Self::RecordHistory(..) => DataRoute::History,
-            Self::Record(..) => DataRoute::Record,
+            Self::Read(_, None) => DataRoute::Key,
+            Self::Read(_, Some(_)) => DataRoute::Record,
+            Self::Other(Question::Page) => DataRoute::DataSet,
+            Self::Other(Question::Facets) => DataRoute::Facets,
+            Self::Other(Question::Stats) => DataRoute::Stats,
+            Self::Other(Question::Changes) => DataRoute::Changes,
+            Self::Other(Question::History(..)) => DataRoute::History,
         }
     }
 }
@@ -157,10 +163,9 @@ impl DataSets {
             return method::other(request, METHODS);
         }
         let admitted = match wanted {
-            Wanted::Key(key) => self.read(request, data_set, key, None).await,
-            Wanted::Record(key, record_id) => self.read(request, data_set, key, Some(record_id)).await,
+            Wanted::Read(key, record_id) => self.read(request, data_set, key, record_id).await,
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
-            other => Box::pin(self.answer(request, data_set, other)).await,
+            Wanted::Other(question) => Box::pin(self.answer(request, data_set, question)).await,
         };
         let (pass, answer) = match admitted {
             Ok(admitted) => admitted,
@@ -223,7 +228,9 @@ impl DataSets {
         match self.gate.get(presented.id(), presented.hash(), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 let tag = caching::of_reads(&data_set, found.version);
-                Ok((pass, read_answer(request, found.document, tag).await))
+                let answer = read_answer(request, found.document, tag).await;
+                let unwanted = caching::wants_nothing(request);
+                Ok((pass, if unwanted { answer.map(caching::without_body) } else { answer }))
             }
             Ok(Answer::Read { pass, found: Ok(None) }) => Ok((pass, Err(no_record(request)))),
             Ok(Answer::Read { pass, found: Err(error) }) => Ok((pass, Err(query_problem(error)))),
@@ -237,19 +244,16 @@ impl DataSets {
         &self,
         request: &HttpRequest,
         data_set: Arc<DataSet>,
-        wanted: Wanted<'_>,
+        question: Question<'_>,
     ) -> Result<Admitted, Problem> {
         let presented = presented_key(request)?;
         let pass = self.admit(&presented).await?;
-        let answer = match wanted {
-            Wanted::Page => return self.find(request, data_set, &presented, pass).await,
-            Wanted::Facets => self.facets(request, data_set).await,
-            Wanted::Stats => self.stats(request, data_set).await,
-            Wanted::Changes => self.changes(request, data_set).await,
-            Wanted::KeyHistory(key) | Wanted::Key(key) => self.history(request, data_set, key, None).await,
-            Wanted::RecordHistory(key, record_id) | Wanted::Record(key, record_id) => {
-                self.history(request, data_set, key, Some(record_id)).await
-            }
+        let answer = match question {
+            Question::Page => return self.find(request, data_set, &presented, pass).await,
+            Question::Facets => self.facets(request, data_set).await,
+            Question::Stats => self.stats(request, data_set).await,
+            Question::Changes => self.changes(request, data_set).await,
+            Question::History(key, record_id) => self.history(request, data_set, key, record_id).await,
         };
         Ok((pass, answer))
     }
@@ -386,7 +390,7 @@ impl DataSets {
         if let Some(cursor) = &ready.next {
             link(request, &mut response, parameter, cursor)?;
         }
-        Ok(response)
+        Ok(if caching::wants_nothing(request) { caching::without_body(response) } else { response })
     }
 }
 
@@ -396,14 +400,15 @@ mod tests {
 
     #[test]
     fn a_path_names_a_resource_or_nothing() {
-        assert_eq!(Wanted::of("/permits"), Some(Wanted::Page));
-        assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Key("2016%2F1")));
-        assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Record("1", "2")));
-        assert_eq!(Wanted::of("/permits/facets"), Some(Wanted::Facets));
-        assert_eq!(Wanted::of("/permits/stats"), Some(Wanted::Stats));
-        assert_eq!(Wanted::of("/permits/changes"), Some(Wanted::Changes));
-        assert_eq!(Wanted::of("/permits/1/history"), Some(Wanted::KeyHistory("1")));
-        assert_eq!(Wanted::of("/permits/1/2/history"), Some(Wanted::RecordHistory("1", "2")));
+        let other = |question| Some(Wanted::Other(question));
+        assert_eq!(Wanted::of("/permits"), other(Question::Page));
+        assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Read("2016%2F1", None)));
+        assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Read("1", Some("2"))));
+        assert_eq!(Wanted::of("/permits/facets"), other(Question::Facets));
+        assert_eq!(Wanted::of("/permits/stats"), other(Question::Stats));
+        assert_eq!(Wanted::of("/permits/changes"), other(Question::Changes));
+        assert_eq!(Wanted::of("/permits/1/history"), other(Question::History("1", None)));
+        assert_eq!(Wanted::of("/permits/1/2/history"), other(Question::History("1", Some("2"))));
         for nowhere in [
             "",
             "permits",

@@ -1,6 +1,7 @@
 //! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another
 //! data set. Files are in WAL mode: readers see the last commit while an import writes.
 
+mod branch;
 mod condition;
 mod export;
 mod find;

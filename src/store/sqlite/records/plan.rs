@@ -16,22 +16,20 @@
 //! turn with growing budgets until one of them is done: that costs little more than the better one alone. Columns that a
 //! way's index shall not be used for are written `+column`, which SQLite never looks up.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::cmp::Ordering;
 
 use rusqlite::types::Value as Sql;
 
 use super::{
     Shape,
+    branch::{Branch, add_columns, far_end, limits, splits},
     condition::{self, Text},
     schema::{IndexShape, Table, owned},
 };
 use crate::dataset::{
     Definition, Value,
-    query::{Filter, Query, SortTerm, Term, Test, after_prefix, ascending},
+    query::{Filter, Query, SortTerm, Test, ascending},
 };
-
-/// Streams that are merged at most, at one version.
-const STREAMS_MAX: usize = 32;
 
 /// One way to answer a query.
 #[derive(Debug)]
@@ -110,44 +108,6 @@ pub(super) fn results(shape: &Shape, order: &[SortTerm], table: Table) -> String
         results.push_str(shape.name(term.column));
     }
     results
-}
-
-/// Conditions of which each has to hold.
-#[derive(Debug, Clone)]
-struct Branch<'a> {
-    terms: Vec<Cow<'a, Term>>,
-    others: Vec<&'a Filter>,
-}
-
-impl<'a> Branch<'a> {
-    fn of(parts: impl IntoIterator<Item = &'a Filter>) -> Self {
-        let (mut terms, mut others) = (Vec::new(), Vec::new());
-        for part in parts {
-            match part {
-                Filter::Term(term) => terms.push(Cow::Borrowed(term)),
-                Filter::All(filters) => {
-                    let inner = Self::of(filters);
-                    terms.extend(inner.terms);
-                    others.extend(inner.others);
-                }
-                other => others.push(other),
-            }
-        }
-        Self { terms, others }
-    }
-
-    /// The one value that it lets a column have.
-    fn bound(&self, column: usize) -> Option<&Value> {
-        self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
-            Test::Equal(value) => Some(value),
-            Test::Null(true) => Some(&Value::Null),
-            _ => None,
-        })
-    }
-
-    fn is_bound(&self, column: usize) -> bool {
-        self.bound(column).is_some()
-    }
 }
 
 /// An index, seen by a branch.
@@ -383,22 +343,28 @@ impl<'a> Planner<'a> {
     }
 
     fn sorted(&self, split: &Split<'_, '_>) -> Way {
-        let merged = split.searches.len() * self.tables().len() > 1;
-        let streams = split.searches.iter().flat_map(|(branch, candidate)| {
-            let stream = move |table: &Table| Stream {
-                table: *table,
-                segments: vec![self.sorted_segment(*table, branch, Some(candidate), merged)],
-            };
-            self.tables().iter().map(stream)
-        });
-        Way { ordered: false, indexes: split.indexes(), streams: streams.collect() }
+        let searches = split.searches.iter().map(|(branch, candidate)| (branch, Some(candidate)));
+        self.unordered(searches, split.indexes())
     }
 
     fn scan(&self, branch: &Branch<'_>) -> Way {
-        let merged = self.tables().len() > 1;
-        let stream =
-            |table: &Table| Stream { table: *table, segments: vec![self.sorted_segment(*table, branch, None, merged)] };
-        Way { ordered: false, indexes: Vec::new(), streams: self.tables().iter().map(stream).collect() }
+        self.unordered(std::iter::once((branch, None)), Vec::new())
+    }
+
+    fn unordered<'s>(
+        &self,
+        searches: impl ExactSizeIterator<Item = (&'s Branch<'s>, Option<&'s Candidate<'s>>)>,
+        indexes: Vec<String>,
+    ) -> Way {
+        let merged = searches.len() * self.tables().len() > 1;
+        let streams = searches.flat_map(|(branch, candidate)| {
+            let stream = move |table: &Table| Stream {
+                table: *table,
+                segments: vec![self.sorted_segment(*table, branch, candidate, merged)],
+            };
+            self.tables().iter().map(stream)
+        });
+        Way { ordered: false, indexes, streams: streams.collect() }
     }
 
     fn sorted_segment(
@@ -562,50 +528,6 @@ enum Beginning {
     Nowhere,
 }
 
-/// The ways to take a filter apart: as it is, by the values of a list, and by alternatives.
-fn splits<'a>(whole: &Branch<'a>) -> Vec<Vec<Branch<'a>>> {
-    let mut splits = vec![vec![whole.clone()]];
-    for (nth, term) in whole.terms.iter().enumerate() {
-        if let Test::In(values) = &term.test
-            && values.len() <= STREAMS_MAX
-        {
-            let column = term.column;
-            let branch = |value: &Value| {
-                let mut branch = whole.clone();
-                if let Some(term) = branch.terms.get_mut(nth) {
-                    *term = Cow::Owned(Term { column, test: Test::Equal(value.clone()) });
-                }
-                branch
-            };
-            splits.push(values.iter().map(branch).collect());
-        }
-    }
-    for (nth, other) in whole.others.iter().enumerate() {
-        if let Filter::Any(alternatives) = other
-            && alternatives.len() <= STREAMS_MAX
-        {
-            let branch = |alternative: &'a Filter| {
-                let mut branch = Branch::of(alternative.parts());
-                branch.terms.extend(whole.terms.iter().cloned());
-                let rest = whole.others.iter().enumerate().filter(|(place, _)| *place != nth);
-                branch.others.extend(rest.map(|(_, other)| *other));
-                branch
-            };
-            splits.push(alternatives.iter().map(branch).collect());
-        }
-    }
-    splits
-}
-
-/// The columns that a filter names.
-fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
-    match filter {
-        Filter::All(filters) | Filter::Any(filters) => filters.iter().for_each(|filter| add_columns(filter, columns)),
-        Filter::Not(filter) => add_columns(filter, columns),
-        Filter::Term(term) => columns.push(term.column),
-    }
-}
-
 /// The first of the best.
 fn first_of_best<'c>(candidates: impl Iterator<Item = Candidate<'c>>) -> Option<Candidate<'c>> {
     candidates.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
@@ -622,27 +544,6 @@ fn seeks(candidate: &Candidate<'_>, column: usize, test: &Test) -> bool {
         Test::Equal(_) | Test::Null(true) => place < candidate.bound,
         Test::In(_) => place == candidate.bound,
         test => place == candidate.bound && limits(test),
-    }
-}
-
-/// Whether a test limits its column to a part of an index.
-fn limits(test: &Test) -> bool {
-    !matches!(
-        test,
-        Test::NotEqual(_) | Test::NotIn(_) | Test::Contains(_) | Test::Equal(_) | Test::Null(true) | Test::In(_)
-    )
-}
-
-/// What remains of a test behind a position that satisfied it, in the direction of reading.
-fn far_end(test: &Test, descending: bool) -> Option<Test> {
-    match (test, descending) {
-        (Test::Greater(_) | Test::GreaterOrEqual(_), false) | (Test::Less(_) | Test::LessOrEqual(_), true) => None,
-        (Test::Null(false), _) => None,
-        (Test::Between(_, high), false) => Some(Test::LessOrEqual(high.clone())),
-        (Test::Between(low, _), true) => Some(Test::GreaterOrEqual(low.clone())),
-        (Test::StartsWith(prefix), false) => after_prefix(prefix).map(|end| Test::Less(Value::Text(end))),
-        (Test::StartsWith(prefix), true) => Some(Test::GreaterOrEqual(Value::Text(prefix.clone()))),
-        (other, _) => Some(other.clone()),
     }
 }
 
