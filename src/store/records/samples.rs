@@ -1,6 +1,6 @@
 //! A small data set of every type, for tests of record stores.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -167,4 +167,87 @@ pub(crate) fn naive(definition: &Definition, records: &[Record], query: &Query) 
         names.map(|name| (name.clone(), whole[&name].clone())).collect::<serde_json::Map<_, _>>().into()
     };
     matching.iter().map(shown).collect()
+}
+
+/// What a version held, by key and record id.
+pub(crate) type Held = BTreeMap<(String, i64), Record>;
+
+/// Its key and record id.
+pub(crate) fn identity(record: &Record) -> (String, i64) {
+    let (Value::Text(key), Value::Integer(id)) = (&record.values[0], &record.values[1]) else {
+        panic!("a record without key or ordinal")
+    };
+    (key.clone(), *id)
+}
+
+fn shown(record: Option<&Record>) -> serde_json::Value {
+    let Some(record) = record else { return serde_json::Value::Null };
+    let mut text = Vec::new();
+    json::write_record(&definition(), record, &mut text);
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn identities<'v>(versions: impl IntoIterator<Item = &'v Held>) -> Vec<&'v (String, i64)> {
+    let mut identities: Vec<_> = versions.into_iter().flat_map(BTreeMap::keys).collect();
+    identities.sort();
+    identities.dedup();
+    identities
+}
+
+/// The changes after a version, by definition. The first of the versions is empty; `moment` is when each came to be.
+pub(crate) fn expected_changes(
+    versions: &[Held],
+    since: usize,
+    moment: impl Fn(usize) -> String,
+) -> Vec<serde_json::Value> {
+    let mut changes = Vec::new();
+    for version in since + 1..versions.len() {
+        let (before, after) = (&versions[version - 1], &versions[version]);
+        for identity in identities([before, after]) {
+            let (old, new) = (before.get(identity), after.get(identity));
+            let change = match (old, new) {
+                (None, _) => "inserted",
+                (_, None) => "removed",
+                (old, new) if old == new => continue,
+                _ => "updated",
+            };
+            changes.push(serde_json::json!({
+                "version": version, "at": moment(version), "change": change,
+                "key": identity.0, "record_id": identity.1, "before": shown(old), "after": shown(new),
+            }));
+        }
+    }
+    changes
+}
+
+/// The states of the records of a key, by definition.
+pub(crate) fn expected_states(
+    versions: &[Held],
+    key: &str,
+    moment: impl Fn(usize) -> String,
+) -> Vec<serde_json::Value> {
+    let at = |version: usize| serde_json::json!({ "version": version, "at": moment(version) });
+    let mut states = Vec::new();
+    for identity in identities(versions).into_iter().filter(|(of, _)| of == key) {
+        let mut open: Option<(usize, &Record)> = None;
+        for (version, records) in versions.iter().enumerate() {
+            let now = records.get(identity);
+            if now == open.map(|(_, record)| record) {
+                continue;
+            }
+            if let Some((from, record)) = open.take() {
+                states.push(serde_json::json!({
+                    "record_id": identity.1, "valid_from": at(from), "valid_until": at(version),
+                    "record": shown(Some(record)),
+                }));
+            }
+            open = now.map(|record| (version, record));
+        }
+        if let Some((from, record)) = open {
+            states.push(serde_json::json!({
+                "record_id": identity.1, "valid_from": at(from), "valid_until": null, "record": shown(Some(record)),
+            }));
+        }
+    }
+    states
 }

@@ -51,6 +51,32 @@ fn rows(pages: Vec<Shown>) -> Vec<serde_json::Value> {
     pages.into_iter().flat_map(|(rows, ..)| rows).collect()
 }
 
+/// The same two imports in stores of each kind, and in one that may read next to nothing.
+struct Filled {
+    embedded: Arc<dyn RecordStore>,
+    shared: Arc<dyn RecordStore>,
+    frugal: Arc<dyn RecordStore>,
+    _places: (Tables, tempfile::TempDir),
+}
+
+impl Filled {
+    fn with(first: &[Record], second: &[Record], replace: bool) -> Self {
+        let (tables, folder) = (Tables::new(&definition()), support::data_dir());
+        let clock = ManualClock::at(beginning());
+        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
+        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+        for store in [&embedded, &shared] {
+            for (records, replace) in [(first, false), (second, replace)] {
+                let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+                put_all(&mut *session, records);
+                session.commit().unwrap();
+            }
+        }
+        let frugal: Arc<dyn RecordStore> = tables.store(clock, 3);
+        Self { embedded, shared, frugal, _places: (tables, folder) }
+    }
+}
+
 /// What an import of `second` after `first` leaves.
 fn model(first: &[Record], second: &[Record], replace: bool) -> Vec<Record> {
     let identity = |record: &Record| (key(record).to_owned(), record.values[1].to_string());
@@ -69,18 +95,7 @@ proptest! {
         replace in any::<bool>(),
         queries in proptest::collection::vec(any_query(), 25),
     ) {
-        let (tables, folder) = (Tables::new(&definition()), support::data_dir());
-        let clock = ManualClock::at(beginning());
-        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
-        for store in [&embedded, &shared] {
-            for (records, replace) in [(&first, false), (&second, replace)] {
-                let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
-                put_all(&mut *session, records);
-                session.commit().unwrap();
-            }
-        }
-        let frugal: Arc<dyn RecordStore> = tables.store(clock, 3);
+        let Filled { embedded, shared, frugal, _places } = Filled::with(&first, &second, replace);
         let records = model(&first, &second, replace);
         for query in queries {
             let expected = naive(&definition(), &records, &query);
@@ -153,18 +168,7 @@ proptest! {
         limit_asked in proptest::option::of(1_u32..10),
         csv_safe in any::<bool>(),
     ) {
-        let (tables, folder) = (Tables::new(&definition()), support::data_dir());
-        let clock = ManualClock::at(beginning());
-        let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
-        for store in [&embedded, &shared] {
-            for (records, replace) in [(&first, false), (&second, replace)] {
-                let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
-                put_all(&mut *session, records);
-                session.commit().unwrap();
-            }
-        }
-        let frugal: Arc<dyn RecordStore> = tables.store(clock, 3);
+        let Filled { embedded, shared, frugal, _places } = Filled::with(&first, &second, replace);
         let records = model(&first, &second, replace);
         // Of texts there are no figures.
         let measured: Vec<usize> = columns.iter().copied().filter(|column| ![0, 2].contains(column)).collect();

@@ -4,93 +4,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use permitd::{
     clock::ManualClock,
-    dataset::{Record, Value, json},
     store::records::{RecordStore, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    TODAY, Tables, all_changes, all_states, beginning, key, listed, put_all,
-    samples::{any_record, definition},
+    TODAY, Tables, all_changes, all_states, beginning, listed, put_all,
+    samples::{Held, any_record, definition, expected_changes, expected_states, identity},
     sqlite, stored,
 };
 use crate::support;
 
-/// What a version held, by key and record id.
-type Held = BTreeMap<(String, i64), Record>;
-
-fn identity(record: &Record) -> (String, i64) {
-    let Value::Integer(id) = record.values[1] else { panic!("no ordinal") };
-    (key(record).to_owned(), id)
-}
-
-fn shown(record: Option<&Record>) -> serde_json::Value {
-    let Some(record) = record else { return serde_json::Value::Null };
-    let mut text = Vec::new();
-    json::write_record(&definition(), record, &mut text);
-    serde_json::from_slice(&text).unwrap()
-}
-
-fn identities<'v>(versions: impl IntoIterator<Item = &'v Held>) -> Vec<&'v (String, i64)> {
-    let mut identities: Vec<_> = versions.into_iter().flat_map(BTreeMap::keys).collect();
-    identities.sort();
-    identities.dedup();
-    identities
-}
-
 fn moment(second: usize) -> String {
     format!("2026-03-01T12:00:{second:02}.000000Z")
-}
-
-/// The changes after a version. The first one is empty, and the next one came to be at the first second.
-fn expected_changes(versions: &[Held], since: usize) -> Vec<serde_json::Value> {
-    let mut changes = Vec::new();
-    for version in since + 1..versions.len() {
-        let (before, after) = (&versions[version - 1], &versions[version]);
-        for identity in identities([before, after]) {
-            let (old, new) = (before.get(identity), after.get(identity));
-            let change = match (old, new) {
-                (None, _) => "inserted",
-                (_, None) => "removed",
-                (old, new) if old == new => continue,
-                _ => "updated",
-            };
-            changes.push(serde_json::json!({
-                "version": version, "at": moment(version), "change": change,
-                "key": identity.0, "record_id": identity.1, "before": shown(old), "after": shown(new),
-            }));
-        }
-    }
-    changes
-}
-
-/// The states of the records of a key.
-fn expected_states(versions: &[Held], key: &str) -> Vec<serde_json::Value> {
-    let at = |version: usize| serde_json::json!({ "version": version, "at": moment(version) });
-    let mut states = Vec::new();
-    for identity in identities(versions).into_iter().filter(|(of, _)| of == key) {
-        let mut open: Option<(usize, &Record)> = None;
-        for (version, records) in versions.iter().enumerate() {
-            let now = records.get(identity);
-            if now == open.map(|(_, record)| record) {
-                continue;
-            }
-            if let Some((from, record)) = open.take() {
-                states.push(serde_json::json!({
-                    "record_id": identity.1, "valid_from": at(from), "valid_until": at(version),
-                    "record": shown(Some(record)),
-                }));
-            }
-            open = now.map(|record| (version, record));
-        }
-        if let Some((from, record)) = open {
-            states.push(serde_json::json!({
-                "record_id": identity.1, "valid_from": at(from), "valid_until": null, "record": shown(Some(record)),
-            }));
-        }
-    }
-    states
 }
 
 proptest! {
@@ -128,14 +55,14 @@ proptest! {
         let elsewhere: Arc<dyn RecordStore> = tables.store(clock, 10_000);
         for since in 1..versions.len() {
             let pages = all_changes(&shared, since as u64, limit).unwrap();
-            prop_assert_eq!(listed(&pages), expected_changes(&versions, since));
+            prop_assert_eq!(listed(&pages), expected_changes(&versions, since, moment));
             prop_assert_eq!(&all_changes(&embedded, since as u64, limit).unwrap(), &pages);
             prop_assert_eq!(&all_changes(&elsewhere, since as u64, limit).unwrap(), &pages);
         }
         for first in ["a", "b", "c", "d", "e"] {
             for second in ["", "a", "b"] {
                 let key = format!("{first}{second}");
-                let expected = expected_states(&versions, &key);
+                let expected = expected_states(&versions, &key, moment);
                 let pages = all_states(&shared, &key, None, limit).unwrap();
                 prop_assert_eq!(pages.as_deref().map(listed).unwrap_or_default(), expected.clone());
                 prop_assert_eq!(&all_states(&embedded, &key, None, limit).unwrap(), &pages);
