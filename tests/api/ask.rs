@@ -3,13 +3,20 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
 
+use jiff::Timestamp;
+use permitd::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
-    app::TestApp,
-    data::{identity, serving, walk},
+    app::{Options, TestApp},
+    data::{identity, serving, unlimited, walk},
+    support::backend::Mode,
 };
 
 fn encoded(text: &str) -> String {
@@ -221,4 +228,52 @@ async fn the_sqlite3_command_finds_the_same() {
         }
     }
     assert!(matched > 1000, "the questions are about something: {matched}");
+}
+
+/// A clock that stands, and moves on by 10 ms whenever it is looked at while it hurries.
+#[derive(Debug, Default)]
+struct Hurrying {
+    monotonic_us: AtomicI64,
+    hurries: AtomicBool,
+}
+
+impl Clock for Hurrying {
+    fn now(&self) -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        let step_us = if self.hurries.load(Ordering::SeqCst) { 10_000 } else { 0 };
+        self.monotonic_us.fetch_add(step_us, Ordering::SeqCst)
+    }
+}
+
+/// On one machine a question has a time; over DynamoDB, where what it reads is paid for, a number of records as well.
+#[tokio::test]
+async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
+    let clock = Arc::new(Hurrying::default());
+    let settings = vec![("records.find_timeout_ms", "60".to_owned()), ("aws.find_records_max", "100".to_owned())];
+    let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
+    let key = unlimited(&app).await;
+    let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";
+    clock.hurries.store(true, Ordering::SeqCst);
+    let answer = app.get(slow, &key).await;
+    clock.hurries.store(false, Ordering::SeqCst);
+    let problem = answer.json();
+    let detail = problem["detail"].as_str().unwrap();
+    match crate::MODE {
+        Mode::Sqlite => {
+            assert_eq!((answer.status, problem["type"].as_str().unwrap()), (503, "/problems/overloaded"));
+            assert!(answer.header("retry-after").is_some());
+            assert!(detail.contains("given up after 60 ms"), "{detail}");
+            assert_eq!(app.get(slow, &key).await.expect(200).json()["data"], json!([]));
+        }
+        Mode::Aws => {
+            assert_eq!((answer.status, problem["type"].as_str().unwrap()), (400, "/problems/invalid-parameters"));
+            assert!(detail.contains("more than 100 records"), "{detail}");
+        }
+    }
+    assert!(detail.contains("index"), "{detail}");
+    // Others are served.
+    app.get("/permits/201612013997", &key).await.expect(200);
 }

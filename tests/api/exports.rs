@@ -88,7 +88,7 @@ async fn the_format_is_asked_for_by_either_name() {
 async fn formulas_are_guarded_for_who_asks() {
     let app = TestApp::start().await;
     let key = crate::data::unlimited(&app).await;
-    let definition = crate::past::things();
+    let definition = crate::data::things();
     let file = b"Name,Height\n=HYPERLINK(1),-5\n@a,2\nplain,3\n".to_vec();
     crate::data::import(&app, definition, file, "things.csv").await;
     let plain = app.get("/things?format=csv&select=name,height", &key).await.expect(200).body;

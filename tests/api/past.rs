@@ -2,50 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use permitd::dataset::Definition;
 use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
-    data::{identity, import, permits, serving, unlimited, walk},
+    data::{identity, import, permits, serving, things, unlimited, walk},
 };
-
-/// A small data set of one's own.
-pub(crate) fn things() -> Definition {
-    let text = r#"
-        name = "things"
-        title = "Things"
-        load_date = "load_date"
-        record_id = "record_id"
-        [key]
-        column = "name"
-        [[column]]
-        name = "name"
-        type = "text"
-        description = "The name."
-        headers = ["Name"]
-        required = true
-        [[column]]
-        name = "record_id"
-        type = "integer"
-        description = "Ordinal."
-        import = true
-        [[column]]
-        name = "height"
-        type = "integer"
-        description = "Height."
-        headers = ["Height"]
-        [[column]]
-        name = "load_date"
-        type = "date"
-        description = "Load date."
-        import = true
-    "#;
-    match Definition::from_toml(text, "things.toml") {
-        Ok(definition) => definition,
-        Err(error) => panic!("{error}"),
-    }
-}
 
 /// A file of one permit.
 pub(crate) fn one_permit(number: &str, status: &str) -> Vec<u8> {

@@ -106,9 +106,7 @@ impl Manifest {
     pub(super) fn read(item: &Item, before: Option<&Self>) -> Result<Self, StoreError> {
         let format: u32 = get_number(item, "format")?;
         if format != FORMAT {
-            let text =
-                format!("a data set is of the format {format}, and this permitd reads {FORMAT}: use a newer permitd");
-            return Err(StoreError::Incompatible(text));
+            return Err(StoreError::Incompatible(other_format(format)));
         }
         let definition: Definition =
             serde_json::from_str(get_text(item, "definition")?).map_err(|error| damaged("definition", error))?;
@@ -149,6 +147,19 @@ impl Manifest {
         };
         Ok(Self { data_set: Arc::new(data_set), epochs, kept, layout })
     }
+}
+
+/// What to do about a data set of another layout.
+fn other_format(format: u32) -> String {
+    let advice = if format > FORMAT {
+        "use the newer permitd that wrote it".to_owned()
+    } else {
+        format!(
+            "an older permitd wrote it. Delete its item of the table state ({{k: {KIND:?}, r: its name}}) and its table \
+             of records, run `permitd aws setup`, and import it again"
+        )
+    };
+    format!("a data set is of the format {format}, and this permitd reads {FORMAT}: {advice}")
 }
 
 #[cfg(test)]
@@ -196,8 +207,11 @@ mod tests {
     #[test]
     fn another_format_is_refused() {
         let mut item = manifest().item().unwrap();
-        item.insert("format".to_owned(), number(3));
-        assert!(matches!(Manifest::read(&item, None), Err(StoreError::Incompatible(_))));
+        for (format, advice) in [(FORMAT + 1, "newer permitd"), (FORMAT - 1, "import it again")] {
+            item.insert("format".to_owned(), number(format));
+            let Err(StoreError::Incompatible(text)) = Manifest::read(&item, None) else { panic!("{format} is read") };
+            assert!(text.contains(advice), "{text}");
+        }
         item.remove("format");
         assert!(matches!(Manifest::read(&item, None), Err(StoreError::Corrupt(_))));
     }
