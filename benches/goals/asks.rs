@@ -200,7 +200,7 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
             Some(query) => late(&server, key, &format!("/permits?{query}"), "/page/next", "cursor")?,
             None => format!("/permits?{}", ask.query),
         };
-        ours.push(timed(|| http::get(server.address, &path, key)));
+        ours.push(timed("/data", || http::get(server.address, &path, key)));
     }
     drop(server);
     let database = others::database(plan, &fixture, &format!("asks-{size}"), INDEXES)?;
@@ -209,16 +209,13 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     let mut theirs = Vec::new();
     for ask in &ASKS {
         let more = if ask.datasette.contains("_size=") { "" } else { "&_size=100" };
-        let more = if ask.datasette.contains("_count=") {
-            more.to_owned()
-        } else {
-            format!("{more}&_nocount=1&_nosuggest=1&_nofacet=1")
-        };
+        let uncounted = if ask.datasette.contains("_count=") { "" } else { "&_nocount=1" };
+        let more = format!("{more}{uncounted}&_nosuggest=1&_nofacet=1");
         let path = match ask.datasette.strip_suffix(" LATE") {
             Some(query) => late(&datasette, None, &format!("{base}?{query}{more}"), "/next", "_next")?,
             None => format!("{base}?{}{more}", ask.datasette),
         };
-        theirs.push(timed(|| http::get(datasette.address, &path, None)));
+        theirs.push(timed("/rows", || http::get(datasette.address, &path, None)));
     }
     drop(datasette);
     let roapi = others::roapi(plan, tools, &csv)?;
@@ -228,9 +225,10 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
             Some(condition) => format!("SELECT count(*) FROM permits {condition}"),
             None => format!("SELECT * FROM permits {}", ask.sql),
         };
-        columns.push(timed(|| http::send(roapi.address, "POST /api/sql", "content-type: text/plain\r\n", &sql)));
+        columns.push(timed("", || http::send(roapi.address, "POST /api/sql", "content-type: text/plain\r\n", &sql)));
     }
-    Ok([ours, theirs, columns])
+    let records: Vec<Option<usize>> = ours.iter().map(|asked| asked.records).collect();
+    Ok([ours, theirs, columns].map(|system| cells(system, &records)))
 }
 
 /// Exports all records to a file, and tells how long it took and what memory.
@@ -259,16 +257,38 @@ fn late(server: &Server, key: Option<&str>, path: &str, pointer: &str, parameter
     Ok(late)
 }
 
-/// The median of several answers in milliseconds, with the way there; or what was answered instead.
-fn timed(ask: impl Fn() -> Option<Answer>) -> String {
-    let (mut times_ms, begun) = (Vec::new(), Instant::now());
+/// What a system made of a question.
+struct Asked {
+    /// The median of several answers in milliseconds, with the way there; or what was answered instead.
+    shown: String,
+    /// Records in the answer.
+    records: Option<usize>,
+}
+
+/// Asks again and again. `pointer` says where the records are in the answer.
+fn timed(pointer: &str, ask: impl Fn() -> Option<Answer>) -> Asked {
+    let (mut times_ms, begun, mut records) = (Vec::new(), Instant::now(), None);
     while times_ms.len() < ASKED_MAX && (begun.elapsed() < ASKED_FOR || times_ms.is_empty()) {
         let started = Instant::now();
         match ask() {
-            Some(answer) if answer.status == 200 => times_ms.push(started.elapsed().as_secs_f64() * 1000.0),
-            Some(answer) => return format!("refused ({})", answer.status),
-            None => return "no answer".to_owned(),
+            Some(answer) if answer.status == 200 => {
+                times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+                let count =
+                    || Some(serde_json::from_slice::<Value>(&answer.body).ok()?.pointer(pointer)?.as_array()?.len());
+                records = records.or_else(count);
+            }
+            Some(answer) => return Asked { shown: format!("refused ({})", answer.status), records: None },
+            None => return Asked { shown: "no answer".to_owned(), records: None },
         }
     }
-    show(median(times_ms))
+    Asked { shown: show(median(times_ms)), records }
+}
+
+/// The cells of a system. Whoever found another number of records than permitd was asked another question: that is shown.
+fn cells(system: Vec<Asked>, ours: &[Option<usize>]) -> Vec<String> {
+    let cell = |(asked, ours): (Asked, &Option<usize>)| match asked.records {
+        Some(records) if Some(records) != *ours => format!("{} ({records} records)", asked.shown),
+        _ => asked.shown,
+    };
+    system.into_iter().zip(ours).map(cell).collect()
 }

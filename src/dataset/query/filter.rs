@@ -308,13 +308,12 @@ pub fn contains_folded(text: &str, needle: &str) -> bool {
     if !text.is_ascii() {
         return folded(text).contains(needle);
     }
-    // Nearly every value is ASCII: compared in place, without a copy.
+    // Nearly every value is ASCII: compared in place, without a copy, wherever it has the first character.
     let text = text.as_bytes();
-    let Some(starts) = (text.len() + 1).checked_sub(needle.len()) else { return false };
-    text.iter().take(starts).enumerate().any(|(at, byte)| {
-        byte.to_ascii_lowercase() == *first
-            && text.get(at + 1..at + needle.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest))
-    })
+    let starts = memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text);
+    starts
+        .map(|at| at + 1)
+        .any(|from| text.get(from..from + rest.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest)))
 }
 
 /// The smallest text that comes after every text with this prefix, in the order of bytes; none if there is no such text.

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::{
-    Lane, plan,
-    pool::{Failure, Reading, Watch},
+    Lane,
+    plan::{self, Way},
+    pool::{Failure, Reading, STEPS_PER_LOOK, Watch},
     render::Rendering,
     summary, unavailable,
     walk::{self, Wanted, Yielded},
@@ -21,8 +22,17 @@ use crate::{
 
 /// What a query may spend on the thread that asks, in looks at its watch: some tenths of a millisecond.
 const SOON_LOOKS: u32 = 4;
-/// What each of two ways may spend in its turns, in looks: from a fraction of a millisecond to some hundred of them.
+/// What each of two searches may spend in its turns, in looks: from a fraction of a millisecond to some hundred of them.
 const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
+/// What a walk through an index may spend in its first turn, and by how much that grows from one turn to the next.
+const WALK_LOOKS: u64 = 4;
+const WALK_GROWTH: u64 = 8;
+/// What a scan spends on each record, in steps, about.
+const SCAN_STEPS: u64 = 6;
+/// How much longer a step takes in a walk, which fetches each record from another place, than in a scan: measured.
+const WALK_WEIGHT: u64 = 6;
+/// The part of a scan's time that a walk may take to find out whether it is worth while.
+const EXPLORE_PART: u64 = 4;
 /// What room is made for at most before a page is known to need it.
 const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
 /// Bytes of the end of an answer, for which room is kept.
@@ -32,25 +42,67 @@ const END_BYTES: usize = 1024;
 pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure> {
     let at = reading.pinned(version(query))?;
     let ways = plan::ways(&reading.data_set.definition, reading.shape, query, at);
-    let turns = BUDGETS_LOOKS.iter().flat_map(|budget| ways.iter().map(|way| (way, Some(*budget))));
-    let to_the_end = ways.first().map(|way| (way, None));
-    let alone = ways.len() == 1;
-    for (way, budget) in turns.filter(|_| !alone).chain(to_the_end) {
-        reading.watch.turn(budget);
-        match run(reading, query, way) {
-            Err(failure) if failure.is_interrupted() && reading.watch.ran_out_of_budget() => {}
-            Err(failure) => return Err(failure),
-            Ok(mut page) => {
-                reading.watch.turn(None);
-                if query.count {
-                    page.count = Some(summary::count(reading, &query.filter, at)?);
-                }
-                return Ok(page);
-            }
+    let mut page = match ways.as_slice() {
+        [scan, walk] if scan.indexes.is_empty() => walk_or_scan(reading, query, walk, scan)?,
+        [search, walk] => in_turns(reading, query, [search, walk])?,
+        [way, ..] => run(reading, query, way, &mut 0)?,
+        [] => return Err(RecordStoreError::Busy.into()),
+    };
+    if query.count {
+        page.count = Some(summary::count(reading, &query.filter, at)?);
+    }
+    Ok(page)
+}
+
+/// By an index that has the order, or by a scan and a sort. The scan takes as long as there are records; how long the walk
+/// takes depends on how many match, which is seen once it has begun.
+fn walk_or_scan(reading: &Reading<'_>, query: &Query, walk: &Way, scan: &Way) -> Result<Page, Failure> {
+    let scan_looks = reading.records.saturating_mul(SCAN_STEPS) / u64::from(STEPS_PER_LOOK.unsigned_abs());
+    let wanted = u64::from(query.limit) + 1;
+    let (mut budget, mut spent) = (WALK_LOOKS, 0);
+    while spent * WALK_WEIGHT <= scan_looks {
+        let mut found = 0;
+        if let Some(page) = turn(reading, query, walk, budget, &mut found)? {
+            return Ok(page);
+        }
+        spent += budget;
+        let more = budget.saturating_mul(WALK_GROWTH);
+        let whole = (budget * wanted).checked_div(u64::from(found));
+        budget = match whole.filter(|whole| whole.saturating_mul(WALK_WEIGHT) < scan_looks) {
+            // Twice what it seems to take: records are not spread evenly.
+            Some(whole) => more.max(whole * 2),
+            None if more * WALK_WEIGHT * EXPLORE_PART <= scan_looks => more,
+            None => break,
+        };
+    }
+    run(reading, query, scan, &mut 0)
+}
+
+/// By one of two searches, of which nobody knows which is the faster: in turn, with budgets that grow, until one is done.
+fn in_turns(reading: &Reading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Page, Failure> {
+    for (budget, way) in BUDGETS_LOOKS.iter().flat_map(|budget| ways.map(|way| (budget, way))) {
+        if let Some(page) = turn(reading, query, way, u64::from(*budget), &mut 0)? {
+            return Ok(page);
         }
     }
-    // The last turn has no budget, so it has returned.
-    Err(RecordStoreError::Busy.into())
+    run(reading, query, ways[0], &mut 0)
+}
+
+/// One way within a budget; `None` when that is spent. `found` is how many records of the page it had by then.
+fn turn(
+    reading: &Reading<'_>,
+    query: &Query,
+    way: &Way,
+    budget_looks: u64,
+    found: &mut u32,
+) -> Result<Option<Page>, Failure> {
+    reading.watch.turn(Some(u32::try_from(budget_looks).unwrap_or(u32::MAX)));
+    let outcome = match run(reading, query, way, found) {
+        Err(failure) if failure.is_interrupted() && reading.watch.ran_out_of_budget() => Ok(None),
+        outcome => outcome.map(Some),
+    };
+    reading.watch.turn(None);
+    outcome
 }
 
 /// The version that a query goes on with.
@@ -78,7 +130,7 @@ pub(super) fn page_soon(
         let ways = plan::ways(&data_set.definition, reading.shape, query, at);
         match ways.as_slice() {
             [way] if way.ordered && at.is_none() => {
-                let mut page = run(&reading, query, way)?;
+                let mut page = run(&reading, query, way, &mut 0)?;
                 page.count = query.count.then_some(reading.records);
                 Ok(Some(page))
             }
@@ -95,14 +147,17 @@ pub(super) fn page_soon(
     }
 }
 
-fn run(reading: &Reading<'_>, query: &Query, way: &plan::Way) -> Result<Page, Failure> {
+/// One way to its end. `found` is how many records of the page it has, also when it fails.
+fn run(reading: &Reading<'_>, query: &Query, way: &Way, found: &mut u32) -> Result<Page, Failure> {
     let definition = &reading.data_set.definition;
     let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
     let rendering = selected.as_ref().unwrap_or(&reading.shape.rendering);
     let version = version(query).unwrap_or(reading.version);
     let mut gathered = Gathered::new(definition, query, rendering, version);
     let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
-    walk::each(reading.connection(), reading.shape, &order, way, limit, |record| gathered.take(&record))?;
+    let outcome = walk::each(reading.connection(), reading.shape, &order, way, limit, |record| gathered.take(&record));
+    *found = gathered.document.count();
+    outcome?;
     Ok(gathered.page(way))
 }
 
@@ -142,7 +197,7 @@ impl<'a> Gathered<'a> {
         Ok(Wanted::More)
     }
 
-    fn page(self, way: &plan::Way) -> Page {
+    fn page(self, way: &Way) -> Page {
         let explained =
             self.query.explain.then(|| Explained { plan: way.explained(), read_units: None, examined: None });
         Page {

@@ -12,8 +12,8 @@
 //! what has been replaced since.
 //!
 //! Where an index has the order but not the conditions, and another one (or a scan) the conditions but not the order,
-//! which of them is faster depends on how many records match, and is not known before. Then there are two ways, tried in
-//! turn with growing budgets until one of them is done: that costs little more than the better one alone. Columns that a
+//! which of them is faster depends on how many records match, and is not known before. Then there are two ways, tried with
+//! growing budgets until one of them is done (see `find`): that costs little more than the better one alone. Columns that a
 //! way's index shall not be used for are written `+column`, which SQLite never looks up.
 
 use std::cmp::Ordering;

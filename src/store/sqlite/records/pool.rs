@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Steps of SQLite's machine between two looks at the clock.
-const STEPS_PER_LOOK: i32 = 1_000;
+pub(super) const STEPS_PER_LOOK: i32 = 1_000;
 
 /// How far behind threads of requests these stand: at 5, each of them gets a third of what one of those gets.
 const NICENESS: i32 = 5;
