@@ -190,33 +190,31 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     let fixture = Fixture::new(plan, size)?;
     let server = fixture.serve(&[NOT_READY, PATIENT])?;
     let csv = plan.scratch.join(format!("asks-{size}.csv"));
-    for query in ["format=ndjson", "format=ndjson&sort=-estimated_cost", "format=csv"] {
-        export(&server, &fixture.key, query, &csv)?;
+    let nowhere = Path::new("/dev/null");
+    for (query, file) in
+        [("format=ndjson", nowhere), ("format=ndjson&sort=-estimated_cost", nowhere), ("format=csv", &csv)]
+    {
+        export(&server, &fixture.key, query, file)?;
     }
+    // What has been written would otherwise go to the disk while questions wait for the quota's ledger.
+    process::output(&mut Command::new("sync"))?;
     let key = Some(fixture.key.as_str());
-    let mut ours = Vec::new();
-    for ask in &ASKS {
-        let path = match ask.query.strip_suffix(" LATE") {
-            Some(query) => late(&server, key, &format!("/permits?{query}"), "/page/next", "cursor")?,
-            None => format!("/permits?{}", ask.query),
-        };
-        ours.push(timed("/data", || http::get(server.address, &path, key)));
-    }
+    let get = |path: &str| http::get(server.address, path, key);
+    let asked = |asked: &Ask| ask("/data", &format!("/permits?{}", asked.query), ("/page/next", "cursor"), get);
+    let ours: Vec<Asked> = ASKS.iter().map(asked).collect();
     drop(server);
     let database = others::database(plan, &fixture, &format!("asks-{size}"), INDEXES)?;
     let datasette = others::datasette(plan, tools, std::slice::from_ref(&database))?;
     let base = format!("/asks-{size}/permits.json");
-    let mut theirs = Vec::new();
-    for ask in &ASKS {
-        let more = if ask.datasette.contains("_size=") { "" } else { "&_size=100" };
-        let uncounted = if ask.datasette.contains("_count=") { "" } else { "&_nocount=1" };
-        let more = format!("{more}{uncounted}&_nosuggest=1&_nofacet=1");
-        let path = match ask.datasette.strip_suffix(" LATE") {
-            Some(query) => late(&datasette, None, &format!("{base}?{query}{more}"), "/next", "_next")?,
-            None => format!("{base}?{}{more}", ask.datasette),
-        };
-        theirs.push(timed("/rows", || http::get(datasette.address, &path, None)));
-    }
+    let get = |path: &str| http::get(datasette.address, path, None);
+    let asked = |asked: &Ask| {
+        let size = if asked.datasette.contains("_size=") { "" } else { "&_size=100" };
+        let count = if asked.datasette.contains("_count=") { "" } else { "&_nocount=1" };
+        // What it would work out for those who look at its pages.
+        let path = format!("{base}?{}{size}{count}&_nosuggest=1&_nofacet=1", asked.datasette);
+        ask("/rows", &path, ("/next", "_next"), get)
+    };
+    let theirs: Vec<Asked> = ASKS.iter().map(asked).collect();
     drop(datasette);
     let roapi = others::roapi(plan, tools, &csv)?;
     let mut columns = Vec::new();
@@ -231,28 +229,47 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     Ok([ours, theirs, columns].map(|system| cells(system, &records)))
 }
 
-/// Exports all records to a file, and tells how long it took and what memory.
+/// Exports all records to a file, and tells how long it took, how many bytes that was and what memory.
 fn export(server: &Server, key: &str, query: &str, file: &Path) -> Outcome<()> {
     let (resident_mib, started) = (server.resident_mib(), Instant::now());
     let mut export = Command::new("curl");
     export.args(["--silent", "--show-error", "--fail", "--header", &format!("x-api-key: {key}"), "--output"]);
-    process::output(export.arg(file).arg(format!("http://{}/permits?{query}", server.address)))?;
+    export.arg(file).args(["--write-out", "%{size_download}"]);
+    let bytes = process::output(export.arg(format!("http://{}/permits?{query}", server.address)))?;
     let wall_s = started.elapsed().as_secs_f64();
     let growth_mib = server.peak_mib() - resident_mib;
-    let file_mib = std::fs::metadata(file)?.len() / (1024 * 1024);
-    println!("export {query}: {} s, {file_mib} MiB, memory grew by {} MiB at most", show(wall_s), show(growth_mib));
+    let sent_mib = String::from_utf8_lossy(&bytes).trim().parse::<u64>()? / (1024 * 1024);
+    println!("export {query}: {} s, {sent_mib} MiB, memory grew by {} MiB at most", show(wall_s), show(growth_mib));
     Ok(())
 }
 
-/// Follows the cursors to a late page, or to the last one.
-fn late(server: &Server, key: Option<&str>, path: &str, pointer: &str, parameter: &str) -> Outcome<String> {
-    let mut late = path.to_owned();
-    for _ in 1..LATE_PAGE {
-        let answer = http::get(server.address, &late, key).filter(|answer| answer.status == 200);
-        let document: Value = serde_json::from_slice(&answer.ok_or("a page cannot be read")?.body)?;
+/// Asks for a question's page: a late one where the question says so, the first one otherwise.
+fn ask(pointer: &str, question: &str, cursor: (&str, &str), get: impl Fn(&str) -> Option<Answer>) -> Asked {
+    match question.replacen(" LATE", "", 1) {
+        first if first == question => timed(pointer, || get(question)),
+        first => match late(&first, cursor, &get) {
+            Ok(late) => timed(pointer, || get(&late)),
+            Err(shown) => Asked { shown, records: None },
+        },
+    }
+}
+
+/// Follows the cursors to a late page, or to the last one. `cursor` is where an answer has it, and how it is sent.
+fn late(
+    first: &str,
+    (pointer, parameter): (&str, &str),
+    get: impl Fn(&str) -> Option<Answer>,
+) -> Result<String, String> {
+    let mut late = first.to_owned();
+    for page in 1..LATE_PAGE {
+        let answer = get(&late).ok_or_else(|| format!("no answer at page {page}"))?;
+        if answer.status != 200 {
+            return Err(refused(&answer, &format!(" at page {page}")).shown);
+        }
+        let document: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
         let Some(next) = document.pointer(pointer).and_then(Value::as_str) else { break };
         let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-        late = format!("{path}&{parameter}={next}");
+        late = format!("{first}&{parameter}={next}");
     }
     Ok(late)
 }
@@ -263,6 +280,12 @@ struct Asked {
     shown: String,
     /// Records in the answer.
     records: Option<usize>,
+}
+
+/// A question that is not answered. Why not is told beside the table.
+fn refused(answer: &Answer, place: &str) -> Asked {
+    eprintln!("refused: {}", String::from_utf8_lossy(&answer.body));
+    Asked { shown: format!("refused ({}){place}", answer.status), records: None }
 }
 
 /// Asks again and again. `pointer` says where the records are in the answer.
@@ -277,7 +300,7 @@ fn timed(pointer: &str, ask: impl Fn() -> Option<Answer>) -> Asked {
                     || Some(serde_json::from_slice::<Value>(&answer.body).ok()?.pointer(pointer)?.as_array()?.len());
                 records = records.or_else(count);
             }
-            Some(answer) => return Asked { shown: format!("refused ({})", answer.status), records: None },
+            Some(answer) => return refused(&answer, ""),
             None => return Asked { shown: "no answer".to_owned(), records: None },
         }
     }

@@ -23,6 +23,8 @@ const PACKAGES: [&str; 2] = ["datasette==0.65.1", "roapi==0.12.7"];
 const CONNECTIONS: u32 = 16;
 /// How many times their rate a point read and a filter must reach.
 const WANTED: (f64, f64) = (80.0, 100.0);
+/// What a question may take in Datasette: longer than any does.
+const TIME_MS: &str = "60000";
 
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let fixture = plan.fixture()?;
@@ -129,7 +131,7 @@ pub(crate) fn datasette(plan: &Plan, tools: &Path, databases: &[PathBuf]) -> Out
     for database in databases {
         command.arg("--immutable").arg(database);
     }
-    command.args(["--port", &address.port().to_string()]);
+    command.args(["--port", &address.port().to_string(), "--setting", "sql_time_limit_ms", TIME_MS]);
     Server::start(command, address, (address, "/-/versions.json"), plan.scratch.join("datasette.log"))
 }
 

@@ -58,6 +58,8 @@ struct Watched {
     looks: AtomicU32,
     budget_looks: AtomicU32,
     spent: AtomicU8,
+    /// Whether nothing may be interrupted now.
+    rests: AtomicBool,
 }
 
 impl Watch {
@@ -71,6 +73,7 @@ impl Watch {
             looks: AtomicU32::new(0),
             budget_looks: AtomicU32::new(u32::MAX),
             spent: AtomicU8::new(Spent::Nothing as u8),
+            rests: AtomicBool::new(false),
         }))
     }
 
@@ -96,8 +99,19 @@ impl Watch {
         self.0.spent.load(Ordering::Relaxed) == Spent::Budget as u8
     }
 
+    /// Lets a statement go to its end whatever the time.
+    fn resting<T>(&self, statement: impl FnOnce() -> T) -> T {
+        self.0.rests.store(true, Ordering::Relaxed);
+        let outcome = statement();
+        self.0.rests.store(false, Ordering::Relaxed);
+        outcome
+    }
+
     /// Whether to stop.
     fn look(&self) -> bool {
+        if self.0.rests.load(Ordering::Relaxed) {
+            return false;
+        }
         let looks = self.0.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let spent = if self.is_over() {
             Spent::Time
@@ -154,20 +168,29 @@ impl Failure {
 }
 
 /// A read transaction, so that every statement in it sees one version. Its statements are kept prepared, which those of
-/// `rusqlite::Transaction` are not.
-struct Snapshot<'c>(&'c Connection);
+/// `rusqlite::Transaction` are not. They are not interrupted: a transaction that was not ended would fail the next one.
+struct Snapshot<'c> {
+    connection: &'c Connection,
+    watch: &'c Watch,
+}
 
 impl<'c> Snapshot<'c> {
-    fn take(connection: &'c Connection) -> rusqlite::Result<Self> {
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        Ok(Self(connection))
+    fn take(connection: &'c Connection, watch: &'c Watch) -> rusqlite::Result<Self> {
+        watch.resting(|| {
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+            connection.prepare_cached("BEGIN")?.execute([])
+        })?;
+        Ok(Self { connection, watch })
     }
 }
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
-            // The connection's next query begins a transaction, and so fails loudly.
+        let commit = || self.connection.prepare_cached("COMMIT")?.execute([]);
+        if let Err(error) = self.watch.resting(commit) {
+            // The connection's next snapshot begins by trying again.
             tracing::error!(%error, "a snapshot could not be ended");
         }
     }
@@ -196,7 +219,7 @@ impl<'a> Reading<'a> {
         data_set: &'a DataSet,
         watch: &'a Watch,
     ) -> Result<Self, Failure> {
-        let snapshot = Snapshot::take(connection)?;
+        let snapshot = Snapshot::take(connection, watch)?;
         let mut state =
             connection.prepare_cached("SELECT version, generation, held_from, changes_from, records FROM state")?;
         let [version, generation, held_from, changes_from, records] = state.query_row([], |row| {
@@ -211,7 +234,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn connection(&self) -> &'a Connection {
-        self.snapshot.0
+        self.snapshot.connection
     }
 
     /// What to read for a question that goes on at this version: nothing but the records as they are, or what they were.

@@ -119,6 +119,27 @@ fn a_query_that_takes_too_long_is_given_up() {
     assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().document.count(), 1);
 }
 
+/// SQLite looks at the watch after so many steps of a prepared statement, whichever question runs it: now and then that is
+/// when a question which was given up ends its snapshot.
+#[test]
+fn what_is_given_up_leaves_its_connection_as_it_was() {
+    let store = Store::new();
+    let records: Vec<Record> = (0..5_000).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
+    store.import(&definition(), &records);
+    let (reader, data_set) = (store.store.reader(), store.data_set());
+    let [long, quick] = ["status=filed&number__contains=nothing", "limit=10"].map(|q| parsed(&data_set.definition, q));
+    let mut settings = settings(&store.folder);
+    (settings.find_timeout_ms, settings.find_threads) = (60, 1);
+    let hurried = SqliteRecordStore::open(settings, Arc::new(Hurrying::default())).unwrap();
+    for nth in 0..1_500 {
+        let given_up = reader.find_now(&data_set, &long).map(|page| page.map(|page| page.document.count()));
+        assert!(given_up.is_none(), "{nth}: {given_up:?}");
+        let page = reader.find_now(&data_set, &quick).unwrap();
+        assert_eq!(page.unwrap_or_else(|error| panic!("{nth}: {error}")).document.count(), 10);
+        assert!(matches!(wait(hurried.find(&data_set, &long)), Err(RecordStoreError::TimedOut { .. })), "{nth}");
+    }
+}
+
 #[test]
 fn a_way_whose_budget_is_spent_is_followed_by_the_other() {
     let store = Store::new();
