@@ -40,29 +40,39 @@ pub(super) async fn begin(shared: &Arc<Shared>, data_set: &DataSet, query: &Quer
     let served = shared.served_for(data_set, pinned).await?;
     let version = pinned.unwrap_or(served.manifest.data_set.version);
     let settings = &shared.settings;
-    let (outlet, inlet) = Outlet::new(Arc::clone(&shared.clock), settings.export_stall_ms);
+    let (mut outlet, inlet) = Outlet::new(Arc::clone(&shared.clock), settings.export_stall_ms);
     let shared = Arc::clone(shared);
     let query = query.clone();
     tokio::spawn(async move {
-        let _place = place;
-        run(&shared, &served, &query, version, outlet).await;
+        let outcome = run(&shared, &served, &query, version, &mut outlet).await;
+        // Who sees the end may begin another one at once.
+        drop(place);
+        if let Ok(error) = outcome {
+            outlet.finish(error);
+        }
     });
     inlet.export().await
 }
 
-async fn run(shared: &Shared, served: &Served, query: &Query, version: u64, mut outlet: Outlet) {
+/// Sends all parts. Gives back what went wrong, if anything did and somebody is there to hear it.
+async fn run(
+    shared: &Shared,
+    served: &Served,
+    query: &Query,
+    version: u64,
+    outlet: &mut Outlet,
+) -> Result<Option<RecordStoreError>, Gone> {
     let limit_ms = shared.settings.export_timeout_ms;
-    let written = timeout(Duration::from_millis(limit_ms), write(shared, served, query, version, &mut outlet)).await;
-    let error = match written {
+    let written = timeout(Duration::from_millis(limit_ms), write(shared, served, query, version, outlet)).await;
+    Ok(match written {
         Ok(Ok(())) => None,
-        Ok(Err(Ended::Gone)) => return,
+        Ok(Err(Ended::Gone)) => return Err(Gone),
         Ok(Err(Ended::Failed(error))) => Some(error),
         Err(_) => {
             let narrow = rules::narrowing(served.manifest.layout.definition(), false);
             Some(RecordStoreError::TimedOut { limit_ms, narrow })
         }
-    };
-    outlet.finish(error);
+    })
 }
 
 /// Why an export ends before its end.

@@ -52,7 +52,6 @@ pub(super) async fn begin(
     let (mut outlet, inlet) = Outlet::new(Arc::clone(clock), settings.export_stall_ms);
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
-        let _place = place;
         pool::step_back();
         let outcome =
             pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| write(reading, &query, &mut outlet));
@@ -65,6 +64,8 @@ pub(super) async fn begin(
             Err(Failure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
             Err(Failure::Other(error)) => Some(error),
         };
+        // Who sees the end may begin another one at once.
+        drop(place);
         outlet.finish(error);
     };
     std::thread::Builder::new().name("records-export".to_owned()).spawn(work).map_err(|error| {
