@@ -44,17 +44,27 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only moves when told to: for tests.
+/// A clock that only moves as it is told to: for tests.
 #[derive(Debug)]
 pub struct ManualClock {
     wall_us: AtomicI64,
     monotonic_us: AtomicI64,
+    step_us: AtomicI64,
 }
 
 impl ManualClock {
     /// A clock that stands at `at`.
     pub fn at(at: Timestamp) -> Arc<Self> {
-        Arc::new(Self { wall_us: AtomicI64::new(at.as_microsecond()), monotonic_us: AtomicI64::new(0) })
+        Arc::new(Self {
+            wall_us: AtomicI64::new(at.as_microsecond()),
+            monotonic_us: AtomicI64::new(0),
+            step_us: AtomicI64::new(0),
+        })
+    }
+
+    /// From now on the monotonic clock moves on by so many microseconds whenever it is looked at; 0 lets it stand.
+    pub fn hurry_us(&self, step_us: i64) {
+        self.step_us.store(step_us, Ordering::SeqCst);
     }
 
     /// Moves both clocks forward.
@@ -70,6 +80,6 @@ impl Clock for ManualClock {
     }
 
     fn monotonic_us(&self) -> i64 {
-        self.monotonic_us.load(Ordering::SeqCst)
+        self.monotonic_us.fetch_add(self.step_us.load(Ordering::SeqCst), Ordering::SeqCst)
     }
 }

@@ -3,14 +3,9 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
 };
 
-use jiff::Timestamp;
-use permitd::clock::Clock;
+use permitd::clock::ManualClock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -230,35 +225,17 @@ async fn the_sqlite3_command_finds_the_same() {
     assert!(matched > 1000, "the questions are about something: {matched}");
 }
 
-/// A clock that stands, and moves on by 10 ms whenever it is looked at while it hurries.
-#[derive(Debug, Default)]
-struct Hurrying {
-    monotonic_us: AtomicI64,
-    hurries: AtomicBool,
-}
-
-impl Clock for Hurrying {
-    fn now(&self) -> Timestamp {
-        "2026-03-01T12:00:00Z".parse().unwrap()
-    }
-
-    fn monotonic_us(&self) -> i64 {
-        let step_us = if self.hurries.load(Ordering::SeqCst) { 10_000 } else { 0 };
-        self.monotonic_us.fetch_add(step_us, Ordering::SeqCst)
-    }
-}
-
 /// On one machine a question has a time; over DynamoDB, where what it reads is paid for, a number of records as well.
 #[tokio::test]
 async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
-    let clock = Arc::new(Hurrying::default());
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
     let settings = vec![("records.find_timeout_ms", "60".to_owned()), ("aws.find_records_max", "100".to_owned())];
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
     let key = unlimited(&app).await;
     let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";
-    clock.hurries.store(true, Ordering::SeqCst);
+    clock.hurry_us(10_000);
     let answer = app.get(slow, &key).await;
-    clock.hurries.store(false, Ordering::SeqCst);
+    clock.hurry_us(0);
     let problem = answer.json();
     let detail = problem["detail"].as_str().unwrap();
     match crate::MODE {

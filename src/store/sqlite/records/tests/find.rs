@@ -1,12 +1,7 @@
 //! Queries: the store answers what the filter's own meaning says, in the order asked for, page by page.
 
-use std::sync::atomic::{AtomicI64, Ordering as Atomic};
-
 use super::*;
-use crate::{
-    clock::Clock,
-    store::records::samples::{any_query, naive},
-};
+use crate::store::records::samples::{any_query, naive};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
@@ -88,34 +83,16 @@ proptest! {
     }
 }
 
-/// A clock that moves on whenever it is looked at.
-#[derive(Debug, Default)]
-struct Hurrying(AtomicI64);
-
-impl Clock for Hurrying {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn monotonic_us(&self) -> i64 {
-        self.0.fetch_add(10_000, Atomic::SeqCst)
-    }
-}
-
 #[test]
 fn a_query_that_takes_too_long_is_given_up() {
-    let store = Store::new();
-    let records: Vec<Record> = (0..2000).map(|n| record(&format!("k{n}"), "filed", n)).collect();
-    store.import(&definition(), &records);
-    let mut settings = settings(&store.folder);
-    settings.find_timeout_ms = 60;
-    let hurried = SqliteRecordStore::open(settings, Arc::new(Hurrying::default())).unwrap();
+    let store = Store::of(2000);
+    let hurried = store.hurried();
     let data_set = hurried.data_set("things").unwrap();
     let slow = parsed(&data_set.definition, "sort=latitude&status__contains=nothing");
     let outcome = wait(hurried.find(&data_set, &slow));
     let Err(RecordStoreError::TimedOut { limit_ms: 60, .. }) = outcome else { panic!("{outcome:?}") };
     // The thread is free again.
-    let quick = parsed(&data_set.definition, "number=k1");
+    let quick = parsed(&data_set.definition, "number=k000001");
     assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().document.count(), 1);
 }
 
@@ -123,14 +100,10 @@ fn a_query_that_takes_too_long_is_given_up() {
 /// when a question which was given up ends its snapshot.
 #[test]
 fn what_is_given_up_leaves_its_connection_as_it_was() {
-    let store = Store::new();
-    let records: Vec<Record> = (0..5_000).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
-    store.import(&definition(), &records);
+    let store = Store::of(5_000);
     let (reader, data_set) = (store.store.reader(), store.data_set());
     let [long, quick] = ["status=filed&number__contains=nothing", "limit=10"].map(|q| parsed(&data_set.definition, q));
-    let mut settings = settings(&store.folder);
-    (settings.find_timeout_ms, settings.find_threads) = (60, 1);
-    let hurried = SqliteRecordStore::open(settings, Arc::new(Hurrying::default())).unwrap();
+    let hurried = store.hurried();
     for nth in 0..1_500 {
         let given_up = reader.find_now(&data_set, &long).map(|page| page.map(|page| page.document.count()));
         assert!(given_up.is_none(), "{nth}: {given_up:?}");
@@ -178,9 +151,7 @@ fn an_index_that_is_no_longer_declared_is_not_asked_for() {
 fn a_full_queue_is_said_to_be_full() {
     let store = Store::new();
     store.import(&definition(), &[record("1", "filed", 1)]);
-    let mut settings = settings(&store.folder);
-    settings.find_waiting_max = 0;
-    let other = SqliteRecordStore::open(settings, SystemClock::shared()).unwrap();
+    let other = store.another_with(SystemClock::shared(), |settings| settings.find_waiting_max = 0);
     let data_set = other.data_set("things").unwrap();
     let query = parsed(&data_set.definition, "");
     // With no room to wait, of two queries at once at least one finds no thread: the second is sent before the first is done.
@@ -197,9 +168,7 @@ fn a_full_queue_is_said_to_be_full() {
 
 #[test]
 fn only_what_an_index_serves_at_once_is_answered_on_the_thread_that_asks() {
-    let store = Store::new();
-    let records: Vec<Record> = (0..20_000).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
-    store.import(&definition(), &records);
+    let store = Store::of(20_000);
     let (reader, data_set) = (store.store.reader(), store.data_set());
     let at_once = |raw_query: &str| {
         let page = reader.find_now(&data_set, &parsed(&data_set.definition, raw_query));

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Settings, SqliteRecordStore};
 use crate::{
-    clock::{SharedClock, SystemClock},
+    clock::{ManualClock, SharedClock, SystemClock},
     dataset::{
         Column, ColumnType, Definition, Record, Value,
         cursor::CursorKey,
@@ -70,9 +70,31 @@ impl Store {
         Self { store: SqliteRecordStore::open(settings, clock).unwrap(), folder }
     }
 
+    /// One with so many records, `k000000` and on.
+    fn of(records: i64) -> Self {
+        let store = Self::new();
+        let records: Vec<Record> = (0..records).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
+        store.import(&definition(), &records);
+        store
+    }
+
     /// A store as another process has it: the same files, nothing else in common.
     fn another(&self) -> SqliteRecordStore {
-        SqliteRecordStore::open(settings(&self.folder), SystemClock::shared()).unwrap()
+        self.another_with(SystemClock::shared(), |_| {})
+    }
+
+    /// The same with other settings.
+    fn another_with(&self, clock: SharedClock, change: impl FnOnce(&mut Settings)) -> SqliteRecordStore {
+        let mut settings = settings(&self.folder);
+        change(&mut settings);
+        SqliteRecordStore::open(settings, clock).unwrap()
+    }
+
+    /// The same under a clock that moves on by 10 ms whenever it is looked at, and with 60 ms for a question.
+    fn hurried(&self) -> SqliteRecordStore {
+        let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+        clock.hurry_us(10_000);
+        self.another_with(clock, |settings| settings.find_timeout_ms = 60)
     }
 
     fn begin(&self, definition: &Definition, replace: bool) -> Box<dyn ImportSession> {

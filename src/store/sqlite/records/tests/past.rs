@@ -79,9 +79,7 @@ fn exported(store: &Store, query: &Query) -> Vec<u8> {
 fn an_export_that_has_ended_makes_room_for_the_next_one() {
     let store = Store::new();
     store.import(&definition(), &[record("1", "filed", 1)]);
-    let mut settings = settings(&store.folder);
-    settings.exports_max = 1;
-    let other = SqliteRecordStore::open(settings, SystemClock::shared()).unwrap();
+    let other = store.another_with(SystemClock::shared(), |settings| settings.exports_max = 1);
     let data_set = other.data_set("things").unwrap();
     let query = parsed(&data_set.definition, "format=ndjson");
     for nth in 0..300 {
