@@ -277,12 +277,8 @@ impl<'a> Parser<'a> {
             Ok(test) => Ok(Filter::Term(Term { column, test })),
             Err(Unfit { nth, reason }) => {
                 // What is wrong with the only value is at that value; what is wrong with the operator, at the condition.
-                let nth =
-                    nth.or(if values.len() == 1 && operator.suits(self.conditions.definition.column_kind(column)) {
-                        Some(0)
-                    } else {
-                        None
-                    });
+                let kind = self.conditions.definition.column_kind(column);
+                let nth = nth.or_else(|| (values.len() == 1 && operator.suits(kind)).then_some(0));
                 let at = nth.and_then(|nth| values.get(nth)).map_or(start, |(at, _)| *at);
                 self.say(at, &reason, None);
                 self.go_on()
