@@ -15,10 +15,10 @@ use crate::{
     filters::NOT_READY,
     fixture::Fixture,
     http::{self, Answer},
-    load::median,
+    load::{self, Load, Rate, Target, median, medians},
     others,
-    process::{self, Server},
-    report::{Finding, show},
+    process::{self, LOAD_CORE, Server},
+    report::{Finding, rate, show},
 };
 
 /// How long one system is asked one question.
@@ -27,6 +27,9 @@ const ASKED_FOR: Duration = Duration::from_secs(2);
 const ASKED_MAX: usize = 25;
 /// The page that is asked for late in a walk.
 const LATE_PAGE: u32 = 900;
+/// A question that reads every record, and how many clients ask it at once.
+const SCAN: &str = "/permits?description__contains=lighthouse";
+const SCANS: u32 = 16;
 /// A question may take as long as it takes.
 const PATIENT: (&str, &str) = ("PERMITD_RECORDS_FIND_TIMEOUT_MS", "60000");
 /// Indexes that Datasette is given: those that permitd's definition declares.
@@ -198,6 +201,7 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     }
     // What has been written would otherwise go to the disk while questions wait for the quota's ledger.
     process::output(&mut Command::new("sync"))?;
+    scans_beside(plan, &fixture, &server)?;
     let key = Some(fixture.key.as_str());
     let get = |path: &str| http::get(server.address, path, key);
     let asked = |asked: &Ask| ask("/data", &format!("/permits?{}", asked.query), ("/page/next", "cursor"), get);
@@ -227,6 +231,28 @@ fn ask_all(plan: &Plan, tools: &Path, size: u64) -> Outcome<[Vec<String>; 3]> {
     }
     let records: Vec<Option<usize>> = ours.iter().map(|asked| asked.records).collect();
     Ok([ours, theirs, columns].map(|system| cells(system, &records)))
+}
+
+/// A key's reads, alone and beside another client's questions that read every record.
+fn scans_beside(plan: &Plan, fixture: &Fixture, server: &Server) -> Outcome<()> {
+    for connections in [1, 16] {
+        let (target, key) = (Target::Path(&fixture.hot_path), Some(fixture.key.as_str()));
+        let reads = Load { target, key, connections, succeeds: true, cores: LOAD_CORE };
+        let scans = Load { target: Target::Path(SCAN), connections: SCANS, ..reads };
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            alone.push(load::run(plan, server, &reads)?);
+            let scanning = load::start(plan, server, &scans)?;
+            together.push(load::run(plan, server, &reads)?);
+            scanning.stop()?;
+        }
+        let one = |rounds: &[Rate]| {
+            let is = medians(rounds);
+            format!("{} (p50 {} ms, p99 {} ms)", rate(is.per_s), show(is.p50_ms), show(is.p99_ms))
+        };
+        println!("reads by {connections}: alone {}, beside {SCANS} that scan {}", one(&alone), one(&together));
+    }
+    Ok(())
 }
 
 /// Exports all records to a file, and tells how long it took, how many bytes that was and what memory.
@@ -298,7 +324,7 @@ fn timed(pointer: &str, ask: impl Fn() -> Option<Answer>) -> Asked {
                 times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
                 let count =
                     || Some(serde_json::from_slice::<Value>(&answer.body).ok()?.pointer(pointer)?.as_array()?.len());
-                records = records.or_else(count);
+                records = records.or_else(|| count().or(Some(0)));
             }
             Some(answer) => return refused(&answer, ""),
             None => return Asked { shown: "no answer".to_owned(), records: None },

@@ -95,6 +95,13 @@ fn write_script(plan: &Plan) -> Outcome<PathBuf> {
 }
 
 impl Running<'_> {
+    /// Ends it before its time, whatever became of it.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Waits for the end of the round.
     pub(crate) fn finish(self, plan: &Plan) -> Outcome<Rate> {
         let output = self.child.wait_with_output()?;

@@ -23,8 +23,9 @@ use crate::{
 /// Steps of SQLite's machine between two looks at the clock.
 pub(super) const STEPS_PER_LOOK: i32 = 1_000;
 
-/// How far behind threads of requests these stand: at 5, each of them gets a third of what one of those gets.
-const NICENESS: i32 = 5;
+/// How far behind threads of requests these stand: at 15, each of them gets a thirtieth of what one of those gets that wants
+/// all it can have, and whatever those leave (docs/BENCHMARKS.md, "Twenty questions").
+const NICENESS: i32 = 15;
 
 /// The threads.
 pub(super) struct Pool {
