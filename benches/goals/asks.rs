@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     path::Path,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,8 @@ const LATE_PAGE: u32 = 900;
 /// A question that reads every record, and how many clients ask it at once.
 const SCAN: &str = "/permits?description__contains=lighthouse";
 const SCANS: u32 = 16;
+/// How often it is looked whether scans have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A question may take as long as it takes.
 const PATIENT: (&str, &str) = ("PERMITD_RECORDS_FIND_TIMEOUT_MS", "60000");
 /// Indexes that Datasette is given: those that permitd's definition declares.
@@ -245,6 +248,11 @@ fn scans_beside(plan: &Plan, fixture: &Fixture, server: &Server) -> Outcome<()> 
             let scanning = load::start(plan, server, &scans)?;
             together.push(load::run(plan, server, &reads)?);
             scanning.stop()?;
+            // What nobody waits for any more goes on for a moment.
+            let is_quiet = || http::get(server.address, SCAN, key).is_some_and(|answer| answer.status == 200);
+            while !is_quiet() {
+                thread::park_timeout(LOOK_EVERY);
+            }
         }
         let one = |rounds: &[Rate]| {
             let is = medians(rounds);
