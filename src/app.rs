@@ -56,8 +56,12 @@ pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
-/// How often a server that shares its data sets looks for imports that died elsewhere.
+/// How often a server looks for imports that died elsewhere where these keep their data sets for a while.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
+/// The same where it is known at once that they died.
+const LOCAL_RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a server removes what has expired of the answers that are kept with idempotency keys.
+const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -182,7 +186,8 @@ impl Node {
         let definitions = definitions(settings.datasets())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
         let (beside_server, lock) = (kept.beside_server, kept.lock);
-        let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone());
+        let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
+            .keeping_answers_for(settings.commands.idempotency_days);
         let parts = Parts {
             committer: Arc::new(committer),
             records: kept.records,
@@ -476,8 +481,11 @@ async fn refresh(service: Service) {
     let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
     // The first is over at once: the records have only just been read.
     ticks.tick().await;
-    let is_shared = service.settings.backend == Backend::Aws;
-    let mut recovered = Instant::now();
+    let recovery_interval = match service.settings.backend {
+        Backend::Aws => RECOVERY_INTERVAL,
+        Backend::Sqlite => LOCAL_RECOVERY_INTERVAL,
+    };
+    let (mut recovered, mut swept) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
@@ -487,11 +495,17 @@ async fn refresh(service: Service) {
             }
             Err(error) => tracing::error!(%error, "the records cannot be read again"),
         }
-        // An import that died holds its data set for a while; only then can it be written down.
-        if is_shared && recovered.elapsed() >= RECOVERY_INTERVAL {
+        // An import that died may hold its data set for a while; only then can it be written down.
+        if recovered.elapsed() >= recovery_interval {
             recovered = Instant::now();
             if let Err(error) = service.imports.recover_recent().await {
                 tracing::warn!(%error, "imports that died cannot be written down yet");
+            }
+        }
+        if swept.elapsed() >= ANSWERS_SWEEP_INTERVAL {
+            swept = Instant::now();
+            if let Err(error) = service.committer.sweep_answers().await {
+                tracing::warn!(%error, "answers that have expired cannot be removed yet");
             }
         }
     }

@@ -85,6 +85,8 @@ pub struct Settings {
     pub admission: Admission,
     /// `[actors]`
     pub actors: Actors,
+    /// `[commands]`
+    pub commands: Commands,
     /// `[queue]`
     pub queue: Queue,
     /// `[relay]`
@@ -203,6 +205,14 @@ pub struct Actors {
     pub send_timeout_ms: u64,
     /// `actors.mailers`
     pub mailers: usize,
+}
+
+/// Commands of clients.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// `commands.idempotency_days`
+    pub idempotency_days: u32,
 }
 
 /// The event queue.

@@ -24,6 +24,8 @@ mod caching;
 mod data;
 #[path = "api/exports.rs"]
 mod exports;
+#[path = "api/idempotency.rs"]
+mod idempotency;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/operation.rs"]

@@ -11,6 +11,8 @@ mod world;
 
 #[path = "faults/admission.rs"]
 mod admission;
+#[path = "faults/answers.rs"]
+mod answers;
 #[path = "faults/batches.rs"]
 mod batches;
 #[path = "faults/delivery.rs"]

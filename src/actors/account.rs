@@ -20,12 +20,15 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::{ApiKey, KeyId},
     plan::{self, Limits},
-    user::{Changes, Command, NewKey, decide},
+    user::{Changes, Command, NewKey, Standing, User, decide},
     view::State,
 };
 
 /// Longest time for which a rotated key may go on working, seconds: 30 days.
 pub const GRACE_S_MAX: u32 = 30 * 86_400;
+
+/// How long after a key was issued a repeated command hands it out again.
+pub const KEY_SHOWN_FOR: SignedDuration = SignedDuration::from_secs(3600);
 
 /// What may be asked of a person's account.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,12 +69,35 @@ pub enum AccountCommand {
 pub struct Done {
     /// The commit.
     pub committed: Committed,
-    /// The new key, in plain: this is the one time that it is handed out.
+    /// The new key, in plain: for the first answer, and for those who repeat the command within [`KEY_SHOWN_FOR`] of it, while
+    /// the key works.
     pub key: Option<ApiKey>,
+    /// Why the key that the command issued is not handed out any more.
+    pub withheld: Option<Withheld>,
     /// When every node refuses the keys that the command ended.
     pub effective_at: Timestamp,
     /// How much later that is than in this one.
     pub delay: SignedDuration,
+}
+
+/// A key that a repeated command does not hand out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld {
+    /// The key.
+    pub id: KeyId,
+    /// Why.
+    pub reason: WithheldReason,
+}
+
+/// Why a key is not handed out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithheldReason {
+    /// It was handed out too long ago.
+    Late,
+    /// It does not work any more: it was revoked, its time after a rotation has run out, or its owner was deleted.
+    Ended,
+    /// It cannot be derived: the server's secret is not the one that it was issued under.
+    OtherSecret,
 }
 
 #[derive(Message)]
@@ -137,7 +163,8 @@ async fn perform(
     command: AccountCommand,
     envelope: Envelope,
 ) -> Result<Done, CommandError> {
-    let command = to_domain(committer, &envelope, command)?;
+    let stream = StreamId::User(user);
+    let command = to_domain(committer, &stream, &envelope, command)?;
     let plan = match &command {
         Command::Change(Changes { plan: Some(plan), .. }) => Some((KnownPlans::load(committer, plan).await?, plan)),
         _ => None,
@@ -148,7 +175,7 @@ async fn perform(
         }
         Ok(decide(user_in(state), command.clone())?)
     };
-    let committed = committer.run(&StreamId::User(user), &envelope, decide).await?;
+    let committed = committer.run(&stream, &envelope, decide).await?;
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
     if let Err(error) = book.withdraw(keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
@@ -156,26 +183,65 @@ async fn perform(
     let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);
     let delay = elsewhere.and_then(|life| SignedDuration::try_from(life).ok()).unwrap_or(SignedDuration::ZERO);
     let effective_at = recorded_at.checked_add(delay).unwrap_or(recorded_at);
-    Ok(Done { key: issued_key(committer, &committed)?, committed, effective_at, delay })
+    let (key, withheld) = match issued_key(committer, user, &committed).await? {
+        None => (None, None),
+        Some(Ok(key)) => (Some(key), None),
+        Some(Err(withheld)) => (None, Some(withheld)),
+    };
+    Ok(Done { committed, key, withheld, effective_at, delay })
 }
 
-/// The key of the command. It follows from the command's id, so that a retry hands out the same.
-fn new_key(committer: &Committer, envelope: &Envelope) -> Result<NewKey, CommandError> {
+/// The key of the command. It follows from the command's id and the stream, so that a retry hands out the same.
+fn new_key(committer: &Committer, stream: &StreamId, envelope: &Envelope) -> Result<NewKey, CommandError> {
     let secret_version = committer.secrets.current_version();
-    let key = committer.secrets.api_key(secret_version, envelope.command.derived_key_id())?;
+    let key = committer.secrets.api_key(secret_version, envelope.command.derived_key_id(stream))?;
     Ok(NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version })
 }
 
-/// The key that the commit issued, derived anew, so that a retry gets it as well.
-fn issued_key(committer: &Committer, committed: &Committed) -> Result<Option<ApiKey>, CommandError> {
+/// The key that the commit issued, if it issued one: derived anew, so that a retry gets it as well, as long as it may.
+async fn issued_key(
+    committer: &Committer,
+    user: UserId,
+    committed: &Committed,
+) -> Result<Option<Result<ApiKey, Withheld>>, CommandError> {
     let issued = committed.events.iter().find_map(|recorded| match &recorded.event {
-        Event::ApiKeyIssued { key_id, secret_version, .. } => Some((*secret_version, *key_id)),
+        Event::ApiKeyIssued { key_id, hash, secret_version, .. } => {
+            Some((*key_id, *hash, *secret_version, recorded.recorded_at))
+        }
         _ => None,
     });
-    Ok(issued.map(|(version, id)| committer.secrets.api_key(version, id)).transpose()?)
+    let Some((id, hash, secret_version, issued_at)) = issued else { return Ok(None) };
+    if !committed.repeated {
+        return Ok(Some(Ok(committer.secrets.api_key(secret_version, id)?)));
+    }
+    let now = committer.clock.now();
+    let works = committer.load_user(user).await?.is_some_and(|user| works(&user, id, now));
+    let reason = if !works {
+        WithheldReason::Ended
+    } else if now.duration_since(issued_at).abs() > KEY_SHOWN_FOR {
+        // Also where the clock was set back by as much: then nobody knows how long ago it was.
+        WithheldReason::Late
+    } else {
+        match committer.secrets.api_key(secret_version, id) {
+            Ok(key) if key.hash() == hash => return Ok(Some(Ok(key))),
+            Ok(_) | Err(_) => WithheldReason::OtherSecret,
+        }
+    };
+    Ok(Some(Err(Withheld { id, reason })))
 }
 
-fn to_domain(committer: &Committer, envelope: &Envelope, command: AccountCommand) -> Result<Command, CommandError> {
+/// Whether a key will ever work again, as far as the person's stream tells.
+fn works(user: &User, id: KeyId, now: Timestamp) -> bool {
+    let key = user.keys.get(&id).filter(|key| key.revoked.is_none());
+    user.standing != Standing::Deleted && key.is_some_and(|key| key.valid_until.is_none_or(|until| until > now))
+}
+
+fn to_domain(
+    committer: &Committer,
+    stream: &StreamId,
+    envelope: &Envelope,
+    command: AccountCommand,
+) -> Result<Command, CommandError> {
     Ok(match command {
         AccountCommand::DeleteUser => Command::Delete,
         AccountCommand::DisableUser => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
@@ -184,13 +250,13 @@ fn to_domain(committer: &Committer, envelope: &Envelope, command: AccountCommand
         AccountCommand::AssignPlan(plan) => Command::Change(Changes { plan: Some(plan), ..Changes::default() }),
         AccountCommand::ChangeUser(changes) => Command::Change(changes),
         AccountCommand::IssueApiKey { label } => {
-            Command::IssueKey { key: new_key(committer, envelope)?, invitation: None, label }
+            Command::IssueKey { key: new_key(committer, stream, envelope)?, invitation: None, label }
         }
         AccountCommand::RotateApiKey { key, grace_s } => {
             let now = committer.clock.now();
             let grace = SignedDuration::from_secs(i64::from(grace_s.min(GRACE_S_MAX)));
             let valid_until = now.checked_add(grace).unwrap_or(now);
-            Command::RotateKey { key_id: key, new: new_key(committer, envelope)?, valid_until }
+            Command::RotateKey { key_id: key, new: new_key(committer, stream, envelope)?, valid_until }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
     })

@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use uuid::Uuid;
 
+use super::answers::{Earlier, days};
 use crate::{
     clock::SharedClock,
     domain::{
@@ -33,6 +35,8 @@ use crate::{
 const TRIES_MAX: u32 = 16;
 /// How often a store that does not answer is asked again within one command.
 const STORE_TRIES_MAX: u32 = 3;
+/// Days for which the answer of a client's command that committed nothing is kept where no setting says otherwise.
+pub const IDEMPOTENCY_DAYS: u32 = 30;
 /// Commits that are loaded at once.
 const PAGE_COMMITS: usize = 256;
 
@@ -66,7 +70,7 @@ pub enum CommandError {
         current: u64,
     },
     /// The same idempotency key was used for something else.
-    #[error("this idempotency key was used before, for another request")]
+    #[error("this idempotency key was used before, for another request: give each request a key of its own")]
     KeyReused,
     /// Too many others write to the same stream.
     #[error("too many changes of the same at once: try again")]
@@ -93,7 +97,8 @@ pub enum CommandError {
 pub struct Envelope {
     /// Identifies the command, so that a retry gets the first answer.
     pub command: CommandId,
-    /// A hash of what the client sent with its `Idempotency-Key`.
+    /// A hash of the request that a client sent with its `Idempotency-Key`: its method, path, condition and body. Only commands
+    /// that have one are found again in whatever stream, and keep the answer that needed no commit.
     pub request_hash: Option<String>,
     /// The version that the client expects (`If-Match`).
     pub expected_version: Option<u64>,
@@ -121,11 +126,11 @@ pub struct Loaded {
     /// Its version.
     pub version: u64,
     key: Option<PersonalKey>,
-    earlier: Option<Earlier>,
+    earlier: Option<FirstTry>,
 }
 
 /// The commit of an earlier try of the same command.
-struct Earlier {
+struct FirstTry {
     committed: Committed,
     /// Whether its consequences may still be missing.
     marked: bool,
@@ -136,7 +141,7 @@ struct Earlier {
 pub struct CommitCounters {
     appended: AtomicU64,
     conflicts: AtomicU64,
-    repeated: AtomicU64,
+    pub(super) repeated: AtomicU64,
     published: AtomicU64,
     publish_failures: AtomicU64,
 }
@@ -168,7 +173,8 @@ pub struct Committer {
     pub entropy: Arc<dyn Entropy>,
     /// The server secret.
     pub secrets: Secrets,
-    counters: CommitCounters,
+    pub(super) counters: CommitCounters,
+    pub(super) answers_kept_for: SignedDuration,
     appended: tokio::sync::Notify,
 }
 
@@ -182,7 +188,15 @@ impl Committer {
         secrets: Secrets,
     ) -> Self {
         let (counters, appended) = (CommitCounters::default(), tokio::sync::Notify::new());
-        Self { stores, queue, clock, entropy, secrets, counters, appended }
+        let answers_kept_for = days(IDEMPOTENCY_DAYS);
+        Self { stores, queue, clock, entropy, secrets, counters, answers_kept_for, appended }
+    }
+
+    /// One that keeps the answers of commands that committed nothing for so many days; [`IDEMPOTENCY_DAYS`] where nothing is
+    /// said.
+    #[must_use]
+    pub fn keeping_answers_for(self, idempotency_days: u32) -> Self {
+        Self { answers_kept_for: days(idempotency_days), ..self }
     }
 
     /// Returns when a message was published by this process: consumers need not wait for their next poll.
@@ -214,7 +228,8 @@ impl Committer {
     }
 
     /// Carries a command out: what `decide` says of the stream's state is appended in one commit. `decide` may be called
-    /// again when somebody else was faster, and is not called when the same command was carried out before.
+    /// again when somebody else was faster, and is not called when the same command was answered before: see
+    /// [`super::answers`].
     ///
     /// # Errors
     /// Those of `decide`, and what [`CommandError`] says.
@@ -249,8 +264,14 @@ impl Committer {
         envelope: &Envelope,
         decide: &impl Fn(&State) -> Result<Vec<Event>, CommandError>,
     ) -> Result<Option<Committed>, CommandError> {
+        // A retry is answered from the stream of the first try.
+        let (stream, has_committed) = match &self.earlier(envelope).await? {
+            Earlier::Unchanged(unchanged) => return Ok(Some(unchanged.clone())),
+            Earlier::InStream(first) => (&first.clone(), true),
+            Earlier::None => (stream, false),
+        };
         let loaded = self.load(stream, Some(envelope)).await?;
-        if let Some(Earlier { committed: earlier, marked }) = loaded.earlier {
+        if let Some(FirstTry { committed: earlier, marked }) = loaded.earlier {
             if marked {
                 // Whoever is answered sees what was done, which that try may not have come to. What is to be published is left
                 // to the relay: that try may be about to do so.
@@ -259,15 +280,24 @@ impl Committer {
             self.counters.repeated.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(earlier));
         }
-        if envelope.expected_version.is_some_and(|expected| expected != loaded.version) {
-            return Err(CommandError::Stale { current: loaded.version });
+        if has_committed {
+            let what =
+                format!("{stream} has no commit of a command that has one: restore all of the store as of one moment");
+            return Err(StoreError::Corrupt(what).into());
         }
-        let events = decide(&loaded.state)?;
-        if events.is_empty() {
-            let Loaded { state, version, .. } = loaded;
-            return Ok(Some(Committed { state, version, events: Vec::new(), repeated: false }));
+        let decided = match envelope.expected_version.filter(|expected| *expected != loaded.version) {
+            Some(_) => Err(CommandError::Stale { current: loaded.version }),
+            None => decide(&loaded.state),
+        };
+        match decided {
+            Err(error) => self.keep_error(envelope, error).await,
+            Ok(events) if events.is_empty() => {
+                let Loaded { state, version, .. } = loaded;
+                let unchanged = Committed { state, version, events: Vec::new(), repeated: false };
+                self.keep_unchanged(stream, envelope, unchanged).await
+            }
+            Ok(events) => self.append(stream, envelope, loaded, events).await,
         }
-        self.append(stream, envelope, loaded, events).await
     }
 
     async fn append(
@@ -315,8 +345,13 @@ impl Committer {
         crash_point("append-before");
         match self.stores.log.append(append).await {
             Ok(_) => {}
-            Err(AppendError::Conflict | AppendError::AlreadyDone(_)) => return Ok(None),
-            Err(AppendError::ClaimTaken { owner }) => return Err(CommandError::EmailTaken { user: owner }),
+            Err(AppendError::Conflict | AppendError::AlreadyDone(_) | AppendError::Answered) => return Ok(None),
+            Err(AppendError::ClaimTaken { owner }) => {
+                return self.keep_error(envelope, CommandError::EmailTaken { user: owner }).await;
+            }
+            Err(AppendError::KeyIssued { key }) => {
+                return self.keep_error(envelope, Refusal::KeyExists(key).into()).await;
+            }
             Err(AppendError::Store(error)) => return Err(error.into()),
         }
         crash_point("append-after");
@@ -385,6 +420,22 @@ impl Committer {
         }
     }
 
+    /// The state that a stream had at a version.
+    pub(super) async fn load_until(&self, stream: &StreamId, version: u64) -> Result<State, CommandError> {
+        let key = self.personal_key(stream).await?;
+        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        while loaded.version < version {
+            let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
+            if commits.is_empty() {
+                return Err(StoreError::Corrupt(format!("{stream} ends before version {version}")).into());
+            }
+            for commit in commits.iter().filter(|commit| commit.version <= version) {
+                loaded.take(commit, None)?;
+            }
+        }
+        Ok(loaded.state)
+    }
+
     async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
         match stream {
             StreamId::User(user) => self.stores.log.personal_key(*user).await,
@@ -440,7 +491,7 @@ impl Loaded {
             return Err(CommandError::KeyReused);
         }
         let committed = Committed { state: self.state.clone(), version: self.version, events, repeated: true };
-        self.earlier = Some(Earlier { committed, marked: commit.marked });
+        self.earlier = Some(FirstTry { committed, marked: commit.marked });
         Ok(())
     }
 }

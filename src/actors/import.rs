@@ -221,39 +221,84 @@ impl Work {
         let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
         let session =
             blocking(move || Ok(work.records.begin_import(&definition, import, work.today(), replace)?)).await;
-        if session.is_ok() {
-            self.end_last(&dataset).await?;
-        }
-        self.record(&dataset, &origin, import, "start", started).await?;
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
+        };
+        self.end_others(&dataset, import).await?;
+        self.record(&dataset, &origin, import, "start", vec![started]).await?;
         self.counters.started.fetch_add(1, Ordering::Relaxed);
         crash_point("import-started");
-        let written = match session {
-            Ok(session) => {
-                let work = Arc::clone(self);
-                blocking(move || work.write(import, order, session)).await
-            }
-            Err(error) => Err(error),
-        };
+        let work = Arc::clone(self);
+        let done = blocking(move || {
+            let mut session = Some(session);
+            Ok((work.write(import, order, &mut session), session))
+        });
+        let (written, session) = done.await.unwrap_or_else(|error| (Err(error), None));
         crash_point("import-written");
         match written {
             Ok(written) => self.completed(&dataset, &origin, import, written).await,
             Err(error) => {
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
-                let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
-                self.record(&dataset, &origin, import, "end", Event::ImportFailed { import, reason }).await?;
+                let recorded = self.failed(&dataset, &origin, Vec::new(), import, &error).await;
+                // Given up after that is written down: until then others see that it runs.
+                blocking(move || {
+                    drop(session);
+                    Ok(())
+                })
+                .await?;
+                recorded?;
                 Err(error)
             }
         }
     }
 
-    /// Writes down that the last import is visible, if the process that made it so died before it could: the next one takes
-    /// its place, and then nobody could tell. To be called while no other import can become visible.
-    async fn end_last(&self, dataset: &str) -> Result<(), ImportError> {
+    /// Writes down, as one commit, that an import began and failed: it never had the data set for itself, so that others might
+    /// take it for one that died.
+    async fn failed_to_begin(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        started: Event,
+        import: Uuid,
+        error: ImportError,
+    ) -> Result<Summary, ImportError> {
+        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        self.failed(dataset, origin, vec![started], import, &error).await?;
+        Err(error)
+    }
+
+    async fn failed(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        mut events: Vec<Event>,
+        import: Uuid,
+        error: &ImportError,
+    ) -> Result<(), CommandError> {
+        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+        events.push(Event::ImportFailed { import, reason });
+        self.record(dataset, origin, import, "end", events).await
+    }
+
+    /// Writes down how the imports of a data set ended whose processes did not. To be called by an import that has the data set
+    /// for itself: then no other one is under way, whatever the log says, and the last visible one is the last that ever became
+    /// visible.
+    async fn end_others(&self, dataset: &str, import: Uuid) -> Result<(), ImportError> {
         self.records.refresh().await?;
-        if let Some(stored) = self.records.data_set(dataset) {
-            let last = &stored.last_import;
-            self.record(dataset, &recovery(last.id), last.id, "end-by-next", completion(last)).await?;
-        }
+        let stored = self.records.data_set(dataset);
+        let last = stored.as_deref().map(|stored| &stored.last_import);
+        let envelope = Envelope {
+            command: CommandId::from_import(import, "others-ended"),
+            request_hash: None,
+            expected_version: None,
+            origin: recovery(import),
+        };
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last)).collect()),
+            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())
     }
 
@@ -266,7 +311,7 @@ impl Work {
     ) -> Result<Summary, ImportError> {
         let Written { header, version, changed, counts, rejects_file } = written;
         let event = Event::ImportCompleted { import, dataset_version: version, counts };
-        self.record(dataset, origin, import, "end", event).await?;
+        self.record(dataset, origin, import, "end", vec![event]).await?;
         self.counters.completed.fetch_add(1, Ordering::Relaxed);
         Ok(Summary {
             import,
@@ -282,14 +327,14 @@ impl Work {
         })
     }
 
-    /// Appends an event of an import; its end only if it has not ended.
+    /// Appends events of an import: its beginning, its end if it has not ended, or both.
     async fn record(
         &self,
         dataset: &str,
         origin: &Origin,
         import: Uuid,
         step: &str,
-        event: Event,
+        events: Vec<Event>,
     ) -> Result<(), CommandError> {
         let envelope = Envelope {
             command: CommandId::from_import(import, step),
@@ -297,9 +342,11 @@ impl Work {
             expected_version: None,
             origin: origin.clone(),
         };
-        let decide = |state: &State| match (state, &event) {
-            (State::DataSet(..), Event::ImportStarted { .. }) => Ok(vec![event.clone()]),
-            (State::DataSet(_, log), _) => Ok(log.end_import(import, event.clone())),
+        let decide = |state: &State| match (state, events.as_slice()) {
+            (State::DataSet(_, log), [ending]) if !matches!(ending, Event::ImportStarted { .. }) => {
+                Ok(log.end_import(import, ending.clone()))
+            }
+            (State::DataSet(..), events) => Ok(events.to_vec()),
             (State::User(_) | State::Plan(..), _) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
@@ -309,15 +356,23 @@ impl Work {
         self.committer.clock.now().to_zoned(TimeZone::UTC).date()
     }
 
-    /// Reads the file and writes its records; nothing of it is visible unless this succeeds.
-    fn write(&self, import: Uuid, order: Order, mut session: Box<dyn ImportSession>) -> Result<Written, ImportError> {
+    /// Reads the file and writes its records; nothing of it is visible unless this succeeds. Leaves the session behind when it
+    /// fails before the commit.
+    fn write(
+        &self,
+        import: Uuid,
+        order: Order,
+        session: &mut Option<Box<dyn ImportSession>>,
+    ) -> Result<Written, ImportError> {
+        let ended = || ImportError::Interrupted("its session has ended".to_owned());
         let Order { file, file_name, definition, progress, .. } = order;
         let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects { path, writer: None, rows: 0 };
         let mut rows = 0;
+        let running = session.as_deref_mut().ok_or_else(ended)?;
         while let Some(row) = source.next() {
-            self.take(&mut *session, &mut rejects, &definition, row?)?;
+            self.take(running, &mut rejects, &definition, row?)?;
             rows += 1;
             if rows % ROWS_PER_REPORT == 0 {
                 progress.rows.store(rows, Ordering::Relaxed);
@@ -328,7 +383,7 @@ impl Work {
         let rejected = rejects.rows;
         let rejects_file = rejects.finish()?;
         crash_point("import-before-commit");
-        let result = session.commit()?;
+        let result = session.take().ok_or_else(ended)?.commit()?;
         self.counters.rows.fetch_add(rows, Ordering::Relaxed);
         self.counters.rejected.fetch_add(rejected, Ordering::Relaxed);
         let counts = counts(&result);
@@ -374,14 +429,8 @@ impl Work {
             }
             self.records.refresh().await?;
             let stored = self.records.data_set(&import.dataset);
-            let event = match stored.as_deref().map(|stored| &stored.last_import) {
-                Some(last) if last.id == import.id => completion(last),
-                _ => {
-                    let reason = "the process ended before the import did; the data set is as it was".to_owned();
-                    Event::ImportFailed { import: import.id, reason }
-                }
-            };
-            self.record(&import.dataset, &recovery(import.id), import.id, "end", event).await?;
+            let event = ending(import.id, stored.as_deref().map(|stored| &stored.last_import));
+            self.record(&import.dataset, &recovery(import.id), import.id, "end", vec![event]).await?;
             ended += 1;
         }
         Ok(ended)
@@ -399,6 +448,17 @@ async fn blocking<T: Send + 'static>(
 /// Who writes down how an import ended whose process did not.
 fn recovery(import: Uuid) -> Origin {
     Origin { who: Who::system("importer"), correlation_id: import.to_string(), causation_id: Some(import.to_string()) }
+}
+
+/// How an import ended whose process did not say so: it is visible, or has had no effect.
+fn ending(import: Uuid, last: Option<&LastImport>) -> Event {
+    match last {
+        Some(last) if last.id == import => completion(last),
+        _ => {
+            let reason = "the process ended before the import did; the data set is as it was".to_owned();
+            Event::ImportFailed { import, reason }
+        }
+    }
 }
 
 /// How an import that is visible ended.

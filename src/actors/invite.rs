@@ -78,9 +78,10 @@ impl Handler<ResendInvitation> for InviteActor {
     fn handle(&mut self, ResendInvitation { user, envelope, reply }: ResendInvitation, _: &mut Self::Context) {
         let committer = Arc::clone(&self.committer);
         actix::spawn(async move {
-            let invitation = envelope.command.derived_uuid("invitation");
+            let stream = StreamId::User(user);
+            let invitation = envelope.command.derived_uuid("invitation", &stream);
             let resend = |state: &State| Ok(decide(user_in(state), Command::ResendInvitation { invitation })?);
-            drop(reply.send(committer.run(&StreamId::User(user), &envelope, resend).await));
+            drop(reply.send(committer.run(&stream, &envelope, resend).await));
         });
     }
 }
@@ -88,15 +89,15 @@ impl Handler<ResendInvitation> for InviteActor {
 async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
     let plans = KnownPlans::load(committer, &invitee.plan).await?;
     // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
-    let user = UserId(envelope.command.derived_uuid("user"));
-    let invitation = envelope.command.derived_uuid("invitation");
+    let stream = StreamId::User(envelope.command.derived_user());
+    let invitation = envelope.command.derived_uuid("invitation", &stream);
     let Invitee { email, name, role, plan } = invitee;
     let command = Command::Invite { email, name, role, plan: plan.clone(), invitation };
     let invite = |state: &State| {
         plans.check(&plan)?;
         Ok(decide(user_in(state), command.clone())?)
     };
-    committer.run(&StreamId::User(user), &envelope, invite).await
+    committer.run(&stream, &envelope, invite).await
 }
 
 /// The plans that can be given to somebody. They are checked when a command is decided, not before: a retry gets its first

@@ -4,6 +4,7 @@
 //! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
 
 pub mod account;
+mod answers;
 mod ask;
 pub mod commit;
 pub mod gate;
@@ -12,6 +13,7 @@ pub mod import;
 pub mod invite;
 pub mod mailer;
 pub mod query;
+pub mod redrive;
 pub mod relay;
 
 pub use ask::Busy;

@@ -18,7 +18,7 @@ use crate::{
         persisted::{self, StoredCommit},
     },
     replay::{self, Difference, Progress},
-    store::Stores,
+    store::{IssuedTwice, Stores},
 };
 
 /// Commits that are read at once.
@@ -242,7 +242,23 @@ fn replay(stores: &Stores) -> Result<Answer, Failure> {
     let mut space = stores.replay.replay_space()?;
     let total = space.commits_total()?;
     let (progress, took) = under_bar(total, |report| replay::rebuild(&mut *space, report))?;
-    Ok(Answer::new(with_rate(progress, took, json!({})), format!("every view rebuilt: {}", told(progress, took))))
+    let twice = space.issued_twice();
+    let mut text: String = twice.iter().filter(|twice| !twice.is_over).map(said_of).collect();
+    text.push_str(&format!("every view rebuilt: {}", told(progress, took)));
+    let twice: Vec<Value> = twice
+        .iter()
+        .map(|IssuedTwice { key, first, other, is_over }| {
+            json!({ "key": key, "first": first, "other": other, "revoked": is_over })
+        })
+        .collect();
+    Ok(Answer::new(with_rate(progress, took, json!({ "issued_twice": twice })), text))
+}
+
+fn said_of(IssuedTwice { key, first, other, .. }: &IssuedTwice) -> String {
+    format!(
+        "key {key} was issued to user {first} and to user {other}: it stays the first one's, but both may know it; revoke it for both \
+         and issue new ones\n"
+    )
 }
 
 fn verify(stores: &Stores) -> Result<Answer, Failure> {

@@ -24,6 +24,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("actors.mailbox_capacity", 1, 1_000_000),
     ("actors.send_timeout_ms", 10, 600_000),
     ("actors.mailers", 1, 64),
+    ("commands.idempotency_days", 1, 3650),
     ("queue.visibility_s", 1, 43_200),
     ("queue.receives_max", 1, 1000),
     ("queue.poll_interval_ms", 10, 60_000),

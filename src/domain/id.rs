@@ -78,8 +78,11 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// Identifies a command, so that a retry of one that already committed gets the first answer. It is the client's
+/// Identifies a command, so that a retry of one that was answered gets the first answer. It is the client's
 /// `Idempotency-Key` (hashed together with who sent it), or derived from the message being consumed, or random.
+///
+/// A client's command is found by this alone, in whatever stream it was carried out. What was asked for (method, path, body)
+/// stands beside it, as a hash: see [`crate::actors::commit::Envelope`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(String);
 
@@ -118,31 +121,38 @@ impl CommandId {
         &self.0
     }
 
-    /// An identifier that is the same for every try of this command: what the command creates bears it, so that a retry
-    /// finds the stream of the first try. UUID version 8, RFC 9562 section 5.8.
-    pub fn derived_uuid(&self, purpose: &str) -> Uuid {
-        let mut bytes = [0u8; 16];
-        bytes.iter_mut().zip(self.derived_bytes(purpose)).for_each(|(to, from)| *to = from);
-        Uuid::new_v8(bytes)
+    /// The person that the command invites: the same for every try of it, so that a retry finds the stream of the first.
+    pub fn derived_user(&self) -> UserId {
+        UserId(uuid_of(&self.derived_bytes("user", None)))
     }
-}
 
-impl CommandId {
-    /// The id of the key that the command issues: the same for every try of it.
-    pub fn derived_key_id(&self) -> super::key::KeyId {
+    /// An identifier of what the command creates in a stream: the same for every try of it, another in every other stream.
+    /// UUID version 8, RFC 9562 section 5.8.
+    pub fn derived_uuid(&self, purpose: &str, stream: &StreamId) -> Uuid {
+        uuid_of(&self.derived_bytes(purpose, Some(stream)))
+    }
+
+    /// The id of the key that the command issues in a stream: the same for every try of it, another in every other stream.
+    pub fn derived_key_id(&self, stream: &StreamId) -> super::key::KeyId {
         let mut bytes = [0; 12];
-        bytes.iter_mut().zip(self.derived_bytes("key")).for_each(|(to, from)| *to = from);
+        bytes.iter_mut().zip(self.derived_bytes("key", Some(stream))).for_each(|(to, from)| *to = from);
         super::key::KeyId::from_random(bytes)
     }
 
-    fn derived_bytes(&self, purpose: &str) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(purpose.as_bytes())
-            .chain_update([0])
-            .chain_update(self.0.as_bytes())
-            .finalize()
-            .into()
+    fn derived_bytes(&self, purpose: &str, stream: Option<&StreamId>) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(purpose.as_bytes()).chain_update([0]).chain_update(self.0.as_bytes());
+        let hash = match stream {
+            Some(stream) => hash.chain_update([0]).chain_update(stream.to_string().as_bytes()),
+            None => hash,
+        };
+        hash.finalize().into()
     }
+}
+
+fn uuid_of(bytes: &[u8; 32]) -> Uuid {
+    let mut first = [0u8; 16];
+    first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    Uuid::new_v8(first)
 }
 
 /// Who did something: `admin:<token id>`, `cli:<account>`, `system:<actor>`.
@@ -197,6 +207,18 @@ mod tests {
         fn what_is_no_hexadecimal_is_refused(text in "[0-9a-f]*[^0-9a-fA-F][0-9a-f]*") {
             prop_assert_eq!(unhex(&text), None);
         }
+    }
+
+    #[test]
+    fn what_a_command_creates_is_its_own_in_each_stream() {
+        let command = CommandId::from_idempotency_key(&Who("admin:1".to_owned()), "k");
+        let streams = [1, 2].map(|number| StreamId::User(UserId(Uuid::from_u128(number))));
+        let [one, other] = streams.each_ref().map(|stream| command.derived_key_id(stream));
+        assert_ne!(one, other);
+        assert_eq!(one, CommandId::stored(command.as_str()).derived_key_id(&streams[0]), "every try makes the same");
+        let [one, other] = streams.each_ref().map(|stream| command.derived_uuid("invitation", stream));
+        assert_ne!(one, other);
+        assert_ne!(command.derived_user(), CommandId::stored("once:1").derived_user());
     }
 
     #[test]

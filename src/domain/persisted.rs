@@ -23,6 +23,9 @@ use super::{
 /// Largest commit, bytes of its encoded events. DynamoDB's item limit of 400 KB leaves room for the rest.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 
+/// The type of the event that a key exists from.
+const KEY_ISSUED: &str = "ApiKeyIssued";
+
 /// Why stored events cannot be read, or new ones not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -227,6 +230,36 @@ pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -
         events += 1;
     }
     Ok(events)
+}
+
+/// The ids of the keys that encoded events issue, in order. Reads nothing else of them.
+///
+/// # Errors
+/// When the events are no JSON array of events, or a key's id is none: then nobody could tell whose it is.
+pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Issued<'a> {
+        #[serde(rename = "type", borrow)]
+        type_name: Text<'a>,
+        #[serde(borrow)]
+        data: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        key_id: Text<'a>,
+    }
+    // Few commits issue a key: the others need not be read.
+    if !events.contains(KEY_ISSUED) {
+        return Ok(Vec::new());
+    }
+    let events: Vec<Issued<'_>> = serde_json::from_str(events)?;
+    let issued = events.iter().filter(|event| event.type_name.0 == KEY_ISSUED);
+    let id = |event: &Issued<'_>| {
+        let id: Id<'_> = serde_json::from_str(event.data.get())?;
+        KeyId::parse(&id.key_id.0).map_err(serde::de::Error::custom)
+    };
+    issued.map(id).collect()
 }
 
 /// The persisted event as a document for people and tools: `id`, `stream`, `version`, `index`, `type`, `schema_version`,

@@ -108,12 +108,18 @@ impl Conditions {
         use sha2::{Digest, Sha256};
         let (command, request_hash) = match &self.idempotency_key {
             Some(key) => {
-                let hash = Sha256::new()
+                let mut hash = Sha256::new()
                     .chain_update(request.method().as_str())
                     .chain_update([0])
                     .chain_update(request.path())
                     .chain_update([0])
                     .chain_update(body);
+                // Under another condition it is another request: the answer of one does not hold for the other. No body has
+                // a zero byte, so that none looks like a condition.
+                if let Some(version) = self.expected_version {
+                    hash.update([0]);
+                    hash.update(version.to_string());
+                }
                 (CommandId::from_idempotency_key(&admin.who, key), Some(hex(&hash.finalize())))
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Ended, Folding, Progress, ReplayError};
 use crate::{
-    domain::{id::StreamId, view::Rows},
-    store::{Live, ReplayLog, ReplaySpace},
+    domain::{id::StreamId, key::KeyId, view::Rows},
+    store::{IssuedTwice, Live, ReplayLog, ReplaySpace},
 };
 
 /// A place where the live views differ from the log.
@@ -65,21 +65,37 @@ fn compare_stream(
     if found == *expected && live.wrong.is_empty() {
         return Ok(());
     }
-    let wrong = match log.again(stream)? {
-        None => {
-            compare(expected, &found, tell);
-            live.wrong.clone()
-        }
-        Some((expected, live)) => {
-            compare(&described(&expected), &described(&live.rows), tell);
-            live.wrong
-        }
+    let twice = log.issued_twice(stream)?;
+    let (mut expected, mut found, mut wrong) = match log.again(stream)? {
+        None => (expected.clone(), found, live.wrong.clone()),
+        Some((expected, live)) => (described(&expected), described(&live.rows), live.wrong),
     };
+    for twice in twice {
+        let IssuedTwice { key, first, other, is_over } = twice;
+        if *stream == StreamId::User(other) {
+            // Whose key it does not stay has no place for it.
+            expected.remove(&key_row(key));
+            found.remove(&key_row(key));
+            wrong.retain(|row| *row != Live::wrong_terms(key));
+        }
+        if !is_over {
+            let one = format!("issued to user {first} alone");
+            let both = format!(
+                "issued to user {other}, too, who may know it: revoke it for both and issue new ones; until then it stays the first one's"
+            );
+            tell(Difference { row: key_row(key), expected: Some(one), found: Some(both) });
+        }
+    }
+    compare(&expected, &found, tell);
     for row in wrong {
         let (expected, found) = (Some("what the rows say".to_owned()), Some("something else".to_owned()));
         tell(Difference { row, expected, found });
     }
     Ok(())
+}
+
+fn key_row(key: KeyId) -> String {
+    format!("keys {key}")
 }
 
 fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>, tell: &mut dyn FnMut(Difference)) {
@@ -97,7 +113,7 @@ fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>,
 /// Every row under its name, in a form that shows neither addresses nor names but differs when they do.
 fn described(rows: &Rows) -> BTreeMap<String, String> {
     let users = rows.users.iter().map(|row| (format!("users {}", row.id), hidden(row, &[&row.email, &row.name])));
-    let keys = rows.keys.iter().map(|row| (format!("keys {}", row.id), hidden(row, &[&Some(row.hash.to_hex())])));
+    let keys = rows.keys.iter().map(|row| (key_row(row.id), hidden(row, &[&Some(row.hash.to_hex())])));
     let plans = rows.plans.iter().map(|row| (format!("plans {}", row.name), hidden(row, &[])));
     let imports = rows.imports.iter().map(|row| (format!("imports {}", row.id), hidden(row, &[])));
     users.chain(keys).chain(plans).chain(imports).collect()

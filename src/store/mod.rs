@@ -1,6 +1,7 @@
 //! Where things are kept: the event log, the views, the ledger and the records. Everything above this folder knows the
 //! traits only.
 
+mod answers;
 pub mod dynamodb;
 pub mod records;
 mod replay;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::replay::{Chunk, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
+pub use self::answers::{Answers, Kept, KeptAnswer, NewAnswer};
+pub use self::replay::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::domain::{
     admission::{Grant, Return},
     id::{CommandId, StreamId, UserId},
@@ -102,6 +104,15 @@ pub enum AppendError {
     /// The same command committed earlier: this is what it wrote.
     #[error("the command has already been carried out")]
     AlreadyDone(Box<StoredCommit>),
+    /// A client's command that was answered before, in another stream or without a commit: [`Answers::find`] tells what.
+    #[error("the command has already been answered")]
+    Answered,
+    /// A key with this id was issued before, to whomever: an id is never issued twice.
+    #[error("a key {key} was issued before")]
+    KeyIssued {
+        /// The key.
+        key: KeyId,
+    },
     /// The name has another owner.
     #[error("the name is taken")]
     ClaimTaken {
@@ -118,6 +129,9 @@ pub enum AppendError {
 pub trait EventLog: Send + Sync {
     /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version. A store that
     /// does not write the rows with the commit marks every commit until they are written.
+    ///
+    /// A commit with a `request_hash` is a client's: its command commits once in all streams, and not at all when an answer to
+    /// it was kept ([`Answers`]). No key id is issued twice, in whatever stream. Both are part of the same write.
     ///
     /// `expected_version` is what the caller loaded, and the caller has looked for the command in all that it loaded: a store may
     /// find an earlier commit of the same command only when somebody has written since. Together that is enough for a command to
@@ -275,6 +289,8 @@ pub trait AdminTokens: Send + Sync {
 pub struct Stores {
     /// The event log.
     pub log: Arc<dyn EventLog>,
+    /// What clients' commands were answered.
+    pub answers: Arc<dyn Answers>,
     /// The views.
     pub views: Arc<dyn Views>,
     /// The ledger.

@@ -7,7 +7,13 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows};
+use crate::domain::{
+    id::{StreamId, UserId},
+    key::KeyId,
+    persisted::Encoded,
+    personal::PersonalKey,
+    view::Rows,
+};
 
 /// Opens a replay.
 pub trait Replayable: Send + Sync {
@@ -32,6 +38,9 @@ pub trait ReplaySpace: Send {
 
     /// Makes the new views the live ones, at once; where they are put right in place, removes what no stream accounts for.
     fn switch(&mut self) -> Result<(), StoreError>;
+
+    /// The keys that were issued twice, as far as the rebuild met them: each stays with the one who had it first.
+    fn issued_twice(&mut self) -> Vec<IssuedTwice>;
 }
 
 /// The log at one moment.
@@ -47,8 +56,26 @@ pub trait ReplayLog: Send {
     /// between. Asked for when they seemed to differ; `None` where they were of one moment already.
     fn again(&mut self, stream: &StreamId) -> Result<Option<(Rows, Live)>, StoreError>;
 
+    /// The keys of a person's stream that another's stream issued, too. Asked for where the two readings differ, as they then do:
+    /// a key has one place.
+    fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError>;
+
     /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
     fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
+}
+
+/// A key that two people were issued. No store lets that happen any more, but older versions did. It is as public as what each
+/// of the two knows: to be revoked for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IssuedTwice {
+    /// The key.
+    pub key: KeyId,
+    /// Who had it first, and keeps it.
+    pub first: UserId,
+    /// Who was issued it, too.
+    pub other: UserId,
+    /// Whether it was revoked for both.
+    pub is_over: bool,
 }
 
 /// What is live of a stream.
@@ -58,6 +85,13 @@ pub struct Live {
     pub rows: Rows,
     /// What else is kept of it and is not what its rows say, each named for people.
     pub wrong: Vec<String>,
+}
+
+impl Live {
+    /// The name of a key's terms in a ledger that keeps them apart from the rows.
+    pub fn wrong_terms(key: KeyId) -> String {
+        format!("ledger terms of key {key}")
+    }
 }
 
 /// The new views.

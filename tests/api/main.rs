@@ -19,6 +19,7 @@ mod ask;
 mod caching;
 mod data;
 mod exports;
+mod idempotency;
 mod lifecycle;
 mod openapi;
 mod operation;

@@ -31,6 +31,9 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn queue(&self, clock: SharedClock, policy: Policy) -> Arc<dyn Queue>;
     /// A record store.
     fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore>;
+    /// Writes the events of a stream's last commit into another's, as an older version's log may have them: past the stores, which
+    /// would refuse a key that was issued before.
+    fn copy_last_commit(&self, from: &StreamId, to: &StreamId, version: u64);
     /// Whether the queue's time can be moved. Cases that need it say so and end when it cannot.
     fn queue_time_moves() -> bool {
         true

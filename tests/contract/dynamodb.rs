@@ -2,16 +2,19 @@
 
 use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use permitd::{
     aws::Access,
     clock::SharedClock,
     dataset::Definition,
+    domain::id::StreamId,
     queue::{Policy, Queue},
     store::{
         Stores,
         dynamodb::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
+            schema,
         },
         records::{RecordStore, Retention},
     },
@@ -95,6 +98,23 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
 
     fn stores_of_another_process(&self) -> Stores {
         self.dynamo_of_another_process().stores()
+    }
+
+    fn copy_last_commit(&self, from: &StreamId, to: &StreamId, version: u64) {
+        let (dynamo, from, to) = (self.dynamo_of_another_process(), from.to_string(), to.to_string());
+        on_a_thread(async move || {
+            let table = dynamo.table(schema::EVENTS);
+            let last = dynamo.client().query().table_name(&table).key_condition_expression("s = :s");
+            let last = last.expression_attribute_values(":s", AttributeValue::S(from));
+            let last = last.scan_index_forward(false).limit(1).consistent_read(true).send().await.expect("commits");
+            let mut item = last.items()[0].clone();
+            let at: i64 = item["t"].as_n().expect("a number").parse().expect("a moment");
+            item.insert("t".to_owned(), AttributeValue::N((at + 1).to_string()));
+            item.insert("s".to_owned(), AttributeValue::S(to));
+            item.insert("v".to_owned(), AttributeValue::N(version.to_string()));
+            item.remove("ob");
+            dynamo.client().put_item().table_name(&table).set_item(Some(item)).send().await.expect("a commit");
+        });
     }
 
     fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {

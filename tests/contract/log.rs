@@ -9,11 +9,11 @@ use permitd::{
         persisted,
         plan::Limits,
     },
-    store::{Append, AppendError, ClaimChange, Stores},
+    store::{Append, AppendError, ClaimChange, Kept, KeptAnswer, NewAnswer, Stores},
 };
 use uuid::Uuid;
 
-use crate::backend::{Backend, Stream, beginning, invited, take};
+use crate::backend::{Backend, Stream, beginning, invited, issued, key, take};
 
 fn role(number: u64) -> Event {
     Event::RoleChanged { role: if number.is_multiple_of(2) { Role::Admin } else { Role::Reader } }
@@ -267,4 +267,102 @@ pub(crate) async fn a_stream_may_be_larger_than_1_mb<B: Backend>() {
     assert_eq!(commits.len(), 9);
     assert!(commits.iter().map(|commit| commit.events.len()).sum::<usize>() > 1 << 20);
     assert_eq!(persisted::decode(&commits[8], None).unwrap()[0].event, failed);
+}
+
+pub(crate) async fn a_key_id_is_issued_once<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut people: Vec<Stream> = (1..=12).map(Stream::user).collect();
+    for person in &mut people {
+        person.write(&stores, vec![invited("x@example.org")], beginning()).await;
+    }
+    let claimants = people.iter().enumerate().map(|(number, person)| {
+        let stores = if number % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
+        async move {
+            let (append, _) = person.commit(vec![issued(&key(1))], beginning());
+            stores.log.append(append).await
+        }
+    });
+    let done = join_all(claimants).await;
+    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "of all at once one is issued it: {done:?}");
+    for refused in done.iter().filter(|done| done.is_err()) {
+        assert!(matches!(refused, Err(AppendError::KeyIssued { key: taken }) if *taken == key(1).id()), "{refused:?}");
+    }
+    let mut owner = people.swap_remove(done.iter().position(Result::is_ok).unwrap());
+    assert_eq!(stores.views.key(key(1).id()).await.unwrap().map(|row| row.user), Some(owner.user_id()));
+    // Nor is it issued once more to the same person, nor when they are gone; and nothing of a refused commit is written.
+    let (events, at) = (vec![issued(&key(1))], beginning());
+    (owner.state, owner.version) = (owner.commit(events.clone(), at).1, 2);
+    let (again, _) = owner.commit(events.clone(), at);
+    assert!(matches!(stores.log.append(again).await, Err(AppendError::KeyIssued { .. })));
+    owner.write(&stores, vec![Event::UserDeleted], at).await;
+    for person in &mut people {
+        let (append, _) = person.commit([events.clone(), vec![role(1)]].concat(), at);
+        assert!(matches!(stores.log.append(append).await, Err(AppendError::KeyIssued { .. })));
+        assert_eq!(stores.log.load(&person.id, 1, 10).await.unwrap(), []);
+        person.write(&stores, vec![role(1)], at).await;
+    }
+    assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
+}
+
+fn answer(command: &str, hash: &str, answer: &str) -> NewAnswer {
+    NewAnswer {
+        command: CommandId::stored(command),
+        request_hash: hash.to_owned(),
+        answer: answer.to_owned(),
+        instead_of: None,
+        now: beginning(),
+        expires_at: later(86_400),
+    }
+}
+
+fn later(seconds: i64) -> Timestamp {
+    beginning().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+pub(crate) async fn a_client_s_command_has_one_answer<B: Backend>() {
+    let backend = B::new();
+    let (stores, others) = (backend.stores(), backend.stores_of_another_process());
+    let find = async |command: &str, hash: &str, now| {
+        others.answers.find(&CommandId::stored(command), hash, now).await.unwrap()
+    };
+    let kept =
+        |hash: &str, text: &str| Some(KeptAnswer { request_hash: hash.to_owned(), kept: Kept::Text(text.to_owned()) });
+    assert_eq!(find("idem:1", "a", beginning()).await, None);
+
+    // Kept without a commit: others find it, nobody else keeps another, and no stream commits the command.
+    assert!(stores.answers.keep(answer("idem:1", "a", "first")).await.unwrap());
+    assert!(!others.answers.keep(answer("idem:1", "a", "second")).await.unwrap());
+    assert_eq!(find("idem:1", "a", beginning()).await, kept("a", "first"));
+    assert_eq!(find("idem:1", "b", beginning()).await, kept("a", "first"), "whoever asks for something else learns so");
+    let ana = Stream::user(1);
+    let (mut append, _) = ana.commit(vec![invited("ana@example.org")], beginning());
+    append.command = CommandId::stored("idem:1");
+    append.request_hash = Some("a".to_owned());
+    let refused = stores.log.append(append.clone()).await;
+    assert!(matches!(refused, Err(AppendError::Answered)), "{refused:?}");
+    assert!(stores.log.load(&ana.id, 0, 10).await.unwrap().is_empty());
+
+    // One that says that the command is under way gives way to its end, once.
+    let end = NewAnswer { instead_of: Some("first".to_owned()), ..answer("idem:1", "a", "end") };
+    assert!(stores.answers.keep(end.clone()).await.unwrap());
+    assert!(!stores.answers.keep(NewAnswer { answer: "another".to_owned(), ..end }).await.unwrap());
+
+    // Once it has expired it is as if it had never been.
+    assert_eq!(find("idem:1", "a", later(86_399)).await, kept("a", "end"));
+    assert_eq!(find("idem:1", "a", later(86_400)).await, None);
+    append.recorded_at = later(86_400);
+    assert_eq!(stores.log.append(append.clone()).await.unwrap(), 1);
+    let committed = Some(KeptAnswer { request_hash: "a".to_owned(), kept: Kept::Commit(ana.id.clone()) });
+    assert_eq!(find("idem:1", "a", later(86_400)).await, committed);
+    let expired = NewAnswer { now: later(40 * 86_400), ..answer("idem:1", "a", "late") };
+    assert!(!stores.answers.keep(expired).await.unwrap(), "a commit never expires");
+
+    // A command that committed in one stream commits in no other.
+    let (mut other, _) = Stream::user(2).commit(vec![invited("ben@example.org")], later(86_400));
+    (other.command, other.request_hash) = (append.command, Some("b".to_owned()));
+    assert!(matches!(stores.log.append(other).await, Err(AppendError::Answered)));
+    assert!(stores.log.load(&Stream::user(2).id, 0, 10).await.unwrap().is_empty());
+    stores.answers.sweep(later(40 * 86_400)).await.unwrap();
+    assert_eq!(find("idem:1", "b", later(40 * 86_400)).await, committed);
 }

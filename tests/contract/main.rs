@@ -49,6 +49,8 @@ macro_rules! cases {
             long_logs_are_read_in_pages_both_ways,
             a_mark_stays_until_it_is_cleared,
             a_stream_may_be_larger_than_1_mb,
+            a_key_id_is_issued_once,
+            a_client_s_command_has_one_answer,
         }
     };
     ($backend:ident views) => {
@@ -119,6 +121,7 @@ macro_rules! cases {
             a_rebuild_gives_the_same_rows,
             appends_go_on_while_views_are_rebuilt,
             differences_are_found,
+            a_key_that_was_issued_twice_is_named_and_stays_the_first_one_s,
         }
     };
 }

@@ -121,3 +121,54 @@ pub(crate) async fn differences_are_found<B: Backend>() {
     rebuild(&*stores.replay);
     assert_eq!(differences(&stores), Vec::<String>::new(), "a rebuild puts them right");
 }
+
+pub(crate) async fn a_key_that_was_issued_twice_is_named_and_stays_the_first_one_s<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    Stream::plan("default").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    // In the order of their ids the second comes first.
+    let (mut first, mut second) = (Stream::user(2), Stream::user(1));
+    let key = key(1);
+    for person in [&mut first, &mut second] {
+        person.write(&stores, vec![invited("x@example.org")], beginning()).await;
+    }
+    first.write(&stores, vec![issued(&key)], beginning()).await;
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    backend.copy_last_commit(&first.id, &second.id, 2);
+    let row = format!("keys {}", key.id());
+    let found = differences(&stores);
+    assert!(found.contains(&row), "{found:?}");
+
+    let rebuilt = || {
+        let mut space = stores.replay.replay_space().unwrap();
+        replay::rebuild(&mut *space, &mut |_| {}).unwrap();
+        space.issued_twice()
+    };
+    let twice = rebuilt();
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert_eq!((twice[0].key, twice[0].is_over), (key.id(), false));
+    assert_eq!((twice[0].first, twice[0].other), (first.user_id(), second.user_id()));
+    assert_eq!(rebuilt(), twice, "as often as it is asked");
+    assert_eq!(stores.views.key(key.id()).await.unwrap().map(|row| row.user), Some(first.user_id()));
+    assert_eq!(stores.views.keys(second.user_id()).await.unwrap(), []);
+    assert_eq!(differences(&stores), [row.as_str()], "it is named until it is revoked for both");
+    let mut said = String::new();
+    let mut space = stores.replay.replay_space().unwrap();
+    replay::verify(&mut *space, &mut |difference| said.push_str(&format!("{difference:?}")), &mut |_| {}).unwrap();
+    drop(space);
+    assert!([&first, &second].iter().all(|person| said.contains(&person.user_id().to_string())), "{said}");
+
+    // What happens to the second one's does nothing to the first one's.
+    let revoked = Event::ApiKeyRevoked { key_id: key.id(), reason: RevocationReason::Requested };
+    (second.state, second.version) = (second.commit(vec![issued(&key)], beginning()).1, 2);
+    second.write(&stores, vec![Event::RoleChanged { role: Role::Admin }], beginning()).await;
+    second.write(&stores, vec![revoked.clone()], beginning()).await;
+    let kept = stores.views.key(key.id()).await.unwrap().expect("the key");
+    assert_eq!((kept.user, kept.revoked_at), (first.user_id(), None));
+    assert_eq!(differences(&stores), [row]);
+    first.write(&stores, vec![revoked], beginning()).await;
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    rebuilt();
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    assert!(stores.views.key(key.id()).await.unwrap().is_some_and(|key| key.revoked_at.is_some()));
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use permitd::{
     clock::SharedClock,
+    domain::id::StreamId,
     queue::{Policy, Queue, sqlite::SqliteQueue},
     store::{
         Stores,
@@ -32,6 +33,15 @@ impl crate::backend::Backend for Backend {
 
     fn stores_of_another_process(&self) -> Stores {
         Database::open(self.folder.path()).expect("the same database").stores()
+    }
+
+    fn copy_last_commit(&self, from: &StreamId, to: &StreamId, version: u64) {
+        let connection = rusqlite::Connection::open(self.database.path()).expect("the database");
+        let sql = "INSERT INTO commits (stream, version, position, command, recorded_at, events)
+                   SELECT ?2, ?3, (SELECT max(position) + 1 FROM commits), command || ':copy', recorded_at + 1, events
+                   FROM commits WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+        let copied = connection.execute(sql, rusqlite::params![from.to_string(), to.to_string(), version]);
+        assert_eq!(copied.expect("a commit"), 1);
     }
 
     fn queue(&self, clock: SharedClock, policy: Policy) -> Arc<dyn Queue> {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use permitd::{
     aws::{Access, Bridge, Endpoints},
     clock::{ManualClock, SharedClock},
+    domain::id::StreamId,
     queue::{
         Policy, Queue,
         sqs::{self, SqsQueue},
@@ -41,6 +42,10 @@ impl backend::Backend for Backend {
 
     fn stores(&self) -> Stores {
         panic!("SQS keeps no stores: run only `queue` on it")
+    }
+
+    fn copy_last_commit(&self, _: &StreamId, _: &StreamId, _: u64) {
+        panic!("SQS holds no log: leave the module `replay` out of this backend's list")
     }
 
     fn stores_of_another_process(&self) -> Stores {

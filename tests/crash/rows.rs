@@ -1,8 +1,9 @@
 //! One test for each row in which the process dies.
 
 use reqwest::Method;
+use serde_json::json;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Serving};
 
 const ANA: &str = "ana@example.org";
 
@@ -188,4 +189,62 @@ async fn dies_once_visible(beside_a_server: bool) {
 async fn an_import_that_dies_once_visible_is_completed_whatever_is_imported_next() {
     dies_once_visible(false).await;
     dies_once_visible(true).await;
+}
+
+#[tokio::test]
+async fn an_import_that_dies_beside_a_server_is_written_down_by_the_server_or_the_next_import() {
+    let deployment = Deployment::new().await;
+    let serving = deployment.serve("");
+    let (well, _) = deployment.import("import-before-commit=return", 10);
+    assert!(!well, "it was killed");
+    let told = async || {
+        let (status, imports) = deployment.admin(&serving, Method::GET, "/imports", "", None).await.unwrap();
+        assert_eq!(status, 200, "{imports}");
+        let imports = imports["data"].as_array().expect("a list").clone();
+        imports.iter().map(|import| import["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    deployment.let_leases_end().await;
+    // In AWS a server looks once a minute, and the next import comes first.
+    if crate::MODE == crate::support::backend::Mode::Sqlite {
+        deployment.until("the server to notice", async || told().await == ["failed"]).await;
+    }
+    let (well, _) = deployment.import("import-before-commit=return", 10);
+    assert!(!well, "it was killed");
+    deployment.let_leases_end().await;
+    let (well, text) = deployment.import("", 20);
+    assert!(well, "{text}");
+    assert_eq!(told().await, ["completed", "failed", "failed"], "while the server runs");
+    drop(serving);
+    deployment.verify();
+}
+
+/// A command that does not commit dies around the moment in which its answer is kept: nothing happens later.
+async fn dies_while_answering(point: &str) {
+    let deployment = Deployment::new().await;
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, "ana@example.org").await.unwrap();
+    let path = format!("/users/{user}");
+    drop(serving);
+    let mut serving = deployment.serve(&format!("{point}=return"));
+    let enable = async |serving: &Serving| {
+        deployment.admin(serving, Method::PATCH, &path, "s1", Some(json!({ "status": "active" }))).await
+    };
+    enable(&serving).await.expect_err("it dies before it answers");
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    let (status, first) = enable(&serving).await.unwrap();
+    assert_eq!(status, 200, "{first}");
+    let disable = Some(json!({ "status": "disabled" }));
+    deployment.admin(&serving, Method::PATCH, &path, "s2", disable).await.unwrap();
+    assert_eq!(enable(&serving).await.unwrap(), (200, first));
+    let (_, now) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+    assert_eq!(now["status"], "disabled", "{now}");
+    drop(serving);
+    deployment.verify();
+}
+
+#[tokio::test]
+async fn a_command_that_changed_nothing_is_answered_again_whenever_the_server_died() {
+    dies_while_answering("answer-before-keeping").await;
+    dies_while_answering("answer-kept").await;
 }

@@ -6,16 +6,23 @@ use std::{
 };
 
 use permitd::{
-    actors::import::{ImportProgress, Order},
+    actors::{
+        commit::Envelope,
+        import::{ImportProgress, Order},
+    },
     app::{Node, Purpose},
     clock::SystemClock,
     config::{LoadFrom, Settings},
     dataset::sample::{self, SampleFormat},
-    domain::{event::Origin, id::Who},
+    domain::{
+        event::{Event, Origin},
+        id::{CommandId, StreamId, Who},
+    },
     queue::Policy,
     secrets::SystemEntropy,
 };
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::support::backend::Place;
 
@@ -89,4 +96,78 @@ async fn an_import_under_way_is_not_taken_for_one_that_died() {
     go.send(()).unwrap();
     assert_eq!(import.await.unwrap().unwrap().counts.inserted, 10);
     assert_eq!(told(&beside).await, ["completed"]);
+}
+
+/// The import of a process that died: the log knows that it began, and nobody has the data set.
+async fn begin_and_die(node: &Node) -> Uuid {
+    let import = Uuid::now_v7();
+    let envelope = Envelope {
+        command: CommandId::from_import(import, "start"),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who: Who::system("test"), correlation_id: "dead".to_owned(), causation_id: None },
+    };
+    let began =
+        Event::ImportStarted { import, file_name: "dead.csv".to_owned(), definition: "d".to_owned(), replace: false };
+    let stream = StreamId::DataSet("permits".to_owned());
+    node.service.committer.run(&stream, &envelope, |_| Ok(vec![began.clone()])).await.unwrap();
+    import
+}
+
+fn order(node: &Node, rows: u64) -> Order {
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(rows, 1, SampleFormat::Csv, &mut file).unwrap();
+    file.set_position(0);
+    Order {
+        file: Box::new(file),
+        file_name: "next.csv".to_owned(),
+        definition: Arc::clone(node.definition("permits").unwrap()),
+        replace: false,
+        origin: Origin { who: Who::system("test"), correlation_id: "next".to_owned(), causation_id: None },
+        progress: Arc::new(ImportProgress::default()),
+    }
+}
+
+#[actix_web::test]
+async fn the_next_import_writes_down_those_that_died() {
+    let place = Place::in_real_time(crate::MODE, Policy::default()).await;
+    let node = node(&place).await;
+    begin_and_die(&node).await;
+    begin_and_die(&node).await;
+    assert_eq!(told(&node).await, ["running", "running"]);
+    node.service.imports.import(order(&node, 5)).await.unwrap();
+    assert_eq!(told(&node).await, ["completed", "failed", "failed"]);
+    // One that is wrong itself does it as well.
+    begin_and_die(&node).await;
+    let wrong = Order { file: Box::new(Cursor::new(b"no;such\nheader;here\n".to_vec())), ..order(&node, 1) };
+    node.service.imports.import(wrong).await.unwrap_err();
+    assert_eq!(told(&node).await, ["failed", "failed", "completed", "failed", "failed"]);
+    let imports = node.service.committer.stores.views.imports(None, 10).await.unwrap();
+    let reasons: Vec<_> = imports.iter().filter_map(|import| import.reason.as_deref()).collect();
+    assert!(reasons[0].contains("header") && reasons[1].contains("the process ended"), "{reasons:?}");
+}
+
+#[actix_web::test]
+async fn an_import_that_finds_another_under_way_is_written_down_at_once() {
+    let place = Place::in_real_time(crate::MODE, Policy::default()).await;
+    let importing = node(&place).await;
+    let (asked, is_asked) = oneshot::channel();
+    let (go, goes) = mpsc::channel();
+    let order_of = order(&importing, 10);
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(10, 1, SampleFormat::Csv, &mut file).unwrap();
+    file.set_position(0);
+    let slow = Order { file: Box::new(Slow { file, asked: Some(asked), go: goes }), ..order_of };
+    let imports = importing.service.imports.clone();
+    let import = actix_web::rt::spawn(async move { imports.import(slow).await });
+    is_asked.await.unwrap();
+    let beside = node(&place).await;
+    beside.service.imports.import(order(&beside, 5)).await.unwrap_err();
+    assert_eq!(told(&beside).await, ["failed", "running"]);
+    let stream = StreamId::DataSet("permits".to_owned());
+    let commits = beside.service.committer.stores.log.load(&stream, 0, 10).await.unwrap();
+    assert_eq!(commits.len(), 2, "it began and failed in one commit, so that nobody takes it for one that died");
+    go.send(()).unwrap();
+    import.await.unwrap().unwrap();
+    assert_eq!(told(&beside).await, ["failed", "completed"]);
 }

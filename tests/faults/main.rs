@@ -21,6 +21,7 @@ mod support;
 mod world;
 
 mod admission;
+mod answers;
 mod batches;
 mod delivery;
 mod history;

@@ -72,7 +72,7 @@ impl Work {
         let envelope = envelope(message, "issue");
         // The id follows from the message, so that two mailers with the same message issue the same key.
         let secret_version = self.committer.secrets.current_version();
-        let key = self.committer.secrets.api_key(secret_version, envelope.command.derived_key_id());
+        let key = self.committer.secrets.api_key(secret_version, envelope.command.derived_key_id(stream));
         let key = key.map_err(CommandError::from)?;
         let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
         let issue = |state: &State| {

@@ -235,7 +235,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys", list);
     let issue = command("issue_key", tag, "Issue a key")
-        .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key.")
+        .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key within an hour.")
         .takes([user_id()])
         .with_body(types.body::<keys::IssueBody>(), false)
         .answers(created("The key.", reference("IssuedKey")))
@@ -409,11 +409,11 @@ pub(super) fn issued_key(key: &Value) -> Value {
         [("id", reference("KeyId")), ("valid_until", nullable(described(moment(), "When that one stops working.")))],
     );
     if let Some(Value::Object(members)) = issued.get_mut("properties") {
-        members.insert("key".to_owned(), described(text(), "The key itself."));
+        let key = "The key itself. A repeated command has it for an hour, while the key works; then it has `key_withheld` instead.";
+        members.insert("key".to_owned(), described(text(), key));
+        let withheld = "Why a repeated command does not show the key again, and what to do.";
+        members.insert("key_withheld".to_owned(), described(text(), withheld));
         members.insert("replaces".to_owned(), replaces);
-    }
-    if let Some(Value::Array(required)) = issued.get_mut("required") {
-        required.push("key".into());
     }
     described(issued, "A key with what is shown of it this once.")
 }

@@ -231,7 +231,7 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             "idempotency-key",
             head(
                 "Idempotency-Key",
-                "The client's name for this request. Sent again with the same body, the answer is repeated, not the deed.",
+                "The client's name for this request. Sent again, the answer is repeated, not the deed; another request under it is refused with 422.",
                 json!({ "type": "string", "pattern": "^[!#-~]{1,255}$" }),
             ),
         ),

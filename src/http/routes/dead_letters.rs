@@ -11,7 +11,7 @@ use super::{
     answer::{self, Answer},
     command::{Command, Nothing},
     params::Params,
-    refusal::queue_problem,
+    refusal::{queue_problem, redrive_problem},
 };
 use crate::{
     http::{method, session::Admin, state::Service},
@@ -40,9 +40,9 @@ fn shown(letter: &DeadLetter) -> Value {
     })
 }
 
-/// The log shows what comes of it; the message itself is worked on again whether or not this is asked twice.
+/// The log shows what comes of it.
 async fn redrive(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    service.committer.queue.redrive(&id).await.map_err(queue_problem)?;
+    service.committer.redrive(&id, &command.envelope).await.map_err(redrive_problem)?;
     let (id, who) = (id.into_inner(), command.envelope.origin.who);
     tracing::info!(%id, %who, "a dead letter was sent again");
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "id": id })))

@@ -18,7 +18,7 @@ use super::{
     users::{existing, user_id},
 };
 use crate::{
-    actors::account::{AccountCommand, Done, GRACE_S_MAX},
+    actors::account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
     domain::{id::UserId, key::KeyId, user::LABEL_CHARS_MAX, view::KeyRow},
     http::{Problem, ProblemCode, method, session::Admin, state::Service},
 };
@@ -126,18 +126,39 @@ async fn rotate(
     issued(&service, user, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
 }
 
-/// The answer that holds the key itself: this once, and for a retry of the same command.
+/// The answer that holds the key itself; of a command that is repeated late, or whose key has ended, why it does not.
 fn issued(service: &Service, user: UserId, done: &Done, replaces: Option<Value>) -> Result<HttpResponse, Problem> {
-    let key = done.key.as_ref().ok_or_else(|| Problem::internal("a key was issued but cannot be shown"))?;
-    let mut body = serde_json::to_value(row(done, key.id())?).map_err(Problem::internal)?;
+    let (id, name, value) = match (&done.key, done.withheld) {
+        (Some(key), _) => (key.id(), "key", key.reveal().to_owned()),
+        (None, Some(withheld)) => (withheld.id, "key_withheld", advice(user, withheld)),
+        (None, None) => return Err(Problem::internal("a key was issued but cannot be shown")),
+    };
+    let mut body = serde_json::to_value(row(done, id)?).map_err(Problem::internal)?;
     if let Value::Object(fields) = &mut body {
-        fields.insert("key".to_owned(), key.reveal().into());
+        fields.insert(name.to_owned(), value.into());
         if let Some(replaces) = replaces {
             fields.insert("replaces".to_owned(), replaces);
         }
     }
-    let location = format!("{}/users/{user}/keys/{}", service.public_url, key.id());
+    let location = format!("{}/users/{user}/keys/{id}", service.public_url);
     Ok(answer::created(&location, done.committed.version, &body))
+}
+
+/// What to do about a key that is not shown again.
+fn advice(user: UserId, Withheld { id, reason }: Withheld) -> String {
+    let issue = format!("POST /users/{user}/keys, under another Idempotency-Key, issues a new one");
+    let rotate =
+        format!("POST /users/{user}/keys/{id}/rotate, under another Idempotency-Key, replaces it by a new one");
+    match reason {
+        WithheldReason::Late => {
+            let minutes = KEY_SHOWN_FOR.as_mins();
+            format!("the key was issued more than {minutes} minutes ago and is not shown again: {rotate}")
+        }
+        WithheldReason::Ended => format!("the key does not work any more and is not shown again: {issue}"),
+        WithheldReason::OtherSecret => {
+            format!("the key was issued under another server secret and cannot be shown again: {rotate}")
+        }
+    }
 }
 
 async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, service: web::Data<Service>) -> Answer {

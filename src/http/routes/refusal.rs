@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
-    actors::{Busy, commit::CommandError},
+    actors::{Busy, commit::CommandError, redrive::RedriveError},
     domain::user::Refusal,
     http::{Problem, ProblemCode},
     queue::QueueError,
@@ -62,5 +62,13 @@ pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
         }
         QueueError::Unreadable(_) | QueueError::TooLong { .. } => Problem::internal(error),
         QueueError::NoDeadLetter(_) => Problem::new(ProblemCode::NotFound, error.to_string()),
+    }
+}
+
+/// A dead letter that was not sent again.
+pub(super) fn redrive_problem(error: RedriveError) -> Problem {
+    match error {
+        RedriveError::Queue(error) => queue_problem(error),
+        RedriveError::Command(error) => command_problem(error),
     }
 }

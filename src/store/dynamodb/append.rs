@@ -1,26 +1,31 @@
-//! Writing a commit: one conditional put, or one transaction with the claims and the personal key that change with it; then
-//! the rows that follow.
+//! Writing a commit: one conditional put, or one transaction with what changes with it: claims, the personal key, the owner of a
+//! new key in the ledger, and where a client's command was carried out; then the rows that follow.
 //!
 //! Guarantees: what DynamoDB would refuse for its size is refused before anything is written. A commit is marked until its rows
 //! are written and, if messages follow from it, until they were sent: whoever dies in between leaves the mark.
 
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
-    types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+    types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 
 use super::{
-    Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX,
+    Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, answers,
     commit::{from_item, to_item},
     fetch,
     item::{self, Item, binary, find_text, get_text, text},
     log, not_built, project,
-    schema::{EVENTS, PERSONAL, STATE},
+    schema::{EVENTS, LEDGER, PERSONAL, STATE},
+    terms::live_key,
     unavailable,
     write::{TRIES_MAX, back_off, met_a_transaction},
 };
 use crate::{
-    domain::id::UserId,
+    domain::{
+        id::{StreamId, UserId},
+        key::KeyId,
+        persisted,
+    },
     failpoint::crash_point,
     store::{Append, AppendError, ClaimChange, PersonalChange},
 };
@@ -39,10 +44,13 @@ pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, Appen
     let version = append.expected_version.saturating_add(1);
     let commit = to_item(&append, version, dynamo.next_tie())?;
     let writes = project::of_commit(&append.rows, version)?;
-    if append.claims.is_empty() && append.personal == PersonalChange::Keep {
+    let keys = persisted::issued_keys(&append.events)
+        .map_err(|error| StoreError::Corrupt(format!("the events of a commit cannot be read: {error}")))?;
+    let is_alone = append.claims.is_empty() && append.personal == PersonalChange::Keep && keys.is_empty();
+    if is_alone && append.request_hash.is_none() {
         put(dynamo, &append, commit).await?;
     } else {
-        transact(dynamo, &append, commit).await?;
+        transact(dynamo, &append, &keys, commit).await?;
     }
     crash_point("append-before-rows");
     project::write(dynamo, writes).await?;
@@ -99,6 +107,8 @@ async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Commit,
+    Answer,
+    Key(KeyId),
     Take(String),
     Release(String),
     Personal(UserId),
@@ -109,6 +119,10 @@ enum Part {
 enum Cancelled {
     /// The version has been written; by this commit.
     VersionTaken(Option<Item>),
+    /// The command was answered before.
+    Answered,
+    /// The key was issued before.
+    KeyIssued(KeyId),
     /// The name has this owner, if the answer says so.
     NameTaken { name: String, owner: Option<String> },
     /// The name that is to be let go is somebody else's: it stays.
@@ -121,12 +135,12 @@ enum Cancelled {
     Refused(String),
 }
 
-async fn transact(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), AppendError> {
+async fn transact(dynamo: &Dynamo, append: &Append, keys: &[KeyId], commit: Item) -> Result<(), AppendError> {
     let table = dynamo.table(EVENTS);
     let mut not_theirs = Vec::new();
     let mut tries = 0;
     loop {
-        let (parts, writes) = parts(dynamo, append, &commit, &not_theirs)?;
+        let (parts, writes) = parts(dynamo, append, keys, &commit, &not_theirs)?;
         let request = dynamo.client().transact_write_items().set_transact_items(Some(writes));
         let Err(error) = request.send().await else { return Ok(()) };
         let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
@@ -134,6 +148,8 @@ async fn transact(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), 
         };
         let mut problem = match why_cancelled(&parts, cancelled.cancellation_reasons()) {
             Cancelled::VersionTaken(old) => return Err(version_taken(dynamo, append, old.as_ref()).await),
+            Cancelled::Answered => return Err(AppendError::Answered),
+            Cancelled::KeyIssued(key) => return Err(AppendError::KeyIssued { key }),
             Cancelled::NameTaken { owner: Some(owner), .. } => return Err(AppendError::ClaimTaken { owner }),
             Cancelled::NameTaken { name, owner: None } => match owner_of(dynamo, &name).await? {
                 Some(owner) => return Err(AppendError::ClaimTaken { owner }),
@@ -168,6 +184,7 @@ async fn transact(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), 
 fn parts(
     dynamo: &Dynamo,
     append: &Append,
+    keys: &[KeyId],
     commit: &Item,
     not_theirs: &[String],
 ) -> Result<(Vec<Part>, Vec<TransactWriteItem>), StoreError> {
@@ -175,6 +192,15 @@ fn parts(
     let put = put_of(&dynamo.table(EVENTS), commit.clone()).condition_expression(IS_NEW).build();
     let mut parts = vec![Part::Commit];
     let mut writes = vec![TransactWriteItem::builder().put(put.map_err(not_built)?).build()];
+    if let Some((answer, put)) = answers::of_commit(dynamo, append)? {
+        bytes += item::bytes(&answer);
+        parts.push(Part::Answer);
+        writes.push(TransactWriteItem::builder().put(put).build());
+    }
+    for key in keys {
+        parts.push(Part::Key(*key));
+        writes.push(key_write(&dynamo.table(LEDGER), &append.stream, *key)?);
+    }
     for change in &append.claims {
         let (ClaimChange::Take { name, owner } | ClaimChange::Release { name, owner }) = change;
         if matches!(change, ClaimChange::Release { name, .. } if not_theirs.contains(name)) {
@@ -206,6 +232,21 @@ fn put_of(table: &str, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuil
         .table_name(table)
         .set_item(Some(item))
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+}
+
+/// Gives a new key its owner, in the ledger's item of it: one that has an owner was issued before, to whomever. What else the
+/// item says of the key follows with the rows.
+fn key_write(table: &str, stream: &StreamId, key: KeyId) -> Result<TransactWriteItem, StoreError> {
+    let StreamId::User(user) = stream else {
+        return Err(StoreError::Corrupt(format!("{stream} issues the key {key}, but is no person's")));
+    };
+    let update = Update::builder()
+        .table_name(table)
+        .set_key(Some(live_key(key)))
+        .update_expression("SET u = :u")
+        .condition_expression("attribute_not_exists(u)")
+        .expression_attribute_values(":u", text(user.to_string()));
+    Ok(TransactWriteItem::builder().update(update.build().map_err(not_built)?).build())
 }
 
 fn claim_write(table: &str, change: &ClaimChange, claim: Item) -> Result<(Part, TransactWriteItem), StoreError> {
@@ -266,12 +307,16 @@ fn why_cancelled(parts: &[Part], reasons: &[CancellationReason]) -> Cancelled {
     let failed = parts.iter().zip(reasons).filter(|(_, reason)| reason.code() == Some(FAILED));
     let order = |part: &Part| match part {
         Part::Commit => 0,
-        Part::Take(_) => 1,
-        Part::Personal(_) => 2,
-        Part::Release(_) => 3,
+        Part::Answer => 1,
+        Part::Take(_) => 2,
+        Part::Key(_) => 3,
+        Part::Personal(_) => 4,
+        Part::Release(_) => 5,
     };
     match failed.min_by_key(|(part, _)| order(part)) {
         Some((Part::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
+        Some((Part::Answer, _)) => Cancelled::Answered,
+        Some((Part::Key(key), _)) => Cancelled::KeyIssued(*key),
         Some((Part::Take(name), reason)) => {
             let owner = reason.item().and_then(|item| find_text(item, "owner").ok().flatten());
             Cancelled::NameTaken { name: name.clone(), owner: owner.map(ToOwned::to_owned) }
@@ -319,6 +364,18 @@ mod tests {
         assert_eq!(why, Cancelled::VersionTaken(Some(old)));
         let why = why_cancelled(&parts(), &[reason("None"), with_owner("1"), with_owner("2"), reason("None")]);
         assert_eq!(why, Cancelled::NameTaken { name: "a".to_owned(), owner: Some("1".to_owned()) });
+    }
+
+    #[test]
+    fn an_answer_says_more_than_what_the_commit_would_have_taken() {
+        let (key, failed) = (KeyId::from_random([1; 12]), reason("ConditionalCheckFailed"));
+        let parts = [Part::Commit, Part::Answer, Part::Key(key), Part::Take("a".to_owned())];
+        let why = why_cancelled(&parts, &[reason("None"), failed.clone(), failed.clone(), with_owner("1")]);
+        assert_eq!(why, Cancelled::Answered);
+        let why = why_cancelled(&parts, &[reason("None"), reason("None"), failed.clone(), reason("None")]);
+        assert_eq!(why, Cancelled::KeyIssued(key));
+        let why = why_cancelled(&parts, &[failed.clone(), failed.clone(), failed, with_owner("1")]);
+        assert_eq!(why, Cancelled::VersionTaken(None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! with errors that say what to do; what decides is read consistently.
 
 mod admin_tokens;
+mod answers;
 mod append;
 mod commit;
 mod feed;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod secrets;
 pub mod setup;
 mod terms;
+mod twice;
 mod views;
 mod write;
 
@@ -97,6 +99,7 @@ impl Dynamo {
     pub fn stores(&self) -> Stores {
         Stores {
             log: Arc::new(self.clone()),
+            answers: Arc::new(self.clone()),
             views: Arc::new(self.clone()),
             ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
             admin_tokens: Arc::new(self.clone()),

@@ -109,7 +109,13 @@ async fn put_pointer(dynamo: &Dynamo, item: Item) -> Result<bool, StoreError> {
 
 async fn update_terms(dynamo: &Dynamo, terms: &Terms, over: Over) -> Result<bool, StoreError> {
     let table = dynamo.table(LEDGER);
+    let whose = match &over {
+        // A key that was issued twice, which older versions let happen, is not taken from who has it.
+        Over::Older => " AND (attribute_not_exists(u) OR u = :u)",
+        Over::Seen(_) => "",
+    };
     let (condition, value) = over.condition(terms.version);
+    let condition = format!("({condition}){whose}");
     let (update, values) = terms.update();
     let send = || {
         let mut request = dynamo.client().update_item().table_name(&table).set_key(Some(terms.item_key()));
@@ -119,7 +125,11 @@ async fn update_terms(dynamo: &Dynamo, terms: &Terms, over: Over) -> Result<bool
         if let Some(value) = &value {
             request = request.expression_attribute_values(":version", value.clone());
         }
-        request.update_expression(update).expression_attribute_names("#on", "on").condition_expression(condition).send()
+        request
+            .update_expression(update)
+            .expression_attribute_names("#on", "on")
+            .condition_expression(&condition)
+            .send()
     };
     write::conditional(&table, send).await
 }

@@ -16,6 +16,7 @@ use super::{
     rows::{self, from_items},
     schema::{LEDGER, VIEWS},
     terms::{Terms, live_key},
+    twice,
     write::{self, TRIES_MAX, back_off},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         personal::PersonalKey,
         view::{Rows, State},
     },
-    store::Live,
+    store::{IssuedTwice, Live},
 };
 
 /// What is live of streams, in their order.
@@ -57,8 +58,8 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<(Rows,
     }
 }
 
-/// Puts right what is live of streams whose commits lead to these rows.
-pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<(), StoreError> {
+/// Puts right what is live of streams whose commits lead to these rows. Returns the keys that turned out to be issued twice.
+pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<IssuedTwice>, StoreError> {
     let (streams, rows): (Vec<StreamId>, Vec<Rows>) =
         rows.into_iter().filter_map(|rows| Some((stream_of(&rows)?, rows))).unzip();
     let mut differing = Vec::new();
@@ -75,8 +76,7 @@ pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<(), St
         }
     }
     let work = differing.into_iter().map(|stream| put_stream_right(dynamo, stream)).collect();
-    fetch::in_parallel(work).await?;
-    Ok(())
+    Ok(fetch::in_parallel(work).await?.concat())
 }
 
 fn stream_of(rows: &Rows) -> Option<StreamId> {
@@ -88,11 +88,20 @@ fn stream_of(rows: &Rows) -> Option<StreamId> {
 
 /// Looks at what is live, then at the stream: what the stream says is then never older. Whatever differs is replaced, if it is
 /// still what was looked at; otherwise somebody was faster, and it is looked at again. A row that claims to be newer than its
-/// stream is wrong, too.
-async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<(), StoreError> {
+/// stream is wrong, too. A key that was issued twice stays with the one who had it first: the other has no row of it.
+async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
     for tries in 1..=TRIES_MAX {
         let mut kept = read(dynamo, stream, &Rows::default()).await?;
-        let expected = Now::read(dynamo, stream).await?.state.rows();
+        let now = Now::read(dynamo, stream).await?;
+        let twice = twice::of_stream(dynamo, stream, &now).await?;
+        let mut expected = now.state.rows();
+        for IssuedTwice { key, other, .. } in &twice {
+            if *stream == StreamId::User(*other) {
+                expected.keys.retain(|row| row.id != *key);
+            } else if let Some(row) = fetch::get(dynamo, &dynamo.table(VIEWS), rows::key_key(*other, *key)).await? {
+                remove_row(dynamo, &row).await?;
+            }
+        }
         let mut work = Vec::new();
         for write in of_all(&expected)? {
             if let Some(over) = kept.take(&write)? {
@@ -107,7 +116,7 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<(), Stor
         }
         let work = work.into_iter().map(|change| change.make(dynamo)).collect();
         if fetch::in_parallel(work).await?.into_iter().all(|held| held) {
-            return Ok(());
+            return Ok(twice);
         }
         back_off(tries).await;
     }
@@ -200,7 +209,7 @@ impl Kept {
         for terms in Terms::of(rows) {
             let kept = self.terms.get(terms.key.as_str());
             if !kept.map(|item| terms.are_in(item)).transpose()?.unwrap_or(false) {
-                wrong.push(format!("ledger terms of key {}", terms.key));
+                wrong.push(Live::wrong_terms(terms.key));
             }
         }
         for import in &rows.imports {

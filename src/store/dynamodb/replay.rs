@@ -3,7 +3,10 @@
 //! Guarantees: a row is only ever replaced by what its stream says, and only if it is still the row that was looked at; whoever
 //! appends meanwhile projects as always. Memory grows with the number of streams (some 40 bytes for each), not with the log.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     Dynamo, StoreError, fetch,
@@ -12,6 +15,7 @@ use super::{
     orphans::{self, Orphan},
     repair,
     schema::{EVENTS, PERSONAL},
+    twice,
 };
 use crate::{
     aws::{Bridge, BridgeError},
@@ -22,7 +26,7 @@ use crate::{
         view::Rows,
     },
     failpoint::crash_point,
-    store::{Chunk, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
 };
 
 /// Parts of a table that are scanned side by side.
@@ -34,7 +38,7 @@ impl Replayable for Dynamo {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let bridge = Arc::new(Bridge::start("replay-dynamodb").map_err(no_bridge)?);
         let dynamo = self.with_own_connections();
-        let views = InPlace { bridge: Arc::clone(&bridge), dynamo: dynamo.clone() };
+        let views = InPlace { bridge: Arc::clone(&bridge), dynamo: dynamo.clone(), twice: BTreeSet::new() };
         let log = Log { bridge, dynamo, streams: None, at: 0, loaded: VecDeque::new() };
         Ok(Box::new(Space { log, views }))
     }
@@ -68,6 +72,10 @@ impl ReplaySpace for Space {
         let orphans = self.log.find_orphans()?;
         let dynamo = self.views.dynamo.clone();
         self.views.bridge.run(async move { orphans::remove(&dynamo, orphans).await }).map_err(no_bridge)?
+    }
+
+    fn issued_twice(&mut self) -> Vec<IssuedTwice> {
+        self.views.twice.iter().copied().collect()
     }
 }
 
@@ -178,6 +186,14 @@ impl ReplayLog for Log {
         self.run(|dynamo| async move { repair::settled(&dynamo, &stream).await }).map(Some)
     }
 
+    fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
+        let stream = stream.clone();
+        self.run(|dynamo| async move {
+            let now = repair::Now::read(&dynamo, &stream).await?;
+            twice::of_stream(&dynamo, &stream, &now).await
+        })
+    }
+
     fn orphans(&mut self) -> Result<Vec<String>, StoreError> {
         Ok(self.find_orphans()?.iter().map(Orphan::name).collect())
     }
@@ -210,11 +226,15 @@ async fn personal_keys(dynamo: &Dynamo, users: Vec<UserId>) -> Result<Vec<(UserI
 struct InPlace {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
+    /// The keys that were issued twice.
+    twice: BTreeSet<IssuedTwice>,
 }
 
 impl ReplayViews for InPlace {
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
         let (dynamo, rows) = (self.dynamo.clone(), rows.to_vec());
-        self.bridge.run(async move { repair::put_right(&dynamo, rows).await }).map_err(no_bridge)?
+        let twice = self.bridge.run(async move { repair::put_right(&dynamo, rows).await }).map_err(no_bridge)??;
+        self.twice.extend(twice);
+        Ok(())
     }
 }

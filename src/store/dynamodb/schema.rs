@@ -6,7 +6,7 @@
 //! | `events` | one a commit | `s` stream, `v` version |
 //! | `views` | people, keys, plans, imports | `k` stream, `r` row |
 //! | `ledger` | what a key may and has consumed, by day | `k` key id, `d` day |
-//! | `state` | claims on names, administrators' tokens, data sets | `k` kind, `r` name |
+//! | `state` | claims on names, administrators' tokens, data sets, what commands were answered | `k` kind, `r` name |
 //! | `changes` | what imports changed, one an inserted, updated or removed record; one a version | `k` data set and epoch, `r` record |
 //! | `personal` | the keys that people's data is sealed with | `k` person |
 //! | `secrets` | the server secret | `k` name |
@@ -25,10 +25,12 @@ pub const EVENTS: &str = "events";
 pub const VIEWS: &str = "views";
 /// The ledger.
 pub const LEDGER: &str = "ledger";
-/// Claims, administrators' tokens, data sets.
+/// Claims, administrators' tokens, data sets, what commands were answered.
 pub const STATE: &str = "state";
 /// What imports changed, and when.
 pub const CHANGES: &str = "changes";
+/// The attribute of the table `state` from which on DynamoDB may remove an item, seconds since the Unix epoch.
+pub const EXPIRES: &str = "x";
 /// Personal keys.
 pub const PERSONAL: &str = "personal";
 /// The server secret.
@@ -98,6 +100,8 @@ pub struct TableSpec {
     pub indexes: Vec<IndexSpec>,
     /// Days to any moment of which it can be restored.
     pub recovery_days: u32,
+    /// The attribute by which items expire, seconds since the Unix epoch, if any do.
+    pub expires: Option<&'static str>,
 }
 
 fn text(name: &str) -> Key {
@@ -113,7 +117,7 @@ fn index(name: &str, partition: Key, sort: Key, projected: Projected) -> IndexSp
 }
 
 fn table(name: &str, partition: Key, sort: Option<Key>, indexes: Vec<IndexSpec>) -> TableSpec {
-    TableSpec { name: name.to_owned(), partition, sort, indexes, recovery_days: RECOVERY_DAYS }
+    TableSpec { name: name.to_owned(), partition, sort, indexes, recovery_days: RECOVERY_DAYS, expires: None }
 }
 
 /// A table's whole name.
@@ -148,7 +152,7 @@ pub fn base_tables() -> Vec<TableSpec> {
             ],
         ),
         table(LEDGER, text("k"), Some(text("d")), Vec::new()),
-        table(STATE, text("k"), Some(text("r")), Vec::new()),
+        TableSpec { expires: Some(EXPIRES), ..table(STATE, text("k"), Some(text("r")), Vec::new()) },
         table(CHANGES, text("k"), Some(text("r")), Vec::new()),
         TableSpec { recovery_days: PERSONAL_RECOVERY_DAYS, ..table(PERSONAL, text("k"), None, Vec::new()) },
         table(SECRETS, text("k"), None, Vec::new()),

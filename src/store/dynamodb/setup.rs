@@ -9,9 +9,11 @@
 //! - encryption with the account's own key for DynamoDB (`alias/aws/dynamodb` in KMS), so that its use can be audited. A key
 //!   that the owner of the account has put in its place is as good;
 //! - point-in-time recovery over the days that its [`TableSpec`] says;
+//! - where it says so, the removal of what has expired;
 //! - deletion protection.
 
 mod compare;
+mod expiry;
 mod recovery;
 mod requests;
 mod wait;
@@ -81,6 +83,7 @@ pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
         if !has_wrong_keys(table, &found) {
             let standing = recovery::look(dynamo, &name).await?;
             checked.push(recovery::row(&name, table, &standing));
+            checked.extend(expiry::check(dynamo, &name, table).await?);
         }
     }
     Ok(checked)
@@ -157,6 +160,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
         }
     }
     checked.push(recovery::ensure(dynamo, &name, table, was_made).await?);
+    checked.extend(expiry::ensure(dynamo, &name, table, was_made).await?);
     Ok(checked)
 }
 

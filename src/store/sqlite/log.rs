@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, corrupt, schema::UNINDEXED_COMMITS, views};
+use super::{Database, StoreError, answers, corrupt, schema::UNINDEXED_COMMITS, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
-        persisted::StoredCommit,
+        key::KeyId,
+        persisted::{self, StoredCommit},
         personal::PersonalKey,
         view::Rows,
     },
@@ -105,6 +106,15 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
     if current != append.expected_version {
         return Err(AppendError::Conflict);
     }
+    if let Some(request_hash) = &append.request_hash
+        && (answers::kept(connection, &append.command, append.recorded_at)?.is_some()
+            || answers::commit_of(connection, &append.command, request_hash)?.is_some())
+    {
+        return Err(AppendError::Answered);
+    }
+    for key in persisted::issued_keys(&append.events).map_err(|error| corrupt("commit", error))? {
+        register_key(connection, &append.stream, key)?;
+    }
     for claim in &append.claims {
         change_claim(connection, claim)?;
     }
@@ -147,6 +157,22 @@ fn find_command(
     };
     let early = if current > 0 { find("<=")? } else { None };
     if early.is_none() && current > u64::from(UNINDEXED_COMMITS) { find(">") } else { Ok(early) }
+}
+
+/// Writes down whose the new key is. One that was issued before, to whomever, is refused; so is one that the views know and that
+/// is not written down.
+fn register_key(connection: &Connection, stream: &StreamId, key: KeyId) -> Result<(), AppendError> {
+    let owner = match stream {
+        StreamId::User(user) => user.to_string(),
+        StreamId::Plan(_) | StreamId::DataSet(_) => stream.to_string(),
+    };
+    let sql = "INSERT INTO issued_keys (id, owner) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM keys WHERE id = ?1)
+               ON CONFLICT DO NOTHING";
+    let registered = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params![key.as_str(), owner]))
+        .map_err(StoreError::from)?;
+    if registered == 1 { Ok(()) } else { Err(AppendError::KeyIssued { key }) }
 }
 
 fn change_claim(connection: &Connection, claim: &ClaimChange) -> Result<(), AppendError> {

@@ -2,11 +2,13 @@
 //! one writer thread that commits waiting writes together, and a few connections for reading.
 
 mod admin_tokens;
+mod answers;
 mod ledger;
 mod log;
 pub mod records;
 mod replay;
 mod schema;
+mod twice;
 pub mod views;
 mod writer;
 
@@ -78,6 +80,7 @@ impl Database {
     pub fn stores(&self) -> Stores {
         Stores {
             log: Arc::new(self.clone()),
+            answers: Arc::new(self.clone()),
             views: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),

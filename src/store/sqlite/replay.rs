@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Database, StoreError, corrupt, log,
+    Database, StoreError, corrupt, log, twice,
     views::{self, Statements},
 };
 use crate::{
     domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
     failpoint::crash_point,
-    store::{Chunk, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
 };
 
 /// Page cache for the new views, KiB: what their indexes are made of is then still there.
@@ -31,7 +31,7 @@ impl Replayable for Database {
         let position = last_position(&log)?;
         Ok(Box::new(Space {
             log: Log { connection: log, position, at: Some(Place::default()), grown: Vec::new() },
-            views: NewViews { connection: views, generation: None, indexed: false, locked: false },
+            views: NewViews { connection: views, generation: None, indexed: false, locked: false, twice: Vec::new() },
         }))
     }
 }
@@ -60,6 +60,10 @@ impl ReplaySpace for Space {
 
     fn switch(&mut self) -> Result<(), StoreError> {
         self.views.switch()
+    }
+
+    fn issued_twice(&mut self) -> Vec<IssuedTwice> {
+        self.views.twice.clone()
     }
 }
 
@@ -118,6 +122,10 @@ impl ReplayLog for Log {
         Ok(None)
     }
 
+    fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
+        twice::of_stream(&self.connection, stream)
+    }
+
     fn orphans(&mut self) -> Result<Vec<String>, StoreError> {
         let sql = "
             SELECT 'users ' || id FROM users WHERE NOT EXISTS (SELECT 1 FROM commits WHERE stream = 'user#' || users.id)
@@ -149,6 +157,8 @@ struct NewViews {
     indexed: bool,
     /// Whether the connection holds the write lock until the switch.
     locked: bool,
+    /// The keys that were issued twice.
+    twice: Vec<IssuedTwice>,
 }
 
 impl ReplayViews for NewViews {
@@ -192,10 +202,22 @@ impl NewViews {
     /// Makes the new tables' indexes, once most rows are there.
     fn make_indexes(&mut self) -> Result<(), StoreError> {
         let generation = self.prepare_generation()?;
-        if !std::mem::replace(&mut self.indexed, true) {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute_batch(&views::indexes(&suffix(generation), generation))?;
-            transaction.commit()?;
+        if std::mem::replace(&mut self.indexed, true) {
+            return Ok(());
+        }
+        let indexes = views::indexes(&suffix(generation), generation);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match transaction.execute_batch(&indexes) {
+            Ok(()) => transaction.commit()?,
+            // Only keys have an index that is unique: a key was issued twice.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                transaction.rollback()?;
+                let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                self.twice = twice::leave_to_the_first(&transaction, &suffix(generation))?;
+                transaction.execute_batch(&indexes)?;
+                transaction.commit()?;
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -251,6 +273,13 @@ fn read_from(connection: &Connection, place: &Place, max: usize) -> Result<Chunk
 fn read_stream(connection: &Connection, stream: &str, chunk: &mut Chunk) -> Result<(), StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
     read(connection, &sql, [stream], chunk)
+}
+
+/// All commits of a stream.
+pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result<Chunk, StoreError> {
+    let mut chunk = Chunk::default();
+    read_stream(connection, &stream.to_string(), &mut chunk)?;
+    Ok(chunk)
 }
 
 /// A stream with its stored name, and the key of the person whose it is.

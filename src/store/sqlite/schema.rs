@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, views};
+use super::{StoreError, corrupt, views};
+use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
 /// its own, and few streams become longer.
@@ -67,6 +68,20 @@ CREATE TABLE view_generation (one INTEGER PRIMARY KEY CHECK (one = 1), generatio
 INSERT INTO view_generation VALUES (1, 1);
 ";
 
+/// What version 2 adds: whose each key is that was ever issued, what commands without a commit were answered, and clients'
+/// commands by their id alone.
+const KEYS_AND_ANSWERS: &str = "
+CREATE TABLE issued_keys (id TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE answers (
+    command      TEXT PRIMARY KEY,
+    request_hash TEXT NOT NULL,
+    answer       TEXT NOT NULL,
+    expires_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answers_expire ON answers (expires_at);
+CREATE INDEX commits_asked ON commits (command) WHERE request_hash IS NOT NULL;
+";
+
 /// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -87,8 +102,32 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         ))?;
         transaction.execute_batch(&views::tables(""))?;
         transaction.execute_batch(&views::indexes("", 1))?;
+    }
+    if found < 2 {
+        transaction.execute_batch(KEYS_AND_ANSWERS)?;
+        register_keys(&transaction)?;
+    }
+    if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Writes down whose the keys are that the log has issued. Of a key that was issued twice, which older versions let happen, the
+/// first owner: `events verify` names both.
+fn register_keys(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT stream, events FROM commits WHERE instr(events, 'ApiKeyIssued') > 0 ORDER BY position";
+    let mut statement = connection.prepare(sql)?;
+    let mut commits = statement.query([])?;
+    while let Some(commit) = commits.next()? {
+        let text = |column| commit.get_ref(column)?.as_str().map_err(|error| corrupt("commit", error));
+        let (stream, events) = (text(0)?, text(1)?);
+        for key in persisted::issued_keys(events).map_err(|error| corrupt("commit", error))? {
+            let owner = stream.strip_prefix("user#").unwrap_or(stream);
+            let sql = "INSERT INTO issued_keys (id, owner) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            connection.prepare_cached(sql)?.execute([key.as_str(), owner])?;
+        }
+    }
     Ok(())
 }

@@ -196,10 +196,12 @@ fn insert(table: &str, suffix: &str, columns: &[&str]) -> String {
 fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     let changes: Vec<String> = columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
     format!(
-        "{} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version",
+        "{} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version{}",
         insert(table, suffix, columns),
         columns.first().copied().unwrap_or_default(),
         changes.join(", "),
+        // A key that was issued twice stays its first owner's.
+        if table == "keys" { " AND excluded.user = user" } else { "" },
     )
 }
 

@@ -76,7 +76,20 @@ async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
     let (path, plan) = (format!("/users/{user}"), json!({ "plan": "fast" }));
     let change = app.admin_send(Method::PATCH, &path, &plan);
     counting.count("give somebody another plan", &[("K", 1), ("G", 0)], change).await.expect(200);
+    keyed(app, counting, &path).await;
     user
+}
+
+/// Changes of somebody under idempotency keys.
+async fn keyed(app: &TestApp, counting: &mut Counting<'_>, path: &str) {
+    let role = json!({ "role": "admin" });
+    let change = |key: &str| app.send(app.admin(Method::PATCH, path).header("idempotency-key", key).json(&role));
+    let sizes = [("K", 1), ("G", 0)];
+    counting.count("change somebody, under an `Idempotency-Key`", &sizes, change("1")).await.expect(200);
+    let operation = "change of somebody that is so already, under an `Idempotency-Key`";
+    let first = counting.count(operation, &[("G", 0)], change("2")).await.expect(200);
+    let again = counting.count("the same again", &[("G", 0)], change("2")).await.expect(200);
+    assert_eq!(first.body, again.body);
 }
 
 /// Requests of records with a key that is on the plan `fast`.

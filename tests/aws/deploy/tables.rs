@@ -50,6 +50,9 @@ async fn tables_are_made_once_and_are_right_from_then_on() {
                 assert_eq!(*found(&made, &format!("index {name}/{}", index.name)), Found::Made);
             }
             assert!(!found(&made, &format!("recovery {name}")).is_wrong());
+            if table.expires.is_some() {
+                assert_eq!(*found(&made, &format!("expiry {name}")), Found::Made);
+            }
         }
         let again = setup(&dynamo, &tables).await.unwrap();
         for row in &again {

@@ -69,6 +69,9 @@ fn properties(table: &TableSpec) -> Value {
         "AttributeDefinitions": all.iter().map(definition).collect::<Vec<_>>(),
         "KeySchema": keys(&table.partition, table.sort.as_ref()),
     });
+    if let Some(attribute) = table.expires {
+        properties["TimeToLiveSpecification"] = json!({ "AttributeName": attribute, "Enabled": true });
+    }
     if !table.indexes.is_empty() {
         let indexes = table.indexes.iter().map(|index| {
             let projected = match index.projected {

@@ -1,0 +1,285 @@
+//! What a client's command was answered, kept with its `Idempotency-Key`: a command that is repeated gets its first answer, and
+//! is not carried out later.
+//!
+//! Guarantees: what committed is answered from its commit, for ever. What committed nothing ("it is so already", and what the
+//! state refused) is kept before it is answered, for the time that the setting `commands.idempotency_days` says. Whatever says
+//! nothing of the state (the server was busy, a store was away, the request could not be read) is kept by nobody: the
+//! command can be tried again. No personal data is kept: an answer that shows some is made anew from the stream.
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::commit::{CommandError, Committed, Committer, Envelope};
+use crate::{
+    domain::{id::StreamId, key::KeyId, user::Refusal},
+    failpoint::crash_point,
+    store::{Kept, KeptAnswer, NewAnswer, StoreError},
+};
+
+/// The answer of a command that committed nothing, as it is stored: variants are added, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answered {
+    /// All was so already at this version of the stream.
+    Unchanged {
+        /// The stream.
+        stream: String,
+        /// Its version.
+        version: u64,
+    },
+    /// [`Refusal::NoUser`]
+    NoUser,
+    /// [`Refusal::Deleted`]
+    Deleted,
+    /// [`Refusal::Disabled`]
+    Disabled,
+    /// [`Refusal::Exists`]
+    Exists,
+    /// [`Refusal::NoKey`]
+    NoKey(KeyId),
+    /// [`Refusal::KeyEnded`]
+    KeyEnded(KeyId),
+    /// [`Refusal::KeyExists`]
+    KeyExists(KeyId),
+    /// [`Refusal::TooManyKeys`]
+    TooManyKeys,
+    /// [`CommandError::NoPlan`]
+    NoPlan {
+        /// The name.
+        name: String,
+        /// The names that would do.
+        known: Vec<String>,
+    },
+    /// [`CommandError::EmailTaken`]
+    EmailTaken {
+        /// Who has it.
+        user: String,
+    },
+    /// [`CommandError::Stale`]
+    Stale {
+        /// The stream's version.
+        current: u64,
+    },
+    /// A dead letter is about to be sent again.
+    Redriving {
+        /// Since when.
+        since: Timestamp,
+        /// Whether somebody is at it, as far as is known.
+        at_work: bool,
+    },
+    /// A dead letter was sent again.
+    Redriven,
+    /// There was no such dead letter.
+    NoDeadLetter,
+}
+
+impl Answered {
+    /// What is kept of an error; nothing of one that says nothing of the state, so that the command can be tried again.
+    fn of(error: &CommandError) -> Option<Self> {
+        Some(match error {
+            CommandError::Refused(refusal) => match refusal {
+                Refusal::NoUser => Self::NoUser,
+                Refusal::Deleted => Self::Deleted,
+                Refusal::Disabled => Self::Disabled,
+                Refusal::Exists => Self::Exists,
+                Refusal::NoKey(key) => Self::NoKey(*key),
+                Refusal::KeyEnded(key) => Self::KeyEnded(*key),
+                Refusal::KeyExists(key) => Self::KeyExists(*key),
+                Refusal::TooManyKeys => Self::TooManyKeys,
+                // The request itself was wrong, whatever the state.
+                Refusal::TooLong { .. } => return None,
+            },
+            CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
+            CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },
+            CommandError::Stale { current } => Self::Stale { current: *current },
+            _ => return None,
+        })
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, StoreError> {
+        serde_json::from_str(text).map_err(|error| {
+            StoreError::Incompatible(format!(
+                "the answer that was kept with an idempotency key cannot be read ({error}): use the newer permitd that kept it"
+            ))
+        })
+    }
+
+    pub(super) fn write(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|error| StoreError::Corrupt(format!("an answer cannot be kept: {error}")))
+    }
+
+    /// The error that was answered; none where it was no error of a stream's command.
+    fn into_error(self) -> Option<CommandError> {
+        let refusal = match self {
+            Self::NoUser => Refusal::NoUser,
+            Self::Deleted => Refusal::Deleted,
+            Self::Disabled => Refusal::Disabled,
+            Self::Exists => Refusal::Exists,
+            Self::NoKey(key) => Refusal::NoKey(key),
+            Self::KeyEnded(key) => Refusal::KeyEnded(key),
+            Self::KeyExists(key) => Refusal::KeyExists(key),
+            Self::TooManyKeys => Refusal::TooManyKeys,
+            Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
+            Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
+            Self::Stale { current } => return Some(CommandError::Stale { current }),
+            Self::Unchanged { .. } | Self::Redriving { .. } | Self::Redriven | Self::NoDeadLetter => return None,
+        };
+        Some(refusal.into())
+    }
+}
+
+/// What an earlier try of a command came to.
+pub(super) enum Earlier {
+    /// Nothing is known of one.
+    None,
+    /// It committed, in this stream.
+    InStream(StreamId),
+    /// It found that all was so already.
+    Unchanged(Committed),
+}
+
+impl Committer {
+    /// What is kept of an earlier try of a client's command.
+    ///
+    /// # Errors
+    /// The error that it was answered with; [`CommandError::KeyReused`] when it was another request.
+    pub(super) async fn earlier(&self, envelope: &Envelope) -> Result<Earlier, CommandError> {
+        let Some(kept) = self.find_answer(envelope).await? else { return Ok(Earlier::None) };
+        let answered = match kept {
+            Kept::Commit(stream) => return Ok(Earlier::InStream(stream)),
+            Kept::Text(text) => Answered::read(&text)?,
+        };
+        self.counters.repeated.fetch_add(1, Ordering::Relaxed);
+        let Answered::Unchanged { stream, version } = answered else {
+            // What is left is of a request for something else than a stream.
+            return Err(answered.into_error().unwrap_or(CommandError::KeyReused));
+        };
+        let stream = StreamId::parse(&stream).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let state = self.load_until(&stream, version).await?;
+        Ok(Earlier::Unchanged(Committed { state, version, events: Vec::new(), repeated: true }))
+    }
+
+    /// The answer that is kept of a client's command, if it is of this request.
+    ///
+    /// # Errors
+    /// [`CommandError::KeyReused`] when it is another's.
+    pub(super) async fn find_answer(&self, envelope: &Envelope) -> Result<Option<Kept>, CommandError> {
+        let Some(request_hash) = &envelope.request_hash else { return Ok(None) };
+        let found = self.stores.answers.find(&envelope.command, request_hash, self.clock.now()).await?;
+        match found {
+            Some(KeptAnswer { request_hash: kept, .. }) if kept != *request_hash => Err(CommandError::KeyReused),
+            found => Ok(found.map(|found| found.kept)),
+        }
+    }
+
+    /// Keeps that all was so already. `None` when another try was faster.
+    pub(super) async fn keep_unchanged(
+        &self,
+        stream: &StreamId,
+        envelope: &Envelope,
+        unchanged: Committed,
+    ) -> Result<Option<Committed>, CommandError> {
+        let answered = Answered::Unchanged { stream: stream.to_string(), version: unchanged.version };
+        Ok(self.keep_answer(envelope, &answered, None).await?.then_some(unchanged))
+    }
+
+    /// Keeps an error that the command is answered with, if it is one that is kept. `None` when another try was faster.
+    ///
+    /// # Errors
+    /// The error itself, once it is kept.
+    pub(super) async fn keep_error(
+        &self,
+        envelope: &Envelope,
+        error: CommandError,
+    ) -> Result<Option<Committed>, CommandError> {
+        let Some(answered) = Answered::of(&error) else { return Err(error) };
+        if self.keep_answer(envelope, &answered, None).await? { Err(error) } else { Ok(None) }
+    }
+
+    /// Keeps an answer, of a client's command; those of others are not repeated after they were answered. `false` when
+    /// another is kept.
+    pub(super) async fn keep_answer(
+        &self,
+        envelope: &Envelope,
+        answered: &Answered,
+        instead_of: Option<String>,
+    ) -> Result<bool, CommandError> {
+        let Some(request_hash) = &envelope.request_hash else { return Ok(true) };
+        let now = self.clock.now();
+        crash_point("answer-before-keeping");
+        let kept = self.stores.answers.keep(NewAnswer {
+            command: envelope.command.clone(),
+            request_hash: request_hash.clone(),
+            answer: answered.write()?,
+            instead_of,
+            now,
+            expires_at: now.checked_add(self.answers_kept_for).unwrap_or(Timestamp::MAX),
+        });
+        let kept = kept.await?;
+        crash_point("answer-kept");
+        Ok(kept)
+    }
+
+    /// Removes kept answers that have expired. Returns how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep_answers(&self) -> Result<u64, StoreError> {
+        self.stores.answers.sweep(self.clock.now()).await
+    }
+}
+
+/// A number of days.
+pub(super) const fn days(number: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * number as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_state_refuses_is_kept_and_comes_back_as_it_was() {
+        let key = KeyId::from_random([3; 12]);
+        let refused = [
+            Refusal::NoUser,
+            Refusal::Deleted,
+            Refusal::Disabled,
+            Refusal::Exists,
+            Refusal::NoKey(key),
+            Refusal::KeyEnded(key),
+            Refusal::KeyExists(key),
+            Refusal::TooManyKeys,
+        ];
+        let others = [
+            CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },
+            CommandError::EmailTaken { user: "1".to_owned() },
+            CommandError::Stale { current: 7 },
+        ];
+        for error in refused.into_iter().map(CommandError::from).chain(others) {
+            let kept = Answered::of(&error).expect("it is kept").write().unwrap();
+            let again = Answered::read(&kept).unwrap().into_error().expect("an error");
+            assert_eq!(format!("{again:?}"), format!("{error:?}"));
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_state_is_not_kept() {
+        let away = StoreError::Unavailable("away".to_owned());
+        let errors = [
+            CommandError::Refused(Refusal::TooLong { field: "name", max: 200 }),
+            CommandError::Contended,
+            CommandError::KeyReused,
+            CommandError::Store(away),
+            CommandError::Busy(super::super::Busy::Full),
+        ];
+        assert!(errors.iter().all(|error| Answered::of(error).is_none()));
+    }
+
+    #[test]
+    fn an_answer_of_a_newer_version_is_not_taken_for_another() {
+        assert!(matches!(Answered::read("{\"forbidden\":{}}"), Err(StoreError::Incompatible(_))));
+    }
+}

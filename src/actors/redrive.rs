@@ -1,0 +1,120 @@
+//! Sending dead letters again, as a client's command: once for each `Idempotency-Key`, although the queue knows of no commands.
+//!
+//! Guarantees: that it is about to be done is written down before it is done, and that it was done before it is answered. Whoever
+//! comes again after a crash in between finds out from the letter: one that is gone, or has died again since, was sent.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    answers::Answered,
+    commit::{CommandError, Committer, Envelope},
+};
+use crate::{failpoint::crash_point, queue::QueueError, store::Kept};
+
+/// How long another try may be at work, before it counts as one that died.
+const AT_WORK: SignedDuration = SignedDuration::from_secs(60);
+/// Letters that are looked through for one that has died again.
+const LETTERS_MAX: usize = 1000;
+/// How often another try's end is waited for, and the time between two looks.
+const LOOKS_MAX: u32 = 10;
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Why a dead letter was not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum RedriveError {
+    /// The queue, or there is no such letter.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The idempotency key, or the store that keeps answers.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// What is known of an earlier try.
+enum FirstTry {
+    /// Nothing: this one is to begin.
+    None,
+    /// It began then, and may be at it or have died on the way.
+    Begun { since: Timestamp, at_work: bool, kept: String },
+    /// It was answered so.
+    Ended(Result<(), RedriveError>),
+}
+
+impl Committer {
+    /// Sends a dead letter again. The same command does so once, and gets the first answer.
+    ///
+    /// # Errors
+    /// [`QueueError::NoDeadLetter`], which is an answer as well and kept; [`CommandError::Contended`] while another try of the same
+    /// command is at work; when the queue or the store does not answer.
+    pub async fn redrive(&self, id: &str, envelope: &Envelope) -> Result<(), RedriveError> {
+        if envelope.request_hash.is_none() {
+            return Ok(self.queue.redrive(id).await?);
+        }
+        for _ in 0..LOOKS_MAX {
+            let (died, kept) = match self.first_redrive(id, envelope).await? {
+                FirstTry::Ended(answer) => return answer,
+                FirstTry::Begun { since, at_work: true, .. } if self.is_recent(since) => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    continue;
+                }
+                FirstTry::Begun { since, kept, .. } => (Some(since), Some(kept)),
+                FirstTry::None => (None, None),
+            };
+            let since = self.clock.now();
+            let redriving = Answered::Redriving { since, at_work: true };
+            if !self.keep_answer(envelope, &redriving, kept).await? {
+                continue;
+            }
+            let sent = self.redrive_once(id, died).await;
+            let answered = match &sent {
+                Ok(()) => Answered::Redriven,
+                Err(QueueError::NoDeadLetter(_)) => Answered::NoDeadLetter,
+                // Whether it was sent is not known: the next try finds out, and need not wait.
+                Err(_) => Answered::Redriving { since: died.unwrap_or(since), at_work: false },
+            };
+            let redriving = redriving.write().map_err(CommandError::from)?;
+            self.keep_answer(envelope, &answered, Some(redriving)).await?;
+            return Ok(sent?);
+        }
+        Err(CommandError::Contended.into())
+    }
+
+    async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstTry, RedriveError> {
+        let kept = match self.find_answer(envelope).await? {
+            None => return Ok(FirstTry::None),
+            // Nothing commits under the hash of such a request.
+            Some(Kept::Commit(_)) => return Err(CommandError::KeyReused.into()),
+            Some(Kept::Text(kept)) => kept,
+        };
+        Ok(match Answered::read(&kept).map_err(CommandError::from)? {
+            Answered::Redriving { since, at_work } => FirstTry::Begun { since, at_work, kept },
+            Answered::Redriven => FirstTry::Ended(Ok(())),
+            Answered::NoDeadLetter => FirstTry::Ended(Err(QueueError::NoDeadLetter(id.to_owned()).into())),
+            _ => FirstTry::Ended(Err(CommandError::KeyReused.into())),
+        })
+    }
+
+    /// A clock that is off by as much says nothing, either way.
+    fn is_recent(&self, since: Timestamp) -> bool {
+        self.clock.now().duration_since(since).abs() < AT_WORK
+    }
+
+    /// Sends the letter again. `died` is when a try began that died on the way, if one did: what that one sent is not sent again.
+    async fn redrive_once(&self, id: &str, died: Option<Timestamp>) -> Result<(), QueueError> {
+        crash_point("redrive-before");
+        if let Some(since) = died {
+            let letters = self.queue.dead_letters(LETTERS_MAX).await?;
+            if letters.iter().any(|letter| letter.id == id && letter.died_at > since) {
+                return Ok(());
+            }
+        }
+        let sent = self.queue.redrive(id).await;
+        crash_point("redrive-after");
+        match sent {
+            Err(QueueError::NoDeadLetter(_)) if died.is_some() => Ok(()),
+            sent => sent,
+        }
+    }
+}

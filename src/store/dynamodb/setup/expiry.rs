@@ -1,0 +1,113 @@
+//! Time to live: DynamoDB removes items whose moment, in one attribute, has passed. What has expired is not looked at in any
+//! case; that it is removed keeps the table small.
+
+use aws_sdk_dynamodb::types::{TimeToLiveDescription, TimeToLiveSpecification, TimeToLiveStatus};
+
+use super::{
+    Dynamo,
+    wait::{self, Busy, Patience},
+};
+use crate::{
+    aws::{Checked, Found},
+    store::{
+        StoreError,
+        dynamodb::{schema::TableSpec, unavailable},
+    },
+};
+
+/// How it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// Items expire by this attribute, now or soon.
+    By(String),
+    Off,
+    /// The service has none, as some emulators.
+    Unknown,
+}
+
+/// Asks, where the table is to have it.
+pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Expiry, StoreError> {
+    match dynamo.client().describe_time_to_live().table_name(name).send().await {
+        Ok(described) => Ok(standing(described.time_to_live_description())),
+        Err(error) if wait::has_code(&error, "UnknownOperationException") => Ok(Expiry::Unknown),
+        Err(error) => Err(unavailable(name, &error)),
+    }
+}
+
+/// Says how it stands; nothing for a table that needs none.
+pub(super) async fn check(dynamo: &Dynamo, name: &str, table: &TableSpec) -> Result<Option<Checked>, StoreError> {
+    let Some(attribute) = table.expires else { return Ok(None) };
+    Ok(Some(row(name, attribute, &look(dynamo, name).await?)))
+}
+
+/// Turns it on where that is needed, and says how it then stands; nothing for a table that needs none.
+pub(super) async fn ensure(
+    dynamo: &Dynamo,
+    name: &str,
+    table: &TableSpec,
+    was_made: bool,
+) -> Result<Option<Checked>, StoreError> {
+    let Some(attribute) = table.expires else { return Ok(None) };
+    let before = look(dynamo, name).await?;
+    if before != Expiry::Off {
+        return Ok(Some(row(name, attribute, &before)));
+    }
+    let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build();
+    let wanted = wanted.map_err(|error| StoreError::Unavailable(format!("table {name}: {error}")))?;
+    let request = dynamo.client().update_time_to_live().table_name(name).time_to_live_specification(wanted);
+    let busy = [Busy::TooMany, Busy::InUse];
+    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    // Somebody else may have been faster.
+    if let Err(error) = sent
+        && look(dynamo, name).await? != Expiry::By(attribute.to_owned())
+    {
+        return Err(unavailable(name, &error));
+    }
+    let mut row = row(name, attribute, &look(dynamo, name).await?);
+    if row.found == Found::Right {
+        row.found = if was_made { Found::Made } else { Found::Changed(format!("items expire by `{attribute}` now")) };
+    }
+    Ok(Some(row))
+}
+
+fn row(name: &str, wanted: &str, standing: &Expiry) -> Checked {
+    let found = match standing {
+        Expiry::By(attribute) if attribute == wanted => Found::Right,
+        Expiry::By(attribute) => Found::Different(format!(
+            "items expire by `{attribute}`, not by `{wanted}`: turn that off, then run `permitd aws setup`"
+        )),
+        Expiry::Off => Found::Different("it is off: run `permitd aws setup`".to_owned()),
+        Expiry::Unknown => Found::Notice("this service removes no items by itself".to_owned()),
+    };
+    Checked { resource: format!("expiry {name}"), found }
+}
+
+fn standing(described: Option<&TimeToLiveDescription>) -> Expiry {
+    let Some(described) = described else { return Expiry::Off };
+    match (described.time_to_live_status(), described.attribute_name()) {
+        (Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling), Some(attribute)) => {
+            Expiry::By(attribute.to_owned())
+        }
+        _ => Expiry::Off,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_service_says_is_compared_with_the_attribute_wanted() {
+        let described = |status, attribute: Option<&str>| {
+            let described = TimeToLiveDescription::builder().time_to_live_status(status);
+            standing(Some(&described.set_attribute_name(attribute.map(ToOwned::to_owned)).build()))
+        };
+        let found = |standing| row("x-state", "x", &standing).found;
+        assert_eq!(found(described(TimeToLiveStatus::Enabled, Some("x"))), Found::Right);
+        assert_eq!(found(described(TimeToLiveStatus::Enabling, Some("x"))), Found::Right);
+        assert!(found(described(TimeToLiveStatus::Enabled, Some("until"))).is_wrong());
+        assert!(found(described(TimeToLiveStatus::Disabled, None)).is_wrong());
+        assert_eq!(standing(None), Expiry::Off);
+        assert!(!found(Expiry::Unknown).is_wrong());
+    }
+}

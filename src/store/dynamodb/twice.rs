@@ -1,0 +1,51 @@
+//! Keys that two people were issued, as older versions let it happen: who had each first. The ledger has one place for a key, so
+//! that it says the other's name to one of the two: there such a key is noticed.
+
+use std::collections::HashMap;
+
+use super::{Dynamo, StoreError, fetch, item::find_text, repair::Now, schema::LEDGER, terms::live_key};
+use crate::{
+    domain::{
+        id::{StreamId, UserId},
+        user::User,
+        view::State,
+    },
+    store::IssuedTwice,
+};
+
+/// The keys of a person's stream, as it is now, that the ledger has as another's, whose stream issued them as well.
+pub(super) async fn of_stream(dynamo: &Dynamo, stream: &StreamId, now: &Now) -> Result<Vec<IssuedTwice>, StoreError> {
+    let (StreamId::User(user), State::User(Some(person))) = (stream, &now.state) else { return Ok(Vec::new()) };
+    let keys = person.keys.keys().map(|key| live_key(*key)).collect();
+    let (mut twice, mut others) = (Vec::new(), HashMap::new());
+    for item in fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await? {
+        // A name that is none is wrong terms, which are replaced.
+        let Some(other) = find_text(&item, "u")?.and_then(|owner| UserId::parse(owner).ok()) else { continue };
+        let Some(key) =
+            person.keys.values().find(|key| find_text(&item, "k").is_ok_and(|k| k == Some(key.id.as_str())))
+        else {
+            continue;
+        };
+        if other == *user {
+            continue;
+        }
+        if !others.contains_key(&other) {
+            others.insert(other, read(dynamo, other).await?);
+        }
+        let Some(theirs) = others.get(&other).and_then(Option::as_ref).and_then(|other| other.keys.get(&key.id)) else {
+            continue;
+        };
+        let is_over = key.revoked.is_some() && theirs.revoked.is_some();
+        let is_first = (key.issued_at, *user) < (theirs.issued_at, other);
+        let (first, other) = if is_first { (*user, other) } else { (other, *user) };
+        twice.push(IssuedTwice { key: key.id, first, other, is_over });
+    }
+    Ok(twice)
+}
+
+async fn read(dynamo: &Dynamo, user: UserId) -> Result<Option<User>, StoreError> {
+    Ok(match Now::read(dynamo, &StreamId::User(user)).await?.state {
+        State::User(person) => person,
+        State::Plan(..) | State::DataSet(..) => None,
+    })
+}
