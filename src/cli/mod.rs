@@ -159,7 +159,9 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    let mut text = if json { answer.document.to_string() } else { answer.text.clone() };
+    // A server that was stopped has nothing to say, in either form.
+    let is_document = json && !answer.document.is_null();
+    let mut text = if is_document { answer.document.to_string() } else { answer.text.clone() };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
