@@ -29,7 +29,8 @@ async fn drip(raw: &mut Raw, bytes: &[u8]) {
 #[tokio::test]
 async fn a_head_that_drips_is_given_up_be_it_the_first_or_a_later_one() {
     let app = app(&[("http.head_timeout_ms", "300")]).await;
-    for (mut raw, path) in [(Raw::to_api(&app), "/problems"), (Raw::to_ops(&app), "/health/live")] {
+    for (to, path) in [(Raw::to_api as fn(&TestApp) -> Raw, "/problems"), (Raw::to_ops, "/health/live")] {
+        let mut raw = to(&app);
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
         for _ in 0..2 {
             raw.send(&request);
@@ -158,7 +159,7 @@ async fn an_address_has_so_many_connections_and_the_operation_port_is_another_ma
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_its_share() {
-    let app = app(&[("http.connections_per_address_max", "1"), ("http.trusted_proxies", "[\"127.0.0.0/8\"]")]).await;
+    let app = app(&[("http.connections_per_address_max", "1"), ("http.trusted_proxies", "127.0.0.0/8")]).await;
     // The proxy itself has as many connections as it likes.
     let mut proxy: Vec<Raw> = (0..5).map(|_| Raw::to_api(&app)).collect();
     for raw in &mut proxy {

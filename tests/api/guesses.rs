@@ -54,7 +54,7 @@ async fn guesses_at_keys_are_slowed_and_the_right_one_passes() {
 
 #[tokio::test]
 async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
-    let app = app(&[("http.wrong_keys_max", "2"), ("http.trusted_proxies", "[\"127.0.0.1\"]")]).await;
+    let app = app(&[("http.wrong_keys_max", "2"), ("http.trusted_proxies", "127.0.0.1")]).await;
     let of = async |forwarded: &str| {
         let request = app.request(Method::GET, "/permits").header("x-api-key", "junk");
         app.send(request.header("x-forwarded-for", forwarded)).await.status
