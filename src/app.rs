@@ -279,12 +279,12 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),
         };
-        let first = data_sets.first().map_or("permits", |data_set| data_set.definition.name.as_str());
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
             datasets: data_sets.iter().map(offered).collect(),
-            example_path: format!("/{first}?limit=3"),
+            // Before the first import every path of data is a 404.
+            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
         }
     })
 }
