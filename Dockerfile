@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM ${RUST_IMAGE} AS test
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        ca-certificates chromium curl jq make nodejs npm python3 python3-venv sqlite3 \
+        ca-certificates chromium curl jq make nodejs npm procps python3 python3-venv sqlite3 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./

@@ -207,6 +207,19 @@ fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
     }
 }
 
+/// `make test` in the image of the tests finds what it would install elsewhere, and the commands that tests run.
+#[test]
+fn the_image_of_the_tests_has_what_they_run() {
+    let dockerfile = read("Dockerfile");
+    let (_, stage) = dockerfile.split_once(" AS test\n").unwrap();
+    let (stage, _) = stage.split_once("\nFROM ").unwrap();
+    for package in ["chromium", "curl", "jq", "make", "nodejs", "npm", "procps", "python3-venv", "sqlite3"] {
+        assert!(stage.split_whitespace().any(|word| word == package), "{package}");
+    }
+    assert!(stage.contains("CMD [\"make\", \"test\"]"), "{stage}");
+    assert!(stage.contains("make target/test-tools/ready"), "the tools are a layer of the image: {stage}");
+}
+
 /// The check is a command of the program, run here as the image would run it.
 #[test]
 fn the_health_check_of_the_image_asks_where_the_server_listens() {
