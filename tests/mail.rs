@@ -127,7 +127,7 @@ async fn a_permanent_refusal_is_told_from_a_temporary_one() {
     let Some(server) = Server::start(&[]) else { return };
     let mailer = server.mailer(&[]);
     let refused = send(&*mailer, "nobody@example.org").await.unwrap_err();
-    assert!(matches!(&refused, MailError::Rejected { reason } if reason.contains("no such mailbox")), "{refused}");
+    assert!(matches!(&refused, MailError::Rejected { reason, .. } if reason.contains("no such mailbox")), "{refused}");
     for to in ["later@example.org", "greylisted@example.org"] {
         let refused = send(&*mailer, to).await.unwrap_err();
         assert!(matches!(&refused, MailError::Unavailable { .. }), "{refused}");

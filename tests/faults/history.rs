@@ -9,6 +9,7 @@ use permitd::{
         event::{Event, Role},
         id::{CommandId, StreamId},
         persisted::CodecError,
+        personal::Personal,
         user::Standing,
         view::Rows,
     },
@@ -145,6 +146,11 @@ async fn row_26_erased_person() {
     assert_eq!((world.request(&new_key).await, world.request(&key).await), (200, 401));
 }
 
+fn mail_failed(reason: &str) -> Event {
+    let reason = Personal::Known(reason.to_owned());
+    Event::MailFailed { invitation: Uuid::from_u128(1), class: "550, refused the mail".to_owned(), reason }
+}
+
 #[actix_web::test]
 async fn row_27_a_stream_over_1_mb() {
     let world = World::new().await;
@@ -153,7 +159,7 @@ async fn row_27_a_stream_over_1_mb() {
     let reason = "x".repeat(100_000);
     for n in 0..12 {
         let command = envelope(CommandId::unique(Uuid::from_u128(n)));
-        let failed = Event::MailFailed { invitation: Uuid::from_u128(1), reason: reason.clone() };
+        let failed = mail_failed(&reason);
         world.committer.run(&stream, &command, |_| Ok(vec![failed.clone()])).await.unwrap();
     }
     for n in 0..300 {
@@ -169,7 +175,7 @@ async fn row_27_a_stream_over_1_mb() {
     assert_eq!(world.mailbox.keys_to(ANA).len(), 2);
     world.verify();
 
-    let too_large = Event::MailFailed { invitation: Uuid::from_u128(1), reason: "x".repeat(256 * 1024) };
+    let too_large = mail_failed(&"x".repeat(256 * 1024));
     let command = world.once();
     let refused = world.committer.run(&stream, &command, |_| Ok(vec![too_large.clone()])).await;
     assert!(matches!(refused, Err(CommandError::Codec(CodecError::TooLarge { .. }))), "{refused:?}");

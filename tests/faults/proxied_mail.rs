@@ -39,7 +39,7 @@ impl Post {
             example_path: "/permits?limit=3".to_owned(),
         };
         let (committer, visibility) = (Arc::clone(&world.committer), Duration::from_secs(30));
-        let mailers = Mailers::start(committer, Arc::new(mailer), Arc::new(offer), visibility, 2, None, 16);
+        let mailers = Mailers::start(committer, Arc::new(mailer), Arc::new(offer), visibility, Duration::from_secs(1800), 2, None, 16);
         Self { world, mailers, address: format!("ana@{domain}") }
     }
 
