@@ -94,11 +94,8 @@ fn released_events() -> Vec<(&'static str, Event)> {
         invitation: Some(invitation),
         label: Some(known("laptop")),
     };
-    let failed = |class: &str| Event::MailFailed {
-        invitation,
-        class: class.to_owned(),
-        reason: known("550 no such mailbox"),
-    };
+    let failed =
+        |class: &str| Event::MailFailed { invitation, class: class.to_owned(), reason: known("550 no such mailbox") };
     vec![
         (
             "UserInvited.v1",

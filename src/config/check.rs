@@ -96,7 +96,10 @@ impl Settings {
             return Err(self.layers.invalid("aws.prefix", expected));
         }
         let brand = &self.mail.brand;
-        if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(|c| hidden(c).is_some()) {
+        if brand.trim().is_empty()
+            || brand.chars().count() > BRAND_CHARS_MAX
+            || brand.chars().any(|c| hidden(c).is_some())
+        {
             return Err(self
                 .layers
                 .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 /// What makes a spreadsheet take a cell for a formula, or what may hide such a beginning:
 /// <https://owasp.org/www-community/attacks/CSV_Injection>. The last four are the wide forms that some take for the others.
-const BEGINNINGS: [char; 11] =
-    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+const BEGINNINGS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it, by which
 /// spreadsheets know a text. One that begins with apostrophes and then like one gets another, so that taking one apostrophe

@@ -287,14 +287,16 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::UserDeleted => raw(&v1::UserDeleted {}),
         Event::RoleChanged { role } => raw(&v1::RoleChanged { role: *role }),
         Event::PlanAssigned { plan } => raw(&v1::PlanAssigned { plan: plan.clone() }),
-        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => raw(&v2::SealedKeyIssued {
-            key_id: key_id.to_string(),
-            sha256: hash.to_hex(),
-            last_four: last_four.clone(),
-            secret_version: *secret_version,
-            invitation: *invitation,
-            label: label.as_ref().map(|label| seal("label", label)).transpose()?,
-        }),
+        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
+            raw(&v2::SealedKeyIssued {
+                key_id: key_id.to_string(),
+                sha256: hash.to_hex(),
+                last_four: last_four.clone(),
+                secret_version: *secret_version,
+                invitation: *invitation,
+                label: label.as_ref().map(|label| seal("label", label)).transpose()?,
+            })
+        }
         Event::ApiKeyMailed { key_id, invitation, message_id } => raw(&v1::ApiKeyMailed {
             key_id: key_id.to_string(),
             invitation: *invitation,

@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn names_of_people_pass() {
-        for name in ["Ana Núñez", "José", "李小龍", "محمد", "मोहन", "می\u{200c}خواهم", "👩\u{200d}🔬", "O'Brien-Ünal Jr."] {
+        for name in
+            ["Ana Núñez", "José", "李小龍", "محمد", "मोहन", "می\u{200c}خواهم", "👩\u{200d}🔬", "O'Brien-Ünal Jr."]
+        {
             assert_eq!(one_line(name), Ok(Some(name)));
             assert_eq!(escaped(name), name);
         }

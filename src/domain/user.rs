@@ -56,7 +56,9 @@ pub enum Refusal {
         max: usize,
     },
     /// A text holds a character that could make it look like another one.
-    #[error("{field} holds {found}, which could make it look like something else: write it as one line of plain letters")]
+    #[error(
+        "{field} holds {found}, which could make it look like something else: write it as one line of plain letters"
+    )]
     Hidden {
         /// Which one.
         field: &'static str,

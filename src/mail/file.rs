@@ -44,10 +44,7 @@ impl FileMailer {
     }
 
     /// Removes the mails that are not wanted any more; how many.
-    async fn remove(
-        &self,
-        is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static,
-    ) -> Result<u64, MailError> {
+    async fn remove(&self, is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static) -> Result<u64, MailError> {
         let outbox = self.outbox.clone();
         let removed = tokio::task::spawn_blocking(move || remove(&outbox, is_unwanted)).await;
         let failed = |e: &dyn std::fmt::Display| {
@@ -185,10 +182,10 @@ mod tests {
         let left = || fs::read_dir(dir.path()).unwrap().count();
         mailer.forget(&["invitation-1-".to_owned(), "invitation-7-".to_owned()]).await.unwrap();
         assert_eq!(left(), 3, "another person's mail stays");
-        clock.advance(std::time::Duration::from_secs(14 * 86_400));
+        clock.advance_us(14 * 86_400 * 1_000_000);
         mailer.send(&mail("invitation-11-k4")).await.unwrap();
         assert_eq!(mailer.expire().await.unwrap(), 0);
-        clock.advance(std::time::Duration::from_secs(1));
+        clock.advance_us(1_000_000);
         assert_eq!(mailer.expire().await.unwrap(), 1);
         assert_eq!(left(), 3, "one mail and what is none");
     }

@@ -25,7 +25,8 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 pub use self::setup::{check, setup};
 use super::{
-    BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX, body_put_off,
+    BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX,
+    body_put_off,
 };
 use crate::aws::{self, Access};
 

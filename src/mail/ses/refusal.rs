@@ -133,7 +133,10 @@ mod tests {
             "",
         ] {
             let judged = judge("MessageRejected", &unverified(failed));
-            assert!(matches!(&judged, Refusal::Deployment(said, _) if said.contains("permitd aws check")), "{judged:?}");
+            assert!(
+                matches!(&judged, Refusal::Deployment(said, _) if said.contains("permitd aws check")),
+                "{judged:?}"
+            );
         }
         let own = why("MessageRejected", &unverified(SENDER), SENDER, SENDER);
         assert!(matches!(own, Refusal::Deployment(..)), "{own:?}");

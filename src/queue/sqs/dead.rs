@@ -88,7 +88,8 @@ impl SqsQueue {
         let (wanted, others): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| seen.letter.id == id);
         self.let_go(others.iter()).await;
         let Some(first) = wanted.first() else { return Err(self.not_found(id, others.len()).await?) };
-        let send = self.client.send_message().queue_url(&self.messages).message_body(body_put_off(&first.letter.body, 0));
+        let send =
+            self.client.send_message().queue_url(&self.messages).message_body(body_put_off(&first.letter.body, 0));
         if let Err(error) = send.send().await {
             self.let_go(wanted.iter()).await;
             return Err(unavailable(&error));
