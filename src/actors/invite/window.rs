@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Commits that are read at once.
-const PAGE_COMMITS: usize = 64;
+const PAGE_COMMITS: usize = 32;
 /// How far before the last look the next one goes: a commit may be seen late, and bear the time of a slower clock.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 
