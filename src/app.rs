@@ -238,6 +238,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         mailer,
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
+        settings.mail.retry_for(),
         settings.actors.mailers,
         serving.then(|| Watch {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
@@ -252,7 +253,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
     };
     let rejects = settings.data.join("rejects");
     Service {
-        inviting: Inviting::start(Arc::clone(&committer), capacity, patience),
+        inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,

@@ -37,7 +37,7 @@ mod serve;
 mod users;
 
 use failure::{Exit, Failure};
-use output::Answer;
+use output::{Answer, printable_json};
 
 /// Shown below the help of `permitd` itself.
 const AFTER_HELP: &str = "\
@@ -165,7 +165,7 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    let mut text = if json { answer.document.to_string() } else { answer.text.clone() };
+    let mut text = if json { printable_json(&answer.document) } else { answer.printed().into_owned() };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -71,7 +71,7 @@ async fn a_sender_that_is_not_verified_loses_no_message_and_says_what_to_do() {
     app.admin_send(Method::POST, "/users", &json!({ "email": address })).await.expect(201);
     let failed = app.eventually("a try that failed", async || {
         let counters = app.admin_get("/admin/counters").await.expect(200).json();
-        (counters["mailers"]["failed"].as_u64() > Some(0)).then_some(counters)
+        (counters["mailers"]["put_off"].as_u64() > Some(0)).then_some(counters)
     });
     assert_eq!(failed.await["mailers"]["mails_rejected"], 0, "it is not the person's fault");
     let depth = app.service().committer.queue.depth().await.unwrap();

@@ -110,7 +110,19 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailer
         datasets: Vec::new(),
         example_path: Some("/permits?limit=3".to_owned()),
     };
-    (Mailers::start(Arc::new(committer), mailer, Arc::new(offer), visibility, 2, watch, 16), queue)
+    (
+        Mailers::start(
+            Arc::new(committer),
+            mailer,
+            Arc::new(offer),
+            visibility,
+            Duration::from_secs(1800),
+            2,
+            watch,
+            16,
+        ),
+        queue,
+    )
 }
 
 fn watch() -> Option<Watch> {

@@ -100,6 +100,10 @@ catalogue! {
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The plan's limit is used up",
         "violated-policies names the limit: burst refills within seconds, daily at midnight UTC. Wait for Retry-After \
          seconds. The RateLimit header of every answer says what is left, so that a client need not run into this.";
+    /// 429: mails.
+    InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
+        "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
+         Nothing was done. Wait for Retry-After seconds, then send the request again.";
     /// 500.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "It is not the request's fault. It may work again; if not, tell the operator the request id.";
