@@ -100,6 +100,10 @@ catalogue! {
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The plan's limit is used up",
         "violated-policies names the limit: burst refills within seconds, daily at midnight UTC. Wait for Retry-After \
          seconds. The RateLimit header of every answer says what is left, so that a client need not run into this.";
+    /// 429: mails.
+    InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
+        "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
+         Nothing was done. Wait for Retry-After seconds, then send the request again.";
     /// 429: one address.
     TooManyFromAddress = "too-many-from-address", TOO_MANY_REQUESTS, "Too much from one address",
         "This address has sent too many wrong keys or tokens, or has as many connections or requests at the same time as an \
