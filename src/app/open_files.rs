@@ -5,17 +5,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files that are kept free of public connections: the stores' own, the operation port's connections, mail.
 const RESERVED: u64 = 256;
 
+/// What is asked for where the system names no most: Linux allows no more unless `fs.nr_open` is raised.
+const UNLIMITED: u64 = 1 << 20;
+
 /// Raises the limit to what the system allows this process at most, and says so.
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
+    let wanted = maximum.unwrap_or(UNLIMITED);
+    if current.is_none_or(|current| current >= wanted) {
         tracing::info!(limit = shown(current), "open files: the limit is as high as the system allows");
         return;
     }
-    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        Ok(()) => {
-            tracing::info!(from = shown(current), to = shown(maximum), "open files: the limit was raised");
-        }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        Ok(()) => tracing::info!(from = shown(current), to = wanted, "open files: the limit was raised"),
         Err(error) => {
             let limit = shown(current);
             tracing::warn!(%error, limit, "open files: the limit cannot be raised");

@@ -360,7 +360,11 @@ impl AsyncWrite for Stream {
         let this = self.get_mut();
         if let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(context, bytes) {
             let count = *written.as_ref().unwrap_or(&0);
-            this.stalled = this.stalled.filter(|_| count < bytes.len()).map(|(since, taken)| (since, taken + count));
+            if let Some((since, taken)) = this.stalled {
+                this.stalled = (count < bytes.len()).then_some((since, taken + count));
+                // Nothing was read meanwhile, so that nothing that has arrived would wake the task.
+                context.waker().wake_by_ref();
+            }
             return Poll::Ready(written);
         }
         let patience = this.connection.wire().patience.write;
