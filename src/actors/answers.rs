@@ -15,7 +15,7 @@ use super::commit::{CommandError, Committed, Committer, Envelope};
 use crate::{
     domain::{id::StreamId, key::KeyId, user::Refusal},
     failpoint::crash_point,
-    store::{Kept, KeptAnswer, NewAnswer, StoreError},
+    store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
 
 /// The answer of a command that committed nothing, as it is stored: variants are added, never changed.
@@ -89,7 +89,7 @@ impl Answered {
                 Refusal::KeyExists(key) => Self::KeyExists(*key),
                 Refusal::TooManyKeys => Self::TooManyKeys,
                 // The request itself was wrong, whatever the state.
-                Refusal::TooLong { .. } => return None,
+                Refusal::TooLong { .. } | Refusal::Hidden { .. } => return None,
             },
             CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
             CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },
@@ -148,8 +148,8 @@ impl Committer {
     pub(super) async fn earlier(&self, envelope: &Envelope) -> Result<Earlier, CommandError> {
         let Some(kept) = self.find_answer(envelope).await? else { return Ok(Earlier::None) };
         let answered = match kept {
-            Kept::Commit(stream) => return Ok(Earlier::InStream(stream)),
-            Kept::Text(text) => Answered::read(&text)?,
+            AnswerPlace::Commit(stream) => return Ok(Earlier::InStream(stream)),
+            AnswerPlace::Text(text) => Answered::read(&text)?,
         };
         self.counters.repeated.fetch_add(1, Ordering::Relaxed);
         let Answered::Unchanged { stream, version } = answered else {
@@ -165,7 +165,7 @@ impl Committer {
     ///
     /// # Errors
     /// [`CommandError::KeyReused`] when it is another's.
-    pub(super) async fn find_answer(&self, envelope: &Envelope) -> Result<Option<Kept>, CommandError> {
+    pub(super) async fn find_answer(&self, envelope: &Envelope) -> Result<Option<AnswerPlace>, CommandError> {
         let Some(request_hash) = &envelope.request_hash else { return Ok(None) };
         let found = self.stores.answers.find(&envelope.command, request_hash, self.clock.now()).await?;
         match found {

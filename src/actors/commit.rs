@@ -1,6 +1,8 @@
 //! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
 //! that decide.
 
+mod error;
+
 use std::{
     sync::{
         Arc,
@@ -12,22 +14,23 @@ use std::{
 use jiff::SignedDuration;
 use uuid::Uuid;
 
+pub use self::error::CommandError;
 use super::answers::{Earlier, days};
 use crate::{
     clock::SharedClock,
     domain::{
+        email::Email,
         event::{Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
-        persisted::{self, CodecError, NewEvent, StoredCommit},
+        persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
-        plan::PlanError,
         user::Refusal,
         view::State,
     },
     failpoint::crash_point,
     queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
-    secrets::{Entropy, EntropyError, Secrets, SecretsError},
+    secrets::{Entropy, EntropyError, Secrets},
     store::{Append, AppendError, ClaimChange, PersonalChange, StoreError, Stores},
 };
 
@@ -39,58 +42,6 @@ const STORE_TRIES_MAX: u32 = 3;
 pub const IDEMPOTENCY_DAYS: u32 = 30;
 /// Commits that are loaded at once.
 const PAGE_COMMITS: usize = 256;
-
-/// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The person's state does not allow it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The plan cannot be.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// There is no such plan, or it was retired.
-    #[error("there is no plan {name:?} to assign; there are: {}", known.join(", "))]
-    NoPlan {
-        /// The name.
-        name: String,
-        /// The names that would do.
-        known: Vec<String>,
-    },
-    /// The address belongs to somebody who was invited before.
-    #[error("somebody with this address was invited already")]
-    EmailTaken {
-        /// Who.
-        user: String,
-    },
-    /// The stream is not at the version that the client expects.
-    #[error("it has changed meanwhile: its version is {current}")]
-    Stale {
-        /// Its version.
-        current: u64,
-    },
-    /// The same idempotency key was used for something else.
-    #[error("this idempotency key was used before, for another request: give each request a key of its own")]
-    KeyReused,
-    /// Too many others write to the same stream.
-    #[error("too many changes of the same at once: try again")]
-    Contended,
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The stream cannot be read or the events not be written.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// The server secret is not what it was.
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    /// No random bytes.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-    /// The actor did not answer.
-    #[error(transparent)]
-    Busy(#[from] super::Busy),
-}
 
 /// What every command brings along.
 #[derive(Debug, Clone)]
@@ -387,15 +338,32 @@ impl Committer {
     fn claims(&self, stream: &StreamId, before: &State, events: &[NewEvent]) -> Vec<ClaimChange> {
         let StreamId::User(user) = stream else { return Vec::new() };
         let owner = || user.to_string();
-        let name = |email: &Personal| Some(format!("email#{}", self.secrets.email_claim(email.known()?)));
-        let claim = |new: &NewEvent| match (&new.event, before) {
-            (Event::UserInvited { email, .. }, _) => Some(ClaimChange::Take { name: name(email)?, owner: owner() }),
+        let take = |name| ClaimChange::Take { name, owner: owner() };
+        let release = |name| ClaimChange::Release { name, owner: owner() };
+        let claims = |new: &NewEvent| match (&new.event, before) {
+            (Event::UserInvited { email, .. }, _) => self.claim_names(email).into_iter().map(take).collect(),
             (Event::UserDeleted, State::User(Some(person))) => {
-                Some(ClaimChange::Release { name: name(&person.email)?, owner: owner() })
+                self.claim_names(&person.email).into_iter().map(release).collect()
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        events.iter().filter_map(claim).collect()
+        events.iter().flat_map(claims).collect()
+    }
+
+    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, so that it is
+    /// one person's whichever of them an earlier version has claimed.
+    fn claim_names(&self, email: &Personal) -> Vec<String> {
+        let Some(address) = email.known() else { return Vec::new() };
+        // What an earlier version took for an address is not always one for this version.
+        let forms = Email::parse(address).map(|email| email.forms()).unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for form in std::iter::once(address).chain(forms.iter().map(String::as_str)) {
+            let name = format!("email#{}", self.secrets.email_claim(form));
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Loads a stream. With an envelope, notices whether its command was carried out before.

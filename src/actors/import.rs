@@ -4,9 +4,10 @@
 //! between ([`Imports::recover`]); a row that cannot be a record is written to the rejects file with its line, column, value
 //! and reason, and counted.
 
+mod rejects;
+
 use std::{
-    fs::File,
-    io::{BufWriter, Read, Seek},
+    io::{Read, Seek},
     path::PathBuf,
     sync::{
         Arc,
@@ -19,6 +20,7 @@ use jiff::{civil::Date, tz::TimeZone};
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::rejects::Rejects;
 use super::{
     ask::{Busy, Reply, ask},
     commit::{CommandError, Committer, Envelope},
@@ -31,6 +33,7 @@ use crate::{
     domain::{
         event::{Event, ImportCounts, Origin},
         id::{CommandId, StreamId, Who},
+        text::{HiddenCharacter, one_line},
         view::State,
     },
     failpoint::crash_point,
@@ -49,6 +52,9 @@ const REASON_CHARS_MAX: usize = 1000;
 /// Why an import ended without an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// The file's name could make it look like another.
+    #[error("the name of the file holds {0}: rename it")]
+    FileName(#[from] HiddenCharacter),
     /// The file is not what it claims.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -208,6 +214,7 @@ struct Written {
 
 impl Work {
     async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
+        one_line(&order.file_name)?;
         let import = self.committer.new_id().map_err(CommandError::from)?;
         let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
         let started = Event::ImportStarted {
@@ -368,7 +375,7 @@ impl Work {
         let Order { file, file_name, definition, progress, .. } = order;
         let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
-        let mut rejects = Rejects { path, writer: None, rows: 0 };
+        let mut rejects = Rejects::into(path);
         let mut rows = 0;
         let running = session.as_deref_mut().ok_or_else(ended)?;
         while let Some(row) = source.next() {
@@ -380,7 +387,7 @@ impl Work {
             }
         }
         progress.rows.store(rows, Ordering::Relaxed);
-        let rejected = rejects.rows;
+        let rejected = rejects.rows();
         let rejects_file = rejects.finish()?;
         crash_point("import-before-commit");
         let result = session.take().ok_or_else(ended)?.commit()?;
@@ -473,50 +480,6 @@ fn counts(result: &ImportResult) -> ImportCounts {
         unchanged: result.unchanged,
         removed: result.removed,
         rejected: result.rejected,
-    }
-}
-
-/// The rejects file: made when the first row is rejected.
-struct Rejects {
-    path: PathBuf,
-    writer: Option<csv::Writer<BufWriter<File>>>,
-    rows: u64,
-}
-
-impl Rejects {
-    fn write(&mut self, line: u64, problems: &[Problem]) -> Result<(), ImportError> {
-        self.rows += 1;
-        let failed = |path: &PathBuf| {
-            let path = path.clone();
-            move |error: csv::Error| ImportError::Rejects { path, source: error.into() }
-        };
-        let path = &self.path;
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            none => {
-                let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(io_failed)?;
-                }
-                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
-                writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
-                none.insert(writer)
-            }
-        };
-        for Problem { column, value, reason } in problems {
-            let line = line.to_string();
-            let fields = [line.as_str(), column.as_str(), value.as_str(), reason.as_str()];
-            writer.write_record(fields).map_err(failed(path))?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Option<PathBuf>, ImportError> {
-        let Some(mut writer) = self.writer else { return Ok(None) };
-        match writer.flush() {
-            Ok(()) => Ok(Some(self.path)),
-            Err(source) => Err(ImportError::Rejects { path: self.path, source }),
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     answers::Answered,
     commit::{CommandError, Committer, Envelope},
 };
-use crate::{failpoint::crash_point, queue::QueueError, store::Kept};
+use crate::{failpoint::crash_point, queue::QueueError, store::AnswerPlace};
 
 /// How long another try may be at work, before it counts as one that died.
 const AT_WORK: SignedDuration = SignedDuration::from_secs(60);
@@ -33,7 +33,7 @@ pub enum RedriveError {
 }
 
 /// What is known of an earlier try.
-enum FirstTry {
+enum FirstRedrive {
     /// Nothing: this one is to begin.
     None,
     /// It began then, and may be at it or have died on the way.
@@ -54,13 +54,13 @@ impl Committer {
         }
         for _ in 0..LOOKS_MAX {
             let (died, kept) = match self.first_redrive(id, envelope).await? {
-                FirstTry::Ended(answer) => return answer,
-                FirstTry::Begun { since, at_work: true, .. } if self.is_recent(since) => {
+                FirstRedrive::Ended(answer) => return answer,
+                FirstRedrive::Begun { since, at_work: true, .. } if self.is_recent(since) => {
                     tokio::time::sleep(LOOK_INTERVAL).await;
                     continue;
                 }
-                FirstTry::Begun { since, kept, .. } => (Some(since), Some(kept)),
-                FirstTry::None => (None, None),
+                FirstRedrive::Begun { since, kept, .. } => (Some(since), Some(kept)),
+                FirstRedrive::None => (None, None),
             };
             let since = self.clock.now();
             let redriving = Answered::Redriving { since, at_work: true };
@@ -81,18 +81,18 @@ impl Committer {
         Err(CommandError::Contended.into())
     }
 
-    async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstTry, RedriveError> {
+    async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstRedrive, RedriveError> {
         let kept = match self.find_answer(envelope).await? {
-            None => return Ok(FirstTry::None),
+            None => return Ok(FirstRedrive::None),
             // Nothing commits under the hash of such a request.
-            Some(Kept::Commit(_)) => return Err(CommandError::KeyReused.into()),
-            Some(Kept::Text(kept)) => kept,
+            Some(AnswerPlace::Commit(_)) => return Err(CommandError::KeyReused.into()),
+            Some(AnswerPlace::Text(kept)) => kept,
         };
         Ok(match Answered::read(&kept).map_err(CommandError::from)? {
-            Answered::Redriving { since, at_work } => FirstTry::Begun { since, at_work, kept },
-            Answered::Redriven => FirstTry::Ended(Ok(())),
-            Answered::NoDeadLetter => FirstTry::Ended(Err(QueueError::NoDeadLetter(id.to_owned()).into())),
-            _ => FirstTry::Ended(Err(CommandError::KeyReused.into())),
+            Answered::Redriving { since, at_work } => FirstRedrive::Begun { since, at_work, kept },
+            Answered::Redriven => FirstRedrive::Ended(Ok(())),
+            Answered::NoDeadLetter => FirstRedrive::Ended(Err(QueueError::NoDeadLetter(id.to_owned()).into())),
+            _ => FirstRedrive::Ended(Err(CommandError::KeyReused.into())),
         })
     }
 

@@ -15,12 +15,12 @@ pub struct KeptAnswer {
     /// The hash of the request that was answered so.
     pub request_hash: String,
     /// The answer.
-    pub kept: Kept,
+    pub kept: AnswerPlace,
 }
 
 /// Where an answer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum AnswerPlace {
     /// It follows from the command's commit.
     Commit(StreamId),
     /// It was kept: what its keeper made of it.
@@ -49,7 +49,7 @@ pub struct NewAnswer {
 /// Of one command there is one answer: a commit that [`super::EventLog::append`] writes with a request hash, or what was kept
 /// here before, whichever came first. The other is refused, in the same write that would make it.
 #[async_trait]
-pub trait Answers: Send + Sync {
+pub trait KeptAnswers: Send + Sync {
     /// What the command was answered, if it was and if that is still kept at `now`. Where an older permitd let one command
     /// commit in several streams, the commit of this request, if there is one.
     async fn find(

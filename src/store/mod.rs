@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::answers::{Answers, Kept, KeptAnswer, NewAnswer};
+pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
 pub use self::replay::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::domain::{
     admission::{Grant, Return},
@@ -104,7 +104,7 @@ pub enum AppendError {
     /// The same command committed earlier: this is what it wrote.
     #[error("the command has already been carried out")]
     AlreadyDone(Box<StoredCommit>),
-    /// A client's command that was answered before, in another stream or without a commit: [`Answers::find`] tells what.
+    /// A client's command that was answered before, in another stream or without a commit: [`KeptAnswers::find`] tells what.
     #[error("the command has already been answered")]
     Answered,
     /// A key with this id was issued before, to whomever: an id is never issued twice.
@@ -131,7 +131,7 @@ pub trait EventLog: Send + Sync {
     /// does not write the rows with the commit marks every commit until they are written.
     ///
     /// A commit with a `request_hash` is a client's: its command commits once in all streams, and not at all when an answer to
-    /// it was kept ([`Answers`]). No key id is issued twice, in whatever stream. Both are part of the same write.
+    /// it was kept ([`KeptAnswers`]). No key id is issued twice, in whatever stream. Both are part of the same write.
     ///
     /// `expected_version` is what the caller loaded, and the caller has looked for the command in all that it loaded: a store may
     /// find an earlier commit of the same command only when somebody has written since. Together that is enough for a command to
@@ -282,6 +282,8 @@ pub trait AdminTokens: Send + Sync {
     async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
     /// The id of the token with this hash.
     async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
+    /// The hashes of all tokens.
+    async fn hashes(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// All that a node keeps, behind the traits.
@@ -290,7 +292,7 @@ pub struct Stores {
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// What clients' commands were answered.
-    pub answers: Arc<dyn Answers>,
+    pub answers: Arc<dyn KeptAnswers>,
     /// The views.
     pub views: Arc<dyn Views>,
     /// The ledger.

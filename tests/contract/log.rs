@@ -9,7 +9,7 @@ use permitd::{
         persisted,
         plan::Limits,
     },
-    store::{Append, AppendError, ClaimChange, Kept, KeptAnswer, NewAnswer, Stores},
+    store::{AnswerPlace, Append, AppendError, ClaimChange, KeptAnswer, NewAnswer, Stores},
 };
 use uuid::Uuid;
 
@@ -326,8 +326,9 @@ pub(crate) async fn a_client_s_command_has_one_answer<B: Backend>() {
     let find = async |command: &str, hash: &str, now| {
         others.answers.find(&CommandId::stored(command), hash, now).await.unwrap()
     };
-    let kept =
-        |hash: &str, text: &str| Some(KeptAnswer { request_hash: hash.to_owned(), kept: Kept::Text(text.to_owned()) });
+    let kept = |hash: &str, text: &str| {
+        Some(KeptAnswer { request_hash: hash.to_owned(), kept: AnswerPlace::Text(text.to_owned()) })
+    };
     assert_eq!(find("idem:1", "a", beginning()).await, None);
 
     // Kept without a commit: others find it, nobody else keeps another, and no stream commits the command.
@@ -353,7 +354,7 @@ pub(crate) async fn a_client_s_command_has_one_answer<B: Backend>() {
     assert_eq!(find("idem:1", "a", later(86_400)).await, None);
     append.recorded_at = later(86_400);
     assert_eq!(stores.log.append(append.clone()).await.unwrap(), 1);
-    let committed = Some(KeptAnswer { request_hash: "a".to_owned(), kept: Kept::Commit(ana.id.clone()) });
+    let committed = Some(KeptAnswer { request_hash: "a".to_owned(), kept: AnswerPlace::Commit(ana.id.clone()) });
     assert_eq!(find("idem:1", "a", later(86_400)).await, committed);
     let expired = NewAnswer { now: later(40 * 86_400), ..answer("idem:1", "a", "late") };
     assert!(!stores.answers.keep(expired).await.unwrap(), "a commit never expires");

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::id::{CommandId, StreamId},
-    store::{Answers, Append, Kept, KeptAnswer, NewAnswer},
+    store::{AnswerPlace, Append, KeptAnswer, KeptAnswers, NewAnswer},
 };
 
 /// The kind of these items is what their partition key begins with: each has a partition of its own.
@@ -31,7 +31,7 @@ const ANSWER: &str = "answer";
 const IS_OPEN: &str = "attribute_not_exists(k) OR x <= :now";
 
 #[async_trait]
-impl Answers for Dynamo {
+impl KeptAnswers for Dynamo {
     async fn find(&self, command: &CommandId, _: &str, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
         let found = fetch::get(self, &self.table(STATE), key(command)).await?;
         found.filter(|item| !has_expired(item, now)).as_ref().map(read).transpose()
@@ -82,8 +82,8 @@ fn has_expired(item: &Item, now: Timestamp) -> bool {
 
 fn read(item: &Item) -> Result<KeptAnswer, StoreError> {
     let kept = match find_text(item, "s")? {
-        Some(stream) => Kept::Commit(StreamId::parse(stream).map_err(|error| damaged("s", error))?),
-        None => Kept::Text(get_text(item, "a")?.to_owned()),
+        Some(stream) => AnswerPlace::Commit(StreamId::parse(stream).map_err(|error| damaged("s", error))?),
+        None => AnswerPlace::Text(get_text(item, "a")?.to_owned()),
     };
     Ok(KeptAnswer { request_hash: get_text(item, "h")?.to_owned(), kept })
 }

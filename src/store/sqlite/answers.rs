@@ -7,14 +7,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Database, StoreError, corrupt};
 use crate::{
     domain::id::{CommandId, StreamId},
-    store::{Answers, Kept, KeptAnswer, NewAnswer},
+    store::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
 };
 
 /// Expired answers that are removed when one is kept: more than come, so that none pile up.
 const SWEPT_WITH_ONE: usize = 16;
 
 #[async_trait]
-impl Answers for Database {
+impl KeptAnswers for Database {
     async fn find(
         &self,
         command: &CommandId,
@@ -48,7 +48,7 @@ fn keep(connection: &Connection, answer: &NewAnswer) -> Result<bool, StoreError>
     let earlier = kept(connection, command, *now)?;
     let gives_way = match (earlier, instead_of) {
         (None, _) => true,
-        (Some(KeptAnswer { kept: Kept::Text(text), .. }), Some(instead_of)) => text == *instead_of,
+        (Some(KeptAnswer { kept: AnswerPlace::Text(text), .. }), Some(instead_of)) => text == *instead_of,
         (Some(_), _) => false,
     };
     if !gives_way || commit_of(connection, command, request_hash)?.is_some() {
@@ -71,7 +71,7 @@ pub(super) fn kept(
     let sql = "SELECT request_hash, answer FROM answers WHERE command = ?1 AND expires_at > ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_row(params![command.as_str(), now.as_microsecond()], |row| {
-        Ok(KeptAnswer { request_hash: row.get(0)?, kept: Kept::Text(row.get(1)?) })
+        Ok(KeptAnswer { request_hash: row.get(0)?, kept: AnswerPlace::Text(row.get(1)?) })
     });
     Ok(found.optional()?)
 }
@@ -89,5 +89,5 @@ pub(super) fn commit_of(
     let Some(row) = rows.next()? else { return Ok(None) };
     let stream = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
     let stream = StreamId::parse(stream).map_err(|error| corrupt("stream", error))?;
-    Ok(Some(KeptAnswer { request_hash: row.get(1)?, kept: Kept::Commit(stream) }))
+    Ok(Some(KeptAnswer { request_hash: row.get(1)?, kept: AnswerPlace::Commit(stream) }))
 }

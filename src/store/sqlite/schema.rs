@@ -131,3 +131,87 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        domain::{
+            event::{Event, Origin},
+            id::{CommandId, StreamId, UserId, Who},
+            key::{ApiKey, KeyId},
+            persisted::NewEvent,
+            view::Rows,
+        },
+        store::{AnswerPlace, Append, AppendError, PersonalChange, sqlite::Database},
+    };
+
+    fn stream(number: u128) -> StreamId {
+        StreamId::User(UserId(uuid::Uuid::from_u128(number)))
+    }
+
+    fn issued(number: u8) -> String {
+        let key = ApiKey::new(KeyId::from_random([number; 12]), &[number; 24]);
+        let origin = Origin { who: Who::system("test"), correlation_id: String::new(), causation_id: None };
+        let event = Event::ApiKeyIssued {
+            key_id: key.id(),
+            hash: key.hash(),
+            last_four: key.last_four(),
+            secret_version: 1,
+            invitation: None,
+            label: None,
+        };
+        persisted::encode(&[NewEvent { id: uuid::Uuid::nil(), origin, event }], None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_first_version_knows_its_keys_and_commands_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join("permitd.db")).unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute_batch(&views::tables("")).unwrap();
+        old.execute_batch(&views::indexes("", 1)).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let commit = |stream: StreamId, position: u32, hash: &str, events: String| {
+            let sql = "INSERT INTO commits VALUES (?1, 1, ?2, 'idem:1', ?3, 0, ?4, NULL)";
+            old.execute(sql, rusqlite::params![stream.to_string(), position, hash, events]).unwrap();
+        };
+        // One command in two streams, which issued the same key: the one with the later name did so first.
+        commit(stream(2), 1, "two", issued(7));
+        commit(stream(1), 2, "one", issued(7));
+        drop(old);
+
+        let stores = Database::open(folder.path()).unwrap().stores();
+        drop(Database::open(folder.path()).expect("it is done once"));
+        let owners: Vec<(String, String)> = Connection::open(folder.path().join("permitd.db"))
+            .unwrap()
+            .prepare("SELECT id, owner FROM issued_keys")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let owner = UserId(uuid::Uuid::from_u128(2)).to_string();
+        assert_eq!(owners, [(KeyId::from_random([7; 12]).to_string(), owner)], "whoever had it first");
+        let command = CommandId::stored("idem:1");
+        for (hash, number) in [("one", 1), ("two", 2)] {
+            let found = stores.answers.find(&command, hash, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
+            assert_eq!((found.request_hash.as_str(), found.kept), (hash, AnswerPlace::Commit(stream(number))));
+        }
+        let append = Append {
+            stream: stream(3),
+            expected_version: 0,
+            command: CommandId::stored("idem:2"),
+            request_hash: None,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            events: issued(7),
+            claims: Vec::new(),
+            personal: PersonalChange::Keep,
+            rows: Rows::default(),
+            publishes: false,
+        };
+        assert!(matches!(stores.log.append(append).await, Err(AppendError::KeyIssued { .. })));
+    }
+}

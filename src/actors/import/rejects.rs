@@ -1,0 +1,61 @@
+//! The file with the rows that could not become records.
+
+use std::{fs::File, io::BufWriter, path::PathBuf};
+
+use super::ImportError;
+use crate::dataset::{cell::inert, reader::Problem};
+
+/// The rejects file: made when the first row is rejected.
+pub(super) struct Rejects {
+    path: PathBuf,
+    writer: Option<csv::Writer<BufWriter<File>>>,
+    rows: u64,
+}
+
+impl Rejects {
+    /// For rows to be written into this file.
+    pub(super) fn into(path: PathBuf) -> Self {
+        Self { path, writer: None, rows: 0 }
+    }
+
+    /// Rows that were rejected.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes a row's problems.
+    pub(super) fn write(&mut self, line: u64, problems: &[Problem]) -> Result<(), ImportError> {
+        self.rows += 1;
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            move |error: csv::Error| ImportError::Rejects { path, source: error.into() }
+        };
+        let path = &self.path;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(io_failed)?;
+                }
+                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
+                writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
+                none.insert(writer)
+            }
+        };
+        for Problem { column, value, reason } in problems {
+            let (line, column, value, reason) = (line.to_string(), inert(column), inert(value), inert(reason));
+            writer.write_record([line.as_str(), &column, &value, &reason]).map_err(failed(path))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file; none when no row was rejected.
+    pub(super) fn finish(self) -> Result<Option<PathBuf>, ImportError> {
+        let Some(mut writer) = self.writer else { return Ok(None) };
+        match writer.flush() {
+            Ok(()) => Ok(Some(self.path)),
+            Err(source) => Err(ImportError::Rejects { path: self.path, source }),
+        }
+    }
+}
