@@ -13,6 +13,7 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address;
 mod admin;
 mod admission;
 mod ask;
@@ -20,6 +21,7 @@ mod caching;
 mod data;
 mod exports;
 mod lifecycle;
+mod lost;
 mod openapi;
 mod operation;
 mod page;

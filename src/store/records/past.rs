@@ -30,6 +30,14 @@ pub(in crate::store) fn moment(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
+/// When a version comes to be that follows another of this moment: by the clock, but never before or at the one that it
+/// follows, however the clock was set. A state of a record thus never ends before it began.
+pub(in crate::store) fn moment_after(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let earliest_us = before.map_or(i64::MIN, |before| before.as_microsecond().saturating_add(1));
+    let us = now.as_microsecond().max(earliest_us);
+    Timestamp::from_microsecond(us).unwrap_or(now)
+}
+
 /// A change, without what the record was and became.
 pub(in crate::store) struct Change<'a> {
     pub(in crate::store) version: u64,
