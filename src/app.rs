@@ -494,18 +494,15 @@ fn requests_patience(settings: &Settings) -> Duration {
 /// Notices what other processes have imported, and those that died of it, for as long as the node serves.
 async fn refresh(service: Service) {
     let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
-    // The first is over at once: the records have only just been read.
+    // The first is over at once: the records have only just been read. What was imported since is compared at once, too.
     ticks.tick().await;
+    compare_with_log(&service).await;
     let is_shared = service.settings.backend == Backend::Aws;
     let mut recovered = Instant::now();
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
-            Ok(()) => {
-                if let Err(error) = service.lineages.look_again().await {
-                    tracing::warn!(%error, "records that have changed cannot be compared with the log yet");
-                }
-            }
+            Ok(()) => compare_with_log(&service).await,
             Err(error @ RecordStoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "data sets cannot be looked at")
             }
@@ -518,6 +515,13 @@ async fn refresh(service: Service) {
                 tracing::warn!(%error, "imports that died cannot be written down yet");
             }
         }
+    }
+}
+
+/// Compares records that have changed with the log.
+async fn compare_with_log(service: &Service) {
+    if let Err(error) = service.lineages.look_again().await {
+        tracing::warn!(%error, "records that have changed cannot be compared with the log yet");
     }
 }
 
