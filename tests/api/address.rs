@@ -65,7 +65,7 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
         assert!(home.contains(&format!("href=\"/api/v1/{page}\"")), "{page}: {home}");
     }
     let admin = get("/admin").await.body;
-    assert!(admin.contains("\"admin/app.js\"") && !admin.contains("\"/admin"), "{admin}");
+    assert!(admin.contains("\"./admin/app.js\"") && !admin.contains("\"/admin"), "{admin}");
 }
 
 #[tokio::test]
