@@ -25,6 +25,7 @@ use crate::{
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
+        lineage::{JudgeError, Lineages},
         mailer::{Mailers, Offer, Offering, Watch},
         relay::Relay,
     },
@@ -126,6 +127,9 @@ pub enum StartError {
     /// Interrupted imports could not be written down.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The records could not be compared with the log.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
 }
 
 /// Runs `work` with what actors need on the calling thread, until it has ended.
@@ -140,6 +144,18 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// When they cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     backend::open_stores(settings, aws).await
+}
+
+/// Opens the records and nothing else.
+///
+/// # Errors
+/// When they cannot be opened.
+pub async fn open_records(
+    settings: &Settings,
+    clock: &SharedClock,
+    aws: Option<Access>,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    backend::open_records(settings, clock, aws).await
 }
 
 /// What a node is for.
@@ -203,6 +219,9 @@ impl Node {
         if !beside_server {
             node.service.imports.recover().await?;
         }
+        if purpose == Purpose::Serve {
+            node.service.lineages.judge_all().await?;
+        }
         Ok(node)
     }
 
@@ -259,6 +278,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
         settings: Arc::new(settings),
         public_url,
         committer,
@@ -499,14 +519,15 @@ fn requests_patience(settings: &Settings) -> Duration {
 /// Notices what other processes have imported, and those that died of it, for as long as the node serves.
 async fn refresh(service: Service) {
     let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
-    // The first is over at once: the records have only just been read.
+    // The first is over at once: the records have only just been read. What was imported since is compared at once, too.
     ticks.tick().await;
+    compare_with_log(&service).await;
     let is_shared = service.settings.backend == Backend::Aws;
     let mut recovered = Instant::now();
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
-            Ok(()) => {}
+            Ok(()) => compare_with_log(&service).await,
             Err(error @ RecordStoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "data sets cannot be looked at")
             }
@@ -519,5 +540,12 @@ async fn refresh(service: Service) {
                 tracing::warn!(%error, "imports that died cannot be written down yet");
             }
         }
+    }
+}
+
+/// Compares records that have changed with the log.
+async fn compare_with_log(service: &Service) {
+    if let Err(error) = service.lineages.look_again().await {
+        tracing::warn!(%error, "records that have changed cannot be compared with the log yet");
     }
 }

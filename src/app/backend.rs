@@ -71,6 +71,53 @@ fn retention(settings: &Settings) -> Retention {
     Retention { days: settings.records.history_days, changes_max: settings.records.history_changes_max }
 }
 
+fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
+    let find_threads = settings.records.find_threads;
+    SqliteRecordSettings {
+        directory: settings.data.join("records"),
+        cache_bytes: settings.records.cache_bytes_max,
+        find_threads,
+        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+        retention: retention(settings),
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
+    }
+}
+
+fn dynamo_records(settings: &Settings) -> DynamoRecordSettings {
+    DynamoRecordSettings {
+        cache_bytes: settings.records.cache_bytes_max,
+        shards: settings.aws.index_shards,
+        find_records_max: settings.aws.find_records_max,
+        parallel_requests: settings.aws.parallel_requests,
+        index_settle_ms: settings.aws.index_settle_ms,
+        find_waiting_max: settings.records.find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
+        retention: retention(settings),
+        scratch: settings.data.join("scratch"),
+    }
+}
+
+/// Opens the records and nothing else.
+pub(super) async fn open_records(
+    settings: &Settings,
+    clock: &SharedClock,
+    aws: Option<Access>,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    Ok(match settings.backend {
+        Backend::Sqlite => Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
+        Backend::Aws => {
+            let dynamo = dynamo(settings, aws).await?.1;
+            Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?)
+        }
+    })
+}
+
 /// Opens the stores and nothing else.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
@@ -98,23 +145,11 @@ async fn open_sqlite(
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
         (aws, _) => aws,
     };
-    let find_threads = settings.records.find_threads;
-    let record_settings = SqliteRecordSettings {
-        directory: settings.data.join("records"),
-        cache_bytes: settings.records.cache_bytes_max,
-        find_threads,
-        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
-        find_timeout_ms: settings.records.find_timeout_ms,
-        retention: retention(settings),
-        exports_max: settings.records.exports_max,
-        export_timeout_ms: settings.records.export_timeout_ms,
-        export_stall_ms: settings.records.export_stall_ms,
-    };
     Ok(Kept {
         secrets,
         stores: database.stores(),
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
-        records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
+        records: Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
         mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
         shared: beside_server,
@@ -161,26 +196,11 @@ async fn open_aws(
         false => Secrets::read_file(file)?,
         true => dynamodb::secrets::open(&dynamo, entropy).await?,
     };
-    let find_waiting_max = settings.records.find_threads * FIND_WAITING_PER_THREAD;
-    let record_settings = DynamoRecordSettings {
-        cache_bytes: settings.records.cache_bytes_max,
-        shards: settings.aws.index_shards,
-        find_records_max: settings.aws.find_records_max,
-        parallel_requests: settings.aws.parallel_requests,
-        index_settle_ms: settings.aws.index_settle_ms,
-        find_waiting_max,
-        find_timeout_ms: settings.records.find_timeout_ms,
-        exports_max: settings.records.exports_max,
-        export_timeout_ms: settings.records.export_timeout_ms,
-        export_stall_ms: settings.records.export_stall_ms,
-        retention: retention(settings),
-        scratch: settings.data.join("scratch"),
-    };
     Ok(Kept {
         secrets,
         stores: dynamo.stores(),
         queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
-        records: Arc::new(DynamoRecordStore::open(dynamo, record_settings, Arc::clone(clock)).await?),
+        records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?),
         mailer: mail::from_settings(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
         beside_server: purpose == Purpose::Command,

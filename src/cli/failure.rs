@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use super::output::{printable, printable_json};
 use crate::{
-    actors::{Busy, commit::CommandError, import::ImportError, mailer::DrainError, relay::SweepError},
+    actors::{
+        Busy, commit::CommandError, import::ImportError, lineage::JudgeError, mailer::DrainError, relay::SweepError,
+    },
     app::StartError,
     aws::AccessError,
     config::ConfigError,
@@ -199,6 +201,8 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Records(error) => records_exit(error),
         StartError::Command(error) => command_exit(error),
         StartError::Import(error) => import_exit(error),
+        StartError::Judge(JudgeError::Store(error)) => store_exit(error),
+        StartError::Judge(JudgeError::Records(error)) => records_exit(error),
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     actors::{
-        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, mailer::Mailers,
-        relay::Relay,
+        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
+        mailer::Mailers, relay::Relay,
     },
     aws::Access,
     config::Settings,
@@ -33,6 +33,8 @@ pub struct Service {
     pub book: Arc<GrantBook>,
     /// The records.
     pub records: Arc<dyn RecordStore>,
+    /// Whether they are those that the log knows.
+    pub lineages: Arc<Lineages>,
     /// Invites.
     pub inviting: Inviting,
     /// Changes accounts and plans.

@@ -49,7 +49,19 @@ async fn ready(service: web::Data<Service>) -> Answer {
     }
     let asked = tokio::time::timeout(STORE_PATIENCE, service.committer.stores.admin_tokens.count()).await;
     match asked {
-        Ok(Ok(_)) => Ok(answer::document(StatusCode::OK, &json!({ "status": "ready" }))),
+        Ok(Ok(_)) => {
+            let losses = service.lineages.losses();
+            let lost: Vec<_> = losses
+                .iter()
+                .map(|loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() }))
+                .collect();
+            // The other data sets are served: requests are to be sent here all the same.
+            let document = match lost.is_empty() {
+                true => json!({ "status": "ready" }),
+                false => json!({ "status": "ready", "not_served": lost }),
+            };
+            Ok(answer::document(StatusCode::OK, &document))
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the store does not answer");
             Err(unavailable("the store does not answer"))

@@ -44,7 +44,7 @@ use crate::{
         summary::{Facet, Figures},
     },
     store::records::{
-        DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
+        Anew, DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
         RecordStoreError, Retention, Since, Summary, cache, outcome::Order, rules,
     },
 };
@@ -103,10 +103,20 @@ struct Served {
     /// Unlike the name, never used again for another file.
     id: u64,
     path: PathBuf,
+    /// Which file that was when it was opened.
+    file: FileId,
     current: RwLock<Arc<DataSet>>,
     /// The newest version seen, which a reader may notice before `current` is loaded again.
     version: AtomicU64,
     control: Mutex<Control>,
+}
+
+/// Tells a file from another one that was put in its place.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 struct Control {
@@ -161,13 +171,13 @@ impl RecordStore for SqliteRecordStore {
     }
 
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query.count));
         self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
     }
 
     async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         export::begin(&self.shared, served, Arc::clone(data_set), query.clone()).await
     }
 
@@ -206,7 +216,19 @@ impl RecordStore for SqliteRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace };
+        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+    }
+
+    fn begin_import_anew(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        anew: Anew,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        let definition = Arc::new(definition.clone());
+        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -222,7 +244,7 @@ impl SqliteRecordStore {
         data_set: &Arc<DataSet>,
         question: impl FnOnce(&pool::Reading<'_>) -> Result<T, pool::Failure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         let narrow = rules::narrowing(&data_set.definition, false);
         self.pool.answer(served, Arc::clone(data_set), narrow, question).await
     }
@@ -234,6 +256,16 @@ impl Shared {
         served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
 
+    /// The data set that a question was made for, if it was not begun anew since.
+    fn same(&self, data_set: &DataSet) -> Result<Arc<Served>, RecordStoreError> {
+        let name = &data_set.definition.name;
+        let served = self.find(name)?;
+        if served.current().instance != data_set.instance {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
+        }
+        Ok(served)
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, RecordStoreError> {
         rules::check_name(name)?;
         Ok(self.settings.directory.join(format!("{name}.db")))
@@ -243,7 +275,8 @@ impl Shared {
         let present = self.files()?;
         let known: Vec<(String, Arc<Served>)> = {
             let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-            served.retain(|name, _| present.contains_key(name));
+            // A file that was taken away, or replaced by another one: what was open is not what is there.
+            served.retain(|name, served| present.get(name).is_some_and(|path| file_id(path) == Some(served.file)));
             served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
         };
         for (name, served) in &known {
@@ -275,6 +308,7 @@ impl Shared {
 
     /// Begins to serve a file, if an import into it was ever committed.
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
+        let Some(file) = file_id(&path) else { return Ok(()) };
         let connection =
             open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
         // A first import holds its file's lock: until it is done there is nothing to serve.
@@ -297,6 +331,7 @@ impl Shared {
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             path,
+            file,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
             control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
@@ -308,8 +343,11 @@ impl Shared {
     /// Notices the end of an import in this process.
     fn imported(&self, name: &str, path: &Path) -> Result<(), RecordStoreError> {
         match self.find(name) {
-            Ok(served) => served.refresh(name),
-            Err(_) => self.serve(name, path.to_owned()),
+            Ok(served) if file_id(path) == Some(served.file) => served.refresh(name),
+            _ => {
+                self.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+                self.serve(name, path.to_owned())
+            }
         }
     }
 }
