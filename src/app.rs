@@ -1,6 +1,8 @@
 //! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
 
 mod backend;
+mod open_files;
+mod servers;
 
 use std::{
     fs::File,
@@ -10,20 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::dev::ServerHandle;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+pub use open_files::raise_limit;
 
 use crate::{
     actors::{
         account::Accounts,
         commit::{CommandError, Committer, Envelope},
-        gate::Gate,
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
         mailer::{Mailers, Offer, Offering, Watch},
-        query::Queries,
         relay::Relay,
     },
     aws::{Access, AccessError},
@@ -33,13 +35,13 @@ use crate::{
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
+        key::KeyId,
         plan::{self, DEFAULT_PLAN},
     },
     http::{
-        self, Edge,
         ready::ReadyAnswers,
-        routes::data::DataSets,
         state::{Readiness, Service},
+        wire::Wire,
     },
     mail,
     queue::QueueError,
@@ -50,16 +52,14 @@ use crate::{
     },
 };
 
-/// What an administrator's token begins with.
-pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 /// How often a server that shares its data sets looks for imports that died elsewhere.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// How long a stop waits for connections without a request before it gives up the port, so that new ones are refused.
+const FIRST_DRAIN: Duration = Duration::from_millis(400);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -191,12 +191,13 @@ impl Node {
             shared: kept.shared,
             aws: kept.aws,
         };
-        let service = start_actors(settings, public_address, parts, purpose);
+        let mut service = start_actors(settings, public_address, parts, purpose);
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command => None,
         };
+        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
         if !beside_server {
@@ -267,6 +268,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         ready,
         aws,
         readiness: Readiness::default(),
+        old_tokens: Arc::default(),
         meter: Arc::default(),
     }
 }
@@ -280,12 +282,12 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),
         };
-        let first = data_sets.first().map_or("permits", |data_set| data_set.definition.name.as_str());
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
             datasets: data_sets.iter().map(offered).collect(),
-            example_path: format!("/{first}?limit=3"),
+            // Before the first import every path of data is a 404.
+            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
         }
     })
 }
@@ -369,9 +371,9 @@ pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<Str
 }
 
 async fn put_admin_token(committer: &Committer, how: PutToken) -> Result<Option<String>, StartError> {
-    let mut secret = [0; 24];
-    committer.entropy.fill(&mut secret)?;
-    let token = format!("{ADMIN_TOKEN_PREFIX}{}", hex(&secret));
+    let mut random = [0; 12];
+    committer.entropy.fill(&mut random)?;
+    let token = committer.secrets.admin_token(KeyId::from_random(random))?.reveal().to_owned();
     let id: Uuid = committer.new_id()?;
     let now = committer.clock.now();
     let put = committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, how).await?;
@@ -423,6 +425,7 @@ pub struct Server {
     node: Node,
     public: ServerHandle,
     ops: ServerHandle,
+    wire: Arc<Wire>,
     refreshing: tokio::task::JoinHandle<()>,
 }
 
@@ -433,14 +436,16 @@ impl Server {
     /// When the system gives no threads or sockets.
     pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
-        let public = public_server(&service, listeners.public)?;
-        let ops = ops_server(&service, listeners.ops)?;
+        let wire = Arc::new(Wire::new(&service.settings.http, Arc::clone(&service.committer.clock)));
+        let patience = requests_patience(&service.settings);
+        let public = servers::public(&service, listeners.public, Arc::clone(&wire), patience)?;
+        let ops = servers::ops(&service, listeners.ops)?;
         let handles = (public.handle(), ops.handle());
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(ops);
         let refreshing = actix_web::rt::spawn(refresh(service.clone()));
         service.readiness.set(true);
-        Ok(Self { node, public: handles.0, ops: handles.1, refreshing })
+        Ok(Self { node, public: handles.0, ops: handles.1, wire, refreshing })
     }
 
     /// The node.
@@ -455,8 +460,11 @@ impl Server {
         service.readiness.set(false);
         self.refreshing.abort();
         let patience = requests_patience(&service.settings);
-        let (_, mailers) =
-            tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        let (left, mailers) =
+            tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        if left > 0 {
+            tracing::warn!(connections = left, "requests were still at work and are cut off");
+        }
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }
@@ -464,6 +472,22 @@ impl Server {
             tracing::warn!(%error, "the unspent part of grants could not be given back");
         }
         self.ops.stop(false).await;
+    }
+}
+
+impl Server {
+    /// Answers what has arrived, and closes all connections of the API. How many were cut off after `patience`.
+    async fn end_requests(&self, patience: Duration) -> usize {
+        let began = Instant::now();
+        self.public.pause().await;
+        if self.wire.drain(FIRST_DRAIN.min(patience)).await == 0 {
+            self.public.stop(false).await;
+            return 0;
+        }
+        // Some take longer: whoever comes meanwhile is to try elsewhere at once.
+        let (left, ()) =
+            tokio::join!(self.wire.drain(patience.saturating_sub(began.elapsed())), self.public.stop(true));
+        left
     }
 }
 
@@ -496,42 +520,4 @@ async fn refresh(service: Service) {
             }
         }
     }
-}
-
-fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let settings = Arc::clone(&service.settings);
-    let server = HttpServer::new(move || {
-        let settings = &service.settings;
-        let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
-        let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        let queries = Queries::start(Arc::clone(&service.records), capacity);
-        let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
-        App::new()
-            .app_data(web::Data::new(service.clone()))
-            .service(DataSets::new(service.clone(), gate, queries))
-            .configure(http::routes::administration)
-            .configure(http::openapi::configure)
-            .configure(http::pages::configure)
-            .configure(http::configure(&settings.http))
-            .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
-    });
-    let server = server
-        .workers(settings.http.workers())
-        .backlog(BACKLOG)
-        .max_connections(settings.http.connections_max)
-        .keep_alive(Duration::from_secs(settings.http.keep_alive_s))
-        .client_request_timeout(Duration::from_millis(settings.http.head_timeout_ms))
-        .shutdown_timeout(requests_patience(&settings).as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
-}
-
-fn ops_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let server = HttpServer::new(move || {
-        App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation)
-    });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }

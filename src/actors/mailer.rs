@@ -53,8 +53,8 @@ pub struct Offer {
     pub public_url: String,
     /// What can be read.
     pub datasets: Vec<Dataset>,
-    /// The path of a request that works.
-    pub example_path: String,
+    /// The path of a request that works, if any does.
+    pub example_path: Option<String>,
 }
 
 /// Says what is on offer at the moment.

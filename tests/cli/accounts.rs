@@ -26,6 +26,21 @@ fn an_invitation_is_a_mail_with_a_key() {
     assert!(!events.to_string().contains("ana@"), "sealed");
 }
 
+/// A person who pastes a line from a mail must not meet a 404: before the first import there is none to paste.
+#[test]
+fn an_invitation_promises_no_request_before_there_is_data() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    home.sample(20, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["users", "resend", "ana@example.org"]);
+    let [before, after] = home.mails().try_into().unwrap();
+    assert!(before.contains("No data has been published yet") && !before.contains("curl -H"), "{before}");
+    assert_eq!(after.matches("curl -H").count(), 2, "in the text and in the HTML: {after}");
+    assert!(!after.contains("No data has been published yet"), "{after}");
+    assert_eq!(key_in(&before), key_in(&after));
+}
+
 #[test]
 fn several_invitations_one_of_them_taken() {
     let home = Home::new();

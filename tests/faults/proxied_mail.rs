@@ -36,7 +36,7 @@ impl Post {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
             datasets: Vec::new(),
-            example_path: "/permits?limit=3".to_owned(),
+            example_path: Some("/permits?limit=3".to_owned()),
         };
         let (committer, visibility) = (Arc::clone(&world.committer), Duration::from_secs(30));
         let mailers = Mailers::start(
