@@ -1,9 +1,11 @@
 //! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
 
 mod backend;
+mod data_dir;
+mod deployment;
+mod secret;
 
 use std::{
-    fs::File,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,6 +16,10 @@ use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::{
+    data_dir::Premises,
+    secret::{ReplacedSecret, replace_secret},
+};
 use crate::{
     actors::{
         account::Accounts,
@@ -37,11 +43,13 @@ use crate::{
     },
     http::{
         self, Edge,
+        checkup::Checkup,
         ready::ReadyAnswers,
         routes::data::DataSets,
         state::{Readiness, Service},
     },
     mail,
+    private::PrivacyError,
     queue::QueueError,
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
@@ -56,6 +64,8 @@ pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
+/// How often a server looks whether its files are still where they were.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a server that shares its data sets looks for imports that died elsewhere.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 /// Connections that wait to be accepted.
@@ -96,6 +106,9 @@ pub enum StartError {
     /// A definition file does not define the data set that it is named after, or two define the same.
     #[error("{0}")]
     Definitions(String),
+    /// The data directory, or something in it, is not the owner's alone.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The secret file.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -149,6 +162,8 @@ pub enum Purpose {
     Serve,
     /// It carries out one command beside a server, or without one.
     Command,
+    /// It gives the deployment another server secret, and therefore does not compare it with what the log remembers.
+    ReplaceSecret,
 }
 
 /// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
@@ -161,8 +176,8 @@ pub struct Node {
     pub first_admin_token: Option<String>,
     /// Whether a server has the data directory at the same time.
     pub beside_server: bool,
-    /// Held for as long as the node serves.
-    _lock: Option<File>,
+    /// The data directory that the node serves, with its locks.
+    premises: Option<Premises>,
 }
 
 impl Node {
@@ -181,7 +196,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         let definitions = definitions(settings.datasets())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
-        let (beside_server, lock) = (kept.beside_server, kept.lock);
+        let (beside_server, premises) = (kept.beside_server, kept.premises);
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone());
         let parts = Parts {
             committer: Arc::new(committer),
@@ -195,10 +210,10 @@ impl Node {
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
-            Purpose::Command => None,
+            Purpose::Command | Purpose::ReplaceSecret => None,
         };
         first_plan(&service).await?;
-        let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
+        let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if !beside_server {
             node.service.imports.recover().await?;
         }
@@ -250,7 +265,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         sheet_bytes_max: settings.import.inflate_bytes_max,
         ..Limits::default()
     };
-    let rejects = settings.data.join("rejects");
+    let rejects = data_dir::rejects(&settings.data);
     Service {
         inviting: Inviting::start(Arc::clone(&committer), capacity, patience),
         accounts,
@@ -266,6 +281,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         ready,
         aws,
         readiness: Readiness::default(),
+        checkup: Arc::new(Checkup::new(shared)),
         meter: Arc::default(),
     }
 }
@@ -422,7 +438,7 @@ pub struct Server {
     node: Node,
     public: ServerHandle,
     ops: ServerHandle,
-    refreshing: tokio::task::JoinHandle<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Server {
@@ -437,9 +453,13 @@ impl Server {
         let handles = (public.handle(), ops.handle());
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(ops);
-        let refreshing = actix_web::rt::spawn(refresh(service.clone()));
+        let mut tasks = vec![actix_web::rt::spawn(refresh(service.clone()))];
+        let mut node = node;
+        if let Some(premises) = node.premises.take() {
+            tasks.push(actix_web::rt::spawn(watch(service.clone(), premises)));
+        }
         service.readiness.set(true);
-        Ok(Self { node, public: handles.0, ops: handles.1, refreshing })
+        Ok(Self { node, public: handles.0, ops: handles.1, tasks })
     }
 
     /// The node.
@@ -452,7 +472,9 @@ impl Server {
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
-        self.refreshing.abort();
+        // The locks are in one of them; they are given up at the end.
+        let (refreshing, watching) = self.tasks.split_at(1);
+        refreshing.iter().for_each(tokio::task::JoinHandle::abort);
         let patience = requests_patience(&service.settings);
         let (_, mailers) =
             tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
@@ -462,8 +484,47 @@ impl Server {
         if let Err(error) = service.book.withdraw_all().await {
             tracing::warn!(%error, "the unspent part of grants could not be given back");
         }
+        if service.readiness.closed().is_none() {
+            close(service).await;
+        }
         self.ops.stop(false).await;
+        watching.iter().for_each(tokio::task::JoinHandle::abort);
     }
+}
+
+/// Leaves files that are whole by themselves: what stands in write-ahead logs is moved into the databases.
+async fn close(service: &Service) {
+    if let Err(error) = service.committer.stores.upkeep.close().await {
+        tracing::warn!(%error, "the database was not closed in order; nothing is lost");
+    }
+    if let Err(error) = service.records.close().await {
+        tracing::warn!(%error, "the records were not closed in order; nothing is lost");
+    }
+}
+
+/// Looks whether the data directory and the files in it are still where they were. When one was taken away the server goes on
+/// in a file that nobody will find, or beside another one: it answers nothing but 503 from then on.
+async fn watch(service: Service, premises: Premises) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Some(trouble) = premises.trouble().or_else(|| service.records.displaced()) {
+            tracing::error!(
+                trouble,
+                "nothing is answered any more: stop this server, put the data directory back as it was, or restore it from \
+                 the backup, and start again"
+            );
+            service.readiness.close(trouble);
+            break;
+        }
+    }
+    let patience = requests_patience(&service.settings);
+    if service.mailers.stop(patience).await.is_err() {
+        tracing::warn!("a mailer is still at work");
+    }
+    // The locks stay: no other server is to find the directory free while this one is there.
+    std::future::pending::<()>().await;
+    drop(premises);
 }
 
 /// What a stop leaves to the requests in flight: all of its time but what it needs itself.
@@ -493,6 +554,9 @@ async fn refresh(service: Service) {
             if let Err(error) = service.imports.recover_recent().await {
                 tracing::warn!(%error, "imports that died cannot be written down yet");
             }
+            if let Err(error) = service.committer.check_secret().await {
+                tracing::warn!(%error, "whether the server secret is still the deployment's cannot be seen");
+            }
         }
     }
 }
@@ -513,7 +577,11 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
             .configure(http::openapi::configure)
             .configure(http::pages::configure)
             .configure(http::configure(&settings.http))
-            .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
+            .wrap(
+                Edge::new(&settings.http, clock, entropy)
+                    .metered(Arc::clone(&service.meter))
+                    .guarded(service.readiness.clone()),
+            )
     });
     let server = server
         .workers(settings.http.workers())

@@ -190,6 +190,22 @@ impl Committer {
         self.appended.notified().await;
     }
 
+    /// Whether the server secret of this process is still the deployment's: somebody may have added a version elsewhere, or
+    /// replaced it. What was noticed once stays so until a new start ([`Secrets::doubted`]).
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn check_secret(&self) -> Result<bool, StoreError> {
+        if self.secrets.doubted().is_none() {
+            let marks = self.stores.upkeep.secret_marks().await?;
+            if let Err(error) = self.secrets.check(&marks) {
+                tracing::error!(%error, "messages are left to other servers; start this one again with the right secret");
+                self.secrets.doubt(error.to_string());
+            }
+        }
+        Ok(self.secrets.doubted().is_none())
+    }
+
     /// What was counted.
     pub fn counts(&self) -> CommitCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -352,15 +368,24 @@ impl Committer {
     fn claims(&self, stream: &StreamId, before: &State, events: &[NewEvent]) -> Vec<ClaimChange> {
         let StreamId::User(user) = stream else { return Vec::new() };
         let owner = || user.to_string();
-        let name = |email: &Personal| Some(format!("email#{}", self.secrets.email_claim(email.known()?)));
-        let claim = |new: &NewEvent| match (&new.event, before) {
-            (Event::UserInvited { email, .. }, _) => Some(ClaimChange::Take { name: name(email)?, owner: owner() }),
-            (Event::UserDeleted, State::User(Some(person))) => {
-                Some(ClaimChange::Release { name: name(&person.email)?, owner: owner() })
+        let names = |email: &Personal| email.known().map(|email| self.claim_names(email)).unwrap_or_default();
+        let take = |name| ClaimChange::Take { name, owner: owner() };
+        let release = |name| ClaimChange::Release { name, owner: owner() };
+        let changes = |new: &NewEvent| -> Vec<ClaimChange> {
+            match (&new.event, before) {
+                (Event::UserInvited { email, .. }, _) => names(email).into_iter().map(take).collect(),
+                (Event::UserDeleted, State::User(Some(person))) => {
+                    names(&person.email).into_iter().map(release).collect()
+                }
+                _ => Vec::new(),
             }
-            _ => None,
         };
-        events.iter().filter_map(claim).collect()
+        events.iter().flat_map(changes).collect()
+    }
+
+    /// The names that whoever has this address claims.
+    pub fn claim_names(&self, email: &str) -> Vec<String> {
+        self.secrets.email_claims(email).into_iter().map(|claim| format!("email#{claim}")).collect()
     }
 
     /// Loads a stream. With an envelope, notices whether its command was carried out before.

@@ -25,9 +25,11 @@ use tracing::{Instrument, Level};
 use super::{
     Problem, ProblemCode, RequestId,
     cors::{self, Cors},
+    masking,
     meter::RequestMeter,
     passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
+    state::Readiness,
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy};
 
@@ -35,8 +37,6 @@ use crate::{clock::SharedClock, config::Http, secrets::Entropy};
 pub const ACCESS_TARGET: &str = "permitd::access";
 
 const UNMATCHED_PATH_CHARS_MAX: usize = 200;
-/// What every API key begins with: a path that holds one by mistake is not logged.
-const KEY_PREFIX: &str = "pmt_";
 
 /// The middleware. It must be the outermost one.
 #[derive(Debug, Clone)]
@@ -46,19 +46,26 @@ pub struct Edge {
     clock: SharedClock,
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
+    readiness: Readiness,
 }
 
 impl Edge {
     /// The edge as `settings` want it.
     pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
-        Self { cors, url_bytes_max, clock, entropy, meter: None }
+        Self { cors, url_bytes_max, clock, entropy, meter: None, readiness: Readiness::default() }
     }
 
     /// The same, counting every answer.
     #[must_use]
     pub fn metered(self, meter: Arc<RequestMeter>) -> Self {
         Self { meter: Some(meter), ..self }
+    }
+
+    /// The same, answering 503 to everything once the node is closed.
+    #[must_use]
+    pub fn guarded(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
     }
 }
 
@@ -149,6 +156,11 @@ impl Visit {
 
     /// The answer to what no route has to see.
     fn answer_at_once(&self, request: &ServiceRequest) -> Option<actix_web::HttpResponse> {
+        if self.edge.settings.readiness.closed().is_some() {
+            // Why is in the log and on the port for operators.
+            let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");
+            return Some(actix_web::ResponseError::error_response(&problem.instance(self.id.clone())));
+        }
         let uri = request.uri();
         let url_bytes = uri.path_and_query().map_or(0, |target| target.as_str().len());
         let url_bytes_max = self.edge.settings.url_bytes_max;
@@ -236,7 +248,7 @@ impl Visit {
 
 /// A path that matched no route, as far as it may be logged: bounded, and without what could be a key. The query never is.
 fn loggable(path: &str) -> String {
-    if path.contains(KEY_PREFIX) {
+    if masking::path_may_hold_key(path) {
         return "(a path with a key in it)".to_owned();
     }
     path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()

@@ -1,9 +1,11 @@
 //! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
 
 pub mod body;
+pub mod checkup;
 mod coding;
 pub mod cors;
 pub mod edge;
+mod masking;
 pub mod meter;
 pub mod method;
 pub mod openapi;

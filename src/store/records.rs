@@ -324,6 +324,21 @@ pub trait RecordStore: Send + Sync {
     /// older than the last import. What this process imports is noticed at once.
     async fn refresh(&self) -> Result<(), RecordStoreError>;
 
+    /// Whether the records can be read.
+    async fn probe(&self) -> Result<(), RecordStoreError> {
+        self.refresh().await
+    }
+
+    /// A file that was deleted or replaced while it is served, and what happened to it.
+    fn displaced(&self) -> Option<String> {
+        None
+    }
+
+    /// Ends in order: what stands in write-ahead logs is moved into the files, so that a copy of each is whole.
+    async fn close(&self) -> Result<(), RecordStoreError> {
+        Ok(())
+    }
+
     /// A reader for one thread. It is cheap to use and expensive to make: make one per HTTP worker and keep it.
     fn reader(&self) -> Box<dyn RecordReader>;
 

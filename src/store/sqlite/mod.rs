@@ -7,6 +7,7 @@ mod log;
 pub mod records;
 mod replay;
 mod schema;
+mod upkeep;
 pub mod views;
 mod writer;
 
@@ -21,7 +22,10 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::schema::SCHEMA_VERSION;
 use self::writer::Writer;
 use super::{StoreError, Stores};
+use crate::private::{self, FilePlace};
 
+/// The file's name in its folder.
+pub const FILE_NAME: &str = "permitd.db";
 /// Connections that read at the same time.
 const READERS: usize = 2;
 /// How long a write waits for another process's, milliseconds.
@@ -37,6 +41,7 @@ pub struct Database {
 
 struct Shared {
     path: PathBuf,
+    place: FilePlace,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
@@ -46,15 +51,22 @@ impl Database {
     /// Opens `permitd.db` in a folder, making it when it is not there.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, or was written by a newer permitd.
+    /// When the file cannot be opened, is no database, is a link or somebody else's, or was written by a newer permitd.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("permitd.db");
+        let path = folder.join(FILE_NAME);
+        private::file_or_new(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        for beside in ["-wal", "-shm"] {
+            // SQLite makes them with the mode of the database's file.
+            let path = folder.join(format!("{FILE_NAME}{beside}"));
+            private::file(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
         let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection)?;
+        let place = FilePlace::of(&path).map_err(|error| unseen(&path, &error))?;
+        let writer = Writer::start(connection, place.clone())?;
         let reading = Semaphore::new(READERS);
-        Ok(Self { shared: Arc::new(Shared { path, writer, readers: Mutex::new(readers), reading }) })
+        Ok(Self { shared: Arc::new(Shared { path, place, writer, readers: Mutex::new(readers), reading }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -74,6 +86,17 @@ impl Database {
         &self.shared.path
     }
 
+    /// Where the file is, to notice when it is taken away.
+    pub fn place(&self) -> &FilePlace {
+        &self.shared.place
+    }
+
+    /// # Errors
+    /// When the file was deleted or replaced: what is written now would be lost.
+    fn still_there(&self) -> Result<(), StoreError> {
+        self.shared.place.trouble().map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
+    }
+
     /// The stores that this file holds.
     pub fn stores(&self) -> Stores {
         Stores {
@@ -82,6 +105,7 @@ impl Database {
             ledger: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
+            upkeep: Arc::new(self.clone()),
         }
     }
 
@@ -140,14 +164,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn unseen(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
 fn closed() -> StoreError {
     StoreError::Unavailable("the database is closed".to_owned())
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
@@ -158,12 +185,50 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The error with the file that it is about.
+fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let text = format!("{}: {error}", path.display());
+    match Trouble::of(error) {
+        Trouble::Damage => StoreError::Corrupt(text),
+        Trouble::NoRoom => StoreError::Full(text),
+        Trouble::Other => StoreError::Unavailable(text),
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match Trouble::of(&error) {
+            Trouble::Damage => Self::Corrupt(error.to_string()),
+            Trouble::NoRoom => Self::Full(error.to_string()),
+            Trouble::Other => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// What kind of trouble an error of SQLite is: what to do about it differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Trouble {
+    /// The file is not what SQLite wrote: a person must look.
+    Damage,
+    /// The disk is full, or the file may not grow.
+    NoRoom,
+    /// Anything else: trying again may help.
+    Other,
+}
+
+fn has_no_room_for_index(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+impl Trouble {
+    pub(in crate::store) fn of(error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
         match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
-            _ => Self::Unavailable(error.to_string()),
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damage,
+            Some(DiskFull) => Self::NoRoom,
+            // The index of the write-ahead log cannot grow.
+            _ if has_no_room_for_index(error) => Self::NoRoom,
+            _ => Self::Other,
         }
     }
 }
