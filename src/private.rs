@@ -132,18 +132,22 @@ pub fn new_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Checks all that is in a directory, if that is there: files, of which only their owner may use each.
+/// Checks the files in a directory, if that is there: only their owner may use each.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     let failed = |source| PrivacyError::Io { doing: "list", path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_none(&error) => return Ok(()),
         entries => entries.map_err(failed)?,
     };
     for entry in entries {
-        file(&entry.map_err(failed)?.path())?;
+        let path = entry.map_err(failed)?.path();
+        // A folder that somebody made is nothing that is used.
+        if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            file(&path)?;
+        }
     }
     Ok(())
 }
@@ -154,7 +158,7 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
 /// When the directory cannot be read or a file not be removed.
 pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
     let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if is_none(&error) => return Ok(0),
         entries => entries?,
     };
     let mut removed = 0;
@@ -169,6 +173,11 @@ pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
         }
     }
     Ok(removed)
+}
+
+/// Whether a directory that cannot be listed is none: whoever needs one says so.
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether it is there, once it is nobody else's. What others may use is closed to them.

@@ -389,6 +389,8 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)
         .map_err(failed("create a file beside"))?;
+    // The umask may have taken more than the mode leaves.
+    file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("set the mode of"))?;
     file.write_all(json.as_bytes()).map_err(failed("write"))?;
     file.as_file().sync_all().map_err(failed("write"))?;
     match file.persist_noclobber(path) {

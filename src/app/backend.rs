@@ -90,7 +90,7 @@ async fn open_sqlite(
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
     }
     let database = Database::open(&settings.data)?;
-    let premises = premises.map(|premises| premises.and(database.place().clone()));
+    let premises = premises.map(|premises| premises.and(database.places()));
     let stores = database.stores();
     let secrets = local_secrets(settings, &stores, entropy, purpose).await?;
     let aws = match (aws, settings.mail_transport()) {

@@ -59,14 +59,18 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     // Whether others may have read the secret must be said by whoever reads it: its mode is not simply put right.
     private::not_a_link(&data.join(secrets::FILE_NAME))?;
     for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
-        if directory.symlink_metadata().is_ok() {
+        // What else may be in its place is told by whoever cannot use it.
+        if directory.symlink_metadata().is_ok_and(|found| found.is_dir() || found.is_symlink()) {
             private::directory(&directory)?;
         }
     }
     private::files_in(&records(data))?;
+    let outbox = data.join("outbox");
+    if purpose == Purpose::Serve && outbox.is_dir() {
+        private::files_in(&outbox)?;
+    }
     if purpose == Purpose::Serve {
         private::files_in(&rejects(data))?;
-        private::files_in(&data.join("outbox"))?;
     }
     Ok(())
 }
@@ -98,9 +102,9 @@ pub struct Premises {
 }
 
 impl Premises {
-    /// Watches this, too.
-    pub(super) fn and(mut self, place: FilePlace) -> Self {
-        self.places.push(place);
+    /// Watches these, too.
+    pub(super) fn and(mut self, places: &[FilePlace]) -> Self {
+        self.places.extend_from_slice(places);
         self
     }
 

@@ -55,6 +55,8 @@ fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let mut file =
         tempfile::Builder::new().prefix(".mail-").permissions(Permissions::from_mode(0o600)).tempfile_in(outbox)?;
+    // The umask may have taken more than the mode leaves.
+    file.as_file().set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;

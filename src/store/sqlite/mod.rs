@@ -41,7 +41,7 @@ pub struct Database {
 
 struct Shared {
     path: PathBuf,
-    place: FilePlace,
+    places: Arc<[FilePlace]>,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
@@ -63,10 +63,13 @@ impl Database {
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
         let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
-        let place = FilePlace::of(&path).map_err(|error| unseen(&path, &error))?;
-        let writer = Writer::start(connection, place.clone())?;
+        // The write-ahead log and its index are there as long as a connection is.
+        let files = ["", "-wal", "-shm"].map(|beside| folder.join(format!("{FILE_NAME}{beside}")));
+        let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
+        let places: Arc<[FilePlace]> = files.iter().map(place).collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection, Arc::clone(&places))?;
         let reading = Semaphore::new(READERS);
-        Ok(Self { shared: Arc::new(Shared { path, place, writer, readers: Mutex::new(readers), reading }) })
+        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers: Mutex::new(readers), reading }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -86,15 +89,15 @@ impl Database {
         &self.shared.path
     }
 
-    /// Where the file is, to notice when it is taken away.
-    pub fn place(&self) -> &FilePlace {
-        &self.shared.place
+    /// Where the file and its write-ahead log are, to notice when one is taken away.
+    pub fn places(&self) -> &[FilePlace] {
+        &self.shared.places
     }
 
     /// # Errors
     /// When the file was deleted or replaced: what is written now would be lost.
     fn still_there(&self) -> Result<(), StoreError> {
-        self.shared.place.trouble().map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
+        still_there(&self.shared.places)
     }
 
     /// The stores that this file holds.
@@ -162,6 +165,12 @@ impl Database {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// # Errors
+/// When one of them was deleted or replaced: what is written would be lost.
+fn still_there(places: &[FilePlace]) -> Result<(), StoreError> {
+    places.iter().find_map(FilePlace::trouble).map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
 }
 
 fn unseen(path: &Path, error: &std::io::Error) -> StoreError {

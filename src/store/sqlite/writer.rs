@@ -14,7 +14,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT_MS, StoreError, closed};
+use super::{BUSY_TIMEOUT_MS, StoreError, closed, still_there};
 use crate::{failpoint::crash_point, private::FilePlace};
 
 /// Writes that may wait; more are refused as overload.
@@ -38,8 +38,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `place` is where the connection's file is: when it is there no more, nothing is written.
-    pub(super) fn start(connection: Connection, place: FilePlace) -> Result<Self, StoreError> {
+    /// Starts the thread. `places` are where the connection's files are: when one is there no more, nothing is written.
+    pub(super) fn start(connection: Connection, places: Arc<[FilePlace]>) -> Result<Self, StoreError> {
         connection.execute_batch(&format!(
             "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX};
              PRAGMA cache_size = -{CACHE_KIB}"
@@ -49,7 +49,7 @@ impl Writer {
         let asked = Arc::clone(&purge);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || write_all(&connection, &place, &waiting, &asked))
+            .spawn(move || write_all(&connection, &places, &waiting, &asked))
             .map_err(|error| StoreError::Unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self { jobs, purge })
     }
@@ -111,7 +111,7 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_all(connection: &Connection, place: &FilePlace, waiting: &Receiver<Job>, purge: &AtomicBool) {
+fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<Job>, purge: &AtomicBool) {
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
@@ -127,7 +127,7 @@ fn write_all(connection: &Connection, place: &FilePlace, waiting: &Receiver<Job>
             }
             crash_point("sqlite-before-commit");
             // Into a file that was taken away everything could be written, and nobody would ever find it.
-            place.trouble().map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))?;
+            still_there(places)?;
             run(connection, "COMMIT").map_err(StoreError::from)
         });
         let failure = outcome.err();
