@@ -3,7 +3,9 @@
 mod backend;
 mod data_dir;
 mod deployment;
+mod open_files;
 mod secret;
+mod servers;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -12,24 +14,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::dev::ServerHandle;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use self::{
     data_dir::Premises,
+    open_files::raise_limit,
     secret::{ReplacedSecret, replace_secret},
 };
 use crate::{
     actors::{
         account::Accounts,
         commit::{CommandError, Committer, Envelope},
-        gate::Gate,
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
         mailer::{Mailers, Offer, Offering, Watch},
-        query::Queries,
         relay::Relay,
     },
     aws::{Access, AccessError},
@@ -39,14 +40,14 @@ use crate::{
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
+        key::KeyId,
         plan::{self, DEFAULT_PLAN},
     },
     http::{
-        self, Edge,
         checkup::Checkup,
         ready::ReadyAnswers,
-        routes::data::DataSets,
         state::{Readiness, Service},
+        wire::Wire,
     },
     mail,
     private::PrivacyError,
@@ -58,8 +59,6 @@ use crate::{
     },
 };
 
-/// What an administrator's token begins with.
-pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
@@ -68,8 +67,8 @@ const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a server that shares its data sets looks for imports that died elsewhere.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// How long a stop waits for connections without a request before it gives up the port, so that new ones are refused.
+const FIRST_DRAIN: Duration = Duration::from_millis(400);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -206,12 +205,13 @@ impl Node {
             shared: kept.shared,
             aws: kept.aws,
         };
-        let service = start_actors(settings, public_address, parts, purpose);
+        let mut service = start_actors(settings, public_address, parts, purpose);
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command | Purpose::ReplaceSecret => None,
         };
+        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if !beside_server {
@@ -253,6 +253,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         mailer,
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
+        settings.mail.retry_for(),
         settings.actors.mailers,
         serving.then(|| Watch {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
@@ -267,7 +268,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
     };
     let rejects = data_dir::rejects(&settings.data);
     Service {
-        inviting: Inviting::start(Arc::clone(&committer), capacity, patience),
+        inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
@@ -282,6 +283,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         aws,
         readiness: Readiness::default(),
         checkup: Arc::new(Checkup::new(shared)),
+        old_tokens: Arc::default(),
         meter: Arc::default(),
     }
 }
@@ -295,12 +297,12 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),
         };
-        let first = data_sets.first().map_or("permits", |data_set| data_set.definition.name.as_str());
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
             datasets: data_sets.iter().map(offered).collect(),
-            example_path: format!("/{first}?limit=3"),
+            // Before the first import every path of data is a 404.
+            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
         }
     })
 }
@@ -384,9 +386,9 @@ pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<Str
 }
 
 async fn put_admin_token(committer: &Committer, how: PutToken) -> Result<Option<String>, StartError> {
-    let mut secret = [0; 24];
-    committer.entropy.fill(&mut secret)?;
-    let token = format!("{ADMIN_TOKEN_PREFIX}{}", hex(&secret));
+    let mut random = [0; 12];
+    committer.entropy.fill(&mut random)?;
+    let token = committer.secrets.admin_token(KeyId::from_random(random))?.reveal().to_owned();
     let id: Uuid = committer.new_id()?;
     let now = committer.clock.now();
     let put = committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, how).await?;
@@ -438,6 +440,7 @@ pub struct Server {
     node: Node,
     public: ServerHandle,
     ops: ServerHandle,
+    wire: Arc<Wire>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -448,8 +451,10 @@ impl Server {
     /// When the system gives no threads or sockets.
     pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
-        let public = public_server(&service, listeners.public)?;
-        let ops = ops_server(&service, listeners.ops)?;
+        let wire = Arc::new(Wire::new(&service.settings.http, Arc::clone(&service.committer.clock)));
+        let patience = requests_patience(&service.settings);
+        let public = servers::public(&service, listeners.public, Arc::clone(&wire), patience)?;
+        let ops = servers::ops(&service, listeners.ops)?;
         let handles = (public.handle(), ops.handle());
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(ops);
@@ -459,7 +464,7 @@ impl Server {
             tasks.push(actix_web::rt::spawn(watch(service.clone(), premises)));
         }
         service.readiness.set(true);
-        Ok(Self { node, public: handles.0, ops: handles.1, tasks })
+        Ok(Self { node, public: handles.0, ops: handles.1, wire, tasks })
     }
 
     /// The node.
@@ -476,8 +481,11 @@ impl Server {
         let (refreshing, watching) = self.tasks.split_at(1);
         refreshing.iter().for_each(tokio::task::JoinHandle::abort);
         let patience = requests_patience(&service.settings);
-        let (_, mailers) =
-            tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        let (left, mailers) =
+            tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        if left > 0 {
+            tracing::warn!(connections = left, "requests were still at work and are cut off");
+        }
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }
@@ -527,6 +535,22 @@ async fn watch(service: Service, premises: Premises) {
     drop(premises);
 }
 
+impl Server {
+    /// Answers what has arrived, and closes all connections of the API. How many were cut off after `patience`.
+    async fn end_requests(&self, patience: Duration) -> usize {
+        let began = Instant::now();
+        self.public.pause().await;
+        if self.wire.drain(FIRST_DRAIN.min(patience)).await == 0 {
+            self.public.stop(false).await;
+            return 0;
+        }
+        // Some take longer: whoever comes meanwhile is to try elsewhere at once.
+        let (left, ()) =
+            tokio::join!(self.wire.drain(patience.saturating_sub(began.elapsed())), self.public.stop(true));
+        left
+    }
+}
+
 /// What a stop leaves to the requests in flight: all of its time but what it needs itself.
 fn requests_patience(settings: &Settings) -> Duration {
     Duration::from_secs(settings.http.shutdown_timeout_s.saturating_sub(1).max(1))
@@ -559,46 +583,4 @@ async fn refresh(service: Service) {
             }
         }
     }
-}
-
-fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let settings = Arc::clone(&service.settings);
-    let server = HttpServer::new(move || {
-        let settings = &service.settings;
-        let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
-        let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        let queries = Queries::start(Arc::clone(&service.records), capacity);
-        let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
-        App::new()
-            .app_data(web::Data::new(service.clone()))
-            .service(DataSets::new(service.clone(), gate, queries))
-            .configure(http::routes::administration)
-            .configure(http::openapi::configure)
-            .configure(http::pages::configure)
-            .configure(http::configure(&settings.http))
-            .wrap(
-                Edge::new(&settings.http, clock, entropy)
-                    .metered(Arc::clone(&service.meter))
-                    .guarded(service.readiness.clone()),
-            )
-    });
-    let server = server
-        .workers(settings.http.workers())
-        .backlog(BACKLOG)
-        .max_connections(settings.http.connections_max)
-        .keep_alive(Duration::from_secs(settings.http.keep_alive_s))
-        .client_request_timeout(Duration::from_millis(settings.http.head_timeout_ms))
-        .shutdown_timeout(requests_patience(&settings).as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
-}
-
-fn ops_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let server = HttpServer::new(move || {
-        App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation)
-    });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::queue::Policy;
+use crate::{domain::pace::InvitationBounds, queue::Policy};
 
 pub use error::ConfigError;
 use layers::Layers;
@@ -153,10 +153,22 @@ pub struct Http {
     pub head_timeout_ms: u64,
     /// `http.body_timeout_ms`
     pub body_timeout_ms: u64,
+    /// `http.body_idle_timeout_ms`
+    pub body_idle_timeout_ms: u64,
+    /// `http.write_timeout_ms`
+    pub write_timeout_ms: u64,
     /// `http.keep_alive_s`
     pub keep_alive_s: u64,
     /// `http.connections_max`, per worker.
     pub connections_max: usize,
+    /// `http.connections_per_address_max`
+    pub connections_per_address_max: u32,
+    /// `http.trusted_proxies`: addresses and ranges.
+    pub trusted_proxies: Vec<String>,
+    /// `http.wrong_keys_max`
+    pub wrong_keys_max: u32,
+    /// `http.wrong_keys_window_s`
+    pub wrong_keys_window_s: u64,
     /// `http.shutdown_timeout_s`
     pub shutdown_timeout_s: u64,
     /// `http.cors_allowed_origins`
@@ -291,6 +303,14 @@ pub struct Mail {
     pub brand: String,
     /// `mail.outbox`; see [`Settings::outbox`].
     pub outbox: PathBuf,
+    /// `mail.outbox_days`
+    pub outbox_days: u32,
+    /// `mail.retry_for_h`; see [`Self::retry_for`].
+    pub retry_for_h: u32,
+    /// `mail.invitations_per_person_per_hour`
+    pub invitations_per_person_per_hour: u32,
+    /// `mail.invitations_per_hour_max`
+    pub invitations_per_hour_max: u32,
     /// `[mail.smtp]`
     pub smtp: Smtp,
     /// `[mail.ses]`
@@ -491,6 +511,19 @@ impl Queue {
     pub fn policy(&self) -> Policy {
         let Self { visibility_s, receives_max, retention_days, .. } = *self;
         Policy { visibility_s, receives_max, retention_days }
+    }
+}
+
+impl Mail {
+    /// How long a mail is tried that is not taken for now.
+    pub fn retry_for(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retry_for_h) * 3600)
+    }
+
+    /// How many invitations are mailed in an hour.
+    pub fn invitation_bounds(&self) -> InvitationBounds {
+        let Self { invitations_per_person_per_hour: per_person, invitations_per_hour_max: over_all, .. } = *self;
+        InvitationBounds { per_person, over_all }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::domain::{
     id::hex,
-    key::{ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
+    key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
 };
 use std::{
     collections::BTreeMap,
@@ -337,6 +337,32 @@ impl Secrets {
     /// Whether a key with this id and hash was derived here: tells a forged key without a look-up.
     pub fn recognises(&self, id: KeyId, hash: &KeyHash) -> bool {
         self.0.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
+    }
+
+    /// A new administrator's token with this id.
+    ///
+    /// # Errors
+    /// When the secret's current version is not in the file.
+    pub fn admin_token(&self, id: KeyId) -> Result<AdminToken, SecretsError> {
+        self.admin_token_of(self.0.current, id)
+    }
+
+    /// Whether a text is an administrator's token that was derived here: tells a wrong one without a look-up.
+    pub fn recognises_admin_token(&self, text: &str) -> bool {
+        let Some(id) = AdminToken::id_in(text) else { return false };
+        let presented = KeyHash::of(text.as_bytes());
+        self.0
+            .versions
+            .keys()
+            .any(|version| self.admin_token_of(*version, id).is_ok_and(|token| token.hash() == presented))
+    }
+
+    fn admin_token_of(&self, version: u32, id: KeyId) -> Result<AdminToken, SecretsError> {
+        let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
+        let derived = derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes());
+        let mut token_secret = [0; KEY_SECRET_BYTES];
+        token_secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        Ok(AdminToken::new(id, &token_secret))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.

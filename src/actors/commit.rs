@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     clock::SharedClock,
     domain::{
+        email::Email,
         event::{Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
@@ -59,6 +60,14 @@ pub enum CommandError {
         /// Who.
         user: String,
     },
+    /// As many invitations are mailed in an hour as are to be.
+    #[error("{whose} in an hour, which is the most: try again in {}", told(*wait_s))]
+    TooManyInvitations {
+        /// How many of whom.
+        whose: String,
+        /// When one more is possible, seconds from now.
+        wait_s: u64,
+    },
     /// The stream is not at the version that the client expects.
     #[error("it has changed meanwhile: its version is {current}")]
     Stale {
@@ -86,6 +95,15 @@ pub enum CommandError {
     /// The actor did not answer.
     #[error(transparent)]
     Busy(#[from] super::Busy),
+}
+
+/// A time as people say it.
+fn told(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "1 second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
 }
 
 /// What every command brings along.
@@ -371,21 +389,29 @@ impl Committer {
         let names = |email: &Personal| email.known().map(|email| self.claim_names(email)).unwrap_or_default();
         let take = |name| ClaimChange::Take { name, owner: owner() };
         let release = |name| ClaimChange::Release { name, owner: owner() };
-        let changes = |new: &NewEvent| -> Vec<ClaimChange> {
-            match (&new.event, before) {
-                (Event::UserInvited { email, .. }, _) => names(email).into_iter().map(take).collect(),
-                (Event::UserDeleted, State::User(Some(person))) => {
-                    names(&person.email).into_iter().map(release).collect()
-                }
-                _ => Vec::new(),
-            }
+        let claims = |new: &NewEvent| match (&new.event, before) {
+            (Event::UserInvited { email, .. }, _) => names(email).into_iter().map(take).collect(),
+            (Event::UserDeleted, State::User(Some(person))) => names(&person.email).into_iter().map(release).collect(),
+            _ => Vec::new(),
         };
-        events.iter().flat_map(changes).collect()
+        events.iter().flat_map(claims).collect()
     }
 
-    /// The names that whoever has this address claims.
-    pub fn claim_names(&self, email: &str) -> Vec<String> {
-        self.secrets.email_claims(email).into_iter().map(|claim| format!("email#{claim}")).collect()
+    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, and each version
+    /// of the server secret, so that it is one person's whichever of them an earlier version has claimed.
+    pub fn claim_names(&self, address: &str) -> Vec<String> {
+        // What an earlier version took for an address is not always one for this version.
+        let forms = Email::parse(address).map(|email| email.forms()).unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for form in std::iter::once(address).chain(forms.iter().map(String::as_str)) {
+            for claim in self.secrets.email_claims(form) {
+                let name = format!("email#{claim}");
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
     }
 
     /// Loads a stream. With an envelope, notices whether its command was carried out before.

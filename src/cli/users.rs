@@ -15,6 +15,7 @@ use crate::{
     app::{self, Node},
     domain::{
         id::UserId,
+        text::escaped,
         user::Changes,
         view::{UserRow, UserStatus},
     },
@@ -305,6 +306,6 @@ impl Delete {
 }
 
 fn confirmed_deletion(email: &str) -> Result<bool, Failure> {
-    let question = format!("Delete {email}, end all their keys and erase their personal data, for ever?");
+    let question = format!("Delete {}, end all their keys and erase their personal data, for ever?", escaped(email));
     confirmed(&question, &format!("deleting {email} cannot be undone"))
 }

@@ -15,8 +15,10 @@ pub mod problem;
 pub mod ready;
 pub mod request_id;
 pub mod routes;
+mod sent;
 pub mod session;
 pub mod state;
+pub mod wire;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 
-use super::{Problem, ProblemCode, RequestId, state::Service};
+use super::{Problem, ProblemCode, RequestId, state::Service, wire};
 use crate::{
     actors::commit::Envelope,
     app::admin_token_hash,
@@ -34,16 +34,35 @@ impl FromRequest for Admin {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = bearer(request.headers()).map(ToOwned::to_owned);
-        let service = request.app_data::<web::Data<Service>>().cloned();
+        let request = request.clone();
         Box::pin(async move {
+            let service = request.app_data::<web::Data<Service>>();
             let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
-            let token = token.ok_or_else(unauthorized)?;
-            let tokens = &service.committer.stores.admin_tokens;
-            let found = tokens.find(&admin_token_hash(&token)).await.map_err(super::routes::store_problem)?;
-            found.map(|id| Self { who: Who(format!("admin:{id}")) }).ok_or_else(unauthorized)
+            if !request.headers().contains_key(header::AUTHORIZATION) {
+                return Err(unauthorized());
+            }
+            let id = match bearer(request.headers()).filter(|token| may_be_token(service, token)) {
+                // Only the store knows whether it still works.
+                Some(token) => {
+                    let tokens = &service.committer.stores.admin_tokens;
+                    tokens.find(&admin_token_hash(token)).await.map_err(super::routes::store_problem)?
+                }
+                None => None,
+            };
+            let wrong = || wire::guessed(&request, unauthorized());
+            id.map(|id| Self { who: Who(format!("admin:{id}")) }).ok_or_else(wrong)
         })
     }
+}
+
+/// Whether the store is to be asked of a token: one that was derived here, or one of the older form that was there when the
+/// node started. Whatever else is sent costs no look-up.
+fn may_be_token(service: &Service, token: &str) -> bool {
+    let is_derived = || service.committer.secrets.recognises_admin_token(token);
+    // Whose secret is not the deployment's any more cannot tell a wrong one.
+    is_derived()
+        || service.committer.secrets.doubted().is_some()
+        || service.old_tokens.contains(&admin_token_hash(token))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -62,7 +81,7 @@ fn unauthorized() -> Problem {
 pub struct Conditions {
     idempotency_key: Option<String>,
     expected_version: Option<u64>,
-    correlation_id: String,
+    request_id: Option<RequestId>,
 }
 
 impl FromRequest for Conditions {
@@ -90,8 +109,7 @@ impl Conditions {
                 Problem::new(ProblemCode::InvalidRequest, detail)
             })?),
         };
-        let correlation_id = RequestId::of(request).map(|id| id.as_str().to_owned()).unwrap_or_default();
-        Ok(Self { idempotency_key, expected_version, correlation_id })
+        Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
     /// The envelope of the command that `admin` gives with this request; `body` are the bytes that were sent.
@@ -118,8 +136,23 @@ impl Conditions {
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
         };
-        let origin = Origin { who: admin.who.clone(), correlation_id: self.correlation_id.clone(), causation_id: None };
+        let correlation_id = self.correlation_id(service)?;
+        let origin = Origin { who: admin.who.clone(), correlation_id, causation_id: None };
         Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
+    }
+}
+
+impl Conditions {
+    /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
+    /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
+    /// kept for ever.
+    fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
+        if let Some(id) = self.request_id.as_ref().and_then(RequestId::as_uuid) {
+            return Ok(id.to_string());
+        }
+        let made = service.committer.new_id().map_err(Problem::internal)?.to_string();
+        tracing::info!(correlation_id = made, "the events of this request bear an id of their own");
+        Ok(made)
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the routes have at hand.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -50,6 +53,9 @@ pub struct Service {
     pub checkup: Arc<Checkup>,
     /// Access to AWS, where the node has one: it counts its calls.
     pub aws: Option<Access>,
+    /// Hashes of the administrators' tokens that were there at the start: those of the older form, without a checksum, are
+    /// known by them.
+    pub old_tokens: Arc<HashSet<String>>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
 }

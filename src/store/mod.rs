@@ -274,6 +274,8 @@ pub trait AdminTokens: Send + Sync {
     async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
     /// The id of the token with this hash.
     async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
+    /// The hashes of all tokens.
+    async fn hashes(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// The store as a whole: whether it works, whose secret it was written with, and its end.

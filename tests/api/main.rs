@@ -17,12 +17,17 @@ mod admin;
 mod admission;
 mod ask;
 mod caching;
+mod connections;
 mod data;
 mod exports;
+mod guesses;
 mod lifecycle;
 mod openapi;
 mod operation;
 mod page;
 mod past;
+mod protocol;
+mod raw;
+mod stopping;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -29,8 +29,12 @@ impl Server {
     }
 
     pub(super) fn logging(home: &Home, command: &str, log: Stdio) -> Self {
+        Self::with(home, command, log, &[])
+    }
+
+    fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-        program.env("PERMITD_LOG_FILTER", "error").stderr(log);
+        program.env("PERMITD_LOG_FILTER", "error").envs(variables.iter().copied()).stderr(log);
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, ready, client }
@@ -241,6 +245,20 @@ fn a_server_stops_when_asked() {
         server.signal(signal);
         assert_eq!(server.process.ended().code(), Some(0), "{signal}");
         assert!(asked.elapsed() < Duration::from_secs(20));
+    }
+}
+
+/// The threads of workers are held up at their very end, each for another time, so that the last of them ends while the main
+/// thread leaves. Such a stop aborted the process nearly every time before the main thread left its runtime in order.
+#[test]
+#[cfg(feature = "failpoints")]
+fn a_stop_that_workers_outlive_ends_well() {
+    for round in 0..12 {
+        let home = Home::new();
+        let delays = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        let mut server = Server::with(&home, "serve", Stdio::inherit(), &[("FAILPOINTS", &delays)]);
+        server.signal(if round % 2 == 0 { "-TERM" } else { "-INT" });
+        assert_eq!(server.process.ended().code(), Some(0), "{delays}");
     }
 }
 

@@ -80,6 +80,14 @@ impl Queue for WaitingQueue {
         self.inner.fail(delivery, reason, delay_s).await
     }
 
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
+        self.inner.postpone(delivery, delay_s).await
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.inner.bury(delivery, reason).await
+    }
+
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
         self.inner.release(delivery, delay_s).await
     }
@@ -112,9 +120,21 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailer
         brand: "permitd".to_owned(),
         public_url: "http://127.0.0.1".to_owned(),
         datasets: Vec::new(),
-        example_path: "/permits?limit=3".to_owned(),
+        example_path: Some("/permits?limit=3".to_owned()),
     };
-    (Mailers::start(Arc::new(committer), mailer, Arc::new(offer), visibility, 2, watch, 16), queue)
+    (
+        Mailers::start(
+            Arc::new(committer),
+            mailer,
+            Arc::new(offer),
+            visibility,
+            Duration::from_secs(1800),
+            2,
+            watch,
+            16,
+        ),
+        queue,
+    )
 }
 
 fn watch() -> Option<Watch> {

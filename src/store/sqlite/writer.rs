@@ -112,6 +112,8 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<Job>, purge: &AtomicBool) {
+    // Whether what was purged is still in the write-ahead log.
+    let mut log_to_empty = false;
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
@@ -125,6 +127,9 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
                 let reason = "another write failed, and with it all that were to be committed together";
                 return Err(StoreError::Unavailable(reason.to_owned()));
             }
+            if purge.load(Ordering::SeqCst) {
+                super::erasure::rewrite(connection)?;
+            }
             crash_point("sqlite-before-commit");
             // Into a file that was taken away everything could be written, and nobody would ever find it.
             still_there(places)?;
@@ -135,9 +140,9 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
             // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
             run(connection, "ROLLBACK").ok();
         }
-        if failure.is_none() && purge.swap(false, Ordering::SeqCst) && !empty_log(connection) {
-            // Somebody is reading: after the next commit, then.
-            purge.store(true, Ordering::SeqCst);
+        if failure.is_none() && (purge.swap(false, Ordering::SeqCst) || log_to_empty) {
+            // Somebody may be reading: after the next commit, then.
+            log_to_empty = !empty_log(connection);
         }
         for answer in answers {
             answer(failure.clone());

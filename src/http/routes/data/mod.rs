@@ -42,6 +42,7 @@ use crate::{
         passage::Passage,
         ready::Ready,
         state::Service,
+        wire,
     },
     store::records::DataSet,
 };
@@ -169,7 +170,7 @@ impl DataSets {
         };
         let (pass, answer) = match admitted {
             Ok(admitted) => admitted,
-            Err(problem) => return problem.respond(request),
+            Err(problem) => return after_guess(request, problem).respond(request),
         };
         let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
         let mut standing = pass.standing;
@@ -261,6 +262,14 @@ impl DataSets {
 
 /// The pass of a request that was let pass, and its answer.
 type Admitted = (Pass, Result<HttpResponse, Problem>);
+
+/// A key that is wrong, and not only missing, counts as a guess.
+fn after_guess(request: &HttpRequest, problem: Problem) -> Problem {
+    if problem.code() == ProblemCode::InvalidKey && request.headers().contains_key(API_KEY) {
+        return wire::guessed(request, problem);
+    }
+    problem
+}
 
 fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
     let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));

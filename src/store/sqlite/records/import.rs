@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, is_busy, load, open, past, render,
+    LOCK_WAIT, Shared, erasure, is_busy, load, open, past, render,
     rowset::RowSet,
     schema::{self, Stored},
     table::{self, Statements},
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
+    private,
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
         outcome::{Columns, Counts, Order},
@@ -96,6 +97,7 @@ impl Session {
             }
             unavailable("import into", &path, &error)
         };
+        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
         let connection = open_for_import(&path).map_err(failed)?;
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
@@ -135,12 +137,15 @@ impl Session {
                 .map(|()| Columns::New),
             Some(stored) if rules::same_columns(&stored.definition, definition) => Ok(Columns::Same),
             Some(stored) if rules::same_identity(&stored.definition, definition) => {
-                table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Other)
+                table::rewrite(&self.connection, &stored.definition, definition)
+                    .and_then(|()| erasure::withdraw(&self.connection, definition))
+                    .map(|()| Columns::Other)
             }
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
                 table::forget(&self.connection)
+                    .and_then(|()| erasure::mark(&self.connection))
                     .and_then(|()| table::create(&self.connection, definition))
                     .map(|()| Columns::New)
             }
@@ -380,6 +385,7 @@ impl ImportSession for Session {
         let result = self.finish().map_err(|error| self.failed(&error))?;
         // The import has happened. What somebody is in the way of now is done by the next import or refresh.
         let tidied = use_log(&self.connection)
+            .and_then(|()| erasure::finish(&self.connection))
             .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = tidied {
             tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");

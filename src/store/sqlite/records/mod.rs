@@ -3,6 +3,7 @@
 
 mod branch;
 mod condition;
+mod erasure;
 mod export;
 mod find;
 mod import;
@@ -115,6 +116,8 @@ struct Control {
     connection: Connection,
     /// SQLite's own counter of commits by others.
     data_version: i64,
+    /// Whether the log holds what was erased: somebody was reading then.
+    log_to_empty: bool,
 }
 
 impl SqliteRecordStore {
@@ -312,6 +315,11 @@ impl Shared {
             Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        // What an import that died has left is not waited for: a command beside it may be at it.
+        match erasure::finish(&connection) {
+            Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),
+            _ => {}
+        }
         connection.busy_timeout(LOCK_WAIT).map_err(|error| unavailable("open", &path, &error))?;
         let place = FilePlace::of(&path).map_err(|error| RecordStoreError::Unavailable {
             doing: format!("look at {}", path.display()),
@@ -323,7 +331,7 @@ impl Shared {
             place,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
-            control: Mutex::new(Control { connection, data_version }),
+            control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
         };
         self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
         Ok(())
@@ -355,6 +363,10 @@ impl Served {
             self.version.fetch_max(data_set.version, Ordering::Release);
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
             control.data_version = data_version;
+            control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        }
+        if control.log_to_empty {
+            self.empty_log(&mut control)?;
         }
         self.shorten_log(&control.connection)
     }
@@ -384,6 +396,20 @@ impl Served {
                 reason: "somebody else is reading; a copy is whole only together with its -wal file".to_owned(),
             }),
         }
+    }
+
+    /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
+    fn empty_log(&self, control: &mut Control) -> Result<(), RecordStoreError> {
+        let failed = |error: rusqlite::Error| unavailable("empty the log of", &self.path, &error);
+        control.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+        let emptied = erasure::empty_log(&control.connection);
+        control.connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
+        match emptied {
+            Err(error) if !is_busy(&error) => return Err(failed(error)),
+            _ => {}
+        }
+        control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        Ok(())
     }
 
     fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
