@@ -24,6 +24,7 @@ use self::rejects::Rejects;
 use super::{
     ask::{Busy, Reply, ask},
     commit::{CommandError, Committer, Envelope},
+    lineage::{JudgeError, judged},
 };
 use crate::{
     dataset::{
@@ -37,7 +38,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
+    store::records::{Anew, ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
 };
 
 /// Imports that are looked at for those that died beside a server.
@@ -225,9 +226,15 @@ impl Work {
         };
         // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
         // runs, and do not take it for one that died.
+        let anew = self.anew(&dataset).await?;
         let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
-        let session =
-            blocking(move || Ok(work.records.begin_import(&definition, import, work.today(), replace)?)).await;
+        let session = blocking(move || {
+            Ok(match anew {
+                None => work.records.begin_import(&definition, import, work.today(), replace)?,
+                Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
+            })
+        })
+        .await;
         let session = match session {
             Ok(session) => session,
             Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
@@ -257,6 +264,20 @@ impl Work {
                 Err(error)
             }
         }
+    }
+
+    /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
+    /// and no version that the log knows is to come to be once more.
+    async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
+        self.records.refresh().await?;
+        let (stored, lineage, verdict) =
+            judged(&self.committer, &self.records, dataset).await.map_err(|error| match error {
+                JudgeError::Store(error) => ImportError::Command(error.into()),
+                JudgeError::Records(error) => ImportError::Records(error),
+            })?;
+        let Err(loss) = verdict else { return Ok(None) };
+        tracing::warn!(dataset, "{loss}; the import begins it anew");
+        Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
     }
 
     /// Writes down, as one commit, that an import began and failed: it never had the data set for itself, so that others might

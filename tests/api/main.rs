@@ -13,6 +13,7 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address;
 mod admin;
 mod admission;
 mod ask;
@@ -23,6 +24,7 @@ mod exports;
 mod guesses;
 mod idempotency;
 mod lifecycle;
+mod lost;
 mod openapi;
 mod operation;
 mod page;

@@ -3,7 +3,10 @@
 use std::{fs::File, io::BufWriter, path::PathBuf};
 
 use super::ImportError;
-use crate::dataset::{cell::inert, reader::Problem};
+use crate::{
+    dataset::{cell::inert, reader::Problem},
+    private,
+};
 
 /// The rejects file: made when the first row is rejected.
 pub(super) struct Rejects {
@@ -36,9 +39,10 @@ impl Rejects {
             none => {
                 let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
                 if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(io_failed)?;
+                    private::directory(folder).map_err(|error| io_failed(std::io::Error::other(error)))?;
                 }
-                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
+                let file = private::new_file(path).map_err(io_failed)?;
+                let mut writer = csv::Writer::from_writer(BufWriter::new(file));
                 writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
                 none.insert(writer)
             }

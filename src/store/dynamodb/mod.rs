@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod setup;
 mod terms;
 mod twice;
+mod upkeep;
 mod views;
 mod write;
 
@@ -104,6 +105,7 @@ impl Dynamo {
             ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
             admin_tokens: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
+            upkeep: Arc::new(self.clone()),
         }
     }
 
