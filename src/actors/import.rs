@@ -37,6 +37,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
+    private,
     store::records::{Anew, ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
 };
 
@@ -463,9 +464,10 @@ impl Rejects {
             none => {
                 let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
                 if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(io_failed)?;
+                    private::directory(folder).map_err(|error| io_failed(std::io::Error::other(error)))?;
                 }
-                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
+                let file = private::new_file(path).map_err(io_failed)?;
+                let mut writer = csv::Writer::from_writer(BufWriter::new(file));
                 writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
                 none.insert(writer)
             }

@@ -2,9 +2,11 @@
 
 mod address;
 pub mod body;
+pub mod checkup;
 mod coding;
 pub mod cors;
 pub mod edge;
+mod masking;
 pub mod meter;
 pub mod method;
 pub mod openapi;

@@ -333,6 +333,16 @@ pub trait RecordStore: Send + Sync {
     /// older than the last import. What this process imports is noticed at once.
     async fn refresh(&self) -> Result<(), RecordStoreError>;
 
+    /// Whether the records can be read.
+    async fn probe(&self) -> Result<(), RecordStoreError> {
+        self.refresh().await
+    }
+
+    /// Ends in order: what stands in write-ahead logs is moved into the files, so that a copy of each is whole.
+    async fn close(&self) -> Result<(), RecordStoreError> {
+        Ok(())
+    }
+
     /// A reader for one thread. It is cheap to use and expensive to make: make one per HTTP worker and keep it.
     fn reader(&self) -> Box<dyn RecordReader>;
 

@@ -330,7 +330,7 @@ impl Shared {
 /// An error of the store, said of records. `of` is what could not be read or written.
 fn failed(doing: &str, of: &str, error: StoreError) -> RecordStoreError {
     match error {
-        StoreError::Unavailable(reason) | StoreError::Limit(reason) => {
+        StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Limit(reason) => {
             RecordStoreError::Unavailable { doing: format!("{doing} {of}"), reason }
         }
         StoreError::Corrupt(reason) | StoreError::Incompatible(reason) => {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
+    private,
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
         outcome::{Columns, Counts, Order},
@@ -96,6 +97,7 @@ impl Session {
             }
             unavailable("import into", &path, &error)
         };
+        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
         let connection = open_for_import(&path).map_err(failed)?;
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
