@@ -31,7 +31,7 @@ pub const FILE_NAME: &str = "permitd.toml";
 const SECRET_PATHS: &[&str] = &["mail.smtp.password"];
 
 /// A value that must not be logged or shown: only [`Secret::expose`] gives it out.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Secret(String);
 

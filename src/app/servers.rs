@@ -69,7 +69,11 @@ pub(super) fn public(
             .configure(http::openapi::configure)
             .configure(http::pages::configure)
             .configure(http::configure(&settings.http))
-            .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
+            .wrap(
+                Edge::new(&settings.http, clock, entropy)
+                    .metered(Arc::clone(&service.meter))
+                    .guarded(service.readiness.clone()),
+            )
     })
 }
 

@@ -85,10 +85,11 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
-/// A whole API key. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+/// A whole API key. `Debug` does not show it. Its text is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct ApiKey {
     text: String,
+    #[zeroize(skip)]
     id: KeyId,
 }
 

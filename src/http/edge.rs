@@ -25,10 +25,12 @@ use tracing::{Instrument, Level};
 use super::{
     Problem, ProblemCode, RequestId,
     cors::{self, Cors},
+    masking,
     meter::RequestMeter,
     passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
     sent::Sent,
+    state::Readiness,
     wire::{Answering, Connection},
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy};
@@ -40,8 +42,6 @@ const CROWDED: &str =
     "this address has as many requests at work as it may have at the same time: wait for their answers";
 const CROWDED_RETRY_AFTER_S: u64 = 1;
 const UNMATCHED_PATH_CHARS_MAX: usize = 200;
-/// What every API key begins with: a path that holds one by mistake is not logged.
-const KEY_PREFIX: &str = "pmt_";
 
 /// The middleware. It must be the outermost one.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ pub struct Edge {
     clock: SharedClock,
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
+    readiness: Readiness,
     is_quiet: bool,
 }
 
@@ -58,7 +59,7 @@ impl Edge {
     /// The edge as `settings` want it.
     pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
-        Self { cors, url_bytes_max, clock, entropy, meter: None, is_quiet: false }
+        Self { cors, url_bytes_max, clock, entropy, meter: None, readiness: Readiness::default(), is_quiet: false }
     }
 
     /// For the port of operators, whom no page in a browser reads for: without CORS and log lines.
@@ -70,6 +71,12 @@ impl Edge {
     #[must_use]
     pub fn metered(self, meter: Arc<RequestMeter>) -> Self {
         Self { meter: Some(meter), ..self }
+    }
+
+    /// The same, answering 503 to everything once the node is closed.
+    #[must_use]
+    pub fn guarded(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
     }
 }
 
@@ -179,6 +186,11 @@ impl Visit {
 
     /// The answer to what no route has to see.
     fn answer_at_once(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if self.edge.settings.readiness.closed().is_some() {
+            // Why is in the log and on the port for operators.
+            let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");
+            return Some(actix_web::ResponseError::error_response(&problem.instance(self.id.clone())));
+        }
         let uri = request.uri();
         let url_bytes = uri.path_and_query().map_or(0, |target| target.as_str().len());
         let url_bytes_max = self.edge.settings.url_bytes_max;
@@ -274,7 +286,7 @@ impl Visit {
 
 /// A path that matched no route, as far as it may be logged: bounded, and without what could be a key. The query never is.
 fn loggable(path: &str) -> String {
-    if path.contains(KEY_PREFIX) {
+    if masking::path_may_hold_key(path) {
         return "(a path with a key in it)".to_owned();
     }
     path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()

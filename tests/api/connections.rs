@@ -129,6 +129,8 @@ async fn a_client_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_no
         tokio::time::sleep(Duration::from_millis(150)).await;
         assert_eq!(slow.answer().unwrap().body.len(), size);
     }
+    slow.send(GET);
+    assert_eq!(slow.answer().unwrap().status, 200, "the connection goes on");
 }
 
 #[tokio::test]

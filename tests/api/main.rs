@@ -13,6 +13,7 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address;
 mod admin;
 mod admission;
 mod ask;
@@ -22,6 +23,7 @@ mod data;
 mod exports;
 mod guesses;
 mod lifecycle;
+mod lost;
 mod openapi;
 mod operation;
 mod page;

@@ -88,6 +88,10 @@ impl Queue for WaitingQueue {
         self.inner.bury(delivery, reason).await
     }
 
+    async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
+        self.inner.release(delivery, delay_s).await
+    }
+
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.inner.dead_letters(limit).await
     }

@@ -320,7 +320,10 @@ impl AsyncRead for Stream {
             return Poll::Ready(Ok(()));
         }
         // Who does not take an answer is not read from; room to write wakes the task.
-        if this.is_over() || this.stalled.is_some() {
+        if this.stalled.is_some() {
+            return Poll::Pending;
+        }
+        if this.is_over() {
             return if this.connection.is_busy() { Poll::Pending } else { Poll::Ready(Ok(())) };
         }
         loop {

@@ -188,6 +188,11 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
     assert_eq!(swept.unwrap(), 0);
     let drained = counting.count("look for a message, none there", &[], app.service().mailers.drain()).await;
     assert_eq!(drained.unwrap(), 0);
+    let ready =
+        counting.count("a look at `/health/ready`, at most one in 5 s", &[], app.ops_get("/health/ready")).await;
+    ready.expect(200);
+    let again = counting.aside(app.ops_get("/health/ready"));
+    again.await.expect(200);
     // Last, since it uses connections of this thread's.
     let records = &app.service().records;
     counting.count("refresh of the data sets", &[], records.refresh()).await.unwrap();

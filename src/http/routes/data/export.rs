@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, task::Poll};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::{BodyStream, BoxBody},
+    body::{self, BodyStream, BoxBody},
     http::{
         Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -44,21 +44,21 @@ impl DataSets {
     ) -> Result<Admitted, Problem> {
         let tag = Tag::of(&data_set, data_set.version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(known) = tag.is_known(request).or_else(|| tag.of_anything(request))
+            && let Some(known) = tag.is_known(request)
         {
             return Ok((first, Ok(caching::not_modified(known))));
         }
-        let charged = self.charge(presented, first).await?;
-        let Some(last) = charged.last().cloned() else { return Err(Problem::internal("an export without a pass")) };
         let format = query.format.unwrap_or(Format::Ndjson);
         if request.method() == Method::HEAD {
-            // There is nothing to be said of it that only its making would tell.
-            charged.iter().skip(1).for_each(Pass::refund);
-            let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
-            describe(&mut response, &data_set, format, data_set.version);
-            let tag = Tag::of(&data_set, data_set.version, form);
-            caching::tagged(&mut response, &tag, Coding::accepted(request));
-            return Ok((last, Ok(response)));
+            // One request, and no export: there is nothing to be said of it that only its making would tell.
+            let head = head(request, &data_set, format, &tag);
+            let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
+            return Ok((first, Ok(head)));
+        }
+        let charged = self.charge(presented, first).await?;
+        let Some(last) = charged.last().cloned() else { return Err(Problem::internal("an export without a pass")) };
+        if caching::wants_nothing(request) {
+            return Ok((last, Ok(caching::without_body(head(request, &data_set, format, &tag)))));
         }
         let export = match self.queries.export(Arc::clone(&data_set), query).await {
             Ok(export) => export,
@@ -106,6 +106,18 @@ impl DataSets {
         }
         Ok(passes)
     }
+}
+
+/// What is said of an export without making it. How long it would be is not known: nothing is said of that.
+fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body::None::new()));
+    describe(&mut response, data_set, format, data_set.version);
+    let coding = Coding::accepted(request);
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    caching::tagged(&mut response, tag, coding);
+    response
 }
 
 fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, version: u64) {
