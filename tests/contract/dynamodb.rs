@@ -22,6 +22,8 @@ use crate::support::emulator::{self, Kind};
 /// Which emulator.
 pub(crate) trait Emulated: Send + Sync + 'static {
     const KIND: Kind;
+    /// See [`crate::backend::Backend::commits_per_writer`].
+    const COMMITS_PER_WRITER: usize;
 }
 
 /// Tables of a test of its own.
@@ -39,6 +41,7 @@ pub(crate) mod ministack {
 
     impl super::Emulated for Ministack {
         const KIND: super::Kind = super::Kind::Ministack;
+        const COMMITS_PER_WRITER: usize = 5;
     }
 }
 
@@ -49,6 +52,7 @@ pub(crate) mod dynoxide {
 
     impl super::Emulated for Dynoxide {
         const KIND: super::Kind = super::Kind::Dynoxide;
+        const COMMITS_PER_WRITER: usize = 20;
     }
 }
 
@@ -95,6 +99,10 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
 
     fn stores_of_another_process(&self) -> Stores {
         self.dynamo_of_another_process().stores()
+    }
+
+    fn commits_per_writer() -> usize {
+        E::COMMITS_PER_WRITER
     }
 
     fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {
