@@ -29,8 +29,8 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, TooManyFromAddress, Unavailable,
-            UrlTooLong,
+            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, TooManyFromAddress,
+            Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
