@@ -257,6 +257,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        shares: backend::shares(&settings),
         settings: Arc::new(settings),
         public_url,
         committer,
@@ -504,7 +505,7 @@ fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<ac
         let settings = &service.settings;
         let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
         let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        let queries = Queries::start(Arc::clone(&service.records), capacity);
+        let queries = Queries::start(Arc::clone(&service.records), service.shares.clone(), capacity);
         let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
         App::new()
             .app_data(web::Data::new(service.clone()))

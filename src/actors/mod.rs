@@ -13,5 +13,6 @@ pub mod invite;
 pub mod mailer;
 pub mod query;
 pub mod relay;
+pub mod turns;
 
 pub use ask::Busy;

@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, mailer::Mailers,
-        relay::Relay,
+        query::Shares, relay::Relay,
     },
     aws::Access,
     config::Settings,
@@ -30,6 +30,8 @@ pub struct Service {
     pub book: Arc<GrantBook>,
     /// The records.
     pub records: Arc<dyn RecordStore>,
+    /// What questions that take long share.
+    pub shares: Shares,
     /// Invites.
     pub inviting: Inviting,
     /// Changes accounts and plans.

@@ -28,10 +28,12 @@ impl Caller {
 
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
-        use ProblemCode::{Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, Unavailable, UrlTooLong};
+        use ProblemCode::{
+            Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, Unavailable, UrlTooLong,
+        };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
-            Self::Reader => &[InvalidKey, UrlTooLong, QuotaExceeded, Internal, Overloaded, Unavailable],
+            Self::Reader => &[InvalidKey, UrlTooLong, QuotaExceeded, OwnShare, Internal, Overloaded, Unavailable],
             Self::Admin => &[InvalidToken, UrlTooLong, Internal, Overloaded, Unavailable],
         }
     }

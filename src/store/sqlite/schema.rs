@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StoreError, views};
 
 /// The version of the tables that this binary writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
 /// its own, and few streams become longer.
@@ -67,6 +67,22 @@ CREATE TABLE view_generation (one INTEGER PRIMARY KEY CHECK (one = 1), generatio
 INSERT INTO view_generation VALUES (1, 1);
 ";
 
+/// What version 2 adds to the ledger: which bucket its moments are of, and the last grant of each node.
+const RESERVATIONS: &str = "
+ALTER TABLE ledger ADD COLUMN interval_ns INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE reservations (
+    key         TEXT NOT NULL,
+    node        INTEGER NOT NULL,
+    serial      INTEGER NOT NULL,
+    count       INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
+    tat_ns      INTEGER NOT NULL,
+    limit_ns    INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    PRIMARY KEY (key, node)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -87,6 +103,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         ))?;
         transaction.execute_batch(&views::tables(""))?;
         transaction.execute_batch(&views::indexes("", 1))?;
+    }
+    if found < 2 {
+        transaction.execute_batch(RESERVATIONS)?;
+    }
+    if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.commit()?;
