@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
 
-.PHONY: run run-aws test test-tools fuzz bench bench-aws bench-tools lint fmt
+.PHONY: run run-aws test test-tools test-compose dist test-dist fuzz bench bench-aws bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
@@ -44,13 +44,26 @@ $(TOOLS_READY): tests/requirements.txt
 fuzz:
 	CARGO="$(CARGO)" scripts/fuzz $(FUZZ)
 
+# Starts Dockerfile and compose.yaml in a real Docker, made of Debian's packages, and uses what they start. Root only, on Debian.
+test-compose:
+	$(CARGO) build --release --locked
+	scripts/smoke-compose "$(TARGET)/release/permitd"
+
+# Makes what is handed out to run without Rust, in target/packages: a tarball, a Debian package, the list of what is inside, checksums.
+dist:
+	CARGO="$(CARGO)" scripts/dist
+
+# Installs what `make dist` made in a clean Debian, and starts it there. Root only, on Debian.
+test-dist:
+	scripts/test-dist
+
 # Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.
 bench: bench-tools
-	$(CARGO) bench --bench goals -- $(BENCH)
+	$(CARGO) bench --profile dist --bench goals -- $(BENCH)
 
 # Measures what a node over DynamoDB adds to the emulator it reads from.
 bench-aws: bench-tools test-tools
-	$(CARGO) bench --bench goals -- --only P8 $(BENCH)
+	$(CARGO) bench --profile dist --bench goals -- --only P8 $(BENCH)
 
 # The load generator: a Debian package, which only root can install.
 bench-tools:

@@ -238,6 +238,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         mailer,
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
+        settings.mail.retry_for(),
         settings.actors.mailers,
         serving.then(|| Watch {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
@@ -252,7 +253,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
     };
     let rejects = settings.data.join("rejects");
     Service {
-        inviting: Inviting::start(Arc::clone(&committer), capacity, patience),
+        inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
@@ -280,12 +281,12 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),
         };
-        let first = data_sets.first().map_or("permits", |data_set| data_set.definition.name.as_str());
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
             datasets: data_sets.iter().map(offered).collect(),
-            example_path: format!("/{first}?limit=3"),
+            // Before the first import every path of data is a 404.
+            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
         }
     })
 }

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::queue::Policy;
+use crate::{domain::pace::InvitationBounds, queue::Policy};
 
 pub use error::ConfigError;
 use layers::Layers;
@@ -295,6 +295,14 @@ pub struct Mail {
     pub brand: String,
     /// `mail.outbox`; see [`Settings::outbox`].
     pub outbox: PathBuf,
+    /// `mail.outbox_days`
+    pub outbox_days: u32,
+    /// `mail.retry_for_h`; see [`Self::retry_for`].
+    pub retry_for_h: u32,
+    /// `mail.invitations_per_person_per_hour`
+    pub invitations_per_person_per_hour: u32,
+    /// `mail.invitations_per_hour_max`
+    pub invitations_per_hour_max: u32,
     /// `[mail.smtp]`
     pub smtp: Smtp,
     /// `[mail.ses]`
@@ -495,6 +503,19 @@ impl Queue {
     pub fn policy(&self) -> Policy {
         let Self { visibility_s, receives_max, retention_days, .. } = *self;
         Policy { visibility_s, receives_max, retention_days }
+    }
+}
+
+impl Mail {
+    /// How long a mail is tried that is not taken for now.
+    pub fn retry_for(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retry_for_h) * 3600)
+    }
+
+    /// How many invitations are mailed in an hour.
+    pub fn invitation_bounds(&self) -> InvitationBounds {
+        let Self { invitations_per_person_per_hour: per_person, invitations_per_hour_max: over_all, .. } = *self;
+        InvitationBounds { per_person, over_all }
     }
 }
 

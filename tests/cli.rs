@@ -6,6 +6,8 @@
 mod accounts;
 #[path = "cli/events.rs"]
 mod events;
+#[path = "cli/health.rs"]
+mod health;
 #[path = "cli/import.rs"]
 mod import;
 #[cfg(target_os = "linux")]

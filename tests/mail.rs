@@ -83,7 +83,7 @@ fn invitation(to: &str) -> OutgoingMail {
         public_url: "https://permits.example.org".to_owned(),
         datasets: vec![templates::Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
         key: "pmt_k1_secret_crc".to_owned(),
-        example_path: "/permits/201612013997".to_owned(),
+        example_path: Some("/permits/201612013997".to_owned()),
         limits: templates::Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
     })
     .unwrap();
@@ -127,7 +127,7 @@ async fn a_permanent_refusal_is_told_from_a_temporary_one() {
     let Some(server) = Server::start(&[]) else { return };
     let mailer = server.mailer(&[]);
     let refused = send(&*mailer, "nobody@example.org").await.unwrap_err();
-    assert!(matches!(&refused, MailError::Rejected { reason } if reason.contains("no such mailbox")), "{refused}");
+    assert!(matches!(&refused, MailError::Rejected { reason, .. } if reason.contains("no such mailbox")), "{refused}");
     for to in ["later@example.org", "greylisted@example.org"] {
         let refused = send(&*mailer, to).await.unwrap_err();
         assert!(matches!(&refused, MailError::Unavailable { .. }), "{refused}");
@@ -137,6 +137,48 @@ async fn a_permanent_refusal_is_told_from_a_temporary_one() {
     assert!(matches!(refused, MailError::Rejected { .. }));
     assert!(server.received().is_empty());
     send(&*mailer, "zoe@example.org").await.expect("a refusal does not spoil the next mail");
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_kept_apart_from_what_may_be_told() {
+    let Some(server) = Server::start(&[]) else { return };
+    let mailer = server.mailer(&[]);
+    let refused = send(&*mailer, "echoed@example.org").await.unwrap_err();
+    let MailError::Rejected { class, reason } = &refused else { panic!("{refused}") };
+    assert_eq!(class, "550 5.1.1, refused the address");
+    assert!(reason.contains("echoed@example.org"), "{reason}");
+    assert!(!format!("{refused} {refused:?}").contains("echoed"), "neither is in a log line");
+    let later = send(&*mailer, "greylisted@example.org").await.unwrap_err();
+    assert!(matches!(&later, MailError::Unavailable { class, .. } if class.starts_with("450 4.7.1, ")), "{later}");
+    let nobody = support::free_address().port();
+    let away = send(&*self::mailer(nobody, &[]), "zoe@example.org").await.unwrap_err();
+    assert_eq!(
+        away.to_string(),
+        "the mail could not be handed over, try again later: no connection to the mail server: connection refused"
+    );
+}
+
+#[tokio::test]
+async fn a_domain_beyond_ascii_needs_nothing_of_the_server() {
+    for options in [&[][..], &["--utf8"]] {
+        let Some(server) = Server::start(options) else { return };
+        send(&*server.mailer(&[]), "ana@exämple.org").await.unwrap();
+        let received = server.received().concat();
+        assert!(received.contains("X-Test-To: ana@xn--exmple-cua.org\n"), "{received}");
+        assert!(received.contains("To: ana@xn--exmple-cua.org"), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_local_part_beyond_ascii_is_refused_at_once_where_the_server_takes_none() {
+    let Some(server) = Server::start(&[]) else { return };
+    let refused = send(&*server.mailer(&[]), "josé@example.org").await.unwrap_err();
+    let MailError::Rejected { class, .. } = &refused else { panic!("{refused}") };
+    assert!(class.contains("SMTPUTF8") && !class.contains("jos"), "{class}");
+    assert!(server.received().is_empty());
+    let Some(server) = Server::start(&["--utf8"]) else { return };
+    send(&*server.mailer(&[]), "josé@exämple.org").await.unwrap();
+    assert!(server.received().concat().contains("X-Test-To: jos\\xe9@xn--exmple-cua.org\n"));
 }
 
 #[tokio::test]

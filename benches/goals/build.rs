@@ -33,7 +33,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     writeln!(file, "// One more line.")?;
     let test_s = watched(&mut cargo(&["test", "--no-run"]))?.wall.as_secs_f64();
     Ok(vec![
-        Finding::at_most("P12", "a clean release build", format!("{} s", show(release_s)), release_s, 480.0, " s"),
+        Finding::at_most("P12", "a clean release build", format!("{} s", show(release_s)), release_s, 330.0, " s"),
         Finding::at_most(
             "P12",
             "a test rebuild after one changed line",

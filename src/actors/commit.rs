@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     clock::SharedClock,
     domain::{
+        email::Email,
         event::{Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
@@ -59,6 +60,14 @@ pub enum CommandError {
         /// Who.
         user: String,
     },
+    /// As many invitations are mailed in an hour as are to be.
+    #[error("{whose} in an hour, which is the most: try again in {}", told(*wait_s))]
+    TooManyInvitations {
+        /// How many of whom.
+        whose: String,
+        /// When one more is possible, seconds from now.
+        wait_s: u64,
+    },
     /// The stream is not at the version that the client expects.
     #[error("it has changed meanwhile: its version is {current}")]
     Stale {
@@ -86,6 +95,15 @@ pub enum CommandError {
     /// The actor did not answer.
     #[error(transparent)]
     Busy(#[from] super::Busy),
+}
+
+/// A time as people say it.
+fn told(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "1 second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
 }
 
 /// What every command brings along.
@@ -352,15 +370,32 @@ impl Committer {
     fn claims(&self, stream: &StreamId, before: &State, events: &[NewEvent]) -> Vec<ClaimChange> {
         let StreamId::User(user) = stream else { return Vec::new() };
         let owner = || user.to_string();
-        let name = |email: &Personal| Some(format!("email#{}", self.secrets.email_claim(email.known()?)));
-        let claim = |new: &NewEvent| match (&new.event, before) {
-            (Event::UserInvited { email, .. }, _) => Some(ClaimChange::Take { name: name(email)?, owner: owner() }),
+        let take = |name| ClaimChange::Take { name, owner: owner() };
+        let release = |name| ClaimChange::Release { name, owner: owner() };
+        let claims = |new: &NewEvent| match (&new.event, before) {
+            (Event::UserInvited { email, .. }, _) => self.claim_names(email).into_iter().map(take).collect(),
             (Event::UserDeleted, State::User(Some(person))) => {
-                Some(ClaimChange::Release { name: name(&person.email)?, owner: owner() })
+                self.claim_names(&person.email).into_iter().map(release).collect()
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        events.iter().filter_map(claim).collect()
+        events.iter().flat_map(claims).collect()
+    }
+
+    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, so that it is
+    /// one person's whichever of them an earlier version has claimed.
+    fn claim_names(&self, email: &Personal) -> Vec<String> {
+        let Some(address) = email.known() else { return Vec::new() };
+        // What an earlier version took for an address is not always one for this version.
+        let forms = Email::parse(address).map(|email| email.forms()).unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for form in std::iter::once(address).chain(forms.iter().map(String::as_str)) {
+            let name = format!("email#{}", self.secrets.email_claim(form));
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Loads a stream. With an envelope, notices whether its command was carried out before.

@@ -26,11 +26,13 @@ use super::{
 use crate::{
     dataset::{
         Definition,
+        cell::inert,
         reader::{self, Header, ImportRow, Limits, Problem, ReadError},
     },
     domain::{
         event::{Event, ImportCounts, Origin},
         id::{CommandId, StreamId, Who},
+        text::{HiddenCharacter, one_line},
         view::State,
     },
     failpoint::crash_point,
@@ -49,6 +51,9 @@ const REASON_CHARS_MAX: usize = 1000;
 /// Why an import ended without an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// The file's name could make it look like another.
+    #[error("the name of the file holds {0}: rename it")]
+    FileName(#[from] HiddenCharacter),
     /// The file is not what it claims.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -208,6 +213,7 @@ struct Written {
 
 impl Work {
     async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
+        one_line(&order.file_name)?;
         let import = self.committer.new_id().map_err(CommandError::from)?;
         let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
         let started = Event::ImportStarted {
@@ -444,9 +450,8 @@ impl Rejects {
             }
         };
         for Problem { column, value, reason } in problems {
-            let line = line.to_string();
-            let fields = [line.as_str(), column.as_str(), value.as_str(), reason.as_str()];
-            writer.write_record(fields).map_err(failed(path))?;
+            let (line, column, value, reason) = (line.to_string(), inert(column), inert(value), inert(reason));
+            writer.write_record([line.as_str(), &column, &value, &reason]).map_err(failed(path))?;
         }
         Ok(())
     }

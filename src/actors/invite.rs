@@ -2,12 +2,18 @@
 //!
 //! Guarantees: an invitation that was acknowledged is in the log, and a mail for it will be tried until it was handed over,
 //! refused, or given up to the dead letters. The same command, however often, invites once. An address is invited once at a
-//! time: the store's claim decides, not a look-up.
+//! time: the store's claim decides, not a look-up. One person is mailed so many invitations in an hour, and all together so
+//! many: the log decides that.
 
-use std::{sync::Arc, time::Duration};
+mod window;
+
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 
+use jiff::SignedDuration;
+
+use self::window::{Reserved, Window};
 use super::{
     ask::{Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
@@ -16,6 +22,7 @@ use crate::domain::{
     email::Email,
     event::Role,
     id::{StreamId, UserId},
+    pace::{self, InvitationBounds},
     user::{Command, User, decide},
     view::State,
 };
@@ -49,9 +56,16 @@ struct ResendInvitation {
     reply: Reply<Result<Committed, CommandError>>,
 }
 
+/// What inviting needs.
+struct Work {
+    committer: Arc<Committer>,
+    per_person: u32,
+    window: Window,
+}
+
 /// The actor.
 pub struct InviteActor {
-    committer: Arc<Committer>,
+    work: Arc<Work>,
     mailbox_capacity: usize,
 }
 
@@ -67,8 +81,8 @@ impl Handler<InviteUser> for InviteActor {
     type Result = ();
 
     fn handle(&mut self, InviteUser { invitee, envelope, reply }: InviteUser, _: &mut Self::Context) {
-        let committer = Arc::clone(&self.committer);
-        actix::spawn(async move { drop(reply.send(invite(&committer, invitee, envelope).await)) });
+        let work = Arc::clone(&self.work);
+        actix::spawn(async move { drop(reply.send(work.invite(invitee, envelope).await)) });
     }
 }
 
@@ -76,27 +90,73 @@ impl Handler<ResendInvitation> for InviteActor {
     type Result = ();
 
     fn handle(&mut self, ResendInvitation { user, envelope, reply }: ResendInvitation, _: &mut Self::Context) {
-        let committer = Arc::clone(&self.committer);
-        actix::spawn(async move {
-            let invitation = envelope.command.derived_uuid("invitation");
-            let resend = |state: &State| Ok(decide(user_in(state), Command::ResendInvitation { invitation })?);
-            drop(reply.send(committer.run(&StreamId::User(user), &envelope, resend).await));
-        });
+        let work = Arc::clone(&self.work);
+        actix::spawn(async move { drop(reply.send(work.resend(user, envelope).await)) });
     }
 }
 
-async fn invite(committer: &Committer, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
-    let plans = KnownPlans::load(committer, &invitee.plan).await?;
-    // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
-    let user = UserId(envelope.command.derived_uuid("user"));
-    let invitation = envelope.command.derived_uuid("invitation");
-    let Invitee { email, name, role, plan } = invitee;
-    let command = Command::Invite { email, name, role, plan: plan.clone(), invitation };
-    let invite = |state: &State| {
-        plans.check(&plan)?;
-        Ok(decide(user_in(state), command.clone())?)
-    };
-    committer.run(&StreamId::User(user), &envelope, invite).await
+impl Work {
+    async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
+        let plans = KnownPlans::load(&self.committer, &invitee.plan).await?;
+        // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
+        let user = UserId(envelope.command.derived_uuid("user"));
+        let invitation = envelope.command.derived_uuid("invitation");
+        let Invitee { email, name, role, plan } = invitee;
+        let command = Command::Invite { email, name, role, plan: plan.clone(), invitation };
+        let check = |_: &State| plans.check(&plan);
+        self.run(user, &envelope, &command, check).await
+    }
+
+    async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
+        let invitation = envelope.command.derived_uuid("invitation");
+        self.run(user, &envelope, &Command::ResendInvitation { invitation }, |_| Ok(())).await
+    }
+
+    /// Carries out a command that a mail follows from, if that is within the bounds. A repeated one gets its first answer.
+    async fn run(
+        &self,
+        user: UserId,
+        envelope: &Envelope,
+        command: &Command,
+        check: impl Fn(&State) -> Result<(), CommandError>,
+    ) -> Result<Committed, CommandError> {
+        let (committer, stream) = (&self.committer, StreamId::User(user));
+        self.window.look(&*committer.stores.log, committer.clock.now()).await?;
+        let reserved: RefCell<Option<Reserved<'_>>> = RefCell::new(None);
+        let decided = |state: &State| {
+            check(state)?;
+            let events = decide(user_in(state), command.clone())?;
+            self.check_person(user_in(state))?;
+            if reserved.borrow().is_none() {
+                *reserved.borrow_mut() = Some(self.reserve()?);
+            }
+            Ok(events)
+        };
+        let committed = committer.run(&stream, envelope, decided).await?;
+        if let (Some(reserved), Some(last)) = (reserved.into_inner(), committed.events.last()) {
+            reserved.recorded(stream, committed.version, last.recorded_at);
+        }
+        Ok(committed)
+    }
+
+    fn check_person(&self, user: Option<&User>) -> Result<(), CommandError> {
+        let earlier = user.into_iter().flat_map(|user| user.invitations_at.iter().copied());
+        match pace::wait(earlier, self.per_person, self.committer.clock.now()) {
+            None => Ok(()),
+            Some(wait) => Err(too_many(format!("this person was mailed {} invitations", self.per_person), wait)),
+        }
+    }
+
+    fn reserve(&self) -> Result<Reserved<'_>, CommandError> {
+        let whose = || format!("{} invitations were mailed over all", self.window.bound());
+        self.window.reserve(self.committer.clock.now()).map_err(|wait| too_many(whose(), wait))
+    }
+}
+
+fn too_many(whose: String, wait: SignedDuration) -> CommandError {
+    // A part of a second more is a second more.
+    let whole = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
+    CommandError::TooManyInvitations { whose, wait_s: u64::try_from(whole).unwrap_or(0).max(1) }
 }
 
 /// The plans that can be given to somebody. They are checked when a command is decided, not before: a retry gets its first
@@ -140,14 +200,22 @@ pub struct Inviting {
 
 impl Inviting {
     /// Starts the actor on the calling thread's arbiter.
-    pub fn start(committer: Arc<Committer>, mailbox_capacity: usize, patience: Duration) -> Self {
-        Self { actor: InviteActor { committer, mailbox_capacity }.start(), patience }
+    pub fn start(
+        committer: Arc<Committer>,
+        bounds: InvitationBounds,
+        mailbox_capacity: usize,
+        patience: Duration,
+    ) -> Self {
+        let InvitationBounds { per_person, over_all } = bounds;
+        let work = Arc::new(Work { committer, per_person, window: Window::new(over_all) });
+        Self { actor: InviteActor { work, mailbox_capacity }.start(), patience }
     }
 
     /// Invites somebody. The same command invites once and always gets the first answer.
     ///
     /// # Errors
-    /// [`CommandError::EmailTaken`] when somebody with that address was invited; [`CommandError::NoPlan`].
+    /// [`CommandError::EmailTaken`] when somebody with that address was invited; [`CommandError::NoPlan`];
+    /// [`CommandError::TooManyInvitations`].
     pub async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| InviteUser { invitee, envelope, reply }, Some(self.patience)).await?
     }
@@ -155,7 +223,7 @@ impl Inviting {
     /// Has the invitation mailed again, with the same key while that works.
     ///
     /// # Errors
-    /// When there is no such person, or they are disabled or deleted.
+    /// When there is no such person, or they are disabled or deleted; [`CommandError::TooManyInvitations`].
     pub async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| ResendInvitation { user, envelope, reply }, Some(self.patience)).await?
     }

@@ -4,7 +4,8 @@
 //! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
 //! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
 //! heartbeat. Of messages that were received together each is worked on, kept and answered by itself; those about one person
-//! wait for each other, in all mailers of a process. A stop finishes what was received, and waits for nothing else. The one
+//! wait for each other, in all mailers of a process. A mail that is not taken for now is put off, with growing pauses and for as
+//! long as a setting says; meanwhile it holds no mailer. A stop finishes what was received, and waits for nothing else. The one
 //! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
 //! two processes get a message at once. Both mails carry the same key.
 
@@ -27,7 +28,7 @@ use super::{
     commit::{CommandError, Committer},
 };
 use crate::{
-    domain::{id::UserId, key::KeyId},
+    domain::{id::UserId, key::KeyId, retry},
     failpoint::crash_point,
     mail::{
         MailError, Mailer,
@@ -40,6 +41,8 @@ use crate::{
 const RETRY_DELAY_S: u32 = 2;
 /// Longest such delay, seconds.
 const RETRY_DELAY_S_MAX: u32 = 300;
+/// How often mails are looked for that the mail system keeps for too long.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What an invitation says about the service.
 #[derive(Debug, Clone)]
@@ -50,8 +53,8 @@ pub struct Offer {
     pub public_url: String,
     /// What can be read.
     pub datasets: Vec<Dataset>,
-    /// The path of a request that works.
-    pub example_path: String,
+    /// The path of a request that works, if any does.
+    pub example_path: Option<String>,
 }
 
 /// Says what is on offer at the moment.
@@ -66,8 +69,8 @@ enum MessageError {
     Command(#[from] CommandError),
     #[error(transparent)]
     Template(#[from] TemplateError),
-    #[error("{0}")]
-    Mail(MailError),
+    #[error(transparent)]
+    Mail(#[from] MailError),
     #[error("event {0} is not in its stream: the queue belongs to another log")]
     NoEvent(String),
     #[error(
@@ -84,6 +87,7 @@ pub struct MailerCounters {
     received: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
+    put_off: AtomicU64,
     keys_issued: AtomicU64,
     mails_sent: AtomicU64,
     mails_rejected: AtomicU64,
@@ -100,6 +104,8 @@ pub struct MailerCounts {
     pub done: u64,
     /// Times that a message failed.
     pub failed: u64,
+    /// Times that a mail was put off because it was not taken for now.
+    pub put_off: u64,
     /// Keys issued.
     pub keys_issued: u64,
     /// Mails handed over.
@@ -123,6 +129,8 @@ struct Work {
     mailer: Arc<dyn Mailer>,
     offering: Offering,
     visibility: Duration,
+    /// How long a mail is tried that is not taken for now.
+    retry_for: Duration,
     counters: MailerCounters,
 }
 
@@ -151,6 +159,8 @@ struct Stop {
 pub struct MailerActor {
     work: Arc<Work>,
     watch: Option<Watch>,
+    /// Whether this one of the mailers looks for mails that are kept for too long.
+    tidies: bool,
     mailbox_capacity: usize,
     /// Held while the actor looks for messages by itself, and works on what it found.
     watching: Arc<Mutex<()>>,
@@ -173,6 +183,17 @@ impl Actor for MailerActor {
             work.watch(watch, stopping).await;
         };
         context.spawn(actix::fut::wrap_future(watching));
+        if self.tidies {
+            self.tidy();
+            context.run_interval(EXPIRY_INTERVAL, |mailer, _| mailer.tidy());
+        }
+    }
+}
+
+impl MailerActor {
+    fn tidy(&self) {
+        let work = Arc::clone(&self.work);
+        actix::spawn(async move { work.expire().await });
     }
 }
 
@@ -243,6 +264,7 @@ impl Work {
     /// Works on messages until the queue has none, and never waits for any; returns how many there were.
     async fn drain(&self, draining: &Mutex<()>) -> Result<u64, QueueError> {
         let mut count = 0;
+        self.expire().await;
         loop {
             let _draining = draining.lock().await;
             let deliveries = self.committer.queue.receive(self.batch_max(), Duration::ZERO).await?;
@@ -301,6 +323,7 @@ impl Work {
                 self.counters.done.fetch_add(1, Ordering::Relaxed);
                 self.committer.queue.acknowledge(delivery).await?;
             }
+            Err(MessageError::Mail(error)) => self.put_off(delivery, &error).await?,
             Err(error) => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
                 let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);
@@ -309,6 +332,30 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// Puts a message off whose mail was not taken for now, or gives it up when that went on for too long.
+    async fn put_off(&self, delivery: &Delivery, error: &MailError) -> Result<(), QueueError> {
+        let times = delivery.put_off();
+        let Some(pause_s) = retry::pause_s(times, self.retry_for.as_secs()) else {
+            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            let (tries, minutes) = (u64::from(times) + 1, retry::waited_s(times) / 60);
+            let reason = format!("given up after {tries} tries in {minutes} minutes: {error}");
+            tracing::error!(message = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
+            return self.committer.queue.bury(delivery, &reason).await;
+        };
+        self.counters.put_off.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(message = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
+        self.committer.queue.postpone(delivery, pause_s).await.map(drop)
+    }
+
+    /// Lets go of mails that are kept for too long.
+    async fn expire(&self) {
+        match self.mailer.expire().await {
+            Ok(0) => {}
+            Ok(mails) => tracing::info!(mails, "mails were removed for their age"),
+            Err(error) => tracing::warn!(%error, "mails that are too old could not be removed; trying again later"),
+        }
     }
 
     /// Waits for the turn of a person's message. The heartbeat goes on meanwhile.
@@ -334,23 +381,26 @@ pub struct Mailers {
 
 impl Mailers {
     /// Starts `count` mailers on the calling thread's arbiter. They look for messages as `watch` says, or only when told to
-    /// ([`Self::drain`]) without it.
+    /// ([`Self::drain`]) without it. A mail that is not taken for now is tried again for `retry_for`.
+    #[allow(clippy::too_many_arguments, reason = "each stands for itself, and there is one caller")]
     pub fn start(
         committer: Arc<Committer>,
         mailer: Arc<dyn Mailer>,
         offering: Offering,
         visibility: Duration,
+        retry_for: Duration,
         count: usize,
         watch: Option<Watch>,
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
         let turns = std::array::from_fn(|_| Mutex::new(()));
-        let work = Arc::new(Work { turns, committer, mailer, offering, visibility, counters });
-        let start = |_| {
+        let work = Arc::new(Work { turns, committer, mailer, offering, visibility, retry_for, counters });
+        let start = |place| {
             let actor = MailerActor {
                 work: Arc::clone(&work),
                 watch,
+                tidies: place == 0,
                 mailbox_capacity,
                 watching: Arc::default(),
                 draining: Arc::default(),
@@ -387,6 +437,7 @@ impl Mailers {
             received: read(&counters.received),
             done: read(&counters.done),
             failed: read(&counters.failed),
+            put_off: read(&counters.put_off),
             keys_issued: read(&counters.keys_issued),
             mails_sent: read(&counters.mails_sent),
             mails_rejected: read(&counters.mails_rejected),

@@ -152,7 +152,7 @@ fn answer(prefix: &str, region: Option<&str>, resources: &[Checked]) -> Answer {
     };
     let exit = if wrong == 0 { Exit::Done } else { Exit::Differences };
     let document = json!({ "prefix": prefix, "region": region, "wrong": wrong, "resources": resources });
-    Answer { document, text: table.render() + &summary, exit }
+    Answer { exit, ..Answer::new(document, table.render() + &summary) }
 }
 
 /// A resource's state in a word, and what there is to say about it.

@@ -187,8 +187,10 @@ fn position(position: u64) -> Value {
 }
 
 fn known_type(name: &str) -> Result<(), Failure> {
-    let schemas = persisted::v1::schemas();
-    let known: Vec<&str> = schemas.iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
+    let schemas = persisted::schemas();
+    let mut known: Vec<&str> = schemas.iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
+    known.sort_unstable();
+    known.dedup();
     if known.contains(&name) {
         return Ok(());
     }
@@ -270,7 +272,7 @@ fn verify(stores: &Stores) -> Result<Answer, Failure> {
     });
     let document = with_rate(progress, took, json!({ "differences": differences, "found": kept }));
     let exit = if differences == 0 { Exit::Done } else { Exit::Differences };
-    Ok(Answer { document, text, exit })
+    Ok(Answer { exit, ..Answer::new(document, text) })
 }
 
 fn described(Difference { row, expected, found }: &Difference) -> String {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output::{printable, printable_json};
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, mailer::DrainError, relay::SweepError},
     app::StartError,
@@ -95,9 +96,9 @@ impl Failure {
     /// Prints it on standard error.
     pub(super) fn print(&self, json: bool) {
         if json {
-            eprintln!("{}", serde_json::json!({ "error": self.document() }));
+            eprintln!("{}", printable_json(&serde_json::json!({ "error": self.document() })));
         } else {
-            eprintln!("error: {}", self.message);
+            eprintln!("error: {}", printable(&self.message));
         }
     }
 }
@@ -108,6 +109,7 @@ fn command_exit(error: &CommandError) -> Exit {
         CommandError::Plan(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
         CommandError::EmailTaken { .. } | CommandError::Stale { .. } | CommandError::KeyReused => Exit::Refused,
+        CommandError::TooManyInvitations { .. } => Exit::Unavailable,
         CommandError::Contended | CommandError::Busy(_) | CommandError::Entropy(_) => Exit::Unavailable,
         CommandError::Store(error) => store_exit(error),
         CommandError::Codec(error) => codec_exit(error),
@@ -118,7 +120,7 @@ fn command_exit(error: &CommandError) -> Exit {
 fn refusal_exit(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::NoUser | Refusal::NoKey(_) => Exit::NotFound,
-        Refusal::TooLong { .. } => Exit::Usage,
+        Refusal::TooLong { .. } | Refusal::Hidden { .. } => Exit::Usage,
         Refusal::Deleted
         | Refusal::Disabled
         | Refusal::Exists
@@ -176,6 +178,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
 
 fn import_exit(error: &ImportError) -> Exit {
     match error {
+        ImportError::FileName(_) => Exit::Usage,
         ImportError::Read(_) => Exit::BadFile,
         ImportError::Records(error) => records_exit(error),
         ImportError::Command(error) => command_exit(error),

@@ -20,6 +20,7 @@ use crate::{
     app::{self, Node},
     config::Settings,
     dataset::{Definition, infer, reader::Limits},
+    domain::text::one_line,
 };
 
 /// How often the bar is brought up to date.
@@ -65,6 +66,7 @@ impl Import {
             return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
         };
         // What is wrong with the request is said before a data directory is made.
+        legible(file)?;
         let definition = self.definition(&settings)?;
         let opened = open(file, &settings)?;
         with_node(settings, Data::MayBeNew, async |node| {
@@ -100,6 +102,17 @@ impl Import {
                  one with `permitd import --define FILE`"
             ))
         })
+    }
+}
+
+/// A file's name goes into the log and into every list of imports.
+fn legible(path: &Path) -> Result<(), Failure> {
+    let name = file_name(path);
+    let wrong = |what: &str| Failure::usage(format!("the name of the file {what}; rename it"));
+    match one_line(&name) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(wrong("shows nothing")),
+        Err(found) => Err(wrong(&format!("{name:?} holds {found}, which could make it look like another"))),
     }
 }
 
@@ -214,7 +227,7 @@ fn propose(file: &Path, dataset: Option<&str>, settings: &Settings) -> Result<An
     let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
     let proposed = infer::propose(opened, &file_name(file), &name, &limits);
     let toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
-    Ok(Answer::new(serde_json::json!({ "dataset": name, "definition": toml }), toml))
+    Ok(Answer::file(serde_json::json!({ "dataset": name, "definition": toml }), toml))
 }
 
 /// A data set's name after a file's: `NYC permits 2024.csv` gives `nyc_permits_2024`.

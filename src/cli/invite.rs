@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, with_node},
+    output::printable,
     people::{self, Mailing, mailing, outbox},
 };
 use crate::{
@@ -85,14 +86,14 @@ impl Invite {
                 }
                 Err(failure) if emails.len() == 1 => return Err(failure),
                 Err(failure) => {
-                    eprintln!("error: {}: {}", email.as_str(), failure.message);
+                    eprintln!("error: {}: {}", email.as_str(), printable(&failure.message));
                     failed.push(json!({ "email": email.as_str(), "error": failure.document() }));
                     first_failure = first_failure.or(Some(failure.exit));
                 }
             }
         }
         let document = json!({ "invited": invited, "failed": failed });
-        Ok(Answer { document, text, exit: first_failure.unwrap_or(Exit::Done) })
+        Ok(Answer { exit: first_failure.unwrap_or(Exit::Done), ..Answer::new(document, text) })
     }
 }
 

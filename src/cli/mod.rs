@@ -24,9 +24,11 @@ mod config;
 mod dead_letters;
 mod demo;
 mod events;
+mod health;
 mod import;
 mod invite;
 mod keys;
+mod man;
 mod openapi;
 mod people;
 mod plans;
@@ -35,7 +37,7 @@ mod serve;
 mod users;
 
 use failure::{Exit, Failure};
-use output::Answer;
+use output::{Answer, printable_json};
 
 /// Shown below the help of `permitd` itself.
 const AFTER_HELP: &str = "\
@@ -54,7 +56,7 @@ Exit codes:
   2  wrong usage, or a wrong setting
   3  there is no such user, key, plan, event stream, dead letter or file
   4  refused: the state does not allow it, or it exists already
-  5  unavailable: the store is busy, the disk full, the address taken; trying again may help
+  5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying again may help
   6  the file cannot be imported; the data set is as it was
   7  what is stored is damaged or of a newer permitd: a person must look
   130  a second signal ended a server before it had stopped in order";
@@ -90,6 +92,7 @@ struct Common {
 enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
+    Health(health::Health),
     Import(import::Import),
     Invite(invite::Invite),
     Users(users::Users),
@@ -104,6 +107,7 @@ enum Command {
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Parses the command line, runs the command, prints what it answers. The help of `permitd` lists the exit codes.
@@ -116,6 +120,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Demo(command) => command.run(&cli.common),
         Command::Serve(command) => command.run(&cli.common),
+        Command::Health(command) => command.run(&cli.common),
         Command::Import(command) => command.run(&cli.common),
         Command::Invite(command) => command.run(&cli.common),
         Command::Users(command) => command.run(&cli.common),
@@ -129,6 +134,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => command.run(&cli.common),
         Command::OpenApi(command) => command.run(&cli.common),
         Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match outcome.and_then(|answer| print(&answer, cli.common.json).map(|()| answer.exit)) {
         Ok(exit) => exit.into(),
@@ -159,7 +165,7 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    let mut text = if json { answer.document.to_string() } else { answer.text.clone() };
+    let mut text = if json { printable_json(&answer.document) } else { answer.printed().into_owned() };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -1,10 +1,18 @@
 //! What commands print: text for people, or one JSON document.
+//!
+//! Guarantee: no text that was stored or given can move a terminal's cursor, turn the direction of what is written, or hide
+//! something: such characters are shown as `\u{202e}`.
 
-use std::io::IsTerminal;
+use std::{borrow::Cow, io::IsTerminal};
 
 use serde_json::Value;
 
 use super::Exit;
+use crate::domain::text::{escaped, escaped_but, hidden};
+
+/// What makes a table's headings stand out, and what ends that.
+const BOLD: &str = "\u{1b}[1m";
+const PLAIN: &str = "\u{1b}[0m";
 
 /// What a command answers.
 #[derive(Debug)]
@@ -15,12 +23,24 @@ pub(super) struct Answer {
     pub(super) text: String,
     /// The exit code.
     pub(super) exit: Exit,
+    /// Whether the text is a file's content, which is not to be changed unless it goes to a terminal.
+    pub(super) is_file: bool,
 }
 
 impl Answer {
     /// What a command that did what it should answers.
     pub(super) fn new(document: Value, text: impl Into<String>) -> Self {
-        Self { document, text: text.into(), exit: Exit::Done }
+        Self { document, text: text.into(), exit: Exit::Done, is_file: false }
+    }
+
+    /// The same whose text is a file's content.
+    pub(super) fn file(document: Value, text: impl Into<String>) -> Self {
+        Self { is_file: true, ..Self::new(document, text) }
+    }
+
+    /// The text as it goes to standard output.
+    pub(super) fn printed(&self) -> Cow<'_, str> {
+        if self.is_file && !std::io::stdout().is_terminal() { self.text.as_str().into() } else { printable(&self.text) }
     }
 }
 
@@ -36,7 +56,7 @@ impl Table {
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         // A cell must not look like two, or like another row.
-        self.rows.push(cells.into_iter().map(|cell| cell.replace(char::is_control, " ")).collect());
+        self.rows.push(cells.into_iter().map(|cell| escaped(&cell).into_owned()).collect());
     }
 
     pub(super) fn render(&self) -> String {
@@ -58,7 +78,7 @@ impl Table {
             let line = cells.join("  ");
             let line = line.trim_end();
             if place == 0 && bold_headings {
-                text.push_str(&format!("\u{1b}[1m{line}\u{1b}[0m\n"));
+                text.push_str(&format!("{BOLD}{line}{PLAIN}\n"));
             } else {
                 text.push_str(line);
                 text.push('\n');
@@ -71,7 +91,37 @@ impl Table {
 /// Names and values under each other, aligned wherever it is printed.
 pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    facts.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
+    facts.iter().map(|(name, value)| format!("  {name:<width$}  {}\n", escaped(value))).collect()
+}
+
+/// A text of several lines as it may be printed: what stands in its lines hides nothing. Only headings may be bold.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(BOLD) {
+        return escaped_but(text, |c| matches!(c, '\n' | '\t'));
+    }
+    let line = |line: &str| match line.strip_prefix(BOLD).and_then(|rest| rest.strip_suffix(PLAIN)) {
+        Some(heading) => format!("{BOLD}{}{PLAIN}", escaped_but(heading, |c| c == '\t')),
+        None => escaped_but(line, |c| c == '\t').into_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
+}
+
+/// A document as it may be printed: JSON can write any character in another way, which means the same.
+pub(super) fn printable_json(document: &Value) -> String {
+    let text = document.to_string();
+    if text.chars().all(|c| hidden(c).is_none()) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hidden(c).is_none() {
+            shown.push(c);
+        } else {
+            // Outside texts JSON has no such character, and within them this is how it writes one.
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    shown
 }
 
 fn is_coloured() -> bool {
@@ -118,8 +168,25 @@ mod tests {
         let mut table = Table::new(&["NAME", "RATE"]);
         table.row(["é".to_owned(), "5".to_owned()]);
         table.row(["long\tname\n".to_owned(), String::new()]);
-        assert_eq!(table.plain(), "NAME\tRATE\né\t5\nlong name \t\n");
-        assert_eq!(table.aligned(false), "NAME        RATE\né           5\nlong name\n");
+        assert_eq!(table.plain(), "NAME\tRATE\né\t5\nlong\\u{9}name\\u{a}\t\n");
+        assert_eq!(table.aligned(false), "NAME                RATE\né                   5\nlong\\u{9}name\\u{a}\n");
         assert!(table.aligned(true).starts_with("\u{1b}[1mNAME"));
+    }
+
+    #[test]
+    fn nothing_printed_moves_the_cursor_or_turns_the_line() {
+        let hostile = "Ana\u{1b}[2J\u{202e}gro\u{9b}1m\r";
+        let shown = "Ana\\u{1b}[2J\\u{202e}gro\\u{9b}1m\\u{d}";
+        assert_eq!(facts(&[("name", format!("{hostile}\nid  7"))]), format!("  name  {shown}\\u{{a}}id  7\n"));
+        assert_eq!(printable(&format!("{hostile}\n\tb")), format!("{shown}\n\tb"));
+        let mut table = Table::new(&["NAME"]);
+        table.row([hostile.to_owned()]);
+        let bold = table.aligned(true);
+        assert_eq!(printable(&bold), bold, "the heading stays as it is");
+        assert_eq!(printable(&format!("{BOLD}a{PLAIN}\n{hostile}")), format!("{BOLD}a{PLAIN}\n{shown}"));
+        let document = serde_json::json!({ "name": "a\u{202e}b\u{e0001}\u{7f}\u{1b}é" });
+        let printed = printable_json(&document);
+        assert_eq!(printed, "{\"name\":\"a\\u202eb\\udb40\\udc01\\u007f\\u001bé\"}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), document);
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn find(views: &dyn Views, text: &str) -> Result<UserRow, Failu
             .ok_or_else(|| Failure::not_found(format!("there is no user {id}; `permitd users list` shows them")));
     }
     let email = email(text)?;
-    if let Some(found) = views.user_by_email(email.as_str()).await? {
+    if let Some(found) = by_email(views, &email).await? {
         return Ok(found);
     }
     let hint = match similar(views, email.as_str()).await? {
@@ -36,6 +36,16 @@ pub(super) async fn find(views: &dyn Views, text: &str) -> Result<UserRow, Failu
         None => "`permitd users list` shows them".to_owned(),
     };
     Err(Failure::not_found(format!("there is no user {}; {hint}", email.as_str())))
+}
+
+/// The person with this mailbox, whichever way it was written down when they were invited.
+pub(super) async fn by_email(views: &dyn Views, email: &Email) -> Result<Option<UserRow>, Failure> {
+    for form in email.forms() {
+        if let Some(found) = views.user_by_email(&form).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads an address.

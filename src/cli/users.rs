@@ -17,6 +17,7 @@ use crate::{
     app::{self, Node},
     domain::{
         id::UserId,
+        text::escaped,
         user::Changes,
         view::{UserRow, UserStatus},
     },
@@ -313,6 +314,7 @@ fn confirmed(email: &str) -> Result<bool, Failure> {
     }
     let failed = |error: std::io::Error| Failure::unavailable(format!("the terminal cannot be asked: {error}"));
     let mut terminal = std::io::stderr().lock();
+    let email = escaped(email);
     write!(terminal, "Delete {email}, end all their keys and erase their personal data, for ever? [y/N] ")
         .and_then(|()| terminal.flush())
         .map_err(failed)?;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Backend, ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
+use crate::domain::text::hidden;
 
 const BRAND_CHARS_MAX: usize = 100;
 /// SQS keeps no message longer.
@@ -49,6 +50,10 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("aws.find_records_max", 100, 1_000_000),
     ("aws.parallel_requests", 1, 256),
     ("aws.index_settle_ms", 0, 600_000),
+    ("mail.outbox_days", 1, 3650),
+    ("mail.retry_for_h", 1, 336),
+    ("mail.invitations_per_person_per_hour", 1, 10_000),
+    ("mail.invitations_per_hour_max", 1, 1_000_000),
     ("mail.smtp.port", 1, 65_535),
     ("mail.smtp.timeout_s", 1, 300),
 ];
@@ -93,7 +98,10 @@ impl Settings {
             return Err(self.layers.invalid("aws.prefix", expected));
         }
         let brand = &self.mail.brand;
-        if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
+        if brand.trim().is_empty()
+            || brand.chars().count() > BRAND_CHARS_MAX
+            || brand.chars().any(|c| hidden(c).is_some())
+        {
             return Err(self
                 .layers
                 .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));

@@ -1,6 +1,7 @@
 //! What a data set is: its definition, its typed values and records, the questions that may be asked of it, and the
 //! readers and writers of files. Pure: everything here works on values and on readers that it is handed.
 
+pub mod cell;
 pub mod cursor;
 pub mod definition;
 mod document;

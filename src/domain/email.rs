@@ -1,10 +1,22 @@
-//! E-mail addresses.
+//! E-mail addresses, and when two of them are one mailbox.
 
-use std::{fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use email_address::{EmailAddress, Options};
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use idna::{
+    AsciiDenyList,
+    uts46::{DnsLength, Hyphens, Uts46},
+};
 
-/// Longest address, RFC 5321 section 4.5.3.1.3 less the angle brackets.
+use super::text;
+
+/// Longest address, RFC 5321 section 4.5.3.1.3 less the angle brackets. It holds for the address as it is sent, with an ASCII
+/// domain.
 pub const EMAIL_BYTES_MAX: usize = 254;
 
 /// A text that is not an e-mail address.
@@ -12,33 +24,84 @@ pub const EMAIL_BYTES_MAX: usize = 254;
 #[error("not an e-mail address: {0}")]
 pub struct EmailError(String);
 
-/// An e-mail address, trimmed and lower-cased, so that one person cannot be invited twice by a difference of case.
-/// `Debug` does not show it: it is personal data.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Email(String);
+/// An e-mail address as people read it: trimmed, in lower case, in Unicode's composed form (NFC), its domain in letters and not
+/// in punycode.
+///
+/// Two are equal when they are one mailbox: a difference of case, of composition, or between the two forms of a domain (UTS 46)
+/// makes no other person. `Debug` does not show it: it is personal data.
+#[derive(Clone)]
+pub struct Email {
+    address: String,
+    /// The same for all ways to write the mailbox: local part with its case folded, domain in ASCII.
+    mailbox: String,
+}
 
 impl Email {
     /// Reads an address such as `ana@example.org`.
     ///
     /// # Errors
-    /// When it is none, has no domain, or is longer than [`EMAIL_BYTES_MAX`] bytes.
+    /// When it is none, has no domain or one that cannot be (UTS 46), is longer than [`EMAIL_BYTES_MAX`] bytes, or holds a
+    /// character that hides something.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim();
         if text.len() > EMAIL_BYTES_MAX {
-            return Err(EmailError(format!("longer than {EMAIL_BYTES_MAX} bytes")));
+            return Err(too_long());
         }
-        if text.chars().any(|c| c.is_control()) {
-            return Err(EmailError("it holds a control character".to_owned()));
+        if let Some(found) = text.chars().find_map(text::hidden) {
+            return Err(EmailError(format!("it holds {found}")));
         }
+        let text = &nfc(text);
         let options = Options::default().without_display_text().without_domain_literal();
         EmailAddress::parse_with_options(text, options).map_err(|error| EmailError(error.to_string()))?;
-        EmailAddress::from_str(text).map_err(|error| EmailError(error.to_string()))?;
-        Ok(Self(text.to_lowercase()))
+        let (local, domain) = text.rsplit_once('@').ok_or_else(|| EmailError("it has no @".to_owned()))?;
+        let ascii = ascii_domain(domain)?;
+        // Decoding and mapping may have come to another domain than was checked.
+        let (unicode, decoded) = Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
+        let is_domain = |domain: &str| EmailAddress::is_valid_domain(domain);
+        if decoded.is_err() || !is_domain(&ascii) || !is_domain(&unicode) {
+            return Err(not_a_domain());
+        }
+        let local = unquoted(local);
+        if local.len() + 1 + ascii.len() > EMAIL_BYTES_MAX {
+            return Err(too_long());
+        }
+        let lower = nfc(&local.to_lowercase()).into_owned();
+        Ok(Self { address: format!("{lower}@{unicode}"), mailbox: format!("{}@{ascii}", folded(local)) })
     }
 
-    /// The address.
+    /// The address, as people read it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.address
+    }
+
+    /// The ways in which the mailbox may have been written down, by this version and by earlier ones, which kept both forms of
+    /// a domain as they came: each once, the address itself first.
+    pub fn forms(&self) -> Vec<String> {
+        let address = &self.address;
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        let in_ascii = ascii_domain(domain).map(|ascii| format!("{local}@{ascii}"));
+        let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(address).into_owned();
+        let mut forms: Vec<String> = Vec::new();
+        for form in [address.clone(), self.mailbox.clone(), decomposed].into_iter().chain(in_ascii) {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.mailbox == other.mailbox
+    }
+}
+
+impl Eq for Email {}
+
+impl Hash for Email {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.mailbox.hash(state);
     }
 }
 
@@ -48,13 +111,84 @@ impl fmt::Debug for Email {
     }
 }
 
+/// A domain as mail servers take it: in lower case, labels beyond ASCII in punycode (UTS 46, non-transitional).
+///
+/// # Errors
+/// When there can be no such domain.
+pub fn ascii_domain(domain: &str) -> Result<Cow<'_, str>, EmailError> {
+    let ascii = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+    ascii.map_err(|_| not_a_domain())
+}
+
+fn not_a_domain() -> EmailError {
+    EmailError("what stands behind its @ is no domain".to_owned())
+}
+
+fn too_long() -> EmailError {
+    EmailError(format!("longer than {EMAIL_BYTES_MAX} bytes"))
+}
+
+fn nfc(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+}
+
+/// A quoted local part without its quotes where it needs none: both are the same mailbox (RFC 5321, section 4.1.2).
+fn unquoted(local: &str) -> &str {
+    let inner = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let needs_none =
+        |inner: &&str| !inner.starts_with('"') && !inner.contains('\\') && EmailAddress::is_valid_local_part(inner);
+    inner.filter(needs_none).unwrap_or(local)
+}
+
+/// A text in which case makes no difference, letter by letter, so that a letter's neighbours do not matter either (Greek sigma).
+/// By way of upper case, which takes apart what has no counterpart: ß is ss.
+fn folded(text: &str) -> String {
+    let folded: String = nfc(text).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    nfc(&folded).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    fn email(text: &str) -> Email {
+        Email::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
     #[test]
-    fn case_and_space_do_not_make_another_person() {
-        assert_eq!(Email::parse(" Ana@Example.ORG ").unwrap(), Email::parse("ana@example.org").unwrap());
+    fn one_mailbox_is_one_person_however_it_is_written() {
+        for (one, other) in [
+            (" Ana@Example.ORG ", "ana@example.org"),
+            ("ana@exämple.org", "ana@xn--exmple-cua.org"),
+            ("ana@EXÄMPLE.org", "Ana@XN--EXMPLE-CUA.ORG"),
+            ("ana@exa\u{308}mple.org", "ana@exämple.org"),
+            ("ana@例え.テスト", "ana@xn--r8jz45g.xn--zckzah"),
+            ("ana@example。org", "ana@example.org"),
+            ("JOSÉ@example.org", "jose\u{301}@example.org"),
+            ("STRASSE@example.org", "straße@example.org"),
+            ("ΟΔΟΣ@example.org", "οδος@example.org"),
+            ("οδοσ@example.org", "οδος@example.org"),
+            ("\"ana.b\"@example.org", "ana.b@example.org"),
+        ] {
+            assert_eq!(email(one), email(other), "{one} {other}");
+            assert!(email(one).forms().iter().any(|form| email(other).forms().contains(form)), "{one} {other}");
+        }
+        assert_ne!(email("ana@example.org"), email("anna@example.org"));
+        assert_ne!(email("ana@faß.de"), email("ana@fass.de"), "two domains since IDNA 2008");
+    }
+
+    #[test]
+    fn an_address_is_kept_as_people_read_it() {
+        assert_eq!(email("Ana@xn--Exmple-cua.org").as_str(), "ana@exämple.org");
+        assert_eq!(email("straße@example.org").as_str(), "straße@example.org", "what is sent is not folded");
+        assert_eq!(email("ana@example.org").forms(), ["ana@example.org"]);
+        assert_eq!(email("ana@localhost").as_str(), "ana@localhost");
+        let old_forms = email("ana@exämple.org").forms();
+        for old in ["ana@exämple.org", "ana@xn--exmple-cua.org"] {
+            assert!(old_forms.iter().any(|form| form == old), "{old} is not in {old_forms:?}");
+        }
     }
 
     #[test]
@@ -67,8 +201,29 @@ mod tests {
             "a b@example.org",
             "ana@example.org\nBcc: x@y.z",
             "Ana <ana@example.org>",
+            "ana@exam\u{200b}ple.org",
+            "ana\u{202e}@example.org",
+            "ana@xn--zzzzzz9999.org",
+            "ana@-.org",
+            "ana@example..org",
+            "ana@[127.0.0.1]",
+            "ana@exa mple.org",
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
+        }
+        let long = format!("ana@{}.org", "ä".repeat(70));
+        assert!(Email::parse(&long).is_err(), "a label has at most 63 bytes in ASCII");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_kept_reads_back_the_same(text in "\\PC{1,12}@\\PC{1,8}\\.(org|例え|xn--r8jz45g)|[a-zß-ÿΣσς.\"]{1,9}@[a-zà-ÿ-]{1,9}\\.de") {
+            if let Ok(read) = Email::parse(&text) {
+                let again = Email::parse(read.as_str()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+                prop_assert_eq!(again.as_str(), read.as_str());
+                prop_assert_eq!(&again, &read);
+                prop_assert_eq!(again.forms(), read.forms());
+            }
         }
     }
 }

@@ -116,7 +116,7 @@ pub enum Event {
         /// The invitation that it fulfils, if any.
         invitation: Option<Uuid>,
         /// What its owner calls it.
-        label: Option<String>,
+        label: Option<Personal>,
     },
     /// A mail with the key was handed to the mail system.
     ApiKeyMailed {
@@ -147,8 +147,10 @@ pub enum Event {
     MailFailed {
         /// The invitation that was not fulfilled.
         invitation: Uuid,
-        /// What the mail system said.
-        reason: String,
+        /// What kind of refusal it was, in permitd's own words: nothing of the person is in it.
+        class: String,
+        /// What the mail system said, which may repeat the address.
+        reason: Personal,
     },
     /// A plan has these limits.
     PlanDefined {

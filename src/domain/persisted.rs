@@ -3,6 +3,7 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 pub mod v1;
+pub mod v2;
 
 use std::borrow::Cow;
 
@@ -175,7 +176,7 @@ pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, 
         .map(|(new, data)| StoredEvent {
             id: new.id,
             type_name: new.event.type_name().into(),
-            schema_version: 1,
+            schema_version: schema_version(&new.event),
             actor: new.origin.who.0.as_str().into(),
             correlation_id: new.origin.correlation_id.as_str().into(),
             causation_id: new.origin.causation_id.as_deref().map(Into::into),
@@ -257,6 +258,15 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
     stored.iter().enumerate().map(to_document).collect()
 }
 
+/// The types of a commit's events, also of those that this permitd does not know.
+///
+/// # Errors
+/// When the stored bytes are not JSON.
+pub fn type_names(commit: &StoredCommit) -> Result<Vec<String>, CodecError> {
+    let place = Place { commit: commit.encoded(), key: None };
+    Ok(place.stored()?.iter().map(|stored| stored.type_name.to_owned()).collect())
+}
+
 fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue>, CodecError> {
     let seal = |field: &str, personal: &Personal| -> Result<v1::Sealed, CodecError> {
         let text = personal.known().ok_or(CodecError::NoPersonalKey)?;
@@ -277,14 +287,16 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::UserDeleted => raw(&v1::UserDeleted {}),
         Event::RoleChanged { role } => raw(&v1::RoleChanged { role: *role }),
         Event::PlanAssigned { plan } => raw(&v1::PlanAssigned { plan: plan.clone() }),
-        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => raw(&v1::ApiKeyIssued {
-            key_id: key_id.to_string(),
-            sha256: hash.to_hex(),
-            last_four: last_four.clone(),
-            secret_version: *secret_version,
-            invitation: *invitation,
-            label: label.clone(),
-        }),
+        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
+            raw(&v2::SealedKeyIssued {
+                key_id: key_id.to_string(),
+                sha256: hash.to_hex(),
+                last_four: last_four.clone(),
+                secret_version: *secret_version,
+                invitation: *invitation,
+                label: label.as_ref().map(|label| seal("label", label)).transpose()?,
+            })
+        }
         Event::ApiKeyMailed { key_id, invitation, message_id } => raw(&v1::ApiKeyMailed {
             key_id: key_id.to_string(),
             invitation: *invitation,
@@ -298,9 +310,11 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::ApiKeyRevoked { key_id, reason } => {
             raw(&v1::ApiKeyRevoked { key_id: key_id.to_string(), reason: *reason })
         }
-        Event::MailFailed { invitation, reason } => {
-            raw(&v1::MailFailed { invitation: *invitation, reason: reason.clone() })
-        }
+        Event::MailFailed { invitation, class, reason } => raw(&v2::SealedMailFailed {
+            invitation: *invitation,
+            class: class.clone(),
+            reason: seal("reason", reason)?,
+        }),
         Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } } => {
             raw(&v1::PlanDefined { rate_per_s: *rate_per_s, burst: *burst, quota_per_day: *quota_per_day })
         }
@@ -317,6 +331,19 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::ImportFailed { import, reason } => raw(&v1::ImportFailed { import: *import, reason: reason.clone() }),
     };
     raw.map_err(CodecError::Encode)
+}
+
+/// The version in which an event is written.
+fn schema_version(event: &Event) -> u32 {
+    match event {
+        Event::ApiKeyIssued { .. } | Event::MailFailed { .. } => 2,
+        _ => 1,
+    }
+}
+
+/// The JSON Schema of every version of every event's data: `(file name, schema)`.
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    v1::schemas().into_iter().chain(v2::schemas()).collect()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {
@@ -352,6 +379,11 @@ impl<'a> Place<'a> {
         opened.map(Personal::Known).ok_or_else(|| self.invalid(format!("{field} does not open with the person's key")))
     }
 
+    /// What an older version kept in plain. Once the person is erased nothing shows it any more; the log itself cannot change.
+    fn plain(&self, text: String) -> Personal {
+        if self.key.is_some() { Personal::Known(text) } else { Personal::Erased }
+    }
+
     fn key_id(&self, text: &str) -> Result<KeyId, CodecError> {
         KeyId::parse(text).map_err(|error| self.invalid(error))
     }
@@ -363,10 +395,13 @@ impl<'a> Place<'a> {
             type_name: stored.type_name.to_owned(),
             schema_version: stored.schema_version,
         };
-        if stored.schema_version != 1 {
-            return Err(unknown());
+        let type_name = stored.type_name.0.as_ref();
+        match stored.schema_version {
+            1 => {}
+            2 => return self.decode_v2(type_name, stored)?.ok_or_else(unknown),
+            _ => return Err(unknown()),
         }
-        Ok(match stored.type_name.0.as_ref() {
+        Ok(match type_name {
             "UserInvited" => {
                 let v1::UserInvited { email, name, role, plan, invitation } = self.read(stored)?;
                 let email = self.open(stored.id, "email", &email)?;
@@ -385,14 +420,8 @@ impl<'a> Place<'a> {
                 let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
                     self.read(stored)?;
                 let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
-                Event::ApiKeyIssued {
-                    key_id: self.key_id(&key_id)?,
-                    hash,
-                    last_four,
-                    secret_version,
-                    invitation,
-                    label,
-                }
+                let (key_id, label) = (self.key_id(&key_id)?, label.map(|label| self.plain(label)));
+                Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label }
             }
             "ApiKeyMailed" => {
                 let v1::ApiKeyMailed { key_id, invitation, message_id } = self.read(stored)?;
@@ -410,7 +439,7 @@ impl<'a> Place<'a> {
             }
             "MailFailed" => {
                 let v1::MailFailed { invitation, reason } = self.read(stored)?;
-                Event::MailFailed { invitation, reason }
+                Event::MailFailed { invitation, class: v1::MAIL_FAILED.to_owned(), reason: self.plain(reason) }
             }
             "PlanDefined" => {
                 let v1::PlanDefined { rate_per_s, burst, quota_per_day } = self.read(stored)?;
@@ -430,6 +459,25 @@ impl<'a> Place<'a> {
                 Event::ImportFailed { import, reason }
             }
             _ => return Err(unknown()),
+        })
+    }
+
+    /// Those that have a second version.
+    fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
+        Ok(match type_name {
+            "ApiKeyIssued" => {
+                let v2::SealedKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
+                    self.read(stored)?;
+                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
+                let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
+                let key_id = self.key_id(&key_id)?;
+                Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
+            }
+            "MailFailed" => {
+                let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;
+                Some(Event::MailFailed { invitation, class, reason: self.open(stored.id, "reason", &reason)? })
+            }
+            _ => None,
         })
     }
 }

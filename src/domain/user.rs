@@ -10,6 +10,7 @@ use super::{
     id::UserId,
     key::{KeyHash, KeyId},
     personal::Personal,
+    text::{HiddenCharacter, one_line},
 };
 
 /// Most keys that work at the same time for one person.
@@ -54,6 +55,16 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// A text holds a character that could make it look like another one.
+    #[error(
+        "{field} holds {found}, which could make it look like something else: write it as one line of plain letters"
+    )]
+    Hidden {
+        /// Which one.
+        field: &'static str,
+        /// The character.
+        found: HiddenCharacter,
+    },
 }
 
 /// A key that is about to be issued.
@@ -85,7 +96,7 @@ pub struct Key {
     /// The invitation that it fulfils, if any.
     pub invitation: Option<Uuid>,
     /// What its owner calls it.
-    pub label: Option<String>,
+    pub label: Option<Personal>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it was last mailed.
@@ -141,6 +152,8 @@ pub struct User {
     pub deleted_at: Option<Timestamp>,
     /// The invitations, oldest first, each with the time at which a mail for it was handed over.
     pub invitations: Vec<(Uuid, Option<Timestamp>)>,
+    /// When each of them was asked for, in the same order.
+    pub invitations_at: Vec<Timestamp>,
     /// Why the last mail failed, unless a later one did not.
     pub mail_failure: Option<String>,
     /// Their keys.
@@ -203,6 +216,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             changed_at: at,
             deleted_at: None,
             invitations: vec![(*invitation, None)],
+            invitations_at: vec![at],
             mail_failure: None,
             keys: BTreeMap::new(),
         });
@@ -217,15 +231,13 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
 fn apply(user: &mut User, event: &Event, at: Timestamp) {
     let version = user.version;
     match event {
-        Event::InvitationResent { invitation } => user.invitations.push((*invitation, None)),
+        Event::InvitationResent { invitation } => {
+            user.invitations.push((*invitation, None));
+            user.invitations_at.push(at);
+        }
         Event::UserDisabled => user.standing = Standing::Disabled,
         Event::UserEnabled => user.standing = Standing::Enabled,
-        Event::UserDeleted => {
-            user.standing = Standing::Deleted;
-            user.deleted_at = Some(at);
-            user.email = Personal::Erased;
-            user.name = user.name.take().map(|_| Personal::Erased);
-        }
+        Event::UserDeleted => erase(user, at),
         Event::RoleChanged { role } => user.role = *role,
         Event::PlanAssigned { plan } => user.plan.clone_from(plan),
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
@@ -268,13 +280,30 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
                 key.revoked = Some((at, *reason));
             }
         }
-        Event::MailFailed { reason, .. } => user.mail_failure = Some(reason.clone()),
+        Event::MailFailed { class, reason, .. } => {
+            user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+        }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
         | Event::PlanRetired
         | Event::ImportStarted { .. }
         | Event::ImportCompleted { .. }
         | Event::ImportFailed { .. } => {}
+    }
+}
+
+/// Forgets all that was said of the person and by them.
+fn erase(user: &mut User, at: Timestamp) {
+    user.standing = Standing::Deleted;
+    user.deleted_at = Some(at);
+    user.email = Personal::Erased;
+    user.name = user.name.take().map(|_| Personal::Erased);
+    user.mail_failure = None;
+    for key in user.keys.values_mut() {
+        if key.label.take().is_some() {
+            // The view's row of the key changes with it.
+            key.version = user.version;
+        }
     }
 }
 
@@ -363,6 +392,8 @@ pub enum Command {
     RecordMailFailed {
         /// The invitation.
         invitation: Uuid,
+        /// What kind of refusal it was.
+        class: String,
         /// What the mail system said.
         reason: String,
     },
@@ -377,7 +408,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
         if state.is_some() {
             return Err(Refusal::Exists);
         }
-        check_length("name", name.as_deref(), NAME_CHARS_MAX)?;
+        let name = line("name", name, NAME_CHARS_MAX)?;
         let (email, name) = (Personal::Known(email.as_str().to_owned()), name.map(Personal::Known));
         return Ok(vec![Event::UserInvited { email, name, role, plan, invitation }]);
     }
@@ -395,7 +426,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
         Command::Delete => Ok(vec![Event::UserDeleted]),
         Command::IssueKey { key, invitation, label } => {
             enabled(user)?;
-            check_length("label", label.as_deref(), LABEL_CHARS_MAX)?;
+            let label = line("label", label, LABEL_CHARS_MAX)?.map(Personal::Known);
             unused(user, key.id)?;
             if user.current_keys().count() >= ACTIVE_KEYS_MAX {
                 return Err(Refusal::TooManyKeys);
@@ -426,7 +457,9 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
             }
             Ok(vec![Event::ApiKeyMailed { key_id, invitation, message_id }])
         }
-        Command::RecordMailFailed { invitation, reason } => Ok(vec![Event::MailFailed { invitation, reason }]),
+        Command::RecordMailFailed { invitation, class, reason } => {
+            Ok(vec![Event::MailFailed { invitation, class, reason: Personal::Known(reason) }])
+        }
     }
 }
 
@@ -457,13 +490,19 @@ fn unused(user: &User, id: KeyId) -> Result<(), Refusal> {
     if user.keys.contains_key(&id) { Err(Refusal::KeyExists(id)) } else { Ok(()) }
 }
 
-fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<String>) -> Event {
+fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>) -> Event {
     let NewKey { id, hash, last_four, secret_version } = key;
     Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label }
 }
 
-fn check_length(field: &'static str, text: Option<&str>, max: usize) -> Result<(), Refusal> {
-    if text.is_some_and(|text| text.chars().count() > max) { Err(Refusal::TooLong { field, max }) } else { Ok(()) }
+/// A text that somebody gave: one line, without the spaces around it; none when it shows nothing.
+fn line(field: &'static str, text: Option<String>, max: usize) -> Result<Option<String>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let line = one_line(&text).map_err(|found| Refusal::Hidden { field, found })?;
+    match line {
+        Some(line) if line.chars().count() > max => Err(Refusal::TooLong { field, max }),
+        line => Ok(line.map(ToOwned::to_owned)),
+    }
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
         version: key.version,
         hash: key.hash,
         last_four: key.last_four.clone(),
-        label: key.label.clone(),
+        label: key.label.as_ref().and_then(|label| label.known()).map(ToOwned::to_owned),
         issued_at: key.issued_at,
         mailed_at: key.mailed_at,
         valid_until: key.valid_until,

@@ -1,5 +1,5 @@
 //! A name for every request: the client's own when it sends a sane one, else a new one. It is in the answer, in every log
-//! line and, as correlation id, in the events that the request causes.
+//! line and, as correlation id, in the events that the request causes, if it is a UUID.
 
 use std::{
     cell::RefCell,
@@ -40,6 +40,13 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         // Always ASCII: a client's id was checked, ours is a UUID.
         self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as a UUID, if it is one: then it says nothing but which request it is.
+    pub fn as_uuid(&self) -> Option<Uuid> {
+        let text = self.as_str();
+        // Only the usual form, which reads back the same.
+        Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string().eq_ignore_ascii_case(text))
     }
 
     /// The id as a header's value.

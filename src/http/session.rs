@@ -62,7 +62,7 @@ fn unauthorized() -> Problem {
 pub struct Conditions {
     idempotency_key: Option<String>,
     expected_version: Option<u64>,
-    correlation_id: String,
+    request_id: Option<RequestId>,
 }
 
 impl FromRequest for Conditions {
@@ -90,8 +90,7 @@ impl Conditions {
                 Problem::new(ProblemCode::InvalidRequest, detail)
             })?),
         };
-        let correlation_id = RequestId::of(request).map(|id| id.as_str().to_owned()).unwrap_or_default();
-        Ok(Self { idempotency_key, expected_version, correlation_id })
+        Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
     /// The envelope of the command that `admin` gives with this request; `body` are the bytes that were sent.
@@ -118,8 +117,23 @@ impl Conditions {
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
         };
-        let origin = Origin { who: admin.who.clone(), correlation_id: self.correlation_id.clone(), causation_id: None };
+        let correlation_id = self.correlation_id(service)?;
+        let origin = Origin { who: admin.who.clone(), correlation_id, causation_id: None };
         Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
+    }
+}
+
+impl Conditions {
+    /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
+    /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
+    /// kept for ever.
+    fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
+        if let Some(id) = self.request_id.as_ref().and_then(RequestId::as_uuid) {
+            return Ok(id.to_string());
+        }
+        let made = service.committer.new_id().map_err(Problem::internal)?.to_string();
+        tracing::info!(correlation_id = made, "the events of this request bear an id of their own");
+        Ok(made)
     }
 }
 

@@ -8,23 +8,49 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
 use crate::clock::SharedClock;
 
 /// Writes each mail to `<outbox>/<time>-<message id>.eml`, whole or not at all, readable by its owner only, and on disk
 /// before it says so. The outbox is created, with mode 0700, with its first mail.
+///
+/// A mail is removed when its recipient is erased, and when it is older than mails are to be kept. Only files that have such
+/// a name are.
 #[derive(Debug)]
 pub struct FileMailer {
     outbox: PathBuf,
     sender: Sender,
     clock: SharedClock,
+    days: Option<u32>,
 }
+
+/// How the time stands in a file's name.
+const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.6fZ";
+/// What the name of a mail ends with.
+const MAIL_SUFFIX: &str = ".eml";
 
 impl FileMailer {
     /// A mailer that writes to `outbox`.
     pub fn new(outbox: PathBuf, sender: Sender, clock: SharedClock) -> Self {
-        Self { outbox, sender, clock }
+        Self { outbox, sender, clock, days: None }
+    }
+
+    /// The same that keeps mails for so many days.
+    #[must_use]
+    pub fn kept_for(self, days: u32) -> Self {
+        Self { days: Some(days), ..self }
+    }
+
+    /// Removes the mails that are not wanted any more; how many.
+    async fn remove(&self, is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static) -> Result<u64, MailError> {
+        let outbox = self.outbox.clone();
+        let removed = tokio::task::spawn_blocking(move || remove(&outbox, is_unwanted)).await;
+        let failed = |e: &dyn std::fmt::Display| {
+            MailError::unavailable(one_line(&format!("cannot remove mails from {}: {e}", self.outbox.display())))
+        };
+        removed.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
     }
 }
 
@@ -33,12 +59,12 @@ impl Mailer for FileMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let now = self.clock.now();
         let content = self.sender.compose(mail, now)?.formatted();
-        let name = format!("{}-{}.eml", now.strftime("%Y%m%dT%H%M%S%.6fZ"), mail.message_id);
+        let name = format!("{}-{}{MAIL_SUFFIX}", now.strftime(TIME_FORMAT), mail.message_id);
         let outbox = self.outbox.clone();
         let path = outbox.join(name);
         let reference = path.display().to_string();
-        let unavailable = |e: &dyn std::fmt::Display| MailError::Unavailable {
-            reason: one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display())),
+        let unavailable = |e: &dyn std::fmt::Display| {
+            MailError::unavailable(one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display())))
         };
         tokio::task::spawn_blocking(move || write_durably(&outbox, &path, &content))
             .await
@@ -46,6 +72,54 @@ impl Mailer for FileMailer {
             .map_err(|e| unavailable(&e))?;
         Ok(Receipt { reference })
     }
+
+    async fn forget(&self, message_ids: &[String]) -> Result<(), MailError> {
+        let message_ids = message_ids.to_vec();
+        self.remove(move |_, id| message_ids.iter().any(|begin| id.starts_with(begin.as_str()))).await.map(drop)
+    }
+
+    async fn expire(&self) -> Result<u64, MailError> {
+        let Some(days) = self.days else { return Ok(0) };
+        let age = SignedDuration::from_hours(24).saturating_mul(i32::try_from(days).unwrap_or(i32::MAX));
+        let oldest = self.clock.now().checked_sub(age).unwrap_or(Timestamp::MIN);
+        self.remove(move |at, _| at < oldest).await
+    }
+}
+
+/// Removes mails from an outbox, by their time and message id; how many. What has no such name stays.
+fn remove(outbox: &Path, is_unwanted: impl Fn(Timestamp, &str) -> bool) -> io::Result<u64> {
+    let entries = match std::fs::read_dir(outbox) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let (mut removed, mut failure) = (0, None);
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let unwanted = name.to_str().and_then(mail_of).is_some_and(|(at, message_id)| is_unwanted(at, message_id));
+        if !unwanted {
+            continue;
+        }
+        match std::fs::remove_file(entry.path()) {
+            Ok(()) => removed += 1,
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The others are removed all the same.
+            Err(error) => failure = Some(error),
+        }
+    }
+    if removed > 0 {
+        File::open(outbox)?.sync_all()?;
+    }
+    failure.map_or(Ok(removed), Err)
+}
+
+/// The time and the message id of the mail in a file of this name, if it is one of a mail.
+fn mail_of(name: &str) -> Option<(Timestamp, &str)> {
+    let (time, message_id) = name.strip_suffix(MAIL_SUFFIX)?.split_once("Z-")?;
+    let time = DateTime::strptime(TIME_FORMAT, format!("{time}Z")).ok()?;
+    Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), message_id))
 }
 
 fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -94,11 +168,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn mails_are_removed_when_they_are_old_or_their_person_is_erased() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at("2026-01-02T03:04:05.5Z".parse().unwrap());
+        let sender = Sender::parse("a@b.example", "").unwrap();
+        let mailer = FileMailer::new(dir.path().to_owned(), sender, clock.clone()).kept_for(14);
+        assert_eq!(mailer.expire().await.unwrap(), 0);
+        for id in ["invitation-1-k1", "invitation-1-k2", "invitation-10-k3"] {
+            mailer.send(&mail(id)).await.unwrap();
+        }
+        fs::write(dir.path().join("notes.eml"), "not ours").unwrap();
+        fs::write(dir.path().join("20260102T030405Z-x.txt"), "not ours").unwrap();
+        let left = || fs::read_dir(dir.path()).unwrap().count();
+        mailer.forget(&["invitation-1-".to_owned(), "invitation-7-".to_owned()]).await.unwrap();
+        assert_eq!(left(), 3, "another person's mail stays");
+        clock.advance_us(14 * 86_400 * 1_000_000);
+        mailer.send(&mail("invitation-11-k4")).await.unwrap();
+        assert_eq!(mailer.expire().await.unwrap(), 0);
+        clock.advance_us(1_000_000);
+        assert_eq!(mailer.expire().await.unwrap(), 1);
+        assert_eq!(left(), 3, "one mail and what is none");
+    }
+
+    #[tokio::test]
     async fn an_outbox_that_cannot_be_written_is_tried_again_later() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = dir.path().join("file");
         fs::write(&outbox, "in the way").unwrap();
         let refused = mailer(outbox).send(&mail("m")).await.unwrap_err();
-        assert!(matches!(&refused, MailError::Unavailable { reason } if reason.contains("outbox")), "{refused}");
+        assert!(matches!(&refused, MailError::Unavailable { reason, .. } if reason.contains("outbox")), "{refused}");
     }
 }

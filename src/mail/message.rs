@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -11,6 +12,7 @@ use lettre::{
 use thiserror::Error;
 
 use super::{MailError, OutgoingMail};
+use crate::domain::email::ascii_domain;
 
 const MESSAGE_ID_CHARS_MAX: usize = 100;
 const SUBJECT_CHARS_MAX: usize = 300;
@@ -38,7 +40,8 @@ impl Sender {
             if text.chars().any(char::is_control) {
                 return Err(wrong());
             }
-            text.parse().map_err(|_| wrong())
+            let Mailbox { name, email } = text.parse().map_err(|_| wrong())?;
+            Ok(Mailbox::new(name, with_ascii_domain(email.user(), email.domain()).ok_or_else(wrong)?))
         };
         let reply_to = (!reply_to.is_empty()).then(|| parse(reply_to)).transpose()?;
         Ok(Self { from: parse(from)?, reply_to })
@@ -56,8 +59,8 @@ impl Sender {
 
     /// The mail as it travels. `at` is its date.
     pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp) -> Result<Message, MailError> {
-        let rejected = |reason: &str| MailError::Rejected { reason: reason.to_owned() };
-        let to: Address = mail.to.parse().map_err(|_| rejected("the recipient's address is not an email address"))?;
+        let rejected = |reason: &str| MailError::rejected(reason);
+        let to = recipient(mail)?;
         if !is_token(&mail.message_id) {
             return Err(rejected("the message id may hold only letters, digits, `.`, `_` and `-`"));
         }
@@ -66,10 +69,13 @@ impl Sender {
         }
         let mut message = Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(None, to))
+            .to(Mailbox::new(None, to.clone()))
             .date(at.into())
             .message_id(Some(format!("<{}@{}>", mail.message_id, self.from.email.domain())))
             .subject(mail.subject.as_str());
+        // Given, and not read from the fields that were just written.
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]);
+        message = message.envelope(envelope.map_err(|error| rejected(&format!("the mail has no way: {error}")))?);
         if let Some(reply_to) = &self.reply_to {
             message = message.reply_to(reply_to.clone());
         }
@@ -85,6 +91,21 @@ impl Sender {
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
             .map_err(|e| rejected(&format!("the mail cannot be composed: {e}")))
     }
+}
+
+/// The recipient's address as every server takes it, unless its local part has letters beyond ASCII.
+pub(super) fn recipient(mail: &OutgoingMail) -> Result<Address, MailError> {
+    let parts = mail.to.rsplit_once('@');
+    let address = parts.and_then(|(local, domain)| with_ascii_domain(local, domain));
+    address.ok_or_else(|| MailError::rejected("the recipient's address is not an email address"))
+}
+
+/// An address whose domain is in ASCII (RFC 5890, A-labels): so it needs no SMTPUTF8 of any server.
+fn with_ascii_domain(local: &str, domain: &str) -> Option<Address> {
+    if domain.is_ascii() {
+        return Address::new(local, domain).ok();
+    }
+    Address::new(local, ascii_domain(domain).ok()?).ok()
 }
 
 fn is_token(text: &str) -> bool {
@@ -167,6 +188,34 @@ mod tests {
                     proptest::prop_assert!(known.contains(&name), "{} in {}", name, head);
                 }
                 proptest::prop_assert!(!head.replace("\r\n", "").contains(['\r', '\n']));
+            }
+        }
+    }
+
+    #[test]
+    fn a_domain_travels_in_ascii() {
+        let text = compose(&OutgoingMail { to: "ana@exämple.org".to_owned(), ..mail() }).unwrap();
+        assert!(text.contains("To: ana@xn--exmple-cua.org\r\n"), "{text}");
+        let sender = Sender::parse("Amt <amt@bücher.example>", "").unwrap();
+        assert_eq!(sender.address(), "amt@xn--bcher-kva.example");
+        let message = sender.compose(&mail(), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(message.formatted().is_ascii());
+        assert_eq!(message.envelope().from().map(ToString::to_string).as_deref(), Some("amt@xn--bcher-kva.example"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whoever_can_be_invited_can_be_written_to(
+            to in "\\PC{1,10}@\\PC{1,8}\\.org|[a-zß-ÿ.\"\\\\ @!#$%&'*+/=?^_`{|}~-]{1,12}@[a-zà-ÿ_.-]{1,9}|\"[ -~]{1,9}\"@example\\.org",
+        ) {
+            use crate::domain::email::Email;
+            if let Ok(email) = Email::parse(&to) {
+                let sender = Sender::parse("a@b.example", "").unwrap();
+                let composed = sender.compose(&OutgoingMail { to: email.as_str().to_owned(), ..mail() }, Timestamp::UNIX_EPOCH);
+                let message = composed.map_err(|error| proptest::test_runner::TestCaseError::fail(error.to_string()))?;
+                let [recipient] = message.envelope().to() else { panic!("one recipient") };
+                proptest::prop_assert!(recipient.domain().is_ascii());
+                proptest::prop_assert_eq!(Email::parse(recipient.as_ref()), Ok(email));
             }
         }
     }

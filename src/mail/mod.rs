@@ -2,6 +2,9 @@
 //!
 //! A mailer is given whole mails and knows nothing of users and keys. Sending can be repeated: a caller that does not know
 //! whether a mail went out sends it again with the same message id, so that a mailbox can recognise the duplicate.
+//!
+//! Guarantee: what a mail system said stands in [`MailError`]'s `reason` and nowhere else, since it may repeat the person's
+//! address. What is logged, or kept with a dead letter, is its `class`, which are permitd's own words.
 
 mod file;
 mod message;
@@ -23,6 +26,7 @@ use crate::{
     aws::Access,
     clock::SharedClock,
     config::{MailTransport, Settings},
+    domain::text::hidden,
 };
 
 /// The longest `reason` or `reference` that is kept of a server's words, in characters.
@@ -36,6 +40,22 @@ pub trait Mailer: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`MailError::Rejected`] when trying again is pointless, [`MailError::Unavailable`] when it is not.
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError>;
+
+    /// Removes what it keeps itself of mails whose message ids begin with one of these. One that only hands over keeps nothing.
+    ///
+    /// # Errors
+    /// When not all could be removed.
+    async fn forget(&self, _message_ids: &[String]) -> Result<(), MailError> {
+        Ok(())
+    }
+
+    /// Removes what it keeps itself for longer than it is to be kept; returns how many mails.
+    ///
+    /// # Errors
+    /// When not all could be removed.
+    async fn expire(&self) -> Result<u64, MailError> {
+        Ok(0)
+    }
 }
 
 /// A mail to one person.
@@ -56,13 +76,10 @@ pub struct OutgoingMail {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Says which mail it is, not what is in it: bodies carry keys.
+/// Says which mail it is, not what is in it, nor whom it goes to: bodies carry keys, and addresses are personal data.
 impl fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutgoingMail")
-            .field("to", &self.to)
-            .field("message_id", &self.message_id)
-            .finish_non_exhaustive()
+        f.debug_struct("OutgoingMail").field("message_id", &self.message_id).finish_non_exhaustive()
     }
 }
 
@@ -73,21 +90,49 @@ pub struct Receipt {
     pub reference: String,
 }
 
-/// Why a mail was not taken. The reasons never hold any of the mail's content.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// Why a mail was not taken. The reasons never hold any of the mail's content. `Display` and `Debug` show the class alone.
+#[derive(Clone, PartialEq, Eq, Error)]
 pub enum MailError {
     /// For good: an impossible address, or a server's permanent refusal (5xx).
-    #[error("the mail was rejected for good: {reason}")]
+    #[error("the mail was rejected for good: {class}")]
     Rejected {
-        /// In the server's words where it has any.
+        /// What kind of refusal it is, such as `550 5.1.1, refused the address`: nothing that somebody else said.
+        class: String,
+        /// In the server's words where it has any. They may repeat the recipient's address.
         reason: String,
     },
     /// For now: the server is away, busy (4xx) or does not accept our account, or the disk is full.
-    #[error("the mail could not be handed over, try again later: {reason}")]
+    #[error("the mail could not be handed over, try again later: {class}")]
     Unavailable {
-        /// In the server's words where it has any.
+        /// What kind of failure it is: nothing that somebody else said.
+        class: String,
+        /// In the server's words where it has any. They may repeat the recipient's address.
         reason: String,
     },
+}
+
+impl MailError {
+    /// For good, in permitd's own words, which hold nothing of the person.
+    fn rejected(words: impl Into<String>) -> Self {
+        let class = words.into();
+        Self::Rejected { reason: class.clone(), class }
+    }
+
+    /// For now, in permitd's own words, which hold nothing of the person.
+    fn unavailable(words: impl Into<String>) -> Self {
+        let class = words.into();
+        Self::Unavailable { reason: class.clone(), class }
+    }
+}
+
+impl fmt::Debug for MailError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, class) = match self {
+            Self::Rejected { class, .. } => ("Rejected", class),
+            Self::Unavailable { class, .. } => ("Unavailable", class),
+        };
+        f.debug_struct(name).field("class", class).finish_non_exhaustive()
+    }
 }
 
 /// Why the settings give no mailer.
@@ -115,7 +160,9 @@ pub fn from_settings(
 ) -> Result<Arc<dyn Mailer>, SetupError> {
     let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to)?;
     Ok(match settings.mail_transport() {
-        MailTransport::Auto | MailTransport::File => Arc::new(FileMailer::new(settings.outbox(), sender, clock)),
+        MailTransport::Auto | MailTransport::File => {
+            Arc::new(FileMailer::new(settings.outbox(), sender, clock).kept_for(settings.mail.outbox_days))
+        }
         MailTransport::Ses => {
             let access = access.ok_or(SetupError::NoAccess)?;
             Arc::new(SesMailer::new(access, sender, clock, &settings.mail.ses.configuration_set))
@@ -126,5 +173,5 @@ pub fn from_settings(
 
 /// A server's words on one line of bounded length.
 fn one_line(words: &str) -> String {
-    words.chars().take(WORDS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    words.chars().take(WORDS_CHARS_MAX).map(|c| if hidden(c).is_some() { ' ' } else { c }).collect()
 }

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use self::refusal::Refusal;
 pub use self::setup::{SesError, check, setup};
-use super::{MailError, Mailer, OutgoingMail, Receipt, Sender};
+use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::recipient};
 use crate::{
     aws::{self, Access},
     clock::SharedClock,
@@ -36,6 +36,9 @@ const SENDS_AT_ONCE: usize = 4;
 const THROTTLED_TRIES_MAX: u32 = 6;
 /// The longest first pause before such a try; it doubles with every further one.
 const BACKOFF: Duration = Duration::from_secs(1);
+/// Why a mail cannot go through SES: it has no SMTPUTF8
+/// (<https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-email-format.html>).
+const NO_SMTPUTF8: &str = "the address has letters beyond ASCII before its @, which SES does not take";
 /// Largest mail, bytes: what SES takes without being asked for more.
 const MAIL_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// The tag that says what kind of mail it is.
@@ -77,8 +80,8 @@ impl SesMailer {
         Self { backoff, ..self }
     }
 
-    fn request(&self, mail: &OutgoingMail, content: Vec<u8>) -> Result<SendEmailFluentBuilder, MailError> {
-        let broken = |error: aws_sdk_sesv2::error::BuildError| MailError::Unavailable { reason: error.to_string() };
+    fn request(&self, mail: &OutgoingMail, to: &str, content: Vec<u8>) -> Result<SendEmailFluentBuilder, MailError> {
+        let broken = |error: aws_sdk_sesv2::error::BuildError| MailError::unavailable(error.to_string());
         let raw = RawMessage::builder().data(Blob::new(content)).build().map_err(broken)?;
         let tag = |name: &str, value: &str| MessageTag::builder().name(name).value(tag_value(value)).build();
         let kind = mail.message_id.split_once('-').map_or(mail.message_id.as_str(), |(kind, _)| kind);
@@ -86,7 +89,7 @@ impl SesMailer {
             .sending
             .send_email()
             .from_email_address(self.sender.address())
-            .destination(Destination::builder().to_addresses(&mail.to).build())
+            .destination(Destination::builder().to_addresses(to).build())
             .content(EmailContent::builder().raw(raw).build())
             .email_tags(tag(KIND_TAG, kind).map_err(broken)?)
             .email_tags(tag(MESSAGE_TAG, &mail.message_id).map_err(broken)?)
@@ -113,12 +116,16 @@ impl Mailer for SesMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let content = self.sender.compose(mail, self.clock.now())?.formatted();
         if content.len() > MAIL_BYTES_MAX {
-            let reason = format!("the mail has {} bytes, SES takes at most {MAIL_BYTES_MAX}", content.len());
-            return Err(MailError::Rejected { reason });
+            let words = format!("the mail has {} bytes, SES takes at most {MAIL_BYTES_MAX}", content.len());
+            return Err(MailError::rejected(words));
         }
-        let request = self.request(mail, content)?;
+        let to = recipient(mail)?.to_string();
+        if !to.is_ascii() {
+            return Err(MailError::rejected(NO_SMTPUTF8));
+        }
+        let request = self.request(mail, &to, content)?;
         let turn = self.turns.acquire().await;
-        let _turn = turn.map_err(|error| MailError::Unavailable { reason: error.to_string() })?;
+        let _turn = turn.map_err(|error| MailError::unavailable(error.to_string()))?;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -126,16 +133,19 @@ impl Mailer for SesMailer {
                 Ok(taken) => return Ok(Receipt { reference: taken.message_id().unwrap_or("taken by SES").to_owned() }),
                 Err(error) => error,
             };
-            match why(&error, self.sender.address(), &mail.to) {
+            let refusal = why(&error, self.sender.address(), &to);
+            let class = class(&error, &refusal);
+            match refusal {
                 Refusal::Throttled(_) if tries < THROTTLED_TRIES_MAX => {
                     tokio::time::sleep(pause(self.backoff, tries, &mail.message_id)).await;
                 }
-                Refusal::Throttled(reason) | Refusal::Deployment(reason) => {
-                    return Err(MailError::Unavailable { reason });
+                Refusal::Throttled(reason) | Refusal::Deployment(reason, _) => {
+                    return Err(MailError::Unavailable { class, reason });
                 }
-                Refusal::Mail(reason) => return Err(MailError::Rejected { reason }),
+                Refusal::Mail(reason) => return Err(MailError::Rejected { class, reason }),
                 Refusal::UnverifiedRecipient(words) => {
-                    return Err(MailError::Rejected { reason: self.unverified_recipient(&words).await });
+                    let reason = self.unverified_recipient(&words).await;
+                    return Err(MailError::Rejected { class, reason });
                 }
             }
         }
@@ -160,7 +170,20 @@ fn why<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, sender: &str, recipie
             let (code, words) = (answer.err().code(), answer.err().message());
             refusal::why(code.unwrap_or("error"), words.unwrap_or("no reason was given"), sender, recipient)
         }
-        _ => Refusal::Deployment(aws::reason("SES", error)),
+        _ => Refusal::Deployment(aws::reason("SES", error), None),
+    }
+}
+
+/// What kind of refusal it is, without the words of SES: they may repeat the address.
+fn class<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, refusal: &Refusal) -> String {
+    let SdkError::ServiceError(answer) = error else { return aws::reason("SES", error) };
+    let code = answer.err().code().unwrap_or("error");
+    match refusal {
+        Refusal::Throttled(_) => format!("SES: {code}: too many mails at once, or for today"),
+        Refusal::Deployment(_, Some(advice)) => format!("SES: {code}: {advice}"),
+        Refusal::Deployment(_, None) => format!("SES: {code}"),
+        Refusal::Mail(_) => format!("SES: {code}: refused this mail"),
+        Refusal::UnverifiedRecipient(_) => format!("SES: {code}: the recipient is not verified"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Mail to an SMTP server. One connection per mail: invitations are rare, and an idle connection only goes stale.
 
+mod refusal;
+
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
@@ -90,6 +92,7 @@ fn tls_parameters(settings: &Smtp) -> Result<TlsParameters, SmtpSetupError> {
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let message = self.sender.compose(mail, self.clock.now())?;
+        let needs_utf8 = message.envelope().to().iter().any(|to| !to.user().is_ascii());
         // The transport's own timeout covers connecting only; a server that stalls mid-way is cut off here.
         let answer = tokio::time::timeout(self.timeout, self.transport.send(message)).await;
         match answer {
@@ -97,19 +100,10 @@ impl Mailer for SmtpMailer {
                 let words = response.message().collect::<Vec<_>>().join(" ");
                 Ok(Receipt { reference: one_line(&format!("{} {words}", response.code())) })
             }
-            Ok(Err(e)) => Err(refusal(&e)),
-            Err(_) => Err(MailError::Unavailable { reason: "the mail server did not finish in time".to_owned() }),
+            // The server was asked for SMTPUTF8 (RFC 6531) and does not have it; nothing was sent, and it will not change.
+            Ok(Err(e)) if needs_utf8 && e.is_client() => Err(MailError::rejected(refusal::NO_SMTPUTF8)),
+            Ok(Err(e)) => Err(refusal::judged(&e)),
+            Err(_) => Err(MailError::unavailable("the mail server did not finish in time")),
         }
-    }
-}
-
-fn refusal(error: &lettre::transport::smtp::Error) -> MailError {
-    let reason = one_line(&error.to_string());
-    let code: Option<u16> = error.status().map(Into::into);
-    match code {
-        // RFC 4954: these speak of our account, not of this mail; it goes through once the settings are put right.
-        Some(530 | 534 | 535 | 538) => MailError::Unavailable { reason },
-        Some(500..) => MailError::Rejected { reason },
-        _ => MailError::Unavailable { reason },
     }
 }

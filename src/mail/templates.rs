@@ -15,12 +15,12 @@ pub struct Invitation {
     pub invited_by: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
-    /// What can be read.
+    /// What can be read. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
     /// The API key.
     pub key: String,
-    /// The path of a request that works, such as `/permits/201612013997`.
-    pub example_path: String,
+    /// The path of a request that works, such as `/permits/201612013997`. None where none does yet.
+    pub example_path: Option<String>,
     /// What the plan allows.
     pub limits: Limits,
 }
@@ -117,7 +117,7 @@ mod tests {
                 Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
             ],
             key: "pmt_abc_def_012".to_owned(),
-            example_path: "/permits/201612013997".to_owned(),
+            example_path: Some("/permits/201612013997".to_owned()),
             limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         }
     }
@@ -140,6 +140,20 @@ mod tests {
         }
         let list = "reading:\n\n  - Building permits: https://permits.example.org/permits\n  - Open data: ";
         assert!(mail.text.contains(list), "{}", mail.text);
+        assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
+    }
+
+    #[test]
+    fn before_the_first_import_no_request_is_promised() {
+        let mail = invitation(&Invitation { datasets: Vec::new(), example_path: None, ..example() }).unwrap();
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("No data has been published yet"), "{part}");
+            assert!(part.contains("pmt_abc_def_012"), "the key is there all the same: {part}");
+            assert!(!part.contains("curl") && !part.contains("<ul>") && !part.contains("{%"), "{part}");
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("https://permits.example.org"), "where the data will be: {part}");
+        }
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
         assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
     }
 

@@ -99,6 +99,29 @@ impl Delivery {
     pub fn message(&self) -> Result<Message, QueueError> {
         serde_json::from_str(&self.body).map_err(|error| QueueError::Unreadable(error.to_string()))
     }
+
+    /// How often it has been put off ([`Queue::postpone`]).
+    pub fn put_off(&self) -> u32 {
+        let read = serde_json::from_str(&self.body).map(|PutOff { put_off }| put_off);
+        read.unwrap_or(0)
+    }
+}
+
+/// How often a message was put off: a member of its text beside the message itself, which older nodes do not mind.
+#[derive(Deserialize)]
+struct PutOff {
+    #[serde(default)]
+    put_off: u32,
+}
+
+/// A message's text after it was put off so often; one that was not says nothing of it.
+fn body_put_off(body: &str, times: u32) -> String {
+    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(body) else { return body.to_owned() };
+    fields.shift_remove("put_off");
+    if times > 0 {
+        fields.insert("put_off".to_owned(), times.into());
+    }
+    serde_json::Value::Object(fields).to_string()
 }
 
 /// A message that failed too often.
@@ -174,10 +197,18 @@ pub trait Queue: Send + Sync {
     /// when it has been received as often as the policy allows.
     async fn fail(&self, delivery: &Delivery, reason: &str, delay_s: u32) -> Result<(), QueueError>;
 
+    /// Puts a message off whose work cannot be done yet, through no fault of it: it is received again after `delay_s`, as if it
+    /// were new but for [`Delivery::put_off`]. Neither its receives nor its age count from before. `false` when it is no longer
+    /// ours. A crash may leave it twice.
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError>;
+
+    /// Gives a message up: it becomes a dead letter with this reason, however often it was received.
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
+
     /// The dead letters, the last first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Sends a dead letter again, as new.
+    /// Sends a dead letter again, as new: it was neither received nor put off.
     ///
     /// # Errors
     /// [`QueueError::NoDeadLetter`] when there is none with this id.
@@ -188,4 +219,27 @@ pub trait Queue: Send + Sync {
 
     /// How full it is.
     async fn depth(&self) -> Result<Depth, QueueError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_was_put_off_is_still_the_message() {
+        let message = Message::V1(EventMessage {
+            event: Uuid::from_u128(7),
+            type_name: "UserInvited".to_owned(),
+            stream: "user#0".to_owned(),
+            version: 1,
+            correlation_id: "ñ".to_owned(),
+        });
+        let body = serde_json::to_string(&message).unwrap();
+        let delivery = |body: String| Delivery { id: String::new(), receipt: String::new(), body, receives: 1 };
+        assert_eq!(delivery(body.clone()).put_off(), 0);
+        let put_off = delivery(body_put_off(&body, 3));
+        assert_eq!((put_off.put_off(), put_off.message().unwrap()), (3, message));
+        assert_eq!(body_put_off(&put_off.body, 0), body, "as new");
+        assert_eq!(body_put_off("no message", 1), "no message");
+    }
 }

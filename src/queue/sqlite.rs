@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX};
+use super::{DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX, body_put_off};
 use crate::{
     clock::SharedClock,
     store::{StoreError, sqlite::Database},
@@ -141,6 +141,26 @@ impl Queue for SqliteQueue {
         .await
     }
 
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
+        let now_us = self.now_us();
+        let visible_at = now_us + i64::from(delay_s) * SECOND_US;
+        let body = body_put_off(&delivery.body, delivery.put_off().saturating_add(1));
+        let delivery = delivery.clone();
+        self.write(move |connection| {
+            let sql = "UPDATE messages SET body = ?3, sent_at = ?4, visible_at = ?5, receives = 0, receipt = NULL,
+                       last_error = NULL WHERE id = ?1 AND receipt = ?2";
+            let values = params![delivery.id, delivery.receipt, body, now_us, visible_at];
+            Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+        })
+        .await
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let (delivery, now_us) = (delivery.clone(), self.now_us());
+        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        self.write(move |connection| bury(connection, &delivery.id, Some(&delivery.receipt), &reason, now_us)).await
+    }
+
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let sql =
             "SELECT id, body, receives, reason, sent_at, died_at FROM dead_letters ORDER BY died_at DESC, id LIMIT ?1";
@@ -167,11 +187,11 @@ impl Queue for SqliteQueue {
     async fn redrive(&self, id: &str) -> Result<(), QueueError> {
         let (id, now_us) = (id.to_owned(), self.now_us());
         self.write(move |connection| {
-            let sql = "INSERT INTO messages (id, body, sent_at, visible_at, receives)
-                       SELECT id, body, ?2, ?2, 0 FROM dead_letters WHERE id = ?1";
-            if connection.prepare_cached(sql)?.execute(params![id, now_us])? == 0 {
-                return Err(QueueError::NoDeadLetter(id));
-            }
+            let mut find = connection.prepare_cached("SELECT body FROM dead_letters WHERE id = ?1")?;
+            let body: Option<String> = find.query_row([&id], |row| row.get(0)).optional()?;
+            let Some(body) = body else { return Err(QueueError::NoDeadLetter(id)) };
+            let sql = "INSERT INTO messages (id, body, sent_at, visible_at, receives) VALUES (?1, ?2, ?3, ?3, 0)";
+            connection.prepare_cached(sql)?.execute(params![id, body_put_off(&body, 0), now_us])?;
             connection.execute("DELETE FROM dead_letters WHERE id = ?1", [id])?;
             Ok(())
         })

@@ -7,6 +7,7 @@
 //! message had been ours. Consumers therefore decide from what is recorded, never from the queue's answer.
 
 mod dead;
+mod later;
 mod setup;
 
 use std::time::Duration;
@@ -23,7 +24,10 @@ use aws_sdk_sqs::{
 use aws_smithy_types::timeout::TimeoutConfig;
 
 pub use self::setup::{check, setup};
-use super::{BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX};
+use super::{
+    BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX,
+    body_put_off,
+};
 use crate::aws::{self, Access};
 
 /// Longest visibility timeout that SQS has, seconds.
@@ -153,11 +157,19 @@ impl Queue for SqsQueue {
     }
 
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
-        let wait = wait.min(WAIT_MAX).as_secs();
-        let client = if wait == 0 { &self.client } else { &self.waiting };
-        let visibility_s = self.policy.visibility_s;
-        let received = receive(client, &self.messages, max, visibility_s, wait, &[]).await?;
-        received.into_iter().map(delivery).collect()
+        let mut wait = wait.min(WAIT_MAX).as_secs();
+        loop {
+            let client = if wait == 0 { &self.client } else { &self.waiting };
+            let visibility_s = self.policy.visibility_s;
+            let received = receive(client, &self.messages, max, visibility_s, wait, &[later::WAIT]).await?;
+            let count = received.len();
+            let due = self.due(received).await?;
+            if !due.is_empty() || count == 0 {
+                return due.into_iter().map(delivery).collect();
+            }
+            // All of them have to wait on; there may be others.
+            wait = 0;
+        }
     }
 
     fn can_wait(&self) -> bool {
@@ -181,8 +193,22 @@ impl Queue for SqsQueue {
             return Ok(());
         }
         // Whoever is too late must not bury what the queue has given to others or buried itself.
+        self.bury(delivery, reason).await
+    }
+
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
+        // Whoever is too late must not send again what the queue has given to others.
+        if !self.extend(delivery).await? {
+            return Ok(false);
+        }
+        let body = body_put_off(&delivery.body, delivery.put_off().saturating_add(1));
+        self.send_later(&body, delay_s).await?;
+        self.acknowledge(delivery).await
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         if self.extend(delivery).await? {
-            self.bury(delivery, reason).await?;
+            self.make_dead(delivery, reason).await?;
         }
         Ok(())
     }

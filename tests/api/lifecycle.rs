@@ -238,3 +238,107 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     app.get(REFERENCE, &key).await.expect(200);
     assert_eq!(app.mails().len(), 1);
 }
+
+/// What a name or a label must not hold, and what the answer says of it.
+const HIDDEN: [(&str, &str); 5] = [
+    ("Line1\nBcc: evil@example.org", "line break"),
+    ("Ana\u{1b}[2J", "control character"),
+    ("Ana\u{202e}gro.elpmaxe", "direction"),
+    ("Ana\u{2028}x", "line break"),
+    ("A\u{200b}na", "invisible"),
+];
+
+#[tokio::test]
+async fn names_and_labels_are_one_line_that_shows_what_it_is() {
+    let app = TestApp::start().await;
+    for (name, what) in HIDDEN {
+        let body = json!({ "email": "eve@example.org", "name": name });
+        let refused = app.admin_send(Method::POST, "/users", &body).await.expect(400).json();
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("name") && detail.contains(what), "{detail}");
+    }
+    for blank in ["", "   ", "\u{a0}\u{3000}", "\u{3164}"] {
+        let email = format!("n{}@example.org", blank.len());
+        let user = app.admin_send(Method::POST, "/users", &json!({ "email": email, "name": blank })).await.expect(201);
+        assert_eq!(user.json()["name"], Value::Null, "{blank:?}");
+    }
+    let (user, _) = app.invite_as(&json!({ "email": "ana@example.org", "name": " Ana Núñez " })).await;
+    assert_eq!(app.admin_get(&format!("/users/{user}")).await.json()["name"], "Ana Núñez");
+    let path = format!("/users/{user}/keys");
+    for (label, what) in HIDDEN {
+        let refused = app.admin_send(Method::POST, &path, &json!({ "label": label })).await.expect(400).json();
+        assert!(refused["detail"].as_str().unwrap().contains(what), "{refused}");
+    }
+    assert_eq!(
+        app.admin_send(Method::POST, &path, &json!({ "label": " " })).await.expect(201).json()["label"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn one_mailbox_is_invited_once_in_whatever_form() {
+    let app = TestApp::start().await;
+    let invite = async |email: &str| app.admin_send(Method::POST, "/users", &json!({ "email": email })).await;
+    invite("ana@exämple.org").await.expect(201);
+    for other in ["ana@xn--exmple-cua.org", "ANA@EXÄMPLE.org", "ana@exa\u{308}mple.org"] {
+        invite(other).await.expect(409);
+    }
+    for wrong in
+        ["ana@-.org", "ana@xn--zzzzzz9999.org", "a\u{202e}na@example.org", "a na@example.org", "ana@[127.0.0.1]"]
+    {
+        invite(wrong).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn one_person_is_mailed_so_many_invitations_an_hour() {
+    let clock = ManualClock::at("2026-03-01T10:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), ..Options::default() }).await;
+    let (user, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let path = format!("/users/{user}/invitations");
+    let mut answers = Vec::new();
+    for _ in 0..30 {
+        answers.push(app.send(app.admin(Method::POST, &path)).await);
+    }
+    let sent = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(sent, 4, "five with the first");
+    let refused = answers.pop().unwrap().expect(429);
+    assert_eq!(refused.json()["type"], "/problems/invitation-limit");
+    assert_eq!(refused.header("retry-after"), Some("3600"));
+    app.mail_to("ana@example.org", 5).await;
+    app.invite("ben@example.org").await;
+    assert_eq!(app.mails().iter().filter(|mail| mail.to == "ana@example.org").count(), 5);
+    clock.advance_us(3_600_000_000);
+    app.send(app.admin(Method::POST, &path)).await.expect(202);
+}
+
+#[tokio::test]
+async fn events_bear_no_request_id_that_could_say_anything() {
+    let app = TestApp::start().await;
+    let invite = |email: &str, id: &str| {
+        app.admin(Method::POST, "/users").header("x-request-id", id).json(&json!({ "email": email }))
+    };
+    let answer = app.send(invite("ana@example.org", "for-ana@example.org")).await.expect(201);
+    assert_eq!(answer.header("x-request-id"), Some("for-ana@example.org"), "the client finds its answer by it");
+    let id = "01980000-0000-7000-8000-0000000000aa";
+    app.send(invite("ben@example.org", id)).await.expect(201);
+    let events = app.admin_get("/events").await.expect(200).body;
+    assert!(!events.contains("for-ana"), "{events}");
+    assert!(events.contains(id), "a UUID says nothing, and finds its events");
+}
+
+#[tokio::test]
+async fn mails_of_an_erased_person_leave_the_outbox() {
+    let app = TestApp::start().await;
+    let (user, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    app.invite("ben@example.org").await;
+    keys(&app, &user).await;
+    app.send(app.admin(Method::POST, &format!("/users/{user}/invitations"))).await.expect(202);
+    app.mail_to("ana@example.org", 2).await;
+    app.send(app.admin(Method::DELETE, &format!("/users/{user}"))).await.expect(200);
+    app.eventually("an outbox without their mails", async || {
+        app.mails().iter().all(|mail| mail.to != "ana@example.org").then_some(())
+    })
+    .await;
+    assert_eq!(app.mails().len(), 1, "others' mails stay");
+}

@@ -77,3 +77,15 @@ fn is_self_contained_but_for_links(answer: &Answer) {
     assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
     assert!(!answer.body.contains("<script") && !answer.body.contains("src="));
 }
+
+#[tokio::test]
+async fn the_first_page_shows_a_request_once_there_is_data() {
+    let home = async |app: &TestApp| {
+        app.send(app.request(Method::GET, "/").header("accept", "text/html")).await.expect(200).body
+    };
+    let empty = home(&TestApp::start().await).await;
+    assert!(empty.contains("Nothing has been imported yet") && !empty.contains("curl"), "{empty}");
+    let app = TestApp::with_sample(5).await;
+    let served = home(&app).await;
+    assert!(served.contains(&format!("'{}'", app.url("/permits?limit=3"))), "{served}");
+}

@@ -11,9 +11,13 @@ use crate::{
 
 /// A server with a few records that sends through SES, from an address that SES knows as ours if `is_verified`.
 async fn serving(is_verified: bool) -> TestApp {
+    serving_rows(is_verified, 5).await
+}
+
+async fn serving_rows(is_verified: bool, sample_rows: u64) -> TestApp {
     let from = format!("Permit Office <permits@{}.example>", emulator::prefix());
     let settings = vec![("mail.transport", "ses".to_owned()), ("mail.from", from.clone())];
-    let app = TestApp::with(Options { settings, sample_rows: 5, ..Options::default() }).await;
+    let app = TestApp::with(Options { settings, sample_rows, ..Options::default() }).await;
     if is_verified {
         let access = app.place().access().await.expect("access to AWS");
         ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
@@ -51,13 +55,23 @@ async fn an_invited_person_reads_with_the_key_that_ses_sent() {
 }
 
 #[tokio::test]
+async fn a_mail_before_the_first_import_promises_no_request() {
+    let app = serving_rows(true, 0).await;
+    let address = format!("eve@{}.example", emulator::prefix());
+    app.admin_send(Method::POST, "/users", &json!({ "email": address })).await.expect(201);
+    let text = app.eventually("the mail", async || received(&app, &address).await.pop()).await;
+    assert!(text.contains("No data has been published yet") && !text.contains("curl"), "{text}");
+    assert!(text.contains("pmt_"), "{text}");
+}
+
+#[tokio::test]
 async fn a_sender_that_is_not_verified_loses_no_message_and_says_what_to_do() {
     let app = serving(false).await;
     let address = format!("ben@{}.example", emulator::prefix());
     app.admin_send(Method::POST, "/users", &json!({ "email": address })).await.expect(201);
     let failed = app.eventually("a try that failed", async || {
         let counters = app.admin_get("/admin/counters").await.expect(200).json();
-        (counters["mailers"]["failed"].as_u64() > Some(0)).then_some(counters)
+        (counters["mailers"]["put_off"].as_u64() > Some(0)).then_some(counters)
     });
     assert_eq!(failed.await["mailers"]["mails_rejected"], 0, "it is not the person's fault");
     let depth = app.service().committer.queue.depth().await.unwrap();

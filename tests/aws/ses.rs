@@ -150,7 +150,7 @@ async fn throttling_is_tried_again_a_few_times() {
     let (sent, requests) = send_to(move |_| slower()).await;
     let refused = sent.unwrap_err();
     assert!(
-        matches!(&refused, MailError::Unavailable { reason } if reason.contains("Maximum sending rate exceeded")),
+        matches!(&refused, MailError::Unavailable { reason, .. } if reason.contains("Maximum sending rate exceeded")),
         "{refused}"
     );
     assert_eq!(requests.len(), 6, "then the queue brings the mail again");
@@ -167,7 +167,7 @@ async fn what_may_have_been_sent_is_not_sent_again_here() {
     });
     let sent = mailer(&nobody.await, &sender()).send(&mail("zoe@example.org")).await;
     assert!(
-        matches!(&sent, Err(MailError::Unavailable { reason }) if reason.contains("SES cannot be reached")),
+        matches!(&sent, Err(MailError::Unavailable { reason, .. }) if reason.contains("SES cannot be reached")),
         "{sent:?}"
     );
 }
@@ -183,7 +183,7 @@ async fn what_ses_says_of_the_deployment_keeps_the_mail() {
     ] {
         let (sent, requests) = send_to(move |_| Answer::ses_error(status, code, message)).await;
         assert!(
-            matches!(&sent, Err(MailError::Unavailable { reason }) if reason.contains(message) && reason.contains(advice)),
+            matches!(&sent, Err(MailError::Unavailable { reason, .. }) if reason.contains(message) && reason.contains(advice)),
             "{sent:?}"
         );
         assert_eq!(requests.len(), 1);
@@ -197,7 +197,7 @@ async fn what_ses_says_of_the_mail_is_for_good() {
         ("BadRequestException", "Domain contains illegal character: zoe@example.org"),
     ] {
         let (sent, _) = send_to(move |_| Answer::ses_error(400, code, message)).await;
-        assert!(matches!(&sent, Err(MailError::Rejected { reason }) if reason.contains(code)), "{sent:?}");
+        assert!(matches!(&sent, Err(MailError::Rejected { reason, .. }) if reason.contains(code)), "{sent:?}");
     }
     let access = shared().await;
     let sent = mailer(&access, &sender()).send(&mail("not an address")).await;
@@ -211,7 +211,7 @@ async fn an_unverified_sender_keeps_the_mail() {
     }
     let sent = mailer(&shared().await, &sender()).send(&mail("zoe@example.org")).await;
     assert!(
-        matches!(&sent, Err(MailError::Unavailable { reason }) if reason.contains("not verified") && reason.contains("aws check")),
+        matches!(&sent, Err(MailError::Unavailable { reason, .. }) if reason.contains("not verified") && reason.contains("aws check")),
         "{sent:?}"
     );
 }
@@ -231,7 +231,7 @@ async fn an_unverified_recipient_is_told_of_the_sandbox() {
             _ => Answer::ses_error(400, "MessageRejected", UNVERIFIED),
         })
         .await;
-        assert!(matches!(&sent, Err(MailError::Rejected { reason }) if reason.contains(words)), "{sent:?}");
+        assert!(matches!(&sent, Err(MailError::Rejected { reason, .. }) if reason.contains(words)), "{sent:?}");
     }
 }
 
@@ -247,7 +247,7 @@ async fn an_account_in_the_sandbox_is_recognised() {
     details.mail_type("TRANSACTIONAL".into()).website_url("https://sf.example").send().await.unwrap();
     let sent = mailer(&access, &sender).send(&mail("zoe@example.org")).await;
     assert!(
-        matches!(&sent, Err(MailError::Rejected { reason }) if reason.contains("sandbox") && !reason.contains("zoe@")),
+        matches!(&sent, Err(MailError::Rejected { reason, .. }) if reason.contains("sandbox") && !reason.contains("zoe@")),
         "{sent:?}"
     );
     let account = ses::check(&access, &sender, "").await.unwrap().remove(1);

@@ -26,6 +26,21 @@ fn an_invitation_is_a_mail_with_a_key() {
     assert!(!events.to_string().contains("ana@"), "sealed");
 }
 
+/// A person who pastes a line from a mail must not meet a 404: before the first import there is none to paste.
+#[test]
+fn an_invitation_promises_no_request_before_there_is_data() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    home.sample(20, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["users", "resend", "ana@example.org"]);
+    let [before, after] = home.mails().try_into().unwrap();
+    assert!(before.contains("No data has been published yet") && !before.contains("curl -H"), "{before}");
+    assert_eq!(after.matches("curl -H").count(), 2, "in the text and in the HTML: {after}");
+    assert!(!after.contains("No data has been published yet"), "{after}");
+    assert_eq!(key_in(&before), key_in(&after));
+}
+
 #[test]
 fn several_invitations_one_of_them_taken() {
     let home = Home::new();
@@ -150,4 +165,59 @@ fn commands_at_once_do_not_get_in_each_others_way() {
     // One may have taken another's message and have ended while that was invisible: whoever comes next finds it.
     assert_eq!(home.json(&["users", "list"])["users"].as_array().unwrap().len(), 6);
     assert_eq!(home.json(&["events", "verify"])["differences"], 0);
+}
+
+#[test]
+fn names_that_hide_something_are_refused_and_blank_ones_are_none() {
+    let home = Home::new();
+    for (name, what) in [
+        ("Line1\nBcc: evil@example.org", "line break"),
+        ("Ana\u{1b}[2J", "control character"),
+        ("Ana\u{202e}gro", "direction"),
+    ] {
+        let err = home.refused(2, &["invite", "eve@example.org", "--name", name]);
+        assert!(err.contains(what) && !err.contains(['\u{1b}', '\u{202e}']), "{err:?}");
+    }
+    let blank = home.json(&["invite", "ana@example.org", "--name", "   "]);
+    assert_eq!(blank["invited"][0]["name"], serde_json::Value::Null);
+    assert!(home.mails()[0].contains("Hello,"));
+    let err = home.refused(2, &["keys", "issue", "--user", "ana@example.org", "--label", "a\tb"]);
+    assert!(err.contains("label"), "{err}");
+    let err = home.refused(2, &["users", "show", "a\u{202e}na@example.org"]);
+    assert!(!err.contains('\u{202e}'), "{err:?}");
+}
+
+#[test]
+fn a_mailbox_is_found_in_either_form_of_its_domain() {
+    let home = Home::new();
+    home.json(&["invite", "ana@xn--exmple-cua.org"]);
+    assert!(home.refused(4, &["invite", "ana@exämple.org"]).contains("invited already"));
+    let ids = ["ana@exämple.org", "Ana@XN--EXMPLE-CUA.org"]
+        .map(|address| home.json(&["users", "show", address])["user"]["id"].as_str().unwrap().to_owned());
+    assert_eq!(ids[0], ids[1]);
+    assert!(home.mails()[0].contains("To: ana@xn--exmple-cua.org"));
+}
+
+#[test]
+fn more_invitations_than_an_hour_has_are_refused_with_when_to_try_again() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    for _ in 0..4 {
+        home.json(&["users", "resend", "ana@example.org"]);
+    }
+    let err = home.refused(5, &["users", "resend", "ana@example.org"]);
+    assert!(err.contains("5 invitations in an hour") && err.contains("60 minutes"), "{err}");
+    assert_eq!(home.mails().len(), 5);
+    home.json(&["invite", "ben@example.org"]);
+}
+
+#[test]
+fn mails_of_a_deleted_user_leave_the_outbox() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "ben@example.org"]);
+    home.json(&["users", "resend", "ana@example.org"]);
+    assert_eq!(home.mails().len(), 3);
+    home.json(&["users", "delete", "ana@example.org", "--yes"]);
+    let mails = home.mails();
+    assert!(mails.len() == 1 && mails[0].contains("ben@example.org"));
 }

@@ -72,6 +72,29 @@ fn a_bad_row_is_told_and_stops_nothing() {
     let lines: Vec<&str> = rejects.lines().collect();
     assert_eq!(lines[0], "line,column,value,reason");
     assert!(lines.len() == 2 && lines[1].contains(",estimated_cost,a fortune,"), "{rejects}");
+
+    records[7][cost] = "=HYPERLINK(0)".to_owned();
+    records[8][cost] = "@SUM(A1)".to_owned();
+    let mut writer = csv::Writer::from_path(&file).unwrap();
+    records.iter().for_each(|record| writer.write_record(record).unwrap());
+    drop(writer);
+    let summary = home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let rejects = std::fs::read_to_string(home.path(summary["rejects_file"].as_str().unwrap())).unwrap();
+    assert!(
+        rejects.contains(",'=HYPERLINK(0),") && rejects.contains(",'@SUM(A1),"),
+        "no spreadsheet runs it: {rejects}"
+    );
+}
+
+#[test]
+fn a_files_name_shows_what_it_is() {
+    let home = Home::new();
+    home.sample(5, "a.csv");
+    for name in ["a\u{202e}xslx.csv", "a\nb.csv", "a\u{1b}[2J.csv"] {
+        std::fs::copy(home.path("a.csv"), home.path(name)).unwrap();
+        let err = home.refused(2, &["import", name, "--dataset", "permits"]);
+        assert!(err.contains("name of the file") && !err.contains(['\u{202e}', '\u{1b}']), "{err:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ const COMMANDS: &[&str] = &[
     "",
     "demo",
     "serve",
+    "health",
     "import",
     "invite",
     "users",
@@ -42,6 +43,7 @@ const COMMANDS: &[&str] = &[
     "config",
     "openapi",
     "completions",
+    "man",
 ];
 
 #[test]

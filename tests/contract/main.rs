@@ -84,6 +84,7 @@ macro_rules! cases {
             a_message_that_fails_five_times_dies_with_its_reason,
             a_message_whose_consumers_crash_dies_too,
             a_dead_letter_is_redriven_as_new,
+            a_message_that_is_put_off_comes_again_as_new,
             what_is_too_old_expires,
             many_consumers_share_the_messages,
         }

@@ -138,6 +138,40 @@ pub(crate) async fn a_message_whose_consumers_crash_dies_too<B: Backend>() {
     assert!(letters.iter().any(|letter| letter.reason.contains("never answered")), "{letters:?}");
 }
 
+pub(crate) async fn a_message_that_is_put_off_comes_again_as_new<B: Backend>() {
+    let Some((backend, queue, clock)) = start_with_time::<B>() else { return };
+    send(&queue, [1]).await;
+    // More often than it may be received, and for longer than SQS delays a message.
+    for (times, delay_s) in (0..7).zip([60, 120, 300, 1800, 60, 60, 60]) {
+        let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
+        assert_eq!((delivery.receives, delivery.put_off(), delivery.message().unwrap()), (1, times, message(1)));
+        assert!(queue.postpone(&delivery, delay_s).await.unwrap());
+        assert!(!queue.postpone(&delivery, delay_s).await.unwrap(), "it is not ours any more");
+        let mut left = Duration::from_secs(delay_s.into()) - 2 * moment::<B>();
+        while !left.is_zero() {
+            let step = left.min(Duration::from_secs(600));
+            backend.advance(&clock, step);
+            left -= step;
+            assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "not before its delay");
+        }
+        // What waits for longer than SQS delays a message is a hop late at most.
+        backend.advance(&clock, 2 * moment::<B>());
+        if queue.depth().await.unwrap().visible == 0 {
+            backend.advance(&clock, Duration::from_secs(900));
+        }
+    }
+    let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
+    queue.bury(&delivery, "given up").await.unwrap();
+    let letter = queue.dead_letters(10).await.unwrap().pop().expect("a dead letter");
+    assert_eq!((letter.receives, letter.reason.as_str()), (1, "given up"));
+    queue.redrive(&letter.id).await.unwrap();
+    let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
+    assert_eq!((delivery.receives, delivery.put_off(), delivery.message().unwrap()), (1, 0, message(1)));
+    assert!(queue.acknowledge(&delivery).await.unwrap());
+    queue.bury(&delivery, "too late").await.unwrap();
+    assert_eq!(queue.depth().await.unwrap(), Depth::default());
+}
+
 pub(crate) async fn a_dead_letter_is_redriven_as_new<B: Backend>() {
     let Some((backend, queue, clock)) = start_with_time::<B>() else { return };
     send(&queue, [1]).await;

@@ -108,9 +108,21 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailer
         brand: "permitd".to_owned(),
         public_url: "http://127.0.0.1".to_owned(),
         datasets: Vec::new(),
-        example_path: "/permits?limit=3".to_owned(),
+        example_path: Some("/permits?limit=3".to_owned()),
     };
-    (Mailers::start(Arc::new(committer), mailer, Arc::new(offer), visibility, 2, watch, 16), queue)
+    (
+        Mailers::start(
+            Arc::new(committer),
+            mailer,
+            Arc::new(offer),
+            visibility,
+            Duration::from_secs(1800),
+            2,
+            watch,
+            16,
+        ),
+        queue,
+    )
 }
 
 fn watch() -> Option<Watch> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::join;
 use jiff::Timestamp;
 use permitd::{
-    actors::account::AccountCommand,
-    domain::{id::StreamId, user::Standing},
+    actors::{account::AccountCommand, commit::CommandError, invite::Inviting},
+    domain::{id::StreamId, pace::InvitationBounds, user::Standing},
     queue::{EventMessage, Message},
 };
 use uuid::Uuid;
@@ -282,10 +282,120 @@ async fn row_19_mail_that_cannot_be_sent_is_redriven_when_it_can() {
     world.settle().await;
     let letters = world.committer.queue.dead_letters(10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert!(letters[0].reason.contains("an injected fault"), "{}", letters[0].reason);
+    assert_eq!(
+        letters[0].reason,
+        "given up after 5 tries in 18 minutes: the mail could not be handed over, try again later: an injected fault"
+    );
+    assert_eq!(world.mailers.counts().put_off, 4);
     world.committer.queue.redrive(&letters[0].id).await.unwrap();
     world.settle().await;
     world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn a_mail_that_is_not_taken_now_is_tried_again_with_growing_pauses() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    world.faults.add_many("mail", 4, || Fault::Before);
+    assert_eq!(world.mailers.drain().await.unwrap(), 1);
+    for minutes in [1, 2, 5, 10] {
+        assert!(world.mailbox.keys_to(ANA).is_empty());
+        world.advance(Duration::from_secs(minutes * 60 - 10));
+        assert_eq!(world.mailers.drain().await.unwrap(), 0, "not before {minutes} minutes have passed");
+        world.advance(Duration::from_secs(11));
+        assert_eq!(world.mailers.drain().await.unwrap(), 1, "after {minutes} minutes");
+    }
+    // It was received more often than a message is before it is dead.
+    assert_eq!((world.mailers.counts().put_off, world.mailers.counts().failed), (4, 0));
+    world.check_invited(user, ANA).await;
+    assert_eq!(world.committer.queue.depth().await.unwrap(), Default::default());
+    assert_eq!(world.count(user, "ApiKeyIssued").await, 1);
+}
+
+#[actix_web::test]
+async fn a_mail_that_waits_longer_than_a_service_delays_is_not_received_before() {
+    let world = World::new().await;
+    let other = world.again().await;
+    let committer = std::sync::Arc::clone(&world.committer);
+    let queue = &committer.queue;
+    world.invite(ANA).await;
+    let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().expect("the message");
+    assert!(queue.postpone(&delivery, 1800).await.unwrap());
+    for _ in 0..8 {
+        assert_eq!(other.mailers.drain().await.unwrap(), 0);
+        world.advance(Duration::from_secs(200));
+    }
+    assert_eq!(other.mailers.drain().await.unwrap(), 0, "1600 seconds are not 1800");
+    world.advance(Duration::from_secs(900));
+    assert_eq!(other.mailers.drain().await.unwrap(), 1);
+    assert_eq!(other.mailbox.keys_to(ANA).len(), 1);
+}
+
+#[actix_web::test]
+async fn row_06_a_message_is_put_off_and_the_answer_is_lost() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    world.faults.add("mail", Fault::Before);
+    world.faults.add("postpone", Fault::After);
+    world.mailers.drain().await.expect_err("the queue is away");
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
+    world.check_invited(user, ANA).await;
+}
+
+#[actix_web::test]
+async fn one_person_is_mailed_so_many_invitations_an_hour() {
+    let world = World::new().await;
+    let user = world.invite(ANA).await;
+    let bound = crate::world::BOUNDS.per_person;
+    let last = world.once();
+    for _ in 2..bound {
+        world.inviting.resend(user, world.once()).await.unwrap();
+    }
+    let first_answer = world.inviting.resend(user, last.clone()).await.unwrap();
+    // Whoever restarts, or asks another node, gets no more.
+    let other = world.again().await;
+    for node in [&world, &other] {
+        let refused = node.inviting.resend(user, node.once()).await.unwrap_err();
+        let CommandError::TooManyInvitations { wait_s, .. } = refused else { panic!("{refused}") };
+        assert!((3590..=3600).contains(&wait_s), "{wait_s}");
+        let repeated = node.inviting.resend(user, last.clone()).await.unwrap();
+        assert_eq!((repeated.version, repeated.repeated), (first_answer.version, true), "what was done was done");
+    }
+    world.invite("ben@example.org").await;
+    world.advance(Duration::from_secs(3599));
+    assert!(world.inviting.resend(user, world.once()).await.is_err());
+    world.advance(Duration::from_secs(2));
+    world.inviting.resend(user, world.once()).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.mailbox.keys_to(ANA).len(), usize::try_from(bound).unwrap() + 1);
+}
+
+#[actix_web::test]
+async fn all_people_together_are_mailed_so_many_invitations_an_hour() {
+    let world = World::new().await;
+    let bounds = InvitationBounds { per_person: 2, over_all: 4 };
+    let start = || Inviting::start(std::sync::Arc::clone(&world.committer), bounds, 16, Duration::from_secs(30));
+    let inviting = start();
+    let invite = async |inviting: &Inviting, n: u32| {
+        inviting.invite(crate::world::invitee(&format!("user{n}@example.org")), world.once()).await
+    };
+    let user = user_of(&invite(&inviting, 0).await.unwrap());
+    inviting.resend(user, world.once()).await.unwrap();
+    // What is refused takes no place.
+    inviting.resend(user, world.once()).await.unwrap_err();
+    invite(&inviting, 0).await.unwrap_err();
+    // At once, too, no more than are left pass.
+    let crowd = futures_util::future::join_all((1..9).map(|n| invite(&inviting, n))).await;
+    assert_eq!(crowd.iter().filter(|answer| answer.is_ok()).count(), 2, "{crowd:?}");
+    let restarted = start();
+    for inviting in [&inviting, &restarted] {
+        let refused = invite(inviting, 20).await.unwrap_err();
+        assert!(matches!(refused, CommandError::TooManyInvitations { .. }), "{refused}");
+    }
+    world.advance(Duration::from_secs(3601));
+    invite(&restarted, 20).await.unwrap();
+    invite(&inviting, 21).await.unwrap();
 }
 
 #[actix_web::test]

@@ -9,11 +9,12 @@ use permitd::{
         event::{Event, Role},
         id::{CommandId, StreamId},
         persisted::CodecError,
+        personal::Personal,
         user::Standing,
         view::Rows,
     },
     replay::{self, ReplayError},
-    store::{Append, PersonalChange},
+    store::{Append, ClaimChange, PersonalChange},
 };
 use uuid::Uuid;
 
@@ -145,6 +146,133 @@ async fn row_26_erased_person() {
     assert_eq!((world.request(&new_key).await, world.request(&key).await), (200, 401));
 }
 
+fn mail_failed(reason: &str) -> Event {
+    let reason = Personal::Known(reason.to_owned());
+    Event::MailFailed { invitation: Uuid::from_u128(1), class: "550, refused the mail".to_owned(), reason }
+}
+
+#[actix_web::test]
+async fn row_26_what_strangers_said_of_an_erased_person_is_gone_as_well() {
+    const LABEL: &str = "laptop of Ana Nowhere";
+    let world = World::new().await;
+    let (user, _) = world.member(ANA).await;
+    let issued = world.perform(user, AccountCommand::IssueApiKey { label: Some(LABEL.to_owned()) }).await.unwrap();
+    let key = issued.key.expect("a key").id();
+    *world.mailbox.refuse.lock().unwrap() = Some(format!("550 5.1.1 <{ANA}>: no such mailbox"));
+    world.inviting.resend(user, world.once()).await.unwrap();
+    world.mailers.drain().await.unwrap();
+    let shown = world.stores.views.user(user).await.unwrap().expect("the row");
+    assert!(shown.mail_failure.is_some_and(|reason| reason.contains(ANA)), "it is shown while the person is there");
+    assert_eq!(world.stores.views.key(key).await.unwrap().expect("the key").label.as_deref(), Some(LABEL));
+    let told = |documents: &[serde_json::Value]| {
+        let text = serde_json::to_string(documents).unwrap();
+        ["ana@", LABEL, "no such mailbox"].iter().any(|words| text.contains(words))
+    };
+    assert!(!told(&world.documents().await), "sealed in the log");
+    world.perform(user, AccountCommand::DeleteUser).await.unwrap();
+    world.settle().await;
+    let shown = world.stores.views.user(user).await.unwrap().expect("the row");
+    assert_eq!((shown.mail_failure, shown.email, shown.name), (None, None, None));
+    assert!(world.stores.views.keys(user).await.unwrap().iter().all(|key| key.label.is_none()));
+    world.verify();
+    let mut space = world.stores.replay.replay_space().unwrap();
+    replay::rebuild(&mut *space, &mut |_| {}).unwrap();
+    drop(space);
+    world.verify();
+    for words in [ANA.as_bytes(), LABEL.as_bytes(), b"no such mailbox"] {
+        assert_eq!(found_in_files(&world.place.data(), words), 0, "{}", String::from_utf8_lossy(words));
+    }
+}
+
+/// How often something is in the files below a folder.
+fn found_in_files(folder: &std::path::Path, words: &[u8]) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let found = |path: std::path::PathBuf| match path.is_dir() {
+        true => found_in_files(&path, words),
+        false => std::fs::read(path).unwrap().windows(words.len()).filter(|window| *window == words).count(),
+    };
+    entries.map(found).sum()
+}
+
+#[actix_web::test]
+async fn what_an_earlier_version_wrote_in_plain_is_shown_to_nobody_after_the_erasure() {
+    let world = World::new().await;
+    let (user, _) = world.member(ANA).await;
+    let stream = StreamId::User(user);
+    let golden = |name: &str| std::fs::read_to_string(format!("schemas/events/golden/{name}.v1.json")).unwrap();
+    let append = Append {
+        expected_version: world.load(user).await.version,
+        stream,
+        command: CommandId::unique(Uuid::from_u128(99)),
+        request_hash: None,
+        recorded_at: world.now(),
+        events: format!("[{},{}]", golden("MailFailed"), golden("ApiKeyIssued")),
+        claims: Vec::new(),
+        personal: PersonalChange::Keep,
+        rows: Rows::default(),
+        publishes: false,
+    };
+    world.stores.log.append(append).await.unwrap();
+    let person = world.load(user).await;
+    assert_eq!(person.mail_failure.as_deref(), Some("550 no such mailbox"));
+    world.perform(user, AccountCommand::DeleteUser).await.unwrap();
+    world.settle().await;
+    world.verify();
+    let shown = world.stores.views.user(user).await.unwrap().expect("the row");
+    assert_eq!(shown.mail_failure, None);
+    let keys = world.stores.views.keys(user).await.unwrap();
+    assert!(keys.len() == 2 && keys.iter().all(|key| key.label.is_none()), "{keys:?}");
+}
+
+#[actix_web::test]
+async fn one_mailbox_is_one_person_however_it_is_written() {
+    let world = World::new().await;
+    let taken = async |address: &str| {
+        let refused = world.try_invite(address, world.once()).await;
+        assert!(matches!(refused, Err(CommandError::EmailTaken { .. })), "{address}: {refused:?}");
+    };
+    for (one, others) in [
+        ("ana@exämple.org", ["ana@xn--exmple-cua.org", "ANA@EXÄMPLE.ORG"]),
+        ("ben@xn--exmple-cua.org", ["ben@exämple.org", "ben@exa\u{308}mple.org"]),
+        ("straße@example.org", ["STRASSE@example.org", "strasse@example.org"]),
+    ] {
+        let user = world.invite(one).await;
+        for other in others {
+            taken(other).await;
+        }
+        world.perform(user, AccountCommand::DeleteUser).await.unwrap();
+        let again = world.invite(others[0]).await;
+        taken(one).await;
+        world.perform(again, AccountCommand::DeleteUser).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn a_mailbox_that_an_earlier_version_claimed_in_one_form_is_taken_in_all() {
+    for old in ["ana@exämple.org", "ana@xn--exmple-cua.org"] {
+        let world = World::new().await;
+        // As it was claimed then: by the address as it came, in lower case.
+        let name = format!("email#{}", world.committer.secrets.email_claim(old));
+        let append = Append {
+            expected_version: 0,
+            stream: StreamId::Plan("of-old".to_owned()),
+            command: CommandId::unique(Uuid::from_u128(1)),
+            request_hash: None,
+            recorded_at: world.now(),
+            events: "[]".to_owned(),
+            claims: vec![ClaimChange::Take { name, owner: "somebody".to_owned() }],
+            personal: PersonalChange::Keep,
+            rows: Rows::default(),
+            publishes: false,
+        };
+        world.stores.log.append(append).await.unwrap();
+        for form in ["ana@exämple.org", "ana@xn--exmple-cua.org", "Ana@EXÄMPLE.org"] {
+            let refused = world.try_invite(form, world.once()).await;
+            assert!(matches!(refused, Err(CommandError::EmailTaken { .. })), "{old}, {form}: {refused:?}");
+        }
+    }
+}
+
 #[actix_web::test]
 async fn row_27_a_stream_over_1_mb() {
     let world = World::new().await;
@@ -153,7 +281,7 @@ async fn row_27_a_stream_over_1_mb() {
     let reason = "x".repeat(100_000);
     for n in 0..12 {
         let command = envelope(CommandId::unique(Uuid::from_u128(n)));
-        let failed = Event::MailFailed { invitation: Uuid::from_u128(1), reason: reason.clone() };
+        let failed = mail_failed(&reason);
         world.committer.run(&stream, &command, |_| Ok(vec![failed.clone()])).await.unwrap();
     }
     for n in 0..300 {
@@ -169,7 +297,7 @@ async fn row_27_a_stream_over_1_mb() {
     assert_eq!(world.mailbox.keys_to(ANA).len(), 2);
     world.verify();
 
-    let too_large = Event::MailFailed { invitation: Uuid::from_u128(1), reason: "x".repeat(256 * 1024) };
+    let too_large = mail_failed(&"x".repeat(256 * 1024));
     let command = world.once();
     let refused = world.committer.run(&stream, &command, |_| Ok(vec![too_large.clone()])).await;
     assert!(matches!(refused, Err(CommandError::Codec(CodecError::TooLarge { .. }))), "{refused:?}");

@@ -19,6 +19,7 @@ ANSWERS = {
     "nobody": "550 5.1.1 no such mailbox",
     "later": "451 4.3.0 try again later",
     "greylisted": "450 4.7.1 greylisted",
+    "echoed": "550 5.1.1 <echoed@example.org>: no such mailbox",
 }
 
 
@@ -38,7 +39,8 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         self.count += 1
-        facts = f"X-Test-Tls: {session.ssl is not None}\r\nX-Test-User: {session.auth_data or ''}\r\n"
+        recipients = ",".join(envelope.rcpt_tos).encode("unicode_escape").decode()
+        facts = f"X-Test-To: {recipients}\r\nX-Test-Tls: {session.ssl is not None}\r\nX-Test-User: {session.auth_data or ''}\r\n"
         content = facts.encode() + envelope.content
         (self.folder / f"{self.count}.part").write_bytes(content)
         (self.folder / f"{self.count}.part").rename(self.folder / f"{self.count}.eml")
@@ -55,6 +57,7 @@ async def main():
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--tls", choices=["none", "starttls", "tls"], default="none")
     parser.add_argument("--auth", action="store_true")
+    parser.add_argument("--utf8", action="store_true", help="take SMTPUTF8")
     options = parser.parse_args()
 
     context = None
@@ -70,6 +73,7 @@ async def main():
         return SMTP(
             handler,
             hostname="smtp.test",
+            enable_SMTPUTF8=options.utf8,
             tls_context=context if options.tls == "starttls" else None,
             require_starttls=options.tls == "starttls",
             authenticator=authenticate if options.auth else None,

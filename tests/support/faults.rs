@@ -1,6 +1,6 @@
 //! Stores, a queue and a mailer that fail on command. They stand before real ones, so that what is tested is everything
 //! above the traits. Faults are named after the method and used up in order: `append`, `load`, `personal_key`, `unpublished`,
-//! `project`, `mark_published`, `grant`, `give_back`, `send`, `receive`, `extend`, `acknowledge`, `fail`, `mail`.
+//! `project`, `mark_published`, `grant`, `give_back`, `send`, `receive`, `extend`, `acknowledge`, `fail`, `postpone`, `bury`, `mail`.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
@@ -238,6 +238,14 @@ impl Queue for FaultyQueue {
         self.faults.around("fail", queue_failure, self.inner.fail(delivery, reason, delay_s)).await
     }
 
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
+        self.faults.around("postpone", queue_failure, self.inner.postpone(delivery, delay_s)).await
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.faults.around("bury", queue_failure, self.inner.bury(delivery, reason)).await
+    }
+
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.inner.dead_letters(limit).await
     }
@@ -287,10 +295,13 @@ pub(crate) fn key_in(text: &str) -> String {
 #[async_trait]
 impl Mailer for Mailbox {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
-        let failure = || MailError::Unavailable { reason: "an injected fault".to_owned() };
+        let failure = || MailError::Unavailable {
+            class: "an injected fault".to_owned(),
+            reason: "an injected fault, said of somebody".to_owned(),
+        };
         let take = async {
             if let Some(reason) = self.refuse.lock().unwrap().clone() {
-                return Err(MailError::Rejected { reason });
+                return Err(MailError::Rejected { class: "550, refused the mail".to_owned(), reason });
             }
             self.mails.lock().unwrap().push(mail.clone());
             Ok(Receipt { reference: "a mailbox".to_owned() })

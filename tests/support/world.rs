@@ -24,6 +24,7 @@ use permitd::{
         event::{Event, Origin, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::PresentedKey,
+        pace::InvitationBounds,
         persisted,
         plan::{DEFAULT_PLAN, Limits},
         user::User,
@@ -48,6 +49,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAILBOX_CAPACITY: usize = 16;
 /// How long a message is invisible.
 const VISIBILITY: Duration = Duration::from_secs(30);
+/// How long a mail is tried that is not taken: five tries, in 18 minutes.
+const RETRY_FOR: Duration = Duration::from_secs(1800);
+/// The invitations of an hour.
+pub(crate) const BOUNDS: InvitationBounds = InvitationBounds { per_person: 20, over_all: 1000 };
 /// How long a grant lives in a world.
 pub(crate) const GRANT_LIFE: Duration = Duration::from_secs(1);
 
@@ -111,17 +116,18 @@ impl World {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
             datasets: Vec::new(),
-            example_path: "/permits?limit=3".to_owned(),
+            example_path: Some("/permits?limit=3".to_owned()),
         };
         let mailer: Arc<dyn Mailer> = mailbox.clone();
         Self {
-            inviting: Inviting::start(Arc::clone(&committer), mailbox_capacity, PATIENCE),
+            inviting: Inviting::start(Arc::clone(&committer), BOUNDS, mailbox_capacity, PATIENCE),
             accounts: Accounts::start(Arc::clone(&committer), Arc::clone(&book), None, mailbox_capacity, PATIENCE),
             mailers: Mailers::start(
                 Arc::clone(&committer),
                 mailer,
                 Arc::new(offer),
                 visibility,
+                RETRY_FOR,
                 2,
                 None,
                 mailbox_capacity,

@@ -14,7 +14,7 @@ use crate::{
         id::{CommandId, StreamId, Who},
         key::KeyId,
         plan::Limits,
-        user::{Command, NewKey, User, decide},
+        user::{Command, NewKey, Standing, User, decide},
         view::State,
     },
     failpoint::crash_point,
@@ -35,8 +35,13 @@ impl Work {
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
-        for _ in 0..STEPS_MAX {
+        for step in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;
+            if let (Duty::RevokeKeys, 0, Some(person)) = (duty, step, &person) {
+                // The person is erased: nothing that was written to them is kept either.
+                let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
+                self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
+            }
             match fulfilment::next_step(person.as_ref(), duty) {
                 Step::Acknowledge => return Ok(()),
                 Step::IssueKey => self.issue_key(&stream, &message, duty).await?,
@@ -107,9 +112,10 @@ impl Work {
                 self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
                 ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id })
             }
-            Err(MailError::Rejected { reason }) => {
+            Err(MailError::Rejected { class, reason }) => {
                 self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
-                ("refused", Command::RecordMailFailed { invitation, reason })
+                tracing::warn!(user = %person.id, class, "a mail was refused for good");
+                ("refused", Command::RecordMailFailed { invitation, class, reason })
             }
             Err(error @ MailError::Unavailable { .. }) => return Err(MessageError::Mail(error)),
         };
@@ -120,7 +126,10 @@ impl Work {
             Err(crate::domain::user::Refusal::Deleted) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
-        self.committer.run(stream, &envelope(message, step), record).await?;
+        let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
+        if user_in(&recorded.state).is_some_and(|person| person.standing == Standing::Deleted) {
+            self.mailer.forget(&[mail_prefix(invitation)]).await?;
+        }
         crash_point("mailer-after-mailed");
         Ok(())
     }
@@ -155,10 +164,15 @@ impl Work {
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
-            message_id: format!("invitation-{invitation}-{key_id}"),
+            message_id: format!("{}{key_id}", mail_prefix(invitation)),
             headers: Vec::new(),
         }))
     }
+}
+
+/// What the message ids of an invitation's mails begin with.
+fn mail_prefix(invitation: uuid::Uuid) -> String {
+    format!("invitation-{invitation}-")
 }
 
 /// The command that a step of a message is: the same for every delivery of it.

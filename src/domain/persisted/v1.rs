@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::domain::event::{ImportCounts, RevocationReason, Role};
 
+/// What is known of the kind of a refusal that was written down before kinds were.
+pub const MAIL_FAILED: &str = "refused for good";
+
 /// Text that is sealed with the person's own key: base64 of XChaCha20-Poly1305.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]

@@ -42,7 +42,7 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
         8 => Command::RevokeKey { key_id },
         9 => Command::RevokeAll,
         10 => Command::RecordMailed { key_id, invitation, message_id: "m".to_owned() },
-        _ => Command::RecordMailFailed { invitation, reason: "no".to_owned() },
+        _ => Command::RecordMailFailed { invitation, class: "550".to_owned(), reason: "no".to_owned() },
     }
 }
 

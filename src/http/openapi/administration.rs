@@ -19,7 +19,7 @@ use crate::{
     http::{
         ProblemCode::{
             self, BodyTooLarge, Conflict, IdempotencyKeyReused, InvalidBody, InvalidParameters, InvalidRequest,
-            NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
+            InvitationLimit, NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
         },
         routes::{keys, plans, users},
     },
@@ -179,7 +179,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .says("They get an API key by mail.")
         .with_body(types.body::<users::InviteBody>(), true)
         .answers(created("They are invited.", types.answer::<UserRow>()))
-        .fails(&[Conflict]);
+        .fails(&[Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users", invite);
 
     let show = read("show_user", tag, "Show a person")
@@ -209,7 +209,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
     let resend = command("resend_invitation", tag, "Mail a person's invitation again")
         .takes([user_id()])
         .answers(versioned(StatusCode::ACCEPTED, "It will be mailed.", types.answer::<UserRow>()))
-        .fails(&[NotFound, Conflict]);
+        .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
     let most = u64::from(users::USAGE_DAYS_MAX);

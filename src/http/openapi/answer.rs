@@ -173,9 +173,11 @@ fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
     for code in codes {
         let header = match code {
             ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
-            ProblemCode::QuotaExceeded | ProblemCode::OwnShare | ProblemCode::Overloaded | ProblemCode::Unavailable => {
-                Header::RetryAfter
-            }
+            ProblemCode::QuotaExceeded
+            | ProblemCode::OwnShare
+            | ProblemCode::InvitationLimit
+            | ProblemCode::Overloaded
+            | ProblemCode::Unavailable => Header::RetryAfter,
             _ => continue,
         };
         headers.push((header, true));

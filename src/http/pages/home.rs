@@ -60,15 +60,20 @@ fn page(service: &Service) -> String {
         .collect();
     let list =
         if items.is_empty() { "<p>Nothing has been imported yet.</p>".to_owned() } else { format!("<ul>{items}</ul>") };
-    let first = data_sets.first().map_or("permits", |set| set.definition.name.as_str());
     let url = escaped(&service.public_url);
+    // Before the first import no request for data is answered: none is promised.
+    let request = data_sets.first().map_or_else(String::new, |set| {
+        format!(
+            "<p>Send the key from your invitation in the header <code>x-api-key</code>:</p>\
+             <pre>curl -H 'x-api-key: …' '{url}/{}?limit=3'</pre>",
+            set.definition.name
+        )
+    });
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>{brand}</title><style>{STYLE}</style></head><body>\
          <h1>{brand}</h1><p class=\"muted\">Records as an API, for those who were invited.</p>\
-         <h2>Data sets</h2>{list}<p>Send the key from your invitation in the header <code>x-api-key</code>:</p>\
-         <pre>curl -H 'x-api-key: …' '{url}/{first}?limit=3'</pre>\
-         <p><a href=\"/docs\">All there is to ask, and a place to try it</a> \
+         <h2>Data sets</h2>{list}{request}<p><a href=\"/docs\">All there is to ask, and a place to try it</a> \
          (<a href=\"/openapi.json\">openapi.json</a>) · \
          <a href=\"/problems\">What the answers mean when something goes wrong</a> · \
          <a href=\"/admin\">Administration</a></p></body></html>"

@@ -105,6 +105,10 @@ catalogue! {
         "Questions that take long, and exports, are shared between people. So many of yours are being answered, or wait \
          already, as are one person's share. Wait for one of them, then send the request again, not before Retry-After \
          seconds. It does not count against any limit.";
+    /// 429: mails.
+    InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
+        "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
+         Nothing was done. Wait for Retry-After seconds, then send the request again.";
     /// 500.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "It is not the request's fault. It may work again; if not, tell the operator the request id.";

@@ -88,7 +88,7 @@ impl Fields for IssueBody {
 
 async fn issue(command: Command<IssueBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
-    let label = command.body.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
+    let label = command.body.label;
     let done = service.accounts.perform(user, AccountCommand::IssueApiKey { label }, command.envelope).await;
     issued(&service, user, &done.map_err(command_problem)?, None)
 }

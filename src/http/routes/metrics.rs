@@ -79,7 +79,7 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 27] {
+    fn counters(&self) -> [(&'static str, &'static str, u64); 28] {
         let Self { grants, commits, mailers, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
@@ -95,6 +95,7 @@ impl Snapshot {
             ("permitd_mailer_received", "Messages that the mailers received", mailers.received),
             ("permitd_mailer_done", "Messages that the mailers have done", mailers.done),
             ("permitd_mailer_failures", "Times that a message failed", mailers.failed),
+            ("permitd_mailer_put_off", "Times that a mail was not taken for now and put off", mailers.put_off),
             ("permitd_mailer_keys_issued", "Keys issued for invitations", mailers.keys_issued),
             ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),

@@ -23,6 +23,9 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
             let path = format!("/users/{user}");
             Problem::new(ProblemCode::Conflict, format!("{text}: {path}")).member("existing", json!(path))
         }
+        CommandError::TooManyInvitations { wait_s, .. } => {
+            Problem::new(ProblemCode::InvitationLimit, text).retry_after(wait_s)
+        }
         CommandError::Stale { current } => {
             Problem::new(ProblemCode::PreconditionFailed, text).member("current_version", json!(current))
         }
@@ -43,7 +46,7 @@ fn refused(refusal: &Refusal, text: String) -> Problem {
         | Refusal::KeyExists(_)
         | Refusal::KeyEnded(_)
         | Refusal::TooManyKeys => ProblemCode::Conflict,
-        Refusal::TooLong { .. } => ProblemCode::InvalidBody,
+        Refusal::TooLong { .. } | Refusal::Hidden { .. } => ProblemCode::InvalidBody,
     };
     Problem::new(code, text)
 }

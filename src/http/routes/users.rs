@@ -111,9 +111,8 @@ async fn invite(command: Command<InviteBody>, service: web::Data<Service>) -> An
     let Command { body, envelope } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
-    let name = body.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
-    let invitee = Invitee { email, name, role: body.role.unwrap_or(Role::Reader), plan };
+    let invitee = Invitee { email, name: body.name, role: body.role.unwrap_or(Role::Reader), plan };
     let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
     let user = row(&committed)?;
     Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))

@@ -7,8 +7,8 @@ use crate::aws::one_line;
 pub(super) enum Refusal {
     /// Too many at once, or for today.
     Throttled(String),
-    /// Something about the deployment that has to be put right; the mail can be sent then.
-    Deployment(String),
+    /// Something about the deployment that has to be put right, with advice where there is some; the mail can be sent then.
+    Deployment(String, Option<&'static str>),
     /// This mail, for good.
     Mail(String),
     /// This mail, since the sandbox sends to verified addresses only.
@@ -21,7 +21,7 @@ pub(super) enum Refusal {
 /// them in <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>.
 pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Refusal {
     let known = one_line(&format!("SES: {code}: {}", without(words, recipient)));
-    let advised = |advice: &str| Refusal::Deployment(format!("{known}: {advice}"));
+    let advised = |advice: &'static str| Refusal::Deployment(format!("{known}: {advice}"), Some(advice));
     match code {
         "TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling" => {
             Refusal::Throttled(known)
@@ -43,7 +43,7 @@ pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Ref
             advised("the MAIL FROM domain of the sender's identity has to be verified")
         }
         "AccountSuspendedException" | "SendingPausedException" => advised(PAUSED),
-        _ => Refusal::Deployment(known),
+        _ => Refusal::Deployment(known, None),
     }
 }
 
@@ -133,10 +133,13 @@ mod tests {
             "",
         ] {
             let judged = judge("MessageRejected", &unverified(failed));
-            assert!(matches!(&judged, Refusal::Deployment(said) if said.contains("permitd aws check")), "{judged:?}");
+            assert!(
+                matches!(&judged, Refusal::Deployment(said, _) if said.contains("permitd aws check")),
+                "{judged:?}"
+            );
         }
         let own = why("MessageRejected", &unverified(SENDER), SENDER, SENDER);
-        assert!(matches!(own, Refusal::Deployment(_)), "{own:?}");
+        assert!(matches!(own, Refusal::Deployment(..)), "{own:?}");
     }
 
     #[test]
@@ -153,7 +156,7 @@ mod tests {
             ("SomethingNew", "new"),
         ] {
             let judged = judge(code, words);
-            assert!(matches!(&judged, Refusal::Deployment(reason) if reason.contains(words)), "{judged:?}");
+            assert!(matches!(&judged, Refusal::Deployment(reason, _) if reason.contains(words)), "{judged:?}");
         }
     }
 

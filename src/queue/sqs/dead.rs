@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::{
 use jiff::Timestamp;
 
 use super::{BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, Ticket, aws, receive, system_number, unavailable};
-use crate::queue::REASON_CHARS_MAX;
+use crate::queue::{REASON_CHARS_MAX, body_put_off};
 
 /// Most dead letters that are looked through.
 pub(super) const LETTERS_MAX: usize = 1000;
@@ -43,7 +43,7 @@ struct Seen {
 
 impl SqsQueue {
     /// Makes a message that is ours a dead letter.
-    pub(super) async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+    pub(super) async fn make_dead(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let ticket = Ticket::read(&delivery.receipt);
         let attributes = [
             (REASON, text_that_sqs_takes(reason)),
@@ -88,7 +88,8 @@ impl SqsQueue {
         let (wanted, others): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| seen.letter.id == id);
         self.let_go(others.iter()).await;
         let Some(first) = wanted.first() else { return Err(self.not_found(id, others.len()).await?) };
-        let send = self.client.send_message().queue_url(&self.messages).message_body(&first.letter.body);
+        let send =
+            self.client.send_message().queue_url(&self.messages).message_body(body_put_off(&first.letter.body, 0));
         if let Err(error) = send.send().await {
             self.let_go(wanted.iter()).await;
             return Err(unavailable(&error));
@@ -154,7 +155,7 @@ impl SqsQueue {
         }
     }
 
-    async fn delete(&self, url: &str, handle: &str) -> Result<(), QueueError> {
+    pub(super) async fn delete(&self, url: &str, handle: &str) -> Result<(), QueueError> {
         let deleted = self.client.delete_message().queue_url(url).receipt_handle(handle).send().await;
         // Somebody else may have done it already.
         super::ours(deleted.map(drop)).map(drop)

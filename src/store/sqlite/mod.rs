@@ -2,6 +2,7 @@
 //! one writer thread that commits waiting writes together, and a few connections for reading.
 
 mod admin_tokens;
+mod erasure;
 mod ledger;
 mod log;
 pub mod records;
@@ -98,8 +99,8 @@ impl Database {
         self.shared.writer.run(work).await
     }
 
-    /// To be set within a write that deletes what must not be found on the disk any more: the write-ahead log is then
-    /// emptied after its commit.
+    /// To be set within a write that deletes what must not be found on the disk any more: the tables of what is personal are
+    /// then written anew in its transaction, and the write-ahead log is emptied after its commit.
     fn purge_after_commit(&self) -> Arc<AtomicBool> {
         self.shared.writer.purge_after_commit()
     }
@@ -180,9 +181,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
+            event::Role,
             id::{CommandId, StreamId, UserId},
             personal::PersonalKey,
-            view::Rows,
+            view::{Rows, UserRow, UserStatus},
         },
         store::{Append, PersonalChange},
     };
@@ -200,6 +202,62 @@ mod tests {
             rows: Rows::default(),
             publishes: false,
         }
+    }
+
+    /// Something of a person that is told from everything else.
+    fn row(user: UserId, version: u64, email: Option<String>) -> UserRow {
+        UserRow {
+            id: user,
+            version,
+            name: email.as_ref().map(|email| format!("name of {email}")),
+            email,
+            role: Role::Reader,
+            plan: "default".to_owned(),
+            status: UserStatus::Active,
+            invited_at: Timestamp::UNIX_EPOCH,
+            changed_at: Timestamp::UNIX_EPOCH,
+            deleted_at: None,
+            mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_people_who_are_erased_nothing_is_left_where_pages_were_split() {
+        use sha2::{Digest, Sha256};
+        const PEOPLE: u128 = 400;
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        let log = database.stores().log;
+        // In no order, so that pages are split in their midst.
+        let user = |n: u128| {
+            let digest = Sha256::digest(n.to_le_bytes());
+            UserId(uuid::Uuid::from_bytes(digest[..16].try_into().unwrap()))
+        };
+        let secret = |n: u128| -> [u8; 32] { *format!("personal-key-{n:019}").as_bytes().first_chunk().unwrap() };
+        for n in 0..PEOPLE {
+            let create = PersonalChange::Create(user(n), PersonalKey::from_bytes(secret(n)));
+            let rows =
+                Rows { users: vec![row(user(n), 1, Some(format!("secret-{n}@example.org")))], ..Rows::default() };
+            log.append(Append { rows, ..append(user(n), 0, create) }).await.unwrap();
+        }
+        let files =
+            || std::fs::read_dir(folder.path()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let found = |what: &[u8]| -> usize {
+            files().map(|bytes| bytes.windows(what.len()).filter(|window| *window == what).count()).sum()
+        };
+        // One is left, so that what is looked for is there.
+        for n in 1..PEOPLE {
+            let rows = Rows { users: vec![row(user(n), 2, None)], ..Rows::default() };
+            log.append(Append { rows, ..append(user(n), 1, PersonalChange::Destroy(user(n))) }).await.unwrap();
+            if n == 1 {
+                assert_eq!((found(&secret(1)), found(b"secret-1@")), (0, 0), "at once, while the others are there");
+            }
+        }
+        assert_eq!(found(b"personal-key-"), 1);
+        assert_eq!(found(b"secret-"), found(b"secret-0@"), "of nobody else");
+        assert!(log.personal_key(user(0)).await.unwrap().is_some());
+        let left = database.stores().views.user_by_email("secret-0@example.org").await.unwrap();
+        assert_eq!(left.map(|row| row.id), Some(user(0)));
     }
 
     #[tokio::test]

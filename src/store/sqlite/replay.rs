@@ -180,7 +180,7 @@ impl NewViews {
         for table in views::TABLES {
             self.connection.execute_batch(&format!(
                 "PRAGMA secure_delete = {}; DROP TABLE {table}; ALTER TABLE {table}{suffix} RENAME TO {table};",
-                wiping(table)
+                wiping(&self.connection, table)?
             ))?;
         }
         crash_point("replay-before-switch");
@@ -224,10 +224,16 @@ impl NewViews {
     }
 }
 
-/// How thoroughly a table's old content is removed: people's addresses and names are overwritten, which writes every page
-/// once more; the other views hold nothing that the log does not keep for ever.
-fn wiping(table: &str) -> &'static str {
-    if table == "users" { "ON" } else { "OFF" }
+/// How thoroughly a table's old content is removed: people's addresses and names, and what they call their keys, are
+/// overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
+fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
+    let labelled = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL)";
+    let is_personal = match table {
+        "users" => true,
+        "keys" => connection.query_row(labelled, [], |row| row.get(0))?,
+        _ => false,
+    };
+    Ok(if is_personal { "ON" } else { "OFF" })
 }
 
 fn suffix(generation: i64) -> String {

@@ -106,6 +106,8 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBool) {
+    // Whether what was purged is still in the write-ahead log.
+    let mut log_to_empty = false;
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let outcome = run(connection, "BEGIN IMMEDIATE").and_then(|()| {
@@ -113,6 +115,9 @@ fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBoo
             while answers.len() < BATCH_MAX {
                 let Ok(job) = waiting.try_recv() else { break };
                 answers.push(job(connection));
+            }
+            if purge.load(Ordering::SeqCst) {
+                super::erasure::rewrite(connection)?;
             }
             crash_point("sqlite-before-commit");
             run(connection, "COMMIT")
@@ -122,9 +127,9 @@ fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBoo
             // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
             run(connection, "ROLLBACK").ok();
         }
-        if failure.is_none() && purge.swap(false, Ordering::SeqCst) && !empty_log(connection) {
-            // Somebody is reading: after the next commit, then.
-            purge.store(true, Ordering::SeqCst);
+        if failure.is_none() && (purge.swap(false, Ordering::SeqCst) || log_to_empty) {
+            // Somebody may be reading: after the next commit, then.
+            log_to_empty = !empty_log(connection);
         }
         for answer in answers {
             answer(failure.clone());

@@ -1,6 +1,6 @@
 //! `compose.yaml`, `Dockerfile` and `scripts/run-aws`: what can be said of them without a container engine.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use permitd::config::{Backend, LoadFrom, MailTransport, Settings};
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn servers_start_after_what_they_need_and_tests_after_the_servers() {
         assert_eq!(condition(node, "ses"), "service_healthy");
         assert_eq!(condition("test", node), "service_healthy");
         // Its health check is the image's.
-        assert!(all[node]["healthcheck"].is_null() && all[node]["build"]["target"] == "permitd");
+        assert!(all[node]["healthcheck"].is_null());
     }
     for emulator in ["aws", "ses"] {
         assert!(all[emulator]["healthcheck"]["test"].as_array().is_some_and(|test| test[0] == "CMD"));
@@ -107,6 +107,37 @@ fn servers_start_after_what_they_need_and_tests_after_the_servers() {
         .map(|name| all["test"]["environment"][format!("PERMITD_TEST_{name}")].as_str().unwrap())
         .into();
     assert_eq!(endpoints, ["http://aws:4566", "http://aws:4566", "http://ses:8005"]);
+}
+
+/// Several services with a `build` of one image would each build it.
+#[test]
+fn an_image_is_built_for_one_service_and_pulled_for_none() {
+    let compose = compose();
+    let ours = services(&compose).filter(|(_, service)| default_image(service).0 == "PERMITD_IMAGE");
+    let (built, used): (Vec<_>, Vec<_>) = ours.partition(|(_, service)| !service["build"].is_null());
+    assert_eq!(built.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["setup"], "all others wait for it");
+    assert_eq!(built[0].1["build"]["target"], "permitd");
+    assert_eq!(used.len(), 2);
+    assert!(built.iter().chain(&used).all(|(_, service)| service["pull_policy"] == "never"));
+    // What the first line names is an image of a registry, which a machine may not reach.
+    assert!(!read("Dockerfile").contains("syntax="));
+}
+
+/// A stop takes up to `http.shutdown_timeout_s`; an engine that kills earlier leaves requests unanswered.
+#[test]
+fn a_stop_is_given_the_time_it_takes() {
+    let compose = compose();
+    for node in ["setup", "node1", "node2"] {
+        let service = &compose["services"][node];
+        let grace = service["stop_grace_period"].as_str().and_then(|grace| grace.strip_suffix('s')).unwrap();
+        let takes = settings(environment(service)).http.shutdown_timeout_s;
+        assert!(grace.parse::<u64>().unwrap() >= takes + 5, "{node}: {grace} s for {takes} s");
+    }
+    assert_eq!(compose["services"]["ses"]["init"], true, "Node.js as process 1 ignores SIGTERM");
+    let operations = read("docs/OPERATIONS.md");
+    for told in ["--stop-timeout 30", "terminationGracePeriodSeconds: 30", "TimeoutStopSec=30", "stop_grace_period"] {
+        assert!(operations.contains(told), "{told}");
+    }
 }
 
 #[test]
@@ -145,6 +176,10 @@ fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
     let dockerfile = read("Dockerfile");
     let (_, last) = dockerfile.rsplit_once("\nFROM ").unwrap();
     assert!(last.contains(" AS permitd"), "the last stage is what is built unless another is named");
+    // Both are accounts of the image, and no skeleton of a home becomes a part of each volume.
+    for words in ["groupadd --system --gid 10001", "--uid 10001 --gid 10001", "--no-create-home", "--mode=0700"] {
+        assert!(last.contains(words), "no {words}");
+    }
     for line in ["USER 10001:10001", "HEALTHCHECK ", "ENTRYPOINT [\"/usr/local/bin/permitd\"]", "COPY --from=build "] {
         assert!(last.lines().any(|found| found.starts_with(line)), "no {line}");
     }
@@ -156,9 +191,11 @@ fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
     for node in ["setup", "node1", "node2"] {
         let service = &compose["services"][node];
         assert!(service["read_only"] == true && service["cap_drop"][0] == "ALL");
-        let data =
-            service["tmpfs"].as_array().unwrap().iter().any(|tmpfs| tmpfs.as_str().unwrap().contains("uid=10001"));
-        assert!(data, "{node} can write its data directory");
+        // Podman refuses owners of a tmpfs: it is everybody's, and the data directory in it is made by the program.
+        let tmpfs: Vec<&str> = service["tmpfs"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+        assert_eq!(tmpfs, ["/tmp"], "{node}");
+        let data = settings(environment(service)).data;
+        assert!(data.starts_with("/tmp") && data.parent().is_some_and(|parent| parent == Path::new("/tmp")), "{node}");
     }
     // What the image is built from is not left out.
     let ignored = read(".dockerignore");
@@ -170,34 +207,56 @@ fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
     }
 }
 
+/// `make test` in the image of the tests finds what it would install elsewhere, and the commands that tests run.
 #[test]
-fn the_health_check_of_the_image_tells_ready_from_not_ready() {
+fn the_image_of_the_tests_has_what_they_run() {
     let dockerfile = read("Dockerfile");
-    let (_, check) = dockerfile.split_once("\"-c\", \\\n").unwrap();
-    let literal = check.trim_start().split("\"]\n").next().unwrap().to_owned() + "\"";
-    let script: String = serde_json::from_str(&literal).unwrap();
+    let (_, stage) = dockerfile.split_once(" AS test\n").unwrap();
+    let (stage, _) = stage.split_once("\nFROM ").unwrap();
+    for package in ["chromium", "curl", "jq", "make", "nodejs", "npm", "procps", "python3-venv", "sqlite3"] {
+        assert!(stage.split_whitespace().any(|word| word == package), "{package}");
+    }
+    assert!(stage.contains("CMD [\"make\", \"test\"]"), "{stage}");
+    assert!(stage.contains("make target/test-tools/ready"), "the tools are a layer of the image: {stage}");
+}
+
+/// The check is a command of the program, run here as the image would run it.
+#[test]
+fn the_health_check_of_the_image_asks_where_the_server_listens() {
+    let dockerfile = read("Dockerfile");
+    let (_, check) = dockerfile.split_once("\nHEALTHCHECK ").unwrap();
+    let words: Vec<String> =
+        serde_json::from_str(check.lines().next().unwrap().split_once(" CMD ").unwrap().1).unwrap();
+    assert_eq!(words[0], "/usr/local/bin/permitd");
+    let seconds = |option: &str| {
+        let (_, value) = check.split_once(option).unwrap();
+        value.split_once('s').unwrap().0.parse::<u64>().unwrap()
+    };
+    assert!(seconds("--timeout=") * 1000 > 2_000, "the engine waits for longer than `permitd health` does");
     for (answer, is_healthy) in [("HTTP/1.0 200 OK", true), ("HTTP/1.1 503 Service Unavailable", false)] {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = server.local_addr().unwrap().port();
-        let script = script.replace("9090", &port.to_string());
+        let address = server.local_addr().unwrap();
         let answering = std::thread::spawn(move || {
-            use std::io::{Read, Write};
+            use std::io::{BufRead, BufReader, Write};
             let (mut connection, _) = server.accept().unwrap();
             connection.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-            let expected = b"GET /health/ready HTTP/1.0\r\n\r\n";
-            let mut asked = vec![0; expected.len()];
-            connection.read_exact(&mut asked).unwrap();
-            assert_eq!(asked, expected);
+            let mut asked = String::new();
+            let mut lines = BufReader::new(connection.try_clone().unwrap());
+            lines.read_line(&mut asked).unwrap();
+            assert!(asked.starts_with("GET /health/ready HTTP/1."), "{asked}");
+            while lines.read_line(&mut asked).unwrap() > 2 {}
             write!(connection, "{answer}\r\n\r\n").unwrap();
         });
-        let healthy = Command::new("/bin/bash").args(["-c", &script]).status().unwrap().success();
+        let listens = address.to_string().replace("127.0.0.1", "0.0.0.0");
+        let healthy =
+            support::permitd().args(&words[1..]).env("PERMITD_OPS_LISTEN", listens).status().unwrap().success();
         // Nobody waits for a check that never asked.
-        drop(std::net::TcpStream::connect(("127.0.0.1", port)));
+        drop(std::net::TcpStream::connect(address));
         answering.join().unwrap();
         assert_eq!(healthy, is_healthy, "{answer}");
     }
-    let nobody = support::free_address().port().to_string();
-    let output = Command::new("/bin/bash").args(["-c", &script.replace("9090", &nobody)]).output().unwrap();
+    let nobody = support::free_address().to_string();
+    let output = support::permitd().args(&words[1..]).env("PERMITD_OPS_LISTEN", nobody).output().unwrap();
     assert!(!output.status.success());
 }
 
@@ -215,10 +274,43 @@ fn without_containers_the_same_settings_are_used() {
         assert!(["AWS_ENDPOINT_URL", "PERMITD_PUBLIC_URL"].contains(&name) && replaced.is_none(), "{line}");
     }
     settings(environment);
-    let parsed = Command::new("bash").arg("-n").arg(support::repository().join("scripts/run-aws")).status().unwrap();
-    assert!(parsed.success());
+    for script in ["run-aws", "smoke-compose", "smoke-demo", "dist", "test-dist"] {
+        let path = support::repository().join("scripts").join(script);
+        assert!(Command::new("bash").arg("-n").arg(&path).status().unwrap().success(), "{script}");
+    }
     let planned = Command::new("make").args(["-n", "run-aws"]).current_dir(support::repository()).output().unwrap();
     assert!(String::from_utf8_lossy(&planned.stdout).contains("scripts/run-aws"), "{planned:?}");
+}
+
+/// What is handed out is optimised over all crates; what is built to try a change is not made to wait for that.
+#[test]
+fn images_and_measurements_are_of_the_profile_for_handing_out() {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let profiles = &manifest["profile"];
+    assert_eq!(profiles["dist"]["inherits"].as_str(), Some("release"));
+    assert!(profiles["dist"]["lto"].as_str().is_some_and(|lto| ["thin", "fat"].contains(&lto)));
+    assert!(profiles["release"].get("lto").is_none_or(|lto| lto.as_bool() == Some(false)));
+    // What a request waits for, if only in AWS, is at full strength there; `release` may have less of it.
+    let level = |profile: &str, package: &str| {
+        profiles[profile]["package"].get(package).map(|one| one["opt-level"].as_integer())
+    };
+    for package in profiles["release"]["package"].as_table().unwrap().keys() {
+        let is_waited_for =
+            ["aws-", "h2", "hyper", "libsqlite3", "regex", "rustls"].iter().any(|name| package.starts_with(name))
+                && !["aws-sdk-sesv2", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"].contains(&package.as_str());
+        assert_eq!(level("dist", package), is_waited_for.then_some(Some(3)), "{package}");
+    }
+    assert!(read("Dockerfile").contains("--profile dist"));
+    for target in ["bench", "bench-aws", "dist"] {
+        let planned = Command::new("make").args(["-n", target]).current_dir(support::repository()).output().unwrap();
+        assert!(planned.status.success(), "{target}: {planned:?}");
+        let planned = String::from_utf8_lossy(&planned.stdout).into_owned();
+        assert!(planned.contains("--profile dist") || planned.contains("scripts/dist"), "{target}: {planned}");
+    }
+    assert!(
+        read("scripts/dist").contains("--profile \"$profile\"")
+            && read("scripts/dist").contains("profile=${PROFILE:-dist}")
+    );
 }
 
 /// With Docker's own reading of the file, where there is one.

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, is_busy, load, open, past, render,
+    LOCK_WAIT, Shared, erasure, is_busy, load, open, past, render,
     rowset::RowSet,
     schema::{self, Stored},
     table::{self, Statements},
@@ -135,12 +135,15 @@ impl Session {
                 .map(|()| Columns::New),
             Some(stored) if rules::same_columns(&stored.definition, definition) => Ok(Columns::Same),
             Some(stored) if rules::same_identity(&stored.definition, definition) => {
-                table::rewrite(&self.connection, &stored.definition, definition).map(|()| Columns::Other)
+                table::rewrite(&self.connection, &stored.definition, definition)
+                    .and_then(|()| erasure::withdraw(&self.connection, definition))
+                    .map(|()| Columns::Other)
             }
             Some(stored) if self.order.replace => {
                 // Nothing stored can be recognised in the file: all of it goes.
                 self.counts.removed = stored.records;
                 table::forget(&self.connection)
+                    .and_then(|()| erasure::mark(&self.connection))
                     .and_then(|()| table::create(&self.connection, definition))
                     .map(|()| Columns::New)
             }
@@ -380,6 +383,7 @@ impl ImportSession for Session {
         let result = self.finish().map_err(|error| self.failed(&error))?;
         // The import has happened. What somebody is in the way of now is done by the next import or refresh.
         let tidied = use_log(&self.connection)
+            .and_then(|()| erasure::finish(&self.connection))
             .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = tidied {
             tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");

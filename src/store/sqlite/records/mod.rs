@@ -3,6 +3,7 @@
 
 mod branch;
 mod condition;
+mod erasure;
 mod export;
 mod find;
 mod import;
@@ -112,6 +113,8 @@ struct Control {
     connection: Connection,
     /// SQLite's own counter of commits by others.
     data_version: i64,
+    /// Whether the log holds what was erased: somebody was reading then.
+    log_to_empty: bool,
 }
 
 impl SqliteRecordStore {
@@ -285,13 +288,18 @@ impl Shared {
             Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        // What an import that died has left is not waited for: a command beside it may be at it.
+        match erasure::finish(&connection) {
+            Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),
+            _ => {}
+        }
         connection.busy_timeout(LOCK_WAIT).map_err(|error| unavailable("open", &path, &error))?;
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             path,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
-            control: Mutex::new(Control { connection, data_version }),
+            control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
         };
         self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
         Ok(())
@@ -323,8 +331,26 @@ impl Served {
             self.version.fetch_max(data_set.version, Ordering::Release);
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
             control.data_version = data_version;
+            control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        }
+        if control.log_to_empty {
+            self.empty_log(&mut control)?;
         }
         self.shorten_log(&control.connection)
+    }
+
+    /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
+    fn empty_log(&self, control: &mut Control) -> Result<(), RecordStoreError> {
+        let failed = |error: rusqlite::Error| unavailable("empty the log of", &self.path, &error);
+        control.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+        let emptied = erasure::empty_log(&control.connection);
+        control.connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
+        match emptied {
+            Err(error) if !is_busy(&error) => return Err(failed(error)),
+            _ => {}
+        }
+        control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        Ok(())
     }
 
     fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {

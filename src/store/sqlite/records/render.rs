@@ -16,18 +16,32 @@ const CHUNK: usize = 32;
 /// columns' names are left out, being two thirds of a record's text.
 pub(super) fn write_values(record: &Record, out: &mut Vec<u8>) {
     for value in &record.values {
-        let at = out.len();
-        out.push(0);
-        json::write_value(value, out);
-        let length = out.len() - at - 1;
-        match (u8::try_from(length), out.get_mut(at)) {
-            (Ok(short), Some(place)) if short != LONG => *place = short,
-            // No record is as long as four bytes can say.
-            _ => drop(
-                out.splice(at..=at, [LONG].into_iter().chain(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())),
-            ),
+        write_value(out, |out| json::write_value(value, out));
+    }
+}
+
+fn write_value(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let length = out.len() - at - 1;
+    match (u8::try_from(length), out.get_mut(at)) {
+        (Ok(short), Some(place)) if short != LONG => *place = short,
+        // No record is as long as four bytes can say.
+        _ => {
+            drop(out.splice(at..=at, [LONG].into_iter().chain(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())))
         }
     }
+}
+
+/// The same values with null at these places.
+pub(super) fn without(stored: &[u8], places: &[usize]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stored.len());
+    for (place, value) in values(stored).enumerate() {
+        let value = if places.contains(&place) { b"null" } else { value };
+        write_value(&mut out, |out| out.extend_from_slice(value));
+    }
+    out
 }
 
 /// Writes the first `length` bytes of a text at the beginning of `room`, and gives back the room behind them; nothing where

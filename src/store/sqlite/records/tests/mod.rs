@@ -1,6 +1,7 @@
 //! A small data set of every type, stores in temporary folders, and the tests of each part.
 
 mod crash;
+mod erasure;
 mod find;
 mod import;
 mod past;

@@ -1,0 +1,126 @@
+//! How many invitations were mailed in the last hour, as the log says: read back from its end, as far as it is not known yet.
+//!
+//! Guarantees: this process never passes the bound, however many commands it works on at once; what others write counts from
+//! the next look on, which every command takes. So n processes that decide at the same moment pass it by n - 1 at most.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    domain::{id::StreamId, pace, persisted},
+    store::{EventLog, StoreError},
+};
+
+/// Commits that are read at once.
+const PAGE_COMMITS: usize = 32;
+/// How far before the last look the next one goes: a commit may be seen late, and bear the time of a slower clock.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
+
+/// The invitations of the last hour.
+pub(super) struct Window {
+    bound: u32,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// When each was recorded, by its commit.
+    at: BTreeMap<(StreamId, u64), Timestamp>,
+    /// The newest commit that was looked at.
+    newest: Option<(u64, Timestamp)>,
+    /// Those that this process is about to record.
+    pending: u32,
+}
+
+/// A place in the hour, kept until its invitation was recorded or not.
+pub(super) struct Reserved<'a>(&'a Window);
+
+impl Reserved<'_> {
+    /// The invitation was recorded.
+    pub(super) fn recorded(self, stream: StreamId, version: u64, at: Timestamp) {
+        // Before the place is given back, so that nobody sees neither.
+        self.0.lock().at.insert((stream, version), at);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut seen = self.0.lock();
+        seen.pending = seen.pending.saturating_sub(1);
+    }
+}
+
+impl Window {
+    pub(super) fn new(bound: u32) -> Self {
+        Self { bound, seen: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what was recorded since the last look.
+    pub(super) async fn look(&self, log: &dyn EventLog, now: Timestamp) -> Result<(), StoreError> {
+        let known = self.lock().newest;
+        let (mut before, mut newest) = (None, None);
+        loop {
+            let commits = log.read_back(before, PAGE_COMMITS).await?;
+            for commit in &commits {
+                newest.get_or_insert((commit.position, commit.recorded_at));
+                let is_known = known.is_some_and(|(position, at)| {
+                    commit.position <= position && at.duration_since(commit.recorded_at) > OVERLAP
+                });
+                // What is older than an hour is behind what counts, but for the overlap of clocks.
+                let is_over = now.duration_since(commit.recorded_at) > pace::HOUR + OVERLAP;
+                if is_known || is_over {
+                    self.close(newest, now);
+                    return Ok(());
+                }
+                if invites(commit) {
+                    self.lock().at.insert((commit.stream.clone(), commit.version), commit.recorded_at);
+                }
+            }
+            before = commits.last().map(|commit| commit.position);
+            if commits.len() < PAGE_COMMITS {
+                self.close(newest, now);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends a look: what does not count any more is forgotten.
+    fn close(&self, newest: Option<(u64, Timestamp)>, now: Timestamp) {
+        let mut seen = self.lock();
+        seen.newest = seen.newest.max(newest);
+        seen.at.retain(|_, at| pace::counts(*at, now));
+    }
+
+    /// Takes a place in the hour.
+    ///
+    /// # Errors
+    /// How long to wait for one.
+    pub(super) fn reserve(&self, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
+        let mut seen = self.lock();
+        let pending = (0..seen.pending).map(|_| now);
+        if let Some(wait) = pace::wait(seen.at.values().copied().chain(pending), self.bound, now) {
+            return Err(wait);
+        }
+        seen.pending = seen.pending.saturating_add(1);
+        Ok(Reserved(self))
+    }
+
+    /// The most of an hour.
+    pub(super) fn bound(&self) -> u32 {
+        self.bound
+    }
+}
+
+/// Whether a mail follows from a commit. One that cannot be read says so to whoever reads its stream; it stops no others.
+fn invites(commit: &persisted::StoredCommit) -> bool {
+    let names = persisted::type_names(commit).unwrap_or_default();
+    names.iter().any(|name| matches!(name.as_str(), "UserInvited" | "InvitationResent"))
+}

@@ -1,0 +1,48 @@
+//! Version 2 of the events that kept a stranger's words in plain: a mail system's, which may repeat the address, and what a key's
+//! owner calls it. Both are sealed like the person's own data, and end with it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::v1::Sealed;
+
+/// A key exists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ApiKeyIssued")]
+pub struct SealedKeyIssued {
+    /// Its public id: 16 base-62 digits.
+    pub key_id: String,
+    /// SHA-256 of the key, hexadecimal.
+    pub sha256: String,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// Which server secret it was derived from.
+    pub secret_version: u32,
+    /// The invitation that it fulfils.
+    pub invitation: Option<Uuid>,
+    /// What its owner calls it, sealed.
+    pub label: Option<Sealed>,
+}
+
+/// The mail system will not take the mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MailFailed")]
+pub struct SealedMailFailed {
+    /// The invitation that was not fulfilled.
+    pub invitation: Uuid,
+    /// What kind of refusal it was, such as `550 5.1.1, refused the address`; nothing of the person is in it.
+    pub class: String,
+    /// What the mail system said, sealed.
+    pub reason: Sealed,
+}
+
+/// The JSON Schema of every event's data: `(file name, schema)`.
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    vec![
+        ("ApiKeyIssued.v2", schemars::schema_for!(SealedKeyIssued)),
+        ("MailFailed.v2", schemars::schema_for!(SealedMailFailed)),
+    ]
+}

@@ -1,0 +1,148 @@
+//! Texts that people give each other: names, labels, names of files. One line that shows what it is.
+//!
+//! A control character, a line break or a mark of writing direction can make a text look like another one, in a mail, on a
+//! terminal or in a page: Unicode Technical Report 36, sections 2.6 and 3.5. Such a text is refused where it is given, and
+//! escaped where an older one is shown.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// A character that no name may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HiddenCharacter {
+    /// A control character, such as a tab or an escape.
+    #[error("a control character (U+{0:04X})")]
+    Control(u32),
+    /// Something that ends a line.
+    #[error("a line break (U+{0:04X})")]
+    LineBreak(u32),
+    /// Something that turns the direction of what is written.
+    #[error("a mark of writing direction (U+{0:04X})")]
+    Direction(u32),
+    /// Something that takes no place and is no part of a letter.
+    #[error("an invisible character (U+{0:04X})")]
+    Invisible(u32),
+}
+
+/// What is wrong with a character in a text of one line, if anything is.
+///
+/// The joiners U+200C and U+200D pass: names in Persian and in scripts of India need them.
+pub fn hidden(c: char) -> Option<HiddenCharacter> {
+    let code = u32::from(c);
+    Some(match c {
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => HiddenCharacter::LineBreak(code),
+        _ if c.is_control() => HiddenCharacter::Control(code),
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            HiddenCharacter::Direction(code)
+        }
+        // Soft hyphen, separators and joiners without a width, marks of annotation, deprecated format characters, tags, and
+        // code points that are no characters.
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' => {
+            HiddenCharacter::Invisible(code)
+        }
+        '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}' => {
+            HiddenCharacter::Invisible(code)
+        }
+        _ => return None,
+    })
+}
+
+/// Whether a text shows nothing: spaces of any kind, joiners alone, and letters that are blank.
+pub fn is_blank(text: &str) -> bool {
+    let is_empty = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{200c}' | '\u{200d}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+    };
+    text.chars().all(is_empty)
+}
+
+/// A text without the spaces around it; none when it shows nothing.
+///
+/// # Errors
+/// The first character in it that hides something. Line breaks at its ends are spaces, too, but are refused like others.
+pub fn one_line(text: &str) -> Result<Option<&str>, HiddenCharacter> {
+    if is_blank(text) {
+        return Ok(None);
+    }
+    match text.chars().find_map(hidden) {
+        Some(found) => Err(found),
+        None => Ok(Some(text.trim())),
+    }
+}
+
+/// The text as a terminal may show it: what hides something stands as `\u{202e}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    escaped_but(text, |_| false)
+}
+
+/// The same, but for the characters that the text may hold.
+pub fn escaped_but(text: &str, may_hold: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_shown = |c: char| may_hold(c) || hidden(c).is_none();
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_shown(c) {
+            shown.push(c);
+        } else {
+            // Writing into a text does not fail.
+            write!(shown, "{}", c.escape_unicode()).ok();
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_hides_something_is_named() {
+        for (text, what) in [
+            ("Line1\nBcc: evil@example.org", "a line break (U+000A)"),
+            ("a\u{2028}b", "a line break (U+2028)"),
+            ("a\rb", "a line break (U+000D)"),
+            ("a\tb", "a control character (U+0009)"),
+            ("\u{1b}[31mred", "a control character (U+001B)"),
+            ("a\u{9b}b", "a control character (U+009B)"),
+            ("Ana \u{202e}gro.elpmaxe", "a mark of writing direction (U+202E)"),
+            ("a\u{2067}b", "a mark of writing direction (U+2067)"),
+            ("a\u{200b}b", "an invisible character (U+200B)"),
+            ("\u{feff}Ana", "an invisible character (U+FEFF)"),
+        ] {
+            assert_eq!(one_line(text).unwrap_err().to_string(), what, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_people_pass() {
+        for name in
+            ["Ana Núñez", "José", "李小龍", "محمد", "मोहन", "می\u{200c}خواهم", "👩\u{200d}🔬", "O'Brien-Ünal Jr."]
+        {
+            assert_eq!(one_line(name), Ok(Some(name)));
+            assert_eq!(escaped(name), name);
+        }
+        assert_eq!(one_line("  Ana \u{a0}"), Ok(Some("Ana")));
+    }
+
+    #[test]
+    fn blank_is_none() {
+        for text in ["", "   ", "\t", "\n", "\u{a0}\u{3000}", "\u{200d}", "\u{3164}"] {
+            assert_eq!(one_line(text), Ok(None), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_hides_nothing(text: String) {
+            let shown = escaped(&text).into_owned();
+            prop_assert!(shown.chars().all(|c| hidden(c).is_none()));
+            prop_assert_eq!(escaped(&shown), shown.as_str(), "once is enough");
+            if one_line(&text).is_ok() && !is_blank(&text) {
+                prop_assert_eq!(shown, text);
+            }
+        }
+    }
+}

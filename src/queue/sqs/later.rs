@@ -1,0 +1,56 @@
+//! Messages for later. SQS delays a new message by at most 15 minutes, and counts each receive of one that is there: a message
+//! that has to wait for longer goes from one new message to the next, with what is left of its wait in an attribute.
+//!
+//! A crash between sending the next message and deleting the last leaves both: consumers mind that as little as any other
+//! message that comes twice.
+
+use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue};
+
+use super::{QueueError, SqsQueue, unavailable, whole_seconds};
+
+/// The longest delay of a new message, seconds.
+const DELAY_S_MAX: u32 = 900;
+/// The attribute that holds what is left of a wait after the message's own delay, seconds.
+pub(super) const WAIT: &str = "wait_s";
+
+impl SqsQueue {
+    /// Sends a message that is to be received after a while.
+    pub(super) async fn send_later(&self, body: &str, delay_s: u32) -> Result<(), QueueError> {
+        let delay = delay_s.min(DELAY_S_MAX);
+        let mut send = self.client.send_message().queue_url(&self.messages).message_body(body);
+        send = send.delay_seconds(whole_seconds(delay));
+        if let Some(left) = delay_s.checked_sub(delay).filter(|left| *left > 0) {
+            let value = MessageAttributeValue::builder().data_type("Number").string_value(left.to_string()).build();
+            let value = value.map_err(|error| QueueError::Unavailable(error.to_string()))?;
+            send = send.message_attributes(WAIT, value);
+        }
+        send.send().await.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Those of the messages that have waited long enough. The others are sent on.
+    pub(super) async fn due(&self, received: Vec<Received>) -> Result<Vec<Received>, QueueError> {
+        let mut due = Vec::new();
+        for message in received {
+            let (left, body) = (left_s(&message), message.body());
+            let (Some(left), Some(body), Some(handle)) = (left, body, message.receipt_handle()) else {
+                due.push(message);
+                continue;
+            };
+            // Those that cannot be sent on now come again after their visibility timeout.
+            let sent_on = match self.send_later(body, left).await {
+                Ok(()) => self.delete(&self.messages, handle).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent_on {
+                tracing::warn!(%error, "a message for later could not be sent on; it is received again");
+            }
+        }
+        Ok(due)
+    }
+}
+
+/// What is left of a message's wait, if anything is.
+fn left_s(message: &Received) -> Option<u32> {
+    let value = message.message_attributes()?.get(WAIT)?.string_value()?;
+    value.parse().ok().filter(|left| *left > 0)
+}
