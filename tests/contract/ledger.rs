@@ -226,6 +226,9 @@ pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>()
     assert_eq!(pass(200).await, 100);
     clock.advance_us(-years_us);
     assert_eq!(pass(1).await, 1, "at once");
+    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
+    let days: Vec<_> = usage.iter().map(|usage| (usage.day - today, usage.used)).collect();
+    assert_eq!(days, [(0, 31), (1500, 100)], "each day is told once");
     seconds(&clock, 2);
     assert_eq!(pass(200).await, 69);
     clock.advance_us(years_us);

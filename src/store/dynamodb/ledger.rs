@@ -394,7 +394,9 @@ impl DynamoLedger {
                 LIVE => find_number(&item, "day")?,
                 day => Some(day.parse().map_err(|error| damaged("d", error))?),
             };
-            if let Some(day) = day.filter(|day| *day >= from_day) {
+            // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
+            let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
+            if let Some(day) = day.filter(|day| *day >= from_day && !is_told(day)) {
                 days.push(DayUsage { key, day, used: get_number(&item, "used")? });
             }
         }
