@@ -1,29 +1,37 @@
 //! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
 
 mod backend;
+mod data_dir;
+mod deployment;
+mod open_files;
+mod secret;
+mod servers;
 
 use std::{
-    fs::File,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::dev::ServerHandle;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::{
+    data_dir::Premises,
+    open_files::raise_limit,
+    secret::{ReplacedSecret, replace_secret},
+};
 use crate::{
     actors::{
         account::Accounts,
         commit::{CommandError, Committer, Envelope},
-        gate::Gate,
         grants::GrantBook,
         import::{ImportError, Imports},
         invite::Inviting,
+        lineage::{JudgeError, Lineages},
         mailer::{Mailers, Offer, Offering, Watch},
-        query::Queries,
         relay::Relay,
     },
     aws::{Access, AccessError},
@@ -33,15 +41,17 @@ use crate::{
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
+        key::KeyId,
         plan::{self, DEFAULT_PLAN},
     },
     http::{
-        self, Edge,
+        checkup::Checkup,
         ready::ReadyAnswers,
-        routes::data::DataSets,
         state::{Readiness, Service},
+        wire::Wire,
     },
     mail,
+    private::PrivacyError,
     queue::QueueError,
     secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{
@@ -50,16 +60,16 @@ use crate::{
     },
 };
 
-/// What an administrator's token begins with.
-pub const ADMIN_TOKEN_PREFIX: &str = "pmt_admin_";
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
+/// How often a server looks whether its files are still where they were.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a server that shares its data sets looks for imports that died elsewhere.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// How long a stop waits for connections without a request before it gives up the port, so that new ones are refused.
+const FIRST_DRAIN: Duration = Duration::from_millis(400);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +106,9 @@ pub enum StartError {
     /// A definition file does not define the data set that it is named after, or two define the same.
     #[error("{0}")]
     Definitions(String),
+    /// The data directory, or something in it, is not the owner's alone.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The secret file.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -126,6 +139,9 @@ pub enum StartError {
     /// Interrupted imports could not be written down.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The records could not be compared with the log.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
 }
 
 /// Runs `work` with what actors need on the calling thread, until it has ended.
@@ -142,6 +158,18 @@ pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Sto
     backend::open_stores(settings, aws).await
 }
 
+/// Opens the records and nothing else.
+///
+/// # Errors
+/// When they cannot be opened.
+pub async fn open_records(
+    settings: &Settings,
+    clock: &SharedClock,
+    aws: Option<Access>,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    backend::open_records(settings, clock, aws).await
+}
+
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -149,6 +177,8 @@ pub enum Purpose {
     Serve,
     /// It carries out one command beside a server, or without one.
     Command,
+    /// It gives the deployment another server secret, and therefore does not compare it with what the log remembers.
+    ReplaceSecret,
 }
 
 /// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
@@ -161,8 +191,8 @@ pub struct Node {
     pub first_admin_token: Option<String>,
     /// Whether a server has the data directory at the same time.
     pub beside_server: bool,
-    /// Held for as long as the node serves.
-    _lock: Option<File>,
+    /// The data directory that the node serves, with its locks.
+    premises: Option<Premises>,
 }
 
 impl Node {
@@ -181,7 +211,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         let definitions = definitions(settings.datasets())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
-        let (beside_server, lock) = (kept.beside_server, kept.lock);
+        let (beside_server, premises) = (kept.beside_server, kept.premises);
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone());
         let parts = Parts {
             committer: Arc::new(committer),
@@ -191,16 +221,20 @@ impl Node {
             shared: kept.shared,
             aws: kept.aws,
         };
-        let service = start_actors(settings, public_address, parts, purpose);
+        let mut service = start_actors(settings, public_address, parts, purpose);
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
-            Purpose::Command => None,
+            Purpose::Command | Purpose::ReplaceSecret => None,
         };
+        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
         first_plan(&service).await?;
-        let node = Self { service, definitions, first_admin_token, beside_server, _lock: lock };
+        let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if !beside_server {
             node.service.imports.recover().await?;
+        }
+        if purpose == Purpose::Serve {
+            node.service.lineages.judge_all().await?;
         }
         Ok(node)
     }
@@ -251,7 +285,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         sheet_bytes_max: settings.import.inflate_bytes_max,
         ..Limits::default()
     };
-    let rejects = settings.data.join("rejects");
+    let rejects = data_dir::rejects(&settings.data);
     Service {
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         accounts,
@@ -259,6 +293,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         mailers,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
         shares: backend::shares(&settings),
+        lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
         settings: Arc::new(settings),
         public_url,
         committer,
@@ -268,6 +303,8 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         ready,
         aws,
         readiness: Readiness::default(),
+        checkup: Arc::new(Checkup::new(shared)),
+        old_tokens: Arc::default(),
         meter: Arc::default(),
     }
 }
@@ -370,9 +407,9 @@ pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<Str
 }
 
 async fn put_admin_token(committer: &Committer, how: PutToken) -> Result<Option<String>, StartError> {
-    let mut secret = [0; 24];
-    committer.entropy.fill(&mut secret)?;
-    let token = format!("{ADMIN_TOKEN_PREFIX}{}", hex(&secret));
+    let mut random = [0; 12];
+    committer.entropy.fill(&mut random)?;
+    let token = committer.secrets.admin_token(KeyId::from_random(random))?.reveal().to_owned();
     let id: Uuid = committer.new_id()?;
     let now = committer.clock.now();
     let put = committer.stores.admin_tokens.put(&id.to_string(), &admin_token_hash(&token), now, how).await?;
@@ -424,7 +461,8 @@ pub struct Server {
     node: Node,
     public: ServerHandle,
     ops: ServerHandle,
-    refreshing: tokio::task::JoinHandle<()>,
+    wire: Arc<Wire>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Server {
@@ -434,14 +472,20 @@ impl Server {
     /// When the system gives no threads or sockets.
     pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
-        let public = public_server(&service, listeners.public)?;
-        let ops = ops_server(&service, listeners.ops)?;
+        let wire = Arc::new(Wire::new(&service.settings.http, Arc::clone(&service.committer.clock)));
+        let patience = requests_patience(&service.settings);
+        let public = servers::public(&service, listeners.public, Arc::clone(&wire), patience)?;
+        let ops = servers::ops(&service, listeners.ops)?;
         let handles = (public.handle(), ops.handle());
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(ops);
-        let refreshing = actix_web::rt::spawn(refresh(service.clone()));
+        let mut tasks = vec![actix_web::rt::spawn(refresh(service.clone()))];
+        let mut node = node;
+        if let Some(premises) = node.premises.take() {
+            tasks.push(actix_web::rt::spawn(watch(service.clone(), premises)));
+        }
         service.readiness.set(true);
-        Ok(Self { node, public: handles.0, ops: handles.1, refreshing })
+        Ok(Self { node, public: handles.0, ops: handles.1, wire, tasks })
     }
 
     /// The node.
@@ -454,17 +498,77 @@ impl Server {
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
-        self.refreshing.abort();
+        // The locks are in one of them; they are given up at the end.
+        let (refreshing, watching) = self.tasks.split_at(1);
+        refreshing.iter().for_each(tokio::task::JoinHandle::abort);
         let patience = requests_patience(&service.settings);
-        let (_, mailers) =
-            tokio::join!(self.public.stop(true), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        let (left, mailers) =
+            tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
+        if left > 0 {
+            tracing::warn!(connections = left, "requests were still at work and are cut off");
+        }
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }
         if let Err(error) = service.book.withdraw_all().await {
             tracing::warn!(%error, "the unspent part of grants could not be given back");
         }
+        if service.readiness.closed().is_none() {
+            close(service).await;
+        }
         self.ops.stop(false).await;
+        watching.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// Leaves files that are whole by themselves: what stands in write-ahead logs is moved into the databases.
+async fn close(service: &Service) {
+    if let Err(error) = service.committer.stores.upkeep.close().await {
+        tracing::warn!(%error, "the database was not closed in order; nothing is lost");
+    }
+    if let Err(error) = service.records.close().await {
+        tracing::warn!(%error, "the records were not closed in order; nothing is lost");
+    }
+}
+
+/// Looks whether the data directory and the files in it are still where they were. When one was taken away the server goes on
+/// in a file that nobody will find, or beside another one: it answers nothing but 503 from then on.
+async fn watch(service: Service, premises: Premises) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Some(trouble) = premises.trouble() {
+            tracing::error!(
+                trouble,
+                "nothing is answered any more: stop this server, put the data directory back as it was, or restore it from \
+                 the backup, and start again"
+            );
+            service.readiness.close(trouble);
+            break;
+        }
+    }
+    let patience = requests_patience(&service.settings);
+    if service.mailers.stop(patience).await.is_err() {
+        tracing::warn!("a mailer is still at work");
+    }
+    // The locks stay: no other server is to find the directory free while this one is there.
+    std::future::pending::<()>().await;
+    drop(premises);
+}
+
+impl Server {
+    /// Answers what has arrived, and closes all connections of the API. How many were cut off after `patience`.
+    async fn end_requests(&self, patience: Duration) -> usize {
+        let began = Instant::now();
+        self.public.pause().await;
+        if self.wire.drain(FIRST_DRAIN.min(patience)).await == 0 {
+            self.public.stop(false).await;
+            return 0;
+        }
+        // Some take longer: whoever comes meanwhile is to try elsewhere at once.
+        let (left, ()) =
+            tokio::join!(self.wire.drain(patience.saturating_sub(began.elapsed())), self.public.stop(true));
+        left
     }
 }
 
@@ -476,14 +580,15 @@ fn requests_patience(settings: &Settings) -> Duration {
 /// Notices what other processes have imported, and those that died of it, for as long as the node serves.
 async fn refresh(service: Service) {
     let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
-    // The first is over at once: the records have only just been read.
+    // The first is over at once: the records have only just been read. What was imported since is compared at once, too.
     ticks.tick().await;
+    compare_with_log(&service).await;
     let is_shared = service.settings.backend == Backend::Aws;
     let mut recovered = Instant::now();
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
-            Ok(()) => {}
+            Ok(()) => compare_with_log(&service).await,
             Err(error @ RecordStoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "data sets cannot be looked at")
             }
@@ -495,44 +600,16 @@ async fn refresh(service: Service) {
             if let Err(error) = service.imports.recover_recent().await {
                 tracing::warn!(%error, "imports that died cannot be written down yet");
             }
+            if let Err(error) = service.committer.check_secret().await {
+                tracing::warn!(%error, "whether the server secret is still the deployment's cannot be seen");
+            }
         }
     }
 }
 
-fn public_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let settings = Arc::clone(&service.settings);
-    let server = HttpServer::new(move || {
-        let settings = &service.settings;
-        let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
-        let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        let queries = Queries::start(Arc::clone(&service.records), service.shares.clone(), capacity);
-        let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
-        App::new()
-            .app_data(web::Data::new(service.clone()))
-            .service(DataSets::new(service.clone(), gate, queries))
-            .configure(http::routes::administration)
-            .configure(http::openapi::configure)
-            .configure(http::pages::configure)
-            .configure(http::configure(&settings.http))
-            .wrap(Edge::new(&settings.http, clock, entropy).metered(Arc::clone(&service.meter)))
-    });
-    let server = server
-        .workers(settings.http.workers())
-        .backlog(BACKLOG)
-        .max_connections(settings.http.connections_max)
-        .keep_alive(Duration::from_secs(settings.http.keep_alive_s))
-        .client_request_timeout(Duration::from_millis(settings.http.head_timeout_ms))
-        .shutdown_timeout(requests_patience(&settings).as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
-}
-
-fn ops_server(service: &Service, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let service = service.clone();
-    let server = HttpServer::new(move || {
-        App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation)
-    });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+/// Compares records that have changed with the log.
+async fn compare_with_log(service: &Service) {
+    if let Err(error) = service.lineages.look_again().await {
+        tracing::warn!(%error, "records that have changed cannot be compared with the log yet");
+    }
 }

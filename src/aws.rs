@@ -213,7 +213,7 @@ where
         }
         SdkError::TimeoutError(_) => format!("{service} did not answer in time"),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) => format!("{service} cannot be reached: {error}"),
+            Some(error) => format!("{service} cannot be reached: {}", causes(error)),
             None => format!("{service} cannot be reached"),
         },
         SdkError::ConstructionFailure(_) => {
@@ -222,6 +222,25 @@ where
         _ => format!("{service}'s answer cannot be read"),
     };
     one_line(&reason)
+}
+
+/// What an error says and what it says it came from. A connector's error names its kind only, such as `other`; what happened
+/// is in its causes.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let words = error.to_string();
+        // Many an error says what its cause says.
+        if !said.iter().any(|before| before.contains(&words)) {
+            said.push(words);
+        }
+        next = error.source();
+    }
+    if said.len() > 1 && said.first().is_some_and(|kind| kind == "other") {
+        said.remove(0);
+    }
+    said.join(": ")
 }
 
 /// A service's words on one line of bounded length.
@@ -340,6 +359,18 @@ mod tests {
             7
         });
         assert_eq!(slept.unwrap(), 7);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn what_really_happened_is_said() {
+        let refused = Said("tcp connect error: refused", Some(Box::new(Said("refused", None))));
+        assert_eq!(causes(&Said("other", Some(Box::new(refused)))), "tcp connect error: refused");
+        assert_eq!(causes(&Said("io error", Some(Box::new(Said("reset", None))))), "io error: reset");
+        assert_eq!(causes(&Said("other", None)), "other");
     }
 
     #[test]

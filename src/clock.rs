@@ -67,6 +67,11 @@ impl ManualClock {
         self.step_us.store(step_us, Ordering::SeqCst);
     }
 
+    /// Sets the wall clock forward, or back when `us` is negative. Time does not pass by that: the monotonic clock stays.
+    pub fn shift_wall_us(&self, us: i64) {
+        self.wall_us.fetch_add(us, Ordering::SeqCst);
+    }
+
     /// Moves both clocks forward.
     pub fn advance_us(&self, us: i64) {
         self.wall_us.fetch_add(us, Ordering::SeqCst);

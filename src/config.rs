@@ -31,7 +31,7 @@ pub const FILE_NAME: &str = "permitd.toml";
 const SECRET_PATHS: &[&str] = &["mail.smtp.password"];
 
 /// A value that must not be logged or shown: only [`Secret::expose`] gives it out.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -153,10 +153,22 @@ pub struct Http {
     pub head_timeout_ms: u64,
     /// `http.body_timeout_ms`
     pub body_timeout_ms: u64,
+    /// `http.body_idle_timeout_ms`
+    pub body_idle_timeout_ms: u64,
+    /// `http.write_timeout_ms`
+    pub write_timeout_ms: u64,
     /// `http.keep_alive_s`
     pub keep_alive_s: u64,
     /// `http.connections_max`, per worker.
     pub connections_max: usize,
+    /// `http.connections_per_address_max`
+    pub connections_per_address_max: u32,
+    /// `http.trusted_proxies`: addresses and ranges.
+    pub trusted_proxies: Vec<String>,
+    /// `http.wrong_keys_max`
+    pub wrong_keys_max: u32,
+    /// `http.wrong_keys_window_s`
+    pub wrong_keys_window_s: u64,
     /// `http.shutdown_timeout_s`
     pub shutdown_timeout_s: u64,
     /// `http.cors_allowed_origins`

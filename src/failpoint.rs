@@ -13,6 +13,17 @@ pub fn crash_point(name: &str) {
 #[cfg(not(feature = "failpoints"))]
 pub fn crash_point(_name: &str) {}
 
+/// A place at which the tests hold a thread up: `FAILPOINTS="<name>=sleep(50)"` waits for 50 ms at each passage.
+#[cfg(feature = "failpoints")]
+pub fn delay_point(name: &str) {
+    // There is nothing to return: what it was told to do is done when this returns.
+    fail::eval(name, |_| ());
+}
+
+/// A place at which the tests hold a thread up; nothing in this build.
+#[cfg(not(feature = "failpoints"))]
+pub fn delay_point(_name: &str) {}
+
 #[cfg(feature = "failpoints")]
 fn kill_self(name: &str) -> ! {
     eprintln!("failpoint {name}: killed");

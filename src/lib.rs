@@ -14,6 +14,7 @@ pub mod domain;
 pub mod failpoint;
 pub mod http;
 pub mod mail;
+pub mod private;
 pub mod queue;
 pub mod replay;
 pub mod secrets;

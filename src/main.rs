@@ -8,5 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> std::process::ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = permitd::failpoint::from_environment();
+    permitd::cli::leave_no_core_dumps();
     permitd::cli::run()
 }

@@ -4,7 +4,10 @@
 //! versions, so that it can be rotated while keys that were derived from an older version can still be derived again. Whoever
 //! has the file can make every key: it is readable by its owner only, and the server refuses to start when it is not.
 
-use crate::domain::key::{ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES};
+use crate::domain::{
+    id::hex,
+    key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -12,6 +15,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,6 +23,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The secret's file name in the data directory.
 pub const FILE_NAME: &str = "secret.json";
@@ -103,21 +108,65 @@ pub enum SecretsError {
         /// What is wrong; never the content.
         reason: String,
     },
+    /// The file is a symbolic link, which could lead anywhere.
+    #[error("{} is a symbolic link, which is not followed: put the file itself there, or name another with secret_file", .path.display())]
+    Link {
+        /// The file.
+        path: PathBuf,
+    },
     /// A version of the secret that was used earlier is missing.
     #[error("version {0} of the server secret is missing; restore the secret from a backup")]
     UnknownVersion(u32),
+    /// There is no secret, but there are keys that were derived from one.
+    #[error(
+        "{place} is missing, but keys were derived from it: restore it from your backup of the secret. A new secret would \
+         end every key. When it is lost for good, `permitd secret replace` says what that means and does it"
+    )]
+    Lost {
+        /// Where it should be.
+        place: String,
+    },
+    /// The secret is not the one that this deployment's keys were derived from.
+    #[error(
+        "{place} is not the server secret of this deployment: {what}. Restore the right one from your backup of the secret, \
+         or copy it from a server that works. When it is lost for good, `permitd secret replace` says what that means and \
+         does it"
+    )]
+    NotOurs {
+        /// Where the secret is.
+        place: String,
+        /// What differs.
+        what: String,
+    },
     /// No random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }
 
+/// What a deployment remembers of a version of its server secret: enough to recognise it, and nothing to derive from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretMark {
+    /// The version.
+    pub version: u32,
+    /// An HMAC-SHA256 of a constant under this version, in hex.
+    pub fingerprint: String,
+}
+
+/// The bytes of a version. They are overwritten when the last owner lets go of them.
+type SecretBytes = Zeroizing<[u8; SECRET_BYTES]>;
+
 /// The server secret and what is derived from it. Each use has an HMAC-SHA256 label of its own, so that none reveals another.
+/// Clones share it.
 #[derive(Clone)]
-pub struct Secrets {
+pub struct Secrets(Arc<Held>);
+
+struct Held {
+    place: String,
     current: u32,
-    current_secret: [u8; SECRET_BYTES],
-    oldest_secret: [u8; SECRET_BYTES],
-    versions: BTreeMap<u32, [u8; SECRET_BYTES]>,
+    current_secret: SecretBytes,
+    versions: BTreeMap<u32, SecretBytes>,
+    /// Why it is no longer the deployment's, once that was noticed.
+    doubt: OnceLock<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,7 +178,7 @@ struct SecretFile {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets(version {} of {})", self.current, self.versions.len())
+        write!(f, "Secrets(version {} of {})", self.0.current, self.0.versions.len())
     }
 }
 
@@ -141,7 +190,20 @@ impl Secrets {
     /// When the file cannot be read or written, is open to others than its owner, or is damaged.
     pub fn open(data: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
         create_private_dir(data)?;
-        Self::open_file(&data.join(FILE_NAME), entropy)
+        let path = data.join(FILE_NAME);
+        // In a directory of its own nothing has to be a link; a file that an operator names may be one.
+        if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+            return Err(SecretsError::Link { path });
+        }
+        Self::open_file(&path, entropy)
+    }
+
+    /// Whether there is a secret for [`Self::open`], or for [`Self::open_file`] when a file is named.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn is_there(path: &Path) -> Result<bool, SecretsError> {
+        path.try_exists().map_err(|source| SecretsError::Io { action: "look for", path: path.to_owned(), source })
     }
 
     /// Reads the secret of a named file, creating it with mode 0600, whole or not at all, when it is not there. Its directory
@@ -150,11 +212,7 @@ impl Secrets {
     /// # Errors
     /// When the file cannot be read or written, is open to others than its owner, or is damaged.
     pub fn open_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
-        if !path.try_exists().map_err(|source| SecretsError::Io {
-            action: "look for",
-            path: path.to_owned(),
-            source,
-        })? {
+        if !Self::is_there(path)? {
             create(path, entropy)?;
         }
         read(path)
@@ -172,15 +230,15 @@ impl Secrets {
     ///
     /// # Errors
     /// When there are no random bytes.
-    pub fn generate(entropy: &dyn Entropy) -> Result<String, SecretsError> {
-        let mut secret = [0_u8; SECRET_BYTES];
-        entropy.fill(&mut secret)?;
-        let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(secret))]) };
+    pub fn generate(entropy: &dyn Entropy) -> Result<Zeroizing<String>, SecretsError> {
+        let mut secret = SecretBytes::default();
+        entropy.fill(&mut *secret)?;
+        let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(&*secret))]) };
         let not_written = |error: serde_json::Error| SecretsError::Malformed {
             place: "a new secret".to_owned(),
             reason: error.to_string(),
         };
-        serde_json::to_string_pretty(&content).map_err(not_written)
+        serde_json::to_string_pretty(&content).map(Zeroizing::new).map_err(not_written)
     }
 
     /// Reads a secret in the form in which it is kept; `place` says where that was.
@@ -189,26 +247,71 @@ impl Secrets {
     /// When it is damaged. The error never holds the content.
     pub fn from_json(json: &[u8], place: &str) -> Result<Self, SecretsError> {
         let malformed = |reason: String| SecretsError::Malformed { place: place.to_owned(), reason };
-        let content: SecretFile = serde_json::from_slice(json)
+        let mut content: SecretFile = serde_json::from_slice(json)
             .map_err(|e| malformed(format!("wrong JSON at line {} column {}", e.line(), e.column())))?;
         let decode = |(version, text): (u32, String)| {
-            let bytes = BASE64_STANDARD.decode(text).ok().and_then(|bytes| <[u8; SECRET_BYTES]>::try_from(bytes).ok());
+            let bytes = BASE64_STANDARD.decode(Zeroizing::new(text).as_bytes()).map(Zeroizing::new);
+            let bytes = bytes.ok().and_then(|bytes| <[u8; SECRET_BYTES]>::try_from(bytes.as_slice()).ok());
             let secret =
                 bytes.ok_or_else(|| malformed(format!("version {version} is not {SECRET_BYTES} bytes in base64")))?;
-            Ok((version, secret))
+            Ok((version, SecretBytes::new(secret)))
         };
-        let versions: BTreeMap<_, _> = content.versions.into_iter().map(decode).collect::<Result<_, SecretsError>>()?;
-        let current = versions.get(&content.current);
-        let (Some(current_secret), Some((_, oldest_secret))) = (current, versions.first_key_value()) else {
+        let versions = std::mem::take(&mut content.versions);
+        let versions: BTreeMap<_, _> = versions.into_iter().map(decode).collect::<Result<_, SecretsError>>()?;
+        let Some(current_secret) = versions.get(&content.current).cloned() else {
             return Err(malformed(format!("its current version {} is missing", content.current)));
         };
-        let (current_secret, oldest_secret) = (*current_secret, *oldest_secret);
-        Ok(Self { current: content.current, current_secret, oldest_secret, versions })
+        let (place, current) = (place.to_owned(), content.current);
+        Ok(Self(Arc::new(Held { place, current, current_secret, versions, doubt: OnceLock::new() })))
     }
 
     /// The version that new keys are derived from.
     pub fn current_version(&self) -> u32 {
-        self.current
+        self.0.current
+    }
+
+    /// What a deployment remembers of each version.
+    pub fn marks(&self) -> Vec<SecretMark> {
+        let mark = |(version, secret): (&u32, &SecretBytes)| SecretMark {
+            version: *version,
+            fingerprint: hex(&derive(secret, "permitd/fingerprint/v1", b"")),
+        };
+        self.0.versions.iter().map(mark).collect()
+    }
+
+    /// Compares with what the deployment remembers: every version that it knows must be here, and be the same. Returns the
+    /// marks that it does not know yet, such as that of a version that was just added.
+    ///
+    /// # Errors
+    /// [`SecretsError::NotOurs`].
+    pub fn check(&self, known: &[SecretMark]) -> Result<Vec<SecretMark>, SecretsError> {
+        let ours = self.marks();
+        for mark in known {
+            let version = mark.version;
+            let what = match ours.iter().find(|ours| ours.version == version) {
+                Some(ours) if ours.fingerprint == mark.fingerprint => continue,
+                Some(_) => format!("its version {version} is another than the one that keys were derived from"),
+                None => format!("its version {version} is missing, from which keys were derived"),
+            };
+            return Err(SecretsError::NotOurs { place: self.0.place.clone(), what });
+        }
+        Ok(ours.into_iter().filter(|ours| known.iter().all(|mark| mark.version != ours.version)).collect())
+    }
+
+    /// Where it is kept, for messages.
+    pub fn place(&self) -> &str {
+        &self.0.place
+    }
+
+    /// Says that this is no longer the deployment's secret, and why; all clones know it from now on.
+    pub fn doubt(&self, why: String) {
+        // Who comes first says why.
+        self.0.doubt.set(why).ok();
+    }
+
+    /// Why this is no longer the deployment's secret, if that was noticed.
+    pub fn doubted(&self) -> Option<&str> {
+        self.0.doubt.get().map(String::as_str)
     }
 
     /// The secret part of the API key `key_id`, the same every time: a mail that is sent again carries the same key.
@@ -216,7 +319,7 @@ impl Secrets {
     /// # Errors
     /// When the version is no longer in the file.
     pub fn key_secret(&self, version: u32, key_id: &str) -> Result<[u8; 32], SecretsError> {
-        let secret = self.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
+        let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
         Ok(derive(secret, "permitd/api-key/v1", key_id.as_bytes()))
     }
 
@@ -226,27 +329,54 @@ impl Secrets {
     /// When the version is no longer in the file.
     pub fn api_key(&self, version: u32, id: KeyId) -> Result<ApiKey, SecretsError> {
         let derived = self.key_secret(version, id.as_str())?;
-        let mut secret = [0; KEY_SECRET_BYTES];
+        let mut secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
         secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
         Ok(ApiKey::new(id, &secret))
     }
 
     /// Whether a key with this id and hash was derived here: tells a forged key without a look-up.
     pub fn recognises(&self, id: KeyId, hash: &KeyHash) -> bool {
-        self.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
+        self.0.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
+    }
+
+    /// A new administrator's token with this id.
+    ///
+    /// # Errors
+    /// When the secret's current version is not in the file.
+    pub fn admin_token(&self, id: KeyId) -> Result<AdminToken, SecretsError> {
+        self.admin_token_of(self.0.current, id)
+    }
+
+    /// Whether a text is an administrator's token that was derived here: tells a wrong one without a look-up.
+    pub fn recognises_admin_token(&self, text: &str) -> bool {
+        let Some(id) = AdminToken::id_in(text) else { return false };
+        let presented = KeyHash::of(text.as_bytes());
+        self.0
+            .versions
+            .keys()
+            .any(|version| self.admin_token_of(*version, id).is_ok_and(|token| token.hash() == presented))
+    }
+
+    fn admin_token_of(&self, version: u32, id: KeyId) -> Result<AdminToken, SecretsError> {
+        let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
+        let derived = derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes());
+        let mut token_secret = [0; KEY_SECRET_BYTES];
+        token_secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        Ok(AdminToken::new(id, &token_secret))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.
     pub fn cursor_key(&self) -> [u8; 32] {
-        derive(&self.current_secret, "permitd/cursor/v1", b"")
+        derive(&self.0.current_secret, "permitd/cursor/v1", b"")
     }
 
-    /// The name under which an email address is claimed and looked up, in hex: the address itself need not be stored.
-    /// Case does not matter. Derived from the oldest version, since claims outlive rotations.
-    pub fn email_claim(&self, email: &str) -> String {
+    /// The names under which an email address is claimed and looked up, in hex, one for each version: the address itself need
+    /// not be stored. Whoever takes all of them meets everybody who took one, whichever version was the first or has been
+    /// given up since. Case does not matter.
+    pub fn email_claims(&self, email: &str) -> Vec<String> {
         let address = email.trim().to_lowercase();
-        let claim = derive(&self.oldest_secret, "permitd/email-claim/v1", address.as_bytes());
-        claim.iter().map(|byte| format!("{byte:02x}")).collect()
+        let claim = |secret: &SecretBytes| hex(&derive(secret, "permitd/email-claim/v1", address.as_bytes()));
+        self.0.versions.values().map(claim).collect()
     }
 }
 
@@ -258,6 +388,7 @@ fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
     mac.update(label.as_bytes());
     mac.update(&[0]);
     mac.update(input);
+    block.zeroize();
     mac.finalize().into_bytes().into()
 }
 
@@ -284,6 +415,8 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)
         .map_err(failed("create a file beside"))?;
+    // The umask may have taken more than the mode leaves.
+    file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("set the mode of"))?;
     file.write_all(json.as_bytes()).map_err(failed("write"))?;
     file.as_file().sync_all().map_err(failed("write"))?;
     match file.persist_noclobber(path) {
@@ -302,7 +435,7 @@ fn read(path: &Path) -> Result<Secrets, SecretsError> {
     if mode & OTHERS_MODE_BITS != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });
     }
-    let mut json = Vec::new();
+    let mut json = Zeroizing::new(Vec::new());
     file.take(FILE_BYTES_MAX).read_to_end(&mut json).map_err(failed)?;
     Secrets::from_json(&json, &path.display().to_string())
 }
@@ -337,10 +470,10 @@ mod tests {
         assert_ne!(key, secrets.key_secret(1, "k2").unwrap());
         assert_ne!(key, secrets.cursor_key());
         assert!(matches!(secrets.key_secret(2, "k1"), Err(SecretsError::UnknownVersion(2))));
-        let claim = secrets.email_claim("Ada@Example.org");
-        assert_eq!(claim, secrets.email_claim("ada@example.org"));
-        assert_ne!(claim, secrets.email_claim("bob@example.org"));
-        assert!(claim.len() == 64 && claim.bytes().all(|b| b.is_ascii_hexdigit()));
+        let claims = secrets.email_claims("Ada@Example.org");
+        assert_eq!(claims, secrets.email_claims("ada@example.org"));
+        assert_ne!(claims, secrets.email_claims("bob@example.org"));
+        assert!(claims.len() == 1 && claims[0].len() == 64 && claims[0].bytes().all(|b| b.is_ascii_hexdigit()));
     }
 
     #[test]
@@ -355,7 +488,8 @@ mod tests {
         let after = Secrets::open(dir.path(), &SeededEntropy::new(2)).unwrap();
         assert_eq!(after.current_version(), 2);
         assert_eq!(before.key_secret(1, "k").unwrap(), after.key_secret(1, "k").unwrap());
-        assert_eq!(before.email_claim("a@b.c"), after.email_claim("a@b.c"));
+        let (old, new) = (before.email_claims("a@b.c"), after.email_claims("a@b.c"));
+        assert!(new.len() == 2 && new.contains(&old[0]), "who was invited before is found under the old version");
         assert_ne!(before.cursor_key(), after.cursor_key());
     }
 

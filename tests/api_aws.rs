@@ -12,6 +12,8 @@
 mod app;
 mod support;
 
+#[path = "api/address.rs"]
+mod address;
 #[path = "api/admin.rs"]
 mod admin;
 #[path = "api/admission.rs"]
@@ -26,6 +28,8 @@ mod data;
 mod exports;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
+#[path = "api/lost.rs"]
+mod lost;
 #[path = "api/operation.rs"]
 mod operation;
 #[path = "api/page.rs"]

@@ -13,6 +13,8 @@ mod import;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/private.rs"]
+mod private;
 #[path = "cli/readme.rs"]
 mod readme;
 #[path = "cli/server.rs"]

@@ -164,7 +164,7 @@ async fn a_domain_beyond_ascii_needs_nothing_of_the_server() {
         let Some(server) = Server::start(options) else { return };
         send(&*server.mailer(&[]), "ana@exämple.org").await.unwrap();
         let received = server.received().concat();
-        assert!(received.contains("X-Test-To: ana@xn--exmple-cua.org\n"), "{received}");
+        assert!(received.contains("X-Test-To: ana@xn--exmple-cua.org\r\n"), "{received}");
         assert!(received.contains("To: ana@xn--exmple-cua.org"), "{received}");
     }
 }
@@ -178,7 +178,7 @@ async fn a_local_part_beyond_ascii_is_refused_at_once_where_the_server_takes_non
     assert!(server.received().is_empty());
     let Some(server) = Server::start(&["--utf8"]) else { return };
     send(&*server.mailer(&[]), "josé@exämple.org").await.unwrap();
-    assert!(server.received().concat().contains("X-Test-To: jos\\xe9@xn--exmple-cua.org\n"));
+    assert!(server.received().concat().contains("X-Test-To: jos\\xe9@xn--exmple-cua.org\r\n"));
 }
 
 #[tokio::test]

@@ -208,6 +208,22 @@ impl Committer {
         self.appended.notified().await;
     }
 
+    /// Whether the server secret of this process is still the deployment's: somebody may have added a version elsewhere, or
+    /// replaced it. What was noticed once stays so until a new start ([`Secrets::doubted`]).
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn check_secret(&self) -> Result<bool, StoreError> {
+        if self.secrets.doubted().is_none() {
+            let marks = self.stores.upkeep.secret_marks().await?;
+            if let Err(error) = self.secrets.check(&marks) {
+                tracing::error!(%error, "messages are left to other servers; start this one again with the right secret");
+                self.secrets.doubt(error.to_string());
+            }
+        }
+        Ok(self.secrets.doubted().is_none())
+    }
+
     /// What was counted.
     pub fn counts(&self) -> CommitCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -370,29 +386,29 @@ impl Committer {
     fn claims(&self, stream: &StreamId, before: &State, events: &[NewEvent]) -> Vec<ClaimChange> {
         let StreamId::User(user) = stream else { return Vec::new() };
         let owner = || user.to_string();
+        let names = |email: &Personal| email.known().map(|email| self.claim_names(email)).unwrap_or_default();
         let take = |name| ClaimChange::Take { name, owner: owner() };
         let release = |name| ClaimChange::Release { name, owner: owner() };
         let claims = |new: &NewEvent| match (&new.event, before) {
-            (Event::UserInvited { email, .. }, _) => self.claim_names(email).into_iter().map(take).collect(),
-            (Event::UserDeleted, State::User(Some(person))) => {
-                self.claim_names(&person.email).into_iter().map(release).collect()
-            }
+            (Event::UserInvited { email, .. }, _) => names(email).into_iter().map(take).collect(),
+            (Event::UserDeleted, State::User(Some(person))) => names(&person.email).into_iter().map(release).collect(),
             _ => Vec::new(),
         };
         events.iter().flat_map(claims).collect()
     }
 
-    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, so that it is
-    /// one person's whichever of them an earlier version has claimed.
-    fn claim_names(&self, email: &Personal) -> Vec<String> {
-        let Some(address) = email.known() else { return Vec::new() };
+    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, and each version
+    /// of the server secret, so that it is one person's whichever of them an earlier version has claimed.
+    pub fn claim_names(&self, address: &str) -> Vec<String> {
         // What an earlier version took for an address is not always one for this version.
         let forms = Email::parse(address).map(|email| email.forms()).unwrap_or_default();
         let mut names: Vec<String> = Vec::new();
         for form in std::iter::once(address).chain(forms.iter().map(String::as_str)) {
-            let name = format!("email#{}", self.secrets.email_claim(form));
-            if !names.contains(&name) {
-                names.push(name);
+            for claim in self.secrets.email_claims(form) {
+                let name = format!("email#{claim}");
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         names

@@ -34,6 +34,10 @@ const RENEWALS_MAX: u32 = 8;
 
 /// The greatest number of a node: what every store has an integer for.
 const NODE_MAX: u64 = (1 << 62) - 1;
+/// Grants in a row that fail before the node says that it cannot serve.
+const FAILING_TIMES: u32 = 3;
+/// How long it says so without another try, microseconds: requests that go elsewhere cannot show that it works again.
+const FAILING_US: i64 = 10_000_000;
 
 /// What became of a request at the gate.
 #[derive(Debug, Clone)]
@@ -144,6 +148,23 @@ pub struct GrantBook {
     life_us: i64,
     shards: [Mutex<HashMap<KeyId, Arc<Cell>>>; SHARDS],
     counters: GrantCounters,
+    failing: Mutex<Failing>,
+}
+
+/// How the ledger has failed since it answered last.
+#[derive(Debug, Default)]
+struct Failing {
+    times: u32,
+    last_us: i64,
+    reason: String,
+}
+
+impl Failing {
+    fn note(&mut self, error: &StoreError, now_us: i64) {
+        self.times = self.times.saturating_add(1);
+        self.last_us = now_us;
+        self.reason = error.to_string();
+    }
 }
 
 #[derive(Debug)]
@@ -206,7 +227,15 @@ impl GrantBook {
             life_us: i64::try_from(life.as_micros()).unwrap_or(i64::MAX),
             shards: std::array::from_fn(|_| Mutex::default()),
             counters: GrantCounters::default(),
+            failing: Mutex::default(),
         }
+    }
+
+    /// Why the ledger has refused the last grants, one after the other, and lately; none when it has answered since.
+    pub fn trouble(&self) -> Option<String> {
+        let failing = lock(&self.failing);
+        let is_lately = self.clock.monotonic_us().saturating_sub(failing.last_us) < FAILING_US;
+        (failing.times >= FAILING_TIMES && is_lately).then(|| failing.reason.clone())
     }
 
     /// What was counted.
@@ -226,7 +255,8 @@ impl GrantBook {
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.shard(id)?).get(&id).cloned();
         let Some(cell) = cell else {
-            if self.secrets.recognises(id, hash) {
+            // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
+            if self.secrets.recognises(id, hash) || self.secrets.doubted().is_some() {
                 return None;
             }
             return Some(self.count(Admission::Unknown));
@@ -325,9 +355,11 @@ impl GrantBook {
         let holder = Holder { node: self.node, serial };
         let request =
             GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, need, holder, unanswered_from, returned };
-        let granted = self.ledger.grant(request).await.inspect_err(|_| {
+        let granted = self.ledger.grant(request).await.inspect_err(|error| {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            lock(&self.failing).note(error, self.clock.monotonic_us());
         })?;
+        *lock(&self.failing) = Failing::default();
         self.counters.taken.fetch_add(1, Ordering::Relaxed);
         let until_us = taken_us.saturating_add(self.life_us);
         *lock(&cell.held) = match granted {

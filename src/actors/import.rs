@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{
     ask::{Busy, Reply, ask},
     commit::{CommandError, Committer, Envelope},
+    lineage::{JudgeError, judged},
 };
 use crate::{
     dataset::{
@@ -36,7 +37,8 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
+    private,
+    store::records::{Anew, ImportResult, ImportSession, LastImport, RecordStore, RecordStoreError, RowOutcome},
 };
 
 /// Imports that are looked at for those that died beside a server.
@@ -224,9 +226,15 @@ impl Work {
         };
         // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
         // runs, and do not take it for one that died.
+        let anew = self.anew(&dataset).await?;
         let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
-        let session =
-            blocking(move || Ok(work.records.begin_import(&definition, import, work.today(), replace)?)).await;
+        let session = blocking(move || {
+            Ok(match anew {
+                None => work.records.begin_import(&definition, import, work.today(), replace)?,
+                Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
+            })
+        })
+        .await;
         if session.is_ok() {
             self.end_last(&dataset).await?;
         }
@@ -250,6 +258,20 @@ impl Work {
                 Err(error)
             }
         }
+    }
+
+    /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
+    /// and no version that the log knows is to come to be once more.
+    async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
+        self.records.refresh().await?;
+        let (stored, lineage, verdict) =
+            judged(&self.committer, &self.records, dataset).await.map_err(|error| match error {
+                JudgeError::Store(error) => ImportError::Command(error.into()),
+                JudgeError::Records(error) => ImportError::Records(error),
+            })?;
+        let Err(loss) = verdict else { return Ok(None) };
+        tracing::warn!(dataset, "{loss}; the import begins it anew");
+        Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
     }
 
     /// Writes down that the last import is visible, if the process that made it so died before it could: the next one takes
@@ -442,9 +464,10 @@ impl Rejects {
             none => {
                 let io_failed = |source| ImportError::Rejects { path: path.clone(), source };
                 if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(io_failed)?;
+                    private::directory(folder).map_err(|error| io_failed(std::io::Error::other(error)))?;
                 }
-                let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path).map_err(io_failed)?));
+                let file = private::new_file(path).map_err(io_failed)?;
+                let mut writer = csv::Writer::from_writer(BufWriter::new(file));
                 writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;
                 none.insert(writer)
             }

@@ -44,6 +44,9 @@ const RETRY_DELAY_S_MAX: u32 = 300;
 /// How often mails are looked for that the mail system keeps for too long.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// How long a message is left to others that this process has the wrong secret for, seconds.
+const RELEASE_DELAY_S: u32 = 1;
+
 /// What an invitation says about the service.
 #[derive(Debug, Clone)]
 pub struct Offer {
@@ -79,6 +82,13 @@ enum MessageError {
     OtherSecret(KeyId),
     #[error("the message takes too many steps: please report this")]
     Circle,
+}
+
+impl MessageError {
+    /// Whether a process with another server secret could do better.
+    fn is_of_secret(&self) -> bool {
+        matches!(self, Self::OtherSecret(_) | Self::Command(CommandError::Secrets(_)))
+    }
 }
 
 /// What the mailers have counted.
@@ -231,6 +241,10 @@ impl Work {
         let can_wait = self.committer.queue.can_wait() && !watch.wait.is_zero();
         let wait = if can_wait { watch.wait } else { Duration::ZERO };
         loop {
+            if self.committer.secrets.doubted().is_some() {
+                // Whoever has the right secret can work on what is there; this process is to be started again.
+                return stopped(&mut stopping).await;
+            }
             let receive = self.committer.queue.receive(self.batch_max(), wait);
             let received = tokio::select! {
                 biased;
@@ -267,6 +281,9 @@ impl Work {
         self.expire().await;
         loop {
             let _draining = draining.lock().await;
+            if self.committer.secrets.doubted().is_some() {
+                return Ok(count);
+            }
             let deliveries = self.committer.queue.receive(self.batch_max(), Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
@@ -322,6 +339,10 @@ impl Work {
                 crash_point("mailer-before-ack");
                 self.counters.done.fetch_add(1, Ordering::Relaxed);
                 self.committer.queue.acknowledge(delivery).await?;
+            }
+            Err(error) if error.is_of_secret() && !self.committer.check_secret().await.unwrap_or(true) => {
+                // It is not the message's fault: others can work on it.
+                self.committer.queue.release(delivery, RELEASE_DELAY_S).await?;
             }
             Err(MessageError::Mail(error)) => self.put_off(delivery, &error).await?,
             Err(error) => {

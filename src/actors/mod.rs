@@ -10,6 +10,7 @@ pub mod gate;
 pub mod grants;
 pub mod import;
 pub mod invite;
+pub mod lineage;
 pub mod mailer;
 pub mod query;
 pub mod relay;

@@ -1,13 +1,12 @@
 //! What a node keeps things in: files of this machine, or tables and queues in AWS. The only place that knows which.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Purpose, StartError};
+use super::{
+    Purpose, StartError,
+    data_dir::{self, Premises},
+    deployment,
+};
 use crate::{
     actors::{query::Shares, turns::Capacity},
     aws::Access,
@@ -15,7 +14,7 @@ use crate::{
     config::{Backend, MailTransport, Settings},
     mail::{self, Mailer},
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
-    secrets::{Entropy, Secrets, create_private_dir},
+    secrets::{self, Entropy, Secrets},
     store::{
         Stores,
         dynamodb::{
@@ -32,10 +31,6 @@ use crate::{
 
 /// Queries that may wait for each one that runs.
 const FIND_WAITING_PER_THREAD: usize = 32;
-/// How often a server tries to get the data directory's lock: a command holds it for the moment in which it looks.
-const LOCK_TRIES: u32 = 10;
-/// Time between two such tries.
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// All that a node keeps, and how it stands to others.
 pub(super) struct Kept {
@@ -48,8 +43,8 @@ pub(super) struct Kept {
     pub(super) beside_server: bool,
     /// Whether others may admit requests of the same keys.
     pub(super) shared: bool,
-    /// Held for as long as the node serves.
-    pub(super) lock: Option<File>,
+    /// The data directory that the node serves, with its locks.
+    pub(super) premises: Option<Premises>,
     /// Access to AWS, if it is needed.
     pub(super) aws: Option<Access>,
 }
@@ -88,10 +83,60 @@ fn retention(settings: &Settings) -> Retention {
     Retention { days: settings.records.history_days, changes_max: settings.records.history_changes_max }
 }
 
+fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
+    let find_threads = settings.records.find_threads;
+    SqliteRecordSettings {
+        directory: data_dir::records(&settings.data),
+        cache_bytes: settings.records.cache_bytes_max,
+        find_threads,
+        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+        retention: retention(settings),
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
+    }
+}
+
+fn dynamo_records(settings: &Settings) -> DynamoRecordSettings {
+    DynamoRecordSettings {
+        cache_bytes: settings.records.cache_bytes_max,
+        shards: settings.aws.index_shards,
+        find_records_max: settings.aws.find_records_max,
+        parallel_requests: settings.aws.parallel_requests,
+        index_settle_ms: settings.aws.index_settle_ms,
+        find_waiting_max: settings.records.find_threads * FIND_WAITING_PER_THREAD,
+        find_timeout_ms: settings.records.find_timeout_ms,
+        exports_max: settings.records.exports_max,
+        export_timeout_ms: settings.records.export_timeout_ms,
+        export_stall_ms: settings.records.export_stall_ms,
+        retention: retention(settings),
+        scratch: data_dir::scratch(&settings.data),
+    }
+}
+
+/// Opens the records and nothing else.
+pub(super) async fn open_records(
+    settings: &Settings,
+    clock: &SharedClock,
+    aws: Option<Access>,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    Ok(match settings.backend {
+        Backend::Sqlite => Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
+        Backend::Aws => {
+            let dynamo = dynamo(settings, aws).await?.1;
+            Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?)
+        }
+    })
+}
+
 /// Opens the stores and nothing else.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
-        Backend::Sqlite => Ok(Database::open(&settings.data)?.stores()),
+        Backend::Sqlite => {
+            data_dir::open(&settings.data, Purpose::Command)?;
+            Ok(Database::open(&settings.data)?.stores())
+        }
         Backend::Aws => Ok(dynamo(settings, aws).await?.1.stores()),
     }
 }
@@ -103,64 +148,30 @@ async fn open_sqlite(
     purpose: Purpose,
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
-    create_private_dir(&settings.data)?;
-    let file = &settings.secret_file;
-    let secrets = match file.as_os_str().is_empty() {
-        false => Secrets::open_file(file, entropy)?,
-        true => Secrets::open(&settings.data, entropy)?,
-    };
-    let (lock, beside_server) = take_lock(&settings.data, purpose).await?;
+    data_dir::open(&settings.data, purpose)?;
+    let (premises, beside_server) = data_dir::take_locks(&settings.data, purpose).await?;
+    if premises.is_some() {
+        data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
+    }
     let database = Database::open(&settings.data)?;
+    let premises = premises.map(|premises| premises.and(database.places()));
+    let stores = database.stores();
+    let secrets = local_secrets(settings, &stores, entropy, purpose).await?;
     let aws = match (aws, settings.mail_transport()) {
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
         (aws, _) => aws,
     };
-    let find_threads = settings.records.find_threads;
-    let record_settings = SqliteRecordSettings {
-        directory: settings.data.join("records"),
-        cache_bytes: settings.records.cache_bytes_max,
-        find_threads,
-        find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
-        find_timeout_ms: settings.records.find_timeout_ms,
-        retention: retention(settings),
-        exports_max: settings.records.exports_max,
-        export_timeout_ms: settings.records.export_timeout_ms,
-        export_stall_ms: settings.records.export_stall_ms,
-    };
     Ok(Kept {
         secrets,
-        stores: database.stores(),
+        stores,
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
-        records: Arc::new(SqliteRecordStore::open(record_settings, Arc::clone(clock))?),
+        records: Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
         mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
         shared: beside_server,
-        lock,
+        premises,
         aws,
     })
-}
-
-/// Takes the data directory's lock for a server; for a command, tells whether a server has it.
-async fn take_lock(data: &Path, purpose: Purpose) -> Result<(Option<File>, bool), StartError> {
-    let path = data.join("serve.lock");
-    let failed = |source| StartError::Io { doing: "cannot lock", path: path.clone(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    if purpose == Purpose::Command {
-        // Shared, so that two commands do not take each other for a server.
-        return match file.try_lock_shared() {
-            Ok(()) => Ok((None, false)),
-            Err(TryLockError::WouldBlock) => Ok((None, true)),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        };
-    }
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok((Some(file), false)),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-    }
-    Err(StartError::Served { path: data.to_owned() })
 }
 
 async fn open_aws(
@@ -170,41 +181,70 @@ async fn open_aws(
     purpose: Purpose,
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
-    create_private_dir(&settings.data)?;
+    data_dir::open(&settings.data, purpose)?;
     let (access, dynamo) = dynamo(settings, aws).await?;
-    let file = &settings.secret_file;
-    let secrets = match file.as_os_str().is_empty() {
-        // Not made when it is missing: a mistyped path would give one node a secret of its own.
-        false => Secrets::read_file(file)?,
-        true => dynamodb::secrets::open(&dynamo, entropy).await?,
-    };
-    let find_waiting_max = settings.records.find_threads * FIND_WAITING_PER_THREAD;
-    let record_settings = DynamoRecordSettings {
-        cache_bytes: settings.records.cache_bytes_max,
-        shards: settings.aws.index_shards,
-        find_records_max: settings.aws.find_records_max,
-        parallel_requests: settings.aws.parallel_requests,
-        index_settle_ms: settings.aws.index_settle_ms,
-        find_waiting_max,
-        find_timeout_ms: settings.records.find_timeout_ms,
-        exports_max: settings.records.exports_max,
-        export_timeout_ms: settings.records.export_timeout_ms,
-        export_stall_ms: settings.records.export_stall_ms,
-        retention: retention(settings),
-        scratch: settings.data.join("scratch"),
-    };
+    let stores = dynamo.stores();
+    let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
     Ok(Kept {
         secrets,
-        stores: dynamo.stores(),
+        stores,
         queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
-        records: Arc::new(DynamoRecordStore::open(dynamo, record_settings, Arc::clone(clock)).await?),
+        records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?),
         mailer: mail::from_settings(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
         beside_server: purpose == Purpose::Command,
         shared: true,
-        lock: None,
+        premises: None,
         aws: Some(access),
     })
+}
+
+/// The server secret in a file of this machine, which is made unless the log knows of one.
+async fn local_secrets(
+    settings: &Settings,
+    stores: &Stores,
+    entropy: &dyn Entropy,
+    purpose: Purpose,
+) -> Result<Secrets, StartError> {
+    let named = &settings.secret_file;
+    let is_named = !named.as_os_str().is_empty();
+    let file: PathBuf = if is_named { named.clone() } else { settings.data.join(secrets::FILE_NAME) };
+    if !Secrets::is_there(&file)? && purpose != Purpose::ReplaceSecret {
+        deployment::may_begin(stores, &file.display().to_string()).await?;
+    }
+    let secrets = if is_named { Secrets::open_file(named, entropy)? } else { Secrets::open(&settings.data, entropy)? };
+    if purpose != Purpose::ReplaceSecret {
+        deployment::settle(stores, &secrets).await?;
+    }
+    Ok(secrets)
+}
+
+/// The server secret that all nodes share, which is made unless the log knows of one.
+async fn shared_secrets(
+    settings: &Settings,
+    dynamo: &Dynamo,
+    stores: &Stores,
+    entropy: &dyn Entropy,
+    purpose: Purpose,
+) -> Result<Secrets, StartError> {
+    let file = &settings.secret_file;
+    let secrets = match file.as_os_str().is_empty() {
+        // Not made when it is missing: a mistyped path would give one node a secret of its own.
+        false => Secrets::read_file(file)?,
+        true => match dynamodb::secrets::find(dynamo).await? {
+            Some(secrets) => secrets,
+            None => {
+                if purpose != Purpose::ReplaceSecret {
+                    deployment::may_begin(stores, &dynamodb::secrets::place(dynamo)).await?;
+                }
+                dynamodb::secrets::open(dynamo, entropy).await?
+            }
+        },
+    };
+    if purpose != Purpose::ReplaceSecret {
+        deployment::settle(stores, &secrets).await?;
+    }
+    Ok(secrets)
 }
 
 async fn dynamo(settings: &Settings, aws: Option<Access>) -> Result<(Access, Dynamo), StartError> {

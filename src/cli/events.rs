@@ -12,13 +12,16 @@ use super::{
     people, progress,
 };
 use crate::{
-    app,
+    app::{self, StartError},
+    clock::SystemClock,
     domain::{
         id::StreamId,
+        lineage::Loss,
         persisted::{self, StoredCommit},
+        view::ImportRow,
     },
     replay::{self, Difference, Progress},
-    store::Stores,
+    store::{Stores, records::RecordStore},
 };
 
 /// Commits that are read at once.
@@ -87,7 +90,8 @@ struct Replay {}
 
 /// Rebuild every view from the log and compare: prints each difference, exits with 1 if there is any
 ///
-/// Changes nothing. `permitd events replay` repairs what it finds.
+/// Records that are gone, older than the log or of another one are differences, too, with what to do about them. Changes
+/// nothing. `permitd events replay` repairs what it finds in the views.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -101,7 +105,11 @@ impl Events {
         match self.command {
             Command::List(list) => app::block_on(list.answer(&stores)),
             Command::Replay(Replay {}) => replay(&stores),
-            Command::Verify(Verify {}) => verify(&stores),
+            Command::Verify(Verify {}) => {
+                // Opened first: what made the records is in the log from before they came to be.
+                let records = app::block_on(app::open_records(&common.settings(&[])?, &SystemClock::shared(), None))?;
+                verify(&stores, &*records)
+            }
         }
     }
 }
@@ -247,7 +255,17 @@ fn replay(stores: &Stores) -> Result<Answer, Failure> {
     Ok(Answer::new(with_rate(progress, took, json!({})), format!("every view rebuilt: {}", told(progress, took))))
 }
 
-fn verify(stores: &Stores) -> Result<Answer, Failure> {
+/// What of the records does not fit the log.
+fn losses(imports: &[ImportRow], records: &dyn RecordStore) -> Result<Vec<(Difference, Loss)>, Failure> {
+    if replay::verify_records(imports, &records.data_sets()).is_empty() {
+        return Ok(Vec::new());
+    }
+    // The log may tell of an import that has ended meanwhile.
+    app::block_on(records.refresh()).map_err(StartError::from)?;
+    Ok(replay::verify_records(imports, &records.data_sets()))
+}
+
+fn verify(stores: &Stores, records: &dyn RecordStore) -> Result<Answer, Failure> {
     let mut space = stores.replay.replay_space()?;
     let total = space.commits_total()?;
     let mut kept: Vec<Difference> = Vec::new();
@@ -256,19 +274,28 @@ fn verify(stores: &Stores) -> Result<Answer, Failure> {
             kept.push(difference);
         }
     };
-    let ((differences, progress), took) = under_bar(total, |report| replay::verify(&mut *space, &mut keep, report))?;
+    let ((differences, progress, imports), took) =
+        under_bar(total, |report| replay::verify_and_list(&mut *space, &mut keep, report))?;
+    let losses = losses(&imports, records)?;
     let mut text: String = kept.iter().map(described).collect();
-    let unprinted = differences.saturating_sub(u64::try_from(kept.len()).unwrap_or(u64::MAX));
+    for (difference, loss) in &losses {
+        text.push_str(&format!("{}{loss}: {}\n", described(difference), loss.remedy()));
+    }
+    let lost = u64::try_from(losses.len()).unwrap_or(u64::MAX);
+    let in_views = differences;
+    let differences = differences.saturating_add(lost);
+    kept.extend(losses.into_iter().map(|(difference, _)| difference));
+    let kept_count = u64::try_from(kept.len()).unwrap_or(u64::MAX);
+    let unprinted = differences.saturating_sub(kept_count);
     if unprinted > 0 {
         text.push_str(&format!("… and {} more\n", grouped(unprinted)));
     }
     text.push_str(&match differences {
         0 => format!("no differences: {}\n", told(progress, took)),
-        _ => format!(
-            "{}: {}; `permitd events replay` rebuilds the views\n",
-            counted(differences, "difference"),
-            told(progress, took)
-        ),
+        _ => {
+            let advice = if in_views > 0 { "; `permitd events replay` rebuilds the views" } else { "" };
+            format!("{}: {}{advice}\n", counted(differences, "difference"), told(progress, took))
+        }
     });
     let document = with_rate(progress, took, json!({ "differences": differences, "found": kept }));
     let exit = if differences == 0 { Exit::Done } else { Exit::Differences };

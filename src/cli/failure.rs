@@ -4,13 +4,16 @@ use std::process::ExitCode;
 
 use super::output::{printable, printable_json};
 use crate::{
-    actors::{Busy, commit::CommandError, import::ImportError, mailer::DrainError, relay::SweepError},
+    actors::{
+        Busy, commit::CommandError, import::ImportError, lineage::JudgeError, mailer::DrainError, relay::SweepError,
+    },
     app::StartError,
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
     domain::{persisted::CodecError, user::Refusal},
     mail::ses::SesError,
+    private::PrivacyError,
     queue::QueueError,
     replay::ReplayError,
     secrets::SecretsError,
@@ -132,7 +135,7 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
 
 fn store_exit(error: &StoreError) -> Exit {
     match error {
-        StoreError::Unavailable(_) => Exit::Unavailable,
+        StoreError::Unavailable(_) | StoreError::Full(_) => Exit::Unavailable,
         StoreError::Corrupt(_) | StoreError::Incompatible(_) => Exit::Damaged,
         StoreError::Limit(_) => Exit::Refused,
     }
@@ -151,9 +154,12 @@ fn codec_exit(error: &CodecError) -> Exit {
 fn secrets_exit(error: &SecretsError) -> Exit {
     match error {
         SecretsError::Io { .. } | SecretsError::Entropy(_) => Exit::Unavailable,
-        SecretsError::Exposed { .. } | SecretsError::Malformed { .. } | SecretsError::UnknownVersion(_) => {
-            Exit::Damaged
-        }
+        SecretsError::Exposed { .. }
+        | SecretsError::Malformed { .. }
+        | SecretsError::Link { .. }
+        | SecretsError::UnknownVersion(_)
+        | SecretsError::Lost { .. }
+        | SecretsError::NotOurs { .. } => Exit::Damaged,
     }
 }
 
@@ -189,6 +195,8 @@ fn import_exit(error: &ImportError) -> Exit {
 fn start_exit(error: &StartError) -> Exit {
     match error {
         StartError::Served { .. } => Exit::Refused,
+        StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
+        StartError::Privacy(_) => Exit::Refused,
         StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => Exit::Usage,
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
@@ -200,12 +208,15 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Records(error) => records_exit(error),
         StartError::Command(error) => command_exit(error),
         StartError::Import(error) => import_exit(error),
+        StartError::Judge(JudgeError::Store(error)) => store_exit(error),
+        StartError::Judge(JudgeError::Records(error)) => records_exit(error),
     }
 }
 
 fn queue_exit(error: &QueueError) -> Exit {
     match error {
         QueueError::Unavailable(_) => Exit::Unavailable,
+        QueueError::Store(error) => store_exit(error),
         QueueError::Unreadable(_) | QueueError::TooLong { .. } => Exit::Damaged,
         QueueError::NoDeadLetter(_) => Exit::NotFound,
     }

@@ -15,7 +15,7 @@ use super::{Answer, Cli, Failure, output::counted};
 #[command(after_help = "\
 Examples:
   permitd man ~/.local/share/man/man1
-  permitd man man && man man/permitd-serve.1")]
+  permitd man pages                              then read one: man pages/permitd-serve.1")]
 pub(super) struct Man {
     /// The folder; made when it is not there
     #[arg(value_name = "DIR")]

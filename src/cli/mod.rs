@@ -33,6 +33,7 @@ mod openapi;
 mod people;
 mod plans;
 mod sample;
+mod secret;
 mod serve;
 mod users;
 
@@ -101,6 +102,7 @@ enum Command {
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
     AdminToken(admin_token::AdminToken),
+    Secret(secret::Secret),
     Aws(aws::Aws),
     Sample(sample::Sample),
     Config(config::Config),
@@ -108,6 +110,16 @@ enum Command {
     OpenApi(openapi::OpenApi),
     Completions(completions::Completions),
     Man(man::Man),
+}
+
+/// Has the system write no core dump of this process: it would hold the server secret and keys. Where the system cannot be
+/// asked, it is as it was.
+pub fn leave_no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
+    // A limit alone does not keep a program that takes dumps, such as systemd-coredump, from taking one.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
 
 /// Parses the command line, runs the command, prints what it answers. The help of `permitd` lists the exit codes.
@@ -129,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
         Command::AdminToken(command) => command.run(&cli.common),
+        Command::Secret(command) => command.run(&cli.common),
         Command::Aws(command) => command.run(&cli.common),
         Command::Sample(command) => command.run(),
         Command::Config(command) => command.run(&cli.common),
@@ -165,7 +178,9 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    let mut text = if json { printable_json(&answer.document) } else { answer.printed().into_owned() };
+    // A server that was stopped has nothing to say, in either form.
+    let is_document = json && !answer.document.is_null();
+    let mut text = if is_document { printable_json(&answer.document) } else { answer.printed().into_owned() };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -69,7 +69,13 @@ pub(super) fn with_node<T>(
         let address = settings.listen;
         let entropy = Arc::new(SystemEntropy);
         let node = Node::open(settings, SystemClock::shared(), entropy, Purpose::Command, address, None).await?;
-        work(node).await
+        let (beside_server, upkeep) = (node.beside_server, Arc::clone(&node.service.committer.stores.upkeep));
+        let outcome = work(node).await;
+        // The last one leaves files that are whole by themselves. A command beside it does so at its own end.
+        if !beside_server && let Err(error) = upkeep.close().await {
+            tracing::debug!(%error, "the database was not closed in order; nothing is lost");
+        }
+        outcome
     })
 }
 
@@ -81,7 +87,7 @@ pub(super) fn stores(common: &Common) -> Result<Stores, Failure> {
     Ok(app::block_on(app::open_stores(&settings, None))?)
 }
 
-fn must_exist(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
     // In AWS, tables that are not there say so themselves.
     if settings.backend == Backend::Aws || settings.data.join("permitd.db").exists() {
         return Ok(());
@@ -95,10 +101,9 @@ fn must_exist(settings: &Settings) -> Result<(), Failure> {
 
 /// The person at the command line, as the log names them: `cli:<account>`.
 pub(super) fn who() -> Who {
-    use std::os::unix::fs::MetadataExt;
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
-    let account = named.or_else(|| std::fs::metadata("/proc/self").ok().map(|own| format!("uid-{}", own.uid())));
-    let account: String = account.unwrap_or_else(|| "unknown".to_owned()).chars().take(64).collect();
+    let account = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    let account: String = account.chars().take(64).collect();
     Who(format!("cli:{account}"))
 }
 

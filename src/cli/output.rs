@@ -3,11 +3,14 @@
 //! Guarantee: no text that was stored or given can move a terminal's cursor, turn the direction of what is written, or hide
 //! something: such characters are shown as `\u{202e}`.
 
-use std::{borrow::Cow, io::IsTerminal};
+use std::{
+    borrow::Cow,
+    io::{BufRead, IsTerminal, Write},
+};
 
 use serde_json::Value;
 
-use super::Exit;
+use super::{Exit, Failure};
 use crate::domain::text::{escaped, escaped_but, hidden};
 
 /// What makes a table's headings stand out, and what ends that.
@@ -150,6 +153,23 @@ pub(super) fn counted(number: u64, what: &str) -> String {
 /// A moment to the second, or nothing.
 pub(super) fn moment(at: Option<jiff::Timestamp>) -> String {
     at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+/// Asks at the terminal whether to go on with what cannot be undone; `because` says why where there is none to ask at.
+pub(super) fn confirmed(question: &str, because: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("{because}, and there is no terminal to ask at; add --yes")));
+    }
+    let failed = |error: std::io::Error| Failure::unavailable(format!("the terminal cannot be asked: {error}"));
+    let mut terminal = std::io::stderr().lock();
+    write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush()).map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    if !answer.ends_with('\n') {
+        // The end of the input is not echoed: what is said next would follow the question.
+        writeln!(terminal).map_err(failed)?;
+    }
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(test)]

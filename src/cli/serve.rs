@@ -1,9 +1,14 @@
 //! `permitd serve`: the server.
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Answer, Common, Exit, Failure, output::facts};
@@ -14,6 +19,9 @@ use crate::{
     secrets::SystemEntropy,
     telemetry,
 };
+
+/// How long the process takes to leave its runtime in order after a stop, before it ends without.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Serve the API
 ///
@@ -75,6 +83,7 @@ pub(super) struct Bound {
 /// Opens the node and serves it.
 pub(super) async fn start(settings: Settings) -> Result<(Server, Bound), Failure> {
     let system = |error: std::io::Error| Failure::unavailable(format!("the system refuses to serve: {error}"));
+    app::raise_limit();
     let listeners = Listeners::bind(&settings)?;
     let (public, ops) = (listeners.public_address().map_err(system)?, listeners.ops_address().map_err(system)?);
     let node =
@@ -133,8 +142,9 @@ impl Signals {
     }
 }
 
-/// Stops a server in order and within its time; a second signal ends it at once. The process ends here: work that blocks a
-/// thread, such as an import, would hold up a return for as long as it takes, and is made good at the next start.
+/// Stops a server in order and within its time; a second signal ends it at once. Who calls this leaves its runtime next, and
+/// ends: work that blocks a thread, such as an import, would hold that up for as long as it takes, so that the process ends
+/// without it after a moment. It is made good at the next start.
 pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Answer, Failure> {
     let patience = Duration::from_secs(server.node().service.settings.http.shutdown_timeout_s);
     tracing::info!("stopping");
@@ -147,7 +157,23 @@ pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Answer,
         }
         () = signals.next() => Exit::Interrupted,
     };
-    // Standard output may be closed by now, which is nobody's loss.
-    std::io::stdout().flush().ok();
-    std::process::exit(i32::from(exit as u8))
+    end_within(if exit == Exit::Done { LEAVE_PATIENCE } else { Duration::ZERO }, exit)?;
+    Ok(Answer { exit, ..Answer::new(Value::Null, "") })
+}
+
+/// Ends the process after `patience`, should it still be there. `exit` runs the destructors of the calling thread's locals,
+/// and the runtime of the main thread may be used by workers that are just ending: one that wakes a task there after the
+/// locals are gone would abort the process. So a thread that has no runtime calls it.
+fn end_within(patience: Duration, exit: Exit) -> Result<(), Failure> {
+    let ending = std::thread::Builder::new().name("exit".to_owned()).spawn(move || {
+        let until = Instant::now() + patience;
+        // Nobody unparks it, but it may wake by itself.
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
+        // Standard output may be closed by now, which is nobody's loss.
+        std::io::stdout().flush().ok();
+        std::process::exit(i32::from(exit as u8));
+    });
+    ending.map(drop).map_err(|error| Failure::unavailable(format!("the system gives no thread to end by: {error}")))
 }

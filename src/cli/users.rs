@@ -1,7 +1,5 @@
 //! `permitd users`: who was invited, how they stand, and changing that.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -9,7 +7,7 @@ use super::{
     Answer, Common, Exit, Failure,
     invite::RoleArgument,
     open::{Data, stores, with_node},
-    output::{Table, facts, grouped, moment},
+    output::{Table, confirmed, facts, grouped, moment},
     people::{self, mailing, outbox},
 };
 use crate::{
@@ -299,7 +297,7 @@ impl Delete {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
-            if !self.yes && !confirmed(shown_email(&user))? {
+            if !self.yes && !confirmed_deletion(shown_email(&user))? {
                 return Err(Failure::new(Exit::Refused, format!("{} was not deleted", shown_email(&user))));
             }
             changed(&node, &user, "deleted", AccountCommand::DeleteUser).await
@@ -307,22 +305,7 @@ impl Delete {
     }
 }
 
-fn confirmed(email: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        let message = format!("deleting {email} cannot be undone, and there is no terminal to ask at; add --yes");
-        return Err(Failure::usage(message));
-    }
-    let failed = |error: std::io::Error| Failure::unavailable(format!("the terminal cannot be asked: {error}"));
-    let mut terminal = std::io::stderr().lock();
-    let email = escaped(email);
-    write!(terminal, "Delete {email}, end all their keys and erase their personal data, for ever? [y/N] ")
-        .and_then(|()| terminal.flush())
-        .map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    if !answer.ends_with('\n') {
-        // The end of the input is not echoed: what is said next would follow the question.
-        writeln!(terminal).map_err(failed)?;
-    }
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+fn confirmed_deletion(email: &str) -> Result<bool, Failure> {
+    let question = format!("Delete {}, end all their keys and erase their personal data, for ever?", escaped(email));
+    confirmed(&question, &format!("deleting {email} cannot be undone"))
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Backend, ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
-use crate::domain::text::hidden;
+use crate::{domain::text::hidden, http::wire::AddressRange};
 
 const BRAND_CHARS_MAX: usize = 100;
 /// SQS keeps no message longer.
@@ -18,8 +18,13 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.body_bytes_max", 1024, 67_108_864),
     ("http.head_timeout_ms", 100, 600_000),
     ("http.body_timeout_ms", 100, 600_000),
+    ("http.body_idle_timeout_ms", 100, 600_000),
+    ("http.write_timeout_ms", 100, 600_000),
     ("http.keep_alive_s", 1, 3600),
     ("http.connections_max", 1, 1_000_000),
+    ("http.connections_per_address_max", 1, 1_000_000),
+    ("http.wrong_keys_max", 1, 1_000_000),
+    ("http.wrong_keys_window_s", 1, 86_400),
     ("http.shutdown_timeout_s", 1, 600),
     ("admission.grant_ttl_ms", 100, 10_000),
     ("actors.mailbox_capacity", 1, 1_000_000),
@@ -105,6 +110,11 @@ impl Settings {
             return Err(self
                 .layers
                 .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));
+        }
+        let is_wrong = |text: &&String| AddressRange::parse(text).is_none();
+        if let Some(wrong) = self.http.trusted_proxies.iter().find(is_wrong) {
+            let expected = format!("`{wrong}` is not an address or a range such as 10.0.0.0/8");
+            return Err(self.layers.invalid("http.trusted_proxies", expected));
         }
         self.check_origins()
     }

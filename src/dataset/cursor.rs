@@ -1,42 +1,79 @@
-//! Cursors: a place in an answer, sealed so that only this server can make one and only the query it came from can use it.
+//! Cursors: a place in an answer, sealed so that only this deployment can make or read one, and only the question it came from
+//! can use it.
 //!
-//! A cursor is `base64url(format ‖ mac ‖ payload)`. The payload is the data set's version and the values of the last
-//! record in the columns of the order, which were published in the answer: it is authenticated, not encrypted. The mac
-//! is HMAC-SHA256, cut to 16 bytes, over the data set's name, what was asked (the query's [`Query::scope`]) and the payload.
+//! A cursor is `base64url(format ‖ nonce ‖ sealed)`: XChaCha20-Poly1305 over the payload, which is authenticated together with
+//! the data set's name and what was asked (the query's [`Query::scope`]). The nonce is an HMAC of all that, so that one place
+//! has one cursor and no randomness is needed. Inside are the data set's version and instance, and the place: the values of
+//! the last record in the columns of the order where these are few bytes; where they are not, the record's key and record id
+//! and a digest of those values, by which the store finds them again. So a cursor has no more than [`PAGE_CURSOR_CHARS_MAX`]
+//! characters, whatever a page is sorted by.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::{
     Definition, Value,
-    query::{Position, Query},
+    query::{Anchor, Filter, Place, Position, Query, Term, Test},
 };
 
-const FORMAT: u8 = 1;
-const MAC_BYTES: usize = 16;
-/// Cursors travel in URLs, which proxies cut at about 8 KiB.
-const CURSOR_BYTES_MAX: usize = 6 * 1024;
+const FORMAT: u8 = 2;
+const NONCE_BYTES: usize = 24;
+/// Characters of a page's cursor at most.
+pub const PAGE_CURSOR_CHARS_MAX: usize = 512;
+/// Cursors travel in URLs, which proxies cut at about 8 KiB. Those of changes and histories hold a key and a record id.
+const CURSOR_CHARS_MAX: usize = 6 * 1024;
+/// What a cursor adds to a place: format, nonce, authentication, version and instance.
+const ENVELOPE_BYTES: usize = 1 + NONCE_BYTES + 16 + 8 + 16;
+/// Sort values that are kept as they are, bytes.
+const VALUES_BYTES_MAX: usize = 128;
+/// A key and record id that are kept whole, bytes.
+const IDENTITY_BYTES_MAX: usize = 256;
+/// As much of a longer key is kept, bytes.
+const KEY_PREFIX_BYTES: usize = 128;
 
-/// The secret that cursors are sealed with. All servers of a deployment have the same.
+/// What a place is written as.
+const BY_VALUES: u8 = 0;
+const BY_RECORD: u8 = 1;
+const BY_KEY_PREFIX: u8 = 2;
+
+/// The secret that cursors are sealed with, for those of one data set's instance. All servers of a deployment have the same.
 #[derive(Clone)]
-pub struct CursorKey([u8; 32]);
+pub struct CursorKey {
+    secret: [u8; 32],
+    instance: Uuid,
+}
 
 impl CursorKey {
     /// Wraps the secret.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self(secret)
+        Self { secret, instance: Uuid::nil() }
     }
 
-    fn mac(&self, definition: &Definition, scope: &str, payload: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
-        mac.update(b"permitd cursor");
-        for part in [&[FORMAT], definition.name.as_bytes(), scope.as_bytes(), payload] {
+    /// The same secret, for cursors of that instance of a data set.
+    #[must_use]
+    pub fn of(&self, instance: Uuid) -> Self {
+        Self { secret: self.secret, instance }
+    }
+
+    /// 32 bytes that follow from the secret and these parts.
+    fn derived(&self, what: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).ok()?;
+        for part in std::iter::once(&what).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        Some(mac)
+        Some(mac.finalize().into_bytes().into())
+    }
+
+    fn cipher(&self) -> Option<XChaCha20Poly1305> {
+        Some(XChaCha20Poly1305::new(&self.derived(b"permitd cursor cipher", &[])?.into()))
     }
 }
 
@@ -60,43 +97,90 @@ pub enum OpenError {
     /// The columns of the order have changed since.
     #[error("is older than the data set's present definition: begin again at the first page")]
     Outdated,
+    /// The data set was begun anew since: what the cursor goes on in is gone.
+    #[error("is of records that are gone, since the data set was begun anew: begin again at the first page")]
+    Gone,
 }
 
 /// Why no cursor can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// A value in the order is too long to travel in a URL.
-    #[error("the page ends at a record whose sort values are too long for a cursor: sort by a shorter column")]
+    /// A record's key and record id are too long to travel in a URL.
+    #[error(
+        "the page ends at a record whose key and record id are too long for a cursor: ask for fewer or more a page"
+    )]
     TooLong,
 }
 
-/// Makes the cursor that continues after `position`.
+/// Makes the cursor that continues after `position`: at most [`PAGE_CURSOR_CHARS_MAX`] characters.
 ///
 /// # Errors
-/// [`SealError::TooLong`] where the sort values do not fit into a URL.
+/// [`SealError::TooLong`] where `position` does not have a value for each term of the query's order.
 pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &Position) -> Result<String, SealError> {
-    seal_for(key, definition, &query.scope(definition), position)
+    let mut place = vec![BY_VALUES];
+    position.values.iter().for_each(|value| write_value(value, &mut place));
+    if place.len() > 1 + VALUES_BYTES_MAX {
+        place = by_record(definition, query, position).ok_or(SealError::TooLong)?;
+    }
+    seal_place(key, definition, &query.scope(definition), position.version, &place)
+}
+
+/// The place of a record, by what tells it from others.
+fn by_record(definition: &Definition, query: &Query, position: &Position) -> Option<Vec<u8>> {
+    let order = query.order(definition);
+    let value_of = |column: usize| {
+        let place = order.iter().position(|term| term.column == column)?;
+        position.values.get(place)
+    };
+    let (key, id) = (value_of(definition.key)?, value_of(definition.record_id)?);
+    let mut place = vec![BY_RECORD];
+    write_value(key, &mut place);
+    write_value(id, &mut place);
+    if place.len() > 1 + IDENTITY_BYTES_MAX {
+        let Value::Text(text) = key else { return None };
+        let prefix = text.get(..text.floor_char_boundary(KEY_PREFIX_BYTES))?;
+        place = vec![BY_KEY_PREFIX];
+        write_value(&Value::Text(prefix.to_owned()), &mut place);
+    }
+    place.extend(digest(&position.values));
+    Some(place)
+}
+
+/// What tells the values of one record in an order from those of another.
+fn digest(values: &[Value]) -> [u8; 16] {
+    let mut bytes = Vec::new();
+    values.iter().for_each(|value| write_value(value, &mut bytes));
+    let mut digest = [0; 16];
+    digest.iter_mut().zip(Sha256::digest(&bytes)).for_each(|(to, from)| *to = from);
+    digest
+}
+
+impl Anchor {
+    /// Whether these are the record's values in the columns of the order.
+    pub fn is_at(&self, values: &[Value]) -> bool {
+        digest(values) == self.digest
+    }
 }
 
 /// Makes the cursor that continues after a change: its version, its record's key and record id.
 ///
 /// # Errors
-/// As [`seal`].
+/// [`SealError::TooLong`] where these do not fit into a URL.
 pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
-    seal_for(key, definition, CHANGES, position)
+    seal_values(key, definition, CHANGES, position)
 }
 
 /// Makes the cursor that continues after a state of the records of a key, or of one of them.
 ///
 /// # Errors
-/// As [`seal`].
+/// As [`seal_change`].
 pub fn seal_state(
     key: &CursorKey,
     definition: &Definition,
     of: (&str, Option<&str>),
     position: &Position,
 ) -> Result<String, SealError> {
-    seal_for(key, definition, &history_of(of), position)
+    seal_values(key, definition, &history_of(of), position)
 }
 
 /// What a cursor among changes is bound to: no question about records has such a scope.
@@ -106,29 +190,92 @@ fn history_of((key, record_id): (&str, Option<&str>)) -> String {
     format!("history;{key:?};{record_id:?}")
 }
 
-fn seal_for(key: &CursorKey, definition: &Definition, scope: &str, position: &Position) -> Result<String, SealError> {
-    let mut payload = position.version.to_be_bytes().to_vec();
-    for value in &position.values {
-        write_value(value, &mut payload);
-    }
-    if payload.len() > CURSOR_BYTES_MAX * 3 / 4 - MAC_BYTES - 1 {
+fn seal_values(
+    key: &CursorKey,
+    definition: &Definition,
+    scope: &str,
+    position: &Position,
+) -> Result<String, SealError> {
+    let mut place = vec![BY_VALUES];
+    position.values.iter().for_each(|value| write_value(value, &mut place));
+    seal_place(key, definition, scope, position.version, &place)
+}
+
+fn seal_place(
+    key: &CursorKey,
+    definition: &Definition,
+    scope: &str,
+    version: u64,
+    place: &[u8],
+) -> Result<String, SealError> {
+    if place.len() > CURSOR_CHARS_MAX * 3 / 4 - ENVELOPE_BYTES {
         return Err(SealError::TooLong);
     }
-    // A key of 32 bytes is always accepted.
-    let mac = key.mac(definition, scope, &payload).ok_or(SealError::TooLong)?.finalize().into_bytes();
-    let mut sealed = vec![FORMAT];
-    sealed.extend(mac.iter().take(MAC_BYTES));
-    sealed.append(&mut payload);
+    let mut payload = version.to_be_bytes().to_vec();
+    payload.extend(key.instance.as_bytes());
+    payload.extend(place);
+    let bound = bound_to(definition, scope);
+    // A key of 32 bytes and a payload of this size are always accepted.
+    let sealed = encrypt(key, &bound, &payload).ok_or(SealError::TooLong)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(sealed))
+}
+
+/// What is authenticated beside the payload.
+fn bound_to(definition: &Definition, scope: &str) -> Vec<u8> {
+    let mut bound = vec![FORMAT];
+    bound.extend((definition.name.len() as u64).to_be_bytes());
+    bound.extend(definition.name.as_bytes());
+    bound.extend(scope.as_bytes());
+    bound
+}
+
+fn encrypt(key: &CursorKey, bound: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+    let derived = key.derived(b"permitd cursor nonce", &[bound, payload])?;
+    let nonce: [u8; NONCE_BYTES] = derived.get(..NONCE_BYTES)?.try_into().ok()?;
+    let sealed = key.cipher()?.encrypt(&XNonce::from(nonce), Payload { msg: payload, aad: bound }).ok()?;
+    Some([&[FORMAT], nonce.as_slice(), sealed.as_slice()].concat())
+}
+
+fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
+    if text.len() > CURSOR_CHARS_MAX {
+        return None;
+    }
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (&[FORMAT], rest) = bytes.split_first_chunk::<1>()? else { return None };
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
+    key.cipher()?.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: bound }).ok()
 }
 
 /// Reads a cursor that was made for this data set, filter and sort.
 ///
 /// # Errors
 /// [`OpenError`] for anything else.
-pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<Position, OpenError> {
+pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<Place, OpenError> {
+    let (version, place) = open_place(key, definition, &query.scope(definition), text)?;
     let columns: Vec<usize> = query.order(definition).iter().map(|term| term.column).collect();
-    open_for(key, definition, &query.scope(definition), &columns, text)
+    let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
+    let identity = [definition.key, definition.record_id];
+    let anchor = |(filter, rest): (Filter, &[u8])| {
+        let digest = rest.try_into().map_err(|_| OpenError::Outdated)?;
+        Ok(Place::Behind(Anchor { version, filter, digest }))
+    };
+    match place.split_first() {
+        Some((&BY_VALUES, rest)) => {
+            let (values, rest) = read_values(definition, &columns, rest)?;
+            if rest.is_empty() { Ok(Place::At(Position { version, values })) } else { Err(OpenError::Outdated) }
+        }
+        Some((&BY_RECORD, rest)) => {
+            let (values, rest) = read_values(definition, &identity, rest)?;
+            let filters = identity.into_iter().zip(values).map(|(column, value)| equal(column, value));
+            anchor((Filter::all(filters.collect::<Vec<_>>()), rest))
+        }
+        Some((&BY_KEY_PREFIX, rest)) => {
+            let (values, rest) = read_values(definition, &[definition.key], rest)?;
+            let Some(Value::Text(prefix)) = values.into_iter().next() else { return Err(OpenError::Outdated) };
+            anchor((Filter::Term(Term { column: definition.key, test: Test::StartsWith(prefix) }), rest))
+        }
+        _ => Err(OpenError::Outdated),
+    }
 }
 
 /// Reads a cursor that was made for changes of this data set.
@@ -136,7 +283,7 @@ pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str)
 /// # Errors
 /// [`OpenError`] for anything else.
 pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<Position, OpenError> {
-    open_here(key, definition, CHANGES, &[definition.key, definition.record_id], text)
+    open_values(key, definition, CHANGES, &[definition.key, definition.record_id], text)
 }
 
 /// Reads a cursor that was made for the history of this key or record.
@@ -149,40 +296,45 @@ pub fn open_state(
     of: (&str, Option<&str>),
     text: &str,
 ) -> Result<Position, OpenError> {
-    open_here(key, definition, &history_of(of), &[definition.record_id], text)
-}
-
-fn open_here(
-    key: &CursorKey,
-    definition: &Definition,
-    scope: &str,
-    columns: &[usize],
-    text: &str,
-) -> Result<Position, OpenError> {
-    open_for(key, definition, scope, columns, text).map_err(|error| match error {
-        OpenError::Foreign => OpenError::ForeignHere,
-        other => other,
-    })
+    open_values(key, definition, &history_of(of), &[definition.record_id], text)
 }
 
 /// Reads a cursor with a value of each of these columns.
-fn open_for(
+fn open_values(
     key: &CursorKey,
     definition: &Definition,
     scope: &str,
     columns: &[usize],
     text: &str,
 ) -> Result<Position, OpenError> {
-    if text.len() > CURSOR_BYTES_MAX {
-        return Err(OpenError::Foreign);
+    let opened = open_place(key, definition, scope, text).map_err(|error| match error {
+        OpenError::Foreign => OpenError::ForeignHere,
+        other => other,
+    });
+    let (version, place) = opened?;
+    let Some((&BY_VALUES, rest)) = place.split_first() else { return Err(OpenError::Outdated) };
+    let (values, rest) = read_values(definition, columns, rest)?;
+    if rest.is_empty() { Ok(Position { version, values }) } else { Err(OpenError::Outdated) }
+}
+
+/// The version and the place in a cursor that was made for this.
+fn open_place(key: &CursorKey, definition: &Definition, scope: &str, text: &str) -> Result<(u64, Vec<u8>), OpenError> {
+    let payload = decrypt(key, &bound_to(definition, scope), text).ok_or(OpenError::Foreign)?;
+    // From here on the payload is one that this deployment wrote; only the data set can have changed.
+    let (version, rest) = payload.split_first_chunk::<8>().ok_or(OpenError::Outdated)?;
+    let (instance, place) = rest.split_first_chunk::<16>().ok_or(OpenError::Outdated)?;
+    if instance != key.instance.as_bytes() {
+        return Err(OpenError::Gone);
     }
-    let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| OpenError::Foreign)?;
-    let Some((&[FORMAT], rest)) = sealed.split_first_chunk::<1>() else { return Err(OpenError::Foreign) };
-    let (tag, payload) = rest.split_at_checked(MAC_BYTES).ok_or(OpenError::Foreign)?;
-    let mac = key.mac(definition, scope, payload).ok_or(OpenError::Foreign)?;
-    mac.verify_truncated_left(tag).map_err(|_| OpenError::Foreign)?;
-    // From here on the payload is one that this server wrote; only the definition can have changed.
-    let (version, mut rest) = payload.split_first_chunk::<8>().ok_or(OpenError::Outdated)?;
+    Ok((u64::from_be_bytes(*version), place.to_vec()))
+}
+
+/// A value of each of these columns, and what follows.
+fn read_values<'b>(
+    definition: &Definition,
+    columns: &[usize],
+    mut rest: &'b [u8],
+) -> Result<(Vec<Value>, &'b [u8]), OpenError> {
     let mut values = Vec::new();
     for column in columns {
         let value = read_value(&mut rest).ok_or(OpenError::Outdated)?;
@@ -192,10 +344,7 @@ fn open_for(
         }
         values.push(value);
     }
-    if !rest.is_empty() {
-        return Err(OpenError::Outdated);
-    }
-    Ok(Position { version: u64::from_be_bytes(*version), values })
+    Ok((values, rest))
 }
 
 fn write_value(value: &Value, out: &mut Vec<u8>) {

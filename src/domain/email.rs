@@ -51,15 +51,17 @@ impl Email {
             return Err(EmailError(format!("it holds {found}")));
         }
         let text = &nfc(text);
-        let options = Options::default().without_display_text().without_domain_literal();
-        EmailAddress::parse_with_options(text, options).map_err(|error| EmailError(error.to_string()))?;
         let (local, domain) = text.rsplit_once('@').ok_or_else(|| EmailError("it has no @".to_owned()))?;
         let ascii = ascii_domain(domain)?;
-        // Decoding and mapping may have come to another domain than was checked.
         let (unicode, decoded) = Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
-        let is_domain = |domain: &str| EmailAddress::is_valid_domain(domain);
-        if decoded.is_err() || !is_domain(&ascii) || !is_domain(&unicode) {
+        if decoded.is_err() {
             return Err(not_a_domain());
+        }
+        // Checked in both forms: as it is sent, and as it is kept.
+        for domain in [&*ascii, &*unicode] {
+            let options = Options::default().without_display_text().without_domain_literal();
+            EmailAddress::parse_with_options(&format!("{local}@{domain}"), options)
+                .map_err(|error| EmailError(error.to_string()))?;
         }
         let local = unquoted(local);
         if local.len() + 1 + ascii.len() > EMAIL_BYTES_MAX {

@@ -23,8 +23,10 @@ pub const SECRET_CHARS: usize = 33;
 pub const SECRET_BYTES: usize = 24;
 /// Length of the checksum: 6 base-62 digits hold 32 bits.
 pub const CRC_CHARS: usize = 6;
+/// Length of what stands behind the prefix.
+const BEHIND_PREFIX_CHARS: usize = KEY_ID_CHARS + 1 + SECRET_CHARS + 1 + CRC_CHARS;
 /// Length of a whole key.
-pub const KEY_CHARS: usize = PREFIX.len() + KEY_ID_CHARS + 1 + SECRET_CHARS + 1 + CRC_CHARS;
+pub const KEY_CHARS: usize = PREFIX.len() + BEHIND_PREFIX_CHARS;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -83,28 +85,18 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
-/// A whole API key. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+/// A whole API key. `Debug` does not show it. Its text is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct ApiKey {
     text: String,
+    #[zeroize(skip)]
     id: KeyId,
 }
 
 impl ApiKey {
     /// The key with this id and secret.
     pub fn new(id: KeyId, secret: &[u8; SECRET_BYTES]) -> Self {
-        let mut digits = [b'0'; SECRET_CHARS];
-        write_base62(secret, &mut digits);
-        let mut text = String::with_capacity(KEY_CHARS);
-        text.push_str(PREFIX);
-        text.push_str(id.as_str());
-        text.push('_');
-        text.extend(digits.iter().map(|&digit| char::from(digit)));
-        let mut crc = [b'0'; CRC_CHARS];
-        write_base62(&crc32fast::hash(text.as_bytes()).to_be_bytes(), &mut crc);
-        text.push('_');
-        text.extend(crc.iter().map(|&digit| char::from(digit)));
-        Self { text, id }
+        Self { text: compose(PREFIX, id, secret), id }
     }
 
     /// The public part.
@@ -145,24 +137,8 @@ pub struct PresentedKey<'a> {
 impl<'a> PresentedKey<'a> {
     /// Reads what a client sent; `None` when its form or its checksum is wrong.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        if text.len() != KEY_CHARS {
-            return None;
-        }
-        let (body, tail) = text.split_at_checked(KEY_CHARS - CRC_CHARS - 1)?;
-        let (separator, crc) = tail.split_first()?;
-        let rest = body.strip_prefix(PREFIX.as_bytes())?;
-        let (id, rest) = rest.split_at_checked(KEY_ID_CHARS)?;
-        let (second_separator, secret) = rest.split_first()?;
-        if *separator != b'_' || *second_separator != b'_' || !secret.iter().all(u8::is_ascii_alphanumeric) {
-            return None;
-        }
-        let mut expected = [b'0'; CRC_CHARS];
-        write_base62(&crc32fast::hash(body).to_be_bytes(), &mut expected);
-        if crc != expected {
-            return None;
-        }
-        let id: [u8; KEY_ID_CHARS] = id.try_into().ok()?;
-        id.iter().all(u8::is_ascii_alphanumeric).then_some(Self { text, id: KeyId(id) })
+        let id = dissect(PREFIX, text)?;
+        Some(Self { text, id })
     }
 
     /// The public part.
@@ -173,6 +149,80 @@ impl<'a> PresentedKey<'a> {
     /// The SHA-256 of what was sent.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.text)
+    }
+}
+
+/// `<prefix><id>_<secret>_<checksum>`
+fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> String {
+    let mut digits = [b'0'; SECRET_CHARS];
+    write_base62(secret, &mut digits);
+    let mut text = String::with_capacity(prefix.len() + BEHIND_PREFIX_CHARS);
+    text.push_str(prefix);
+    text.push_str(id.as_str());
+    text.push('_');
+    text.extend(digits.iter().map(|&digit| char::from(digit)));
+    let mut crc = [b'0'; CRC_CHARS];
+    write_base62(&crc32fast::hash(text.as_bytes()).to_be_bytes(), &mut crc);
+    text.push('_');
+    text.extend(crc.iter().map(|&digit| char::from(digit)));
+    text
+}
+
+/// The id in such a text; `None` when its form or its checksum is wrong.
+fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
+    if text.len() != prefix.len() + BEHIND_PREFIX_CHARS {
+        return None;
+    }
+    let (body, tail) = text.split_at_checked(text.len() - CRC_CHARS - 1)?;
+    let (separator, crc) = tail.split_first()?;
+    let rest = body.strip_prefix(prefix.as_bytes())?;
+    let (id, rest) = rest.split_at_checked(KEY_ID_CHARS)?;
+    let (second_separator, secret) = rest.split_first()?;
+    if *separator != b'_' || *second_separator != b'_' || !secret.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let mut expected = [b'0'; CRC_CHARS];
+    write_base62(&crc32fast::hash(body).to_be_bytes(), &mut expected);
+    if crc != expected {
+        return None;
+    }
+    let id: [u8; KEY_ID_CHARS] = id.try_into().ok()?;
+    id.iter().all(u8::is_ascii_alphanumeric).then_some(KeyId(id))
+}
+
+/// An administrator's token, `pmt_admin_<id>_<secret>_<crc>`: made as keys are, of a server secret and a random id, so that a
+/// wrong one is known without a look-up. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// What every token begins with.
+    pub const PREFIX: &str = "pmt_admin_";
+
+    /// The token with this id and secret.
+    pub fn new(id: KeyId, secret: &[u8; SECRET_BYTES]) -> Self {
+        Self(compose(Self::PREFIX, id, secret))
+    }
+
+    /// The id in what a client sent; `None` when its form or its checksum is wrong.
+    pub fn id_in(text: &str) -> Option<KeyId> {
+        dissect(Self::PREFIX, text.as_bytes())
+    }
+
+    /// The token in plain. Call it only to hand it to the administrator.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What is stored of it.
+    pub fn hash(&self) -> KeyHash {
+        KeyHash::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(…)")
     }
 }
 
@@ -268,6 +318,18 @@ mod tests {
             prop_assume!(a != b);
             let id = KeyId::from_random(id);
             prop_assert!(ApiKey::new(id, &a) != ApiKey::new(id, &b));
+        }
+
+        #[test]
+        fn every_token_reads_back_and_no_changed_one(id: [u8; 12], secret: [u8; SECRET_BYTES], at in 0..66usize, with in b'0'..=b'z') {
+            let id = KeyId::from_random(id);
+            let token = AdminToken::new(id, &secret);
+            prop_assert_eq!(AdminToken::id_in(token.reveal()), Some(id));
+            prop_assert!(PresentedKey::parse(token.reveal().as_bytes()).is_none());
+            let mut text = token.reveal().as_bytes().to_vec();
+            prop_assume!(text[at] != with);
+            text[at] = with;
+            prop_assert_eq!(AdminToken::id_in(&String::from_utf8(text).unwrap()), None);
         }
 
         #[test]

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fulfilment;
 pub mod id;
 pub mod key;
+pub mod lineage;
 pub mod pace;
 pub mod persisted;
 pub mod personal;

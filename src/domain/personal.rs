@@ -12,8 +12,8 @@ use uuid::Uuid;
 /// What is shown for personal data whose key was destroyed.
 pub const ERASED: &str = "erased";
 
-/// A person's own encryption key, 32 bytes.
-#[derive(Clone, PartialEq, Eq)]
+/// A person's own encryption key, 32 bytes. They are overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct PersonalKey([u8; 32]);
 
 impl PersonalKey {

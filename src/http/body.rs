@@ -1,13 +1,13 @@
 //! JSON bodies: bounded in size and time, and refused with the place of the mistake.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::{Problem, ProblemCode};
+use super::{Problem, ProblemCode, wire::Connection};
 use crate::config::Http;
 
 /// How large a body may be and how long it may take.
@@ -17,11 +17,17 @@ pub struct BodyLimits {
     pub bytes_max: usize,
     /// From the head's end to the body's.
     pub timeout: Duration,
+    /// Between two pieces.
+    pub idle: Duration,
 }
 
 impl From<&Http> for BodyLimits {
     fn from(settings: &Http) -> Self {
-        Self { bytes_max: settings.body_bytes_max, timeout: Duration::from_millis(settings.body_timeout_ms) }
+        Self {
+            bytes_max: settings.body_bytes_max,
+            timeout: Duration::from_millis(settings.body_timeout_ms),
+            idle: Duration::from_millis(settings.body_idle_timeout_ms),
+        }
     }
 }
 
@@ -45,7 +51,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
         let limits = request.app_data::<BodyLimits>().copied();
         let is_json = is_json(request.content_type());
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        let payload = payload.take();
+        let (payload, connection) = (payload.take(), request.conn_data::<Rc<Connection>>().cloned());
         Box::pin(async move {
             let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
             if !is_json {
@@ -58,7 +64,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
             let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
                 let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
                 Problem::new(ProblemCode::RequestTimeout, detail)
-            })??;
+            })?;
+            // The connection knows better what was wrong with the body's bytes.
+            let refusal = || connection.and_then(|connection| connection.refusal());
+            let bytes = bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))?;
             Ok(Self { value: parse(&bytes)?, bytes })
         })
     }
@@ -66,7 +75,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
 
 async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
+    let paused = |_| {
+        let detail = format!("nothing of the body arrived for {} ms", limits.idle.as_millis());
+        Problem::new(ProblemCode::RequestTimeout, detail)
+    };
+    while let Some(chunk) = tokio::time::timeout(limits.idle, payload.next()).await.map_err(paused)? {
         let chunk = chunk.map_err(|e| {
             Problem::new(ProblemCode::InvalidRequest, format!("the body could not be read to its end: {e}"))
         })?;
@@ -106,7 +119,15 @@ mod tests {
     use super::*;
 
     async fn refusal(chunks: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> ProblemCode {
-        let limits = BodyLimits { bytes_max: 10, timeout: Duration::from_millis(50) };
+        refusal_within(chunks, Duration::from_millis(50), Duration::from_secs(60)).await
+    }
+
+    async fn refusal_within(
+        chunks: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+        timeout: Duration,
+        idle: Duration,
+    ) -> ProblemCode {
+        let limits = BodyLimits { bytes_max: 10, timeout, idle };
         let request =
             TestRequest::post().insert_header(("content-type", "application/json")).app_data(limits).to_http_request();
         let mut payload = Payload::Stream { payload: chunks.boxed_local() };
@@ -118,6 +139,13 @@ mod tests {
         assert_eq!(refusal(stream::pending()).await, ProblemCode::RequestTimeout);
         let first = stream::iter([Ok(Bytes::from_static(b"{"))]);
         assert_eq!(refusal(first.chain(stream::pending())).await, ProblemCode::RequestTimeout);
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_pauses_is_given_up() {
+        let first = stream::iter([Ok(Bytes::from_static(b"{"))]);
+        let code = refusal_within(first.chain(stream::pending()), Duration::from_secs(60), Duration::from_millis(50));
+        assert_eq!(code.await, ProblemCode::RequestTimeout);
     }
 
     #[actix_web::test]

@@ -12,11 +12,11 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage,
+    Error, HttpMessage, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
-        Method, StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -25,18 +25,23 @@ use tracing::{Instrument, Level};
 use super::{
     Problem, ProblemCode, RequestId,
     cors::{self, Cors},
+    masking,
     meter::RequestMeter,
     passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
+    sent::Sent,
+    state::Readiness,
+    wire::{Answering, Connection},
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy};
 
 /// The target of the log line that each request leaves at level info.
 pub const ACCESS_TARGET: &str = "permitd::access";
 
+const CROWDED: &str =
+    "this address has as many requests at work as it may have at the same time: wait for their answers";
+const CROWDED_RETRY_AFTER_S: u64 = 1;
 const UNMATCHED_PATH_CHARS_MAX: usize = 200;
-/// What every API key begins with: a path that holds one by mistake is not logged.
-const KEY_PREFIX: &str = "pmt_";
 
 /// The middleware. It must be the outermost one.
 #[derive(Debug, Clone)]
@@ -46,13 +51,20 @@ pub struct Edge {
     clock: SharedClock,
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
+    readiness: Readiness,
+    is_quiet: bool,
 }
 
 impl Edge {
     /// The edge as `settings` want it.
     pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
-        Self { cors, url_bytes_max, clock, entropy, meter: None }
+        Self { cors, url_bytes_max, clock, entropy, meter: None, readiness: Readiness::default(), is_quiet: false }
+    }
+
+    /// For the port of operators, whom no page in a browser reads for: without CORS and log lines.
+    pub fn of_operators(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
+        Self { cors: Cors::new(&[]), is_quiet: true, ..Self::new(settings, clock, entropy) }
     }
 
     /// The same, counting every answer.
@@ -60,14 +72,20 @@ impl Edge {
     pub fn metered(self, meter: Arc<RequestMeter>) -> Self {
         Self { meter: Some(meter), ..self }
     }
+
+    /// The same, answering 503 to everything once the node is closed.
+    #[must_use]
+    pub fn guarded(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Edge
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
+    B: MessageBody + Unpin + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<Sent<EitherBody<B>>>;
     type Error = Error;
     type Transform = EdgeService<S>;
     type InitError = ();
@@ -98,9 +116,9 @@ pub struct EdgeService<S> {
 impl<S, B> Service<ServiceRequest> for EdgeService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
+    B: MessageBody + Unpin + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<Sent<EitherBody<B>>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 
@@ -110,8 +128,8 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let visit = Visit::begin(Rc::clone(&self.edge), &request);
-        if let Some(response) = visit.answer_at_once(&request) {
+        let (visit, refused) = Visit::begin(Rc::clone(&self.edge), &request);
+        if let Some(response) = refused.or_else(|| visit.answer_at_once(&request)) {
             let response = visit.finish(request.into_response(response).map_into_right_body());
             return Box::pin(ready(Ok(response)));
         }
@@ -120,7 +138,10 @@ where
         Box::pin(async move {
             let answer = catch_panic(async move { service.call(request).await }.instrument(span)).await;
             match answer {
-                Ok(Ok(response)) => Ok(visit.finish(visit.complete(response))),
+                Ok(Ok(response)) => {
+                    let response = visit.complete(response);
+                    Ok(visit.finish(response))
+                }
                 Ok(Err(error)) => Err(visit.fail(&error)),
                 Err(panic) => Err(visit.fail(&Problem::internal(panic_message(&*panic)).into())),
             }
@@ -136,26 +157,47 @@ struct Visit {
     started_us: i64,
     /// What the log line is told of the request; absent when nobody reads it.
     logged_method: Option<Method>,
+    /// Holds the connection for this request; absent in tests without one.
+    answering: Option<Answering>,
 }
 
 impl Visit {
-    fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> Self {
+    /// A request comes in. The answer is to one that its connection refuses.
+    fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> (Self, Option<HttpResponse>) {
+        let connection = request.conn_data::<Rc<Connection>>();
+        let refusal = connection.filter(|connection| connection.is_refused()).and_then(|known| known.refusal());
+        let place = connection.map_or(Ok(None), |connection| connection.place(request.headers()));
+        let crowded = || Problem::new(ProblemCode::TooManyFromAddress, CROWDED).retry_after(CROWDED_RETRY_AFTER_S);
+        let problem = refusal.map(|refusal| refusal.problem()).or_else(|| place.is_err().then(crowded));
+        let answering = connection.map(|connection| Answering::new(Rc::clone(connection), place.unwrap_or(None)));
+        let visit = Self::of(edge, request, answering);
+        let refused = problem.map(|problem| problem.instance(visit.id.clone()).error_response());
+        (visit, refused)
+    }
+
+    fn of(edge: Rc<PerWorker>, request: &ServiceRequest, answering: Option<Answering>) -> Self {
         let id = edge.ids.take(request.headers());
         let origin = request.headers().get(header::ORIGIN).cloned();
         let started_us = edge.settings.clock.monotonic_us();
-        let logged_method = tracing::enabled!(target: ACCESS_TARGET, Level::INFO).then(|| request.method().clone());
-        Self { edge, id, origin, started_us, logged_method }
+        let is_logged = !edge.settings.is_quiet && tracing::enabled!(target: ACCESS_TARGET, Level::INFO);
+        let logged_method = is_logged.then(|| request.method().clone());
+        Self { edge, id, origin, started_us, logged_method, answering }
     }
 
     /// The answer to what no route has to see.
-    fn answer_at_once(&self, request: &ServiceRequest) -> Option<actix_web::HttpResponse> {
+    fn answer_at_once(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if self.edge.settings.readiness.closed().is_some() {
+            // Why is in the log and on the port for operators.
+            let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");
+            return Some(actix_web::ResponseError::error_response(&problem.instance(self.id.clone())));
+        }
         let uri = request.uri();
         let url_bytes = uri.path_and_query().map_or(0, |target| target.as_str().len());
         let url_bytes_max = self.edge.settings.url_bytes_max;
         if url_bytes > url_bytes_max {
             let detail = format!("path and query have {url_bytes} bytes, at most {url_bytes_max} are read");
             let problem = Problem::new(ProblemCode::UrlTooLong, detail).instance(self.id.clone());
-            return Some(actix_web::ResponseError::error_response(&problem));
+            return Some(problem.error_response());
         }
         self.edge.settings.cors.preflight(request)
     }
@@ -166,7 +208,7 @@ impl Visit {
             return response.map_into_left_body();
         };
         let problem = self.problem_of(error);
-        let rendered = actix_web::ResponseError::error_response(&problem);
+        let rendered = problem.error_response();
         response.into_response(rendered).map_into_right_body()
     }
 
@@ -183,8 +225,17 @@ impl Visit {
     }
 
     /// The headers of every answer, and the log line.
-    fn finish<B>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<B> {
+    fn finish<B>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
         cors::extend(response.headers_mut(), self.headers());
+        if self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer()) {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        self.observe(&response);
+        response.map_body(|_, body| Sent::new(body, self.answering.take()))
+    }
+
+    /// Counts the answer, and writes the log line.
+    fn observe<B>(&self, response: &ServiceResponse<B>) {
         let duration_us = self.edge.settings.clock.monotonic_us() - self.started_us;
         let (request, status) = (response.request(), response.status());
         let data_route = request.extensions().get::<Passage>().and_then(|passage| passage.data_route.get());
@@ -193,7 +244,7 @@ impl Visit {
                 meter.observe_data(route, status, duration_us);
             }
             self.log(status, route.pattern(), duration_us);
-            return response;
+            return;
         }
         // The data sets' routes are one without a pattern: what none of them took, and no other route, matches it.
         let pattern = request.match_pattern().filter(|pattern| !pattern.is_empty());
@@ -203,7 +254,6 @@ impl Visit {
         if self.logged_method.is_some() {
             self.log(status, &pattern.unwrap_or_else(|| loggable(request.path())), duration_us);
         }
-        response
     }
 
     /// An error that travels on as one, since there is no request left to answer to.
@@ -236,7 +286,7 @@ impl Visit {
 
 /// A path that matched no route, as far as it may be logged: bounded, and without what could be a key. The query never is.
 fn loggable(path: &str) -> String {
-    if path.contains(KEY_PREFIX) {
+    if masking::path_may_hold_key(path) {
         return "(a path with a key in it)".to_owned();
     }
     path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()

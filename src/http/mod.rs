@@ -1,9 +1,12 @@
 //! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
 
+mod address;
 pub mod body;
+pub mod checkup;
 mod coding;
 pub mod cors;
 pub mod edge;
+mod masking;
 pub mod meter;
 pub mod method;
 pub mod openapi;
@@ -13,10 +16,12 @@ pub mod problem;
 pub mod ready;
 pub mod request_id;
 pub mod routes;
+mod sent;
 pub mod session;
 pub mod state;
+pub mod wire;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
 pub use body::{BodyLimits, JsonBody};
 pub use edge::Edge;
@@ -40,10 +45,6 @@ pub fn configure(settings: &Http) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             }))
             .service(method::readable("/problems", problem::page::list))
             .service(method::readable("/problems/{code}", problem::page::show))
-            .default_service(web::to(not_found));
+            .default_service(web::to(address::nowhere));
     }
-}
-
-async fn not_found(request: HttpRequest) -> HttpResponse {
-    Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(&request)
 }

@@ -37,8 +37,8 @@ the version that they were decided upon.
 
 Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
 
-/// The document about the data sets that are defined so, under the name of this deployment.
-pub fn document(brand: &str, definitions: &[Arc<Definition>]) -> Value {
+/// The document about the data sets that are defined so, under the name of this deployment, for a server at `public_url`.
+pub fn document(brand: &str, public_url: &str, definitions: &[Arc<Definition>]) -> Value {
     let mut paths = operation::Paths::default();
     let mut types = administration::Types::new();
     let data_sets: Vec<data::Described<'_>> = definitions.iter().map(|of| data::Described::new(of)).collect();
@@ -70,6 +70,7 @@ pub fn document(brand: &str, definitions: &[Arc<Definition>]) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": DESCRIPTION,
         },
+        "servers": [{ "url": public_url }],
         "tags": tags,
         "paths": paths,
         "components": {
@@ -103,12 +104,12 @@ struct Made {
 
 impl Last {
     /// The document about these data sets: the last one, as long as they are the same.
-    fn of(&self, brand: &str, definitions: Vec<Arc<Definition>>) -> Made {
+    fn of(&self, brand: &str, public_url: &str, definitions: Vec<Arc<Definition>>) -> Made {
         let same = |made: &&Made| made.definitions == definitions;
         if let Some(made) = self.0.borrow().as_ref().filter(same) {
             return made.clone();
         }
-        let bytes = Bytes::from(document(brand, &definitions).to_string());
+        let bytes = Bytes::from(document(brand, public_url, &definitions).to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
         let made = Made { definitions, bytes, tag };
         self.0.replace(Some(made.clone()));
@@ -123,7 +124,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
 async fn show(request: HttpRequest, service: web::Data<Service>, last: web::Data<Last>) -> HttpResponse {
     let definitions = service.records.data_sets().iter().map(|data_set| Arc::clone(&data_set.definition)).collect();
-    let Made { bytes, tag, .. } = last.of(&service.settings.mail.brand, definitions);
+    let Made { bytes, tag, .. } = last.of(&service.settings.mail.brand, &service.public_url, definitions);
     let tag = EntityTag::new_strong(tag);
     let known = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,

@@ -19,7 +19,7 @@ use rand_chacha::{
 };
 use uuid::Uuid;
 
-use super::{Problem, passage::Passage};
+use super::{Problem, masking, passage::Passage};
 use crate::{
     clock::SharedClock,
     secrets::{Entropy, EntropyError},
@@ -99,7 +99,10 @@ impl RequestIds {
     /// The client's id if it is sane, else a new one.
     pub(super) fn take(&self, headers: &HeaderMap) -> RequestId {
         let is_sane = |value: &&HeaderValue| {
-            (1..=CLIENT_ID_BYTES_MAX).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+            (1..=CLIENT_ID_BYTES_MAX).contains(&value.len())
+                && value.as_bytes().iter().all(u8::is_ascii_graphic)
+                // Whoever sent a key in the wrong header would find it in every log.
+                && value.to_str().is_ok_and(|id| !masking::id_may_hold_key(id))
         };
         headers.get(&REQUEST_ID).filter(is_sane).map_or_else(|| self.make(), |value| RequestId(value.clone()))
     }
@@ -140,7 +143,8 @@ mod tests {
 
     #[test]
     fn any_other_request_gets_a_new_uuid_of_version_7() {
-        for client in [None, Some(&b""[..]), Some(b"two words"), Some(&[b'x'; 129]), Some("ü".as_bytes())] {
+        let key = b"%70mt_0123456789abcdef_secret";
+        for client in [None, Some(&b""[..]), Some(b"two words"), Some(&[b'x'; 129]), Some("ü".as_bytes()), Some(key)] {
             let (first, second) = take(client);
             assert_ne!(first, second);
             let id: Uuid = first.as_str().parse().unwrap();

@@ -1,19 +1,22 @@
 //! What the routes have at hand.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
     actors::{
-        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, mailer::Mailers,
-        query::Shares, relay::Relay,
+        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
+        mailer::Mailers, query::Shares, relay::Relay,
     },
     aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
-    http::{meter::RequestMeter, ready::ReadyAnswers},
+    http::{checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers},
     store::records::RecordStore,
 };
 
@@ -32,6 +35,8 @@ pub struct Service {
     pub records: Arc<dyn RecordStore>,
     /// What questions that take long share.
     pub shares: Shares,
+    /// Whether they are those that the log knows.
+    pub lineages: Arc<Lineages>,
     /// Invites.
     pub inviting: Inviting,
     /// Changes accounts and plans.
@@ -48,24 +53,47 @@ pub struct Service {
     pub ready: Arc<ReadyAnswers>,
     /// Whether the node wants requests.
     pub readiness: Readiness,
+    /// Whether it could answer them.
+    pub checkup: Arc<Checkup>,
     /// Access to AWS, where the node has one: it counts its calls.
     pub aws: Option<Access>,
+    /// Hashes of the administrators' tokens that were there at the start: those of the older form, without a checksum, are
+    /// known by them.
+    pub old_tokens: Arc<HashSet<String>>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
 }
 
 /// Whether the node wants requests: `/health/ready` says so.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    wanted: AtomicBool,
+    /// Why nothing may be answered any more.
+    closed: OnceLock<String>,
+}
 
 impl Readiness {
     /// Says whether it does.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::SeqCst);
+        self.0.wanted.store(ready, Ordering::SeqCst);
     }
 
     /// Whether it does.
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.wanted.load(Ordering::SeqCst) && self.closed().is_none()
+    }
+
+    /// Says that nothing may be answered any more, and why. There is no way back but a new start.
+    pub fn close(&self, why: String) {
+        // Who comes first says why.
+        self.0.closed.set(why).ok();
+    }
+
+    /// Why nothing may be answered any more, if that is so.
+    pub fn closed(&self) -> Option<&str> {
+        self.0.closed.get().map(String::as_str)
     }
 }

@@ -1,9 +1,9 @@
 //! Mail into files: the default, and what the demo and the tests read.
 
 use std::{
-    fs::{DirBuilder, File, Permissions},
+    fs::{File, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, private};
 
 /// Writes each mail to `<outbox>/<time>-<message id>.eml`, whole or not at all, readable by its owner only, and on disk
 /// before it says so. The outbox is created, with mode 0700, with its first mail.
@@ -123,9 +123,14 @@ fn mail_of(name: &str) -> Option<(Timestamp, &str)> {
 }
 
 fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(outbox)?;
+    if outbox.symlink_metadata().is_err() {
+        // One that is there may be shared on purpose, when the settings name it.
+        private::directory(outbox).map_err(io::Error::other)?;
+    }
     let mut file =
         tempfile::Builder::new().prefix(".mail-").permissions(Permissions::from_mode(0o600)).tempfile_in(outbox)?;
+    // The umask may have taken more than the mode leaves.
+    file.as_file().set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;

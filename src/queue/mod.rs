@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::id::StreamId;
+use crate::{domain::id::StreamId, store::StoreError};
 
 /// Most messages of one call, as in SQS.
 pub const BATCH_MAX: usize = 10;
@@ -28,6 +28,9 @@ pub enum QueueError {
     /// It cannot be reached: try again.
     #[error("the queue cannot be reached: {0}")]
     Unavailable(String),
+    /// What it is kept in has other trouble than that: it is full or damaged.
+    #[error(transparent)]
+    Store(StoreError),
     /// A message is not one that this permitd knows.
     #[error("a message cannot be read: {0}")]
     Unreadable(String),
@@ -205,6 +208,10 @@ pub trait Queue: Send + Sync {
     /// Gives a message up: it becomes a dead letter with this reason, however often it was received.
     async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
+    /// Gives back a message that this process cannot work on and another can: it is received again after `delay_s`, and this
+    /// time does not bring it nearer to the dead letters.
+    async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError>;
+
     /// The dead letters, the last first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
@@ -219,6 +226,11 @@ pub trait Queue: Send + Sync {
 
     /// How full it is.
     async fn depth(&self) -> Result<Depth, QueueError>;
+
+    /// Whether it answers.
+    async fn probe(&self) -> Result<(), QueueError> {
+        self.depth().await.map(drop)
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ use crate::aws::{self, Access};
 
 /// Longest visibility timeout that SQS has, seconds.
 const VISIBILITY_S_MAX: u32 = 43_200;
+/// Longest delay of a new message that SQS has, seconds.
+const DELAY_S_MAX: u32 = 900;
 /// How long an attempt may take beyond the time that SQS was told to wait for messages.
 const WAITED_ATTEMPT_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// The same for a call with its retries.
@@ -213,6 +215,19 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
+    /// SQS counts a receive for good. A message for which one more would be the last is sent anew, and then deleted.
+    async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
+        if delivery.receives + 1 < self.policy.receives_max {
+            self.change_visibility(delivery, delay_s).await?;
+            return Ok(());
+        }
+        let delay_s = whole_seconds(delay_s.min(DELAY_S_MAX));
+        let send = self.client.send_message().queue_url(&self.messages).message_body(&delivery.body);
+        send.delay_seconds(delay_s).send().await.map_err(|error| unavailable(&error))?;
+        self.acknowledge(delivery).await?;
+        Ok(())
+    }
+
     /// Looks through at most [`dead::LETTERS_MAX`]; they are hidden from others meanwhile, up to a minute when this dies.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.list_dead_letters(limit).await
@@ -232,6 +247,11 @@ impl Queue for SqsQueue {
         let [visible, in_flight, delayed] = self.counts(&self.messages).await?;
         let dead = self.counts(&self.dead).await?.iter().sum();
         Ok(Depth { visible, in_flight: in_flight + delayed, dead })
+    }
+
+    /// One call.
+    async fn probe(&self) -> Result<(), QueueError> {
+        self.counts(&self.messages).await.map(drop)
     }
 }
 

@@ -1,13 +1,20 @@
 //! Comparing the live views with what the log says they should be.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use super::{Ended, Folding, Progress, ReplayError};
 use crate::{
-    domain::{id::StreamId, view::Rows},
-    store::{Live, ReplayLog, ReplaySpace},
+    domain::{
+        id::StreamId,
+        lineage::{Lineage, Loss, Stored},
+        view::{ImportRow, Rows},
+    },
+    store::{Live, ReplayLog, ReplaySpace, records::DataSet},
 };
 
 /// A place where the live views differ from the log.
@@ -31,25 +38,69 @@ pub fn verify(
     found: &mut dyn FnMut(Difference),
     report: &mut dyn FnMut(Progress),
 ) -> Result<(u64, Progress), ReplayError> {
+    let (differences, progress, _) = verify_and_list(space, found, report)?;
+    Ok((differences, progress))
+}
+
+/// The same, and every import that the log knows: for [`verify_records`].
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_and_list(
+    space: &mut dyn ReplaySpace,
+    found: &mut dyn FnMut(Difference),
+    report: &mut dyn FnMut(Progress),
+) -> Result<(u64, Progress, Vec<ImportRow>), ReplayError> {
+    let mut imports = Vec::new();
     let mut folding = Folding::default();
     let mut differences = 0u64;
     let mut tell = |difference: Difference| {
         differences += 1;
         found(difference);
     };
-    let described_rows = |(stream, state): Ended| (stream, described(&state.rows()));
+    let described_rows = |(stream, state): Ended| {
+        let rows = state.rows();
+        (stream, described(&rows), rows.imports)
+    };
     let (log, _) = space.sides();
     folding.run(log, report, described_rows, &mut |log, ended| {
-        let streams: Vec<StreamId> = ended.iter().map(|(stream, _)| stream.clone()).collect();
-        for ((stream, expected), live) in ended.iter().zip(log.live_rows(&streams)?) {
+        let streams: Vec<StreamId> = ended.iter().map(|(stream, ..)| stream.clone()).collect();
+        for ((stream, expected, _), live) in ended.iter().zip(log.live_rows(&streams)?) {
             compare_stream(log, stream, expected, &live, &mut tell)?;
         }
+        imports.extend(ended.into_iter().flat_map(|(.., imports)| imports));
         Ok(())
     })?;
     for orphan in log.orphans()? {
         tell(Difference { row: orphan, expected: None, found: Some("present".to_owned()) });
     }
-    Ok((differences, folding.progress))
+    Ok((differences, folding.progress, imports))
+}
+
+/// Compares the records with the imports that the log knows: those that are gone, older, or not made by one of these. Each of
+/// the differences comes with what to do about it.
+pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(Difference, Loss)> {
+    let lineages = Lineage::all(imports);
+    let stored = |data_set: &DataSet| {
+        let DataSet { instance, version, last_import, .. } = data_set;
+        Stored { instance: *instance, version: *version, last_import: last_import.id }
+    };
+    let stored: BTreeMap<&str, Stored> =
+        records.iter().map(|data_set| (data_set.definition.name.as_str(), stored(data_set))).collect();
+    let names: BTreeSet<&str> = lineages.keys().map(String::as_str).chain(stored.keys().copied()).collect();
+    let judged = names.into_iter().filter_map(|name| {
+        let lineage = lineages.get(name).cloned().unwrap_or_else(|| Lineage::of(name, []));
+        let loss = lineage.judge(stored.get(name)).err()?;
+        let expected = match lineage.version() {
+            0 => "no import that completed".to_owned(),
+            version => format!("version {version}"),
+        };
+        let found = stored
+            .get(name)
+            .map(|Stored { version, last_import, .. }| format!("version {version} by the import {last_import}"));
+        Some((Difference { row: format!("records {name}"), expected: Some(expected), found }, loss))
+    });
+    judged.collect()
 }
 
 /// Compares what a stream's commits lead to with what is live. What seems to differ is read again first: somebody may have

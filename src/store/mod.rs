@@ -12,13 +12,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::replay::{Chunk, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
-use crate::domain::{
-    admission::{Grant, Holder, Return},
-    id::{CommandId, StreamId, UserId},
-    key::{KeyHash, KeyId},
-    persisted::StoredCommit,
-    personal::PersonalKey,
-    view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+use crate::{
+    domain::{
+        admission::{Grant, Holder, Return},
+        id::{CommandId, StreamId, UserId},
+        key::{KeyHash, KeyId},
+        persisted::StoredCommit,
+        personal::PersonalKey,
+        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+    },
+    secrets::SecretMark,
 };
 
 /// Why a store did not answer.
@@ -27,6 +30,9 @@ pub enum StoreError {
     /// It cannot be reached or is overloaded: try again.
     #[error("the store cannot be reached: {0}")]
     Unavailable(String),
+    /// The disk is full. Nothing of what was to be written is.
+    #[error("the disk is full: {0}. Make room; nothing was lost, and what was refused can be repeated")]
+    Full(String),
     /// What it holds is not what it should be: a person must look.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
@@ -282,6 +288,38 @@ pub trait AdminTokens: Send + Sync {
     async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
     /// The id of the token with this hash.
     async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
+    /// The hashes of all tokens.
+    async fn hashes(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// The store as a whole: whether it works, whose secret it was written with, and its end.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Tries what a request and a command need: the ledger and the log can be read, and a write reaches the disk. It changes
+    /// nothing that anybody can see.
+    ///
+    /// # Errors
+    /// What a request or a command would be refused with.
+    async fn probe(&self) -> Result<(), StoreError>;
+
+    /// What is remembered of the versions of the server secret that this deployment has used.
+    async fn secret_marks(&self) -> Result<Vec<SecretMark>, StoreError>;
+
+    /// Remembers versions of the server secret. One that is there stays as it is.
+    async fn add_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
+
+    /// Forgets all versions of the server secret but these, which it remembers.
+    async fn replace_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
+
+    /// Replaces the claims of all people: each owner with the names that are theirs from now on. Returns the owners who could
+    /// not have a name since another one took it, in pairs of both.
+    async fn reclaim(&self, owners: Vec<(String, Vec<String>)>) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Ends in order: what stands in a write-ahead log is moved into its database, so that a copy of the file is whole.
+    ///
+    /// # Errors
+    /// When somebody else is reading or writing: nothing is lost, the log is read at the next start.
+    async fn close(&self) -> Result<(), StoreError>;
 }
 
 /// All that a node keeps, behind the traits.
@@ -297,4 +335,6 @@ pub struct Stores {
     pub admin_tokens: Arc<dyn AdminTokens>,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
+    /// The store as a whole.
+    pub upkeep: Arc<dyn Upkeep>,
 }

@@ -50,6 +50,15 @@ pub struct LastImport {
     pub result: ImportResult,
 }
 
+/// How a data set is begun anew, whose records are gone or are not what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anew {
+    /// The highest version that it is known to have had: the new one is above it.
+    pub above: u64,
+    /// The last import of what is there and is to be dropped, if anything is.
+    pub instead_of: Option<Uuid>,
+}
+
 /// A data set as it stands at one version.
 #[derive(Debug, Clone)]
 pub struct DataSet {
@@ -327,6 +336,16 @@ pub trait RecordStore: Send + Sync {
     /// older than the last import. What this process imports is noticed at once.
     async fn refresh(&self) -> Result<(), RecordStoreError>;
 
+    /// Whether the records can be read.
+    async fn probe(&self) -> Result<(), RecordStoreError> {
+        self.refresh().await
+    }
+
+    /// Ends in order: what stands in write-ahead logs is moved into the files, so that a copy of each is whole.
+    async fn close(&self) -> Result<(), RecordStoreError> {
+        Ok(())
+    }
+
     /// A reader for one thread. It is cheap to use and expensive to make: make one per HTTP worker and keep it.
     fn reader(&self) -> Box<dyn RecordReader>;
 
@@ -369,6 +388,17 @@ pub trait RecordStore: Send + Sync {
         import_id: Uuid,
         today: Date,
         replace: bool,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
+
+    /// The same for a data set that is to hold what this import brings and nothing else, as if it were new: another instance,
+    /// with a version above all that there were. Fails with [`RecordStoreError::ImportRunning`] where something else is there
+    /// than what it is begun instead of.
+    fn begin_import_anew(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
 
     /// Whether an import into the data set is under way at the moment, in this process or another.

@@ -116,8 +116,63 @@ async fn what_is_known_counts_against_the_rate_only() {
     assert_eq!(limits(&page), (7, 998));
     let tag = page.header("etag").unwrap().to_owned();
     assert_eq!(limits(&with(&app, &key, "/permits", &[("if-none-match", &tag)]).await.expect(304)), (6, 998));
+    // That there is something is found out first, and charged like the answer.
+    assert_eq!(limits(&with(&app, &key, "/permits", &[("if-none-match", "*")]).await.expect(304)), (5, 997));
     // Without a key that works nothing is said of what is known.
     with(&app, "junk", "/permits", &[("if-none-match", &tag)]).await.expect(401);
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_does_not_have_is_had_for_nothing() {
+    // Its time stands still: a grant that ends while an answer is under way would take what is given back with it.
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock, sample_rows: 60, ..Options::default() }).await;
+    let plan = json!({ "rate_per_s": 1000, "burst": 1000, "quota_per_day": 13 });
+    app.admin_send(Method::PUT, "/plans/small", &plan).await;
+    let key = app.invite_as(&json!({ "email": "ana@example.org", "plan": "small" })).await.1;
+    // A walk that has everything already: each page is charged, and says not where it goes on.
+    for page in 0..9 {
+        let path = if page % 2 == 0 { "/permits?limit=1&sort=description" } else { "/permits/changes?since=1&limit=1" };
+        let answer = with(&app, &key, path, &[("if-none-match", "*")]).await.expect(304);
+        assert_eq!((answer.header("link"), answer.body.as_str()), (None, ""));
+        assert!(answer.header("ratelimit").unwrap().contains(&format!("\"daily\";r={}", 12 - page)), "{page}");
+    }
+    // A tag is of one path: it says nothing of another one.
+    let first = app.get("/permits/201612013997", &key).await.expect(200);
+    let tag = first.header("etag").unwrap().to_owned();
+    for other in ["/permits/201612013997/1", "/permits/0"] {
+        let answer = with(&app, &key, other, &[("if-none-match", &tag)]).await;
+        assert_ne!(answer.status, 304, "{other}");
+    }
+    // What it has it is told for nothing, still.
+    for path in ["/permits/201612013997", "/permits/%23201612013997"] {
+        with(&app, &key, path, &[("if-none-match", &tag)]).await.expect(304);
+    }
+    app.get("/permits?limit=1", &key).await.expect(200);
+    for path in PATHS {
+        let refused = with(&app, &key, path, &[("if-none-match", "*")]).await.expect(429);
+        assert!(refused.header("link").is_none() && refused.header("etag").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_tag_of_one_record_is_not_that_of_another() {
+    let (app, key) = serving(60).await;
+    let page = app.get("/permits?limit=30", &key).await.expect(200).json();
+    let paths = page["data"].as_array().unwrap().iter().flat_map(|record| {
+        let number = record["application_number"].as_str().unwrap().trim_start_matches('#');
+        [
+            format!("/permits/{number}"),
+            format!("/permits/{number}/{}", record["record_id"]),
+            format!("/permits/{number}/history"),
+        ]
+    });
+    let mut tags = std::collections::BTreeSet::new();
+    let paths: std::collections::BTreeSet<String> = paths.collect();
+    for path in &paths {
+        tags.insert(app.get(path, &key).await.expect(200).header("etag").unwrap().to_owned());
+    }
+    assert_eq!(tags.len(), paths.len());
 }
 
 #[tokio::test]

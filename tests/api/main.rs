@@ -13,16 +13,23 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address;
 mod admin;
 mod admission;
 mod ask;
 mod caching;
+mod connections;
 mod data;
 mod exports;
+mod guesses;
 mod lifecycle;
+mod lost;
 mod openapi;
 mod operation;
 mod page;
 mod past;
+mod protocol;
+mod raw;
+mod stopping;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -24,6 +24,58 @@ async fn health_says_whether_requests_are_wanted() {
     }
 }
 
+#[tokio::test]
+async fn readiness_says_what_is_in_the_way_and_when_it_is_gone() {
+    let app = TestApp::with_sample(5).await;
+    app.ops_get("/health/ready").await.expect(200);
+    let becomes = async |status: u16| {
+        let asked = async || Some(app.ops_get("/health/ready").await).filter(|answer| answer.status == status);
+        app.eventually("another readiness", asked).await
+    };
+    let database = app.data().join("permitd.db");
+    if database.exists() {
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        connection.execute_batch("ALTER TABLE ledger RENAME TO away").unwrap();
+        let why = becomes(503).await;
+        assert!(why.body.contains("the store of keys and limits") && why.body.contains("ledger"), "{}", why.body);
+        assert!(why.header("retry-after").is_some());
+        connection.execute_batch("ALTER TABLE away RENAME TO ledger").unwrap();
+        becomes(200).await;
+    }
+    let upkeep = &app.service().committer.stores.upkeep;
+    let foreign = permitd::secrets::SecretMark { version: 99, fingerprint: "of another".to_owned() };
+    upkeep.add_secret_marks(vec![foreign]).await.unwrap();
+    let why = becomes(503).await;
+    assert!(why.body.contains("version 99 is missing"), "{}", why.body);
+    app.ops_get("/health/live").await.expect(200);
+}
+
+#[tokio::test]
+async fn readiness_tells_of_records_that_cannot_be_read() {
+    let app = TestApp::with_sample(5).await;
+    app.ops_get("/health/ready").await.expect(200);
+    if app.data().join("records/permits.db").exists() {
+        app.place().lose_the_records("permits").await;
+        let asked = async || Some(app.ops_get("/health/ready").await).filter(|answer| answer.status == 503);
+        let why = app.eventually("another readiness", asked).await;
+        assert!(why.body.contains("the records"), "{}", why.body);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_server_answers_nothing_and_says_so() {
+    let app = TestApp::with_sample(5).await;
+    let key = app.invite("ana@example.org").await;
+    app.service().readiness.close("somebody took a file away".to_owned());
+    for path in ["/permits?limit=1", "/permits", "/openapi.json", "/nowhere"] {
+        let closed = app.get(path, &key).await.expect(503);
+        assert_eq!(closed.json()["type"], "/problems/unavailable", "{path}");
+    }
+    app.admin_get("/users").await.expect(503);
+    assert!(app.ops_get("/health/ready").await.expect(503).body.contains("somebody took a file away"));
+    app.ops_get("/health/live").await.expect(200);
+}
+
 /// The samples of a text in the OpenMetrics format: name with labels, and value.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut families = BTreeMap::new();

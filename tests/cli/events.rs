@@ -68,6 +68,38 @@ fn a_tampered_view_is_found_and_repaired() {
 }
 
 #[test]
+fn records_that_do_not_fit_the_log_are_differences() {
+    let home = Home::new();
+    home.sample(10, "a.csv");
+    home.sample(12, "b.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let file = home.data().join("records/permits.db");
+    let older = std::fs::read(&file).unwrap();
+    home.json(&["import", "b.csv", "--dataset", "permits"]);
+    assert_eq!(home.run(&["events", "verify"]).exit, 0);
+
+    std::fs::write(&file, older).unwrap();
+    let found = home.run(&["events", "verify"]);
+    assert_eq!(found.exit, 1, "{}", found.out);
+    for told in
+        ["records permits", "version 2", "version 1 by the import", "older than the log", "import the whole file"]
+    {
+        assert!(found.out.contains(told), "{told}: {}", found.out);
+    }
+    assert!(!found.out.contains("rebuilds the views"), "a replay does not bring records back: {}", found.out);
+    std::fs::remove_file(&file).unwrap();
+    let found = home.run(&["events", "verify"]);
+    assert!(found.exit == 1 && found.out.contains("are gone"), "{}", found.out);
+    let document = home.run(&["events", "verify", "--json"]).out;
+    assert_eq!(number(&serde_json::from_str(&document).unwrap(), "differences"), 1);
+
+    // The next import begins it anew, above what was.
+    let imported = home.json(&["import", "a.csv", "--dataset", "permits"]);
+    assert_eq!(number(&imported, "dataset_version"), 3, "{imported}");
+    assert_eq!(home.run(&["events", "verify"]).exit, 0);
+}
+
+#[test]
 fn an_unknown_event_stops_a_replay_and_leaves_the_views() {
     let home = Home::new();
     home.json(&["invite", "ana@example.org"]);

@@ -17,38 +17,70 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server, and what it said when it was ready.
-struct Server {
+pub(super) struct Server {
     process: Process,
     ready: Value,
     client: reqwest::Client,
 }
 
 impl Server {
-    fn start(home: &Home, command: &str) -> Self {
+    pub(super) fn start(home: &Home, command: &str) -> Self {
         Self::logging(home, command, Stdio::inherit())
     }
 
-    fn logging(home: &Home, command: &str, log: Stdio) -> Self {
+    pub(super) fn logging(home: &Home, command: &str, log: Stdio) -> Self {
+        Self::with(home, command, log, &[])
+    }
+
+    fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-        program.env("PERMITD_LOG_FILTER", "error").stderr(log);
+        program.env("PERMITD_LOG_FILTER", "error").envs(variables.iter().copied()).stderr(log);
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, ready, client }
     }
 
-    async fn status(&self, path: &str, key: &str) -> StatusCode {
+    pub(super) async fn status(&self, path: &str, key: &str) -> StatusCode {
         let url = format!("{}{path}", self.ready["url"].as_str().unwrap());
         self.client.get(url).header("x-api-key", key).send().await.unwrap().status()
     }
 
     /// Asks until the answer has this status.
-    async fn becomes(&self, status: StatusCode, path: &str, key: &str) {
+    pub(super) async fn becomes(&self, status: StatusCode, path: &str, key: &str) {
         let asking = async {
             while self.status(path, key).await != status {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{path} never became {status}"));
+    }
+
+    /// The process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks until the port for operators says that it is ready, or that it is not; what it says.
+    pub(super) async fn is_ready(&self, status: u16) -> String {
+        let url = format!("{}/health/ready", self.ready["ops_url"].as_str().unwrap());
+        let asking = async {
+            loop {
+                let answer = self.client.get(&url).send().await.unwrap();
+                let (found, body) = (answer.status().as_u16(), answer.text().await.unwrap());
+                if found == status {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, asking).await;
+        asked.unwrap_or_else(|_| panic!("/health/ready never became {status}"))
+    }
+
+    /// Has it stop in order.
+    pub(super) fn stop(&mut self) {
+        self.signal("-TERM");
+        assert!(self.process.ended().success());
     }
 
     /// Sends a signal.
@@ -213,6 +245,20 @@ fn a_server_stops_when_asked() {
         server.signal(signal);
         assert_eq!(server.process.ended().code(), Some(0), "{signal}");
         assert!(asked.elapsed() < Duration::from_secs(20));
+    }
+}
+
+/// The threads of workers are held up at their very end, each for another time, so that the last of them ends while the main
+/// thread leaves. Such a stop aborted the process nearly every time before the main thread left its runtime in order.
+#[test]
+#[cfg(feature = "failpoints")]
+fn a_stop_that_workers_outlive_ends_well() {
+    for round in 0..12 {
+        let home = Home::new();
+        let delays = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        let mut server = Server::with(&home, "serve", Stdio::inherit(), &[("FAILPOINTS", &delays)]);
+        server.signal(if round % 2 == 0 { "-TERM" } else { "-INT" });
+        assert_eq!(server.process.ended().code(), Some(0), "{delays}");
     }
 }
 

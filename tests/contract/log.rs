@@ -7,6 +7,7 @@ use permitd::{
         event::{Event, Role},
         id::CommandId,
         persisted,
+        personal::Personal,
         plan::Limits,
     },
     store::{Append, AppendError, ClaimChange, Stores},
@@ -259,12 +260,16 @@ pub(crate) async fn a_stream_may_be_larger_than_1_mb<B: Backend>() {
     let stores = backend.stores();
     let mut ana = Stream::user(1);
     ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
-    let failed = Event::MailFailed { invitation: Uuid::from_u128(5), reason: "ö".repeat(120_000) };
+    let failed = Event::MailFailed {
+        invitation: Uuid::from_u128(5),
+        class: "550".to_owned(),
+        reason: Personal::Known("ö".repeat(90_000)),
+    };
     for _ in 0..8 {
         ana.write(&stores, vec![failed.clone()], beginning()).await;
     }
     let commits = stores.log.load(&ana.id, 0, 100).await.unwrap();
     assert_eq!(commits.len(), 9);
     assert!(commits.iter().map(|commit| commit.events.len()).sum::<usize>() > 1 << 20);
-    assert_eq!(persisted::decode(&commits[8], None).unwrap()[0].event, failed);
+    assert_eq!(persisted::decode(&commits[8], ana.key.as_ref()).unwrap()[0].event, failed);
 }

@@ -17,6 +17,7 @@ mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;
+mod upkeep;
 mod views;
 
 // The samples of records are shared with the library's own tests, which know it by this path.
@@ -74,6 +75,13 @@ macro_rules! cases {
     ($backend:ident admin_tokens) => {
         run! { $backend admin_tokens:
             a_token_is_found_by_its_hash_and_replaced,
+        }
+    };
+    ($backend:ident upkeep) => {
+        run! { $backend upkeep:
+            a_probe_changes_nothing_and_says_that_it_works,
+            the_secrets_versions_are_remembered_by_all,
+            claims_are_replaced_as_a_whole,
         }
     };
     ($backend:ident queue) => {
@@ -139,8 +147,8 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite: log views ledger admin_tokens queue records replay;
+    sqlite: log views ledger admin_tokens upkeep queue records replay;
     sqs: queue;
-    ministack: log views ledger admin_tokens records replay tables;
-    dynoxide: log views ledger admin_tokens records replay tables;
+    ministack: log views ledger admin_tokens upkeep records replay tables;
+    dynoxide: log views ledger admin_tokens upkeep records replay tables;
 }

@@ -11,6 +11,7 @@ use permitd::{
         id::{CommandId, StreamId},
         key::KeyId,
         persisted::StoredCommit,
+        personal::Personal,
         plan::Limits,
         view::State,
     },
@@ -225,7 +226,11 @@ pub(crate) async fn an_early_command_is_found_in_a_stream_over_1_mb<B: Tables>()
     let stores = backend.stores();
     let mut ana = Stream::user(1);
     ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
-    let failed = Event::MailFailed { invitation: Uuid::from_u128(5), reason: "ö".repeat(120_000) };
+    let failed = Event::MailFailed {
+        invitation: Uuid::from_u128(5),
+        class: "550".to_owned(),
+        reason: Personal::Known("ö".repeat(90_000)),
+    };
     for _ in 0..6 {
         ana.write(&stores, vec![failed.clone()], beginning()).await;
     }

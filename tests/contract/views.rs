@@ -5,6 +5,7 @@ use permitd::{
     domain::{
         event::{Event, ImportCounts, Role},
         id::StreamId,
+        personal::Personal,
         plan::Limits,
         view::{Rows, State, UserStatus},
     },
@@ -24,7 +25,11 @@ pub(crate) async fn rows_come_back_as_they_were_written<B: Backend>() {
     let valid_until = beginning().checked_add(SignedDuration::from_micros(90_000_001)).unwrap();
     let rotated = Event::ApiKeyRotated { key_id: old.id(), replaced_by: new.id(), valid_until };
     ana.write(&stores, vec![issued(&new), rotated], beginning()).await;
-    let failed = Event::MailFailed { invitation: Uuid::from_u128(5), reason: "550".to_owned() };
+    let failed = Event::MailFailed {
+        invitation: Uuid::from_u128(5),
+        class: "550".to_owned(),
+        reason: Personal::Known("550".to_owned()),
+    };
     ana.write(&stores, vec![failed], beginning()).await;
     let rows = ana.rows();
     assert_eq!(stores.views.user(ana.user_id()).await.unwrap().as_ref(), rows.users.first());

@@ -80,6 +80,18 @@ impl Queue for WaitingQueue {
         self.inner.fail(delivery, reason, delay_s).await
     }
 
+    async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
+        self.inner.postpone(delivery, delay_s).await
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.inner.bury(delivery, reason).await
+    }
+
+    async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
+        self.inner.release(delivery, delay_s).await
+    }
+
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.inner.dead_letters(limit).await
     }
@@ -152,9 +164,9 @@ async fn of_messages_that_came_together_one_may_fail() {
     assert_eq!(mailers.drain().await.unwrap(), 5);
     assert_eq!(world.faults.calls("receive") - receives, 2, "all five at once, then none");
     let counts = mailers.counts();
-    assert_eq!((counts.received, counts.done, counts.failed, counts.mails_sent), (5, 4, 1, 4));
+    assert_eq!((counts.received, counts.done, counts.put_off, counts.mails_sent), (5, 4, 1, 4));
     assert_eq!(world.committer.queue.depth().await.unwrap().in_flight, 1, "the others are acknowledged");
-    world.advance(Duration::from_secs(4));
+    world.advance(Duration::from_secs(61));
     assert_eq!(mailers.drain().await.unwrap(), 1);
     for (n, user) in users.into_iter().enumerate() {
         world.check_invited(user, &address(n)).await;

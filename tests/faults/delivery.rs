@@ -8,6 +8,7 @@ use permitd::{
     actors::{account::AccountCommand, commit::CommandError, invite::Inviting},
     domain::{id::StreamId, pace::InvitationBounds, user::Standing},
     queue::{EventMessage, Message},
+    secrets::Secrets,
 };
 use uuid::Uuid;
 
@@ -470,4 +471,37 @@ async fn row_23_two_projectors() {
     assert_eq!((row.version, row.email), (2, None), "the late projector's older row changes nothing");
     world.settle().await;
     world.verify();
+}
+
+/// A secret with these versions, the last of which is the current one.
+fn secret(versions: &[&str]) -> Secrets {
+    let bytes = |name: &&str| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, name.repeat(32));
+    let versions: Vec<String> =
+        (1..).zip(versions).map(|(version, name)| format!("\"{version}\": \"{}\"", bytes(name))).collect();
+    let json = format!("{{ \"current\": {}, \"versions\": {{ {} }} }}", versions.len(), versions.join(", "));
+    Secrets::from_json(json.as_bytes(), "a test").unwrap()
+}
+
+#[actix_web::test]
+async fn who_has_an_older_secret_leaves_messages_to_others() {
+    let world = World::new().await;
+    let new = world.with_secret(secret(&["a", "b"])).await;
+    new.stores.upkeep.add_secret_marks(new.committer.secrets.marks()).await.unwrap();
+    new.faults.add("mail", Fault::Before);
+    let user = new.invite(ANA).await;
+    // The key is issued; its mail is not sent.
+    new.mailers.drain().await.unwrap();
+    assert!(new.mailbox.keys_to(ANA).is_empty());
+    for _ in 0..10 {
+        new.advance(Duration::from_secs(301));
+        let old = new.with_secret(secret(&["a"])).await;
+        assert_eq!(old.mailers.drain().await.unwrap(), 1, "it cannot know before it tries");
+        assert!(old.committer.secrets.doubted().unwrap().contains("version 2 is missing"));
+        new.advance(Duration::from_secs(301));
+        assert_eq!(old.mailers.drain().await.unwrap(), 0, "and takes no other");
+        assert!(old.mailbox.keys_to(ANA).is_empty());
+    }
+    assert_eq!(new.committer.queue.depth().await.unwrap().dead, 0);
+    new.settle().await;
+    new.check_invited(user, ANA).await;
 }

@@ -167,9 +167,9 @@ impl TestApp {
         &self.running().service
     }
 
-    /// The address of a path of the API.
+    /// The address of a path of the API. What an answer links to is one already.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.running().public)
+        if path.starts_with("http://") { path.to_owned() } else { format!("http://{}{path}", self.running().public) }
     }
 
     /// The address of a path of the port for operators.

@@ -11,6 +11,7 @@
 )]
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -54,6 +55,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(1);
 pub(crate) enum Mode {
     Sqlite,
     Aws,
+}
+
+/// What was kept aside of a data set.
+pub(crate) struct RecordsCopy {
+    file: Vec<u8>,
+    item: HashMap<String, AttributeValue>,
 }
 
 /// What a node has of a place.
@@ -210,6 +217,49 @@ impl Place {
         };
         let dynamo = Dynamo::new(&access, &cloud.prefix);
         emulator::drop_table(&dynamo, &schema::records_table(data_set)).await;
+    }
+
+    /// Takes away all that says that there are records of a data set: their file, or the item of the table `state`.
+    pub(crate) async fn forget_the_records(&self, data_set: &str) {
+        let Some((dynamo, table)) = self.state().await else {
+            for end in ["db", "db-wal", "db-shm"] {
+                std::fs::remove_file(self.data().join("records").join(format!("{data_set}.{end}"))).ok();
+            }
+            return;
+        };
+        let delete = dynamo.client().delete_item().table_name(&table);
+        delete.key("k", text("dataset")).key("r", text(data_set)).send().await.expect("the item is taken away");
+    }
+
+    /// A copy of what says of a data set which records it has.
+    pub(crate) async fn copy_of_the_records(&self, data_set: &str) -> RecordsCopy {
+        let Some((dynamo, table)) = self.state().await else {
+            let file = self.data().join("records").join(format!("{data_set}.db"));
+            return RecordsCopy { file: std::fs::read(file).expect("the file"), item: HashMap::new() };
+        };
+        let get = dynamo.client().get_item().table_name(&table).consistent_read(true);
+        let got = get.key("k", text("dataset")).key("r", text(data_set)).send().await.expect("the item");
+        RecordsCopy { file: Vec::new(), item: got.item.expect("the data set") }
+    }
+
+    /// Puts a copy in the place of what is there, as a restored backup is put there.
+    pub(crate) async fn put_back_the_records(&self, data_set: &str, copy: &RecordsCopy) {
+        let Some((dynamo, table)) = self.state().await else {
+            self.forget_the_records(data_set).await;
+            let path = self.data().join("records").join(format!("{data_set}.db"));
+            let beside = self.folder().join("restored");
+            std::fs::write(&beside, &copy.file).expect("a copy");
+            return std::fs::rename(beside, path).expect("the copy in its place");
+        };
+        let put = dynamo.client().put_item().table_name(&table).set_item(Some(copy.item.clone()));
+        put.send().await.expect("the item is put back");
+    }
+
+    async fn state(&self) -> Option<(Dynamo, String)> {
+        let (cloud, access) = (self.cloud.as_ref()?, self.access().await?);
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        let table = dynamo.table(schema::STATE);
+        Some((dynamo, table))
     }
 
     /// Makes room for the records of a definition that is not built in, as `permitd aws setup` does.

@@ -238,6 +238,10 @@ impl Queue for FaultyQueue {
         self.faults.around("fail", queue_failure, self.inner.fail(delivery, reason, delay_s)).await
     }
 
+    async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
+        self.faults.around("release", queue_failure, self.inner.release(delivery, delay_s)).await
+    }
+
     async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
         self.faults.around("postpone", queue_failure, self.inner.postpone(delivery, delay_s)).await
     }

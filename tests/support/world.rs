@@ -31,7 +31,7 @@ use permitd::{
     },
     mail::Mailer,
     replay,
-    secrets::SystemEntropy,
+    secrets::{Secrets, SystemEntropy},
     store::{StoreError, Stores},
 };
 
@@ -97,8 +97,19 @@ impl World {
         mailbox_capacity: usize,
         visibility: Duration,
     ) -> Self {
+        let kept = place.open(clock.shared()).await;
+        Self::over(place, kept, clock, mailbox_capacity, visibility)
+    }
+
+    /// Another process on the same place, with this server secret.
+    pub(crate) async fn with_secret(&self, secrets: Secrets) -> Self {
+        let kept = Kept { secrets, ..self.place.open(self.clock.shared()).await };
+        Self::over(Arc::clone(&self.place), kept, self.clock.clone(), MAILBOX_CAPACITY, VISIBILITY)
+    }
+
+    fn over(place: Arc<Place>, kept: Kept, clock: PlaceClock, mailbox_capacity: usize, visibility: Duration) -> Self {
         let shared = clock.shared();
-        let Kept { stores, queue, secrets } = place.open(Arc::clone(&shared)).await;
+        let Kept { stores, queue, secrets } = kept;
         let faults = Arc::new(Faults::default());
         let faulty = Stores {
             log: Arc::new(FaultyLog { inner: Arc::clone(&stores.log), faults: Arc::clone(&faults) }),

@@ -15,8 +15,10 @@ use crate::{
     store::{EventLog, StoreError},
 };
 
-/// Commits that are read at once.
-const PAGE_COMMITS: usize = 32;
+/// Commits that are read first: as a rule the others are known.
+const FIRST_COMMITS: usize = 32;
+/// Commits that are read at once thereafter.
+const PAGE_COMMITS: usize = 256;
 /// How far before the last look the next one goes: a commit may be seen late, and bear the time of a slower clock.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 
@@ -66,9 +68,9 @@ impl Window {
     /// Reads what was recorded since the last look.
     pub(super) async fn look(&self, log: &dyn EventLog, now: Timestamp) -> Result<(), StoreError> {
         let known = self.lock().newest;
-        let (mut before, mut newest) = (None, None);
+        let (mut before, mut newest, mut page) = (None, None, FIRST_COMMITS);
         loop {
-            let commits = log.read_back(before, PAGE_COMMITS).await?;
+            let commits = log.read_back(before, page).await?;
             for commit in &commits {
                 newest.get_or_insert((commit.position, commit.recorded_at));
                 let is_known = known.is_some_and(|(position, at)| {
@@ -85,10 +87,11 @@ impl Window {
                 }
             }
             before = commits.last().map(|commit| commit.position);
-            if commits.len() < PAGE_COMMITS {
+            if commits.len() < page {
                 self.close(newest, now);
                 return Ok(());
             }
+            page = PAGE_COMMITS;
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
         id::{CommandId, StreamId, Who},
         key::KeyId,
         plan::Limits,
+        text::one_line,
         user::{Command, NewKey, Standing, User, decide},
         view::State,
     },
@@ -151,7 +152,8 @@ impl Work {
         let Offer { brand, public_url, datasets, example_path } = (self.offering)();
         let rendered = templates::invitation(&Invitation {
             brand,
-            name: person.name.as_ref().and_then(|name| name.known()).map(ToOwned::to_owned),
+            // An earlier version took names that could make a mail look like another.
+            name: person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned),
             invited_by: None,
             public_url,
             datasets,

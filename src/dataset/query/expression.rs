@@ -411,6 +411,7 @@ impl<'a> Parser<'a> {
             reason: format!("at character {position}: {reason}"),
             did_you_mean: meant.map(str::to_owned),
             position: Some(position),
+            is_gone: false,
         });
     }
 

@@ -68,6 +68,9 @@ pub struct InvalidParam {
     /// The character of the value that it is about, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
+    /// Whether it would be right if what it is about were not gone.
+    #[serde(skip)]
+    pub is_gone: bool,
 }
 
 /// How much of an overlong name is repeated in a message.
@@ -81,6 +84,7 @@ impl InvalidParam {
             reason: reason.into(),
             did_you_mean: did_you_mean.map(str::to_owned),
             position: None,
+            is_gone: false,
         }
     }
 }
@@ -101,6 +105,27 @@ pub struct Position {
     pub version: u64,
     /// As many values as the order has terms.
     pub values: Vec<Value>,
+}
+
+/// The record that a page ended at, where its values are more than a cursor takes along: the store finds them again, in the
+/// version that the cursor is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anchor {
+    /// The version of the data set that the record was read from.
+    pub version: u64,
+    /// A filter that means the record, and few others.
+    pub filter: Filter,
+    /// Tells the record's values from those of others: see [`Anchor::is_at`].
+    pub(in crate::dataset) digest: [u8; 16],
+}
+
+/// Where a page goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// Behind these values.
+    At(Position),
+    /// Behind this record.
+    Behind(Anchor),
 }
 
 /// Where to go on with changes: after all that earlier versions changed, or after one change.
@@ -145,6 +170,8 @@ pub struct Query {
     pub limit_asked: Option<u32>,
     /// Answer with what comes after this place.
     pub after: Option<Position>,
+    /// Answer with what comes after this record: the store makes an `after` of it first.
+    pub anchor: Option<Anchor>,
     /// Say in the answer how many records match.
     pub count: bool,
     /// Say in the answer how it was found.
@@ -248,11 +275,36 @@ impl Query {
             limit,
             limit_asked: None,
             after: None,
+            anchor: None,
             count: false,
             explain: false,
             format: None,
             csv_safe: false,
         }
+    }
+
+    /// Goes on at a place.
+    pub fn go_on(&mut self, place: Place) {
+        (self.after, self.anchor) = match place {
+            Place::At(position) => (Some(position), None),
+            Place::Behind(anchor) => (None, Some(anchor)),
+        };
+    }
+
+    /// Whether it goes on somewhere.
+    pub fn goes_on(&self) -> bool {
+        self.after.is_some() || self.anchor.is_some()
+    }
+
+    /// The version that it goes on in.
+    pub fn version(&self) -> Option<u64> {
+        let anchored = self.anchor.as_ref().map(|anchor| anchor.version);
+        self.after.as_ref().map(|position| position.version).or(anchored)
+    }
+
+    /// The question for the record that it goes on behind: its values in the order of this query are found by it.
+    pub fn for_anchor(&self, anchor: &Anchor) -> Self {
+        Self { filter: anchor.filter.clone(), sort: self.sort.clone(), ..Self::everything(u32::MAX) }
     }
 
     /// The order of the answer: `sort`, and then the record's key and record id, by which no two records are alike. They

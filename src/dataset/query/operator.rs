@@ -2,8 +2,13 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
+
 use super::{Limits, Test, ascending, folded};
-use crate::dataset::{ColumnType, Definition, Value, suggest};
+use crate::dataset::{
+    ColumnType, Definition, Value, suggest,
+    value::{ValueError, parse_iso_date},
+};
 
 /// How much of a value is repeated in a message.
 const VALUE_CHARS_SHOWN: usize = 80;
@@ -194,7 +199,22 @@ impl Conditions<'_> {
         if column == self.definition.key {
             return Ok(Value::Text(self.definition.canonical_key(text)));
         }
-        Value::parse(self.definition.column_kind(column), text).map_err(|error| error.to_string())
+        let kind = self.definition.column_kind(column);
+        let parsed = Value::parse(kind, text);
+        if let (ColumnType::Timestamp, Err(_), Some(day)) = (kind, &parsed, parse_iso_date(text.as_bytes())) {
+            // A day is the moment at which it begins, in UTC.
+            return day
+                .to_zoned(TimeZone::UTC)
+                .map(|start| Value::Timestamp(start.timestamp()))
+                .map_err(|_| ValueError::OutOfRange.to_string());
+        }
+        parsed.map_err(|error| {
+            // In a query a plus sign that is not encoded stands for a space.
+            let is_plus = text.contains(' ') && Value::parse(kind, &text.replace(' ', "+")).is_ok();
+            let hint = if is_plus { "; a + in an address means a space: write it as %2B" } else { "" };
+            let day = if kind == ColumnType::Timestamp { ", or a day such as 2016-12-01" } else { "" };
+            format!("{error}{day}{hint}")
+        })
     }
 
     fn list(&self, column: usize, values: &[Cow<'_, str>]) -> Result<Vec<Value>, Unfit> {

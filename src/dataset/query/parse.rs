@@ -12,7 +12,7 @@ use super::{
 };
 use crate::dataset::{
     ColumnType, Definition,
-    cursor::{self, CursorKey},
+    cursor::{self, CursorKey, OpenError},
     suggest,
 };
 
@@ -95,7 +95,7 @@ pub fn parse_changes(
         Some(text) => match cursor::open_change(cursor_key, definition, &text) {
             Ok(position) => Since::Change(position),
             Err(error) => {
-                reading.refuse("since", error.to_string(), None);
+                reading.refuse_cursor("since", error);
                 Since::Version(0)
             }
         },
@@ -120,7 +120,7 @@ pub fn parse_history(
     if let Some(text) = reading.cursor.take() {
         match cursor::open_state(cursor_key, definition, (key, record_id), &text) {
             Ok(position) => after = Some(position),
-            Err(error) => reading.refuse("cursor", error.to_string(), None),
+            Err(error) => reading.refuse_cursor("cursor", error),
         }
     }
     let history = History { after, limit: reading.limit };
@@ -219,6 +219,11 @@ impl<'a> Reading<'a> {
         self.problems.push(InvalidParam::new(name, reason, did_you_mean.as_deref()));
     }
 
+    fn refuse_cursor(&mut self, name: &str, error: OpenError) {
+        let refused = InvalidParam::new(name, error.to_string(), None);
+        self.problems.push(InvalidParam { is_gone: error == OpenError::Gone, ..refused });
+    }
+
     fn parameter(&mut self, name: &str, value: &str) {
         // A cursor has a limit of its own.
         if !matches!(name, "cursor" | "since") && value.len() > self.limits.value_bytes_max {
@@ -284,8 +289,12 @@ impl<'a> Reading<'a> {
         }
         // Digits that do not fit are a number larger than the maximum.
         let asked = value.parse().unwrap_or(u32::MAX);
-        self.limit_asked = Some(asked.max(1));
-        self.limit = asked.clamp(1, self.limits.page_records_max);
+        if asked == 0 {
+            let reason = format!("is 0: expected a whole number from 1 to {}", self.limits.page_records_max);
+            return self.refuse("limit", reason, None);
+        }
+        self.limit_asked = Some(asked);
+        self.limit = asked.min(self.limits.page_records_max);
     }
 
     fn column_list(&mut self, parameter: &str, value: &str) -> Option<Vec<usize>> {
@@ -430,6 +439,7 @@ impl<'a> Reading<'a> {
             limit: self.limit,
             limit_asked: self.limit_asked,
             after: None,
+            anchor: None,
             count: self.count,
             explain: self.explain,
             format: self.format,
@@ -438,8 +448,8 @@ impl<'a> Reading<'a> {
         // With another mistake in the query, the cursor's own binding could not be judged.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {
             match cursor::open(cursor_key, self.definition, &query, text) {
-                Ok(position) => query.after = Some(position),
-                Err(error) => self.refuse("cursor", error.to_string(), None),
+                Ok(place) => query.go_on(place),
+                Err(error) => self.refuse_cursor("cursor", error),
             }
         }
         self.finish(query)

@@ -1,7 +1,9 @@
 //! The parameters as callers write them, rightly and wrongly.
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use jiff::civil::date;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::dataset::{ColumnType, Record, cursor, cursor::CursorKey};
@@ -189,7 +191,7 @@ fn questions_have_limits() {
 #[test]
 fn limits_are_brought_into_range() {
     for (raw_query, limit) in
-        [("", 100), ("limit=7", 7), ("limit=0", 1), ("limit=5000", 1000), ("limit=99999999999999999999", 1000)]
+        [("", 100), ("limit=7", 7), ("limit=1", 1), ("limit=5000", 1000), ("limit=99999999999999999999", 1000)]
     {
         assert_eq!(read(raw_query).unwrap().limit, limit, "{raw_query}");
     }
@@ -274,11 +276,53 @@ fn a_cursor_of_another_column_type_is_outdated() {
 }
 
 #[test]
-fn a_value_that_fits_into_no_url_makes_no_cursor() {
-    let mut position = position();
-    position.values[3] = text(&"x".repeat(5000));
-    let sealed = cursor::seal(&CursorKey::new(KEY), &definition(), &read(PAGED).unwrap(), &position);
-    assert_eq!(sealed, Err(cursor::SealError::TooLong));
+fn a_cursor_is_short_whatever_a_page_is_sorted_by() {
+    let (definition, query, key) = (definition(), read("sort=-status").unwrap(), CursorKey::new(KEY));
+    let long = |bytes: usize| text(&"x½".repeat(bytes / 3));
+    for (status, of_key) in [(3, 3), (90, 12), (200, 12), (7_000, 12), (7_000, 240), (3, 300), (7_000, 7_000)] {
+        let mut position = Position { version: 3, values: vec![long(status), long(of_key), Value::Integer(7)] };
+        let sealed = cursor::seal(&key, &definition, &query, &position).unwrap();
+        assert!(sealed.len() <= cursor::PAGE_CURSOR_CHARS_MAX, "{} characters", sealed.len());
+        match cursor::open(&key, &definition, &query, &sealed).unwrap() {
+            Place::At(opened) => assert!(status + of_key < 128 && opened == position),
+            Place::Behind(anchor) => {
+                assert!(anchor.version == position.version && anchor.is_at(&position.values));
+                position.values[0] = Value::Null;
+                assert!(!anchor.is_at(&position.values), "it is of these values and no others");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cursor_shows_nothing_of_what_it_holds() {
+    let (definition, key) = (definition(), CursorKey::new(KEY));
+    let sealed = cursor::seal(&key, &definition, &read(PAGED).unwrap(), &position()).unwrap();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(&sealed).unwrap();
+    for inside in ["#2016½".as_bytes(), "2016-12-01".as_bytes(), &i64::MIN.to_be_bytes(), &7_u64.to_be_bytes()] {
+        assert!(!bytes.windows(inside.len()).any(|window| window == inside), "{inside:?}");
+    }
+    assert_eq!(
+        cursor::seal(&key, &definition, &read(PAGED).unwrap(), &position()).unwrap(),
+        sealed,
+        "one place, one cursor"
+    );
+}
+
+#[test]
+fn a_cursor_is_of_one_instance_of_a_data_set() {
+    let (definition, key) = (definition(), CursorKey::new(KEY));
+    let of = |instance: u128| key.of(Uuid::from_u128(instance));
+    let sealed = cursor::seal(&of(1), &definition, &read(PAGED).unwrap(), &position()).unwrap();
+    let parsed = |key: &CursorKey| parse(&definition, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), key);
+    assert_eq!(parsed(&of(1)).unwrap().after, Some(position()));
+    let refused = parsed(&of(2)).unwrap_err();
+    assert!(refused[0].is_gone && refused[0].reason.contains("begun anew"), "{refused:?}");
+    let change = Position { version: 3, values: vec![text("k"), Value::Integer(1)] };
+    let sealed = cursor::seal_change(&of(1), &definition, &change).unwrap();
+    let since = |key: &CursorKey| parse_changes(&definition, &format!("since={sealed}"), &Limits::default(), key);
+    assert_eq!(since(&of(1)).unwrap().since, Since::Change(change));
+    assert!(since(&of(2)).unwrap_err()[0].is_gone);
 }
 
 proptest! {

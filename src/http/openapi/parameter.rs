@@ -79,7 +79,13 @@ fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
     if matches!(operator, Operator::In | Operator::NotIn) && column.kind == ColumnType::Text {
         description.push_str(" Where one holds a comma, they are a JSON array.");
     }
-    let value = value(column.kind);
+    let value = match column.kind {
+        // A day is the moment at which it begins.
+        ColumnType::Timestamp => {
+            json!({ "anyOf": [schema::moment(), schema::date()] })
+        }
+        kind => value(kind),
+    };
     let mut parameter = match operator {
         Operator::Between => {
             listed(&name, &description, json!({ "type": "array", "items": value, "minItems": 2, "maxItems": 2 }))

@@ -42,7 +42,8 @@ static FOLDER: LazyLock<String> = LazyLock::new(|| {
 
 /// `GET /docs`
 pub(super) async fn page() -> HttpResponse {
-    let page = include_str!("docs/index.html").replace("ASSETS", &format!("/docs/{}", *FOLDER));
+    // Relative, so that it works below whatever path a proxy puts before it.
+    let page = include_str!("docs/index.html").replace("ASSETS", &format!("docs/{}", *FOLDER));
     file("text/html; charset=utf-8", POLICY, page)
 }
 

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
 use super::file;
-use crate::http::state::Service;
+use crate::http::{address, state::Service};
 
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -61,6 +61,7 @@ fn page(service: &Service) -> String {
     let list =
         if items.is_empty() { "<p>Nothing has been imported yet.</p>".to_owned() } else { format!("<ul>{items}</ul>") };
     let url = escaped(&service.public_url);
+    let prefix = escaped(address::prefix(&service.public_url));
     // Before the first import no request for data is answered: none is promised.
     let request = data_sets.first().map_or_else(String::new, |set| {
         format!(
@@ -73,10 +74,10 @@ fn page(service: &Service) -> String {
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>{brand}</title><style>{STYLE}</style></head><body>\
          <h1>{brand}</h1><p class=\"muted\">Records as an API, for those who were invited.</p>\
-         <h2>Data sets</h2>{list}{request}<p><a href=\"/docs\">All there is to ask, and a place to try it</a> \
-         (<a href=\"/openapi.json\">openapi.json</a>) · \
-         <a href=\"/problems\">What the answers mean when something goes wrong</a> · \
-         <a href=\"/admin\">Administration</a></p></body></html>"
+         <h2>Data sets</h2>{list}{request}<p><a href=\"{prefix}/docs\">All there is to ask, and a place to try it</a> \
+         (<a href=\"{prefix}/openapi.json\">openapi.json</a>) · \
+         <a href=\"{prefix}/problems\">What the answers mean when something goes wrong</a> · \
+         <a href=\"{prefix}/admin\">Administration</a></p></body></html>"
     )
 }
 

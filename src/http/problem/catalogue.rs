@@ -72,7 +72,7 @@ catalogue! {
         "The Allow header lists the methods that it has.";
     /// 408.
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
-        "The body did not arrive in time. Send it again over a faster connection.";
+        "The head or the body did not arrive in time. Send it again over a faster connection.";
     /// 409.
     Conflict = "conflict", CONFLICT, "This does not go with the present state",
         "What was asked contradicts what is there, such as a second user with the same address. The detail says with what.";
@@ -109,6 +109,13 @@ catalogue! {
     InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
         "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
          Nothing was done. Wait for Retry-After seconds, then send the request again.";
+    /// 429: one address.
+    TooManyFromAddress = "too-many-from-address", TOO_MANY_REQUESTS, "Too much from one address",
+        "This address has sent too many wrong keys or tokens, or has as many connections or requests at the same time as an \
+         address may have. The detail says which. A right key passes all the same; wait for Retry-After seconds with others.";
+    /// 431.
+    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
+        "The header fields are more or longer than this server reads. Send fewer, or shorter ones.";
     /// 500.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "It is not the request's fault. It may work again; if not, tell the operator the request id.";
@@ -137,6 +144,7 @@ impl ProblemCode {
             413 => Self::BodyTooLarge,
             414 => Self::UrlTooLong,
             415 => Self::UnsupportedMediaType,
+            431 => Self::HeadTooLarge,
             400..=499 => Self::InvalidRequest,
             503 => Self::Overloaded,
             _ => Self::Internal,

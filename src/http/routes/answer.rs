@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::params;
-use crate::http::Problem;
+use crate::http::{Problem, address};
 
 /// What a handler gives.
 pub(in crate::http) type Answer = Result<HttpResponse, Problem>;
@@ -55,7 +55,7 @@ pub(super) fn page(request: &HttpRequest, items: &impl Serialize, limit: usize, 
     let next = last.map(|last| params::next_target(request.path(), request.query_string(), &last));
     let mut response = begin(StatusCode::OK);
     if let Some(next) = &next {
-        response.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
+        response.insert_header((header::LINK, format!("<{}{next}>; rel=\"next\"", address::base(request))));
     }
     response.json(json!({ "data": items, "page": { "limit": limit, "next": next } }))
 }

@@ -48,6 +48,10 @@ pub fn store_problem(error: StoreError) -> Problem {
             tracing::warn!(%cause, "the store does not answer");
             Problem::new(ProblemCode::Unavailable, "the store does not answer").retry_after(RETRY_AFTER_S)
         }
+        StoreError::Full(_) => {
+            tracing::error!(%error, "nothing can be written");
+            Problem::new(ProblemCode::Unavailable, "the server's disk is full").retry_after(RETRY_AFTER_S)
+        }
         StoreError::Corrupt(_) | StoreError::Incompatible(_) | StoreError::Limit(_) => Problem::internal(error),
     }
 }

@@ -1,7 +1,5 @@
 //! The port for operators: `/health/live`, `/health/ready`, `/metrics`.
 
-use std::time::Duration;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -19,9 +17,6 @@ use super::{
     refusal::queue_problem,
 };
 use crate::http::{Problem, ProblemCode, method, state::Service};
-
-/// How long the store may take to show that it answers.
-const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -41,21 +36,30 @@ async fn live() -> HttpResponse {
     answer::document(StatusCode::OK, &json!({ "status": "live" }))
 }
 
-/// Whether requests should be sent here.
+/// Whether requests should be sent here: they are wanted, and what they need works. Otherwise the body says what does not.
 async fn ready(service: web::Data<Service>) -> Answer {
-    let unavailable = |detail: &'static str| Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S);
+    let unavailable = |detail: String| Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S);
+    if let Some(why) = service.readiness.closed() {
+        return Err(unavailable(why.to_owned()));
+    }
     if !service.readiness.get() {
-        return Err(unavailable("the server is starting or stopping"));
+        return Err(unavailable("the server is starting or stopping".to_owned()));
     }
-    let asked = tokio::time::timeout(STORE_PATIENCE, service.committer.stores.admin_tokens.count()).await;
-    match asked {
-        Ok(Ok(_)) => Ok(answer::document(StatusCode::OK, &json!({ "status": "ready" }))),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready: the store does not answer");
-            Err(unavailable("the store does not answer"))
-        }
-        Err(_) => Err(unavailable("the store does not answer in time")),
+    let troubles = service.checkup.troubles(&service).await;
+    if !troubles.is_empty() {
+        return Err(unavailable(troubles.join("; ")));
     }
+    let losses = service.lineages.losses();
+    let lost: Vec<_> = losses
+        .iter()
+        .map(|loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() }))
+        .collect();
+    // The other data sets are served: requests are to be sent here all the same.
+    let document = match lost.is_empty() {
+        true => json!({ "status": "ready" }),
+        false => json!({ "status": "ready", "not_served": lost }),
+    };
+    Ok(answer::document(StatusCode::OK, &document))
 }
 
 async fn metrics(service: web::Data<Service>) -> Answer {

@@ -78,9 +78,15 @@ impl<'a> Params<'a> {
     /// The page's size.
     ///
     /// # Errors
-    /// 400 when it is not a number.
+    /// 400 when it is not a whole number from 1 on.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        Ok(self.value("limit")?.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX))
+        let Some(text) = self.text("limit") else { return Ok(LIMIT_DEFAULT) };
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0');
+        if !is_number {
+            return Err(refuse("limit", format!("expected a whole number from 1 to {LIMIT_MAX}"), None));
+        }
+        // Digits that do not fit are a number larger than the maximum.
+        Ok(text.parse().unwrap_or(LIMIT_MAX).min(LIMIT_MAX))
     }
 }
 
@@ -89,7 +95,7 @@ pub(super) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> 
     Problem::invalid_params(&[InvalidParam::new(name, reason, did_you_mean)])
 }
 
-/// Where the next page is: the same query after `last`, as a reference relative to the server.
+/// Where the next page is: the same query after `last`, as a path below the server's address.
 pub(super) fn next_target(path: &str, query: &str, last: &str) -> String {
     let start = format!("{path}?");
     let query_begins = start.len();
@@ -115,7 +121,11 @@ mod tests {
     fn a_limit_is_brought_into_its_bounds() {
         let limit = |query| Params::read(query, &["limit"]).unwrap().limit().ok();
         assert_eq!(limit(""), Some(LIMIT_DEFAULT));
-        assert_eq!(limit("limit=0"), Some(1));
+        assert_eq!(limit("limit=1"), Some(1));
+        assert_eq!(limit("limit=99999999999999999999999"), Some(LIMIT_MAX));
+        for wrong in ["limit=0", "limit=00", "limit=+5", "limit=1.5", "limit=0x1"] {
+            assert_eq!(limit(wrong), None, "{wrong}");
+        }
         assert_eq!(limit("limit=100000"), Some(LIMIT_MAX));
         assert_eq!(limit("limit=-1"), None);
         assert_eq!(limit("limit=many"), None);

@@ -63,6 +63,7 @@ pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
             tracing::warn!(%cause, "the queue does not answer");
             Problem::new(ProblemCode::Unavailable, "the queue does not answer").retry_after(RETRY_AFTER_S)
         }
+        QueueError::Store(error) => store_problem(error),
         QueueError::Unreadable(_) | QueueError::TooLong { .. } => Problem::internal(error),
         QueueError::NoDeadLetter(_) => Problem::new(ProblemCode::NotFound, error.to_string()),
     }

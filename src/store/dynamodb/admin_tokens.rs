@@ -67,6 +67,11 @@ impl AdminTokens for Dynamo {
         let Tokens { tokens, .. } = read(self).await?;
         Ok(tokens.into_iter().find(|(_, hash)| hash == sha256).map(|(id, _)| id))
     }
+
+    async fn hashes(&self) -> Result<Vec<String>, StoreError> {
+        let Tokens { tokens, .. } = read(self).await?;
+        Ok(tokens.into_iter().map(|(_, hash)| hash).collect())
+    }
 }
 
 /// All tokens, as they were read.

@@ -61,8 +61,9 @@ const TRIES_MAX: u32 = 8;
 const FAILURES_MAX: u32 = 3;
 /// Pause before the first try after a failure; it doubles.
 const PAUSE: Duration = Duration::from_millis(25);
-/// The part of a grant's life that is to be left of the limits that it is made by, or they are looked up again: an eighth.
-const LIFE_LEFT_PART: i64 = 8;
+/// The part of a grant's life for which limits that were looked up are used again, an eighth: grants that are made by older ones
+/// would be short, and so many.
+const LIMITS_LIFE_PART: i64 = 8;
 /// Keys that are remembered before all are forgotten: to remember one saves a read.
 const KNOWN_KEYS_MAX: usize = 100_000;
 /// Items that are read or written at the same time for one request.
@@ -124,11 +125,11 @@ impl DynamoLedger {
     }
 
     /// The limits of a plan and how long ago they were looked up, nanoseconds. A grant that is made by them lives as much
-    /// shorter, so that a change of the plan is in force when a grant's life is over, and a plan is looked up once in that time,
+    /// shorter, so that a change of the plan is in force when a grant's life is over; a plan is looked up a few times in that time
     /// by however many keys.
     async fn limits(&self, plan: &str, now_ns: i64, life_ns: i64) -> Result<(Limits, i64), StoreError> {
         if let Some((limits, at_ns)) = lock(&self.plans).get(plan)
-            && (0..life_ns - life_ns / LIFE_LEFT_PART).contains(&now_ns.saturating_sub(*at_ns))
+            && (0..life_ns / LIMITS_LIFE_PART).contains(&now_ns.saturating_sub(*at_ns))
         {
             return Ok((*limits, now_ns - at_ns));
         }

@@ -22,6 +22,7 @@ pub mod schema;
 pub mod secrets;
 pub mod setup;
 mod terms;
+mod upkeep;
 mod views;
 mod write;
 
@@ -101,6 +102,7 @@ impl Dynamo {
             ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
             admin_tokens: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
+            upkeep: Arc::new(self.clone()),
         }
     }
 

@@ -31,17 +31,29 @@ pub enum OpenError {
 /// # Errors
 /// When the table cannot be read or written, what it holds is damaged, or there are no random bytes.
 pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, OpenError> {
-    let table = dynamo.table(SECRETS);
-    let key = item::item([("k", text(SERVER))]);
-    let mut kept = fetch::get(dynamo, &table, key.clone()).await?;
-    if kept.is_none() {
-        create(dynamo, &table, text(Secrets::generate(entropy)?)).await?;
-        // Another node may have been first: what is there now is the secret.
-        kept = fetch::get(dynamo, &table, key).await?;
+    if let Some(secrets) = find(dynamo).await? {
+        return Ok(secrets);
     }
-    let kept = kept.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?;
-    let place = format!("the item {SERVER} of table {table}");
-    Ok(Secrets::from_json(get_text(&kept, "json")?.as_bytes(), &place)?)
+    let table = dynamo.table(SECRETS);
+    create(dynamo, &table, text(Secrets::generate(entropy)?.as_str())).await?;
+    // Another node may have been first: what is there now is the secret.
+    let made = find(dynamo).await?;
+    Ok(made.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?)
+}
+
+/// Reads the server secret, if there is one.
+///
+/// # Errors
+/// When the table cannot be read, or what it holds is damaged.
+pub async fn find(dynamo: &Dynamo) -> Result<Option<Secrets>, OpenError> {
+    let kept = fetch::get(dynamo, &dynamo.table(SECRETS), item::item([("k", text(SERVER))])).await?;
+    let read = |kept: item::Item| Ok(Secrets::from_json(get_text(&kept, "json")?.as_bytes(), &place(dynamo))?);
+    kept.map(read).transpose()
+}
+
+/// Where the server secret is, for messages.
+pub fn place(dynamo: &Dynamo) -> String {
+    format!("the item {SERVER} of table {}", dynamo.table(SECRETS))
 }
 
 async fn create(dynamo: &Dynamo, table: &str, json: AttributeValue) -> Result<(), StoreError> {

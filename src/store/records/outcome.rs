@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{DataSet, ImportResult, LastImport};
+use super::{Anew, DataSet, ImportResult, LastImport, RecordStoreError};
 use crate::dataset::Definition;
 
 /// What was asked for.
@@ -14,6 +14,8 @@ pub(in crate::store) struct Order {
     pub(in crate::store) import_id: Uuid,
     pub(in crate::store) today: Date,
     pub(in crate::store) replace: bool,
+    /// Whether all that is stored is dropped, whatever it is.
+    pub(in crate::store) anew: Option<Anew>,
 }
 
 /// How many rows and records it was so far.
@@ -45,15 +47,34 @@ impl Counts {
 }
 
 impl Order {
+    /// Checks that what is stored is what the data set is begun anew instead of.
+    pub(in crate::store) fn check_stored(&self, stored: Option<&DataSet>) -> Result<(), RecordStoreError> {
+        let found = stored.map(|stored| stored.last_import.id);
+        match self.anew {
+            Some(anew) if anew.instead_of != found => {
+                Err(RecordStoreError::ImportRunning { name: self.definition.name.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The version that the import makes if it changes anything.
+    pub(in crate::store) fn next_version(&self, stored: Option<&DataSet>) -> u64 {
+        let (stored, above) = (stored.map_or(0, |stored| stored.version), self.anew.map_or(0, |anew| anew.above));
+        stored.max(above) + 1
+    }
+
     /// The data set as it stands when the import is committed. `before` is how it stood, if there was one; the version rises
     /// with a record or the published columns, the generation with those columns alone.
     pub(in crate::store) fn outcome(&self, counts: Counts, before: Option<&DataSet>, columns: Columns) -> DataSet {
         let (version, generation, records) =
             before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
+        let next = self.next_version(before);
+        let records = if self.anew.is_some() { 0 } else { records };
         let columns_changed = columns != Columns::Same;
         let changed = columns_changed || counts.changes() > 0;
         let result = ImportResult {
-            version: version + u64::from(changed),
+            version: if changed { next } else { version },
             changed,
             inserted: counts.inserted,
             updated: counts.updated,
@@ -63,7 +84,7 @@ impl Order {
         };
         DataSet {
             definition: Arc::clone(&self.definition),
-            instance: before.map_or(self.import_id, |before| before.instance),
+            instance: before.filter(|_| self.anew.is_none()).map_or(self.import_id, |before| before.instance),
             version: result.version,
             generation: generation + u64::from(columns_changed),
             held_from: before.filter(|_| !columns_changed).map_or(result.version, |before| before.held_from),

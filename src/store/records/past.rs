@@ -30,6 +30,18 @@ pub(in crate::store) fn moment(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
+/// When a version comes to be that follows another of this moment: by the clock, or the smallest step after the one that it
+/// follows where the clock was set back. A state of a record thus never ends before it began.
+pub(in crate::store) fn moment_after(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let now_us = now.as_microsecond();
+    match before.map(Timestamp::as_microsecond) {
+        Some(before_us) if now_us < before_us => {
+            Timestamp::from_microsecond(before_us.saturating_add(1)).unwrap_or(now)
+        }
+        _ => now,
+    }
+}
+
 /// A change, without what the record was and became.
 pub(in crate::store) struct Change<'a> {
     pub(in crate::store) version: u64,

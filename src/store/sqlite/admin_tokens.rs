@@ -42,4 +42,13 @@ impl AdminTokens for Database {
         })
         .await
     }
+
+    async fn hashes(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT sha256 FROM admin_tokens")?;
+            let hashes = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(hashes)
+        })
+        .await
+    }
 }

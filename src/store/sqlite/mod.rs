@@ -8,6 +8,7 @@ mod log;
 pub mod records;
 mod replay;
 mod schema;
+mod upkeep;
 pub mod views;
 mod writer;
 
@@ -22,7 +23,10 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::schema::SCHEMA_VERSION;
 use self::writer::Writer;
 use super::{StoreError, Stores};
+use crate::private::{self, FilePlace};
 
+/// The file's name in its folder.
+pub const FILE_NAME: &str = "permitd.db";
 /// Connections that read at the same time.
 const READERS: usize = 2;
 /// How long a write waits for another process's, milliseconds.
@@ -38,6 +42,7 @@ pub struct Database {
 
 struct Shared {
     path: PathBuf,
+    places: Arc<[FilePlace]>,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
@@ -47,15 +52,25 @@ impl Database {
     /// Opens `permitd.db` in a folder, making it when it is not there.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, or was written by a newer permitd.
+    /// When the file cannot be opened, is no database, is a link or somebody else's, or was written by a newer permitd.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("permitd.db");
+        let path = folder.join(FILE_NAME);
+        private::file_or_new(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        for beside in ["-wal", "-shm"] {
+            // SQLite makes them with the mode of the database's file.
+            let path = folder.join(format!("{FILE_NAME}{beside}"));
+            private::file(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
         let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection)?;
+        // The write-ahead log and its index are there as long as a connection is.
+        let files = ["", "-wal", "-shm"].map(|beside| folder.join(format!("{FILE_NAME}{beside}")));
+        let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
+        let places: Arc<[FilePlace]> = files.iter().map(place).collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection, Arc::clone(&places))?;
         let reading = Semaphore::new(READERS);
-        Ok(Self { shared: Arc::new(Shared { path, writer, readers: Mutex::new(readers), reading }) })
+        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers: Mutex::new(readers), reading }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -75,6 +90,17 @@ impl Database {
         &self.shared.path
     }
 
+    /// Where the file and its write-ahead log are, to notice when one is taken away.
+    pub fn places(&self) -> &[FilePlace] {
+        &self.shared.places
+    }
+
+    /// # Errors
+    /// When the file was deleted or replaced: what is written now would be lost.
+    fn still_there(&self) -> Result<(), StoreError> {
+        still_there(&self.shared.places)
+    }
+
     /// The stores that this file holds.
     pub fn stores(&self) -> Stores {
         Stores {
@@ -83,6 +109,7 @@ impl Database {
             ledger: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
+            upkeep: Arc::new(self.clone()),
         }
     }
 
@@ -141,14 +168,23 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// # Errors
+/// When one of them was deleted or replaced: what is written would be lost.
+fn still_there(places: &[FilePlace]) -> Result<(), StoreError> {
+    places.iter().find_map(FilePlace::trouble).map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
+}
+
+fn unseen(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
 fn closed() -> StoreError {
     StoreError::Unavailable("the database is closed".to_owned())
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
@@ -159,12 +195,50 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The error with the file that it is about.
+fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let text = format!("{}: {error}", path.display());
+    match Trouble::of(error) {
+        Trouble::Damage => StoreError::Corrupt(text),
+        Trouble::NoRoom => StoreError::Full(text),
+        Trouble::Other => StoreError::Unavailable(text),
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match Trouble::of(&error) {
+            Trouble::Damage => Self::Corrupt(error.to_string()),
+            Trouble::NoRoom => Self::Full(error.to_string()),
+            Trouble::Other => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// What kind of trouble an error of SQLite is: what to do about it differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Trouble {
+    /// The file is not what SQLite wrote: a person must look.
+    Damage,
+    /// The disk is full, or the file may not grow.
+    NoRoom,
+    /// Anything else: trying again may help.
+    Other,
+}
+
+fn has_no_room_for_index(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+impl Trouble {
+    pub(in crate::store) fn of(error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
         match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
-            _ => Self::Unavailable(error.to_string()),
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damage,
+            Some(DiskFull) => Self::NoRoom,
+            // The index of the write-ahead log cannot grow.
+            _ if has_no_room_for_index(error) => Self::NoRoom,
+            _ => Self::Other,
         }
     }
 }

@@ -83,6 +83,15 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see
+/// `queue::sqlite`), and a row that is written to see whether writing works.
+const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
+";
+
 /// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -110,6 +119,23 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
+    add(&transaction)?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
+fn add(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(ADDITIONS)?;
+    for (table, column) in [("messages", "hidden_since"), ("messages", "sent_tick"), ("dead_letters", "died_tick")] {
+        let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+        let is_there: bool = connection.query_row(sql, [table, column], |row| row.get(0))?;
+        if !is_there {
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER"))?;
+        }
+    }
+    // What was hidden by an older permitd is so for five minutes at most.
+    connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
+    connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     Ok(())
 }

@@ -14,8 +14,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT_MS, StoreError, closed};
-use crate::failpoint::crash_point;
+use super::{BUSY_TIMEOUT_MS, StoreError, closed, still_there};
+use crate::{failpoint::crash_point, private::FilePlace};
 
 /// Writes that may wait; more are refused as overload.
 const WAITING_MAX: usize = 4096;
@@ -38,7 +38,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    /// Starts the thread. `places` are where the connection's files are: when one is there no more, nothing is written.
+    pub(super) fn start(connection: Connection, places: Arc<[FilePlace]>) -> Result<Self, StoreError> {
         connection.execute_batch(&format!(
             "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX};
              PRAGMA cache_size = -{CACHE_KIB}"
@@ -48,7 +49,7 @@ impl Writer {
         let asked = Arc::clone(&purge);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || write_all(&connection, &waiting, &asked))
+            .spawn(move || write_all(&connection, &places, &waiting, &asked))
             .map_err(|error| StoreError::Unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self { jobs, purge })
     }
@@ -70,8 +71,9 @@ impl Writer {
         let job: Job = Box::new(move |connection| {
             let result = in_savepoint(connection, work);
             Box::new(move |failure| {
+                // Whose work failed is told why, also when that undid everybody else's.
                 let result = match failure {
-                    Some(failure) => Err(E::from(failure)),
+                    Some(failure) => result.and(Err(E::from(failure))),
                     None => result,
                 };
                 // The one who asked may have gone; what was written stays written.
@@ -92,6 +94,10 @@ fn in_savepoint<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     run(connection, "SAVEPOINT job").map_err(StoreError::from)?;
     let result = work(connection);
+    if result.is_err() && connection.is_autocommit() {
+        // SQLite has undone the whole transaction by itself, as it does when the disk is full.
+        return result;
+    }
     if result.is_err() {
         run(connection, "ROLLBACK TO job").map_err(StoreError::from)?;
     }
@@ -105,24 +111,31 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_all(connection: &Connection, waiting: &Receiver<Job>, purge: &AtomicBool) {
+fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<Job>, purge: &AtomicBool) {
     // Whether what was purged is still in the write-ahead log.
     let mut log_to_empty = false;
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
-        let outcome = run(connection, "BEGIN IMMEDIATE").and_then(|()| {
+        let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
+        let outcome = begun.and_then(|()| {
             answers.push(first(connection));
-            while answers.len() < BATCH_MAX {
+            while answers.len() < BATCH_MAX && !connection.is_autocommit() {
                 let Ok(job) = waiting.try_recv() else { break };
                 answers.push(job(connection));
+            }
+            if connection.is_autocommit() {
+                let reason = "another write failed, and with it all that were to be committed together";
+                return Err(StoreError::Unavailable(reason.to_owned()));
             }
             if purge.load(Ordering::SeqCst) {
                 super::erasure::rewrite(connection)?;
             }
             crash_point("sqlite-before-commit");
-            run(connection, "COMMIT")
+            // Into a file that was taken away everything could be written, and nobody would ever find it.
+            still_there(places)?;
+            run(connection, "COMMIT").map_err(StoreError::from)
         });
-        let failure = outcome.err().map(StoreError::from);
+        let failure = outcome.err();
         if failure.is_some() && !connection.is_autocommit() {
             // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
             run(connection, "ROLLBACK").ok();

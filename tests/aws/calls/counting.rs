@@ -109,6 +109,11 @@ impl<'a> Counting<'a> {
         }
     }
 
+    /// How many calls an operation made that was counted.
+    pub(crate) fn calls_of(&self, operation: &str) -> u64 {
+        self.counted[operation].found.values().sum()
+    }
+
     fn check_still(&self, next: &str) {
         let stray = between(&self.last, &calls(self.app));
         assert!(stray.is_empty(), "before {next}, calls that no operation accounts for: {stray:?}");

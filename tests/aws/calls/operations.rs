@@ -12,7 +12,7 @@ use permitd::{
     domain::{
         event::Origin,
         id::Who,
-        key::{ApiKey, KeyId},
+        key::{AdminToken, ApiKey, KeyId},
     },
     mail::{Sender, ses},
     store::records::Since,
@@ -188,6 +188,11 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
     assert_eq!(swept.unwrap(), 0);
     let drained = counting.count("look for a message, none there", &[], app.service().mailers.drain()).await;
     assert_eq!(drained.unwrap(), 0);
+    let ready =
+        counting.count("a look at `/health/ready`, at most one in 5 s", &[], app.ops_get("/health/ready")).await;
+    ready.expect(200);
+    let again = counting.aside(app.ops_get("/health/ready"));
+    again.await.expect(200);
     // Last, since it uses connections of this thread's.
     let records = &app.service().records;
     counting.count("refresh of the data sets", &[], records.refresh()).await.unwrap();
@@ -202,4 +207,24 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
     let key = changes["data"][0]["key"].as_str().expect("a key");
     let history = records.history(&permits, key, None, None, 100);
     assert!(counting.count("history of a record", &[], history).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn wrong_tokens_and_keys_make_no_call() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(quiet(&clock, 0, Vec::new())).await;
+    let mut counting = Counting::of(&app).await;
+    let forged = ApiKey::new(KeyId::from_random([7; 12]), &[7; 24]);
+    let token = AdminToken::new(KeyId::from_random([7; 12]), &[7; 24]);
+    counting
+        .count("500 wrong tokens", &[], async {
+            for guess in 0..500 {
+                let of_older_form = format!("pmt_admin_{guess:048x}");
+                let wrong = [of_older_form.as_str(), token.reveal(), forged.reveal(), "", "x"][guess % 5];
+                let answer = app.send(app.request(Method::GET, "/users").bearer_auth(wrong)).await;
+                assert!(matches!(answer.status, 401 | 429), "{}", answer.body);
+            }
+        })
+        .await;
+    assert_eq!(counting.calls_of("500 wrong tokens"), 0);
 }

@@ -1,9 +1,11 @@
 //! Records are the same wherever they are kept: SQLite, DynamoDB and a plain list in memory are given the same imports and
 //! asked the same questions.
 
+mod anew;
 mod dynamodb;
 mod held;
 mod imports;
+mod long;
 mod pages;
 mod past;
 #[path = "../../../src/store/records/samples.rs"]

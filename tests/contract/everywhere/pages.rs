@@ -42,8 +42,9 @@ fn pages(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Vec<Shown>, Reco
         let (key, definition) = (CursorKey::new([7; 32]), definition());
         query.after = None;
         let sealed = cursor::seal(&key, &definition, &query, &next).unwrap();
-        query.after = Some(cursor::open(&key, &definition, &query, &sealed).unwrap());
-        assert_eq!(query.after.as_ref(), Some(&next));
+        query.anchor = None;
+        query.go_on(cursor::open(&key, &definition, &query, &sealed).unwrap());
+        assert_eq!(query.version(), Some(next.version));
     }
 }
 

@@ -72,13 +72,16 @@ class Refused extends Error {
   }
 }
 
+/** What a proxy may have put before the paths of the API. */
+const base = location.pathname.replace(/\/admin\/?$/, "");
+
 async function call(method, path, body, version) {
   const headers = { authorization: `Bearer ${sessionStorage.getItem(TOKEN)}`, accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (version !== undefined) headers["if-match"] = `"${version}"`;
   let response;
   try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(base + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
     throw new Refused(0, { title: "The server cannot be reached.", detail: "The server cannot be reached. Is it running?" });
   }

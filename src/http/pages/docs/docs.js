@@ -41,26 +41,37 @@ const conditions = (Parameters, { React }) => {
   };
 };
 
-window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
-  dom_id: "#ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  docExpansion: "list",
-  defaultModelsExpandDepth: 0,
-  filter: true,
-  validatorUrl: null,
-  plugins: [
-    {
-      components: {
-        JsonSchema_integer_int64: plain("JsonSchema_string"),
-        JsonSchema_number_decimal: plain("JsonSchema_string"),
-        JsonSchema_number_double: plain("JsonSchema_string"),
-        JsonSchema_string_date: plain("JsonSchema_string"),
-        "JsonSchema_string_date-time": plain("JsonSchema_string"),
-        JsonSchema_string_uuid: plain("JsonSchema_string"),
+/**
+ * Requests are tried where this page came from, below whatever path a proxy puts before it: the page's policy allows no other
+ * place, and the document names the server by its public address.
+ */
+const here = new URL(".", location.href).href.replace(/\/$/, "");
+
+fetch("openapi.json").then((answer) => answer.json()).then((spec) => {
+  spec.servers = [{ url: here }];
+  window.ui = SwaggerUIBundle({
+    spec,
+    dom_id: "#ui",
+    deepLinking: true,
+    displayRequestDuration: true,
+    docExpansion: "list",
+    defaultModelsExpandDepth: 0,
+    filter: true,
+    validatorUrl: null,
+    plugins: [
+      {
+        components: {
+          JsonSchema_integer_int64: plain("JsonSchema_string"),
+          JsonSchema_number_decimal: plain("JsonSchema_string"),
+          JsonSchema_number_double: plain("JsonSchema_string"),
+          JsonSchema_string_date: plain("JsonSchema_string"),
+          "JsonSchema_string_date-time": plain("JsonSchema_string"),
+          JsonSchema_string_uuid: plain("JsonSchema_string"),
+        },
+        wrapComponents: { parameters: conditions },
       },
-      wrapComponents: { parameters: conditions },
-    },
-  ],
+    ],
+  });
+}).catch((error) => {
+  document.getElementById("ui").textContent = `The description of the interface cannot be read: ${error.message}`;
 });

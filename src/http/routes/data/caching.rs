@@ -1,7 +1,8 @@
 //! Conditional requests (RFC 9110, section 13): the tag of an answer is known before the answer is made.
 //!
-//! A tag is strong: it is made of the data set's instance and version, of what was asked in its normal form, and of the format
-//! and coding of the answer. Answers are for the bearer of a key and change with the next import, so caches may keep them for
+//! A tag is strong: it is made of the data set's instance and version, of what was asked in its normal form (of a read, the key
+//! and the record id), and of the format and coding of the answer. So it is known to nobody who was not sent it, and good for
+//! nothing else. Answers are for the bearer of a key and change with the next import, so caches may keep them for
 //! that bearer, and have to ask each time.
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use actix_web::{
 };
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::{
     http::{coding::Coding, ready::Digest},
@@ -40,6 +42,10 @@ impl Tag {
         hash.update(data_set.instance.as_bytes());
         hash.update(version.to_be_bytes());
         hash.update(asked.as_bytes());
+        Self::from_hash(hash)
+    }
+
+    fn from_hash(hash: Sha256) -> Self {
         let mut digest = Digest::default();
         digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
         Self(digest)
@@ -57,11 +63,6 @@ impl Tag {
             None => format!("\"{}\"", self.text()),
         };
         HeaderValue::try_from(text).ok()
-    }
-
-    /// The field's value, where there is an answer in any case and the client wants none.
-    pub(super) fn of_anything(&self, request: &HttpRequest) -> Option<HeaderValue> {
-        wants_nothing(request).then(|| self.value(None)).flatten()
     }
 
     /// Whether the client has this answer already, in whichever coding it came.
@@ -87,7 +88,7 @@ impl Tag {
 }
 
 /// Whether the client wants nothing of what there is, whichever it be: `If-None-Match: *`. That there is something has to be
-/// known first.
+/// found out first, which is charged like the answer itself: unlike a tag, it does not show that the client has that.
 pub(super) fn wants_nothing(request: &HttpRequest) -> bool {
     request.headers().get(header::IF_NONE_MATCH).is_some_and(|field| field.as_bytes() == b"*")
 }
@@ -104,6 +105,8 @@ pub(super) fn not_modified(tag: HeaderValue) -> HttpResponse {
 pub(super) fn without_body(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().remove(header::CONTENT_TYPE);
     response.headers_mut().remove(header::CONTENT_ENCODING);
+    // Where the answer goes on is part of it.
+    response.headers_mut().remove(header::LINK);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response.set_body(BoxBody::new(()))
 }
@@ -122,42 +125,26 @@ fn fields(response: &mut HttpResponse) {
     headers.insert(header::VARY, VARY);
 }
 
-/// The tag of a read by key, and the field that says it of an answer that is not coded: this is the hot path.
-#[derive(Debug, Clone)]
-pub(super) struct ReadTag {
-    instance: uuid::Uuid,
-    version: u64,
-    pub(super) tag: Tag,
-    plain: Option<HeaderValue>,
-}
-
 thread_local! {
-    /// The tag of the last read by key: most reads are of the same version as the one before.
-    static LAST: RefCell<Option<ReadTag>> = const { RefCell::new(None) };
+    /// What the tags of reads by key begin with, and of which instance and version it is: most reads are of the same as the
+    /// one before.
+    static LAST: RefCell<Option<(Uuid, u64, Tag)>> = const { RefCell::new(None) };
 }
 
-/// The tag of reads by key. What was asked is all in the path, and tags of two paths are never compared.
-pub(super) fn of_reads(data_set: &DataSet, version: u64) -> ReadTag {
+/// The tag of a read by key, of one record or of all that bear the key: this is the hot path.
+pub(super) fn of_read(data_set: &DataSet, version: u64, key: &str, record_id: Option<&str>) -> Tag {
     let instance = data_set.instance;
-    let last = LAST
-        .with_borrow(|last| last.as_ref().filter(|last| last.instance == instance && last.version == version).cloned());
-    last.unwrap_or_else(|| {
-        let tag = Tag::of(data_set, version, "");
-        let read = ReadTag { instance, version, tag, plain: tag.value(None) };
-        LAST.set(Some(read.clone()));
-        read
-    })
-}
-
-impl ReadTag {
-    /// Says how an answer may be kept.
-    pub(super) fn tagged(self, response: &mut HttpResponse, coding: Option<Coding>) {
-        match (coding, self.plain) {
-            (None, Some(plain)) => {
-                response.headers_mut().insert(header::ETAG, plain);
-                fields(response);
-            }
-            _ => tagged(response, &self.tag, coding),
-        }
-    }
+    let last = LAST.with_borrow(|last| last.filter(|(of, at, _)| *of == instance && *at == version));
+    let (_, _, Tag(begun)) = last.unwrap_or_else(|| {
+        let made = (instance, version, Tag::of(data_set, version, "read"));
+        LAST.set(Some(made));
+        made
+    });
+    let mut hash = Sha256::new();
+    hash.update(begun);
+    hash.update([u8::from(record_id.is_some())]);
+    hash.update((key.len() as u64).to_be_bytes());
+    hash.update(key.as_bytes());
+    hash.update(record_id.unwrap_or_default().as_bytes());
+    Tag::from_hash(hash)
 }

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, task::Poll};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::{BodyStream, BoxBody},
+    body::{self, BodyStream, BoxBody},
     http::{
         Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -44,23 +44,24 @@ impl DataSets {
     ) -> Result<Admitted, Problem> {
         let tag = Tag::of(&data_set, data_set.version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(known) = tag.is_known(request).or_else(|| tag.of_anything(request))
+            && let Some(known) = tag.is_known(request)
         {
             return Ok((self.admit(presented).await?, Ok(caching::not_modified(known))));
+        }
+        let format = query.format.unwrap_or(Format::Ndjson);
+        if request.method() == Method::HEAD {
+            // One request, and no export: there is nothing to be said of it that only its making would tell.
+            let pass = self.admit(presented).await?;
+            let head = head(request, &data_set, format, &tag);
+            let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
+            return Ok((pass, Ok(head)));
         }
         // All of its price, or nothing: one that the limits have no room for takes nothing of them.
         let cost = self.service.settings.records.export_cost;
         let admitted = self.admit_as(presented, cost).await?;
-        let mut pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
-        let format = query.format.unwrap_or(Format::Ndjson);
-        if request.method() == Method::HEAD {
-            // There is nothing to be said of it that only its making would tell.
-            pass.keep(1, self.service.committer.clock.as_ref());
-            let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(()));
-            describe(&mut response, &data_set, format, data_set.version);
-            let tag = Tag::of(&data_set, data_set.version, form);
-            caching::tagged(&mut response, &tag, Coding::accepted(request));
-            return Ok((pass, Ok(response)));
+        let pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
+        if caching::wants_nothing(request) {
+            return Ok((pass, Ok(caching::without_body(head(request, &data_set, format, &tag)))));
         }
         let Exporting { export, place } = match self.queries.export(pass.user, Arc::clone(&data_set), query).await {
             Ok(exporting) => exporting,
@@ -78,6 +79,18 @@ impl DataSets {
         caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
         Ok((pass, Ok(response)))
     }
+}
+
+/// What is said of an export without making it. How long it would be is not known: nothing is said of that.
+fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body::None::new()));
+    describe(&mut response, data_set, format, data_set.version);
+    let coding = Coding::accepted(request);
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    caching::tagged(&mut response, tag, coding);
+    response
 }
 
 fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, version: u64) {

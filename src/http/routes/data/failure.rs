@@ -2,10 +2,39 @@
 
 use super::{super::RETRY_AFTER_S, limits::overloaded};
 use crate::{
-    actors::{query::QueryError, turns::NoTurn},
-    http::{Charge, Problem, ProblemCode},
+    actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
+    domain::lineage::Loss,
+    http::{Charge, InvalidParam, Problem, ProblemCode},
     store::records::RecordStoreError,
 };
+
+/// That parameters are wrong; or that what the only wrong one is about is gone.
+pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
+    match params {
+        [only] if only.is_gone => {
+            Problem::new(ProblemCode::VersionGone, format!("the parameter {} {}", only.name, only.reason))
+        }
+        params => Problem::invalid_params(params),
+    }
+}
+
+/// That a data set's records are not those that the log knows.
+pub(super) fn lost(loss: &Loss) -> Problem {
+    let detail = format!("{loss}. The operator has to restore them or to import again; the request was not counted");
+    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+}
+
+/// That a data set's records are there again, but not served yet.
+pub(super) fn returning() -> Problem {
+    let detail = "the records of this data set have just come back: repeat the request; it was not counted";
+    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+}
+
+/// That the log does not say at the moment whether records are those that it knows.
+pub(super) fn unjudged(error: &JudgeError) -> Problem {
+    let detail = "the records cannot be compared with the log at the moment; the request was not counted";
+    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(error)
+}
 
 pub(super) fn query_problem(error: QueryError) -> Problem {
     match error {

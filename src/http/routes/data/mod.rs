@@ -23,7 +23,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use self::{
-    caching::{ReadTag, Tag},
+    caching::Tag,
     failure::query_problem,
     limits::{invalid_key, limits, not_admitted, undecided},
 };
@@ -36,12 +36,13 @@ use crate::{
     dataset::query::InvalidParam,
     domain::key::PresentedKey,
     http::{
-        Charge, DataRoute, Problem, ProblemCode,
+        Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
         method,
         passage::Passage,
         ready::Ready,
         state::Service,
+        wire,
     },
     store::records::DataSet,
 };
@@ -67,12 +68,15 @@ impl DataSets {
         Self { service, gate, queries }
     }
 
-    /// Whether the path is a data set's; keeps which one for the answer.
+    /// Whether the path is a data set's, be it one that has lost its records; keeps which one for the answer.
     fn takes(&self, context: &GuardContext<'_>) -> bool {
-        let named = first_segment(context.head().uri.path()).and_then(|name| self.service.records.data_set(name));
-        let Some(data_set) = named else { return false };
+        let Some(name) = first_segment(context.head().uri.path()) else { return false };
+        let data_set = self.service.records.data_set(name);
+        if data_set.is_none() && !self.service.lineages.is_lost(name) {
+            return false;
+        }
         if let Some(passage) = context.req_data().get::<Passage>() {
-            passage.data_set.replace(Some(data_set));
+            passage.data_set.replace(data_set);
         }
         true
     }
@@ -157,24 +161,31 @@ impl DataSets {
     /// One request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let Some((data_set, wanted)) = self.destination(request) else {
-            return Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(request);
+            let path = request.match_info().as_str();
+            return match path.strip_suffix('/').and_then(Wanted::of) {
+                Some(_) => address::without_slash(request, &self.service.public_url),
+                None => Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(request),
+            };
         };
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return method::other(request, METHODS);
         }
-        let admitted = match wanted {
-            Wanted::Read(key, record_id) => self.read(request, data_set, key, record_id).await,
+        let admitted = match (self.sound(request, data_set).await, wanted) {
+            (Ok(data_set), Wanted::Read(key, record_id)) => self.read(request, data_set, key, record_id).await,
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
-            Wanted::Other(question) => Box::pin(self.answer(request, data_set, question)).await,
+            (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
+            (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
         let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
-            Err(problem) => return problem.respond(request),
+            Err(problem) => return after_guess(request, problem).respond(request),
         };
+        // What is known already counts against the rate only. That there is anything is not known: see `wants_nothing`.
+        let is_known =
+            |response: &HttpResponse| response.status() == StatusCode::NOT_MODIFIED && !caching::wants_nothing(request);
         let charge = match &answer {
             Err(problem) => problem.charge(),
-            // What is known already counts against the rate only.
-            Ok(response) if response.status() == StatusCode::NOT_MODIFIED => Charge::Rate,
+            Ok(response) if is_known(response) => Charge::Rate,
             Ok(_) => Charge::Whole,
         };
         match charge {
@@ -189,14 +200,42 @@ impl DataSets {
         response
     }
 
-    /// The data set that the guard has found, and what is wanted of it.
-    fn destination<'r>(&self, request: &'r HttpRequest) -> Option<(Arc<DataSet>, Wanted<'r>)> {
+    /// The data set that the guard has found, unless its records are gone, and what is wanted of it.
+    fn destination<'r>(&self, request: &'r HttpRequest) -> Option<(Option<Arc<DataSet>>, Wanted<'r>)> {
         let wanted = Wanted::of(request.match_info().as_str())?;
         let extensions = request.extensions();
         let passage = extensions.get::<Passage>()?;
         passage.data_route.set(Some(wanted.route()));
-        let data_set = passage.data_set.take()?;
-        Some((data_set, wanted))
+        Some((passage.data_set.take(), wanted))
+    }
+
+    /// The data set, if its records are those that the log knows.
+    async fn sound(&self, request: &HttpRequest, data_set: Option<Arc<DataSet>>) -> Result<Arc<DataSet>, Problem> {
+        let lineages = &self.service.lineages;
+        let verdict = match &data_set {
+            Some(present) => lineages.verdict(present),
+            None => None,
+        };
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            None => {
+                let name = first_segment(request.uri().path()).unwrap_or_default();
+                // Boxed: it is so for the first request after an import only.
+                Box::pin(lineages.judge(name)).await.map_err(|error| failure::unjudged(&error))?
+            }
+        };
+        match (verdict, data_set) {
+            (Ok(()), Some(data_set)) => Ok(data_set),
+            (Err(loss), _) => Err(failure::lost(&loss)),
+            // They have come back, and were not noticed yet.
+            (Ok(()), None) => Err(failure::returning()),
+        }
+    }
+
+    /// Tells what is wrong to who may ask.
+    async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
+        let presented = presented_key(request)?;
+        Ok((self.admit(&presented).await?, Err(problem)))
     }
 
     async fn admit(&self, key: &PresentedKey<'_>) -> Result<Pass, Problem> {
@@ -230,14 +269,21 @@ impl DataSets {
             // What is wrong with a request is told to those that may make it.
             Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
         };
+        let tag = caching::of_read(&data_set, data_set.version, &wanted.key, wanted.record_id.as_deref());
         if request.headers().contains_key(header::IF_NONE_MATCH)
-            && let Some(tag) = caching::of_reads(&data_set, data_set.version).tag.is_known(request)
+            && let Some(tag) = tag.is_known(request)
         {
             return Ok((self.admit(&presented).await?, Ok(caching::not_modified(tag))));
         }
         match self.gate.get(presented.id(), presented.hash(), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
-                let tag = caching::of_reads(&data_set, found.version);
+                // An import may have become visible meanwhile.
+                let tag = if found.version == data_set.version {
+                    tag
+                } else {
+                    let (key, record_id) = named(&data_set, key, record_id)?;
+                    caching::of_read(&data_set, found.version, &key, record_id.as_deref())
+                };
                 let answer = read_answer(request, found.document, tag).await;
                 let unwanted = caching::wants_nothing(request);
                 Ok((pass, if unwanted { answer.map(caching::without_body) } else { answer }))
@@ -276,6 +322,14 @@ impl DataSets {
 /// The pass of a request that was let pass, and its answer.
 type Admitted = (Pass, Result<HttpResponse, Problem>);
 
+/// A key that is wrong, and not only missing, counts as a guess.
+fn after_guess(request: &HttpRequest, problem: Problem) -> Problem {
+    if problem.code() == ProblemCode::InvalidKey && request.headers().contains_key(API_KEY) {
+        return wire::guessed(request, problem);
+    }
+    problem
+}
+
 fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
     let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
     presented.ok_or_else(invalid_key)
@@ -311,12 +365,11 @@ fn no_parameters(request: &HttpRequest) -> Result<(), Problem> {
     if params.is_empty() { Ok(()) } else { Err(Problem::invalid_params(&params)) }
 }
 
-/// The same query with another value of the parameter that says where to go on, as a reference relative to the server
-/// (RFC 8288, section 3.1).
-fn next_target(request: &HttpRequest, parameter: &str, cursor: &str) -> String {
+/// The same query with another value of the parameter that says where to go on, as an address that can be asked as it is.
+fn next_target(request: &HttpRequest, public_url: &str, parameter: &str, cursor: &str) -> String {
     let is_it = |given: &&str| given.split('=').next() == Some(parameter);
     let kept = request.query_string().split('&').filter(|given| !given.is_empty() && !is_it(given));
-    let mut target = format!("{}?", request.path());
+    let mut target = format!("{public_url}{}?", request.uri().path());
     for given in kept {
         target.push_str(given);
         target.push('&');
@@ -328,14 +381,19 @@ fn next_target(request: &HttpRequest, parameter: &str, cursor: &str) -> String {
 }
 
 /// Says where the answer goes on.
-fn link(request: &HttpRequest, response: &mut HttpResponse, parameter: &str, cursor: &str) -> Result<(), Problem> {
-    let link = format!("<{}>; rel=\"next\"", next_target(request, parameter, cursor));
+fn link(
+    request: &HttpRequest,
+    public_url: &str,
+    response: &mut HttpResponse,
+    (parameter, cursor): (&str, &str),
+) -> Result<(), Problem> {
+    let link = format!("<{}>; rel=\"next\"", next_target(request, public_url, parameter, cursor));
     response.headers_mut().insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
     Ok(())
 }
 
 /// The answer to a read by key.
-async fn read_answer(request: &HttpRequest, document: Bytes, tag: ReadTag) -> Result<HttpResponse, Problem> {
+async fn read_answer(request: &HttpRequest, document: Bytes, tag: Tag) -> Result<HttpResponse, Problem> {
     let wanted = if document.len() < coding::BYTES_MIN { None } else { Coding::accepted(request) };
     let (body, coding) = match wanted {
         None => (document, None),
@@ -343,7 +401,7 @@ async fn read_answer(request: &HttpRequest, document: Bytes, tag: ReadTag) -> Re
         wanted => Box::pin(coding::encoded(document, wanted)).await?,
     };
     let mut response = json(body, coding);
-    tag.tagged(&mut response, coding);
+    caching::tagged(&mut response, &tag, coding);
     Ok(response)
 }
 
@@ -402,7 +460,7 @@ impl DataSets {
         let mut response = json(ready.body, ready.coding);
         caching::tagged(&mut response, &tag, ready.coding);
         if let Some(cursor) = &ready.next {
-            link(request, &mut response, parameter, cursor)?;
+            link(request, &self.service.public_url, &mut response, (parameter, cursor))?;
         }
         Ok(if caching::wants_nothing(request) { caching::without_body(response) } else { response })
     }

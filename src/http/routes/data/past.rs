@@ -5,7 +5,11 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::{DataSets, Made, failure::query_problem, named, no_record};
+use super::{
+    DataSets, Made,
+    failure::{query_problem, wrong_parameters},
+    named, no_record,
+};
 use crate::{
     dataset::{
         cursor::{self, SealError},
@@ -23,9 +27,9 @@ impl DataSets {
         who: UserId,
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
-        let (limits, key) = (query::Limits::default(), &self.service.cursor_key);
+        let (limits, key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_changes(&data_set.definition, request.query_string(), &limits, key);
-        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let form = format!("changes;{:?};limit={}", asked.since, asked.limit);
         let limit = asked.limit;
         let make = async || {
@@ -46,9 +50,9 @@ impl DataSets {
     ) -> Result<HttpResponse, Problem> {
         let (key, record_id) = named(&data_set, key, record_id)?;
         let of = (key.as_str(), record_id.as_deref());
-        let (limits, cursor_key) = (query::Limits::default(), &self.service.cursor_key);
+        let (limits, cursor_key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_history(&data_set.definition, request.query_string(), &limits, cursor_key, of);
-        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let form = format!("history;{of:?};{asked:?}");
         let limit = asked.limit;
         let make = async || {

@@ -8,7 +8,10 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-use super::{Admitted, DataSets, Made, failure::query_problem};
+use super::{
+    Admitted, DataSets, Made,
+    failure::{query_problem, wrong_parameters},
+};
 use crate::{
     dataset::{
         cursor,
@@ -33,7 +36,7 @@ impl DataSets {
         };
         let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
-        let version = query.after.as_ref().map_or(data_set.version, |position| position.version);
+        let version = query.version().unwrap_or(data_set.version);
         if query.format.is_some_and(Format::is_export) {
             return self.export(request, data_set, query, &form, presented).await;
         }
@@ -49,9 +52,9 @@ impl DataSets {
 
     /// What is asked, in which format.
     fn query(&self, request: &HttpRequest, data_set: &DataSet) -> Result<Query, Problem> {
-        let (limits, key) = (query::Limits::default(), &self.service.cursor_key);
-        let parsed = query::parse(&data_set.definition, request.query_string(), &limits, key);
-        let mut query = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let (limits, key) = (query::Limits::default(), self.service.cursor_key.of(data_set.instance));
+        let parsed = query::parse(&data_set.definition, request.query_string(), &limits, &key);
+        let mut query = parsed.map_err(|params| wrong_parameters(&params))?;
         let format = query.format.unwrap_or_else(|| accepted(request));
         query.format = Some(format);
         let mut wrong = Vec::new();
@@ -62,7 +65,7 @@ impl DataSets {
         };
         if format.is_export() {
             let whole = "an export has no pages: it is everything that matches";
-            refuse(query.after.is_some(), "cursor", whole);
+            refuse(query.goes_on(), "cursor", whole);
             refuse(
                 query.count,
                 "count",
@@ -75,8 +78,8 @@ impl DataSets {
     }
 
     fn page(&self, data_set: &DataSet, query: &Query, page: Page) -> Result<Made, Problem> {
-        let (definition, key) = (&data_set.definition, &self.service.cursor_key);
-        let next = page.next.as_ref().map(|position| cursor::seal(key, definition, query, position)).transpose();
+        let (definition, key) = (&data_set.definition, self.service.cursor_key.of(data_set.instance));
+        let next = page.next.as_ref().map(|position| cursor::seal(&key, definition, query, position)).transpose();
         let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
         let mut page_of = serde_json::Map::new();
         page_of.insert("limit".to_owned(), query.limit.into());
@@ -102,7 +105,8 @@ impl DataSets {
 fn form(data_set: &DataSet, query: &Query) -> String {
     let format = query.format.unwrap_or(Format::Json).name();
     let after = query.after.as_ref().map(|position| &position.values);
-    format!("{format};{};after={after:?}", query.normal_form(&data_set.definition))
+    let anchor = &query.anchor;
+    format!("{format};{};after={after:?};behind={anchor:?}", query.normal_form(&data_set.definition))
 }
 
 /// The format that a client likes best; JSON if it does not say.

@@ -36,7 +36,7 @@ const FETCHED_AT_A_TIME: usize = 1000;
 /// Begins an export; see `RecordStore::export`.
 pub(super) async fn begin(shared: &Arc<Shared>, data_set: &DataSet, query: &Query) -> Result<Export, RecordStoreError> {
     let place = Arc::clone(&shared.exporting).try_acquire_owned().map_err(|_| RecordStoreError::Busy)?;
-    let pinned = query.after.as_ref().map(|position| position.version);
+    let pinned = query.version();
     let served = shared.served_for(data_set, pinned).await?;
     let version = pinned.unwrap_or(served.manifest.data_set.version);
     let settings = &shared.settings;

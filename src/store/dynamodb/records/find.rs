@@ -1,5 +1,7 @@
 //! Queries, by the ways that [`plan`] gives: merged from the shards of an index in the order asked for, or read and sorted.
 
+use std::borrow::Cow;
+
 use super::{
     Served, Shared,
     gather::Gathered,
@@ -22,11 +24,39 @@ pub(super) async fn find(shared: &Shared, data_set: &DataSet, query: &Query) -> 
     let narrow = || rules::narrowing(&data_set.definition, query.count);
     shared
         .bounded(narrow, async {
-            let version = query.after.as_ref().map(|position| position.version);
+            let version = query.version();
             let served = shared.served_for(data_set, version).await?;
-            page(shared, &served, query, version).await
+            let query = placed(shared, &served, query).await?;
+            page(shared, &served, &query, version).await
         })
         .await
+}
+
+/// The query with the values of the record that it goes on behind, where its cursor did not take them along. A page that the
+/// store broke off may end at a record that its version does not hold: what is not seen is looked at, too.
+async fn placed<'q>(shared: &Shared, served: &Served, query: &'q Query) -> Result<Cow<'q, Query>, RecordStoreError> {
+    let Some(anchor) = &query.anchor else { return Ok(Cow::Borrowed(query)) };
+    let (layout, asked) = (&served.manifest.layout, query.for_anchor(anchor));
+    let mut reading = Reading::begin(shared, served, &asked.filter, Some(anchor.version))?;
+    let gathered = Gathered::new(layout.definition(), &asked, anchor.version);
+    let mut found = None;
+    let Some(way) = plan::everything(layout, &asked.filter) else {
+        return Err(rules::gone(layout.definition(), anchor.version, served.manifest.data_set.held_from));
+    };
+    let looked = reading.each_stored(&way, |record| {
+        let position = gathered.position(&record);
+        if anchor.is_at(&position.values) {
+            found = Some(position);
+        }
+    });
+    match looked.await {
+        Ok(()) => {}
+        Err(Stop::Failed(error)) => return Err(error),
+        Err(Stop::OverBudget) if found.is_some() => {}
+        Err(Stop::OverBudget) => return Err(reading.too_much("begin again at the first page".to_owned())),
+    }
+    let gone = || rules::gone(layout.definition(), anchor.version, served.manifest.data_set.held_from);
+    Ok(Cow::Owned(Query { after: Some(found.ok_or_else(gone)?), anchor: None, ..query.clone() }))
 }
 
 async fn page(shared: &Shared, served: &Served, query: &Query, version: Option<u64>) -> Result<Page, RecordStoreError> {

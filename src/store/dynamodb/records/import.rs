@@ -97,6 +97,7 @@ impl Session {
         let lease = lease.ok_or_else(|| RecordStoreError::ImportRunning { name: name.clone() })?;
         // From here on the lease is given back however this ends.
         let stored = read_manifest(&bridge, &dynamo, &name)?;
+        order.check_stored(stored.as_ref().map(|stored| &*stored.data_set))?;
         let before = stored.as_ref().map_or(0, |stored| stored.epochs.visible());
         if lease.epoch() <= before {
             let reason = format!("imports count from {}, but {before} has been committed", lease.epoch());
@@ -114,7 +115,8 @@ impl Session {
         let parallel_requests = shared.settings.parallel_requests;
         let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, parallel_requests);
         let changes = Writer::new(Arc::clone(&bridge), dynamo.clone(), past::target(&dynamo), parallel_requests);
-        let instance = stored.as_ref().map_or(order.import_id, |stored| stored.data_set.instance);
+        let kept = stored.as_ref().filter(|_| order.anew.is_none());
+        let instance = kept.map_or(order.import_id, |stored| stored.data_set.instance);
         let mut session = Self {
             shared,
             order,
@@ -139,7 +141,7 @@ impl Session {
         session.check_table()?;
         session.look_back()?;
         session.take_stock()?;
-        if session.columns == Columns::New {
+        if session.columns == Columns::New && session.order.anew.is_none() {
             // Nothing stored can be recognised in the file: all of it goes.
             session.counts.removed = session.stored.as_ref().map_or(0, |stored| stored.data_set.records);
         }
@@ -156,7 +158,7 @@ impl Session {
 
     /// The version that comes to be if anything is written that has to be seen.
     fn version(&self) -> u64 {
-        self.stored.as_ref().map_or(0, |stored| stored.data_set.version) + 1
+        self.order.next_version(self.stored.as_ref().map(|stored| &*stored.data_set))
     }
 
     fn failed(&self, error: StoreError) -> RecordStoreError {
@@ -295,7 +297,7 @@ impl ImportSession for Session {
 
 /// What the definition of an import is to the stored one.
 fn columns(stored: Option<&Manifest>, order: &Order) -> Result<Columns, RecordStoreError> {
-    let Some(stored) = stored else { return Ok(Columns::New) };
+    let Some(stored) = stored.filter(|_| order.anew.is_none()) else { return Ok(Columns::New) };
     let (before, now) = (stored.layout.definition(), &order.definition);
     if rules::same_columns(before, now) {
         return Ok(Columns::Same);

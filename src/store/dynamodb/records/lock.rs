@@ -45,6 +45,11 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How long giving it back may take when an import is given up: others need not wait longer than for the lease.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Later than any lease ends that was taken by a clock that is right, or wrong by less than a lease.
+fn far(now_us: i64) -> i64 {
+    now_us.saturating_add(2 * LEASE_US)
+}
+
 /// A data set's lock.
 #[derive(Debug, Clone)]
 pub(super) struct Lock {
@@ -98,13 +103,16 @@ impl Lock {
             .set_key(Some(self.key()))
             .update_expression("SET #h = :h, #u = :u, #e = if_not_exists(#e, :zero) + :one")
             // An earlier try of this one may have been answered too late.
-            .condition_expression("attribute_not_exists(#h) OR #u < :now OR #h = :h")
+            // A lease that would last longer than one can was taken by a clock that is ahead, or this one was set back: nobody
+            // may have to wait for that. Its holder, if it lives, cannot commit any more.
+            .condition_expression("attribute_not_exists(#h) OR #u < :now OR #u > :far OR #h = :h")
             .expression_attribute_names("#h", HOLDER)
             .expression_attribute_names("#u", UNTIL)
             .expression_attribute_names("#e", EPOCH)
             .expression_attribute_values(":h", text(&self.holder))
             .expression_attribute_values(":u", number(now_us.saturating_add(LEASE_US)))
             .expression_attribute_values(":now", number(now_us))
+            .expression_attribute_values(":far", number(far(now_us)))
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::UpdatedNew)
@@ -184,7 +192,8 @@ pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp) -> Resu
         .map_err(|error| unavailable(&table, &error))?;
     let Some(item) = read.item else { return Ok(false) };
     let until: Option<i64> = find_number(&item, UNTIL)?;
-    Ok(find_text(&item, HOLDER)?.is_some() && until.is_some_and(|until| until >= now.as_microsecond()))
+    let now_us = now.as_microsecond();
+    Ok(find_text(&item, HOLDER)?.is_some() && until.is_some_and(|until| (now_us..=far(now_us)).contains(&until)))
 }
 
 impl Lease {

@@ -56,8 +56,8 @@ use crate::{
         StoreError,
         dynamodb::item::text,
         records::{
-            DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention, Since,
-            Summary, cache, outcome::Order, rules,
+            Anew, DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
+            Since, Summary, cache, outcome::Order, rules,
         },
     },
 };
@@ -198,7 +198,19 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace };
+        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+    }
+
+    fn begin_import_anew(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        anew: Anew,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        let definition = Arc::new(definition.clone());
+        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -234,7 +246,8 @@ impl Shared {
             self.refresh().await?;
             served = self.find(name)?;
         }
-        if served.manifest.data_set.generation != data_set.generation {
+        let present = &served.manifest.data_set;
+        if (present.instance, present.generation) != (data_set.instance, data_set.generation) {
             return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
         }
         Ok(served)
@@ -317,7 +330,7 @@ impl Shared {
 /// An error of the store, said of records. `of` is what could not be read or written.
 fn failed(doing: &str, of: &str, error: StoreError) -> RecordStoreError {
     match error {
-        StoreError::Unavailable(reason) | StoreError::Limit(reason) => {
+        StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Limit(reason) => {
             RecordStoreError::Unavailable { doing: format!("{doing} {of}"), reason }
         }
         StoreError::Corrupt(reason) | StoreError::Incompatible(reason) => {

@@ -217,6 +217,25 @@ impl<'a> Reading<'a> {
     pub(super) async fn each(
         &mut self,
         way: &Way,
+        take: impl FnMut(Record) -> Result<(), RecordStoreError>,
+    ) -> Result<(), Stop> {
+        self.each_that(way, Self::row, take).await
+    }
+
+    /// The same of all that is stored of the present columns, whichever version it is of.
+    pub(super) async fn each_stored(&mut self, way: &Way, mut take: impl FnMut(Record)) -> Result<(), Stop> {
+        let any = |reading: &Self, item: &Item| Ok(reading.served.manifest.layout.record(item).ok());
+        self.each_that(way, any, |record| {
+            take(record);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn each_that(
+        &mut self,
+        way: &Way,
+        read: impl Fn(&Self, &Item) -> Result<Option<Record>, RecordStoreError>,
         mut take: impl FnMut(Record) -> Result<(), RecordStoreError>,
     ) -> Result<(), Stop> {
         if self.is_surely_over(way) {
@@ -243,7 +262,7 @@ impl<'a> Reading<'a> {
             self.add_units(fetched.units);
             let before = alternatives.get(..alternative).unwrap_or_default();
             for item in &fetched.items {
-                if let Some(record) = self.row(item)?
+                if let Some(record) = read(self, item)?
                     && self.filter.matches(&record)
                     && !before.iter().any(|(filter, _)| filter.matches(&record))
                 {

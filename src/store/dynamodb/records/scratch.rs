@@ -111,7 +111,7 @@ impl Scratch {
             doing: format!("make a temporary file in {}", folder.display()),
             reason: error.to_string(),
         };
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+        crate::private::directory(folder).map_err(|error| failed(&error))?;
         let file = tempfile::Builder::new()
             .prefix("import-")
             .suffix(".db")

@@ -1,7 +1,7 @@
 //! Pages of queries. A query that an index serves in its order is tried on the thread that asks, within a small budget of
 //! steps; any other, and one that was not done, goes to the pool.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use super::{
     Lane,
@@ -40,7 +40,8 @@ const END_BYTES: usize = 1024;
 
 /// A page of the records that a query asks for.
 pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure> {
-    let at = reading.pinned(version(query))?;
+    let at = reading.pinned(query.version())?;
+    let query = &*placed(reading, query, at)?;
     let ways = plan::ways(&reading.data_set.definition, reading.shape, query, at);
     let mut page = match ways.as_slice() {
         [scan, walk] if scan.indexes.is_empty() => walk_or_scan(reading, query, walk, scan)?,
@@ -52,6 +53,26 @@ pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure
         page.count = Some(summary::count(reading, &query.filter, at)?);
     }
     Ok(page)
+}
+
+/// The query with the values of the record that it goes on behind, where its cursor did not take them along.
+fn placed<'q>(reading: &Reading<'_>, query: &'q Query, at: Option<u64>) -> Result<Cow<'q, Query>, Failure> {
+    let Some(anchor) = &query.anchor else { return Ok(Cow::Borrowed(query)) };
+    let (definition, asked) = (&reading.data_set.definition, query.for_anchor(anchor));
+    let (order, mut found) = (asked.order(definition), None);
+    let ways = plan::ways(definition, reading.shape, &asked, at);
+    if let Some(way) = ways.first() {
+        walk::each(reading.connection(), reading.shape, &order, way, -1, |record| {
+            let position = record.position(definition, &order, anchor.version)?;
+            if !anchor.is_at(&position.values) {
+                return Ok(Wanted::More);
+            }
+            found = Some(position);
+            Ok(Wanted::Enough)
+        })?;
+    }
+    let gone = || rules::gone(definition, anchor.version, reading.held_from);
+    Ok(Cow::Owned(Query { after: Some(found.ok_or_else(gone)?), anchor: None, ..query.clone() }))
 }
 
 /// By an index that has the order, or by a scan and a sort. The scan takes as long as there are records; how long the walk
@@ -105,11 +126,6 @@ fn turn(
     outcome
 }
 
-/// The version that a query goes on with.
-fn version(query: &Query) -> Option<u64> {
-    query.after.as_ref().map(|position| position.version)
-}
-
 /// The answer to a query that is done within a small budget, on a connection of the thread that asks; `None` where that
 /// cannot be expected, or was not so.
 pub(super) fn page_soon(
@@ -119,14 +135,14 @@ pub(super) fn page_soon(
     data_set: &DataSet,
     query: &Query,
 ) -> Option<Result<Page, RecordStoreError>> {
-    if query.count && !query.filter.parts().is_empty() {
+    if (query.count && !query.filter.parts().is_empty()) || query.anchor.is_some() {
         return None;
     }
     let watch = Watch::new(clock, u64::MAX);
     watch.turn(Some(SOON_LOOKS));
     let watched = watch.over(&mut lane.connection).map_err(Failure::from);
     let outcome = watched.and_then(|()| Reading::begin(lane, data_set, &watch)).and_then(|reading| {
-        let at = reading.pinned(version(query))?;
+        let at = reading.pinned(query.version())?;
         let ways = plan::ways(&data_set.definition, reading.shape, query, at);
         match ways.as_slice() {
             [way] if way.ordered && at.is_none() => {
@@ -152,7 +168,7 @@ fn run(reading: &Reading<'_>, query: &Query, way: &Way, found: &mut u32) -> Resu
     let definition = &reading.data_set.definition;
     let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
     let rendering = selected.as_ref().unwrap_or(&reading.shape.rendering);
-    let version = version(query).unwrap_or(reading.version);
+    let version = query.version().unwrap_or(reading.version);
     let mut gathered = Gathered::new(definition, query, rendering, version);
     let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
     let outcome = walk::each(reading.connection(), reading.shape, &order, way, limit, |record| gathered.take(&record));

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
+    private,
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
         outcome::{Columns, Counts, Order},
@@ -96,9 +97,11 @@ impl Session {
             }
             unavailable("import into", &path, &error)
         };
+        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
         let connection = open_for_import(&path).map_err(failed)?;
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
+        order.check_stored(stored.as_ref())?;
         let statements = Statements::new(&order.definition);
         let mut session = Self {
             shared,
@@ -126,11 +129,16 @@ impl Session {
     /// Brings the table into the shape of the definition.
     fn prepare_table(&mut self) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
-        self.version = self.stored.as_ref().map_or(0, |stored| stored.version).cast_signed() + 1;
+        self.version = self.order.next_version(self.stored.as_ref()).cast_signed();
         let made = match &self.stored {
             None => self
                 .connection
                 .execute_batch(schema::CREATE)
+                .and_then(|()| table::create(&self.connection, definition))
+                .map(|()| Columns::New),
+            // Nothing that is stored is to be known any more.
+            Some(_) if self.order.anew.is_some() => table::forget(&self.connection)
+                .and_then(|()| self.connection.execute_batch("DELETE FROM generations"))
                 .and_then(|()| table::create(&self.connection, definition))
                 .map(|()| Columns::New),
             Some(stored) if rules::same_columns(&stored.definition, definition) => Ok(Columns::Same),
@@ -318,7 +326,8 @@ impl Session {
         }
         let mut data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns);
         if data_set.last_import.result.changed {
-            past::add_version(&self.connection, &data_set, self.shared.clock.now())?;
+            let at = past::next_moment(&self.connection, self.shared.clock.now())?;
+            past::add_version(&self.connection, &data_set, at)?;
             past::give_up(&self.connection, &mut data_set, self.shared.settings.retention, self.shared.clock.now())?;
         }
         self.write_state(&data_set)?;

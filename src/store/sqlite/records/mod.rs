@@ -36,6 +36,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbCo
 use uuid::Uuid;
 
 use self::{render::Rendering, schema::IndexShape};
+use super::Trouble;
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -43,8 +44,9 @@ use crate::{
         query::{Facets, Position, Query, Stats},
         summary::{Facet, Figures},
     },
+    private::{self, FilePlace, PrivacyError},
     store::records::{
-        DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
+        Anew, DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
         RecordStoreError, Retention, Since, Summary, cache, outcome::Order, rules,
     },
 };
@@ -103,6 +105,8 @@ struct Served {
     /// Unlike the name, never used again for another file.
     id: u64,
     path: PathBuf,
+    /// Which file that was when it was opened.
+    place: FilePlace,
     current: RwLock<Arc<DataSet>>,
     /// The newest version seen, which a reader may notice before `current` is loaded again.
     version: AtomicU64,
@@ -123,10 +127,9 @@ impl SqliteRecordStore {
     /// # Errors
     /// Where the directory cannot be made, or a file in it cannot be read or is not one of ours.
     pub fn open(settings: Settings, clock: SharedClock) -> Result<Self, RecordStoreError> {
-        std::fs::create_dir_all(&settings.directory).map_err(|error| RecordStoreError::Unavailable {
-            doing: format!("make the directory {}", settings.directory.display()),
-            reason: error.to_string(),
-        })?;
+        private::directory(&settings.directory)
+            .and_then(|()| private::files_in(&settings.directory))
+            .map_err(|error| not_private(&settings.directory, &error))?;
         let shared = Arc::new(Shared {
             cache: cache::Answers::new(settings.cache_bytes),
             settings,
@@ -156,18 +159,34 @@ impl RecordStore for SqliteRecordStore {
         self.shared.refresh()
     }
 
+    async fn probe(&self) -> Result<(), RecordStoreError> {
+        let all = self.shared.all_served();
+        let probed = tokio::task::spawn_blocking(move || all.iter().try_for_each(|served| served.probe()));
+        probed.await.unwrap_or_else(|error| {
+            Err(RecordStoreError::Unavailable { doing: "read the records".to_owned(), reason: error.to_string() })
+        })
+    }
+
+    async fn close(&self) -> Result<(), RecordStoreError> {
+        let all = self.shared.all_served();
+        let closed = tokio::task::spawn_blocking(move || all.iter().try_for_each(|served| served.close()));
+        closed.await.unwrap_or_else(|error| {
+            Err(RecordStoreError::Unavailable { doing: "close the records".to_owned(), reason: error.to_string() })
+        })
+    }
+
     fn reader(&self) -> Box<dyn RecordReader> {
         Box::new(read::Reader::new(Arc::clone(&self.shared)))
     }
 
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query.count));
         self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
     }
 
     async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         export::begin(&self.shared, served, Arc::clone(data_set), query.clone()).await
     }
 
@@ -206,7 +225,19 @@ impl RecordStore for SqliteRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace };
+        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+    }
+
+    fn begin_import_anew(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        anew: Anew,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        let definition = Arc::new(definition.clone());
+        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -222,7 +253,7 @@ impl SqliteRecordStore {
         data_set: &Arc<DataSet>,
         question: impl FnOnce(&pool::Reading<'_>) -> Result<T, pool::Failure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
-        let served = self.shared.find(&data_set.definition.name)?;
+        let served = self.shared.same(data_set)?;
         let narrow = rules::narrowing(&data_set.definition, false);
         self.pool.answer(served, Arc::clone(data_set), narrow, question).await
     }
@@ -234,6 +265,21 @@ impl Shared {
         served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
 
+    /// The data set that a question was made for, if it was not begun anew since.
+    fn same(&self, data_set: &DataSet) -> Result<Arc<Served>, RecordStoreError> {
+        let name = &data_set.definition.name;
+        let served = self.find(name)?;
+        if served.current().instance != data_set.instance {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
+        }
+        Ok(served)
+    }
+
+    fn all_served(&self) -> Vec<Arc<Served>> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.values().cloned().collect()
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, RecordStoreError> {
         rules::check_name(name)?;
         Ok(self.settings.directory.join(format!("{name}.db")))
@@ -243,7 +289,8 @@ impl Shared {
         let present = self.files()?;
         let known: Vec<(String, Arc<Served>)> = {
             let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-            served.retain(|name, _| present.contains_key(name));
+            // A file that was taken away, or replaced by another one: what was open is not what is there.
+            served.retain(|name, served| present.contains_key(name) && served.place.trouble().is_none());
             served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
         };
         for (name, served) in &known {
@@ -275,6 +322,7 @@ impl Shared {
 
     /// Begins to serve a file, if an import into it was ever committed.
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
+        let Ok(place) = FilePlace::of(&path) else { return Ok(()) };
         let connection =
             open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
         // A first import holds its file's lock: until it is done there is nothing to serve.
@@ -297,6 +345,7 @@ impl Shared {
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             path,
+            place,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
             control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
@@ -308,8 +357,11 @@ impl Shared {
     /// Notices the end of an import in this process.
     fn imported(&self, name: &str, path: &Path) -> Result<(), RecordStoreError> {
         match self.find(name) {
-            Ok(served) => served.refresh(name),
-            Err(_) => self.serve(name, path.to_owned()),
+            Ok(served) if served.place.trouble().is_none() => served.refresh(name),
+            _ => {
+                self.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+                self.serve(name, path.to_owned())
+            }
         }
     }
 }
@@ -337,6 +389,33 @@ impl Served {
             self.empty_log(&mut control)?;
         }
         self.shorten_log(&control.connection)
+    }
+
+    /// Reads from the file, past all caches.
+    fn probe(&self) -> Result<(), RecordStoreError> {
+        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
+        let connection = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        for sql in ["SELECT version FROM state", "SELECT * FROM records LIMIT 1"] {
+            connection.query_row(sql, [], |_| Ok(())).optional().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the file, unless the file was taken away.
+    fn close(&self) -> Result<(), RecordStoreError> {
+        if self.place.trouble().is_some() {
+            return Ok(());
+        }
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = control.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        match busy.map_err(|error| unavailable("close", &self.path, &error))? {
+            0 => Ok(()),
+            _ => Err(RecordStoreError::Unavailable {
+                doing: format!("close {}", self.path.display()),
+                reason: "somebody else is reading; a copy is whole only together with its -wal file".to_owned(),
+            }),
+        }
     }
 
     /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
@@ -506,6 +585,24 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// An error of SQLite, said of a file: damage is damage, a full disk is one, and anything else may pass.
 fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> RecordStoreError {
-    RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
+    let doing = format!("{doing} {}", path.display());
+    match Trouble::of(error) {
+        Trouble::Damage => {
+            let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            let reason = format!("cannot {doing}: {error}; restore the file from a backup, or import again");
+            RecordStoreError::Corrupt { name, reason }
+        }
+        Trouble::NoRoom => {
+            let reason = format!("the disk is full ({error}): make room and repeat it; the data set is as it was");
+            RecordStoreError::Unavailable { doing, reason }
+        }
+        Trouble::Other => RecordStoreError::Unavailable { doing, reason: error.to_string() },
+    }
+}
+
+/// A file or directory that is not its owner's alone.
+fn not_private(path: &Path, error: &PrivacyError) -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: format!("use {}", path.display()), reason: error.to_string() }
 }

@@ -43,6 +43,14 @@ pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Times
     Ok(())
 }
 
+/// When the version comes to be that is about to be added.
+pub(super) fn next_moment(connection: &Connection, now: Timestamp) -> rusqlite::Result<Timestamp> {
+    let mut statement = connection.prepare("SELECT at FROM versions ORDER BY version DESC LIMIT 1")?;
+    let before = statement.query_row([], |row| row.get::<_, String>(0)).optional()?;
+    let before = before.map(|at| at.parse().map_err(|error: jiff::Error| FromSqlError::other(error))).transpose()?;
+    Ok(past::moment_after(now, before))
+}
+
 /// Gives up what is kept for longer than it is to be, or is more.
 pub(super) fn give_up(
     connection: &Connection,

@@ -130,7 +130,7 @@ impl RecordReader for Reader {
     }
 
     fn find_now(&self, data_set: &DataSet, query: &Query) -> Option<Result<Page, RecordStoreError>> {
-        let served = match self.shared.find(&data_set.definition.name) {
+        let served = match self.shared.same(data_set) {
             Ok(served) => served,
             Err(error) => return Some(Err(error)),
         };

@@ -21,7 +21,12 @@ use crate::{
             item::{Item, get_text},
             schema,
         },
-        records::{RecordStoreError, outcome::Columns, past::Kind, retention, rules},
+        records::{
+            RecordStoreError,
+            outcome::Columns,
+            past::{Kind, moment_after},
+            retention, rules,
+        },
     },
 };
 
@@ -108,7 +113,8 @@ impl Session {
 
     /// Clears away what states gave up that everybody has heard of.
     pub(super) fn clear_past(&mut self) -> Result<Cleared, RecordStoreError> {
-        let Some(stored) = &self.stored else { return Ok(Cleared { floor: 0, changes: self.epoch() }) };
+        let kept = self.stored.as_ref().filter(|_| self.order.anew.is_none());
+        let Some(stored) = kept else { return Ok(Cleared { floor: 0, changes: self.epoch() }) };
         let floor = stored.epochs.floor_of_all(self.shared.clock.now().as_microsecond());
         let mut cleared = Cleared { floor, changes: stored.kept.cleared };
         if !self.is_change() || floor <= cleared.changes {
@@ -144,6 +150,8 @@ impl Session {
         let before = self.stored.as_ref().map(|stored| stored.data_set.as_ref());
         let mut data_set = self.order.outcome(self.counts, before, self.columns);
         let (epochs, mut kept) = match &self.stored {
+            // Of what it is begun anew instead of, nothing but which rows were seen is to be known.
+            Some(stored) if self.order.anew.is_some() => (stored.epochs.clone(), Kept::default()),
             Some(stored) => (stored.epochs.clone(), stored.kept.clone()),
             None => (Epochs::default(), Kept::default()),
         };
@@ -178,7 +186,9 @@ impl Session {
     fn present(&self, version: u64) -> Version {
         let counts = self.counts;
         let changes = if self.keeps_changes() { counts.inserted + counts.updated + counts.removed } else { 0 };
-        Version { version, epoch: self.epoch(), at: self.shared.clock.now(), changes }
+        let before = self.versions.last().map(|version| version.at);
+        let at = moment_after(self.shared.clock.now(), before);
+        Version { version, epoch: self.epoch(), at, changes }
     }
 
     /// What is kept of the version that an import makes, beside the state that makes it visible.

@@ -31,8 +31,9 @@ proptest! {
                 let key = CursorKey::new([7; 32]);
                 let sealed = crate::dataset::cursor::seal(&key, &definition, &query, &next).unwrap();
                 query.after = None;
-                query.after = Some(crate::dataset::cursor::open(&key, &definition, &query, &sealed).unwrap());
-                prop_assert_eq!(query.after.as_ref(), Some(&next));
+                query.anchor = None;
+                query.go_on(crate::dataset::cursor::open(&key, &definition, &query, &sealed).unwrap());
+                prop_assert_eq!(query.version(), Some(next.version));
             }
             prop_assert_eq!(gathered, expected, "{:?}", query);
         }

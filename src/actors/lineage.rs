@@ -1,0 +1,184 @@
+//! Watches that the records that are served are those that the log knows. No actor: what was found out is read by every request.
+//!
+//! Guarantee: a data set whose records are gone, older than the log or of another log is not served from the first request on
+//! that meets them; the others are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::commit::Committer;
+use crate::{
+    domain::lineage::{Lineage, Loss, Stored},
+    store::{
+        StoreError,
+        records::{DataSet, RecordStore, RecordStoreError},
+    },
+};
+
+/// What was found out about a data set's records, and which these were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Judged {
+    stored: Option<Stored>,
+    verdict: Result<(), Loss>,
+}
+
+/// What is known of all data sets.
+pub struct Lineages {
+    committer: Arc<Committer>,
+    records: Arc<dyn RecordStore>,
+    judged: RwLock<BTreeMap<String, Judged>>,
+    /// Held while a data set is judged: many requests that want to know ask the log once.
+    judging: tokio::sync::Mutex<()>,
+}
+
+/// What a data set says of its records.
+pub(super) fn stored(data_set: &DataSet) -> Stored {
+    let DataSet { instance, version, last_import, .. } = data_set;
+    Stored { instance: *instance, version: *version, last_import: last_import.id }
+}
+
+/// Why it was not found out.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The records cannot be looked at.
+    #[error(transparent)]
+    Records(#[from] RecordStoreError),
+}
+
+/// How often records are looked at again that seem to be wrong, because they or the log have just changed.
+const LOOKS_MAX: u32 = 3;
+
+/// The records of a data set, what the log says of them, and whether the two fit.
+pub(super) async fn judged(
+    committer: &Committer,
+    records: &Arc<dyn RecordStore>,
+    name: &str,
+) -> Result<(Option<Stored>, Lineage, Result<(), Loss>), JudgeError> {
+    let present = || records.data_set(name).map(|data_set| stored(&data_set));
+    let mut looks = 0;
+    loop {
+        // In this order: what made the records is in the log from before they came to be.
+        let found = present();
+        let lineage = Lineage::of(name, &committer.stores.views.imports(Some(name), usize::MAX).await?);
+        let verdict = lineage.judge(found.as_ref());
+        looks += 1;
+        if verdict.is_ok() || looks >= LOOKS_MAX {
+            return Ok((found, lineage, verdict));
+        }
+        // The log may tell of an import that ended elsewhere and was not noticed here.
+        records.refresh().await?;
+        if present() == found {
+            return Ok((found, lineage, verdict));
+        }
+    }
+}
+
+impl Lineages {
+    /// Nothing is known yet.
+    pub fn new(committer: Arc<Committer>, records: Arc<dyn RecordStore>) -> Self {
+        Self { committer, records, judged: RwLock::default(), judging: tokio::sync::Mutex::default() }
+    }
+
+    /// What is known of these records; `None` when they were not judged yet.
+    pub fn verdict(&self, data_set: &DataSet) -> Option<Result<(), Loss>> {
+        let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
+        let known = judged.get(&data_set.definition.name)?;
+        (known.stored == Some(stored(data_set))).then(|| known.verdict.clone())
+    }
+
+    /// Whether a data set of this name is known to have lost its records.
+    pub fn is_lost(&self, name: &str) -> bool {
+        let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
+        judged.get(name).is_some_and(|known| known.verdict.is_err())
+    }
+
+    /// The data sets that are not served.
+    pub fn losses(&self) -> Vec<Loss> {
+        let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
+        judged.values().filter_map(|known| known.verdict.clone().err()).collect()
+    }
+
+    /// Compares the records of a data set with the log, unless that was done since they came to be.
+    ///
+    /// # Errors
+    /// When the log or the records cannot be read.
+    pub async fn judge(&self, name: &str) -> Result<Result<(), Loss>, JudgeError> {
+        let _turn = self.judging.lock().await;
+        if let Some(known) = self.known(name).filter(|known| known.stored == self.present(name)) {
+            return Ok(known.verdict);
+        }
+        self.judge_now(name).await
+    }
+
+    async fn judge_now(&self, name: &str) -> Result<Result<(), Loss>, JudgeError> {
+        let (found, _, verdict) = judged(&self.committer, &self.records, name).await?;
+        Ok(self.note(name, found, verdict))
+    }
+
+    /// Compares all that there is with all that the log knows: to be done before anything is served.
+    ///
+    /// # Errors
+    /// When the log or the records cannot be read.
+    pub async fn judge_all(&self) -> Result<(), JudgeError> {
+        let imports = self.committer.stores.views.imports(None, usize::MAX).await?;
+        let known: BTreeSet<String> = imports.into_iter().map(|import| import.dataset).collect();
+        self.judge_each(known).await?;
+        self.look_again().await
+    }
+
+    /// Judges what is not as it was, and what was wrong, since it may be the log that has been put right: to be done whenever the
+    /// records were looked at again.
+    ///
+    /// # Errors
+    /// When the log or the records cannot be read.
+    pub async fn look_again(&self) -> Result<(), JudgeError> {
+        let mut changed: BTreeSet<String> = {
+            let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
+            let is_other = |name: &str, known: &Judged| known.verdict.is_err() || known.stored != self.present(name);
+            let other = judged.iter().filter(|(name, known)| is_other(name, known));
+            other.map(|(name, _)| name.clone()).collect()
+        };
+        let present = self.records.data_sets();
+        let names = present.iter().map(|data_set| &data_set.definition.name);
+        changed.extend(names.filter(|name| self.known(name).is_none()).cloned());
+        self.judge_each(changed).await
+    }
+
+    async fn judge_each(&self, names: BTreeSet<String>) -> Result<(), JudgeError> {
+        for name in names {
+            // What is wrong is told by `note`, and remembered.
+            let _turn = self.judging.lock().await;
+            drop(self.judge_now(&name).await?);
+        }
+        Ok(())
+    }
+
+    fn present(&self, name: &str) -> Option<Stored> {
+        self.records.data_set(name).map(|data_set| stored(&data_set))
+    }
+
+    fn known(&self, name: &str) -> Option<Judged> {
+        self.judged.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn note(&self, name: &str, stored: Option<Stored>, verdict: Result<(), Loss>) -> Result<(), Loss> {
+        let mut judged = self.judged.write().unwrap_or_else(PoisonError::into_inner);
+        let before = judged.insert(name.to_owned(), Judged { stored, verdict: verdict.clone() });
+        let before = before.map(|before| before.verdict);
+        match &verdict {
+            Err(loss) if before.as_ref() != Some(&verdict) => {
+                tracing::error!(dataset = name, remedy = loss.remedy(), "{loss}; it is not served");
+            }
+            Ok(()) if before.is_some_and(|before| before.is_err()) => {
+                tracing::info!(dataset = name, "the records are those that the log knows again");
+            }
+            _ => {}
+        }
+        verdict
+    }
+}

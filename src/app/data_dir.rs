@@ -1,0 +1,163 @@
+//! The data directory: nobody else's, locked by the one server that serves it, and watched while it does.
+//!
+//! Guarantees: what is in it is used by its owner only, whatever the umask was, and no symbolic link in it is followed. A
+//! server holds two locks: on the directory itself, which cannot be deleted while the path leads to it, and on `serve.lock`,
+//! which servers of before look at. It notices when one of them, or the database, is taken away.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Purpose, StartError};
+use crate::{
+    private::{self, FilePlace},
+    secrets,
+    store::sqlite,
+};
+
+/// The file that a server locks.
+const LOCK_NAME: &str = "serve.lock";
+/// How often a server tries to get a lock: a command holds it for the moment in which it looks.
+const LOCK_TRIES: u32 = 10;
+/// Time between two such tries.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// The mode of a new lock file.
+const LOCK_MODE: u32 = 0o600;
+/// What a secret is called while it is being written.
+const UNFINISHED_SECRET: &str = ".secret-";
+/// What a mail is called while it is being written.
+const UNFINISHED_MAIL: &str = ".mail-";
+
+/// Where the records' files are, in the data directory.
+pub(super) fn records(data: &Path) -> PathBuf {
+    data.join("records")
+}
+
+/// Where temporary files are, in the data directory.
+pub(super) fn scratch(data: &Path) -> PathBuf {
+    data.join("scratch")
+}
+
+/// Where rejected rows are, in the data directory.
+pub(super) fn rejects(data: &Path) -> PathBuf {
+    data.join("rejects")
+}
+
+/// Makes the data directory, or checks it and what is in it.
+///
+/// # Errors
+/// When it or something in it is a link, somebody else's, or of another kind.
+pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
+    private::root(data)?;
+    let name = sqlite::FILE_NAME;
+    for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME] {
+        private::file(&data.join(file))?;
+    }
+    // Whether others may have read the secret must be said by whoever reads it: its mode is not simply put right.
+    private::not_a_link(&data.join(secrets::FILE_NAME))?;
+    for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
+        // What else may be in its place is told by whoever cannot use it.
+        if directory.symlink_metadata().is_ok_and(|found| found.is_dir() || found.is_symlink()) {
+            private::directory(&directory)?;
+        }
+    }
+    private::files_in(&records(data))?;
+    let outbox = data.join("outbox");
+    if purpose == Purpose::Serve && outbox.is_dir() {
+        private::files_in(&outbox)?;
+    }
+    if purpose == Purpose::Serve {
+        private::files_in(&rejects(data))?;
+    }
+    Ok(())
+}
+
+/// Removes what a crash left half-written. Only a server does it, which has the directory to itself.
+///
+/// # Errors
+/// When a directory cannot be read or a file not be removed.
+pub(super) fn remove_unfinished(data: &Path, outbox: &Path) -> Result<(), StartError> {
+    for (directory, prefix) in [(data, UNFINISHED_SECRET), (outbox, UNFINISHED_MAIL)] {
+        let removed = private::remove_unfinished(directory, prefix).map_err(|source| StartError::Io {
+            doing: "cannot remove unfinished files in",
+            path: directory.to_owned(),
+            source,
+        })?;
+        if removed > 0 {
+            tracing::info!(removed, directory = %directory.display(), "removed what a crash left half-written");
+        }
+    }
+    Ok(())
+}
+
+/// A data directory that this process serves: the locks, and what must stay where it is.
+#[derive(Debug)]
+pub struct Premises {
+    /// Held for as long as the process serves.
+    _locks: [File; 2],
+    places: Vec<FilePlace>,
+}
+
+impl Premises {
+    /// Watches these, too.
+    pub(super) fn and(mut self, places: &[FilePlace]) -> Self {
+        self.places.extend_from_slice(places);
+        self
+    }
+
+    /// What happened to the directory, its lock or the database; none while all are there.
+    pub fn trouble(&self) -> Option<String> {
+        self.places.iter().find_map(FilePlace::trouble)
+    }
+}
+
+/// Takes the locks for a server; for a command, tells whether a server has them.
+pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<Premises>, bool), StartError> {
+    let path = data.join(LOCK_NAME);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Io { doing: "cannot lock", path, source }
+    };
+    let directory = File::open(data).map_err(failed(data))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&path);
+    let lock = lock.map_err(failed(&path))?;
+    private::file(&path)?;
+    if purpose == Purpose::Command {
+        // Shared, so that two commands do not take each other for a server.
+        for (file, path) in [(&directory, data), (&lock, path.as_path())] {
+            match file.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok((None, true)),
+                Err(TryLockError::Error(source)) => return Err(failed(path)(source)),
+            }
+        }
+        return Ok((None, false));
+    }
+    for (file, path) in [(&directory, data), (&lock, path.as_path())] {
+        if !try_to_lock(file).await.map_err(failed(path))? {
+            return Err(StartError::Served { path: data.to_owned() });
+        }
+    }
+    let places = [data, path.as_path()].map(FilePlace::of);
+    let [directory_place, lock_place] = places;
+    let places = vec![directory_place.map_err(failed(data))?, lock_place.map_err(failed(&path))?];
+    let is_ours = places.iter().zip([&directory, &lock]).all(|(place, file)| place.is_of(file));
+    if !is_ours {
+        return Err(StartError::Served { path: data.to_owned() });
+    }
+    Ok((Some(Premises { _locks: [directory, lock], places }), false))
+}
+
+async fn try_to_lock(file: &File) -> std::io::Result<bool> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+            Err(TryLockError::Error(source)) => return Err(source),
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,59 @@
+//! Whether a node belongs to its deployment: the log remembers the server secret's versions, and a node that has others
+//! would answer every key with 401, claim addresses under other names, and find no key for a mail.
+
+use super::StartError;
+use crate::{
+    secrets::{Secrets, SecretsError},
+    store::{Stores, UserFilter},
+};
+
+/// People whose keys are looked at in a log that remembers no secret yet.
+const PEOPLE_MAX: usize = 500;
+
+/// Whether a secret may be made: the log knows of none, and of no key that was derived from one.
+///
+/// # Errors
+/// [`SecretsError::Lost`], or the store does not answer.
+pub(super) async fn may_begin(stores: &Stores, place: &str) -> Result<(), StartError> {
+    let lost = || SecretsError::Lost { place: place.to_owned() };
+    if !stores.upkeep.secret_marks().await?.is_empty() {
+        return Err(lost().into());
+    }
+    let is_foreign = |_: &_| true;
+    if find_key(stores, is_foreign).await? { Err(lost().into()) } else { Ok(()) }
+}
+
+/// Checks that a secret is the deployment's, and has the log remember versions that were added.
+///
+/// # Errors
+/// [`SecretsError::NotOurs`], or the store does not answer.
+pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), StartError> {
+    let known = stores.upkeep.secret_marks().await?;
+    let new = secrets.check(&known)?;
+    if known.is_empty() {
+        // A log of before: its keys tell.
+        let is_foreign = |row: &crate::domain::view::KeyRow| !secrets.recognises(row.id, &row.hash);
+        if find_key(stores, is_foreign).await? {
+            let what = "keys in the log were derived from another".to_owned();
+            return Err(SecretsError::NotOurs { place: secrets.place().to_owned(), what }.into());
+        }
+    }
+    if !new.is_empty() {
+        stores.upkeep.add_secret_marks(new).await?;
+        // Another node may have added another secret under the same version at the same moment.
+        secrets.check(&stores.upkeep.secret_marks().await?)?;
+    }
+    Ok(())
+}
+
+/// Whether one of the last people has a key that is in force and for which this holds.
+async fn find_key(stores: &Stores, holds: impl Fn(&crate::domain::view::KeyRow) -> bool) -> Result<bool, StartError> {
+    let people = stores.views.users(UserFilter { limit: PEOPLE_MAX, ..UserFilter::default() }).await?;
+    for person in people {
+        let keys = stores.views.keys(person.id).await?;
+        if keys.iter().any(|key| key.revoked_at.is_none() && holds(key)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

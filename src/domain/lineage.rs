@@ -1,0 +1,179 @@
+//! Whether the records of a data set are those that the log knows. The log says which import made which version; the records say
+//! which version they are, and by which import. Where these do not fit, records were lost, restored from an older copy, or
+//! brought from elsewhere, and are not served.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::view::ImportRow;
+
+/// What records say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The import that began them.
+    pub instance: Uuid,
+    /// Their version.
+    pub version: u64,
+    /// The import that was committed last, whether it changed anything or not.
+    pub last_import: Uuid,
+}
+
+/// What the log says of the imports of one data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    name: String,
+    /// Every import, with the version that it led to if it is known to have completed.
+    imports: BTreeMap<Uuid, Option<u64>>,
+}
+
+/// What is wrong with the records of a data set. The messages are for clients, too: they say what there is, and what there
+/// should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// There are none.
+    #[error("the records of {name:?} are gone: the log knows them at version {known}, and there are none")]
+    Missing {
+        /// The data set.
+        name: String,
+        /// The version that the log knows.
+        known: u64,
+    },
+    /// They are of an earlier version.
+    #[error(
+        "the records of {name:?} are older than the log: they are of version {found}, and the log knows version {known}"
+    )]
+    Older {
+        /// The data set.
+        name: String,
+        /// The version that the log knows.
+        known: u64,
+        /// Theirs.
+        found: u64,
+    },
+    /// They were not made by an import that the log knows.
+    #[error(
+        "the records of {name:?} are not those of this log: their version {found} was made by the import {import}, of which \
+         the log says otherwise or nothing; it knows version {known}"
+    )]
+    Foreign {
+        /// The data set.
+        name: String,
+        /// The version that the log knows; 0 when it knows of none.
+        known: u64,
+        /// Theirs.
+        found: u64,
+        /// The import that they name.
+        import: Uuid,
+    },
+}
+
+impl Loss {
+    /// The data set.
+    pub fn data_set(&self) -> &str {
+        match self {
+            Self::Missing { name, .. } | Self::Older { name, .. } | Self::Foreign { name, .. } => name,
+        }
+    }
+
+    /// What to do about it, for the operator.
+    pub fn remedy(&self) -> String {
+        let (name, next) = match self {
+            Self::Missing { name, known } => (name, known + 1),
+            Self::Older { name, known, .. } => (name, known + 1),
+            Self::Foreign { name, known, found, .. } => (name, known.max(found) + 1),
+        };
+        format!(
+            "restore the records of {name} from the copy that was made together with the log, or import the whole file again: \
+             that begins {name} anew, at version {next}, with what the file holds and nothing else"
+        )
+    }
+}
+
+impl Lineage {
+    /// The lineage of a data set by its imports. Those of others are left out.
+    pub fn of<'r>(name: &str, imports: impl IntoIterator<Item = &'r ImportRow>) -> Self {
+        let own = imports.into_iter().filter(|import| import.dataset == name);
+        Self { name: name.to_owned(), imports: own.map(|import| (import.id, import.dataset_version)).collect() }
+    }
+
+    /// The lineages of all data sets that the imports are of, by name.
+    pub fn all(imports: &[ImportRow]) -> BTreeMap<String, Self> {
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        for import in imports {
+            let lineage = all.entry(import.dataset.clone()).or_default();
+            lineage.name.clone_from(&import.dataset);
+            lineage.imports.insert(import.id, import.dataset_version);
+        }
+        all
+    }
+
+    /// The highest version that an import is known to have led to; 0 when none completed.
+    pub fn version(&self) -> u64 {
+        self.imports.values().flatten().copied().max().unwrap_or(0)
+    }
+
+    /// Compares the records with the log.
+    ///
+    /// Records that are ahead of the log are taken for sound where the log knows the import that began them: an import may have
+    /// become visible without its end being written down yet, and a log may have been restored without its records.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn judge(&self, stored: Option<&Stored>) -> Result<(), Loss> {
+        let (name, known) = (self.name.clone(), self.version());
+        let Some(stored) = stored else {
+            return if known == 0 { Ok(()) } else { Err(Loss::Missing { name, known }) };
+        };
+        let found = stored.version;
+        let foreign = Loss::Foreign { name: name.clone(), known, found, import: stored.last_import };
+        match self.imports.get(&stored.last_import) {
+            Some(Some(version)) if *version != found => Err(foreign),
+            Some(_) if found < known => Err(Loss::Older { name, known, found }),
+            Some(_) => Ok(()),
+            None if found > known && self.imports.contains_key(&stored.instance) => Ok(()),
+            None => Err(foreign),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lineage(imports: &[(u128, Option<u64>)]) -> Lineage {
+        let imports = imports.iter().map(|(id, version)| (Uuid::from_u128(*id), *version)).collect();
+        Lineage { name: "things".to_owned(), imports }
+    }
+
+    fn stored(instance: u128, version: u64, last_import: u128) -> Stored {
+        Stored { instance: Uuid::from_u128(instance), version, last_import: Uuid::from_u128(last_import) }
+    }
+
+    #[test]
+    fn records_are_sound_when_the_log_knows_how_they_came_to_be() {
+        let known = lineage(&[(1, Some(1)), (2, Some(2)), (3, None), (4, Some(2))]);
+        // As it was written down; by an import that changed nothing; by one whose end is not written down yet.
+        for sound in [stored(1, 2, 4), stored(1, 2, 2), stored(1, 3, 3)] {
+            assert_eq!(known.judge(Some(&sound)), Ok(()), "{sound:?}");
+        }
+        // The log was restored without its records.
+        assert_eq!(known.judge(Some(&stored(1, 7, 99))), Ok(()));
+        assert_eq!(lineage(&[]).judge(None), Ok(()));
+        assert_eq!(lineage(&[(1, None)]).judge(None), Ok(()), "the first import has not ended");
+    }
+
+    #[test]
+    fn records_that_are_gone_older_or_of_others_are_noticed() {
+        let known = lineage(&[(1, Some(1)), (2, Some(2)), (3, None)]);
+        let judged = |stored: Option<Stored>| known.judge(stored.as_ref()).unwrap_err();
+        assert!(matches!(judged(None), Loss::Missing { known: 2, .. }));
+        assert!(matches!(judged(Some(stored(1, 1, 1))), Loss::Older { known: 2, found: 1, .. }));
+        for foreign in [stored(9, 2, 9), stored(9, 5, 9), stored(1, 2, 9), stored(1, 1, 9), stored(1, 5, 2)] {
+            let loss = judged(Some(foreign));
+            assert!(matches!(loss, Loss::Foreign { .. }), "{foreign:?}: {loss}");
+            assert!(loss.remedy().contains("import the whole file again"));
+        }
+        assert!(matches!(lineage(&[]).judge(Some(&stored(9, 1, 9))), Err(Loss::Foreign { known: 0, .. })));
+    }
+}

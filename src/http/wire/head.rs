@@ -1,0 +1,318 @@
+//! Which bytes of a client may reach the HTTP parser: one whole request at a time, and only one that has a single meaning
+//! (RFC 9112). Pure: no I/O and no clock.
+//!
+//! The parser behind it is more lenient in places (bare line feeds, repeated fields), answers what it refuses without a
+//! document, and takes what it remembers of a request from the last one that it has read, so that two requests in its buffer
+//! would be mixed up. So everything that this scanner lets pass is a strict subset of what the parser takes.
+
+use std::borrow::Cow;
+
+use super::{
+    body::{Body, BodyFault},
+    request_line,
+};
+use crate::http::{Problem, ProblemCode};
+
+/// Empty lines that may precede a request (RFC 9112, section 2.2, wants one at least to be ignored).
+const EMPTY_LINES_MAX: usize = 4;
+/// Fields of a head: the parser takes no more.
+const FIELDS_MAX: usize = 96;
+/// Digits of a length: more than any body has, and no overflow.
+const LENGTH_DIGITS_MAX: usize = 18;
+
+/// Fields of which a request has one at most. The place in the list is a bit in [`Head::seen`].
+const SINGLE: [&str; 10] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "content-type",
+    "authorization",
+    "x-api-key",
+    "idempotency-key",
+    "if-match",
+    "x-request-id",
+    "origin",
+];
+const HOST: u16 = 1;
+const CONTENT_LENGTH: u16 = 1 << 1;
+const TRANSFER_ENCODING: u16 = 1 << 2;
+
+/// Why a request is refused before any route sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: ProblemCode,
+    detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ProblemCode::InvalidRequest, detail)
+    }
+
+    /// As its sender is told.
+    pub fn problem(&self) -> Problem {
+        Problem::new(self.code, self.detail.clone())
+    }
+}
+
+/// What the next bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many bytes belong to the request at hand and may pass.
+    Pass(usize),
+    /// A head that is not complete yet: none of the bytes may pass.
+    More,
+    /// The head is refused: none of the bytes may pass, and nothing behind them has a meaning.
+    Refuse(Refusal),
+    /// So many bytes may pass; the body goes wrong behind them, and nothing there has a meaning.
+    Broken(usize, Refusal),
+}
+
+/// Follows the requests of one connection.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    head_bytes_max: usize,
+    head: Head,
+    body: Body,
+    ended: bool,
+}
+
+impl Scanner {
+    /// For a connection that has sent nothing. `head_bytes_max` is the longest head.
+    pub(super) fn new(head_bytes_max: usize) -> Self {
+        Self { head_bytes_max, head: Head::default(), body: Body::None, ended: false }
+    }
+
+    /// Whether the next byte belongs to a body.
+    pub(super) fn is_in_body(&self) -> bool {
+        !matches!(self.body, Body::None)
+    }
+
+    /// Whether no further request of this connection is read: the last one said so, or something was refused.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Nothing further has a meaning.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Looks at what has arrived and not passed: the whole of it, each time from the first byte that has not passed. What is
+    /// behind the end of a request is not looked at.
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Step {
+        if self.is_in_body() {
+            return match self.body.take(bytes) {
+                Ok(passed) => Step::Pass(passed),
+                Err(BodyFault { at, what }) => {
+                    self.ended = true;
+                    Step::Broken(at, Refusal::malformed(what))
+                }
+            };
+        }
+        match self.head.read(bytes) {
+            Ok(None) if bytes.len() > self.head_bytes_max => {
+                self.ended = true;
+                let detail = format!("the request's head is longer than {} bytes", self.head_bytes_max);
+                Step::Refuse(Refusal::new(ProblemCode::HeadTooLarge, detail))
+            }
+            Ok(None) => Step::More,
+            Ok(Some(head_bytes)) => self.behind_head(bytes, head_bytes),
+            Err(refusal) => {
+                self.ended = true;
+                Step::Refuse(refusal)
+            }
+        }
+    }
+
+    /// A head is complete: its body begins. One that goes wrong in the same bytes is refused as a whole.
+    fn behind_head(&mut self, bytes: &[u8], head_bytes: usize) -> Step {
+        let head = std::mem::take(&mut self.head);
+        self.ended = head.is_last;
+        self.body = head.body;
+        if !self.is_in_body() {
+            return Step::Pass(head_bytes);
+        }
+        match self.body.take(bytes.get(head_bytes..).unwrap_or_default()) {
+            Ok(passed) => Step::Pass(head_bytes + passed),
+            Err(BodyFault { what, .. }) => {
+                self.ended = true;
+                Step::Refuse(Refusal::malformed(what))
+            }
+        }
+    }
+}
+
+/// A head in the reading.
+#[derive(Debug, Default)]
+struct Head {
+    /// Bytes that were searched for the end of a line.
+    searched: usize,
+    /// Where the line at hand begins.
+    line: usize,
+    lines: usize,
+    empty_lines: usize,
+    seen: u16,
+    is_http_1_0: bool,
+    is_post: bool,
+    wants_close: bool,
+    wants_to_stay: bool,
+    /// No further request is read behind this one.
+    is_last: bool,
+    has_upgrade: bool,
+    is_connect: bool,
+    length: u64,
+    body: Body,
+}
+
+impl Head {
+    /// Reads the lines that are complete. Gives the length of the head when it is.
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        while let Some(found) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or_default()) {
+            let end = self.searched + found;
+            let line = bytes.get(self.line..end).unwrap_or_default();
+            let Some(line) = line.strip_suffix(b"\r") else {
+                return Err(Refusal::malformed("a line of the head ends in a bare line feed: end it with CR LF"));
+            };
+            self.searched = end + 1;
+            self.line = end + 1;
+            if !line.is_empty() {
+                self.line_is(line)?;
+            } else if self.lines > 0 {
+                self.complete()?;
+                return Ok(Some(end + 1));
+            } else {
+                self.empty_lines += 1;
+                if self.empty_lines > EMPTY_LINES_MAX {
+                    return Err(Refusal::malformed("empty lines stand where a request is expected"));
+                }
+            }
+        }
+        self.searched = bytes.len();
+        Ok(None)
+    }
+
+    fn line_is(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        self.lines += 1;
+        if self.lines > 1 {
+            return self.field_is(line);
+        }
+        let request = request_line::read(line)?;
+        (self.is_http_1_0, self.is_post, self.is_connect) =
+            (request.is_http_1_0, request.method == b"POST", request.method == b"CONNECT");
+        Ok(())
+    }
+
+    fn field_is(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        if self.lines > FIELDS_MAX + 1 {
+            let detail = format!("the request's head has more than {FIELDS_MAX} fields");
+            return Err(Refusal::new(ProblemCode::HeadTooLarge, detail));
+        }
+        if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+            let detail = "a field of the head goes on in a second line, which HTTP/1.1 does not have any more";
+            return Err(Refusal::malformed(detail));
+        }
+        let Some(colon) = memchr::memchr(b':', line) else {
+            return Err(Refusal::malformed("a line of the head is no field: it has no colon"));
+        };
+        let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+        if name.is_empty() || !name.iter().all(|byte| request_line::is_token(*byte)) {
+            let detail =
+                "a field's name in the head has a character that no name has, such as a space before the colon";
+            return Err(Refusal::malformed(detail));
+        }
+        // Written so that it becomes a comparison of many bytes at once.
+        let controls =
+            value.iter().fold(false, |any, byte| any | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f));
+        if controls {
+            return Err(Refusal::malformed("a field of the head has a control character in its value"));
+        }
+        self.known_field(name, value.trim_ascii())
+    }
+
+    /// Fields that decide where a request ends, or that it has once at most.
+    fn known_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        match name.len() {
+            // The lengths of the names below and of `SINGLE`: other fields cost no comparison.
+            4 | 6 | 7 | 8 | 9 | 10 | 12 | 13 | 14 | 15 | 17 => {}
+            _ => return Ok(()),
+        }
+        let single = SINGLE.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        let Some(single) = single else {
+            if name.eq_ignore_ascii_case(b"connection") {
+                self.connection_is(value);
+            } else if name.eq_ignore_ascii_case(b"upgrade") {
+                self.has_upgrade = true;
+            }
+            return Ok(());
+        };
+        let bit = 1 << single;
+        if self.seen & bit != 0 {
+            let name = SINGLE.get(single).copied().unwrap_or_default();
+            return Err(Refusal::malformed(format!("the header {name} is there more than once: send it once")));
+        }
+        self.seen |= bit;
+        match bit {
+            HOST => request_line::check_host(value),
+            CONTENT_LENGTH => {
+                self.length = content_length(value)?;
+                Ok(())
+            }
+            TRANSFER_ENCODING if !value.eq_ignore_ascii_case(b"chunked") => {
+                Err(Refusal::malformed("transfer-encoding can only be chunked"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn connection_is(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            self.wants_close |= option.eq_ignore_ascii_case(b"close");
+            self.wants_to_stay |= option.eq_ignore_ascii_case(b"keep-alive");
+            // There is nothing to upgrade to; the parser closes after the answer.
+            self.is_last |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    /// The head has ended: says what body follows, and whether another request may.
+    fn complete(&mut self) -> Result<(), Refusal> {
+        let has = |bit| self.seen & bit != 0;
+        if !self.is_http_1_0 && !has(HOST) {
+            return Err(Refusal::malformed("a request of HTTP/1.1 needs the header host"));
+        }
+        if has(TRANSFER_ENCODING) && has(CONTENT_LENGTH) {
+            return Err(Refusal::malformed("the request has content-length and transfer-encoding: send one of them"));
+        }
+        if has(TRANSFER_ENCODING) && self.is_http_1_0 {
+            return Err(Refusal::malformed("HTTP/1.0 has no transfer-encoding: send content-length"));
+        }
+        if self.is_http_1_0 && self.is_post && !has(CONTENT_LENGTH) {
+            return Err(Refusal::malformed("a POST of HTTP/1.0 needs the header content-length"));
+        }
+        if self.is_connect || (self.has_upgrade && !has(TRANSFER_ENCODING)) {
+            // The parser may take all that follows for a body, which nobody reads.
+            self.is_last = true;
+        }
+        self.is_last |= self.wants_close || (self.is_http_1_0 && !self.wants_to_stay);
+        self.body = match () {
+            () if has(TRANSFER_ENCODING) => Body::chunked(),
+            () => Body::of_length(self.length),
+        };
+        Ok(())
+    }
+}
+
+fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    let wrong = || Refusal::malformed("content-length is not a number of bytes");
+    if value.is_empty() || value.len() > LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
+        return Err(wrong());
+    }
+    str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests;

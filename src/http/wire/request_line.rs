@@ -1,0 +1,116 @@
+//! The first line of a request, and the host that it is sent to (RFC 9112, section 3).
+
+use actix_web::http::Uri;
+
+use super::head::Refusal;
+use crate::http::ProblemCode;
+
+/// Longest method, bytes.
+const METHOD_BYTES_MAX: usize = 32;
+/// Longest request target, bytes: the parser's addresses hold no longer one.
+const TARGET_BYTES_MAX: usize = 65_534;
+
+/// What the first line says.
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) is_http_1_0: bool,
+}
+
+/// Reads the first line, without its end.
+///
+/// # Errors
+/// When it has no single meaning, or the parser would not take it.
+pub(super) fn read(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
+    let (method, rest) = split(line).ok_or_else(malformed)?;
+    if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(malformed());
+    }
+    let end = memchr::memrchr(b' ', rest).ok_or_else(malformed)?;
+    let (target, version) = (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
+    let is_http_1_0 = match version {
+        b"HTTP/1.1" => false,
+        b"HTTP/1.0" => true,
+        [b'H', b'T', b'T', b'P', b'/', ..] => {
+            return Err(Refusal::malformed("this server speaks HTTP/1.1 and HTTP/1.0 only"));
+        }
+        _ => return Err(malformed()),
+    };
+    check_target(target)?;
+    Ok(RequestLine { method, is_http_1_0 })
+}
+
+fn malformed() -> Refusal {
+    Refusal::malformed("the first line is not a method, a path and HTTP/1.1, with one space between each")
+}
+
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b' ', line)?;
+    Some((line.get(..at)?, line.get(at + 1..)?))
+}
+
+/// Every byte must be one that an address may have as it is: the first other one is named.
+fn check_target(target: &[u8]) -> Result<(), Refusal> {
+    if target.len() > TARGET_BYTES_MAX {
+        let detail = format!("path and query have {} bytes, at most {TARGET_BYTES_MAX} are read", target.len());
+        return Err(Refusal::new(ProblemCode::UrlTooLong, detail));
+    }
+    let query = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at_checked(query).unwrap_or((target, &[]));
+    let wrong = path.iter().position(|byte| !in_path(*byte)).or_else(|| {
+        let at = query.iter().position(|byte| !in_query(*byte));
+        at.map(|at| path.len() + at)
+    });
+    if let Some(at) = wrong {
+        return Err(wrong_character(target.get(at..).unwrap_or_default()));
+    }
+    // Another form than a path: an address with a host, `*`, or what CONNECT has.
+    if target.first() != Some(&b'/') && Uri::try_from(target).is_err() {
+        return Err(Refusal::malformed("the address in the first line is not a path"));
+    }
+    Ok(())
+}
+
+/// As the parser's addresses have it, but for `#`, behind which they would drop the rest.
+fn in_path(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x22 | 0x24..=0x3b | 0x3d | 0x40..=0x5f | 0x61..=0x7e)
+}
+
+fn in_query(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
+}
+
+/// Names the character that must be percent-encoded, and how that looks.
+fn wrong_character(rest: &[u8]) -> Refusal {
+    let character = rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+    let mut bytes = [0; 4];
+    let (shown, encoded) = match character {
+        Some(character) => {
+            let shown = if character.is_control() { String::new() } else { format!(" {character}") };
+            (shown, character.encode_utf8(&mut bytes).as_bytes())
+        }
+        None => (String::new(), rest.get(..1).unwrap_or_default()),
+    };
+    let encoded: String = encoded.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let what = if shown.is_empty() { "a character".to_owned() } else { format!("the character{shown}") };
+    Refusal::malformed(format!(
+        "path and query have {what} that must be percent-encoded: send it as {encoded} (curl: use -G --data-urlencode)"
+    ))
+}
+
+/// The host must be one: what could be read as a list, a path or a user is refused.
+///
+/// # Errors
+/// When it has a character that no host has.
+pub(super) fn check_host(host: &[u8]) -> Result<(), Refusal> {
+    let is_wrong = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b',' | b'/' | b'?' | b'#' | b'@' | b'\\');
+    match host.iter().any(is_wrong) {
+        true => Err(Refusal::malformed("the header host is not the name of a host")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a byte may stand in a method or a field's name (RFC 9110, section 5.6.2).
+pub(super) fn is_token(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
+        | b'*' | b'+' | b'^' | b'`' | b'|' | b'~')
+}

@@ -1,0 +1,313 @@
+//! Files and directories that only their owner may use: made with mode 0600 and 0700 whatever the umask is, checked before they
+//! are used, and watched while they are.
+//!
+//! Guarantees: a symbolic link is not followed; what belongs to another user is refused; what others could read is closed to
+//! them, and that is said in the log.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The permission bits of others than the owner.
+const OTHERS: u32 = 0o077;
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Why a file or directory is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivacyError {
+    /// The system refuses.
+    #[error("cannot {doing} {path}: {source}", path = path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is a symbolic link.
+    #[error("{path} is a symbolic link, which is not followed: put the {kind} itself there", path = path.display())]
+    Link {
+        /// Where.
+        path: PathBuf,
+        /// What should be there.
+        kind: &'static str,
+    },
+    /// It is something else.
+    #[error("{path} is no {kind}: move it away", path = path.display())]
+    OtherKind {
+        /// Where.
+        path: PathBuf,
+        /// What should be there.
+        kind: &'static str,
+    },
+    /// Somebody else's.
+    #[error(
+        "{path} belongs to user {owner}, and this process runs as user {us}: run permitd as user {owner}, or give the \
+         directory with all that is in it to user {us} (chown -R)",
+        path = path.display()
+    )]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+}
+
+/// Checks a directory that is there, or makes it: only its owner may use it.
+///
+/// # Errors
+/// When it is a link, somebody else's, no directory, or cannot be made.
+pub fn directory(path: &Path) -> Result<(), PrivacyError> {
+    let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
+    if !check(path, "directory", DIRECTORY_MODE)? {
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed("make the directory"))?;
+        // The umask may have taken more than the mode leaves.
+        fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed("set the mode of"))?;
+    }
+    Ok(())
+}
+
+/// The same for the directory in which all others are: it may be reached through a link.
+///
+/// # Errors
+/// When it is somebody else's, no directory, or cannot be made.
+pub fn root(path: &Path) -> Result<(), PrivacyError> {
+    match fs::canonicalize(path) {
+        Ok(path) => directory(&path),
+        // It is not there, or a link to nowhere, which cannot be made.
+        Err(_) => directory(path),
+    }
+}
+
+/// Checks a file, if it is there: only its owner may use it.
+///
+/// # Errors
+/// When it is a link, somebody else's, or no file.
+pub fn file(path: &Path) -> Result<(), PrivacyError> {
+    check(path, "file", FILE_MODE).map(drop)
+}
+
+/// Checks that there is no link, whatever else is there.
+///
+/// # Errors
+/// When there is one.
+pub fn not_a_link(path: &Path) -> Result<(), PrivacyError> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Err(PrivacyError::Link { path: path.to_owned(), kind: "file" }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a file, or makes an empty one.
+///
+/// # Errors
+/// When it is a link, somebody else's, no file, or cannot be made.
+pub fn file_or_new(path: &Path) -> Result<(), PrivacyError> {
+    // A file that is there is not opened: to close it would give up the locks that SQLite holds on it in this process.
+    if check(path, "file", FILE_MODE)? {
+        return Ok(());
+    }
+    match new_file(path) {
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => file(path),
+        made => made.map(drop).map_err(|source| PrivacyError::Io { doing: "make", path: path.to_owned(), source }),
+    }
+}
+
+/// Makes a file that is not there yet, open for writing.
+///
+/// # Errors
+/// When something is there, or it cannot be made.
+pub fn new_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    Ok(file)
+}
+
+/// Checks the files in a directory, if that is there: only their owner may use each.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
+    let failed = |source| PrivacyError::Io { doing: "list", path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if is_none(&error) => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        // A folder that somebody made is nothing that is used.
+        if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. Returns how many.
+///
+/// # Errors
+/// When the directory cannot be read or a file not be removed.
+pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if is_none(&error) => return Ok(0),
+        entries => entries?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        let is_one = entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_file();
+        match is_one.then(|| fs::remove_file(entry.path())) {
+            Some(Ok(())) => removed += 1,
+            // Somebody else was faster.
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Some(Err(_)) | None => {}
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether a directory that cannot be listed is none: whoever needs one says so.
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether it is there, once it is nobody else's. What others may use is closed to them.
+fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyError> {
+    let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
+    let found = match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(failed("look at"))?,
+    };
+    if found.is_symlink() {
+        return Err(PrivacyError::Link { path: path.to_owned(), kind });
+    }
+    let is_kind = if mode == DIRECTORY_MODE { found.is_dir() } else { found.is_file() };
+    if !is_kind {
+        return Err(PrivacyError::OtherKind { path: path.to_owned(), kind });
+    }
+    let us = rustix::process::geteuid().as_raw();
+    if found.uid() != us {
+        return Err(PrivacyError::Foreign { path: path.to_owned(), owner: found.uid(), us });
+    }
+    if found.mode() & OTHERS != 0 {
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
+        let (before, now) = (found.mode() & 0o777, mode);
+        tracing::warn!(path = %path.display(), "others could use it: its mode was {before:03o} and is {now:03o} now");
+    }
+    Ok(true)
+}
+
+/// A file or directory at its place: tells when it was removed or another was put there.
+#[derive(Debug, Clone)]
+pub struct FilePlace {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl FilePlace {
+    /// What is at the place now.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be seen.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    }
+
+    /// Whether this open file is the one at the place.
+    pub fn is_of(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+
+    /// What happened to it; none while it is still there.
+    pub fn trouble(&self) -> Option<String> {
+        let path = self.path.display();
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => None,
+            Ok(_) => Some(format!("{path} was replaced while it was in use")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(format!("{path} was deleted or moved away while it was in use"))
+            }
+            Err(error) => Some(format!("{path} cannot be looked at any more: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_and_what_is_found_is_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (directory_path, file_path) = (folder.path().join("d"), folder.path().join("d/f"));
+        directory(&directory_path).unwrap();
+        file_or_new(&file_path).unwrap();
+        assert_eq!((mode(&directory_path), mode(&file_path)), (0o700, 0o600));
+        fs::set_permissions(&directory_path, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&file_path, Permissions::from_mode(0o644)).unwrap();
+        root(&directory_path).unwrap();
+        files_in(&directory_path).unwrap();
+        assert_eq!((mode(&directory_path), mode(&file_path)), (0o700, 0o600));
+        assert!(new_file(&file_path).is_err(), "one that is there is never taken over");
+    }
+
+    #[test]
+    fn links_and_other_kinds_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        file_or_new(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        for refused in [file(&link), file_or_new(&link), directory(&link), files_in(folder.path())] {
+            assert!(matches!(refused, Err(PrivacyError::Link { .. })), "{refused:?}");
+        }
+        assert!(matches!(directory(&real), Err(PrivacyError::OtherKind { .. })));
+        symlink(folder.path().join("nowhere"), folder.path().join("dangling")).unwrap();
+        assert!(matches!(file_or_new(&folder.path().join("dangling")), Err(PrivacyError::Link { .. })));
+        // The directory of all may lie elsewhere.
+        let (data, alias) = (folder.path().join("data"), folder.path().join("alias"));
+        directory(&data).unwrap();
+        symlink(&data, &alias).unwrap();
+        root(&alias).unwrap();
+    }
+
+    #[test]
+    fn what_was_removed_or_replaced_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let open = new_file(&path).unwrap();
+        let place = FilePlace::of(&path).unwrap();
+        assert!(place.trouble().is_none() && place.is_of(&open));
+        fs::rename(&path, folder.path().join("g")).unwrap();
+        assert!(place.trouble().unwrap().contains("deleted or moved away"));
+        file_or_new(&path).unwrap();
+        assert!(place.trouble().unwrap().contains("replaced"));
+    }
+
+    #[test]
+    fn what_was_not_finished_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".mail-1", ".mail-2", "a.eml"] {
+            file_or_new(&folder.path().join(name)).unwrap();
+        }
+        assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(remove_unfinished(&folder.path().join("nowhere"), ".mail-").unwrap(), 0);
+    }
+}

@@ -1,0 +1,136 @@
+//! The tables as a whole: whether they work, and whose secret they were written with. The marks of the server secret's versions
+//! are items of the kind `secret` in the table `state`, by version; the secret itself is elsewhere.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use super::{
+    Dynamo, StoreError,
+    append::CLAIM,
+    fetch,
+    item::{self, Item, get_text, text},
+    schema::{LEDGER, STATE},
+    unavailable, write,
+};
+use crate::{secrets::SecretMark, store::Upkeep};
+
+/// The kind of the marks.
+const MARK: &str = "secret";
+/// The key of the item that a probe would write. Its condition never holds, so that there is none.
+const PROBE: &str = "probe";
+
+#[async_trait]
+impl Upkeep for Dynamo {
+    /// One write of the ledger that is refused by its condition: DynamoDB says so only when the write could have been made.
+    async fn probe(&self) -> Result<(), StoreError> {
+        let table = self.table(LEDGER);
+        let update = || {
+            let request = self.client().update_item().table_name(&table).key("k", text(PROBE)).key("d", text(PROBE));
+            request
+                .update_expression("SET p = :p")
+                .condition_expression("attribute_exists(k) AND attribute_not_exists(k)")
+                .expression_attribute_values(":p", text(PROBE))
+                .send()
+        };
+        write::conditional(&table, update).await.map(drop)
+    }
+
+    async fn secret_marks(&self) -> Result<Vec<SecretMark>, StoreError> {
+        let mark = |item: Item| {
+            let version = get_text(&item, "r")?;
+            let version =
+                version.parse().map_err(|_| StoreError::Corrupt(format!("a secret's version {version:?}")))?;
+            Ok(SecretMark { version, fingerprint: get_text(&item, "fp")?.to_owned() })
+        };
+        let mut marks: Vec<SecretMark> =
+            of_kind(self, MARK).await?.into_iter().map(mark).collect::<Result<_, StoreError>>()?;
+        marks.sort_by_key(|mark| mark.version);
+        Ok(marks)
+    }
+
+    async fn add_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError> {
+        let table = self.table(STATE);
+        for mark in marks {
+            let put = || {
+                let request = self.client().put_item().table_name(&table).item("k", text(MARK));
+                let request = request.item("r", text(mark.version.to_string())).item("fp", text(&mark.fingerprint));
+                request.condition_expression("attribute_not_exists(k)").send()
+            };
+            write::conditional(&table, put).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError> {
+        let table = self.table(STATE);
+        for mark in self.secret_marks().await? {
+            if !marks.contains(&mark) {
+                let request = self.client().delete_item().table_name(&table).key("k", text(MARK));
+                let deleted = request.key("r", text(mark.version.to_string())).send().await;
+                deleted.map_err(|error| unavailable(&table, &error))?;
+            }
+        }
+        self.add_secret_marks(marks).await
+    }
+
+    async fn reclaim(&self, owners: Vec<(String, Vec<String>)>) -> Result<Vec<(String, String)>, StoreError> {
+        let table = self.table(STATE);
+        let wanted: HashSet<&String> = owners.iter().flat_map(|(_, names)| names).collect();
+        let mut held: HashMap<String, String> = HashMap::new();
+        for claim in of_kind(self, CLAIM).await? {
+            let (name, owner) = (get_text(&claim, "r")?.to_owned(), get_text(&claim, "owner")?.to_owned());
+            if wanted.contains(&name) {
+                held.insert(name, owner);
+                continue;
+            }
+            let request = self.client().delete_item().table_name(&table).key("k", text(CLAIM)).key("r", text(&name));
+            // Somebody may have changed it meanwhile: then it is not the one that was read.
+            let delete = || {
+                let owned = request.clone().condition_expression("#o = :o").expression_attribute_names("#o", "owner");
+                owned.expression_attribute_values(":o", text(&owner)).send()
+            };
+            write::conditional(&table, delete).await?;
+        }
+        let mut taken = Vec::new();
+        for (owner, names) in &owners {
+            for name in names {
+                match held.get(name) {
+                    Some(holder) if holder != owner => taken.push((owner.clone(), holder.clone())),
+                    Some(_) => {}
+                    None => {
+                        let put = || {
+                            let claim = item::item([("k", text(CLAIM)), ("r", text(name)), ("owner", text(owner))]);
+                            let request = self.client().put_item().table_name(&table).set_item(Some(claim));
+                            request.condition_expression("attribute_not_exists(k)").send()
+                        };
+                        if write::conditional(&table, put).await? {
+                            held.insert(name.clone(), owner.clone());
+                        } else {
+                            taken.push((owner.clone(), "somebody who was invited meanwhile".to_owned()));
+                        }
+                    }
+                }
+            }
+        }
+        taken.dedup();
+        Ok(taken)
+    }
+
+    /// Nothing is left to do: what was answered is in the tables.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+async fn of_kind(dynamo: &Dynamo, kind: &str) -> Result<Vec<Item>, StoreError> {
+    let table = dynamo.table(STATE);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .key_condition_expression("k = :k")
+        .expression_attribute_values(":k", text(kind))
+        .consistent_read(true);
+    fetch::query(&table, request, usize::MAX).await
+}

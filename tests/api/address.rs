@@ -1,0 +1,187 @@
+//! Addresses that can be used as they stand: below `public_url`, with a slash too many, without a body, with nothing on a page.
+
+use permitd::dataset::Definition;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Options, TestApp},
+    data::{import, serving, unlimited},
+};
+
+const PUBLIC: &str = "https://x.example/api/v1";
+
+async fn behind_a_prefix() -> (TestApp, String) {
+    let settings = vec![("public_url", PUBLIC.to_owned())];
+    let app = TestApp::with(Options { settings, sample_rows: 30, ..Options::default() }).await;
+    let key = unlimited(&app).await;
+    (app, key)
+}
+
+/// Asks for what an answer links to, as a client behind the proxy does.
+fn behind(link: &str) -> String {
+    let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect("a next link");
+    target.strip_prefix(PUBLIC).unwrap_or_else(|| panic!("{target} is not below {PUBLIC}")).to_owned()
+}
+
+#[tokio::test]
+async fn behind_a_path_prefix_every_address_is_below_it() {
+    let (app, key) = behind_a_prefix().await;
+    for path in [
+        "/permits?limit=1",
+        "/permits?status__ne=%22a%22&sort=-file_date&limit=2",
+        "/permits/201612013997/history?limit=1",
+        "/permits/changes?since=1&limit=1",
+    ] {
+        let answer = app.get(path, &key).await.expect(200);
+        let Some(link) = answer.header("link") else {
+            assert_eq!(answer.json()["page"]["next"], Value::Null, "{path}");
+            continue;
+        };
+        let next = app.get(&behind(link), &key).await.expect(200);
+        assert_ne!(next.json()["data"], answer.json()["data"], "{path}");
+    }
+    for name in ["bob", "cem"] {
+        let body = json!({ "email": format!("{name}@example.org") });
+        let made = app.admin_send(Method::POST, "/users", &body).await.expect(201);
+        assert!(made.header("location").unwrap().starts_with(&format!("{PUBLIC}/users/")));
+    }
+    let users = app.admin_get("/users?limit=1").await.expect(200);
+    app.admin_get(&behind(users.header("link").unwrap())).await.expect(200);
+    let document = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
+    assert_eq!(document["servers"], json!([{ "url": PUBLIC }]));
+
+    let get =
+        async |path: &str| app.send(app.request(Method::GET, path).header("accept", "text/html")).await.expect(200);
+    let docs = get("/docs").await.body;
+    assert!(!docs.contains("\"/"), "nothing is named by a path from the root: {docs}");
+    let files: Vec<&str> = docs.split('"').filter(|text| text.starts_with("docs/")).collect();
+    assert_eq!(files.len(), 4);
+    for file in files {
+        get(&format!("/{file}")).await;
+    }
+    let home = get("/").await.body;
+    for page in ["docs", "openapi.json", "problems", "admin"] {
+        assert!(home.contains(&format!("href=\"/api/v1/{page}\"")), "{page}: {home}");
+    }
+    let admin = get("/admin").await.body;
+    assert!(admin.contains("\"./admin/app.js\"") && !admin.contains("\"/admin"), "{admin}");
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_leads_to_the_path_without_it() {
+    let (app, key) = behind_a_prefix().await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let ask = async |method: Method, path: &str| {
+        let answer = client.request(method, app.url(path)).header("x-api-key", &key).send().await.unwrap();
+        let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), location)
+    };
+    for (path, target) in [
+        ("/permits/", "/permits"),
+        ("/permits/?limit=1&sort=-file_date", "/permits?limit=1&sort=-file_date"),
+        ("/permits/%23201612013997/", "/permits/%23201612013997"),
+        ("/permits/201612013997/1/", "/permits/201612013997/1"),
+        ("/permits/201612013997/1/history/?limit=1", "/permits/201612013997/1/history?limit=1"),
+        ("/permits/facets/?columns=status", "/permits/facets?columns=status"),
+        ("/users/", "/users"),
+        ("/docs/", "/docs"),
+        ("/admin/", "/admin"),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(ask(method, path).await, (308, Some(format!("{PUBLIC}{target}"))), "{path}");
+        }
+    }
+    assert_eq!(ask(Method::POST, "/users/").await.0, 308, "method and body are kept");
+    for nowhere in ["/nothing/", "/permits//", "//permits/", "/permits/1/2/3/", "//x.example/"] {
+        assert_eq!(ask(Method::GET, nowhere).await, (404, None), "{nowhere}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_on_a_page_is_refused_and_too_much_is_brought_down() {
+    let (app, key) = serving(20).await;
+    for path in [
+        "/permits?limit=0",
+        "/permits?limit=00",
+        "/permits?limit=-1",
+        "/permits?limit=",
+        "/permits?format=csv&limit=0",
+        "/permits?format=ndjson&limit=0",
+        "/permits/facets?columns=status&limit=0",
+        "/permits/changes?since=1&limit=0",
+        "/permits/201612013997/history?limit=0",
+    ] {
+        let refused = app.get(path, &key).await.expect(400);
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(refused.json()["invalid_params"][0]["name"], "limit", "{path}");
+    }
+    for path in ["/users", "/events", "/imports", "/dead-letters"] {
+        for limit in ["0", "-1", "1.5"] {
+            let refused = app.admin_get(&format!("{path}?limit={limit}")).await.expect(400);
+            assert_eq!(refused.json()["invalid_params"][0]["name"], "limit", "{path} {limit}");
+        }
+    }
+    for path in ["/permits?limit=1001", "/permits/changes?since=1&limit=99999999999999999999"] {
+        assert_eq!(app.get(path, &key).await.expect(200).json()["page"]["limit"], 1000, "{path}");
+    }
+    for path in ["/users?limit=1001", "/events?limit=99999999999999999999999"] {
+        assert_eq!(app.admin_get(path).await.expect(200).json()["page"]["limit"], 1000, "{path}");
+    }
+}
+
+/// Things with a moment.
+fn timed() -> Definition {
+    let text = r#"
+        name = "things"
+        title = "Things"
+        record_id = "record_id"
+        [key]
+        column = "name"
+        [[column]]
+        name = "name"
+        type = "text"
+        description = "The name."
+        headers = ["Name"]
+        required = true
+        [[column]]
+        name = "record_id"
+        type = "integer"
+        description = "Ordinal."
+        import = true
+        [[column]]
+        name = "made"
+        type = "timestamp"
+        description = "When it was made."
+        headers = ["Made"]
+    "#;
+    Definition::from_toml(text, "things.toml").unwrap()
+}
+
+#[tokio::test]
+async fn a_day_is_a_moment_and_a_plus_sign_gets_a_hint() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let rows = b"Name,Made\na,2016-11-30T23:59:59Z\nb,2016-12-01T00:00:00Z\nc,2016-12-01T12:00:00Z\n".to_vec();
+    import(&app, timed(), rows, "things.csv").await;
+    let names = async |query: &str| -> Vec<String> {
+        let answer = app.get(&format!("/things?{query}"), &key).await.expect(200).json();
+        answer["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("made__gte=2016-12-01").await, ["b", "c"]);
+    assert_eq!(names("made=2016-12-01").await, ["b"]);
+    assert_eq!(names("made__between=2016-11-30,2016-12-01").await, ["a", "b"]);
+    assert_eq!(names("made__in=2016-12-01,2016-11-30T23:59:59Z").await, ["a", "b"]);
+    assert_eq!(names("filter=made%20%3C%202016-12-01").await, ["a"]);
+    assert_eq!(names("made__gte=2016-12-01T01:00:00%2B01:00").await, ["b", "c"]);
+    for query in ["made__gte=2016-12-01T01:00:00+01:00", "made__in=2016-12-01,2016-12-01T01:00:00+01:00"] {
+        let refused = app.get(&format!("/things?{query}"), &key).await.expect(400).json();
+        let reason = refused["invalid_params"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("%2B"), "{reason}");
+    }
+    for wrong in ["2016-12-32", "2016-12", "tomorrow"] {
+        let refused = app.get(&format!("/things?made__gte={wrong}"), &key).await.expect(400).json();
+        let reason = refused["invalid_params"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("or a day such as") && !reason.contains("%2B"), "{reason}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Wrong keys and tokens: they are known without a look-up, and who guesses is told to wait.
+
+use permitd::{
+    domain::key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
+    store::PutToken,
+};
+use reqwest::Method;
+use sha2::{Digest, Sha256};
+
+use crate::app::{Answer, Options, TestApp};
+
+async fn app(settings: &[(&'static str, &str)]) -> TestApp {
+    let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+    TestApp::with(Options { settings, sample_rows: 10, ..Options::default() }).await
+}
+
+async fn with_token(app: &TestApp, token: &str) -> Answer {
+    app.send(app.request(Method::GET, "/users").bearer_auth(token)).await
+}
+
+#[tokio::test]
+async fn guesses_at_tokens_are_slowed_and_the_right_one_passes() {
+    let app = app(&[("http.wrong_keys_max", "5")]).await;
+    let missing = app.send(app.request(Method::GET, "/users")).await.expect(401);
+    for guess in 0..10 {
+        let answer = with_token(&app, &format!("pmt_admin_{guess:048x}")).await;
+        if guess < 5 {
+            let (answer, missing) = (answer.expect(401).json(), missing.json());
+            assert_eq!((&answer["type"], &answer["detail"]), (&missing["type"], &missing["detail"]));
+        } else {
+            let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=60).contains(&wait));
+            assert_eq!(answer.expect(429).json()["type"], "/problems/too-many-from-address");
+        }
+        app.admin_get("/users").await.expect(200);
+    }
+    // None at all is no guess.
+    app.send(app.request(Method::GET, "/users")).await.expect(401);
+}
+
+#[tokio::test]
+async fn guesses_at_keys_are_slowed_and_the_right_one_passes() {
+    let app = app(&[("http.wrong_keys_max", "4")]).await;
+    let key = app.invite("ana@example.org").await;
+    let forged = ApiKey::new(KeyId::parse(&key[4..20]).unwrap(), &[7; SECRET_BYTES]).reveal().to_owned();
+    let unknown = ApiKey::new(KeyId::from_random([1; 12]), &[7; SECRET_BYTES]).reveal().to_owned();
+    for (at, wrong) in ["junk", &forged, &unknown, "pmt_", "junk", &forged, &unknown].into_iter().enumerate() {
+        let answer = app.get("/permits/201612013997", wrong).await;
+        assert_eq!(answer.status, if at < 4 { 401 } else { 429 }, "{wrong}: {}", answer.body);
+        app.get("/permits/201612013997", &key).await.expect(200);
+    }
+    app.send(app.request(Method::GET, "/permits")).await.expect(401);
+}
+
+#[tokio::test]
+async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
+    let app = app(&[("http.wrong_keys_max", "2"), ("http.trusted_proxies", "127.0.0.1")]).await;
+    let of = async |forwarded: &str| {
+        let request = app.request(Method::GET, "/permits").header("x-api-key", "junk");
+        app.send(request.header("x-forwarded-for", forwarded)).await.status
+    };
+    for (forwarded, status) in [
+        ("192.0.2.1", 401),
+        ("198.51.100.7, 192.0.2.1", 401),
+        ("198.51.100.8, 192.0.2.1", 429),
+        ("192.0.2.2", 401),
+        ("2001:db8::1", 401),
+        ("2001:db8::2", 401),
+        ("2001:db8::3", 429),
+        ("2001:db8:0:1::3", 401),
+        // What no proxy of ours wrote is no address: the last that is one counts.
+        ("192.0.2.9, nonsense", 401),
+        ("nonsense", 401),
+        ("", 429),
+    ] {
+        assert_eq!(of(forwarded).await, status, "{forwarded}");
+    }
+    let distrusting = self::app(&[("http.wrong_keys_max", "2")]).await;
+    let mut statuses = Vec::new();
+    for client in 0..3 {
+        let request = distrusting.request(Method::GET, "/permits").header("x-api-key", "junk");
+        statuses.push(distrusting.send(request.header("x-forwarded-for", format!("192.0.2.{client}"))).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 429], "an invented client does not begin anew");
+}
+
+#[tokio::test]
+async fn a_token_of_the_older_form_goes_on_working_until_it_is_replaced() {
+    let mut app = app(&[]).await;
+    let (old, unknown) = (format!("pmt_admin_{:048x}", 7), format!("pmt_admin_{:048x}", 8));
+    assert!(AdminToken::id_in(&old).is_none() && AdminToken::id_in(&app.admin_token).is_some());
+    let hash: String = Sha256::digest(old.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let tokens = app.service().committer.stores.admin_tokens.clone();
+    tokens.put("old", &hash, jiff::Timestamp::UNIX_EPOCH, PutToken::Beside).await.unwrap();
+    app.restart().await;
+    with_token(&app, &old).await.expect(200);
+    with_token(&app, &unknown).await.expect(401);
+    let new = permitd::app::new_admin_token(&app.service().committer, true).await.unwrap();
+    with_token(&app, &new).await.expect(200);
+    with_token(&app, &old).await.expect(401);
+    with_token(&app, &app.admin_token).await.expect(401);
+}

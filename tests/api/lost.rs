@@ -1,0 +1,145 @@
+//! Records that are gone, older than the log, or of another deployment.
+
+use serde_json::Value;
+
+use crate::{
+    app::TestApp,
+    data::{import, permits, serving, things, unlimited},
+    past::one_permit,
+};
+
+/// The version that an answer is of.
+async fn version(app: &TestApp, key: &str) -> u64 {
+    app.get("/permits?limit=1", key).await.expect(200).json()["dataset"]["version"].as_u64().unwrap()
+}
+
+/// Every way to ask is refused, and told why; nothing of it counts. Other data sets are served.
+async fn is_lost(app: &TestApp, key: &str, why: &str) {
+    for path in [
+        "/permits",
+        "/permits?limit=1",
+        "/permits?format=csv",
+        "/permits/201612013997",
+        "/permits/201612013997/1",
+        "/permits/201612013997/history",
+        "/permits/changes?since=1",
+        "/permits/facets?columns=status",
+        "/permits/stats?columns=estimated_cost",
+    ] {
+        let refused = app.get(path, key).await.expect(503);
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
+        assert!(refused.header("retry-after").is_some());
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("\"permits\"") && detail.contains(why), "{path}: {detail}");
+    }
+    app.get("/permits", "pmt_nobody").await.expect(401);
+    app.get("/things/a", key).await.expect(200);
+    let ready = app.ops_get("/health/ready").await.expect(200).json();
+    assert_eq!((&ready["status"], &ready["not_served"][0]["dataset"]), (&"ready".into(), &"permits".into()), "{ready}");
+    assert!(ready["not_served"][0]["remedy"].as_str().unwrap().contains("import the whole file again"), "{ready}");
+}
+
+/// A server with two data sets, of which `permits` is at version 3.
+async fn serving_two() -> (TestApp, String, Vec<String>) {
+    let (app, key) = serving(30).await;
+    import(&app, things(), b"Name,Height\na,1\n".to_vec(), "things.csv").await;
+    for (number, status) in [("900000000001", "filed"), ("900000000002", "issued")] {
+        import(&app, permits(), one_permit(number, status), "more.csv").await;
+    }
+    assert_eq!(version(&app, &key).await, 3);
+    let next = |document: &Value| document["page"]["next"].as_str().unwrap().to_owned();
+    let page = app.get("/permits?limit=5", &key).await.expect(200).json();
+    let changes = app.get("/permits/changes?since=1&limit=1", &key).await.expect(200).json();
+    let places = vec![
+        format!("/permits?limit=5&cursor={}", next(&page)),
+        format!("/permits/changes?limit=1&since={}", next(&changes)),
+        "/permits/changes?since=3".to_owned(),
+        "/permits/changes?since=2".to_owned(),
+    ];
+    for place in &places {
+        app.get(place, &key).await.expect(200);
+    }
+    (app, key, places)
+}
+
+/// An import heals it: above every version that the log knows, and nothing goes on from before.
+async fn is_healed(app: &TestApp, key: &str, places: &[String], at_least: u64) {
+    import(app, permits(), one_permit("201612013997", "anew"), "whole.csv").await;
+    assert_eq!(version(app, key).await, at_least);
+    let page = app.get("/permits?count=exact", key).await.expect(200).json();
+    assert_eq!((&page["page"]["count"], &page["data"][0]["status"]), (&1.into(), &"anew".into()));
+    for place in places {
+        let gone = app.get(place, key).await.expect(410).json();
+        assert!(gone["type"].as_str().unwrap().ends_with("/problems/version-gone"), "{place}: {gone}");
+    }
+    import(app, permits(), one_permit("201612013997", "later"), "more.csv").await;
+    let changes = app.get(&format!("/permits/changes?since={at_least}"), key).await.expect(200).json();
+    assert_eq!(changes["data"][0]["after"]["status"], "later");
+    assert_eq!(app.ops_get("/health/ready").await.expect(200).json(), serde_json::json!({ "status": "ready" }));
+}
+
+#[tokio::test]
+async fn records_that_are_gone_are_missed_and_an_import_goes_on_above_them() {
+    let (mut app, key, places) = serving_two().await;
+    app.stop().await;
+    app.place().forget_the_records("permits").await;
+    app.restart().await;
+    is_lost(&app, &key, "are gone: the log knows them at version 3").await;
+    is_healed(&app, &key, &places, 4).await;
+    app.restart().await;
+    assert_eq!(version(&app, &key).await, 5);
+}
+
+#[tokio::test]
+async fn records_that_are_taken_away_under_a_server_are_missed() {
+    let (app, key, places) = serving_two().await;
+    app.place().forget_the_records("permits").await;
+    app.eventually("a refusal", async || (app.get("/permits?limit=1", &key).await.status == 503).then_some(())).await;
+    is_lost(&app, &key, "are gone").await;
+    is_healed(&app, &key, &places, 4).await;
+}
+
+#[tokio::test]
+async fn records_of_an_older_copy_are_noticed() {
+    let (app, key) = serving(30).await;
+    let copy = app.place().copy_of_the_records("permits").await;
+    drop(app);
+    drop(key);
+    let (mut app, key, places) = serving_two().await;
+    let right = app.place().copy_of_the_records("permits").await;
+    // Of another deployment: its log knows nothing of the import that made them.
+    app.stop().await;
+    app.place().put_back_the_records("permits", &copy).await;
+    app.restart().await;
+    is_lost(&app, &key, "are not those of this log").await;
+    // The right ones are put back, and served without an import.
+    app.stop().await;
+    app.place().put_back_the_records("permits", &right).await;
+    app.restart().await;
+    assert_eq!(version(&app, &key).await, 3);
+    for place in &places {
+        app.get(place, &key).await.expect(200);
+    }
+    // Of the same deployment, but older.
+    import(&app, permits(), one_permit("900000000003", "filed"), "more.csv").await;
+    app.stop().await;
+    app.place().put_back_the_records("permits", &right).await;
+    app.restart().await;
+    is_lost(&app, &key, "are older than the log: they are of version 3, and the log knows version 4").await;
+    is_healed(&app, &key, &places, 5).await;
+}
+
+#[tokio::test]
+async fn a_data_set_of_which_the_log_knows_nothing_is_not_served() {
+    let (app, _) = serving(30).await;
+    let copy = app.place().copy_of_the_records("permits").await;
+    let mut other = TestApp::start().await;
+    let key = unlimited(&other).await;
+    other.get("/permits", &key).await.expect(404);
+    other.stop().await;
+    std::fs::create_dir_all(other.data().join("records")).unwrap();
+    other.place().put_back_the_records("permits", &copy).await;
+    other.restart().await;
+    let refused = other.get("/permits", &key).await.expect(503).json();
+    assert!(refused["detail"].as_str().unwrap().contains("are not those of this log"), "{refused}");
+}

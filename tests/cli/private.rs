@@ -1,0 +1,326 @@
+//! The data directory: nobody else's, whole, and with its own secret.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use super::{Home, key_in, server::Server};
+
+/// A user that is not the one who runs the tests, and nobody else.
+const SOMEBODY: u32 = 64_123;
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o777
+}
+
+/// All files and directories below this one.
+fn all_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(all_below(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+impl Home {
+    /// Runs the program under another umask.
+    fn run_under(&self, umask: &str, arguments: &[&str]) {
+        let program = self.command(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), program.get_program().to_str().unwrap()]);
+        shell.args(arguments).current_dir(self.folder.path()).env("PERMITD_DATA", "data");
+        let ran = shell.output().unwrap();
+        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// Somebody with a key, and a mail that carries it.
+    fn with_somebody() -> (Self, String) {
+        let home = Self::new();
+        home.json(&["invite", "ana@example.org"]);
+        let key = key_in(&home.mails()[0]);
+        (home, key)
+    }
+}
+
+#[test]
+fn what_is_made_is_the_owners_alone_whatever_the_umask() {
+    for umask in ["000", "077", "0777"] {
+        let home = Home::new();
+        fs::write(home.path("bad.csv"), "Permit Number,Filed Date\n,yesterday\n").unwrap();
+        home.run_under(umask, &["sample", "--rows", "20", "-o", "a.csv"]);
+        fs::set_permissions(home.path("a.csv"), fs::Permissions::from_mode(0o600)).unwrap();
+        home.run_under(umask, &["import", "a.csv", "--dataset", "permits"]);
+        home.run_under(umask, &["invite", "ana@example.org"]);
+        assert_eq!(mode(&home.data()), 0o700, "umask {umask}");
+        let found = all_below(&home.data());
+        for name in ["permitd.db", "secret.json", "serve.lock", "records/permits.db"] {
+            assert!(found.contains(&home.data().join(name)), "{name} in {found:?}");
+        }
+        for path in found {
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), expected, "umask {umask}: {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_others_could_read_is_closed_to_them() {
+    let (home, _) = Home::with_somebody();
+    let open = [home.data(), home.data().join("permitd.db"), home.data().join("serve.lock")];
+    for (path, open) in open.iter().zip([0o755, 0o644, 0o666]) {
+        fs::set_permissions(path, fs::Permissions::from_mode(open)).unwrap();
+    }
+    let ran = home.run(&["users", "list"]);
+    assert!(ran.exit == 0 && ran.err.contains("others could use it"), "{}", ran.err);
+    assert_eq!(open.each_ref().map(|path| mode(path)), [0o700, 0o600, 0o600]);
+}
+
+#[test]
+fn a_link_in_the_data_directory_is_not_followed() {
+    for name in ["permitd.db", "serve.lock", "secret.json", "outbox", "records", "rejects"] {
+        let (home, _) = Home::with_somebody();
+        let (place, elsewhere) = (home.data().join(name), home.path("elsewhere"));
+        if place.exists() {
+            fs::rename(&place, &elsewhere).unwrap();
+        } else {
+            fs::create_dir(&elsewhere).unwrap();
+        }
+        symlink(&elsewhere, &place).unwrap();
+        let ran = home.run(&["invite", "bob@example.org"]);
+        assert!(ran.exit != 0 && ran.err.contains(name) && ran.err.contains("symbolic link"), "{name}: {}", ran.err);
+    }
+}
+
+#[test]
+fn what_is_somebody_elses_is_refused() {
+    if !is_root() {
+        println!("skipped: only root can give files away");
+        return;
+    }
+    for name in ["", "permitd.db", "serve.lock", "records"] {
+        let (home, _) = Home::with_somebody();
+        fs::create_dir_all(home.data().join("records")).unwrap();
+        chown(home.data().join(name), Some(SOMEBODY), None).unwrap();
+        let said = home.refused(4, &["invite", "bob@example.org"]);
+        assert!(said.contains(&format!("belongs to user {SOMEBODY}")), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_lost_secret_is_never_replaced_by_a_new_one() {
+    let (home, _) = Home::with_somebody();
+    let secret = home.data().join("secret.json");
+    let kept = fs::read(&secret).unwrap();
+    fs::remove_file(&secret).unwrap();
+    for arguments in
+        [&["invite", "bob@example.org"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]]
+    {
+        let said = home.refused(7, arguments);
+        assert!(said.contains("secret.json is missing") && said.contains("permitd secret replace"), "{said}");
+        assert!(!secret.exists());
+    }
+    // What needs no secret goes on.
+    assert_eq!(home.run(&["events", "verify"]).exit, 0);
+    // A directory of its own has another one.
+    let other = Home::with_somebody().0;
+    fs::copy(other.data().join("secret.json"), &secret).unwrap();
+    let said = home.refused(7, &["invite", "bob@example.org"]);
+    assert!(said.contains("is not the server secret of this deployment"), "{said}");
+    fs::write(&secret, kept).unwrap();
+    home.json(&["invite", "bob@example.org"]);
+}
+
+#[test]
+fn a_secret_without_a_version_that_was_used_is_not_the_deployments() {
+    let (home, _) = Home::with_somebody();
+    let path = home.data().join("secret.json");
+    let old = fs::read_to_string(&path).unwrap();
+    let mut content: Value = serde_json::from_str(&old).unwrap();
+    content["current"] = 2.into();
+    content["versions"]["2"] =
+        content["versions"]["1"].as_str().unwrap().chars().rev().skip(1).collect::<String>().into();
+    // 32 bytes in base64, as version 1 is.
+    content["versions"]["2"] = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=".into();
+    fs::write(&path, content.to_string()).unwrap();
+    home.json(&["invite", "bob@example.org"]);
+    // Who was invited before the rotation is found after it.
+    home.refused(4, &["invite", "ana@example.org"]);
+    fs::write(&path, old).unwrap();
+    let said = home.refused(7, &["invite", "cem@example.org"]);
+    assert!(said.contains("version 2 is missing"), "{said}");
+}
+
+#[tokio::test]
+async fn another_secret_ends_all_keys_knowingly_and_keeps_addresses_single() {
+    let (home, key) = Home::with_somebody();
+    fs::remove_file(home.data().join("secret.json")).unwrap();
+    home.refused(2, &["secret", "replace"]);
+    let replaced = home.json(&["secret", "replace", "--yes"]);
+    assert_eq!(replaced["keys_ended"], 1);
+    let user = replaced["without_key"][0].as_str().unwrap().to_owned();
+    // One address is still one person.
+    home.refused(4, &["invite", "ana@example.org"]);
+    home.json(&["users", "resend", &user]);
+    let mails = home.mails();
+    let new = key_in(mails.iter().find(|mail| !mail.contains(&key)).expect("a mail with another key"));
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let server = Server::start(&home, "serve");
+    assert_eq!(server.status("/permits?limit=1", &new).await.as_u16(), 200);
+    assert_eq!(server.status("/permits?limit=1", &key).await.as_u16(), 401);
+    drop(server);
+    assert_eq!(home.run(&["events", "verify"]).exit, 0, "{}", home.run(&["events", "verify"]).out);
+}
+
+#[tokio::test]
+async fn a_file_that_is_taken_away_closes_the_server() {
+    for name in ["permitd.db", "serve.lock", ""] {
+        for replaced in [false, true] {
+            let home = Home::new();
+            home.sample(5, "a.csv");
+            home.json(&["import", "a.csv", "--dataset", "permits"]);
+            home.json(&["invite", "ana@example.org"]);
+            let key = key_in(&home.mails()[0]);
+            let log = home.path("log");
+            let server = Server::logging(&home, "serve", fs::File::create(&log).unwrap().into());
+            assert_eq!(server.status("/permits?limit=1", &key).await.as_u16(), 200);
+            server.is_ready(200).await;
+            let (place, away) = (home.data().join(name), home.path("away"));
+            fs::rename(&place, &away).unwrap();
+            if replaced && name.is_empty() {
+                fs::create_dir(&place).unwrap();
+            } else if replaced {
+                fs::copy(&away, &place).unwrap();
+            }
+            server.becomes(reqwest::StatusCode::SERVICE_UNAVAILABLE, "/permits?limit=1", &key).await;
+            let why = server.is_ready(503).await;
+            assert!(why.contains("while it was in use"), "{name}: {why}");
+            let said = fs::read_to_string(&log).unwrap();
+            assert!(said.contains("stop this server, put the data directory back"), "{said}");
+            if name == "serve.lock" {
+                // Nobody else can serve the directory meanwhile.
+                let said = home.refused(4, &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+                assert!(said.contains("another permitd serves"), "{said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_files_that_are_whole_by_themselves() {
+    let home = Home::new();
+    home.sample(50, "a.csv");
+    let mut server = Server::start(&home, "serve");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["invite", "ana@example.org"]);
+    server.stop();
+    for name in ["permitd.db", "records/permits.db"] {
+        let wal = home.data().join(format!("{name}-wal"));
+        assert_eq!(fs::metadata(&wal).map_or(0, |wal| wal.len()), 0, "{name}");
+    }
+    let copy = Home::new();
+    fs::create_dir_all(copy.data().join("records")).unwrap();
+    for name in ["permitd.db", "secret.json", "records/permits.db"] {
+        fs::copy(home.data().join(name), copy.data().join(name)).unwrap();
+    }
+    assert_eq!(copy.run(&["events", "verify"]).exit, 0);
+    assert_eq!(copy.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_removed_by_the_next_server() {
+    let (home, _) = Home::with_somebody();
+    let left = [home.data().join("outbox/.mail-AbC"), home.data().join(".secret-AbC")];
+    for path in &left {
+        fs::write(path, "half").unwrap();
+    }
+    home.run(&["users", "list"]);
+    assert!(left.iter().all(|path| path.exists()), "a command may run beside one that is writing");
+    let server = Server::start(&home, "serve");
+    assert!(left.iter().all(|path| !path.exists()));
+    assert_eq!(home.mails().len(), 1, "whole mails stay");
+    drop(server);
+}
+
+#[test]
+fn damaged_records_are_damage() {
+    let home = Home::new();
+    home.sample(200, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let path = home.data().join("records/permits.db");
+    for keep in [0, 4096] {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.iter_mut().skip(keep).for_each(|byte| *byte = 0xa5);
+        fs::write(&path, bytes).unwrap();
+        home.refused(7, &["invite", "ana@example.org"]);
+        home.refused(7, &["import", "a.csv", "--dataset", "permits"]);
+    }
+}
+
+/// The limits of the process say that no core is written, and nobody else may look into it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_core_is_dumped() {
+    let home = Home::new();
+    let server = Server::start(&home, "serve");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
+/// A full disk, as a file system of 3 MB that is filled up; where none can be mounted, nothing.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_said_and_passes() {
+    struct Mounted(PathBuf);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            Command::new("umount").arg("-l").arg(&self.0).status().ok();
+        }
+    }
+    let home = Home::new();
+    fs::create_dir(home.data()).unwrap();
+    let options = "size=3m,mode=0700";
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(home.data()).output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        println!("skipped: no file system can be mounted");
+        return;
+    }
+    let _mounted = Mounted(home.data());
+    home.json(&["invite", "ana@example.org"]);
+    let server = Server::start(&home, "serve");
+    server.is_ready(200).await;
+    let filling = home.data().join("filling");
+    let mut piece = 1 << 20;
+    while piece > 0 {
+        let written = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&filling)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, &vec![0; piece]));
+        if written.is_err() {
+            piece /= 2;
+        }
+    }
+    // What the write-ahead log has room for already is still written.
+    let why = server.is_ready(503).await;
+    assert!(why.contains("the disk is full"), "{why}");
+    let said = home.refused(5, &["invite", "bob@example.org"]);
+    assert!(said.contains("disk is full") || said.contains("No space left"), "{said}");
+    fs::remove_file(&filling).unwrap();
+    server.is_ready(200).await;
+    home.json(&["invite", "bob@example.org"]);
+}

@@ -1,0 +1,132 @@
+//! Walks by texts that no cursor takes along.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use permitd::{
+    clock::ManualClock,
+    dataset::{
+        Definition, Record, Value,
+        cursor::{self, CursorKey},
+        query::{Query, SortTerm},
+    },
+    store::records::{RecordStore, Retention},
+};
+use uuid::Uuid;
+
+use super::{TODAY, Tables, beginning, data, find, put_all, samples, sqlite, stored};
+use crate::support;
+
+/// The column of the long texts.
+const NOTE: usize = 9;
+const UNITS: usize = 3;
+
+/// The definition of the samples with one more text, by which nothing is looked up.
+fn definition() -> Definition {
+    let mut document = serde_json::to_value(samples::definition()).unwrap();
+    let columns = document["columns"].as_array_mut().unwrap();
+    let mut note = columns[2].clone();
+    note["name"] = "note".into();
+    columns.push(note);
+    serde_json::from_value(document).unwrap()
+}
+
+fn record(key: String, units: i64, note: Option<String>) -> Record {
+    let mut values = vec![Value::Null; 10];
+    values[0] = Value::Text(key);
+    values[UNITS] = Value::Integer(units);
+    values[NOTE] = note.map_or(Value::Null, Value::Text);
+    Record { values }
+}
+
+/// Texts of some kilobytes that are alike for most of their length, two that are the same, and one that is none.
+fn records() -> Vec<Record> {
+    let note = |nth: usize| format!("{}{}", "½x".repeat(1_000 + nth % 5 * 330), nth / 2);
+    let mut records: Vec<Record> =
+        (0..11).map(|nth| record(format!("k{}", nth % 7), i64::try_from(nth % 3).unwrap(), Some(note(nth)))).collect();
+    records[4].values[NOTE] = Value::Null;
+    records[5].values[NOTE] = Value::Text("short".to_owned());
+    records
+}
+
+fn orders() -> Vec<Vec<SortTerm>> {
+    let term = |column, descending| SortTerm { column, descending };
+    vec![
+        vec![term(NOTE, false)],
+        vec![term(NOTE, true)],
+        vec![term(UNITS, true), term(NOTE, false)],
+        vec![term(NOTE, true), term(UNITS, false)],
+        vec![term(NOTE, false), term(0, true)],
+    ]
+}
+
+/// Every page of a query, through cursors as a caller has them. `between` is done after the first page.
+fn walk(store: &Arc<dyn RecordStore>, query: &Query, mut between: impl FnMut()) -> Vec<serde_json::Value> {
+    let (key, definition) = (CursorKey::new([7; 32]), definition());
+    let (mut query, mut rows) = (query.clone(), Vec::new());
+    loop {
+        let page = find(store, &query).unwrap();
+        let next = page.next.clone();
+        rows.extend(data(page));
+        let Some(next) = next else { return rows };
+        (query.after, query.anchor) = (None, None);
+        let sealed = cursor::seal(&key, &definition, &query, &next).unwrap();
+        assert!(sealed.len() <= cursor::PAGE_CURSOR_CHARS_MAX, "{}", sealed.len());
+        query.go_on(cursor::open(&key, &definition, &query, &sealed).unwrap());
+        if rows.len() <= query.limit as usize {
+            between();
+        }
+        assert!(rows.len() < 100, "it comes to no end");
+    }
+}
+
+#[test]
+fn a_walk_sorted_by_long_texts_comes_to_its_end() {
+    let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
+    let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
+    let shared: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    let import = |store: &Arc<dyn RecordStore>, records: &[Record]| {
+        let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+        put_all(&mut *session, records);
+        session.commit().unwrap();
+    };
+    for store in [&embedded, &shared] {
+        import(store, &records());
+        for (nth, sort) in orders().into_iter().enumerate() {
+            for limit in [1, 2, 4] {
+                let query = Query { sort: sort.clone(), ..Query::everything(limit) };
+                let expected = samples::naive(&definition(), &stored(&definition(), &records()), &query);
+                assert_eq!(walk(store, &query, || {}), expected, "{query:?}");
+            }
+            // It goes on in the version that it began in, whatever has become of the record that its page ended at.
+            let query = Query { sort, ..Query::everything(3) };
+            let expected = samples::naive(&definition(), &stored(&definition(), &records()), &query);
+            let changed = || {
+                let other = |record: &mut Record| record.values[NOTE] = Value::Text(format!("other {nth}"));
+                let mut records = records();
+                records.iter_mut().step_by(2).for_each(other);
+                records.pop();
+                import(store, &records);
+            };
+            assert_eq!(walk(store, &query, changed), expected, "{query:?}");
+            import(store, &records());
+        }
+    }
+}
+
+#[test]
+fn a_walk_through_long_keys_comes_to_its_end() {
+    let folder = support::data_dir();
+    let store: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, ManualClock::at(beginning()), Retention::default()));
+    let long = |nth: i64| record(format!("{}{nth}", "k½".repeat(2_000)), nth, Some("y".repeat(5_000)));
+    let records: Vec<Record> = (0..7).map(long).chain([record("k".to_owned(), 1, None)]).collect();
+    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *session, &records);
+    session.commit().unwrap();
+    for sort in orders().into_iter().chain([Vec::new()]) {
+        let query = Query { sort, ..Query::everything(1) };
+        let rows = walk(&store, &query, || {});
+        assert_eq!(rows, samples::naive(&definition(), &stored(&definition(), &records), &query), "{:?}", query.sort);
+        let keys: BTreeSet<_> = rows.iter().map(|row| row["number"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(keys.len(), 8);
+    }
+}
