@@ -297,6 +297,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        shares: backend::shares(&settings),
         lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
         settings: Arc::new(settings),
         public_url,

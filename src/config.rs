@@ -259,12 +259,16 @@ pub struct Records {
     pub cache_bytes_max: u64,
     /// `records.find_threads`
     pub find_threads: usize,
+    /// `records.scans_per_person_max`
+    pub scans_per_person_max: usize,
     /// `records.find_timeout_ms`
     pub find_timeout_ms: u64,
     /// `records.export_cost`
     pub export_cost: u64,
     /// `records.exports_max`
     pub exports_max: usize,
+    /// `records.exports_per_person_max`
+    pub exports_per_person_max: usize,
     /// `records.export_timeout_ms`
     pub export_timeout_ms: u64,
     /// `records.export_stall_ms`

@@ -24,6 +24,8 @@ use crate::{
 struct Admit {
     id: KeyId,
     hash: KeyHash,
+    /// What it counts as.
+    cost: u64,
     then: Then,
 }
 
@@ -67,15 +69,15 @@ impl Actor for GateActor {
 impl Handler<Admit> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, Admit { id, hash, then }: Admit, _: &mut Self::Context) {
-        if let Some(admission) = self.book.admit_now(id, &hash) {
+    fn handle(&mut self, Admit { id, hash, cost, then }: Admit, _: &mut Self::Context) {
+        if let Some(admission) = self.book.admit_now(id, &hash, cost) {
             then.go_on(Ok(admission), &self.queries);
             return;
         }
         // Only the ledger can keep a request waiting, so only then is there a timer: it costs more than an answer.
         let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
         actix::spawn(async move {
-            let admission = match tokio::time::timeout(patience, book.admit(id, &hash)).await {
+            let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),
             };
@@ -108,12 +110,12 @@ impl Gate {
         Self { actor: GateActor { book, queries, mailbox_capacity, patience }.start() }
     }
 
-    /// Asks whether a request with this key may pass, and counts it if so.
+    /// Asks whether a request with this key that counts as `cost` of them may pass, and counts it if so.
     ///
     /// # Errors
     /// When that cannot be decided: the request must not pass.
-    pub async fn admit(&self, id: KeyId, hash: KeyHash) -> Result<Admission, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, then: Then::Tell(reply) }, None).await?
+    pub async fn admit(&self, id: KeyId, hash: KeyHash, cost: u64) -> Result<Admission, GateError> {
+        ask(&self.actor, |reply| Admit { id, hash, cost, then: Then::Tell(reply) }, None).await?
     }
 
     /// The same, and reads records for the request if it may pass.
@@ -121,6 +123,6 @@ impl Gate {
     /// # Errors
     /// When it cannot be decided whether it may: nothing was read then.
     pub async fn get(&self, id: KeyId, hash: KeyHash, wanted: Wanted) -> Result<Answer, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, then: Then::Get(wanted, reply) }, None).await?
+        ask(&self.actor, |reply| Admit { id, hash, cost: 1, then: Then::Get(wanted, reply) }, None).await?
     }
 }

@@ -1,10 +1,12 @@
 //! The grants that this node holds, shared by its gates, so that a node has one grant a key however many workers it has.
 //!
 //! Guarantees: a request is admitted only by a grant that the ledger has counted in advance; a grant is not spent after its
-//! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is given back once.
+//! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is kept until the ledger has said
+//! that it has it, and is given back once.
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,14 +15,14 @@ use std::{
 };
 
 use crate::{
-    clock::SharedClock,
+    clock::{Clock, SharedClock},
     domain::{
-        admission::{self, Grant, Return, Standing, Verdict},
+        admission::{self, Grant, Holder, Return, Standing, Verdict},
         id::UserId,
         key::{KeyHash, KeyId},
     },
     secrets::Secrets,
-    store::{GrantRequest, Granted, KeyRefusal, Ledger, StoreError},
+    store::{GrantRequest, Granted, KeyRefusal, Ledger, SERIALS_PER_REQUEST, StoreError},
 };
 
 /// Locks over which the keys are spread.
@@ -30,6 +32,8 @@ const SHARD_KEYS_MAX: usize = 4096;
 /// How often a request may find its grant spent and take another.
 const RENEWALS_MAX: u32 = 8;
 
+/// The greatest number of a node: what every store has an integer for.
+const NODE_MAX: u64 = (1 << 62) - 1;
 /// Grants in a row that fail before the node says that it cannot serve.
 const FAILING_TIMES: u32 = 3;
 /// How long it says so without another try, microseconds: requests that go elsewhere cannot show that it works again.
@@ -65,14 +69,45 @@ pub struct Pass {
     /// The key.
     pub key: KeyId,
     day: i64,
+    cost: u64,
+    place_ns: i64,
+    serial: u64,
     cell: Arc<Cell>,
 }
 
 impl Pass {
-    /// Says that the request does not count against the quota after all: the server failed.
-    pub fn refund(&self) {
+    /// What the request counts as.
+    pub fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.
+    pub fn refund(&mut self) {
+        let cost = std::mem::take(&mut self.cost);
         if let Held::Granted { grant, .. } = &mut *lock(&self.cell.held) {
-            grant.refund(self.day);
+            grant.refund(self.day, cost);
+        }
+        self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
+    }
+
+    /// Says that the request counts as no more than `kept` after all, neither against the quota nor against the rate: nothing
+    /// at all if it was refused before anything was done for it.
+    pub fn keep(&mut self, kept: u64, clock: &dyn Clock) {
+        let kept = kept.min(self.cost);
+        let cost = self.cost - kept;
+        self.cost = kept;
+        if cost == 0 {
+            return;
+        }
+        if let Held::Granted { grant, taken_wall_ns, taken_us, .. } = &mut *lock(&self.cell.held) {
+            let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
+            if grant.holder().serial == self.serial {
+                grant.undo(self.place_ns, kept, cost, now_ns);
+            } else {
+                // The grant that it was admitted by has ended: its place is behind the clock, or somebody else's.
+                grant.refund(self.day, cost);
+            }
+            self.standing = grant.standing(now_ns);
         }
     }
 }
@@ -104,6 +139,9 @@ pub struct GrantCounts {
 
 /// All grants of a node.
 pub struct GrantBook {
+    /// What the ledger knows this node by.
+    node: u64,
+    serials: AtomicU64,
     ledger: Arc<dyn Ledger>,
     clock: SharedClock,
     secrets: Secrets,
@@ -138,16 +176,38 @@ struct Cell {
 
 #[derive(Debug)]
 enum Held {
-    Nothing { want: u64 },
-    Granted { user: UserId, hash: KeyHash, grant: Grant, want: u64, taken_wall_ns: i64, taken_us: i64, expires_us: i64 },
-    Refused { until_us: i64 },
+    /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
+    /// it has not answered.
+    Nothing {
+        want: u64,
+        owed: Option<Return>,
+        unanswered_from: Option<u64>,
+    },
+    Granted {
+        user: UserId,
+        hash: KeyHash,
+        grant: Grant,
+        want: u64,
+        taken_wall_ns: i64,
+        taken_us: i64,
+        expires_us: i64,
+    },
+    Refused {
+        until_us: i64,
+    },
 }
 
 /// What a cell says without asking the ledger.
 enum Answer {
-    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64 },
+    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, place_ns: i64, serial: u64 },
     Unknown,
     Ask,
+}
+
+impl Held {
+    fn nothing() -> Self {
+        Self::Nothing { want: admission::WANT_MIN, owed: None, unanswered_from: None }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -158,6 +218,9 @@ impl GrantBook {
     /// An empty book; its grants live for `life`.
     pub fn new(ledger: Arc<dyn Ledger>, clock: SharedClock, secrets: Secrets, life: Duration) -> Self {
         Self {
+            // Not a secret, but no two nodes may have the same.
+            node: RandomState::new().hash_one(clock.now().as_nanosecond()) & NODE_MAX,
+            serials: AtomicU64::new(SERIALS_PER_REQUEST),
             ledger,
             clock,
             secrets,
@@ -187,8 +250,9 @@ impl GrantBook {
         }
     }
 
-    /// Decides a request from what the node holds; `None` when the ledger has to be asked ([`Self::admit`] does).
-    pub fn admit_now(&self, id: KeyId, hash: &KeyHash) -> Option<Admission> {
+    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds; `None` when the ledger has to be asked
+    /// ([`Self::admit`] does).
+    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.shard(id)?).get(&id).cloned();
         let Some(cell) = cell else {
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
@@ -197,31 +261,34 @@ impl GrantBook {
             }
             return Some(self.count(Admission::Unknown));
         };
-        self.answer(id, hash, &cell)
+        self.answer(id, hash, cost, &cell)
     }
 
-    /// Decides a request, asking the ledger when the node's grant is spent or has ended.
+    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has ended.
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
-    pub async fn admit(&self, id: KeyId, hash: &KeyHash) -> Result<Admission, StoreError> {
+    pub async fn admit(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Result<Admission, StoreError> {
         for _ in 0..RENEWALS_MAX {
-            if let Some(admission) = self.admit_now(id, hash) {
+            if let Some(admission) = self.admit_now(id, hash, cost) {
                 return Ok(admission);
             }
-            self.take(id, hash).await?;
+            self.take(id, hash, cost).await?;
         }
         Err(StoreError::Unavailable("the key's grant is spent faster than it can be renewed".to_owned()))
     }
 
-    fn answer(&self, id: KeyId, hash: &KeyHash, cell: &Arc<Cell>) -> Option<Admission> {
-        let answer = self.look(hash, &mut lock(&cell.held));
+    fn answer(&self, id: KeyId, hash: &KeyHash, wanted: u64, cell: &Arc<Cell>) -> Option<Admission> {
+        let answer = self.look(hash, wanted, &mut lock(&cell.held));
         Some(self.count(match answer {
             Answer::Ask => return None,
             Answer::Unknown => Admission::Unknown,
-            Answer::Now { verdict, standing, user, day } => match verdict {
+            Answer::Now { verdict, standing, user, day, cost, place_ns, serial } => match verdict {
                 Verdict::Renew => return None,
-                Verdict::Admit => Admission::Admitted(Pass { standing, user, key: id, day, cell: Arc::clone(cell) }),
+                Verdict::Admit => {
+                    let cell = Arc::clone(cell);
+                    Admission::Admitted(Pass { standing, user, key: id, day, cost, place_ns, serial, cell })
+                }
                 Verdict::Refuse { rate, quota, retry_after_ns } => {
                     Admission::Limited { rate, quota, retry_after_ns, standing }
                 }
@@ -229,7 +296,7 @@ impl GrantBook {
         }))
     }
 
-    fn look(&self, presented: &KeyHash, held: &mut Held) -> Answer {
+    fn look(&self, presented: &KeyHash, cost: u64, held: &mut Held) -> Answer {
         let now_us = self.clock.monotonic_us();
         match held {
             Held::Nothing { .. } => Answer::Ask,
@@ -239,8 +306,17 @@ impl GrantBook {
             Held::Granted { expires_us, .. } if now_us >= *expires_us => Answer::Ask,
             Held::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
-                let verdict = grant.admit(now_ns);
-                Answer::Now { verdict, standing: grant.standing(now_ns), user: *user, day: grant.day() }
+                let cost = grant.capped(cost);
+                let verdict = grant.admit_as(now_ns, cost);
+                Answer::Now {
+                    verdict,
+                    standing: grant.standing(now_ns),
+                    user: *user,
+                    day: grant.day(),
+                    cost,
+                    place_ns: grant.last_place_ns(cost),
+                    serial: grant.holder().serial,
+                }
             }
         }
     }
@@ -257,21 +333,28 @@ impl GrantBook {
 
     /// Takes a grant from the ledger, giving back what is left of the last one. Of several requests that want the same one
     /// asks and the others wait for it.
-    async fn take(&self, id: KeyId, hash: &KeyHash) -> Result<(), StoreError> {
+    async fn take(&self, id: KeyId, hash: &KeyHash, need: u64) -> Result<(), StoreError> {
         let cell = self.cell(id).await?;
         let _only_one = cell.taking.lock().await;
-        let (returned, want) = {
+        let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
+        let (returned, want, unanswered_from) = {
             let mut held = lock(&cell.held);
-            match self.peek(hash, &held) {
-                true => self.surrender(&mut held),
+            if !self.peek(hash, need, &held) {
                 // Another request has taken one while this one waited.
-                false => return Ok(()),
+                return Ok(());
             }
+            let ended = self.end(&mut held);
+            // Whoever asks may stop waiting at any moment: until there is an answer, this request has none.
+            let unanswered_from = Some(ended.2.unwrap_or(serial));
+            *held = Held::Nothing { want: ended.1, owed: ended.0, unanswered_from };
+            ended
         };
         let taken_us = self.clock.monotonic_us();
         let taken_wall_ns = self.clock.now().as_microsecond().saturating_mul(1000);
         let life_ns = self.life_us.saturating_mul(1000);
-        let request = GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, returned };
+        let holder = Holder { node: self.node, serial };
+        let request =
+            GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, need, holder, unanswered_from, returned };
         let granted = self.ledger.grant(request).await.inspect_err(|error| {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
             lock(&self.failing).note(error, self.clock.monotonic_us());
@@ -280,7 +363,8 @@ impl GrantBook {
         self.counters.taken.fetch_add(1, Ordering::Relaxed);
         let until_us = taken_us.saturating_add(self.life_us);
         *lock(&cell.held) = match granted {
-            Ok(Granted { user, hash, valid_until, grant, .. }) => {
+            Ok(Granted { user, hash, valid_until, grant, limits_age_ns, .. }) => {
+                let until_us = until_us.saturating_sub(limits_age_ns / 1000);
                 let left_us = valid_until.map(|until| until.as_microsecond() - taken_wall_ns / 1000);
                 let expires_us = left_us.map_or(until_us, |left_us| until_us.min(taken_us.saturating_add(left_us)));
                 Held::Granted { user, hash, grant, want, taken_wall_ns, taken_us, expires_us }
@@ -291,7 +375,7 @@ impl GrantBook {
     }
 
     /// Whether the ledger has to be asked, without counting a request.
-    fn peek(&self, presented: &KeyHash, held: &Held) -> bool {
+    fn peek(&self, presented: &KeyHash, cost: u64, held: &Held) -> bool {
         let now_us = self.clock.monotonic_us();
         match held {
             Held::Nothing { .. } => true,
@@ -300,24 +384,27 @@ impl GrantBook {
             Held::Granted { expires_us, .. } if now_us >= *expires_us => true,
             Held::Granted { grant, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
-                grant.clone().admit(now_ns) == Verdict::Renew
+                let mut grant = *grant;
+                grant.admit_as(now_ns, grant.capped(cost)) == Verdict::Renew
             }
         }
     }
 
-    /// Takes the grant out of the cell, so that nobody spends it any more.
-    fn surrender(&self, held: &mut Held) -> (Option<Return>, u64) {
-        let (returned, want) = match held {
+    /// Takes the grant out of the cell, so that nobody spends it any more: what is to be given back of it, how much to ask for
+    /// next, and since when the ledger has not answered.
+    fn end(&self, held: &mut Held) -> (Option<Return>, u64, Option<u64>) {
+        let ended = match held {
             Held::Granted { grant, want, expires_us, .. } => {
                 let ran_out = self.clock.monotonic_us() < *expires_us;
                 let returned = grant.into_return();
-                (Some(returned), admission::next_want(*want, want.saturating_sub(returned.unspent), ran_out))
+                let next = admission::next_want(*want, want.saturating_sub(returned.unspent), ran_out);
+                (Some(returned), next, None)
             }
-            Held::Nothing { want } => (None, *want),
-            Held::Refused { .. } => (None, admission::WANT_MIN),
+            Held::Nothing { want, owed, unanswered_from } => (*owed, *want, *unanswered_from),
+            Held::Refused { .. } => (None, admission::WANT_MIN, None),
         };
-        *held = Held::Nothing { want };
-        (returned, want)
+        *held = Held::Nothing { want: ended.1, owed: ended.0, unanswered_from: ended.2 };
+        ended
     }
 
     fn shard(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<Cell>>>> {
@@ -329,53 +416,84 @@ impl GrantBook {
         let Some(shard) = self.shard(id) else { return Err(StoreError::Unavailable("no shard".to_owned())) };
         let (cell, ended) = {
             let mut cells = lock(shard);
-            let ended = if cells.len() >= SHARD_KEYS_MAX { self.forget_ended(&mut cells) } else { Vec::new() };
+            let ended = if cells.len() >= SHARD_KEYS_MAX { self.ended(&mut cells) } else { Vec::new() };
             let fresh = || {
-                let held = Mutex::new(Held::Nothing { want: admission::WANT_MIN });
+                let held = Mutex::new(Held::nothing());
                 Arc::new(Cell { held, taking: tokio::sync::Mutex::default() })
             };
             (Arc::clone(cells.entry(id).or_insert_with(fresh)), ended)
         };
-        if !ended.is_empty() {
-            self.ledger.give_back(ended).await?;
+        if !ended.is_empty()
+            && let Err(error) = self.give_back(&ended).await
+        {
+            // They are kept, and tried again with the next new key.
+            tracing::warn!(%error, "grants that have ended could not be given back");
         }
         Ok(cell)
     }
 
-    /// Forgets the keys of a shard whose grant has ended and that no request is looking at.
-    fn forget_ended(&self, cells: &mut HashMap<KeyId, Arc<Cell>>) -> Vec<(KeyId, Return)> {
+    /// The keys of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
+    fn ended(&self, cells: &mut HashMap<KeyId, Arc<Cell>>) -> Vec<(KeyId, Arc<Cell>)> {
         let now_us = self.clock.monotonic_us();
-        let mut returns = Vec::new();
+        let mut ended = Vec::new();
         cells.retain(|id, cell| {
             let mut held = lock(&cell.held);
-            let ended = match &*held {
+            let has_ended = match &*held {
                 Held::Nothing { .. } => true,
                 Held::Refused { until_us } => now_us >= *until_us,
                 Held::Granted { expires_us, .. } => now_us >= *expires_us,
             };
-            if !ended || Arc::strong_count(cell) > 1 {
+            if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
             }
-            returns.extend(self.surrender(&mut held).0.map(|returned| (*id, returned)));
-            false
+            let is_settled = self.end(&mut held).0.is_none();
+            if !is_settled {
+                ended.push((*id, Arc::clone(cell)));
+            }
+            !is_settled
         });
-        returns
+        ended
+    }
+
+    /// Gives back what these keys owe. What the ledger says that it has is owed no more.
+    async fn give_back(&self, cells: &[(KeyId, Arc<Cell>)]) -> Result<(), StoreError> {
+        let owed = |(id, cell): &(KeyId, Arc<Cell>)| match &*lock(&cell.held) {
+            Held::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (*id, owed))),
+            Held::Granted { .. } | Held::Refused { .. } => None,
+        };
+        let (cells, returns): (Vec<Arc<Cell>>, Vec<(KeyId, Return)>) = cells.iter().filter_map(owed).unzip();
+        if returns.is_empty() {
+            return Ok(());
+        }
+        self.ledger.give_back(returns.clone()).await?;
+        for (cell, (_, returned)) in cells.iter().zip(&returns) {
+            if let Held::Nothing { owed, .. } = &mut *lock(&cell.held)
+                && owed.as_ref() == Some(returned)
+            {
+                *owed = None;
+            }
+        }
+        Ok(())
     }
 
     /// Ends the grants of these keys at once: the next request asks the ledger. What was not spent is given back.
     ///
     /// # Errors
-    /// When the ledger cannot be reached; the grants have ended all the same.
+    /// When the ledger cannot be reached; the grants have ended all the same, and what was not spent is given back with the next
+    /// request.
     pub async fn withdraw(&self, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
-        let mut returns = Vec::new();
+        let mut ended = Vec::new();
         for id in keys {
             let cell = self.shard(id).and_then(|shard| lock(shard).get(&id).cloned());
             let Some(cell) = cell else { continue };
-            // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
-            let _nobody_takes = cell.taking.lock().await;
-            returns.extend(self.surrender(&mut lock(&cell.held)).0.map(|returned| (id, returned)));
+            {
+                // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
+                let _nobody_takes = cell.taking.lock().await;
+                self.end(&mut lock(&cell.held));
+            }
+            ended.push((id, cell));
         }
-        if returns.is_empty() { Ok(()) } else { self.ledger.give_back(returns).await }
+        self.give_back(&ended).await
     }
 
     /// Ends all grants and gives back what was not spent: at a stop.

@@ -16,5 +16,6 @@ pub mod mailer;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod turns;
 
 pub use ask::Busy;

@@ -1,22 +1,25 @@
 //! Reading records. One on every HTTP worker, with a reader of its own; what scans goes to the store's bounded pool.
 //!
 //! Guarantees: reading changes nothing; a point read waits for no query but such a short one as an index serves at once; a
-//! query never waits without bound.
+//! query never waits without bound; what takes long is shared between people ([`Line`]) before it is full.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message, prelude::SendError};
+use futures_util::future::poll_immediate;
 
 use super::{
     ask::{Busy, Reply, ask},
     gate::GateError,
     grants::{Admission, Pass},
+    turns::{Capacity, Line, NoTurn, Turn},
 };
 use crate::{
     dataset::{
         query::{Changes, Facets, History, Query, Stats},
         summary::{Facet, Figures},
     },
+    domain::id::UserId,
     store::records::{DataSet, Export, Found, Page, Past, RecordReader, RecordStore, RecordStoreError, Summary},
 };
 
@@ -65,15 +68,17 @@ impl GetRecords {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct FindRecords {
+    who: UserId,
     data_set: Arc<DataSet>,
     query: Query,
-    reply: Reply<Result<Page, RecordStoreError>>,
+    reply: Reply<Result<Page, QueryError>>,
 }
 
 /// A question for which there is no answer at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Ask {
+    who: UserId,
     data_set: Arc<DataSet>,
     question: Question,
 }
@@ -81,21 +86,115 @@ struct Ask {
 /// What is asked, and where the answer goes.
 enum Question {
     /// For everything that a query asks for.
-    ExportRecords(Query, Reply<Result<Export, RecordStoreError>>),
+    ExportRecords(Query, Reply<Result<Exporting, QueryError>>),
     /// For the values of columns.
-    CountValues(Facets, Reply<Result<Summary<Facet>, RecordStoreError>>),
+    CountValues(Facets, Reply<Result<Summary<Facet>, QueryError>>),
     /// For the figures of columns.
-    AddUp(Stats, Reply<Result<Summary<Figures>, RecordStoreError>>),
+    AddUp(Stats, Reply<Result<Summary<Figures>, QueryError>>),
     /// For what imports have changed.
-    GetChanges(Changes, Reply<Result<Past, RecordStoreError>>),
+    GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// For the states of the records of a key, or of one of them.
-    GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, RecordStoreError>>),
+    GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, QueryError>>),
+}
+
+/// An export under way, and the place that it takes until its parts were sent.
+#[derive(Debug)]
+pub struct Exporting {
+    /// Its parts.
+    pub export: Export,
+    /// The place.
+    pub place: Turn,
+}
+
+/// What a node has for questions that take long, shared by its query actors.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    scans: Arc<Line>,
+    exports: Arc<Line>,
+    /// How long a question may take, waiting included.
+    patience: Duration,
+}
+
+impl Shares {
+    /// What there is of scans and of exports, and how long a scan may take, its waiting included.
+    pub fn new(scans: Capacity, exports: Capacity, patience: Duration) -> Self {
+        Self { scans: Line::new(scans), exports: Line::new(exports), patience }
+    }
+
+    /// The line before questions that scan.
+    pub fn scans(&self) -> &Arc<Line> {
+        &self.scans
+    }
+
+    /// The places of exports.
+    pub fn exports(&self) -> &Arc<Line> {
+        &self.exports
+    }
+
+    /// Answers a question when it is its turn, if somebody still waits for it then. The answer has what time is left.
+    async fn in_turn<T>(
+        &self,
+        who: UserId,
+        mut reply: Reply<Result<T, QueryError>>,
+        answer: impl Future<Output = Result<T, RecordStoreError>>,
+    ) {
+        let begun = tokio::time::Instant::now();
+        let mut turn = std::pin::pin!(self.scans.turn(who));
+        let turn = match poll_immediate(turn.as_mut()).await {
+            Some(turn) => {
+                // It has the store's whole time, and the store's word for it when that is not enough.
+                let outcome = match turn {
+                    Ok(_turn) => answer.await.map_err(QueryError::Records),
+                    Err(refused) => Err(refused.into()),
+                };
+                drop(reply.send(outcome));
+                return;
+            }
+            None => tokio::select! {
+                biased;
+                turn = tokio::time::timeout(self.patience, turn) => turn,
+                () = reply.closed() => return,
+            },
+        };
+        let outcome = match turn {
+            Ok(Ok(_turn)) => {
+                let waited = begun.elapsed();
+                match tokio::time::timeout(self.patience.saturating_sub(waited), answer).await {
+                    Ok(answer) => answer.map_err(QueryError::Records),
+                    Err(_) => Err(timed_out(self.patience, waited).into()),
+                }
+            }
+            Ok(Err(refused)) => Err(refused.into()),
+            Err(_) if self.scans.is_at_share(who) => Err(NoTurn::OwnShare.into()),
+            Err(_) => Err(NoTurn::Full.into()),
+        };
+        // A client that has gone needs no answer.
+        drop(reply.send(outcome));
+    }
+
+    async fn export(
+        &self,
+        who: UserId,
+        export: impl Future<Output = Result<Export, RecordStoreError>>,
+    ) -> Result<Exporting, QueryError> {
+        let place = self.exports.turn_now(who)?;
+        Ok(Exporting { export: export.await?, place })
+    }
+}
+
+/// What a question is told that had to wait, and then took longer than the rest of its time.
+fn timed_out(patience: Duration, waited: Duration) -> RecordStoreError {
+    let limit_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+    let waited_ms = waited.as_millis();
+    let narrow = format!("it waited for its turn for {waited_ms} ms of that; repeat it, or narrow it with a filter");
+    RecordStoreError::TimedOut { limit_ms, narrow }
 }
 
 /// The actor.
 pub struct QueryActor {
     records: Arc<dyn RecordStore>,
     reader: Rc<dyn RecordReader>,
+    shares: Shares,
     mailbox_capacity: usize,
 }
 
@@ -129,33 +228,39 @@ impl Handler<GetRecords> for QueryActor {
 impl Handler<FindRecords> for QueryActor {
     type Result = ();
 
-    fn handle(&mut self, FindRecords { data_set, query, reply }: FindRecords, _: &mut Self::Context) {
+    fn handle(&mut self, FindRecords { who, data_set, query, reply }: FindRecords, _: &mut Self::Context) {
         if let Some(page) = self.reader.find_now(&data_set, &query) {
-            drop(reply.send(page));
+            drop(reply.send(page.map_err(QueryError::Records)));
             return;
         }
-        let records = Arc::clone(&self.records);
-        actix::spawn(async move { drop(reply.send(records.find(&data_set, &query).await)) });
+        let (records, shares) = (Arc::clone(&self.records), self.shares.clone());
+        actix::spawn(async move { shares.in_turn(who, reply, records.find(&data_set, &query)).await });
     }
 }
 
 impl Handler<Ask> for QueryActor {
     type Result = ();
 
-    fn handle(&mut self, Ask { data_set, question }: Ask, _: &mut Self::Context) {
-        let records = Arc::clone(&self.records);
+    fn handle(&mut self, Ask { who, data_set, question }: Ask, _: &mut Self::Context) {
+        let (records, shares) = (Arc::clone(&self.records), self.shares.clone());
         actix::spawn(async move {
-            // A client that has gone needs no answer.
             match question {
-                Question::ExportRecords(query, reply) => drop(reply.send(records.export(&data_set, &query).await)),
-                Question::CountValues(facets, reply) => drop(reply.send(records.facets(&data_set, &facets).await)),
-                Question::AddUp(stats, reply) => drop(reply.send(records.stats(&data_set, &stats).await)),
+                Question::ExportRecords(query, reply) => {
+                    // A client that has gone needs no answer.
+                    drop(reply.send(shares.export(who, records.export(&data_set, &query)).await));
+                }
+                Question::CountValues(facets, reply) => {
+                    shares.in_turn(who, reply, records.facets(&data_set, &facets)).await;
+                }
+                Question::AddUp(stats, reply) => {
+                    shares.in_turn(who, reply, records.stats(&data_set, &stats)).await;
+                }
                 Question::GetChanges(Changes { since, limit }, reply) => {
-                    drop(reply.send(records.changes(&data_set, &since, limit).await));
+                    shares.in_turn(who, reply, records.changes(&data_set, &since, limit)).await;
                 }
                 Question::GetHistory(key, id, History { after, limit }, reply) => {
-                    let found = records.history(&data_set, &key, id.as_deref(), after.as_ref(), limit).await;
-                    drop(reply.send(found));
+                    let history = records.history(&data_set, &key, id.as_deref(), after.as_ref(), limit);
+                    shares.in_turn(who, reply, history).await;
                 }
             }
         });
@@ -168,6 +273,9 @@ pub enum QueryError {
     /// The actor did not answer.
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// There was no place for it.
+    #[error(transparent)]
+    NoTurn(#[from] NoTurn),
     /// The store did not, or refused.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
@@ -181,9 +289,9 @@ pub struct Queries {
 
 impl Queries {
     /// Starts a query actor on the calling thread's arbiter.
-    pub fn start(records: Arc<dyn RecordStore>, mailbox_capacity: usize) -> Self {
+    pub fn start(records: Arc<dyn RecordStore>, shares: Shares, mailbox_capacity: usize) -> Self {
         let reader: Rc<dyn RecordReader> = Rc::from(records.reader());
-        Self { actor: QueryActor { records, reader, mailbox_capacity }.start() }
+        Self { actor: QueryActor { records, reader, shares, mailbox_capacity }.start() }
     }
 
     /// Puts a message that the gate hands on into the mailbox, and answers it if there is no room.
@@ -197,63 +305,75 @@ impl Queries {
 
     async fn ask<T>(
         &self,
+        who: UserId,
         data_set: Arc<DataSet>,
-        question: impl FnOnce(Reply<Result<T, RecordStoreError>>) -> Question,
+        question: impl FnOnce(Reply<Result<T, QueryError>>) -> Question,
     ) -> Result<T, QueryError> {
-        Ok(ask(&self.actor, |reply| Ask { data_set, question: question(reply) }, None).await??)
+        ask(&self.actor, |reply| Ask { who, data_set, question: question(reply) }, None).await?
     }
 
     /// Begins to write everything that a query asks for.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn export(&self, data_set: Arc<DataSet>, query: Query) -> Result<Export, QueryError> {
-        self.ask(data_set, |reply| Question::ExportRecords(query, reply)).await
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn export(&self, who: UserId, data_set: Arc<DataSet>, query: Query) -> Result<Exporting, QueryError> {
+        self.ask(who, data_set, |reply| Question::ExportRecords(query, reply)).await
     }
 
     /// The values of columns and how often each occurs.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn facets(&self, data_set: Arc<DataSet>, facets: Facets) -> Result<Summary<Facet>, QueryError> {
-        self.ask(data_set, |reply| Question::CountValues(facets, reply)).await
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn facets(
+        &self,
+        who: UserId,
+        data_set: Arc<DataSet>,
+        facets: Facets,
+    ) -> Result<Summary<Facet>, QueryError> {
+        self.ask(who, data_set, |reply| Question::CountValues(facets, reply)).await
     }
 
     /// The figures of columns.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn stats(&self, data_set: Arc<DataSet>, stats: Stats) -> Result<Summary<Figures>, QueryError> {
-        self.ask(data_set, |reply| Question::AddUp(stats, reply)).await
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn stats(
+        &self,
+        who: UserId,
+        data_set: Arc<DataSet>,
+        stats: Stats,
+    ) -> Result<Summary<Figures>, QueryError> {
+        self.ask(who, data_set, |reply| Question::AddUp(stats, reply)).await
     }
 
     /// What imports have changed.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn changes(&self, data_set: Arc<DataSet>, changes: Changes) -> Result<Past, QueryError> {
-        self.ask(data_set, |reply| Question::GetChanges(changes, reply)).await
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn changes(&self, who: UserId, data_set: Arc<DataSet>, changes: Changes) -> Result<Past, QueryError> {
+        self.ask(who, data_set, |reply| Question::GetChanges(changes, reply)).await
     }
 
     /// The states of the records that bear a key, or of one of them.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
+    /// When the actor or the store does not answer, or there is no place for the question.
     pub async fn history(
         &self,
+        who: UserId,
         data_set: Arc<DataSet>,
         key: String,
         record_id: Option<String>,
         history: History,
     ) -> Result<Option<Past>, QueryError> {
-        self.ask(data_set, |reply| Question::GetHistory(key, record_id, history, reply)).await
+        self.ask(who, data_set, |reply| Question::GetHistory(key, record_id, history, reply)).await
     }
 
     /// A page of the records that a query asks for. The store bounds how long it takes.
     ///
     /// # Errors
-    /// When the actor or the store does not answer.
-    pub async fn find(&self, data_set: Arc<DataSet>, query: Query) -> Result<Page, QueryError> {
-        Ok(ask(&self.actor, |reply| FindRecords { data_set, query, reply }, None).await??)
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn find(&self, who: UserId, data_set: Arc<DataSet>, query: Query) -> Result<Page, QueryError> {
+        ask(&self.actor, |reply| FindRecords { who, data_set, query, reply }, None).await?
     }
 }

@@ -1,6 +1,6 @@
 //! What a node keeps things in: files of this machine, or tables and queues in AWS. The only place that knows which.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Purpose, StartError,
@@ -8,6 +8,7 @@ use super::{
     deployment,
 };
 use crate::{
+    actors::{query::Shares, turns::Capacity},
     aws::Access,
     clock::SharedClock,
     config::{Backend, MailTransport, Settings},
@@ -60,6 +61,22 @@ pub(super) async fn open(
         Backend::Sqlite => open_sqlite(settings, clock, entropy, purpose, aws).await,
         Backend::Aws => open_aws(settings, clock, entropy, purpose, aws).await,
     }
+}
+
+/// What the questions of a node share, and how much of it one person gets.
+pub(super) fn shares(settings: &Settings) -> Shares {
+    let records = &settings.records;
+    let waiting_max = records.find_threads * FIND_WAITING_PER_THREAD;
+    // Over DynamoDB a question has no thread: it waits for the network.
+    let at_work_max = match settings.backend {
+        Backend::Sqlite => records.find_threads,
+        Backend::Aws => waiting_max,
+    };
+    Shares::new(
+        Capacity::shared(at_work_max, records.scans_per_person_max, waiting_max),
+        Capacity::shared(records.exports_max, records.exports_per_person_max, 0),
+        Duration::from_millis(records.find_timeout_ms),
+    )
 }
 
 fn retention(settings: &Settings) -> Retention {

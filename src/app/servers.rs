@@ -60,7 +60,7 @@ pub(super) fn public(
         let settings = &service.settings;
         let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
         let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        let queries = Queries::start(Arc::clone(&service.records), capacity);
+        let queries = Queries::start(Arc::clone(&service.records), service.shares.clone(), capacity);
         let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
         App::new()
             .app_data(web::Data::new(service.clone()))

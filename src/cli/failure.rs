@@ -175,6 +175,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         RecordStoreError::Busy
         | RecordStoreError::TooMuchToRead { .. }
         | RecordStoreError::TimedOut { .. }
+        | RecordStoreError::Stalled
         | RecordStoreError::TooLarge { .. }
         | RecordStoreError::DefinitionChanged { .. }
         | RecordStoreError::Unavailable { .. } => Exit::Unavailable,

@@ -13,6 +13,13 @@
 //!
 //! All moments are nanoseconds since the Unix epoch.
 
+mod grant;
+mod reservation;
+
+pub use self::{
+    grant::{Grant, Standing, Verdict},
+    reservation::{Holder, Reservation, settled},
+};
 use super::plan::Limits;
 
 /// Nanoseconds of a second.
@@ -26,6 +33,9 @@ const ALONE_STREAK: u8 = 4;
 const SPARE_PART: u64 = 4;
 /// How far the clocks of two nodes may be apart without one of them being taken for set back.
 const CLOCKS_APART_NS: i64 = 10 * SECOND_NS;
+/// How many days the ledger may be ahead of a clock before one of the two is taken for wrong. Clocks that are apart by less
+/// share one day, which only rises; beyond that each has its own day, so that one wrong year does not lock a key until then.
+pub const DAYS_AHEAD_MAX: i64 = 2;
 /// Requests that a first grant asks for. Following ones ask for twice as much while demand lasts.
 pub const WANT_MIN: u64 = 64;
 /// Most requests that one grant may hold, and so the most that the crash of a node can withhold from a key.
@@ -54,6 +64,11 @@ impl Bucket {
         self.interval_ns.saturating_mul(self.burst)
     }
 
+    /// What a request counts as that would count as `cost`: at most all that the bucket holds.
+    pub fn capped(&self, cost: u64) -> u64 {
+        cost.min(u64::try_from(self.burst).unwrap_or(1)).max(1)
+    }
+
     /// How far ahead the TAT may be after a grant that lives so long.
     pub fn horizon_ns(&self, now_ns: i64, life_ns: i64) -> i64 {
         now_ns.saturating_add(self.depth_ns()).saturating_add(life_ns)
@@ -62,6 +77,20 @@ impl Bucket {
     /// Requests that have their place between two moments of virtual time.
     fn places(&self, from_ns: i64, to_ns: i64) -> u64 {
         u64::try_from(to_ns.saturating_sub(from_ns) / self.interval_ns).unwrap_or(0)
+    }
+
+    /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
+    /// consumed is carried over to another plan, at most as a bucket that is empty.
+    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64) -> i64 {
+        let ahead_ns = tat_ns.saturating_sub(now_ns);
+        if ahead_ns <= 0 || interval_ns <= 0 {
+            return tat_ns;
+        }
+        let scaled = i128::from(ahead_ns) * i128::from(self.interval_ns);
+        // Rounded up: a part of a request is not given twice.
+        let scaled_ns =
+            i64::try_from((scaled + i128::from(interval_ns) - 1) / i128::from(interval_ns)).unwrap_or(i64::MAX);
+        now_ns.saturating_add(scaled_ns.min(self.depth_ns()))
     }
 
     /// Requests that a bucket with this TAT would let pass at once.
@@ -85,48 +114,31 @@ pub struct LedgerRow {
     pub day: i64,
     /// Requests of that day that were spent or are out in grants.
     pub used: u64,
+    /// The interval of the bucket that the TAT is of; 0 where that was not written down yet.
+    pub interval_ns: i64,
 }
 
 /// What a node gives back of a grant that it will not spend any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Return {
+    /// Whose grant it was, and which.
+    pub holder: Holder,
     /// Requests that were spent.
     pub spent: u64,
     /// Grants in a row since which nobody else has taken one.
     pub streak: u8,
-    /// Requests that were not spent.
+    /// Requests that do not count against the quota: not spent, or given back after the server's own failure.
     pub unspent: u64,
-    /// Requests that were spent but do not count against the quota (the server's own failures).
-    pub refunded: u64,
     /// The theoretical arrival time after the last request that was admitted.
     pub tat_ns: i64,
     /// The theoretical arrival time at which the grant would have been spent.
     pub limit_ns: i64,
     /// The UTC day of the grant.
     pub day: i64,
-}
-
-impl Return {
-    /// Requests that do not count against the quota.
-    pub fn spare(&self) -> u64 {
-        self.unspent.saturating_add(self.refunded)
-    }
-}
-
-/// A number of requests that a node may admit without asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
-    bucket: Bucket,
-    tat_ns: i64,
-    limit_ns: i64,
-    left: u64,
-    spent: u64,
-    streak: u8,
-    refunded: u64,
-    day: i64,
-    quota_elsewhere: u64,
-    /// Whether the ledger may have more when these are spent.
-    more: bool,
+    /// The interval of the bucket that the stretch was cut from.
+    pub interval_ns: i64,
+    /// Whether the grant's answer never came. Where its stretch lies is then not known for sure: nobody goes on in it.
+    pub unanswered: bool,
 }
 
 /// What a node asks for.
@@ -138,10 +150,15 @@ pub struct Asked {
     pub now_ns: i64,
     /// How long the grant may live.
     pub life_ns: i64,
-    /// At most so many requests.
+    /// At most so many requests, but `need` in any case.
     pub want: u64,
+    /// What the request that waits for the grant counts as: with fewer it cannot pass.
+    pub need: u64,
     /// What the node gives back of its last grant.
     pub returned: Option<Return>,
+    /// What was counted earlier of the day that the grant begins ([`LedgerRow::day_at`]): of a day that was left, and is
+    /// come back to. 0 as a rule.
+    pub kept: u64,
 }
 
 /// What a grant did to the bucket's TAT: what a ledger must know that writes it without having read the row just before.
@@ -157,12 +174,14 @@ pub enum Step {
     Restarted,
     /// The TAT was impossibly far ahead and counts as an empty bucket.
     Corrected,
+    /// The TAT was another plan's, or of a clock that was wrong by days: it was set to what was consumed.
+    Carried,
 }
 
 impl LedgerRow {
     /// Takes back what a node returns. Every return is used once: a second use would count requests twice as unspent.
     pub fn take_back(&mut self, returned: &Return) {
-        if self.tat_ns == returned.limit_ns {
+        if self.tat_ns == returned.limit_ns && self.interval_ns == returned.interval_ns {
             self.tat_ns = returned.tat_ns;
         }
         self.uncount(returned);
@@ -170,8 +189,17 @@ impl LedgerRow {
 
     fn uncount(&mut self, returned: &Return) {
         if self.day == returned.day {
-            self.used = self.used.saturating_sub(returned.spare());
+            self.used = self.used.saturating_sub(returned.unspent);
         }
+    }
+
+    /// The UTC day that a request at this moment is counted to: that of the clock, or the row's while that is ahead of the clock
+    /// by no more than [`DAYS_AHEAD_MAX`]. Where it is another than the row's, the row's count is to be kept, and what was
+    /// counted of the new day before is to be told ([`Asked::kept`]).
+    pub fn day_at(&self, now_ns: i64) -> i64 {
+        let today = day_of(now_ns);
+        let is_ahead = (1..=DAYS_AHEAD_MAX).contains(&self.day.saturating_sub(today));
+        if is_ahead { self.day } else { today }
     }
 
     /// Takes back what is returned and grants at most as many requests as are wanted, to be spent within the grant's life. It
@@ -188,26 +216,40 @@ impl LedgerRow {
     /// that is used through several nodes would otherwise lose them all, and be refused below its rate. For the same reason a
     /// node that may not be alone takes half of what there is.
     ///
-    /// A clock that has gone back never brings quota back: the ledger's day only rises.
+    /// Under another plan the bucket holds as many requests less as were consumed of the old one.
+    ///
+    /// A clock that has gone back never brings quota back: the ledger's day only rises, unless it is so far ahead that a clock
+    /// must have been wrong; the days then have counts of their own.
     pub fn renew(&mut self, asked: &Asked) -> (Grant, Step) {
-        let Asked { bucket, now_ns, life_ns, want, returned } = *asked;
-        if let Some(returned) = &returned {
-            self.uncount(returned);
-        }
-        self.begin_day(now_ns);
+        let asked = &Asked { need: asked.bucket.capped(asked.need), ..*asked };
+        let Asked { bucket, now_ns, life_ns, want, returned, .. } = *asked;
+        let is_wrong_day = self.turn_to_day(asked);
         let by_quota = bucket.quota.saturating_sub(self.used);
         let alone = returned.is_some_and(|returned| returned.limit_ns == self.tat_ns);
-        if let Some(back) = returned.filter(|back| !alone && self.keeps_its_stretch(asked, back)) {
-            let count = bucket.places(back.tat_ns.max(now_ns), back.limit_ns).min(by_quota).min(want);
-            return (self.grant(bucket, back.tat_ns, back.limit_ns, count, by_quota), Step::Kept);
-        }
-        // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back,
-        // or from a plan with a slower rate: it counts as an empty bucket, not as a debt.
         let horizon_ns = bucket.horizon_ns(now_ns, life_ns);
-        let ahead_ns = match returned {
+        let mut ahead_ns = match returned {
             Some(returned) if alone => returned.tat_ns,
             _ => self.tat_ns,
         };
+        let is_other_rate = self.interval_ns != 0 && self.interval_ns != bucket.interval_ns;
+        if is_wrong_day {
+            // As an empty bucket but for one request, so that nobody is refused for a clock that was wrong.
+            let empty_ns = now_ns.saturating_add(bucket.depth_ns()).saturating_sub(bucket.interval_ns);
+            ahead_ns = ahead_ns.min(empty_ns);
+        } else if is_other_rate {
+            ahead_ns = bucket.carried(ahead_ns, self.interval_ns, now_ns);
+        }
+        self.interval_ns = bucket.interval_ns;
+        let is_carried = is_wrong_day || is_other_rate;
+        if let Some(back) = returned.filter(|back| !alone && !is_carried && self.keeps_its_stretch(asked, back)) {
+            let places = bucket.places(back.tat_ns.max(now_ns), back.limit_ns);
+            let count = places.min(by_quota).min(want.max(asked.need));
+            let mut grant = self.grant(bucket, back.tat_ns, back.limit_ns, count, by_quota);
+            grant.reach = if asked.need > 1 { places } else { u64::MAX };
+            return (grant, Step::Kept);
+        }
+        // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back:
+        // it counts as an empty bucket, not as a debt.
         if ahead_ns > horizon_ns.saturating_add(CLOCKS_APART_NS) {
             self.tat_ns = horizon_ns;
             return (self.grant(bucket, horizon_ns, horizon_ns, 0, by_quota), Step::Corrected);
@@ -223,12 +265,16 @@ impl LedgerRow {
             Some(Return { spent, .. }) if !alone => modest.min(spent.saturating_mul(2).max(1)),
             _ => modest,
         };
-        let count = share.min(want);
-        // To its very end: a request that comes then takes a place behind it.
-        let lasting_ns = now_ns.saturating_add(life_ns).saturating_add(bucket.interval_ns.saturating_mul(2) - 1);
-        let lasting = bucket.places(from_ns, lasting_ns);
+        // What needs several places needs them in one grant. Where there are not so many, no more are taken than usual.
+        let need = if asked.need <= by_rate.min(by_quota) { asked.need } else { 1 };
+        let share = share.max(need).min(by_rate).min(by_quota);
+        let count = share.min(want.max(need));
+        // To its very end: a request that comes then takes its places behind it.
+        let tail_ns = bucket.interval_ns.saturating_mul(i64::try_from(need).unwrap_or(i64::MAX).saturating_add(1)) - 1;
+        let lasting = bucket.places(from_ns, now_ns.saturating_add(life_ns).saturating_add(tail_ns));
         let stretch = count.max(lasting).min(by_rate);
         let step = match () {
+            () if is_carried => Step::Carried,
             () if alone => Step::Resumed,
             () if stretch == 0 => Step::Kept,
             () if ahead_ns > now_ns => Step::Advanced,
@@ -244,15 +290,40 @@ impl LedgerRow {
         let soon = if alone || returned.is_none() { by_rate } else { at_once };
         grant.streak = returned.filter(|_| alone).map_or(0, |returned| returned.streak.saturating_add(1));
         grant.more = count < share || count < soon.min(by_quota);
+        grant.reach = by_rate;
         (grant, step)
+    }
+
+    /// Takes back of the quota, and turns to the day that requests are counted to now. Whether the row's day, or the clock, is
+    /// wrong by days.
+    fn turn_to_day(&mut self, asked: &Asked) -> bool {
+        let (before, day) = (self.day, self.day_at(asked.now_ns));
+        if let Some(returned) = &asked.returned {
+            self.uncount(returned);
+        }
+        if day == before {
+            return false;
+        }
+        (self.day, self.used) = (day, asked.kept);
+        if let Some(returned) = &asked.returned {
+            self.uncount(returned);
+        }
+        day < before
     }
 
     /// Whether a node goes on with what is left of its stretch. A rest that is over long before a grant is, or too small for
     /// what the node spends, would cost another write soon: it is given up, but only while the bucket has so much that nobody
-    /// misses it.
+    /// misses it. So is one that a request needs more than, where the bucket has that.
     fn keeps_its_stretch(&self, asked: &Asked, back: &Return) -> bool {
-        let Asked { bucket, now_ns, life_ns, .. } = *asked;
+        let Asked { bucket, now_ns, life_ns, need, .. } = *asked;
+        if back.unanswered || back.interval_ns != bucket.interval_ns {
+            return false;
+        }
         let left = bucket.places(back.tat_ns.max(now_ns), back.limit_ns);
+        let elsewhere = bucket.places(self.tat_ns.max(now_ns), bucket.horizon_ns(now_ns, life_ns));
+        if left < need && elsewhere >= need {
+            return false;
+        }
         let lasts_short = back.limit_ns.saturating_sub(now_ns) < life_ns / 2 || left < back.spent / 2;
         let at_once = bucket.places(self.tat_ns.max(now_ns), now_ns.saturating_add(bucket.depth_ns()));
         let depth = u64::try_from(bucket.burst).unwrap_or(0);
@@ -260,27 +331,20 @@ impl LedgerRow {
         left > 0 && (!lasts_short || is_missed)
     }
 
-    fn begin_day(&mut self, now_ns: i64) {
-        let today = day_of(now_ns);
-        if today > self.day {
-            self.day = today;
-            self.used = 0;
-        }
-    }
-
     fn grant(&mut self, bucket: Bucket, tat_ns: i64, limit_ns: i64, count: u64, by_quota: u64) -> Grant {
-        self.used += count;
+        self.used = self.used.saturating_add(count);
         Grant {
+            holder: Holder::default(),
             bucket,
             tat_ns,
             limit_ns,
             left: count,
             spent: 0,
             streak: 0,
-            refunded: 0,
             day: self.day,
             quota_elsewhere: bucket.quota.saturating_sub(self.used),
             more: count > 0 && count < by_quota,
+            reach: 0,
         }
     }
 }
@@ -290,120 +354,11 @@ fn half(count: u64) -> u64 {
     count.div_ceil(2)
 }
 
-/// Where a key stands, for the `RateLimit` fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// Requests that may be made at once.
-    pub burst_left: u64,
-    /// Nanoseconds until the bucket is full.
-    pub burst_reset_ns: i64,
-    /// Requests that are left of the day's quota.
-    pub quota_left: u64,
-    /// Nanoseconds until the next UTC day.
-    pub quota_reset_ns: i64,
-}
-
-/// What to do with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Let it pass; it is counted.
-    Admit,
-    /// The grant is spent, outlived by idleness, or of another day, but the ledger may have more: take another.
-    Renew,
-    /// A limit is reached.
-    Refuse {
-        /// The rate is.
-        rate: bool,
-        /// The quota is.
-        quota: bool,
-        /// Nanoseconds until a request could pass.
-        retry_after_ns: i64,
-    },
-}
-
-impl Grant {
-    /// Decides one request at `now_ns`, and counts it if it passes.
-    pub fn admit(&mut self, now_ns: i64) -> Verdict {
-        if day_of(now_ns) > self.day || (self.left == 0 && self.more) {
-            return Verdict::Renew;
-        }
-        let tat_ns = self.tat_ns.max(now_ns);
-        let early_ns = tat_ns.saturating_add(self.bucket.interval_ns) - now_ns.saturating_add(self.bucket.depth_ns());
-        // A grant is cut by the quota exactly when no quota was left behind in the ledger.
-        let quota = self.left == 0 && self.quota_elsewhere == 0;
-        let rate = early_ns > 0 || (self.left == 0 && !quota);
-        if !rate && !quota {
-            let next_tat_ns = tat_ns.saturating_add(self.bucket.interval_ns);
-            if next_tat_ns > self.limit_ns {
-                return Verdict::Renew;
-            }
-            self.left -= 1;
-            self.spent += 1;
-            self.tat_ns = next_tat_ns;
-            return Verdict::Admit;
-        }
-        let rate_wait_ns = if rate { early_ns.max(1) } else { 0 };
-        let quota_wait_ns = if quota { until_tomorrow_ns(now_ns) } else { 0 };
-        Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
-    }
-
-    /// The same grant where the ledger in fact put it: its stretch ends at `limit_ns`, and `used` requests of the day are out.
-    /// For a ledger that is written without having been read just before.
-    pub fn placed(self, limit_ns: i64, used: u64) -> Self {
-        let tat_ns = self.tat_ns.saturating_add(limit_ns.saturating_sub(self.limit_ns));
-        Self { tat_ns, limit_ns, quota_elsewhere: self.bucket.quota.saturating_sub(used), ..self }
-    }
-
-    /// Requests that it holds.
-    pub fn left(&self) -> u64 {
-        self.left
-    }
-
-    /// The end of its stretch.
-    pub fn limit_ns(&self) -> i64 {
-        self.limit_ns
-    }
-
-    /// The UTC day whose quota the grant was counted against.
-    pub fn day(&self) -> i64 {
-        self.day
-    }
-
-    /// Notes that a request that was admitted on `day` does not count against the quota after all. One of another day than
-    /// the grant's stays counted: it must not give that day more than its quota.
-    pub fn refund(&mut self, day: i64) {
-        self.refunded += u64::from(day == self.day);
-    }
-
-    /// Where the key stands.
-    pub fn standing(&self, now_ns: i64) -> Standing {
-        Standing {
-            bucket: self.bucket,
-            burst_left: u64::try_from(self.bucket.available(self.tat_ns, now_ns)).unwrap_or(0),
-            burst_reset_ns: (self.tat_ns - now_ns).max(0),
-            quota_left: (self.quota_elsewhere + self.left + self.refunded).min(self.bucket.quota),
-            quota_reset_ns: until_tomorrow_ns(now_ns),
-        }
-    }
-
-    /// What to give back when the grant is not spent any further.
-    pub fn into_return(self) -> Return {
-        let Self { tat_ns, limit_ns, left, spent, streak, refunded, day, .. } = self;
-        Return { spent, streak, unspent: left, refunded, tat_ns, limit_ns, day }
-    }
-}
-
 /// How much the next grant should ask for: twice what was spent when demand lasts, so that a busy key asks the ledger at
 /// most once in a grant's life.
 pub fn next_want(previous_want: u64, spent: u64, ran_out: bool) -> u64 {
     let basis = if ran_out { previous_want } else { spent };
     basis.saturating_mul(2).clamp(WANT_MIN, WANT_MAX)
-}
-
-fn until_tomorrow_ns(now_ns: i64) -> i64 {
-    DAY_NS - now_ns.rem_euclid(DAY_NS)
 }
 
 #[cfg(test)]

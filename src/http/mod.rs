@@ -26,7 +26,7 @@ use actix_web::web;
 pub use body::{BodyLimits, JsonBody};
 pub use edge::Edge;
 pub use passage::DataRoute;
-pub use problem::{InvalidParam, Problem, ProblemCode};
+pub use problem::{Charge, InvalidParam, Problem, ProblemCode};
 pub use request_id::RequestId;
 
 use crate::config::Http;

@@ -30,6 +30,17 @@ pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/proble
 /// What a document takes without its detail.
 const DOCUMENT_BYTES: usize = 192;
 
+/// What a request that failed counts as, where it has passed the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// As if it had not failed: what was done for it was done.
+    Whole,
+    /// It counts against the rate, and is given back to the quota: the fault is the server's.
+    Rate,
+    /// Nothing: it was refused before anything was done for it.
+    Nothing,
+}
+
 /// Why a request failed, as its sender is told.
 #[derive(Clone)]
 pub struct Problem(Box<Parts>);
@@ -43,6 +54,7 @@ struct Parts {
     headers: Vec<(HeaderName, HeaderValue)>,
     instance: Option<RequestId>,
     cause: Option<String>,
+    charge: Option<Charge>,
 }
 
 impl Problem {
@@ -55,6 +67,7 @@ impl Problem {
             headers: Vec::new(),
             instance: None,
             cause: None,
+            charge: None,
         }))
     }
 
@@ -104,6 +117,19 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, delay_s: u64) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from(delay_s))
+    }
+
+    /// The same where another part of the request counts than its status says.
+    #[must_use]
+    pub fn charged(mut self, charge: Charge) -> Self {
+        self.0.charge = Some(charge);
+        self
+    }
+
+    /// What the request counts as: where nothing else is said, all of it, unless the fault is the server's.
+    pub fn charge(&self) -> Charge {
+        let usual = if self.0.code.status().is_server_error() { Charge::Rate } else { Charge::Whole };
+        self.0.charge.unwrap_or(usual)
     }
 
     /// The same for the request `id`.

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
-        mailer::Mailers, relay::Relay,
+        mailer::Mailers, query::Shares, relay::Relay,
     },
     aws::Access,
     config::Settings,
@@ -33,6 +33,8 @@ pub struct Service {
     pub book: Arc<GrantBook>,
     /// The records.
     pub records: Arc<dyn RecordStore>,
+    /// What questions that take long share.
+    pub shares: Shares,
     /// Whether they are those that the log knows.
     pub lineages: Arc<Lineages>,
     /// Invites.

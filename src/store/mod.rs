@@ -16,7 +16,7 @@ pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
 pub use self::replay::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::{
     domain::{
-        admission::{Grant, Return},
+        admission::{Grant, Holder, Return},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -214,11 +214,21 @@ pub struct GrantRequest {
     pub now_ns: i64,
     /// How long the grant may live, nanoseconds.
     pub life_ns: i64,
-    /// At most so many requests.
+    /// At most so many requests, but `need` in any case.
     pub want: u64,
-    /// What the node gives back of its last grant.
+    /// What the request that waits for the grant counts as.
+    pub need: u64,
+    /// The node, and the serial of the grant that it asks for. A ledger that tries several times takes the following ones, up to
+    /// [`SERIALS_PER_REQUEST`] in all, so that it knows its own tries apart.
+    pub holder: Holder,
+    /// The serial of the node's first request for the key that was not answered, if there was one since the last that was.
+    pub unanswered_from: Option<u64>,
+    /// What the node gives back of its last grant. It keeps that until a request is answered.
     pub returned: Option<Return>,
 }
+
+/// How far apart the serials of two requests are.
+pub const SERIALS_PER_REQUEST: u64 = 16;
 
 /// Why a key gets no grant. What a client is told does not differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +252,8 @@ pub struct Granted {
     pub plan: String,
     /// The requests.
     pub grant: Grant,
+    /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
+    pub limits_age_ns: i64,
 }
 
 /// A day's consumption of a key.
@@ -258,10 +270,12 @@ pub struct DayUsage {
 /// The key's rows: one conditional write for a grant.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Takes back what is returned and grants, in one write that succeeds only while the key works.
+    /// Takes back what is returned and grants, in one write that succeeds only while the key works. Where an earlier request of
+    /// the node was carried out, though its answer was lost, what that one reserved is taken back instead
+    /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
     async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError>;
 
-    /// Takes back what nodes will not spend.
+    /// Takes back what nodes will not spend. What came back before changes nothing: to try again does no harm.
     async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError>;
 
     /// A person's consumption by key and day, from a UTC day on.

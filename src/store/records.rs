@@ -227,6 +227,9 @@ pub enum RecordStoreError {
         /// What would make it faster.
         narrow: String,
     },
+    /// Whoever takes an export's parts is too slow.
+    #[error("the export was given up: its parts were not taken in time")]
+    Stalled,
     /// An answer would be too large.
     #[error("the answer is larger than {bytes_max} bytes: {narrow}")]
     TooLarge {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use permitd::clock::ManualClock;
+use permitd::{clock::ManualClock, domain::id::UserId};
 use reqwest::Method;
 use serde_json::json;
 
@@ -127,7 +127,7 @@ async fn a_used_up_quota_says_when_it_begins_anew() {
 }
 
 /// What is left of the day, as the last answer said.
-fn daily_left(answer: &Answer) -> u64 {
+pub(crate) fn daily_left(answer: &Answer) -> u64 {
     let (_, standing) = limits(answer);
     let left = standing.split("\"daily\";r=").nth(1).and_then(|rest| rest.split(';').next());
     left.and_then(|left| left.parse().ok()).unwrap_or_else(|| panic!("no daily limit: {standing}"))
@@ -196,4 +196,96 @@ async fn a_deleted_person_is_refused_when_the_deletion_is_answered() {
     let answer = app.send(app.admin(Method::DELETE, &format!("/users/{}", user.id))).await;
     assert!((200..300).contains(&answer.status), "{} {}", answer.status, answer.body);
     app.get("/permits/201612013997", &key).await.expect(401);
+}
+
+/// What is left of the burst, as the last answer said.
+fn burst_left(answer: &Answer) -> u64 {
+    let (_, standing) = limits(answer);
+    let left = standing.strip_prefix("\"burst\";r=").and_then(|rest| rest.split(';').next());
+    left.and_then(|left| left.parse().ok()).unwrap_or_else(|| panic!("no burst: {standing}"))
+}
+
+/// A server under a clock that stands, with somebody on 1/s, a burst of ten and 1000 a day.
+async fn slow_plan(settings: Vec<(&'static str, String)>) -> (TestApp, Arc<ManualClock>, String) {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let options = Options { clock: clock.clone(), settings, sample_rows: 50, ..Options::default() };
+    let app = TestApp::with(options).await;
+    let plan = json!({ "rate_per_s": 1, "burst": 10, "quota_per_day": 1000 });
+    app.admin_send(Method::PUT, "/plans/slow", &plan).await;
+    let (_, key) = app.invite_as(&json!({ "email": "ana@example.org", "plan": "slow" })).await;
+    (app, clock, key)
+}
+
+#[tokio::test]
+async fn a_refused_export_takes_nothing_and_says_when_it_will_pass() {
+    let (app, clock, key) = slow_plan(Vec::new()).await;
+    let export = async || app.get("/permits?format=ndjson", &key).await;
+    assert_eq!(burst_left(&app.get("/permits?limit=1", &key).await.expect(200)), 9);
+    for _ in 0..3 {
+        let refused = export().await.expect(429);
+        assert_eq!((burst_left(&refused), daily_left(&refused)), (9, 999), "nothing was done");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    seconds(&clock, 1);
+    assert_eq!(burst_left(&export().await.expect(200)), 0);
+    assert_eq!(export().await.expect(429).header("retry-after"), Some("10"));
+    seconds(&clock, 9);
+    assert_eq!(export().await.expect(429).header("retry-after"), Some("1"));
+    seconds(&clock, 1);
+    assert_eq!(daily_left(&export().await.expect(200)), 979, "who obeys passes");
+}
+
+/// The id of somebody.
+async fn id_of(app: &TestApp, address: &str) -> UserId {
+    app.service().committer.stores.views.user_by_email(address).await.unwrap().expect("somebody").id
+}
+
+#[tokio::test]
+async fn one_persons_exports_leave_places_to_others() {
+    let (app, _clock, key) = slow_plan(Vec::new()).await;
+    let other = app.invite("bob@example.org").await;
+    let ana = id_of(&app, "ana@example.org").await;
+    let places = app.service().shares.exports();
+    let mut held: Vec<_> = std::iter::from_fn(|| places.turn_now(ana).ok()).collect();
+    assert_eq!(held.len(), 2, "half of the four");
+    for _ in 0..3 {
+        let refused = app.get("/permits?format=csv", &key).await.expect(429);
+        let problem = refused.json();
+        assert_eq!(problem["type"], "/problems/own-share", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("your own share"), "{problem}");
+        assert!(refused.header("retry-after").is_some());
+        assert_eq!((burst_left(&refused), daily_left(&refused)), (10, 1000), "nothing was done");
+    }
+    app.get("/permits?format=csv", &other).await.expect(200);
+    // All places are taken: others are told so, and lose nothing either.
+    let bob = id_of(&app, "bob@example.org").await;
+    held.extend(std::iter::from_fn(|| places.turn_now(bob).ok()));
+    let carol = app.invite("carol@example.org").await;
+    let full = app.get("/permits?format=csv", &carol).await.expect(503);
+    assert_eq!((burst_left(&full), daily_left(&full)), (10, 1000));
+    assert!(full.header("retry-after").is_some());
+    drop(held);
+    app.get("/permits?format=csv", &carol).await.expect(200);
+    app.get("/permits?format=csv", &key).await.expect(200);
+}
+
+#[tokio::test]
+async fn one_persons_questions_leave_others_their_turn() {
+    let (app, _clock, key) = slow_plan(vec![("records.find_timeout_ms", "600000".to_owned())]).await;
+    let other = app.invite("bob@example.org").await;
+    let ana = id_of(&app, "ana@example.org").await;
+    let line = app.service().shares.scans();
+    // Questions that do not end.
+    let held: Vec<_> = std::iter::from_fn(|| line.turn_now(ana).ok()).collect();
+    let question = "/permits/facets?columns=existing_use&description__contains=a";
+    let mut waiting = Box::pin(app.get(question, &key));
+    let waits = tokio::time::timeout(Duration::from_millis(300), waiting.as_mut()).await;
+    assert!(waits.is_err(), "a share is in use: the next one waits");
+    // Of others they are answered meanwhile.
+    app.get(question, &other).await.expect(200);
+    app.get("/permits?sort=-estimated_cost&limit=7", &other).await.expect(200);
+    // Nor does a share in use hold up what takes no turn.
+    app.get("/permits/201612013997", &key).await.expect(200);
+    drop(held);
+    assert_eq!(burst_left(&waiting.await.expect(200)), 9);
 }

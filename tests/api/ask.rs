@@ -237,9 +237,11 @@ async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
     let key = unlimited(&app).await;
     let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";
+    let left = crate::admission::daily_left(&app.get("/permits?limit=1", &key).await);
     clock.hurry_us(10_000);
     let answer = app.get(slow, &key).await;
     clock.hurry_us(0);
+    assert_eq!(crate::admission::daily_left(&answer), left - 1, "what the server did is charged");
     let problem = answer.json();
     let detail = problem["detail"].as_str().unwrap();
     match crate::MODE {

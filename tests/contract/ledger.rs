@@ -1,30 +1,44 @@
 //! The ledger.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use futures_util::future::join_all;
 use permitd::{
     clock::ManualClock,
     domain::{
-        admission::{DAY_NS, SECOND_NS, Verdict, day_of},
+        admission::{DAY_NS, Holder, Return, SECOND_NS, Verdict, day_of},
         event::{Event, RevocationReason},
         key::KeyId,
         plan::Limits,
     },
-    store::{GrantRequest, KeyRefusal, Stores},
+    store::{GrantRequest, KeyRefusal, SERIALS_PER_REQUEST, Stores},
 };
 
 use crate::backend::{Backend, beginning, clock, issued, key, member, now_ns, seconds};
 
+/// A request of a node of its own.
 fn request(key: KeyId, clock: &ManualClock, want: u64) -> GrantRequest {
-    GrantRequest { key, now_ns: now_ns(clock), life_ns: SECOND_NS, want, returned: None }
+    static NODES: AtomicU64 = AtomicU64::new(1);
+    let holder = Holder { node: NODES.fetch_add(1, Ordering::Relaxed), serial: SERIALS_PER_REQUEST };
+    let now_ns = now_ns(clock);
+    GrantRequest { key, now_ns, life_ns: SECOND_NS, want, need: 1, holder, unanswered_from: None, returned: None }
+}
+
+/// The next request of the same node, which returns what it has.
+fn next(before: &GrantRequest, returned: Option<Return>) -> GrantRequest {
+    let serial = before.holder.serial + SERIALS_PER_REQUEST;
+    GrantRequest { holder: Holder { serial, ..before.holder }, returned, ..*before }
 }
 
 /// Takes grants of `want` and spends them until nothing more comes; how many requests passed.
 async fn spend(stores: &Stores, key: KeyId, clock: &Arc<ManualClock>, want: u64, requests: u64) -> u64 {
     let (mut admitted, mut returned) = (0, None);
+    let mut taken = request(key, clock, want);
     for _ in 0..requests {
-        let taken = GrantRequest { returned: returned.take(), ..request(key, clock, want) };
+        taken = next(&taken, returned.take());
         let mut grant = stores.ledger.grant(taken).await.unwrap().expect("a key that works").grant;
         while grant.admit(now_ns(clock)) == Verdict::Admit {
             admitted += 1;
@@ -84,7 +98,9 @@ pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     assert_eq!(returned.unspent, 80);
     let second = stores.ledger.grant(request(key, &clock, 80)).await.unwrap().unwrap().grant.into_return();
     assert_eq!(second.unspent, 20, "the first grant is out");
-    let third = GrantRequest { returned: Some(returned), ..request(key, &clock, 500) };
+    let mut third = GrantRequest { returned: Some(returned), ..request(key, &clock, 500) };
+    // The same node.
+    third.holder = Holder { serial: returned.holder.serial + SERIALS_PER_REQUEST, ..returned.holder };
     let third = stores.ledger.grant(third).await.unwrap().unwrap().grant.into_return();
     assert_eq!(third.unspent, 80);
     stores.ledger.give_back(vec![(key, second), (key, third)]).await.unwrap();
@@ -117,7 +133,8 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     let out = stores.ledger.grant(request(second.id(), &clock, 40)).await.unwrap().unwrap().grant.into_return();
     let revoked = Event::ApiKeyRevoked { key_id: second.id(), reason: RevocationReason::Requested };
     ana.write(&stores, vec![revoked], beginning()).await;
-    let last = GrantRequest { returned: Some(out), ..request(second.id(), &clock, 1) };
+    let mut last = GrantRequest { returned: Some(out), ..request(second.id(), &clock, 1) };
+    last.holder = Holder { serial: out.holder.serial + SERIALS_PER_REQUEST, ..out.holder };
     assert_eq!(stores.ledger.grant(last).await.unwrap().err(), Some(KeyRefusal::Ended));
     let used = stores.ledger.usage(ana.user_id(), 0).await.unwrap();
     assert_eq!(used.iter().find(|usage| usage.key == second.id()).map(|usage| usage.used), Some(1));
@@ -149,4 +166,94 @@ pub(crate) async fn usage_is_counted_by_key_and_day<B: Backend>() {
     let days: Vec<_> = usage.iter().map(|usage| (usage.key, usage.day, usage.used)).collect();
     assert_eq!(days, [(key, today, 7), (key, today + 1, 11)]);
     assert_eq!(stores.ledger.usage(ana.user_id(), today + 1).await.unwrap().len(), 1);
+}
+
+/// A node that did not hear of its grants gets back what it did not hear of, and nothing twice.
+pub(crate) async fn what_was_not_answered_comes_back_once<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let (ana, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
+    let clock = clock();
+    let grant = async |request| stores.ledger.grant(request).await.unwrap().unwrap().grant;
+    let used = async || stores.ledger.usage(ana.user_id(), 0).await.unwrap().iter().map(|day| day.used).sum::<u64>();
+    let first = request(key, &clock, 30);
+    let mut heard = grant(first).await;
+    (0..10).for_each(|_| assert_eq!(heard.admit(now_ns(&clock)), Verdict::Admit));
+    let returned = heard.into_return();
+    // The answers of two requests are lost, a third was never carried out.
+    let second = next(&first, Some(returned));
+    grant(second).await;
+    let unanswered_from = Some(second.holder.serial);
+    let third = GrantRequest { unanswered_from, ..next(&second, Some(returned)) };
+    grant(third).await;
+    let fourth = GrantRequest { unanswered_from, ..next(&third, Some(returned)) };
+    let fifth = GrantRequest { unanswered_from, want: 7, ..next(&fourth, Some(returned)) };
+    let last = grant(fifth).await;
+    assert_eq!(last.left(), 7);
+    assert_eq!(used().await, 17, "ten were spent, seven are out");
+    // What came back before does not again, in whichever way it is given.
+    stores.ledger.give_back(vec![(key, returned)]).await.unwrap();
+    assert_eq!(used().await, 17);
+    let last = last.into_return();
+    for _ in 0..3 {
+        stores.ledger.give_back(vec![(key, last)]).await.unwrap();
+        assert_eq!(used().await, 10);
+    }
+    let again = next(&fifth, Some(last));
+    let again = grant(again).await.into_return();
+    assert_eq!(used().await, 10 + again.unspent);
+}
+
+/// A day that is further ahead of the clock than clocks may be apart has a count of its own, and so has the one that is come back
+/// to.
+pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let (ana, key) = member(&stores, 1, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100 }).await;
+    let (clock, years_us) = (clock(), 1500 * DAY_NS / 1000);
+    let today = day_of(now_ns(&clock));
+    let pass = async |requests: usize| {
+        let mut passed = 0;
+        let mut grant = stores.ledger.grant(request(key, &clock, 1000)).await.unwrap().unwrap().grant;
+        for _ in 0..requests {
+            passed += u64::from(grant.admit(now_ns(&clock)) == Verdict::Admit);
+        }
+        stores.ledger.give_back(vec![(key, grant.into_return())]).await.unwrap();
+        passed
+    };
+    assert_eq!(pass(30).await, 30);
+    clock.advance_us(years_us);
+    assert_eq!(pass(200).await, 100);
+    clock.advance_us(-years_us);
+    assert_eq!(pass(1).await, 1, "at once");
+    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
+    let days: Vec<_> = usage.iter().map(|usage| (usage.day - today, usage.used)).collect();
+    assert_eq!(days, [(0, 31), (1500, 100)], "each day is told once");
+    seconds(&clock, 2);
+    assert_eq!(pass(200).await, 69);
+    clock.advance_us(years_us);
+    assert_eq!(pass(200).await, 0, "the far day was used up");
+    clock.advance_us(-years_us);
+    assert_eq!(pass(200).await, 0, "and so was this one");
+    seconds(&clock, 86_400);
+    assert_eq!(pass(200).await, 100);
+    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
+    let days: Vec<_> = usage.iter().map(|usage| (usage.day - today, usage.used)).collect();
+    assert_eq!(days, [(0, 100), (1, 100), (1500, 100)]);
+}
+
+/// What a request needs is granted whole, also where less would be usual.
+pub(crate) async fn a_grant_holds_what_a_request_needs<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let (_, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 10, quota_per_day: 1000 }).await;
+    let clock = clock();
+    let needed = GrantRequest { need: 10, ..request(key, &clock, 1) };
+    let mut grant = stores.ledger.grant(needed).await.unwrap().unwrap().grant;
+    assert_eq!(grant.admit_as(now_ns(&clock), 10), Verdict::Admit);
+    let again = stores.ledger.grant(GrantRequest { need: 10, ..request(key, &clock, 1) }).await.unwrap().unwrap();
+    let mut again = again.grant;
+    let refused = again.admit_as(now_ns(&clock), 10);
+    let Verdict::Refuse { rate: true, quota: false, retry_after_ns } = refused else { panic!("{refused:?}") };
+    assert!((9 * SECOND_NS..=12 * SECOND_NS).contains(&retry_after_ns), "{retry_after_ns}");
 }

@@ -67,6 +67,9 @@ macro_rules! cases {
             grants_together_never_exceed_the_quota,
             grants_together_never_exceed_the_rate,
             what_is_returned_can_be_taken_again_once,
+            what_was_not_answered_comes_back_once,
+            each_day_keeps_its_count_when_clocks_are_wrong,
+            a_grant_holds_what_a_request_needs,
             keys_that_do_not_work_get_nothing,
             usage_is_counted_by_key_and_day,
         }

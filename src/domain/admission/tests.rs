@@ -1,3 +1,5 @@
+mod books;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +19,7 @@ struct Node {
 }
 
 fn asked(bucket: Bucket, now_ns: i64, want: u64) -> Asked {
-    Asked { bucket, now_ns, life_ns: LIFE_NS, want, returned: None }
+    Asked { bucket, now_ns, life_ns: LIFE_NS, want, need: 1, returned: None, kept: 0 }
 }
 
 impl Node {
@@ -26,18 +28,22 @@ impl Node {
     }
 
     fn ask(&mut self, row: &mut LedgerRow, bucket: Bucket, now_ns: i64) -> Verdict {
+        self.ask_as(row, bucket, now_ns, 1)
+    }
+
+    fn ask_as(&mut self, row: &mut LedgerRow, bucket: Bucket, now_ns: i64, cost: u64) -> Verdict {
         for _ in 0..8 {
             if let Some((grant, expires_ns)) = &mut self.grant
                 && now_ns < *expires_ns
             {
-                match grant.admit(now_ns) {
+                match grant.admit_as(now_ns, cost) {
                     Verdict::Renew => self.want = next_want(self.want, 0, true),
                     verdict => return verdict,
                 }
             }
             let returned = self.grant.take().map(|(grant, _)| grant.into_return());
             self.writes += 1;
-            let asked = Asked { bucket, now_ns, life_ns: LIFE_NS, want: self.want, returned };
+            let asked = Asked { need: cost, returned, ..asked(bucket, now_ns, self.want) };
             self.grant = Some((row.renew(&asked).0, now_ns + LIFE_NS));
         }
         panic!("a fresh grant asks to be renewed for ever");
@@ -143,8 +149,8 @@ proptest! {
             passed += 1;
         }
         let refunds = refunds.min(passed);
-        (0..refunds).for_each(|_| grant.refund(day_of(START_NS)));
-        grant.refund(day_of(START_NS) - 1);
+        (0..refunds).for_each(|_| grant.refund(day_of(START_NS), 1));
+        grant.refund(day_of(START_NS) - 1, 1);
         row.take_back(&grant.into_return());
         prop_assert_eq!(row.used, passed - refunds);
     }
@@ -232,7 +238,7 @@ fn two_busy_nodes_use_up_the_rate() {
 /// A plan that was slow leaves a TAT far ahead: it does not hold a faster plan up.
 #[test]
 fn a_tat_out_of_reach_is_corrected() {
-    let mut row = LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0 };
+    let mut row = LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0, interval_ns: 0 };
     let bucket = limits(5.0, 10, 1000);
     let (mut grant, step) = row.renew(&asked(bucket, START_NS, 10));
     assert_eq!(step, Step::Corrected);

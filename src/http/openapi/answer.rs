@@ -175,6 +175,7 @@ fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
         let header = match code {
             ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
             ProblemCode::QuotaExceeded
+            | ProblemCode::OwnShare
             | ProblemCode::InvitationLimit
             | ProblemCode::TooManyFromAddress
             | ProblemCode::Overloaded

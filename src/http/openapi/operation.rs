@@ -29,7 +29,7 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, TooManyFromAddress,
+            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, TooManyFromAddress,
             Unavailable, UrlTooLong,
         };
         match self {
@@ -38,6 +38,7 @@ impl Caller {
                 InvalidKey,
                 UrlTooLong,
                 QuotaExceeded,
+                OwnShare,
                 TooManyFromAddress,
                 HeadTooLarge,
                 Internal,

@@ -98,8 +98,13 @@ catalogue! {
          request.";
     /// 429.
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The plan's limit is used up",
-        "violated-policies names the limit: burst refills within seconds, daily at midnight UTC. Wait for Retry-After \
+        "violated-policies names the limit: burst refills within seconds, daily with the next UTC day. Wait for Retry-After \
          seconds. The RateLimit header of every answer says what is left, so that a client need not run into this.";
+    /// 429: a person's part of what takes long.
+    OwnShare = "own-share", TOO_MANY_REQUESTS, "Your share of the server is in use",
+        "Questions that take long, and exports, are shared between people. So many of yours are being answered, or wait \
+         already, as are one person's share. Wait for one of them, then send the request again, not before Retry-After \
+         seconds. It does not count against any limit.";
     /// 429: mails.
     InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
         "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \

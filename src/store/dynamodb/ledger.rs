@@ -6,8 +6,11 @@
 //! clock. So it succeeds although other nodes have written since this node last saw the item. Where it fails, the answer
 //! holds the item, and the next try knows it.
 //!
-//! Guarantees: a write whose answer was lost is not repeated with what it gave back; what was given back with it then stays
-//! counted. So the quota is never exceeded.
+//! The item also holds the last grant of each node, which a node's next write replaces under the condition that it is the one
+//! that the node has seen there. So a write whose answer was lost is known to be carried out or not, and is not carried out late.
+//!
+//! Guarantees: what a node gives back is taken once, and what it reserved without hearing of it comes back with its next grant.
+//! So the quota is never exceeded, and errors withhold nothing of it.
 
 mod attempt;
 mod known;
@@ -32,7 +35,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use self::{
     attempt::{Attempt, Change},
-    known::Known,
+    known::{Known, reservation_name},
 };
 use super::{
     Dynamo,
@@ -42,7 +45,7 @@ use super::{
 };
 use crate::{
     domain::{
-        admission::{Asked, Bucket, LedgerRow, Return, SECOND_NS, Step},
+        admission::{Asked, Bucket, Holder, LedgerRow, Return, Step, settled},
         id::UserId,
         key::KeyId,
         plan::Limits,
@@ -58,8 +61,9 @@ const TRIES_MAX: u32 = 8;
 const FAILURES_MAX: u32 = 3;
 /// Pause before the first try after a failure; it doubles.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How long a plan's limits are not looked up again, by the node's clock.
-const PLAN_LIFE_NS: i64 = SECOND_NS;
+/// The part of a grant's life for which limits that were looked up are used again, an eighth: grants that are made by older ones
+/// would be short, and so many.
+const LIMITS_LIFE_PART: i64 = 8;
 /// Keys that are remembered before all are forgotten: to remember one saves a read.
 const KNOWN_KEYS_MAX: usize = 100_000;
 /// Items that are read or written at the same time for one request.
@@ -120,26 +124,44 @@ impl DynamoLedger {
         item.as_ref().map(Known::read).transpose().map(Option::flatten)
     }
 
-    /// The limits of a plan, as they were at most [`PLAN_LIFE_NS`] ago.
-    async fn limits(&self, plan: &str, now_ns: i64) -> Result<Limits, StoreError> {
+    /// The limits of a plan and how long ago they were looked up, nanoseconds. A grant that is made by them lives as much
+    /// shorter, so that a change of the plan is in force when a grant's life is over; a plan is looked up a few times in that time
+    /// by however many keys.
+    async fn limits(&self, plan: &str, now_ns: i64, life_ns: i64) -> Result<(Limits, i64), StoreError> {
         if let Some((limits, at_ns)) = lock(&self.plans).get(plan)
-            && (*at_ns..at_ns.saturating_add(PLAN_LIFE_NS)).contains(&now_ns)
+            && (0..life_ns / LIMITS_LIFE_PART).contains(&now_ns.saturating_sub(*at_ns))
         {
-            return Ok(*limits);
+            return Ok((*limits, now_ns - at_ns));
         }
         let row = self.views.plan(plan).await?;
         let limits = row.ok_or_else(|| damaged("pl", "the plan of a key's owner does not exist"))?.limits;
         lock(&self.plans).insert(plan.to_owned(), (limits, now_ns));
-        Ok(limits)
+        Ok((limits, 0))
+    }
+
+    /// What was counted of a day that a grant begins: something only where the day was left for an earlier one before, or lies
+    /// before the one that is left.
+    async fn kept(&self, key: KeyId, seen: &Known, now_ns: i64) -> Result<u64, StoreError> {
+        let day = seen.row.day_at(now_ns);
+        let is_left_before = seen.far_day.is_some_and(|far_day| day <= far_day);
+        if seen.unused || day == seen.row.day || (day > seen.row.day && !is_left_before) {
+            return Ok(0);
+        }
+        let table = self.table();
+        let request = self.dynamo.client().get_item().table_name(&table).consistent_read(true);
+        let answer = request.key("k", text(key.as_str())).key("d", text(day_key(day))).send().await;
+        let item = answer.map_err(|error| unavailable(&table, &error))?.item;
+        Ok(item.as_ref().map(|item| get_number(item, "used")).transpose()?.unwrap_or(0))
     }
 
     async fn take(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
-        let GrantRequest { key, now_ns, life_ns, want, mut returned } = request;
+        let GrantRequest { key, now_ns, life_ns, want, need, holder, mut unanswered_from, returned } = request;
         let mut known = lock(&self.known).get(&key).cloned();
         let (mut fresh, mut failures) = (false, 0);
-        for _ in 0..TRIES_MAX {
+        for nth in 0..TRIES_MAX {
             let seen = match known.take() {
-                Some(seen) if fresh || seen.terms.work_at(now_ns) => seen,
+                // What became of a request without an answer is seen in the item only.
+                Some(seen) if fresh || (seen.terms.work_at(now_ns) && unanswered_from.is_none()) => seen,
                 _ => {
                     fresh = true;
                     match self.read(key).await? {
@@ -148,6 +170,8 @@ impl DynamoLedger {
                     }
                 }
             };
+            let kept = seen.reservations.get(&holder.node).copied();
+            let returned = settled(holder.node, kept, returned, unanswered_from);
             if !seen.terms.work_at(now_ns) {
                 self.remember(key, seen);
                 if let Some(returned) = returned {
@@ -155,14 +179,17 @@ impl DynamoLedger {
                 }
                 return Ok(Err(KeyRefusal::Ended));
             }
-            let limits = self.limits(&seen.terms.plan, now_ns).await?;
-            let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, returned };
-            let attempt = Attempt::plan(&seen, asked, fresh);
+            let (limits, limits_age_ns) = self.limits(&seen.terms.plan, now_ns, life_ns).await?;
+            let kept = self.kept(key, &seen, now_ns).await?;
+            let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
+            // Each try has a name of its own, so that none is taken for another.
+            let serial = holder.serial + u64::from(nth);
+            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh);
             if attempt.needs_no_write() {
                 if fresh {
-                    let granted = attempt.granted(&seen, &seen.row);
+                    let granted = attempt.unwritten().granted(&seen, &seen.row);
                     self.remember(key, seen);
-                    return Ok(Ok(granted));
+                    return Ok(Ok(Granted { limits_age_ns, ..granted }));
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
@@ -172,7 +199,7 @@ impl DynamoLedger {
                     let granted = attempt.granted(&seen, &after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(key, Known { shared, ..after });
-                    return Ok(Ok(granted));
+                    return Ok(Ok(Granted { limits_age_ns, ..granted }));
                 }
                 Written::Refused(item) => {
                     let after = item.as_ref().map(Known::read).transpose()?.flatten();
@@ -185,8 +212,8 @@ impl DynamoLedger {
                     known = Some(seen);
                 }
                 Written::Unknown(error) => {
-                    // It may have been carried out: what it gave back must not be given back again.
-                    returned = None;
+                    // It may have been carried out: the item tells.
+                    unanswered_from.get_or_insert(serial);
                     failures = pause(failures, error).await?;
                 }
             }
@@ -274,32 +301,43 @@ impl DynamoLedger {
         })
     }
 
-    /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two.
+    /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
+    /// back before.
     async fn return_one(&self, key: KeyId, returned: Return) -> Result<(), StoreError> {
-        let spare = returned.spare();
-        let whole = self
-            .update(key)
-            .update_expression("SET tat = :tat, used = used - :spare")
-            .condition_expression("tat = :limit AND #day = :day AND used >= :spare")
-            .expression_attribute_names("#day", "day")
-            .expression_attribute_values(":tat", number(returned.tat_ns))
-            .expression_attribute_values(":limit", number(returned.limit_ns))
-            .expression_attribute_values(":day", number(returned.day))
-            .expression_attribute_values(":spare", number(spare));
-        let Some(item) = self.returned(key, self.send(whole).await?)? else { return Ok(()) };
-        let Some(row) = Known::read(&item)?.map(|known| known.row) else { return Ok(()) };
-        let part = if row.tat_ns == returned.limit_ns {
-            let update = self.update(key).update_expression("SET tat = :tat").condition_expression("tat = :limit");
-            update
-                .expression_attribute_values(":tat", number(returned.tat_ns))
-                .expression_attribute_values(":limit", number(returned.limit_ns))
-        } else if row.day == returned.day && spare > 0 {
-            let update = self.update(key).update_expression("SET used = used - :spare");
-            update
-                .condition_expression("#day = :day AND used >= :spare")
+        let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
+        let update = |update: &str, condition: &str| {
+            let request = self.update(key).update_expression(format!("{update} REMOVE #me"));
+            request
+                .condition_expression(format!("#me.s = :mine AND {condition}"))
+                .expression_attribute_names("#me", reservation_name(holder.node))
+                .expression_attribute_values(":mine", number(holder.serial))
+        };
+        let of_bucket = |request: UpdateItemFluentBuilder| {
+            request
+                .expression_attribute_values(":tat", number(tat_ns))
+                .expression_attribute_values(":limit", number(limit_ns))
+                .expression_attribute_values(":rate", number(returned.interval_ns))
+        };
+        let of_quota = |request: UpdateItemFluentBuilder| {
+            request
                 .expression_attribute_names("#day", "day")
-                .expression_attribute_values(":day", number(returned.day))
-                .expression_attribute_values(":spare", number(spare))
+                .expression_attribute_values(":day", number(day))
+                .expression_attribute_values(":spare", number(unspent))
+        };
+        let whole = update(
+            "SET tat = :tat, used = used - :spare",
+            "tat = :limit AND iv = :rate AND #day = :day AND used >= :spare",
+        );
+        let Some(item) = self.returned(key, self.send(of_quota(of_bucket(whole))).await?)? else { return Ok(()) };
+        let Some(known) = Known::read(&item)? else { return Ok(()) };
+        let is_out = known.reservations.get(&holder.node).is_some_and(|kept| kept.serial == holder.serial);
+        let row = known.row;
+        let part = if !is_out {
+            return Ok(());
+        } else if row.tat_ns == limit_ns && row.interval_ns == returned.interval_ns {
+            of_bucket(update("SET tat = :tat", "tat = :limit AND iv = :rate"))
+        } else if row.day == day && unspent > 0 {
+            of_quota(update("SET used = used - :spare", "#day = :day AND used >= :spare"))
         } else {
             return Ok(());
         };
@@ -357,7 +395,9 @@ impl DynamoLedger {
                 LIVE => find_number(&item, "day")?,
                 day => Some(day.parse().map_err(|error| damaged("d", error))?),
             };
-            if let Some(day) = day.filter(|day| *day >= from_day) {
+            // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
+            let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
+            if let Some(day) = day.filter(|day| *day >= from_day && !is_told(day)) {
                 days.push(DayUsage { key, day, used: get_number(&item, "used")? });
             }
         }

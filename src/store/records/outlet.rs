@@ -36,6 +36,8 @@ pub(in crate::store) struct Outlet {
     stall_us: i64,
     begun: Option<oneshot::Sender<Result<u64, RecordStoreError>>>,
     parts: Sender<Part>,
+    /// Whether whoever takes the parts has let the time run out.
+    stalled: bool,
     /// Room for the word that not everything was sent. It is said in any case but a good end, also when a thread panics or a
     /// task is ended from outside.
     unfinished: Option<OwnedPermit<Part>>,
@@ -66,7 +68,8 @@ impl Outlet {
         let (begin, begun) = oneshot::channel();
         let unfinished = sender.clone().try_reserve_owned().ok();
         let stall_us = i64::try_from(stall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        (Self { clock, stall_us, begun: Some(begin), parts: sender, unfinished }, Inlet { begun, parts })
+        let outlet = Self { clock, stall_us, begun: Some(begin), parts: sender, stalled: false, unfinished };
+        (outlet, Inlet { begun, parts })
     }
 
     /// Says that from now on it is parts that tell how it goes, all of them of this version.
@@ -101,6 +104,7 @@ impl Outlet {
                 Err(TrySendError::Full(part)) => part,
             };
             if is_over() || self.clock.monotonic_us() >= give_up_us {
+                self.stalled = true;
                 return Err(Gone);
             }
             std::thread::park_timeout(REST_OF_THREAD);
@@ -121,7 +125,10 @@ impl Outlet {
                     return Ok(());
                 }
                 Ok(Err(_)) => return Err(Gone),
-                Err(_) if self.clock.monotonic_us() >= give_up_us => return Err(Gone),
+                Err(_) if self.clock.monotonic_us() >= give_up_us => {
+                    self.stalled = true;
+                    return Err(Gone);
+                }
                 Err(_) => {}
             }
         }
@@ -144,8 +151,12 @@ impl Outlet {
 impl Drop for Outlet {
     fn drop(&mut self) {
         if let Some(permit) = self.unfinished.take() {
-            let reason = "its parts were not taken in time, or who makes them has stopped".to_owned();
-            permit.send(Err(RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }));
+            permit.send(Err(if self.stalled {
+                RecordStoreError::Stalled
+            } else {
+                let reason = "who makes its parts has stopped".to_owned();
+                RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }
+            }));
         }
     }
 }

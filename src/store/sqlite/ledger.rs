@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Database, StoreError, corrupt};
 use crate::{
     domain::{
-        admission::{self, Asked, Bucket, LedgerRow, Return},
+        admission::{Asked, Bucket, Holder, LedgerRow, Reservation, Return, settled},
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
@@ -25,9 +25,10 @@ impl Ledger for Database {
     async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError> {
         self.write(move |connection| {
             for (key, returned) in &returns {
-                let mut row = read_row(connection, *key)?;
-                row.take_back(returned);
-                write_row(connection, *key, &row)?;
+                let kept = read_reservation(connection, *key, returned.holder.node)?;
+                if let Some(returned) = settled(returned.holder.node, kept, Some(*returned), None) {
+                    take_back(connection, *key, &returned)?;
+                }
             }
             Ok(())
         })
@@ -60,30 +61,48 @@ struct KeyTerms {
 }
 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
-    let mut row = read_row(connection, request.key)?;
-    let terms = key_terms(connection, request.key, request.now_ns)?;
+    let GrantRequest { key, now_ns, life_ns, want, need, holder, unanswered_from, returned } = *request;
+    let kept = read_reservation(connection, key, holder.node)?;
+    let returned = settled(holder.node, kept, returned, unanswered_from);
+    let terms = key_terms(connection, key, now_ns)?;
     let KeyTerms { user, hash, valid_until, plan, limits } = match terms {
         Ok(terms) => terms,
         Err(refusal) => {
-            if let Some(returned) = &request.returned {
-                row.take_back(returned);
-                write_row(connection, request.key, &row)?;
+            if let Some(returned) = &returned {
+                take_back(connection, key, returned)?;
             }
             return Ok(Err(refusal));
         }
     };
-    if let Some(returned) = &request.returned
-        && admission::day_of(request.now_ns) > row.day
-    {
-        // What comes back of yesterday's grant belongs to yesterday's count, which taking a grant leaves behind.
-        let mut yesterday = row;
-        yesterday.take_back(returned);
-        write_row(connection, request.key, &yesterday)?;
+    let mut row = read_row(connection, key)?;
+    let day = row.day_at(now_ns);
+    let mut kept = 0;
+    if day != row.day {
+        // What comes back of a grant of the day that ends belongs to that day's count, which is left behind.
+        let mut ended = row;
+        if let Some(returned) = &returned {
+            ended.take_back(returned);
+        }
+        write_day(connection, key, &ended)?;
+        forget_reservations(connection, key, ended.day.min(day))?;
+        kept = read_day(connection, key, day)?;
     }
-    let GrantRequest { now_ns, life_ns, want, returned, .. } = *request;
-    let (grant, _) = row.renew(&Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, returned });
-    write_row(connection, request.key, &row)?;
-    Ok(Ok(Granted { user, hash, valid_until, plan, grant }))
+    let (grant, _) = row.renew(&Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept });
+    write_row(connection, key, &row)?;
+    write_reservation(connection, key, holder.node, &grant.reservation(holder.serial))?;
+    let grant = grant.held_by(holder);
+    Ok(Ok(Granted { user, hash, valid_until, plan, grant, limits_age_ns: 0 }))
+}
+
+/// Takes back what a node's last grant holds, and forgets that grant: what comes again changes nothing.
+fn take_back(connection: &Connection, key: KeyId, returned: &Return) -> Result<(), StoreError> {
+    let mut row = read_row(connection, key)?;
+    row.take_back(returned);
+    write_row(connection, key, &row)?;
+    let Holder { node, .. } = returned.holder;
+    let sql = "DELETE FROM reservations WHERE key = ?1 AND node = ?2";
+    connection.prepare_cached(sql)?.execute(params![key.as_str(), node])?;
+    Ok(())
 }
 
 /// What the views say of the key; a refusal unless it works now.
@@ -116,19 +135,67 @@ fn key_terms(connection: &Connection, key: KeyId, now_ns: i64) -> Result<Result<
 }
 
 fn read_row(connection: &Connection, key: KeyId) -> Result<LedgerRow, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT tat_ns, day, used FROM ledger WHERE key = ?1")?;
-    let row = statement
-        .query_row([key.as_str()], |row| Ok(LedgerRow { tat_ns: row.get(0)?, day: row.get(1)?, used: row.get(2)? }))
-        .optional()?;
-    Ok(row.unwrap_or_default())
+    let sql = "SELECT tat_ns, day, used, interval_ns FROM ledger WHERE key = ?1";
+    let read = |row: &Row<'_>| {
+        Ok(LedgerRow { tat_ns: row.get(0)?, day: row.get(1)?, used: row.get(2)?, interval_ns: row.get(3)? })
+    };
+    Ok(connection.prepare_cached(sql)?.query_row([key.as_str()], read).optional()?.unwrap_or_default())
 }
 
 fn write_row(connection: &Connection, key: KeyId, row: &LedgerRow) -> Result<(), StoreError> {
-    let sql = "INSERT INTO ledger (key, tat_ns, day, used) VALUES (?1, ?2, ?3, ?4)
-               ON CONFLICT (key) DO UPDATE SET tat_ns = excluded.tat_ns, day = excluded.day, used = excluded.used";
-    connection.prepare_cached(sql)?.execute(params![key.as_str(), row.tat_ns, row.day, row.used])?;
+    let sql = "INSERT INTO ledger (key, tat_ns, day, used, interval_ns) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (key) DO UPDATE SET tat_ns = excluded.tat_ns, day = excluded.day, used = excluded.used,
+               interval_ns = excluded.interval_ns";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute(params![key.as_str(), row.tat_ns, row.day, row.used, row.interval_ns])?;
+    write_day(connection, key, row)
+}
+
+/// What was counted of a day so far.
+fn read_day(connection: &Connection, key: KeyId, day: i64) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT used FROM usage WHERE key = ?1 AND day = ?2")?;
+    let used = statement.query_row(params![key.as_str(), day], |row| row.get(0)).optional()?;
+    Ok(used.unwrap_or(0))
+}
+
+fn write_day(connection: &Connection, key: KeyId, row: &LedgerRow) -> Result<(), StoreError> {
+    // A key that was never used has no day.
+    if *row == LedgerRow::default() {
+        return Ok(());
+    }
     let sql = "INSERT INTO usage (key, day, used) VALUES (?1, ?2, ?3)
                ON CONFLICT (key, day) DO UPDATE SET used = excluded.used";
     connection.prepare_cached(sql)?.execute(params![key.as_str(), row.day, row.used])?;
+    Ok(())
+}
+
+fn read_reservation(connection: &Connection, key: KeyId, node: u64) -> Result<Option<Reservation>, StoreError> {
+    let sql = "SELECT serial, count, day, tat_ns, limit_ns, interval_ns FROM reservations WHERE key = ?1 AND node = ?2";
+    let read = |row: &Row<'_>| {
+        Ok(Reservation {
+            serial: row.get(0)?,
+            count: row.get(1)?,
+            day: row.get(2)?,
+            tat_ns: row.get(3)?,
+            limit_ns: row.get(4)?,
+            interval_ns: row.get(5)?,
+        })
+    };
+    Ok(connection.prepare_cached(sql)?.query_row(params![key.as_str(), node], read).optional()?)
+}
+
+fn write_reservation(connection: &Connection, key: KeyId, node: u64, kept: &Reservation) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO reservations (key, node, serial, count, day, tat_ns, limit_ns, interval_ns)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let Reservation { serial, count, day, tat_ns, limit_ns, interval_ns } = *kept;
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute(params![key.as_str(), node, serial, count, day, tat_ns, limit_ns, interval_ns])?;
+    Ok(())
+}
+
+/// Forgets what nodes reserved before a day: those that are still there have asked since, or get nothing back.
+fn forget_reservations(connection: &Connection, key: KeyId, before_day: i64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM reservations WHERE key = ?1 AND day < ?2";
+    connection.prepare_cached(sql)?.execute(params![key.as_str(), before_day])?;
     Ok(())
 }

@@ -82,6 +82,22 @@ CREATE INDEX answers_expire ON answers (expires_at);
 CREATE INDEX commits_asked ON commits (command) WHERE request_hash IS NOT NULL;
 ";
 
+/// What version 2 adds to the ledger: which bucket its moments are of, and the last grant of each node.
+const RESERVATIONS: &str = "
+ALTER TABLE ledger ADD COLUMN interval_ns INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE reservations (
+    key         TEXT NOT NULL,
+    node        INTEGER NOT NULL,
+    serial      INTEGER NOT NULL,
+    count       INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
+    tat_ns      INTEGER NOT NULL,
+    limit_ns    INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    PRIMARY KEY (key, node)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see
 /// `queue::sqlite`), and a row that is written to see whether writing works.
 const ADDITIONS: &str = "
@@ -115,6 +131,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found < 2 {
         transaction.execute_batch(KEYS_AND_ANSWERS)?;
         register_keys(&transaction)?;
+        transaction.execute_batch(RESERVATIONS)?;
     }
     if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

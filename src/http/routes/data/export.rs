@@ -20,11 +20,11 @@ use super::{
     limits,
 };
 use crate::{
-    actors::grants::Pass,
+    actors::{grants::Pass, query::Exporting, turns::Turn},
     dataset::query::{Format, Query},
     domain::key::PresentedKey,
     http::{
-        Problem,
+        Charge, Problem,
         coding::{self, Coding, Encoder},
     },
     store::records::{DataSet, Export},
@@ -40,71 +40,44 @@ impl DataSets {
         data_set: Arc<DataSet>,
         query: Query,
         form: &str,
-        (presented, first): (&PresentedKey<'_>, Pass),
+        presented: &PresentedKey<'_>,
     ) -> Result<Admitted, Problem> {
         let tag = Tag::of(&data_set, data_set.version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(known) = tag.is_known(request)
         {
-            return Ok((first, Ok(caching::not_modified(known))));
+            return Ok((self.admit(presented).await?, Ok(caching::not_modified(known))));
         }
         let format = query.format.unwrap_or(Format::Ndjson);
         if request.method() == Method::HEAD {
             // One request, and no export: there is nothing to be said of it that only its making would tell.
+            let pass = self.admit(presented).await?;
             let head = head(request, &data_set, format, &tag);
             let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
-            return Ok((first, Ok(head)));
+            return Ok((pass, Ok(head)));
         }
-        let charged = self.charge(presented, first).await?;
-        let Some(last) = charged.last().cloned() else { return Err(Problem::internal("an export without a pass")) };
+        // All of its price, or nothing: one that the limits have no room for takes nothing of them.
+        let cost = self.service.settings.records.export_cost;
+        let admitted = self.admit_as(presented, cost).await?;
+        let pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
         if caching::wants_nothing(request) {
-            return Ok((last, Ok(caching::without_body(head(request, &data_set, format, &tag)))));
+            return Ok((pass, Ok(caching::without_body(head(request, &data_set, format, &tag)))));
         }
-        let export = match self.queries.export(Arc::clone(&data_set), query).await {
-            Ok(export) => export,
-            Err(error) => {
-                // The last one is given back with the answer.
-                charged.iter().rev().skip(1).for_each(Pass::refund);
-                return Ok((last, Err(query_problem(error))));
-            }
+        let Exporting { export, place } = match self.queries.export(pass.user, Arc::clone(&data_set), query).await {
+            Ok(exporting) => exporting,
+            Err(error) => return Ok((pass, Err(query_problem(error)))),
         };
         let version = export.version;
         let coding = Coding::accepted(request);
         let encoder = coding.map(Encoder::new).transpose().map_err(Problem::internal)?;
-        let parts = Parts { export, encoder: Encoding::Ready(encoder), charged };
+        let parts = Parts { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), place: Some(place) };
         let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(parts)));
         describe(&mut response, &data_set, format, version);
         if let Some(coding) = coding {
             coding::coded(&mut response, coding);
         }
         caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
-        Ok((last, Ok(response)))
-    }
-
-    /// Takes the passes that an export costs beyond the first, or none of them.
-    async fn charge(&self, presented: &PresentedKey<'_>, first: Pass) -> Result<Vec<Pass>, Problem> {
-        let bucket = first.standing.bucket;
-        // Nobody's bucket is too small for an export: it costs a whole one at most.
-        let burst = u64::try_from(bucket.burst).unwrap_or(1);
-        let cost = self.service.settings.records.export_cost.min(burst).max(1);
-        let more = cost - 1;
-        let standing = first.standing;
-        let (rate, quota) = (standing.burst_left < more, standing.quota_left < more);
-        if rate || quota {
-            first.refund();
-            return Err(limits::too_little_for_export(&standing, cost, rate, quota));
-        }
-        let mut passes = vec![first];
-        for _ in 0..more {
-            match self.admit(presented).await {
-                Ok(pass) => passes.push(pass),
-                Err(problem) => {
-                    passes.iter().for_each(Pass::refund);
-                    return Err(problem);
-                }
-            }
-        }
-        Ok(passes)
+        Ok((pass, Ok(response)))
     }
 }
 
@@ -144,7 +117,9 @@ enum Encoding {
 struct Parts {
     export: Export,
     encoder: Encoding,
-    charged: Vec<Pass>,
+    pass: Pass,
+    /// Its place among the exports at the same time: given back with the last part.
+    place: Option<Turn>,
 }
 
 /// Why a body breaks off. The client sees a connection that ends before its body does.
@@ -153,12 +128,22 @@ struct Parts {
 struct BrokenOff;
 
 impl Parts {
-    /// An export that the server breaks off is not charged.
-    fn break_off(&mut self, cause: &dyn std::fmt::Display) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+    /// An export that breaks off by the server's fault is given back to the quota. One that its client stalled, or that was too
+    /// much for its time, is not: it was made.
+    fn break_off(&mut self, cause: &dyn std::fmt::Display, charge: Charge) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         tracing::warn!(%cause, "an export was broken off");
         self.encoder = Encoding::Ended;
-        self.charged.drain(..).for_each(|pass| pass.refund());
+        self.place = None;
+        if charge != Charge::Whole {
+            self.pass.refund();
+        }
         Poll::Ready(Some(Err(BrokenOff)))
+    }
+
+    /// All was sent: who sees the end may begin another export at once.
+    fn end(&mut self) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        self.place = None;
+        Poll::Ready(None)
     }
 }
 
@@ -168,7 +153,7 @@ impl futures_util::Stream for Parts {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             match std::mem::replace(&mut self.encoder, Encoding::Ended) {
-                Encoding::Ended => return Poll::Ready(None),
+                Encoding::Ended => return self.end(),
                 Encoding::Busy(mut work) => match work.as_mut().poll(context) {
                     Poll::Pending => {
                         self.encoder = Encoding::Busy(work);
@@ -181,15 +166,18 @@ impl futures_util::Stream for Parts {
                             return Poll::Ready(Some(Ok(piece.into())));
                         }
                     }
-                    Poll::Ready(Ok(Err(error))) => return self.break_off(&error),
-                    Poll::Ready(Err(error)) => return self.break_off(&error),
+                    Poll::Ready(Ok(Err(error))) => return self.break_off(&error, Charge::Rate),
+                    Poll::Ready(Err(error)) => return self.break_off(&error, Charge::Rate),
                 },
                 Encoding::Ready(encoder) => match (self.export.parts.poll_recv(context), encoder) {
                     (Poll::Pending, encoder) => {
                         self.encoder = Encoding::Ready(encoder);
                         return Poll::Pending;
                     }
-                    (Poll::Ready(Some(Err(error))), _) => return self.break_off(&error),
+                    (Poll::Ready(Some(Err(error))), _) => {
+                        let text = error.to_string();
+                        return self.break_off(&text, query_problem(error.into()).charge());
+                    }
                     (Poll::Ready(Some(Ok(part))), None) => {
                         self.encoder = Encoding::Ready(None);
                         return Poll::Ready(Some(Ok(part)));
@@ -198,7 +186,7 @@ impl futures_util::Stream for Parts {
                         let compress = move || encoder.write(&part).map(|piece| (Some(encoder), piece));
                         self.encoder = Encoding::Busy(Box::pin(web::block(compress)));
                     }
-                    (Poll::Ready(None), None) => return Poll::Ready(None),
+                    (Poll::Ready(None), None) => return self.end(),
                     (Poll::Ready(None), Some(encoder)) => {
                         let finish = move || encoder.finish().map(|piece| (None, piece));
                         self.encoder = Encoding::Busy(Box::pin(web::block(finish)));

@@ -2,9 +2,9 @@
 
 use super::{super::RETRY_AFTER_S, limits::overloaded};
 use crate::{
-    actors::{lineage::JudgeError, query::QueryError},
+    actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
     domain::lineage::Loss,
-    http::{InvalidParam, Problem, ProblemCode},
+    http::{Charge, InvalidParam, Problem, ProblemCode},
     store::records::RecordStoreError,
 };
 
@@ -39,6 +39,13 @@ pub(super) fn unjudged(error: &JudgeError) -> Problem {
 pub(super) fn query_problem(error: QueryError) -> Problem {
     match error {
         QueryError::Busy(busy) => overloaded(busy),
+        QueryError::NoTurn(refused) => {
+            let code = match refused {
+                NoTurn::OwnShare => ProblemCode::OwnShare,
+                NoTurn::Full => ProblemCode::Overloaded,
+            };
+            Problem::new(code, refused.to_string()).retry_after(RETRY_AFTER_S).charged(Charge::Nothing)
+        }
         QueryError::Records(error) => records_problem(error),
     }
 }
@@ -51,10 +58,13 @@ fn records_problem(error: RecordStoreError) -> Problem {
         }
         RecordStoreError::VersionGone { .. } => Problem::new(ProblemCode::VersionGone, text),
         RecordStoreError::Busy
-        | RecordStoreError::TimedOut { .. }
         | RecordStoreError::ImportRunning { .. }
         | RecordStoreError::DefinitionChanged { .. } => {
-            Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S)
+            Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Nothing)
+        }
+        // What was asked was expensive, or whoever takes it is slow: the work was done.
+        RecordStoreError::TimedOut { .. } | RecordStoreError::Stalled => {
+            Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Whole)
         }
         RecordStoreError::TooLarge { .. }
         | RecordStoreError::TooMuchToRead { .. }
@@ -67,5 +77,35 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }
         | RecordStoreError::Corrupt { .. } => Problem::internal(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::Busy;
+
+    /// What the server did is charged, whatever came of it; what is its own fault is given back; what was refused before
+    /// anything was done takes nothing.
+    #[test]
+    fn what_was_done_is_charged() {
+        let narrow = String::new;
+        let cases = [
+            (RecordStoreError::TimedOut { limit_ms: 5, narrow: narrow() }.into(), Charge::Whole),
+            (RecordStoreError::Stalled.into(), Charge::Whole),
+            (RecordStoreError::TooMuchToRead { records_max: 5, narrow: narrow() }.into(), Charge::Whole),
+            (RecordStoreError::TooLarge { bytes_max: 5, narrow: narrow() }.into(), Charge::Whole),
+            (RecordStoreError::VersionGone { name: narrow(), version: 1, held_from: 2 }.into(), Charge::Whole),
+            (RecordStoreError::Unavailable { doing: narrow(), reason: narrow() }.into(), Charge::Rate),
+            (RecordStoreError::Corrupt { name: narrow(), reason: narrow() }.into(), Charge::Rate),
+            (RecordStoreError::Busy.into(), Charge::Nothing),
+            (QueryError::Busy(Busy::Full), Charge::Nothing),
+            (QueryError::NoTurn(NoTurn::Full), Charge::Nothing),
+            (QueryError::NoTurn(NoTurn::OwnShare), Charge::Nothing),
+        ];
+        for (error, charge) in cases {
+            let text = error.to_string();
+            assert_eq!(query_problem(error).charge(), charge, "{text}");
+        }
     }
 }

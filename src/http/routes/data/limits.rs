@@ -4,12 +4,13 @@ use std::cell::RefCell;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::super::RETRY_AFTER_S;
 use crate::{
     actors::{Busy, gate::GateError, grants::Admission},
-    domain::admission::{Bucket, SECOND_NS, Standing},
-    http::{Problem, ProblemCode},
+    domain::admission::{Bucket, DAY_NS, SECOND_NS, Standing},
+    http::{Charge, Problem, ProblemCode},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -48,7 +49,8 @@ pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &S
         [(rate, "burst"), (quota, "daily")].into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
     let detail = match (rate, quota) {
         (_, true) => {
-            format!("the quota of {} requests a day is used up; it begins anew at midnight UTC", standing.bucket.quota)
+            let quota = standing.bucket.quota;
+            format!("the quota of {quota} requests a day is used up; it {}", begins_anew(standing))
         }
         (_, false) => "requests come faster than the plan allows".to_owned(),
     };
@@ -59,15 +61,24 @@ pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &S
     problem
 }
 
+/// When the quota does: with the day after the one that requests are counted to.
+fn begins_anew(standing: &Standing) -> String {
+    let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
+    match Timestamp::from_second(begins_s) {
+        Ok(begins) => format!("begins anew at {begins}"),
+        Err(_) => "begins anew with the next UTC day".to_owned(),
+    }
+}
+
 /// The refusal of an export that the limits have too little room for.
-pub(super) fn too_little_for_export(standing: &Standing, cost: u64, rate: bool, quota: bool) -> Problem {
-    let missing = i64::try_from(cost.saturating_sub(standing.burst_left)).unwrap_or(i64::MAX);
-    let wait_ns = match quota {
-        true => standing.quota_reset_ns,
-        false => standing.bucket.interval_ns.saturating_mul(missing),
-    };
-    let problem = limited(rate, quota, wait_ns, standing);
-    problem.detailed(format!("an export counts as {cost} requests, and not so many are left at the moment"))
+pub(super) fn export_not_admitted(admission: Admission, cost: u64) -> Problem {
+    let Admission::Limited { quota, standing, .. } = admission else { return not_admitted(admission) };
+    let cost = standing.bucket.capped(cost);
+    let mut detail = format!("an export counts as {cost} requests, and not so many are left at the moment");
+    if quota {
+        detail = format!("{detail}; the quota {}", begins_anew(&standing));
+    }
+    not_admitted(admission).detailed(detail)
 }
 
 /// The `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10): windows and times in whole seconds, rounded up.
@@ -112,7 +123,11 @@ fn seconds(ns: i64) -> u64 {
 }
 
 pub(super) fn overloaded(busy: Busy) -> Problem {
-    Problem::new(ProblemCode::Overloaded, busy.to_string()).retry_after(RETRY_AFTER_S)
+    let problem = Problem::new(ProblemCode::Overloaded, busy.to_string()).retry_after(RETRY_AFTER_S);
+    match busy {
+        Busy::Full | Busy::Stopped => problem.charged(Charge::Nothing),
+        Busy::TimedOut => problem,
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +143,7 @@ mod tests {
             burst_reset_ns: SECOND_NS / 5,
             quota_left: 999,
             quota_reset_ns: 3_600 * SECOND_NS,
+            next_day: 1,
         };
         let mut fields = Vec::new();
         limits(&standing, |name, value| fields.push((name.to_string(), value.to_str().unwrap().to_owned())));

@@ -36,7 +36,7 @@ use crate::{
     dataset::query::InvalidParam,
     domain::key::PresentedKey,
     http::{
-        DataRoute, Problem, ProblemCode, address,
+        Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
         method,
         passage::Passage,
@@ -176,19 +176,25 @@ impl DataSets {
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
-        let (pass, answer) = match admitted {
+        let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => return after_guess(request, problem).respond(request),
         };
-        let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
-        let mut standing = pass.standing;
         // What is known already counts against the rate only. That there is anything is not known: see `wants_nothing`.
-        let is_known = response.status() == StatusCode::NOT_MODIFIED && !caching::wants_nothing(request);
-        if response.status().is_server_error() || is_known {
-            pass.refund();
-            standing.quota_left = (standing.quota_left + 1).min(standing.bucket.quota);
+        let is_known =
+            |response: &HttpResponse| response.status() == StatusCode::NOT_MODIFIED && !caching::wants_nothing(request);
+        let charge = match &answer {
+            Err(problem) => problem.charge(),
+            Ok(response) if is_known(response) => Charge::Rate,
+            Ok(_) => Charge::Whole,
+        };
+        match charge {
+            Charge::Whole => {}
+            Charge::Rate => pass.refund(),
+            Charge::Nothing => pass.keep(0, self.service.committer.clock.as_ref()),
         }
-        limits(&standing, |name, value| {
+        let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
+        limits(&pass.standing, |name, value| {
             response.headers_mut().insert(name, value);
         });
         response
@@ -233,9 +239,14 @@ impl DataSets {
     }
 
     async fn admit(&self, key: &PresentedKey<'_>) -> Result<Pass, Problem> {
-        match self.gate.admit(key.id(), key.hash()).await {
-            Ok(Admission::Admitted(pass)) => Ok(pass),
-            Ok(refused) => Err(not_admitted(refused)),
+        self.admit_as(key, 1).await?.map_err(not_admitted)
+    }
+
+    /// Admits a request that counts as several, or says why not.
+    async fn admit_as(&self, key: &PresentedKey<'_>, cost: u64) -> Result<Result<Pass, Admission>, Problem> {
+        match self.gate.admit(key.id(), key.hash(), cost).await {
+            Ok(Admission::Admitted(pass)) => Ok(Ok(pass)),
+            Ok(refused) => Ok(Err(refused)),
             Err(error) => Err(undecided(error)),
         }
     }
@@ -292,13 +303,17 @@ impl DataSets {
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
         let presented = presented_key(request)?;
+        if question == Question::Page {
+            return self.find(request, data_set, &presented).await;
+        }
         let pass = self.admit(&presented).await?;
+        let who = pass.user;
         let answer = match question {
-            Question::Page => return self.find(request, data_set, &presented, pass).await,
-            Question::Facets => self.facets(request, data_set).await,
-            Question::Stats => self.stats(request, data_set).await,
-            Question::Changes => self.changes(request, data_set).await,
-            Question::History(key, record_id) => self.history(request, data_set, key, record_id).await,
+            Question::Page => Err(Problem::internal("a page is no other question")),
+            Question::Facets => self.facets(request, who, data_set).await,
+            Question::Stats => self.stats(request, who, data_set).await,
+            Question::Changes => self.changes(request, who, data_set).await,
+            Question::History(key, record_id) => self.history(request, who, data_set, key, record_id).await,
         };
         Ok((pass, answer))
     }

@@ -15,19 +15,25 @@ use crate::{
         cursor::{self, SealError},
         query,
     },
+    domain::id::UserId,
     http::{Problem, ProblemCode},
     store::records::{DataSet, Past},
 };
 
 impl DataSets {
-    pub(super) async fn changes(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<HttpResponse, Problem> {
+    pub(super) async fn changes(
+        &self,
+        request: &HttpRequest,
+        who: UserId,
+        data_set: Arc<DataSet>,
+    ) -> Result<HttpResponse, Problem> {
         let (limits, key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_changes(&data_set.definition, request.query_string(), &limits, key);
         let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let form = format!("changes;{:?};limit={}", asked.since, asked.limit);
         let limit = asked.limit;
         let make = async || {
-            let past = self.queries.changes(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            let past = self.queries.changes(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
             let next = past.next.as_ref().map(|position| cursor::seal_change(key, &data_set.definition, position));
             listed(&data_set, past, limit, next.transpose())
         };
@@ -37,6 +43,7 @@ impl DataSets {
     pub(super) async fn history(
         &self,
         request: &HttpRequest,
+        who: UserId,
         data_set: Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
@@ -49,7 +56,7 @@ impl DataSets {
         let form = format!("history;{of:?};{asked:?}");
         let limit = asked.limit;
         let make = async || {
-            let found = self.queries.history(Arc::clone(&data_set), key.clone(), record_id.clone(), asked).await;
+            let found = self.queries.history(who, Arc::clone(&data_set), key.clone(), record_id.clone(), asked).await;
             let Some(past) = found.map_err(query_problem)? else { return Err(no_record(request)) };
             let seal = |position| cursor::seal_state(cursor_key, &data_set.definition, of, position);
             let next = past.next.as_ref().map(seal).transpose();

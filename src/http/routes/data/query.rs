@@ -13,7 +13,6 @@ use super::{
     failure::{query_problem, wrong_parameters},
 };
 use crate::{
-    actors::grants::Pass,
     dataset::{
         cursor,
         query::{self, Format, InvalidParam, Query},
@@ -29,20 +28,22 @@ impl DataSets {
         request: &HttpRequest,
         data_set: Arc<DataSet>,
         presented: &PresentedKey<'_>,
-        pass: Pass,
     ) -> Result<Admitted, Problem> {
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
-            Err(problem) => return Ok((pass, Err(problem))),
+            // What is wrong with a request is told to those that may make it.
+            Err(problem) => return Ok((self.admit(presented).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
         let version = query.version().unwrap_or(data_set.version);
         if query.format.is_some_and(Format::is_export) {
-            return self.export(request, data_set, query, &form, (presented, pass)).await;
+            return self.export(request, data_set, query, &form, presented).await;
         }
+        let pass = self.admit(presented).await?;
         let make = async || {
-            let page = self.queries.find(Arc::clone(&data_set), query.clone()).await.map_err(query_problem)?;
+            let found = self.queries.find(pass.user, Arc::clone(&data_set), query.clone()).await;
+            let page = found.map_err(query_problem)?;
             self.page(&data_set, &query, page)
         };
         let answer = self.answer_to(request, &data_set, (&form, version), "cursor", make).await;

@@ -8,17 +8,23 @@ use bytes::Bytes;
 use super::{DataSets, Made, failure::query_problem};
 use crate::{
     dataset::{Definition, json, query},
+    domain::id::UserId,
     http::Problem,
     store::records::{DataSet, Summary},
 };
 
 impl DataSets {
-    pub(super) async fn facets(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<HttpResponse, Problem> {
+    pub(super) async fn facets(
+        &self,
+        request: &HttpRequest,
+        who: UserId,
+        data_set: Arc<DataSet>,
+    ) -> Result<HttpResponse, Problem> {
         let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::Limits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
         let make = async || {
-            let found = self.queries.facets(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            let found = self.queries.facets(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
             Ok(written(&data_set.definition, "facets", &found, |facet, definition, out| {
                 write_column(definition, facet.column, out);
                 out.extend_from_slice(b",\"values\":[");
@@ -36,12 +42,17 @@ impl DataSets {
         self.answer_to(request, &data_set, (&form, data_set.version), "", make).await
     }
 
-    pub(super) async fn stats(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<HttpResponse, Problem> {
+    pub(super) async fn stats(
+        &self,
+        request: &HttpRequest,
+        who: UserId,
+        data_set: Arc<DataSet>,
+    ) -> Result<HttpResponse, Problem> {
         let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::Limits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
         let make = async || {
-            let found = self.queries.stats(Arc::clone(&data_set), asked).await.map_err(query_problem)?;
+            let found = self.queries.stats(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
             Ok(written(&data_set.definition, "stats", &found, |figures, definition, out| {
                 write_column(definition, figures.column, out);
                 out.push(b',');

@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure, builders::UpdateBuilder},
 };
 
-use super::known::{Known, Terms};
+use super::known::{Known, Terms, reservation_name, reservation_value};
 use crate::{
-    domain::admission::{Asked, Grant, LedgerRow, Return, Step},
+    domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, Step},
     store::{Granted, dynamodb::item::number},
 };
 
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Change {
     sets: Vec<&'static str>,
+    removes: Vec<String>,
     conditions: Vec<&'static str>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
@@ -40,7 +41,11 @@ impl Change {
     }
 
     fn expressions(&self) -> (String, String) {
-        (format!("SET {}", self.sets.join(", ")), self.conditions.join(" AND "))
+        let mut update = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            update.push_str(&format!(" REMOVE {}", self.removes.join(", ")));
+        }
+        (update, self.conditions.join(" AND "))
     }
 
     /// As a write by itself.
@@ -67,6 +72,7 @@ impl Change {
 
 /// A grant that is about to be written.
 pub(super) struct Attempt {
+    holder: Holder,
     asked: Asked,
     /// The row that it is made for: the one last seen, or what it has probably become.
     before: LedgerRow,
@@ -77,9 +83,11 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
-    pub(super) fn plan(seen: &Known, asked: Asked, fresh: bool) -> Self {
+    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool) -> Self {
         let mut before = seen.row;
-        if seen.shared && !fresh {
+        // Of a bucket of another plan it has to be known where it stands.
+        let is_same_rate = before.interval_ns == asked.bucket.interval_ns;
+        if seen.shared && !fresh && is_same_rate && before.day_at(asked.now_ns) == before.day {
             // Others have probably taken stretches since, which last for a grant's life each: on average half of one lies ahead
             // of the clock. Who supposes less takes a longer stretch than lasts a life, and leaves the others less.
             let probable_ns = asked.now_ns.saturating_add(asked.life_ns / 2).max(asked.now_ns.saturating_add(1));
@@ -87,12 +95,23 @@ impl Attempt {
         }
         let mut after = before;
         let (grant, step) = after.renew(&asked);
-        Self { asked, before, after, grant, step }
+        Self { holder, asked, before, after, grant: grant.held_by(holder), step }
+    }
+
+    /// The same grant as one that is not written down: it holds nothing.
+    pub(super) fn unwritten(self) -> Self {
+        let holder = Holder { serial: 0, ..self.holder };
+        Self { holder, grant: self.grant.held_by(holder), ..self }
+    }
+
+    fn reservation(&self) -> Reservation {
+        self.grant.reservation(self.holder.serial)
     }
 
     /// Whether it changes nothing: there is no request to be had, and none is given back.
     pub(super) fn needs_no_write(&self) -> bool {
-        self.grant.left() == 0 && self.step == Step::Kept && self.asked.returned.is_none_or(|back| back.spare() == 0)
+        let brings_back = self.asked.returned.is_some_and(|back| back.unspent > 0);
+        self.grant.left() == 0 && self.step == Step::Kept && !brings_back
     }
 
     fn begins_a_day(&self, seen: &Known) -> bool {
@@ -110,7 +129,25 @@ impl Attempt {
 
     /// The item after a write that begins a day, whose condition is that it was what was seen.
     pub(super) fn known_after(&self, seen: &Known) -> Known {
-        Known { row: self.after, unused: false, ..seen.clone() }
+        let mut after = Known { row: self.after, unused: false, far_day: self.far_day(seen), ..seen.clone() };
+        for node in self.long_gone(seen) {
+            after.reservations.remove(&node);
+        }
+        after.reservations.insert(self.holder.node, self.reservation());
+        after
+    }
+
+    /// The last day that is left for an earlier one, this time included.
+    fn far_day(&self, seen: &Known) -> Option<i64> {
+        let left = Some(seen.row.day).filter(|day| !seen.unused && *day > self.after.day);
+        left.max(seen.far_day)
+    }
+
+    /// Nodes that have not asked since before the day that ends: they get nothing back any more.
+    fn long_gone(&self, seen: &Known) -> Vec<u64> {
+        let since = seen.row.day.min(self.after.day);
+        let others = seen.reservations.iter().filter(|(node, kept)| **node != self.holder.node && kept.day < since);
+        others.map(|(node, _)| *node).collect()
     }
 
     /// What to write.
@@ -121,6 +158,24 @@ impl Attempt {
         change.only_if("#on = :on AND pv = :pv");
         change.value(":on", AttributeValue::Bool(true));
         change.value(":pv", number(seen.terms.version));
+        change.name("#me", &reservation_name(self.holder.node));
+        change.set("#me = :out, iv = :iv");
+        change.value(":out", reservation_value(&self.reservation()));
+        change.value(":iv", number(self.after.interval_ns));
+        // Whatever this node asked for before is known to be carried out or not: if it is carried out late, it fails here.
+        match seen.reservations.get(&self.holder.node) {
+            Some(kept) => {
+                change.only_if("#me.s = :mine");
+                change.value(":mine", number(kept.serial));
+            }
+            None => change.only_if("attribute_not_exists(#me)"),
+        }
+        if seen.row.interval_ns == 0 {
+            change.only_if("attribute_not_exists(iv)");
+        } else {
+            change.only_if("iv = :rate");
+            change.value(":rate", number(seen.row.interval_ns));
+        }
         if self.begins_a_day(seen) {
             self.begin_day(seen, &mut change);
         } else {
@@ -135,6 +190,15 @@ impl Attempt {
         change.value(":tat", number(self.after.tat_ns));
         change.value(":today", number(self.after.day));
         change.value(":used", number(self.after.used));
+        if let Some(far_day) = self.far_day(seen) {
+            change.set("far = :far");
+            change.value(":far", number(far_day));
+        }
+        for (place, node) in self.long_gone(seen).into_iter().enumerate() {
+            let gone = format!("#gone{place}");
+            change.name(&gone, &reservation_name(node));
+            change.removes.push(gone);
+        }
         if seen.unused {
             change.only_if("attribute_not_exists(#day)");
             return;
@@ -166,7 +230,7 @@ impl Attempt {
     }
 
     fn spare(&self, back: &Return) -> u64 {
-        if back.day == self.before.day { back.spare().min(self.before.used) } else { 0 }
+        if back.day == self.before.day { back.unspent.min(self.before.used) } else { 0 }
     }
 
     /// The bucket's TAT.
@@ -174,7 +238,7 @@ impl Attempt {
         let Asked { bucket, now_ns, life_ns, returned, .. } = self.asked;
         match self.step {
             Step::Kept => {}
-            Step::Resumed | Step::Corrected => {
+            Step::Resumed | Step::Corrected | Step::Carried => {
                 let resumed = returned.filter(|_| self.step == Step::Resumed);
                 change.set("tat = :tat");
                 change.only_if("tat = :from");
@@ -206,7 +270,8 @@ impl Attempt {
     pub(super) fn granted(self: &Attempt, seen: &Known, after: &LedgerRow) -> Granted {
         let limit_ns = if self.step == Step::Advanced { after.tat_ns } else { self.grant.limit_ns() };
         let Terms { user, hash, valid_until, plan, .. } = seen.terms.clone();
-        Granted { user, hash, valid_until, plan, grant: self.grant.placed(limit_ns, after.used) }
+        let grant = self.grant.placed(limit_ns, after.used);
+        Granted { user, hash, valid_until, plan, grant, limits_age_ns: 0 }
     }
 
     /// Whether others take grants of the key, as far as the row after the write tells.
@@ -216,7 +281,7 @@ impl Attempt {
             Step::Kept => after.tat_ns != returned.limit_ns,
             Step::Advanced => after.tat_ns.saturating_sub(self.stretch_ns()) != returned.limit_ns,
             Step::Resumed => false,
-            Step::Restarted | Step::Corrected => seen.shared,
+            Step::Restarted | Step::Corrected | Step::Carried => seen.shared,
         }
     }
 }

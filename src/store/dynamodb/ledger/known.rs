@@ -1,13 +1,19 @@
 //! A key's item, read.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use crate::{
-    domain::{admission::LedgerRow, id::UserId, key::KeyHash},
+    domain::{
+        admission::{LedgerRow, Reservation},
+        id::UserId,
+        key::KeyHash,
+    },
     store::{
         StoreError,
-        dynamodb::item::{Item, damaged, find_number, get_number, get_text},
+        dynamodb::item::{self, Item, damaged, find_number, get_number, get_text, number},
     },
 };
 
@@ -20,6 +26,49 @@ pub(super) struct Known {
     pub(super) unused: bool,
     /// Whether others were seen to take grants of the key, too.
     pub(super) shared: bool,
+    /// The last day that was left for an earlier one, with its count kept apart: only up to that can a day that begins have a
+    /// count already.
+    pub(super) far_day: Option<i64>,
+    /// The last grant of each node that has not come back. An attribute for each, named by [`reservation_name`].
+    pub(super) reservations: BTreeMap<u64, Reservation>,
+}
+
+/// What the attributes of reservations begin with.
+const RESERVATION: &str = "n_";
+
+/// The attribute that holds what a node reserved last.
+pub(super) fn reservation_name(node: u64) -> String {
+    format!("{RESERVATION}{node:x}")
+}
+
+/// What it holds.
+pub(super) fn reservation_value(kept: &Reservation) -> AttributeValue {
+    AttributeValue::M(item::item([
+        ("s", number(kept.serial)),
+        ("c", number(kept.count)),
+        ("d", number(kept.day)),
+        ("t", number(kept.tat_ns)),
+        ("l", number(kept.limit_ns)),
+        ("i", number(kept.interval_ns)),
+    ]))
+}
+
+fn reservations(item: &Item) -> Result<BTreeMap<u64, Reservation>, StoreError> {
+    let named = item.iter().filter_map(|(name, value)| Some((name, name.strip_prefix(RESERVATION)?, value)));
+    let read = |(name, node, value): (&String, &str, &AttributeValue)| {
+        let node = u64::from_str_radix(node, 16).map_err(|error| damaged(name, error))?;
+        let AttributeValue::M(map) = value else { return Err(damaged(name, "it is no map")) };
+        let kept = Reservation {
+            serial: get_number(map, "s")?,
+            count: get_number(map, "c")?,
+            day: get_number(map, "d")?,
+            tat_ns: get_number(map, "t")?,
+            limit_ns: get_number(map, "l")?,
+            interval_ns: get_number(map, "i")?,
+        };
+        Ok((node, kept))
+    };
+    named.map(read).collect()
 }
 
 /// What a key may.
@@ -58,7 +107,9 @@ impl Known {
             tat_ns: find_number(item, "tat")?.unwrap_or_default(),
             day: find_number(item, "day")?.unwrap_or_default(),
             used: find_number(item, "used")?.unwrap_or_default(),
+            interval_ns: find_number(item, "iv")?.unwrap_or_default(),
         };
-        Ok(Some(Self { terms, row, unused: !item.contains_key("day"), shared: false }))
+        let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
+        Ok(Some(Self { terms, row, unused, shared: false, far_day, reservations: reservations(item)? }))
     }
 }

@@ -1,0 +1,351 @@
+//! A ledger in memory as the stores keep one, and nodes whose clocks lie and whose answers get lost.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a store keeps of a key: its row, the counts of other days, and each node's last grant.
+#[derive(Default)]
+struct Book {
+    row: LedgerRow,
+    days: HashMap<i64, u64>,
+    reservations: HashMap<u64, Reservation>,
+}
+
+impl Book {
+    fn grant(&mut self, holder: Holder, mut asked: Asked, unanswered_from: Option<u64>) -> Grant {
+        let kept = self.reservations.get(&holder.node).copied();
+        asked.returned = settled(holder.node, kept, asked.returned, unanswered_from);
+        let day = self.row.day_at(asked.now_ns);
+        if day != self.row.day {
+            let mut ended = self.row;
+            if let Some(returned) = &asked.returned {
+                ended.take_back(returned);
+            }
+            self.days.insert(ended.day, ended.used);
+            asked.kept = self.days.get(&day).copied().unwrap_or(0);
+        }
+        let (grant, _) = self.row.renew(&asked);
+        self.reservations.insert(holder.node, grant.reservation(holder.serial));
+        grant.held_by(holder)
+    }
+}
+
+/// A node as the gate is one.
+struct Gate {
+    node: u64,
+    serial: u64,
+    skew_ns: i64,
+    held: Option<(Grant, i64)>,
+    owed: Option<Return>,
+    unanswered_from: Option<u64>,
+}
+
+/// What becomes of the ledger's next answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    /// It was carried out, and nobody hears of it.
+    Lost,
+    /// It was not carried out.
+    Failed,
+}
+
+impl Gate {
+    fn new(node: u64, skew_ns: i64) -> Self {
+        Self { node, serial: 0, skew_ns, held: None, owed: None, unanswered_from: None }
+    }
+
+    fn now_ns(&self, true_ns: i64) -> i64 {
+        true_ns + self.skew_ns
+    }
+
+    /// Whether a request passes, and the day that it was counted to.
+    fn ask(&mut self, book: &mut Book, bucket: Bucket, true_ns: i64, cost: u64, fate: Fate) -> Result<i64, Verdict> {
+        let now_ns = self.now_ns(true_ns);
+        for _ in 0..8 {
+            if let Some((grant, expires_ns)) = &mut self.held
+                && now_ns < *expires_ns
+            {
+                match grant.admit_as(now_ns, cost) {
+                    Verdict::Renew => {}
+                    Verdict::Admit => return Ok(grant.day()),
+                    refused => return Err(refused),
+                }
+            }
+            if let Some((grant, _)) = self.held.take() {
+                self.owed = Some(grant.into_return());
+            }
+            self.serial += 1;
+            let holder = Holder { node: self.node, serial: self.serial };
+            let request = Asked { need: cost, returned: self.owed, ..asked(bucket, now_ns, WANT_MIN) };
+            match fate {
+                Fate::Answered => {
+                    let grant = book.grant(holder, request, self.unanswered_from);
+                    (self.owed, self.unanswered_from) = (None, None);
+                    self.held = Some((grant, now_ns + LIFE_NS));
+                }
+                Fate::Lost => {
+                    book.grant(holder, request, self.unanswered_from);
+                    self.unanswered_from.get_or_insert(self.serial);
+                    return Err(Verdict::Renew);
+                }
+                Fate::Failed => {
+                    self.unanswered_from.get_or_insert(self.serial);
+                    return Err(Verdict::Renew);
+                }
+            }
+        }
+        panic!("a fresh grant asks to be renewed for ever");
+    }
+}
+
+fn fate(number: u8) -> Fate {
+    match number {
+        0 => Fate::Lost,
+        1 => Fate::Failed,
+        _ => Fate::Answered,
+    }
+}
+
+proptest! {
+    /// Answers that are lost and requests that fail withhold nothing from a single node: until the quota is used up exactly
+    /// what a plain counter would let pass does.
+    #[test]
+    fn errors_of_the_ledger_withhold_no_quota(
+        quota in 1u64..400, fates in prop::collection::vec(0u8..6, 1..600),
+    ) {
+        let bucket = limits(1_000_000.0, 1000, quota);
+        let (mut book, mut gate, mut passed) = (Book::default(), Gate::new(1, 0), 0);
+        for (step, number) in fates.iter().enumerate() {
+            let now_ns = START_NS + i64::try_from(step).unwrap() * SECOND_NS / 3;
+            passed += u64::from(gate.ask(&mut book, bucket, now_ns, 1, fate(*number)).is_ok());
+        }
+        let now_ns = START_NS + 1000 * SECOND_NS;
+        while gate.ask(&mut book, bucket, now_ns + i64::try_from(passed).unwrap() * 1000, 1, Fate::Answered).is_ok() {
+            passed += 1;
+        }
+        prop_assert_eq!(passed, quota);
+    }
+
+    /// Over nodes whose clocks disagree, whose answers are lost, and of which some die: no day is counted more than its quota,
+    /// however wrong the clocks are. And if they are apart by seconds, no day of the true time has more than its quota, as long
+    /// as nobody asks while they disagree about the day.
+    #[test]
+    fn no_day_has_more_than_its_quota_under_lying_clocks(
+        quota in 1u64..100,
+        skews in prop::collection::vec(prop_oneof![
+            -5i64..=5,
+            -2 * 86_400i64..=2 * 86_400,
+            Just(4 * 365 * 86_400),
+            Just(-4 * 365 * 86_400),
+        ], 3),
+        steps in prop::collection::vec((0usize..3, 0i64..20_000, 0u8..12, 1u64..4), 1..300),
+    ) {
+        let bucket = limits(1_000_000.0, 1000, quota);
+        let mut book = Book::default();
+        let mut gates: Vec<Gate> =
+            skews.iter().zip(1..).map(|(skew_s, node)| Gate::new(node, skew_s * SECOND_NS)).collect();
+        let (mut counted, mut by_true_day) = (HashMap::<i64, u64>::new(), HashMap::<i64, u64>::new());
+        let (mut true_ns, mut next_node) = (START_NS, 10);
+        let small = skews.iter().all(|skew_s| skew_s.abs() <= 5);
+        for (gate, wait_s, number, cost) in steps {
+            true_ns += wait_s * SECOND_NS;
+            let of_day_ns = true_ns.rem_euclid(DAY_NS);
+            if small && !(5 * SECOND_NS..DAY_NS - 5 * SECOND_NS).contains(&of_day_ns) {
+                continue;
+            }
+            if number == 11 {
+                gates[gate] = Gate::new(next_node, gates[gate].skew_ns);
+                next_node += 1;
+            }
+            if let Ok(day) = gates[gate].ask(&mut book, bucket, true_ns, cost, fate(number)) {
+                *counted.entry(day).or_default() += cost;
+                *by_true_day.entry(day_of(true_ns)).or_default() += cost;
+                let own = day_of(gates[gate].now_ns(true_ns));
+                prop_assert!((own..=own + DAYS_AHEAD_MAX).contains(&day), "counted to {day} on {own}");
+            }
+        }
+        prop_assert!(counted.values().all(|count| *count <= quota), "{counted:?}");
+        prop_assert!(!small || by_true_day.values().all(|count| *count <= quota), "{by_true_day:?}");
+    }
+
+    /// Under other plans that come and go, no more pass than the deepest bucket and what flows in at the fastest rate; and at
+    /// the moment of a change no more than the new bucket holds beyond what was consumed.
+    #[test]
+    fn a_change_of_plan_gives_no_second_burst(
+        rates in prop::collection::vec((1u32..100, 1u32..30), 2..8),
+    ) {
+        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut now_ns, mut consumed) = (START_NS, 0_u64);
+        for (rate, burst) in rates {
+            let bucket = limits(f64::from(rate), burst, 1_000_000);
+            let mut passed = 0;
+            while node.ask(&mut row, bucket, now_ns) == Verdict::Admit {
+                passed += 1;
+            }
+            // What was consumed and has not flowed back yet.
+            prop_assert!(consumed + passed <= u64::from(burst).max(consumed), "{consumed} and {passed} of {burst}");
+            consumed = (consumed + passed).min(u64::from(burst));
+            // The grant of the old plan ends before anything flows back that would count.
+            row.take_back(&node.grant.take().unwrap().0.into_return());
+            now_ns += 1;
+        }
+    }
+}
+
+/// 5/s and a burst of 10 that was used up, then 1/s and 20: ten are left of those, and three that flow in.
+#[test]
+fn a_level_is_carried_over_to_another_plan() {
+    let (mut row, mut node, fast, slow) =
+        (LedgerRow::default(), Node::new(), limits(5.0, 10, 1000), limits(1.0, 20, 1000));
+    let all = |node: &mut Node, row: &mut LedgerRow, bucket, now_ns| {
+        let mut passed = 0;
+        while node.ask(row, bucket, now_ns) == Verdict::Admit {
+            passed += 1;
+        }
+        passed
+    };
+    assert_eq!(all(&mut node, &mut row, fast, START_NS), 10);
+    row.take_back(&node.grant.take().unwrap().0.into_return());
+    let mut passed = all(&mut node, &mut row, slow, START_NS);
+    passed += all(&mut node, &mut row, slow, START_NS + 3 * SECOND_NS);
+    assert_eq!(passed, 13);
+}
+
+/// A slow plan that was used up holds nobody up under a fast one.
+#[test]
+fn a_faster_plan_is_in_force_at_once() {
+    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    let (slow, fast) = (limits(0.01, 10, 1000), limits(1000.0, 10, 1000));
+    while node.ask(&mut row, slow, START_NS) == Verdict::Admit {}
+    let later_ns = START_NS + LIFE_NS;
+    let refused = node.ask(&mut row, fast, later_ns);
+    let Verdict::Refuse { rate: true, retry_after_ns, .. } = refused else { panic!("{refused:?}") };
+    assert!(retry_after_ns <= SECOND_NS / 1000, "{retry_after_ns}");
+    assert_eq!(node.ask(&mut row, fast, later_ns + retry_after_ns), Verdict::Admit);
+}
+
+/// A quota that was used up under a clock in 2030 is not missing today, and today's is not given twice by going there and back.
+#[test]
+fn a_wrong_year_locks_nobody_out() {
+    let bucket = limits(1_000_000.0, 1000, 100);
+    let (mut book, mut gate) = (Book::default(), Gate::new(1, 0));
+    let all = |gate: &mut Gate, book: &mut Book, now_ns| {
+        let passed = std::iter::from_fn(|| gate.ask(book, bucket, now_ns, 1, Fate::Answered).ok());
+        passed.collect::<Vec<_>>().len()
+    };
+    for _ in 0..40 {
+        gate.ask(&mut book, bucket, START_NS, 1, Fate::Answered).unwrap();
+    }
+    let far_ns = START_NS + 1500 * DAY_NS;
+    assert_eq!(all(&mut gate, &mut book, far_ns), 100);
+    gate = Gate::new(2, 0);
+    assert_eq!(gate.ask(&mut book, bucket, START_NS, 1, Fate::Answered), Ok(day_of(START_NS)), "at once");
+    // The first grant of that day held more than was spent when it ended, as a crash leaves it.
+    let rest = all(&mut gate, &mut book, START_NS + SECOND_NS);
+    assert!((1..=59).contains(&rest), "{rest}");
+    assert_eq!(all(&mut gate, &mut book, START_NS + 2 * SECOND_NS), 0);
+    assert_eq!(all(&mut gate, &mut book, far_ns), 0, "the far day keeps its own count");
+    gate = Gate::new(3, 0);
+    let tomorrow_ns = START_NS + DAY_NS;
+    assert_eq!(gate.ask(&mut book, bucket, tomorrow_ns, 1, Fate::Answered), Ok(day_of(tomorrow_ns)));
+    assert_eq!(all(&mut gate, &mut book, tomorrow_ns + SECOND_NS), 99, "the next day is whole");
+}
+
+/// Who is refused under a clock that is a day behind the ledger is told when the ledger's day ends.
+#[test]
+fn a_refusal_names_the_end_of_the_day_that_counts() {
+    const RETRY_NS: i64 = 2 * DAY_NS;
+    let bucket = limits(1_000_000.0, 1000, 10);
+    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    while node.ask(&mut row, bucket, START_NS + DAY_NS) == Verdict::Admit {}
+    let refused = Node::new().ask(&mut row, bucket, START_NS);
+    assert!(matches!(refused, Verdict::Refuse { quota: true, retry_after_ns: RETRY_NS, .. }), "{refused:?}");
+    assert_eq!(Node::new().ask(&mut row, bucket, START_NS + 2 * DAY_NS), Verdict::Admit);
+}
+
+proptest! {
+    /// Requests of several costs, some of which are taken back: one node admits exactly what a plain bucket does, and what it
+    /// says when one is refused is true.
+    #[test]
+    fn costs_are_admitted_whole_or_not_at_all(
+        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        steps in prop::collection::vec((0i64..1_500_000_000, 1u64..20), 1..200),
+    ) {
+        let bucket = limits(f64::from(rate), burst, quota);
+        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
+        for (wait_ns, cost) in steps {
+            let cost = cost.min(u64::from(burst));
+            now_ns += wait_ns / 3;
+            let width_ns = bucket.interval_ns * i64::try_from(cost).unwrap();
+            let next_ns = plain_tat_ns.max(now_ns) + width_ns;
+            let plain = next_ns <= now_ns + bucket.interval_ns * bucket.burst && plain_used + cost <= quota;
+            if plain {
+                (plain_tat_ns, plain_used) = (next_ns, plain_used + cost);
+            }
+            match node.ask_as(&mut row, bucket, now_ns, cost) {
+                Verdict::Admit => prop_assert!(plain),
+                Verdict::Refuse { quota: false, retry_after_ns, .. } => {
+                    prop_assert!(!plain);
+                    let mut other = Node::new();
+                    let mut copy = row;
+                    copy.take_back(&node.grant.as_ref().unwrap().0.into_return());
+                    let early_ns = now_ns + retry_after_ns - 1;
+                    prop_assert_ne!(other.ask_as(&mut copy.clone(), bucket, early_ns, cost), Verdict::Admit);
+                    if plain_used + cost <= quota {
+                        let then = Node::new().ask_as(&mut copy, bucket, now_ns + retry_after_ns, cost);
+                        prop_assert_eq!(then, Verdict::Admit);
+                    }
+                }
+                Verdict::Refuse { .. } => prop_assert!(!plain && plain_used + cost > quota),
+                Verdict::Renew => unreachable!(),
+            }
+        }
+    }
+
+    /// What was taken back is as if it had not been: never does more pass than the burst and what flows in, and what is taken
+    /// back at once leaves everything as it was.
+    #[test]
+    fn what_is_taken_back_gives_no_more_than_there_was(
+        rate in 1u32..50, burst in 1u32..20,
+        steps in prop::collection::vec((0i64..1_000_000_000, 1u64..10, 0u8..3), 1..200),
+    ) {
+        let bucket = limits(f64::from(rate), burst, 1_000_000);
+        let mut grant = LedgerRow::default().renew(&Asked { life_ns: 1000 * DAY_NS, ..asked(bucket, START_NS, WANT_MAX) }).0;
+        let (mut now_ns, mut passed, mut waiting) = (START_NS, Vec::<(i64, u64)>::new(), Vec::new());
+        for (wait_ns, cost, fate) in steps {
+            now_ns += wait_ns / 4;
+            let cost = cost.min(u64::from(burst));
+            let before = grant.standing(now_ns);
+            if grant.admit_as(now_ns, cost) != Verdict::Admit {
+                continue;
+            }
+            let place_ns = grant.last_place_ns(cost);
+            match fate {
+                0 => {
+                    grant.undo(place_ns, 0, cost, now_ns);
+                    let after = grant.standing(now_ns);
+                    prop_assert_eq!((after.burst_left, after.quota_left), (before.burst_left, before.quota_left));
+                }
+                // It is taken back later.
+                1 => waiting.push((place_ns, cost)),
+                _ => passed.push((now_ns, cost)),
+            }
+            if waiting.len() > 3 {
+                let (place_ns, cost) = waiting.remove(0);
+                grant.undo(place_ns, 0, cost, now_ns);
+            }
+        }
+        for (first, (from_ns, _)) in passed.iter().enumerate() {
+            let mut sum = 0;
+            for (to_ns, cost) in &passed[first..] {
+                sum += i64::try_from(*cost).unwrap();
+                prop_assert!(sum <= bucket.burst + (to_ns - from_ns) / bucket.interval_ns);
+            }
+        }
+    }
+}
