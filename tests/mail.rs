@@ -64,7 +64,7 @@ fn settings(port: u16, further: &[(&str, &str)]) -> Result<Settings, ConfigError
         ("PERMITD_MAIL_SMTP_HOST", "localhost"),
         ("PERMITD_MAIL_SMTP_PORT", &port),
         ("PERMITD_MAIL_SMTP_TLS", "none"),
-        ("PERMITD_MAIL_SMTP_TIMEOUT_S", "5"),
+        ("PERMITD_MAIL_SMTP_TIMEOUT_S", "60"),
         ("PERMITD_MAIL_FROM", "Permit Office <permits@sf.example>"),
     ];
     let env = first.iter().chain(further).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -150,8 +150,8 @@ async fn what_a_server_says_is_kept_apart_from_what_may_be_told() {
     assert!(!format!("{refused} {refused:?}").contains("echoed"), "neither is in a log line");
     let later = send(&*mailer, "greylisted@example.org").await.unwrap_err();
     assert!(matches!(&later, MailError::Unavailable { class, .. } if class.starts_with("450 4.7.1, ")), "{later}");
-    let nobody = support::free_address().port();
-    let away = send(&*self::mailer(nobody, &[]), "zoe@example.org").await.unwrap_err();
+    let nobody = support::Nobody::new();
+    let away = send(&*self::mailer(nobody.address().port(), &[]), "zoe@example.org").await.unwrap_err();
     assert_eq!(
         away.to_string(),
         "the mail could not be handed over, try again later: no connection to the mail server: connection refused"
@@ -183,8 +183,8 @@ async fn a_local_part_beyond_ascii_is_refused_at_once_where_the_server_takes_non
 
 #[tokio::test]
 async fn a_server_that_is_away_is_tried_again_later() {
-    let nobody = support::free_address().port();
-    let refused = send(&*mailer(nobody, &[]), "zoe@example.org").await.unwrap_err();
+    let nobody = support::Nobody::new();
+    let refused = send(&*mailer(nobody.address().port(), &[]), "zoe@example.org").await.unwrap_err();
     assert!(matches!(refused, MailError::Unavailable { .. }), "{refused}");
 }
 

@@ -64,8 +64,8 @@ impl Emulator {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut said)?;
         }
-        let port = said.split(' ').nth(1).ok_or("an emulator does not start: run `make test-tools`")?;
-        Ok(Self { url: format!("http://127.0.0.1:{port}"), child })
+        let address = said.split(' ').nth(1).ok_or("an emulator does not start: run `make test-tools`")?;
+        Ok(Self { url: format!("http://{address}"), child })
     }
 }
 

@@ -122,9 +122,9 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
         move |source| StartError::Io { doing: "cannot lock", path, source }
     };
     let directory = File::open(data).map_err(failed(data))?;
+    private::file_or_new(&path)?;
     let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&path);
     let lock = lock.map_err(failed(&path))?;
-    private::file(&path)?;
     if purpose == Purpose::Command {
         // Shared, so that two commands do not take each other for a server.
         for (file, path) in [(&directory, data), (&lock, path.as_path())] {

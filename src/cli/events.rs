@@ -217,7 +217,7 @@ fn under_bar<T>(
         bar.set_message(format!("{} events/s", grouped(rate(progress.events, began.elapsed()))));
     });
     let took = began.elapsed();
-    bar.finish_and_clear();
+    progress::finish(&bar);
     Ok((done?, took))
 }
 

@@ -162,16 +162,20 @@ async fn import(
     let mut ticks = tokio::time::interval(REPORT_INTERVAL);
     let work = node.service.imports.import(order);
     tokio::pin!(work);
+    let report = |bytes: u64| {
+        bar.set_position(bytes);
+        bar.set_message(counted(progress.rows.load(Ordering::Relaxed), "row"));
+    };
     let imported = loop {
         tokio::select! {
             imported = &mut work => break imported,
-            _ = ticks.tick() => {
-                bar.set_position(progress.bytes.load(Ordering::Relaxed));
-                bar.set_message(counted(progress.rows.load(Ordering::Relaxed), "row"));
-            }
+            _ = ticks.tick() => report(progress.bytes.load(Ordering::Relaxed)),
         }
     };
-    bar.finish_and_clear();
+    if imported.is_ok() {
+        report(bytes);
+    }
+    progress::finish(&bar);
     imported.map_err(|error| about(file_name, error.into()))
 }
 

@@ -23,6 +23,15 @@ fn start(bar: ProgressBar, template: &str) -> ProgressBar {
     // A template that cannot be read leaves the usual bar: nothing that should stop the work.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
+    // The ticks come from a thread of their own, which may not get its turn before the work is done.
+    bar.tick();
     bar.enable_steady_tick(TICK);
     bar
+}
+
+/// Draws the bar as it is now, so that the end of even the shortest work was shown, and takes it away.
+pub(super) fn finish(bar: &ProgressBar) {
+    bar.disable_steady_tick();
+    bar.tick();
+    bar.finish_and_clear();
 }

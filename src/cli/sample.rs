@@ -58,7 +58,7 @@ impl Sample {
         generate(self.rows, self.seed, format, &mut out)?;
         out.flush().map_err(failed)?;
         drop(out);
-        bar.finish_and_clear();
+        progress::finish(&bar);
         let bytes = file.as_file().metadata().map_err(failed)?.len();
         file.persist(&self.output).map_err(|error| failed(error.error))?;
         let document = json!({ "file": self.output, "rows": self.rows, "seed": self.seed, "bytes": bytes });

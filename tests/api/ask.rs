@@ -229,7 +229,11 @@ async fn the_sqlite3_command_finds_the_same() {
 #[tokio::test]
 async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-    let settings = vec![("records.find_timeout_ms", "60".to_owned()), ("aws.find_records_max", "100".to_owned())];
+    let mut settings = vec![("aws.find_records_max", "100".to_owned())];
+    if crate::MODE == Mode::Sqlite {
+        // By the clock of the test; what AWS takes goes by the machine's.
+        settings.push(("records.find_timeout_ms", "60".to_owned()));
+    }
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
     let key = unlimited(&app).await;
     let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";

@@ -16,7 +16,7 @@ use permitd::{
 };
 
 use crate::support::{
-    emulator::{self, Emulator, Kind},
+    emulator::{self, Kind},
     proxy::{Gate, On, Proxy, Refusal, Trouble},
 };
 
@@ -271,7 +271,7 @@ async fn receive(client: &aws_sdk_sqs::Client, queue: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn messages_fail_alone_come_twice_out_of_order_and_late() {
-    let emulator = Emulator::start(Kind::Ministack);
+    let emulator = emulator::lease();
     let proxy = Proxy::before(&emulator.url());
     let (client, queue) = queue(&proxy).await;
     let send = async |texts: &[&str]| {

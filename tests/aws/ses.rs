@@ -161,11 +161,9 @@ async fn what_may_have_been_sent_is_not_sent_again_here() {
     let (sent, requests) = send_to(|_| Answer::ses_error(500, "InternalServiceErrorException", "internal")).await;
     assert!(matches!(sent, Err(MailError::Unavailable { .. })), "{sent:?}");
     assert_eq!(requests.len(), 1);
-    let nobody = Access::to_endpoints(Endpoints {
-        ses: Some(format!("http://{}", crate::support::free_address())),
-        ..Endpoints::default()
-    });
-    let sent = mailer(&nobody.await, &sender()).send(&mail("zoe@example.org")).await;
+    let nobody = crate::support::Nobody::new();
+    let away = Endpoints { ses: Some(format!("http://{}", nobody.address())), ..Endpoints::default() };
+    let sent = mailer(&Access::to_endpoints(away).await, &sender()).send(&mail("zoe@example.org")).await;
     assert!(
         matches!(&sent, Err(MailError::Unavailable { reason, .. }) if reason.contains("SES cannot be reached")),
         "{sent:?}"

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::support::{
     canned::{Answer, Canned, Request},
-    emulator::{self, Emulator, Kind},
+    emulator::{self, Kind},
 };
 use uuid::Uuid;
 
@@ -230,7 +230,7 @@ async fn a_letter_that_somebody_else_looks_at_is_not_said_to_be_gone() {
 /// Whoever gives a message up may die between the letter and the message's removal: SQS moves the message, too.
 #[tokio::test]
 async fn a_letter_of_which_there_are_two_is_shown_once_with_its_reason() {
-    let emulator = Emulator::start(Kind::Ministack);
+    let emulator = emulator::lease();
     let (access, prefix) = (access(emulator.url()).await, emulator::prefix());
     let queue = open(&access, &prefix, once()).await;
     send_all(&queue, 1).await;
@@ -259,7 +259,7 @@ async fn a_letter_of_which_there_are_two_is_shown_once_with_its_reason() {
 
 #[tokio::test]
 async fn whoever_is_too_late_buries_nothing() {
-    let emulator = Emulator::start(Kind::Ministack);
+    let emulator = emulator::lease();
     let (access, prefix) = (access(emulator.url()).await, emulator::prefix());
     let queue = open(&access, &prefix, once()).await;
     send_all(&queue, 1).await;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::support;
 
 /// How long anything may take that is bound to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 900;
 /// Names the browser, where it is not on the path.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use support::Process;
 
 /// How long anything may take that is bound to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A server of a new data directory with fifty records, whose outbox cannot be written as long as something is in the way.

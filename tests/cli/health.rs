@@ -20,7 +20,7 @@ fn answering(requests: usize, answer: &'static str) -> (String, thread::JoinHand
     let address = server.local_addr().unwrap().to_string();
     let asked = move || {
         let (mut connection, _) = server.accept().unwrap();
-        connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap() > 0 {
@@ -70,9 +70,10 @@ fn a_server_that_is_not_ready_or_not_there_is_unavailable() {
         "{asked:?}"
     );
 
-    let nobody = support::free_address().to_string();
-    let err = home.refused(5, &["health", "--ops-listen", &nobody]);
-    assert!(err.contains(&nobody) && err.contains("ops.listen"), "{err}");
+    let nobody = support::Nobody::new();
+    let address = nobody.address().to_string();
+    let err = home.refused(5, &["health", "--ops-listen", &address]);
+    assert!(err.contains(&address) && err.contains("ops.listen"), "{err}");
     let (other, asked) = answering(2, "220 mail.example.org ESMTP\r\n\r\n");
     assert!(home.refused(5, &["health", "--ops-listen", &other]).contains("is no permitd"));
     asked.join().unwrap();

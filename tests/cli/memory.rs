@@ -11,7 +11,7 @@ use rustix::pipe::fcntl_getpipe_size;
 use super::Home;
 
 /// How long a sample may take to be written.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// What eight times as many rows may take more: a fraction of what they take in the file.
 const GROWTH_KIB_MAX: u64 = 2 * 1024;

@@ -57,7 +57,7 @@ fn every_command_of_the_tour_works_and_shows_what_the_readme_shows() {
         .collect();
     assert!(tour.len() > 10, "the README has a tour");
     let folder = support::data_dir();
-    let (listen, ops) = (support::free_address(), support::free_address());
+    let (listen, ops) = (support::own_address(), support::own_address());
     let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n");
     for (at, step) in tour.iter().enumerate() {
         let command = step.command.replace("127.0.0.1:8080", &listen.to_string());
@@ -66,7 +66,7 @@ fn every_command_of_the_tour_works_and_shows_what_the_readme_shows() {
             // A person reads what the server prints before going on.
             writeln!(
                 script,
-                "for _ in $(seq 300); do curl -sf http://{ops}/health/ready >/dev/null && break; sleep 0.1; done"
+                "for _ in $(seq 1800); do curl -sf http://{ops}/health/ready >/dev/null && break; sleep 0.1; done"
             )
             .unwrap();
         }

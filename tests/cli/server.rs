@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How long something that happens within a second may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server, and what it said when it was ready.
 pub(super) struct Server {
@@ -34,7 +34,9 @@ impl Server {
 
     fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-        program.env("PERMITD_LOG_FILTER", "error").envs(variables.iter().copied()).stderr(log);
+        // What commands put into the queue is taken at once, so that they need not wait for it.
+        program.env("PERMITD_LOG_FILTER", "error").env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20");
+        program.envs(variables.iter().copied()).stderr(log);
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, ready, client }

@@ -18,7 +18,7 @@ use rustix::{
 use super::{Home, Ran, number};
 
 /// How long the program may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 110;
 /// What a terminal sends for Ctrl+D.
@@ -85,8 +85,14 @@ impl Terminal {
     fn look(&mut self) -> bool {
         match self.shown.recv_timeout(PATIENCE) {
             Ok(bytes) => {
-                self.screen.process(&bytes);
-                self.screens.push(self.screen.screen().contents());
+                // What is drawn and taken away again may come at once: whatever stood there before a control is looked at.
+                for piece in bytes.chunk_by(|_, next| !matches!(next, b'\r' | 0x1b)) {
+                    self.screen.process(piece);
+                    let shown = self.screen.screen().contents();
+                    if self.screens.last() != Some(&shown) {
+                        self.screens.push(shown);
+                    }
+                }
                 true
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => false,
@@ -160,7 +166,9 @@ fn an_import_shows_how_far_it_is() {
     home.sample(20_000, "a.csv");
     let left = home.on_terminal(&["import", "a.csv", "--dataset", "permits"]);
     assert_eq!(left.exit, 0, "{:?}", left.lines);
-    let bars = left.ever(&["█", "MiB/", "rows"]);
+    // The first is drawn before a row is read, the last when all are.
+    let bars = left.ever(&["MiB", "rows"]);
+    assert!(bars.last().is_some_and(|bar| bar.contains('█')), "{bars:?}");
     let rows = |bar: &&str| {
         let words: Vec<&str> = bar.split_whitespace().collect();
         words[words.len() - 2].replace(',', "").parse::<u64>().unwrap()

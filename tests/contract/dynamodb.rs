@@ -25,6 +25,8 @@ use crate::support::emulator::{self, Kind};
 /// Which emulator.
 pub(crate) trait Emulated: Send + Sync + 'static {
     const KIND: Kind;
+    /// See [`crate::backend::Backend::commits_per_writer`].
+    const COMMITS_PER_WRITER: usize;
 }
 
 /// Tables of a test of its own.
@@ -42,6 +44,7 @@ pub(crate) mod ministack {
 
     impl super::Emulated for Ministack {
         const KIND: super::Kind = super::Kind::Ministack;
+        const COMMITS_PER_WRITER: usize = 5;
     }
 }
 
@@ -52,6 +55,7 @@ pub(crate) mod dynoxide {
 
     impl super::Emulated for Dynoxide {
         const KIND: super::Kind = super::Kind::Dynoxide;
+        const COMMITS_PER_WRITER: usize = 20;
     }
 }
 
@@ -115,6 +119,10 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
             item.remove("ob");
             dynamo.client().put_item().table_name(&table).set_item(Some(item)).send().await.expect("a commit");
         });
+    }
+
+    fn commits_per_writer() -> usize {
+        E::COMMITS_PER_WRITER
     }
 
     fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {

@@ -1,4 +1,4 @@
-//! SQS, as an emulator has it. Each case has an emulator of its own, since moving its time would disturb others.
+//! SQS, as an emulator has it. Each case has an emulator for itself, since moving its time would disturb others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use permitd::{
 
 use crate::{
     backend,
-    support::emulator::{self, Emulator, Kind},
+    support::emulator::{self, Lease},
 };
 
 pub(crate) struct Backend {
     /// Where the endpoint is that is used instead of an emulator.
-    emulator: Option<Emulator>,
+    emulator: Option<Lease>,
     bridge: Bridge,
     access: Access,
     prefix: String,
@@ -32,8 +32,8 @@ fn named_endpoint() -> Option<String> {
 
 impl backend::Backend for Backend {
     fn new() -> Self {
-        let emulator = named_endpoint().is_none().then(|| Emulator::start(Kind::Ministack));
-        let sqs = named_endpoint().or_else(|| emulator.as_ref().map(Emulator::url));
+        let emulator = named_endpoint().is_none().then(emulator::lease);
+        let sqs = named_endpoint().or_else(|| emulator.as_ref().map(|own| own.url()));
         let bridge = Bridge::start("test-sqs").expect("a thread");
         let endpoints = Endpoints { sqs, ..Endpoints::default() };
         let access = bridge.run(Access::to_endpoints(endpoints)).expect("access");

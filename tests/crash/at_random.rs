@@ -1,24 +1,28 @@
 //! The process is killed from outside, at moments that nobody chose.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use crate::deployment::Deployment;
 
-/// Milliseconds from the first request to each death.
-const DEATHS_MS: [u64; 10] = [3, 170, 41, 90, 11, 260, 67, 25, 130, 6];
+/// Of each life, the answers after which its end is near, and the milliseconds that it still has then.
+const DEATHS: [(u32, u64); 10] =
+    [(0, 3), (8, 30), (1, 41), (5, 0), (0, 11), (12, 60), (2, 67), (0, 25), (6, 7), (1, 6)];
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 #[tokio::test]
 async fn rows_01_to_14_killed_at_any_moment() {
     let deployment = Deployment::new().await;
     deployment.import("", 10);
     let (mut invited, mut deleted, mut open) = (Vec::new(), Vec::new(), Vec::new());
-    for (round, death_ms) in DEATHS_MS.into_iter().enumerate() {
+    for (round, (answers, death_ms)) in DEATHS.into_iter().enumerate() {
         let mut serving = deployment.serve("");
+        let answered = Cell::new(0);
         let writing = async {
             for number in 0..40 {
                 let address = format!("user{round}-{number}@example.org");
                 open.push(address.clone());
                 let Ok(user) = deployment.invite(&serving, &address).await else { return };
+                answered.set(answered.get() + 1);
                 open.pop();
                 invited.push((user.clone(), address.clone()));
                 if number % 4 == 3 {
@@ -31,9 +35,15 @@ async fn rows_01_to_14_killed_at_any_moment() {
                 }
             }
         };
+        let dying = async {
+            while answered.get() < answers {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+            tokio::time::sleep(Duration::from_millis(death_ms)).await;
+        };
         tokio::select! {
             () = writing => {}
-            () = tokio::time::sleep(Duration::from_millis(death_ms)) => {}
+            () = dying => {}
         }
         serving.process.kill();
     }
@@ -44,7 +54,7 @@ async fn rows_01_to_14_killed_at_any_moment() {
     for (user, _) in &deleted {
         deployment.delete(&serving, user).await.expect("an answer");
     }
-    assert!(invited.len() > 10, "{} people in {} lives", invited.len(), DEATHS_MS.len());
+    assert!(invited.len() > 10, "{} people in {} lives", invited.len(), DEATHS.len());
     for (user, address) in &invited {
         deployment.check_invited(&serving, user, address).await;
     }

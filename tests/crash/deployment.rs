@@ -1,5 +1,7 @@
 //! A place, and the processes that serve it one after the other.
 
+#![allow(dead_code, reason = "each test binary uses some of it")]
+
 use std::{
     collections::BTreeSet,
     io::Read,
@@ -15,11 +17,14 @@ use serde_json::{Value, json};
 
 use crate::{
     app,
-    support::{self, backend::Place},
+    support::{
+        self,
+        backend::{Mode, Place},
+    },
 };
 
 /// How long anything may take that is bound to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Seconds after which a message of a process that died is received again.
 const VISIBILITY_S: u32 = 1;
 /// Machines that a deployment may have.
@@ -30,6 +35,8 @@ pub(crate) struct Deployment {
     place: Arc<Place>,
     token: String,
     client: reqwest::Client,
+    /// Variables that differ from those of all.
+    further: Vec<(String, String)>,
 }
 
 /// A process that serves.
@@ -41,10 +48,16 @@ pub(crate) struct Serving {
 impl Deployment {
     /// A place that was served once, with a token and the default plan.
     pub(crate) async fn new() -> Self {
+        Self::with(crate::MODE, &[]).await
+    }
+
+    /// The same over a backend, with further variables in the environment of its processes.
+    pub(crate) async fn with(mode: Mode, further: &[(&str, &str)]) -> Self {
         let policy = Policy { visibility_s: VISIBILITY_S, ..Policy::default() };
-        let place = Place::in_real_time(crate::MODE, policy).await;
+        let place = Place::in_real_time(mode, policy).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut deployment = Self { place, token: String::new(), client };
+        let further = further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut deployment = Self { place, token: String::new(), client, further };
         let (mut process, ready) = deployment.launch(0, "");
         deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
         process.kill();
@@ -57,7 +70,7 @@ impl Deployment {
     }
 
     /// The same on a machine of its own: what it keeps in files is another's.
-    fn command_of(&self, machine: usize, failpoints: &str) -> Command {
+    pub(crate) fn command_of(&self, machine: usize, failpoints: &str) -> Command {
         let mut command = support::permitd();
         command
             .envs(self.place.environment())
@@ -69,10 +82,19 @@ impl Deployment {
             .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
             // An emulator does not notice that whoever waits for messages has died, and gives it one all the same.
             .env("PERMITD_QUEUE_WAIT_S", "1")
+            // A busy machine is no reason for a 503.
+            .env("PERMITD_ACTORS_SEND_TIMEOUT_MS", "60000")
+            .env("PERMITD_RECORDS_FIND_TIMEOUT_MS", "60000")
             .env("PERMITD_RELAY_SWEEP_INTERVAL_MS", "50")
             .env("PERMITD_LOG_FILTER", "warn")
-            .env("FAILPOINTS", failpoints);
+            .env("FAILPOINTS", failpoints)
+            .envs(self.further.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The administrator's token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Lets the time pass for which an import that died keeps others away.
@@ -158,13 +180,18 @@ impl Deployment {
 
     /// The keys in the mails to an address, oldest first on each machine.
     pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
+        let mails = self.mails().into_iter().filter(|mail| mail.to == address);
+        mails.map(|mail| mail.key.expect("a key in the mail")).collect()
+    }
+
+    /// All mails, oldest first on each machine.
+    pub(crate) fn mails(&self) -> Vec<app::Mail> {
         let outboxes =
             (0..MACHINES_MAX).filter_map(|machine| std::fs::read_dir(self.data(machine).join("outbox")).ok());
         let mut files: Vec<PathBuf> = outboxes.flatten().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         files.sort();
-        let mails = files.iter().map(|path| app::read_mail(path));
-        mails.filter(|mail| mail.to == address).map(|mail| mail.key.expect("a key in the mail")).collect()
+        files.iter().map(|path| app::read_mail(path)).collect()
     }
 
     /// Looks until it is so.

@@ -252,7 +252,7 @@ async fn a_mailbox_that_an_earlier_version_claimed_in_one_form_is_taken_in_all()
     for old in ["ana@exämple.org", "ana@xn--exmple-cua.org"] {
         let world = World::new().await;
         // As it was claimed then: by the address as it came, in lower case.
-        let name = format!("email#{}", world.committer.secrets.email_claims(old)[0]);
+        let name = format!("email#{}", world.committer.secrets.email_claims(old).remove(0));
         let append = Append {
             expected_version: 0,
             stream: StreamId::Plan("of-old".to_owned()),

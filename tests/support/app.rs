@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use crate::support::backend::Place;
 
 /// How long a test waits for something that is bound to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// How long it waits between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// What every key begins with, followed by its length.
@@ -341,6 +341,9 @@ fn settings(options: &Options, of_the_place: Vec<(&'static str, String)>) -> Set
         ("http.workers", "2".to_owned()),
         ("http.shutdown_timeout_s", "5".to_owned()),
         ("queue.poll_interval_ms", "50".to_owned()),
+        // A machine may be busy: what is given up there for taking long is so by a clock that a test moves.
+        ("actors.send_timeout_ms", "60000".to_owned()),
+        ("records.find_timeout_ms", "60000".to_owned()),
     ];
     let overrides: Vec<_> = fixed.into_iter().chain(of_the_place).chain(options.settings.iter().cloned()).collect();
     Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &overrides }).expect("settings")

@@ -9,7 +9,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     process::Command,
     sync::{
         LazyLock, Mutex,
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 /// A running emulator.
 #[derive(Debug)]
 pub(crate) struct Emulator {
-    port: u16,
+    address: SocketAddr,
     control_port: u16,
     _process: Mutex<Process>,
 }
@@ -55,19 +55,28 @@ impl Emulator {
             let mut words = line.strip_prefix("ready ")?.split(' ');
             Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
         };
-        let (process, (port, control_port)) = Process::start(&mut command, find);
-        Self { port, control_port, _process: Mutex::new(process) }
+        let (process, (address, control_port)) = Process::start(&mut command, find);
+        Self { address, control_port, _process: Mutex::new(process) }
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// Moves its clock forward.
     pub(crate) fn advance(&self, duration: Duration) {
+        self.control(&duration.as_secs_f64().to_string());
+    }
+
+    /// From now on its clock moves only when it is moved.
+    fn hold(&self) {
+        self.control("hold");
+    }
+
+    fn control(&self, command: &str) {
         let mut connection = TcpStream::connect(("127.0.0.1", self.control_port)).expect("the control port");
-        writeln!(connection, "{}", duration.as_secs_f64()).expect("a command");
+        writeln!(connection, "{command}").expect("a command");
         let mut answer = String::new();
         BufReader::new(connection).read_line(&mut answer).expect("an answer");
         assert_eq!(answer, "ok\n");
@@ -98,7 +107,8 @@ pub(crate) fn shared_dynamodb(kind: Kind) -> String {
     })
 }
 
-/// A ministack that nobody else uses while this is kept, so that its clock may be moved.
+/// A ministack that nobody else uses while this is kept, so that its clock may be moved. By itself it stands: what waits for
+/// messages there waits until one comes.
 #[derive(Debug)]
 pub(crate) struct Lease(Option<Emulator>);
 
@@ -108,7 +118,11 @@ static IDLE: Mutex<Vec<Emulator>> = Mutex::new(Vec::new());
 /// Leases one; starts one when all are in use, so that there are never more than tests at once.
 pub(crate) fn lease() -> Lease {
     let idle = IDLE.lock().unwrap().pop();
-    Lease(Some(idle.unwrap_or_else(|| Emulator::start(Kind::Ministack))))
+    Lease(Some(idle.unwrap_or_else(|| {
+        let emulator = Emulator::start(Kind::Ministack);
+        emulator.hold();
+        emulator
+    })))
 }
 
 impl std::ops::Deref for Lease {

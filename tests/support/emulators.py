@@ -1,7 +1,8 @@
 """Starts an emulator of AWS for a test: `emulators.py ministack` or `emulators.py dynoxide PROGRAM`.
 
-Prints `ready PORT CONTROL_PORT` once it answers, and ends when its standard input is closed, however the test ended.
-ministack's clock can be moved: a line with a number of seconds, sent to the control port, is answered with `ok`.
+Prints `ready ADDRESS CONTROL_PORT` once it answers, and ends when its standard input is closed, however the test ended.
+ministack's clock can be moved: a line with a number of seconds, sent to the control port, is answered with `ok`. After the line
+`hold` it moves only so: however slow the machine is, nothing falls due that a test has not let fall due.
 """
 
 import os
@@ -13,16 +14,21 @@ import time
 
 REAL_TIME = time.time
 offset_s = 0.0
+held_s = None
 
 
 def moved_time():
-    return REAL_TIME() + offset_s
+    return (REAL_TIME() if held_s is None else held_s) + offset_s
 
 
-def free_port():
+def own_address():
+    """An address that nobody takes before the emulator does. On Linux all of 127.0.0.0/8 is this machine."""
+    if sys.platform == "linux":
+        pid = os.getpid()
+        return f"127.{128 | pid >> 16 & 63}.{pid >> 8 & 255}.{pid & 255}", 4566
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+        return listener.getsockname()
 
 
 def end_with_the_test(child=None):
@@ -33,42 +39,45 @@ def end_with_the_test(child=None):
 
 
 def control(listener):
-    global offset_s
+    global offset_s, held_s
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rw") as lines:
             for line in lines:
-                offset_s += float(line)
+                if line.strip() == "hold":
+                    held_s = REAL_TIME()
+                else:
+                    offset_s += float(line)
                 lines.write("ok\n")
                 lines.flush()
 
 
-def tell_when_ready(port, control_port):
-    for _ in range(600):
+def tell_when_ready(host, port, control_port):
+    for _ in range(3600):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
         except OSError:
             time.sleep(0.05)
             continue
-        print(f"ready {port} {control_port}", flush=True)
+        print(f"ready {host}:{port} {control_port}", flush=True)
         return
     os._exit(1)
 
 
 def main():
-    port = free_port()
+    host, port = own_address()
     in_background = lambda work, *arguments: threading.Thread(target=work, args=arguments, daemon=True).start()
     if sys.argv[1] == "dynoxide":
-        command = [sys.argv[2], "serve", "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.argv[2], "serve", "--host", host, "--port", str(port)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         in_background(end_with_the_test, child)
-        tell_when_ready(port, 0)
+        tell_when_ready(host, port, 0)
         sys.exit(child.wait())
     listener = socket.create_server(("127.0.0.1", 0))
     in_background(end_with_the_test)
     in_background(control, listener)
-    in_background(tell_when_ready, port, listener.getsockname()[1])
-    os.environ.update(BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
+    in_background(tell_when_ready, host, port, listener.getsockname()[1])
+    os.environ.update(BIND_HOST=host, GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
     time.time = moved_time
     from ministack.app import main as ministack
 

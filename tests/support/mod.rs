@@ -12,24 +12,57 @@ pub(crate) mod tools;
 use std::{
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
+use rustix::net;
+
 /// How long a started process may take to say that it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a process that was asked to end may take.
-const ENDED_TIMEOUT: Duration = Duration::from_secs(60);
+const ENDED_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// An empty data directory that goes with the test.
 pub(crate) fn data_dir() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory")
 }
 
-/// An address of this machine that nobody listens on. Where the program can, let it listen on port 0 instead.
-pub(crate) fn free_address() -> SocketAddr {
+/// An address of this machine that nobody listens on, and that nobody else gets as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct Nobody {
+    address: SocketAddr,
+    /// Bound, and never listened on.
+    _socket: OwnedFd,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).expect("a socket");
+        net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = net::getsockname(&socket).expect("the port's number").try_into().expect("an address");
+        Self { address, _socket: socket }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// An address for a program to listen on that has to know it beforehand. On Linux it is this process's alone: all of 127.0.0.0/8
+/// is this machine, and nobody else's connections begin or end there. Where the program can, let it listen on port 0 instead.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    if cfg!(target_os = "linux") {
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        return SocketAddr::from(([127, 64 | (high & 63), middle, low], NEXT.fetch_add(1, Ordering::Relaxed)));
+    }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("the port's number")
 }
@@ -75,8 +108,19 @@ impl Process {
     /// read and dropped, so that it never blocks.
     pub(crate) fn start<T: Send + 'static>(
         command: &mut Command,
-        mut find: impl FnMut(&str) -> Option<T> + Send + 'static,
+        find: impl FnMut(&str) -> Option<T> + Send + 'static,
     ) -> (Self, T) {
+        Self::try_start(command, find).unwrap_or_else(|e| panic!("{command:?} did not become ready: {e}"))
+    }
+
+    /// The same for one that may well die before it is ready.
+    ///
+    /// # Errors
+    /// When it has closed its output without such a line, or said nothing of the kind for very long.
+    pub(crate) fn try_start<T: Send + 'static>(
+        command: &mut Command,
+        mut find: impl FnMut(&str) -> Option<T> + Send + 'static,
+    ) -> Result<(Self, T), mpsc::RecvTimeoutError> {
         let mut child = command
             // Ends when the test does, however that ends: a helper process can watch for it.
             .stdin(Stdio::piped())
@@ -96,8 +140,7 @@ impl Process {
                 }
             }
         });
-        let found = receiver.recv_timeout(READY_TIMEOUT);
-        (process, found.unwrap_or_else(|e| panic!("{command:?} did not become ready: {e}")))
+        Ok((process, receiver.recv_timeout(READY_TIMEOUT)?))
     }
 
     /// The process id, for signals.

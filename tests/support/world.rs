@@ -44,7 +44,7 @@ use super::{
 };
 
 /// How long a world waits for an actor.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Commands that an actor of a world takes before it is full.
 const MAILBOX_CAPACITY: usize = 16;
 /// How long a message is invisible.

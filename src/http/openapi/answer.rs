@@ -157,8 +157,9 @@ impl Problems {
 /// Whether the answer says what is left of the caller's limits: always, or where it came to looking at them.
 fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
     match (caller, status.as_u16()) {
-        (Caller::Reader, 400 | 404 | 410 | 429) => Some(true),
-        (Caller::Reader, 500 | 503) => Some(false),
+        (Caller::Reader, 404 | 410) => Some(true),
+        // What the connection refuses, and a wrong key, comes before the limits are looked at.
+        (Caller::Reader, 400 | 429 | 500 | 503) => Some(false),
         _ => None,
     }
 }
@@ -175,6 +176,7 @@ fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
             ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
             ProblemCode::QuotaExceeded
             | ProblemCode::InvitationLimit
+            | ProblemCode::TooManyFromAddress
             | ProblemCode::Overloaded
             | ProblemCode::Unavailable => Header::RetryAfter,
             _ => continue,

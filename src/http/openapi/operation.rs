@@ -28,11 +28,25 @@ impl Caller {
 
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
-        use ProblemCode::{Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, Unavailable, UrlTooLong};
+        use ProblemCode::{
+            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, QuotaExceeded, TooManyFromAddress,
+            Unavailable, UrlTooLong,
+        };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
-            Self::Reader => &[InvalidKey, UrlTooLong, QuotaExceeded, Internal, Overloaded, Unavailable],
-            Self::Admin => &[InvalidToken, UrlTooLong, Internal, Overloaded, Unavailable],
+            Self::Reader => &[
+                InvalidKey,
+                UrlTooLong,
+                QuotaExceeded,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
+            Self::Admin => {
+                &[InvalidToken, UrlTooLong, TooManyFromAddress, HeadTooLarge, Internal, Overloaded, Unavailable]
+            }
         }
     }
 }

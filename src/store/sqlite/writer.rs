@@ -44,6 +44,11 @@ impl Writer {
             "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX};
              PRAGMA cache_size = -{CACHE_KIB}"
         ))?;
+        // A process that died right after an erasure has left what was erased in the log. Where somebody reads from it now, the
+        // next erasure or start empties it.
+        if !empty_log(&connection) {
+            tracing::debug!("the write-ahead log is in use and stays as it is");
+        }
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let purge = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&purge);

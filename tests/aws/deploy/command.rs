@@ -107,7 +107,8 @@ fn further_definitions_have_tables_of_their_own() {
 
 #[test]
 fn a_service_that_is_away_is_said_with_the_exit_code_for_it() {
-    let away = format!("http://{}", support::free_address());
+    let nobody = support::Nobody::new();
+    let away = format!("http://{}", nobody.address());
     let (output, _) = permitd(&away, "away", &["aws", "check", "--json"]);
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(5));

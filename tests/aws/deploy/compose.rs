@@ -239,7 +239,7 @@ fn the_health_check_of_the_image_asks_where_the_server_listens() {
         let answering = std::thread::spawn(move || {
             use std::io::{BufRead, BufReader, Write};
             let (mut connection, _) = server.accept().unwrap();
-            connection.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            connection.set_read_timeout(Some(std::time::Duration::from_secs(180))).unwrap();
             let mut asked = String::new();
             let mut lines = BufReader::new(connection.try_clone().unwrap());
             lines.read_line(&mut asked).unwrap();
@@ -255,7 +255,8 @@ fn the_health_check_of_the_image_asks_where_the_server_listens() {
         answering.join().unwrap();
         assert_eq!(healthy, is_healthy, "{answer}");
     }
-    let nobody = support::free_address().to_string();
+    let kept = support::Nobody::new();
+    let nobody = kept.address().to_string();
     let output = support::permitd().args(&words[1..]).env("PERMITD_OPS_LISTEN", nobody).output().unwrap();
     assert!(!output.status.success());
 }
