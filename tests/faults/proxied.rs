@@ -382,7 +382,7 @@ async fn row_16_user_deleted_while_the_key_is_on_its_way_to_the_log() {
     let user = world.invite(ANA).await;
     let other = world.again().await;
     let (mut gate, hold) = Gate::new();
-    world.proxy().add(commits().holding("ApiKeyIssued"), Trouble::Before(hold));
+    world.proxy().add(transactions().holding("ApiKeyIssued"), Trouble::Before(hold));
     let deleting = async {
         gate.reached().await;
         other.perform(user, AccountCommand::DeleteUser).await.unwrap();
