@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     acting::answer_to,
-    deployment::Serving,
+    deployment::{self, Serving},
     history::{History, KeyFacts, Standing},
     living::Storm,
     memory::{Answer, Memory, Request},
@@ -139,13 +139,18 @@ impl Storm {
 
     /// Waits for the mails that are still to come.
     pub(crate) async fn check_invitations(&self, serving: &Serving) {
-        self.deployment
-            .until("the mails of all who were invited", async || {
-                let history = self.learn(serving).await;
-                let waiting: Vec<String> = unfulfilled(&history);
-                waiting.is_empty()
-            })
-            .await;
+        let deadline = Instant::now() + deployment::PATIENCE;
+        loop {
+            let waiting = unfulfilled(&self.learn(serving).await);
+            if waiting.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let (_, letters) = self.deployment.run("", &["dead-letters", "list", "--json"]);
+                panic!("waited in vain for the mails of the invitations {waiting:?}; the dead letters: {letters}");
+            }
+            tokio::time::sleep(deployment::LOOK_INTERVAL).await;
+        }
         let memory = self.memory.borrow();
         let history = History::of(&self.whole(serving, "/events").await);
         for (stream, events) in &history.streams {
