@@ -62,10 +62,12 @@ impl Storm {
                 self.memory.borrow_mut().learn_person(id, address);
             }
         }
+        // Mails before the log: the server may be sending others, whose keys were issued after the log was read.
+        let mails = self.deployment.mails();
         let history = History::of(&self.whole(serving, "/events").await);
         let keys = history.keys();
         let mut memory = self.memory.borrow_mut();
-        for mail in self.deployment.mails() {
+        for mail in mails {
             let key = mail.key.expect("a key in the mail");
             let id = id_in(&key);
             let facts =
@@ -151,8 +153,10 @@ impl Storm {
             }
             tokio::time::sleep(deployment::LOOK_INTERVAL).await;
         }
-        let memory = self.memory.borrow();
+        // The log before the mails: what is said to be mailed by then is among them.
         let history = History::of(&self.whole(serving, "/events").await);
+        self.learn(serving).await;
+        let memory = self.memory.borrow();
         for (stream, events) in &history.streams {
             let Some(person) = memory.people.iter().find(|person| *stream == format!("user#{}", person.id)) else {
                 continue;
