@@ -24,17 +24,19 @@ use crate::{
 };
 
 /// How long anything may take that is bound to happen.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// Seconds after which a message of a process that died is received again.
-const VISIBILITY_S: u32 = 1;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// After a second a message of a process that died is received again.
+pub(crate) const POLICY: Policy = Policy { visibility_s: 1, receives_max: 5, retention_days: 14 };
 /// Machines that a deployment may have.
 const MACHINES_MAX: usize = 3;
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) struct Deployment {
     place: Arc<Place>,
     token: String,
     client: reqwest::Client,
+    /// How its queue treats messages. A queue in AWS has been told so when it was made: processes must not be told otherwise.
+    policy: Policy,
     /// Variables that differ from those of all.
     further: Vec<(String, String)>,
 }
@@ -48,16 +50,15 @@ pub(crate) struct Serving {
 impl Deployment {
     /// A place that was served once, with a token and the default plan.
     pub(crate) async fn new() -> Self {
-        Self::with(crate::MODE, &[]).await
+        Self::with(crate::MODE, POLICY, &[]).await
     }
 
-    /// The same over a backend, with further variables in the environment of its processes.
-    pub(crate) async fn with(mode: Mode, further: &[(&str, &str)]) -> Self {
-        let policy = Policy { visibility_s: VISIBILITY_S, ..Policy::default() };
+    /// The same over a backend, with a queue's policy and further variables in the environment of its processes.
+    pub(crate) async fn with(mode: Mode, policy: Policy, further: &[(&str, &str)]) -> Self {
         let place = Place::in_real_time(mode, policy).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let further = further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut deployment = Self { place, token: String::new(), client, further };
+        let mut deployment = Self { place, token: String::new(), client, policy, further };
         let (mut process, ready) = deployment.launch(0, "");
         deployment.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
         process.kill();
@@ -78,7 +79,9 @@ impl Deployment {
             .env("PERMITD_LISTEN", "127.0.0.1:0")
             .env("PERMITD_OPS_LISTEN", "127.0.0.1:0")
             .env("PERMITD_HTTP_WORKERS", "2")
-            .env("PERMITD_QUEUE_VISIBILITY_S", VISIBILITY_S.to_string())
+            .env("PERMITD_QUEUE_VISIBILITY_S", self.policy.visibility_s.to_string())
+            .env("PERMITD_QUEUE_RECEIVES_MAX", self.policy.receives_max.to_string())
+            .env("PERMITD_QUEUE_RETENTION_DAYS", self.policy.retention_days.to_string())
             .env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20")
             // An emulator does not notice that whoever waits for messages has died, and gives it one all the same.
             .env("PERMITD_QUEUE_WAIT_S", "1")

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     acting::answer_to,
-    deployment::Serving,
+    deployment::{self, Serving},
     history::{History, KeyFacts, Standing},
     living::Storm,
     memory::{Answer, Memory, Request},
@@ -62,10 +62,12 @@ impl Storm {
                 self.memory.borrow_mut().learn_person(id, address);
             }
         }
+        // Mails before the log: the server may be sending others, whose keys were issued after the log was read.
+        let mails = self.deployment.mails();
         let history = History::of(&self.whole(serving, "/events").await);
         let keys = history.keys();
         let mut memory = self.memory.borrow_mut();
-        for mail in self.deployment.mails() {
+        for mail in mails {
             let key = mail.key.expect("a key in the mail");
             let id = id_in(&key);
             let facts =
@@ -139,15 +141,22 @@ impl Storm {
 
     /// Waits for the mails that are still to come.
     pub(crate) async fn check_invitations(&self, serving: &Serving) {
-        self.deployment
-            .until("the mails of all who were invited", async || {
-                let history = self.learn(serving).await;
-                let waiting: Vec<String> = unfulfilled(&history);
-                waiting.is_empty()
-            })
-            .await;
-        let memory = self.memory.borrow();
+        let deadline = Instant::now() + deployment::PATIENCE;
+        loop {
+            let waiting = unfulfilled(&self.learn(serving).await);
+            if waiting.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let (_, letters) = self.deployment.run("", &["dead-letters", "list", "--json"]);
+                panic!("waited in vain for the mails of the invitations {waiting:?}; the dead letters: {letters}");
+            }
+            tokio::time::sleep(deployment::LOOK_INTERVAL).await;
+        }
+        // The log before the mails: what is said to be mailed by then is among them.
         let history = History::of(&self.whole(serving, "/events").await);
+        self.learn(serving).await;
+        let memory = self.memory.borrow();
         for (stream, events) in &history.streams {
             let Some(person) = memory.people.iter().find(|person| *stream == format!("user#{}", person.id)) else {
                 continue;

@@ -31,6 +31,7 @@ use std::{
 use chances::Chances;
 use deployment::Deployment;
 use living::Storm;
+use permitd::queue::Policy;
 use script::Script;
 use support::backend::Mode;
 
@@ -42,10 +43,10 @@ const SEED: u64 = 1;
 /// Lives of servers over one deployment; then another begins, so that a storm of hours is not about one long log.
 const LIVES: u64 = 60;
 
-/// Whoever kills mailers as often as a storm must not have their messages given up; few people are invited often; and one address
-/// tries keys that have ended more often than anybody should.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("PERMITD_QUEUE_RECEIVES_MAX", "1000"),
+/// Whoever kills mailers as often as a storm must not have their messages given up.
+const POLICY: Policy = Policy { receives_max: 1000, ..deployment::POLICY };
+/// Few people are invited often, and one address tries keys that have ended more often than anybody should.
+const ENVIRONMENT: [(&str, &str); 3] = [
     ("PERMITD_MAIL_INVITATIONS_PER_PERSON_PER_HOUR", "10000"),
     ("PERMITD_MAIL_INVITATIONS_PER_HOUR_MAX", "1000000"),
     ("PERMITD_HTTP_WRONG_KEYS_MAX", "1000000"),
@@ -100,7 +101,7 @@ async fn rage(mode: Mode) {
             Some(earlier) => Script::of_trace(earlier, is_aws, &trace),
             None => Script::by_chance(Chances::new(seed, [nth, u64::from(is_aws)]).next(), is_aws, &trace),
         };
-        let deployment = Deployment::with(mode, &ENVIRONMENT).await;
+        let deployment = Deployment::with(mode, POLICY, &ENVIRONMENT).await;
         let _witness = Witness { mode, seed, nth, trace, log: log.clone() };
         let storm = Storm::begin(deployment, script, is_aws, log).await;
         let mut lives = 0;

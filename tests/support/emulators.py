@@ -2,9 +2,11 @@
 
 Prints `ready ADDRESS CONTROL_PORT` once it answers, and ends when its standard input is closed, however the test ended.
 ministack's clock can be moved: a line with a number of seconds, sent to the control port, is answered with `ok`. After the line
-`hold` it moves only so: however slow the machine is, nothing falls due that a test has not let fall due.
+`hold` it moves only so: however slow the machine is, nothing falls due that a test has not let fall due. Who waits for messages
+does so by the machine's clock all the same, and hears in the end that there are none.
 """
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -13,12 +15,29 @@ import threading
 import time
 
 REAL_TIME = time.time
+# How often a wait for messages looks whether there are any.
+LOOK_INTERVAL_S = 0.1
 offset_s = 0.0
 held_s = None
 
 
 def moved_time():
     return (REAL_TIME() if held_s is None else held_s) + offset_s
+
+
+def wait_in_real_time(handlers):
+    """Ends the waits of ReceiveMessage by the machine's clock: by the one that is held they would never end."""
+    receive_now = handlers["ReceiveMessage"]
+
+    async def receive(data, queue_url):
+        deadline = time.monotonic() + int(data.get("WaitTimeSeconds") or 0)
+        while True:
+            answer = await receive_now({**data, "WaitTimeSeconds": 0}, queue_url)
+            if answer.get("Messages") or time.monotonic() >= deadline:
+                return answer
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    handlers["ReceiveMessage"] = receive
 
 
 def own_address():
@@ -80,7 +99,9 @@ def main():
     os.environ.update(BIND_HOST=host, GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
     time.time = moved_time
     from ministack.app import main as ministack
+    from ministack.services import sqs
 
+    wait_in_real_time(sqs._HANDLERS)
     sys.argv = ["ministack"]
     ministack()
 
