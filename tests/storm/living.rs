@@ -224,10 +224,9 @@ impl Storm {
         self.check_log(&history);
         self.check_admission(&serving, &history).await;
         self.deployment.verify();
-        let live = self.shown(&serving).await;
-        let (well, text) = self.deployment.run("", &["events", "replay"]);
-        assert!(well, "{text}");
-        assert_eq!(self.shown(&serving).await, live, "a rebuild of the views has changed them");
+        self.deployment
+            .until("a rebuild of the views while nothing happens", async || self.is_rebuilt_in_peace(&serving).await)
+            .await;
         self.deployment.verify();
         drop(serving);
         let memory = self.memory.borrow();
@@ -241,6 +240,21 @@ impl Storm {
             memory.mails.len(),
             memory.imported.len(),
         )
+    }
+
+    /// Rebuilds the views, which must not change them; false when something happened meanwhile, such as a message of a process
+    /// that died and only now was received again.
+    async fn is_rebuilt_in_peace(&self, serving: &Serving) -> bool {
+        let before = self.whole(serving, "/events").await.len();
+        let live = self.shown(serving).await;
+        let (well, text) = self.deployment.run("", &["events", "replay"]);
+        assert!(well, "{text}");
+        let rebuilt = self.shown(serving).await;
+        if self.whole(serving, "/events").await.len() != before {
+            return false;
+        }
+        assert_eq!(rebuilt, live, "a rebuild of the views has changed them");
+        true
     }
 
     /// All views, as the administrator sees them.
