@@ -84,8 +84,9 @@ impl Pass {
     /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.
     pub fn refund(&mut self) {
         let cost = std::mem::take(&mut self.cost);
-        if let Held::Granted { grant, .. } = &mut *lock(&self.cell.held) {
-            grant.refund(self.day, cost);
+        match &mut *lock(&self.cell.held) {
+            Held::Granted { grant, .. } => grant.refund(self.day, cost),
+            _ => self.cell.refund_later(self.day, cost),
         }
         self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
     }
@@ -99,7 +100,8 @@ impl Pass {
         if cost == 0 {
             return;
         }
-        if let Held::Granted { grant, taken_wall_ns, taken_us, .. } = &mut *lock(&self.cell.held) {
+        let held = &mut *lock(&self.cell.held);
+        if let Held::Granted { grant, taken_wall_ns, taken_us, .. } = held {
             let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
             if grant.holder().serial == self.serial {
                 grant.undo(self.place_ns, kept, cost, now_ns);
@@ -108,6 +110,9 @@ impl Pass {
                 grant.refund(self.day, cost);
             }
             self.standing = grant.standing(now_ns);
+        } else {
+            self.cell.refund_later(self.day, cost);
+            self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
         }
     }
 }
@@ -170,8 +175,30 @@ impl Failing {
 #[derive(Debug)]
 struct Cell {
     held: Mutex<Held>,
+    /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
+    late: Mutex<Option<(i64, u64)>>,
     /// Held by the one request that asks the ledger.
     taking: tokio::sync::Mutex<()>,
+}
+
+impl Cell {
+    /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
+    fn refund_later(&self, day: i64, cost: u64) {
+        let mut late = lock(&self.late);
+        *late = match *late {
+            Some((kept_day, kept)) if kept_day == day => Some((day, kept.saturating_add(cost))),
+            Some((kept_day, kept)) if kept_day > day => Some((kept_day, kept)),
+            _ => Some((day, cost)),
+        };
+    }
+
+    /// The grant, with what was given back before it came. What is of another day stays counted.
+    fn with_late(&self, mut grant: Grant) -> Grant {
+        if let Some((day, cost)) = lock(&self.late).take() {
+            grant.refund(day, cost);
+        }
+        grant
+    }
 }
 
 #[derive(Debug)]
@@ -362,8 +389,10 @@ impl GrantBook {
         *lock(&self.failing) = Failing::default();
         self.counters.taken.fetch_add(1, Ordering::Relaxed);
         let until_us = taken_us.saturating_add(self.life_us);
-        *lock(&cell.held) = match granted {
+        let mut held = lock(&cell.held);
+        *held = match granted {
             Ok(Granted { user, hash, valid_until, grant, limits_age_ns, .. }) => {
+                let grant = cell.with_late(grant);
                 let until_us = until_us.saturating_sub(limits_age_ns / 1000);
                 let left_us = valid_until.map(|until| until.as_microsecond() - taken_wall_ns / 1000);
                 let expires_us = left_us.map_or(until_us, |left_us| until_us.min(taken_us.saturating_add(left_us)));
@@ -419,7 +448,7 @@ impl GrantBook {
             let ended = if cells.len() >= SHARD_KEYS_MAX { self.ended(&mut cells) } else { Vec::new() };
             let fresh = || {
                 let held = Mutex::new(Held::nothing());
-                Arc::new(Cell { held, taking: tokio::sync::Mutex::default() })
+                Arc::new(Cell { held, late: Mutex::default(), taking: tokio::sync::Mutex::default() })
             };
             (Arc::clone(cells.entry(id).or_insert_with(fresh)), ended)
         };
@@ -446,7 +475,7 @@ impl GrantBook {
             if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
             }
-            let is_settled = self.end(&mut held).0.is_none();
+            let is_settled = self.end(&mut held).0.is_none() && lock(&cell.late).is_none();
             if !is_settled {
                 ended.push((*id, Arc::clone(cell)));
             }

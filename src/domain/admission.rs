@@ -29,6 +29,10 @@ pub const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// Grants in a row that nobody else's came between, after which a node takes itself for the only one of its key: others may
 /// have kept stretches of theirs meanwhile.
 const ALONE_STREAK: u8 = 4;
+/// The part of a grant's life that a stretch lasts at least: the ledger's answer takes its time.
+const STRETCH_LIFE_PART: i64 = 256;
+/// How much longer a stretch is than the one before, which was over before the ledger's answer came.
+const LATE_FACTOR: u64 = 8;
 /// A rest of a stretch may be given up while at least this part of the bucket can be spent at once: a fourth.
 const SPARE_PART: u64 = 4;
 /// How far the clocks of two nodes may be apart without one of them being taken for set back.
@@ -79,6 +83,22 @@ impl Bucket {
         u64::try_from(to_ns.saturating_sub(from_ns) / self.interval_ns).unwrap_or(0)
     }
 
+    /// The longest stretch of a node beside which others may want one, if a grant's life is too long: it is where the bucket
+    /// has no places behind it then. Half of what the bucket holds, but not so short that it is over when the ledger's answer
+    /// comes.
+    fn most_beside_others(&self, life_ns: i64, returned: Option<&Return>) -> Option<u64> {
+        let depth = u64::try_from(self.burst).unwrap_or(0);
+        // With a place on each side.
+        let lasting = self.places(0, life_ns).saturating_add(2);
+        if lasting.saturating_mul(4) <= depth.saturating_mul(3) {
+            return None;
+        }
+        let least = self.places(0, life_ns / STRETCH_LIFE_PART).max(1);
+        let late = returned.filter(|back| back.late && back.interval_ns == self.interval_ns);
+        let longer = late.map_or(0, |back| self.places(back.tat_ns, back.limit_ns).saturating_mul(LATE_FACTOR));
+        Some(half(depth).max(least).max(longer))
+    }
+
     /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
     /// consumed is carried over to another plan, at most as a bucket that is empty.
     fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64) -> i64 {
@@ -127,6 +147,10 @@ pub struct Return {
     pub spent: u64,
     /// Grants in a row since which nobody else has taken one.
     pub streak: u8,
+    /// Since when that is so.
+    pub since_ns: i64,
+    /// Whether the grant's stretch was over before its first request could be decided.
+    pub late: bool,
     /// Requests that do not count against the quota: not spent, or given back after the server's own failure.
     pub unspent: u64,
     /// The theoretical arrival time after the last request that was admitted.
@@ -216,6 +240,10 @@ impl LedgerRow {
     /// that is used through several nodes would otherwise lose them all, and be refused below its rate. For the same reason a
     /// node that may not be alone takes half of what there is.
     ///
+    /// Of a bucket that is not as deep as what flows in while a grant lives, such a stretch would keep everybody else out for as
+    /// long. There a node takes shorter ones until it has been the only one for a grant's life, in which others would have
+    /// asked, too: also under another plan, which it knows before others do.
+    ///
     /// Under another plan the bucket holds as many requests less as were consumed of the old one.
     ///
     /// A clock that has gone back never brings quota back: the ledger's day only rises, unless it is so far ahead that a clock
@@ -260,19 +288,27 @@ impl LedgerRow {
         // Who has been alone for a while takes all that there is. Else half of what can be spent at once, or of what flows in
         // while the grant lives; and who is known to share the key, not much more than was spent last.
         let modest = half(at_once.max(by_rate - at_once)).min(by_quota);
+        let since_ns = match returned {
+            Some(Return { since_ns, .. }) if alone && !is_carried => since_ns.min(now_ns),
+            _ => now_ns,
+        };
+        let most = match returned {
+            Some(Return { streak, .. }) if streak >= ALONE_STREAK && now_ns - since_ns >= life_ns => None,
+            _ => bucket.most_beside_others(life_ns, returned.as_ref()),
+        };
         let share = match returned {
             Some(Return { streak, .. }) if alone && streak >= ALONE_STREAK => by_rate.min(by_quota),
-            Some(Return { spent, .. }) if !alone => modest.min(spent.saturating_mul(2).max(1)),
+            Some(Return { spent, .. }) if !alone && most.is_none() => modest.min(spent.saturating_mul(2).max(1)),
             _ => modest,
         };
         // What needs several places needs them in one grant. Where there are not so many, no more are taken than usual.
         let need = if asked.need <= by_rate.min(by_quota) { asked.need } else { 1 };
-        let share = share.max(need).min(by_rate).min(by_quota);
+        let share = share.min(most.unwrap_or(u64::MAX)).max(need).min(by_rate).min(by_quota);
         let count = share.min(want.max(need));
         // To its very end: a request that comes then takes its places behind it.
         let tail_ns = bucket.interval_ns.saturating_mul(i64::try_from(need).unwrap_or(i64::MAX).saturating_add(1)) - 1;
         let lasting = bucket.places(from_ns, now_ns.saturating_add(life_ns).saturating_add(tail_ns));
-        let stretch = count.max(lasting).min(by_rate);
+        let stretch = count.max(lasting.min(most.unwrap_or(u64::MAX))).min(by_rate);
         let step = match () {
             () if is_carried => Step::Carried,
             () if alone => Step::Resumed,
@@ -286,9 +322,11 @@ impl LedgerRow {
             self.tat_ns = limit_ns;
         }
         let mut grant = self.grant(bucket, from_ns, limit_ns, count, by_quota);
-        // Who shares the key leaves what only flows in to the others until this grant has ended.
-        let soon = if alone || returned.is_none() { by_rate } else { at_once };
+        // Who shares the key leaves what only flows in to the others until this grant has ended, unless stretches are short:
+        // then they take turns.
+        let soon = if alone || returned.is_none() || most.is_some() { by_rate } else { at_once };
         grant.streak = returned.filter(|_| alone).map_or(0, |returned| returned.streak.saturating_add(1));
+        grant.since_ns = since_ns;
         grant.more = count < share || count < soon.min(by_quota);
         grant.reach = by_rate;
         (grant, step)
@@ -341,6 +379,8 @@ impl LedgerRow {
             left: count,
             spent: 0,
             streak: 0,
+            since_ns: i64::MAX,
+            refused: false,
             day: self.day,
             quota_elsewhere: bucket.quota.saturating_sub(self.used),
             more: count > 0 && count < by_quota,

@@ -122,6 +122,61 @@ async fn what_is_known_counts_against_the_rate_only() {
     with(&app, "junk", "/permits", &[("if-none-match", &tag)]).await.expect(401);
 }
 
+/// The last request of the day's quota is not used up by what counts against the rate only, however often that is asked.
+#[tokio::test]
+async fn what_is_known_leaves_the_last_request_of_the_quota() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    for (quota, rate, burst) in [(2, 5, 10), (3, 1000, 1000), (2, 1000, 10), (30, 5, 40), (70, 100, 200)] {
+        let options = Options { clock: clock.clone(), sample_rows: 20, ..Options::default() };
+        let app = TestApp::with(options).await;
+        let plan = json!({ "rate_per_s": rate, "burst": burst, "quota_per_day": quota });
+        app.admin_send(Method::PUT, "/plans/small", &plan).await;
+        let key = app.invite_as(&json!({ "email": "ana@example.org", "plan": "small" })).await.1;
+        let path = "/permits/201612013997";
+        let mut tag = String::new();
+        for _ in 1..quota {
+            tag = app.get(path, &key).await.expect(200).header("etag").unwrap().to_owned();
+        }
+        for nth in 0..6 {
+            let known = with(&app, &key, path, &[("if-none-match", &tag)]).await;
+            assert_eq!(known.status, 304, "quota {quota}, {rate}/s, request {nth}: {}", known.body);
+            assert_eq!(crate::admission::daily_left(&known), 1, "quota {quota}, {rate}/s, request {nth}");
+        }
+        app.get(path, &key).await.expect(200);
+        app.get(path, &key).await.expect(429);
+        let known = with(&app, &key, path, &[("if-none-match", &tag)]).await.expect(429);
+        assert_eq!(known.json()["violated-policies"], json!(["daily"]));
+    }
+}
+
+/// The same after other questions than reads by key, whose answers a client has or has not.
+#[tokio::test]
+async fn one_request_is_enough_for_many_that_are_known() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock, sample_rows: 60, ..Options::default() }).await;
+    let plan = json!({ "rate_per_s": 1000, "burst": 1000, "quota_per_day": 13 });
+    app.admin_send(Method::PUT, "/plans/small", &plan).await;
+    let key = app.invite_as(&json!({ "email": "ana@example.org", "plan": "small" })).await.1;
+    for page in 0..9 {
+        let path = if page % 2 == 0 { "/permits?limit=1&sort=description" } else { "/permits/changes?since=1&limit=1" };
+        with(&app, &key, path, &[("if-none-match", "*")]).await.expect(304);
+    }
+    let first = app.get("/permits/201612013997", &key).await.expect(200);
+    assert_eq!(crate::admission::daily_left(&first), 3);
+    let tag = first.header("etag").unwrap().to_owned();
+    for (other, left) in [("/permits/201612013997/1", 2), ("/permits/0", 1)] {
+        let answer = with(&app, &key, other, &[("if-none-match", &tag)]).await;
+        assert_eq!(crate::admission::daily_left(&answer), left, "{other}: {}", answer.status);
+    }
+    for path in ["/permits/201612013997", "/permits/%23201612013997", "/permits/201612013997"] {
+        let known = with(&app, &key, path, &[("if-none-match", &tag)]).await;
+        assert_eq!(known.status, 304, "{path}: {}", known.body);
+        assert_eq!(crate::admission::daily_left(&known), 1, "{path}");
+    }
+    app.get("/permits/201612013997", &key).await.expect(200);
+    app.get("/permits/201612013997", &key).await.expect(429);
+}
+
 #[tokio::test]
 async fn nothing_that_a_client_does_not_have_is_had_for_nothing() {
     // Its time stands still: a grant that ends while an answer is under way would take what is given back with it.

@@ -12,6 +12,9 @@ pub struct Grant {
     pub(super) left: u64,
     pub(super) spent: u64,
     pub(super) streak: u8,
+    pub(super) since_ns: i64,
+    /// Whether it has refused a request: then it was in time to decide.
+    pub(super) refused: bool,
     pub(super) day: i64,
     pub(super) quota_elsewhere: u64,
     /// Whether the ledger may have more when these are spent.
@@ -87,6 +90,7 @@ impl Grant {
             // Others have what is missing: it comes behind what was granted.
             early_ns = self.limit_ns.saturating_add(self.width_ns(cost - self.left)).saturating_sub(reaches_ns);
         }
+        self.refused = true;
         let rate_wait_ns = if rate { early_ns.max(1) } else { 0 };
         let quota_wait_ns = if quota { self.day_ends_in_ns(now_ns) } else { 0 };
         Verdict::Refuse { rate, quota, retry_after_ns: rate_wait_ns.max(quota_wait_ns) }
@@ -191,8 +195,21 @@ impl Grant {
 
     /// What to give back when the grant is not spent any further.
     pub fn into_return(self) -> Return {
-        let Self { holder, bucket, tat_ns, limit_ns, left, spent, streak, day, .. } = self;
+        let Self { holder, bucket, tat_ns, limit_ns, left, spent, streak, since_ns, refused, day, .. } = self;
         let interval_ns = bucket.interval_ns;
-        Return { holder, spent, streak, unspent: left, tat_ns, limit_ns, day, interval_ns, unanswered: false }
+        let late = spent == 0 && left > 0 && !refused;
+        Return {
+            holder,
+            spent,
+            streak,
+            since_ns,
+            late,
+            unspent: left,
+            tat_ns,
+            limit_ns,
+            day,
+            interval_ns,
+            unanswered: false,
+        }
     }
 }

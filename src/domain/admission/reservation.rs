@@ -41,6 +41,8 @@ impl Reservation {
             holder: Holder { node, serial: self.serial },
             spent: 0,
             streak: 0,
+            since_ns: i64::MAX,
+            late: false,
             unspent: self.count,
             tat_ns: self.tat_ns,
             limit_ns: self.limit_ns,

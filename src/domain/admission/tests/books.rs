@@ -307,6 +307,39 @@ proptest! {
         }
     }
 
+    /// What is given back to the quota is had again at once, the last request of it, too: one node admits exactly what a plain
+    /// bucket and a plain count do.
+    #[test]
+    fn what_is_given_back_to_the_quota_is_had_again(
+        rate in prop_oneof![1u32..50, Just(1000)], burst in 1u32..20, quota in 1u64..8,
+        steps in prop::collection::vec((0i64..1_500_000_000, 0u8..6), 1..200),
+    ) {
+        let bucket = limits(f64::from(rate), burst, quota);
+        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
+        for (wait_ns, fate) in steps {
+            now_ns += if fate % 2 == 0 { wait_ns / 3 } else { 0 };
+            let next_ns = plain_tat_ns.max(now_ns) + bucket.interval_ns;
+            let by_rate = next_ns <= now_ns + bucket.interval_ns * bucket.burst;
+            match node.ask(&mut row, bucket, now_ns) {
+                Verdict::Admit => {
+                    prop_assert!(by_rate && plain_used < quota);
+                    (plain_tat_ns, plain_used) = (next_ns, plain_used + 1);
+                    if fate > 0 {
+                        let grant = &mut node.grant.as_mut().unwrap().0;
+                        grant.refund(grant.day(), 1);
+                        plain_used -= 1;
+                    }
+                }
+                Verdict::Refuse { rate, quota: by_quota, .. } => {
+                    prop_assert_eq!((rate, by_quota), (!by_rate, plain_used >= quota));
+                }
+                Verdict::Renew => unreachable!(),
+            }
+            prop_assert_eq!(node.grant.as_ref().unwrap().0.standing(now_ns).quota_left, quota - plain_used);
+        }
+    }
+
     /// What was taken back is as if it had not been: never does more pass than the burst and what flows in, and what is taken
     /// back at once leaves everything as it was.
     #[test]
