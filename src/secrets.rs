@@ -233,7 +233,7 @@ impl Secrets {
     pub fn generate(entropy: &dyn Entropy) -> Result<Zeroizing<String>, SecretsError> {
         let mut secret = SecretBytes::default();
         entropy.fill(&mut *secret)?;
-        let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(&*secret))]) };
+        let content = SecretFile { current: 1, versions: BTreeMap::from([(1, BASE64_STANDARD.encode(*secret))]) };
         let not_written = |error: serde_json::Error| SecretsError::Malformed {
             place: "a new secret".to_owned(),
             reason: error.to_string(),

@@ -137,7 +137,7 @@ pub(super) enum Earlier {
     /// It committed, in this stream.
     InStream(StreamId),
     /// It found that all was so already.
-    Unchanged(Committed),
+    Unchanged(Box<Committed>),
 }
 
 impl Committer {
@@ -158,7 +158,7 @@ impl Committer {
         };
         let stream = StreamId::parse(&stream).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let state = self.load_until(&stream, version).await?;
-        Ok(Earlier::Unchanged(Committed { state, version, events: Vec::new(), repeated: true }))
+        Ok(Earlier::Unchanged(Box::new(Committed { state, version, events: Vec::new(), repeated: true })))
     }
 
     /// The answer that is kept of a client's command, if it is of this request.

@@ -233,7 +233,7 @@ impl Committer {
     ) -> Result<Option<Committed>, CommandError> {
         // A retry is answered from the stream of the first try.
         let (stream, has_committed) = match &self.earlier(envelope).await? {
-            Earlier::Unchanged(unchanged) => return Ok(Some(unchanged.clone())),
+            Earlier::Unchanged(unchanged) => return Ok(Some(*unchanged.clone())),
             Earlier::InStream(first) => (&first.clone(), true),
             Earlier::None => (stream, false),
         };

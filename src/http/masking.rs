@@ -50,7 +50,7 @@ fn runs(text: &str) -> impl Iterator<Item = &str> {
 /// Of how many kinds its characters are: small letters, capital letters, digits.
 fn kinds(run: &str) -> usize {
     let kinds = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
-    kinds.iter().filter(|is| run.as_bytes().iter().any(|byte| is(byte))).count()
+    kinds.iter().filter(|is| run.as_bytes().iter().any(is)).count()
 }
 
 fn is_like_secret(run: &str) -> bool {

@@ -63,9 +63,8 @@ impl Mailer for FileMailer {
         let outbox = self.outbox.clone();
         let path = outbox.join(name);
         let reference = path.display().to_string();
-        let words = |e: &dyn std::fmt::Display| {
-            one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display()))
-        };
+        let words =
+            |e: &dyn std::fmt::Display| one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display()));
         tokio::task::spawn_blocking(move || write_durably(&outbox, &path, &content))
             .await
             .map_err(|e| MailError::unavailable(words(&e)))?

@@ -1,7 +1,7 @@
 //! Keys that two people were issued, as older versions let it happen: who had each first. The ledger has one place for a key, so
 //! that it says the other's name to one of the two: there such a key is noticed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::{Dynamo, StoreError, fetch, item::find_text, repair::Now, schema::LEDGER, terms::live_key};
 use crate::{
@@ -29,10 +29,11 @@ pub(super) async fn of_stream(dynamo: &Dynamo, stream: &StreamId, now: &Now) -> 
         if other == *user {
             continue;
         }
-        if !others.contains_key(&other) {
-            others.insert(other, read(dynamo, other).await?);
-        }
-        let Some(theirs) = others.get(&other).and_then(Option::as_ref).and_then(|other| other.keys.get(&key.id)) else {
+        let other_person = match others.entry(other) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(read(dynamo, other).await?),
+        };
+        let Some(theirs) = other_person.as_ref().and_then(|other| other.keys.get(&key.id)) else {
             continue;
         };
         let is_over = key.revoked.is_some() && theirs.revoked.is_some();
