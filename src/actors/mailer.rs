@@ -344,7 +344,7 @@ impl Work {
                 // It is not the message's fault: others can work on it.
                 self.committer.queue.release(delivery, RELEASE_DELAY_S).await?;
             }
-            Err(MessageError::Mail(error)) => self.put_off(delivery, &error).await?,
+            Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => self.put_off(delivery, &error).await?,
             Err(error) => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
                 let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);

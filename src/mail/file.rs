@@ -63,13 +63,17 @@ impl Mailer for FileMailer {
         let outbox = self.outbox.clone();
         let path = outbox.join(name);
         let reference = path.display().to_string();
-        let unavailable = |e: &dyn std::fmt::Display| {
-            MailError::unavailable(one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display())))
+        let words = |e: &dyn std::fmt::Display| {
+            one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display()))
         };
         tokio::task::spawn_blocking(move || write_durably(&outbox, &path, &content))
             .await
-            .map_err(|e| unavailable(&e))?
-            .map_err(|e| unavailable(&e))?;
+            .map_err(|e| MailError::unavailable(words(&e)))?
+            .map_err(|e| match e.kind() {
+                // Others need the room, too, so that somebody will make some.
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MailError::unavailable(words(&e)),
+                _ => MailError::Here(words(&e)),
+            })?;
         Ok(Receipt { reference })
     }
 
@@ -201,6 +205,6 @@ mod tests {
         let outbox = dir.path().join("file");
         fs::write(&outbox, "in the way").unwrap();
         let refused = mailer(outbox).send(&mail("m")).await.unwrap_err();
-        assert!(matches!(&refused, MailError::Unavailable { reason, .. } if reason.contains("outbox")), "{refused}");
+        assert!(matches!(&refused, MailError::Here(words) if words.contains("outbox")), "{refused}");
     }
 }

@@ -101,7 +101,7 @@ pub enum MailError {
         /// In the server's words where it has any. They may repeat the recipient's address.
         reason: String,
     },
-    /// For now: the server is away, busy (4xx) or does not accept our account, or the disk is full.
+    /// For now: the server is away, busy (4xx) or does not accept our account, or the disk is full. It is tried again for hours.
     #[error("the mail could not be handed over, try again later: {class}")]
     Unavailable {
         /// What kind of failure it is: nothing that somebody else said.
@@ -109,6 +109,9 @@ pub enum MailError {
         /// In the server's words where it has any. They may repeat the recipient's address.
         reason: String,
     },
+    /// Something on this machine is not as it has to be, and time alone does not mend it: a person has to look soon.
+    #[error("the mail cannot be handed over on this machine: {0}")]
+    Here(String),
 }
 
 impl MailError {
@@ -130,6 +133,7 @@ impl fmt::Debug for MailError {
         let (name, class) = match self {
             Self::Rejected { class, .. } => ("Rejected", class),
             Self::Unavailable { class, .. } => ("Unavailable", class),
+            Self::Here(class) => ("Here", class),
         };
         f.debug_struct(name).field("class", class).finish_non_exhaustive()
     }

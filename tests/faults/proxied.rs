@@ -382,7 +382,7 @@ async fn row_16_user_deleted_while_the_key_is_on_its_way_to_the_log() {
     let user = world.invite(ANA).await;
     let other = world.again().await;
     let (mut gate, hold) = Gate::new();
-    world.proxy().add(commits().holding("ApiKeyIssued"), Trouble::Before(hold));
+    world.proxy().add(transactions().holding("ApiKeyIssued"), Trouble::Before(hold));
     let deleting = async {
         gate.reached().await;
         other.perform(user, AccountCommand::DeleteUser).await.unwrap();
@@ -437,7 +437,8 @@ async fn row_19_a_dead_letter_is_shown_once_however_often_it_was_buried() {
         let letters = world.committer.queue.dead_letters(10).await.unwrap();
         assert_eq!(letters.len(), 1, "{letters:?}");
         assert!(letters[0].reason.contains("an injected fault"), "{}", letters[0].reason);
-        assert_eq!(letters[0].receives, 5);
+        // A mail that is put off is a new message each time.
+        assert_eq!(letters[0].receives, 1);
         world.committer.queue.redrive(&letters[0].id).await.unwrap();
         world.settle().await;
         world.check_invited(user, ANA).await;

@@ -118,7 +118,7 @@ impl Work {
                 tracing::warn!(user = %person.id, class, "a mail was refused for good");
                 ("refused", Command::RecordMailFailed { invitation, class, reason })
             }
-            Err(error @ MailError::Unavailable { .. }) => return Err(MessageError::Mail(error)),
+            Err(error @ (MailError::Unavailable { .. } | MailError::Here(_))) => return Err(MessageError::Mail(error)),
         };
         crash_point("mailer-after-mail");
         let record = |state: &State| match decide(user_in(state), command.clone()) {

@@ -178,7 +178,7 @@ impl DataSets {
         };
         let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
-            Err(problem) => return after_guess(request, problem).respond(request),
+            Err(problem) => return self.after_guess(request, problem).respond(request),
         };
         // What is known already counts against the rate only. That there is anything is not known: see `wants_nothing`.
         let is_known =
@@ -317,18 +317,23 @@ impl DataSets {
         };
         Ok((pass, answer))
     }
+
+    /// A key that is wrong, and not only missing, counts as a guess. Whoever asks on with a key that was once right does not guess:
+    /// they are told that it has ended however often they ask.
+    fn after_guess(&self, request: &HttpRequest, problem: Problem) -> Problem {
+        if problem.code() != ProblemCode::InvalidKey || !request.headers().contains_key(API_KEY) {
+            return problem;
+        }
+        let answer = wire::guessed(request, problem.clone());
+        // Looked at only where it matters: a derivation costs as much as the refusal.
+        let secrets = &self.service.committer.secrets;
+        let was_right = || presented_key(request).is_ok_and(|key| secrets.recognises(key.id(), &key.hash()));
+        if answer.code() != ProblemCode::InvalidKey && was_right() { problem } else { answer }
+    }
 }
 
 /// The pass of a request that was let pass, and its answer.
 type Admitted = (Pass, Result<HttpResponse, Problem>);
-
-/// A key that is wrong, and not only missing, counts as a guess.
-fn after_guess(request: &HttpRequest, problem: Problem) -> Problem {
-    if problem.code() == ProblemCode::InvalidKey && request.headers().contains_key(API_KEY) {
-        return wire::guessed(request, problem);
-    }
-    problem
-}
 
 fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
     let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
