@@ -194,7 +194,7 @@ impl Deployment {
         let mut files: Vec<PathBuf> = outboxes.flatten().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         files.sort();
-        files.iter().map(|path| app::read_mail(path)).collect()
+        files.iter().filter_map(|path| app::read_mail(path)).collect()
     }
 
     /// Looks until it is so.
