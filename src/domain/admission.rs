@@ -243,7 +243,7 @@ impl LedgerRow {
     /// node that may not be alone takes half of what there is.
     ///
     /// Of a bucket that is not as deep as what flows in while a grant lives, such a stretch would keep everybody else out for as
-    /// long. There a node takes shorter ones until it has been the only one for a grant's life, in which others would have
+    /// long. There a node takes shorter ones until it has been the only one for two grants' lives, in which others would have
     /// asked, too: also under another plan, which it knows before others do.
     ///
     /// Under another plan the bucket holds as many requests less as were consumed of the old one.
@@ -295,7 +295,9 @@ impl LedgerRow {
             _ => now_ns,
         };
         let most = match returned {
-            Some(Return { streak, .. }) if streak >= ALONE_STREAK && now_ns - since_ns >= life_ns => None,
+            Some(Return { streak, .. }) if streak >= ALONE_STREAK && now_ns.saturating_sub(since_ns) / 2 >= life_ns => {
+                None
+            }
             _ => bucket.most_beside_others(life_ns, returned.as_ref(), alone),
         };
         let share = match returned {
