@@ -86,7 +86,7 @@ impl Bucket {
     /// The longest stretch of a node beside which others may want one, if a grant's life is too long: it is where the bucket
     /// has no places behind it then. Half of what the bucket holds, but not so short that it is over when the ledger's answer
     /// comes.
-    fn most_beside_others(&self, life_ns: i64, returned: Option<&Return>) -> Option<u64> {
+    fn most_beside_others(&self, life_ns: i64, returned: Option<&Return>, alone: bool) -> Option<u64> {
         let depth = u64::try_from(self.burst).unwrap_or(0);
         // With a place on each side.
         let lasting = self.places(0, life_ns).saturating_add(2);
@@ -96,7 +96,9 @@ impl Bucket {
         let least = self.places(0, life_ns / STRETCH_LIFE_PART).max(1);
         let late = returned.filter(|back| back.late && back.interval_ns == self.interval_ns);
         let longer = late.map_or(0, |back| self.places(back.tat_ns, back.limit_ns).saturating_mul(LATE_FACTOR));
-        Some(half(depth).max(least).max(longer))
+        // Who is known to share the key takes not much more than was spent last.
+        let known = returned.filter(|_| !alone).map_or(u64::MAX, |back| back.spent.saturating_mul(2).max(1));
+        Some(half(depth).min(known).max(least).max(longer))
     }
 
     /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
@@ -241,7 +243,7 @@ impl LedgerRow {
     /// node that may not be alone takes half of what there is.
     ///
     /// Of a bucket that is not as deep as what flows in while a grant lives, such a stretch would keep everybody else out for as
-    /// long. There a node takes shorter ones until it has been the only one for a grant's life, in which others would have
+    /// long. There a node takes shorter ones until it has been the only one for two grants' lives, in which others would have
     /// asked, too: also under another plan, which it knows before others do.
     ///
     /// Under another plan the bucket holds as many requests less as were consumed of the old one.
@@ -293,8 +295,10 @@ impl LedgerRow {
             _ => now_ns,
         };
         let most = match returned {
-            Some(Return { streak, .. }) if streak >= ALONE_STREAK && now_ns - since_ns >= life_ns => None,
-            _ => bucket.most_beside_others(life_ns, returned.as_ref()),
+            Some(Return { streak, .. }) if streak >= ALONE_STREAK && now_ns.saturating_sub(since_ns) / 2 >= life_ns => {
+                None
+            }
+            _ => bucket.most_beside_others(life_ns, returned.as_ref(), alone),
         };
         let share = match returned {
             Some(Return { streak, .. }) if alone && streak >= ALONE_STREAK => by_rate.min(by_quota),

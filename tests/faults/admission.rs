@@ -163,6 +163,33 @@ async fn a_request_that_does_not_wait_for_its_grant_withholds_nothing() {
     assert_eq!(admitted(&world, &key, 200).await, 100);
 }
 
+/// What a request gives back while the node asks for its next grant is in that grant.
+#[actix_web::test]
+async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 1 }).await;
+    let (_, key) = world.member(ANA).await;
+    let presented = PresentedKey::parse(key.as_bytes()).unwrap();
+    for by_rate in [true, false] {
+        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+            panic!("the last request of the quota is there")
+        };
+        world.advance(Duration::from_secs(2));
+        let clock = world.clock.shared();
+        world.faults.add(
+            "grant",
+            Fault::then(async move { if by_rate { pass.refund() } else { pass.keep(0, clock.as_ref()) } }),
+        );
+        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+            panic!("what came back was lost")
+        };
+        next.refund();
+    }
+    assert_eq!(admitted(&world, &key, 5).await, 1);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(admitted(&world, &key, 5).await, 0, "and no more than the quota");
+}
+
 /// A key's plan changes under it, the limits of the plan and the plan of the person: in force within a grant's life.
 #[actix_web::test]
 async fn a_change_of_plan_is_in_force_within_the_life_of_a_grant() {

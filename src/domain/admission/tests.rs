@@ -210,6 +210,59 @@ fn several_nodes_share_a_fast_key() {
     }
 }
 
+/// A bucket that is not as deep as what flows in while a grant lives is shared, too: nodes take turns in short stretches, and
+/// the second one is not kept out by the first.
+#[test]
+fn several_nodes_share_a_shallow_bucket() {
+    for (rate_per_s, burst) in [(1000_u32, 10), (100, 20), (50, 10), (5, 5)] {
+        for nodes_count in 1..=3_usize {
+            let bucket = limits(f64::from(rate_per_s), burst, 100_000_000);
+            let mut row = LedgerRow::default();
+            let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+            let per_s = u64::from(rate_per_s) / 5;
+            let mut refused = 0;
+            for (request, node) in (0..per_s * 60).zip((0..nodes_count).cycle()) {
+                let now_ns = START_NS + i64::try_from(request * 1_000_000_000 / per_s).unwrap();
+                refused += u64::from(nodes[node].ask(&mut row, bucket, now_ns) != Verdict::Admit);
+            }
+            assert_eq!(refused, 0, "{rate_per_s}/s, {burst}, {nodes_count} nodes");
+        }
+    }
+}
+
+/// Nor is a node kept out by one that alone asks for more than the rate allows, while it is not known to be the only one.
+#[test]
+fn a_busy_node_leaves_places_of_a_shallow_bucket() {
+    let bucket = limits(1000.0, 10, 100_000_000);
+    let (mut row, mut busy, mut other) = (LedgerRow::default(), Node::new(), Node::new());
+    let (mut waited, mut longest) = (0, 0);
+    for tick in 0..20_000_i64 {
+        let now_ns = START_NS + tick * SECOND_NS / 1000;
+        busy.ask(&mut row, bucket, now_ns);
+        busy.ask(&mut row, bucket, now_ns);
+        waited = if other.ask(&mut row, bucket, now_ns) == Verdict::Admit { 0 } else { waited + 1 };
+        longest = longest.max(waited);
+    }
+    assert!(longest <= 50, "it waited {longest} ms");
+}
+
+/// Where the ledger's answer takes longer than a short stretch lasts, the next one is longer.
+#[test]
+fn a_short_stretch_that_came_too_late_is_followed_by_a_longer_one() {
+    let bucket = limits(10_000_000.0, 10, 100_000_000);
+    let (mut row, mut returned, mut now_ns, mut tries) = (LedgerRow::default(), None, START_NS, 0);
+    loop {
+        let mut grant = row.renew(&Asked { returned, ..asked(bucket, now_ns, WANT_MIN) }).0;
+        now_ns += SECOND_NS / 20;
+        tries += 1;
+        match grant.admit(now_ns) {
+            Verdict::Admit => break,
+            verdict => assert_eq!((verdict, tries < 5), (Verdict::Renew, true)),
+        }
+        returned = Some(grant.into_return());
+    }
+}
+
 /// The first requests of a burst may come through any node.
 #[test]
 fn a_burst_is_admitted_through_two_nodes() {
