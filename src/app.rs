@@ -226,6 +226,7 @@ impl Node {
             shared: kept.shared,
             aws: kept.aws,
         };
+        let is_shared = parts.shared;
         let mut service = start_actors(settings, public_address, parts, purpose);
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
@@ -235,6 +236,12 @@ impl Node {
         service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
+        if is_shared && purpose == Purpose::Serve {
+            // Of an import that died the rows may be missing by which it is found.
+            if let Err(error) = node.service.relay.sweep().await {
+                tracing::warn!(%error, "what others left unpublished cannot be swept yet; trying again later");
+            }
+        }
         if !beside_server {
             node.service.imports.recover().await?;
         }

@@ -184,7 +184,7 @@ impl Someone {
             last_four: key.last_four(),
             secret_version: 1,
             invitation,
-            label: Some("laptop".to_owned()),
+            label: Some(Personal::Known("laptop".to_owned())),
         }
     }
 }
