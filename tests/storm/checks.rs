@@ -44,7 +44,7 @@ impl Storm {
         let (mut items, mut next) = (Vec::new(), format!("{path}?limit=1000"));
         loop {
             let mut page = self.ask(serving, &next).await;
-            items.extend(page["data"].as_array_mut().expect("a list").drain(..));
+            items.append(page["data"].as_array_mut().expect("a list"));
             match page["page"]["next"].as_str() {
                 // It may be a whole address.
                 Some(link) => next = link[link.find(path).expect("the same path")..].to_owned(),

@@ -148,7 +148,7 @@ impl Storm {
         } else {
             // In AWS there are two at a time, of which one dies; here one.
             let machines: &[usize] =
-                if !self.is_aws { &[0] } else { [[1, 2], [2, 1]][usize::from(life % 2 == 0)].as_slice() };
+                if !self.is_aws { &[0] } else { [[1, 2], [2, 1]][usize::from(life.is_multiple_of(2))].as_slice() };
             let victim = self.serve(machines[0], &fate.failpoints());
             let others: Vec<Serving> = machines[1..].iter().filter_map(|machine| self.serve(*machine, "")).collect();
             if let Some(victim) = victim {
@@ -156,7 +156,7 @@ impl Storm {
             }
         }
         self.deployment.let_leases_end().await;
-        self.look(life % LIVES_PER_VERIFICATION == 0).await;
+        self.look(life.is_multiple_of(LIVES_PER_VERIFICATION)).await;
         true
     }
 

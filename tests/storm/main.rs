@@ -13,7 +13,6 @@ mod acting;
 mod app;
 mod chances;
 mod checks;
-#[allow(dead_code, reason = "shared with the tests of crashes")]
 #[path = "../crash/deployment.rs"]
 mod deployment;
 mod history;
