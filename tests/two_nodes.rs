@@ -4,7 +4,6 @@
 
 #[path = "support/app.rs"]
 mod app;
-#[allow(dead_code, reason = "shared with the tests of crashes")]
 #[path = "crash/deployment.rs"]
 mod deployment;
 mod support;
