@@ -365,9 +365,10 @@ impl Work {
             tracing::error!(message = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
             return self.committer.queue.bury(delivery, &reason).await;
         };
-        self.counters.put_off.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(message = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
-        self.committer.queue.postpone(delivery, pause_s).await.map(drop)
+        self.committer.queue.postpone(delivery, pause_s).await?;
+        self.counters.put_off.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Lets go of mails that are kept for too long.

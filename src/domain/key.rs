@@ -190,8 +190,9 @@ fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
     id.iter().all(u8::is_ascii_alphanumeric).then_some(KeyId(id))
 }
 
-/// An administrator's token, `pmt_admin_<id>_<secret>_<crc>`: made as keys are, of a server secret and a random id, so that a
-/// wrong one is known without a look-up. `Debug` does not show it.
+/// An administrator's token: `pmt_admin_` and, in lower-case hexadecimal as tokens always were, an id, a secret and the CRC-32 of
+/// both. Made as keys are, of a server secret and a random id, so that a wrong one is known without a look-up. `Debug` does not
+/// show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken(String);
 
@@ -201,12 +202,25 @@ impl AdminToken {
 
     /// The token with this id and secret.
     pub fn new(id: KeyId, secret: &[u8; SECRET_BYTES]) -> Self {
-        Self(compose(Self::PREFIX, id, secret))
+        let body = [&id.0, secret.as_slice()].concat();
+        let crc = crc32fast::hash(&body).to_be_bytes();
+        Self(format!("{}{}{}", Self::PREFIX, hex(&body), hex(&crc)))
     }
 
     /// The id in what a client sent; `None` when its form or its checksum is wrong.
     pub fn id_in(text: &str) -> Option<KeyId> {
-        dissect(Self::PREFIX, text.as_bytes())
+        let digits = text.strip_prefix(Self::PREFIX)?;
+        if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return None;
+        }
+        let bytes = unhex(digits)?;
+        let (body, crc) = bytes.split_at_checked(KEY_ID_CHARS + SECRET_BYTES)?;
+        let (id, _) = body.split_at_checked(KEY_ID_CHARS)?;
+        if crc != crc32fast::hash(body).to_be_bytes() {
+            return None;
+        }
+        let id: [u8; KEY_ID_CHARS] = id.try_into().ok()?;
+        id.iter().all(u8::is_ascii_alphanumeric).then_some(KeyId(id))
     }
 
     /// The token in plain. Call it only to hand it to the administrator.
