@@ -42,9 +42,9 @@ fn check_text(text: &str) {
         };
         for query in questions(definition) {
             match open(&key, definition, &query, text) {
-                Ok(Place::At(position)) => check(Some(position), &|position| {
-                    seal(&key, definition, &query, position).expect("it was sealed")
-                }),
+                Ok(Place::At(position)) => {
+                    check(Some(position), &|position| seal(&key, definition, &query, position).expect("it was sealed"))
+                }
                 Ok(Place::Behind(_)) => accepted_behind += 1,
                 Err(_) => {}
             }
@@ -78,7 +78,8 @@ fn check_round_trip(input: &mut Unstructured<'_>) -> Result<()> {
     // What has no key has no cursor, where it is too long to be kept.
     let Ok(sealed) = seal(&key, definition, &query, &position) else { return Ok(()) };
     assert!(
-        sealed.len() <= PAGE_CURSOR_CHARS_MAX && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        sealed.len() <= PAGE_CURSOR_CHARS_MAX
+            && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     );
     match open(&key, definition, &query, &sealed).expect("it was sealed") {
         Place::At(opened) => assert_eq!(opened, position),
