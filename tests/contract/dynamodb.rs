@@ -44,7 +44,7 @@ pub(crate) mod ministack {
 
     impl super::Emulated for Ministack {
         const KIND: super::Kind = super::Kind::Ministack;
-        const COMMITS_PER_WRITER: usize = 5;
+        const COMMITS_PER_WRITER: usize = 20;
     }
 }
 
