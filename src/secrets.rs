@@ -158,9 +158,9 @@ type SecretBytes = Zeroizing<[u8; SECRET_BYTES]>;
 /// The server secret and what is derived from it. Each use has an HMAC-SHA256 label of its own, so that none reveals another.
 /// Clones share it.
 #[derive(Clone)]
-pub struct Secrets(Arc<Held>);
+pub struct Secrets(Arc<SecretVersions>);
 
-struct Held {
+struct SecretVersions {
     place: String,
     current: u32,
     current_secret: SecretBytes,
@@ -262,7 +262,7 @@ impl Secrets {
             return Err(malformed(format!("its current version {} is missing", content.current)));
         };
         let (place, current) = (place.to_owned(), content.current);
-        Ok(Self(Arc::new(Held { place, current, current_secret, versions, doubt: OnceLock::new() })))
+        Ok(Self(Arc::new(SecretVersions { place, current, current_secret, versions, doubt: OnceLock::new() })))
     }
 
     /// The version that new keys are derived from.

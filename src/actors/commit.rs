@@ -25,7 +25,7 @@ use crate::{
         id::{CommandId, StreamId, UserId},
         persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
-        user::Refusal,
+        user::CommandRefusal,
         view::State,
     },
     failpoint::crash_point,
@@ -317,7 +317,7 @@ impl Committer {
                 return self.keep_error(envelope, CommandError::EmailTaken { user: owner }).await;
             }
             Err(AppendError::KeyIssued { key }) => {
-                return self.keep_error(envelope, Refusal::KeyExists(key).into()).await;
+                return self.keep_error(envelope, CommandRefusal::KeyExists(key).into()).await;
             }
             Err(AppendError::Store(error)) => return Err(error.into()),
         }

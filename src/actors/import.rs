@@ -169,7 +169,7 @@ pub struct ImporterCounts {
     pub rejected: u64,
 }
 
-struct Work {
+struct ImportWork {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     limits: Limits,
@@ -180,7 +180,7 @@ struct Work {
 
 /// The actor.
 pub struct ImportActor {
-    work: Arc<Work>,
+    work: Arc<ImportWork>,
     mailbox_capacity: usize,
 }
 
@@ -213,7 +213,7 @@ struct Written {
     rejects_file: Option<PathBuf>,
 }
 
-impl Work {
+impl ImportWork {
     async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
         one_line(&order.file_name)?;
         let import = self.committer.new_id().map_err(CommandError::from)?;
@@ -508,7 +508,7 @@ fn counts(result: &ImportResult) -> ImportCounts {
 #[derive(Clone)]
 pub struct Imports {
     actor: Addr<ImportActor>,
-    work: Arc<Work>,
+    work: Arc<ImportWork>,
 }
 
 impl Imports {
@@ -521,7 +521,7 @@ impl Imports {
         mailbox_capacity: usize,
     ) -> Self {
         let (counters, one_at_a_time) = (ImportCounters::default(), tokio::sync::Mutex::default());
-        let work = Arc::new(Work { committer, records, limits, rejects, counters, one_at_a_time });
+        let work = Arc::new(ImportWork { committer, records, limits, rejects, counters, one_at_a_time });
         Self { actor: ImportActor { work: Arc::clone(&work), mailbox_capacity }.start(), work }
     }
 

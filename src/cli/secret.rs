@@ -25,7 +25,7 @@ const QUESTION: &str = "Go on with the server secret that is there, or a new one
 #[command(after_help = "\
 Examples:
   permitd secret replace")]
-pub(super) struct Secret {
+pub(super) struct SecretArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +50,7 @@ struct Replace {
     yes: bool,
 }
 
-impl Secret {
+impl SecretArgs {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         let Command::Replace(replace) = self.command;
         replace.run(common)

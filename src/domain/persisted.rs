@@ -198,7 +198,7 @@ pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, 
 /// # Errors
 /// When an event is unknown or not what its schema says.
 pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Recorded>, CodecError> {
-    let place = Place { commit: commit.encoded(), key };
+    let decoder = Decoder { commit: commit.encoded(), key };
     let recorded = |(stored, index): (&StoredEvent<'_>, u32)| {
         Ok(Recorded {
             id: stored.id,
@@ -211,10 +211,10 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
                 correlation_id: stored.correlation_id.to_owned(),
                 causation_id: stored.causation_id.as_ref().map(Text::to_owned),
             },
-            event: place.decode_data(stored)?,
+            event: decoder.decode_data(stored)?,
         })
     };
-    place.stored()?.iter().zip(0u32..).map(recorded).collect()
+    decoder.stored()?.iter().zip(0u32..).map(recorded).collect()
 }
 
 /// Decodes the events of one commit, as [`decode`] does, and lets a state take them in. Leaves out what no state depends on:
@@ -223,11 +223,11 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
 /// # Errors
 /// When an event is unknown or not what its schema says; the state may then have taken in those before it.
 pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -> Result<u64, CodecError> {
-    let place = Place { commit, key };
+    let decoder = Decoder { commit, key };
     let Encoded { stream, version, recorded_at, .. } = commit;
     let mut events = 0;
-    for stored in &place.stored()? {
-        state.take(Fact { stream, version, recorded_at, event: &place.decode_data(stored)? });
+    for stored in &decoder.stored()? {
+        state.take(Fact { stream, version, recorded_at, event: &decoder.decode_data(stored)? });
         events += 1;
     }
     Ok(events)
@@ -269,11 +269,11 @@ pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
 /// # Errors
 /// When the stored bytes are not JSON.
 pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecError> {
-    let place = Place { commit: commit.encoded(), key: None };
-    let stored = place.stored()?;
+    let decoder = Decoder { commit: commit.encoded(), key: None };
+    let stored = decoder.stored()?;
     let to_document = |(index, stored): (usize, &StoredEvent<'_>)| {
         let data: serde_json::Value =
-            serde_json::from_str(stored.data.get()).map_err(|source| place.malformed("event".to_owned(), source))?;
+            serde_json::from_str(stored.data.get()).map_err(|source| decoder.malformed("event".to_owned(), source))?;
         Ok(serde_json::json!({
             "id": stored.id,
             "stream": commit.stream.to_string(),
@@ -296,8 +296,8 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
 /// # Errors
 /// When the stored bytes are not JSON.
 pub fn type_names(commit: &StoredCommit) -> Result<Vec<String>, CodecError> {
-    let place = Place { commit: commit.encoded(), key: None };
-    Ok(place.stored()?.iter().map(|stored| stored.type_name.to_owned()).collect())
+    let decoder = Decoder { commit: commit.encoded(), key: None };
+    Ok(decoder.stored()?.iter().map(|stored| stored.type_name.to_owned()).collect())
 }
 
 fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue>, CodecError> {
@@ -383,12 +383,13 @@ fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::value::to_raw_value(data)
 }
 
-struct Place<'a> {
+/// A commit with the key of its person, if there is one: opens what is sealed, and says of whatever is wrong where it stands.
+struct Decoder<'a> {
     commit: Encoded<'a>,
     key: Option<&'a PersonalKey>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Decoder<'a> {
     fn stored(&self) -> Result<Vec<StoredEvent<'a>>, CodecError> {
         serde_json::from_str(self.commit.events).map_err(|source| self.malformed("commit".to_owned(), source))
     }

@@ -14,7 +14,7 @@ use permitd::{
         id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
         plan::Limits,
-        user::{Refusal, Standing},
+        user::{CommandRefusal, Standing},
     },
     queue::{EventMessage, Message, QueueError},
     replay,
@@ -132,7 +132,7 @@ async fn what_the_state_refused_stays_refused() {
     assert!(matches!(change(stale.clone()).await, Err(CommandError::Stale { current: 1 })));
     let nobody = UserId(uuid::Uuid::from_u128(7));
     let missing = || world.accounts.perform(nobody, AccountCommand::DisableUser, keyed("n", "nobody"));
-    assert!(matches!(missing().await, Err(CommandError::Refused(Refusal::NoUser))));
+    assert!(matches!(missing().await, Err(CommandError::Refused(CommandRefusal::NoUser))));
 
     // Nothing of it is so any more.
     world.plan("gold", Limits::default()).await;
@@ -141,7 +141,7 @@ async fn what_the_state_refused_stays_refused() {
     assert!(matches!(&again, Err(CommandError::EmailTaken { user }) if *user == ana.to_string()), "{again:?}");
     assert!(matches!(assign().await, Err(CommandError::NoPlan { .. })));
     assert!(matches!(change(stale).await, Err(CommandError::Stale { current: 1 })));
-    assert!(matches!(missing().await, Err(CommandError::Refused(Refusal::NoUser))));
+    assert!(matches!(missing().await, Err(CommandError::Refused(CommandRefusal::NoUser))));
     // Another key asks anew.
     invite("j").await.unwrap();
     world.settle().await;
@@ -157,7 +157,7 @@ async fn what_says_nothing_of_the_state_is_not_kept() {
     assert!(matches!(away, Err(CommandError::Store(_))), "{away:?}");
     let long = AccountCommand::IssueApiKey { label: Some("x".repeat(81)) };
     let refused = world.accounts.perform(user, long, keyed("k", "too long")).await;
-    assert!(matches!(refused, Err(CommandError::Refused(Refusal::TooLong { .. }))), "{refused:?}");
+    assert!(matches!(refused, Err(CommandError::Refused(CommandRefusal::TooLong { .. }))), "{refused:?}");
     assert!(!issue_under(&world, user, "k", "issue").await.unwrap().committed.repeated);
 }
 

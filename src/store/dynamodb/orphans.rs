@@ -60,7 +60,7 @@ impl Orphan {
 /// Finds them.
 pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orphan>, StoreError> {
     let (rows, _) = scan_views(dynamo).await?;
-    let seen = Seen::of(&rows);
+    let seen = LiveRows::of(&rows);
     let mut suspects = Vec::new();
     for row in rows {
         suspects.extend(seen.suspect(row, streams));
@@ -124,13 +124,13 @@ impl Row {
 }
 
 /// What the views hold.
-struct Seen {
+struct LiveRows {
     living: HashSet<UserId>,
     keys: HashSet<KeyId>,
     imports: HashSet<Uuid>,
 }
 
-impl Seen {
+impl LiveRows {
     fn of(rows: &[Row]) -> Self {
         let mut seen = Self { living: HashSet::new(), keys: HashSet::new(), imports: HashSet::new() };
         for row in rows {
@@ -201,7 +201,7 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
     Ok(is_orphan.then_some(orphan))
 }
 
-async fn suspects_in_ledger(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let table = dynamo.table(LEDGER);
     let request = dynamo
         .client()
@@ -223,7 +223,7 @@ async fn suspects_in_ledger(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>
     Ok(suspects.into_iter().flatten().collect())
 }
 
-async fn suspects_among_claims(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let table = dynamo.table(STATE);
     let request = dynamo
         .client()
@@ -245,7 +245,7 @@ async fn suspects_among_claims(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspe
     Ok(suspects)
 }
 
-async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let table = dynamo.table(PERSONAL);
     // Not the keys themselves.
     let request = dynamo.client().scan().table_name(&table).projection_expression("k").consistent_read(true);

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{TimeToLiveDescription, TimeToLiveSpecification, Ti
 
 use super::{
     Dynamo,
-    wait::{self, Busy, Patience},
+    wait::{self, Backoff, Busy},
 };
 use crate::{
     aws::{Checked, Found},
@@ -56,7 +56,7 @@ pub(super) async fn ensure(
     let wanted = wanted.map_err(|error| StoreError::Unavailable(format!("table {name}: {error}")))?;
     let request = dynamo.client().update_time_to_live().table_name(name).time_to_live_specification(wanted);
     let busy = [Busy::TooMany, Busy::InUse];
-    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
     // Somebody else may have been faster.
     if let Err(error) = sent
         && look(dynamo, name).await? != Expiry::By(attribute.to_owned())

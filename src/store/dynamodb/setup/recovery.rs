@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Dynamo,
-    wait::{self, Busy, Patience},
+    wait::{self, Backoff, Busy},
 };
 use crate::{
     aws::{Checked, Found},
@@ -58,7 +58,7 @@ pub(super) async fn ensure(
     let request =
         dynamo.client().update_continuous_backups().table_name(name).point_in_time_recovery_specification(wanted);
     let busy = [Busy::TooMany, Busy::InUse, Busy::BackupsNotYet];
-    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
     sent.map_err(|error| unavailable(name, &error))?;
     let mut row = row(name, table, &look(dynamo, name).await?);
     if row.found == Found::Right {

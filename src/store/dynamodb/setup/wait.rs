@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// How often, and with what pauses, something is looked at or tried again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Backoff {
     /// The first pause; each following one is twice as long as the one before.
     pause_first: Duration,
     /// The longest pause.
@@ -17,7 +17,7 @@ pub(super) struct Patience {
     tries_max: u32,
 }
 
-impl Patience {
+impl Backoff {
     /// For a table or an index to become ready: about half an hour. An index over much data takes longer.
     pub(super) const FOR_A_TABLE: Self =
         Self { pause_first: Duration::from_millis(100), pause_max: Duration::from_secs(5), tries_max: 366 };
@@ -58,7 +58,7 @@ impl Busy {
 
 /// Sends a request, again while it is refused for one of these reasons. The last refusal is given back.
 pub(super) async fn patiently<T, E, R, F>(
-    patience: &Patience,
+    patience: &Backoff,
     busy: &[Busy],
     mut send: impl FnMut() -> F,
 ) -> Result<T, SdkError<E, R>>
@@ -85,7 +85,7 @@ pub(super) fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code:
 
 /// Looks until `look` gives what is waited for. If it does not in time: what it said last.
 pub(super) async fn until<T>(
-    patience: &Patience,
+    patience: &Backoff,
     mut look: impl AsyncFnMut() -> Result<Result<T, String>, StoreError>,
 ) -> Result<Result<T, String>, StoreError> {
     let mut pauses = patience.pauses();
@@ -102,16 +102,16 @@ pub(super) async fn until<T>(
 mod tests {
     use super::*;
 
-    const AT_ONCE: Patience = Patience { pause_first: Duration::ZERO, pause_max: Duration::ZERO, tries_max: 3 };
+    const AT_ONCE: Backoff = Backoff { pause_first: Duration::ZERO, pause_max: Duration::ZERO, tries_max: 3 };
 
     #[test]
     fn pauses_grow_and_end() {
-        let total = |patience: Patience| patience.pauses().flatten().sum::<Duration>();
+        let total = |patience: Backoff| patience.pauses().flatten().sum::<Duration>();
         let minutes = |patience| total(patience).as_secs() / 60;
-        assert_eq!((minutes(Patience::FOR_A_TABLE), minutes(Patience::FOR_A_TURN)), (30, 5));
-        let pauses: Vec<_> = Patience { tries_max: 4, ..Patience::FOR_A_TABLE }.pauses().collect();
+        assert_eq!((minutes(Backoff::FOR_A_TABLE), minutes(Backoff::FOR_A_TURN)), (30, 5));
+        let pauses: Vec<_> = Backoff { tries_max: 4, ..Backoff::FOR_A_TABLE }.pauses().collect();
         assert_eq!(pauses, [Some(100), Some(200), Some(400), None].map(|ms| ms.map(Duration::from_millis)));
-        assert!(Patience::FOR_A_TABLE.pauses().flatten().all(|pause| pause <= Duration::from_secs(5)));
+        assert!(Backoff::FOR_A_TABLE.pauses().flatten().all(|pause| pause <= Duration::from_secs(5)));
     }
 
     #[actix_web::test]
