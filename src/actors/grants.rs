@@ -4,20 +4,29 @@
 //! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is kept until the ledger has said
 //! that it has it, and is given back once.
 
+mod cell;
+mod counters;
+mod failing;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+pub use self::counters::{GrantCounters, GrantCounts};
+use self::{
+    cell::{Cell, Held, lock},
+    failing::Failing,
+};
 use crate::{
     clock::{Clock, SharedClock},
     domain::{
-        admission::{self, Grant, Holder, Return, Standing, Verdict},
+        admission::{self, Holder, Return, Standing, Verdict},
         id::UserId,
         key::{KeyHash, KeyId},
     },
@@ -34,10 +43,6 @@ const RENEWALS_MAX: u32 = 8;
 
 /// The greatest number of a node: what every store has an integer for.
 const NODE_MAX: u64 = (1 << 62) - 1;
-/// Grants in a row that fail before the node says that it cannot serve.
-const FAILING_TIMES: u32 = 3;
-/// How long it says so without another try, microseconds: requests that go elsewhere cannot show that it works again.
-const FAILING_US: i64 = 10_000_000;
 
 /// What became of a request at the gate.
 #[derive(Debug, Clone)]
@@ -117,31 +122,6 @@ impl Pass {
     }
 }
 
-/// What the grants have counted.
-#[derive(Debug, Default)]
-pub struct GrantCounters {
-    admitted: AtomicU64,
-    limited: AtomicU64,
-    unknown: AtomicU64,
-    taken: AtomicU64,
-    failed: AtomicU64,
-}
-
-/// A reading of [`GrantCounters`].
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct GrantCounts {
-    /// Requests admitted.
-    pub admitted: u64,
-    /// Requests refused by a limit.
-    pub limited: u64,
-    /// Requests refused because their key does not work.
-    pub unknown: u64,
-    /// Grants taken from the ledger.
-    pub taken: u64,
-    /// Times that the ledger could not be reached.
-    pub failed: u64,
-}
-
 /// All grants of a node.
 pub struct GrantBook {
     /// What the ledger knows this node by.
@@ -156,89 +136,11 @@ pub struct GrantBook {
     failing: Mutex<Failing>,
 }
 
-/// How the ledger has failed since it answered last.
-#[derive(Debug, Default)]
-struct Failing {
-    times: u32,
-    last_us: i64,
-    reason: String,
-}
-
-impl Failing {
-    fn note(&mut self, error: &StoreError, now_us: i64) {
-        self.times = self.times.saturating_add(1);
-        self.last_us = now_us;
-        self.reason = error.to_string();
-    }
-}
-
-#[derive(Debug)]
-struct Cell {
-    held: Mutex<Held>,
-    /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
-    late: Mutex<Option<(i64, u64)>>,
-    /// Held by the one request that asks the ledger.
-    taking: tokio::sync::Mutex<()>,
-}
-
-impl Cell {
-    /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
-    fn refund_later(&self, day: i64, cost: u64) {
-        let mut late = lock(&self.late);
-        *late = match *late {
-            Some((kept_day, kept)) if kept_day == day => Some((day, kept.saturating_add(cost))),
-            Some((kept_day, kept)) if kept_day > day => Some((kept_day, kept)),
-            _ => Some((day, cost)),
-        };
-    }
-
-    /// The grant, with what was given back before it came. What is of another day stays counted.
-    fn with_late(&self, mut grant: Grant) -> Grant {
-        if let Some((day, cost)) = lock(&self.late).take() {
-            grant.refund(day, cost);
-        }
-        grant
-    }
-}
-
-#[derive(Debug)]
-enum Held {
-    /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
-    /// it has not answered.
-    Nothing {
-        want: u64,
-        owed: Option<Return>,
-        unanswered_from: Option<u64>,
-    },
-    Granted {
-        user: UserId,
-        hash: KeyHash,
-        grant: Grant,
-        want: u64,
-        taken_wall_ns: i64,
-        taken_us: i64,
-        expires_us: i64,
-    },
-    Refused {
-        until_us: i64,
-    },
-}
-
 /// What a cell says without asking the ledger.
 enum Answer {
     Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, place_ns: i64, serial: u64 },
     Unknown,
     Ask,
-}
-
-impl Held {
-    fn nothing() -> Self {
-        Self::Nothing { want: admission::WANT_MIN, owed: None, unanswered_from: None }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl GrantBook {
@@ -260,25 +162,16 @@ impl GrantBook {
 
     /// Why the ledger has refused the last grants, one after the other, and lately; none when it has answered since.
     pub fn trouble(&self) -> Option<String> {
-        let failing = lock(&self.failing);
-        let is_lately = self.clock.monotonic_us().saturating_sub(failing.last_us) < FAILING_US;
-        (failing.times >= FAILING_TIMES && is_lately).then(|| failing.reason.clone())
+        lock(&self.failing).trouble(self.clock.monotonic_us())
     }
 
     /// What was counted.
     pub fn counts(&self) -> GrantCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        GrantCounts {
-            admitted: read(&self.counters.admitted),
-            limited: read(&self.counters.limited),
-            unknown: read(&self.counters.unknown),
-            taken: read(&self.counters.taken),
-            failed: read(&self.counters.failed),
-        }
+        self.counters.read()
     }
 
-    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds; `None` when the ledger has to be asked
-    /// ([`Self::admit`] does).
+    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds;
+    /// `None` when the ledger has to be asked ([`Self::admit`] does).
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.shard(id)?).get(&id).cloned();
         let Some(cell) = cell else {
@@ -291,7 +184,8 @@ impl GrantBook {
         self.answer(id, hash, cost, &cell)
     }
 
-    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has ended.
+    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has
+    /// ended.
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
