@@ -8,10 +8,10 @@
 
 use std::sync::atomic::Ordering;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::commit::{CommandError, Committed, Committer, Envelope};
+use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
     domain::{id::StreamId, key::KeyId, user::CommandRefusal},
     failpoint::crash_point,
@@ -130,16 +130,6 @@ impl Answered {
     }
 }
 
-/// What an earlier try of a command came to.
-pub(super) enum Earlier {
-    /// Nothing is known of one.
-    None,
-    /// It committed, in this stream.
-    InStream(StreamId),
-    /// It found that all was so already.
-    Unchanged(Box<Committed>),
-}
-
 impl Committer {
     /// What is kept of an earlier try of a client's command.
     ///
@@ -229,11 +219,6 @@ impl Committer {
     pub async fn sweep_answers(&self) -> Result<u64, StoreError> {
         self.stores.answers.sweep(self.clock.now()).await
     }
-}
-
-/// A number of days.
-pub(super) const fn days(number: u32) -> SignedDuration {
-    SignedDuration::from_hours(24 * number as i64)
 }
 
 #[cfg(test)]
