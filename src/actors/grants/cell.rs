@@ -10,15 +10,15 @@ use crate::domain::{
 
 /// A key's place in the book.
 #[derive(Debug)]
-pub(super) struct Cell {
-    pub(super) held: Mutex<Held>,
+pub(super) struct KeyCell {
+    pub(super) held: Mutex<CellState>,
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
     /// Held by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
 }
 
-impl Cell {
+impl KeyCell {
     /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
     pub(super) fn refund_later(&self, day: i64, cost: u64) {
         let mut late = lock(&self.late);
@@ -40,7 +40,7 @@ impl Cell {
 
 /// What a cell holds.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(super) enum CellState {
     /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
     /// it has not answered.
     Nothing {
@@ -62,7 +62,7 @@ pub(super) enum Held {
     },
 }
 
-impl Held {
+impl CellState {
     pub(super) fn nothing() -> Self {
         Self::Nothing { want: admission::WANT_MIN, owed: None, unanswered_from: None }
     }
