@@ -26,10 +26,10 @@ use aws_sdk_dynamodb::{
 
 use self::{
     compare::{Flaw, IndexState},
-    wait::{Backoff, Busy},
+    wait::{Backoff, BusyReason},
 };
 use super::{
-    Dynamo,
+    Dynamo, has_code,
     schema::{IndexSpec, TableSpec},
     unavailable,
 };
@@ -108,7 +108,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> 
         return Ok(Begun::Found);
     }
     let request = requests::create(dynamo.client(), &name, table)?;
-    match wait::patiently(&Backoff::FOR_A_TURN, &[Busy::TooMany], || request.clone().send()).await {
+    match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
         Ok(_) => Ok(Begun::Made),
         // Somebody else was faster.
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
@@ -131,7 +131,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
         match send(&request).await {
             Ok(()) => changes.push(done),
             // An emulator that does not know the setting says that there is nothing to change.
-            Err(error) if flaw.is_of_protection() && wait::has_code(&error, "ValidationException") => {
+            Err(error) if flaw.is_of_protection() && has_code(&error, "ValidationException") => {
                 refusals.push(format!("{flaw}, which this service refuses ({})", aws::reason("DynamoDB", &error)));
             }
             Err(error) => return Err(unavailable(&name, &error)),
@@ -166,7 +166,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
 
 /// Sends a change of a table, for as long as the table is busy with another.
 async fn send(request: &UpdateTableFluentBuilder) -> Result<(), SdkError<UpdateTableError>> {
-    let busy = [Busy::TooMany, Busy::InUse];
+    let busy = [BusyReason::TooMany, BusyReason::InUse];
     wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await.map(|_| ())
 }
 
