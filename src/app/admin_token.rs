@@ -3,7 +3,11 @@
 use uuid::Uuid;
 
 use super::StartError;
-use crate::{actors::commit::Committer, domain::key::KeyId, store::PutToken};
+use crate::{
+    actors::commit::Committer,
+    domain::key::KeyId,
+    store::{PutToken, StoreError},
+};
 
 /// Makes an administrator's token; with `replace` the others stop working. Only its SHA-256 is kept.
 ///
@@ -12,7 +16,8 @@ use crate::{actors::commit::Committer, domain::key::KeyId, store::PutToken};
 pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<String, StartError> {
     let how = if replace { PutToken::Instead } else { PutToken::Beside };
     // Only a token that is to be the first can come too late.
-    Ok(put_admin_token(committer, how).await?.unwrap_or_default())
+    let refused = || StoreError::Corrupt("a token that was not to be the first was not taken".to_owned());
+    Ok(put_admin_token(committer, how).await?.ok_or_else(refused)?)
 }
 
 pub(super) async fn put_admin_token(committer: &Committer, how: PutToken) -> Result<Option<String>, StartError> {

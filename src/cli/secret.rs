@@ -71,7 +71,9 @@ impl Replace {
                 Node::open(settings, SystemClock::shared(), entropy, Purpose::ReplaceSecret, address, None).await?;
             let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
             let replaced = replace_secret(&node, &origin(id)).await?;
-            node.service.committer.stores.upkeep.close().await.ok();
+            if let Err(error) = node.service.committer.stores.upkeep.close().await {
+                tracing::debug!(%error, "the database was not closed in order; nothing is lost");
+            }
             Ok(answer(&replaced))
         })
     }

@@ -62,7 +62,7 @@ async fn look(service: &Service) -> Vec<String> {
         timeout(PATIENCE, committer.queue.probe()),
         timeout(PATIENCE, committer.check_secret()),
     );
-    let mut troubles = vec![
+    let troubles = [
         trouble("the store of keys and limits", store),
         trouble("the records", records),
         trouble("the queue", queue),
@@ -70,8 +70,6 @@ async fn look(service: &Service) -> Vec<String> {
         service.book.trouble().map(|reason| format!("grants are refused: {reason}")),
         committer.secrets.doubted().map(ToOwned::to_owned),
     ];
-    // The same trouble may be met on several ways.
-    troubles.dedup();
     troubles.into_iter().flatten().collect()
 }
 

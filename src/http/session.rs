@@ -146,9 +146,7 @@ impl Conditions {
         let origin = Origin { who: admin.who.clone(), correlation_id, causation_id: None };
         Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
     }
-}
 
-impl Conditions {
     /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
     /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
     /// kept for ever.

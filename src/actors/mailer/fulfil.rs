@@ -15,7 +15,7 @@ use crate::{
         key::KeyId,
         plan::Limits,
         text::one_line,
-        user::{Command, NewKey, Standing, User, decide},
+        user::{Command, CommandRefusal, NewKey, Standing, User, decide},
         view::State,
     },
     failpoint::crash_point,
@@ -124,7 +124,7 @@ impl MailerWork {
         let record = |state: &State| match decide(user_in(state), command.clone()) {
             Ok(events) => Ok(events),
             // Deleted while the mail was on its way: there is nothing to write down any more.
-            Err(crate::domain::user::CommandRefusal::Deleted) => Ok(Vec::new()),
+            Err(CommandRefusal::Deleted) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;

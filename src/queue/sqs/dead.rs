@@ -46,12 +46,12 @@ struct FoundLetter {
 impl SqsQueue {
     /// Makes a message that is ours a dead letter.
     pub(super) async fn make_dead(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let ticket = SqsReceipt::read(&delivery.receipt);
+        let receipt = SqsReceipt::read(&delivery.receipt);
         let attributes = [
             (REASON, text_that_sqs_takes(reason)),
             (RECEIVES, delivery.receives.to_string()),
             (MESSAGE_ID, delivery.id.clone()),
-            (SENT_MS, ticket.sent_ms.to_string()),
+            (SENT_MS, receipt.sent_ms.to_string()),
         ];
         let mut send = self.client.send_message().queue_url(&self.dead).message_body(&delivery.body);
         for (name, value) in attributes {
@@ -60,7 +60,7 @@ impl SqsQueue {
             send = send.message_attributes(name, value);
         }
         send.send().await.map_err(|error| unavailable(&error))?;
-        self.delete(&self.messages, ticket.handle).await
+        self.delete(&self.messages, receipt.handle).await
     }
 
     pub(super) async fn list_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
