@@ -5,18 +5,18 @@
 //!   the moment at which it was hidden: then the clock was set back, and how long it would still be hidden says nothing.
 //! - How old a message is, is reckoned in ticks: microseconds for which a process worked on this log, by monotonic clocks. A
 //!   clock that is set forward makes nothing older. Time in which nobody worked counts by the wall clock, at most
-//!   a day for each start.
+//!   [`IDLE_US_MAX`] for each start.
 
-mod ticks;
-
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use self::ticks::Ticks;
 use super::{DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX, body_put_off};
 use crate::{
     clock::SharedClock,
@@ -27,20 +27,56 @@ const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
 /// How far a clock may be corrected backwards without what is hidden becoming visible.
 const SLACK_US: i64 = SECOND_US;
+/// How much time in which nobody worked on the log counts at a start at most: a clock may be wrong when a machine starts.
+const IDLE_US_MAX: i64 = DAY_US;
+/// No tick is known yet.
+const UNKNOWN: i64 = -1;
 
 /// The queue's tables in the database.
 pub struct SqliteQueue {
     database: Database,
     clock: SharedClock,
     policy: Policy,
-    ticks: Arc<Ticks>,
+    ticks: std::sync::Arc<Ticks>,
+}
+
+/// How long the log has been worked on, as this process knows it.
+struct Ticks {
+    /// What the file said when it was first asked, and the monotonic clock then.
+    base_us: AtomicI64,
+    started_us: i64,
+}
+
+impl Ticks {
+    /// The tick of now; within a write.
+    fn now(&self, connection: &Connection, now_us: i64, monotonic_us: i64) -> Result<i64, StoreError> {
+        let mut base_us = self.base_us.load(Ordering::SeqCst);
+        if base_us == UNKNOWN {
+            let sql = "SELECT tick_us, wall_us FROM worked";
+            let kept: Option<(i64, i64)> =
+                connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            base_us = kept.map_or(0, |(tick_us, wall_us)| {
+                tick_us.saturating_add(now_us.saturating_sub(wall_us).clamp(0, IDLE_US_MAX))
+            });
+            self.base_us.store(base_us, Ordering::SeqCst);
+        }
+        Ok(base_us.saturating_add(monotonic_us - self.started_us))
+    }
+
+    /// Has the file remember it.
+    fn keep(connection: &Connection, tick_us: i64, now_us: i64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO worked (one, tick_us, wall_us) VALUES (1, ?1, ?2)
+                   ON CONFLICT (one) DO UPDATE SET tick_us = max(tick_us, excluded.tick_us), wall_us = excluded.wall_us";
+        connection.prepare_cached(sql)?.execute(params![tick_us, now_us])?;
+        Ok(())
+    }
 }
 
 impl SqliteQueue {
     /// The queue in this file.
     pub fn new(database: Database, clock: SharedClock, policy: Policy) -> Self {
-        let ticks = Arc::new(Ticks::new(clock.as_ref()));
-        Self { database, clock, policy, ticks }
+        let ticks = Ticks { base_us: AtomicI64::new(UNKNOWN), started_us: clock.monotonic_us() };
+        Self { database, clock, policy, ticks: std::sync::Arc::new(ticks) }
     }
 
     /// Works within a write that is told the tick of now.
@@ -105,13 +141,15 @@ impl Queue for SqliteQueue {
 
     async fn receive(&self, max: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
         let (now_us, policy) = (self.now_us(), self.policy);
+        let (monotonic_us, ticks) = (self.clock.monotonic_us(), self.ticks.clone());
         // Most polls find nothing: they must not write.
         let waiting = self.database.read(move |connection| any_visible(connection, now_us)).await?;
         if !waiting {
             return Ok(Vec::new());
         }
-        self.write_at_tick(move |connection, tick_us| {
-            bury_the_unanswered(connection, Moment { now_us, tick_us }, policy)?;
+        self.write(move |connection| {
+            let tick_us = ticks.now(connection, now_us, monotonic_us)?;
+            bury_the_unanswered(connection, now_us, tick_us, policy)?;
             let visible_at = now_us + i64::from(policy.visibility_s) * SECOND_US;
             let sql =
                 format!("SELECT id, body, receives FROM messages WHERE {VISIBLE} ORDER BY visible_at, id LIMIT ?3");
@@ -299,18 +337,16 @@ fn any_visible(connection: &Connection, now_us: i64) -> Result<bool, StoreError>
 }
 
 /// A message whose consumer crashed every time never reaches [`Queue::fail`]: the queue itself gives it up.
-fn bury_the_unanswered(connection: &Connection, died: Moment, policy: Policy) -> Result<(), QueueError> {
+fn bury_the_unanswered(connection: &Connection, now_us: i64, tick_us: i64, policy: Policy) -> Result<(), QueueError> {
     let sql = format!("SELECT id, last_error FROM messages WHERE {VISIBLE} AND receives >= ?3");
     let mut statement = connection.prepare_cached(&sql)?;
     let ended: Vec<(String, Option<String>)> = statement
-        .query_map(params![died.now_us, died.now_us + SLACK_US, policy.receives_max], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
+        .query_map(params![now_us, now_us + SLACK_US, policy.receives_max], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (id, last_error) in ended {
         let seen = last_error.map_or_else(String::new, |error| format!("; the last error seen was: {error}"));
         let reason = format!("received {} times and never answered{seen}", policy.receives_max);
-        bury(connection, &id, None, &reason, died)?;
+        bury(connection, &id, None, &reason, Moment { now_us, tick_us })?;
     }
     Ok(())
 }
@@ -333,6 +369,8 @@ fn bury(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         clock::{Clock as _, ManualClock},
