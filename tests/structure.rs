@@ -176,7 +176,7 @@ fn each_library_is_known_to_one_part_only() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Every function of the sources and the tests, with the path that it has in Rust: `::`, its binary, and so on.
+/// Every function of the sources and the tests, with the path that it has in Rust, its binary first.
 fn functions() -> Vec<String> {
     let mut found = Vec::new();
     for path in files("src", "rs").into_iter().chain(files("tests", "rs")) {
@@ -192,33 +192,37 @@ fn functions() -> Vec<String> {
             }
             let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let tests = if is_inline { "tests::" } else { "" };
-            found.push(format!("::{}::{tests}{name}", modules.join("::")));
+            found.push(format!("{}::{tests}{name}", modules.join("::")));
         }
     }
     found
 }
 
-/// Whether a name of GUARANTEES.md is one of these, or a module of them: `…` stands for anything, and the first modules may be
-/// left out.
+/// Whether a name of GUARANTEES.md is one of these, or a module of them: `…` stands for anything, and modules may be left out.
 fn is_among(name: &str, functions: &[String]) -> bool {
     // The same sources, run over AWS.
     let name = ["api", "crash", "faults"]
         .iter()
         .fold(name.to_owned(), |name, binary| name.replace(&format!("{binary}_aws::"), &format!("{binary}::")));
-    let fits = |function: &str| {
-        let mut rest = function;
-        for (nth, part) in name.split('…').enumerate() {
-            let at = if nth == 0 { rest.starts_with(part).then_some(0) } else { rest.find(part) };
-            let Some(at) = at else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        name.ends_with('…') || rest.is_empty()
-    };
-    let module = format!("::{name}::");
-    let is_it = |function: &String| {
-        function.match_indices("::").any(|(at, _)| fits(&function[at + 2..])) || function.contains(&module)
-    };
-    functions.iter().any(is_it)
+    let wanted: Vec<&str> = name.split("::").collect();
+    let (last, before) = wanted.split_last().unwrap();
+    functions.iter().any(|function| {
+        let (modules, own) = function.rsplit_once("::").unwrap();
+        let mut modules = modules.split("::");
+        let is_below = before.iter().all(|wanted| modules.any(|module| fits(wanted, module)));
+        is_below && (fits(last, own) || (!last.contains('…') && modules.any(|module| module == *last)))
+    })
+}
+
+/// Whether a part of a name is this one, where `…` stands for anything.
+fn fits(wanted: &str, part: &str) -> bool {
+    let mut rest = part;
+    for (nth, piece) in wanted.split('…').enumerate() {
+        let at = if nth == 0 { rest.starts_with(piece).then_some(0) } else { rest.find(piece) };
+        let Some(at) = at else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    wanted.ends_with('…') || rest.is_empty()
 }
 
 /// A test that was renamed leaves a promise that nothing shows.
