@@ -1,7 +1,7 @@
 //! How the sources hang together, and that the promises of GUARANTEES.md are shown by tests that are there. It reads the tree as
 //! text and runs nothing of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
 use std::{
     collections::BTreeSet,
