@@ -3,12 +3,13 @@
 mod backend;
 mod data_dir;
 mod deployment;
+mod listeners;
 mod open_files;
 mod secret;
 mod servers;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 pub use self::{
     data_dir::Premises,
+    listeners::Listeners,
     open_files::raise_limit,
     secret::{ReplacedSecret, replace_secret},
 };
@@ -72,8 +74,9 @@ const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 const LOCAL_RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a server removes what has expired of the answers that are kept with idempotency keys.
 const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// How long a stop waits for connections without a request before it gives up the port, so that new ones are refused.
-const FIRST_DRAIN: Duration = Duration::from_millis(400);
+/// How long a stop waits, beyond the time that connections without a request have, before it gives up the port, so that new ones
+/// are refused.
+const FIRST_DRAIN: Duration = Duration::from_millis(150);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -433,41 +436,6 @@ pub fn admin_token_hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
 }
 
-/// Addresses that are listened on but not yet served.
-pub struct Listeners {
-    public: TcpListener,
-    ops: TcpListener,
-}
-
-impl Listeners {
-    /// Listens on the addresses of the settings.
-    ///
-    /// # Errors
-    /// When one of them cannot be had.
-    pub fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = |setting, address| {
-            TcpListener::bind(address).map_err(|source| StartError::Listen { setting, address, source })
-        };
-        Ok(Self { public: bind("listen", settings.listen)?, ops: bind("ops.listen", settings.ops.listen)? })
-    }
-
-    /// The address of the API.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn public_address(&self) -> std::io::Result<SocketAddr> {
-        self.public.local_addr()
-    }
-
-    /// The address of health and metrics.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn ops_address(&self) -> std::io::Result<SocketAddr> {
-        self.ops.local_addr()
-    }
-}
-
 /// A node that serves.
 pub struct Server {
     node: Node,
@@ -484,7 +452,7 @@ impl Server {
     /// When the system gives no threads or sockets.
     pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
-        let wire = Arc::new(Wire::new(&service.settings.http, Arc::clone(&service.committer.clock)));
+        let wire = Arc::new(Wire::new(&service.settings, Arc::clone(&service.committer.clock)));
         let patience = requests_patience(&service.settings);
         let public = servers::public(&service, listeners.public, Arc::clone(&wire), patience)?;
         let ops = servers::ops(&service, listeners.ops)?;
@@ -573,7 +541,8 @@ impl Server {
     async fn end_requests(&self, patience: Duration) -> usize {
         let began = Instant::now();
         self.public.pause().await;
-        if self.wire.drain(FIRST_DRAIN.min(patience)).await == 0 {
+        let first_drain = FIRST_DRAIN + self.wire.last_request_patience();
+        if self.wire.drain(first_drain.min(patience)).await == 0 {
             self.public.stop(false).await;
             return 0;
         }
