@@ -175,6 +175,32 @@ async fn an_address_has_so_many_connections_and_the_operation_port_is_another_ma
 }
 
 #[tokio::test]
+async fn a_port_that_is_full_keeps_no_operator_out_and_goes_on_when_there_is_room() {
+    let app = app(&[("http.connections_max", "1"), ("http.workers", "2")]).await;
+    let full: Vec<Raw> = (0..2)
+        .map(|_| {
+            let mut raw = Raw::to_api(&app);
+            raw.send(GET);
+            assert_eq!(raw.answer().unwrap().status, 200);
+            raw
+        })
+        .collect();
+    // More than there is room for wait, and say nothing.
+    let mut waiting: Vec<Raw> = (0..50).map(|_| Raw::to_api(&app)).collect();
+    for raw in &mut waiting {
+        raw.send(GET.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"));
+    }
+    app.ops_get("/health/ready").await.expect(200);
+    app.ops_get("/metrics").await.expect(200);
+    assert!(!waiting.iter_mut().any(Raw::hears), "there is no room");
+    drop(full);
+    for mut raw in waiting {
+        assert_eq!(raw.answer().unwrap().status, 200);
+        raw.ends_in_order();
+    }
+}
+
+#[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_its_share() {
     let app = app(&[("http.connections_per_address_max", "1"), ("http.trusted_proxies", "127.0.0.0/8")]).await;
     // The proxy itself has as many connections as it likes.
