@@ -248,7 +248,9 @@ impl Visit {
     /// The headers of every answer, and the log line.
     fn finish<B>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
         cors::extend(response.headers_mut(), self.headers());
-        if self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer()) {
+        let ends = self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer());
+        // There is nothing to upgrade to. The parser ends such a connection, but repeats what the request said of it.
+        if ends || response.request().head().connection_type() == ConnectionType::Upgrade {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         self.observe(&response);

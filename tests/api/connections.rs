@@ -120,8 +120,12 @@ async fn a_client_that_does_not_read_is_given_up() {
         raw.answer().filter(|answer| answer.status == 200).map(|_| ())
     };
     app.eventually("the place of the reader", one).await;
-    let mut deaf = Raw::to_api(&app);
-    deaf.send(GET_MUCH.repeat(asked));
+    let begun = async || {
+        let mut raw = Raw::to_api(&app);
+        raw.send(GET_MUCH.repeat(asked));
+        raw.head().filter(|head| head.starts_with("HTTP/1.1 200 ")).map(|_| raw)
+    };
+    let mut deaf = app.eventually("an answer that is not read", begun).await;
     // It has the only place until it is given up.
     app.eventually("the place of the one who does not read", one).await;
     let got = deaf.drain();
