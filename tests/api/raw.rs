@@ -1,5 +1,7 @@
 //! A connection that a test writes to byte by byte.
 
+#![allow(dead_code, reason = "each test binary uses some of it")]
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
