@@ -7,6 +7,7 @@ mod data_dir;
 mod definitions;
 mod deployment;
 mod error;
+mod listeners;
 mod node;
 mod open_files;
 mod ports;
@@ -20,10 +21,11 @@ pub use self::{
     data_dir::Premises,
     definitions::{definitions, read_definition},
     error::StartError,
+    listeners::Listeners,
     node::Node,
     open_files::raise_limit,
     secret::{ReplacedSecret, replace_secret},
-    server::{Listeners, Server},
+    server::Server,
 };
 use crate::{
     aws::Access,

@@ -38,7 +38,11 @@ mod operation;
 mod page;
 #[path = "api/past.rs"]
 mod past;
+#[path = "api/raw.rs"]
+mod raw;
 #[path = "api/ses.rs"]
 mod ses;
+#[path = "api/stalled.rs"]
+mod stalled;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

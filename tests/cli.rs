@@ -4,6 +4,9 @@
 
 #[path = "cli/accounts.rs"]
 mod accounts;
+#[cfg(target_os = "linux")]
+#[path = "cli/connections.rs"]
+mod connections;
 #[path = "cli/events.rs"]
 mod events;
 #[path = "cli/health.rs"]

@@ -24,12 +24,8 @@ use crate::{
     },
 };
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// Connections of the operation port at the same time: some probes and scrapers.
 pub(super) const OPS_CONNECTIONS_MAX: usize = 64;
-/// How long a client that sends a body which nobody wants may go on before it is disconnected.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// How a port is served.
 struct Port {
@@ -71,6 +67,7 @@ pub(super) fn public(
             .configure(http::configure(&settings.http))
             .wrap(
                 Edge::new(&settings.http, clock, entropy)
+                    .explained_below(&settings.public_url)
                     .metered(Arc::clone(&service.meter))
                     .guarded(service.readiness.clone()),
             )
@@ -83,20 +80,19 @@ pub(super) fn public(
 /// When the system gives no threads or sockets.
 pub(super) fn ops(service: &Service, listener: TcpListener) -> io::Result<Server> {
     let clock = Arc::clone(&service.committer.clock);
-    let wire = Arc::new(Wire::new(&service.settings.http, clock).without_places());
+    let wire = Arc::new(Wire::new(&service.settings, clock).without_places());
     let port = Port { wire, workers: 1, connections_max: OPS_CONNECTIONS_MAX, patience: Duration::from_secs(1) };
     let service = service.clone();
     serve(listener, port, move || {
         let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
-        App::new()
-            .app_data(web::Data::new(service.clone()))
-            .configure(http::routes::operation)
-            .wrap(Edge::of_operators(&service.settings.http, clock, entropy))
+        App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation).wrap(
+            Edge::of_operators(&service.settings.http, clock, entropy).explained_below(&service.settings.public_url),
+        )
     })
 }
 
 /// As `actix_web::HttpServer` does, but that its parser reads from a [`Stream`]. The times of heads, idle connections and
-/// answers, and the order of a stop, are the stream's; the parser keeps none.
+/// answers, the end of a connection, and the order of a stop are the stream's; the parser keeps none.
 fn serve<F, A, S, B>(listener: TcpListener, port: Port, app: F) -> io::Result<Server>
 where
     F: Fn() -> A + Send + Clone + 'static,
@@ -113,7 +109,6 @@ where
     let name = listener.local_addr()?.to_string();
     let builder = Server::build()
         .workers(workers)
-        .backlog(BACKLOG)
         .max_concurrent_connections(connections_max)
         .shutdown_timeout(patience.as_secs())
         .disable_signals();
@@ -123,7 +118,7 @@ where
         let parser = HttpService::build()
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(LINGER)
+            .client_disconnect_timeout(Duration::ZERO)
             .on_connect_ext(|stream: &Stream, data| drop(data.insert(stream.connection())))
             .h1(map_config(app, |()| AppConfig::default()));
         let accept = move |io: TcpStream| {

@@ -1,56 +1,21 @@
 //! A node that serves: its two ports, from the first request to a stop in order.
 
 use std::{
-    net::{SocketAddr, TcpListener},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix_web::dev::ServerHandle;
 
-use super::{Node, StartError, background, ports};
+use super::{Listeners, Node, background, ports};
 use crate::{
     config::Settings,
     http::{state::Service, wire::Wire},
 };
 
-/// How long a stop waits for connections without a request before it gives up the port, so that new ones are refused.
-const FIRST_DRAIN: Duration = Duration::from_millis(400);
-
-/// Addresses that are listened on but not yet served.
-pub struct Listeners {
-    public: TcpListener,
-    ops: TcpListener,
-}
-
-impl Listeners {
-    /// Listens on the addresses of the settings.
-    ///
-    /// # Errors
-    /// When one of them cannot be had.
-    pub fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = |setting, address| {
-            TcpListener::bind(address).map_err(|source| StartError::Listen { setting, address, source })
-        };
-        Ok(Self { public: bind("listen", settings.listen)?, ops: bind("ops.listen", settings.ops.listen)? })
-    }
-
-    /// The address of the API.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn public_address(&self) -> std::io::Result<SocketAddr> {
-        self.public.local_addr()
-    }
-
-    /// The address of health and metrics.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn ops_address(&self) -> std::io::Result<SocketAddr> {
-        self.ops.local_addr()
-    }
-}
+/// How long a stop waits, beyond the time that connections without a request have, before it gives up the port, so that new ones
+/// are refused.
+const FIRST_DRAIN: Duration = Duration::from_millis(150);
 
 /// A node that serves.
 pub struct Server {
@@ -68,7 +33,7 @@ impl Server {
     /// When the system gives no threads or sockets.
     pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
-        let wire = Arc::new(Wire::new(&service.settings.http, Arc::clone(&service.committer.clock)));
+        let wire = Arc::new(Wire::new(&service.settings, Arc::clone(&service.committer.clock)));
         let patience = requests_patience(&service.settings);
         let public = ports::public(&service, listeners.public, Arc::clone(&wire), patience)?;
         let ops = ports::ops(&service, listeners.ops)?;
@@ -120,7 +85,8 @@ impl Server {
     async fn end_requests(&self, patience: Duration) -> usize {
         let began = Instant::now();
         self.public.pause().await;
-        if self.wire.drain(FIRST_DRAIN.min(patience)).await == 0 {
+        let first_drain = FIRST_DRAIN + self.wire.last_request_patience();
+        if self.wire.drain(first_drain.min(patience)).await == 0 {
             self.public.stop(false).await;
             return 0;
         }

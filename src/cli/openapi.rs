@@ -33,7 +33,8 @@ impl OpenApi {
         let datasets = self.datasets.map(|folder| folder.display().to_string());
         let settings = common.settings(&[("datasets", datasets)])?;
         let definitions = app::definitions(settings.datasets())?;
-        let document = openapi::document(&settings.mail.brand, &settings.public_url(settings.listen), &definitions);
+        let (brand, public_url) = (&settings.mail.brand, settings.public_url(settings.listen));
+        let document = openapi::document(brand, &public_url, &settings.public_url, &definitions);
         let mut text = String::new();
         write(&document, 0, &mut text);
         Ok(Answer::new(document, text))

@@ -28,6 +28,13 @@ pub(super) fn base(request: &HttpRequest) -> &str {
     request.app_data::<web::Data<Service>>().map_or("", |service| service.public_url.as_str())
 }
 
+/// What precedes the path of a problem's page in its `type`: the address that is set as the server's. Where none is set it is
+/// nothing: an address of this machine is no name that lasts, and a path is understood from the request's own (RFC 9457,
+/// section 3.1.1).
+pub(super) fn of_problems(request: &HttpRequest) -> &str {
+    request.app_data::<web::Data<Service>>().map_or("", |service| service.settings.public_url.as_str())
+}
+
 /// The path of the base, without a slash at its end: what a proxy may have taken off the paths of requests.
 pub(super) fn prefix(public_url: &str) -> &str {
     let after_scheme = public_url.find("://").map_or(0, |at| at + 3);

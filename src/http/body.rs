@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, error::PayloadError, http::header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -80,8 +80,12 @@ async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem
         Problem::new(ProblemCode::RequestTimeout, detail)
     };
     while let Some(chunk) = tokio::time::timeout(limits.idle, payload.next()).await.map_err(paused)? {
-        let chunk = chunk.map_err(|e| {
-            Problem::new(ProblemCode::InvalidRequest, format!("the body could not be read to its end: {e}"))
+        let chunk = chunk.map_err(|error| {
+            let detail = match error {
+                PayloadError::Incomplete(_) => "the connection ended before the body did".to_owned(),
+                error => format!("the body could not be read to its end: {error}"),
+            };
+            Problem::new(ProblemCode::InvalidRequest, detail)
         })?;
         if bytes.len() + chunk.len() > limits.bytes_max {
             return Err(too_large(limits));
@@ -113,7 +117,7 @@ fn is_json(content_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{error::PayloadError, test::TestRequest};
+    use actix_web::test::TestRequest;
     use futures_util::{Stream, stream};
 
     use super::*;

@@ -52,6 +52,8 @@ pub struct Edge {
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
     readiness: Readiness,
+    /// What precedes the path of a problem's page in its `type`.
+    explained_below: Arc<str>,
     is_quiet: bool,
 }
 
@@ -59,12 +61,27 @@ impl Edge {
     /// The edge as `settings` want it.
     pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
-        Self { cors, url_bytes_max, clock, entropy, meter: None, readiness: Readiness::default(), is_quiet: false }
+        Self {
+            cors,
+            url_bytes_max,
+            clock,
+            entropy,
+            meter: None,
+            readiness: Readiness::default(),
+            explained_below: Arc::default(),
+            is_quiet: false,
+        }
     }
 
     /// For the port of operators, whom no page in a browser reads for: without CORS and log lines.
     pub fn of_operators(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         Self { cors: Cors::new(&[]), is_quiet: true, ..Self::new(settings, clock, entropy) }
+    }
+
+    /// The same, whose problems are explained at the server's address, where one is set.
+    #[must_use]
+    pub fn explained_below(self, public_url: &str) -> Self {
+        Self { explained_below: Arc::from(public_url), ..self }
     }
 
     /// The same, counting every answer.
@@ -171,7 +188,7 @@ impl Visit {
         let problem = refusal.map(|refusal| refusal.problem()).or_else(|| place.is_err().then(crowded));
         let answering = connection.map(|connection| Answering::new(Rc::clone(connection), place.unwrap_or(None)));
         let visit = Self::of(edge, request, answering);
-        let refused = problem.map(|problem| problem.instance(visit.id.clone()).error_response());
+        let refused = problem.map(|problem| visit.named(problem).error_response());
         (visit, refused)
     }
 
@@ -189,15 +206,14 @@ impl Visit {
         if self.edge.settings.readiness.closed().is_some() {
             // Why is in the log and on the port for operators.
             let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");
-            return Some(actix_web::ResponseError::error_response(&problem.instance(self.id.clone())));
+            return Some(self.named(problem).error_response());
         }
         let uri = request.uri();
         let url_bytes = uri.path_and_query().map_or(0, |target| target.as_str().len());
         let url_bytes_max = self.edge.settings.url_bytes_max;
         if url_bytes > url_bytes_max {
             let detail = format!("path and query have {url_bytes} bytes, at most {url_bytes_max} are read");
-            let problem = Problem::new(ProblemCode::UrlTooLong, detail).instance(self.id.clone());
-            return Some(problem.error_response());
+            return Some(self.named(Problem::new(ProblemCode::UrlTooLong, detail)).error_response());
         }
         self.edge.settings.cors.preflight(request)
     }
@@ -221,13 +237,20 @@ impl Visit {
             },
         };
         problem.log(&self.id);
-        problem.instance(self.id.clone())
+        self.named(problem)
+    }
+
+    /// The problem of this request.
+    fn named(&self, problem: Problem) -> Problem {
+        problem.instance(self.id.clone(), Arc::clone(&self.edge.settings.explained_below))
     }
 
     /// The headers of every answer, and the log line.
     fn finish<B>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
         cors::extend(response.headers_mut(), self.headers());
-        if self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer()) {
+        let ends = self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer());
+        // There is nothing to upgrade to. The parser ends such a connection, but repeats what the request said of it.
+        if ends || response.request().head().connection_type() == ConnectionType::Upgrade {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         self.observe(&response);

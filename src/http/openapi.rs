@@ -37,9 +37,10 @@ the version that they were decided upon.
 
 Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
 
-/// The document about the data sets that are defined so, under the name of this deployment, for a server at `public_url`.
-pub fn document(brand: &str, public_url: &str, definitions: &[Arc<Definition>]) -> Value {
-    let mut paths = operation::Paths::default();
+/// The document about the data sets that are defined so, under the name of this deployment, for a server at `public_url` whose
+/// problems are explained below `explained_below`.
+pub fn document(brand: &str, public_url: &str, explained_below: &str, definitions: &[Arc<Definition>]) -> Value {
+    let mut paths = operation::Paths::explained_below(explained_below);
     let mut types = administration::Types::new();
     let data_sets: Vec<data::Described<'_>> = definitions.iter().map(|of| data::Described::new(of)).collect();
     for data_set in &data_sets {
@@ -59,7 +60,7 @@ pub fn document(brand: &str, public_url: &str, definitions: &[Arc<Definition>]) 
         schemas.insert("IssuedKey".to_owned(), administration::issued_key(key));
     }
     schemas.extend(of_types);
-    let others = [data::schemas(), administration::schemas(), answer::schemas()].concat();
+    let others = [data::schemas(), administration::schemas(), answer::schemas(explained_below)].concat();
     schemas.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
 
     let tags: Vec<Value> = data_sets.iter().map(data::Described::tag).chain(administration::tags()).collect();
@@ -104,12 +105,14 @@ struct Made {
 
 impl Last {
     /// The document about these data sets: the last one, as long as they are the same.
-    fn of(&self, brand: &str, public_url: &str, definitions: Vec<Arc<Definition>>) -> Made {
+    fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> Made {
         let same = |made: &&Made| made.definitions == definitions;
         if let Some(made) = self.0.borrow().as_ref().filter(same) {
             return made.clone();
         }
-        let bytes = Bytes::from(document(brand, public_url, &definitions).to_string());
+        let (settings, public_url) = (&service.settings, &service.public_url);
+        let document = document(&settings.mail.brand, public_url, &settings.public_url, &definitions);
+        let bytes = Bytes::from(document.to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
         let made = Made { definitions, bytes, tag };
         self.0.replace(Some(made.clone()));
@@ -124,7 +127,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
 async fn show(request: HttpRequest, service: web::Data<Service>, last: web::Data<Last>) -> HttpResponse {
     let definitions = service.records.data_sets().iter().map(|data_set| Arc::clone(&data_set.definition)).collect();
-    let Made { bytes, tag, .. } = last.of(&service.settings.mail.brand, &service.public_url, definitions);
+    let Made { bytes, tag, .. } = last.of(&service, definitions);
     let tag = EntityTag::new_strong(tag);
     let known = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,

@@ -6,7 +6,7 @@
 mod catalogue;
 pub mod page;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use catalogue::ProblemCode;
 
-use super::RequestId;
+use super::{RequestId, address};
 use crate::dataset::json;
 pub use crate::dataset::query::InvalidParam;
 
@@ -53,6 +53,7 @@ struct Parts {
     members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     instance: Option<RequestId>,
+    explained_below: Option<Arc<str>>,
     cause: Option<String>,
     charge: Option<Charge>,
 }
@@ -66,6 +67,7 @@ impl Problem {
             members: Vec::new(),
             headers: Vec::new(),
             instance: None,
+            explained_below: None,
             cause: None,
             charge: None,
         }))
@@ -132,10 +134,11 @@ impl Problem {
         self.0.charge.unwrap_or(usual)
     }
 
-    /// The same for the request `id`.
+    /// The same for the request `id`, at a server whose problems are explained below this address: see [`address::of_problems`].
     #[must_use]
-    pub(super) fn instance(mut self, id: RequestId) -> Self {
+    pub(super) fn instance(mut self, id: RequestId, explained_below: Arc<str>) -> Self {
         self.0.instance = Some(id);
+        self.0.explained_below = Some(explained_below);
         self
     }
 
@@ -158,11 +161,12 @@ impl Problem {
             Some(id) => self.log(id),
             None => self.log(&"none"),
         }
-        self.render(id.as_ref())
+        self.render(id.as_ref(), address::of_problems(request))
     }
 
-    fn render(&self, instance: Option<&RequestId>) -> HttpResponse {
-        let mut response = HttpResponse::with_body(self.0.code.status(), BoxBody::new(self.document(instance)));
+    fn render(&self, instance: Option<&RequestId>, explained_below: &str) -> HttpResponse {
+        let document = self.document(instance, explained_below);
+        let mut response = HttpResponse::with_body(self.0.code.status(), BoxBody::new(document));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -173,11 +177,15 @@ impl Problem {
     }
 
     /// Written out member by member: a flood of refusals must cost less than answers would.
-    fn document(&self, instance: Option<&RequestId>) -> Vec<u8> {
+    fn document(&self, instance: Option<&RequestId>, explained_below: &str) -> Vec<u8> {
         let (code, detail) = (self.0.code, self.0.detail.as_ref());
-        let mut text = Vec::with_capacity(DOCUMENT_BYTES + detail.len());
+        let mut text = Vec::with_capacity(DOCUMENT_BYTES + explained_below.len() + detail.len());
         text.extend_from_slice(b"{\"type\":");
-        json::write_string(code.path(), &mut text);
+        if explained_below.is_empty() {
+            json::write_string(code.path(), &mut text);
+        } else {
+            json::write_string(&code.address(explained_below), &mut text);
+        }
         text.extend_from_slice(b",\"title\":");
         json::write_string(code.title(), &mut text);
         text.extend_from_slice(b",\"status\":");
@@ -218,7 +226,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.render(self.0.instance.as_ref())
+        self.render(self.0.instance.as_ref(), self.0.explained_below.as_deref().unwrap_or_default())
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{Options, TestApp},
     data::{import, serving, things_with, unlimited},
+    raw::Raw,
 };
 
 const PUBLIC: &str = "https://x.example/api/v1";
@@ -66,6 +67,51 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
     }
     let admin = get("/admin").await.body;
     assert!(admin.contains("\"./admin/app.js\"") && !admin.contains("\"/admin"), "{admin}");
+}
+
+#[tokio::test]
+async fn behind_a_path_prefix_a_problem_leads_to_the_page_that_explains_it() {
+    let (app, key) = behind_a_prefix().await;
+    // By routes, by the edge, by extractors, by the connection, and on the port for operators.
+    let mut problems = vec![
+        app.get("/permits?statsu=x", &key).await.expect(400),
+        app.get("/permits", "wrong").await.expect(401),
+        app.get("/permits/nothing", &key).await.expect(404),
+        app.get("/nothing", &key).await.expect(404),
+        app.get(&format!("/{}", "x".repeat(17_000)), &key).await.expect(414),
+        app.admin_send(Method::POST, "/users", &json!({ "mail": 1 })).await.expect(400),
+        app.admin_send(Method::DELETE, "/problems", &json!({})).await.expect(405),
+        app.ops_get("/nothing").await.expect(404),
+    ];
+    app.service().readiness.set(false);
+    problems.push(app.ops_get("/health/ready").await.expect(503));
+    let mut raw = Raw::to_api(&app);
+    raw.send("G@T / HTTP/1.1\r\n\r\n");
+    let mut documents: Vec<Value> = problems.iter().map(crate::app::Answer::json).collect();
+    documents.push(serde_json::from_str(&raw.answer().unwrap().body).unwrap());
+    let api = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
+    let types = api["components"]["schemas"]["Problem"]["properties"]["type"]["enum"].as_array().unwrap();
+    for document in documents {
+        assert!(types.contains(&document["type"]), "{document}");
+        let page = document["type"].as_str().unwrap().strip_prefix(PUBLIC).unwrap_or_else(|| panic!("{document}"));
+        let page = app.send(app.request(Method::GET, page)).await.expect(200);
+        assert!(page.body.contains("href=\"/api/v1/problems\""), "{}", page.body);
+    }
+    let list = app.send(app.request(Method::GET, "/problems")).await.expect(200).body;
+    assert!(list.contains("href=\"/api/v1/problems/invalid-key\""), "{list}");
+    let text = api.to_string();
+    assert!(text.contains(&format!("]({PUBLIC}/problems/")) && !text.contains("](/problems/"));
+}
+
+#[tokio::test]
+async fn who_is_turned_away_behind_a_path_prefix_is_led_to_the_page_below_it() {
+    let settings = vec![("public_url", PUBLIC.to_owned()), ("http.connections_per_address_max", "1".to_owned())];
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let mut held = Raw::to_api(&app);
+    held.send("GET /problems HTTP/1.1\r\nhost: x\r\n\r\n");
+    assert_eq!(held.answer().unwrap().status, 200);
+    let told: Value = serde_json::from_str(&Raw::to_api(&app).answer().unwrap().body).unwrap();
+    assert_eq!(told["type"], format!("{PUBLIC}/problems/too-many-from-address"));
 }
 
 #[tokio::test]
@@ -158,10 +204,17 @@ async fn a_day_is_a_moment_and_a_plus_sign_gets_a_hint() {
     assert_eq!(names("made__in=2016-12-01,2016-11-30T23:59:59Z").await, ["a", "b"]);
     assert_eq!(names("filter=made%20%3C%202016-12-01").await, ["a"]);
     assert_eq!(names("made__gte=2016-12-01T01:00:00%2B01:00").await, ["b", "c"]);
-    for query in ["made__gte=2016-12-01T01:00:00+01:00", "made__in=2016-12-01,2016-12-01T01:00:00+01:00"] {
+    for query in [
+        "made__gte=2016-12-01T01:00:00+01:00",
+        "made__in=2016-12-01,2016-12-01T01:00:00+01:00",
+        "made__between=2016-12-01T01:00:00+01:00,2016-12-02",
+        "filter=made%20%3E%20%222016-12-01T01:00:00+01:00%22",
+        "filter=made%20%3E%202016-12-01T01:00:00+01:00",
+        "filter=in(made,%20%222016-12-01T01:00:00+01:00%22)",
+    ] {
         let refused = app.get(&format!("/things?{query}"), &key).await.expect(400).json();
-        let reason = refused["invalid_params"][0]["reason"].as_str().unwrap();
-        assert!(reason.contains("%2B"), "{reason}");
+        let reasons = refused["invalid_params"].to_string();
+        assert!(reasons.contains("%2B"), "{query}: {reasons}");
     }
     for wrong in ["2016-12-32", "2016-12", "tomorrow"] {
         let refused = app.get(&format!("/things?made__gte={wrong}"), &key).await.expect(400).json();

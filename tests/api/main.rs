@@ -21,6 +21,7 @@ mod caching;
 mod connections;
 mod data;
 mod exports;
+mod farewell;
 mod guesses;
 mod idempotency;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod page;
 mod past;
 mod protocol;
 mod raw;
+mod stalled;
 mod stopping;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

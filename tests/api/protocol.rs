@@ -23,6 +23,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         (format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n"), "size in hexadecimal"),
         ("GET /permits?filter=txt=\"a\" HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%22"),
         ("GET /permits?txt=caf\u{e9} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%C3%A9"),
+        ("GET /permits?txt=two words HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "(a space) that must"),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "host"),
         ("GET / HTTP/3.0\r\nhost: x\r\n\r\n".to_owned(), "HTTP/1.1"),
     ] {
@@ -33,7 +34,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         let detail = answer.problem(400, "invalid-request");
         assert!(detail.contains(says), "{wrong:?}: {detail}");
         assert!(answer.closes() && answer.head.contains("x-request-id: "), "{answer:?}");
-        raw.ends();
+        raw.ends_in_order();
     }
 }
 
@@ -43,7 +44,7 @@ async fn a_head_beyond_what_is_read_is_refused() {
     let mut raw = Raw::to_api(&app);
     raw.send(format!("GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "b".repeat(60_000)));
     raw.answer().unwrap().problem(431, "head-too-large");
-    raw.ends();
+    raw.ends_in_order();
     let mut raw = Raw::to_api(&app);
     raw.send(format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "b".repeat(20_000)));
     raw.answer().unwrap().problem(414, "url-too-long");
@@ -58,7 +59,7 @@ async fn a_refusal_comes_behind_the_answers_to_what_was_asked_before() {
     assert_eq!(raw.answer().unwrap().status, 200);
     assert!(raw.answer().unwrap().body.contains("openapi"));
     raw.answer().unwrap().problem(400, "invalid-request");
-    raw.ends();
+    raw.ends_in_order();
 }
 
 #[tokio::test]
@@ -77,7 +78,7 @@ async fn a_bad_chunk_is_answered_before_the_end() {
             raw.send(piece);
         }
         assert!(raw.answer().unwrap().problem(400, "invalid-request").contains("chunk"));
-        raw.ends();
+        raw.ends_in_order();
     }
 }
 
@@ -95,7 +96,37 @@ async fn nothing_is_answered_behind_connection_close() {
         ));
         assert!(!raw.answer().unwrap().closes());
         assert!(raw.answer().unwrap().body.contains("problems"));
-        raw.ends();
+        raw.ends_in_order();
+    }
+}
+
+#[tokio::test]
+async fn who_wants_another_protocol_gets_the_answer_and_the_end() {
+    let app = TestApp::start().await;
+    // As some clients begin, which then speak HTTP/1.1.
+    let mut raw = Raw::to_api(&app);
+    raw.send(
+        "GET /problems HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n\
+         http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    );
+    let answer = raw.answer().unwrap();
+    assert!(answer.status == 200 && answer.closes(), "{answer:?}");
+    raw.ends_in_order();
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_is_said_to() {
+    let app = TestApp::start().await;
+    for body in ["content-length: 10\r\n\r\n{", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
+        let mut raw = Raw::to_api(&app);
+        raw.send(format!(
+            "POST /users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n{body}",
+            app.admin_token
+        ));
+        raw.end();
+        let detail = raw.answer().unwrap().problem(400, "invalid-request");
+        assert_eq!(detail, "the connection ended before the body did");
+        raw.ends_in_order();
     }
 }
 
@@ -111,7 +142,7 @@ async fn requests_that_are_sent_at_once_are_answered_one_by_one() {
         let answer = raw.answer_to(method).unwrap();
         assert_eq!((answer.status, answer.body.is_empty()), (200, method == "HEAD"), "{method}");
     }
-    raw.ends();
+    raw.ends_in_order();
 }
 
 #[tokio::test]

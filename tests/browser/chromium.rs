@@ -278,6 +278,11 @@ impl Browser {
         }
     }
 
+    /// Goes to another address.
+    pub(crate) fn go(&mut self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url }));
+    }
+
     /// Loads the page anew.
     pub(crate) fn reload(&mut self) {
         self.evaluate("globalThis.beforeTheReload = true");

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
 mod chromium;
+mod prefix;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,6 +15,7 @@ use std::{
 };
 
 use chromium::Browser;
+use prefix::{BelowPrefix, PREFIX};
 use serde_json::Value;
 use support::Process;
 
@@ -31,6 +33,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::listening("127.0.0.1:0", &[])
+    }
+
+    fn listening(listen: &str, variables: &[(&str, &str)]) -> Self {
         let folder = support::data_dir();
         let permitd = |arguments: &[&str]| {
             let mut command = support::permitd();
@@ -42,7 +48,8 @@ impl Server {
         done(&mut permitd(&["sample", "--rows", "50", "-o", "december.csv"]));
         done(&mut permitd(&["import", "december.csv", "--dataset", "permits"]));
         std::fs::write(folder.path().join("data/outbox"), "in the way").unwrap();
-        let mut serve = permitd(&["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        let mut serve = permitd(&["serve", "--json", "--listen", listen, "--ops-listen", "127.0.0.1:0"]);
+        serve.envs(variables.iter().copied());
         let (process, ready) = Process::start(&mut serve, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { folder, _process: process, ready, client }
@@ -241,6 +248,57 @@ async fn the_documentation_is_read_and_tried() {
         "{requests:?}"
     );
     let elsewhere: Vec<_> = requests.iter().filter(|url| !url.starts_with(&own) && !url.starts_with("data:")).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
+    browser.close();
+}
+
+/// A proxy serves the API below a path and takes it off: every page, what it loads, its links and what is tried stay below it.
+#[tokio::test]
+async fn the_pages_work_below_a_path_prefix() {
+    let address = support::own_address();
+    let proxy = BelowPrefix::before(address);
+    let server = Server::listening(&address.to_string(), &[("PERMITD_PUBLIC_URL", &proxy.url)]);
+    assert_eq!(server.told("url"), proxy.url);
+    let key = server.key().await;
+    let Some(mut browser) = Browser::open(&format!("{}/", proxy.url)) else { return };
+    browser.sees("San Francisco building permits");
+    browser.click("All there is to ask, and a place to try it");
+    browser.sees("/permits/{key}/{record_id}");
+    browser.sees(&proxy.url);
+    browser.picture("prefix-docs");
+    browser.click_on(".auth-wrapper .authorize");
+    browser.sees("An administrator's token");
+    browser.fill_in("#api_key_value", &key);
+    browser.click_on(".auth-container:has(#api_key_value) .authorize");
+    browser.sees("Logout");
+    browser.click_on(".modal-ux .close-modal");
+    let read = "#operations-permits-permits_list";
+    browser.click_on(&format!("{read} .opblock-summary-control"));
+    browser.sees("Conditions on 32 columns");
+    browser.click_on(&format!("{read} .try-out__btn"));
+    browser.click_on(&format!("{read} .execute"));
+    browser.sees("\"application_number\": \"#");
+    browser.picture("prefix-answer");
+    assert!(browser.requests().iter().any(|url| url.starts_with(&format!("{}/permits", proxy.url))));
+
+    // From the documentation to what problems mean, and back by their links.
+    browser.click("Problems");
+    browser.sees("How this server says no");
+    browser.click("A valid API key is required");
+    browser.sees("401 Unauthorized");
+    browser.picture("prefix-problem");
+    browser.click("All problems");
+    browser.sees("How this server says no");
+
+    browser.go(server.told("sign_in_url"));
+    browser.sees("ida@example.org");
+    browser.click("Data");
+    browser.sees("50 records, version 1");
+    assert_eq!(proxy.strays(), Vec::<String>::new(), "nothing is asked for outside of {PREFIX}");
+    let requests = browser.requests();
+    let elsewhere: Vec<_> =
+        requests.iter().filter(|url| !url.starts_with(&proxy.url) && !url.starts_with("data:")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
     assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
     browser.close();

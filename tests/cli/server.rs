@@ -57,6 +57,16 @@ impl Server {
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{path} never became {status}"));
     }
 
+    /// What it said when it was ready.
+    pub(super) fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// A client.
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// The process.
     pub(super) fn id(&self) -> u32 {
         self.process.id()
@@ -133,6 +143,12 @@ async fn a_failure_of_the_server_is_in_its_log() {
     }
 }
 
+/// The number of KiB on the line of a file of `/proc` that begins so.
+pub(super) fn number_after(name: &str, text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// What many times as many rows of an export may take more: a part of what they weigh.
 const EXPORT_GROWTH_KIB_MAX: u64 = 4 * 1024;
 
@@ -154,8 +170,7 @@ async fn an_export_takes_no_more_memory_for_more_rows() {
             bytes += piece.len() as u64;
         }
         let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        (bytes / 1024, peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap())
+        (bytes / 1024, number_after("VmHWM:", &status))
     };
     for kind in ["format=csv", "format=ndjson&sort=-estimated_cost", "format=ndjson&description__contains=a"] {
         let (few_kib, few_peak_kib) = export(&format!("{kind}&limit=5000")).await;

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use super::{
     Filter, InvalidParam, Limits, Term,
-    operator::{Conditions, Operator, Unfit},
+    operator::{Conditions, Operator, PLUS_HINT, Unfit},
 };
 use crate::dataset::{Definition, suggest};
 
@@ -61,6 +61,12 @@ pub(super) fn parse(
         Ok(filter) if parser.problems.is_empty() => Ok(filter),
         Ok(_) | Err(Stopped) => Err(parser.problems),
     }
+}
+
+/// Whether a text begins as the offset of a timestamp does, behind its plus sign.
+fn is_offset(text: &str) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    matches!(text.as_bytes(), [h, hh, b':', m, mm, ..] if [h, hh, m, mm].into_iter().all(is_digit))
 }
 
 /// Reading cannot go on; what stopped it is among the problems.
@@ -366,11 +372,11 @@ impl<'a> Parser<'a> {
             _ if self.rest().starts_with('|') => Some("OR"),
             _ => None,
         };
-        self.stop(
-            self.at,
-            "expected AND or OR between two conditions; a text of several words is written in quotes",
-            meant,
-        )
+        let expected = "expected AND or OR between two conditions; a text of several words is written in quotes";
+        if is_offset(self.rest()) {
+            return self.stop(self.at, &format!("{expected}; {PLUS_HINT}"), meant);
+        }
+        self.stop(self.at, expected, meant)
     }
 
     fn column_of(&self, name: &str) -> Option<usize> {

@@ -10,6 +10,9 @@ use crate::dataset::{
     value::{ValueError, parse_iso_date},
 };
 
+/// What is said where a plus sign was meant, and a space has come.
+pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as %2B";
+
 /// How much of a value is repeated in a message.
 const VALUE_CHARS_SHOWN: usize = 80;
 
@@ -211,7 +214,7 @@ impl Conditions<'_> {
         parsed.map_err(|error| {
             // In a query a plus sign that is not encoded stands for a space.
             let is_plus = text.contains(' ') && Value::parse(kind, &text.replace(' ', "+")).is_ok();
-            let hint = if is_plus { "; a + in an address means a space: write it as %2B" } else { "" };
+            let hint = if is_plus { format!("; {PLUS_HINT}") } else { String::new() };
             let day = if kind == ColumnType::Timestamp { ", or a day such as 2016-12-01" } else { "" };
             format!("{error}{day}{hint}")
         })

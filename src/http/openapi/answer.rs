@@ -137,7 +137,7 @@ impl Problems {
     }
 
     /// One answer for each status, with the name that all operations with the same problems know it by.
-    pub(super) fn responses(&self, caller: Caller) -> Vec<(StatusCode, String, Value)> {
+    pub(super) fn responses(&self, caller: Caller, explained_below: &str) -> Vec<(StatusCode, String, Value)> {
         let mut responses: Vec<(StatusCode, String, Value)> = Vec::new();
         for code in ProblemCode::ALL.iter().filter(|code| self.0.contains(code)) {
             if responses.iter().any(|(status, ..)| *status == code.status()) {
@@ -148,7 +148,7 @@ impl Problems {
             let name = alike.iter().map(|code| code.slug()).collect::<Vec<_>>().join(".");
             let counted = counted(code.status(), caller);
             let name = if counted.is_some() { format!("{name}.counted") } else { name };
-            responses.push((code.status(), name, response(&alike, counted)));
+            responses.push((code.status(), name, response(&alike, counted, explained_below)));
         }
         responses
     }
@@ -165,8 +165,10 @@ fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
 }
 
 /// The answer that says one of these problems, which have one status.
-fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
-    let explained = codes.iter().map(|code| format!("[{}]({}). {}", code.title(), code.path(), code.explanation()));
+fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str) -> Value {
+    let explain =
+        |code: &ProblemCode| format!("[{}]({}). {}", code.title(), code.address(explained_below), code.explanation());
+    let explained: Vec<String> = codes.iter().map(explain).collect();
     let mut headers = vec![(Header::RequestId, true), (Header::CacheControl, true)];
     if let Some(always) = counted {
         headers.extend([(Header::RateLimit, always), (Header::RateLimitPolicy, always)]);
@@ -189,18 +191,20 @@ fn response(codes: &[ProblemCode], counted: Option<bool>) -> Value {
     let media_type = problem::MEDIA_TYPE.to_str().unwrap_or_default().to_owned();
     let schema = reference("Problem");
     json!({
-        "description": explained.collect::<Vec<_>>().join("\n\n"),
+        "description": explained.join("\n\n"),
         "headers": headers,
         "content": { media_type: { "schema": schema } },
     })
 }
 
 /// The schemas of problems.
-pub(super) fn schemas() -> Vec<(&'static str, Value)> {
-    let types = ProblemCode::ALL.iter().map(|code| (code.path(), code.slug().replace('-', "_").to_uppercase()));
+pub(super) fn schemas(explained_below: &str) -> Vec<(&'static str, Value)> {
+    let types = ProblemCode::ALL
+        .iter()
+        .map(|code| (code.address(explained_below), code.slug().replace('-', "_").to_uppercase()));
     let of_catalogue = schema::described(
         schema::one_named(&types.collect::<Vec<_>>()),
-        "The kind of problem; also the path of the page that explains it.",
+        "The kind of problem; also the address of the page that explains it.",
     );
     let problem = json!({
         "type": "object",

@@ -115,11 +115,18 @@ impl Operation {
 /// The paths of the document, and the answers that operations share.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
+    /// What precedes the paths of problems' pages.
+    explained_below: String,
     paths: Map<String, Value>,
     responses: Map<String, Value>,
 }
 
 impl Paths {
+    /// None yet, of a server whose problems are explained below this address.
+    pub(super) fn explained_below(address: &str) -> Self {
+        Self { explained_below: address.to_owned(), ..Self::default() }
+    }
+
     /// Adds a method of a path.
     pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
         let Operation { caller, id, tag, summary, description, parameters, body, answers, problems } = operation;
@@ -128,7 +135,7 @@ impl Paths {
         for answer in answers {
             responses.insert(answer.status.as_str().to_owned(), answer.response());
         }
-        for (status, name, response) in problems.responses(caller) {
+        for (status, name, response) in problems.responses(caller, &self.explained_below) {
             responses.insert(status.as_str().to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
             self.responses.entry(name).or_insert(response);
         }

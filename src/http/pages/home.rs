@@ -81,7 +81,8 @@ fn page(service: &Service) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+/// Text as HTML has it, also within quotes.
+pub(in crate::http) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 

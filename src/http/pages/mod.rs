@@ -11,6 +11,7 @@ use actix_web::{
     web,
 };
 
+pub(super) use self::home::escaped;
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

@@ -19,7 +19,7 @@ macro_rules! catalogue {
                 match self { $(Self::$name => $slug),+ }
             }
 
-            /// The `type` URI, relative to the server's address: the path of the page that explains it.
+            /// The path of the page that explains it: the `type` URI, or its end where the server's address is set.
             pub fn path(self) -> &'static str {
                 match self { $(Self::$name => concat!("/problems/", $slug)),+ }
             }
@@ -133,6 +133,11 @@ impl ProblemCode {
     /// The kind of this slug.
     pub fn from_slug(slug: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.slug() == slug)
+    }
+
+    /// The `type` URI at a server whose problems are explained below this address.
+    pub(in crate::http) fn address(self, explained_below: &str) -> String {
+        format!("{explained_below}{}", self.path())
     }
 
     /// The code for a status that some other layer chose.

@@ -7,6 +7,7 @@ use actix_web::{
 };
 
 use super::{Problem, ProblemCode};
+use crate::http::{address, pages::escaped, state::Service};
 
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -16,12 +17,13 @@ const STYLE: &str = "body{max-width:42rem;margin:3rem auto;padding:0 1rem;font:1
                      code{font-family:ui-monospace,monospace}h1{line-height:1.2}.status{opacity:.7}";
 
 /// `GET /problems`: all kinds.
-pub async fn list() -> HttpResponse {
+pub async fn list(request: HttpRequest) -> HttpResponse {
+    let prefix = prefix(&request);
     let items: String = ProblemCode::ALL
         .iter()
         .map(|code| {
             let (path, title, status) = (code.path(), code.title(), code.status().as_u16());
-            format!("<li><a href=\"{path}\">{title}</a> <span class=\"status\">{status}</span></li>")
+            format!("<li><a href=\"{prefix}{path}\">{title}</a> <span class=\"status\">{status}</span></li>")
         })
         .collect();
     html("Problems", &format!("<h1>Problems</h1><p>How this server says no (RFC 9457).</p><ul>{items}</ul>"))
@@ -34,13 +36,20 @@ pub async fn show(request: HttpRequest, slug: web::Path<String>) -> HttpResponse
             .respond(&request);
     };
     let body = format!(
-        "<p class=\"status\">{} <code>{}</code></p><h1>{}</h1><p>{}</p><p><a href=\"/problems\">All problems</a></p>",
+        "<p class=\"status\">{} <code>{}</code></p><h1>{}</h1><p>{}</p><p><a href=\"{}/problems\">All problems</a></p>",
         code.status(),
         code.slug(),
         code.title(),
-        code.explanation()
+        code.explanation(),
+        prefix(&request)
     );
     html(code.title(), &body)
+}
+
+/// What a proxy has taken off the paths of requests: a link is followed from outside.
+fn prefix(request: &HttpRequest) -> String {
+    let service = request.app_data::<web::Data<Service>>();
+    service.map_or_else(String::new, |service| escaped(address::prefix(&service.public_url)))
 }
 
 fn html(title: &str, body: &str) -> HttpResponse {

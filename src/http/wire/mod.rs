@@ -7,8 +7,10 @@
 //! fast and well tested, stay what reads requests and writes answers.
 
 mod address;
+mod alarm;
 mod body;
 mod connection;
+mod farewell;
 mod guesses;
 mod head;
 mod places;
@@ -27,6 +29,7 @@ use std::{
 };
 
 use actix_web::HttpRequest;
+use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use address::{AddressRange, Network};
@@ -38,13 +41,15 @@ pub use stream::Stream;
 
 use self::{guesses::Guesses, places::Places};
 use super::{Problem, ProblemCode};
-use crate::{clock::SharedClock, config::Http};
+use crate::{clock::SharedClock, config::Settings};
 
 /// What a head may be longer than the longest path and query, bytes.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;
-/// How long a stop waits for the next request of a connection that has none: who has just had an answer may have sent the
-/// next request already, and it is answered.
-const LAST_REQUEST_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a stop waits at least for the next request of a connection that has none: who has just had an answer may have sent
+/// the next request already, and it is answered.
+const LAST_REQUEST_PATIENCE_MIN: Duration = Duration::from_millis(250);
+/// The part of the whole time of a stop that it waits for that, where this is more.
+const LAST_REQUEST_PART: u32 = 80;
 
 const GUESSED: &str = "this address has sent too many wrong keys or tokens: a right one passes, others are to wait";
 
@@ -59,6 +64,8 @@ pub struct Patience {
     pub write: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
+    /// The same while the port stops.
+    pub last_request: Duration,
 }
 
 /// The connections of one port.
@@ -67,6 +74,8 @@ pub struct Wire {
     patience: Patience,
     head_bytes_max: usize,
     per_address_max: u32,
+    /// What a connection is told whose address has as many as it may.
+    crowded: Bytes,
     trusted_proxies: Vec<AddressRange>,
     /// Connections by the address that made them.
     connections: Places,
@@ -79,15 +88,20 @@ pub struct Wire {
 
 impl Wire {
     /// As the settings want it.
-    pub fn new(settings: &Http, clock: SharedClock) -> Self {
+    pub fn new(settings: &Settings, clock: SharedClock) -> Self {
+        let crowded = turned_away::answer(&settings.public_url);
+        let settings = &settings.http;
         let patience = Patience {
             head: Duration::from_millis(settings.head_timeout_ms),
             body: Duration::from_millis(settings.body_idle_timeout_ms),
             write: Duration::from_millis(settings.write_timeout_ms),
             idle: Duration::from_secs(settings.keep_alive_s),
+            last_request: LAST_REQUEST_PATIENCE_MIN
+                .max(Duration::from_secs(settings.shutdown_timeout_s) / LAST_REQUEST_PART),
         };
         Self {
             patience,
+            crowded,
             head_bytes_max: settings.url_bytes_max + FIELDS_BYTES_MAX,
             per_address_max: settings.connections_per_address_max,
             // The settings were checked when they were read.
@@ -125,6 +139,11 @@ impl Wire {
     /// Whether the connections are being ended.
     pub(in crate::http) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// How long the port's end waits for the next request of a connection that has none.
+    pub fn last_request_patience(&self) -> Duration {
+        self.patience.last_request
     }
 
     /// Ends the connections in order: what has arrived is answered, the last answer of each connection says that it is the

@@ -83,15 +83,16 @@ fn in_query(byte: u8) -> bool {
 fn wrong_character(rest: &[u8]) -> Refusal {
     let character = rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
     let mut bytes = [0; 4];
-    let (shown, encoded) = match character {
-        Some(character) => {
-            let shown = if character.is_control() { String::new() } else { format!(" {character}") };
-            (shown, character.encode_utf8(&mut bytes).as_bytes())
+    let (what, encoded) = match character {
+        // Named as well: what nobody sees is not understood.
+        Some(' ') => ("the character   (a space)".to_owned(), " ".as_bytes()),
+        Some(shown) if !shown.is_control() => {
+            (format!("the character {shown}"), shown.encode_utf8(&mut bytes).as_bytes())
         }
-        None => (String::new(), rest.get(..1).unwrap_or_default()),
+        Some(hidden) => ("a character".to_owned(), hidden.encode_utf8(&mut bytes).as_bytes()),
+        None => ("a character".to_owned(), rest.get(..1).unwrap_or_default()),
     };
     let encoded: String = encoded.iter().map(|byte| format!("%{byte:02X}")).collect();
-    let what = if shown.is_empty() { "a character".to_owned() } else { format!("the character{shown}") };
     Refusal::malformed(format!(
         "path and query have {what} that must be percent-encoded: send it as {encoded} (curl: use -G --data-urlencode)"
     ))

@@ -10,18 +10,17 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use actix_web::rt::{
-    net::TcpStream,
-    time::{Sleep, sleep_until},
-};
+use actix_web::rt::net::TcpStream;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Connection, LAST_REQUEST_PATIENCE, Place, Refusal, Wire,
+    Connection, Place, Refusal, Wire,
+    alarm::Alarm,
+    farewell::{Farewell, Leave},
     head::{Scanner, Step},
     turned_away::turn_away,
 };
@@ -33,10 +32,6 @@ const STAND_IN: &[u8] = b"GET /-/refused HTTP/1.1\r\nhost: -\r\nconnection: clos
 const PIECE_BYTES: usize = 4096;
 /// What a client must have taken of an answer each time that its patience ends, bytes.
 const TAKEN_BYTES_MIN: usize = 16 * 1024;
-/// What is still read from a client that is told to go, so that it gets to see the answer, bytes.
-const FAREWELL_BYTES_MAX: usize = 256 * 1024;
-/// How long.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection's socket.
 pub struct Stream {
@@ -58,9 +53,10 @@ pub struct Stream {
     idle_since: Option<Instant>,
     /// Since when the client takes too little, and what it has taken since.
     stalled: Option<(Instant, usize)>,
-    /// Since when the client is told that nothing further comes, and what it has sent since.
-    farewell: Option<(Instant, usize)>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// The client owed nothing and is told nothing: it loses nothing by the end.
+    is_parting_in_silence: bool,
+    farewell: Farewell,
+    alarm: Alarm,
     draining: Draining,
     _place: Place,
 }
@@ -102,7 +98,7 @@ impl Stream {
     pub fn accept(io: TcpStream, wire: &Arc<Wire>) -> io::Result<(Self, Option<SocketAddr>)> {
         let peer = io.peer_addr()?;
         let Some(place) = wire.place_for(peer.ip()) else {
-            turn_away(io);
+            turn_away(io, wire.crowded.clone());
             return Err(io::Error::other("the address has as many connections as it may"));
         };
         let stream = Self {
@@ -117,8 +113,9 @@ impl Stream {
             head_since: None,
             idle_since: Some(Instant::now()),
             stalled: None,
-            farewell: None,
-            timer: None,
+            is_parting_in_silence: false,
+            farewell: Farewell::default(),
+            alarm: Alarm::default(),
             draining: Draining::of(wire),
             _place: place,
         };
@@ -247,28 +244,13 @@ impl Stream {
             return Some(since + patience.head);
         }
         let since = self.idle_since.filter(|_| !self.connection.is_busy())?;
+        let last_request = patience.last_request;
         let patience = match () {
             () if self.scanner.is_in_body() => patience.body,
             () if self.has_asked => patience.idle,
             () => patience.head,
         };
-        Some(since + if wire.is_draining() { patience.min(LAST_REQUEST_PATIENCE) } else { patience })
-    }
-
-    /// Sees that the task is woken at the deadline. `true` when it is over.
-    fn is_late(&mut self, context: &mut Context<'_>, deadline: Instant) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        if timer.deadline() > deadline.into() {
-            timer.as_mut().reset(deadline.into());
-        }
-        while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= deadline {
-                return true;
-            }
-            // It was set for something that has come meanwhile.
-            timer.as_mut().reset(deadline.into());
-        }
-        false
+        Some(since + if wire.is_draining() { patience.min(last_request) } else { patience })
     }
 
     /// Whether the stop of the port is news.
@@ -291,7 +273,7 @@ impl Stream {
             self.idle_since = Some(Instant::now());
         }
         let Some(deadline) = self.deadline() else { return Poll::Pending };
-        if !self.is_late(context, deadline) {
+        if !self.alarm.is_over(context, deadline) {
             return Poll::Pending;
         }
         if self.head_since.is_some() {
@@ -303,6 +285,7 @@ impl Stream {
             self.scanner.end();
             // The rest of a body that did not come: the parser is not to wait for it either.
             self.is_cut = self.scanner.is_in_body();
+            self.is_parting_in_silence = !self.is_cut;
         }
         Poll::Ready(Ok(()))
     }
@@ -372,7 +355,7 @@ impl AsyncWrite for Stream {
         }
         let patience = this.connection.wire().patience.write;
         let (since, taken) = *this.stalled.get_or_insert_with(|| (Instant::now(), 0));
-        if !this.is_late(context, since + patience) {
+        if !this.alarm.is_over(context, since + patience) {
             return Poll::Pending;
         }
         if taken < TAKEN_BYTES_MIN {
@@ -382,7 +365,7 @@ impl AsyncWrite for Stream {
         }
         let now = Instant::now();
         this.stalled = Some((now, 0));
-        if this.is_late(context, now + patience) {
+        if this.alarm.is_over(context, now + patience) {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -401,35 +384,21 @@ impl AsyncWrite for Stream {
             this.idle_since = Some(Instant::now());
         }
         if let Some(deadline) = this.deadline()
-            && this.is_late(context, deadline)
+            && this.alarm.is_over(context, deadline)
         {
             context.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing further comes. A client that was told to go while it sends is read from for a moment: else the
-    /// system would reset the connection, and the client lose the answer.
+    /// Says that nothing further comes, and waits for the client to go, so that it gets to see what it was told last.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.farewell.is_none() {
-            ready!(Pin::new(&mut this.io).poll_shutdown(context))?;
-        }
-        let (since, mut bytes) = *this.farewell.get_or_insert_with(|| (Instant::now(), 0));
-        let is_interrupted = this.connection.is_refused() || this.is_cut;
-        let mut piece = [0; PIECE_BYTES];
-        loop {
-            let mut buffer = ReadBuf::new(&mut piece);
-            match Pin::new(&mut this.io).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && bytes < FAREWELL_BYTES_MAX => {
-                    bytes += buffer.filled().len();
-                    this.farewell = Some((since, bytes));
-                }
-                Poll::Pending if (bytes > 0 || is_interrupted) && !this.is_late(context, since + FAREWELL_PATIENCE) => {
-                    return Poll::Pending;
-                }
-                Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
-            }
-        }
+        let leave = match () {
+            () if this.is_parting_in_silence => Leave::NONE,
+            () if this.connection.wire().is_draining() => Leave::SHORT,
+            () => Leave::USUAL,
+        };
+        this.farewell.poll(&mut this.io, context, &mut this.alarm, leave)
     }
 }

@@ -1,0 +1,95 @@
+//! What connections take of the machine, as Linux counts it.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::Duration,
+};
+
+use reqwest::StatusCode;
+use rustix::net;
+use serde_json::Value;
+
+use super::{
+    Home,
+    server::{Server, number_after},
+    support::Process,
+};
+
+/// Clients that do not read what they ask for, and how often each asks.
+const DEAF: usize = 150;
+const ASKED: usize = 30;
+/// What each may take: copies of what is to be sent next, and what the parser keeps. An answer has ten times as much.
+const EACH_KIB_MAX: u64 = 160;
+/// Connections beyond the limit of open files that the process is started with.
+const MANY: usize = 300;
+
+fn address(url: &Value) -> SocketAddr {
+    url.as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+/// A client whose system takes hardly anything on its behalf.
+fn deaf(to: SocketAddr) -> TcpStream {
+    let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+    net::sockopt::set_socket_recv_buffer_size(&socket, 4 * 1024).unwrap();
+    net::connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
+}
+
+fn peak_kib(pid: u32) -> u64 {
+    number_after("VmHWM:", &std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap())
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_take_little_memory() {
+    let home = Home::new();
+    let server = Server::start(&home, "serve");
+    let url = format!("{}/docs/0/swagger-ui-bundle.js", server.ready()["url"].as_str().unwrap());
+    let size_kib = server.client().get(url).send().await.unwrap().bytes().await.unwrap().len() as u64 / 1024;
+    assert!(size_kib > 5 * EACH_KIB_MAX, "{size_kib} KiB");
+    let before_kib = peak_kib(server.id());
+    let request = "GET /docs/0/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(ASKED);
+    let clients: Vec<TcpStream> = (0..DEAF)
+        .map(|_| {
+            let mut client = deaf(address(&server.ready()["url"]));
+            client.write_all(request.as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    for client in &clients {
+        assert!(client.peek(&mut [0]).unwrap() > 0, "each is being answered");
+    }
+    // Time to do more than was wanted.
+    std::thread::park_timeout(Duration::from_millis(300));
+    let growth_kib = peak_kib(server.id()) - before_kib;
+    assert!(growth_kib < DEAF as u64 * EACH_KIB_MAX, "{growth_kib} KiB for {DEAF} clients");
+}
+
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_and_said() {
+    let home = Home::new();
+    let log = home.path("log");
+    let mut program = Command::new("sh");
+    let serve = home.command(&["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    // Far fewer than the connections to come; the hard limit stays what it is.
+    program.args(["-c", "ulimit -Sn 100 && exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    program.current_dir(home.path("")).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "info");
+    program.stderr(std::fs::File::create(&log).unwrap());
+    let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let files: Vec<&str> = files.split_whitespace().collect();
+    assert_eq!(files[0], files[1], "soft and hard limit");
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("the limit was raised") && said.contains(files[1]), "{said}");
+    let mut held: Vec<TcpStream> = (0..MANY).map(|_| TcpStream::connect(address(&ready["url"])).unwrap()).collect();
+    for connection in &mut held {
+        connection.write_all(b"GET /problems HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        connection.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+    }
+    let health = format!("{}/health/ready", ready["ops_url"].as_str().unwrap());
+    assert_eq!(reqwest::get(health).await.unwrap().status(), StatusCode::OK);
+}
