@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use crate::dataset::query::Since;
 use crate::dataset::{
     Definition, Document, Record,
-    query::{Facets, Position, Query, Stats},
+    query::{Facets, Place, Position, Query, Stats},
     summary::{Facet, Figures},
 };
 
@@ -374,7 +374,7 @@ pub trait RecordStore: Send + Sync {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        after: Option<&Position>,
+        after: Option<&Place>,
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError>;
 

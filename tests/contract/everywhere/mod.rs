@@ -10,6 +10,7 @@ mod pages;
 mod past;
 #[path = "../../../src/store/records/samples.rs"]
 mod samples;
+mod withdrawn;
 
 use std::sync::{Arc, LazyLock};
 
@@ -22,7 +23,7 @@ use permitd::{
     clock::SharedClock,
     dataset::{
         Definition, Document, Record, RecordIdRule, Value,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, Place, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -208,7 +209,7 @@ fn history(
     store: &Arc<dyn RecordStore>,
     key: &str,
     record_id: Option<&str>,
-    after: Option<&Position>,
+    after: Option<&Place>,
     limit: u32,
 ) -> Result<Option<Past>, RecordStoreError> {
     let (store, key, record_id) = (Arc::clone(store), key.to_owned(), record_id.map(str::to_owned));
@@ -242,13 +243,13 @@ fn all_states(
     record_id: Option<&str>,
     limit: u32,
 ) -> Result<Option<Vec<String>>, String> {
-    let (mut after, mut pages): (Option<Position>, _) = (None, Vec::new());
+    let (mut after, mut pages): (Option<Place>, _) = (None, Vec::new());
     loop {
         let past = history(store, key, record_id, after.as_ref(), limit).map_err(|error| error.to_string())?;
         let Some(past) = past else { return Ok(None) };
         pages.push(finished(past.document, past.version));
         let Some(next) = past.next else { return Ok(Some(pages)) };
-        after = Some(next);
+        after = Some(Place::At(next));
     }
 }
 

@@ -67,6 +67,7 @@ async fn run(
     Ok(match written {
         Ok(Ok(())) => None,
         Ok(Err(Ended::Gone)) => return Err(Gone),
+        Ok(Err(Ended::Failed(RecordStoreError::DefinitionChanged { name }))) => Some(shared.outdated(&name).await),
         Ok(Err(Ended::Failed(error))) => Some(error),
         Err(_) => {
             let narrow = rules::narrowing(served.manifest.layout.definition(), false);

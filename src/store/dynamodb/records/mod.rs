@@ -26,6 +26,7 @@ mod row;
 mod scratch;
 mod states;
 mod summary;
+mod withdrawn;
 mod write;
 
 use std::{
@@ -49,7 +50,7 @@ use crate::{
     clock::SharedClock,
     dataset::{
         Definition,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, Place, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -185,7 +186,7 @@ impl RecordStore for DynamoRecordStore {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        after: Option<&Position>,
+        after: Option<&Place>,
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError> {
         history::history(&self.shared, data_set, (key, record_id), after, limit).await
@@ -198,7 +199,7 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        let order = Order::new(definition, import_id, today, replace);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -209,8 +210,7 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let definition = Arc::new(definition.clone());
-        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
+        let order = Order::anew(definition, import_id, today, anew);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -234,7 +234,11 @@ impl Shared {
         let _permit = self.finding.try_acquire().map_err(|_| RecordStoreError::Busy)?;
         let limit_ms = self.settings.find_timeout_ms;
         let answered = tokio::time::timeout(Duration::from_millis(limit_ms), answer).await;
-        answered.unwrap_or_else(|_| Err(RecordStoreError::TimedOut { limit_ms, narrow: narrow() }))
+        let answered = answered.unwrap_or_else(|_| Err(RecordStoreError::TimedOut { limit_ms, narrow: narrow() }));
+        match answered {
+            Err(RecordStoreError::DefinitionChanged { name }) => Err(self.outdated(&name).await),
+            answered => answered,
+        }
     }
 
     /// The data set as it is served, if its columns are still those of a question. A version that is asked for and has not been
@@ -264,6 +268,14 @@ impl Shared {
             return Ok(());
         }
         Err(rules::gone(&data_set.definition, version, present.held_from))
+    }
+
+    /// Hears of what has become of a data set, of which something was met that is not known yet. What to answer.
+    async fn outdated(&self, name: &str) -> RecordStoreError {
+        match self.refresh().await {
+            Ok(()) => RecordStoreError::DefinitionChanged { name: name.to_owned() },
+            Err(error) => error,
+        }
     }
 
     async fn refresh(&self) -> Result<(), RecordStoreError> {

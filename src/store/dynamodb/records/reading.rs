@@ -11,7 +11,7 @@ use super::{
     merge::Merge,
     order,
     plan::{self, IndexWay, Way},
-    row,
+    row, withdrawn,
 };
 use crate::{
     dataset::{
@@ -195,6 +195,9 @@ impl<'a> Reading<'a> {
         let (from, to) = row::epochs(item).map_err(|error| self.failed(error))?;
         if !manifest.epochs.sees_at(self.epoch, from, to) {
             return Ok(None);
+        }
+        if withdrawn::is_news(item, manifest.epochs.visible()).map_err(|error| self.failed(error))? {
+            return Err(RecordStoreError::DefinitionChanged { name: self.definition().name.clone() });
         }
         manifest.layout.record(item).map(Some).map_err(|error| self.failed(error))
     }
