@@ -30,6 +30,7 @@ mod operation;
 mod page;
 mod past;
 mod protocol;
+mod quota;
 mod raw;
 mod stopping;
 
