@@ -77,12 +77,23 @@ impl Tables {
     }
 
     fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
+        self.store_that_settles(clock, find_records_max, retention, 0)
+    }
+
+    /// The same whose imports give others some time, and which gives itself no more.
+    fn store_that_settles(
+        &self,
+        clock: SharedClock,
+        find_records_max: u64,
+        retention: Retention,
+        index_settle_ms: u64,
+    ) -> Arc<DynamoRecordStore> {
         let settings = RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
             find_records_max,
             parallel_requests: 4,
-            index_settle_ms: 0,
+            index_settle_ms,
             find_waiting_max: 16,
             find_timeout_ms: 60_000,
             exports_max: 2,

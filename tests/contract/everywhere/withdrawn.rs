@@ -5,12 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use aws_sdk_dynamodb::types::AttributeValue;
 use permitd::{
     clock::ManualClock,
-    dataset::{Definition, Index, Record, Value, query::Query},
+    dataset::{
+        Definition, Index, Record, Value,
+        query::{Filter, Format, Query, Stats, Term, Test},
+    },
     store::records::{RecordStore, RecordStoreError, Retention},
 };
 use uuid::Uuid;
 
-use super::{TODAY, Tables, beginning, data, find, imports::past, key, put_all, samples, sqlite, wait};
+use super::{TODAY, Tables, beginning, data, export, find, imports::past, key, put_all, samples, sqlite, stats, wait};
 use crate::support;
 
 const STATUS: usize = 2;
@@ -200,15 +203,16 @@ fn what_an_import_that_died_has_not_erased_is_by_the_next() {
     }
 }
 
+fn is_told<T: std::fmt::Debug>(answer: Result<T, RecordStoreError>) {
+    assert!(matches!(answer, Err(RecordStoreError::DefinitionChanged { .. })), "{answer:?}");
+}
+
 #[test]
 fn who_has_not_heard_of_a_withdrawal_takes_nothing_for_null() {
     let deployment = Deployment::with_secrets();
     let there: Arc<dyn RecordStore> = deployment.tables.store(deployment.clock.clone(), 10_000);
     let reading: Arc<dyn RecordStore> = deployment.tables.store(deployment.clock.clone(), 10_000);
     deployment.withdraw();
-    let is_told = |error: Result<_, RecordStoreError>| {
-        assert!(matches!(error, Err(RecordStoreError::DefinitionChanged { .. })), "{error:?}");
-    };
     is_told(find(&there, &Query::everything(1000)).map(drop));
     assert_eq!(data(find(&there, &Query::everything(1000)).unwrap()).len(), 21, "it has heard of it now");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -216,4 +220,24 @@ fn who_has_not_heard_of_a_withdrawal_takes_nothing_for_null() {
     is_told(get(&record(1, "")).map(drop));
     let found = get(&record(1, "")).unwrap().unwrap().document;
     assert!(!String::from_utf8_lossy(&found).contains("status"));
+}
+
+#[test]
+fn who_has_not_heard_of_a_withdrawal_misses_nothing_by_an_index() {
+    let deployment = Deployment::with_secrets();
+    let store = || -> Arc<dyn RecordStore> {
+        let (clock, retention) = (deployment.clock.clone(), Retention::default());
+        deployment.tables.store_that_settles(clock, 10_000, retention, 500)
+    };
+    let status = Value::Text("secret-new7".to_owned());
+    let filter = Filter::Term(Term { column: STATUS, test: Test::Equal(status) });
+    let by_status = Query { filter, ..Query::everything(1000) };
+    let (there, counting, exporting) = (store(), store(), store());
+    assert_eq!(data(find(&there, &by_status).unwrap()).len(), 1);
+    deployment.withdraw();
+    // What an import waits for before it erases is more than the time that has passed since they heard of anything.
+    is_told(find(&there, &by_status).map(drop));
+    let asked = Stats { filter: by_status.filter.clone(), columns: vec![3] };
+    is_told(stats(&counting, &asked).map(drop));
+    is_told(export(&exporting, &Query { format: Some(Format::Ndjson), ..by_status }).map(drop));
 }

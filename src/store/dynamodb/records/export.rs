@@ -150,6 +150,7 @@ async fn walk(
     let (mut left, mut looked) = (most, 0_u64);
     while left > 0 {
         let next = walk.next(reading, wanted(way, left).min(FETCHED_AT_A_TIME)).await?;
+        // Also of what is not there.
         reading.check_held().await?;
         let Some(item) = next else { break };
         looked += 1;

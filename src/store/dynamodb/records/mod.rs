@@ -34,7 +34,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -63,6 +63,9 @@ use crate::{
     },
 };
 
+/// How long may be read without a look whether the version is still held: what is given up stays for a minute.
+const LOOK_INTERVAL_US: i64 = 20_000_000;
+
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
 pub struct RecordSettings {
@@ -74,7 +77,8 @@ pub struct RecordSettings {
     pub find_records_max: u64,
     /// Requests that one query or import has under way at the same time.
     pub parallel_requests: usize,
-    /// How long an import waits after its last write for the indexes to follow, before it becomes visible.
+    /// How long an import waits after its last write for the indexes to follow, before it becomes visible; and after that for
+    /// other servers to hear of it, where it erases what is not published any more.
     pub index_settle_ms: u64,
     /// Queries at the same time; one more is answered with [`RecordStoreError::Busy`].
     pub find_waiting_max: usize,
@@ -106,6 +110,8 @@ struct Shared {
     next_id: AtomicU64,
     /// Imports that became visible here.
     imports: AtomicU64,
+    /// When all data sets were last asked for that were read since, microseconds of the clock that is never set.
+    heard_us: AtomicI64,
     cache: cache::Answers,
     finding: Semaphore,
     exporting: Arc<Semaphore>,
@@ -136,6 +142,7 @@ impl DynamoRecordStore {
             served: RwLock::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
             imports: AtomicU64::new(0),
+            heard_us: AtomicI64::new(i64::MIN),
         });
         shared.refresh().await?;
         Ok(Self { shared })
@@ -257,15 +264,40 @@ impl Shared {
         Ok(served)
     }
 
-    /// Makes sure that nobody can have cleared away anything of a version that is being read. To be asked at least every half a
-    /// minute.
-    async fn still_held(&self, reading: &Served, version: u64) -> Result<(), RecordStoreError> {
-        self.refresh().await?;
+    /// How long what was heard of the data sets is good for: what a version of other columns gives up stays for a minute, and
+    /// what an import withdraws as long as it waits before it erases.
+    fn good_for_us(&self) -> i64 {
+        match i64::try_from(self.settings.index_settle_ms.saturating_mul(1000)) {
+            Ok(erased_after) if erased_after > 0 => erased_after.min(LOOK_INTERVAL_US),
+            _ => LOOK_INTERVAL_US,
+        }
+    }
+
+    /// Since when it is known what is being read, when that begins. Who gives others no time is not waited for.
+    fn known_since_us(&self) -> i64 {
+        match self.settings.index_settle_ms {
+            0 => self.clock.monotonic_us(),
+            _ => self.heard_us.load(Ordering::Acquire),
+        }
+    }
+
+    /// Makes sure that nobody can have cleared away, or erased, anything of a version that is being read. Until when that was
+    /// so for certain.
+    async fn still_held(&self, reading: &Served, version: u64) -> Result<i64, RecordStoreError> {
+        let asked_us = self.clock.monotonic_us();
+        if asked_us.saturating_sub(self.heard_us.load(Ordering::Acquire)) >= self.good_for_us() {
+            self.refresh().await?;
+        }
+        let heard_us = self.heard_us.load(Ordering::Acquire);
         let data_set = &reading.manifest.data_set;
-        let served = self.find(&data_set.definition.name)?;
+        let name = &data_set.definition.name;
+        let served = self.find(name)?;
         let present = &served.manifest.data_set;
         if present.instance == data_set.instance && present.held_from <= version {
-            return Ok(());
+            return Ok(heard_us);
+        }
+        if present.generation != data_set.generation && version == data_set.version {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
         }
         Err(rules::gone(&data_set.definition, version, present.held_from))
     }
@@ -279,7 +311,7 @@ impl Shared {
     }
 
     async fn refresh(&self) -> Result<(), RecordStoreError> {
-        let imports = self.imports.load(Ordering::Acquire);
+        let (imports, asked_us) = (self.imports.load(Ordering::Acquire), self.clock.monotonic_us());
         let table = self.dynamo.table(schema::STATE);
         let request = self
             .dynamo
@@ -314,6 +346,7 @@ impl Shared {
         for (name, manifest) in present {
             self.put(&mut served, &name, manifest);
         }
+        self.heard_us.fetch_max(asked_us, Ordering::Release);
         Ok(())
     }
 
