@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use permitd::clock::ManualClock;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,12 +23,13 @@ struct Client {
     /// Requests of the quota that are left.
     left: u64,
     charged: u64,
-    /// Answers that were charged and to which no record came, as no answer has more than one here.
+    /// The records that it has read.
     records: BTreeSet<(String, i64)>,
     /// The tags that it was told, by path, in answers that were charged.
     tags: HashMap<String, BTreeSet<String>>,
     /// The cursors that it was told.
     cursors: BTreeSet<String>,
+    /// Answers for which nothing was left.
     refused: u64,
 }
 
@@ -195,7 +197,6 @@ async fn what_is_told_of_where_to_go_on_holds_no_value() {
     assert!(cursor.len() <= 512);
     let page = client.ask(Method::GET, "/permits?limit=1&sort=description", &[]).await.expect(200);
     let record = &page.json()["data"][0];
-    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
     for value in [&record["description"], &record["application_number"]] {
         let value = value.as_str().unwrap_or("no value").as_bytes();

@@ -69,7 +69,7 @@ fn secrets(tables: &Tables) -> usize {
     tables.iter().flatten().filter(|item| format!("{item:?}").contains("secret-")).count()
 }
 
-/// Two stores of each kind of record of the past, and of each index that a column was in.
+/// A store of each kind, with records of the past and of each index that the column was in.
 struct Deployment {
     tables: Tables,
     clock: Arc<ManualClock>,

@@ -224,17 +224,17 @@ impl Session {
     ) -> Result<(), RecordStoreError> {
         let held_from = self.stored.as_ref().and_then(|stored| stored.epoch(stored.data_set.held_from));
         let is_held = ended > held_from.unwrap_or(u64::MAX);
-        let withdrawn = |published: &Option<Published>| {
-            published.as_ref().map_or_else(Vec::new, |published| published.withdrawn_from(item, ended))
+        let withdrawn = |published: Option<&Published>| {
+            published.map_or_else(Vec::new, |published| published.withdrawn_from(item, ended))
         };
         if !is_held {
             // An import that withdrew columns died before it came to that.
-            self.owe_erasure(of, Due::Read, withdrawn(&view.before))?;
+            self.owe_erasure(of, Due::Read, withdrawn(view.before.as_ref()))?;
         } else if self.columns == Columns::Same && self.reindex {
             self.scratch.owe(of.0, of.1, Due::Read, &Owed::Index)?;
         }
         // Versions of other columns are not read any more.
-        self.owe_erasure(of, Due::Committed, withdrawn(&view.after))
+        self.owe_erasure(of, Due::Committed, withdrawn(view.after.as_ref()))
     }
 
     fn owe_erasure(
