@@ -5,7 +5,7 @@
 //! them, and that is said in the log.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -152,7 +152,8 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     Ok(())
 }
 
-/// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. Returns how many.
+/// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. One that a living
+/// process writes is locked by it (see [`being_written`]), and stays. Returns how many were removed.
 ///
 /// # Errors
 /// When the directory cannot be read or a file not be removed.
@@ -165,14 +166,35 @@ pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
     for entry in entries {
         let entry = entry?;
         let is_one = entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_file();
-        match is_one.then(|| fs::remove_file(entry.path())) {
-            Some(Ok(())) => removed += 1,
+        match is_one.then(|| remove_unless_locked(&entry.path())) {
+            Some(Ok(true)) => removed += 1,
             // Somebody else was faster.
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Some(Err(_)) | None => {}
+            Some(Ok(false) | Err(_)) | None => {}
         }
     }
     Ok(removed)
+}
+
+fn remove_unless_locked(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    // Where nothing can be locked it cannot be told whose it is.
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    fs::remove_file(path).map(|()| true)
+}
+
+/// Says of a new file that it is being written, for as long as it is open: nobody takes it for what a crash left. Where the
+/// file system knows no locks, files that were not finished stay.
+///
+/// # Errors
+/// When somebody else is about to remove it.
+pub fn being_written(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("it was taken for an unfinished file of before")),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// Whether a directory that cannot be listed is none: whoever needs one says so.
@@ -306,8 +328,13 @@ mod tests {
         for name in [".mail-1", ".mail-2", "a.eml"] {
             file_or_new(&folder.path().join(name)).unwrap();
         }
+        let written = File::create(folder.path().join(".mail-3")).unwrap();
+        being_written(&written).unwrap();
         assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 2);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        // Its writer has died.
+        drop(written);
+        assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 1);
         assert_eq!(remove_unfinished(&folder.path().join("nowhere"), ".mail-").unwrap(), 0);
     }
 }

@@ -38,6 +38,8 @@ mod operation;
 mod page;
 #[path = "api/past.rs"]
 mod past;
+#[path = "api/quota.rs"]
+mod quota;
 #[path = "api/raw.rs"]
 mod raw;
 #[path = "api/ses.rs"]

@@ -52,6 +52,7 @@ pub enum SweepError {
 #[rtype(result = "()")]
 struct Sweep {
     reply: Option<Reply<Result<u64, SweepError>>>,
+    left_behind_ms: i64,
 }
 
 /// What the relay has counted.
@@ -91,20 +92,20 @@ impl Actor for RelayActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox_capacity);
-        context.run_interval(self.interval, |relay, _| relay.start_sweep(None));
+        context.run_interval(self.interval, |relay, _| relay.start_sweep(None, LEFT_BEHIND_MS));
     }
 }
 
 impl Handler<Sweep> for RelayActor {
     type Result = ();
 
-    fn handle(&mut self, Sweep { reply }: Sweep, _: &mut Self::Context) {
-        self.start_sweep(reply);
+    fn handle(&mut self, Sweep { reply, left_behind_ms }: Sweep, _: &mut Self::Context) {
+        self.start_sweep(reply, left_behind_ms);
     }
 }
 
 impl RelayActor {
-    fn start_sweep(&self, reply: Option<Reply<Result<u64, SweepError>>>) {
+    fn start_sweep(&self, reply: Option<Reply<Result<u64, SweepError>>>, left_behind_ms: i64) {
         let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
         let sweeping = Arc::clone(&self.sweeping);
         actix::spawn(async move {
@@ -114,7 +115,7 @@ impl RelayActor {
                 (None, Err(_)) => return,
                 (Some(_), Err(_)) => sweeping.lock().await,
             };
-            let swept = sweep(&committer, &counters).await;
+            let swept = sweep(&committer, &counters, left_behind_ms).await;
             if let Err(error) = &swept {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%error, "a sweep of unpublished commits ended early; the next one begins anew");
@@ -126,16 +127,17 @@ impl RelayActor {
     }
 }
 
-async fn sweep(committer: &Committer, counters: &RelayCounters) -> Result<u64, SweepError> {
+async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: i64) -> Result<u64, SweepError> {
     let sweeps = counters.sweeps.fetch_add(1, Ordering::Relaxed);
     if sweeps.is_multiple_of(SWEEPS_PER_EXPIRY) {
         counters.expired.fetch_add(committer.queue.expire().await?, Ordering::Relaxed);
     }
     let now = committer.clock.now();
-    let before = now.checked_sub(SignedDuration::from_millis(LEFT_BEHIND_MS)).unwrap_or(now);
+    let before = now.checked_sub(SignedDuration::from_millis(left_behind_ms)).unwrap_or(now);
     let commits = committer.stores.log.unpublished(Timestamp::MAX, SWEEP_COMMITS).await?;
     // The clock of a writer that is ahead says nothing of a commit's age; to publish it twice does no harm.
-    let left_behind = commits.iter().filter(|commit| commit.recorded_at < before || commit.recorded_at > now);
+    let is_young = |commit: &&StoredCommit| commit.recorded_at >= before && commit.recorded_at <= now;
+    let left_behind = commits.iter().filter(|commit| left_behind_ms == 0 || !is_young(commit));
     let (mut published, mut failure) = (0, None);
     for commit in left_behind {
         match relay(committer, commit).await {
@@ -186,7 +188,16 @@ impl Relay {
     /// # Errors
     /// When the store or the queue does not answer.
     pub async fn sweep(&self) -> Result<u64, SweepError> {
-        ask(&self.actor, |reply| Sweep { reply: Some(reply) }, None).await?
+        ask(&self.actor, |reply| Sweep { reply: Some(reply), left_behind_ms: LEFT_BEHIND_MS }, None).await?
+    }
+
+    /// The same of every commit that is not published, however young: its writer may have died a moment ago. Where it lives,
+    /// its commit is published twice, which does no harm.
+    ///
+    /// # Errors
+    /// As [`Relay::sweep`].
+    pub async fn sweep_everything(&self) -> Result<u64, SweepError> {
+        ask(&self.actor, |reply| Sweep { reply: Some(reply), left_behind_ms: 0 }, None).await?
     }
 
     /// What was counted.

@@ -182,6 +182,9 @@ async fn open_aws(
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
     data_dir::open(&settings.data, purpose)?;
+    if purpose == Purpose::Serve {
+        data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
+    }
     let (access, dynamo) = dynamo(settings, aws).await?;
     let stores = dynamo.stores();
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;

@@ -47,7 +47,7 @@ pub(super) async fn refresh(service: Service) {
     compare_with_log(&service).await;
     let is_shared = service.settings.backend == Backend::Aws;
     let recovery_interval = if is_shared { RECOVERY_INTERVAL } else { LOCAL_RECOVERY_INTERVAL };
-    let (mut recovered, mut swept) = (Instant::now(), Instant::now());
+    let (mut recovered, mut swept, mut relayed) = (Instant::now(), Instant::now(), 0);
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
@@ -58,7 +58,10 @@ pub(super) async fn refresh(service: Service) {
             Err(error) => tracing::error!(%error, "the records cannot be read again"),
         }
         // An import that died may hold its data set for a while; only then can it be written down.
-        if recovered.elapsed() >= recovery_interval {
+        // What the relay has made good may be all that is known of one, and its list follows late.
+        let (published, is_due) = (service.relay.counts().published, recovered.elapsed() >= recovery_interval);
+        if is_due || published > relayed {
+            relayed = published;
             recovered = Instant::now();
             if let Err(error) = service.imports.recover_recent().await {
                 tracing::warn!(%error, "imports that died cannot be written down yet");

@@ -75,7 +75,8 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Removes what a crash left half-written. Only a server does it, which has the directory to itself.
+/// Removes what a crash left half-written. Only a server does it. Over SQLite it has the directory to itself; another node in
+/// AWS may have the same, and locks what it writes.
 ///
 /// # Errors
 /// When a directory cannot be read or a file not be removed.

@@ -89,7 +89,7 @@ impl Node {
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
             // Of an import that died the rows may be missing by which it is found.
-            if let Err(error) = node.service.relay.sweep().await {
+            if let Err(error) = node.service.relay.sweep_everything().await {
                 tracing::warn!(%error, "what others left unpublished cannot be swept yet; trying again later");
             }
         }

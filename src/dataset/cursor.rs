@@ -4,9 +4,10 @@
 //! A cursor is `base64url(format ‖ nonce ‖ sealed)`: XChaCha20-Poly1305 over the payload, which is authenticated together with
 //! the data set's name and what was asked (the query's [`Query::scope`]). The nonce is an HMAC of all that, so that one place
 //! has one cursor and no randomness is needed. Inside are the data set's version and instance, and the place: the values of
-//! the last record in the columns of the order where these are few bytes; where they are not, the record's key and record id
-//! and a digest of those values, by which the store finds them again. So a cursor has no more than [`PAGE_CURSOR_CHARS_MAX`]
-//! characters, whatever a page is sorted by.
+//! the last record in the columns of the order where these are few bytes; where they are not, the record's key and record id,
+//! or the beginning of a long one, and a digest of those values, by which the store finds them again. So a cursor has no more
+//! than [`PAGE_CURSOR_CHARS_MAX`] characters, whatever a page is sorted by. Those of changes and histories are made in the same
+//! way: their order is that of keys and record ids.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use chacha20poly1305::{
@@ -27,21 +28,19 @@ const FORMAT: u8 = 2;
 const NONCE_BYTES: usize = 24;
 /// Characters of a page's cursor at most.
 pub const PAGE_CURSOR_CHARS_MAX: usize = 512;
-/// Cursors travel in URLs, which proxies cut at about 8 KiB. Those of changes and histories hold a key and a record id.
-const CURSOR_CHARS_MAX: usize = 6 * 1024;
 /// What a cursor adds to a place: format, nonce, authentication, version and instance.
 const ENVELOPE_BYTES: usize = 1 + NONCE_BYTES + 16 + 8 + 16;
 /// Sort values that are kept as they are, bytes.
 const VALUES_BYTES_MAX: usize = 128;
 /// A key and record id that are kept whole, bytes.
 const IDENTITY_BYTES_MAX: usize = 256;
-/// As much of a longer key is kept, bytes.
-const KEY_PREFIX_BYTES: usize = 128;
+/// As much of a longer key is kept, or of a longer record id of a known key, bytes.
+const PREFIX_BYTES: usize = 128;
 
 /// What a place is written as.
 const BY_VALUES: u8 = 0;
 const BY_RECORD: u8 = 1;
-const BY_KEY_PREFIX: u8 = 2;
+const BY_PREFIX: u8 = 2;
 
 /// The secret that cursors are sealed with, for those of one data set's instance. All servers of a deployment have the same.
 #[derive(Clone)]
@@ -112,34 +111,86 @@ pub enum SealError {
     TooLong,
 }
 
+/// What a cursor is a place of: what was asked, and the columns of its order.
+struct Within {
+    scope: String,
+    columns: Vec<usize>,
+}
+
+impl Within {
+    fn query(definition: &Definition, query: &Query) -> Self {
+        let columns = query.order(definition).iter().map(|term| term.column).collect();
+        Self { scope: query.scope(definition), columns }
+    }
+
+    /// No question about records has such a scope, nor one about histories.
+    fn changes(definition: &Definition) -> Self {
+        Self { scope: "changes".to_owned(), columns: vec![definition.key, definition.record_id] }
+    }
+
+    fn history(definition: &Definition, (key, record_id): (&str, Option<&str>)) -> Self {
+        Self { scope: format!("history;{key:?};{record_id:?}"), columns: vec![definition.record_id] }
+    }
+}
+
 /// Makes the cursor that continues after `position`: at most [`PAGE_CURSOR_CHARS_MAX`] characters.
 ///
 /// # Errors
 /// [`SealError::TooLong`] where `position` does not have a value for each term of the query's order.
 pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &Position) -> Result<String, SealError> {
+    seal_within(key, definition, &Within::query(definition, query), position)
+}
+
+/// Makes the cursor that continues after a change: its version, its record's key and record id. It is as short as [`seal`]'s.
+///
+/// # Errors
+/// [`SealError::TooLong`] where `position` is not of a key and a record id.
+pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
+    seal_within(key, definition, &Within::changes(definition), position)
+}
+
+/// Makes the cursor that continues after a state of the records of a key, or of one of them. It is as short as [`seal`]'s.
+///
+/// # Errors
+/// [`SealError::TooLong`] where `position` is not of a record id.
+pub fn seal_state(
+    key: &CursorKey,
+    definition: &Definition,
+    of: (&str, Option<&str>),
+    position: &Position,
+) -> Result<String, SealError> {
+    seal_within(key, definition, &Within::history(definition, of), position)
+}
+
+fn seal_within(
+    key: &CursorKey,
+    definition: &Definition,
+    within: &Within,
+    position: &Position,
+) -> Result<String, SealError> {
     let mut place = vec![BY_VALUES];
     position.values.iter().for_each(|value| write_value(value, &mut place));
-    if place.len() > 1 + VALUES_BYTES_MAX {
-        place = by_record(definition, query, position).ok_or(SealError::TooLong)?;
+    let identity = [definition.key, definition.record_id];
+    let is_identity = within.columns.iter().all(|column| identity.contains(column));
+    if place.len() > 1 + if is_identity { IDENTITY_BYTES_MAX } else { VALUES_BYTES_MAX } {
+        place = by_record(definition, &within.columns, position).ok_or(SealError::TooLong)?;
     }
-    seal_place(key, definition, &query.scope(definition), position.version, &place)
+    seal_place(key, definition, &within.scope, position.version, &place)
 }
 
 /// The place of a record, by what tells it from others.
-fn by_record(definition: &Definition, query: &Query, position: &Position) -> Option<Vec<u8>> {
-    let order = query.order(definition);
+fn by_record(definition: &Definition, columns: &[usize], position: &Position) -> Option<Vec<u8>> {
     let value_of = |column: usize| {
-        let place = order.iter().position(|term| term.column == column)?;
+        let place = columns.iter().position(|ordered| *ordered == column)?;
         position.values.get(place)
     };
-    let (key, id) = (value_of(definition.key)?, value_of(definition.record_id)?);
+    let (key, id) = (value_of(definition.key), value_of(definition.record_id)?);
     let mut place = vec![BY_RECORD];
-    write_value(key, &mut place);
-    write_value(id, &mut place);
-    if place.len() > 1 + IDENTITY_BYTES_MAX {
-        let Value::Text(text) = key else { return None };
-        let prefix = text.get(..text.floor_char_boundary(KEY_PREFIX_BYTES))?;
-        place = vec![BY_KEY_PREFIX];
+    key.into_iter().chain([id]).for_each(|value| write_value(value, &mut place));
+    if place.len() > 1 + IDENTITY_BYTES_MAX || key.is_none() {
+        let Value::Text(text) = key.unwrap_or(id) else { return None };
+        let prefix = text.get(..text.floor_char_boundary(PREFIX_BYTES))?;
+        place = vec![BY_PREFIX];
         write_value(&Value::Text(prefix.to_owned()), &mut place);
     }
     place.extend(digest(&position.values));
@@ -160,45 +211,14 @@ impl Anchor {
     pub fn is_at(&self, values: &[Value]) -> bool {
         digest(values) == self.digest
     }
-}
 
-/// Makes the cursor that continues after a change: its version, its record's key and record id.
-///
-/// # Errors
-/// [`SealError::TooLong`] where these do not fit into a URL.
-pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
-    seal_values(key, definition, CHANGES, position)
-}
-
-/// Makes the cursor that continues after a state of the records of a key, or of one of them.
-///
-/// # Errors
-/// As [`seal_change`].
-pub fn seal_state(
-    key: &CursorKey,
-    definition: &Definition,
-    of: (&str, Option<&str>),
-    position: &Position,
-) -> Result<String, SealError> {
-    seal_values(key, definition, &history_of(of), position)
-}
-
-/// What a cursor among changes is bound to: no question about records has such a scope.
-const CHANGES: &str = "changes";
-
-fn history_of((key, record_id): (&str, Option<&str>)) -> String {
-    format!("history;{key:?};{record_id:?}")
-}
-
-fn seal_values(
-    key: &CursorKey,
-    definition: &Definition,
-    scope: &str,
-    position: &Position,
-) -> Result<String, SealError> {
-    let mut place = vec![BY_VALUES];
-    position.values.iter().for_each(|value| write_value(value, &mut place));
-    seal_place(key, definition, scope, position.version, &place)
+    /// What the record's key begins with; of a state, its record id.
+    pub fn beginning(&self) -> &str {
+        match self.filter.conjuncts().first().map(|term| &term.test) {
+            Some(Test::StartsWith(text) | Test::Equal(Value::Text(text))) => text,
+            _ => "",
+        }
+    }
 }
 
 fn seal_place(
@@ -208,7 +228,7 @@ fn seal_place(
     version: u64,
     place: &[u8],
 ) -> Result<String, SealError> {
-    if place.len() > CURSOR_CHARS_MAX * 3 / 4 - ENVELOPE_BYTES {
+    if place.len() > PAGE_CURSOR_CHARS_MAX * 3 / 4 - ENVELOPE_BYTES {
         return Err(SealError::TooLong);
     }
     let mut payload = version.to_be_bytes().to_vec();
@@ -237,7 +257,7 @@ fn encrypt(key: &CursorKey, bound: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
-    if text.len() > CURSOR_CHARS_MAX {
+    if text.len() > PAGE_CURSOR_CHARS_MAX {
         return None;
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -251,39 +271,15 @@ fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
 /// # Errors
 /// [`OpenError`] for anything else.
 pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, OpenError> {
-    let (version, place) = open_place(key, definition, &query.scope(definition), text)?;
-    let columns: Vec<usize> = query.order(definition).iter().map(|term| term.column).collect();
-    let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
-    let identity = [definition.key, definition.record_id];
-    let anchor = |(filter, rest): (Filter, &[u8])| {
-        let digest = rest.try_into().map_err(|_| OpenError::Outdated)?;
-        Ok(PageStart::Behind(Anchor { version, filter, digest }))
-    };
-    match place.split_first() {
-        Some((&BY_VALUES, rest)) => {
-            let (values, rest) = read_values(definition, &columns, rest)?;
-            if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(OpenError::Outdated) }
-        }
-        Some((&BY_RECORD, rest)) => {
-            let (values, rest) = read_values(definition, &identity, rest)?;
-            let filters = identity.into_iter().zip(values).map(|(column, value)| equal(column, value));
-            anchor((Filter::all(filters.collect::<Vec<_>>()), rest))
-        }
-        Some((&BY_KEY_PREFIX, rest)) => {
-            let (values, rest) = read_values(definition, &[definition.key], rest)?;
-            let Some(Value::Text(prefix)) = values.into_iter().next() else { return Err(OpenError::Outdated) };
-            anchor((Filter::Term(Term { column: definition.key, test: Test::StartsWith(prefix) }), rest))
-        }
-        _ => Err(OpenError::Outdated),
-    }
+    open_within(key, definition, &Within::query(definition, query), text)
 }
 
 /// Reads a cursor that was made for changes of this data set.
 ///
 /// # Errors
 /// [`OpenError`] for anything else.
-pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<Position, OpenError> {
-    open_values(key, definition, CHANGES, &[definition.key, definition.record_id], text)
+pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<PageStart, OpenError> {
+    open_within(key, definition, &Within::changes(definition), text).map_err(of_no_query)
 }
 
 /// Reads a cursor that was made for the history of this key or record.
@@ -295,26 +291,44 @@ pub fn open_state(
     definition: &Definition,
     of: (&str, Option<&str>),
     text: &str,
-) -> Result<Position, OpenError> {
-    open_values(key, definition, &history_of(of), &[definition.record_id], text)
+) -> Result<PageStart, OpenError> {
+    open_within(key, definition, &Within::history(definition, of), text).map_err(of_no_query)
 }
 
-/// Reads a cursor with a value of each of these columns.
-fn open_values(
-    key: &CursorKey,
-    definition: &Definition,
-    scope: &str,
-    columns: &[usize],
-    text: &str,
-) -> Result<Position, OpenError> {
-    let opened = open_place(key, definition, scope, text).map_err(|error| match error {
+fn of_no_query(error: OpenError) -> OpenError {
+    match error {
         OpenError::Foreign => OpenError::ForeignHere,
         other => other,
-    });
-    let (version, place) = opened?;
-    let Some((&BY_VALUES, rest)) = place.split_first() else { return Err(OpenError::Outdated) };
-    let (values, rest) = read_values(definition, columns, rest)?;
-    if rest.is_empty() { Ok(Position { version, values }) } else { Err(OpenError::Outdated) }
+    }
+}
+
+fn open_within(key: &CursorKey, definition: &Definition, within: &Within, text: &str) -> Result<PageStart, OpenError> {
+    let (version, place) = open_place(key, definition, &within.scope, text)?;
+    let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
+    let identity = [definition.key, definition.record_id];
+    let anchor = |(filter, rest): (Filter, &[u8])| {
+        let digest = rest.try_into().map_err(|_| OpenError::Outdated)?;
+        Ok(PageStart::Behind(Anchor { version, filter, digest }))
+    };
+    match place.split_first() {
+        Some((&BY_VALUES, rest)) => {
+            let (values, rest) = read_values(definition, &within.columns, rest)?;
+            if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(OpenError::Outdated) }
+        }
+        Some((&BY_RECORD, rest)) => {
+            let (values, rest) = read_values(definition, &identity, rest)?;
+            let filters = identity.into_iter().zip(values).map(|(column, value)| equal(column, value));
+            anchor((Filter::all(filters.collect::<Vec<_>>()), rest))
+        }
+        Some((&BY_PREFIX, rest)) => {
+            let named = identity.into_iter().find(|column| within.columns.contains(column));
+            let column = named.ok_or(OpenError::Outdated)?;
+            let (values, rest) = read_values(definition, &[column], rest)?;
+            let Some(Value::Text(prefix)) = values.into_iter().next() else { return Err(OpenError::Outdated) };
+            anchor((Filter::Term(Term { column, test: Test::StartsWith(prefix) }), rest))
+        }
+        _ => Err(OpenError::Outdated),
+    }
 }
 
 /// The version and the place in a cursor that was made for this.

@@ -132,6 +132,7 @@ fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let mut file =
         tempfile::Builder::new().prefix(".mail-").permissions(Permissions::from_mode(0o600)).tempfile_in(outbox)?;
+    private::being_written(file.as_file())?;
     // The umask may have taken more than the mode leaves.
     file.as_file().set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(content)?;

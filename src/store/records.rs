@@ -21,7 +21,7 @@ pub use crate::dataset::query::Since;
 use crate::{
     dataset::{
         Definition, Document, Record,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, PageStart, Position, Query, Stats},
         summary::{Facet, Figures},
     },
     domain::lineage::RecordsIdentity,
@@ -385,7 +385,7 @@ pub trait RecordStore: Send + Sync {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        after: Option<&Position>,
+        after: Option<&PageStart>,
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError>;
 

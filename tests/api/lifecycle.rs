@@ -343,3 +343,24 @@ async fn mails_of_an_erased_person_leave_the_outbox() {
     .await;
     assert_eq!(app.mails().len(), 1, "others' mails stay");
 }
+
+#[tokio::test]
+async fn mails_that_a_crash_left_half_written_are_removed_by_the_next_start() {
+    let mut app = TestApp::with_sample(5).await;
+    app.invite("ana@example.org").await;
+    app.stop().await;
+    let outbox = app.data().join("outbox");
+    for name in [".mail-AbC", ".mail-beside"] {
+        std::fs::write(outbox.join(name), "half").unwrap();
+    }
+    // Another node of the deployment is at this one.
+    let beside = std::fs::File::open(outbox.join(".mail-beside")).unwrap();
+    beside.try_lock().unwrap();
+    app.restart().await;
+    assert!(!outbox.join(".mail-AbC").exists() && outbox.join(".mail-beside").exists());
+    assert_eq!(app.mails().len(), 1, "whole mails stay");
+    drop(beside);
+    app.stop().await;
+    app.restart().await;
+    assert!(!outbox.join(".mail-beside").exists());
+}

@@ -31,6 +31,7 @@ mod operation;
 mod page;
 mod past;
 mod protocol;
+mod quota;
 mod raw;
 mod stalled;
 mod stopping;

@@ -1,6 +1,12 @@
-//! Where a process over DynamoDB can die that writes a commit, its rows and its mark one after the other.
+//! Where a process over DynamoDB can die that writes one thing after the other: a commit, its rows and its mark; a version of
+//! records, and what is erased then.
 
-use crate::rows::{dies_while_deleting, dies_while_inviting};
+use reqwest::Method;
+
+use crate::{
+    deployment::Deployment,
+    rows::{dies_while_deleting, dies_while_inviting},
+};
 
 #[tokio::test]
 async fn row_22_crash_between_commit_and_view() {
@@ -12,4 +18,60 @@ async fn row_22_crash_between_commit_and_view() {
 async fn row_22_crash_between_view_and_mark() {
     assert_eq!(dies_while_inviting("append-before-mark").await, 1);
     dies_while_deleting("append-before-mark").await;
+}
+
+/// An import that dies between a commit and its rows is in no list by which it would be found. The next start of a server makes
+/// that good first: nobody is told that it is running, nor anything else that is not so.
+#[tokio::test]
+async fn an_import_whose_rows_are_missing_is_told_of_as_it_ended_from_the_start_on() {
+    let points = ["append-before-rows", "append-before-mark"];
+    let cases = points.map(|point| (format!("{point}=return"), "failed"));
+    let ends = points.map(|point| (format!("{point}=1*off->return"), "completed"));
+    for (failpoints, ended) in cases.into_iter().chain(ends) {
+        let deployment = Deployment::new().await;
+        let (well, text) = deployment.import(&failpoints, 10);
+        assert!(!well, "{failpoints}: it was killed: {text}");
+        deployment.let_leases_end().await;
+        let serving = deployment.serve("");
+        let (status, imports) = deployment.admin(&serving, Method::GET, "/imports", "", None).await.unwrap();
+        assert_eq!(status, 200, "{imports}");
+        let imports = imports["data"].as_array().expect("a list").clone();
+        let told: Vec<_> = imports.iter().map(|import| import["status"].as_str().unwrap()).collect();
+        assert_eq!(told, [ended], "{failpoints}");
+        drop(serving);
+        deployment.verify();
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_dies_before_it_has_erased_what_it_withdrew_is_made_good_by_the_next() {
+    let deployment = Deployment::new().await;
+    for rows in [30, 20] {
+        let file = deployment.sample(rows);
+        let (well, text) = deployment.run("", &["import", file.to_str().unwrap(), "--dataset", "permits", "--replace"]);
+        assert!(well, "{text}");
+    }
+    let column = "name = \"description\"\n";
+    let definition = include_str!("../../schemas/datasets/permits.toml");
+    assert!(definition.contains(column));
+    let definition = definition.replace(column, &format!("{column}publish = false\n"));
+    let path = deployment.place().folder().join("without.toml");
+    std::fs::write(&path, definition).unwrap();
+    let file = deployment.sample(20);
+    let arguments = ["import", file.to_str().unwrap(), "--definition", path.to_str().unwrap()];
+    let left = async || {
+        let items = deployment.place().items_of("records-permits").await;
+        let is_past = |item: &&std::collections::HashMap<_, _>| item.contains_key("$to");
+        (items.len(), items.iter().filter(|item| item.contains_key("description")).filter(is_past).count())
+    };
+    assert!(left().await.1 > 0, "there is a past");
+    let (well, text) = deployment.run("import-before-erasing=return", &arguments);
+    assert!(!well, "it was killed: {text}");
+    deployment.let_leases_end().await;
+    let (items, with_it) = left().await;
+    assert!(with_it >= 20, "{with_it} of {items}");
+    let (well, text) = deployment.run("", &arguments);
+    assert!(well, "{text}");
+    assert_eq!(left().await, (items, 0), "each item is there, without the column");
+    deployment.verify();
 }

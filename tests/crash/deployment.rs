@@ -79,6 +79,11 @@ impl Deployment {
         deployment
     }
 
+    /// Where it is kept.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// `permitd` on this place.
     pub(crate) fn command(&self, failpoints: &str) -> Command {
         self.command_of(0, failpoints)

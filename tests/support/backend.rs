@@ -255,6 +255,14 @@ impl Place {
         put.send().await.expect("the item is put back");
     }
 
+    /// Every item of a table in AWS.
+    pub(crate) async fn items_of(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return Vec::new() };
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        let pages = dynamo.client().scan().table_name(dynamo.table(table)).consistent_read(true);
+        pages.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.expect("the items")
+    }
+
     async fn state(&self) -> Option<(Dynamo, String)> {
         let (cloud, access) = (self.cloud.as_ref()?, self.access().await?);
         let dynamo = Dynamo::new(&access, &cloud.prefix);

@@ -135,6 +135,36 @@ pub enum Since {
     Version(u64),
     /// After the change of one record by one version. The values are the record's key and its record id.
     Change(Position),
+    /// The same, where these are more than a cursor takes along.
+    Behind(Anchor),
+}
+
+impl Since {
+    /// The version that was named, or whose change was.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Version(version) => *version,
+            Self::Change(position) => position.version,
+            Self::Behind(anchor) => anchor.version,
+        }
+    }
+
+    /// The last version of which nothing is asked for any more. Of that of a change all changes are still there.
+    pub fn whole_version(&self) -> u64 {
+        match self {
+            Self::Version(version) => *version,
+            Self::Change(_) | Self::Behind(_) => self.version().saturating_sub(1),
+        }
+    }
+}
+
+impl From<PageStart> for Since {
+    fn from(place: PageStart) -> Self {
+        match place {
+            PageStart::At(position) => Self::Change(position),
+            PageStart::Behind(anchor) => Self::Behind(anchor),
+        }
+    }
 }
 
 /// A question for what imports have changed.
@@ -150,7 +180,7 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// Answer with what comes after this state: the version that it is valid from, and the record id.
-    pub after: Option<Position>,
+    pub after: Option<PageStart>,
     /// States on a page at most.
     pub limit: u32,
 }

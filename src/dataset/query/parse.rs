@@ -93,7 +93,7 @@ pub fn parse_changes(
             Since::Version(text.parse().unwrap_or(u64::MAX))
         }
         Some(text) => match cursor::open_change(cursor_key, definition, &text) {
-            Ok(position) => Since::Change(position),
+            Ok(place) => place.into(),
             Err(error) => {
                 reading.refuse_cursor("since", error);
                 Since::Version(0)
@@ -119,7 +119,7 @@ pub fn parse_history(
     let mut after = None;
     if let Some(text) = reading.cursor.take() {
         match cursor::open_state(cursor_key, definition, (key, record_id), &text) {
-            Ok(position) => after = Some(position),
+            Ok(place) => after = Some(place),
             Err(error) => reading.refuse_cursor("cursor", error),
         }
     }

@@ -295,6 +295,35 @@ fn a_cursor_is_short_whatever_a_page_is_sorted_by() {
 }
 
 #[test]
+fn a_cursor_of_changes_and_histories_is_as_short() {
+    let (mut definition, key) = (definition(), CursorKey::new(KEY));
+    definition.columns[1].kind = ColumnType::Text;
+    let long = |bytes: usize| text(&"x½".repeat(bytes / 3));
+    let lengths = [(3, 3), (120, 12), (3, 300), (300, 3), (240, 6_000), (6_000, 6_000)];
+    for (of_key, of_id) in lengths {
+        let change = Position { version: 3, values: vec![long(of_key), long(of_id)] };
+        let state = Position { version: 3, values: vec![long(of_id)] };
+        let of = ("K-1", None);
+        let sealed = cursor::seal_change(&key, &definition, &change).unwrap();
+        let sealed_state = cursor::seal_state(&key, &definition, of, &state).unwrap();
+        let opened = cursor::open_change(&key, &definition, &sealed).unwrap();
+        let opened_state = cursor::open_state(&key, &definition, of, &sealed_state).unwrap();
+        assert!(sealed.len().max(sealed_state.len()) <= cursor::PAGE_CURSOR_CHARS_MAX);
+        for (place, position, beginning) in [(opened, change, of_key), (opened_state, state, of_id)] {
+            match place {
+                PageStart::At(opened) => assert!(beginning < 256 && opened == position),
+                PageStart::Behind(anchor) => {
+                    assert!(anchor.version == 3 && anchor.is_at(&position.values));
+                    assert!(!anchor.is_at(&[text("x"), text("x")]), "it is of these values and no others");
+                    let Value::Text(first) = &position.values[0] else { panic!("no text") };
+                    assert!(!anchor.beginning().is_empty() && first.starts_with(anchor.beginning()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_cursor_shows_nothing_of_what_it_holds() {
     let (definition, key) = (definition(), CursorKey::new(KEY));
     let sealed = cursor::seal(&key, &definition, &read(PAGED).unwrap(), &position()).unwrap();

@@ -47,6 +47,16 @@ impl Counts {
 }
 
 impl Order {
+    /// A file is to be imported into what there is.
+    pub(in crate::store) fn new(definition: &Definition, import_id: Uuid, today: Date, replace: bool) -> Self {
+        Self { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None }
+    }
+
+    /// A file is to be imported as if there was nothing.
+    pub(in crate::store) fn anew(definition: &Definition, import_id: Uuid, today: Date, anew: Anew) -> Self {
+        Self { anew: Some(anew), ..Self::new(definition, import_id, today, true) }
+    }
+
     /// Checks that what is stored is what the data set is begun anew instead of.
     pub(in crate::store) fn check_stored(&self, stored: Option<&DataSet>) -> Result<(), RecordStoreError> {
         let found = stored.map(|stored| stored.last_import.id);

@@ -171,10 +171,10 @@ fn indexes_agree(store: &Arc<dyn RecordStore>) {
 }
 
 /// A question, and every page of its answer.
-type Answered = (String, Result<Option<Vec<String>>, String>);
+pub(super) type Answered = (String, Result<Option<Vec<String>>, String>);
 
 /// Everything that is known of the past.
-fn past(store: &Arc<dyn RecordStore>) -> Vec<Answered> {
+pub(super) fn past(store: &Arc<dyn RecordStore>) -> Vec<Answered> {
     let Some(data_set) = store.data_set("things") else { return Vec::new() };
     let mut past = Vec::new();
     let id = match data_set.definition.columns[data_set.definition.record_id].kind {

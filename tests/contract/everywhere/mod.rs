@@ -10,6 +10,7 @@ mod pages;
 mod past;
 #[path = "../../../src/store/records/samples.rs"]
 mod samples;
+mod withdrawn;
 
 use std::sync::{Arc, LazyLock};
 
@@ -22,7 +23,7 @@ use permitd::{
     clock::SharedClock,
     dataset::{
         Definition, Document, Record, RecordIdRule, Value,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -76,12 +77,23 @@ impl Tables {
     }
 
     fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
+        self.store_that_settles(clock, find_records_max, retention, 0)
+    }
+
+    /// The same whose imports give others some time, and which gives itself no more.
+    fn store_that_settles(
+        &self,
+        clock: SharedClock,
+        find_records_max: u64,
+        retention: Retention,
+        index_settle_ms: u64,
+    ) -> Arc<DynamoRecordStore> {
         let settings = RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
             find_records_max,
             parallel_requests: 4,
-            index_settle_ms: 0,
+            index_settle_ms,
             find_waiting_max: 16,
             find_timeout_ms: 60_000,
             exports_max: 2,
@@ -208,7 +220,7 @@ fn history(
     store: &Arc<dyn RecordStore>,
     key: &str,
     record_id: Option<&str>,
-    after: Option<&Position>,
+    after: Option<&PageStart>,
     limit: u32,
 ) -> Result<Option<Past>, RecordStoreError> {
     let (store, key, record_id) = (Arc::clone(store), key.to_owned(), record_id.map(str::to_owned));
@@ -242,13 +254,13 @@ fn all_states(
     record_id: Option<&str>,
     limit: u32,
 ) -> Result<Option<Vec<String>>, String> {
-    let (mut after, mut pages): (Option<Position>, _) = (None, Vec::new());
+    let (mut after, mut pages): (Option<PageStart>, _) = (None, Vec::new());
     loop {
         let past = history(store, key, record_id, after.as_ref(), limit).map_err(|error| error.to_string())?;
         let Some(past) = past else { return Ok(None) };
         pages.push(finished(past.document, past.version));
         let Some(next) = past.next else { return Ok(Some(pages)) };
-        after = Some(next);
+        after = Some(PageStart::At(next));
     }
 }
 

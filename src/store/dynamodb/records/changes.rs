@@ -12,7 +12,10 @@ use super::{
     states::States,
 };
 use crate::{
-    dataset::{Value, json, query::Position},
+    dataset::{
+        Value, json,
+        query::{Anchor, Position},
+    },
     store::{
         StoreError,
         dynamodb::{
@@ -39,10 +42,7 @@ pub(super) async fn changes(
     limit: u32,
 ) -> Result<Past, RecordStoreError> {
     let narrow = || rules::narrowing(&data_set.definition, false);
-    let asked = match since {
-        Since::Version(version) => *version,
-        Since::Change(position) => position.version,
-    };
+    let asked = since.version();
     shared
         .bounded(narrow, async {
             let served = shared.served_for(data_set, Some(asked)).await?;
@@ -56,6 +56,17 @@ pub(super) async fn changes(
             Feed::new(shared, &served, limit).answer(since).await
         })
         .await
+}
+
+/// Where to begin within a version.
+#[derive(Default)]
+enum After<'a> {
+    #[default]
+    Nothing,
+    /// The place of a change.
+    Place(String),
+    /// A change whose place is to be found.
+    Anchor(&'a Anchor),
 }
 
 /// A change of one version.
@@ -101,11 +112,7 @@ impl<'a> Feed<'a> {
 
     async fn answer(&self, since: &Since) -> Result<Past, RecordStoreError> {
         let data_set = &self.served.manifest.data_set;
-        let version = match since {
-            Since::Version(version) => *version,
-            // Of its own version all changes are still there.
-            Since::Change(position) => position.version.saturating_sub(1),
-        };
+        let version = since.whole_version();
         if version < data_set.changes_from {
             return Err(rules::gone(&data_set.definition, version, data_set.changes_from));
         }
@@ -115,17 +122,18 @@ impl<'a> Feed<'a> {
         }
         let after = match since {
             Since::Change(Position { values, .. }) => match values.as_slice() {
-                [Value::Text(key), id] => Some(past::place(key, id)),
-                _ => None,
+                [Value::Text(key), id] => After::Place(past::place(key, id)),
+                _ => After::Nothing,
             },
-            Since::Version(_) => None,
+            Since::Behind(anchor) => After::Anchor(anchor),
+            Since::Version(_) => After::Nothing,
         };
         let found = self.found(version + 1, after).await?;
         self.shown(&found).await
     }
 
     /// The changes of a version, after a place in it, and of those that followed: one more than is asked for, if there are.
-    async fn found(&self, first: u64, mut after: Option<String>) -> Result<Vec<Found>, RecordStoreError> {
+    async fn found(&self, first: u64, mut after: After<'_>) -> Result<Vec<Found>, RecordStoreError> {
         let present = self.served.manifest.data_set.version;
         let (mut found, mut next) = (Vec::new(), first);
         let mut versions = past::versions(&self.whose, first, present);
@@ -138,7 +146,7 @@ impl<'a> Feed<'a> {
                 }
                 next += 1;
                 if version.changes > 0 {
-                    self.of_version(version, after.take(), &mut found).await?;
+                    self.of_version(version, std::mem::take(&mut after), &mut found).await?;
                 }
                 if found.len() > self.limit() {
                     return Ok(found);
@@ -155,10 +163,18 @@ impl<'a> Feed<'a> {
     async fn of_version(
         &self,
         version: Version,
-        after: Option<String>,
+        after: After<'_>,
         found: &mut Vec<Found>,
     ) -> Result<(), RecordStoreError> {
-        let range = after.as_deref().map(|place| Range::after(place, false));
+        let (range, mut sought) = match after {
+            After::Nothing => (None, None),
+            After::Place(place) => (Some(Range::after(&place, false)), None),
+            After::Anchor(anchor) => {
+                let from = Range::starting("", anchor.beginning()).from;
+                (Some(Range { from, to: char::MAX.to_string() }), Some(anchor))
+            }
+        };
+        let is_whole = range.is_none();
         let shards = 0..self.served.manifest.layout.shards();
         let streams = shards.map(|shard| Stream::new(self.whose.changes(version.epoch, shard), range.clone()));
         let mut merge = Merge::new(past::source(self.dynamo), streams, self.parallel_requests);
@@ -167,15 +183,27 @@ impl<'a> Feed<'a> {
             let wanted = self.limit().saturating_sub(found.len()).saturating_add(1);
             let next = merge.next(self.dynamo, wanted).await.map_err(|error| self.failed(error))?;
             let Some(item) = next else {
-                if after.is_none() && count != version.changes {
+                if sought.is_some() || (is_whole && count != version.changes) {
                     return Err(self.incomplete(format!("a change of version {}", version.version)));
                 }
                 break;
             };
             count += 1;
-            found.push(Found { version, change: Change::read(&item).map_err(|error| self.failed(error))? });
+            let change = Change::read(&item).map_err(|error| self.failed(error))?;
+            match sought {
+                None => found.push(Found { version, change }),
+                Some(anchor) => {
+                    let values = [Value::Text(change.key.clone()), self.id(&change)?];
+                    sought = Some(anchor).filter(|anchor| !anchor.is_at(&values));
+                }
+            }
         }
         Ok(())
+    }
+
+    fn id(&self, change: &Change) -> Result<Value, RecordStoreError> {
+        rules::written_id(&self.served.manifest.data_set.definition, &change.id)
+            .ok_or_else(|| self.incomplete(format!("the record id of {:?}", change.key)))
     }
 
     /// What the changes were from and to.
@@ -190,8 +218,7 @@ impl<'a> Feed<'a> {
             if listing.is_full() {
                 break;
             }
-            let id = rules::written_id(definition, &change.id)
-                .ok_or_else(|| self.incomplete(format!("the record id of {:?}", change.key)))?;
+            let id = self.id(change)?;
             let (key, at) = (change.key.as_str(), told::moment(version.at));
             let shown = told::Change { version: version.version, at: Some(&at), kind: change.kind, key, id: &id };
             let place = Position { version: version.version, values: vec![Value::Text(key.to_owned()), id.clone()] };

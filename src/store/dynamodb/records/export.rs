@@ -67,6 +67,7 @@ async fn run(
     Ok(match written {
         Ok(Ok(())) => None,
         Ok(Err(Ended::Gone)) => return Err(Gone),
+        Ok(Err(Ended::Failed(RecordStoreError::DefinitionChanged { name }))) => Some(shared.outdated(&name).await),
         Ok(Err(Ended::Failed(error))) => Some(error),
         Err(_) => {
             let narrow = rules::narrowing(served.manifest.layout.definition(), false);
@@ -149,6 +150,7 @@ async fn walk(
     let (mut left, mut looked) = (most, 0_u64);
     while left > 0 {
         let next = walk.next(reading, wanted(way, left).min(FETCHED_AT_A_TIME)).await?;
+        // Also of what is not there.
         reading.check_held().await?;
         let Some(item) = next else { break };
         looked += 1;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     dataset::{
         Value, json,
-        query::{Position, ascending},
+        query::{PageStart, Position, ascending},
     },
     store::{
         StoreError,
@@ -32,7 +32,7 @@ pub(super) async fn history(
     shared: &Shared,
     data_set: &DataSet,
     (key, record_id): (&str, Option<&str>),
-    after: Option<&Position>,
+    after: Option<&PageStart>,
     limit: u32,
 ) -> Result<Option<Past>, RecordStoreError> {
     if key.is_empty() || key.len() > PARTITION_KEY_BYTES_MAX {
@@ -92,13 +92,13 @@ impl Looking<'_> {
         failed("read", &self.served.manifest.data_set.definition.name, error)
     }
 
-    async fn answer(&self, records_max: u64, after: Option<&Position>) -> Result<Option<Past>, RecordStoreError> {
+    async fn answer(&self, records_max: u64, after: Option<&PageStart>) -> Result<Option<Past>, RecordStoreError> {
         let data_set = &self.served.manifest.data_set;
         let states = States::open(self.dynamo, &self.served.manifest).await?;
         let mut found = self.states(&states, records_max).await?;
-        if let Some(position) = after {
-            let id = position.values.first().unwrap_or(&Value::Null);
-            found.retain(|state| state.compare(id, position.version).is_gt());
+        if let Some(place) = after {
+            let (id, version) = self.placed(place, &found)?;
+            found.retain(|state| state.compare(&id, version).is_gt());
         } else if found.is_empty() {
             return Ok(None);
         }
@@ -121,6 +121,19 @@ impl Looking<'_> {
             })?;
         }
         Ok(Some(listing.finish(data_set.version)))
+    }
+
+    /// The record id and version of the state to go on after, found again where its cursor did not take the id along.
+    fn placed(&self, place: &PageStart, found: &[State]) -> Result<(Value, u64), RecordStoreError> {
+        match place {
+            PageStart::At(position) => Ok((position.values.first().cloned().unwrap_or(Value::Null), position.version)),
+            PageStart::Behind(anchor) => {
+                let state = found.iter().find(|state| anchor.is_at(std::slice::from_ref(&state.id)));
+                let data_set = &self.served.manifest.data_set;
+                let gone = || rules::gone(&data_set.definition, anchor.version, data_set.changes_from);
+                Ok((state.ok_or_else(gone)?.id.clone(), anchor.version))
+            }
+        }
     }
 
     /// All states that are kept, in order.

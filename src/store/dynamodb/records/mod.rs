@@ -26,6 +26,7 @@ mod row;
 mod scratch;
 mod states;
 mod summary;
+mod withdrawn;
 mod write;
 
 use std::{
@@ -33,7 +34,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -49,7 +50,7 @@ use crate::{
     clock::SharedClock,
     dataset::{
         Definition,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -62,6 +63,9 @@ use crate::{
     },
 };
 
+/// How long may be read without a look whether the version is still held: what is given up stays for a minute.
+const LOOK_INTERVAL_US: i64 = 20_000_000;
+
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
 pub struct RecordSettings {
@@ -73,7 +77,8 @@ pub struct RecordSettings {
     pub find_records_max: u64,
     /// Requests that one query or import has under way at the same time.
     pub parallel_requests: usize,
-    /// How long an import waits after its last write for the indexes to follow, before it becomes visible.
+    /// How long an import waits after its last write for the indexes to follow, before it becomes visible; and after that for
+    /// other servers to hear of it, where it erases what is not published any more.
     pub index_settle_ms: u64,
     /// Queries at the same time; one more is answered with [`RecordStoreError::Busy`].
     pub find_waiting_max: usize,
@@ -105,6 +110,8 @@ struct Shared {
     next_id: AtomicU64,
     /// Imports that became visible here.
     imports: AtomicU64,
+    /// When all data sets were last asked for that were read since, microseconds of the clock that is never set.
+    heard_us: AtomicI64,
     cache: cache::Answers,
     finding: Semaphore,
     exporting: Arc<Semaphore>,
@@ -135,6 +142,7 @@ impl DynamoRecordStore {
             served: RwLock::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
             imports: AtomicU64::new(0),
+            heard_us: AtomicI64::new(i64::MIN),
         });
         shared.refresh().await?;
         Ok(Self { shared })
@@ -185,7 +193,7 @@ impl RecordStore for DynamoRecordStore {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        after: Option<&Position>,
+        after: Option<&PageStart>,
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError> {
         history::history(&self.shared, data_set, (key, record_id), after, limit).await
@@ -198,7 +206,7 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        let order = Order::new(definition, import_id, today, replace);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -209,8 +217,7 @@ impl RecordStore for DynamoRecordStore {
         today: Date,
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let definition = Arc::new(definition.clone());
-        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
+        let order = Order::anew(definition, import_id, today, anew);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -234,7 +241,11 @@ impl Shared {
         let _permit = self.finding.try_acquire().map_err(|_| RecordStoreError::Busy)?;
         let limit_ms = self.settings.find_timeout_ms;
         let answered = tokio::time::timeout(Duration::from_millis(limit_ms), answer).await;
-        answered.unwrap_or_else(|_| Err(RecordStoreError::TimedOut { limit_ms, narrow: narrow() }))
+        let answered = answered.unwrap_or_else(|_| Err(RecordStoreError::TimedOut { limit_ms, narrow: narrow() }));
+        match answered {
+            Err(RecordStoreError::DefinitionChanged { name }) => Err(self.outdated(&name).await),
+            answered => answered,
+        }
     }
 
     /// The data set as it is served, if its columns are still those of a question. A version that is asked for and has not been
@@ -253,21 +264,54 @@ impl Shared {
         Ok(served)
     }
 
-    /// Makes sure that nobody can have cleared away anything of a version that is being read. To be asked at least every half a
-    /// minute.
-    async fn still_held(&self, reading: &Served, version: u64) -> Result<(), RecordStoreError> {
-        self.refresh().await?;
+    /// How long what was heard of the data sets is good for: what a version of other columns gives up stays for a minute, and
+    /// what an import withdraws as long as it waits before it erases.
+    fn good_for_us(&self) -> i64 {
+        match i64::try_from(self.settings.index_settle_ms.saturating_mul(1000)) {
+            Ok(erased_after) if erased_after > 0 => erased_after.min(LOOK_INTERVAL_US),
+            _ => LOOK_INTERVAL_US,
+        }
+    }
+
+    /// Since when it is known what is being read, when that begins. Who gives others no time is not waited for.
+    fn known_since_us(&self) -> i64 {
+        match self.settings.index_settle_ms {
+            0 => self.clock.monotonic_us(),
+            _ => self.heard_us.load(Ordering::Acquire),
+        }
+    }
+
+    /// Makes sure that nobody can have cleared away, or erased, anything of a version that is being read. Until when that was
+    /// so for certain.
+    async fn still_held(&self, reading: &Served, version: u64) -> Result<i64, RecordStoreError> {
+        let asked_us = self.clock.monotonic_us();
+        if asked_us.saturating_sub(self.heard_us.load(Ordering::Acquire)) >= self.good_for_us() {
+            self.refresh().await?;
+        }
+        let heard_us = self.heard_us.load(Ordering::Acquire);
         let data_set = &reading.manifest.data_set;
-        let served = self.find(&data_set.definition.name)?;
+        let name = &data_set.definition.name;
+        let served = self.find(name)?;
         let present = &served.manifest.data_set;
         if present.instance == data_set.instance && present.held_from <= version {
-            return Ok(());
+            return Ok(heard_us);
+        }
+        if present.generation != data_set.generation && version == data_set.version {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
         }
         Err(rules::gone(&data_set.definition, version, present.held_from))
     }
 
+    /// Hears of what has become of a data set, of which something was met that is not known yet. What to answer.
+    async fn outdated(&self, name: &str) -> RecordStoreError {
+        match self.refresh().await {
+            Ok(()) => RecordStoreError::DefinitionChanged { name: name.to_owned() },
+            Err(error) => error,
+        }
+    }
+
     async fn refresh(&self) -> Result<(), RecordStoreError> {
-        let imports = self.imports.load(Ordering::Acquire);
+        let (imports, asked_us) = (self.imports.load(Ordering::Acquire), self.clock.monotonic_us());
         let table = self.dynamo.table(schema::STATE);
         let request = self
             .dynamo
@@ -302,6 +346,7 @@ impl Shared {
         for (name, manifest) in present {
             self.put(&mut served, &name, manifest);
         }
+        self.heard_us.fetch_max(asked_us, Ordering::Release);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     Served, Shared, failed,
     fetch::{Source, Stream},
-    row,
+    row, withdrawn,
 };
 use crate::{
     dataset::{Document, Value, query::Query, query::ascending},
@@ -73,6 +73,11 @@ impl Reader {
                 let (from, to) = row::epochs(&item).map_err(|error| failed("read", name, error))?;
                 if !served.manifest.epochs.sees(from, to) {
                     continue;
+                }
+                if withdrawn::is_news(&item, served.manifest.epochs.visible())
+                    .map_err(|error| failed("read", name, error))?
+                {
+                    return Err(self.shared.outdated(name).await);
                 }
                 let record = layout.record(&item).map_err(|error| failed("read", name, error))?;
                 let record_id = row::value(&record, data_set.definition.record_id);

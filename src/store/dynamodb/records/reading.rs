@@ -11,7 +11,7 @@ use super::{
     merge::Merge,
     order,
     plan::{self, IndexWay, Way},
-    row,
+    row, withdrawn,
 };
 use crate::{
     dataset::{
@@ -27,9 +27,6 @@ use crate::{
         records::{RecordStoreError, rules},
     },
 };
-
-/// How long may be read without a look whether the version is still held: what is given up stays for a minute.
-const LOOK_INTERVAL_US: i64 = 20_000_000;
 
 /// Why a way was not gone to its end.
 pub(super) enum Stop {
@@ -87,7 +84,7 @@ impl<'a> Reading<'a> {
             version,
             epoch,
             filter,
-            held_us: shared.clock.monotonic_us(),
+            held_us: shared.known_since_us(),
             shared,
             costs: false,
             parallel_requests: settings.parallel_requests.max(1),
@@ -110,12 +107,11 @@ impl<'a> Reading<'a> {
         self.version == self.served.manifest.data_set.version
     }
 
-    /// Makes sure, from time to time, that nothing of what was read so far had been cleared away.
+    /// Makes sure, where it is not known any more, that nothing of what was read so far had been cleared away or erased.
     pub(super) async fn check_held(&mut self) -> Result<(), RecordStoreError> {
         let now_us = self.shared.clock.monotonic_us();
-        if now_us.saturating_sub(self.held_us) > LOOK_INTERVAL_US {
-            self.shared.still_held(self.served, self.version).await?;
-            self.held_us = now_us;
+        if now_us.saturating_sub(self.held_us) >= self.shared.good_for_us() {
+            self.held_us = self.shared.still_held(self.served, self.version).await?;
         }
         Ok(())
     }
@@ -195,6 +191,9 @@ impl<'a> Reading<'a> {
         let (from, to) = row::epochs(item).map_err(|error| self.failed(error))?;
         if !manifest.epochs.sees_at(self.epoch, from, to) {
             return Ok(None);
+        }
+        if withdrawn::is_news(item, manifest.epochs.visible()).map_err(|error| self.failed(error))? {
+            return Err(RecordStoreError::DefinitionChanged { name: self.definition().name.clone() });
         }
         manifest.layout.record(item).map(Some).map_err(|error| self.failed(error))
     }

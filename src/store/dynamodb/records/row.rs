@@ -31,6 +31,8 @@ pub(super) const TO: &str = "$to";
 pub(super) const VERSION: &str = "$version";
 /// The version that the record was not like this any more at.
 pub(super) const UNTIL: &str = "$until";
+/// The epoch in which values were taken from it that are not published any more.
+pub(super) const ERASED: &str = "$erased";
 
 /// Digits of an epoch in the sort key.
 const EPOCH_DIGITS: usize = 10;
@@ -222,6 +224,16 @@ impl Layout {
             kind => Value::parse(kind, id).map_err(|error| damaged(&column.name, error)),
         }
     }
+}
+
+/// Whether an attribute is none of a column: their names begin with a letter.
+pub(super) fn is_own(attribute: &str) -> bool {
+    attribute.starts_with('$')
+}
+
+/// Whether an attribute says when something became of its row.
+pub(super) fn is_bookkeeping(attribute: &str) -> bool {
+    [FROM, TO, VERSION, UNTIL, ERASED].contains(&attribute)
 }
 
 /// When an item was written, and when it was replaced.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, types::Type};
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::store::records::{RecordStoreError, seen::Seen};
@@ -23,8 +24,8 @@ const CREATE: &str = "
         PRIMARY KEY (key, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-    CREATE TABLE owed (n INTEGER PRIMARY KEY, key TEXT NOT NULL, sort_key TEXT NOT NULL, dead INTEGER, what INTEGER NOT NULL)
-        STRICT;";
+    CREATE TABLE owed (n INTEGER PRIMARY KEY, key TEXT NOT NULL, sort_key TEXT NOT NULL, due INTEGER NOT NULL,
+        owed TEXT NOT NULL) STRICT;";
 const ADD: &str = "INSERT INTO stored (key, id, epoch, fingerprint, rewrite, fate) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const FIND: &str = "SELECT epoch, fingerprint FROM stored WHERE key = ?1 AND id = ?2 AND fate <> 4";
 const MARK: &str = "UPDATE stored SET fate = ?3 WHERE key = ?1 AND id = ?2 AND fate <> 4";
@@ -33,12 +34,20 @@ const REMOVE_UNSEEN: &str = "UPDATE stored SET fate = 3 WHERE fate = 0 AND key N
 const NEXT: &str = "SELECT key, id, epoch, rewrite, fate FROM stored WHERE (key, id) > (?1, ?2)
     ORDER BY key, id LIMIT ?3";
 
-const OWE: &str = "INSERT INTO owed (key, sort_key, dead, what) VALUES (?1, ?2, ?3, ?4)";
-const OWED: &str = "SELECT n, key, sort_key, dead, what FROM owed WHERE n > ?1 ORDER BY n LIMIT ?2";
+const OWE: &str = "INSERT INTO owed (key, sort_key, due, owed) VALUES (?1, ?2, ?3, ?4)";
+const OWED: &str = "SELECT n, key, sort_key, owed FROM owed WHERE n > ?1 AND due = ?2 ORDER BY n LIMIT ?3";
 
-/// What is to be done with a row of the table once all of it has been read: not before, so that reading never meets what it
-/// made itself.
+/// When it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Once all of the table has been read: not before, so that reading never meets what it made itself.
+    Read = 0,
+    /// Once the import has become visible: until then readers need what goes.
+    Committed = 1,
+}
+
+/// What is to be done with a row of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Owed {
     /// It is to be deleted.
     Delete,
@@ -46,6 +55,8 @@ pub(super) enum Owed {
     Revive(u64),
     /// It is to be found by indexes that it is not in.
     Index,
+    /// These of its attributes are to be taken away: they hold what is not published any more.
+    Erase(Vec<String>),
 }
 
 /// A row that something is owed to.
@@ -150,30 +161,26 @@ impl Scratch {
         run().map_err(|error| self.failed(&error))
     }
 
-    /// Notes what is to be done with a row.
-    pub(super) fn owe(&self, key: &str, sort_key: &str, owed: Owed) -> Result<(), RecordStoreError> {
-        let (dead, what) = match owed {
-            Owed::Delete => (None, 0),
-            Owed::Revive(dead) => (Some(dead.cast_signed()), 1),
-            Owed::Index => (None, 2),
+    /// Notes what is to be done with a row, and when.
+    pub(super) fn owe(&self, key: &str, sort_key: &str, due: Due, owed: &Owed) -> Result<(), RecordStoreError> {
+        let run = || {
+            let owed =
+                serde_json::to_string(owed).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            self.connection.prepare_cached(OWE)?.execute((key, sort_key, due as i64, owed)).map(drop)
         };
-        let run = || self.connection.prepare_cached(OWE)?.execute((key, sort_key, dead, what)).map(drop);
         run().map_err(|error| self.failed(&error))
     }
 
-    /// Rows with which something is to be done, after one of them, at most `max`.
-    pub(super) fn owed_after(&self, number: i64, max: usize) -> Result<Vec<OwedRow>, RecordStoreError> {
+    /// Rows with which something is to be done then, after one of them, at most `max`.
+    pub(super) fn owed_after(&self, number: i64, due: Due, max: usize) -> Result<Vec<OwedRow>, RecordStoreError> {
         let run = || {
             let mut statement = self.connection.prepare_cached(OWED)?;
             let read = |row: &rusqlite::Row<'_>| {
-                let owed = match (row.get(3)?, row.get(4)?) {
-                    (Some(dead), _) => Owed::Revive(i64::cast_unsigned(dead)),
-                    (None, 2) => Owed::Index,
-                    (None, _) => Owed::Delete,
-                };
+                let owed = serde_json::from_str(&row.get::<_, String>(3)?)
+                    .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, error.into()))?;
                 Ok(OwedRow { number: row.get(0)?, key: row.get(1)?, sort_key: row.get(2)?, owed })
             };
-            let rows = statement.query_map((number, i64::try_from(max).unwrap_or(i64::MAX)), read)?;
+            let rows = statement.query_map((number, due as i64, i64::try_from(max).unwrap_or(i64::MAX)), read)?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         run().map_err(|error| self.failed(&error))
@@ -281,14 +288,18 @@ mod tests {
     fn what_is_owed_is_remembered_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
-        let all = [Owed::Delete, Owed::Revive(0), Owed::Index, Owed::Revive(7)];
-        for (nth, owed) in all.into_iter().enumerate() {
-            scratch.owe("k", &format!("{nth}#1"), owed).unwrap();
+        let erased = Owed::Erase(vec!["status".to_owned(), "$by-status".to_owned()]);
+        let all = [Owed::Delete, Owed::Revive(0), Owed::Index, Owed::Revive(u64::MAX), erased.clone()];
+        for (nth, owed) in all.iter().enumerate() {
+            scratch.owe("k", &format!("{nth}#1"), Due::Read, owed).unwrap();
         }
-        let first = scratch.owed_after(0, 3).unwrap();
-        let rest = scratch.owed_after(first[2].number, 3).unwrap();
-        assert_eq!(first.iter().chain(&rest).map(|row| row.owed).collect::<Vec<_>>(), all);
+        scratch.owe("k", "9#1", Due::Committed, &erased).unwrap();
+        let first = scratch.owed_after(0, Due::Read, 3).unwrap();
+        let rest = scratch.owed_after(first[2].number, Due::Read, 3).unwrap();
+        assert_eq!(first.iter().chain(&rest).map(|row| row.owed.clone()).collect::<Vec<_>>(), all);
         assert_eq!((rest[0].key.as_str(), rest[0].sort_key.as_str()), ("k", "3#1"));
+        let later = scratch.owed_after(0, Due::Committed, 3).unwrap();
+        assert_eq!(later.iter().map(|row| (row.sort_key.as_str(), &row.owed)).collect::<Vec<_>>(), [("9#1", &erased)]);
     }
 
     #[test]

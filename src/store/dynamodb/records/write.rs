@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
 use tokio::sync::Semaphore;
 
-use super::row::{Layout, TO, UNTIL};
+use super::row::{ERASED, Layout, TO, UNTIL};
 use crate::{
     aws::Bridge,
     store::{
@@ -30,6 +30,9 @@ const TRIES_MAX: u32 = 12;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Attributes that one update takes away at most: DynamoDB reads so long an expression, and no much longer one.
+const REMOVED_AT_A_TIME: usize = 100;
 
 /// The names of the table that is written to.
 #[derive(Debug, Clone)]
@@ -157,6 +160,25 @@ impl Writer {
             update.values.push((format!(":v{place}"), AttributeValue::S(value.clone())));
         }
         self.update(key, sort_key, update)
+    }
+
+    /// Takes attributes from an item, and says of it in which epoch that was.
+    pub(super) fn erase(&self, key: &str, sort_key: &str, attributes: &[String], epoch: u64) -> Result<(), WriteError> {
+        for some in attributes.chunks(REMOVED_AT_A_TIME) {
+            let places: Vec<String> = (0..some.len()).map(|place| format!("#n{place}")).collect();
+            let names = places.iter().cloned().zip(some.iter().cloned());
+            let own = [("#e".to_owned(), ERASED.to_owned()), ("#k".to_owned(), self.target.key.clone())];
+            let update = Update {
+                expression: format!("SET #e = :e REMOVE {}", places.join(", ")),
+                condition: "attribute_exists(#k)",
+                names: names.chain(own).collect(),
+                values: vec![(":e".to_owned(), number(epoch))],
+                // It has been cleared away meanwhile.
+                may_be_refused: true,
+            };
+            self.update(key, sort_key, update)?;
+        }
+        Ok(())
     }
 
     fn update(&self, key: &str, sort_key: &str, update: Update) -> Result<(), WriteError> {

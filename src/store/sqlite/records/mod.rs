@@ -5,8 +5,10 @@ mod branch;
 mod condition;
 mod erasure;
 mod export;
+mod file;
 mod find;
 mod import;
+mod lane;
 mod past;
 mod plan;
 mod pool;
@@ -14,6 +16,7 @@ mod read;
 mod render;
 mod rowset;
 mod schema;
+mod served;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -21,7 +24,7 @@ mod tests;
 mod walk;
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -32,33 +35,30 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
+use rusqlite::OpenFlags;
 use uuid::Uuid;
 
-use self::{render::Rendering, schema::IndexShape};
-use super::Trouble;
+use self::{
+    file::{data_version, is_busy, load, not_private, open, unavailable},
+    lane::{Lane, Shape, lane},
+    served::{Control, Served},
+};
 use crate::{
     clock::SharedClock,
     dataset::{
         Definition,
-        query::{Facets, Position, Query, Stats},
+        query::{Facets, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
-    private::{self, FilePlace, PrivacyError},
+    private::{self, FilePlace},
     store::records::{
-        Anew, DataSet, Export, ImportResult, ImportSession, LastImport, Page, Past, RecordReader, RecordStore,
-        RecordStoreError, Retention, Since, Summary, cache, outcome::Order, rules,
+        Anew, DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
+        Since, Summary, cache, outcome::Order, rules,
     },
 };
 
-/// A write-ahead log beyond this is moved into its database and cut at the next refresh.
-const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// How long a reader waits for a lock, which is held for moments only.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// Statements kept prepared by each connection.
-const STATEMENTS_KEPT: usize = 64;
-/// The page cache of one reading connection; the operating system's cache stands behind it.
-const READER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
@@ -98,27 +98,6 @@ struct Shared {
     cache: cache::Answers,
     /// Exports under way.
     exporting: AtomicUsize,
-}
-
-/// A data set that is being served.
-struct Served {
-    /// Unlike the name, never used again for another file.
-    id: u64,
-    path: PathBuf,
-    /// Which file that was when it was opened.
-    place: FilePlace,
-    current: RwLock<Arc<DataSet>>,
-    /// The newest version seen, which a reader may notice before `current` is loaded again.
-    version: AtomicU64,
-    control: Mutex<Control>,
-}
-
-struct Control {
-    connection: Connection,
-    /// SQLite's own counter of commits by others.
-    data_version: i64,
-    /// Whether the log holds what was erased: somebody was reading then.
-    log_to_empty: bool,
 }
 
 impl SqliteRecordStore {
@@ -210,7 +189,7 @@ impl RecordStore for SqliteRecordStore {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        after: Option<&Position>,
+        after: Option<&PageStart>,
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError> {
         let (key, record_id, after) = (key.to_owned(), record_id.map(str::to_owned), after.cloned());
@@ -225,7 +204,7 @@ impl RecordStore for SqliteRecordStore {
         today: Date,
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None };
+        let order = Order::new(definition, import_id, today, replace);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -236,8 +215,7 @@ impl RecordStore for SqliteRecordStore {
         today: Date,
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let definition = Arc::new(definition.clone());
-        let order = Order { definition, import_id, today, replace: true, anew: Some(anew) };
+        let order = Order::anew(definition, import_id, today, anew);
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
@@ -364,245 +342,4 @@ impl Shared {
             }
         }
     }
-}
-
-impl Served {
-    fn current(&self) -> Arc<DataSet> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn refresh(&self, name: &str) -> Result<(), RecordStoreError> {
-        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
-        let data_version = data_version(&control.connection).map_err(failed)?;
-        if data_version != control.data_version {
-            let data_set = load(&control.connection, name)?.ok_or_else(|| RecordStoreError::Corrupt {
-                name: name.to_owned(),
-                reason: "the table of its state is gone".to_owned(),
-            })?;
-            self.version.fetch_max(data_set.version, Ordering::Release);
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
-            control.data_version = data_version;
-            control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
-        }
-        if control.log_to_empty {
-            self.empty_log(&mut control)?;
-        }
-        self.shorten_log(&control.connection)
-    }
-
-    /// Reads from the file, past all caches.
-    fn probe(&self) -> Result<(), RecordStoreError> {
-        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
-        let connection = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-        for sql in ["SELECT version FROM state", "SELECT * FROM records LIMIT 1"] {
-            connection.query_row(sql, [], |_| Ok(())).optional().map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Moves the write-ahead log into the file, unless the file was taken away.
-    fn close(&self) -> Result<(), RecordStoreError> {
-        if self.place.trouble().is_some() {
-            return Ok(());
-        }
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = control.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        match busy.map_err(|error| unavailable("close", &self.path, &error))? {
-            0 => Ok(()),
-            _ => Err(RecordStoreError::Unavailable {
-                doing: format!("close {}", self.path.display()),
-                reason: "somebody else is reading; a copy is whole only together with its -wal file".to_owned(),
-            }),
-        }
-    }
-
-    /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
-    fn empty_log(&self, control: &mut Control) -> Result<(), RecordStoreError> {
-        let failed = |error: rusqlite::Error| unavailable("empty the log of", &self.path, &error);
-        control.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
-        let emptied = erasure::empty_log(&control.connection);
-        control.connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
-        match emptied {
-            Err(error) if !is_busy(&error) => return Err(failed(error)),
-            _ => {}
-        }
-        control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
-        Ok(())
-    }
-
-    fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        if std::fs::metadata(log).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
-            // Not waiting for anybody: where a reader or an import is in the way, the next refresh tries again.
-            let checkpoint = |connection: &Connection| {
-                connection.busy_timeout(Duration::ZERO)?;
-                let outcome = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                connection.busy_timeout(LOCK_WAIT)?;
-                outcome
-            };
-            match checkpoint(connection) {
-                Err(error) if !is_busy(&error) => return Err(unavailable("shorten the log of", &self.path, &error)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // SQLite would otherwise plan a statement anew whenever other values are bound to it, which costs more than to run it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.busy_timeout(LOCK_WAIT)?;
-    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-    connection.pragma_update(None, "mmap_size", 0)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    schema::add_functions(&connection)?;
-    Ok(connection)
-}
-
-/// A thread's own way to a data set.
-struct Lane {
-    connection: Connection,
-    shape: Shape,
-}
-
-/// What follows from the columns and indexes of a data set, made once for each definition of them.
-struct Shape {
-    /// What it follows from. Other indexes may be declared without other columns.
-    definition: Arc<Definition>,
-    generation: u64,
-    rendering: Rendering,
-    indexes: Vec<IndexShape>,
-    /// The columns' names as SQL has them.
-    names: Vec<String>,
-}
-
-impl Shape {
-    fn of(definition: &Arc<Definition>, generation: u64) -> Self {
-        Self {
-            definition: Arc::clone(definition),
-            generation,
-            rendering: Rendering::new(definition, None),
-            indexes: schema::indexes(definition),
-            names: (0..definition.columns.len()).map(|place| schema::column_name(definition, place)).collect(),
-        }
-    }
-
-    fn name(&self, column: usize) -> &str {
-        // Queries are checked against the definition that the names are from.
-        self.names.get(column).map_or("NULL", String::as_str)
-    }
-}
-
-/// A thread's lane to a data set with those columns. Its connection is opened at its first use.
-fn lane<'l>(lanes: &'l mut HashMap<u64, Lane>, served: &Served, data_set: &DataSet) -> rusqlite::Result<&'l mut Lane> {
-    let lane = match lanes.entry(served.id) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => {
-            let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
-        }
-    };
-    let same = Arc::ptr_eq(&lane.shape.definition, &data_set.definition);
-    if !same || lane.shape.generation != data_set.generation {
-        lane.shape = Shape::of(&data_set.definition, data_set.generation);
-    }
-    Ok(lane)
-}
-
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
-}
-
-/// What a file says it holds; nothing if no import into it was ever committed.
-fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
-    let corrupt = |reason: String| RecordStoreError::Corrupt { name: name.to_owned(), reason };
-    let read = |connection: &Connection| {
-        let made =
-            connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get(0));
-        if made == Ok(0_i64) {
-            return Ok(None);
-        }
-        let format = connection.query_row("SELECT format FROM state", [], |row| row.get(0)).optional()?;
-        if let Some(format) = format.filter(|format| *format != schema::FORMAT) {
-            return Ok(Some(Err(format)));
-        }
-        let state = connection
-            .query_row(
-                "SELECT version, generation, records, import_id, import_day, changed, inserted, updated, unchanged,
-                 removed, rejected, definition, instance, held_from, changes_from FROM state",
-                [],
-                |row| {
-                    let result = ImportResult {
-                        version: schema::count(row, 0)?,
-                        changed: row.get(5)?,
-                        inserted: schema::count(row, 6)?,
-                        updated: schema::count(row, 7)?,
-                        unchanged: schema::count(row, 8)?,
-                        removed: schema::count(row, 9)?,
-                        rejected: schema::count(row, 10)?,
-                    };
-                    let texts: [String; 4] = [row.get(3)?, row.get(4)?, row.get(11)?, row.get(12)?];
-                    let [generation, records, held_from, changes_from] =
-                        [1, 2, 13, 14].map(|place| schema::count(row, place));
-                    Ok(([generation?, records?, held_from?, changes_from?], result, texts))
-                },
-            )
-            .optional()?;
-        Ok(state.map(Ok))
-    };
-    let Some(state) = read(connection).map_err(|error| match is_busy(&error) {
-        true => RecordStoreError::ImportRunning { name: name.to_owned() },
-        false => corrupt(error.to_string()),
-    })?
-    else {
-        return Ok(None);
-    };
-    let ([generation, records, held_from, changes_from], result, [id, day, definition, instance]) =
-        state.map_err(|format: i64| {
-            let known = schema::FORMAT;
-            corrupt(format!(
-                "its file is of the format {format}, and this permitd reads {known}: move {name}.db away and import again"
-            ))
-        })?;
-    let definition: Definition =
-        serde_json::from_str(&definition).map_err(|error| corrupt(format!("its definition: {error}")))?;
-    let id = id.parse().map_err(|error| corrupt(format!("the id of its last import: {error}")))?;
-    let day = day.parse().map_err(|error| corrupt(format!("the day of its last import: {error}")))?;
-    let instance = instance.parse().map_err(|error| corrupt(format!("the id of its first import: {error}")))?;
-    let version = result.version;
-    let last_import = LastImport { id, day, result };
-    let definition = Arc::new(definition);
-    Ok(Some(DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import }))
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
-/// An error of SQLite, said of a file: damage is damage, a full disk is one, and anything else may pass.
-fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> RecordStoreError {
-    let doing = format!("{doing} {}", path.display());
-    match Trouble::of(error) {
-        Trouble::Damage => {
-            let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-            let reason = format!("cannot {doing}: {error}; restore the file from a backup, or import again");
-            RecordStoreError::Corrupt { name, reason }
-        }
-        Trouble::NoRoom => {
-            let reason = format!("the disk is full ({error}): make room and repeat it; the data set is as it was");
-            RecordStoreError::Unavailable { doing, reason }
-        }
-        Trouble::Other => RecordStoreError::Unavailable { doing, reason: error.to_string() },
-    }
-}
-
-/// A file or directory that is not its owner's alone.
-fn not_private(path: &Path, error: &PrivacyError) -> RecordStoreError {
-    RecordStoreError::Unavailable { doing: format!("use {}", path.display()), reason: error.to_string() }
 }

@@ -1,6 +1,9 @@
 //! What a data set was: its versions, and what each changed.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use jiff::Timestamp;
 use rusqlite::{
@@ -14,7 +17,10 @@ use super::{
     schema::{self, count, owned},
 };
 use crate::{
-    dataset::{ColumnType, Definition, Value, query::Position},
+    dataset::{
+        ColumnType, Definition, Value,
+        query::{PageStart, Position},
+    },
     store::records::{
         DataSet, Past, RecordStoreError, Retention, Since,
         past::{self, Change, Kind, Listing, State},
@@ -87,11 +93,7 @@ const PRESENT: &str = "SELECT \"$values\" FROM records INDEXED BY by_key WHERE \
 /// Changes since a version or a change: at most so many.
 pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Result<Past, Failure> {
     let definition = &reading.data_set.definition;
-    let version = match since {
-        Since::Version(version) => *version,
-        // Of its own version all changes are still there.
-        Since::Change(position) => position.version.saturating_sub(1),
-    };
+    let version = since.whole_version();
     if version < reading.changes_from {
         return Err(rules::gone(definition, version, reading.changes_from).into());
     }
@@ -99,9 +101,9 @@ pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Resul
         let (name, present) = (definition.name.clone(), reading.version);
         return Err(RecordStoreError::NoSuchVersion { name, version, present }.into());
     }
-    let (condition, mut params) = match since {
-        Since::Version(version) => ("c.version > ?", vec![Sql::Integer(version.cast_signed())]),
-        Since::Change(position) => {
+    let (condition, mut params) = match &placed(reading, since)? {
+        None => ("c.version > ?", vec![Sql::Integer(version.cast_signed())]),
+        Some(position) => {
             let mut params = vec![Sql::Integer(position.version.cast_signed())];
             params.extend(position.values.iter().map(owned));
             ("(c.version, c.\"$key\", c.\"$id\") > (?, ?, ?)", params)
@@ -155,6 +157,33 @@ pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Resul
     Ok(listing.finish(reading.version))
 }
 
+/// The changes of a version from a key on.
+const FROM_KEY: &str = "SELECT \"$key\", \"$id\" FROM changes INDEXED BY changes_feed
+    WHERE version = ?1 AND \"$key\" >= ?2 ORDER BY \"$key\", \"$id\"";
+
+/// The change to go on after, found again where its cursor did not take its key and record id along.
+fn placed<'s>(reading: &Reading<'_>, since: &'s Since) -> Result<Option<Cow<'s, Position>>, Failure> {
+    let anchor = match since {
+        Since::Version(_) => return Ok(None),
+        Since::Change(position) => return Ok(Some(Cow::Borrowed(position))),
+        Since::Behind(anchor) => anchor,
+    };
+    let shown = Shown::new(reading);
+    let mut statement = reading.connection().prepare_cached(FROM_KEY)?;
+    let mut rows = statement.query((anchor.version.cast_signed(), anchor.beginning()))?;
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if !key.starts_with(anchor.beginning()) {
+            break;
+        }
+        let values = vec![Value::Text(key), shown.id(row.get_ref(1)?)?];
+        if anchor.is_at(&values) {
+            return Ok(Some(Cow::Owned(Position { version: anchor.version, values })));
+        }
+    }
+    Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
+}
+
 /// What the records of a key were, and are.
 const STATES: &str =
     "SELECT \"$id\" AS id, was AS since, version, before, generation FROM changes INDEXED BY changes_of
@@ -166,7 +195,7 @@ pub(super) fn history(
     reading: &Reading<'_>,
     key: &str,
     record_id: Option<&str>,
-    after: Option<&Position>,
+    after: Option<&PageStart>,
     limit: u32,
 ) -> Result<Option<Past>, Failure> {
     let mut conditions = String::new();
@@ -176,7 +205,7 @@ pub(super) fn history(
         conditions.push_str(" AND id = ?");
         params.push(owned(&id));
     }
-    if let Some(position) = after {
+    if let Some(position) = after.map(|place| placed_state(reading, key, place)).transpose()? {
         conditions.push_str(" AND (id, since) > (?, ?)");
         params.extend(position.values.iter().map(owned));
         params.push(Sql::Integer(position.version.cast_signed()));
@@ -206,6 +235,25 @@ pub(super) fn history(
         return Ok(None);
     }
     Ok(Some(listing.finish(reading.version)))
+}
+
+/// The state to go on after, found again where its cursor did not take its record id along.
+fn placed_state<'p>(reading: &Reading<'_>, key: &str, place: &'p PageStart) -> Result<Cow<'p, Position>, Failure> {
+    let anchor = match place {
+        PageStart::At(position) => return Ok(Cow::Borrowed(position)),
+        PageStart::Behind(anchor) => anchor,
+    };
+    let shown = Shown::new(reading);
+    let sql = format!("SELECT id FROM ({STATES}) WHERE id >= ?2 ORDER BY id");
+    let mut statement = reading.connection().prepare_cached(&sql)?;
+    let mut rows = statement.query((key, anchor.beginning()))?;
+    while let Some(row) = rows.next()? {
+        let values = vec![shown.id(row.get_ref(0)?)?];
+        if anchor.is_at(&values) {
+            return Ok(Cow::Owned(Position { version: anchor.version, values }));
+        }
+    }
+    Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
 }
 
 /// Shows records of the past with the columns of the present.

@@ -13,19 +13,22 @@ use super::{
         lock,
         manifest::{self, Manifest},
         row::{self, IndexLayout},
-        scratch::{Fate, Stored},
+        scratch::{Due, Fate, Owed, OwedRow, Stored},
     },
     Probe, Session, manifest_of,
     past::Cleared,
 };
-use crate::store::{
-    StoreError,
-    dynamodb::{
-        BATCH_READS_MAX, Dynamo, ITEM_BYTES_MAX, fetch,
-        item::{self, Item, number, text},
-        schema, unavailable,
+use crate::{
+    failpoint::crash_point,
+    store::{
+        StoreError,
+        dynamodb::{
+            BATCH_READS_MAX, Dynamo, ITEM_BYTES_MAX, fetch,
+            item::{self, Item, number, text},
+            schema, unavailable,
+        },
+        records::{ImportResult, RecordStoreError, outcome::Columns},
     },
-    records::{ImportResult, RecordStoreError, outcome::Columns},
 };
 
 /// Stored records that are taken from the temporary file at a time.
@@ -72,7 +75,41 @@ impl Session {
         self.commit_as(writes)?;
         let result = next.data_set.last_import.result.clone();
         self.shared.imported(next);
+        crash_point("import-before-erasing");
+        // The import has happened. What could not be erased now is by the next one.
+        if let Err(error) = self.erase_withdrawn() {
+            tracing::warn!(
+                data_set = self.name(),
+                error = error.to_string(),
+                "values of columns that were withdrawn are still stored: import again to erase them"
+            );
+        }
         Ok(result)
+    }
+
+    /// Takes from the rows of the past what this import has withdrawn, as soon as other servers have had time to hear of it.
+    fn erase_withdrawn(&mut self) -> Result<(), RecordStoreError> {
+        let (mut done, mut has_begun) = (0, false);
+        loop {
+            let rows = self.scratch.owed_after(done, Due::Committed, STORED_PER_STEP)?;
+            let Some(last) = rows.last() else { break };
+            done = last.number;
+            if !has_begun {
+                let heard = Duration::from_millis(self.shared.settings.index_settle_ms);
+                self.run(async move {
+                    tokio::time::sleep(heard).await;
+                    Ok(())
+                })?;
+                has_begun = true;
+            }
+            for OwedRow { key, sort_key, owed, .. } in &rows {
+                if let Owed::Erase(attributes) = owed {
+                    let erased = self.writer.erase(key, sort_key, attributes, self.epoch());
+                    erased.map_err(|error| self.write_failed(error))?;
+                }
+            }
+        }
+        self.writer.finish().map_err(|error| self.write_failed(error))
     }
 
     /// The data set as it will be seen, and what says so: its state first.

@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         row,
-        scratch::{Fate, Owed, OwedRow, Stored},
+        scratch::{Due, Fate, Owed, OwedRow, Stored},
+        states,
+        withdrawn::Published,
     },
     Session,
 };
@@ -52,6 +54,15 @@ impl Conversion {
     fn needs_rewriting(&self, record: &Record) -> bool {
         self.dropped.iter().any(|column| !row::value(record, *column).is_null())
     }
+}
+
+/// How what is stored is looked at.
+struct View {
+    conversion: Conversion,
+    /// What is published; none before the first import.
+    before: Option<Published>,
+    /// What will be, where this import brings other columns.
+    after: Option<Published>,
 }
 
 impl Session {
@@ -105,16 +116,14 @@ impl Session {
     pub(super) fn take_stock(&mut self) -> Result<(), RecordStoreError> {
         let segments = self.shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
         let mut left: Vec<Segment> = (0..segments).map(|number| Segment { number, of: segments, next: None }).collect();
-        let (before, now) =
-            (self.stored.as_ref().map(|stored| Arc::clone(stored.layout.definition())), &self.order.definition);
-        let conversion = Conversion::new(before.as_ref().unwrap_or(now), now);
+        let view = self.view()?;
         while !left.is_empty() {
             let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
             let read = self.run(async move { scan(&dynamo, &table, left).await })?;
             left = Vec::new();
             for (segment, items) in read {
                 for item in items {
-                    self.take_stock_of(&item, &conversion)?;
+                    self.take_stock_of(&item, &view)?;
                 }
                 left.extend(segment);
             }
@@ -123,16 +132,37 @@ impl Session {
         self.writer.finish().map_err(|error| self.write_failed(error))
     }
 
+    fn view(&self) -> Result<View, RecordStoreError> {
+        let now = &self.order.definition;
+        let Some(stored) = &self.stored else {
+            return Ok(View { conversion: Conversion::new(now, now), before: None, after: None });
+        };
+        let (dynamo, manifest) = (self.dynamo.clone(), stored.clone());
+        let read = self.run(async move { states::ended(&dynamo, &manifest).await })?;
+        // What is cleared away already is needed for no row that stays.
+        let generations = stored.kept.generations.iter();
+        let ended = generations.filter_map(|(generation, until)| Some((*until, Arc::clone(read.get(generation)?))));
+        let ended: Vec<_> = ended.collect();
+        let after = (self.columns != Columns::Same).then(|| {
+            let ended = ended.iter().cloned().chain([(self.epoch(), Arc::clone(&stored.layout))]);
+            Published::new(ended, Arc::clone(&self.layout))
+        });
+        let before = Some(Published::new(ended, Arc::clone(&stored.layout)));
+        Ok(View { conversion: Conversion::new(stored.layout.definition(), now), before, after })
+    }
+
     /// Does what was found to be done while the table was read.
     fn pay_debts(&mut self) -> Result<(), RecordStoreError> {
         let mut done = 0;
         loop {
-            let rows = self.scratch.owed_after(done, BATCH_READS_MAX)?;
+            let rows = self.scratch.owed_after(done, Due::Read, BATCH_READS_MAX)?;
             let Some(last) = rows.last() else { return Ok(()) };
             done = last.number;
+            let visible = self.stored.as_ref().map_or(0, |stored| stored.epochs.visible());
             let mut to_index = Vec::new();
             for OwedRow { key, sort_key, owed, .. } in &rows {
                 let paid = match owed {
+                    Owed::Erase(attributes) => self.writer.erase(key, sort_key, attributes, visible),
                     Owed::Delete => self.writer.delete(key, sort_key),
                     Owed::Revive(dead) => self.writer.revive(key, sort_key, *dead),
                     Owed::Index => {
@@ -150,7 +180,7 @@ impl Session {
         }
     }
 
-    fn take_stock_of(&mut self, item: &Item, conversion: &Conversion) -> Result<(), RecordStoreError> {
+    fn take_stock_of(&mut self, item: &Item, view: &View) -> Result<(), RecordStoreError> {
         let target = self.writer.target();
         let key = get_text(item, &target.key).map_err(|error| self.failed(error))?;
         let sort_key = get_text(item, &target.id).map_err(|error| self.failed(error))?;
@@ -158,18 +188,18 @@ impl Session {
         let epochs = self.stored.as_ref().map(|stored| &stored.epochs);
         let now_us = self.shared.clock.now().as_microsecond();
         if epochs.is_none_or(|epochs| epochs.is_garbage(from, to, now_us)) {
-            return self.scratch.owe(key, sort_key, Owed::Delete);
+            return self.scratch.owe(key, sort_key, Due::Read, &Owed::Delete);
         }
         let (Some(stored), Some(epochs)) = (&self.stored, epochs) else { return Ok(()) };
         if !epochs.sees(from, to) {
-            let held_from = stored.epoch(stored.data_set.held_from).unwrap_or(u64::MAX);
-            // Versions of other columns are not read any more.
-            let is_held = self.columns == Columns::Same && to.is_some_and(|to| to > held_from);
-            return if is_held && self.reindex { self.scratch.owe(key, sort_key, Owed::Index) } else { Ok(()) };
+            return self.take_stock_of_past(item, (key, sort_key), to.unwrap_or_default(), view);
         }
         if let Some(dead) = to {
-            self.scratch.owe(key, sort_key, Owed::Revive(dead))?;
+            self.scratch.owe(key, sort_key, Due::Read, &Owed::Revive(dead))?;
         }
+        // Whatever has such a value is replaced or removed by this import.
+        let withdrawn = view.after.as_ref().map(|after| after.withdrawn_from(item, self.epoch()));
+        self.owe_erasure((key, sort_key), Due::Committed, withdrawn.unwrap_or_default())?;
         let (id, _) = row::split_sort_key(sort_key).unwrap_or((sort_key, 0));
         let mut found =
             Stored { key: key.to_owned(), id: id.to_owned(), epoch: from, rewrite: false, fate: Fate::Foreign };
@@ -178,10 +208,45 @@ impl Session {
         }
         let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
         found.fate = Fate::Unseen;
-        found.rewrite = conversion.needs_rewriting(&record);
-        let fingerprint = row::fingerprint(&self.order.definition, &conversion.convert(&record));
+        found.rewrite = view.conversion.needs_rewriting(&record);
+        let fingerprint = row::fingerprint(&self.order.definition, &view.conversion.convert(&record));
         self.empty = false;
         self.scratch.add(&found, &fingerprint)
+    }
+
+    /// Notes what is to be done with a row that an epoch ended.
+    fn take_stock_of_past(
+        &self,
+        item: &Item,
+        of: (&str, &str),
+        ended: u64,
+        view: &View,
+    ) -> Result<(), RecordStoreError> {
+        let held_from = self.stored.as_ref().and_then(|stored| stored.epoch(stored.data_set.held_from));
+        let is_held = ended > held_from.unwrap_or(u64::MAX);
+        let withdrawn = |published: Option<&Published>| {
+            published.map_or_else(Vec::new, |published| published.withdrawn_from(item, ended))
+        };
+        if !is_held {
+            // An import that withdrew columns died before it came to that.
+            self.owe_erasure(of, Due::Read, withdrawn(view.before.as_ref()))?;
+        } else if self.columns == Columns::Same && self.reindex {
+            self.scratch.owe(of.0, of.1, Due::Read, &Owed::Index)?;
+        }
+        // Versions of other columns are not read any more.
+        self.owe_erasure(of, Due::Committed, withdrawn(view.after.as_ref()))
+    }
+
+    fn owe_erasure(
+        &self,
+        (key, sort_key): (&str, &str),
+        due: Due,
+        attributes: Vec<String>,
+    ) -> Result<(), RecordStoreError> {
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        self.scratch.owe(key, sort_key, due, &Owed::Erase(attributes))
     }
 
     /// Brings a row that is held, but not seen any more, into indexes that it is not in yet.

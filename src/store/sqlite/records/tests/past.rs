@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     dataset::{
-        query::{Facets, Format, Position, Stats},
+        query::{Facets, Format, PageStart, Stats},
         summary::{Facet, FacetTally, Figures, FiguresTally},
     },
     store::records::{
@@ -55,12 +55,12 @@ fn all_changes(store: &Store, since: u64, limit: u32) -> Vec<serde_json::Value> 
 }
 
 fn all_states(store: &Store, key: &str, id: Option<&str>, limit: u32) -> Option<Vec<serde_json::Value>> {
-    let (mut after, mut states): (Option<Position>, _) = (None, Vec::new());
+    let (mut after, mut states): (Option<PageStart>, _) = (None, Vec::new());
     loop {
         let past = wait(store.store.history(&store.data_set(), key, id, after.as_ref(), limit)).unwrap()?;
         states.extend(listed(&past));
         let Some(next) = past.next else { return Some(states) };
-        after = Some(next);
+        after = Some(PageStart::At(next));
     }
 }
 

@@ -1,0 +1,131 @@
+//! A data set that is being served: its file, what is known of it, and how its write-ahead log is kept short.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{
+    LOCK_WAIT, erasure,
+    file::{data_version, is_busy, load, open, unavailable},
+};
+use crate::{
+    private::FilePlace,
+    store::records::{DataSet, RecordStoreError},
+};
+
+/// A write-ahead log beyond this is moved into its database and cut at the next refresh.
+const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
+
+/// A data set that is being served.
+pub(super) struct Served {
+    /// Unlike the name, never used again for another file.
+    pub(super) id: u64,
+    pub(super) path: PathBuf,
+    /// Which file that was when it was opened.
+    pub(super) place: FilePlace,
+    pub(super) current: RwLock<Arc<DataSet>>,
+    /// The newest version seen, which a reader may notice before `current` is loaded again.
+    pub(super) version: AtomicU64,
+    pub(super) control: Mutex<Control>,
+}
+
+pub(super) struct Control {
+    pub(super) connection: Connection,
+    /// SQLite's own counter of commits by others.
+    pub(super) data_version: i64,
+    /// Whether the log holds what was erased: somebody was reading then.
+    pub(super) log_to_empty: bool,
+}
+
+impl Served {
+    pub(super) fn current(&self) -> Arc<DataSet> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn refresh(&self, name: &str) -> Result<(), RecordStoreError> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
+        let data_version = data_version(&control.connection).map_err(failed)?;
+        if data_version != control.data_version {
+            let data_set = load(&control.connection, name)?.ok_or_else(|| RecordStoreError::Corrupt {
+                name: name.to_owned(),
+                reason: "the table of its state is gone".to_owned(),
+            })?;
+            self.version.fetch_max(data_set.version, Ordering::Release);
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
+            control.data_version = data_version;
+            control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        }
+        if control.log_to_empty {
+            self.empty_log(&mut control)?;
+        }
+        self.shorten_log(&control.connection)
+    }
+
+    /// Reads from the file, past all caches.
+    pub(super) fn probe(&self) -> Result<(), RecordStoreError> {
+        let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
+        let connection = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        for sql in ["SELECT version FROM state", "SELECT * FROM records LIMIT 1"] {
+            connection.query_row(sql, [], |_| Ok(())).optional().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the file, unless the file was taken away.
+    pub(super) fn close(&self) -> Result<(), RecordStoreError> {
+        if self.place.trouble().is_some() {
+            return Ok(());
+        }
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = control.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        match busy.map_err(|error| unavailable("close", &self.path, &error))? {
+            0 => Ok(()),
+            _ => Err(RecordStoreError::Unavailable {
+                doing: format!("close {}", self.path.display()),
+                reason: "somebody else is reading; a copy is whole only together with its -wal file".to_owned(),
+            }),
+        }
+    }
+
+    /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
+    fn empty_log(&self, control: &mut Control) -> Result<(), RecordStoreError> {
+        let failed = |error: rusqlite::Error| unavailable("empty the log of", &self.path, &error);
+        control.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+        let emptied = erasure::empty_log(&control.connection);
+        control.connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
+        match emptied {
+            Err(error) if !is_busy(&error) => return Err(failed(error)),
+            _ => {}
+        }
+        control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
+        Ok(())
+    }
+
+    fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
+            // Not waiting for anybody: where a reader or an import is in the way, the next refresh tries again.
+            let checkpoint = |connection: &Connection| {
+                connection.busy_timeout(Duration::ZERO)?;
+                let outcome = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                connection.busy_timeout(LOCK_WAIT)?;
+                outcome
+            };
+            match checkpoint(connection) {
+                Err(error) if !is_busy(&error) => return Err(unavailable("shorten the log of", &self.path, &error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
