@@ -4,15 +4,18 @@
 //! versions, so that it can be rotated while keys that were derived from an older version can still be derived again. Whoever
 //! has the file can make every key: it is readable by its owner only, and the server refuses to start when it is not.
 
-use crate::domain::{
-    id::hex,
-    key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
+use crate::{
+    domain::{
+        id::hex,
+        key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
+    },
+    private,
 };
 use std::{
     collections::BTreeMap,
     fmt,
     fs::{DirBuilder, File, Permissions},
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -195,7 +198,14 @@ impl Secrets {
         if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
             return Err(SecretsError::Link { path });
         }
-        Self::open_file(&path, entropy)
+        if !Self::is_there(&path)? {
+            create(&path, entropy)?;
+        }
+        match private::open_to_read(&path) {
+            // It was put there after the look.
+            Err(error) if private::is_link(&error) => Err(SecretsError::Link { path }),
+            opened => read(&path, opened),
+        }
     }
 
     /// Whether there is a secret for [`Self::open`], or for [`Self::open_file`] when a file is named.
@@ -215,7 +225,7 @@ impl Secrets {
         if !Self::is_there(path)? {
             create(path, entropy)?;
         }
-        read(path)
+        read(path, File::open(path))
     }
 
     /// Reads the secret of a named file, which must be there: for a server that shares it with others.
@@ -223,7 +233,7 @@ impl Secrets {
     /// # Errors
     /// When the file is missing, cannot be read, is open to others than its owner, or is damaged.
     pub fn read_file(path: &Path) -> Result<Self, SecretsError> {
-        read(path)
+        read(path, File::open(path))
     }
 
     /// A new secret, in the form in which it is kept. Whoever has it can make every key.
@@ -328,9 +338,9 @@ impl Secrets {
     /// # Errors
     /// When the version is no longer in the file.
     pub fn api_key(&self, version: u32, id: KeyId) -> Result<ApiKey, SecretsError> {
-        let derived = self.key_secret(version, id.as_str())?;
+        let derived = Zeroizing::new(self.key_secret(version, id.as_str())?);
         let mut secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
-        secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
         Ok(ApiKey::new(id, &secret))
     }
 
@@ -359,15 +369,30 @@ impl Secrets {
 
     fn admin_token_of(&self, version: u32, id: KeyId) -> Result<AdminToken, SecretsError> {
         let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
-        let derived = derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes());
-        let mut token_secret = [0; KEY_SECRET_BYTES];
-        token_secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        let derived = Zeroizing::new(derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes()));
+        let mut token_secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
+        token_secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
         Ok(AdminToken::new(id, &token_secret))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.
     pub fn cursor_key(&self) -> [u8; 32] {
         derive(&self.0.current_secret, "permitd/cursor/v1", b"")
+    }
+
+    /// What is kept of a client's request beside its answer, to tell it from another one: an HMAC of its SHA-256, after the
+    /// version that it was made with. Whoever reads the store and has not the secret cannot guess a short body from it.
+    pub fn request_mark(&self, request_hash: &str) -> String {
+        let mac = derive(&self.0.current_secret, REQUEST_LABEL, request_hash.as_bytes());
+        format!("{}:{}", self.0.current, hex(&mac))
+    }
+
+    /// Whether what is kept of a request is of the one with this SHA-256. Versions of permitd before kept that itself. What was
+    /// made with a version of the secret that is gone is of no request any more.
+    pub fn is_mark_of(&self, kept: &str, request_hash: &str) -> bool {
+        let Some((version, kept)) = kept.split_once(':') else { return kept == request_hash };
+        let secret = version.parse().ok().and_then(|version: u32| self.0.versions.get(&version));
+        secret.is_some_and(|secret| hex(&derive(secret, REQUEST_LABEL, request_hash.as_bytes())) == kept)
     }
 
     /// The names under which an email address is claimed and looked up, in hex, one for each version: the address itself need
@@ -379,6 +404,9 @@ impl Secrets {
         self.0.versions.values().map(claim).collect()
     }
 }
+
+/// What marks of requests are derived by.
+const REQUEST_LABEL: &str = "permitd/request/v1";
 
 fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
     // HMAC pads a short key with zeros to its block; doing so here spares an error that cannot happen.
@@ -428,9 +456,9 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
     File::open(directory).and_then(|dir| dir.sync_all()).map_err(failed("write"))
 }
 
-fn read(path: &Path) -> Result<Secrets, SecretsError> {
+fn read(path: &Path, opened: io::Result<File>) -> Result<Secrets, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = opened.map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
     if mode & OTHERS_MODE_BITS != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });
@@ -560,5 +588,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let secrets = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
         assert_eq!(format!("{secrets:?}"), "Secrets(version 1 of 1)");
+    }
+
+    #[test]
+    fn a_request_is_recognised_by_its_mark_and_cannot_be_guessed_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(folder.path(), &SystemEntropy).unwrap();
+        let mark = secrets.request_mark("hash");
+        assert!(secrets.is_mark_of(&mark, "hash") && !secrets.is_mark_of(&mark, "other"));
+        assert!(mark.starts_with("1:") && !mark.contains("hash"));
+        let elsewhere = Secrets::open(&folder.path().join("other"), &SystemEntropy).unwrap();
+        assert_ne!(elsewhere.request_mark("hash"), mark);
+        assert!(!elsewhere.is_mark_of(&mark, "hash"));
+        // An earlier version kept the hash itself.
+        assert!(secrets.is_mark_of("hash", "hash") && !secrets.is_mark_of("hash", "other"));
+        // After another version became the current one the marks of before are still known.
+        let mut content: SecretFile =
+            serde_json::from_slice(&fs::read(folder.path().join(FILE_NAME)).unwrap()).unwrap();
+        content.versions.insert(2, BASE64_STANDARD.encode([7; SECRET_BYTES]));
+        content.current = 2;
+        let rotated = Secrets::from_json(&serde_json::to_vec(&content).unwrap(), "a test").unwrap();
+        assert!(rotated.is_mark_of(&mark, "hash") && rotated.request_mark("hash").starts_with("2:"));
+        for damaged in ["", ":", "1:", "3:00", "x:00", "1"] {
+            assert!(!rotated.is_mark_of(damaged, "hash"), "{damaged}");
+        }
     }
 }

@@ -183,6 +183,7 @@ async fn open_aws(
 ) -> Result<Kept, StartError> {
     data_dir::open(&settings.data, purpose)?;
     let (access, dynamo) = dynamo(settings, aws).await?;
+    let dynamo = dynamo.keeping_time_by(Arc::clone(clock));
     let stores = dynamo.stores();
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
     Ok(Kept {

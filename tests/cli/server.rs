@@ -264,6 +264,28 @@ fn a_stop_that_workers_outlive_ends_well() {
     }
 }
 
+/// One line says how many files may be open and what that is enough for; a warning only where the settings promise more.
+#[test]
+fn the_limit_of_open_files_is_said_once() {
+    for (limit, wanted, level) in [(4096, "64", "INFO"), (700, "100000", "WARN")] {
+        let home = Home::new();
+        let program = home.command(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), program.get_program().to_str().unwrap()]);
+        shell.args(["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        let log = home.path("log");
+        shell.current_dir(home.folder.path()).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "info");
+        shell.env("PERMITD_HTTP_CONNECTIONS_MAX", wanted).env("NO_COLOR", "1");
+        shell.stderr(std::fs::File::create(&log).unwrap());
+        let (process, _) = Process::start(&mut shell, |line| serde_json::from_str::<Value>(line).ok());
+        let said = std::fs::read_to_string(&log).unwrap();
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("open files")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(lines[0].contains(level) && lines[0].contains(&limit.to_string()), "{}", lines[0]);
+        drop(process);
+    }
+}
+
 #[test]
 fn a_second_signal_ends_a_server_at_once() {
     use std::io::{Read, Write};

@@ -141,6 +141,25 @@ mod tests {
         assert!(refused.to_string().starts_with("the disk is full"), "{refused}");
     }
 
+    /// As on a file system that became read-only under it: only the writer's connection is told so here.
+    #[tokio::test]
+    async fn a_database_that_cannot_be_written_is_noticed_by_the_probe() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        let may_write = |may: bool| {
+            let sql = format!("PRAGMA query_only = {}", if may { "OFF" } else { "ON" });
+            database
+                .shared
+                .writer
+                .run(move |connection: &Connection| Ok::<_, StoreError>(connection.execute_batch(&sql)?))
+        };
+        may_write(false).await.unwrap();
+        let refused = database.probe().await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("readonly")), "{refused}");
+        may_write(true).await.unwrap();
+        database.probe().await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_damaged_file_is_noticed_by_the_probe() {
         let folder = tempfile::tempdir().unwrap();
@@ -194,6 +213,7 @@ mod tests {
             .unwrap()
             .execute_batch(
                 "DROP TABLE secret_versions; DROP TABLE worked; DROP TABLE heartbeat; DROP INDEX messages_hidden;
+                 DROP TABLE key_endings; DROP INDEX answers_end; ALTER TABLE answers DROP COLUMN ends_tick;
                  ALTER TABLE messages DROP COLUMN hidden_since; ALTER TABLE messages DROP COLUMN sent_tick;
                  ALTER TABLE dead_letters DROP COLUMN died_tick",
             )

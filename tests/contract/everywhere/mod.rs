@@ -5,6 +5,7 @@ mod anew;
 mod dynamodb;
 mod held;
 mod imports;
+mod locks;
 mod long;
 mod pages;
 mod past;
@@ -76,7 +77,12 @@ impl Tables {
     }
 
     fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
-        let settings = RecordSettings {
+        let (dynamo, settings) = (self.dynamo.clone(), self.settings(find_records_max, retention));
+        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+    }
+
+    fn settings(&self, find_records_max: u64, retention: Retention) -> RecordSettings {
+        RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
             find_records_max,
@@ -89,9 +95,7 @@ impl Tables {
             export_stall_ms: 300_000,
             retention,
             scratch: self.scratch.path().to_owned(),
-        };
-        let dynamo = self.dynamo.clone();
-        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+        }
     }
 
     /// How often each operation of DynamoDB was sent so far.
