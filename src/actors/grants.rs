@@ -17,7 +17,7 @@ use std::{
 use crate::{
     clock::{Clock, SharedClock},
     domain::{
-        admission::{self, Grant, Holder, Return, Standing, Verdict},
+        admission::{self, Grant, Holder, Return, Slot, Standing, Verdict},
         id::UserId,
         key::{KeyHash, KeyId},
     },
@@ -70,7 +70,7 @@ pub struct Pass {
     pub key: KeyId,
     day: i64,
     cost: u64,
-    place_ns: i64,
+    slot: Slot,
     serial: u64,
     cell: Arc<Cell>,
 }
@@ -104,7 +104,7 @@ impl Pass {
         if let Held::Granted { grant, taken_wall_ns, taken_us, .. } = held {
             let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
             if grant.holder().serial == self.serial {
-                grant.undo(self.place_ns, kept, cost, now_ns);
+                grant.undo(self.slot, kept, cost, now_ns);
             } else {
                 // The grant that it was admitted by has ended: its place is behind the clock, or somebody else's.
                 grant.refund(self.day, cost);
@@ -226,7 +226,7 @@ enum Held {
 
 /// What a cell says without asking the ledger.
 enum Answer {
-    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, place_ns: i64, serial: u64 },
+    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, slot: Slot, serial: u64 },
     Unknown,
     Ask,
 }
@@ -310,11 +310,11 @@ impl GrantBook {
         Some(self.count(match answer {
             Answer::Ask => return None,
             Answer::Unknown => Admission::Unknown,
-            Answer::Now { verdict, standing, user, day, cost, place_ns, serial } => match verdict {
+            Answer::Now { verdict, standing, user, day, cost, slot, serial } => match verdict {
                 Verdict::Renew => return None,
                 Verdict::Admit => {
                     let cell = Arc::clone(cell);
-                    Admission::Admitted(Pass { standing, user, key: id, day, cost, place_ns, serial, cell })
+                    Admission::Admitted(Pass { standing, user, key: id, day, cost, slot, serial, cell })
                 }
                 Verdict::Refuse { rate, quota, retry_after_ns } => {
                     Admission::Limited { rate, quota, retry_after_ns, standing }
@@ -341,7 +341,7 @@ impl GrantBook {
                     user: *user,
                     day: grant.day(),
                     cost,
-                    place_ns: grant.last_place_ns(cost),
+                    slot: grant.last_slot(cost),
                     serial: grant.holder().serial,
                 }
             }

@@ -17,7 +17,7 @@ mod grant;
 mod reservation;
 
 pub use self::{
-    grant::{Grant, Standing, Verdict},
+    grant::{Grant, Slot, Standing, Verdict},
     reservation::{Holder, Reservation, settled},
 };
 use super::plan::Limits;
@@ -398,6 +398,7 @@ impl LedgerRow {
             quota_elsewhere: bucket.quota.saturating_sub(self.used),
             more: count > 0 && count < by_quota,
             reach: 0,
+            moved_up_ns: 0,
         }
     }
 }

@@ -21,6 +21,15 @@ pub struct Grant {
     pub(super) more: bool,
     /// Requests that the rate allowed until the grant ends, these included.
     pub(super) reach: u64,
+    /// How far requests have moved up in all, since the grant was given, into places that were taken back.
+    pub(super) moved_up_ns: i64,
+}
+
+/// Where the places begin of a request that was admitted. It may have moved up since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The place, as if nobody had moved up since the grant was given.
+    unmoved_ns: i64,
 }
 
 /// Where a key stands, for the `RateLimit` fields.
@@ -105,9 +114,10 @@ impl Grant {
         self.day.saturating_add(1).saturating_mul(DAY_NS).saturating_sub(now_ns).max(0)
     }
 
-    /// Where the places begin of a request of this cost that was the last one to be admitted.
-    pub fn last_place_ns(&self, cost: u64) -> i64 {
-        self.tat_ns.saturating_sub(self.width_ns(cost))
+    /// The places of a request of this cost that was the last one to be admitted.
+    pub fn last_slot(&self, cost: u64) -> Slot {
+        let place_ns = self.tat_ns.saturating_sub(self.width_ns(cost));
+        Slot { unmoved_ns: place_ns.saturating_add(self.moved_up_ns) }
     }
 
     /// What a request counts as that would count as `cost`: nobody's bucket is too small for it.
@@ -116,15 +126,19 @@ impl Grant {
     }
 
     /// Takes the admission of a request back, as if it had counted as `kept` and not as `cost` more. It was admitted by this
-    /// grant, to places from `place_ns` on.
+    /// grant, to the places of `slot`.
     ///
     /// All who were admitted after it move up by what of its places is not behind the clock: then none of them comes to a
-    /// place that was behind the clock when it was admitted, and the rate is kept.
-    pub fn undo(&mut self, place_ns: i64, kept: u64, cost: u64, now_ns: i64) {
+    /// place that was behind the clock when it was admitted, and the rate is kept. Of those that moved up since this one was
+    /// admitted the grant does not know which were before it: it is taken to have moved with all of them, so that no place is
+    /// freed twice.
+    pub fn undo(&mut self, slot: Slot, kept: u64, cost: u64, now_ns: i64) {
         let width_ns = self.width_ns(cost);
+        let place_ns = slot.unmoved_ns.saturating_sub(self.moved_up_ns);
         let end_ns = place_ns.saturating_add(self.width_ns(kept)).saturating_add(width_ns);
         let freed_ns = end_ns.saturating_sub(now_ns).clamp(0, width_ns);
         self.tat_ns = self.tat_ns.saturating_sub(freed_ns);
+        self.moved_up_ns = self.moved_up_ns.saturating_add(freed_ns);
         self.left = self.left.saturating_add(cost);
         self.spent = self.spent.saturating_sub(cost);
     }

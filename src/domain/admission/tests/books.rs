@@ -357,20 +357,20 @@ proptest! {
             if grant.admit_as(now_ns, cost) != Verdict::Admit {
                 continue;
             }
-            let place_ns = grant.last_place_ns(cost);
+            let slot = grant.last_slot(cost);
             match fate {
                 0 => {
-                    grant.undo(place_ns, 0, cost, now_ns);
+                    grant.undo(slot, 0, cost, now_ns);
                     let after = grant.standing(now_ns);
                     prop_assert_eq!((after.burst_left, after.quota_left), (before.burst_left, before.quota_left));
                 }
                 // It is taken back later.
-                1 => waiting.push((place_ns, cost)),
+                1 => waiting.push((slot, cost)),
                 _ => passed.push((now_ns, cost)),
             }
             if waiting.len() > 3 {
-                let (place_ns, cost) = waiting.remove(0);
-                grant.undo(place_ns, 0, cost, now_ns);
+                let (slot, cost) = waiting.remove(0);
+                grant.undo(slot, 0, cost, now_ns);
             }
         }
         for (first, (from_ns, _)) in passed.iter().enumerate() {
@@ -381,4 +381,18 @@ proptest! {
             }
         }
     }
+}
+
+/// Two that fail one after the other give back the place of one when the clock is behind the first: the second had moved up.
+#[test]
+fn no_place_is_freed_twice() {
+    let bucket = limits(1.0, 3, 1000);
+    let mut grant = LedgerRow::default().renew(&Asked { life_ns: DAY_NS, ..asked(bucket, START_NS, WANT_MAX) }).0;
+    let take = |grant: &mut Grant, now_ns| (grant.admit(now_ns) == Verdict::Admit).then(|| grant.last_slot(1));
+    let slots: Vec<Slot> = (0..3).map(|_| take(&mut grant, START_NS).unwrap()).collect();
+    grant.undo(slots[0], 0, 1, START_NS);
+    // The second one is where the first was, and its place is over.
+    let later_ns = START_NS + SECOND_NS;
+    grant.undo(slots[1], 0, 1, later_ns);
+    assert_eq!(grant.standing(later_ns).burst_left, 2, "the third one, and no more, is still to come");
 }
