@@ -150,6 +150,7 @@ pub enum StartError {
 
 /// Runs `work` with what actors need on the calling thread, until it has ended.
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    servers::mark_main_thread();
     actix_web::rt::System::new().block_on(work)
 }
 

@@ -257,7 +257,9 @@ fn a_server_stops_when_asked() {
 fn a_stop_that_workers_outlive_ends_well() {
     for round in 0..12 {
         let home = Home::new();
-        let delays = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        let workers = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        // The process is still there when they end.
+        let delays = format!("{workers};main-thread-ends=sleep(300)");
         let mut server = Server::with(&home, "serve", Stdio::inherit(), &[("FAILPOINTS", &delays)]);
         server.signal(if round % 2 == 0 { "-TERM" } else { "-INT" });
         assert_eq!(server.process.ended().code(), Some(0), "{delays}");

@@ -50,6 +50,10 @@ pub(super) fn left_us(
         Some(ends_tick) => ends_tick,
         None => begin(connection, worked, rotated, now_us)?,
     };
+    if ends_tick > tick_us {
+        // The next process goes on from here, whatever its clock says then.
+        worked.remember(connection)?;
+    }
     Ok(ends_tick.saturating_sub(tick_us))
 }
 
