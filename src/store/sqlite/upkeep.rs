@@ -146,18 +146,11 @@ mod tests {
     async fn a_database_that_cannot_be_written_is_noticed_by_the_probe() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path()).unwrap();
-        let may_write = |may: bool| {
-            let sql = format!("PRAGMA query_only = {}", if may { "OFF" } else { "ON" });
-            database
-                .shared
-                .writer
-                .run(move |connection: &Connection| Ok::<_, StoreError>(connection.execute_batch(&sql)?))
-        };
-        may_write(false).await.unwrap();
+        database.probe().await.unwrap();
+        let close = |connection: &Connection| Ok::<_, StoreError>(connection.execute_batch("PRAGMA query_only = ON")?);
+        database.write(close).await.unwrap();
         let refused = database.probe().await.unwrap_err();
         assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("readonly")), "{refused}");
-        may_write(true).await.unwrap();
-        database.probe().await.unwrap();
     }
 
     #[tokio::test]
