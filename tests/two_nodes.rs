@@ -215,19 +215,7 @@ async fn dies_while_inviting(deployment: &Deployment, failpoint: &str) {
 async fn an_invitation_whose_node_dies_at_any_step_ends_in_one_key_and_a_mail() {
     let deployment = Deployment::new().await;
     deployment.import("", 10);
-    for failpoint in [
-        "append-before",
-        "append-after",
-        "publish-before",
-        "publish-after-send",
-        "mailer-received",
-        "mailer-before-issue",
-        "mailer-after-issue",
-        "mailer-before-mail",
-        "mailer-after-mail",
-        "mailer-after-mailed",
-        "mailer-before-ack",
-    ] {
+    for failpoint in deployment::INVITATION_FAILPOINTS {
         dies_while_inviting(&deployment, failpoint).await;
     }
     deployment.verify();

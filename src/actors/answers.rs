@@ -8,12 +8,12 @@
 
 use std::sync::atomic::Ordering;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::commit::{CommandError, Committed, Committer, Envelope};
+use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{id::StreamId, key::KeyId, user::Refusal},
+    domain::{id::StreamId, key::KeyId, user::CommandRefusal},
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -29,21 +29,21 @@ pub(super) enum Answered {
         /// Its version.
         version: u64,
     },
-    /// [`Refusal::NoUser`]
+    /// [`CommandRefusal::NoUser`]
     NoUser,
-    /// [`Refusal::Deleted`]
+    /// [`CommandRefusal::Deleted`]
     Deleted,
-    /// [`Refusal::Disabled`]
+    /// [`CommandRefusal::Disabled`]
     Disabled,
-    /// [`Refusal::Exists`]
+    /// [`CommandRefusal::Exists`]
     Exists,
-    /// [`Refusal::NoKey`]
+    /// [`CommandRefusal::NoKey`]
     NoKey(KeyId),
-    /// [`Refusal::KeyEnded`]
+    /// [`CommandRefusal::KeyEnded`]
     KeyEnded(KeyId),
-    /// [`Refusal::KeyExists`]
+    /// [`CommandRefusal::KeyExists`]
     KeyExists(KeyId),
-    /// [`Refusal::TooManyKeys`]
+    /// [`CommandRefusal::TooManyKeys`]
     TooManyKeys,
     /// [`CommandError::NoPlan`]
     NoPlan {
@@ -80,16 +80,16 @@ impl Answered {
     fn of(error: &CommandError) -> Option<Self> {
         Some(match error {
             CommandError::Refused(refusal) => match refusal {
-                Refusal::NoUser => Self::NoUser,
-                Refusal::Deleted => Self::Deleted,
-                Refusal::Disabled => Self::Disabled,
-                Refusal::Exists => Self::Exists,
-                Refusal::NoKey(key) => Self::NoKey(*key),
-                Refusal::KeyEnded(key) => Self::KeyEnded(*key),
-                Refusal::KeyExists(key) => Self::KeyExists(*key),
-                Refusal::TooManyKeys => Self::TooManyKeys,
+                CommandRefusal::NoUser => Self::NoUser,
+                CommandRefusal::Deleted => Self::Deleted,
+                CommandRefusal::Disabled => Self::Disabled,
+                CommandRefusal::Exists => Self::Exists,
+                CommandRefusal::NoKey(key) => Self::NoKey(*key),
+                CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
+                CommandRefusal::KeyExists(key) => Self::KeyExists(*key),
+                CommandRefusal::TooManyKeys => Self::TooManyKeys,
                 // The request itself was wrong, whatever the state.
-                Refusal::TooLong { .. } | Refusal::Hidden { .. } => return None,
+                CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => return None,
             },
             CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
             CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },
@@ -113,14 +113,14 @@ impl Answered {
     /// The error that was answered; none where it was no error of a stream's command.
     fn into_error(self) -> Option<CommandError> {
         let refusal = match self {
-            Self::NoUser => Refusal::NoUser,
-            Self::Deleted => Refusal::Deleted,
-            Self::Disabled => Refusal::Disabled,
-            Self::Exists => Refusal::Exists,
-            Self::NoKey(key) => Refusal::NoKey(key),
-            Self::KeyEnded(key) => Refusal::KeyEnded(key),
-            Self::KeyExists(key) => Refusal::KeyExists(key),
-            Self::TooManyKeys => Refusal::TooManyKeys,
+            Self::NoUser => CommandRefusal::NoUser,
+            Self::Deleted => CommandRefusal::Deleted,
+            Self::Disabled => CommandRefusal::Disabled,
+            Self::Exists => CommandRefusal::Exists,
+            Self::NoKey(key) => CommandRefusal::NoKey(key),
+            Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
+            Self::KeyExists(key) => CommandRefusal::KeyExists(key),
+            Self::TooManyKeys => CommandRefusal::TooManyKeys,
             Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
             Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
             Self::Stale { current } => return Some(CommandError::Stale { current }),
@@ -128,16 +128,6 @@ impl Answered {
         };
         Some(refusal.into())
     }
-}
-
-/// What an earlier try of a command came to.
-pub(super) enum Earlier {
-    /// Nothing is known of one.
-    None,
-    /// It committed, in this stream.
-    InStream(StreamId),
-    /// It found that all was so already.
-    Unchanged(Box<Committed>),
 }
 
 impl Committer {
@@ -233,11 +223,6 @@ impl Committer {
     }
 }
 
-/// A number of days.
-pub(super) const fn days(number: u32) -> SignedDuration {
-    SignedDuration::from_hours(24 * number as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,14 +231,14 @@ mod tests {
     fn what_the_state_refuses_is_kept_and_comes_back_as_it_was() {
         let key = KeyId::from_random([3; 12]);
         let refused = [
-            Refusal::NoUser,
-            Refusal::Deleted,
-            Refusal::Disabled,
-            Refusal::Exists,
-            Refusal::NoKey(key),
-            Refusal::KeyEnded(key),
-            Refusal::KeyExists(key),
-            Refusal::TooManyKeys,
+            CommandRefusal::NoUser,
+            CommandRefusal::Deleted,
+            CommandRefusal::Disabled,
+            CommandRefusal::Exists,
+            CommandRefusal::NoKey(key),
+            CommandRefusal::KeyEnded(key),
+            CommandRefusal::KeyExists(key),
+            CommandRefusal::TooManyKeys,
         ];
         let others = [
             CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },
@@ -271,7 +256,7 @@ mod tests {
     fn what_says_nothing_of_the_state_is_not_kept() {
         let away = StoreError::Unavailable("away".to_owned());
         let errors = [
-            CommandError::Refused(Refusal::TooLong { field: "name", max: 200 }),
+            CommandError::Refused(CommandRefusal::TooLong { field: "name", max: 200 }),
             CommandError::Contended,
             CommandError::KeyReused,
             CommandError::Store(away),

@@ -1,21 +1,21 @@
 //! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
 //! that decide.
 
+mod counters;
 mod error;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-pub use self::error::CommandError;
-use super::answers::{Earlier, days};
+pub use self::{
+    counters::{CommitCounters, CommitCounts},
+    error::CommandError,
+};
 use crate::{
     clock::SharedClock,
     domain::{
@@ -25,7 +25,7 @@ use crate::{
         id::{CommandId, StreamId, UserId},
         persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
-        user::Refusal,
+        user::CommandRefusal,
         view::State,
     },
     failpoint::crash_point,
@@ -80,36 +80,21 @@ pub struct Loaded {
     earlier: Option<FirstTry>,
 }
 
+/// What an earlier try of a command came to.
+pub(super) enum Earlier {
+    /// Nothing is known of one.
+    None,
+    /// It committed, in this stream.
+    InStream(StreamId),
+    /// It found that all was so already.
+    Unchanged(Box<Committed>),
+}
+
 /// The commit of an earlier try of the same command.
 struct FirstTry {
     committed: Committed,
     /// Whether its consequences may still be missing.
     marked: bool,
-}
-
-/// What the committer has counted.
-#[derive(Debug, Default)]
-pub struct CommitCounters {
-    appended: AtomicU64,
-    conflicts: AtomicU64,
-    pub(super) repeated: AtomicU64,
-    published: AtomicU64,
-    publish_failures: AtomicU64,
-}
-
-/// A reading of [`CommitCounters`].
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct CommitCounts {
-    /// Commits appended.
-    pub appended: u64,
-    /// Appends that lost a race and were decided anew.
-    pub conflicts: u64,
-    /// Commands that an earlier try had carried out.
-    pub repeated: u64,
-    /// Messages published.
-    pub published: u64,
-    /// Publications that were left to the relay.
-    pub publish_failures: u64,
 }
 
 /// Carries commands out.
@@ -173,14 +158,7 @@ impl Committer {
 
     /// What was counted.
     pub fn counts(&self) -> CommitCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CommitCounts {
-            appended: read(&self.counters.appended),
-            conflicts: read(&self.counters.conflicts),
-            repeated: read(&self.counters.repeated),
-            published: read(&self.counters.published),
-            publish_failures: read(&self.counters.publish_failures),
-        }
+        self.counters.read()
     }
 
     /// A new identifier, UUID version 7.
@@ -317,7 +295,7 @@ impl Committer {
                 return self.keep_error(envelope, CommandError::EmailTaken { user: owner }).await;
             }
             Err(AppendError::KeyIssued { key }) => {
-                return self.keep_error(envelope, Refusal::KeyExists(key).into()).await;
+                return self.keep_error(envelope, CommandRefusal::KeyExists(key).into()).await;
             }
             Err(AppendError::Store(error)) => return Err(error.into()),
         }
@@ -497,4 +475,9 @@ fn message(recorded: &Recorded) -> Message {
         version: recorded.version,
         correlation_id: recorded.origin.correlation_id.clone(),
     })
+}
+
+/// A number of days.
+const fn days(number: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * number as i64)
 }

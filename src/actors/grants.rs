@@ -4,20 +4,29 @@
 //! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is kept until the ledger has said
 //! that it has it, and is given back once.
 
+mod cell;
+mod counters;
+mod failing;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+pub use self::counters::{GrantCounters, GrantCounts};
+use self::{
+    cell::{CellState, KeyCell, lock},
+    failing::Failing,
+};
 use crate::{
     clock::{Clock, SharedClock},
     domain::{
-        admission::{self, Grant, Holder, Return, Slot, Standing, Verdict},
+        admission::{self, Holder, Return, Slot, Standing, Verdict},
         id::UserId,
         key::{KeyHash, KeyId},
     },
@@ -34,10 +43,6 @@ const RENEWALS_MAX: u32 = 8;
 
 /// The greatest number of a node: what every store has an integer for.
 const NODE_MAX: u64 = (1 << 62) - 1;
-/// Grants in a row that fail before the node says that it cannot serve.
-const FAILING_TIMES: u32 = 3;
-/// How long it says so without another try, microseconds: requests that go elsewhere cannot show that it works again.
-const FAILING_US: i64 = 10_000_000;
 
 /// What became of a request at the gate.
 #[derive(Debug, Clone)]
@@ -72,7 +77,7 @@ pub struct Pass {
     cost: u64,
     slot: Slot,
     serial: u64,
-    cell: Arc<Cell>,
+    cell: Arc<KeyCell>,
 }
 
 impl Pass {
@@ -85,7 +90,7 @@ impl Pass {
     pub fn refund(&mut self) {
         let cost = std::mem::take(&mut self.cost);
         match &mut *lock(&self.cell.held) {
-            Held::Granted { grant, .. } => grant.refund(self.day, cost),
+            CellState::Granted { grant, .. } => grant.refund(self.day, cost),
             _ => self.cell.refund_later(self.day, cost),
         }
         self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
@@ -101,7 +106,7 @@ impl Pass {
             return;
         }
         let held = &mut *lock(&self.cell.held);
-        if let Held::Granted { grant, taken_wall_ns, taken_us, .. } = held {
+        if let CellState::Granted { grant, taken_wall_ns, taken_us, .. } = held {
             let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
             if grant.holder().serial == self.serial {
                 grant.undo(self.slot, kept, cost, now_ns);
@@ -117,31 +122,6 @@ impl Pass {
     }
 }
 
-/// What the grants have counted.
-#[derive(Debug, Default)]
-pub struct GrantCounters {
-    admitted: AtomicU64,
-    limited: AtomicU64,
-    unknown: AtomicU64,
-    taken: AtomicU64,
-    failed: AtomicU64,
-}
-
-/// A reading of [`GrantCounters`].
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct GrantCounts {
-    /// Requests admitted.
-    pub admitted: u64,
-    /// Requests refused by a limit.
-    pub limited: u64,
-    /// Requests refused because their key does not work.
-    pub unknown: u64,
-    /// Grants taken from the ledger.
-    pub taken: u64,
-    /// Times that the ledger could not be reached.
-    pub failed: u64,
-}
-
 /// All grants of a node.
 pub struct GrantBook {
     /// What the ledger knows this node by.
@@ -151,77 +131,9 @@ pub struct GrantBook {
     clock: SharedClock,
     secrets: Secrets,
     life_us: i64,
-    shards: [Mutex<HashMap<KeyId, Arc<Cell>>>; SHARDS],
+    shards: [Mutex<HashMap<KeyId, Arc<KeyCell>>>; SHARDS],
     counters: GrantCounters,
     failing: Mutex<Failing>,
-}
-
-/// How the ledger has failed since it answered last.
-#[derive(Debug, Default)]
-struct Failing {
-    times: u32,
-    last_us: i64,
-    reason: String,
-}
-
-impl Failing {
-    fn note(&mut self, error: &StoreError, now_us: i64) {
-        self.times = self.times.saturating_add(1);
-        self.last_us = now_us;
-        self.reason = error.to_string();
-    }
-}
-
-#[derive(Debug)]
-struct Cell {
-    held: Mutex<Held>,
-    /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
-    late: Mutex<Option<(i64, u64)>>,
-    /// Held by the one request that asks the ledger.
-    taking: tokio::sync::Mutex<()>,
-}
-
-impl Cell {
-    /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
-    fn refund_later(&self, day: i64, cost: u64) {
-        let mut late = lock(&self.late);
-        *late = match *late {
-            Some((kept_day, kept)) if kept_day == day => Some((day, kept.saturating_add(cost))),
-            Some((kept_day, kept)) if kept_day > day => Some((kept_day, kept)),
-            _ => Some((day, cost)),
-        };
-    }
-
-    /// The grant, with what was given back before it came. What is of another day stays counted.
-    fn with_late(&self, mut grant: Grant) -> Grant {
-        if let Some((day, cost)) = lock(&self.late).take() {
-            grant.refund(day, cost);
-        }
-        grant
-    }
-}
-
-#[derive(Debug)]
-enum Held {
-    /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
-    /// it has not answered.
-    Nothing {
-        want: u64,
-        owed: Option<Return>,
-        unanswered_from: Option<u64>,
-    },
-    Granted {
-        user: UserId,
-        hash: KeyHash,
-        grant: Grant,
-        want: u64,
-        taken_wall_ns: i64,
-        taken_us: i64,
-        expires_us: i64,
-    },
-    Refused {
-        until_us: i64,
-    },
 }
 
 /// What a cell says without asking the ledger.
@@ -229,16 +141,6 @@ enum Answer {
     Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, slot: Slot, serial: u64 },
     Unknown,
     Ask,
-}
-
-impl Held {
-    fn nothing() -> Self {
-        Self::Nothing { want: admission::WANT_MIN, owed: None, unanswered_from: None }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl GrantBook {
@@ -260,25 +162,16 @@ impl GrantBook {
 
     /// Why the ledger has refused the last grants, one after the other, and lately; none when it has answered since.
     pub fn trouble(&self) -> Option<String> {
-        let failing = lock(&self.failing);
-        let is_lately = self.clock.monotonic_us().saturating_sub(failing.last_us) < FAILING_US;
-        (failing.times >= FAILING_TIMES && is_lately).then(|| failing.reason.clone())
+        lock(&self.failing).trouble(self.clock.monotonic_us())
     }
 
     /// What was counted.
     pub fn counts(&self) -> GrantCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        GrantCounts {
-            admitted: read(&self.counters.admitted),
-            limited: read(&self.counters.limited),
-            unknown: read(&self.counters.unknown),
-            taken: read(&self.counters.taken),
-            failed: read(&self.counters.failed),
-        }
+        self.counters.read()
     }
 
-    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds; `None` when the ledger has to be asked
-    /// ([`Self::admit`] does).
+    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds;
+    /// `None` when the ledger has to be asked ([`Self::admit`] does).
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.shard(id)?).get(&id).cloned();
         let Some(cell) = cell else {
@@ -291,7 +184,8 @@ impl GrantBook {
         self.answer(id, hash, cost, &cell)
     }
 
-    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has ended.
+    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has
+    /// ended.
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
@@ -305,7 +199,7 @@ impl GrantBook {
         Err(StoreError::Unavailable("the key's grant is spent faster than it can be renewed".to_owned()))
     }
 
-    fn answer(&self, id: KeyId, hash: &KeyHash, wanted: u64, cell: &Arc<Cell>) -> Option<Admission> {
+    fn answer(&self, id: KeyId, hash: &KeyHash, wanted: u64, cell: &Arc<KeyCell>) -> Option<Admission> {
         let answer = self.look(hash, wanted, &mut lock(&cell.held));
         Some(self.count(match answer {
             Answer::Ask => return None,
@@ -323,15 +217,15 @@ impl GrantBook {
         }))
     }
 
-    fn look(&self, presented: &KeyHash, cost: u64, held: &mut Held) -> Answer {
+    fn look(&self, presented: &KeyHash, cost: u64, held: &mut CellState) -> Answer {
         let now_us = self.clock.monotonic_us();
         match held {
-            Held::Nothing { .. } => Answer::Ask,
-            Held::Refused { until_us } if now_us < *until_us => Answer::Unknown,
-            Held::Refused { .. } => Answer::Ask,
-            Held::Granted { hash, .. } if *hash != *presented => Answer::Unknown,
-            Held::Granted { expires_us, .. } if now_us >= *expires_us => Answer::Ask,
-            Held::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
+            CellState::Nothing { .. } => Answer::Ask,
+            CellState::Refused { until_us } if now_us < *until_us => Answer::Unknown,
+            CellState::Refused { .. } => Answer::Ask,
+            CellState::Granted { hash, .. } if *hash != *presented => Answer::Unknown,
+            CellState::Granted { expires_us, .. } if now_us >= *expires_us => Answer::Ask,
+            CellState::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
                 let cost = grant.capped(cost);
                 let verdict = grant.admit_as(now_ns, cost);
@@ -373,7 +267,7 @@ impl GrantBook {
             let ended = self.end(&mut held);
             // Whoever asks may stop waiting at any moment: until there is an answer, this request has none.
             let unanswered_from = Some(ended.2.unwrap_or(serial));
-            *held = Held::Nothing { want: ended.1, owed: ended.0, unanswered_from };
+            *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from };
             ended
         };
         let taken_us = self.clock.monotonic_us();
@@ -396,22 +290,22 @@ impl GrantBook {
                 let until_us = until_us.saturating_sub(limits_age_ns / 1000);
                 let left_us = valid_until.map(|until| until.as_microsecond() - taken_wall_ns / 1000);
                 let expires_us = left_us.map_or(until_us, |left_us| until_us.min(taken_us.saturating_add(left_us)));
-                Held::Granted { user, hash, grant, want, taken_wall_ns, taken_us, expires_us }
+                CellState::Granted { user, hash, grant, want, taken_wall_ns, taken_us, expires_us }
             }
-            Err(KeyRefusal::Unknown | KeyRefusal::Ended) => Held::Refused { until_us },
+            Err(KeyRefusal::Unknown | KeyRefusal::Ended) => CellState::Refused { until_us },
         };
         Ok(())
     }
 
     /// Whether the ledger has to be asked, without counting a request.
-    fn peek(&self, presented: &KeyHash, cost: u64, held: &Held) -> bool {
+    fn peek(&self, presented: &KeyHash, cost: u64, held: &CellState) -> bool {
         let now_us = self.clock.monotonic_us();
         match held {
-            Held::Nothing { .. } => true,
-            Held::Refused { until_us } => now_us >= *until_us,
-            Held::Granted { hash, .. } if *hash != *presented => false,
-            Held::Granted { expires_us, .. } if now_us >= *expires_us => true,
-            Held::Granted { grant, taken_wall_ns, taken_us, .. } => {
+            CellState::Nothing { .. } => true,
+            CellState::Refused { until_us } => now_us >= *until_us,
+            CellState::Granted { hash, .. } if *hash != *presented => false,
+            CellState::Granted { expires_us, .. } if now_us >= *expires_us => true,
+            CellState::Granted { grant, taken_wall_ns, taken_us, .. } => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
                 let mut grant = *grant;
                 grant.admit_as(now_ns, grant.capped(cost)) == Verdict::Renew
@@ -421,34 +315,34 @@ impl GrantBook {
 
     /// Takes the grant out of the cell, so that nobody spends it any more: what is to be given back of it, how much to ask for
     /// next, and since when the ledger has not answered.
-    fn end(&self, held: &mut Held) -> (Option<Return>, u64, Option<u64>) {
+    fn end(&self, held: &mut CellState) -> (Option<Return>, u64, Option<u64>) {
         let ended = match held {
-            Held::Granted { grant, want, expires_us, .. } => {
+            CellState::Granted { grant, want, expires_us, .. } => {
                 let ran_out = self.clock.monotonic_us() < *expires_us;
                 let returned = grant.into_return();
                 let next = admission::next_want(*want, want.saturating_sub(returned.unspent), ran_out);
                 (Some(returned), next, None)
             }
-            Held::Nothing { want, owed, unanswered_from } => (*owed, *want, *unanswered_from),
-            Held::Refused { .. } => (None, admission::WANT_MIN, None),
+            CellState::Nothing { want, owed, unanswered_from } => (*owed, *want, *unanswered_from),
+            CellState::Refused { .. } => (None, admission::WANT_MIN, None),
         };
-        *held = Held::Nothing { want: ended.1, owed: ended.0, unanswered_from: ended.2 };
+        *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from: ended.2 };
         ended
     }
 
-    fn shard(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<Cell>>>> {
+    fn shard(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<KeyCell>>>> {
         let at = id.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
         self.shards.get(at % SHARDS)
     }
 
-    async fn cell(&self, id: KeyId) -> Result<Arc<Cell>, StoreError> {
+    async fn cell(&self, id: KeyId) -> Result<Arc<KeyCell>, StoreError> {
         let Some(shard) = self.shard(id) else { return Err(StoreError::Unavailable("no shard".to_owned())) };
         let (cell, ended) = {
             let mut cells = lock(shard);
             let ended = if cells.len() >= SHARD_KEYS_MAX { self.ended(&mut cells) } else { Vec::new() };
             let fresh = || {
-                let held = Mutex::new(Held::nothing());
-                Arc::new(Cell { held, late: Mutex::default(), taking: tokio::sync::Mutex::default() })
+                let held = Mutex::new(CellState::nothing());
+                Arc::new(KeyCell { held, late: Mutex::default(), taking: tokio::sync::Mutex::default() })
             };
             (Arc::clone(cells.entry(id).or_insert_with(fresh)), ended)
         };
@@ -462,15 +356,15 @@ impl GrantBook {
     }
 
     /// The keys of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
-    fn ended(&self, cells: &mut HashMap<KeyId, Arc<Cell>>) -> Vec<(KeyId, Arc<Cell>)> {
+    fn ended(&self, cells: &mut HashMap<KeyId, Arc<KeyCell>>) -> Vec<(KeyId, Arc<KeyCell>)> {
         let now_us = self.clock.monotonic_us();
         let mut ended = Vec::new();
         cells.retain(|id, cell| {
             let mut held = lock(&cell.held);
             let has_ended = match &*held {
-                Held::Nothing { .. } => true,
-                Held::Refused { until_us } => now_us >= *until_us,
-                Held::Granted { expires_us, .. } => now_us >= *expires_us,
+                CellState::Nothing { .. } => true,
+                CellState::Refused { until_us } => now_us >= *until_us,
+                CellState::Granted { expires_us, .. } => now_us >= *expires_us,
             };
             if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
@@ -485,18 +379,18 @@ impl GrantBook {
     }
 
     /// Gives back what these keys owe. What the ledger says that it has is owed no more.
-    async fn give_back(&self, cells: &[(KeyId, Arc<Cell>)]) -> Result<(), StoreError> {
-        let owed = |(id, cell): &(KeyId, Arc<Cell>)| match &*lock(&cell.held) {
-            Held::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (*id, owed))),
-            Held::Granted { .. } | Held::Refused { .. } => None,
+    async fn give_back(&self, cells: &[(KeyId, Arc<KeyCell>)]) -> Result<(), StoreError> {
+        let owed = |(id, cell): &(KeyId, Arc<KeyCell>)| match &*lock(&cell.held) {
+            CellState::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (*id, owed))),
+            CellState::Granted { .. } | CellState::Refused { .. } => None,
         };
-        let (cells, returns): (Vec<Arc<Cell>>, Vec<(KeyId, Return)>) = cells.iter().filter_map(owed).unzip();
+        let (cells, returns): (Vec<Arc<KeyCell>>, Vec<(KeyId, Return)>) = cells.iter().filter_map(owed).unzip();
         if returns.is_empty() {
             return Ok(());
         }
         self.ledger.give_back(returns.clone()).await?;
         for (cell, (_, returned)) in cells.iter().zip(&returns) {
-            if let Held::Nothing { owed, .. } = &mut *lock(&cell.held)
+            if let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
                 && owed.as_ref() == Some(returned)
             {
                 *owed = None;

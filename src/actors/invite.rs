@@ -57,7 +57,7 @@ struct ResendInvitation {
 }
 
 /// What inviting needs.
-struct Work {
+struct InviteWork {
     committer: Arc<Committer>,
     per_person: u32,
     window: Window,
@@ -65,7 +65,7 @@ struct Work {
 
 /// The actor.
 pub struct InviteActor {
-    work: Arc<Work>,
+    work: Arc<InviteWork>,
     mailbox_capacity: usize,
 }
 
@@ -95,7 +95,7 @@ impl Handler<ResendInvitation> for InviteActor {
     }
 }
 
-impl Work {
+impl InviteWork {
     async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
         let plans = KnownPlans::load(&self.committer, &invitee.plan).await?;
         // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
@@ -207,7 +207,7 @@ impl Inviting {
         patience: Duration,
     ) -> Self {
         let InvitationBounds { per_person, over_all } = bounds;
-        let work = Arc::new(Work { committer, per_person, window: Window::new(over_all) });
+        let work = Arc::new(InviteWork { committer, per_person, window: Window::new(over_all) });
         Self { actor: InviteActor { work, mailbox_capacity }.start(), patience }
     }
 

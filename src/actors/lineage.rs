@@ -10,7 +10,7 @@ use std::{
 
 use super::commit::Committer;
 use crate::{
-    domain::lineage::{Lineage, Loss, Stored},
+    domain::lineage::{Lineage, Loss, RecordsIdentity},
     store::{
         StoreError,
         records::{DataSet, RecordStore, RecordStoreError},
@@ -20,7 +20,7 @@ use crate::{
 /// What was found out about a data set's records, and which these were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Judged {
-    stored: Option<Stored>,
+    stored: Option<RecordsIdentity>,
     verdict: Result<(), Loss>,
 }
 
@@ -31,12 +31,6 @@ pub struct Lineages {
     judged: RwLock<BTreeMap<String, Judged>>,
     /// Held while a data set is judged: many requests that want to know ask the log once.
     judging: tokio::sync::Mutex<()>,
-}
-
-/// What a data set says of its records.
-pub(super) fn stored(data_set: &DataSet) -> Stored {
-    let DataSet { instance, version, last_import, .. } = data_set;
-    Stored { instance: *instance, version: *version, last_import: last_import.id }
 }
 
 /// Why it was not found out.
@@ -58,8 +52,8 @@ pub(super) async fn judged(
     committer: &Committer,
     records: &Arc<dyn RecordStore>,
     name: &str,
-) -> Result<(Option<Stored>, Lineage, Result<(), Loss>), JudgeError> {
-    let present = || records.data_set(name).map(|data_set| stored(&data_set));
+) -> Result<(Option<RecordsIdentity>, Lineage, Result<(), Loss>), JudgeError> {
+    let present = || records.data_set(name).map(|data_set| data_set.identity());
     let mut looks = 0;
     loop {
         // In this order: what made the records is in the log from before they came to be.
@@ -88,7 +82,7 @@ impl Lineages {
     pub fn verdict(&self, data_set: &DataSet) -> Option<Result<(), Loss>> {
         let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
         let known = judged.get(&data_set.definition.name)?;
-        (known.stored == Some(stored(data_set))).then(|| known.verdict.clone())
+        (known.stored == Some(data_set.identity())).then(|| known.verdict.clone())
     }
 
     /// Whether a data set of this name is known to have lost its records.
@@ -158,15 +152,15 @@ impl Lineages {
         Ok(())
     }
 
-    fn present(&self, name: &str) -> Option<Stored> {
-        self.records.data_set(name).map(|data_set| stored(&data_set))
+    fn present(&self, name: &str) -> Option<RecordsIdentity> {
+        self.records.data_set(name).map(|data_set| data_set.identity())
     }
 
     fn known(&self, name: &str) -> Option<Judged> {
         self.judged.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn note(&self, name: &str, stored: Option<Stored>, verdict: Result<(), Loss>) -> Result<(), Loss> {
+    fn note(&self, name: &str, stored: Option<RecordsIdentity>, verdict: Result<(), Loss>) -> Result<(), Loss> {
         let mut judged = self.judged.write().unwrap_or_else(PoisonError::into_inner);
         let before = judged.insert(name.to_owned(), Judged { stored, verdict: verdict.clone() });
         let before = before.map(|before| before.verdict);

@@ -132,7 +132,7 @@ pub struct MailerCounts {
 const TURNS: usize = 64;
 
 /// What all mailers share.
-struct Work {
+struct MailerWork {
     /// Messages about one person are worked on one after the other: one that came twice finds what the first has done.
     turns: [Mutex<()>; TURNS],
     committer: Arc<Committer>,
@@ -167,7 +167,7 @@ struct Stop {
 
 /// The actor.
 pub struct MailerActor {
-    work: Arc<Work>,
+    work: Arc<MailerWork>,
     watch: Option<Watch>,
     /// Whether this one of the mailers looks for mails that are kept for too long.
     tidies: bool,
@@ -235,7 +235,7 @@ impl Handler<Stop> for MailerActor {
     }
 }
 
-impl Work {
+impl MailerWork {
     /// Looks for messages and works on them until the actor stops: what was received by then is finished.
     async fn watch(&self, watch: Watch, mut stopping: watch::Receiver<bool>) {
         let can_wait = self.committer.queue.can_wait() && !watch.wait.is_zero();
@@ -398,7 +398,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 #[derive(Clone)]
 pub struct Mailers {
     actors: Vec<Addr<MailerActor>>,
-    work: Arc<Work>,
+    work: Arc<MailerWork>,
 }
 
 impl Mailers {
@@ -417,7 +417,7 @@ impl Mailers {
     ) -> Self {
         let counters = MailerCounters::default();
         let turns = std::array::from_fn(|_| Mutex::new(()));
-        let work = Arc::new(Work { turns, committer, mailer, offering, visibility, retry_for, counters });
+        let work = Arc::new(MailerWork { turns, committer, mailer, offering, visibility, retry_for, counters });
         let start = |place| {
             let actor = MailerActor {
                 work: Arc::clone(&work),

@@ -55,11 +55,11 @@ pub enum NoTurn {
 #[derive(Debug)]
 pub struct Line {
     capacity: Capacity,
-    state: Mutex<State>,
+    state: Mutex<LineState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LineState {
     at_work: usize,
     waiting: usize,
     tickets: u64,
@@ -116,7 +116,7 @@ impl Drop for Ticket {
     }
 }
 
-impl State {
+impl LineState {
     /// Forgets who has nothing here any more.
     fn tidy(&mut self, who: UserId) {
         let is_gone = |person: &Person| person.at_work == 0 && person.waiting.is_empty() && !person.is_in_round;
@@ -163,7 +163,7 @@ impl Line {
         Arc::new(Self { capacity, state: Mutex::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,6 +3,7 @@
 
 use super::StartError;
 use crate::{
+    domain::view::KeyRow,
     secrets::{Secrets, SecretsError},
     store::{Stores, UserFilter},
 };
@@ -32,7 +33,7 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
     let new = secrets.check(&known)?;
     if known.is_empty() {
         // A log of before: its keys tell.
-        let is_foreign = |row: &crate::domain::view::KeyRow| !secrets.recognises(row.id, &row.hash);
+        let is_foreign = |row: &KeyRow| !secrets.recognises(row.id, &row.hash);
         if find_key(stores, is_foreign).await? {
             let what = "keys in the log were derived from another".to_owned();
             return Err(SecretsError::NotOurs { place: secrets.place().to_owned(), what }.into());
@@ -47,7 +48,7 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
 }
 
 /// Whether one of the last people has a key that is in force and for which this holds.
-async fn find_key(stores: &Stores, holds: impl Fn(&crate::domain::view::KeyRow) -> bool) -> Result<bool, StartError> {
+async fn find_key(stores: &Stores, holds: impl Fn(&KeyRow) -> bool) -> Result<bool, StartError> {
     let people = stores.views.users(UserFilter { limit: PEOPLE_MAX, ..UserFilter::default() }).await?;
     for person in people {
         let keys = stores.views.keys(person.id).await?;

@@ -67,6 +67,6 @@ mod tests {
         assert_eq!(room(Some(1_048_576), 4), 262_080);
         assert_eq!(room(Some(64), 2), 16);
         assert_eq!(room(None, 2), usize::MAX);
-        assert!(super::super::servers::OPS_CONNECTIONS_MAX < usize::try_from(RESERVED).unwrap() / 2);
+        assert!(super::super::ports::OPS_CONNECTIONS_MAX < usize::try_from(RESERVED).unwrap() / 2);
     }
 }

@@ -17,7 +17,7 @@ use crate::app::new_admin_token;
 Examples:
   permitd admin-token new
   permitd admin-token new --replace")]
-pub(super) struct AdminToken {
+pub(super) struct AdminTokenArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -39,7 +39,7 @@ struct New {
     replace: bool,
 }
 
-impl AdminToken {
+impl AdminTokenArgs {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         let Command::New(New { replace }) = self.command;
         with_node(common.settings(&[])?, Data::MayBeNew, async |node| {

@@ -11,7 +11,7 @@ use crate::{
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
-    domain::{persisted::CodecError, user::Refusal},
+    domain::{persisted::CodecError, user::CommandRefusal},
     mail::ses::SesError,
     private::PrivacyError,
     queue::QueueError,
@@ -120,16 +120,16 @@ fn command_exit(error: &CommandError) -> Exit {
     }
 }
 
-fn refusal_exit(refusal: &Refusal) -> Exit {
+fn refusal_exit(refusal: &CommandRefusal) -> Exit {
     match refusal {
-        Refusal::NoUser | Refusal::NoKey(_) => Exit::NotFound,
-        Refusal::TooLong { .. } | Refusal::Hidden { .. } => Exit::Usage,
-        Refusal::Deleted
-        | Refusal::Disabled
-        | Refusal::Exists
-        | Refusal::KeyExists(_)
-        | Refusal::KeyEnded(_)
-        | Refusal::TooManyKeys => Exit::Refused,
+        CommandRefusal::NoUser | CommandRefusal::NoKey(_) => Exit::NotFound,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => Exit::Usage,
+        CommandRefusal::Deleted
+        | CommandRefusal::Disabled
+        | CommandRefusal::Exists
+        | CommandRefusal::KeyExists(_)
+        | CommandRefusal::KeyEnded(_)
+        | CommandRefusal::TooManyKeys => Exit::Refused,
     }
 }
 

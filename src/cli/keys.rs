@@ -8,8 +8,7 @@ use super::{
     Answer, Common, Exit, Failure,
     open::{Data, stores, with_node},
     output::{Table, counted, facts, moment},
-    people,
-    users::shown_email,
+    people::{self, shown_email},
 };
 use crate::{
     actors::account::{AccountCommand, Done, GRACE_S_MAX},

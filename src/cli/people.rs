@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Failure;
 use crate::{
     app::Node,
-    domain::{email::Email, id::UserId, view::UserRow},
+    domain::{email::Email, id::UserId, personal::ERASED, view::UserRow},
     store::{UserFilter, Views},
 };
 
@@ -46,6 +46,11 @@ pub(super) async fn by_email(views: &dyn Views, email: &Email) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+/// Their address, or that there is none any more.
+pub(super) fn shown_email(user: &UserRow) -> &str {
+    user.email.as_deref().unwrap_or(ERASED)
 }
 
 /// Reads an address.

@@ -25,7 +25,7 @@ const QUESTION: &str = "Go on with the server secret that is there, or a new one
 #[command(after_help = "\
 Examples:
   permitd secret replace")]
-pub(super) struct Secret {
+pub(super) struct SecretArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +50,7 @@ struct Replace {
     yes: bool,
 }
 
-impl Secret {
+impl SecretArgs {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         let Command::Replace(replace) = self.command;
         replace.run(common)
@@ -71,7 +71,9 @@ impl Replace {
                 Node::open(settings, SystemClock::shared(), entropy, Purpose::ReplaceSecret, address, None).await?;
             let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
             let replaced = replace_secret(&node, &origin(id)).await?;
-            node.service.committer.stores.upkeep.close().await.ok();
+            if let Err(error) = node.service.committer.stores.upkeep.close().await {
+                tracing::debug!(%error, "the database was not closed in order; nothing is lost");
+            }
             Ok(answer(&replaced))
         })
     }

@@ -8,7 +8,7 @@ use super::{
     invite::RoleArgument,
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
-    people::{self, mailing, outbox},
+    people::{self, mailing, outbox, shown_email},
 };
 use crate::{
     actors::account::{AccountCommand, Done},
@@ -232,11 +232,6 @@ impl Show {
         let document = json!({ "user": user, "keys": keys, "used_today": used });
         Ok(Answer::new(document, format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table })))
     }
-}
-
-/// Their address, or that there is none any more.
-pub(super) fn shown_email(user: &UserRow) -> &str {
-    user.email.as_deref().unwrap_or(crate::domain::personal::ERASED)
 }
 
 impl Set {

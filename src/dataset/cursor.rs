@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     Definition, Value,
-    query::{Anchor, Filter, Place, Position, Query, Term, Test},
+    query::{Anchor, Filter, PageStart, Position, Query, Term, Test},
 };
 
 const FORMAT: u8 = 2;
@@ -250,19 +250,19 @@ fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// [`OpenError`] for anything else.
-pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<Place, OpenError> {
+pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, OpenError> {
     let (version, place) = open_place(key, definition, &query.scope(definition), text)?;
     let columns: Vec<usize> = query.order(definition).iter().map(|term| term.column).collect();
     let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
     let identity = [definition.key, definition.record_id];
     let anchor = |(filter, rest): (Filter, &[u8])| {
         let digest = rest.try_into().map_err(|_| OpenError::Outdated)?;
-        Ok(Place::Behind(Anchor { version, filter, digest }))
+        Ok(PageStart::Behind(Anchor { version, filter, digest }))
     };
     match place.split_first() {
         Some((&BY_VALUES, rest)) => {
             let (values, rest) = read_values(definition, &columns, rest)?;
-            if rest.is_empty() { Ok(Place::At(Position { version, values })) } else { Err(OpenError::Outdated) }
+            if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(OpenError::Outdated) }
         }
         Some((&BY_RECORD, rest)) => {
             let (values, rest) = read_values(definition, &identity, rest)?;

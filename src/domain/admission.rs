@@ -196,7 +196,7 @@ pub struct Asked {
 
 /// What a grant did to the bucket's TAT: what a ledger must know that writes it without having read the row just before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum TatStep {
     /// Nothing: the node goes on with its own stretch, or there is none to be had.
     Kept,
     /// The node gave the rest of its stretch back and took another that begins there: nobody took one in between.
@@ -257,7 +257,7 @@ impl LedgerRow {
     ///
     /// A clock that has gone back never brings quota back: the ledger's day only rises, unless it is so far ahead that a clock
     /// must have been wrong; the days then have counts of their own.
-    pub fn renew(&mut self, asked: &Asked) -> (Grant, Step) {
+    pub fn renew(&mut self, asked: &Asked) -> (Grant, TatStep) {
         let asked = &Asked { need: asked.bucket.capped(asked.need), ..*asked };
         let Asked { bucket, now_ns, life_ns, want, returned, .. } = *asked;
         let is_wrong_day = self.turn_to_day(asked);
@@ -285,13 +285,13 @@ impl LedgerRow {
             let count = places.min(by_quota).min(want.max(asked.need));
             let mut grant = self.grant(bucket, back.tat_ns, back.limit_ns, count, by_quota);
             grant.reach = if asked.need > 1 { places } else { u64::MAX };
-            return (grant, Step::Kept);
+            return (grant, TatStep::Kept);
         }
         // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back:
         // it counts as an empty bucket, not as a debt.
         if ahead_ns > horizon_ns.saturating_add(CLOCKS_APART_NS) {
             self.tat_ns = horizon_ns;
-            return (self.grant(bucket, horizon_ns, horizon_ns, 0, by_quota), Step::Corrected);
+            return (self.grant(bucket, horizon_ns, horizon_ns, 0, by_quota), TatStep::Corrected);
         }
         let from_ns = ahead_ns.max(now_ns);
         let by_rate = bucket.places(from_ns, horizon_ns);
@@ -323,15 +323,15 @@ impl LedgerRow {
         let lasting = bucket.places(from_ns, now_ns.saturating_add(life_ns).saturating_add(tail_ns));
         let stretch = count.max(lasting.min(most.unwrap_or(u64::MAX))).min(by_rate);
         let step = match () {
-            () if is_carried => Step::Carried,
-            () if alone => Step::Resumed,
-            () if stretch == 0 => Step::Kept,
-            () if ahead_ns > now_ns => Step::Advanced,
-            () => Step::Restarted,
+            () if is_carried => TatStep::Carried,
+            () if alone => TatStep::Resumed,
+            () if stretch == 0 => TatStep::Kept,
+            () if ahead_ns > now_ns => TatStep::Advanced,
+            () => TatStep::Restarted,
         };
         let limit_ns =
             from_ns.saturating_add(i64::try_from(stretch).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
-        if step != Step::Kept {
+        if step != TatStep::Kept {
             self.tat_ns = limit_ns;
         }
         let mut grant = self.grant(bucket, from_ns, limit_ns, count, by_quota);

@@ -34,7 +34,7 @@ pub fn duty(event: &Event) -> Option<Duty> {
 
 /// The next step for a duty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum FulfilmentStep {
     /// Nothing is left to do: acknowledge the message.
     Acknowledge,
     /// Issue a key for this invitation.
@@ -49,20 +49,20 @@ pub enum Step {
 }
 
 /// The next step for `duty`, given the person as just loaded.
-pub fn next_step(user: Option<&User>, duty: Duty) -> Step {
-    let Some(user) = user else { return Step::Acknowledge };
+pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
+    let Some(user) = user else { return FulfilmentStep::Acknowledge };
     match duty {
         Duty::RevokeKeys if user.standing == Standing::Deleted && user.unrevoked_keys().next().is_some() => {
-            Step::RevokeKeys
+            FulfilmentStep::RevokeKeys
         }
-        Duty::RevokeKeys => Step::Acknowledge,
-        Duty::Fulfil { .. } if user.standing != Standing::Enabled => Step::Acknowledge,
-        Duty::Fulfil { invitation } if user.is_mailed(invitation) => Step::Acknowledge,
+        Duty::RevokeKeys => FulfilmentStep::Acknowledge,
+        Duty::Fulfil { .. } if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
             // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.
-            None if user.had_key_for(invitation) => Step::Acknowledge,
-            None => Step::IssueKey,
-            Some(key) => Step::SendMail { key_id: key.id },
+            None if user.had_key_for(invitation) => FulfilmentStep::Acknowledge,
+            None => FulfilmentStep::IssueKey,
+            Some(key) => FulfilmentStep::SendMail { key_id: key.id },
         },
     }
 }

@@ -233,6 +233,11 @@ impl AdminToken {
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.0.as_bytes())
     }
+
+    /// The stored form of what a client sent as one, whichever form it has: tokens of earlier versions had no checksum.
+    pub fn stored_hash(text: &str) -> String {
+        KeyHash::of(text.as_bytes()).to_hex()
+    }
 }
 
 impl fmt::Debug for AdminToken {

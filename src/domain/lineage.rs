@@ -10,7 +10,7 @@ use super::view::ImportRow;
 
 /// What records say of themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
+pub struct RecordsIdentity {
     /// The import that began them.
     pub instance: Uuid,
     /// Their version.
@@ -120,7 +120,7 @@ impl Lineage {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn judge(&self, stored: Option<&Stored>) -> Result<(), Loss> {
+    pub fn judge(&self, stored: Option<&RecordsIdentity>) -> Result<(), Loss> {
         let (name, known) = (self.name.clone(), self.version());
         let Some(stored) = stored else {
             return if known == 0 { Ok(()) } else { Err(Loss::Missing { name, known }) };
@@ -146,8 +146,8 @@ mod tests {
         Lineage { name: "things".to_owned(), imports }
     }
 
-    fn stored(instance: u128, version: u64, last_import: u128) -> Stored {
-        Stored { instance: Uuid::from_u128(instance), version, last_import: Uuid::from_u128(last_import) }
+    fn stored(instance: u128, version: u64, last_import: u128) -> RecordsIdentity {
+        RecordsIdentity { instance: Uuid::from_u128(instance), version, last_import: Uuid::from_u128(last_import) }
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn records_that_are_gone_older_or_of_others_are_noticed() {
         let known = lineage(&[(1, Some(1)), (2, Some(2)), (3, None)]);
-        let judged = |stored: Option<Stored>| known.judge(stored.as_ref()).unwrap_err();
+        let judged = |stored: Option<RecordsIdentity>| known.judge(stored.as_ref()).unwrap_err();
         assert!(matches!(judged(None), Loss::Missing { known: 2, .. }));
         assert!(matches!(judged(Some(stored(1, 1, 1))), Loss::Older { known: 2, found: 1, .. }));
         for foreign in [stored(9, 2, 9), stored(9, 5, 9), stored(1, 2, 9), stored(1, 1, 9), stored(1, 5, 2)] {

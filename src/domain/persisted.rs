@@ -2,20 +2,22 @@
 //! once is read for ever. A released version never changes (`schemas/events/<Type>.v<n>.json` is its JSON Schema, and a
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
+mod decoder;
 pub mod v1;
 pub mod v2;
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use self::decoder::Decoder;
 use super::{
     event::{Event, Fact, Origin, Recorded},
     id::{CommandId, StreamId, Who},
-    key::{KeyHash, KeyId},
+    key::KeyId,
     personal::{Personal, PersonalKey},
     plan::Limits,
     view::State,
@@ -198,7 +200,7 @@ pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, 
 /// # Errors
 /// When an event is unknown or not what its schema says.
 pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Recorded>, CodecError> {
-    let place = Place { commit: commit.encoded(), key };
+    let decoder = Decoder { commit: commit.encoded(), key };
     let recorded = |(stored, index): (&StoredEvent<'_>, u32)| {
         Ok(Recorded {
             id: stored.id,
@@ -211,10 +213,10 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
                 correlation_id: stored.correlation_id.to_owned(),
                 causation_id: stored.causation_id.as_ref().map(Text::to_owned),
             },
-            event: place.decode_data(stored)?,
+            event: decoder.decode_data(stored)?,
         })
     };
-    place.stored()?.iter().zip(0u32..).map(recorded).collect()
+    decoder.stored()?.iter().zip(0u32..).map(recorded).collect()
 }
 
 /// Decodes the events of one commit, as [`decode`] does, and lets a state take them in. Leaves out what no state depends on:
@@ -223,11 +225,11 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
 /// # Errors
 /// When an event is unknown or not what its schema says; the state may then have taken in those before it.
 pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -> Result<u64, CodecError> {
-    let place = Place { commit, key };
+    let decoder = Decoder { commit, key };
     let Encoded { stream, version, recorded_at, .. } = commit;
     let mut events = 0;
-    for stored in &place.stored()? {
-        state.take(Fact { stream, version, recorded_at, event: &place.decode_data(stored)? });
+    for stored in &decoder.stored()? {
+        state.take(Fact { stream, version, recorded_at, event: &decoder.decode_data(stored)? });
         events += 1;
     }
     Ok(events)
@@ -269,11 +271,11 @@ pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
 /// # Errors
 /// When the stored bytes are not JSON.
 pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecError> {
-    let place = Place { commit: commit.encoded(), key: None };
-    let stored = place.stored()?;
+    let decoder = Decoder { commit: commit.encoded(), key: None };
+    let stored = decoder.stored()?;
     let to_document = |(index, stored): (usize, &StoredEvent<'_>)| {
         let data: serde_json::Value =
-            serde_json::from_str(stored.data.get()).map_err(|source| place.malformed("event".to_owned(), source))?;
+            serde_json::from_str(stored.data.get()).map_err(|source| decoder.malformed("event".to_owned(), source))?;
         Ok(serde_json::json!({
             "id": stored.id,
             "stream": commit.stream.to_string(),
@@ -296,8 +298,8 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
 /// # Errors
 /// When the stored bytes are not JSON.
 pub fn type_names(commit: &StoredCommit) -> Result<Vec<String>, CodecError> {
-    let place = Place { commit: commit.encoded(), key: None };
-    Ok(place.stored()?.iter().map(|stored| stored.type_name.to_owned()).collect())
+    let decoder = Decoder { commit: commit.encoded(), key: None };
+    Ok(decoder.stored()?.iter().map(|stored| stored.type_name.to_owned()).collect())
 }
 
 fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue>, CodecError> {
@@ -381,136 +383,4 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::value::to_raw_value(data)
-}
-
-struct Place<'a> {
-    commit: Encoded<'a>,
-    key: Option<&'a PersonalKey>,
-}
-
-impl<'a> Place<'a> {
-    fn stored(&self) -> Result<Vec<StoredEvent<'a>>, CodecError> {
-        serde_json::from_str(self.commit.events).map_err(|source| self.malformed("commit".to_owned(), source))
-    }
-
-    fn malformed(&self, what: String, source: serde_json::Error) -> CodecError {
-        CodecError::Malformed { stream: self.commit.stream.to_string(), version: self.commit.version, what, source }
-    }
-
-    fn invalid(&self, detail: impl std::fmt::Display) -> CodecError {
-        let detail = detail.to_string();
-        CodecError::Invalid { stream: self.commit.stream.to_string(), version: self.commit.version, detail }
-    }
-
-    fn read<T: DeserializeOwned>(&self, stored: &StoredEvent<'_>) -> Result<T, CodecError> {
-        serde_json::from_str(stored.data.get()).map_err(|source| self.malformed(stored.type_name.to_owned(), source))
-    }
-
-    fn open(&self, event: Uuid, field: &str, sealed: &v1::Sealed) -> Result<Personal, CodecError> {
-        let Some(key) = self.key else { return Ok(Personal::Erased) };
-        let opened = key.open(event, field, &sealed.0);
-        opened.map(Personal::Known).ok_or_else(|| self.invalid(format!("{field} does not open with the person's key")))
-    }
-
-    /// What an older version kept in plain. Once the person is erased nothing shows it any more; the log itself cannot change.
-    fn plain(&self, text: String) -> Personal {
-        if self.key.is_some() { Personal::Known(text) } else { Personal::Erased }
-    }
-
-    fn key_id(&self, text: &str) -> Result<KeyId, CodecError> {
-        KeyId::parse(text).map_err(|error| self.invalid(error))
-    }
-
-    fn decode_data(&self, stored: &StoredEvent<'_>) -> Result<Event, CodecError> {
-        let unknown = || CodecError::Unknown {
-            stream: self.commit.stream.to_string(),
-            version: self.commit.version,
-            type_name: stored.type_name.to_owned(),
-            schema_version: stored.schema_version,
-        };
-        let type_name = stored.type_name.0.as_ref();
-        match stored.schema_version {
-            1 => {}
-            2 => return self.decode_v2(type_name, stored)?.ok_or_else(unknown),
-            _ => return Err(unknown()),
-        }
-        Ok(match type_name {
-            "UserInvited" => {
-                let v1::UserInvited { email, name, role, plan, invitation } = self.read(stored)?;
-                let email = self.open(stored.id, "email", &email)?;
-                let name = name.map(|name| self.open(stored.id, "name", &name)).transpose()?;
-                Event::UserInvited { email, name, role, plan, invitation }
-            }
-            "InvitationResent" => {
-                Event::InvitationResent { invitation: self.read::<v1::InvitationResent>(stored)?.invitation }
-            }
-            "UserDisabled" => self.read::<v1::UserDisabled>(stored).map(|_| Event::UserDisabled)?,
-            "UserEnabled" => self.read::<v1::UserEnabled>(stored).map(|_| Event::UserEnabled)?,
-            "UserDeleted" => self.read::<v1::UserDeleted>(stored).map(|_| Event::UserDeleted)?,
-            "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role },
-            "PlanAssigned" => Event::PlanAssigned { plan: self.read::<v1::PlanAssigned>(stored)?.plan },
-            "ApiKeyIssued" => {
-                let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
-                    self.read(stored)?;
-                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
-                let (key_id, label) = (self.key_id(&key_id)?, label.map(|label| self.plain(label)));
-                Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label }
-            }
-            "ApiKeyMailed" => {
-                let v1::ApiKeyMailed { key_id, invitation, message_id } = self.read(stored)?;
-                Event::ApiKeyMailed { key_id: self.key_id(&key_id)?, invitation, message_id }
-            }
-            "ApiKeyRotated" => {
-                let v1::ApiKeyRotated { key_id, replaced_by, valid_until } = self.read(stored)?;
-                let valid_until = valid_until.parse().map_err(|error: jiff::Error| self.invalid(error))?;
-                let (key_id, replaced_by) = (self.key_id(&key_id)?, self.key_id(&replaced_by)?);
-                Event::ApiKeyRotated { key_id, replaced_by, valid_until }
-            }
-            "ApiKeyRevoked" => {
-                let v1::ApiKeyRevoked { key_id, reason } = self.read(stored)?;
-                Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason }
-            }
-            "MailFailed" => {
-                let v1::MailFailed { invitation, reason } = self.read(stored)?;
-                Event::MailFailed { invitation, class: v1::MAIL_FAILED.to_owned(), reason: self.plain(reason) }
-            }
-            "PlanDefined" => {
-                let v1::PlanDefined { rate_per_s, burst, quota_per_day } = self.read(stored)?;
-                Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } }
-            }
-            "PlanRetired" => self.read::<v1::PlanRetired>(stored).map(|_| Event::PlanRetired)?,
-            "ImportStarted" => {
-                let v1::ImportStarted { import, file_name, definition, replace } = self.read(stored)?;
-                Event::ImportStarted { import, file_name, definition, replace }
-            }
-            "ImportCompleted" => {
-                let v1::ImportCompleted { import, dataset_version, counts } = self.read(stored)?;
-                Event::ImportCompleted { import, dataset_version, counts }
-            }
-            "ImportFailed" => {
-                let v1::ImportFailed { import, reason } = self.read(stored)?;
-                Event::ImportFailed { import, reason }
-            }
-            _ => return Err(unknown()),
-        })
-    }
-
-    /// Those that have a second version.
-    fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
-        Ok(match type_name {
-            "ApiKeyIssued" => {
-                let v2::SealedKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
-                    self.read(stored)?;
-                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
-                let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
-                let key_id = self.key_id(&key_id)?;
-                Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
-            }
-            "MailFailed" => {
-                let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;
-                Some(Event::MailFailed { invitation, class, reason: self.open(stored.id, "reason", &reason)? })
-            }
-            _ => None,
-        })
-    }
 }

@@ -1,16 +1,19 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
+mod refusal;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::refusal::CommandRefusal;
 use super::{
     event::{Event, Fact, Recorded, RevocationReason, Role},
     id::UserId,
     key::{KeyHash, KeyId},
     personal::Personal,
-    text::{HiddenCharacter, one_line},
+    text::one_line,
 };
 
 /// Most keys that work at the same time for one person.
@@ -19,53 +22,6 @@ pub const ACTIVE_KEYS_MAX: usize = 20;
 pub const LABEL_CHARS_MAX: usize = 80;
 /// Longest name of a person, characters.
 pub const NAME_CHARS_MAX: usize = 200;
-
-/// Why a command was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such person.
-    #[error("there is no such user")]
-    NoUser,
-    /// The person was deleted.
-    #[error("the user was deleted")]
-    Deleted,
-    /// The person is disabled.
-    #[error("the user is disabled: enable the user first")]
-    Disabled,
-    /// There is somebody already.
-    #[error("this user exists already")]
-    Exists,
-    /// They have no such key.
-    #[error("the user has no key {0}")]
-    NoKey(KeyId),
-    /// The key does not work any more.
-    #[error("key {0} was revoked or has been replaced")]
-    KeyEnded(KeyId),
-    /// There is a key with this id: it may have been revoked, and must not come to life again.
-    #[error("the user has a key {0} already")]
-    KeyExists(KeyId),
-    /// They have as many keys as one may have.
-    #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
-    TooManyKeys,
-    /// A text is too long.
-    #[error("{field} is longer than {max} characters")]
-    TooLong {
-        /// Which one.
-        field: &'static str,
-        /// The limit.
-        max: usize,
-    },
-    /// A text holds a character that could make it look like another one.
-    #[error(
-        "{field} holds {found}, which could make it look like something else: write it as one line of plain letters"
-    )]
-    Hidden {
-        /// Which one.
-        field: &'static str,
-        /// The character.
-        found: HiddenCharacter,
-    },
-}
 
 /// A key that is about to be issued.
 #[derive(Debug, Clone, PartialEq)]
@@ -403,21 +359,21 @@ pub enum Command {
 ///
 /// # Errors
 /// Why it cannot be done.
-pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refusal> {
+pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, CommandRefusal> {
     if let Command::Invite { email, name, role, plan, invitation } = command {
         if state.is_some() {
-            return Err(Refusal::Exists);
+            return Err(CommandRefusal::Exists);
         }
         let name = line("name", name, NAME_CHARS_MAX)?;
         let (email, name) = (Personal::Known(email.as_str().to_owned()), name.map(Personal::Known));
         return Ok(vec![Event::UserInvited { email, name, role, plan, invitation }]);
     }
-    let user = state.ok_or(Refusal::NoUser)?;
+    let user = state.ok_or(CommandRefusal::NoUser)?;
     if user.standing == Standing::Deleted {
         return decide_for_deleted(user, &command);
     }
     match command {
-        Command::Invite { .. } => Err(Refusal::Exists),
+        Command::Invite { .. } => Err(CommandRefusal::Exists),
         Command::ResendInvitation { invitation } => {
             enabled(user)?;
             Ok(vec![Event::InvitationResent { invitation }])
@@ -429,22 +385,22 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
             let label = line("label", label, LABEL_CHARS_MAX)?.map(Personal::Known);
             unused(user, key.id)?;
             if user.current_keys().count() >= ACTIVE_KEYS_MAX {
-                return Err(Refusal::TooManyKeys);
+                return Err(CommandRefusal::TooManyKeys);
             }
             Ok(vec![issued(key, invitation, label)])
         }
         Command::RotateKey { key_id, new, valid_until } => {
             enabled(user)?;
-            let old = user.keys.get(&key_id).ok_or(Refusal::NoKey(key_id))?;
+            let old = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
             if !old.is_current() {
-                return Err(Refusal::KeyEnded(key_id));
+                return Err(CommandRefusal::KeyEnded(key_id));
             }
             unused(user, new.id)?;
             let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
             Ok(vec![issued(new, old.invitation, old.label.clone()), rotated])
         }
         Command::RevokeKey { key_id } => {
-            let key = user.keys.get(&key_id).ok_or(Refusal::NoKey(key_id))?;
+            let key = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
             if key.revoked.is_some() {
                 return Ok(Vec::new());
             }
@@ -463,31 +419,31 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Refu
     }
 }
 
-fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Refusal> {
+fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, CommandRefusal> {
     match command {
         Command::RevokeAll => Ok(user
             .unrevoked_keys()
             .map(|key| Event::ApiKeyRevoked { key_id: key.id, reason: RevocationReason::UserDeleted })
             .collect()),
         Command::RevokeKey { key_id } => match user.keys.get(key_id) {
-            None => Err(Refusal::NoKey(*key_id)),
+            None => Err(CommandRefusal::NoKey(*key_id)),
             Some(key) if key.revoked.is_some() => Ok(Vec::new()),
             Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
         },
-        _ => Err(Refusal::Deleted),
+        _ => Err(CommandRefusal::Deleted),
     }
 }
 
-fn enabled(user: &User) -> Result<(), Refusal> {
+fn enabled(user: &User) -> Result<(), CommandRefusal> {
     match user.standing {
         Standing::Enabled => Ok(()),
-        Standing::Disabled => Err(Refusal::Disabled),
-        Standing::Deleted => Err(Refusal::Deleted),
+        Standing::Disabled => Err(CommandRefusal::Disabled),
+        Standing::Deleted => Err(CommandRefusal::Deleted),
     }
 }
 
-fn unused(user: &User, id: KeyId) -> Result<(), Refusal> {
-    if user.keys.contains_key(&id) { Err(Refusal::KeyExists(id)) } else { Ok(()) }
+fn unused(user: &User, id: KeyId) -> Result<(), CommandRefusal> {
+    if user.keys.contains_key(&id) { Err(CommandRefusal::KeyExists(id)) } else { Ok(()) }
 }
 
 fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>) -> Event {
@@ -496,11 +452,11 @@ fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>) -> Eve
 }
 
 /// A text that somebody gave: one line, without the spaces around it; none when it shows nothing.
-fn line(field: &'static str, text: Option<String>, max: usize) -> Result<Option<String>, Refusal> {
+fn line(field: &'static str, text: Option<String>, max: usize) -> Result<Option<String>, CommandRefusal> {
     let Some(text) = text else { return Ok(None) };
-    let line = one_line(&text).map_err(|found| Refusal::Hidden { field, found })?;
+    let line = one_line(&text).map_err(|found| CommandRefusal::Hidden { field, found })?;
     match line {
-        Some(line) if line.chars().count() > max => Err(Refusal::TooLong { field, max }),
+        Some(line) if line.chars().count() > max => Err(CommandRefusal::TooLong { field, max }),
         line => Ok(line.map(ToOwned::to_owned)),
     }
 }

@@ -19,12 +19,12 @@ const SHARED_LIFE_US: i64 = 5_000_000;
 /// The last outcome. Whoever asks meanwhile waits for the try that is under way.
 #[derive(Debug)]
 pub struct Checkup {
-    last: Mutex<Option<Outcome>>,
+    last: Mutex<Option<LastCheckup>>,
     life_us: i64,
 }
 
 #[derive(Debug)]
-struct Outcome {
+struct LastCheckup {
     at_us: i64,
     troubles: Vec<String>,
 }
@@ -39,7 +39,7 @@ impl Checkup {
     pub async fn troubles(&self, service: &Service) -> Vec<String> {
         let mut last = self.last.lock().await;
         let now_us = service.committer.clock.monotonic_us();
-        if let Some(Outcome { at_us, troubles }) = &*last {
+        if let Some(LastCheckup { at_us, troubles }) = &*last {
             let life_us = if troubles.is_empty() { self.life_us } else { LIFE_US };
             if now_us.saturating_sub(*at_us) < life_us {
                 return troubles.clone();
@@ -49,7 +49,7 @@ impl Checkup {
         for trouble in &troubles {
             tracing::warn!(trouble, "not ready");
         }
-        *last = Some(Outcome { at_us: now_us, troubles: troubles.clone() });
+        *last = Some(LastCheckup { at_us: now_us, troubles: troubles.clone() });
         troubles
     }
 }
@@ -62,7 +62,7 @@ async fn look(service: &Service) -> Vec<String> {
         timeout(PATIENCE, committer.queue.probe()),
         timeout(PATIENCE, committer.check_secret()),
     );
-    let mut troubles = vec![
+    let troubles = [
         trouble("the store of keys and limits", store),
         trouble("the records", records),
         trouble("the queue", queue),
@@ -70,8 +70,6 @@ async fn look(service: &Service) -> Vec<String> {
         service.book.trouble().map(|reason| format!("grants are refused: {reason}")),
         committer.secrets.doubted().map(ToOwned::to_owned),
     ];
-    // The same trouble may be met on several ways.
-    troubles.dedup();
     troubles.into_iter().flatten().collect()
 }
 

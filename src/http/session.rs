@@ -12,10 +12,10 @@ use actix_web::{
 use super::{Problem, ProblemCode, RequestId, state::Service, wire};
 use crate::{
     actors::commit::Envelope,
-    app::admin_token_hash,
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
+        key::AdminToken,
     },
 };
 
@@ -45,7 +45,7 @@ impl FromRequest for Admin {
                 // Only the store knows whether it still works.
                 Some(token) => {
                     let tokens = &service.committer.stores.admin_tokens;
-                    tokens.find(&admin_token_hash(token)).await.map_err(super::routes::store_problem)?
+                    tokens.find(&AdminToken::stored_hash(token)).await.map_err(super::routes::store_problem)?
                 }
                 None => None,
             };
@@ -62,7 +62,7 @@ fn may_be_token(service: &Service, token: &str) -> bool {
     // Whose secret is not the deployment's any more cannot tell a wrong one.
     is_derived()
         || service.committer.secrets.doubted().is_some()
-        || service.old_tokens.contains(&admin_token_hash(token))
+        || service.old_tokens.contains(&AdminToken::stored_hash(token))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -146,9 +146,7 @@ impl Conditions {
         let origin = Origin { who: admin.who.clone(), correlation_id, causation_id: None };
         Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
     }
-}
 
-impl Conditions {
     /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
     /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
     /// kept for ever.

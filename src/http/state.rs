@@ -66,10 +66,10 @@ pub struct Service {
 
 /// Whether the node wants requests: `/health/ready` says so.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Standing>);
+pub struct Readiness(Arc<ReadinessState>);
 
 #[derive(Debug, Default)]
-struct Standing {
+struct ReadinessState {
     wanted: AtomicBool,
     /// Why nothing may be answered any more.
     closed: OnceLock<String>,

@@ -22,7 +22,7 @@ use aws_sdk_sesv2::{
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use self::refusal::Refusal;
+use self::refusal::SesRefusal;
 pub use self::setup::{SesError, check, setup};
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::recipient};
 use crate::{
@@ -136,14 +136,14 @@ impl Mailer for SesMailer {
             let refusal = why(&error, self.sender.address(), &to);
             let class = class(&error, &refusal);
             match refusal {
-                Refusal::Throttled(_) if tries < THROTTLED_TRIES_MAX => {
+                SesRefusal::Throttled(_) if tries < THROTTLED_TRIES_MAX => {
                     tokio::time::sleep(pause(self.backoff, tries, &mail.message_id)).await;
                 }
-                Refusal::Throttled(reason) | Refusal::Deployment(reason, _) => {
+                SesRefusal::Throttled(reason) | SesRefusal::Deployment(reason, _) => {
                     return Err(MailError::Unavailable { class, reason });
                 }
-                Refusal::Mail(reason) => return Err(MailError::Rejected { class, reason }),
-                Refusal::UnverifiedRecipient(words) => {
+                SesRefusal::Mail(reason) => return Err(MailError::Rejected { class, reason }),
+                SesRefusal::UnverifiedRecipient(words) => {
                     let reason = self.unverified_recipient(&words).await;
                     return Err(MailError::Rejected { class, reason });
                 }
@@ -164,26 +164,26 @@ fn client(access: &Access) -> Client {
     Client::from_conf(config(access).build())
 }
 
-fn why<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, sender: &str, recipient: &str) -> Refusal {
+fn why<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, sender: &str, recipient: &str) -> SesRefusal {
     match error {
         SdkError::ServiceError(answer) => {
             let (code, words) = (answer.err().code(), answer.err().message());
             refusal::why(code.unwrap_or("error"), words.unwrap_or("no reason was given"), sender, recipient)
         }
-        _ => Refusal::Deployment(aws::reason("SES", error), None),
+        _ => SesRefusal::Deployment(aws::reason("SES", error), None),
     }
 }
 
 /// What kind of refusal it is, without the words of SES: they may repeat the address.
-fn class<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, refusal: &Refusal) -> String {
+fn class<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, refusal: &SesRefusal) -> String {
     let SdkError::ServiceError(answer) = error else { return aws::reason("SES", error) };
     let code = answer.err().code().unwrap_or("error");
     match refusal {
-        Refusal::Throttled(_) => format!("SES: {code}: too many mails at once, or for today"),
-        Refusal::Deployment(_, Some(advice)) => format!("SES: {code}: {advice}"),
-        Refusal::Deployment(_, None) => format!("SES: {code}"),
-        Refusal::Mail(_) => format!("SES: {code}: refused this mail"),
-        Refusal::UnverifiedRecipient(_) => format!("SES: {code}: the recipient is not verified"),
+        SesRefusal::Throttled(_) => format!("SES: {code}: too many mails at once, or for today"),
+        SesRefusal::Deployment(_, Some(advice)) => format!("SES: {code}: {advice}"),
+        SesRefusal::Deployment(_, None) => format!("SES: {code}"),
+        SesRefusal::Mail(_) => format!("SES: {code}: refused this mail"),
+        SesRefusal::UnverifiedRecipient(_) => format!("SES: {code}: the recipient is not verified"),
     }
 }
 

@@ -103,7 +103,7 @@ impl SqsQueue {
             .client
             .change_message_visibility()
             .queue_url(&self.messages)
-            .receipt_handle(Ticket::read(&delivery.receipt).handle)
+            .receipt_handle(SqsReceipt::read(&delivery.receipt).handle)
             .visibility_timeout(whole_seconds(visibility_s.min(VISIBILITY_S_MAX)))
             .send()
             .await;
@@ -184,7 +184,7 @@ impl Queue for SqsQueue {
 
     /// SQS may say `true` of a message that was received again by somebody else, and then keeps it.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<bool, QueueError> {
-        let handle = Ticket::read(&delivery.receipt).handle;
+        let handle = SqsReceipt::read(&delivery.receipt).handle;
         let deleted = self.client.delete_message().queue_url(&self.messages).receipt_handle(handle).send().await;
         ours(deleted.map(drop))
     }
@@ -319,7 +319,7 @@ fn delivery(received: Received) -> Result<Delivery, QueueError> {
     let (Some(id), Some(handle), Some(body)) = (received.message_id, received.receipt_handle, received.body) else {
         return Err(QueueError::Unavailable("SQS gave a message without id, receipt or text".to_owned()));
     };
-    let receipt = Ticket { sent_ms, handle: &handle }.write();
+    let receipt = SqsReceipt { sent_ms, handle: &handle }.write();
     Ok(Delivery { id, receipt, body, receives: u32::try_from(receives).unwrap_or(u32::MAX) })
 }
 
@@ -330,12 +330,12 @@ fn system_number(received: &Received, name: &SystemAttribute) -> Result<i64, Que
 }
 
 /// What a receipt holds: SQS's own handle and, for when the message dies, the time at which it was sent.
-struct Ticket<'a> {
+struct SqsReceipt<'a> {
     sent_ms: i64,
     handle: &'a str,
 }
 
-impl<'a> Ticket<'a> {
+impl<'a> SqsReceipt<'a> {
     fn write(&self) -> String {
         format!("{} {}", self.sent_ms, self.handle)
     }
@@ -456,8 +456,8 @@ mod tests {
 
     #[test]
     fn a_receipt_holds_when_its_message_was_sent() {
-        let written = Ticket { sent_ms: 12, handle: "a b" }.write();
-        let read = Ticket::read(&written);
+        let written = SqsReceipt { sent_ms: 12, handle: "a b" }.write();
+        let read = SqsReceipt::read(&written);
         assert_eq!((read.sent_ms, read.handle), (12, "a b"));
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         personal::PersonalKey,
         view::{Rows, State},
     },
-    store::{Chunk, ReplayLog, ReplaySpace, StoreError},
+    store::{CommitBatch, ReplayLog, ReplaySpace, StoreError},
 };
 
 /// Commits that are read at once.
@@ -86,7 +86,7 @@ impl Folding {
     }
 
     /// Folds a chunk; an empty one is the end. Gives back what `make` makes of the streams that ended.
-    fn fold<T>(&mut self, chunk: &Chunk, make: &impl Fn(Ended) -> T) -> Result<Vec<T>, CodecError> {
+    fn fold<T>(&mut self, chunk: &CommitBatch, make: &impl Fn(Ended) -> T) -> Result<Vec<T>, CodecError> {
         let mut ended = Vec::new();
         for (commit, key) in chunk.iter() {
             ended.extend(self.take(commit, key)?.map(make));
@@ -107,7 +107,7 @@ impl Folding {
         hand_over: HandOver<'_, T>,
     ) -> Result<(), ReplayError> {
         thread::scope(|scope| {
-            let (chunks, to_fold) = sync_channel::<Chunk>(CHUNKS_AHEAD);
+            let (chunks, to_fold) = sync_channel::<CommitBatch>(CHUNKS_AHEAD);
             let (folded, results) = sync_channel(CHUNKS_AHEAD);
             let fold = move || {
                 for chunk in to_fold {

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         id::StreamId,
         key::KeyId,
-        lineage::{Lineage, Loss, Stored},
+        lineage::{Lineage, Loss, RecordsIdentity},
         view::{ImportRow, Rows},
     },
     store::{IssuedTwice, Live, ReplayLog, ReplaySpace, records::DataSet},
@@ -82,12 +82,8 @@ pub fn verify_and_list(
 /// the differences comes with what to do about it.
 pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(Difference, Loss)> {
     let lineages = Lineage::all(imports);
-    let stored = |data_set: &DataSet| {
-        let DataSet { instance, version, last_import, .. } = data_set;
-        Stored { instance: *instance, version: *version, last_import: last_import.id }
-    };
-    let stored: BTreeMap<&str, Stored> =
-        records.iter().map(|data_set| (data_set.definition.name.as_str(), stored(data_set))).collect();
+    let stored: BTreeMap<&str, RecordsIdentity> =
+        records.iter().map(|data_set| (data_set.definition.name.as_str(), data_set.identity())).collect();
     let names: BTreeSet<&str> = lineages.keys().map(String::as_str).chain(stored.keys().copied()).collect();
     let judged = names.into_iter().filter_map(|name| {
         let lineage = lineages.get(name).cloned().unwrap_or_else(|| Lineage::of(name, []));
@@ -96,9 +92,9 @@ pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(D
             0 => "no import that completed".to_owned(),
             version => format!("version {version}"),
         };
-        let found = stored
-            .get(name)
-            .map(|Stored { version, last_import, .. }| format!("version {version} by the import {last_import}"));
+        let found = stored.get(name).map(|RecordsIdentity { version, last_import, .. }| {
+            format!("version {version} by the import {last_import}")
+        });
         Some((Difference { row: format!("records {name}"), expected: Some(expected), found }, loss))
     });
     judged.collect()

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
-pub use self::replay::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
+pub use self::replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::{
     domain::{
         admission::{Grant, Holder, Return},

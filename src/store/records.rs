@@ -18,10 +18,13 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 pub use crate::dataset::query::Since;
-use crate::dataset::{
-    Definition, Document, Record,
-    query::{Facets, Position, Query, Stats},
-    summary::{Facet, Figures},
+use crate::{
+    dataset::{
+        Definition, Document, Record,
+        query::{Facets, Position, Query, Stats},
+        summary::{Facet, Figures},
+    },
+    domain::lineage::RecordsIdentity,
 };
 
 /// How long the past of a data set is kept. What is older, or more, is given up with the next import.
@@ -78,6 +81,14 @@ pub struct DataSet {
     pub records: u64,
     /// The last committed import.
     pub last_import: LastImport,
+}
+
+impl DataSet {
+    /// What its records say of themselves, to be compared with the log.
+    pub fn identity(&self) -> RecordsIdentity {
+        let Self { instance, version, last_import, .. } = self;
+        RecordsIdentity { instance: *instance, version: *version, last_import: last_import.id }
+    }
 }
 
 /// Records that were asked for by their key.

@@ -47,7 +47,7 @@ pub trait ReplaySpace: Send {
 pub trait ReplayLog: Send {
     /// The next commits, at most `max`, or the whole of one stream: stream by stream and in order, each with the key of the
     /// person whose stream it is; none at the end.
-    fn next(&mut self, max: usize) -> Result<Chunk, StoreError>;
+    fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError>;
 
     /// What is live of each of these streams: of the same moment as the commits, or a later one; then [`Self::again`] tells.
     fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError>;
@@ -102,7 +102,7 @@ pub trait ReplayViews: Send {
 
 /// Commits that were read together. Their events lie in one text: one allocation for thousands of commits.
 #[derive(Debug, Default)]
-pub struct Chunk {
+pub struct CommitBatch {
     events: String,
     commits: Vec<Commit>,
 }
@@ -116,7 +116,7 @@ struct Commit {
     key: Option<PersonalKey>,
 }
 
-impl Chunk {
+impl CommitBatch {
     /// Adds a commit, with the key of the person whose stream it is.
     pub fn push(&mut self, commit: Encoded<'_>, key: Option<PersonalKey>) {
         let start = self.events.len();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Options, TestApp},
-    data::{import, serving, unlimited},
+    data::{import, serving, things_with, unlimited},
 };
 
 const PUBLIC: &str = "https://x.example/api/v1";
@@ -132,30 +132,14 @@ async fn nothing_on_a_page_is_refused_and_too_much_is_brought_down() {
 
 /// Things with a moment.
 fn timed() -> Definition {
-    let text = r#"
-        name = "things"
-        title = "Things"
-        record_id = "record_id"
-        [key]
-        column = "name"
-        [[column]]
-        name = "name"
-        type = "text"
-        description = "The name."
-        headers = ["Name"]
-        required = true
-        [[column]]
-        name = "record_id"
-        type = "integer"
-        description = "Ordinal."
-        import = true
+    let columns = r#"
         [[column]]
         name = "made"
         type = "timestamp"
         description = "When it was made."
         headers = ["Made"]
     "#;
-    Definition::from_toml(text, "things.toml").unwrap()
+    things_with("", columns)
 }
 
 #[tokio::test]

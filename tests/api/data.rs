@@ -32,26 +32,9 @@ pub(crate) async fn unlimited(app: &TestApp) -> String {
     app.invite_as(&json!({ "email": "ana@example.org", "plan": "unlimited" })).await.1
 }
 
-/// A small data set of one's own.
+/// A small data set of one's own: things with a height.
 pub(crate) fn things() -> Definition {
-    let text = r#"
-        name = "things"
-        title = "Things"
-        load_date = "load_date"
-        record_id = "record_id"
-        [key]
-        column = "name"
-        [[column]]
-        name = "name"
-        type = "text"
-        description = "The name."
-        headers = ["Name"]
-        required = true
-        [[column]]
-        name = "record_id"
-        type = "integer"
-        description = "Ordinal."
-        import = true
+    let columns = r#"
         [[column]]
         name = "height"
         type = "integer"
@@ -69,7 +52,33 @@ pub(crate) fn things() -> Definition {
         description = "Load date."
         import = true
     "#;
-    match Definition::from_toml(text, "things.toml") {
+    things_with("load_date = \"load_date\"", columns)
+}
+
+/// Things that have a name and a record id, with more entries and columns.
+pub(crate) fn things_with(entries: &str, columns: &str) -> Definition {
+    let text = format!(
+        r#"
+        name = "things"
+        title = "Things"
+        record_id = "record_id"
+        {entries}
+        [key]
+        column = "name"
+        [[column]]
+        name = "name"
+        type = "text"
+        description = "The name."
+        headers = ["Name"]
+        required = true
+        [[column]]
+        name = "record_id"
+        type = "integer"
+        description = "Ordinal."
+        import = true
+        {columns}"#
+    );
+    match Definition::from_toml(&text, "things.toml") {
         Ok(definition) => definition,
         Err(error) => panic!("{error}"),
     }

@@ -46,10 +46,6 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn queue_slack() -> Duration {
         Duration::ZERO
     }
-    /// Commits of each of twenty writers: fewer where the emulator takes long for each.
-    fn commits_per_writer() -> usize {
-        20
-    }
     /// Whether the queue removes by itself what is too old.
     fn queue_expires_by_itself() -> bool {
         false

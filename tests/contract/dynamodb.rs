@@ -25,8 +25,6 @@ use crate::support::emulator::{self, Kind};
 /// Which emulator.
 pub(crate) trait Emulated: Send + Sync + 'static {
     const KIND: Kind;
-    /// See [`crate::backend::Backend::commits_per_writer`].
-    const COMMITS_PER_WRITER: usize;
 }
 
 /// Tables of a test of its own.
@@ -44,7 +42,6 @@ pub(crate) mod ministack {
 
     impl super::Emulated for Ministack {
         const KIND: super::Kind = super::Kind::Ministack;
-        const COMMITS_PER_WRITER: usize = 20;
     }
 }
 
@@ -55,7 +52,6 @@ pub(crate) mod dynoxide {
 
     impl super::Emulated for Dynoxide {
         const KIND: super::Kind = super::Kind::Dynoxide;
-        const COMMITS_PER_WRITER: usize = 20;
     }
 }
 
@@ -119,10 +115,6 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
             item.remove("ob");
             dynamo.client().put_item().table_name(&table).set_item(Some(item)).send().await.expect("a commit");
         });
-    }
-
-    fn commits_per_writer() -> usize {
-        E::COMMITS_PER_WRITER
     }
 
     fn queue(&self, _: SharedClock, _: Policy) -> Arc<dyn Queue> {

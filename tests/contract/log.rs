@@ -38,18 +38,22 @@ pub(crate) async fn versions_rise_by_one_and_a_stream_is_read_in_order<B: Backen
     assert!(stores.log.load(&ana.id, 3, 10).await.unwrap().is_empty());
 }
 
+/// Writers that compete for one stream, and the commits of each.
+const WRITERS: u64 = 20;
+const COMMITS_PER_WRITER: u64 = 20;
+
 pub(crate) async fn twenty_writers_of_one_stream_lose_nothing<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
     let mut ana = Stream::user(1);
     ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
-    let writers = (0..20u64).map(|writer| {
+    let writers = (0..WRITERS).map(|writer| {
         let stores = if writer % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
         async move {
             let mut written = Vec::new();
             let mut conflicts = 0u64;
             let mut stream = Stream::user(1);
-            while written.len() < B::commits_per_writer() {
+            while u64::try_from(written.len()).unwrap() < COMMITS_PER_WRITER {
                 match stream.try_write(&stores, vec![role(writer)]).await {
                     Ok(version) => written.push(version),
                     Err(AppendError::Conflict) => {
@@ -71,7 +75,7 @@ pub(crate) async fn twenty_writers_of_one_stream_lose_nothing<B: Backend>() {
     let done = join_all(writers).await;
     let mut versions: Vec<u64> = done.iter().flat_map(|(written, _)| written.clone()).collect();
     versions.sort_unstable();
-    let last = 1 + 20 * u64::try_from(B::commits_per_writer()).unwrap();
+    let last = 1 + WRITERS * COMMITS_PER_WRITER;
     assert_eq!(versions, (2..=last).collect::<Vec<_>>(), "each has a version of its own");
     assert!(done.iter().map(|(_, conflicts)| conflicts).sum::<u64>() > 0, "they did compete");
     let row = stores.views.user(ana.user_id()).await.unwrap().expect("the row");

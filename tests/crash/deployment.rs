@@ -30,6 +30,20 @@ pub(crate) const POLICY: Policy = Policy { visibility_s: 1, receives_max: 5, ret
 /// Machines that a deployment may have.
 const MACHINES_MAX: usize = 3;
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Where a process may die between the command to invite somebody and the last step of the mail.
+pub(crate) const INVITATION_FAILPOINTS: [&str; 11] = [
+    "append-before",
+    "append-after",
+    "publish-before",
+    "publish-after-send",
+    "mailer-received",
+    "mailer-before-issue",
+    "mailer-after-issue",
+    "mailer-before-mail",
+    "mailer-after-mail",
+    "mailer-after-mailed",
+    "mailer-before-ack",
+];
 
 pub(crate) struct Deployment {
     place: Arc<Place>,

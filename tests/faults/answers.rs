@@ -14,7 +14,7 @@ use permitd::{
         id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
         plan::Limits,
-        user::{Refusal, Standing},
+        user::{CommandRefusal, Standing},
         view::Rows,
     },
     queue::{EventMessage, Message, QueueError},
@@ -59,7 +59,7 @@ async fn a_request_cannot_be_guessed_from_what_is_kept_of_it() {
     let user = user_of(&world.try_invite(ANA, keyed("k", &request)).await.unwrap());
     let commits = world.stores.log.load(&StreamId::User(user), 0, 1).await.unwrap();
     let refused = world.accounts.perform(UserId(uuid::Uuid::nil()), issue(), keyed("n", &request)).await;
-    assert!(matches!(refused, Err(CommandError::Refused(Refusal::NoUser))), "{refused:?}");
+    assert!(matches!(refused, Err(CommandError::Refused(CommandRefusal::NoUser))), "{refused:?}");
     let answer = world.stores.answers.find(&keyed("n", &request).command, &request, world.now()).await.unwrap();
     for kept in [commits[0].request_hash.clone().unwrap(), answer.unwrap().request_hash] {
         assert!(world.committer.secrets.is_mark_of(&kept, &request), "{kept}");
@@ -101,7 +101,7 @@ async fn commands_of_an_earlier_version_are_answered_again() {
     let old = NewAnswer { command, request_hash, answer, instead_of: None, now, expires_at };
     assert!(other.stores.answers.keep(old).await.unwrap());
     let again = other.accounts.perform(nobody, issue(), keyed("n", "one")).await;
-    assert!(matches!(again, Err(CommandError::Refused(Refusal::NoUser))), "{again:?}");
+    assert!(matches!(again, Err(CommandError::Refused(CommandRefusal::NoUser))), "{again:?}");
     let reused = other.accounts.perform(nobody, issue(), keyed("n", "two")).await;
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
 }
@@ -188,7 +188,7 @@ async fn what_the_state_refused_stays_refused() {
     assert!(matches!(change(stale.clone()).await, Err(CommandError::Stale { current: 1 })));
     let nobody = UserId(uuid::Uuid::from_u128(7));
     let missing = || world.accounts.perform(nobody, AccountCommand::DisableUser, keyed("n", "nobody"));
-    assert!(matches!(missing().await, Err(CommandError::Refused(Refusal::NoUser))));
+    assert!(matches!(missing().await, Err(CommandError::Refused(CommandRefusal::NoUser))));
 
     // Nothing of it is so any more.
     world.plan("gold", Limits::default()).await;
@@ -197,7 +197,7 @@ async fn what_the_state_refused_stays_refused() {
     assert!(matches!(&again, Err(CommandError::EmailTaken { user }) if *user == ana.to_string()), "{again:?}");
     assert!(matches!(assign().await, Err(CommandError::NoPlan { .. })));
     assert!(matches!(change(stale).await, Err(CommandError::Stale { current: 1 })));
-    assert!(matches!(missing().await, Err(CommandError::Refused(Refusal::NoUser))));
+    assert!(matches!(missing().await, Err(CommandError::Refused(CommandRefusal::NoUser))));
     // Another key asks anew.
     invite("j").await.unwrap();
     world.settle().await;
@@ -213,7 +213,7 @@ async fn what_says_nothing_of_the_state_is_not_kept() {
     assert!(matches!(away, Err(CommandError::Store(_))), "{away:?}");
     let long = AccountCommand::IssueApiKey { label: Some("x".repeat(81)) };
     let refused = world.accounts.perform(user, long, keyed("k", "too long")).await;
-    assert!(matches!(refused, Err(CommandError::Refused(Refusal::TooLong { .. }))), "{refused:?}");
+    assert!(matches!(refused, Err(CommandError::Refused(CommandRefusal::TooLong { .. }))), "{refused:?}");
     assert!(!issue_under(&world, user, "k", "issue").await.unwrap().committed.repeated);
 }
 

@@ -9,7 +9,7 @@ use permitd::{
         event::Role,
         id::{CommandId, StreamId},
         plan::Limits,
-        user::{Refusal, Standing},
+        user::{CommandRefusal, Standing},
     },
 };
 
@@ -62,7 +62,7 @@ async fn row_03_append_lost_the_race() {
     );
     let refused = world.perform(user, AccountCommand::IssueApiKey { label: None }).await;
     assert!(
-        matches!(refused, Err(CommandError::Refused(Refusal::Disabled))),
+        matches!(refused, Err(CommandError::Refused(CommandRefusal::Disabled))),
         "decided anew on what the other wrote: {refused:?}"
     );
     assert_eq!(world.count(user, "ApiKeyIssued").await, 1);
@@ -81,7 +81,10 @@ async fn row_03_many_change_the_same_person_at_once() {
     let done = join_all(commands).await;
     let issued = done.iter().filter(|done| done.is_ok()).count();
     for refused in done.iter().filter_map(|done| done.as_ref().err()) {
-        assert!(matches!(refused, CommandError::Contended | CommandError::Refused(Refusal::TooManyKeys)), "{refused}");
+        assert!(
+            matches!(refused, CommandError::Contended | CommandError::Refused(CommandRefusal::TooManyKeys)),
+            "{refused}"
+        );
     }
     assert_eq!(world.count(user, "ApiKeyIssued").await, issued + 1, "one event for each that was acknowledged");
     world.verify();

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{chances::Chances, memory::Memory};
+use crate::{chances::Chances, deployment::INVITATION_FAILPOINTS, memory::Memory};
 
 /// Few of each, so that they meet.
 pub(crate) const ADDRESSES: usize = 6;
@@ -28,20 +28,7 @@ pub(crate) const CLIENTS: usize = WRITERS + READERS + 1;
 const KEYS: u64 = 4;
 const KEYS_LIVES: u64 = 3;
 
-/// Where a server may die.
-const FAILPOINTS: [&str; 11] = [
-    "append-before",
-    "append-after",
-    "publish-before",
-    "publish-after-send",
-    "mailer-received",
-    "mailer-before-issue",
-    "mailer-after-issue",
-    "mailer-before-mail",
-    "mailer-after-mail",
-    "mailer-after-mailed",
-    "mailer-before-ack",
-];
+/// Where a server may die, beside the steps of an invitation.
 const FAILPOINTS_SQLITE: [&str; 1] = ["sqlite-before-commit"];
 const FAILPOINTS_AWS: [&str; 2] = ["append-before-rows", "append-before-mark"];
 const FAILPOINTS_OF_IMPORTS: [&str; 3] = ["import-started", "import-before-commit", "import-written"];
@@ -67,7 +54,7 @@ impl Fate {
             1 => Self::Stopped { after_ms: chances.below(300) },
             2..=8 => Self::Killed { after_ms: 2 + chances.below(600) },
             _ => {
-                let failpoint = chances.among(&[FAILPOINTS.as_slice(), own].concat()).to_owned();
+                let failpoint = chances.among(&[INVITATION_FAILPOINTS.as_slice(), own].concat()).to_owned();
                 Self::Dies { failpoint, passage: 1 + chances.below(12) }
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     dataset::{
         ColumnType, Definition, Value,
         cursor::{PAGE_CURSOR_CHARS_MAX, open, open_change, open_state, seal, seal_change, seal_state},
-        query::{Place, Position, Query, SortTerm},
+        query::{PageStart, Position, Query, SortTerm},
     },
     subject::{cursor_key, definitions, everything, foreign_cursor_key},
 };
@@ -42,10 +42,10 @@ fn check_text(text: &str) {
         };
         for query in questions(definition) {
             match open(&key, definition, &query, text) {
-                Ok(Place::At(position)) => {
+                Ok(PageStart::At(position)) => {
                     check(Some(position), &|position| seal(&key, definition, &query, position).expect("it was sealed"))
                 }
-                Ok(Place::Behind(_)) => accepted_behind += 1,
+                Ok(PageStart::Behind(_)) => accepted_behind += 1,
                 Err(_) => {}
             }
             assert!(open(&foreign, definition, &query, text).is_err());
@@ -82,8 +82,8 @@ fn check_round_trip(input: &mut Unstructured<'_>) -> Result<()> {
             && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     );
     match open(&key, definition, &query, &sealed).expect("it was sealed") {
-        Place::At(opened) => assert_eq!(opened, position),
-        Place::Behind(anchor) => assert!(anchor.version == position.version && anchor.is_at(&position.values)),
+        PageStart::At(opened) => assert_eq!(opened, position),
+        PageStart::Behind(anchor) => assert!(anchor.version == position.version && anchor.is_at(&position.values)),
     }
     assert!(open(&foreign, definition, &query, &sealed).is_err());
     let other = Query { sort: vec![SortTerm { column: 0, descending: true }], ..Query::everything(100) };

@@ -2,7 +2,7 @@
 
 use crate::{
     actors::Busy,
-    domain::{persisted::CodecError, plan::PlanError, user::Refusal},
+    domain::{persisted::CodecError, plan::PlanError, user::CommandRefusal},
     secrets::{EntropyError, SecretsError},
     store::StoreError,
 };
@@ -12,7 +12,7 @@ use crate::{
 pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] CommandRefusal),
     /// The plan cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -25,11 +25,11 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 /// The invitations of the last hour.
 pub(super) struct Window {
     bound: u32,
-    seen: Mutex<Seen>,
+    seen: Mutex<MailedInvitations>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct MailedInvitations {
     /// When each was recorded, by its commit.
     at: BTreeMap<(StreamId, u64), Timestamp>,
     /// The newest commit that was looked at.
@@ -61,7 +61,7 @@ impl Window {
         Self { bound, seen: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, MailedInvitations> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use zeroize::Zeroizing;
 
-use super::{MessageError, Offer, Work};
+use super::{MailerWork, MessageError, Offer};
 use crate::{
     actors::{
         commit::{CommandError, Envelope},
@@ -12,12 +12,12 @@ use crate::{
     },
     domain::{
         event::Origin,
-        fulfilment::{self, Duty, Step},
+        fulfilment::{self, Duty, FulfilmentStep},
         id::{CommandId, StreamId, Who},
         key::KeyId,
         plan::Limits,
         text::one_line,
-        user::{Command, NewKey, Standing, User, decide},
+        user::{Command, CommandRefusal, NewKey, Standing, User, decide},
         view::State,
     },
     failpoint::crash_point,
@@ -31,7 +31,7 @@ use crate::{
 /// Steps that one message may take; more means that something goes in circles.
 const STEPS_MAX: u32 = 12;
 
-impl Work {
+impl MailerWork {
     pub(super) async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
         let QueueMessage::V1(message) = delivery.message()?;
         let stream = message.stream_id()?;
@@ -46,15 +46,15 @@ impl Work {
                 self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
             }
             match fulfilment::next_step(person.as_ref(), duty) {
-                Step::Acknowledge => return Ok(()),
-                Step::IssueKey => self.issue_key(&stream, &message, duty).await?,
-                Step::RevokeKeys => {
+                FulfilmentStep::Acknowledge => return Ok(()),
+                FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty).await?,
+                FulfilmentStep::RevokeKeys => {
                     let envelope = envelope(&message, "revoke");
                     let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
                     self.committer.run(&stream, &envelope, revoke).await?;
                     self.counters.revocations.fetch_add(1, Ordering::Relaxed);
                 }
-                Step::SendMail { key_id } => {
+                FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };
                     return self.send_mail(&stream, &message, duty, &person, key_id).await;
                 }
@@ -85,7 +85,7 @@ impl Work {
         let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
         let issue = |state: &State| {
             let user = user_in(state);
-            if fulfilment::next_step(user, duty) != Step::IssueKey {
+            if fulfilment::next_step(user, duty) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
             let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
@@ -126,7 +126,7 @@ impl Work {
         let record = |state: &State| match decide(user_in(state), command.clone()) {
             Ok(events) => Ok(events),
             // Deleted while the mail was on its way: there is nothing to write down any more.
-            Err(crate::domain::user::Refusal::Deleted) => Ok(Vec::new()),
+            Err(CommandRefusal::Deleted) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;

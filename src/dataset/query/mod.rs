@@ -121,7 +121,7 @@ pub struct Anchor {
 
 /// Where a page goes on.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Place {
+pub enum PageStart {
     /// Behind these values.
     At(Position),
     /// Behind this record.
@@ -284,10 +284,10 @@ impl Query {
     }
 
     /// Goes on at a place.
-    pub fn go_on(&mut self, place: Place) {
+    pub fn go_on(&mut self, place: PageStart) {
         (self.after, self.anchor) = match place {
-            Place::At(position) => (Some(position), None),
-            Place::Behind(anchor) => (None, Some(anchor)),
+            PageStart::At(position) => (Some(position), None),
+            PageStart::Behind(anchor) => (None, Some(anchor)),
         };
     }
 

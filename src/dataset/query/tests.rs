@@ -284,8 +284,8 @@ fn a_cursor_is_short_whatever_a_page_is_sorted_by() {
         let sealed = cursor::seal(&key, &definition, &query, &position).unwrap();
         assert!(sealed.len() <= cursor::PAGE_CURSOR_CHARS_MAX, "{} characters", sealed.len());
         match cursor::open(&key, &definition, &query, &sealed).unwrap() {
-            Place::At(opened) => assert!(status + of_key < 128 && opened == position),
-            Place::Behind(anchor) => {
+            PageStart::At(opened) => assert!(status + of_key < 128 && opened == position),
+            PageStart::Behind(anchor) => {
                 assert!(anchor.version == position.version && anchor.is_at(&position.values));
                 position.values[0] = Value::Null;
                 assert!(!anchor.is_at(&position.values), "it is of these values and no others");

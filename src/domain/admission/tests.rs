@@ -294,7 +294,7 @@ fn a_tat_out_of_reach_is_corrected() {
     let mut row = LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0, interval_ns: 0 };
     let bucket = limits(5.0, 10, 1000);
     let (mut grant, step) = row.renew(&asked(bucket, START_NS, 10));
-    assert_eq!(step, Step::Corrected);
+    assert_eq!(step, TatStep::Corrected);
     assert!(matches!(grant.admit(START_NS), Verdict::Refuse { rate: true, .. }));
     let later_ns = START_NS + LIFE_NS + SECOND_NS / 5;
     assert_eq!(row.renew(&asked(bucket, later_ns, 10)).0.admit(later_ns), Verdict::Admit, "no debt of hours");

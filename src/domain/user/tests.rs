@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{
     email::Email,
     event::Origin,
-    fulfilment::{Duty, Step, next_step},
+    fulfilment::{Duty, FulfilmentStep, next_step},
     id::{StreamId, Who},
     key::ApiKey,
 };
@@ -109,21 +109,21 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 30);
             match next_step(state.as_ref(), duty) {
-                Step::Acknowledge => break,
-                Step::IssueKey => {
+                FulfilmentStep::Acknowledge => break,
+                FulfilmentStep::IssueKey => {
                     let issue = Command::IssueKey { key: new_key(steps as u8), invitation: Some(Uuid::from_u128(1)), label: None };
                     if let Ok(events) = decide(state.as_ref(), issue) { run(&mut state, events, 2) }
                 }
-                Step::SendMail { key_id } => {
+                FulfilmentStep::SendMail { key_id } => {
                     mails.push(key_id);
                     if crash { continue; }
                     let mailed = Command::RecordMailed { key_id, invitation: Uuid::from_u128(1), message_id: "m".to_owned() };
                     if let Ok(events) = decide(state.as_ref(), mailed) { run(&mut state, events, 3) }
                 }
-                Step::RevokeKeys => prop_assert!(false, "not for this duty"),
+                FulfilmentStep::RevokeKeys => prop_assert!(false, "not for this duty"),
             }
         }
-        if next_step(state.as_ref(), Duty::RevokeKeys) == Step::RevokeKeys {
+        if next_step(state.as_ref(), Duty::RevokeKeys) == FulfilmentStep::RevokeKeys {
             let events = decide(state.as_ref(), Command::RevokeAll).unwrap();
             run(&mut state, events, 4);
         }
@@ -150,7 +150,7 @@ fn a_rotated_key_keeps_its_invitation_so_that_a_resent_mail_carries_the_new_one(
     let events = decide(state.as_ref(), rotate.clone()).unwrap();
     run(&mut state, events, 2);
     assert_eq!(state.as_ref().unwrap().invitation_key().unwrap().id, new_key(2).id);
-    assert_eq!(decide(state.as_ref(), rotate), Err(Refusal::KeyEnded(new_key(1).id)));
+    assert_eq!(decide(state.as_ref(), rotate), Err(CommandRefusal::KeyEnded(new_key(1).id)));
 }
 
 #[test]
@@ -163,10 +163,10 @@ fn a_key_that_was_revoked_before_its_mail_is_not_replaced_by_the_mailer() {
     run(&mut state, events, 1);
     let events = decide(state.as_ref(), Command::RevokeKey { key_id: new_key(1).id }).unwrap();
     run(&mut state, events, 2);
-    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation }), Step::Acknowledge);
-    assert_eq!(decide(state.as_ref(), issue), Err(Refusal::KeyExists(new_key(1).id)));
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation }), FulfilmentStep::Acknowledge);
+    assert_eq!(decide(state.as_ref(), issue), Err(CommandRefusal::KeyExists(new_key(1).id)));
     let again = Uuid::from_u128(2);
     let events = decide(state.as_ref(), Command::ResendInvitation { invitation: again }).unwrap();
     run(&mut state, events, 3);
-    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation: again }), Step::IssueKey);
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation: again }), FulfilmentStep::IssueKey);
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, redrive::RedriveError},
-    domain::user::Refusal,
+    domain::user::CommandRefusal,
     http::{Problem, ProblemCode},
     queue::QueueError,
 };
@@ -37,16 +37,16 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
     }
 }
 
-fn refused(refusal: &Refusal, text: String) -> Problem {
+fn refused(refusal: &CommandRefusal, text: String) -> Problem {
     let code = match refusal {
-        Refusal::NoUser | Refusal::NoKey(_) => ProblemCode::NotFound,
-        Refusal::Deleted
-        | Refusal::Disabled
-        | Refusal::Exists
-        | Refusal::KeyExists(_)
-        | Refusal::KeyEnded(_)
-        | Refusal::TooManyKeys => ProblemCode::Conflict,
-        Refusal::TooLong { .. } | Refusal::Hidden { .. } => ProblemCode::InvalidBody,
+        CommandRefusal::NoUser | CommandRefusal::NoKey(_) => ProblemCode::NotFound,
+        CommandRefusal::Deleted
+        | CommandRefusal::Disabled
+        | CommandRefusal::Exists
+        | CommandRefusal::KeyExists(_)
+        | CommandRefusal::KeyEnded(_)
+        | CommandRefusal::TooManyKeys => ProblemCode::Conflict,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
     };
     Problem::new(code, text)
 }

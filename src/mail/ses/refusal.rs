@@ -4,7 +4,7 @@ use crate::aws::one_line;
 
 /// Why a mail was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum SesRefusal {
     /// Too many at once, or for today.
     Throttled(String),
     /// Something about the deployment that has to be put right, with advice where there is some; the mail can be sent then.
@@ -19,31 +19,31 @@ pub(super) enum Refusal {
 ///
 /// Codes: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>; words as SES has
 /// them in <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>.
-pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Refusal {
+pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> SesRefusal {
     let known = one_line(&format!("SES: {code}: {}", without(words, recipient)));
-    let advised = |advice: &'static str| Refusal::Deployment(format!("{known}: {advice}"), Some(advice));
+    let advised = |advice: &'static str| SesRefusal::Deployment(format!("{known}: {advice}"), Some(advice));
     match code {
         "TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling" => {
-            Refusal::Throttled(known)
+            SesRefusal::Throttled(known)
         }
         "MessageRejected" if has(words, "not verified") => match failed_identities(words) {
             // An address of our own that writes to itself is the sender first.
             Some(failed) if failed.iter().all(|one| is_same(one, recipient) && !is_same(one, sender)) => {
-                Refusal::UnverifiedRecipient(known)
+                SesRefusal::UnverifiedRecipient(known)
             }
             _ => advised("the sender's address or domain has to be verified: see `permitd aws check`"),
         },
         "MessageRejected" if has(words, "suspended") || has(words, "paused") => advised(PAUSED),
-        "MessageRejected" => Refusal::Mail(known),
+        "MessageRejected" => SesRefusal::Mail(known),
         // Said of addresses that cannot be, as a rule of the recipient's.
-        "BadRequestException" if !has(words, sender) && !has(words, "configuration set") => Refusal::Mail(known),
+        "BadRequestException" if !has(words, sender) && !has(words, "configuration set") => SesRefusal::Mail(known),
         "BadRequestException" => advised("check mail.from and mail.ses.configuration_set"),
         "NotFoundException" => advised("check mail.ses.configuration_set, or run `permitd aws setup`"),
         "MailFromDomainNotVerifiedException" => {
             advised("the MAIL FROM domain of the sender's identity has to be verified")
         }
         "AccountSuspendedException" | "SendingPausedException" => advised(PAUSED),
-        _ => Refusal::Deployment(known, None),
+        _ => SesRefusal::Deployment(known, None),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     const SENDER: &str = "permits@sf.example";
     const ANA: &str = "ana@example.org";
 
-    fn judge(code: &str, words: &str) -> Refusal {
+    fn judge(code: &str, words: &str) -> SesRefusal {
         why(code, words, SENDER, ANA)
     }
 
@@ -109,7 +109,7 @@ mod tests {
             ("LimitExceededException", "Daily message quota exceeded."),
             ("ThrottlingException", "Rate exceeded"),
         ] {
-            assert!(matches!(judge(code, words), Refusal::Throttled(reason) if reason.contains(words)));
+            assert!(matches!(judge(code, words), SesRefusal::Throttled(reason) if reason.contains(words)));
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
         for failed in [ANA, "ANA@Example.org"] {
             let judged = judge("MessageRejected", &unverified(failed));
             assert!(
-                matches!(&judged, Refusal::UnverifiedRecipient(said) if said == reason),
+                matches!(&judged, SesRefusal::UnverifiedRecipient(said) if said == reason),
                 "{judged:?} is not {reason}"
             );
         }
@@ -134,12 +134,12 @@ mod tests {
         ] {
             let judged = judge("MessageRejected", &unverified(failed));
             assert!(
-                matches!(&judged, Refusal::Deployment(said, _) if said.contains("permitd aws check")),
+                matches!(&judged, SesRefusal::Deployment(said, _) if said.contains("permitd aws check")),
                 "{judged:?}"
             );
         }
         let own = why("MessageRejected", &unverified(SENDER), SENDER, SENDER);
-        assert!(matches!(own, Refusal::Deployment(..)), "{own:?}");
+        assert!(matches!(own, SesRefusal::Deployment(..)), "{own:?}");
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
             ("SomethingNew", "new"),
         ] {
             let judged = judge(code, words);
-            assert!(matches!(&judged, Refusal::Deployment(reason, _) if reason.contains(words)), "{judged:?}");
+            assert!(matches!(&judged, SesRefusal::Deployment(reason, _) if reason.contains(words)), "{judged:?}");
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
             ("BadRequestException", "Missing final '@domain'"),
         ] {
             let judged = judge(code, words);
-            assert!(matches!(&judged, Refusal::Mail(reason) if !reason.to_lowercase().contains(ANA)), "{judged:?}");
+            assert!(matches!(&judged, SesRefusal::Mail(reason) if !reason.to_lowercase().contains(ANA)), "{judged:?}");
         }
         assert_eq!(without("to ANA@example.org!", ANA), "to the recipient's address!");
         assert_eq!(without("nothing", ANA), "nothing");

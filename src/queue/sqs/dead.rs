@@ -16,7 +16,9 @@ use aws_sdk_sqs::types::{
 };
 use jiff::Timestamp;
 
-use super::{BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, Ticket, aws, receive, system_number, unavailable};
+use super::{
+    BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, SqsReceipt, aws, receive, system_number, unavailable,
+};
 use crate::queue::{REASON_CHARS_MAX, body_put_off};
 
 /// Most dead letters that are looked through.
@@ -34,7 +36,7 @@ const SENT_MS: &str = "sent_ms";
 const ATTRIBUTES: [&str; 4] = [REASON, RECEIVES, MESSAGE_ID, SENT_MS];
 
 /// A letter as it was found, hidden from others until it is let go.
-struct Seen {
+struct FoundLetter {
     letter: DeadLetter,
     /// Whether the reason is a consumer's.
     is_explained: bool,
@@ -44,12 +46,12 @@ struct Seen {
 impl SqsQueue {
     /// Makes a message that is ours a dead letter.
     pub(super) async fn make_dead(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let ticket = Ticket::read(&delivery.receipt);
+        let receipt = SqsReceipt::read(&delivery.receipt);
         let attributes = [
             (REASON, text_that_sqs_takes(reason)),
             (RECEIVES, delivery.receives.to_string()),
             (MESSAGE_ID, delivery.id.clone()),
-            (SENT_MS, ticket.sent_ms.to_string()),
+            (SENT_MS, receipt.sent_ms.to_string()),
         ];
         let mut send = self.client.send_message().queue_url(&self.dead).message_body(&delivery.body);
         for (name, value) in attributes {
@@ -58,7 +60,7 @@ impl SqsQueue {
             send = send.message_attributes(name, value);
         }
         send.send().await.map_err(|error| unavailable(&error))?;
-        self.delete(&self.messages, ticket.handle).await
+        self.delete(&self.messages, receipt.handle).await
     }
 
     pub(super) async fn list_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
@@ -66,7 +68,7 @@ impl SqsQueue {
         let seen = self.look(|_| false).await?;
         self.let_go(seen.iter()).await;
         let mut letters: BTreeMap<String, (DeadLetter, bool)> = BTreeMap::new();
-        for Seen { letter, is_explained, .. } in seen {
+        for FoundLetter { letter, is_explained, .. } in seen {
             match letters.entry(letter.id.clone()) {
                 Entry::Vacant(place) => drop(place.insert((letter, is_explained))),
                 Entry::Occupied(mut known) if is_explained && !known.get().1 => {
@@ -85,7 +87,8 @@ impl SqsQueue {
         let _looking = self.looking.lock().await;
         let seen = self.look(|letter| letter.id == id).await?;
         // A copy that SQS moved by itself goes with the letter, as far as it was met.
-        let (wanted, others): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| seen.letter.id == id);
+        let (wanted, others): (Vec<FoundLetter>, Vec<FoundLetter>) =
+            seen.into_iter().partition(|seen| seen.letter.id == id);
         self.let_go(others.iter()).await;
         let Some(first) = wanted.first() else { return Err(self.not_found(id, others.len()).await?) };
         let send =
@@ -116,8 +119,8 @@ impl SqsQueue {
     }
 
     /// Receives dead letters until there are no others, or one is wanted. Whoever calls lets them go.
-    async fn look(&self, is_wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<Seen>, QueueError> {
-        let mut all: Vec<Seen> = Vec::new();
+    async fn look(&self, is_wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<FoundLetter>, QueueError> {
+        let mut all: Vec<FoundLetter> = Vec::new();
         while all.len() < LETTERS_MAX {
             let wait_s = LOOK_WAIT.as_secs();
             let found = receive(&self.client, &self.dead, BATCH_MAX, LOOK_VISIBILITY_S, wait_s, &ATTRIBUTES).await;
@@ -140,7 +143,7 @@ impl SqsQueue {
     }
 
     /// Shows letters to others again. When that fails they come back by themselves.
-    async fn let_go(&self, seen: impl Iterator<Item = &Seen> + Send) {
+    async fn let_go(&self, seen: impl Iterator<Item = &FoundLetter> + Send) {
         let handles: Vec<&str> = seen.map(|seen| seen.handle.as_str()).collect();
         for batch in handles.chunks(BATCH_MAX) {
             let entry = |(place, handle): (usize, &&str)| {
@@ -161,7 +164,7 @@ impl SqsQueue {
         super::ours(deleted.map(drop)).map(drop)
     }
 
-    fn seen(&self, received: Received) -> Result<Seen, QueueError> {
+    fn seen(&self, received: Received) -> Result<FoundLetter, QueueError> {
         let attribute = |name: &str| {
             let value = received.message_attributes().and_then(|attributes| attributes.get(name));
             value.and_then(MessageAttributeValue::string_value)
@@ -192,7 +195,7 @@ impl SqsQueue {
         };
         let is_explained = attribute(REASON).is_some();
         let handle = received.receipt_handle.unwrap_or_default();
-        Ok(Seen { letter, is_explained, handle })
+        Ok(FoundLetter { letter, is_explained, handle })
     }
 }
 

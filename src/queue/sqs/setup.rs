@@ -79,19 +79,19 @@ fn message_attributes(policy: Policy, dead_letters: Option<&str>) -> Vec<(Attrib
 }
 
 /// An attribute that is not what it should be.
-struct Difference<'a> {
+struct AttributeDifference<'a> {
     name: &'a Attribute,
     expected: &'a str,
 }
 
-impl Difference<'_> {
+impl AttributeDifference<'_> {
     fn said(&self, attributes: &Attributes) -> String {
         let is = attributes.get(self.name).map_or("not set", String::as_str);
         format!("{} is {is} and should be {}", self.name, self.expected)
     }
 }
 
-fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)]) -> Vec<Difference<'a>> {
+fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)]) -> Vec<AttributeDifference<'a>> {
     let is_different = |(name, value): &&(Attribute, String)| {
         let is = attributes.get(name).map(String::as_str);
         match name {
@@ -104,7 +104,7 @@ fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)])
             _ => is != Some(value),
         }
     };
-    expected.iter().filter(is_different).map(|(name, value)| Difference { name, expected: value }).collect()
+    expected.iter().filter(is_different).map(|(name, value)| AttributeDifference { name, expected: value }).collect()
 }
 
 /// SQS may write the policy in another order, and its number as text.

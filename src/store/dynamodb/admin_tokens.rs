@@ -83,16 +83,8 @@ struct Tokens {
 }
 
 async fn read(dynamo: &Dynamo) -> Result<Tokens, StoreError> {
-    let table = dynamo.table(STATE);
-    let request = dynamo
-        .client()
-        .query()
-        .table_name(&table)
-        .key_condition_expression("k = :k")
-        .expression_attribute_values(":k", text(ADMIN))
-        .consistent_read(true);
     let mut found = Tokens { tokens: Vec::new(), changes: None };
-    for item in fetch::query(&table, request, usize::MAX).await? {
+    for item in fetch::of_kind(dynamo, ADMIN).await? {
         match get_text(&item, "r")? {
             FIRST => found.changes = Some(find_number(&item, "changes")?.unwrap_or(0)),
             id => found.tokens.push((id.to_owned(), get_text(&item, "sha256")?.to_owned())),

@@ -24,7 +24,7 @@ const SPARE_ENTRIES: usize = 16;
 /// Commits after a position in the order of the log, at most `max`.
 pub(super) async fn read(dynamo: &Dynamo, after: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
     let from = Some(("t >= :at", microsecond_of(after)));
-    let mut merge = Merge::new(dynamo, Index::Feed, from, Direction::Forwards, max);
+    let mut merge = FeedMerge::new(dynamo, FeedIndex::Feed, from, Direction::Forwards, max);
     collect(&mut merge, max, |commit| commit.position > after).await
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn read_back(
     max: usize,
 ) -> Result<Vec<StoredCommit>, StoreError> {
     let from = before.map(|before| ("t <= :at", microsecond_of(before)));
-    let mut merge = Merge::new(dynamo, Index::Feed, from, Direction::Backwards, max);
+    let mut merge = FeedMerge::new(dynamo, FeedIndex::Feed, from, Direction::Backwards, max);
     collect(&mut merge, max, |commit| before.is_none_or(|before| commit.position < before)).await
 }
 
@@ -46,13 +46,13 @@ pub(super) async fn unpublished(
     max: usize,
 ) -> Result<Vec<StoredCommit>, StoreError> {
     let until = Some(("t < :at", before.as_microsecond()));
-    let mut merge = Merge::new(dynamo, Index::Outbox, until, Direction::Forwards, max);
+    let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, until, Direction::Forwards, max);
     collect(&mut merge, max, |commit| commit.marked).await
 }
 
 /// Reads commits, microsecond by microsecond, until there are `max` that are wanted.
 async fn collect(
-    merge: &mut Merge<'_>,
+    merge: &mut FeedMerge<'_>,
     max: usize,
     wanted: impl Fn(&StoredCommit) -> bool,
 ) -> Result<Vec<StoredCommit>, StoreError> {
@@ -81,21 +81,21 @@ enum Direction {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Index {
+enum FeedIndex {
     Feed,
     Outbox,
 }
 
 /// An entry of an index.
 #[derive(Clone)]
-struct Entry {
+struct FeedEntry {
     us: i64,
     stream: String,
     version: u64,
 }
 
 /// The slices of an index, read side by side.
-struct Merge<'d> {
+struct FeedMerge<'d> {
     dynamo: &'d Dynamo,
     table: String,
     direction: Direction,
@@ -105,16 +105,16 @@ struct Merge<'d> {
 /// A slice, as far as it was read.
 struct Slice {
     request: QueryFluentBuilder,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<FeedEntry>,
     is_at_end: bool,
 }
 
-impl<'d> Merge<'d> {
-    fn new(dynamo: &'d Dynamo, index: Index, bound: Option<(&str, i64)>, direction: Direction, max: usize) -> Self {
+impl<'d> FeedMerge<'d> {
+    fn new(dynamo: &'d Dynamo, index: FeedIndex, bound: Option<(&str, i64)>, direction: Direction, max: usize) -> Self {
         let table = dynamo.table(EVENTS);
         let (name, partition, count) = match index {
-            Index::Feed => (FEED, "f", SLICES),
-            Index::Outbox => (OUTBOX, "ob", SHARDS),
+            FeedIndex::Feed => (FEED, "f", SLICES),
+            FeedIndex::Outbox => (OUTBOX, "ob", SHARDS),
         };
         let share = max / usize::try_from(count).unwrap_or(1) + SPARE_ENTRIES;
         let slice = |number_of: u32| {
@@ -138,7 +138,7 @@ impl<'d> Merge<'d> {
     }
 
     /// All entries of the next microsecond; none at the end.
-    async fn next(&mut self) -> Result<Option<Vec<Entry>>, StoreError> {
+    async fn next(&mut self) -> Result<Option<Vec<FeedEntry>>, StoreError> {
         self.fill().await?;
         let heads = self.slices.iter().filter_map(|slice| slice.entries.front()).map(|entry| entry.us);
         let next = match self.direction {
@@ -173,7 +173,7 @@ impl<'d> Merge<'d> {
     }
 
     /// The commits of entries, whole microseconds of them, in the order of the log or backwards.
-    async fn commits(&self, entries: &[Entry]) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn commits(&self, entries: &[FeedEntry]) -> Result<Vec<StoredCommit>, StoreError> {
         let keys = entries.iter().map(|entry| key(&entry.stream, entry.version)).collect();
         let items = fetch::get_all(self.dynamo, &self.table, keys).await?;
         if items.len() != entries.len() {
@@ -215,8 +215,8 @@ pub(super) fn key(stream: &str, version: u64) -> Item {
     item::item([("s", text(stream)), ("v", number(version))])
 }
 
-fn entry(item: &Item) -> Result<Entry, StoreError> {
-    Ok(Entry {
+fn entry(item: &Item) -> Result<FeedEntry, StoreError> {
+    Ok(FeedEntry {
         us: get_number(item, "t")?,
         stream: item::get_text(item, "s")?.to_owned(),
         version: get_number(item, "v")?,

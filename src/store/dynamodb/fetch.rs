@@ -10,8 +10,10 @@ use futures_util::{TryStreamExt, stream};
 
 use super::{
     BATCH_READS_MAX, Dynamo, PARALLEL, StoreError,
-    item::Item,
-    not_built, unavailable,
+    item::{Item, text},
+    not_built,
+    schema::STATE,
+    unavailable,
     write::{TRIES_MAX, back_off},
 };
 
@@ -37,6 +39,19 @@ pub(super) async fn query(table: &str, request: QueryFluentBuilder, max: usize) 
     }
     items.truncate(max);
     Ok(items)
+}
+
+/// All items of the table `state` of one kind, read consistently.
+pub(super) async fn of_kind(dynamo: &Dynamo, kind: &str) -> Result<Vec<Item>, StoreError> {
+    let table = dynamo.table(STATE);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .key_condition_expression("k = :k")
+        .expression_attribute_values(":k", text(kind))
+        .consistent_read(true);
+    query(&table, request, usize::MAX).await
 }
 
 /// What DynamoDB takes as a page's limit.

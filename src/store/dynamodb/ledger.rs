@@ -46,7 +46,7 @@ use super::{
 };
 use crate::{
     domain::{
-        admission::{Asked, Bucket, Holder, LedgerRow, Return, Step, settled},
+        admission::{Asked, Bucket, Holder, LedgerRow, Return, TatStep, settled},
         id::UserId,
         key::KeyId,
         plan::Limits,
@@ -220,7 +220,7 @@ impl DynamoLedger {
                 Written::Refused(item) => {
                     let after = item.as_ref().map(Known::read).transpose()?.flatten();
                     let Some(after) = after else { return Ok(Err(KeyRefusal::Unknown)) };
-                    let shared = seen.shared || attempt.step == Step::Resumed;
+                    let shared = seen.shared || attempt.step == TatStep::Resumed;
                     (known, fresh) = (Some(Known { shared, ..after }), true);
                 }
                 Written::Throttled(error) => {

@@ -139,14 +139,18 @@ fn client(access: &Access) -> Client {
     Client::from_conf(config.build())
 }
 
+/// Whether DynamoDB refused with this code.
+fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
+    let found = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    found.is_some_and(|found| found.ends_with(code))
+}
+
 /// Why a call failed, for whoever uses the store. `table` tells a missing table from others.
 fn unavailable<E, R>(table: &str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata,
 {
-    let is_missing = matches!(error, SdkError::ServiceError(service)
-        if service.err().code().is_some_and(|code| code.ends_with("ResourceNotFoundException")));
-    if is_missing {
+    if has_code(error, "ResourceNotFoundException") {
         return StoreError::Unavailable(format!("table {table} or an index of it is missing: run `permitd aws setup`"));
     }
     StoreError::Unavailable(format!("table {table}: {}", aws::reason("DynamoDB", error)))

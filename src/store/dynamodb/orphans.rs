@@ -60,7 +60,7 @@ impl Orphan {
 /// Finds them.
 pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orphan>, StoreError> {
     let (rows, _) = scan_views(dynamo).await?;
-    let seen = Seen::of(&rows);
+    let seen = LiveRows::of(&rows);
     let mut suspects = Vec::new();
     for row in rows {
         suspects.extend(seen.suspect(row, streams));
@@ -80,7 +80,7 @@ pub(super) async fn remove(dynamo: &Dynamo, orphans: Vec<Orphan>) -> Result<(), 
 }
 
 /// An item of the views.
-enum Row {
+enum ViewItem {
     Person { user: UserId, is_deleted: bool, item: Item },
     Key { user: UserId, key: KeyId, item: Item },
     Import { import: Uuid, data_set: String, item: Item },
@@ -88,7 +88,7 @@ enum Row {
     Plan { plan: String, item: Item },
 }
 
-async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<Row>, u64), StoreError> {
+async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError> {
     let table = dynamo.table(VIEWS);
     let request = dynamo
         .client()
@@ -97,10 +97,10 @@ async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<Row>, u64), StoreError> {
         .projection_expression("k, r, pv, #status, dataset")
         .expression_attribute_names("#status", "status")
         .consistent_read(true);
-    fetch::scan(&table, request, SCAN_SEGMENTS, Row::read).await
+    fetch::scan(&table, request, SCAN_SEGMENTS, ViewItem::read).await
 }
 
-impl Row {
+impl ViewItem {
     fn read(item: Item) -> Result<Self, StoreError> {
         if let Some(import) = rows::pointed_at(&item)? {
             let data_set = rows::read_pointer(&item)?.to_owned();
@@ -124,33 +124,35 @@ impl Row {
 }
 
 /// What the views hold.
-struct Seen {
+struct LiveRows {
     living: HashSet<UserId>,
     keys: HashSet<KeyId>,
     imports: HashSet<Uuid>,
 }
 
-impl Seen {
-    fn of(rows: &[Row]) -> Self {
+impl LiveRows {
+    fn of(rows: &[ViewItem]) -> Self {
         let mut seen = Self { living: HashSet::new(), keys: HashSet::new(), imports: HashSet::new() };
         for row in rows {
             match row {
-                Row::Person { user, is_deleted: false, .. } => drop(seen.living.insert(*user)),
-                Row::Key { key, .. } => drop(seen.keys.insert(*key)),
-                Row::Import { import, .. } => drop(seen.imports.insert(*import)),
-                Row::Person { .. } | Row::Pointer { .. } | Row::Plan { .. } => {}
+                ViewItem::Person { user, is_deleted: false, .. } => drop(seen.living.insert(*user)),
+                ViewItem::Key { key, .. } => drop(seen.keys.insert(*key)),
+                ViewItem::Import { import, .. } => drop(seen.imports.insert(*import)),
+                ViewItem::Person { .. } | ViewItem::Pointer { .. } | ViewItem::Plan { .. } => {}
             }
         }
         seen
     }
 
-    fn suspect(&self, row: Row, streams: &Streams) -> Option<Suspect> {
+    fn suspect(&self, row: ViewItem, streams: &Streams) -> Option<Suspect> {
         let (stream, name, item) = match row {
-            Row::Person { user, item, .. } => (StreamId::User(user), format!("users {user}"), item),
-            Row::Key { user, key, item } => (StreamId::User(user), format!("keys {key}"), item),
-            Row::Plan { plan, item } => (StreamId::Plan(plan.clone()), format!("plans {plan}"), item),
-            Row::Import { import, data_set, item } => (StreamId::DataSet(data_set), format!("imports {import}"), item),
-            Row::Pointer { import, data_set, item } => {
+            ViewItem::Person { user, item, .. } => (StreamId::User(user), format!("users {user}"), item),
+            ViewItem::Key { user, key, item } => (StreamId::User(user), format!("keys {key}"), item),
+            ViewItem::Plan { plan, item } => (StreamId::Plan(plan.clone()), format!("plans {plan}"), item),
+            ViewItem::Import { import, data_set, item } => {
+                (StreamId::DataSet(data_set), format!("imports {import}"), item)
+            }
+            ViewItem::Pointer { import, data_set, item } => {
                 let is_there = self.imports.contains(&import);
                 let doubt = Doubt::NoImport(data_set, import);
                 return (!is_there).then_some(Suspect { orphan: Orphan::Pointer { import, item }, doubt });
@@ -201,7 +203,7 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
     Ok(is_orphan.then_some(orphan))
 }
 
-async fn suspects_in_ledger(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let table = dynamo.table(LEDGER);
     let request = dynamo
         .client()
@@ -223,17 +225,9 @@ async fn suspects_in_ledger(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>
     Ok(suspects.into_iter().flatten().collect())
 }
 
-async fn suspects_among_claims(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
-    let table = dynamo.table(STATE);
-    let request = dynamo
-        .client()
-        .query()
-        .table_name(&table)
-        .key_condition_expression("k = :k")
-        .expression_attribute_values(":k", text(CLAIM))
-        .consistent_read(true);
+async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let mut suspects = Vec::new();
-    for item in fetch::query(&table, request, usize::MAX).await? {
+    for item in fetch::of_kind(dynamo, CLAIM).await? {
         let (name, owner) = (get_text(&item, "r")?.to_owned(), get_text(&item, "owner")?.to_owned());
         let doubt = match UserId::parse(&owner) {
             Ok(user) if seen.living.contains(&user) => continue,
@@ -245,7 +239,7 @@ async fn suspects_among_claims(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspe
     Ok(suspects)
 }
 
-async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &Seen) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
     let table = dynamo.table(PERSONAL);
     // Not the keys themselves.
     let request = dynamo.client().scan().table_name(&table).projection_expression("k").consistent_read(true);

@@ -26,7 +26,7 @@ use crate::{
         view::Rows,
     },
     failpoint::crash_point,
-    store::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
 };
 
 /// Parts of a table that are scanned side by side.
@@ -159,8 +159,8 @@ impl Log {
 }
 
 impl ReplayLog for Log {
-    fn next(&mut self, max: usize) -> Result<Chunk, StoreError> {
-        let mut chunk = Chunk::default();
+    fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
+        let mut chunk = CommitBatch::default();
         loop {
             if self.loaded.is_empty() {
                 self.load_on()?;

@@ -25,11 +25,11 @@ use aws_sdk_dynamodb::{
 };
 
 use self::{
-    compare::{Flaw, Standing},
-    wait::{Busy, Patience},
+    compare::{Flaw, IndexState},
+    wait::{Backoff, BusyReason},
 };
 use super::{
-    Dynamo,
+    Dynamo, has_code,
     schema::{IndexSpec, TableSpec},
     unavailable,
 };
@@ -108,7 +108,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> 
         return Ok(Begun::Found);
     }
     let request = requests::create(dynamo.client(), &name, table)?;
-    match wait::patiently(&Patience::FOR_A_TURN, &[Busy::TooMany], || request.clone().send()).await {
+    match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
         Ok(_) => Ok(Begun::Made),
         // Somebody else was faster.
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
@@ -131,7 +131,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
         match send(&request).await {
             Ok(()) => changes.push(done),
             // An emulator that does not know the setting says that there is nothing to change.
-            Err(error) if flaw.is_of_protection() && wait::has_code(&error, "ValidationException") => {
+            Err(error) if flaw.is_of_protection() && has_code(&error, "ValidationException") => {
                 refusals.push(format!("{flaw}, which this service refuses ({})", aws::reason("DynamoDB", &error)));
             }
             Err(error) => return Err(unavailable(&name, &error)),
@@ -141,7 +141,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
     let mut added = Vec::new();
     // DynamoDB adds one at a time.
     for index in &table.indexes {
-        if compare::index(index, &found) == Standing::Missing {
+        if compare::index(index, &found) == IndexState::Missing {
             let sent = send(&requests::add_index(dynamo.client(), &name, index)?).await;
             sent.map_err(|error| unavailable(&name, &error))?;
             found = settled(dynamo, &name).await?;
@@ -166,8 +166,8 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
 
 /// Sends a change of a table, for as long as the table is busy with another.
 async fn send(request: &UpdateTableFluentBuilder) -> Result<(), SdkError<UpdateTableError>> {
-    let busy = [Busy::TooMany, Busy::InUse];
-    wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await.map(|_| ())
+    let busy = [BusyReason::TooMany, BusyReason::InUse];
+    wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await.map(|_| ())
 }
 
 async fn describe(dynamo: &Dynamo, name: &str) -> Result<Option<TableDescription>, StoreError> {
@@ -188,7 +188,7 @@ async fn settled(dynamo: &Dynamo, name: &str) -> Result<TableDescription, StoreE
         None => Ok(Err("it does not show up".to_owned())),
         Some(table) => Ok(compare::unsettled(&table).map_or(Ok(table), Err)),
     };
-    match wait::until(&Patience::FOR_A_TABLE, look).await? {
+    match wait::until(&Backoff::FOR_A_TABLE, look).await? {
         Ok(table) => Ok(table),
         Err(still) => Err(StoreError::Unavailable(format!(
             "table {name} is not ready: {still}. AWS goes on with it: run `permitd aws setup` again later"
@@ -241,10 +241,10 @@ fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked>
 
 fn index_row(name: &str, index: &IndexSpec, found: &TableDescription) -> Checked {
     let standing = match compare::index(index, found) {
-        Standing::Right => Found::Right,
-        Standing::Missing => Found::Missing,
-        Standing::Building(how) => Found::Different(format!("{how}: look again in a minute")),
-        Standing::Different(how) => {
+        IndexState::Right => Found::Right,
+        IndexState::Missing => Found::Missing,
+        IndexState::Building(how) => Found::Different(format!("{how}: look again in a minute")),
+        IndexState::Different(how) => {
             Found::Different(format!("{how}: delete the index, then `permitd aws setup` makes it as it should be"))
         }
     };

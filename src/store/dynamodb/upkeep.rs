@@ -44,7 +44,7 @@ impl Upkeep for Dynamo {
             Ok(SecretMark { version, fingerprint: get_text(&item, "fp")?.to_owned() })
         };
         let mut marks: Vec<SecretMark> =
-            of_kind(self, MARK).await?.into_iter().map(mark).collect::<Result<_, StoreError>>()?;
+            fetch::of_kind(self, MARK).await?.into_iter().map(mark).collect::<Result<_, StoreError>>()?;
         marks.sort_by_key(|mark| mark.version);
         Ok(marks)
     }
@@ -78,8 +78,8 @@ impl Upkeep for Dynamo {
         let table = self.table(STATE);
         let wanted: HashSet<&String> = owners.iter().flat_map(|(_, names)| names).collect();
         let mut held: HashMap<String, String> = HashMap::new();
-        for claim in of_kind(self, CLAIM).await? {
-            let (name, owner) = (get_text(&claim, "r")?.to_owned(), get_text(&claim, "owner")?.to_owned());
+        for kept in fetch::of_kind(self, CLAIM).await? {
+            let (name, owner) = (get_text(&kept, "r")?.to_owned(), get_text(&kept, "owner")?.to_owned());
             if wanted.contains(&name) {
                 held.insert(name, owner);
                 continue;
@@ -98,18 +98,10 @@ impl Upkeep for Dynamo {
                 match held.get(name) {
                     Some(holder) if holder != owner => taken.push((owner.clone(), holder.clone())),
                     Some(_) => {}
-                    None => {
-                        let put = || {
-                            let claim = item::item([("k", text(CLAIM)), ("r", text(name)), ("owner", text(owner))]);
-                            let request = self.client().put_item().table_name(&table).set_item(Some(claim));
-                            request.condition_expression("attribute_not_exists(k)").send()
-                        };
-                        if write::conditional(&table, put).await? {
-                            held.insert(name.clone(), owner.clone());
-                        } else {
-                            taken.push((owner.clone(), "somebody who was invited meanwhile".to_owned()));
-                        }
+                    None if claim(self, &table, name, owner).await? => {
+                        held.insert(name.clone(), owner.clone());
                     }
+                    None => taken.push((owner.clone(), "somebody who was invited meanwhile".to_owned())),
                 }
             }
         }
@@ -123,14 +115,12 @@ impl Upkeep for Dynamo {
     }
 }
 
-async fn of_kind(dynamo: &Dynamo, kind: &str) -> Result<Vec<Item>, StoreError> {
-    let table = dynamo.table(STATE);
-    let request = dynamo
-        .client()
-        .query()
-        .table_name(&table)
-        .key_condition_expression("k = :k")
-        .expression_attribute_values(":k", text(kind))
-        .consistent_read(true);
-    fetch::query(&table, request, usize::MAX).await
+/// Claims a name for its owner; whether nobody had it.
+async fn claim(dynamo: &Dynamo, table: &str, name: &str, owner: &str) -> Result<bool, StoreError> {
+    let put = || {
+        let claim = item::item([("k", text(CLAIM)), ("r", text(name)), ("owner", text(owner))]);
+        let request = dynamo.client().put_item().table_name(table).set_item(Some(claim));
+        request.condition_expression("attribute_not_exists(k)").send()
+    };
+    write::conditional(table, put).await
 }

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::{StoreError, unavailable};
+use super::{StoreError, has_code, unavailable};
 
 /// Tries of a write that met somebody else's transaction or was throttled within one. The client's own retries come below.
 pub(super) const TRIES_MAX: u32 = 8;
@@ -22,14 +22,6 @@ where
     E: ProvideErrorMetadata,
 {
     has_code(error, "TransactionConflictException")
-}
-
-fn has_code<E, R>(error: &SdkError<E, R>, wanted: &str) -> bool
-where
-    E: ProvideErrorMetadata,
-{
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    code.is_some_and(|code| code.ends_with(wanted))
 }
 
 /// Sends a conditional write, again while a transaction has the item. Returns whether the condition held.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
     failpoint::crash_point,
-    store::{Chunk, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
 };
 
 /// Page cache for the new views, KiB: what their indexes are made of is then still there.
@@ -30,7 +30,7 @@ impl Replayable for Database {
         ))?;
         let position = last_position(&log)?;
         Ok(Box::new(Space {
-            log: Log { connection: log, position, at: Some(Place::default()), grown: Vec::new() },
+            log: Log { connection: log, position, at: Some(LogPosition::default()), grown: Vec::new() },
             views: NewViews { connection: views, generation: None, indexed: false, locked: false, twice: Vec::new() },
         }))
     }
@@ -69,7 +69,7 @@ impl ReplaySpace for Space {
 
 /// Where in the log reading goes on: after this version of this stream.
 #[derive(Default, Clone)]
-struct Place {
+struct LogPosition {
     stream: String,
     version: u64,
 }
@@ -80,7 +80,7 @@ struct Log {
     /// The last commit of the moment that is read.
     position: u64,
     /// Where reading all streams goes on; none once they have all been read.
-    at: Option<Place>,
+    at: Option<LogPosition>,
     /// The streams that have grown and are still to be read.
     grown: Vec<String>,
 }
@@ -98,14 +98,14 @@ impl Log {
 }
 
 impl ReplayLog for Log {
-    fn next(&mut self, max: usize) -> Result<Chunk, StoreError> {
+    fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
         if let Some(place) = self.at.take() {
             let chunk = read_from(&self.connection, &place, max)?;
             let last = chunk.iter().next_back();
-            self.at = last.map(|(last, _)| Place { stream: last.stream.to_string(), version: last.version });
+            self.at = last.map(|(last, _)| LogPosition { stream: last.stream.to_string(), version: last.version });
             return Ok(chunk);
         }
-        let mut chunk = Chunk::default();
+        let mut chunk = CommitBatch::default();
         while chunk.len() < max {
             let Some(stream) = self.grown.pop() else { break };
             read_stream(&self.connection, &stream, &mut chunk)?;
@@ -268,22 +268,22 @@ fn last_position(connection: &Connection) -> Result<u64, StoreError> {
 
 const COLUMNS: &str = "stream, version, recorded_at, events";
 
-fn read_from(connection: &Connection, place: &Place, max: usize) -> Result<Chunk, StoreError> {
+fn read_from(connection: &Connection, place: &LogPosition, max: usize) -> Result<CommitBatch, StoreError> {
     let sql =
         format!("SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) ORDER BY stream, version LIMIT ?3");
-    let mut chunk = Chunk::default();
+    let mut chunk = CommitBatch::default();
     read(connection, &sql, params![place.stream, place.version, max], &mut chunk)?;
     Ok(chunk)
 }
 
-fn read_stream(connection: &Connection, stream: &str, chunk: &mut Chunk) -> Result<(), StoreError> {
+fn read_stream(connection: &Connection, stream: &str, chunk: &mut CommitBatch) -> Result<(), StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
     read(connection, &sql, [stream], chunk)
 }
 
 /// All commits of a stream.
-pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result<Chunk, StoreError> {
-    let mut chunk = Chunk::default();
+pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result<CommitBatch, StoreError> {
+    let mut chunk = CommitBatch::default();
     read_stream(connection, &stream.to_string(), &mut chunk)?;
     Ok(chunk)
 }
@@ -310,7 +310,7 @@ fn read(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
-    chunk: &mut Chunk,
+    chunk: &mut CommitBatch,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;

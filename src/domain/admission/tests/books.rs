@@ -34,7 +34,7 @@ impl Book {
 }
 
 /// A node as the gate is one.
-struct Gate {
+struct SimulatedGate {
     node: u64,
     serial: u64,
     skew_ns: i64,
@@ -45,7 +45,7 @@ struct Gate {
 
 /// What becomes of the ledger's next answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum CallOutcome {
     Answered,
     /// It was carried out, and nobody hears of it.
     Lost,
@@ -53,7 +53,7 @@ enum Fate {
     Failed,
 }
 
-impl Gate {
+impl SimulatedGate {
     fn new(node: u64, skew_ns: i64) -> Self {
         Self { node, serial: 0, skew_ns, held: None, owed: None, unanswered_from: None }
     }
@@ -63,7 +63,14 @@ impl Gate {
     }
 
     /// Whether a request passes, and the day that it was counted to.
-    fn ask(&mut self, book: &mut Book, bucket: Bucket, true_ns: i64, cost: u64, fate: Fate) -> Result<i64, Verdict> {
+    fn ask(
+        &mut self,
+        book: &mut Book,
+        bucket: Bucket,
+        true_ns: i64,
+        cost: u64,
+        fate: CallOutcome,
+    ) -> Result<i64, Verdict> {
         let now_ns = self.now_ns(true_ns);
         for _ in 0..8 {
             if let Some((grant, expires_ns)) = &mut self.held
@@ -82,17 +89,17 @@ impl Gate {
             let holder = Holder { node: self.node, serial: self.serial };
             let request = Asked { need: cost, returned: self.owed, ..asked(bucket, now_ns, WANT_MIN) };
             match fate {
-                Fate::Answered => {
+                CallOutcome::Answered => {
                     let grant = book.grant(holder, request, self.unanswered_from);
                     (self.owed, self.unanswered_from) = (None, None);
                     self.held = Some((grant, now_ns + LIFE_NS));
                 }
-                Fate::Lost => {
+                CallOutcome::Lost => {
                     book.grant(holder, request, self.unanswered_from);
                     self.unanswered_from.get_or_insert(self.serial);
                     return Err(Verdict::Renew);
                 }
-                Fate::Failed => {
+                CallOutcome::Failed => {
                     self.unanswered_from.get_or_insert(self.serial);
                     return Err(Verdict::Renew);
                 }
@@ -102,11 +109,11 @@ impl Gate {
     }
 }
 
-fn fate(number: u8) -> Fate {
+fn fate(number: u8) -> CallOutcome {
     match number {
-        0 => Fate::Lost,
-        1 => Fate::Failed,
-        _ => Fate::Answered,
+        0 => CallOutcome::Lost,
+        1 => CallOutcome::Failed,
+        _ => CallOutcome::Answered,
     }
 }
 
@@ -118,13 +125,13 @@ proptest! {
         quota in 1u64..400, fates in prop::collection::vec(0u8..6, 1..600),
     ) {
         let bucket = limits(1_000_000.0, 1000, quota);
-        let (mut book, mut gate, mut passed) = (Book::default(), Gate::new(1, 0), 0);
+        let (mut book, mut gate, mut passed) = (Book::default(), SimulatedGate::new(1, 0), 0);
         for (step, number) in fates.iter().enumerate() {
             let now_ns = START_NS + i64::try_from(step).unwrap() * SECOND_NS / 3;
             passed += u64::from(gate.ask(&mut book, bucket, now_ns, 1, fate(*number)).is_ok());
         }
         let now_ns = START_NS + 1000 * SECOND_NS;
-        while gate.ask(&mut book, bucket, now_ns + i64::try_from(passed).unwrap() * 1000, 1, Fate::Answered).is_ok() {
+        while gate.ask(&mut book, bucket, now_ns + i64::try_from(passed).unwrap() * 1000, 1, CallOutcome::Answered).is_ok() {
             passed += 1;
         }
         prop_assert_eq!(passed, quota);
@@ -146,8 +153,8 @@ proptest! {
     ) {
         let bucket = limits(1_000_000.0, 1000, quota);
         let mut book = Book::default();
-        let mut gates: Vec<Gate> =
-            skews.iter().zip(1..).map(|(skew_s, node)| Gate::new(node, skew_s * SECOND_NS)).collect();
+        let mut gates: Vec<SimulatedGate> =
+            skews.iter().zip(1..).map(|(skew_s, node)| SimulatedGate::new(node, skew_s * SECOND_NS)).collect();
         let (mut counted, mut by_true_day) = (HashMap::<i64, u64>::new(), HashMap::<i64, u64>::new());
         let (mut true_ns, mut next_node) = (START_NS, 10);
         let small = skews.iter().all(|skew_s| skew_s.abs() <= 5);
@@ -158,7 +165,7 @@ proptest! {
                 continue;
             }
             if number == 11 {
-                gates[gate] = Gate::new(next_node, gates[gate].skew_ns);
+                gates[gate] = SimulatedGate::new(next_node, gates[gate].skew_ns);
                 next_node += 1;
             }
             if let Ok(day) = gates[gate].ask(&mut book, bucket, true_ns, cost, fate(number)) {
@@ -232,26 +239,26 @@ fn a_faster_plan_is_in_force_at_once() {
 #[test]
 fn a_wrong_year_locks_nobody_out() {
     let bucket = limits(1_000_000.0, 1000, 100);
-    let (mut book, mut gate) = (Book::default(), Gate::new(1, 0));
-    let all = |gate: &mut Gate, book: &mut Book, now_ns| {
-        let passed = std::iter::from_fn(|| gate.ask(book, bucket, now_ns, 1, Fate::Answered).ok());
+    let (mut book, mut gate) = (Book::default(), SimulatedGate::new(1, 0));
+    let all = |gate: &mut SimulatedGate, book: &mut Book, now_ns| {
+        let passed = std::iter::from_fn(|| gate.ask(book, bucket, now_ns, 1, CallOutcome::Answered).ok());
         passed.collect::<Vec<_>>().len()
     };
     for _ in 0..40 {
-        gate.ask(&mut book, bucket, START_NS, 1, Fate::Answered).unwrap();
+        gate.ask(&mut book, bucket, START_NS, 1, CallOutcome::Answered).unwrap();
     }
     let far_ns = START_NS + 1500 * DAY_NS;
     assert_eq!(all(&mut gate, &mut book, far_ns), 100);
-    gate = Gate::new(2, 0);
-    assert_eq!(gate.ask(&mut book, bucket, START_NS, 1, Fate::Answered), Ok(day_of(START_NS)), "at once");
+    gate = SimulatedGate::new(2, 0);
+    assert_eq!(gate.ask(&mut book, bucket, START_NS, 1, CallOutcome::Answered), Ok(day_of(START_NS)), "at once");
     // The first grant of that day held more than was spent when it ended, as a crash leaves it.
     let rest = all(&mut gate, &mut book, START_NS + SECOND_NS);
     assert!((1..=59).contains(&rest), "{rest}");
     assert_eq!(all(&mut gate, &mut book, START_NS + 2 * SECOND_NS), 0);
     assert_eq!(all(&mut gate, &mut book, far_ns), 0, "the far day keeps its own count");
-    gate = Gate::new(3, 0);
+    gate = SimulatedGate::new(3, 0);
     let tomorrow_ns = START_NS + DAY_NS;
-    assert_eq!(gate.ask(&mut book, bucket, tomorrow_ns, 1, Fate::Answered), Ok(day_of(tomorrow_ns)));
+    assert_eq!(gate.ask(&mut book, bucket, tomorrow_ns, 1, CallOutcome::Answered), Ok(day_of(tomorrow_ns)));
     assert_eq!(all(&mut gate, &mut book, tomorrow_ns + SECOND_NS), 99, "the next day is whole");
 }
 

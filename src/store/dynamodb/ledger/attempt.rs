@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 
 use super::known::{Known, Terms, reservation_name, reservation_value};
 use crate::{
-    domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, Step},
+    domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, TatStep},
     store::{Granted, dynamodb::item::number},
 };
 
@@ -78,7 +78,7 @@ pub(super) struct Attempt {
     before: LedgerRow,
     after: LedgerRow,
     grant: Grant,
-    pub(super) step: Step,
+    pub(super) step: TatStep,
 }
 
 impl Attempt {
@@ -111,7 +111,7 @@ impl Attempt {
     /// Whether it changes nothing: there is no request to be had, and none is given back.
     pub(super) fn needs_no_write(&self) -> bool {
         let brings_back = self.asked.returned.is_some_and(|back| back.unspent > 0);
-        self.grant.left() == 0 && self.step == Step::Kept && !brings_back
+        self.grant.left() == 0 && self.step == TatStep::Kept && !brings_back
     }
 
     fn begins_a_day(&self, seen: &Known) -> bool {
@@ -237,21 +237,21 @@ impl Attempt {
     fn advance(&self, change: &mut Change) {
         let Asked { bucket, now_ns, life_ns, returned, .. } = self.asked;
         match self.step {
-            Step::Kept => {}
-            Step::Resumed | Step::Corrected | Step::Carried => {
-                let resumed = returned.filter(|_| self.step == Step::Resumed);
+            TatStep::Kept => {}
+            TatStep::Resumed | TatStep::Corrected | TatStep::Carried => {
+                let resumed = returned.filter(|_| self.step == TatStep::Resumed);
                 change.set("tat = :tat");
                 change.only_if("tat = :from");
                 change.value(":tat", number(self.after.tat_ns));
                 change.value(":from", number(resumed.map_or(self.before.tat_ns, |returned| returned.limit_ns)));
             }
-            Step::Restarted => {
+            TatStep::Restarted => {
                 change.set("tat = :tat");
                 change.only_if("tat <= :now");
                 change.value(":tat", number(self.after.tat_ns));
                 change.value(":now", number(now_ns));
             }
-            Step::Advanced => {
+            TatStep::Advanced => {
                 let stretch_ns = self.stretch_ns();
                 change.set("tat = tat + :stretch");
                 change.only_if("tat BETWEEN :now AND :latest");
@@ -268,7 +268,7 @@ impl Attempt {
 
     /// The grant, in the row as it is after the write.
     pub(super) fn granted(self: &Attempt, seen: &Known, after: &LedgerRow) -> Granted {
-        let limit_ns = if self.step == Step::Advanced { after.tat_ns } else { self.grant.limit_ns() };
+        let limit_ns = if self.step == TatStep::Advanced { after.tat_ns } else { self.grant.limit_ns() };
         let Terms { user, hash, valid_until, plan, .. } = seen.terms.clone();
         let grant = self.grant.placed(limit_ns, after.used);
         Granted { user, hash, valid_until, plan, grant, limits_age_ns: 0 }
@@ -278,10 +278,10 @@ impl Attempt {
     pub(super) fn shared_after(&self, seen: &Known, after: &LedgerRow) -> bool {
         let Some(returned) = self.asked.returned else { return seen.shared };
         match self.step {
-            Step::Kept => after.tat_ns != returned.limit_ns,
-            Step::Advanced => after.tat_ns.saturating_sub(self.stretch_ns()) != returned.limit_ns,
-            Step::Resumed => false,
-            Step::Restarted | Step::Corrected | Step::Carried => seen.shared,
+            TatStep::Kept => after.tat_ns != returned.limit_ns,
+            TatStep::Advanced => after.tat_ns.saturating_sub(self.stretch_ns()) != returned.limit_ns,
+            TatStep::Resumed => false,
+            TatStep::Restarted | TatStep::Corrected | TatStep::Carried => seen.shared,
         }
     }
 }

@@ -56,7 +56,7 @@ impl fmt::Display for Flaw {
 
 /// How an index stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum IndexState {
     Right,
     Missing,
     /// It cannot be read yet.
@@ -91,23 +91,23 @@ pub(super) fn table(spec: &TableSpec, found: &TableDescription) -> Vec<Flaw> {
 }
 
 /// How an index of the table stands.
-pub(super) fn index(spec: &IndexSpec, table: &TableDescription) -> Standing {
+pub(super) fn index(spec: &IndexSpec, table: &TableDescription) -> IndexState {
     let Some(found) = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(&spec.name))
     else {
-        return Standing::Missing;
+        return IndexState::Missing;
     };
     let expected = expected_keys(&spec.partition, Some(&spec.sort));
     let keys = found_keys(found.key_schema(), table);
     if keys != expected {
-        return Standing::Different(format!("its keys are {keys}, not {expected}"));
+        return IndexState::Different(format!("its keys are {keys}, not {expected}"));
     }
     let wanted = projection(spec.projected);
     let projected = found.projection().and_then(|projection| projection.projection_type());
     if projected != Some(&wanted) {
         let projected = projected.map_or("nothing known", ProjectionType::as_str);
-        return Standing::Different(format!("it holds {projected}, not {wanted}"));
+        return IndexState::Different(format!("it holds {projected}, not {wanted}"));
     }
-    unsettled_index(found).map_or(Standing::Right, Standing::Building)
+    unsettled_index(found).map_or(IndexState::Right, IndexState::Building)
 }
 
 /// The names of indexes that the table should not have.

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{TimeToLiveDescription, TimeToLiveSpecification, Ti
 
 use super::{
     Dynamo,
-    wait::{self, Busy, Patience},
+    wait::{self, Backoff, BusyReason},
 };
 use crate::{
     aws::{Checked, Found},
@@ -27,11 +27,8 @@ pub(super) enum Expiry {
 
 /// Asks, where the table is to have it.
 pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Expiry, StoreError> {
-    match dynamo.client().describe_time_to_live().table_name(name).send().await {
-        Ok(described) => Ok(standing(described.time_to_live_description())),
-        Err(error) if wait::has_code(&error, "UnknownOperationException") => Ok(Expiry::Unknown),
-        Err(error) => Err(unavailable(name, &error)),
-    }
+    let described = wait::if_known(name, dynamo.client().describe_time_to_live().table_name(name).send().await)?;
+    Ok(described.map_or(Expiry::Unknown, |described| standing(described.time_to_live_description())))
 }
 
 /// Says how it stands; nothing for a table that needs none.
@@ -55,8 +52,8 @@ pub(super) async fn ensure(
     let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build();
     let wanted = wanted.map_err(|error| StoreError::Unavailable(format!("table {name}: {error}")))?;
     let request = dynamo.client().update_time_to_live().table_name(name).time_to_live_specification(wanted);
-    let busy = [Busy::TooMany, Busy::InUse];
-    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    let busy = [BusyReason::TooMany, BusyReason::InUse];
+    let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
     // Somebody else may have been faster.
     if let Err(error) = sent
         && look(dynamo, name).await? != Expiry::By(attribute.to_owned())

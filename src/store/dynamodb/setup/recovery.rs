@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Dynamo,
-    wait::{self, Busy, Patience},
+    wait::{self, Backoff, BusyReason},
 };
 use crate::{
     aws::{Checked, Found},
@@ -31,11 +31,8 @@ pub(super) enum Recovery {
 
 /// Asks.
 pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Recovery, StoreError> {
-    match dynamo.client().describe_continuous_backups().table_name(name).send().await {
-        Ok(described) => Ok(standing(described.continuous_backups_description())),
-        Err(error) if wait::has_code(&error, "UnknownOperationException") => Ok(Recovery::Unknown),
-        Err(error) => Err(unavailable(name, &error)),
-    }
+    let described = wait::if_known(name, dynamo.client().describe_continuous_backups().table_name(name).send().await)?;
+    Ok(described.map_or(Recovery::Unknown, |described| standing(described.continuous_backups_description())))
 }
 
 /// Turns it on, or sets its days, where that is needed, and says how it then stands.
@@ -57,8 +54,8 @@ pub(super) async fn ensure(
         .map_err(|error| StoreError::Unavailable(format!("table {name}: {error}")))?;
     let request =
         dynamo.client().update_continuous_backups().table_name(name).point_in_time_recovery_specification(wanted);
-    let busy = [Busy::TooMany, Busy::InUse, Busy::BackupsNotYet];
-    let sent = wait::patiently(&Patience::FOR_A_TURN, &busy, || request.clone().send()).await;
+    let busy = [BusyReason::TooMany, BusyReason::InUse, BusyReason::BackupsNotYet];
+    let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
     sent.map_err(|error| unavailable(name, &error))?;
     let mut row = row(name, table, &look(dynamo, name).await?);
     if row.found == Found::Right {

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::store::StoreError;
+use crate::store::{
+    StoreError,
+    dynamodb::{has_code, unavailable},
+};
 
 /// How often, and with what pauses, something is looked at or tried again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Backoff {
     /// The first pause; each following one is twice as long as the one before.
     pause_first: Duration,
     /// The longest pause.
@@ -17,7 +20,7 @@ pub(super) struct Patience {
     tries_max: u32,
 }
 
-impl Patience {
+impl Backoff {
     /// For a table or an index to become ready: about half an hour. An index over much data takes longer.
     pub(super) const FOR_A_TABLE: Self =
         Self { pause_first: Duration::from_millis(100), pause_max: Duration::from_secs(5), tries_max: 366 };
@@ -37,7 +40,7 @@ impl Patience {
 
 /// A reason to ask again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Busy {
+pub(super) enum BusyReason {
     /// Too many tables are being made or changed.
     TooMany,
     /// The table is being changed.
@@ -46,7 +49,7 @@ pub(super) enum Busy {
     BackupsNotYet,
 }
 
-impl Busy {
+impl BusyReason {
     fn code(self) -> &'static str {
         match self {
             Self::TooMany => "LimitExceededException",
@@ -58,8 +61,8 @@ impl Busy {
 
 /// Sends a request, again while it is refused for one of these reasons. The last refusal is given back.
 pub(super) async fn patiently<T, E, R, F>(
-    patience: &Patience,
-    busy: &[Busy],
+    backoff: &Backoff,
+    busy: &[BusyReason],
     mut send: impl FnMut() -> F,
 ) -> Result<T, SdkError<E, R>>
 where
@@ -67,7 +70,7 @@ where
     F: Future<Output = Result<T, SdkError<E, R>>>,
 {
     let is_busy = |error: &SdkError<E, R>| busy.iter().any(|busy| has_code(error, busy.code()));
-    let mut pauses = patience.pauses();
+    let mut pauses = backoff.pauses();
     loop {
         let sent = send().await;
         match (sent, pauses.next().flatten()) {
@@ -77,18 +80,24 @@ where
     }
 }
 
-/// Whether DynamoDB refused with this code.
-pub(super) fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
-    let found = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    found.is_some_and(|found| found.ends_with(code))
+/// What the service says of a table; nothing where it does not know the operation, as some emulators.
+pub(super) fn if_known<T, E: ProvideErrorMetadata, R>(
+    table: &str,
+    answer: Result<T, SdkError<E, R>>,
+) -> Result<Option<T>, StoreError> {
+    match answer {
+        Ok(said) => Ok(Some(said)),
+        Err(error) if has_code(&error, "UnknownOperationException") => Ok(None),
+        Err(error) => Err(unavailable(table, &error)),
+    }
 }
 
 /// Looks until `look` gives what is waited for. If it does not in time: what it said last.
 pub(super) async fn until<T>(
-    patience: &Patience,
+    backoff: &Backoff,
     mut look: impl AsyncFnMut() -> Result<Result<T, String>, StoreError>,
 ) -> Result<Result<T, String>, StoreError> {
-    let mut pauses = patience.pauses();
+    let mut pauses = backoff.pauses();
     loop {
         let seen = look().await?;
         match (seen, pauses.next().flatten()) {
@@ -102,16 +111,16 @@ pub(super) async fn until<T>(
 mod tests {
     use super::*;
 
-    const AT_ONCE: Patience = Patience { pause_first: Duration::ZERO, pause_max: Duration::ZERO, tries_max: 3 };
+    const AT_ONCE: Backoff = Backoff { pause_first: Duration::ZERO, pause_max: Duration::ZERO, tries_max: 3 };
 
     #[test]
     fn pauses_grow_and_end() {
-        let total = |patience: Patience| patience.pauses().flatten().sum::<Duration>();
-        let minutes = |patience| total(patience).as_secs() / 60;
-        assert_eq!((minutes(Patience::FOR_A_TABLE), minutes(Patience::FOR_A_TURN)), (30, 5));
-        let pauses: Vec<_> = Patience { tries_max: 4, ..Patience::FOR_A_TABLE }.pauses().collect();
+        let total = |backoff: Backoff| backoff.pauses().flatten().sum::<Duration>();
+        let minutes = |backoff| total(backoff).as_secs() / 60;
+        assert_eq!((minutes(Backoff::FOR_A_TABLE), minutes(Backoff::FOR_A_TURN)), (30, 5));
+        let pauses: Vec<_> = Backoff { tries_max: 4, ..Backoff::FOR_A_TABLE }.pauses().collect();
         assert_eq!(pauses, [Some(100), Some(200), Some(400), None].map(|ms| ms.map(Duration::from_millis)));
-        assert!(Patience::FOR_A_TABLE.pauses().flatten().all(|pause| pause <= Duration::from_secs(5)));
+        assert!(Backoff::FOR_A_TABLE.pauses().flatten().all(|pause| pause <= Duration::from_secs(5)));
     }
 
     #[actix_web::test]
@@ -119,7 +128,7 @@ mod tests {
         use aws_sdk_dynamodb::{error::ErrorMetadata, operation::create_table::CreateTableError};
         async fn sent(codes: &[&str]) -> (Result<(), String>, usize) {
             let mut sends = 0;
-            let done = patiently(&AT_ONCE, &[Busy::TooMany], || {
+            let done = patiently(&AT_ONCE, &[BusyReason::TooMany], || {
                 let answer = codes.get(sends).map(|code| ErrorMetadata::builder().code(*code).build());
                 sends += 1;
                 let answer = answer.map(|error| SdkError::service_error(CreateTableError::generic(error), ()));

@@ -50,7 +50,7 @@ fn every_table_as_it_should_be_is_right() {
     for spec in schema::base_tables() {
         let found = described(&spec);
         assert_eq!(table(&spec, &found), [], "{}", spec.name);
-        assert!(spec.indexes.iter().all(|spec| index(spec, &found) == Standing::Right), "{}", spec.name);
+        assert!(spec.indexes.iter().all(|spec| index(spec, &found) == IndexState::Right), "{}", spec.name);
         assert!(unsettled(&found).is_none() && unknown_indexes(&spec, &found).is_empty());
     }
 }
@@ -98,13 +98,13 @@ fn each_property_of_an_index_is_compared() {
         index(feed, &found)
     };
     let other_keys = with(|index| index.key_schema = Some(vec![element("f", Role::Hash)]));
-    assert_eq!(other_keys, Standing::Different("its keys are f (S), not f (S), t (N)".to_owned()));
+    assert_eq!(other_keys, IndexState::Different("its keys are f (S), not f (S), t (N)".to_owned()));
     let other_content =
         with(|index| index.projection = Some(Projection::builder().projection_type(ProjectionType::All).build()));
-    assert_eq!(other_content, Standing::Different("it holds ALL, not KEYS_ONLY".to_owned()));
-    assert!(matches!(with(|index| index.index_status = Some(IndexStatus::Creating)), Standing::Building(_)));
-    assert!(matches!(with(|index| index.backfilling = Some(true)), Standing::Building(_)));
-    assert_eq!(with(|index| index.index_name = Some("other".to_owned())), Standing::Missing);
+    assert_eq!(other_content, IndexState::Different("it holds ALL, not KEYS_ONLY".to_owned()));
+    assert!(matches!(with(|index| index.index_status = Some(IndexStatus::Creating)), IndexState::Building(_)));
+    assert!(matches!(with(|index| index.backfilling = Some(true)), IndexState::Building(_)));
+    assert_eq!(with(|index| index.index_name = Some("other".to_owned())), IndexState::Missing);
 }
 
 #[test]

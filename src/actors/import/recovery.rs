@@ -1,0 +1,79 @@
+//! Writing down how imports ended whose processes did not say so.
+
+use uuid::Uuid;
+
+use super::{
+    ImportError,
+    work::{ImportWork, counts},
+};
+use crate::{
+    actors::commit::{CommandError, Envelope},
+    domain::{
+        event::{Event, Origin},
+        id::{CommandId, StreamId, Who},
+        view::State,
+    },
+    store::records::LastImport,
+};
+
+impl ImportWork {
+    /// Writes down how the imports of a data set ended whose processes did not. To be called by an import that has the data set
+    /// for itself: then no other one is under way, whatever the log says, and the last visible one is the last that ever became
+    /// visible.
+    pub(super) async fn end_others(&self, dataset: &str, import: Uuid) -> Result<(), ImportError> {
+        self.records.refresh().await?;
+        let stored = self.records.data_set(dataset);
+        let last = stored.as_deref().map(|stored| &stored.last_import);
+        let envelope = Envelope {
+            command: CommandId::from_import(import, "others-ended"),
+            request_hash: None,
+            expected_version: None,
+            origin: recovery(import),
+        };
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last)).collect()),
+            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
+        Ok(())
+    }
+
+    /// Ends those of the last `last` imports that run by the log and no longer in fact; how many.
+    pub(super) async fn recover(&self, last: usize) -> Result<u64, ImportError> {
+        let running = self.committer.stores.views.imports(None, last).await.map_err(CommandError::from)?;
+        let mut ended = 0;
+        for import in running.into_iter().filter(|import| import.status == "running") {
+            // In this order: one that ends meanwhile is seen as running, or as visible.
+            if self.records.is_importing(&import.dataset)? {
+                continue;
+            }
+            self.records.refresh().await?;
+            let stored = self.records.data_set(&import.dataset);
+            let event = ending(import.id, stored.as_deref().map(|stored| &stored.last_import));
+            self.record(&import.dataset, &recovery(import.id), import.id, "end", vec![event]).await?;
+            ended += 1;
+        }
+        Ok(ended)
+    }
+}
+
+/// Who writes down how an import ended whose process did not.
+fn recovery(import: Uuid) -> Origin {
+    Origin { who: Who::system("importer"), correlation_id: import.to_string(), causation_id: Some(import.to_string()) }
+}
+
+/// How an import ended whose process did not say so: it is visible, or has had no effect.
+fn ending(import: Uuid, last: Option<&LastImport>) -> Event {
+    match last {
+        Some(last) if last.id == import => completion(last),
+        _ => {
+            let reason = "the process ended before the import did; the data set is as it was".to_owned();
+            Event::ImportFailed { import, reason }
+        }
+    }
+}
+
+/// How an import that is visible ended.
+fn completion(LastImport { id, result, .. }: &LastImport) -> Event {
+    Event::ImportCompleted { import: *id, dataset_version: result.version, counts: counts(result) }
+}

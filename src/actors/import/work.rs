@@ -1,0 +1,287 @@
+//! One import from its beginning to its end: the file is read, its records are written, and the log is told.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
+
+use jiff::{civil::Date, tz::TimeZone};
+use uuid::Uuid;
+
+use super::{ImportCounters, ImportError, Order, Summary, rejects::Rejects};
+use crate::{
+    actors::{
+        commit::{CommandError, Committer, Envelope},
+        lineage::{JudgeError, judged},
+    },
+    dataset::{
+        Definition,
+        reader::{self, Header, ImportRow, Limits, Problem},
+    },
+    domain::{
+        event::{Event, ImportCounts, Origin},
+        id::{CommandId, StreamId},
+        text::one_line,
+        view::State,
+    },
+    failpoint::crash_point,
+    store::records::{Anew, ImportResult, ImportSession, RecordStore, RowOutcome},
+};
+
+/// Rows between two reports of progress.
+const ROWS_PER_REPORT: u64 = 1024;
+/// Longest file name that is written into the log, characters.
+const FILE_NAME_CHARS_MAX: usize = 200;
+/// Longest reason that is written into the log, characters.
+const REASON_CHARS_MAX: usize = 1000;
+
+/// What importing needs.
+pub(super) struct ImportWork {
+    pub(super) committer: Arc<Committer>,
+    pub(super) records: Arc<dyn RecordStore>,
+    pub(super) limits: Limits,
+    pub(super) rejects: PathBuf,
+    pub(super) counters: ImportCounters,
+    pub(super) one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// What reading and writing came to.
+struct Written {
+    header: Header,
+    version: u64,
+    changed: bool,
+    counts: ImportCounts,
+    rejects_file: Option<PathBuf>,
+}
+
+impl ImportWork {
+    pub(super) async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
+        one_line(&order.file_name)?;
+        let import = self.committer.new_id().map_err(CommandError::from)?;
+        let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
+        let started = Event::ImportStarted {
+            import,
+            file_name: order.file_name.chars().take(FILE_NAME_CHARS_MAX).collect(),
+            definition: order.definition.fingerprint(),
+            replace: order.replace,
+        };
+        // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
+        // runs, and do not take it for one that died.
+        let anew = self.anew(&dataset).await?;
+        let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
+        let session = blocking(move || {
+            Ok(match anew {
+                None => work.records.begin_import(&definition, import, work.today(), replace)?,
+                Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
+            })
+        })
+        .await;
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
+        };
+        self.end_others(&dataset, import).await?;
+        self.record(&dataset, &origin, import, "start", vec![started]).await?;
+        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        crash_point("import-started");
+        let work = Arc::clone(self);
+        let done = blocking(move || {
+            let mut session = Some(session);
+            Ok((work.write(import, order, &mut session), session))
+        });
+        let (written, session) = done.await.unwrap_or_else(|error| (Err(error), None));
+        crash_point("import-written");
+        match written {
+            Ok(written) => self.completed(&dataset, &origin, import, written).await,
+            Err(error) => {
+                let recorded = self.failed(&dataset, &origin, Vec::new(), import, &error).await;
+                // Given up after that is written down: until then others see that it runs.
+                blocking(move || {
+                    drop(session);
+                    Ok(())
+                })
+                .await?;
+                recorded?;
+                Err(error)
+            }
+        }
+    }
+
+    /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
+    /// and no version that the log knows is to come to be once more.
+    async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
+        self.records.refresh().await?;
+        let (stored, lineage, verdict) =
+            judged(&self.committer, &self.records, dataset).await.map_err(|error| match error {
+                JudgeError::Store(error) => ImportError::Command(error.into()),
+                JudgeError::Records(error) => ImportError::Records(error),
+            })?;
+        let Err(loss) = verdict else { return Ok(None) };
+        tracing::warn!(dataset, "{loss}; the import begins it anew");
+        Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
+    }
+
+    /// Writes down, as one commit, that an import began and failed: it never had the data set for itself, so that others might
+    /// take it for one that died.
+    async fn failed_to_begin(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        started: Event,
+        import: Uuid,
+        error: ImportError,
+    ) -> Result<Summary, ImportError> {
+        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        self.failed(dataset, origin, vec![started], import, &error).await?;
+        Err(error)
+    }
+
+    async fn failed(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        mut events: Vec<Event>,
+        import: Uuid,
+        error: &ImportError,
+    ) -> Result<(), CommandError> {
+        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+        events.push(Event::ImportFailed { import, reason });
+        self.record(dataset, origin, import, "end", events).await
+    }
+
+    async fn completed(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        written: Written,
+    ) -> Result<Summary, ImportError> {
+        let Written { header, version, changed, counts, rejects_file } = written;
+        let event = Event::ImportCompleted { import, dataset_version: version, counts };
+        self.record(dataset, origin, import, "end", vec![event]).await?;
+        self.counters.completed.fetch_add(1, Ordering::Relaxed);
+        Ok(Summary {
+            import,
+            dataset: dataset.to_owned(),
+            dataset_version: version,
+            changed,
+            counts,
+            rejects_file,
+            sheet: header.sheet,
+            header_line: header.line,
+            unmatched_headers: header.unmatched,
+            absent_columns: header.absent,
+        })
+    }
+
+    /// Appends events of an import: its beginning, its end if it has not ended, or both.
+    pub(super) async fn record(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        step: &str,
+        events: Vec<Event>,
+    ) -> Result<(), CommandError> {
+        let envelope = Envelope {
+            command: CommandId::from_import(import, step),
+            request_hash: None,
+            expected_version: None,
+            origin: origin.clone(),
+        };
+        let decide = |state: &State| match (state, events.as_slice()) {
+            (State::DataSet(_, log), [ending]) if !matches!(ending, Event::ImportStarted { .. }) => {
+                Ok(log.end_import(import, ending.clone()))
+            }
+            (State::DataSet(..), events) => Ok(events.to_vec()),
+            (State::User(_) | State::Plan(..), _) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
+    }
+
+    fn today(&self) -> Date {
+        self.committer.clock.now().to_zoned(TimeZone::UTC).date()
+    }
+
+    /// Reads the file and writes its records; nothing of it is visible unless this succeeds. Leaves the session behind when it
+    /// fails before the commit.
+    fn write(
+        &self,
+        import: Uuid,
+        order: Order,
+        session: &mut Option<Box<dyn ImportSession>>,
+    ) -> Result<Written, ImportError> {
+        let ended = || ImportError::Interrupted("its session has ended".to_owned());
+        let Order { file, file_name, definition, progress, .. } = order;
+        let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
+        let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
+        let mut rejects = Rejects::into(path);
+        let mut rows = 0;
+        let running = session.as_deref_mut().ok_or_else(ended)?;
+        while let Some(row) = source.next() {
+            self.take(running, &mut rejects, &definition, row?)?;
+            rows += 1;
+            if rows % ROWS_PER_REPORT == 0 {
+                progress.rows.store(rows, Ordering::Relaxed);
+                progress.bytes.store(source.progress().bytes_read, Ordering::Relaxed);
+            }
+        }
+        progress.rows.store(rows, Ordering::Relaxed);
+        let rejected = rejects.rows();
+        let rejects_file = rejects.finish()?;
+        crash_point("import-before-commit");
+        let result = session.take().ok_or_else(ended)?.commit()?;
+        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
+        self.counters.rejected.fetch_add(rejected, Ordering::Relaxed);
+        let counts = counts(&result);
+        let header = source.header().clone();
+        Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file })
+    }
+
+    fn take(
+        &self,
+        session: &mut dyn ImportSession,
+        rejects: &mut Rejects,
+        definition: &Definition,
+        row: ImportRow,
+    ) -> Result<(), ImportError> {
+        match row {
+            ImportRow::Rejected { line, key, problems } => {
+                session.reject(key.as_deref())?;
+                rejects.write(line, &problems)
+            }
+            ImportRow::Record { line, key, record } => match session.put(line, &key, record)? {
+                RowOutcome::Inserted | RowOutcome::Updated | RowOutcome::Unchanged => Ok(()),
+                RowOutcome::Duplicate { first_line } => {
+                    let column = definition.columns.get(definition.record_id);
+                    let problem = Problem {
+                        column: column.map(|column| column.name.clone()).unwrap_or_default(),
+                        value: key,
+                        reason: format!("line {first_line} has the same key and record id"),
+                    };
+                    session.reject(None)?;
+                    rejects.write(line, &[problem])
+                }
+            },
+        }
+    }
+}
+
+/// Does what blocks on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())))
+}
+
+pub(super) fn counts(result: &ImportResult) -> ImportCounts {
+    ImportCounts {
+        inserted: result.inserted,
+        updated: result.updated,
+        unchanged: result.unchanged,
+        removed: result.removed,
+        rejected: result.rejected,
+    }
+}

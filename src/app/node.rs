@@ -1,0 +1,217 @@
+//! Builds a node from its settings: opens the stores, starts the actors, and makes what a first start needs.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use super::{Premises, Purpose, StartError, admin_token::put_admin_token, backend, data_dir, definitions::definitions};
+use crate::{
+    actors::{
+        account::Accounts,
+        commit::{Committer, Envelope},
+        grants::GrantBook,
+        import::Imports,
+        invite::Inviting,
+        lineage::Lineages,
+        mailer::{Mailers, Offer, Offering, Watch},
+        relay::Relay,
+    },
+    aws::Access,
+    clock::SharedClock,
+    config::Settings,
+    dataset::{Definition, cursor::CursorKey, reader::Limits},
+    domain::{
+        event::Origin,
+        id::{CommandId, Who},
+        plan::{self, DEFAULT_PLAN},
+    },
+    http::{
+        checkup::Checkup,
+        ready::ReadyAnswers,
+        state::{Readiness, Service},
+    },
+    mail,
+    secrets::{Entropy, Secrets},
+    store::{
+        PutToken,
+        records::{DataSet, RecordStore},
+    },
+};
+
+/// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
+pub struct Node {
+    /// What the routes and the commands have at hand.
+    pub service: Service,
+    /// The definitions by which files are imported.
+    pub definitions: Vec<Arc<Definition>>,
+    /// The administrator's token, when this start of a server made the first one: shown once.
+    pub first_admin_token: Option<String>,
+    /// Whether a server has the data directory at the same time.
+    pub beside_server: bool,
+    /// The data directory that the node serves, with its locks.
+    pub(super) premises: Option<Premises>,
+}
+
+impl Node {
+    /// Opens what the settings name, making the data directory when it is not there, and starts the actors on the calling
+    /// thread's arbiter. Without an access to AWS, that of the environment is used where one is needed.
+    ///
+    /// # Errors
+    /// [`StartError`]: what is wrong and what to do.
+    pub async fn open(
+        settings: Settings,
+        clock: SharedClock,
+        entropy: Arc<dyn Entropy>,
+        purpose: Purpose,
+        public_address: SocketAddr,
+        aws: Option<Access>,
+    ) -> Result<Self, StartError> {
+        let definitions = definitions(settings.datasets())?;
+        let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
+        let (beside_server, premises) = (kept.beside_server, kept.premises);
+        let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
+            .keeping_answers_for(settings.commands.idempotency_days);
+        let parts = Parts {
+            committer: Arc::new(committer),
+            records: kept.records,
+            mailer: kept.mailer,
+            secrets: kept.secrets,
+            shared: kept.shared,
+            aws: kept.aws,
+        };
+        let is_shared = parts.shared;
+        let mut service = start_actors(settings, public_address, parts, purpose);
+        // A command that happens to come first must not make a token that nobody gets to see.
+        let first_admin_token = match purpose {
+            Purpose::Serve => first_admin_token(&service).await?,
+            Purpose::Command | Purpose::ReplaceSecret => None,
+        };
+        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
+        first_plan(&service).await?;
+        let node = Self { service, definitions, first_admin_token, beside_server, premises };
+        if is_shared && purpose == Purpose::Serve {
+            // Of an import that died the rows may be missing by which it is found.
+            if let Err(error) = node.service.relay.sweep().await {
+                tracing::warn!(%error, "what others left unpublished cannot be swept yet; trying again later");
+            }
+        }
+        if !beside_server {
+            node.service.imports.recover().await?;
+        }
+        if purpose == Purpose::Serve {
+            node.service.lineages.judge_all().await?;
+        }
+        Ok(node)
+    }
+
+    /// The definition of a data set, if there is one.
+    pub fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.iter().find(|definition| definition.name == name)
+    }
+}
+
+/// What actors are made of.
+struct Parts {
+    committer: Arc<Committer>,
+    records: Arc<dyn RecordStore>,
+    mailer: Arc<dyn mail::Mailer>,
+    secrets: Secrets,
+    shared: bool,
+    aws: Option<Access>,
+}
+
+fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, purpose: Purpose) -> Service {
+    let Parts { committer, records, mailer, secrets, shared, aws } = parts;
+    let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
+    let life = settings.admission.grant_ttl();
+    let public_url = settings.public_url(public_address);
+    let ready = Arc::new(ReadyAnswers::new(settings.http.ready_bytes_max));
+    let cursor_key = CursorKey::new(secrets.cursor_key());
+    let ledger = Arc::clone(&committer.stores.ledger);
+    let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
+    let elsewhere = shared.then_some(life);
+    let accounts = Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, capacity, patience);
+    let serving = purpose == Purpose::Serve;
+    let mailers = Mailers::start(
+        Arc::clone(&committer),
+        mailer,
+        offering(&settings, &public_url, &records),
+        Duration::from_secs(settings.queue.visibility_s.into()),
+        settings.mail.retry_for(),
+        settings.actors.mailers,
+        serving.then(|| Watch {
+            poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
+            wait: Duration::from_secs(settings.queue.wait_s),
+        }),
+        capacity,
+    );
+    let limits = Limits {
+        rows_max: settings.import.rows_max,
+        sheet_bytes_max: settings.import.inflate_bytes_max,
+        ..Limits::default()
+    };
+    let rejects = data_dir::rejects(&settings.data);
+    Service {
+        inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
+        accounts,
+        relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
+        mailers,
+        imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        shares: backend::shares(&settings),
+        lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
+        settings: Arc::new(settings),
+        public_url,
+        committer,
+        book,
+        records,
+        cursor_key,
+        ready,
+        aws,
+        readiness: Readiness::default(),
+        checkup: Arc::new(Checkup::new(shared)),
+        old_tokens: Arc::default(),
+        meter: Arc::default(),
+    }
+}
+
+/// What invitations say is on offer: the data sets at the time of the mail.
+fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
+    let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
+    Arc::new(move || {
+        let data_sets = records.data_sets();
+        let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
+            title: data_set.definition.title.clone(),
+            path: format!("/{}", data_set.definition.name),
+        };
+        Offer {
+            brand: brand.clone(),
+            public_url: public_url.clone(),
+            datasets: data_sets.iter().map(offered).collect(),
+            // Before the first import every path of data is a 404.
+            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
+        }
+    })
+}
+
+async fn first_plan(service: &Service) -> Result<(), StartError> {
+    if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
+        let limits = plan::Limits::default();
+        service.accounts.define_plan(DEFAULT_PLAN.to_owned(), limits, system_envelope("first-plan")).await?;
+    }
+    Ok(())
+}
+
+async fn first_admin_token(service: &Service) -> Result<Option<String>, StartError> {
+    if service.committer.stores.admin_tokens.count().await? > 0 {
+        return Ok(None);
+    }
+    put_admin_token(&service.committer, PutToken::First).await
+}
+
+/// What the node does of its own accord.
+fn system_envelope(command: &str) -> Envelope {
+    Envelope {
+        command: CommandId::stored(command),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who: Who::system("start"), correlation_id: command.to_owned(), causation_id: None },
+    }
+}

@@ -1,0 +1,115 @@
+//! `[mail]`: how mail is sent, and how much of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use super::Secret;
+#[cfg(doc)]
+use super::{Backend, Settings};
+use crate::domain::pace::InvitationBounds;
+
+/// Outgoing mail.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `mail.transport`
+    pub transport: MailTransport,
+    /// `mail.delivery`
+    pub delivery: MailDelivery,
+    /// `mail.from`
+    pub from: String,
+    /// `mail.reply_to`; empty for none.
+    pub reply_to: String,
+    /// `mail.brand`
+    pub brand: String,
+    /// `mail.outbox`; see [`Settings::outbox`].
+    pub outbox: PathBuf,
+    /// `mail.outbox_days`
+    pub outbox_days: u32,
+    /// `mail.retry_for_h`; see [`Self::retry_for`].
+    pub retry_for_h: u32,
+    /// `mail.invitations_per_person_per_hour`
+    pub invitations_per_person_per_hour: u32,
+    /// `mail.invitations_per_hour_max`
+    pub invitations_per_hour_max: u32,
+    /// `[mail.smtp]`
+    pub smtp: Smtp,
+    /// `[mail.ses]`
+    pub ses: Ses,
+}
+
+/// SES.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ses {
+    /// `mail.ses.configuration_set`; empty for none.
+    pub configuration_set: String,
+}
+
+/// `mail.transport`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTransport {
+    /// [`Self::Ses`] with [`Backend::Aws`], else [`Self::File`]; see [`Settings::mail_transport`].
+    Auto,
+    /// One file per mail in the outbox.
+    File,
+    /// An SMTP server.
+    Smtp,
+    /// Amazon SES.
+    Ses,
+}
+
+/// `mail.delivery`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailDelivery {
+    /// The mail carries the key.
+    Key,
+}
+
+/// The SMTP server that takes mail.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// `mail.smtp.host`
+    pub host: String,
+    /// `mail.smtp.port`
+    pub port: u16,
+    /// `mail.smtp.tls`
+    pub tls: SmtpTls,
+    /// `mail.smtp.ca_file`; empty for none.
+    pub ca_file: PathBuf,
+    /// `mail.smtp.username`; empty for none.
+    pub username: String,
+    /// `mail.smtp.password`
+    pub password: Secret,
+    /// `mail.smtp.timeout_s`
+    pub timeout_s: u64,
+}
+
+/// `mail.smtp.tls`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// Nothing protects the connection.
+    None,
+    /// STARTTLS, and no mail without it.
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+impl Mail {
+    /// How long a mail is tried that is not taken for now.
+    pub fn retry_for(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retry_for_h) * 3600)
+    }
+
+    /// How many invitations are mailed in an hour.
+    pub fn invitation_bounds(&self) -> InvitationBounds {
+        let Self { invitations_per_person_per_hour: per_person, invitations_per_hour_max: over_all, .. } = *self;
+        InvitationBounds { per_person, over_all }
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading stored events: unsealing what is personal, and bringing older versions to the present one.
+
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{CodecError, Encoded, StoredEvent, v1, v2};
+use crate::domain::{
+    event::Event,
+    key::{KeyHash, KeyId},
+    personal::{Personal, PersonalKey},
+    plan::Limits,
+};
+
+/// A commit with the key of its person, if there is one: opens what is sealed, and says of whatever is wrong where it stands.
+pub(super) struct Decoder<'a> {
+    pub(super) commit: Encoded<'a>,
+    pub(super) key: Option<&'a PersonalKey>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn stored(&self) -> Result<Vec<StoredEvent<'a>>, CodecError> {
+        serde_json::from_str(self.commit.events).map_err(|source| self.malformed("commit".to_owned(), source))
+    }
+
+    pub(super) fn malformed(&self, what: String, source: serde_json::Error) -> CodecError {
+        CodecError::Malformed { stream: self.commit.stream.to_string(), version: self.commit.version, what, source }
+    }
+
+    fn invalid(&self, detail: impl std::fmt::Display) -> CodecError {
+        let detail = detail.to_string();
+        CodecError::Invalid { stream: self.commit.stream.to_string(), version: self.commit.version, detail }
+    }
+
+    fn read<T: DeserializeOwned>(&self, stored: &StoredEvent<'_>) -> Result<T, CodecError> {
+        serde_json::from_str(stored.data.get()).map_err(|source| self.malformed(stored.type_name.to_owned(), source))
+    }
+
+    fn open(&self, event: Uuid, field: &str, sealed: &v1::Sealed) -> Result<Personal, CodecError> {
+        let Some(key) = self.key else { return Ok(Personal::Erased) };
+        let opened = key.open(event, field, &sealed.0);
+        opened.map(Personal::Known).ok_or_else(|| self.invalid(format!("{field} does not open with the person's key")))
+    }
+
+    /// What an older version kept in plain. Once the person is erased nothing shows it any more; the log itself cannot change.
+    fn plain(&self, text: String) -> Personal {
+        if self.key.is_some() { Personal::Known(text) } else { Personal::Erased }
+    }
+
+    fn key_id(&self, text: &str) -> Result<KeyId, CodecError> {
+        KeyId::parse(text).map_err(|error| self.invalid(error))
+    }
+
+    pub(super) fn decode_data(&self, stored: &StoredEvent<'_>) -> Result<Event, CodecError> {
+        let unknown = || CodecError::Unknown {
+            stream: self.commit.stream.to_string(),
+            version: self.commit.version,
+            type_name: stored.type_name.to_owned(),
+            schema_version: stored.schema_version,
+        };
+        let type_name = stored.type_name.0.as_ref();
+        match stored.schema_version {
+            1 => {}
+            2 => return self.decode_v2(type_name, stored)?.ok_or_else(unknown),
+            _ => return Err(unknown()),
+        }
+        Ok(match type_name {
+            "UserInvited" => {
+                let v1::UserInvited { email, name, role, plan, invitation } = self.read(stored)?;
+                let email = self.open(stored.id, "email", &email)?;
+                let name = name.map(|name| self.open(stored.id, "name", &name)).transpose()?;
+                Event::UserInvited { email, name, role, plan, invitation }
+            }
+            "InvitationResent" => {
+                Event::InvitationResent { invitation: self.read::<v1::InvitationResent>(stored)?.invitation }
+            }
+            "UserDisabled" => self.read::<v1::UserDisabled>(stored).map(|_| Event::UserDisabled)?,
+            "UserEnabled" => self.read::<v1::UserEnabled>(stored).map(|_| Event::UserEnabled)?,
+            "UserDeleted" => self.read::<v1::UserDeleted>(stored).map(|_| Event::UserDeleted)?,
+            "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role },
+            "PlanAssigned" => Event::PlanAssigned { plan: self.read::<v1::PlanAssigned>(stored)?.plan },
+            "ApiKeyIssued" => {
+                let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
+                    self.read(stored)?;
+                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
+                let (key_id, label) = (self.key_id(&key_id)?, label.map(|label| self.plain(label)));
+                Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label }
+            }
+            "ApiKeyMailed" => {
+                let v1::ApiKeyMailed { key_id, invitation, message_id } = self.read(stored)?;
+                Event::ApiKeyMailed { key_id: self.key_id(&key_id)?, invitation, message_id }
+            }
+            "ApiKeyRotated" => {
+                let v1::ApiKeyRotated { key_id, replaced_by, valid_until } = self.read(stored)?;
+                let valid_until = valid_until.parse().map_err(|error: jiff::Error| self.invalid(error))?;
+                let (key_id, replaced_by) = (self.key_id(&key_id)?, self.key_id(&replaced_by)?);
+                Event::ApiKeyRotated { key_id, replaced_by, valid_until }
+            }
+            "ApiKeyRevoked" => {
+                let v1::ApiKeyRevoked { key_id, reason } = self.read(stored)?;
+                Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason }
+            }
+            "MailFailed" => {
+                let v1::MailFailed { invitation, reason } = self.read(stored)?;
+                Event::MailFailed { invitation, class: v1::MAIL_FAILED.to_owned(), reason: self.plain(reason) }
+            }
+            "PlanDefined" => {
+                let v1::PlanDefined { rate_per_s, burst, quota_per_day } = self.read(stored)?;
+                Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } }
+            }
+            "PlanRetired" => self.read::<v1::PlanRetired>(stored).map(|_| Event::PlanRetired)?,
+            "ImportStarted" => {
+                let v1::ImportStarted { import, file_name, definition, replace } = self.read(stored)?;
+                Event::ImportStarted { import, file_name, definition, replace }
+            }
+            "ImportCompleted" => {
+                let v1::ImportCompleted { import, dataset_version, counts } = self.read(stored)?;
+                Event::ImportCompleted { import, dataset_version, counts }
+            }
+            "ImportFailed" => {
+                let v1::ImportFailed { import, reason } = self.read(stored)?;
+                Event::ImportFailed { import, reason }
+            }
+            _ => return Err(unknown()),
+        })
+    }
+
+    /// Those that have a second version.
+    fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
+        Ok(match type_name {
+            "ApiKeyIssued" => {
+                let v2::SealedKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
+                    self.read(stored)?;
+                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
+                let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
+                let key_id = self.key_id(&key_id)?;
+                Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
+            }
+            "MailFailed" => {
+                let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;
+                Some(Event::MailFailed { invitation, class, reason: self.open(stored.id, "reason", &reason)? })
+            }
+            _ => None,
+        })
+    }
+}

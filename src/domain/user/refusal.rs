@@ -1,0 +1,51 @@
+//! Why a command on a person is refused.
+
+use super::ACTIVE_KEYS_MAX;
+use crate::domain::{key::KeyId, text::HiddenCharacter};
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefusal {
+    /// There is no such person.
+    #[error("there is no such user")]
+    NoUser,
+    /// The person was deleted.
+    #[error("the user was deleted")]
+    Deleted,
+    /// The person is disabled.
+    #[error("the user is disabled: enable the user first")]
+    Disabled,
+    /// There is somebody already.
+    #[error("this user exists already")]
+    Exists,
+    /// They have no such key.
+    #[error("the user has no key {0}")]
+    NoKey(KeyId),
+    /// The key does not work any more.
+    #[error("key {0} was revoked or has been replaced")]
+    KeyEnded(KeyId),
+    /// There is a key with this id: it may have been revoked, and must not come to life again.
+    #[error("the user has a key {0} already")]
+    KeyExists(KeyId),
+    /// They have as many keys as one may have.
+    #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
+    TooManyKeys,
+    /// A text is too long.
+    #[error("{field} is longer than {max} characters")]
+    TooLong {
+        /// Which one.
+        field: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// A text holds a character that could make it look like another one.
+    #[error(
+        "{field} holds {found}, which could make it look like something else: write it as one line of plain letters"
+    )]
+    Hidden {
+        /// Which one.
+        field: &'static str,
+        /// The character.
+        found: HiddenCharacter,
+    },
+}

@@ -1,0 +1,73 @@
+//! Why the server's secret cannot be used.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::EntropyError;
+
+/// Why the server's secret cannot be used.
+#[derive(Debug, Error)]
+pub enum SecretsError {
+    /// The file or its directory cannot be read or written.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Others than its owner may read or write the file.
+    #[error("{} has mode {mode:03o}: others than its owner can use it, and with it make every key; run `chmod 600 {}` and consider whether someone did", .path.display(), .path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file's content, or that of another place, is not a server secret.
+    #[error(
+        "{place} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key"
+    )]
+    Malformed {
+        /// The file, or where else it is.
+        place: String,
+        /// What is wrong; never the content.
+        reason: String,
+    },
+    /// The file is a symbolic link, which could lead anywhere.
+    #[error("{} is a symbolic link, which is not followed: put the file itself there, or name another with secret_file", .path.display())]
+    Link {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A version of the secret that was used earlier is missing.
+    #[error("version {0} of the server secret is missing; restore the secret from a backup")]
+    UnknownVersion(u32),
+    /// There is no secret, but there are keys that were derived from one.
+    #[error(
+        "{place} is missing, but keys were derived from it: restore it from your backup of the secret. A new secret would \
+         end every key. When it is lost for good, `permitd secret replace` says what that means and does it"
+    )]
+    Lost {
+        /// Where it should be.
+        place: String,
+    },
+    /// The secret is not the one that this deployment's keys were derived from.
+    #[error(
+        "{place} is not the server secret of this deployment: {what}. Restore the right one from your backup of the secret, \
+         or copy it from a server that works. When it is lost for good, `permitd secret replace` says what that means and \
+         does it"
+    )]
+    NotOurs {
+        /// Where the secret is.
+        place: String,
+        /// What differs.
+        what: String,
+    },
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
