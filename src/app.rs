@@ -36,6 +36,7 @@ use crate::{
 
 /// Runs `work` with what actors need on the calling thread, until it has ended.
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    ports::mark_main_thread();
     actix_web::rt::System::new().block_on(work)
 }
 

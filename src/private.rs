@@ -1,15 +1,20 @@
 //! Files and directories that only their owner may use: made with mode 0600 and 0700 whatever the umask is, checked before they
 //! are used, and watched while they are.
 //!
-//! Guarantees: a symbolic link is not followed; what belongs to another user is refused; what others could read is closed to
-//! them, and that is said in the log.
+//! Guarantees: a symbolic link is not followed, nor one that is put there between the look and the use; what belongs to another
+//! user is refused; what others could read is closed to them, and that is said in the log.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
+
+use rustix::fs::OFlags;
 
 /// The permission bits of others than the owner.
 const OTHERS: u32 = 0o077;
@@ -70,7 +75,9 @@ pub fn directory(path: &Path) -> Result<(), PrivacyError> {
     if !check(path, "directory", DIRECTORY_MODE)? {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed("make the directory"))?;
         // The umask may have taken more than the mode leaves.
-        fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed("set the mode of"))?;
+        let made = Held::at(path).and_then(|held| held.set_mode(DIRECTORY_MODE));
+        made.map_err(failed("set the mode of"))?;
+        check(path, "directory", DIRECTORY_MODE)?;
     }
     Ok(())
 }
@@ -103,6 +110,69 @@ pub fn not_a_link(path: &Path) -> Result<(), PrivacyError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => Err(PrivacyError::Link { path: path.to_owned(), kind: "file" }),
         _ => Ok(()),
+    }
+}
+
+/// Opens a file for reading unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
+///
+/// # Errors
+/// Those of the system.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
+}
+
+/// Opens a file for writing, or makes an empty one, unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
+///
+/// # Errors
+/// Those of the system.
+pub fn open_to_write(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(FILE_MODE).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
+}
+
+/// Opens a directory unless a link is there: then the system says that it is no directory.
+///
+/// # Errors
+/// Those of the system.
+pub fn open_directory(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY | OFlags::NOFOLLOW)).open(path)
+}
+
+/// Whether a file was not opened because a link is there.
+pub fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+/// The path of a file by the real name of its directory, for whoever follows no link anywhere in a path: the data directory
+/// may be reached through one.
+pub fn by_real_directory(path: &Path) -> PathBuf {
+    let real = path.parent().and_then(|directory| fs::canonicalize(directory).ok());
+    real.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
+}
+
+/// As the standard library takes them.
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+/// What is at a place, held: that is looked at and changed, and nothing that is put there meanwhile.
+///
+/// It is held without being opened (`O_PATH`). To close it gives up no locks that SQLite holds on it in this process.
+struct Held {
+    handle: File,
+    found: Metadata,
+}
+
+impl Held {
+    fn at(path: &Path) -> io::Result<Self> {
+        let held = OpenOptions::new().read(true).custom_flags(flags(OFlags::PATH | OFlags::NOFOLLOW)).open(path)?;
+        Ok(Self { found: held.metadata()?, handle: held })
+    }
+
+    /// Such a handle takes no change of mode; the system's name for it leads to what it holds.
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let name = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        fs::set_permissions(name, Permissions::from_mode(mode))
     }
 }
 
@@ -205,10 +275,11 @@ fn is_none(error: &io::Error) -> bool {
 /// Whether it is there, once it is nobody else's. What others may use is closed to them.
 fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyError> {
     let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
-    let found = match path.symlink_metadata() {
+    let held = match Held::at(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        found => found.map_err(failed("look at"))?,
+        held => held.map_err(failed("look at"))?,
     };
+    let found = &held.found;
     if found.is_symlink() {
         return Err(PrivacyError::Link { path: path.to_owned(), kind });
     }
@@ -221,7 +292,7 @@ fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyErro
         return Err(PrivacyError::Foreign { path: path.to_owned(), owner: found.uid(), us });
     }
     if found.mode() & OTHERS != 0 {
-        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
+        held.set_mode(mode).map_err(failed("set the mode of"))?;
         let (before, now) = (found.mode() & 0o777, mode);
         tracing::warn!(path = %path.display(), "others could use it: its mode was {before:03o} and is {now:03o} now");
     }
@@ -307,6 +378,35 @@ mod tests {
         directory(&data).unwrap();
         symlink(&data, &alias).unwrap();
         root(&alias).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_is_put_there_after_the_look_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, place) = (folder.path().join("victim"), folder.path().join("serve.lock"));
+        fs::write(&victim, "untouched").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
+        file_or_new(&place).unwrap();
+        let held = Held::at(&place).unwrap();
+        fs::remove_file(&place).unwrap();
+        symlink(&victim, &place).unwrap();
+        held.set_mode(0o400).unwrap();
+        assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o644, "what was looked at was changed");
+        for opened in [open_to_read(&place), open_to_write(&place)] {
+            assert!(is_link(&opened.unwrap_err()));
+        }
+        assert_eq!(new_file(&place).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(matches!(file_or_new(&place), Err(PrivacyError::Link { .. })));
+        let (data, alias) = (folder.path().join("d"), folder.path().join("alias"));
+        directory(&data).unwrap();
+        symlink(&data, &alias).unwrap();
+        assert!(open_directory(&data).is_ok() && open_directory(&alias).is_err());
+        assert_eq!(by_real_directory(&alias.join("f")), fs::canonicalize(&data).unwrap().join("f"));
+        // Nor is one that leads nowhere made to lead somewhere.
+        fs::remove_file(&place).unwrap();
+        symlink(folder.path().join("nowhere"), &place).unwrap();
+        assert!(open_to_write(&place).is_err() && new_file(&place).is_err());
+        assert!(!folder.path().join("nowhere").exists());
     }
 
     #[test]

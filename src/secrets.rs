@@ -89,7 +89,10 @@ impl Secrets {
         if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
             return Err(SecretsError::Link { path });
         }
-        Self::open_file(&path, entropy)
+        if !Self::is_there(&path)? {
+            file::create(&path, entropy)?;
+        }
+        file::read_unless_link(&path)
     }
 
     /// Whether there is a secret for [`Self::open`], or for [`Self::open_file`] when a file is named.
@@ -222,9 +225,9 @@ impl Secrets {
     /// # Errors
     /// When the version is no longer in the file.
     pub fn api_key(&self, version: u32, id: KeyId) -> Result<ApiKey, SecretsError> {
-        let derived = self.key_secret(version, id.as_str())?;
+        let derived = Zeroizing::new(self.key_secret(version, id.as_str())?);
         let mut secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
-        secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
         Ok(ApiKey::new(id, &secret))
     }
 
@@ -253,15 +256,30 @@ impl Secrets {
 
     fn admin_token_of(&self, version: u32, id: KeyId) -> Result<AdminToken, SecretsError> {
         let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
-        let derived = derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes());
-        let mut token_secret = [0; KEY_SECRET_BYTES];
-        token_secret.iter_mut().zip(derived).for_each(|(to, from)| *to = from);
+        let derived = Zeroizing::new(derive(secret, "permitd/admin-token/v1", id.as_str().as_bytes()));
+        let mut token_secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
+        token_secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
         Ok(AdminToken::new(id, &token_secret))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.
     pub fn cursor_key(&self) -> [u8; 32] {
         derive(&self.0.current_secret, "permitd/cursor/v1", b"")
+    }
+
+    /// What is kept of a client's request beside its answer, to tell it from another one: an HMAC of its SHA-256, after the
+    /// version that it was made with. Whoever reads the store and has not the secret cannot guess a short body from it.
+    pub fn request_mark(&self, request_hash: &str) -> String {
+        let mac = derive(&self.0.current_secret, REQUEST_LABEL, request_hash.as_bytes());
+        format!("{}:{}", self.0.current, hex(&mac))
+    }
+
+    /// Whether what is kept of a request is of the one with this SHA-256. Versions of permitd before kept that itself. What was
+    /// made with a version of the secret that is gone is of no request any more.
+    pub fn is_mark_of(&self, kept: &str, request_hash: &str) -> bool {
+        let Some((version, kept)) = kept.split_once(':') else { return kept == request_hash };
+        let secret = version.parse().ok().and_then(|version: u32| self.0.versions.get(&version));
+        secret.is_some_and(|secret| hex(&derive(secret, REQUEST_LABEL, request_hash.as_bytes())) == kept)
     }
 
     /// The names under which an email address is claimed and looked up, in hex, one for each version: the address itself need
@@ -273,6 +291,9 @@ impl Secrets {
         self.0.versions.values().map(claim).collect()
     }
 }
+
+/// What marks of requests are derived by.
+const REQUEST_LABEL: &str = "permitd/request/v1";
 
 fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
     // HMAC pads a short key with zeros to its block; doing so here spares an error that cannot happen.

@@ -16,6 +16,7 @@ use std::{
 use deployment::{Deployment, Serving};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use permitd::secrets::{Secrets, SystemEntropy};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -217,5 +218,40 @@ async fn an_invitation_whose_node_dies_at_any_step_ends_in_one_key_and_a_mail() 
     for failpoint in deployment::INVITATION_FAILPOINTS {
         dies_while_inviting(&deployment, failpoint).await;
     }
+    deployment.verify();
+}
+
+/// A server secret of another deployment, in a file.
+fn foreign_secret(deployment: &Deployment) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = deployment.sample(1).with_file_name("secret.json");
+    let secret = Secrets::generate(&SystemEntropy).unwrap();
+    std::fs::write(&path, secret.as_bytes()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// Its keys would all be answered with 401, its mails carry keys that no other node takes, and messages be buried.
+#[tokio::test]
+async fn a_node_with_the_secret_of_another_deployment_does_not_start() {
+    let (deployment, _, key) = deployment(json!({ "rate_per_s": 100, "burst": 100, "quota_per_day": 1000 })).await;
+    let secret = foreign_secret(&deployment);
+    for arguments in [&["serve", "--json"][..], &["invite", "eve@example.org", "--json"]] {
+        let mut command = deployment.command_of(1, "");
+        let ran = command.env("PERMITD_SECRET_FILE", &secret).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(7), "{arguments:?}: {said}");
+        assert!(said.contains("is not the server secret of this deployment"), "{arguments:?}: {said}");
+    }
+    // A file that lies in a data directory is not what nodes in AWS use.
+    let node = deployment.serve_on(2, "");
+    let data = secret.with_file_name("data-2");
+    std::fs::copy(&secret, data.join("secret.json")).unwrap();
+    drop(node);
+    let node = deployment.serve_on(2, "");
+    assert_eq!(deployment.read(&node, "/permits/201612013997", &key).await.unwrap(), 200);
+    let user = deployment.invite(&node, "ben@example.org").await.expect("an answer");
+    deployment.check_invited(&node, &user, "ben@example.org").await;
+    assert!(deployment.mailed("eve@example.org").is_empty());
     deployment.verify();
 }

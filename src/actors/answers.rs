@@ -159,7 +159,9 @@ impl Committer {
         let Some(request_hash) = &envelope.request_hash else { return Ok(None) };
         let found = self.stores.answers.find(&envelope.command, request_hash, self.clock.now()).await?;
         match found {
-            Some(KeptAnswer { request_hash: kept, .. }) if kept != *request_hash => Err(CommandError::KeyReused),
+            Some(KeptAnswer { request_hash: kept, .. }) if !self.secrets.is_mark_of(&kept, request_hash) => {
+                Err(CommandError::KeyReused)
+            }
             found => Ok(found.map(|found| found.kept)),
         }
     }
@@ -201,7 +203,7 @@ impl Committer {
         crash_point("answer-before-keeping");
         let kept = self.stores.answers.keep(NewAnswer {
             command: envelope.command.clone(),
-            request_hash: request_hash.clone(),
+            request_hash: self.secrets.request_mark(request_hash),
             answer: answered.write()?,
             instead_of,
             now,

@@ -278,7 +278,7 @@ impl Committer {
             stream: stream.clone(),
             expected_version: loaded.version,
             command: envelope.command.clone(),
-            request_hash: envelope.request_hash.clone(),
+            request_hash: envelope.request_hash.as_ref().map(|hash| self.secrets.request_mark(hash)),
             recorded_at,
             events: encoded,
             claims,
@@ -374,7 +374,7 @@ impl Committer {
                 loaded.key = self.personal_key(stream).await?;
             }
             for commit in &commits {
-                loaded.take(commit, envelope)?;
+                loaded.take(commit, envelope, &self.secrets)?;
             }
             if commits.len() < PAGE_COMMITS {
                 return Ok(loaded);
@@ -392,7 +392,7 @@ impl Committer {
                 return Err(StoreError::Corrupt(format!("{stream} ends before version {version}")).into());
             }
             for commit in commits.iter().filter(|commit| commit.version <= version) {
-                loaded.take(commit, None)?;
+                loaded.take(commit, None, &self.secrets)?;
             }
         }
         Ok(loaded.state)
@@ -444,12 +444,21 @@ impl Committer {
 }
 
 impl Loaded {
-    fn take(&mut self, commit: &StoredCommit, envelope: Option<&Envelope>) -> Result<(), CommandError> {
+    fn take(
+        &mut self,
+        commit: &StoredCommit,
+        envelope: Option<&Envelope>,
+        secrets: &Secrets,
+    ) -> Result<(), CommandError> {
         let events = persisted::decode(commit, self.key.as_ref())?;
         events.iter().for_each(|event| self.state.apply(event));
         self.version = commit.version;
         let Some(envelope) = envelope.filter(|envelope| envelope.command == commit.command) else { return Ok(()) };
-        if commit.request_hash != envelope.request_hash {
+        let is_same = match (&commit.request_hash, &envelope.request_hash) {
+            (Some(kept), Some(request_hash)) => secrets.is_mark_of(kept, request_hash),
+            (kept, request_hash) => kept.is_none() && request_hash.is_none(),
+        };
+        if !is_same {
             return Err(CommandError::KeyReused);
         }
         let committed = Committed { state: self.state.clone(), version: self.version, events, repeated: true };

@@ -186,6 +186,7 @@ async fn open_aws(
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
     }
     let (access, dynamo) = dynamo(settings, aws).await?;
+    let dynamo = dynamo.keeping_time_by(Arc::clone(clock));
     let stores = dynamo.stores();
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
     Ok(Kept {

@@ -5,8 +5,7 @@
 //! which servers of before look at. It notices when one of them, or the database, is taken away.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,8 +23,6 @@ const LOCK_NAME: &str = "serve.lock";
 const LOCK_TRIES: u32 = 10;
 /// Time between two such tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
-/// The mode of a new lock file.
-const LOCK_MODE: u32 = 0o600;
 /// What a secret is called while it is being written.
 const UNFINISHED_SECRET: &str = ".secret-";
 /// What a mail is called while it is being written.
@@ -122,10 +119,10 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
         let path = path.to_owned();
         move |source| StartError::Io { doing: "cannot lock", path, source }
     };
-    let directory = File::open(data).map_err(failed(data))?;
+    // The data directory itself may be reached through a link.
+    let directory = fs::canonicalize(data).and_then(|data| private::open_directory(&data)).map_err(failed(data))?;
     private::file_or_new(&path)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&path);
-    let lock = lock.map_err(failed(&path))?;
+    let lock = private::open_to_write(&path).map_err(failed(&path))?;
     if purpose == Purpose::Command {
         // Shared, so that two commands do not take each other for a server.
         for (file, path) in [(&directory, data), (&lock, path.as_path())] {

@@ -8,20 +8,17 @@ const RESERVED: u64 = 256;
 /// What is asked for where the system names no most: Linux allows no more unless `fs.nr_open` is raised.
 const UNLIMITED: u64 = 1 << 20;
 
-/// Raises the limit to what the system allows this process at most, and says so.
+/// Raises the limit to what the system allows this process at most. What it then is, is said with what it is enough for
+/// ([`connections_max`]).
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(UNLIMITED);
     if current.is_none_or(|current| current >= wanted) {
-        tracing::info!(limit = shown(current), "open files: the limit is as high as the system allows");
         return;
     }
-    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
-        Ok(()) => tracing::info!(from = shown(current), to = wanted, "open files: the limit was raised"),
-        Err(error) => {
-            let limit = shown(current);
-            tracing::warn!(%error, limit, "open files: the limit cannot be raised");
-        }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        let limit = shown(current);
+        tracing::warn!(%error, limit, "open files: the limit cannot be raised");
     }
 }
 
@@ -29,17 +26,26 @@ fn shown(limit: Option<u64>) -> String {
     limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())
 }
 
-/// How many connections each of so many workers may have: what is wanted, or what the limit leaves room for.
+/// How many connections each of so many workers may have: what is wanted, or what the limit leaves room for. Says in one line
+/// what the limit is and what it is enough for: a warning only where the settings promise more.
 pub(super) fn connections_max(wanted: usize, workers: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     let allowed = room(limit, workers).min(wanted);
-    if allowed < wanted {
-        let limit = shown(limit);
-        tracing::warn!(
-            wanted,
-            allowed,
+    let (limit, connections) = (shown(limit), allowed.saturating_mul(workers));
+    if allowed == wanted {
+        tracing::info!(
             limit,
-            "http.connections_max is lowered: the system allows too few open files; raise its limit (ulimit -Hn, LimitNOFILE=)"
+            connections,
+            "open files: the limit is enough for all connections of http.connections_max"
+        );
+    } else {
+        let promised = wanted.saturating_mul(workers);
+        tracing::warn!(
+            limit,
+            connections,
+            promised,
+            "open files: the limit is enough for fewer connections than http.connections_max promises, and no more are \
+             taken: raise the limit (LimitNOFILE= of the unit, --ulimit nofile= of the container, ulimit -Hn), or lower the setting"
         );
     }
     allowed

@@ -130,6 +130,20 @@ where
     Ok(server.run())
 }
 
+/// Lets the tests of a stop hold the main thread up when its runtime is gone: what is marked first goes last.
+pub(super) fn mark_main_thread() {
+    struct Ending;
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            delay_point("main-thread-ends");
+        }
+    }
+    thread_local! {
+        static ENDING: Ending = const { Ending };
+    }
+    ENDING.with(|_| ());
+}
+
 /// Lets the tests of a stop hold a worker's thread up at its very end.
 fn mark_thread() {
     struct Ending;

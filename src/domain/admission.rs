@@ -103,16 +103,23 @@ impl Bucket {
 
     /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
     /// consumed is carried over to another plan, at most as a bucket that is empty.
-    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64) -> i64 {
-        let ahead_ns = tat_ns.saturating_sub(now_ns);
-        if ahead_ns <= 0 || interval_ns <= 0 {
+    ///
+    /// The plan may have changed `since_ns` ago, of which the ledger hears only now. So of a plan that is slower it is supposed
+    /// that it did: what flowed in since then did so at the slower rate, and a change gives nothing of a second burst.
+    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64, since_ns: i64) -> i64 {
+        if interval_ns <= 0 {
+            return tat_ns;
+        }
+        let since_ns = if self.interval_ns > interval_ns { since_ns } else { 0 };
+        let ahead_ns = tat_ns.saturating_sub(now_ns).saturating_add(since_ns);
+        if ahead_ns <= 0 {
             return tat_ns;
         }
         let scaled = i128::from(ahead_ns) * i128::from(self.interval_ns);
         // Rounded up: a part of a request is not given twice.
         let scaled_ns =
             i64::try_from((scaled + i128::from(interval_ns) - 1) / i128::from(interval_ns)).unwrap_or(i64::MAX);
-        now_ns.saturating_add(scaled_ns.min(self.depth_ns()))
+        now_ns.saturating_add(scaled_ns.saturating_sub(since_ns).min(self.depth_ns()))
     }
 
     /// Requests that a bucket with this TAT would let pass at once.
@@ -267,7 +274,9 @@ impl LedgerRow {
             let empty_ns = now_ns.saturating_add(bucket.depth_ns()).saturating_sub(bucket.interval_ns);
             ahead_ns = ahead_ns.min(empty_ns);
         } else if is_other_rate {
-            ahead_ns = bucket.carried(ahead_ns, self.interval_ns, now_ns);
+            // The node's grant knew of no other plan for as long as it lived.
+            let held = returned.filter(|_| alone).map(|back| now_ns.saturating_sub(back.since_ns).clamp(0, life_ns));
+            ahead_ns = bucket.carried(ahead_ns, self.interval_ns, now_ns, held.unwrap_or(0));
         }
         self.interval_ns = bucket.interval_ns;
         let is_carried = is_wrong_day || is_other_rate;

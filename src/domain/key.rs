@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::id::{IdError, hex, unhex};
 
@@ -154,8 +155,8 @@ impl<'a> PresentedKey<'a> {
 
 /// `<prefix><id>_<secret>_<checksum>`
 fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> String {
-    let mut digits = [b'0'; SECRET_CHARS];
-    write_base62(secret, &mut digits);
+    let mut digits = Zeroizing::new([b'0'; SECRET_CHARS]);
+    write_base62(secret, digits.as_mut_slice());
     let mut text = String::with_capacity(prefix.len() + BEHIND_PREFIX_CHARS);
     text.push_str(prefix);
     text.push_str(id.as_str());
@@ -192,8 +193,8 @@ fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
 
 /// An administrator's token: `pmt_admin_` and, in lower-case hexadecimal as tokens always were, an id, a secret and the CRC-32 of
 /// both. Made as keys are, of a server secret and a random id, so that a wrong one is known without a look-up. `Debug` does not
-/// show it.
-#[derive(Clone, PartialEq, Eq)]
+/// show it. Its text is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct AdminToken(String);
 
 impl AdminToken {
@@ -202,9 +203,9 @@ impl AdminToken {
 
     /// The token with this id and secret.
     pub fn new(id: KeyId, secret: &[u8; SECRET_BYTES]) -> Self {
-        let body = [&id.0, secret.as_slice()].concat();
+        let body = Zeroizing::new([&id.0, secret.as_slice()].concat());
         let crc = crc32fast::hash(&body).to_be_bytes();
-        Self(format!("{}{}{}", Self::PREFIX, hex(&body), hex(&crc)))
+        Self(format!("{}{}{}", Self::PREFIX, *Zeroizing::new(hex(&body)), hex(&crc)))
     }
 
     /// The id in what a client sent; `None` when its form or its checksum is wrong.

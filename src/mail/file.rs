@@ -9,6 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use zeroize::Zeroizing;
 
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
 use crate::{clock::SharedClock, private};
@@ -58,7 +59,7 @@ impl FileMailer {
 impl Mailer for FileMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let now = self.clock.now();
-        let content = self.sender.compose(mail, now)?.formatted();
+        let content = Zeroizing::new(self.sender.compose(mail, now)?.formatted());
         let name = format!("{}-{}{MAIL_SUFFIX}", now.strftime(TIME_FORMAT), mail.message_id);
         let outbox = self.outbox.clone();
         let path = outbox.join(name);

@@ -117,6 +117,16 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_may_carry_a_key_is_overwritten() {
+        use zeroize::Zeroize as _;
+        let before = OutgoingMail { headers: vec![("X-Key", "pmt_k1".to_owned())], ..mail() };
+        let mut mail = before.clone();
+        mail.zeroize();
+        assert!(mail.text.is_empty() && mail.html.is_empty() && mail.headers[0].1.is_empty());
+        assert_eq!((mail.to, mail.message_id), (before.to, before.message_id), "what tells which mail it was stays");
+    }
+
     fn mail() -> OutgoingMail {
         OutgoingMail {
             to: "ada@example.org".to_owned(),

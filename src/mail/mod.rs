@@ -76,6 +76,15 @@ pub struct OutgoingMail {
     pub headers: Vec<(&'static str, String)>,
 }
 
+/// Overwrites what may carry a key: whoever composes such a mail keeps it in [`zeroize::Zeroizing`].
+impl zeroize::Zeroize for OutgoingMail {
+    fn zeroize(&mut self) {
+        self.text.zeroize();
+        self.html.zeroize();
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
+}
+
 /// Says which mail it is, not what is in it, nor whom it goes to: bodies carry keys, and addresses are personal data.
 impl fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,13 @@ pub struct Invitation {
     pub limits: Limits,
 }
 
+/// Overwrites the key: whoever has one here keeps it in [`zeroize::Zeroizing`].
+impl zeroize::Zeroize for Invitation {
+    fn zeroize(&mut self) {
+        self.key.zeroize();
+    }
+}
+
 /// A data set that the invited person can read.
 #[derive(Debug, Clone, Serialize)]
 pub struct Dataset {

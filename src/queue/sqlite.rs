@@ -4,13 +4,10 @@
 //! - A message that is hidden knows since when. It is received when its time has come, and also when the clock stands before
 //!   the moment at which it was hidden: then the clock was set back, and how long it would still be hidden says nothing.
 //! - How old a message is, is reckoned in ticks: microseconds for which a process worked on this log, by monotonic clocks. A
-//!   clock that is set forward makes nothing older. Time in which nobody worked counts by the wall clock, at most
-//!   [`IDLE_US_MAX`] for each start.
+//!   clock that is set forward makes nothing older. Time in which nobody worked counts by the wall clock, a day at most for
+//!   each start ([`Worked`]).
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,63 +17,30 @@ use uuid::Uuid;
 use super::{DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX, body_put_off};
 use crate::{
     clock::SharedClock,
-    store::{StoreError, sqlite::Database},
+    store::{
+        StoreError,
+        sqlite::{Database, Worked},
+    },
 };
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
 /// How far a clock may be corrected backwards without what is hidden becoming visible.
 const SLACK_US: i64 = SECOND_US;
-/// How much time in which nobody worked on the log counts at a start at most: a clock may be wrong when a machine starts.
-const IDLE_US_MAX: i64 = DAY_US;
-/// No tick is known yet.
-const UNKNOWN: i64 = -1;
 
 /// The queue's tables in the database.
 pub struct SqliteQueue {
     database: Database,
     clock: SharedClock,
     policy: Policy,
-    ticks: std::sync::Arc<Ticks>,
-}
-
-/// How long the log has been worked on, as this process knows it.
-struct Ticks {
-    /// What the file said when it was first asked, and the monotonic clock then.
-    base_us: AtomicI64,
-    started_us: i64,
-}
-
-impl Ticks {
-    /// The tick of now; within a write.
-    fn now(&self, connection: &Connection, now_us: i64, monotonic_us: i64) -> Result<i64, StoreError> {
-        let mut base_us = self.base_us.load(Ordering::SeqCst);
-        if base_us == UNKNOWN {
-            let sql = "SELECT tick_us, wall_us FROM worked";
-            let kept: Option<(i64, i64)> =
-                connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            base_us = kept.map_or(0, |(tick_us, wall_us)| {
-                tick_us.saturating_add(now_us.saturating_sub(wall_us).clamp(0, IDLE_US_MAX))
-            });
-            self.base_us.store(base_us, Ordering::SeqCst);
-        }
-        Ok(base_us.saturating_add(monotonic_us - self.started_us))
-    }
-
-    /// Has the file remember it.
-    fn keep(connection: &Connection, tick_us: i64, now_us: i64) -> Result<(), StoreError> {
-        let sql = "INSERT INTO worked (one, tick_us, wall_us) VALUES (1, ?1, ?2)
-                   ON CONFLICT (one) DO UPDATE SET tick_us = max(tick_us, excluded.tick_us), wall_us = excluded.wall_us";
-        connection.prepare_cached(sql)?.execute(params![tick_us, now_us])?;
-        Ok(())
-    }
+    worked: Arc<Worked>,
 }
 
 impl SqliteQueue {
-    /// The queue in this file.
+    /// The queue in this file, which keeps its time by this clock from now on.
     pub fn new(database: Database, clock: SharedClock, policy: Policy) -> Self {
-        let ticks = Ticks { base_us: AtomicI64::new(UNKNOWN), started_us: clock.monotonic_us() };
-        Self { database, clock, policy, ticks: std::sync::Arc::new(ticks) }
+        let worked = database.keep_time_by(Arc::clone(&clock));
+        Self { database, clock, policy, worked }
     }
 
     /// Works within a write that is told the tick of now.
@@ -84,12 +48,8 @@ impl SqliteQueue {
         &self,
         work: impl FnOnce(&Connection, i64) -> Result<T, QueueError> + Send + 'static,
     ) -> Result<T, QueueError> {
-        let (now_us, monotonic_us, ticks) = (self.now_us(), self.clock.monotonic_us(), self.ticks.clone());
-        self.write(move |connection| {
-            let tick_us = ticks.now(connection, now_us, monotonic_us)?;
-            work(connection, tick_us)
-        })
-        .await
+        let worked = Arc::clone(&self.worked);
+        self.write(move |connection| work(connection, worked.tick(connection)?.sure_us)).await
     }
 
     fn now_us(&self) -> i64 {
@@ -141,14 +101,14 @@ impl Queue for SqliteQueue {
 
     async fn receive(&self, max: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
         let (now_us, policy) = (self.now_us(), self.policy);
-        let (monotonic_us, ticks) = (self.clock.monotonic_us(), self.ticks.clone());
+        let worked = Arc::clone(&self.worked);
         // Most polls find nothing: they must not write.
         let waiting = self.database.read(move |connection| any_visible(connection, now_us)).await?;
         if !waiting {
             return Ok(Vec::new());
         }
         self.write(move |connection| {
-            let tick_us = ticks.now(connection, now_us, monotonic_us)?;
+            let tick_us = worked.tick(connection)?.sure_us;
             bury_the_unanswered(connection, now_us, tick_us, policy)?;
             let visible_at = now_us + i64::from(policy.visibility_s) * SECOND_US;
             let sql =
@@ -291,9 +251,9 @@ impl Queue for SqliteQueue {
     }
 
     async fn expire(&self) -> Result<u64, QueueError> {
-        let (now_us, kept_us) = (self.now_us(), i64::from(self.policy.retention_days) * DAY_US);
+        let (worked, kept_us) = (Arc::clone(&self.worked), i64::from(self.policy.retention_days) * DAY_US);
         self.write_at_tick(move |connection, tick_us| {
-            Ticks::keep(connection, tick_us, now_us)?;
+            worked.remember(connection)?;
             // What an older permitd wrote is as old as it is when it is first seen.
             connection.execute("UPDATE messages SET sent_tick = ?1 WHERE sent_tick IS NULL", [tick_us])?;
             connection.execute("UPDATE dead_letters SET died_tick = ?1 WHERE died_tick IS NULL", [tick_us])?;
@@ -369,8 +329,6 @@ fn bury(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
         clock::{Clock as _, ManualClock},

@@ -215,10 +215,15 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    /// SQS counts a receive for good. A message for which one more would be the last is sent anew, and then deleted.
+    /// SQS counts a receive for good. A message for which one more would be the last is sent anew, and then deleted. Who dies
+    /// between the two leaves it twice, which consumers do not mind; the other way round it could be lost.
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
         if delivery.receives + 1 < self.policy.receives_max {
             self.change_visibility(delivery, delay_s).await?;
+            return Ok(());
+        }
+        // Whoever is too late must not send again what the queue has given to others.
+        if !self.extend(delivery).await? {
             return Ok(());
         }
         let delay_s = whole_seconds(delay_s.min(DELAY_S_MAX));

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File, Permissions},
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
 };
@@ -10,6 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{Entropy, Secrets, SecretsError};
+use crate::private;
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 const OTHERS_MODE_BITS: u32 = 0o077;
@@ -50,9 +51,22 @@ pub(super) fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsEr
     File::open(directory).and_then(|dir| dir.sync_all()).map_err(failed("write"))
 }
 
+/// Reads a file that may be reached through a link: an operator named it.
 pub(super) fn read(path: &Path) -> Result<Secrets, SecretsError> {
+    read_opened(path, File::open(path))
+}
+
+/// Reads the file of a data directory, in which nothing has to be a link, nor to become one after a look.
+pub(super) fn read_unless_link(path: &Path) -> Result<Secrets, SecretsError> {
+    match private::open_to_read(path) {
+        Err(error) if private::is_link(&error) => Err(SecretsError::Link { path: path.to_owned() }),
+        opened => read_opened(path, opened),
+    }
+}
+
+fn read_opened(path: &Path, opened: io::Result<File>) -> Result<Secrets, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = opened.map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
     if mode & OTHERS_MODE_BITS != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });

@@ -120,3 +120,26 @@ fn debug_says_nothing() {
     let secrets = Secrets::open(dir.path(), &SeededEntropy::new(1)).unwrap();
     assert_eq!(format!("{secrets:?}"), "Secrets(version 1 of 1)");
 }
+
+#[test]
+fn a_request_is_recognised_by_its_mark_and_cannot_be_guessed_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = Secrets::open(folder.path(), &SystemEntropy).unwrap();
+    let mark = secrets.request_mark("hash");
+    assert!(secrets.is_mark_of(&mark, "hash") && !secrets.is_mark_of(&mark, "other"));
+    assert!(mark.starts_with("1:") && !mark.contains("hash"));
+    let elsewhere = Secrets::open(&folder.path().join("other"), &SystemEntropy).unwrap();
+    assert_ne!(elsewhere.request_mark("hash"), mark);
+    assert!(!elsewhere.is_mark_of(&mark, "hash"));
+    // An earlier version kept the hash itself.
+    assert!(secrets.is_mark_of("hash", "hash") && !secrets.is_mark_of("hash", "other"));
+    // After another version became the current one the marks of before are still known.
+    let mut content: SecretFile = serde_json::from_slice(&fs::read(folder.path().join(FILE_NAME)).unwrap()).unwrap();
+    content.versions.insert(2, BASE64_STANDARD.encode([7; SECRET_BYTES]));
+    content.current = 2;
+    let rotated = Secrets::from_json(&serde_json::to_vec(&content).unwrap(), "a test").unwrap();
+    assert!(rotated.is_mark_of(&mark, "hash") && rotated.request_mark("hash").starts_with("2:"));
+    for damaged in ["", ":", "1:", "3:00", "x:00", "1"] {
+        assert!(!rotated.is_mark_of(damaged, "hash"), "{damaged}");
+    }
+}

@@ -246,7 +246,8 @@ pub struct Granted {
     pub user: UserId,
     /// What the key must hash to.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated.
+    /// When it stops working because it was rotated, by the clock of the request. What was set on that clock since the rotation
+    /// changes nothing, as far as the store can tell.
     pub valid_until: Option<Timestamp>,
     /// The plan's name.
     pub plan: String,

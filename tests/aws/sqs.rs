@@ -291,6 +291,26 @@ fn delivery(receives: u32) -> Delivery {
     Delivery { id: "m".to_owned(), receipt: "1772366400000 handle".to_owned(), body: "{}".to_owned(), receives }
 }
 
+/// A message for which one more receive would be the last is sent anew when it is given back: by whoever still has it.
+#[tokio::test]
+async fn whoever_is_too_late_gives_back_nothing() {
+    for is_late in [true, false] {
+        let (queue, server) = canned(move |request| {
+            if is_late && request.operation == "ChangeMessageVisibility" {
+                let old_code = "AWS.SimpleQueueService.MessageNotInflight";
+                return Answer::sqs_error("MessageNotInflight", old_code, "not in flight");
+            }
+            let message = json!({ "MessageId": "n", "MD5OfMessageBody": "99914b932bd37a50b983c5e7c90ae93b" });
+            Answer::ok(&message.to_string())
+        })
+        .await;
+        queue.release(&delivery(Policy::default().receives_max - 1), 5).await.unwrap();
+        let operations: Vec<String> = server.requests().into_iter().skip(2).map(|request| request.operation).collect();
+        let all = ["ChangeMessageVisibility", "SendMessage", "DeleteMessage"];
+        assert_eq!(operations, all[..if is_late { 1 } else { 3 }], "it is another one's by now: {is_late}");
+    }
+}
+
 #[tokio::test]
 async fn what_sqs_says_of_stale_receipts_is_understood() {
     const REASON: &str = "Value handle for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not \

@@ -90,7 +90,7 @@ fn what_others_could_read_is_closed_to_them() {
 
 #[test]
 fn a_link_in_the_data_directory_is_not_followed() {
-    for name in ["permitd.db", "serve.lock", "secret.json", "outbox", "records", "rejects"] {
+    for name in ["permitd.db", "serve.lock", "secret.json", "outbox", "records", "rejects", "permitd.db-wal"] {
         let (home, _) = Home::with_somebody();
         let (place, elsewhere) = (home.data().join(name), home.path("elsewhere"));
         if place.exists() {
@@ -102,6 +102,27 @@ fn a_link_in_the_data_directory_is_not_followed() {
         let ran = home.run(&["invite", "bob@example.org"]);
         assert!(ran.exit != 0 && ran.err.contains(name) && ran.err.contains("symbolic link"), "{name}: {}", ran.err);
     }
+}
+
+/// The directory itself may be elsewhere, and what leads to it.
+#[tokio::test]
+async fn a_data_directory_may_be_reached_through_links() {
+    let home = Home::new();
+    let (disk, linked) = (home.path("disk"), home.path("linked"));
+    fs::create_dir_all(disk.join("permitd")).unwrap();
+    symlink(&disk, &linked).unwrap();
+    symlink(linked.join("permitd"), home.data()).unwrap();
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["invite", "ana@example.org"]);
+    let server = Server::start(&home, "serve");
+    assert_eq!(server.status("/permits?limit=1", &key_in(&home.mails()[0])).await.as_u16(), 200);
+    server.is_ready(200).await;
+    // What is beside a running server is as it is without one.
+    home.json(&["invite", "bob@example.org"]);
+    home.refused(4, &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    drop(server);
+    assert_eq!(home.run(&["events", "verify"]).exit, 0);
 }
 
 #[test]
@@ -281,25 +302,62 @@ async fn no_core_is_dumped() {
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
 }
 
+/// A file system in the place of the data directory, for as long as the value lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// None where none can be mounted.
+    fn small(home: &Home) -> Option<Self> {
+        fs::create_dir(home.data()).unwrap();
+        let options = "size=3m,mode=0700";
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(home.data()).output();
+        if !mount.is_ok_and(|mount| mount.status.success()) {
+            println!("skipped: no file system can be mounted");
+            return None;
+        }
+        Some(Self(home.data()))
+    }
+
+    fn remount(&self, option: &str) {
+        let remounted = Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(&self.0).output().unwrap();
+        assert!(remounted.status.success(), "{}", String::from_utf8_lossy(&remounted.stderr));
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+/// A file system that nothing can be written to: empty, and with all that a server needs.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_system_that_is_read_only_is_said() {
+    let home = Home::new();
+    let Some(mounted) = Mounted::small(&home) else { return };
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    for is_empty in [true, false] {
+        if !is_empty {
+            home.json(&["invite", "ana@example.org"]);
+        }
+        mounted.remount("ro");
+        for arguments in [&["invite", "bob@example.org"][..], &serve] {
+            let said = home.refused(5, arguments).to_lowercase();
+            assert!(said.contains("read-only file system") && said.contains("data/"), "{arguments:?}: {said}");
+        }
+        mounted.remount("rw");
+    }
+    let server = Server::start(&home, "serve");
+    server.is_ready(200).await;
+}
+
 /// A full disk, as a file system of 3 MB that is filled up; where none can be mounted, nothing.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_is_said_and_passes() {
-    struct Mounted(PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            Command::new("umount").arg("-l").arg(&self.0).status().ok();
-        }
-    }
     let home = Home::new();
-    fs::create_dir(home.data()).unwrap();
-    let options = "size=3m,mode=0700";
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(home.data()).output();
-    if !mount.is_ok_and(|mount| mount.status.success()) {
-        println!("skipped: no file system can be mounted");
-        return;
-    }
-    let _mounted = Mounted(home.data());
+    let Some(_mounted) = Mounted::small(&home) else { return };
     home.json(&["invite", "ana@example.org"]);
     let server = Server::start(&home, "serve");
     server.is_ready(200).await;

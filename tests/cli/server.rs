@@ -272,10 +272,34 @@ fn a_server_stops_when_asked() {
 fn a_stop_that_workers_outlive_ends_well() {
     for round in 0..12 {
         let home = Home::new();
-        let delays = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        let workers = format!("worker-thread-ends=1*sleep({})->sleep({})", 2 + round * 7, 9 + round * 11);
+        // The process is still there when they end.
+        let delays = format!("{workers};main-thread-ends=sleep(300)");
         let mut server = Server::with(&home, "serve", Stdio::inherit(), &[("FAILPOINTS", &delays)]);
         server.signal(if round % 2 == 0 { "-TERM" } else { "-INT" });
         assert_eq!(server.process.ended().code(), Some(0), "{delays}");
+    }
+}
+
+/// One line says how many files may be open and what that is enough for; a warning only where the settings promise more.
+#[test]
+fn the_limit_of_open_files_is_said_once() {
+    for (limit, wanted, level) in [(4096, "64", "INFO"), (700, "100000", "WARN")] {
+        let home = Home::new();
+        let program = home.command(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), program.get_program().to_str().unwrap()]);
+        shell.args(["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        let log = home.path("log");
+        shell.current_dir(home.folder.path()).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "info");
+        shell.env("PERMITD_HTTP_CONNECTIONS_MAX", wanted).env("NO_COLOR", "1");
+        shell.stderr(std::fs::File::create(&log).unwrap());
+        let (process, _) = Process::start(&mut shell, |line| serde_json::from_str::<Value>(line).ok());
+        let said = std::fs::read_to_string(&log).unwrap();
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("open files")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(lines[0].contains(level) && lines[0].contains(&limit.to_string()), "{}", lines[0]);
+        drop(process);
     }
 }
 

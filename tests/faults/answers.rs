@@ -15,9 +15,11 @@ use permitd::{
         key::KeyId,
         plan::Limits,
         user::{CommandRefusal, Standing},
+        view::Rows,
     },
     queue::{EventMessage, Message, QueueError},
     replay,
+    store::{AnswerPlace, Append, NewAnswer, PersonalChange},
 };
 use proptest::{prelude::*, test_runner::Config};
 
@@ -48,6 +50,60 @@ async fn issue_under(world: &World, user: UserId, key: &str, request: &str) -> R
 
 fn same(one: &Committed, other: &Committed) -> bool {
     (&one.state, one.version, &one.events) == (&other.state, other.version, &other.events)
+}
+
+#[actix_web::test]
+async fn a_request_cannot_be_guessed_from_what_is_kept_of_it() {
+    let world = World::new().await;
+    let request = "0f".repeat(32);
+    let user = user_of(&world.try_invite(ANA, keyed("k", &request)).await.unwrap());
+    let commits = world.stores.log.load(&StreamId::User(user), 0, 1).await.unwrap();
+    let refused = world.accounts.perform(UserId(uuid::Uuid::nil()), issue(), keyed("n", &request)).await;
+    assert!(matches!(refused, Err(CommandError::Refused(CommandRefusal::NoUser))), "{refused:?}");
+    let answer = world.stores.answers.find(&keyed("n", &request).command, &request, world.now()).await.unwrap();
+    for kept in [commits[0].request_hash.clone().unwrap(), answer.unwrap().request_hash] {
+        assert!(world.committer.secrets.is_mark_of(&kept, &request), "{kept}");
+        assert!(!kept.contains(&request), "the hash alone can be guessed by whoever knows what addresses look like");
+    }
+}
+
+/// What an earlier version kept was the hash itself.
+#[actix_web::test]
+async fn commands_of_an_earlier_version_are_answered_again() {
+    let world = World::new().await;
+    let golden = std::fs::read_to_string("schemas/events/golden/PlanDefined.v1.json").unwrap();
+    let append = Append {
+        stream: StreamId::Plan("old".to_owned()),
+        expected_version: 0,
+        command: keyed("p", "one").command,
+        request_hash: Some("one".to_owned()),
+        recorded_at: world.now(),
+        events: format!("[{golden}]"),
+        claims: Vec::new(),
+        personal: PersonalChange::Keep,
+        rows: Rows::default(),
+        publishes: false,
+    };
+    world.stores.log.append(append).await.unwrap();
+    let again = world.accounts.define_plan("old".to_owned(), Limits::default(), keyed("p", "one")).await.unwrap();
+    assert!(again.repeated && again.version == 1);
+    let reused = world.accounts.define_plan("old".to_owned(), Limits::default(), keyed("p", "two")).await;
+    assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
+
+    let nobody = UserId(uuid::Uuid::nil());
+    assert!(world.accounts.perform(nobody, issue(), keyed("n", "one")).await.is_err());
+    let command = keyed("n", "one").command;
+    let kept = world.stores.answers.find(&command, "one", world.now()).await.unwrap().unwrap().kept;
+    let AnswerPlace::Text(answer) = kept else { panic!("nothing was committed") };
+    let other = World::new().await;
+    let (now, request_hash) = (other.now(), "one".to_owned());
+    let expires_at = now.checked_add(jiff::SignedDuration::from_hours(24)).unwrap();
+    let old = NewAnswer { command, request_hash, answer, instead_of: None, now, expires_at };
+    assert!(other.stores.answers.keep(old).await.unwrap());
+    let again = other.accounts.perform(nobody, issue(), keyed("n", "one")).await;
+    assert!(matches!(again, Err(CommandError::Refused(CommandRefusal::NoUser))), "{again:?}");
+    let reused = other.accounts.perform(nobody, issue(), keyed("n", "two")).await;
+    assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
 }
 
 #[actix_web::test]

@@ -201,7 +201,7 @@ impl Place {
     /// What a node has of it that begins now; nothing that another node holds in memory.
     pub(crate) async fn open(&self, clock: SharedClock) -> Kept {
         if let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) {
-            return cloud.open(&access).await;
+            return cloud.open(&access, clock).await;
         }
         // The first makes the folder.
         let secrets = Secrets::open(&self.data(), &SystemEntropy).expect("secrets");
@@ -317,8 +317,8 @@ impl Place {
 }
 
 impl Cloud {
-    async fn open(&self, access: &Access) -> Kept {
-        let dynamo = Dynamo::new(access, &self.prefix);
+    async fn open(&self, access: &Access, clock: SharedClock) -> Kept {
+        let dynamo = Dynamo::new(access, &self.prefix).keeping_time_by(clock);
         let secrets = secrets::open(&dynamo, &SystemEntropy).await.expect("secrets");
         let queue = SqsQueue::open(access, &self.prefix, Policy::default()).await.expect("the queues");
         Kept { stores: dynamo.stores(), queue: Arc::new(queue), secrets }
@@ -374,6 +374,11 @@ impl PlaceClock {
         if let Some(place) = &self.place {
             place.advance(duration);
         }
+    }
+
+    /// Sets the wall clock forward, or back when `seconds` is negative. No time passes by that.
+    pub(crate) fn shift_wall(&self, seconds: i64) {
+        self.clock.shift_wall_us(seconds * 1_000_000);
     }
 
     /// The same for whoever is handed a clock.

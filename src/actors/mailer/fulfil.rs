@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use zeroize::Zeroizing;
+
 use super::{MailerWork, MessageError, Offer};
 use crate::{
     actors::{
@@ -111,7 +113,7 @@ impl MailerWork {
         let (step, command) = match self.mailer.send(&mail).await {
             Ok(_) => {
                 self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
-                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id })
+                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() })
             }
             Err(MailError::Rejected { class, reason }) => {
                 self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +143,7 @@ impl MailerWork {
         person: &User,
         key_id: KeyId,
         invitation: uuid::Uuid,
-    ) -> Result<Option<OutgoingMail>, MessageError> {
+    ) -> Result<Option<Zeroizing<OutgoingMail>>, MessageError> {
         let (Some(to), Some(stored)) = (person.email.known(), person.keys.get(&key_id)) else { return Ok(None) };
         let key = self.committer.secrets.api_key(stored.secret_version, key_id).map_err(CommandError::from)?;
         if key.hash() != stored.hash {
@@ -150,7 +152,7 @@ impl MailerWork {
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
         let Offer { brand, public_url, datasets, example_path } = (self.offering)();
-        let rendered = templates::invitation(&Invitation {
+        let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
             name: person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned),
@@ -160,15 +162,16 @@ impl MailerWork {
             key: key.reveal().to_owned(),
             example_path,
             limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
-        })?;
-        Ok(Some(OutgoingMail {
+        });
+        let rendered = templates::invitation(&invited)?;
+        Ok(Some(Zeroizing::new(OutgoingMail {
             to: to.to_owned(),
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
             message_id: format!("{}{key_id}", mail_prefix(invitation)),
             headers: Vec::new(),
-        }))
+        })))
     }
 }
 

@@ -32,10 +32,11 @@ use aws_sdk_dynamodb::{
     types::{CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
-    known::{Known, reservation_name},
+    known::{Known, Terms, reservation_name},
 };
 use super::{
     Dynamo,
@@ -116,6 +117,19 @@ impl DynamoLedger {
         keys.insert(key, known);
     }
 
+    /// When a key stops working because it was rotated, by a clock that stands at `now_ns`.
+    fn until(&self, key: KeyId, terms: &Terms, now_ns: i64) -> Option<Timestamp> {
+        let until = terms.valid_until?;
+        let Some(endings) = &self.dynamo.endings else { return Some(until) };
+        let now_us = now_ns / 1000;
+        let left_us = endings.left_us(key, until, terms.since, now_us);
+        Timestamp::from_microsecond(now_us.saturating_add(left_us)).ok().or(Some(until))
+    }
+
+    fn work_at(&self, key: KeyId, terms: &Terms, now_ns: i64) -> bool {
+        terms.on && self.until(key, terms, now_ns).is_none_or(|until| until.as_nanosecond() > i128::from(now_ns))
+    }
+
     async fn read(&self, key: KeyId) -> Result<Option<Known>, StoreError> {
         let table = self.table();
         let request = self.dynamo.client().get_item().table_name(&table).consistent_read(true);
@@ -161,7 +175,7 @@ impl DynamoLedger {
         for nth in 0..TRIES_MAX {
             let seen = match known.take() {
                 // What became of a request without an answer is seen in the item only.
-                Some(seen) if fresh || (seen.terms.work_at(now_ns) && unanswered_from.is_none()) => seen,
+                Some(seen) if fresh || (self.work_at(key, &seen.terms, now_ns) && unanswered_from.is_none()) => seen,
                 _ => {
                     fresh = true;
                     match self.read(key).await? {
@@ -172,7 +186,7 @@ impl DynamoLedger {
             };
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
-            if !seen.terms.work_at(now_ns) {
+            if !self.work_at(key, &seen.terms, now_ns) {
                 self.remember(key, seen);
                 if let Some(returned) = returned {
                     self.return_one(key, returned).await?;
@@ -188,8 +202,9 @@ impl DynamoLedger {
             if attempt.needs_no_write() {
                 if fresh {
                     let granted = attempt.unwritten().granted(&seen, &seen.row);
+                    let valid_until = self.until(key, &seen.terms, now_ns);
                     self.remember(key, seen);
-                    return Ok(Ok(Granted { limits_age_ns, ..granted }));
+                    return Ok(Ok(Granted { valid_until, limits_age_ns, ..granted }));
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
@@ -198,8 +213,9 @@ impl DynamoLedger {
                 Written::Done(after) => {
                     let granted = attempt.granted(&seen, &after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
+                    let valid_until = self.until(key, &seen.terms, now_ns);
                     self.remember(key, Known { shared, ..after });
-                    return Ok(Ok(Granted { limits_age_ns, ..granted }));
+                    return Ok(Ok(Granted { valid_until, limits_age_ns, ..granted }));
                 }
                 Written::Refused(item) => {
                     let after = item.as_ref().map(Known::read).transpose()?.flatten();

@@ -18,7 +18,7 @@ use crate::{
         id::{CommandId, StreamId, UserId},
         persisted::StoredCommit,
         personal::PersonalKey,
-        view::Rows,
+        view::{KeyRow, Rows},
     },
     store::{Append, AppendError, EventLog},
 };
@@ -26,7 +26,14 @@ use crate::{
 #[async_trait]
 impl EventLog for Dynamo {
     async fn append(&self, commit: Append) -> Result<u64, AppendError> {
-        append(self, commit).await
+        // Only these are needed of it when it is done.
+        let rotated: Vec<KeyRow> = commit.rows.keys.iter().filter(|row| row.valid_until.is_some()).cloned().collect();
+        let recorded_at = commit.recorded_at;
+        let version = append(self, commit).await?;
+        if let Some(endings) = &self.endings {
+            endings.note(&rotated, version, recorded_at);
+        }
+        Ok(version)
     }
 
     async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {

@@ -8,6 +8,7 @@ mod admin_tokens;
 mod answers;
 mod append;
 mod commit;
+mod endings;
 mod feed;
 mod fetch;
 mod item;
@@ -38,9 +39,13 @@ use aws_sdk_dynamodb::{
     error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
+use self::endings::Endings;
 pub use self::ledger::DynamoLedger;
 use super::{StoreError, Stores};
-use crate::aws::{self, Access};
+use crate::{
+    aws::{self, Access},
+    clock::SharedClock,
+};
 
 /// Largest item, bytes: names and values of its attributes together.
 pub const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -68,17 +73,28 @@ pub struct Dynamo {
     prefix: String,
     /// Tells the commits of one microsecond apart: see [`commit`].
     ties: Arc<AtomicU16>,
+    /// When rotated keys end, in a process that keeps time.
+    endings: Option<Endings>,
 }
 
 impl Dynamo {
     /// The tables whose names begin with `prefix`. Nothing is sent yet.
     pub fn new(access: &Access, prefix: &str) -> Self {
-        Self { client: client(access), access: access.clone(), prefix: prefix.to_owned(), ties: Arc::default() }
+        let (client, access, prefix) = (client(access), access.clone(), prefix.to_owned());
+        Self { client, access, prefix, ties: Arc::default(), endings: None }
+    }
+
+    /// The same for a process that reckons when rotated keys end by its monotonic clock. For one that only looks, the wall clock
+    /// decides.
+    #[must_use]
+    pub fn keeping_time_by(self, clock: SharedClock) -> Self {
+        Self { endings: Some(Endings::by(clock)), ..self }
     }
 
     /// The same over connections of its own: see [`Access::with_own_connections`].
     pub fn with_own_connections(&self) -> Self {
-        Self { ties: Arc::clone(&self.ties), ..Self::new(&self.access.with_own_connections(), &self.prefix) }
+        let new = Self::new(&self.access.with_own_connections(), &self.prefix);
+        Self { ties: Arc::clone(&self.ties), endings: self.endings.clone(), ..new }
     }
 
     /// A table's whole name, such as `permitd-events` for `events`.

@@ -8,6 +8,7 @@
 //! | `u`, `h` | the owner, the SHA-256 of the key |
 //! | `pl` | the plan |
 //! | `vu` | when it stops working because it was rotated, microseconds since the Unix epoch; absent otherwise |
+//! | `vs` | when it was rotated, microseconds; absent otherwise, and where an earlier version wrote it |
 //! | `on` | false once it is revoked, and while its owner is disabled or deleted |
 //! | `pv` | the version of the owner's stream |
 
@@ -38,6 +39,8 @@ pub(super) struct Terms {
     pub(super) hash: KeyHash,
     /// When it stops working because it was rotated.
     pub(super) valid_until: Option<Timestamp>,
+    /// When it was rotated: since then the key has so long to go as its grace says.
+    pub(super) since: Option<Timestamp>,
     /// The plan.
     pub(super) plan: String,
     /// Whether it works, as far as revocation and its owner's standing go.
@@ -52,11 +55,13 @@ impl Terms {
         let Some(user) = rows.users.first() else { return Vec::new() };
         let owner_works = !matches!(user.status, UserStatus::Disabled | UserStatus::Deleted);
         let theirs = rows.keys.iter().filter(|key| key.user == user.id);
+        let issued_at = |id| rows.keys.iter().find(|key| key.id == id).map(|key| key.issued_at);
         let terms = theirs.map(|key| Self {
             key: key.id,
             user: user.id,
             hash: key.hash,
             valid_until: key.valid_until,
+            since: key.valid_until.and(key.replaced_by).and_then(issued_at),
             plan: user.plan.clone(),
             works: owner_works && key.revoked_at.is_none(),
             version: user.version,
@@ -87,13 +92,14 @@ impl Terms {
             (":on", AttributeValue::Bool(self.works)),
             (":pv", number(self.version)),
         ];
-        match self.valid_until {
-            Some(until) => {
-                values.push((":vu", moment(until)));
-                ("SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu", values)
-            }
-            None => ("SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv REMOVE vu", values),
-        }
+        let ends = [(":vu", self.valid_until), (":vs", self.since)];
+        values.extend(ends.into_iter().filter_map(|(name, at)| Some((name, moment(at?)))));
+        let update = match (self.valid_until, self.since) {
+            (Some(_), Some(_)) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu, vs = :vs",
+            (Some(_), None) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu REMOVE vs",
+            (None, _) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv REMOVE vu, vs",
+        };
+        (update, values)
     }
 
     /// Whether an item says the same. Of a key that does not work only that is asked, and whose it is: its plan is not kept up.
@@ -207,7 +213,12 @@ mod tests {
     #[test]
     fn an_end_that_is_no_more_is_removed() {
         let terms = Terms::of(&rows(UserStatus::Active));
-        assert!(terms[0].update().0.ends_with("REMOVE vu"));
-        assert!(terms[1].update().0.ends_with("vu = :vu"));
+        assert!(terms[0].update().0.ends_with("REMOVE vu, vs"));
+        assert!(terms[1].update().0.ends_with("vu = :vu REMOVE vs"));
+        let mut rows = rows(UserStatus::Active);
+        rows.keys[1].replaced_by = Some(rows.keys[0].id);
+        let rotated = Terms::of(&rows).remove(1);
+        assert_eq!(rotated.since, Some(Timestamp::UNIX_EPOCH), "when the one was issued that replaces it");
+        assert!(rotated.update().0.ends_with("vu = :vu, vs = :vs"));
     }
 }

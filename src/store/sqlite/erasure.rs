@@ -12,7 +12,8 @@ const TABLES: [(&str, &str); 4] =
     [("personal_keys", "user"), ("claims", "name"), ("users", "id"), ("keys", "user, id")];
 
 /// Writes the tables anew. To be called within a transaction, on a connection with `secure_delete`. Takes longer for more
-/// people: about a second for a hundred thousand.
+/// people, and holds other writes up meanwhile: a tenth of a second for 5,000 of them, a second for 50,000, and what the disk takes
+/// for some 40 MB then. Erasures that wait for it together share one.
 pub(super) fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
     for (table, order) in TABLES {
         connection.execute_batch(&format!(

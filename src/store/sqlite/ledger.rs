@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, corrupt};
+use super::{
+    Database, StoreError, Worked, corrupt,
+    endings::{self, Rotated},
+};
 use crate::{
     domain::{
         admission::{Asked, Bucket, Holder, LedgerRow, Reservation, Return, settled},
@@ -19,7 +22,8 @@ use crate::{
 #[async_trait]
 impl Ledger for Database {
     async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
-        self.write(move |connection| grant(connection, &request)).await
+        let worked = self.worked();
+        self.write(move |connection| grant(connection, worked.as_deref(), &request)).await
     }
 
     async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError> {
@@ -60,11 +64,15 @@ struct KeyTerms {
     limits: Limits,
 }
 
-fn grant(connection: &Connection, request: &GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
+fn grant(
+    connection: &Connection,
+    worked: Option<&Worked>,
+    request: &GrantRequest,
+) -> Result<Result<Granted, KeyRefusal>, StoreError> {
     let GrantRequest { key, now_ns, life_ns, want, need, holder, unanswered_from, returned } = *request;
     let kept = read_reservation(connection, key, holder.node)?;
     let returned = settled(holder.node, kept, returned, unanswered_from);
-    let terms = key_terms(connection, key, now_ns)?;
+    let terms = key_terms(connection, worked, key, now_ns)?;
     let KeyTerms { user, hash, valid_until, plan, limits } = match terms {
         Ok(terms) => terms,
         Err(refusal) => {
@@ -106,18 +114,28 @@ fn take_back(connection: &Connection, key: KeyId, returned: &Return) -> Result<(
 }
 
 /// What the views say of the key; a refusal unless it works now.
-fn key_terms(connection: &Connection, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError> {
+fn key_terms(
+    connection: &Connection,
+    worked: Option<&Worked>,
+    key: KeyId,
+    now_ns: i64,
+) -> Result<Result<KeyTerms, KeyRefusal>, StoreError> {
     let sql = "SELECT keys.user, keys.sha256, keys.valid_until, keys.revoked_at, users.status, plans.name,
-                      plans.rate_per_s, plans.burst, plans.quota_per_day
+                      plans.rate_per_s, plans.burst, plans.quota_per_day,
+                      (SELECT next.issued_at FROM keys AS next WHERE next.id = keys.replaced_by)
                FROM keys JOIN users ON users.id = keys.user LEFT JOIN plans ON plans.name = users.plan WHERE keys.id = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([key.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(Err(KeyRefusal::Unknown)) };
-    let valid_until = row
-        .get::<_, Option<i64>>(2)?
-        .map(Timestamp::from_microsecond)
-        .transpose()
-        .map_err(|error| corrupt("moment", error))?;
+    let moment =
+        |us: Option<i64>| us.map(Timestamp::from_microsecond).transpose().map_err(|error| corrupt("moment", error));
+    let mut valid_until = moment(row.get(2)?)?;
+    if let (Some(until), Some(worked)) = (valid_until, worked) {
+        let rotated = Rotated { key, valid_until: until, since: moment(row.get(9)?)? };
+        let now_us = now_ns / 1000;
+        let left_us = endings::left_us(connection, worked, &rotated, now_us)?;
+        valid_until = moment(Some(now_us.saturating_add(left_us)))?;
+    }
     let expired = valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
     let status: String = row.get(4)?;
     if row.get::<_, Option<i64>>(3)?.is_some() || expired || status == "disabled" || status == "deleted" {

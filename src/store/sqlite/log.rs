@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, answers, corrupt, schema::UNINDEXED_COMMITS, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, schema::UNINDEXED_COMMITS, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -24,8 +24,9 @@ const COLUMNS: &str = "stream, version, position, command, request_hash, recorde
 impl EventLog for Database {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         let purge = matches!(append.personal, PersonalChange::Destroy(_)).then(|| self.purge_after_commit());
+        let worked = self.worked();
         self.write(move |connection| {
-            let version = write_commit(connection, &append)?;
+            let version = write_commit(connection, &append, worked.as_deref())?;
             if let Some(purge) = purge {
                 purge.store(true, Ordering::SeqCst);
             }
@@ -93,7 +94,7 @@ impl EventLog for Database {
     }
 }
 
-fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendError> {
+fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked>) -> Result<u64, AppendError> {
     let stream = append.stream.to_string();
     let current: Option<u64> = connection
         .prepare_cached("SELECT max(version) FROM commits WHERE stream = ?1")
@@ -107,7 +108,7 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
         return Err(AppendError::Conflict);
     }
     if let Some(request_hash) = &append.request_hash
-        && (answers::kept(connection, &append.command, append.recorded_at)?.is_some()
+        && (answers::kept(connection, worked, &append.command, append.recorded_at)?.is_some()
             || answers::commit_of(connection, &append.command, request_hash)?.is_some())
     {
         return Err(AppendError::Answered);
@@ -122,6 +123,9 @@ fn write_commit(connection: &Connection, append: &Append) -> Result<u64, AppendE
     let version = append.expected_version + 1;
     insert(connection, &stream, version, append)?;
     views::put(connection, &append.rows)?;
+    if let Some(worked) = worked {
+        endings::note(connection, worked, &append.rows.keys, version, append.recorded_at)?;
+    }
     Ok(version)
 }
 

@@ -3,6 +3,7 @@
 
 mod admin_tokens;
 mod answers;
+mod endings;
 mod erasure;
 mod ledger;
 mod log;
@@ -12,6 +13,7 @@ mod schema;
 mod twice;
 mod upkeep;
 pub mod views;
+mod worked;
 mod writer;
 
 use std::{
@@ -23,9 +25,13 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use self::schema::SCHEMA_VERSION;
+pub use self::worked::{Tick, Worked};
 use self::writer::Writer;
 use super::{StoreError, Stores};
-use crate::private::{self, FilePlace};
+use crate::{
+    clock::SharedClock,
+    private::{self, FilePlace},
+};
 
 /// The file's name in its folder.
 pub const FILE_NAME: &str = "permitd.db";
@@ -48,6 +54,7 @@ struct Shared {
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
+    worked: Mutex<Option<Arc<Worked>>>,
 }
 
 impl Database {
@@ -71,8 +78,8 @@ impl Database {
         let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
         let places: Arc<[FilePlace]> = files.iter().map(place).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, Arc::clone(&places))?;
-        let reading = Semaphore::new(READERS);
-        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers: Mutex::new(readers), reading }) })
+        let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, worked }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -95,6 +102,18 @@ impl Database {
     /// Where the file and its write-ahead log are, to notice when one is taken away.
     pub fn places(&self) -> &[FilePlace] {
         &self.shared.places
+    }
+
+    /// From now on deadlines in the file are reckoned in the time for which it is worked on, which this process adds to by its
+    /// monotonic clock. A process that only looks need not; for it the wall clock decides.
+    pub fn keep_time_by(&self, clock: SharedClock) -> Arc<Worked> {
+        let worked = Arc::new(Worked::by(clock));
+        *lock(&self.shared.worked) = Some(Arc::clone(&worked));
+        worked
+    }
+
+    fn worked(&self) -> Option<Arc<Worked>> {
+        lock(&self.shared.worked).clone()
     }
 
     /// # Errors
@@ -186,8 +205,9 @@ fn closed() -> StoreError {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection =
+        Connection::open_with_flags(private::by_real_directory(path), flags).map_err(|error| named(path, &error))?;
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"

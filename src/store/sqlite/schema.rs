@@ -98,11 +98,12 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see
-/// `queue::sqlite`), and a row that is written to see whether writing works.
+/// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
+/// when rotated keys end in that time, and a row that is written to see whether writing works.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS key_endings (key TEXT PRIMARY KEY, ends_tick INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
 ";
@@ -162,7 +163,14 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 /// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
-    for (table, column) in [("messages", "hidden_since"), ("messages", "sent_tick"), ("dead_letters", "died_tick")] {
+    let columns = [
+        ("messages", "hidden_since"),
+        ("messages", "sent_tick"),
+        ("dead_letters", "died_tick"),
+        ("worked", "cut_us"),
+        ("answers", "ends_tick"),
+    ];
+    for (table, column) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
         let is_there: bool = connection.query_row(sql, [table, column], |row| row.get(0))?;
         if !is_there {
@@ -172,6 +180,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     // What was hidden by an older permitd is so for five minutes at most.
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
+    connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
     Ok(())
 }
 

@@ -141,6 +141,18 @@ mod tests {
         assert!(refused.to_string().starts_with("the disk is full"), "{refused}");
     }
 
+    /// As on a file system that became read-only under it: only the writer's connection is told so here.
+    #[tokio::test]
+    async fn a_database_that_cannot_be_written_is_noticed_by_the_probe() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        database.probe().await.unwrap();
+        let close = |connection: &Connection| Ok::<_, StoreError>(connection.execute_batch("PRAGMA query_only = ON")?);
+        database.write(close).await.unwrap();
+        let refused = database.probe().await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("readonly")), "{refused}");
+    }
+
     #[tokio::test]
     async fn a_damaged_file_is_noticed_by_the_probe() {
         let folder = tempfile::tempdir().unwrap();
@@ -194,6 +206,7 @@ mod tests {
             .unwrap()
             .execute_batch(
                 "DROP TABLE secret_versions; DROP TABLE worked; DROP TABLE heartbeat; DROP INDEX messages_hidden;
+                 DROP TABLE key_endings; DROP INDEX answers_end; ALTER TABLE answers DROP COLUMN ends_tick;
                  ALTER TABLE messages DROP COLUMN hidden_since; ALTER TABLE messages DROP COLUMN sent_tick;
                  ALTER TABLE dead_letters DROP COLUMN died_tick",
             )

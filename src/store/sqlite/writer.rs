@@ -30,7 +30,8 @@ const CACHE_KIB: u32 = 32 * 1024;
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+/// Works in the transaction; where none could be begun, it is told why.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Answer + Send>;
 
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
@@ -74,7 +75,7 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
+            let result = connection.map_err(E::from).and_then(|connection| in_savepoint(connection, work));
             Box::new(move |failure| {
                 // Whose work failed is told why, also when that undid everybody else's.
                 let result = match failure {
@@ -122,11 +123,12 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
+        // Whoever waits is told why nothing can be written, such as on a file system that is read-only.
+        answers.push(first(begun.clone().map(|()| connection)));
         let outcome = begun.and_then(|()| {
-            answers.push(first(connection));
             while answers.len() < BATCH_MAX && !connection.is_autocommit() {
                 let Ok(job) = waiting.try_recv() else { break };
-                answers.push(job(connection));
+                answers.push(job(Ok(connection)));
             }
             if connection.is_autocommit() {
                 let reason = "another write failed, and with it all that were to be committed together";

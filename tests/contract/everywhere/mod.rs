@@ -5,6 +5,7 @@ mod anew;
 mod dynamodb;
 mod held;
 mod imports;
+mod locks;
 mod long;
 mod pages;
 mod past;
@@ -88,7 +89,12 @@ impl Tables {
         retention: Retention,
         index_settle_ms: u64,
     ) -> Arc<DynamoRecordStore> {
-        let settings = RecordSettings {
+        let (dynamo, settings) = (self.dynamo.clone(), self.settings(find_records_max, retention, index_settle_ms));
+        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+    }
+
+    fn settings(&self, find_records_max: u64, retention: Retention, index_settle_ms: u64) -> RecordSettings {
+        RecordSettings {
             cache_bytes: 1 << 20,
             shards: 3,
             find_records_max,
@@ -101,9 +107,7 @@ impl Tables {
             export_stall_ms: 300_000,
             retention,
             scratch: self.scratch.path().to_owned(),
-        };
-        let dynamo = self.dynamo.clone();
-        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+        }
     }
 
     /// How often each operation of DynamoDB was sent so far.

@@ -77,15 +77,11 @@ pub(super) struct Terms {
     pub(super) user: UserId,
     pub(super) hash: KeyHash,
     pub(super) valid_until: Option<Timestamp>,
+    /// When it was rotated, if that is known.
+    pub(super) since: Option<Timestamp>,
     pub(super) plan: String,
     pub(super) on: bool,
     pub(super) version: u64,
-}
-
-impl Terms {
-    pub(super) fn work_at(&self, now_ns: i64) -> bool {
-        self.on && self.valid_until.is_none_or(|until| until.as_nanosecond() > i128::from(now_ns))
-    }
 }
 
 impl Known {
@@ -99,6 +95,7 @@ impl Known {
             user: UserId::parse(get_text(item, "u")?).map_err(|error| damaged("u", error))?,
             hash: KeyHash::parse(get_text(item, "h")?).map_err(|error| damaged("h", error))?,
             valid_until: find_number(item, "vu")?.map(moment).transpose()?,
+            since: find_number(item, "vs")?.map(moment).transpose()?,
             plan: get_text(item, "pl")?.to_owned(),
             on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
             version: get_number(item, "pv")?,

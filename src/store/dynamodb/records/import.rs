@@ -76,8 +76,9 @@ pub(super) struct Session {
 pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
     rules::check_name(name)?;
     let (dynamo, now, asked) = (shared.dynamo.with_own_connections(), shared.clock.now(), name.to_owned());
+    let watch = Arc::clone(&shared.watch);
     let asking = Bridge::start("records-import-look").map_err(|error| no_bridge(name, &error))?;
-    let held = asking.run(async move { lock::is_held(&dynamo, &asked, now).await });
+    let held = asking.run(async move { lock::is_held(&dynamo, &asked, now, &watch).await });
     let held = held.map_err(|error| no_bridge(name, &error))?;
     held.map_err(|error| failed("look for an import into", name, error))
 }
@@ -93,7 +94,8 @@ impl Session {
         let bridge = Arc::new(Bridge::start("records-import").map_err(|error| no_bridge(&name, &error))?);
         let dynamo = shared.dynamo.with_own_connections();
         let lock = Lock::new(dynamo.clone(), Arc::clone(&shared.clock), &name, order.import_id);
-        let lease = Lease::take(lock, Arc::clone(&bridge)).map_err(|error| failed("import into", &name, error))?;
+        let (watch, own) = (Arc::clone(&shared.watch), Arc::clone(&bridge));
+        let lease = Lease::take(lock, watch, own).map_err(|error| failed("import into", &name, error))?;
         let lease = lease.ok_or_else(|| RecordStoreError::ImportRunning { name: name.clone() })?;
         // From here on the lease is given back however this ends.
         let stored = read_manifest(&bridge, &dynamo, &name)?;

@@ -1,18 +1,23 @@
 //! One import at a time, over all servers: a lease in the table `state`, with the epoch that its holder writes under.
 //!
-//! Who holds it renews it; it can be taken over once it has run out. A holder that was overtaken cannot commit: the commit is
-//! conditional on the lease.
+//! Who holds it renews it; it can be taken over once it has run out. Where the clocks of two machines do not agree on that, the
+//! renewals tell: a lock that is renewed is alive, one that is silent for long is not ([`Watch`]). So no clock that is wrong lets
+//! an import that lives be taken for one that died, or one that died keep others away. A holder that was overtaken all the same
+//! cannot commit: the commit is conditional on the lease.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use aws_sdk_dynamodb::{
-    error::SdkError, operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue,
+    error::SdkError,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -45,10 +50,13 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How long giving it back may take when an import is given up: others need not wait longer than for the lease.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Later than any lease ends that was taken by a clock that is right, or wrong by less than a lease.
-fn far(now_us: i64) -> i64 {
-    now_us.saturating_add(2 * LEASE_US)
-}
+/// How long after its end a lease is taken for one that died without a doubt: a clock that is just so much ahead is rare, and
+/// whoever is overtaken while it lives loses its import and nothing else.
+const JUST_OVER_US: i64 = 10_000_000;
+/// The end of a lease that was ended by hand.
+const ENDED: i64 = 0;
+/// How long a doubtful lock has to be silent before it is taken for one that died: three renewals.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A data set's lock.
 #[derive(Debug, Clone)]
@@ -92,36 +100,68 @@ impl Lock {
         self.dynamo.table(schema::STATE)
     }
 
-    /// Takes it, with a new epoch; none if somebody else has it.
-    async fn take(&self) -> Result<Option<u64>, StoreError> {
-        let now_us = self.now_us();
-        let taken = self
-            .dynamo
-            .client()
-            .update_item()
-            .table_name(self.table())
-            .set_key(Some(self.key()))
+    /// Takes it, with a new epoch; none if somebody else has it. Waits where it cannot be told at once whether who has it lives.
+    async fn take(&self, watch: &Watch) -> Result<Option<u64>, StoreError> {
+        // An earlier try of this one may have been answered too late.
+        let free = self.taking("attribute_not_exists(#h) OR #h = :h", HashMap::new());
+        let found = match self.taken(free).await? {
+            Ok(epoch) => return Ok(Some(epoch)),
+            Err(found) => found,
+        };
+        let mark = match found.judged(self.now_us()) {
+            Judged::Held => return Ok(None),
+            Judged::Free | Judged::Over => found,
+            Judged::Doubtful if watch.is_silent(&self.name, &found) => found,
+            Judged::Doubtful => {
+                let (data_set, seconds) = (&self.name, watch.patience.as_secs());
+                tracing::info!(
+                    data_set,
+                    seconds,
+                    "an import's lock may be left of one that died; waiting to see whether it is renewed"
+                );
+                tokio::time::sleep(watch.patience).await;
+                found
+            }
+        };
+        // Only as it was seen: one that is renewed, or somebody else's by now, is not taken.
+        let unchanged = "#h = :seen AND #e = :epoch AND #u = :until";
+        let values = HashMap::from([
+            (":seen".to_owned(), text(&mark.holder)),
+            (":epoch".to_owned(), number(mark.epoch)),
+            (":until".to_owned(), number(mark.until_us)),
+        ]);
+        Ok(self.taken(self.taking(unchanged, values)).await?.ok())
+    }
+
+    fn taking(&self, condition: &str, values: HashMap<String, AttributeValue>) -> UpdateItemFluentBuilder {
+        let request = self.dynamo.client().update_item().table_name(self.table()).set_key(Some(self.key()));
+        let request = request
             .update_expression("SET #h = :h, #u = :u, #e = if_not_exists(#e, :zero) + :one")
-            // An earlier try of this one may have been answered too late.
-            // A lease that would last longer than one can was taken by a clock that is ahead, or this one was set back: nobody
-            // may have to wait for that. Its holder, if it lives, cannot commit any more.
-            .condition_expression("attribute_not_exists(#h) OR #u < :now OR #u > :far OR #h = :h")
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
             .expression_attribute_names("#h", HOLDER)
             .expression_attribute_names("#u", UNTIL)
-            .expression_attribute_names("#e", EPOCH)
+            .expression_attribute_names("#e", EPOCH);
+        request
             .expression_attribute_values(":h", text(&self.holder))
-            .expression_attribute_values(":u", number(now_us.saturating_add(LEASE_US)))
-            .expression_attribute_values(":now", number(now_us))
-            .expression_attribute_values(":far", number(far(now_us)))
+            .expression_attribute_values(":u", number(self.now_us().saturating_add(LEASE_US)))
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::UpdatedNew)
-            .send()
-            .await;
-        match taken {
-            Ok(taken) => get_number(taken.attributes().unwrap_or(&Item::new()), EPOCH).map(Some),
-            Err(error) if is_refused(&error) => Ok(None),
-            Err(error) => Err(unavailable(&self.table(), &error)),
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// The new epoch, or who has it.
+    async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<u64, Mark>, StoreError> {
+        let error = match request.send().await {
+            Ok(taken) => return get_number(taken.attributes().unwrap_or(&Item::new()), EPOCH).map(Ok),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                Ok(Err(Mark::read(refused.item().unwrap_or(&Item::new()))?))
+            }
+            _ => Err(unavailable(&self.table(), &error)),
         }
     }
 
@@ -177,8 +217,8 @@ pub(super) fn release_within(
         .build()
 }
 
-/// Whether somebody holds the lock of a data set at the moment.
-pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+/// Whether somebody holds the lock of a data set, as far as can be told.
+pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp, watch: &Watch) -> Result<bool, StoreError> {
     let table = dynamo.table(schema::STATE);
     let read = dynamo
         .client()
@@ -191,16 +231,94 @@ pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp) -> Resu
         .await
         .map_err(|error| unavailable(&table, &error))?;
     let Some(item) = read.item else { return Ok(false) };
-    let until: Option<i64> = find_number(&item, UNTIL)?;
-    let now_us = now.as_microsecond();
-    Ok(find_text(&item, HOLDER)?.is_some() && until.is_some_and(|until| (now_us..=far(now_us)).contains(&until)))
+    let mark = Mark::read(&item)?;
+    Ok(match mark.judged(now.as_microsecond()) {
+        Judged::Free | Judged::Over => false,
+        Judged::Held => true,
+        Judged::Doubtful => !watch.is_silent(name, &mark),
+    })
+}
+
+/// Who has a lock, and until when by the holder's clock. It changes with every renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    holder: String,
+    epoch: u64,
+    until_us: i64,
+}
+
+/// What the clocks of the holder and of whoever looks say of a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    /// Nobody has it.
+    Free,
+    /// Somebody has it.
+    Held,
+    /// Whoever had it has not renewed it in time, a moment ago; or it was ended by hand.
+    Over,
+    /// Nobody renewed it for long, or it lasts for longer than a lease can: its holder has died, or one of the clocks is wrong.
+    Doubtful,
+}
+
+impl Mark {
+    fn read(item: &Item) -> Result<Self, StoreError> {
+        let holder = find_text(item, HOLDER)?.unwrap_or_default().to_owned();
+        let (epoch, until_us) = (find_number(item, EPOCH)?.unwrap_or(0), find_number(item, UNTIL)?.unwrap_or(ENDED));
+        Ok(Self { holder, epoch, until_us })
+    }
+
+    fn judged(&self, now_us: i64) -> Judged {
+        let left_us = self.until_us.saturating_sub(now_us);
+        match () {
+            () if self.holder.is_empty() => Judged::Free,
+            () if self.until_us == ENDED => Judged::Over,
+            () if (0..=2 * LEASE_US).contains(&left_us) => Judged::Held,
+            () if (-JUST_OVER_US..0).contains(&left_us) => Judged::Over,
+            () => Judged::Doubtful,
+        }
+    }
+}
+
+/// Remembers since when doubtful locks are silent, by this process's monotonic clock: who lives renews, whatever the clocks of
+/// the machines say.
+#[derive(Debug)]
+pub(super) struct Watch {
+    clock: SharedClock,
+    patience: Duration,
+    seen: Mutex<HashMap<String, (Mark, i64)>>,
+}
+
+impl Watch {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self { clock, patience: PATIENCE, seen: Mutex::default() }
+    }
+
+    /// The same with another patience.
+    pub(super) fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Whether the lock has been seen unchanged for long enough. The first look begins the time.
+    fn is_silent(&self, name: &str, mark: &Mark) -> bool {
+        let now_us = self.clock.monotonic_us();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(name) {
+            Some((known, since_us)) if known == mark => {
+                u128::try_from(now_us - since_us).is_ok_and(|silent_us| silent_us >= self.patience.as_micros())
+            }
+            _ => {
+                seen.insert(name.to_owned(), (mark.clone(), now_us));
+                false
+            }
+        }
+    }
 }
 
 impl Lease {
     /// Takes the lock and keeps renewing it; none if somebody else has it.
-    pub(super) fn take(lock: Lock, bridge: Arc<Bridge>) -> Result<Option<Self>, StoreError> {
+    pub(super) fn take(lock: Lock, watch: Arc<Watch>, bridge: Arc<Bridge>) -> Result<Option<Self>, StoreError> {
         let taking = lock.clone();
-        let taken = bridge.run(async move { taking.take().await });
+        let taken = bridge.run(async move { taking.take(&watch).await });
         let Some(epoch) = taken.map_err(|error| StoreError::Unavailable(error.to_string()))?? else { return Ok(None) };
         let lost = Arc::new(AtomicBool::new(false));
         let renewing = bridge.spawn(renew(lock.clone(), epoch, Arc::clone(&lost)));

@@ -44,7 +44,7 @@ use jiff::civil::Date;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use self::manifest::Manifest;
+use self::{lock::Watch, manifest::Manifest};
 use super::{Dynamo, item::get_text, schema, unavailable};
 use crate::{
     clock::SharedClock,
@@ -106,6 +106,8 @@ struct Shared {
     dynamo: Dynamo,
     settings: RecordSettings,
     clock: SharedClock,
+    /// What is known of the locks of imports that may have died.
+    watch: Arc<Watch>,
     served: RwLock<BTreeMap<String, Arc<Served>>>,
     next_id: AtomicU64,
     /// Imports that became visible here.
@@ -132,7 +134,33 @@ impl DynamoRecordStore {
     /// # Errors
     /// When the table `state` cannot be read, or holds what this permitd does not understand.
     pub async fn open(dynamo: Dynamo, settings: RecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
+        let watch = Watch::new(Arc::clone(&clock));
+        Self::open_with(dynamo, settings, clock, watch).await
+    }
+
+    /// The same with another time for which the lock of an import has to be silent before it is taken for one that died, where
+    /// clocks do not agree on that: 30 s as a rule.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_patient_for(
+        patience: Duration,
+        dynamo: Dynamo,
+        settings: RecordSettings,
+        clock: SharedClock,
+    ) -> Result<Self, RecordStoreError> {
+        let watch = Watch::new(Arc::clone(&clock)).patient_for(patience);
+        Self::open_with(dynamo, settings, clock, watch).await
+    }
+
+    async fn open_with(
+        dynamo: Dynamo,
+        settings: RecordSettings,
+        clock: SharedClock,
+        watch: Watch,
+    ) -> Result<Self, RecordStoreError> {
         let shared = Arc::new(Shared {
+            watch: Arc::new(watch),
             cache: cache::Answers::new(settings.cache_bytes),
             finding: Semaphore::new(settings.find_waiting_max.clamp(1, Semaphore::MAX_PERMITS)),
             exporting: export::places(settings.exports_max),

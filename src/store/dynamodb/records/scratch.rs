@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, types::Type};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, types::Type};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -128,7 +128,9 @@ impl Scratch {
             .suffix(".db")
             .tempfile_in(folder)
             .map_err(|error| failed(&error))?;
-        let made = Connection::open(file.path()).and_then(|connection| {
+        let access = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let path = crate::private::by_real_directory(file.path());
+        let made = Connection::open_with_flags(path, access).and_then(|connection| {
             // Nobody needs it after a crash.
             connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
             connection.pragma_update(None, "synchronous", "OFF")?;

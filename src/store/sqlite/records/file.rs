@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbCo
 use super::{LOCK_WAIT, schema};
 use crate::{
     dataset::Definition,
-    private::PrivacyError,
+    private::{self, PrivacyError},
     store::{
         records::{DataSet, ImportResult, LastImport, RecordStoreError},
         sqlite::Trouble,
@@ -20,7 +20,8 @@ const STATEMENTS_KEPT: usize = 64;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
 pub(super) fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(private::by_real_directory(path), access)?;
     // SQLite would otherwise plan a statement anew whenever other values are bound to it, which costs more than to run it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(LOCK_WAIT)?;
