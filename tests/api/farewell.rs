@@ -7,7 +7,7 @@ use crate::{
 
 /// More than the system takes in on behalf of a server that does not read.
 const UPLOAD_BYTES: usize = 24 << 20;
-const PIECE: [u8; 64 * 1024] = [b'a'; 64 * 1024];
+static PIECE: [u8; 64 * 1024] = [b'a'; 64 * 1024];
 
 async fn app(settings: &[(&'static str, &str)]) -> TestApp {
     let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();

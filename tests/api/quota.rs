@@ -104,7 +104,7 @@ impl Client {
         assert!([304, 429].contains(&first.status), "{path}: {}", first.status);
         // Tags of other paths say nothing of this one.
         let foreign = self.tags.iter().filter(|(other, _)| *other != path);
-        let foreign: Vec<String> = foreign.flat_map(|(_, tags)| tags).cloned().take(20).collect();
+        let foreign: Vec<String> = foreign.flat_map(|(_, tags)| tags).take(20).cloned().collect();
         let others: Vec<&str> = foreign.iter().map(String::as_str).collect();
         let mut next = None;
         for (method, known) in [(Method::HEAD, vec!["*"]), (Method::HEAD, others.clone()), (Method::GET, others)] {

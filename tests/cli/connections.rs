@@ -82,7 +82,7 @@ async fn the_limit_of_open_files_is_raised_and_said() {
     let files: Vec<&str> = files.split_whitespace().collect();
     assert_eq!(files[0], files[1], "soft and hard limit");
     let said = std::fs::read_to_string(&log).unwrap();
-    assert!(said.contains("the limit was raised") && said.contains(files[1]), "{said}");
+    assert!(said.contains("open files: the limit is enough for") && said.contains(files[1]), "{said}");
     let mut held: Vec<TcpStream> = (0..MANY).map(|_| TcpStream::connect(address(&ready["url"])).unwrap()).collect();
     for connection in &mut held {
         connection.write_all(b"GET /problems HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();

@@ -29,6 +29,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const POLICY: Policy = Policy { visibility_s: 1, receives_max: 5, retention_days: 14 };
 /// Machines that a deployment may have.
 const MACHINES_MAX: usize = 3;
+/// How often a node may die at a failpoint before it is ready.
+const EARLY_DEATHS_MAX: usize = 3;
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Where a process may die between the command to invite somebody and the last step of the mail.
 pub(crate) const INVITATION_FAILPOINTS: [&str; 11] = [
@@ -129,8 +131,15 @@ impl Deployment {
     }
 
     fn launch(&self, machine: usize, failpoints: &str) -> (support::Process, Value) {
-        let mut command = self.command_of(machine, failpoints);
-        support::Process::start(command.args(["serve", "--json"]), |line| serde_json::from_str::<Value>(line).ok())
+        let start = || {
+            let mut command = self.command_of(machine, failpoints);
+            let find = |line: &str| serde_json::from_str::<Value>(line).ok();
+            support::Process::try_start(command.args(["serve", "--json"]), find)
+        };
+        // What comes once more of a step that somebody died of before may lead to the failpoint before the node is ready.
+        let early_deaths_max = if failpoints.is_empty() { 0 } else { EARLY_DEATHS_MAX };
+        let launched = (0..early_deaths_max).find_map(|_| start().ok());
+        launched.unwrap_or_else(|| start().unwrap_or_else(|error| panic!("machine {machine} is not ready: {error}")))
     }
 
     /// Serves; dies at the failpoints.
