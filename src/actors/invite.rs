@@ -21,7 +21,7 @@ use super::{
 use crate::domain::{
     email::Email,
     event::Role,
-    id::{StreamId, UserId},
+    id::{CommandId, StreamId, UserId},
     pace::{self, InvitationBounds},
     user::{Command, User, decide},
     view::State,
@@ -128,13 +128,13 @@ impl InviteWork {
             let events = decide(user_in(state), command.clone())?;
             self.check_person(user_in(state))?;
             if reserved.borrow().is_none() {
-                *reserved.borrow_mut() = Some(self.reserve()?);
+                *reserved.borrow_mut() = Some(self.reserve(&envelope.command)?);
             }
             Ok(events)
         };
         let committed = committer.run(&stream, envelope, decided).await?;
         if let (Some(reserved), Some(last)) = (reserved.into_inner(), committed.events.last()) {
-            reserved.recorded(stream, committed.version, last.recorded_at);
+            reserved.recorded(last.recorded_at);
         }
         Ok(committed)
     }
@@ -147,9 +147,9 @@ impl InviteWork {
         }
     }
 
-    fn reserve(&self) -> Result<Reserved<'_>, CommandError> {
+    fn reserve(&self, command: &CommandId) -> Result<Reserved<'_>, CommandError> {
         let whose = || format!("{} invitations were mailed over all", self.window.bound());
-        self.window.reserve(self.committer.clock.now()).map_err(|wait| too_many(whose(), wait))
+        self.window.reserve(command, self.committer.clock.now()).map_err(|wait| too_many(whose(), wait))
     }
 }
 

@@ -4,14 +4,14 @@
 //! the next look on, which every command takes. So n processes that decide at the same moment pass it by n - 1 at most.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    domain::{id::StreamId, pace, persisted},
+    domain::{id::CommandId, pace, persisted},
     store::{EventLog, StoreError},
 };
 
@@ -30,29 +30,38 @@ pub(super) struct Window {
 
 #[derive(Default)]
 struct MailedInvitations {
-    /// When each was recorded, by its commit.
-    at: BTreeMap<(StreamId, u64), Timestamp>,
+    /// When each was recorded, by its command.
+    at: HashMap<CommandId, Timestamp>,
     /// The newest commit that was looked at.
     newest: Option<(u64, Timestamp)>,
-    /// Those that this process is about to record.
-    pending: u32,
+    /// Those that this process is about to record, and how many tries at each. The log may show one before its writer hears that
+    /// it was recorded.
+    pending: HashMap<CommandId, u32>,
 }
 
 /// A place in the hour, kept until its invitation was recorded or not.
-pub(super) struct Reserved<'a>(&'a Window);
+pub(super) struct Reserved<'a> {
+    window: &'a Window,
+    command: CommandId,
+}
 
 impl Reserved<'_> {
     /// The invitation was recorded.
-    pub(super) fn recorded(self, stream: StreamId, version: u64, at: Timestamp) {
+    pub(super) fn recorded(self, at: Timestamp) {
         // Before the place is given back, so that nobody sees neither.
-        self.0.lock().at.insert((stream, version), at);
+        self.window.lock().at.insert(self.command.clone(), at);
     }
 }
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        let mut seen = self.0.lock();
-        seen.pending = seen.pending.saturating_sub(1);
+        let mut seen = self.window.lock();
+        let left = seen.pending.get(&self.command).map_or(0, |tries| tries.saturating_sub(1));
+        if left == 0 {
+            seen.pending.remove(&self.command);
+        } else {
+            seen.pending.insert(self.command.clone(), left);
+        }
     }
 }
 
@@ -83,7 +92,7 @@ impl Window {
                     return Ok(());
                 }
                 if invites(commit) {
-                    self.lock().at.insert((commit.stream.clone(), commit.version), commit.recorded_at);
+                    self.lock().at.insert(commit.command.clone(), commit.recorded_at);
                 }
             }
             before = commits.last().map(|commit| commit.position);
@@ -102,18 +111,18 @@ impl Window {
         seen.at.retain(|_, at| pace::counts(*at, now));
     }
 
-    /// Takes a place in the hour.
+    /// Takes a place in the hour for a command.
     ///
     /// # Errors
     /// How long to wait for one.
-    pub(super) fn reserve(&self, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
+    pub(super) fn reserve(&self, command: &CommandId, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
         let mut seen = self.lock();
-        let pending = (0..seen.pending).map(|_| now);
+        let pending = seen.pending.keys().filter(|pending| !seen.at.contains_key(pending)).map(|_| now);
         if let Some(wait) = pace::wait(seen.at.values().copied().chain(pending), self.bound, now) {
             return Err(wait);
         }
-        seen.pending = seen.pending.saturating_add(1);
-        Ok(Reserved(self))
+        *seen.pending.entry(command.clone()).or_default() += 1;
+        Ok(Reserved { window: self, command: command.clone() })
     }
 
     /// The most of an hour.
@@ -126,4 +135,29 @@ impl Window {
 fn invites(commit: &persisted::StoredCommit) -> bool {
     let names = persisted::type_names(commit).unwrap_or_default();
     names.iter().any(|name| matches!(name.as_str(), "UserInvited" | "InvitationResent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_invitation_that_the_log_shows_before_its_writer_hears_of_it_takes_one_place() {
+        let (window, now) = (Window::new(3), Timestamp::UNIX_EPOCH);
+        let commands: Vec<CommandId> = (0..4).map(|n| CommandId::unique(Uuid::from_u128(n))).collect();
+        let first = window.reserve(&commands[0], now).unwrap();
+        // Another command's look finds the commit.
+        window.lock().at.insert(commands[0].clone(), now);
+        let second = window.reserve(&commands[1], now).unwrap();
+        first.recorded(now);
+        let third = window.reserve(&commands[2], now).unwrap();
+        assert!(window.reserve(&commands[3], now).is_err());
+        // What was not recorded gives its place back.
+        drop(second);
+        window.reserve(&commands[3], now).unwrap().recorded(now);
+        third.recorded(now);
+        assert_eq!(window.lock().at.len(), 3);
+    }
 }
