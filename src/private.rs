@@ -14,12 +14,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 /// The permission bits of others than the owner.
 const OTHERS: u32 = 0o077;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
+/// Where the system has a name for each handle of this process.
+const HANDLES: &str = "/proc/self/fd";
 
 /// Why a file or directory is not used.
 #[derive(Debug, thiserror::Error)]
@@ -169,10 +171,24 @@ impl Held {
         Ok(Self { found: held.metadata()?, handle: held })
     }
 
-    /// Such a handle takes no change of mode; the system's name for it leads to what it holds.
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        let name = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
-        fs::set_permissions(name, Permissions::from_mode(mode))
+        self.set_mode_by(Path::new(HANDLES), mode)
+    }
+
+    /// Such a handle takes no change of mode; the system's name for it leads to what it holds. Where these names are not mounted
+    /// (a bare `chroot`), a directory is opened from its handle. A file is not: to close it would give up SQLite's locks.
+    fn set_mode_by(&self, names: &Path, mode: u32) -> io::Result<()> {
+        let permissions = Permissions::from_mode(mode);
+        match fs::set_permissions(names.join(self.handle.as_raw_fd().to_string()), permissions.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.found.is_dir() => {
+                let opened = rustix::fs::openat(&self.handle, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+                File::from(opened).set_permissions(permissions)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::other(format!(
+                "/proc is not mounted: mount it, or set the mode yourself (chmod {mode:o})"
+            ))),
+            done => done,
+        }
     }
 }
 
@@ -407,6 +423,25 @@ mod tests {
         symlink(folder.path().join("nowhere"), &place).unwrap();
         assert!(open_to_write(&place).is_err() && new_file(&place).is_err());
         assert!(!folder.path().join("nowhere").exists());
+    }
+
+    #[test]
+    fn a_directory_is_closed_to_others_where_proc_is_not_mounted_and_a_file_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (nowhere, data, file) = (folder.path().join("proc"), folder.path().join("data"), folder.path().join("f"));
+        fs::create_dir(&data).unwrap();
+        for mode in [0o755, 0o700, 0o777] {
+            fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
+            Held::at(&data).unwrap().set_mode_by(&nowhere, DIRECTORY_MODE).unwrap();
+            assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, DIRECTORY_MODE);
+        }
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        let refused = Held::at(&file).unwrap().set_mode_by(&nowhere, FILE_MODE).unwrap_err().to_string();
+        assert!(refused.contains("/proc is not mounted") && refused.contains("chmod 600"), "{refused}");
+        // Closed to others from the start, it needs no such name.
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        assert!(check(&file, "file", FILE_MODE).unwrap());
     }
 
     #[test]
