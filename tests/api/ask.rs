@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Options, TestApp},
-    data::{identity, serving, unlimited, walk},
+    data::{identity, import, serving, things, unlimited, walk},
     support::backend::Mode,
 };
 
@@ -259,4 +259,19 @@ async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
     assert!(detail.contains("index"), "{detail}");
     // Others are served.
     app.get("/permits/201612013997", &key).await.expect(200);
+}
+
+/// The place where a page ends lies in one alternative; the others begin where they begin.
+#[tokio::test]
+async fn alternatives_that_are_ranges_of_the_order_give_each_record_once() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let rows: String = ["a", "a", "d", "a", "k", "x"].map(|name| format!("{name},1\n")).concat();
+    import(&app, things(), format!("Name,Height\n{rows}").into_bytes(), "things.csv").await;
+    let filter = "filter=name%20%3E%20%22issued%22%20OR%20name%20%3C%20%22complete%22&limit=1";
+    for (sort, expected) in [("name", ["a", "a", "a", "k", "x"]), ("-name", ["x", "k", "a", "a", "a"])] {
+        let (walked, _) = walk(&app, &key, &format!("/things?{filter}&sort={sort}")).await;
+        let names: Vec<&str> = walked.iter().map(|record| record["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{sort}");
+    }
 }

@@ -321,10 +321,13 @@ impl<'a> Planner<'a> {
         let position = |column: usize| self.position(column).filter(|_| is_after);
         let continues = next.filter(|next| position(*next).is_some_and(|value| !value.is_null()));
         for term in &branch.terms {
-            // The position is inside the filter's range: beyond it, the range's near end says nothing, and SQLite must
-            // not choose it as the place to start from.
+            // Where the position is inside the range, the range's near end says nothing any more, and SQLite must not choose it
+            // as the place to start from. Of a filter with alternatives the position may be one of another alternative's.
+            let is_inside = |column: usize| position(column).is_some_and(|value| term.test.accepts(value));
             let test = match continues {
-                Some(column) if column == term.column && order.iter().any(|term| term.column == column) => {
+                Some(column)
+                    if column == term.column && order.iter().any(|term| term.column == column) && is_inside(column) =>
+                {
                     let descending = order.first().is_some_and(|term| term.descending);
                     match far_end(&term.test, descending) {
                         Some(test) => test,
