@@ -9,5 +9,7 @@ fn main() -> std::process::ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = permitd::failpoint::from_environment();
     permitd::cli::leave_no_core_dumps();
-    permitd::cli::run()
+    let exit = permitd::cli::run();
+    permitd::telemetry::flush();
+    exit
 }

@@ -6,6 +6,8 @@
 //! Guarantee: whatever `log.filter` asks for, the clients of AWS and of HTTP do not tell what they send and receive. It holds
 //! keys, addresses and the server secret.
 
+mod lines;
+
 use std::io::{self, IsTerminal};
 
 use thiserror::Error;
@@ -18,7 +20,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+pub use self::lines::flush;
 use crate::config::Log;
+
+/// The target of the lines about answered requests.
+pub const ACCESS_TARGET: &str = "permitd::access";
 
 /// Clients that tell at the levels below `info` what they send and receive, by the beginning of their modules' names.
 const TALKATIVE: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "lettre"];
@@ -40,7 +46,7 @@ pub enum TelemetryError {
 /// When the filter cannot be read or it was done before.
 pub fn init(settings: &Log) -> Result<(), TelemetryError> {
     let to_terminal = io::stderr().is_terminal();
-    subscriber(settings, to_terminal, io::stderr)?.try_init()?;
+    subscriber(settings, to_terminal, lines::StandardError)?.try_init()?;
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("without a message");

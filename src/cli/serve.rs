@@ -64,9 +64,8 @@ impl Serve {
         telemetry::init(&settings.log)?;
         app::block_on(async {
             let mut signals = Signals::listen()?;
-            let (server, bound) = start(settings).await?;
-            let ready = ready(&server, bound);
-            announce(&ready, common.json)?;
+            let (mut server, bound) = start(settings).await?;
+            announce(&ready(&mut server, bound), common.json)?;
             signals.next().await;
             stop(server, signals).await
         })
@@ -96,16 +95,17 @@ pub(super) fn sign_in_url(public_url: &str, token: &str) -> String {
     format!("{public_url}/admin#token={token}")
 }
 
-fn ready(server: &Server, Bound { public, ops }: Bound) -> Answer {
+fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
+    let token = server.take_first_admin_token();
     let node = server.node();
     let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
     let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data });
     let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url)];
     let mut note = "";
-    if let (Some(token), Some(fields)) = (&node.first_admin_token, document.as_object_mut()) {
-        let sign_in = sign_in_url(url, token);
+    if let (Some(token), Some(fields)) = (token, document.as_object_mut()) {
+        let sign_in = sign_in_url(url, &token);
         lines.push(("sign in", sign_in.clone()));
-        lines.push(("admin token", token.clone()));
+        lines.push(("admin token", token.to_string()));
         note = "The token is shown this once: only its hash is kept. `permitd admin-token new` makes another.\n";
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
@@ -173,6 +173,7 @@ fn end_within(patience: Duration, exit: Exit) -> Result<(), Failure> {
         }
         // Standard output may be closed by now, which is nobody's loss.
         std::io::stdout().flush().ok();
+        telemetry::flush();
         std::process::exit(i32::from(exit as u8));
     });
     ending.map(drop).map_err(|error| Failure::unavailable(format!("the system gives no thread to end by: {error}")))

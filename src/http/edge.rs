@@ -33,10 +33,7 @@ use super::{
     state::Readiness,
     wire::{Answering, Connection},
 };
-use crate::{clock::SharedClock, config::Http, secrets::Entropy};
-
-/// The target of the log line that each request leaves at level info.
-pub const ACCESS_TARGET: &str = "permitd::access";
+use crate::{clock::SharedClock, config::Http, secrets::Entropy, telemetry::ACCESS_TARGET};
 
 const CROWDED: &str =
     "this address has as many requests at work as it may have at the same time: wait for their answers";
@@ -302,7 +299,10 @@ impl Visit {
     fn log(&self, status: StatusCode, path: &str, duration_us: i64) {
         if let Some(method) = &self.logged_method {
             let status = status.as_u16();
-            tracing::info!(target: ACCESS_TARGET, request_id = %self.id, %method, path, status, duration_us, "answered");
+            // It names the request itself, so that the span need not be shown.
+            tracing::info!(
+                target: ACCESS_TARGET, parent: None, request_id = %self.id, %method, path, status, duration_us, "answered"
+            );
         }
     }
 }

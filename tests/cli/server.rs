@@ -1,6 +1,7 @@
 //! Commands beside a running server, the demo, and stopping.
 
 use std::{
+    os::unix::process::CommandExt,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -32,11 +33,28 @@ impl Server {
         Self::with(home, command, log, &[])
     }
 
+    /// As a member of another group, where that may be chosen.
+    pub(super) fn in_another_group(home: &Home, command: &str, group: u32) -> Self {
+        let mut program = Self::program(home, command, Stdio::inherit(), &[]);
+        if rustix::process::geteuid().is_root() {
+            program.gid(group);
+        }
+        Self::of(program)
+    }
+
     fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
+        Self::of(Self::program(home, command, log, variables))
+    }
+
+    fn program(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Command {
         let mut program = home.command(&[command, "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
         // What commands put into the queue is taken at once, so that they need not wait for it.
         program.env("PERMITD_LOG_FILTER", "error").env("PERMITD_QUEUE_POLL_INTERVAL_MS", "20");
         program.envs(variables.iter().copied()).stderr(log);
+        program
+    }
+
+    fn of(mut program: Command) -> Self {
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, ready, client }
@@ -286,13 +304,10 @@ fn a_stop_that_workers_outlive_ends_well() {
 fn the_limit_of_open_files_is_said_once() {
     for (limit, wanted, level) in [(4096, "64", "INFO"), (700, "100000", "WARN")] {
         let home = Home::new();
-        let program = home.command(&[]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), program.get_program().to_str().unwrap()]);
-        shell.args(["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        let serve = ["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+        let mut shell = home.command_under(&format!("ulimit -n {limit}"), &serve);
         let log = home.path("log");
-        shell.current_dir(home.folder.path()).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "info");
-        shell.env("PERMITD_HTTP_CONNECTIONS_MAX", wanted).env("NO_COLOR", "1");
+        shell.env("PERMITD_LOG_FILTER", "info").env("PERMITD_HTTP_CONNECTIONS_MAX", wanted).env("NO_COLOR", "1");
         shell.stderr(std::fs::File::create(&log).unwrap());
         let (process, _) = Process::start(&mut shell, |line| serde_json::from_str::<Value>(line).ok());
         let said = std::fs::read_to_string(&log).unwrap();
@@ -301,6 +316,33 @@ fn the_limit_of_open_files_is_said_once() {
         assert!(lines[0].contains(level) && lines[0].contains(&limit.to_string()), "{}", lines[0]);
         drop(process);
     }
+}
+
+/// Lines about requests are written together; none of them is lost, and what is said later stands behind them.
+#[tokio::test]
+async fn each_request_has_its_line_before_what_is_said_later() {
+    const REQUESTS: usize = 300;
+    let home = Home::new();
+    let log = home.path("log");
+    let stderr = Stdio::from(std::fs::File::create(&log).unwrap());
+    let mut server = Server::with(&home, "serve", stderr, &[("PERMITD_LOG_FILTER", "info")]);
+    for _ in 0..REQUESTS {
+        server.status("/problems", "none").await;
+    }
+    let written = std::time::Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(&log).unwrap().contains("answered") {
+        assert!(std::time::Instant::now() < written, "lines wait for ever");
+        tokio::task::yield_now().await;
+    }
+    server.status("/problems", "none").await;
+    server.stop();
+    let said = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let is_answer = |line: &Value| line["message"] == "answered";
+    assert_eq!(lines.iter().filter(|line| is_answer(line)).count(), REQUESTS + 1);
+    let last = lines.iter().rposition(is_answer).unwrap();
+    let stopping = lines.iter().position(|line| line["message"] == "stopping").unwrap();
+    assert!(last < stopping, "{said}");
 }
 
 #[test]
