@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use permitd::config::{Backend, LoadFrom, MailTransport, Settings};
+use permitd::{
+    config::{Backend, LoadFrom, Settings},
+    mail::settings::MailTransport,
+};
 use serde_json::Value;
 
 use super::deployed::read_yaml;
@@ -301,11 +304,19 @@ fn images_and_measurements_are_of_the_profile_for_handing_out() {
         "aws-sdk-sso",
         "aws-sdk-sts",
         "clap_",
+        "email-encoding",
         "indicatif",
         "lettre",
         "minijinja",
+        "nom",
+        "quoted_printable",
         "rust_xlsx",
         "schemars",
+        "time",
+        "toml",
+        "typed-path",
+        "winnow",
+        "zopfli",
     ];
     for package in profiles["release"]["package"].as_table().unwrap().keys() {
         let built = level("dist", package).or(level("release", package)).unwrap();
