@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use self::{
     admin_token::new_admin_token,
+    backend::mailer,
     data_dir::Premises,
     definitions::{definitions, read_definition},
     error::StartError,

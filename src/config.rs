@@ -6,24 +6,24 @@
 mod check;
 mod error;
 mod layers;
-mod mail;
 
 use std::{
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use self::layers::Layers;
 pub use self::{
     error::ConfigError,
     layers::{CONFIG_VARIABLE, Origin, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable},
-    mail::{Mail, MailDelivery, MailTransport, Ses, Smtp, SmtpTls},
 };
-use crate::queue::Policy;
+use crate::{
+    mail::settings::{Mail, MailTransport},
+    queue::Policy,
+};
 
 /// The commented default configuration file.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -32,35 +32,6 @@ pub const FILE_NAME: &str = "permitd.toml";
 
 /// Settings whose values are never shown.
 const SECRET_PATHS: &[&str] = &["mail.smtp.password"];
-
-/// A value that must not be logged or shown: only [`Secret::expose`] gives it out.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The value itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether no value was set.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "(none)" } else { "***" })
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.is_empty() { "" } else { "***" })
-    }
-}
 
 /// All settings in force. What each means, its unit, range and default stand in the [`DEFAULTS`].
 #[derive(Debug, Clone, Deserialize)]

@@ -17,6 +17,7 @@ pub mod mail;
 pub mod private;
 pub mod queue;
 pub mod replay;
+pub mod secret_string;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;

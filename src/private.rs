@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
-    io,
+    io::{self, Write},
     os::{
         fd::AsRawFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -15,11 +15,14 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
+use tempfile::NamedTempFile;
 
 /// The permission bits of others than the owner.
-const OTHERS: u32 = 0o077;
+pub const OTHERS: u32 = 0o077;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
+/// How often a file is made anew that somebody took for an unfinished one of before.
+const UNFINISHED_TRIES: u32 = 100;
 /// Where the system has a name for each handle of this process.
 const HANDLES: &str = "/proc/self/fd";
 
@@ -77,7 +80,7 @@ pub fn directory(path: &Path) -> Result<(), PrivacyError> {
     if !check(path, "directory", DIRECTORY_MODE)? {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed("make the directory"))?;
         // The umask may have taken more than the mode leaves.
-        let made = Held::at(path).and_then(|held| held.set_mode(DIRECTORY_MODE));
+        let made = PathHandle::at(path).and_then(|held| held.set_mode(DIRECTORY_MODE));
         made.map_err(failed("set the mode of"))?;
         check(path, "directory", DIRECTORY_MODE)?;
     }
@@ -104,17 +107,6 @@ pub fn file(path: &Path) -> Result<(), PrivacyError> {
     check(path, "file", FILE_MODE).map(drop)
 }
 
-/// Checks that there is no link, whatever else is there.
-///
-/// # Errors
-/// When there is one.
-pub fn not_a_link(path: &Path) -> Result<(), PrivacyError> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => Err(PrivacyError::Link { path: path.to_owned(), kind: "file" }),
-        _ => Ok(()),
-    }
-}
-
 /// Opens a file for reading unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
@@ -123,13 +115,12 @@ pub fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
 }
 
-/// Opens a file for writing, or makes an empty one, unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
+/// Opens a file for writing unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
 /// Those of the system.
 pub fn open_to_write(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(FILE_MODE).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
+    OpenOptions::new().write(true).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
 }
 
 /// Opens a directory unless a link is there: then the system says that it is no directory.
@@ -160,12 +151,12 @@ fn flags(flags: OFlags) -> i32 {
 /// What is at a place, held: that is looked at and changed, and nothing that is put there meanwhile.
 ///
 /// It is held without being opened (`O_PATH`). To close it gives up no locks that SQLite holds on it in this process.
-struct Held {
+struct PathHandle {
     handle: File,
     found: Metadata,
 }
 
-impl Held {
+impl PathHandle {
     fn at(path: &Path) -> io::Result<Self> {
         let held = OpenOptions::new().read(true).custom_flags(flags(OFlags::PATH | OFlags::NOFOLLOW)).open(path)?;
         Ok(Self { found: held.metadata()?, handle: held })
@@ -239,7 +230,8 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
 }
 
 /// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. One that a living
-/// process writes is locked by it (see [`being_written`]), and stays. Returns how many were removed.
+/// process writes is locked by it (see [`write_whole`]), and stays, as does what belongs to another user. Returns how many were
+/// removed.
 ///
 /// # Errors
 /// When the directory cannot be read or a file not be removed.
@@ -263,24 +255,71 @@ pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
 }
 
 fn remove_unless_locked(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
+    let is_not_ours = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied || is_link(error);
+    let file = match open_to_read(path) {
+        Err(error) if is_not_ours(&error) => return Ok(false),
+        opened => opened?,
+    };
     // Where nothing can be locked it cannot be told whose it is.
     if file.try_lock().is_err() {
         return Ok(false);
     }
-    fs::remove_file(path).map(|()| true)
+    match fs::remove_file(path) {
+        Err(error) if is_not_ours(&error) => Ok(false),
+        removed => removed.map(|()| true),
+    }
 }
 
-/// Says of a new file that it is being written, for as long as it is open: nobody takes it for what a crash left. Where the
-/// file system knows no locks, files that were not finished stay.
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// It is replaced.
+    Goes,
+    /// It stays.
+    Stays,
+}
+
+/// Makes a file whole or not at all, and durably, in a directory that is there. Until it is whole its name begins with `prefix`.
+/// Returns whether it was made.
 ///
 /// # Errors
-/// When somebody else is about to remove it.
-pub fn being_written(file: &File) -> io::Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(io::Error::other("it was taken for an unfinished file of before")),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+/// Those of the system.
+pub fn write_whole(path: &Path, prefix: &str, content: &[u8], earlier: Earlier) -> io::Result<bool> {
+    // A bare name has an empty parent, which is the working directory.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = unfinished(directory, prefix)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    let named = match earlier {
+        Earlier::Goes => file.persist(path),
+        Earlier::Stays => file.persist_noclobber(path),
+    };
+    match named {
+        Err(refused) if earlier == Earlier::Stays && refused.error.kind() == io::ErrorKind::AlreadyExists => {
+            return Ok(false);
+        }
+        named => named?,
+    };
+    File::open(directory)?.sync_all()?;
+    Ok(true)
+}
+
+/// A new file, locked for as long as it is open: nobody takes it for what a crash left. Where the file system knows no locks,
+/// files that were not finished stay.
+fn unfinished(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    let mode = Permissions::from_mode(FILE_MODE);
+    for _ in 0..UNFINISHED_TRIES {
+        let file = tempfile::Builder::new().prefix(prefix).permissions(mode.clone()).tempfile_in(directory)?;
+        let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        // A server that starts may have taken it for what a crash left, and may have removed it already.
+        if is_taken || file.as_file().metadata()?.nlink() == 0 {
+            continue;
+        }
+        // The umask may have taken more than the mode leaves.
+        file.as_file().set_permissions(mode)?;
+        return Ok(file);
     }
+    Err(io::Error::other("what was being written was removed again and again"))
 }
 
 /// Whether a directory that cannot be listed is none: whoever needs one says so.
@@ -291,7 +330,7 @@ fn is_none(error: &io::Error) -> bool {
 /// Whether it is there, once it is nobody else's. What others may use is closed to them.
 fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyError> {
     let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
-    let held = match Held::at(path) {
+    let held = match PathHandle::at(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         held => held.map_err(failed("look at"))?,
     };
@@ -403,7 +442,7 @@ mod tests {
         fs::write(&victim, "untouched").unwrap();
         fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
         file_or_new(&place).unwrap();
-        let held = Held::at(&place).unwrap();
+        let held = PathHandle::at(&place).unwrap();
         fs::remove_file(&place).unwrap();
         symlink(&victim, &place).unwrap();
         held.set_mode(0o400).unwrap();
@@ -432,12 +471,12 @@ mod tests {
         fs::create_dir(&data).unwrap();
         for mode in [0o755, 0o700, 0o777] {
             fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
-            Held::at(&data).unwrap().set_mode_by(&nowhere, DIRECTORY_MODE).unwrap();
+            PathHandle::at(&data).unwrap().set_mode_by(&nowhere, DIRECTORY_MODE).unwrap();
             assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, DIRECTORY_MODE);
         }
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let refused = Held::at(&file).unwrap().set_mode_by(&nowhere, FILE_MODE).unwrap_err().to_string();
+        let refused = PathHandle::at(&file).unwrap().set_mode_by(&nowhere, FILE_MODE).unwrap_err().to_string();
         assert!(refused.contains("/proc is not mounted") && refused.contains("chmod 600"), "{refused}");
         // Closed to others from the start, it needs no such name.
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
@@ -463,13 +502,36 @@ mod tests {
         for name in [".mail-1", ".mail-2", "a.eml"] {
             file_or_new(&folder.path().join(name)).unwrap();
         }
-        let written = File::create(folder.path().join(".mail-3")).unwrap();
-        being_written(&written).unwrap();
+        symlink(folder.path().join("a.eml"), folder.path().join(".mail-link")).unwrap();
+        let written = unfinished(folder.path(), ".mail-").unwrap();
         assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 2);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
         // Its writer has died.
-        drop(written);
+        let (closed, _) = written.keep().unwrap();
+        drop(closed);
         assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 1);
         assert_eq!(remove_unfinished(&folder.path().join("nowhere"), ".mail-").unwrap(), 0);
+    }
+    #[test]
+    fn what_is_written_whole_is_written_although_others_remove_what_is_unfinished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret.json");
+        std::thread::scope(|scope| {
+            let remover =
+                scope.spawn(|| while remove_unfinished(folder.path(), ".secret-").is_ok() && !path.exists() {});
+            for round in 0..200 {
+                let other = folder.path().join(format!("{round}.eml"));
+                assert!(write_whole(&other, ".secret-", b"whole", Earlier::Goes).unwrap());
+                assert_eq!(fs::read(&other).unwrap(), b"whole");
+            }
+            assert!(write_whole(&path, ".secret-", b"first", Earlier::Stays).unwrap());
+            remover.join().unwrap();
+        });
+        assert!(!write_whole(&path, ".secret-", b"second", Earlier::Stays).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert!(write_whole(&path, ".secret-", b"third", Earlier::Goes).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, FILE_MODE);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 201, "nothing unfinished is left");
     }
 }

@@ -26,6 +26,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub use self::{
     entropy::{Entropy, EntropyError, SeededEntropy, SystemEntropy},
     error::SecretsError,
+    file::UNFINISHED,
 };
 use crate::domain::{
     id::hex,
@@ -77,18 +78,13 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the secret of the data directory `data`, creating both on first use: the directory with mode 0700, the file
-    /// with mode 0600, whole or not at all. When two processes create it at once, both get the same.
+    /// Reads the secret of the data directory `data`, creating it on first use, with mode 0600, whole or not at all. When two
+    /// processes create it at once, both get the same.
     ///
     /// # Errors
-    /// When the file cannot be read or written, is open to others than its owner, or is damaged.
+    /// When the file cannot be read or written, is a link, is open to others than its owner, or is damaged.
     pub fn open(data: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
-        file::create_private_dir(data)?;
         let path = data.join(FILE_NAME);
-        // In a directory of its own nothing has to be a link; a file that an operator names may be one.
-        if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
-            return Err(SecretsError::Link { path });
-        }
         if !Self::is_there(&path)? {
             file::create(&path, entropy)?;
         }

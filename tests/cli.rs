@@ -63,6 +63,16 @@ impl Home {
         command
     }
 
+    /// The program, started by a shell that sets something first, such as `umask 077`.
+    fn command_under(&self, setting: &str, arguments: &[&str]) -> std::process::Command {
+        let program = self.command(arguments);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{setting} && exec \"$0\" \"$@\"")]);
+        shell.arg(program.get_program()).args(program.get_args());
+        shell.current_dir(self.folder.path()).env("PERMITD_DATA", "data");
+        shell
+    }
+
     /// Runs the program to its end, with nothing to read.
     fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).stdin(std::process::Stdio::null()).output().unwrap();

@@ -7,9 +7,10 @@ mod support;
 use std::{fs, process::Command};
 
 use permitd::{
+    app,
     clock::{ManualClock, SystemClock},
     config::{ConfigError, LoadFrom, Settings},
-    mail::{self, MailError, Mailer, OutgoingMail, Receipt, templates},
+    mail::{MailError, Mailer, OutgoingMail, Receipt, templates},
 };
 use support::{Process, tools};
 
@@ -24,7 +25,7 @@ impl Server {
     /// Starts one; `None` when the tests are told to do without.
     fn start(options: &[&str]) -> Option<Self> {
         if std::env::var("PERMITD_TEST_SMTP").is_ok_and(|value| value == "skip") {
-            println!("skipped: PERMITD_TEST_SMTP=skip");
+            support::skip("PERMITD_TEST_SMTP=skip");
             return None;
         }
         let python = tools::folder().join("venv/bin/python");
@@ -72,7 +73,7 @@ fn settings(port: u16, further: &[(&str, &str)]) -> Result<Settings, ConfigError
 }
 
 fn mailer(port: u16, further: &[(&str, &str)]) -> std::sync::Arc<dyn Mailer> {
-    mail::from_settings(&settings(port, further).unwrap(), SystemClock::shared(), None).unwrap()
+    app::mailer(&settings(port, further).unwrap(), SystemClock::shared(), None).unwrap()
 }
 
 fn invitation(to: &str) -> OutgoingMail {
@@ -250,6 +251,6 @@ fn a_file_without_certificates_stops_the_start() {
     fs::write(&path, "nothing").unwrap();
     let further = [("PERMITD_MAIL_SMTP_TLS", "tls"), ("PERMITD_MAIL_SMTP_CA_FILE", path.to_str().unwrap())];
     let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap());
-    let refused = mail::from_settings(&settings(1, &further).unwrap(), clock, None).unwrap_err().to_string();
+    let refused = app::mailer(&settings(1, &further).unwrap(), clock, None).unwrap_err().to_string();
     assert!(refused.contains("mail.smtp.ca_file") && refused.contains("holds no certificate"), "{refused}");
 }

@@ -6,11 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    ask::{Reply, ask},
+    ask::{Mailbox, Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
     invite::{KnownPlans, user_in},
@@ -140,9 +140,7 @@ impl Handler<Perform> for AccountActor {
 
     fn handle(&mut self, Perform { user, command, envelope, reply }: Perform, _: &mut Self::Context) {
         let (committer, book, elsewhere) = (Arc::clone(&self.committer), Arc::clone(&self.book), self.elsewhere);
-        actix::spawn(async move {
-            drop(reply.send(perform(&committer, &book, elsewhere, user, command, envelope).await));
-        });
+        reply.answer_later(async move { perform(&committer, &book, elsewhere, user, command, envelope).await });
     }
 }
 
@@ -151,7 +149,7 @@ impl Handler<ChangePlan> for AccountActor {
 
     fn handle(&mut self, ChangePlan { name, limits, envelope, reply }: ChangePlan, _: &mut Self::Context) {
         let committer = Arc::clone(&self.committer);
-        actix::spawn(async move { drop(reply.send(change_plan(&committer, name, limits, envelope).await)) });
+        reply.answer_later(async move { change_plan(&committer, name, limits, envelope).await });
     }
 }
 
@@ -214,12 +212,14 @@ async fn issued_key(
     if !committed.repeated {
         return Ok(Some(Ok(committer.secrets.api_key(secret_version, id)?)));
     }
-    let now = committer.clock.now();
+    // A clock that was set back does not bring the hour back: what the log says is later is later.
+    let newest = committer.stores.log.read_back(None, 1).await?.first().map(|commit| commit.recorded_at);
+    let now = newest.map_or(committer.clock.now(), |newest| newest.max(committer.clock.now()));
     let works = committer.load_user(user).await?.is_some_and(|user| works(&user, id, now));
     let reason = if !works {
         WithheldReason::Ended
     } else if now.duration_since(issued_at).abs() > KEY_SHOWN_FOR {
-        // Also where the clock was set back by as much: then nobody knows how long ago it was.
+        // Also where it was issued by a clock that was ahead by as much: then nobody knows how long ago it was.
         WithheldReason::Late
     } else {
         match committer.secrets.api_key(secret_version, id) {
@@ -285,7 +285,7 @@ async fn change_plan(
 /// How others change accounts and plans.
 #[derive(Clone)]
 pub struct Accounts {
-    actor: Addr<AccountActor>,
+    actor: Mailbox<AccountActor>,
     patience: Duration,
 }
 
@@ -299,7 +299,10 @@ impl Accounts {
         mailbox_capacity: usize,
         patience: Duration,
     ) -> Self {
-        Self { actor: AccountActor { committer, book, elsewhere, mailbox_capacity }.start(), patience }
+        Self {
+            actor: Mailbox::start(AccountActor { committer, book, elsewhere, mailbox_capacity }, mailbox_capacity),
+            patience,
+        }
     }
 
     /// Carries out a command on a person's account.

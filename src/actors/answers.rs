@@ -6,8 +6,6 @@
 //! nothing of the state (the server was busy, a store was away, the request could not be read) is kept by nobody: the
 //! command can be tried again. No personal data is kept: an answer that shows some is made anew from the stream.
 
-use std::sync::atomic::Ordering;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +139,7 @@ impl Committer {
             AnswerPlace::Commit(stream) => return Ok(Earlier::InStream(stream)),
             AnswerPlace::Text(text) => Answered::read(&text)?,
         };
-        self.counters.repeated.fetch_add(1, Ordering::Relaxed);
+        self.counters.repeated.add(1);
         let Answered::Unchanged { stream, version } = answered else {
             // What is left is of a request for something else than a stream.
             return Err(answered.into_error().unwrap_or(CommandError::KeyReused));

@@ -1,21 +1,15 @@
 //! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
 //! that decide.
 
-mod counters;
 mod error;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-pub use self::{
-    counters::{CommitCounters, CommitCounts},
-    error::CommandError,
-};
+pub use self::error::CommandError;
+use super::counting::counters;
 use crate::{
     clock::SharedClock,
     domain::{
@@ -42,6 +36,22 @@ const STORE_TRIES_MAX: u32 = 3;
 pub const IDEMPOTENCY_DAYS: u32 = 30;
 /// Commits that are loaded at once.
 const PAGE_COMMITS: usize = 256;
+
+counters! {
+    /// What the committer has counted.
+    CommitCounters read as CommitCounts {
+        /// Commits appended.
+        appended,
+        /// Appends that lost a race and were decided anew.
+        conflicts,
+        /// Commands that an earlier try had carried out.
+        repeated,
+        /// Messages published.
+        published,
+        /// Publications that were left to the relay.
+        publish_failures,
+    }
+}
 
 /// What every command brings along.
 #[derive(Debug, Clone)]
@@ -189,7 +199,7 @@ impl Committer {
             match self.try_once(stream, envelope, &decide).await {
                 Ok(Some(committed)) => return Ok(committed),
                 Ok(None) => {
-                    self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+                    self.counters.conflicts.add(1);
                 }
                 // Whether it was written is not known: the next try finds out by the command's id.
                 Err(CommandError::Store(StoreError::Unavailable(_))) if store_failures + 1 < STORE_TRIES_MAX => {
@@ -222,7 +232,7 @@ impl Committer {
                 // to the relay: that try may be about to do so.
                 self.stores.log.project(loaded.state.rows()).await?;
             }
-            self.counters.repeated.fetch_add(1, Ordering::Relaxed);
+            self.counters.repeated.add(1);
             return Ok(Some(earlier));
         }
         if has_committed {
@@ -300,11 +310,11 @@ impl Committer {
             Err(AppendError::Store(error)) => return Err(error.into()),
         }
         crash_point("append-after");
-        self.counters.appended.fetch_add(1, Ordering::Relaxed);
+        self.counters.appended.add(1);
         let committed = Committed { state, version, events: recorded, repeated: false };
         if publishes && let Err(error) = self.publish(&committed.events).await {
             // The commit keeps its mark: the relay publishes it.
-            self.counters.publish_failures.fetch_add(1, Ordering::Relaxed);
+            self.counters.publish_failures.add(1);
             tracing::warn!(stream = %stream, version, %error, "not published at once; left to the relay");
         }
         Ok(Some(committed))
@@ -436,7 +446,7 @@ impl Committer {
             QueueError::Unavailable(error.to_string())
         })?;
         if !messages.is_empty() {
-            self.counters.published.fetch_add(u64::try_from(messages.len()).unwrap_or(0), Ordering::Relaxed);
+            self.counters.published.add(u64::try_from(messages.len()).unwrap_or(0));
             self.appended.notify_one();
         }
         Ok(())

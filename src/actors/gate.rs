@@ -6,10 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message};
+use tracing::{Instrument, Span};
 
 use super::{
-    ask::{Busy, Reply, ask},
+    ask::{Busy, Mailbox, Reply, ask},
     grants::{Admission, GrantBook},
     query::{Answer, GetRecords, Queries, Wanted},
 };
@@ -38,14 +39,22 @@ enum Then {
 }
 
 impl Then {
+    /// What the request is part of.
+    fn span(&self) -> Span {
+        match self {
+            Self::Tell(reply) => reply.span(),
+            Self::Get(_, reply) => reply.span(),
+        }
+    }
+
     fn go_on(self, admission: Result<Admission, GateError>, queries: &Queries) {
         // A client that has gone does not need the answer; what it was admitted stays counted.
         match (self, admission) {
-            (Self::Tell(reply), admission) => drop(reply.send(admission)),
+            (Self::Tell(reply), admission) => reply.send(admission),
             (Self::Get(wanted, reply), Ok(Admission::Admitted(pass))) => {
                 queries.forward(GetRecords { wanted, pass, reply });
             }
-            (Self::Get(_, reply), admission) => drop(reply.send(admission.map(Answer::NotAdmitted))),
+            (Self::Get(_, reply), admission) => reply.send(admission.map(Answer::NotAdmitted)),
         }
     }
 }
@@ -76,13 +85,15 @@ impl Handler<Admit> for GateActor {
         }
         // Only the ledger can keep a request waiting, so only then is there a timer: it costs more than an answer.
         let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
-        actix::spawn(async move {
+        let span = then.span();
+        let deciding = async move {
             let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),
             };
             then.go_on(admission, &queries);
-        });
+        };
+        actix::spawn(deciding.instrument(span));
     }
 }
 
@@ -100,14 +111,14 @@ pub enum GateError {
 /// How the edge talks to the gate of its worker.
 #[derive(Clone)]
 pub struct Gate {
-    actor: Addr<GateActor>,
+    actor: Mailbox<GateActor>,
 }
 
 impl Gate {
     /// Starts a gate on the calling thread's arbiter, before the query actor of the same thread. Its requests wait for the
     /// ledger as long as `patience`.
     pub fn start(book: Arc<GrantBook>, queries: Queries, mailbox_capacity: usize, patience: Duration) -> Self {
-        Self { actor: GateActor { book, queries, mailbox_capacity, patience }.start() }
+        Self { actor: Mailbox::start(GateActor { book, queries, mailbox_capacity, patience }, mailbox_capacity) }
     }
 
     /// Asks whether a request with this key that counts as `cost` of them may pass, and counts it if so.

@@ -5,7 +5,6 @@
 //! that it has it, and is given back once.
 
 mod cell;
-mod counters;
 mod failing;
 
 use std::{
@@ -18,11 +17,11 @@ use std::{
     time::Duration,
 };
 
-pub use self::counters::{GrantCounters, GrantCounts};
 use self::{
     cell::{CellState, KeyCell, lock},
     failing::Failing,
 };
+use super::counting::counters;
 use crate::{
     clock::{Clock, SharedClock},
     domain::{
@@ -43,6 +42,22 @@ const RENEWALS_MAX: u32 = 8;
 
 /// The greatest number of a node: what every store has an integer for.
 const NODE_MAX: u64 = (1 << 62) - 1;
+
+counters! {
+    /// What the grants have counted.
+    GrantCounters read as GrantCounts {
+        /// Requests admitted.
+        admitted,
+        /// Requests refused by a limit.
+        limited,
+        /// Requests refused because their key does not work.
+        unknown,
+        /// Grants taken from the ledger.
+        taken,
+        /// Times that the ledger could not be reached.
+        failed,
+    }
+}
 
 /// What became of a request at the gate.
 #[derive(Debug, Clone)]
@@ -248,7 +263,7 @@ impl GrantBook {
             Admission::Limited { .. } => &self.counters.limited,
             Admission::Unknown => &self.counters.unknown,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.add(1);
         admission
     }
 
@@ -277,11 +292,11 @@ impl GrantBook {
         let request =
             GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, need, holder, unanswered_from, returned };
         let granted = self.ledger.grant(request).await.inspect_err(|error| {
-            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            self.counters.failed.add(1);
             lock(&self.failing).note(error, self.clock.monotonic_us());
         })?;
         *lock(&self.failing) = Failing::default();
-        self.counters.taken.fetch_add(1, Ordering::Relaxed);
+        self.counters.taken.add(1);
         let until_us = taken_us.saturating_add(self.life_us);
         let mut held = lock(&cell.held);
         *held = match granted {
@@ -358,6 +373,7 @@ impl GrantBook {
     /// The keys of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
     fn ended(&self, cells: &mut HashMap<KeyId, Arc<KeyCell>>) -> Vec<(KeyId, Arc<KeyCell>)> {
         let now_us = self.clock.monotonic_us();
+        let today = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
         let mut ended = Vec::new();
         cells.retain(|id, cell| {
             let mut held = lock(&cell.held);
@@ -369,7 +385,9 @@ impl GrantBook {
             if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
             }
-            let is_settled = self.end(&mut held).0.is_none() && lock(&cell.late).is_none();
+            // What came too late for a day that is over is taken by no grant any more.
+            let is_late = lock(&cell.late).is_some_and(|(day, _)| day >= today);
+            let is_settled = self.end(&mut held).0.is_none() && !is_late;
             if !is_settled {
                 ended.push((*id, Arc::clone(cell)));
             }

@@ -12,21 +12,19 @@ mod work;
 use std::{
     io::{Read, Seek},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message};
 use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::error::ImportError;
 use self::work::ImportWork;
 use super::{
-    ask::{Reply, ask},
+    ask::{Mailbox, Reply, ask},
     commit::Committer,
+    counting::counters,
 };
 use crate::{
     dataset::{Definition, reader::Limits},
@@ -100,29 +98,20 @@ struct StartImport {
     reply: Reply<Result<Summary, ImportError>>,
 }
 
-/// What the importer has counted.
-#[derive(Debug, Default)]
-pub struct ImportCounters {
-    started: AtomicU64,
-    completed: AtomicU64,
-    failed: AtomicU64,
-    rows: AtomicU64,
-    rejected: AtomicU64,
-}
-
-/// A reading of [`ImportCounters`].
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ImporterCounts {
-    /// Imports begun.
-    pub started: u64,
-    /// Imports that are visible.
-    pub completed: u64,
-    /// Imports that had no effect.
-    pub failed: u64,
-    /// Rows read.
-    pub rows: u64,
-    /// Rows rejected.
-    pub rejected: u64,
+counters! {
+    /// What the importer has counted.
+    ImportCounters read as ImporterCounts {
+        /// Imports begun.
+        started,
+        /// Imports that are visible.
+        completed,
+        /// Imports that had no effect.
+        failed,
+        /// Rows read.
+        rows,
+        /// Rows rejected.
+        rejected,
+    }
 }
 
 /// The actor.
@@ -144,9 +133,9 @@ impl Handler<StartImport> for ImportActor {
 
     fn handle(&mut self, StartImport { order, reply }: StartImport, _: &mut Self::Context) {
         let work = Arc::clone(&self.work);
-        actix::spawn(async move {
+        reply.answer_later(async move {
             let _turn = work.one_at_a_time.lock().await;
-            drop(reply.send(work.import(order).await));
+            work.import(order).await
         });
     }
 }
@@ -154,7 +143,7 @@ impl Handler<StartImport> for ImportActor {
 /// How others import.
 #[derive(Clone)]
 pub struct Imports {
-    actor: Addr<ImportActor>,
+    actor: Mailbox<ImportActor>,
     work: Arc<ImportWork>,
 }
 
@@ -169,7 +158,10 @@ impl Imports {
     ) -> Self {
         let (counters, one_at_a_time) = (ImportCounters::default(), tokio::sync::Mutex::default());
         let work = Arc::new(ImportWork { committer, records, limits, rejects, counters, one_at_a_time });
-        Self { actor: ImportActor { work: Arc::clone(&work), mailbox_capacity }.start(), work }
+        Self {
+            actor: Mailbox::start(ImportActor { work: Arc::clone(&work), mailbox_capacity }, mailbox_capacity),
+            work,
+        }
     }
 
     /// Imports a file, after those that are waiting.
@@ -198,14 +190,6 @@ impl Imports {
 
     /// What was counted.
     pub fn counts(&self) -> ImporterCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.work.counters;
-        ImporterCounts {
-            started: read(&counters.started),
-            completed: read(&counters.completed),
-            failed: read(&counters.failed),
-            rows: read(&counters.rows),
-            rejected: read(&counters.rejected),
-        }
+        self.work.counters.read()
     }
 }

@@ -9,13 +9,13 @@ mod window;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message};
 
 use jiff::SignedDuration;
 
 use self::window::{Reserved, Window};
 use super::{
-    ask::{Reply, ask},
+    ask::{Mailbox, Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
 };
 use crate::domain::{
@@ -82,7 +82,7 @@ impl Handler<InviteUser> for InviteActor {
 
     fn handle(&mut self, InviteUser { invitee, envelope, reply }: InviteUser, _: &mut Self::Context) {
         let work = Arc::clone(&self.work);
-        actix::spawn(async move { drop(reply.send(work.invite(invitee, envelope).await)) });
+        reply.answer_later(async move { work.invite(invitee, envelope).await });
     }
 }
 
@@ -91,7 +91,7 @@ impl Handler<ResendInvitation> for InviteActor {
 
     fn handle(&mut self, ResendInvitation { user, envelope, reply }: ResendInvitation, _: &mut Self::Context) {
         let work = Arc::clone(&self.work);
-        actix::spawn(async move { drop(reply.send(work.resend(user, envelope).await)) });
+        reply.answer_later(async move { work.resend(user, envelope).await });
     }
 }
 
@@ -194,7 +194,7 @@ pub fn user_in(state: &State) -> Option<&User> {
 /// How others invite.
 #[derive(Clone)]
 pub struct Inviting {
-    actor: Addr<InviteActor>,
+    actor: Mailbox<InviteActor>,
     patience: Duration,
 }
 
@@ -208,7 +208,7 @@ impl Inviting {
     ) -> Self {
         let InvitationBounds { per_person, over_all } = bounds;
         let work = Arc::new(InviteWork { committer, per_person, window: Window::new(over_all) });
-        Self { actor: InviteActor { work, mailbox_capacity }.start(), patience }
+        Self { actor: Mailbox::start(InviteActor { work, mailbox_capacity }, mailbox_capacity), patience }
     }
 
     /// Invites somebody. The same command invites once and always gets the first answer.

@@ -11,21 +11,16 @@
 
 mod fulfil;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
-    ask::{Busy, Reply, ask},
+    ask::{Busy, Mailbox, Reply, ask},
     commit::{CommandError, Committer},
+    counting::counters,
 };
 use crate::{
     domain::{id::UserId, key::KeyId, retry},
@@ -91,41 +86,28 @@ impl MessageError {
     }
 }
 
-/// What the mailers have counted.
-#[derive(Debug, Default)]
-pub struct MailerCounters {
-    received: AtomicU64,
-    done: AtomicU64,
-    failed: AtomicU64,
-    put_off: AtomicU64,
-    keys_issued: AtomicU64,
-    mails_sent: AtomicU64,
-    mails_rejected: AtomicU64,
-    revocations: AtomicU64,
-    heartbeats: AtomicU64,
-}
-
-/// A reading of [`MailerCounters`].
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct MailerCounts {
-    /// Messages received.
-    pub received: u64,
-    /// Messages done.
-    pub done: u64,
-    /// Times that a message failed.
-    pub failed: u64,
-    /// Times that a mail was put off because it was not taken for now.
-    pub put_off: u64,
-    /// Keys issued.
-    pub keys_issued: u64,
-    /// Mails handed over.
-    pub mails_sent: u64,
-    /// Mails refused for good.
-    pub mails_rejected: u64,
-    /// Deleted people whose keys were revoked.
-    pub revocations: u64,
-    /// Times that a message was kept from others.
-    pub heartbeats: u64,
+counters! {
+    /// What the mailers have counted.
+    MailerCounters read as MailerCounts {
+        /// Messages received.
+        received,
+        /// Messages done.
+        done,
+        /// Times that a message failed.
+        failed,
+        /// Times that a mail was put off because it was not taken for now.
+        put_off,
+        /// Keys issued.
+        keys_issued,
+        /// Mails handed over.
+        mails_sent,
+        /// Mails refused for good.
+        mails_rejected,
+        /// Deleted people whose keys were revoked.
+        revocations,
+        /// Times that a message was kept from others.
+        heartbeats,
+    }
 }
 
 /// Turns that people share among them.
@@ -146,7 +128,7 @@ struct MailerWork {
 
 /// How the mailers of a server find messages.
 #[derive(Debug, Clone, Copy)]
-pub struct Watch {
+pub struct Polling {
     /// How often a queue is asked that cannot wait for messages, and how long a queue is left alone that did not answer.
     pub poll_interval: Duration,
     /// How long a queue that can wait does so before it is asked anew; zero for polling it, too.
@@ -168,7 +150,7 @@ struct Stop {
 /// The actor.
 pub struct MailerActor {
     work: Arc<MailerWork>,
-    watch: Option<Watch>,
+    watch: Option<Polling>,
     /// Whether this one of the mailers looks for mails that are kept for too long.
     tidies: bool,
     mailbox_capacity: usize,
@@ -212,7 +194,7 @@ impl Handler<Drain> for MailerActor {
 
     fn handle(&mut self, Drain { reply }: Drain, _: &mut Self::Context) {
         let (work, draining) = (Arc::clone(&self.work), Arc::clone(&self.draining));
-        actix::spawn(async move { drop(reply.send(work.drain(&draining).await)) });
+        reply.answer_later(async move { work.drain(&draining).await });
     }
 }
 
@@ -226,8 +208,7 @@ impl Handler<Stop> for MailerActor {
         let finished = async move {
             // The messages that are being worked on are finished; no others are begun, since the locks are not given back.
             let guards = (watching.lock_owned().await, draining.lock_owned().await);
-            // Whoever asked may have run out of patience.
-            reply.send(()).ok();
+            reply.send(());
             guards
         };
         let stop = actix::fut::wrap_future::<_, Self>(finished);
@@ -237,7 +218,7 @@ impl Handler<Stop> for MailerActor {
 
 impl MailerWork {
     /// Looks for messages and works on them until the actor stops: what was received by then is finished.
-    async fn watch(&self, watch: Watch, mut stopping: watch::Receiver<bool>) {
+    async fn watch(&self, watch: Polling, mut stopping: watch::Receiver<bool>) {
         let can_wait = self.committer.queue.can_wait() && !watch.wait.is_zero();
         let wait = if can_wait { watch.wait } else { Duration::ZERO };
         loop {
@@ -303,7 +284,7 @@ impl MailerWork {
     /// Works on messages at the same time, each by itself; returns why some could not be answered.
     async fn handle_all(&self, deliveries: &[Delivery]) -> Vec<QueueError> {
         for _ in deliveries {
-            self.counters.received.fetch_add(1, Ordering::Relaxed);
+            self.counters.received.add(1);
             crash_point("mailer-received");
         }
         let handled = join_all(deliveries.iter().map(|delivery| self.handle(delivery))).await;
@@ -321,7 +302,7 @@ impl MailerWork {
                 tokio::select! {
                     outcome = &mut work => break outcome,
                     _ = heartbeat.tick() => {
-                        self.counters.heartbeats.fetch_add(1, Ordering::Relaxed);
+                        self.counters.heartbeats.add(1);
                         match self.committer.queue.extend(delivery).await {
                             Ok(true) => {}
                             Ok(false) => {
@@ -337,7 +318,7 @@ impl MailerWork {
         match outcome {
             Ok(()) => {
                 crash_point("mailer-before-ack");
-                self.counters.done.fetch_add(1, Ordering::Relaxed);
+                self.counters.done.add(1);
                 self.committer.queue.acknowledge(delivery).await?;
             }
             Err(error) if error.is_of_secret() && !self.committer.check_secret().await.unwrap_or(true) => {
@@ -346,7 +327,7 @@ impl MailerWork {
             }
             Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => self.put_off(delivery, &error).await?,
             Err(error) => {
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                self.counters.failed.add(1);
                 let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);
                 tracing::warn!(message = %delivery.id, receives = delivery.receives, %error, "a message failed");
                 self.committer.queue.fail(delivery, &error.to_string(), delay_s).await?;
@@ -359,7 +340,7 @@ impl MailerWork {
     async fn put_off(&self, delivery: &Delivery, error: &MailError) -> Result<(), QueueError> {
         let times = delivery.put_off();
         let Some(pause_s) = retry::pause_s(times, self.retry_for.as_secs()) else {
-            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            self.counters.failed.add(1);
             let (tries, minutes) = (u64::from(times) + 1, retry::waited_s(times) / 60);
             let reason = format!("given up after {tries} tries in {minutes} minutes: {error}");
             tracing::error!(message = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
@@ -367,7 +348,7 @@ impl MailerWork {
         };
         tracing::warn!(message = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
         self.committer.queue.postpone(delivery, pause_s).await?;
-        self.counters.put_off.fetch_add(1, Ordering::Relaxed);
+        self.counters.put_off.add(1);
         Ok(())
     }
 
@@ -397,7 +378,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 /// How others reach the mailers.
 #[derive(Clone)]
 pub struct Mailers {
-    actors: Vec<Addr<MailerActor>>,
+    actors: Vec<Mailbox<MailerActor>>,
     work: Arc<MailerWork>,
 }
 
@@ -412,7 +393,7 @@ impl Mailers {
         visibility: Duration,
         retry_for: Duration,
         count: usize,
-        watch: Option<Watch>,
+        watch: Option<Polling>,
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
@@ -428,7 +409,8 @@ impl Mailers {
                 draining: Arc::default(),
                 stopping: Arc::new(watch::Sender::new(false)),
             };
-            actor.start()
+            // A stop has room beside all that it stops.
+            Mailbox::start(actor, mailbox_capacity.saturating_add(1))
         };
         Self { actors: (0..count.max(1)).map(start).collect(), work: Arc::clone(&work) }
     }
@@ -453,19 +435,7 @@ impl Mailers {
 
     /// What was counted.
     pub fn counts(&self) -> MailerCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.work.counters;
-        MailerCounts {
-            received: read(&counters.received),
-            done: read(&counters.done),
-            failed: read(&counters.failed),
-            put_off: read(&counters.put_off),
-            keys_issued: read(&counters.keys_issued),
-            mails_sent: read(&counters.mails_sent),
-            mails_rejected: read(&counters.mails_rejected),
-            revocations: read(&counters.revocations),
-            heartbeats: read(&counters.heartbeats),
-        }
+        self.work.counters.read()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod account;
 mod answers;
 mod ask;
 pub mod commit;
+mod counting;
 pub mod gate;
 pub mod grants;
 pub mod import;

@@ -5,11 +5,12 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Message, prelude::SendError};
+use actix::{Actor, Context, Handler, Message, prelude::SendError};
 use futures_util::future::poll_immediate;
+use tracing::{Instrument, Span};
 
 use super::{
-    ask::{Busy, Reply, ask},
+    ask::{Busy, Mailbox, Reply, ask},
     gate::GateError,
     grants::{Admission, Pass},
     turns::{Capacity, Line, NoTurn, Turn},
@@ -59,8 +60,7 @@ pub(super) struct GetRecords {
 
 impl GetRecords {
     fn answer(self, found: Result<Option<Found>, QueryError>) {
-        // A client that has gone needs no answer.
-        drop(self.reply.send(Ok(Answer::Read { pass: self.pass, found })));
+        self.reply.send(Ok(Answer::Read { pass: self.pass, found }));
     }
 }
 
@@ -95,6 +95,19 @@ enum Question {
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// For the states of the records of a key, or of one of them.
     GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, QueryError>>),
+}
+
+impl Question {
+    /// What the request is part of.
+    fn span(&self) -> Span {
+        match self {
+            Self::ExportRecords(_, reply) => reply.span(),
+            Self::CountValues(_, reply) => reply.span(),
+            Self::AddUp(_, reply) => reply.span(),
+            Self::GetChanges(_, reply) => reply.span(),
+            Self::GetHistory(.., reply) => reply.span(),
+        }
+    }
 }
 
 /// An export under way, and the place that it takes until its parts were sent.
@@ -147,7 +160,7 @@ impl Shares {
                     Ok(_turn) => answer.await.map_err(QueryError::Records),
                     Err(refused) => Err(refused.into()),
                 };
-                drop(reply.send(outcome));
+                reply.send(outcome);
                 return;
             }
             None => tokio::select! {
@@ -168,8 +181,7 @@ impl Shares {
             Err(_) if self.scans.is_at_share(who) => Err(NoTurn::OwnShare.into()),
             Err(_) => Err(NoTurn::Full.into()),
         };
-        // A client that has gone needs no answer.
-        drop(reply.send(outcome));
+        reply.send(outcome);
     }
 
     async fn export(
@@ -216,12 +228,13 @@ impl Handler<GetRecords> for QueryActor {
             message.answer(found.map_err(QueryError::Records));
             return;
         }
-        let reader = Rc::clone(&self.reader);
-        actix::spawn(async move {
+        let (reader, span) = (Rc::clone(&self.reader), message.reply.span());
+        let reading = async move {
             let Wanted { data_set, key, record_id } = &message.wanted;
             let found = reader.get(&data_set.definition.name, key, record_id.as_deref()).await;
             message.answer(found.map_err(QueryError::Records));
-        });
+        };
+        actix::spawn(reading.instrument(span));
     }
 }
 
@@ -230,11 +243,13 @@ impl Handler<FindRecords> for QueryActor {
 
     fn handle(&mut self, FindRecords { who, data_set, query, reply }: FindRecords, _: &mut Self::Context) {
         if let Some(page) = self.reader.find_now(&data_set, &query) {
-            drop(reply.send(page.map_err(QueryError::Records)));
+            reply.send(page.map_err(QueryError::Records));
             return;
         }
         let (records, shares) = (Arc::clone(&self.records), self.shares.clone());
-        actix::spawn(async move { shares.in_turn(who, reply, records.find(&data_set, &query)).await });
+        let span = reply.span();
+        let finding = async move { shares.in_turn(who, reply, records.find(&data_set, &query)).await };
+        actix::spawn(finding.instrument(span));
     }
 }
 
@@ -242,12 +257,11 @@ impl Handler<Ask> for QueryActor {
     type Result = ();
 
     fn handle(&mut self, Ask { who, data_set, question }: Ask, _: &mut Self::Context) {
-        let (records, shares) = (Arc::clone(&self.records), self.shares.clone());
-        actix::spawn(async move {
+        let (records, shares, span) = (Arc::clone(&self.records), self.shares.clone(), question.span());
+        let answering = async move {
             match question {
                 Question::ExportRecords(query, reply) => {
-                    // A client that has gone needs no answer.
-                    drop(reply.send(shares.export(who, records.export(&data_set, &query)).await));
+                    reply.send(shares.export(who, records.export(&data_set, &query)).await);
                 }
                 Question::CountValues(facets, reply) => {
                     shares.in_turn(who, reply, records.facets(&data_set, &facets)).await;
@@ -263,7 +277,8 @@ impl Handler<Ask> for QueryActor {
                     shares.in_turn(who, reply, history).await;
                 }
             }
-        });
+        };
+        actix::spawn(answering.instrument(span));
     }
 }
 
@@ -284,19 +299,19 @@ pub enum QueryError {
 /// How the edge talks to the query actor of its worker.
 #[derive(Clone)]
 pub struct Queries {
-    actor: Addr<QueryActor>,
+    actor: Mailbox<QueryActor>,
 }
 
 impl Queries {
     /// Starts a query actor on the calling thread's arbiter.
     pub fn start(records: Arc<dyn RecordStore>, shares: Shares, mailbox_capacity: usize) -> Self {
         let reader: Rc<dyn RecordReader> = Rc::from(records.reader());
-        Self { actor: QueryActor { records, reader, shares, mailbox_capacity }.start() }
+        Self { actor: Mailbox::start(QueryActor { records, reader, shares, mailbox_capacity }, mailbox_capacity) }
     }
 
     /// Puts a message that the gate hands on into the mailbox, and answers it if there is no room.
     pub(super) fn forward(&self, message: GetRecords) {
-        match self.actor.try_send(message) {
+        match self.actor.actor().try_send(message) {
             Ok(()) => {}
             Err(SendError::Full(message)) => message.answer(Err(Busy::Full.into())),
             Err(SendError::Closed(message)) => message.answer(Err(Busy::Stopped.into())),

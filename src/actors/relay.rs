@@ -3,20 +3,15 @@
 //! Guarantees: a commit keeps its mark until its messages have been sent, so none is lost; one whose mark could not be
 //! cleared is sent again, so that a message may come twice. Two relays at once do no harm.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    ask::{Busy, Reply, ask},
+    ask::{Busy, Mailbox, Reply, ask},
     commit::{CommandError, Committer},
+    counting::counters,
 };
 use crate::{
     domain::persisted::{self, StoredCommit},
@@ -24,8 +19,10 @@ use crate::{
     store::StoreError,
 };
 
-/// Commits of one sweep.
-const SWEEP_COMMITS: usize = 100;
+/// Commits that are looked for at once.
+const PAGE_COMMITS: usize = 100;
+/// Such pages of one sweep. What is left is the next one's.
+const PAGES_MAX: u32 = 1000;
 /// How old a commit must be before the relay takes it for left behind, milliseconds: its writer may still be at it.
 const LEFT_BEHIND_MS: i64 = 500;
 /// Sweeps between two looks for messages that have expired.
@@ -48,6 +45,14 @@ pub enum SweepError {
     Busy(#[from] Busy),
 }
 
+impl SweepError {
+    /// Whether it stops nobody else's: a stream that is damaged, or of a newer permitd.
+    fn is_of_the_stream(&self) -> bool {
+        use StoreError::{Corrupt, Incompatible};
+        matches!(self, Self::Stream(CommandError::Codec(_) | CommandError::Store(Corrupt(_) | Incompatible(_))))
+    }
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Sweep {
@@ -55,26 +60,18 @@ struct Sweep {
     left_behind_ms: i64,
 }
 
-/// What the relay has counted.
-#[derive(Debug, Default)]
-pub struct RelayCounters {
-    sweeps: AtomicU64,
-    published: AtomicU64,
-    failed: AtomicU64,
-    expired: AtomicU64,
-}
-
-/// A reading of [`RelayCounters`].
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct RelayCounts {
-    /// Sweeps.
-    pub sweeps: u64,
-    /// Commits that were left behind and are published now.
-    pub published: u64,
-    /// Sweeps that ended early.
-    pub failed: u64,
-    /// Messages and dead letters removed for their age.
-    pub expired: u64,
+counters! {
+    /// What the relay has counted.
+    RelayCounters read as RelayCounts {
+        /// Sweeps.
+        sweeps,
+        /// Commits that were left behind and are published now.
+        published,
+        /// Sweeps that ended early.
+        failed,
+        /// Messages and dead letters removed for their age.
+        expired,
+    }
 }
 
 /// The actor.
@@ -117,43 +114,52 @@ impl RelayActor {
             };
             let swept = sweep(&committer, &counters, left_behind_ms).await;
             if let Err(error) = &swept {
-                counters.failed.fetch_add(1, Ordering::Relaxed);
+                counters.failed.add(1);
                 tracing::warn!(%error, "a sweep of unpublished commits ended early; the next one begins anew");
             }
             if let Some(reply) = reply {
-                drop(reply.send(swept));
+                reply.send(swept);
             }
         });
     }
 }
 
 async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: i64) -> Result<u64, SweepError> {
-    let sweeps = counters.sweeps.fetch_add(1, Ordering::Relaxed);
+    // One at a time: nobody counts between these.
+    let sweeps = counters.sweeps.read();
+    counters.sweeps.add(1);
     if sweeps.is_multiple_of(SWEEPS_PER_EXPIRY) {
-        counters.expired.fetch_add(committer.queue.expire().await?, Ordering::Relaxed);
+        counters.expired.add(committer.queue.expire().await?);
     }
     let now = committer.clock.now();
     let before = now.checked_sub(SignedDuration::from_millis(left_behind_ms)).unwrap_or(now);
-    let commits = committer.stores.log.unpublished(Timestamp::MAX, SWEEP_COMMITS).await?;
     // The clock of a writer that is ahead says nothing of a commit's age; to publish it twice does no harm.
-    let is_young = |commit: &&StoredCommit| commit.recorded_at >= before && commit.recorded_at <= now;
-    let left_behind = commits.iter().filter(|commit| left_behind_ms == 0 || !is_young(commit));
-    let (mut published, mut failure) = (0, None);
-    for commit in left_behind {
-        match relay(committer, commit).await {
-            Ok(()) => {
-                published += 1;
-                counters.published.fetch_add(1, Ordering::Relaxed);
+    let is_young = |commit: &StoredCommit| commit.recorded_at >= before && commit.recorded_at <= now;
+    let (mut published, mut unread, mut from) = (0, None, Timestamp::MIN);
+    for _ in 0..PAGES_MAX {
+        let commits = committer.stores.log.unpublished(from, PAGE_COMMITS).await?;
+        let before_page = published;
+        for commit in commits.iter().filter(|commit| left_behind_ms == 0 || !is_young(commit)) {
+            match relay(committer, commit).await {
+                Ok(()) => {
+                    published += 1;
+                    counters.published.add(1);
+                }
+                Err(error) if error.is_of_the_stream() => {
+                    tracing::error!(stream = %commit.stream, version = commit.version, %error, "a commit cannot be published");
+                    unread = Some(error);
+                }
+                Err(error) => return Err(error),
             }
-            // A stream that cannot be read stops nobody else's.
-            Err(error @ SweepError::Stream(CommandError::Codec(_))) => {
-                tracing::error!(stream = %commit.stream, version = commit.version, %error, "a commit cannot be published");
-                failure = Some(error);
-            }
-            Err(error) => return Err(error),
+        }
+        let Some(last) = commits.last().filter(|_| commits.len() == PAGE_COMMITS) else { break };
+        // Those of the last one's moment come again, unless a whole page of them stays as it was.
+        from = last.recorded_at;
+        if published == before_page && commits.first().is_some_and(|first| first.recorded_at == from) {
+            from += SignedDuration::from_micros(1);
         }
     }
-    failure.map_or(Ok(published), Err)
+    unread.map_or(Ok(published), Err)
 }
 
 /// Projects and publishes one commit. The rows are those of the whole stream: the store keeps what is newer.
@@ -169,7 +175,7 @@ async fn relay(committer: &Committer, commit: &StoredCommit) -> Result<(), Sweep
 /// How others reach the relay.
 #[derive(Clone)]
 pub struct Relay {
-    actor: Addr<RelayActor>,
+    actor: Mailbox<RelayActor>,
     counters: Arc<RelayCounters>,
 }
 
@@ -178,9 +184,8 @@ impl Relay {
     pub fn start(committer: Arc<Committer>, interval: Duration, mailbox_capacity: usize) -> Self {
         let counters = Arc::new(RelayCounters::default());
         let sweeping = Arc::new(tokio::sync::Mutex::default());
-        let actor =
-            RelayActor { committer, counters: Arc::clone(&counters), interval, mailbox_capacity, sweeping }.start();
-        Self { actor, counters }
+        let actor = RelayActor { committer, counters: Arc::clone(&counters), interval, mailbox_capacity, sweeping };
+        Self { actor: Mailbox::start(actor, mailbox_capacity), counters }
     }
 
     /// Sweeps now; returns how many commits were published.
@@ -202,12 +207,6 @@ impl Relay {
 
     /// What was counted.
     pub fn counts(&self) -> RelayCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RelayCounts {
-            sweeps: read(&self.counters.sweeps),
-            published: read(&self.counters.published),
-            failed: read(&self.counters.failed),
-            expired: read(&self.counters.expired),
-        }
+        self.counters.read()
     }
 }

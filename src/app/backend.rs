@@ -11,8 +11,8 @@ use crate::{
     actors::{query::Shares, turns::Capacity},
     aws::Access,
     clock::SharedClock,
-    config::{Backend, MailTransport, Settings},
-    mail::{self, Mailer},
+    config::{Backend, Settings},
+    mail::{self, Mailer, settings::MailTransport},
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
     secrets::{self, Entropy, Secrets},
     store::{
@@ -154,6 +154,9 @@ async fn open_sqlite(
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
     }
     let database = Database::open(&settings.data)?;
+    if beside_server {
+        database.is_beside_server();
+    }
     let premises = premises.map(|premises| premises.and(database.places()));
     let stores = database.stores();
     let secrets = local_secrets(settings, &stores, entropy, purpose).await?;
@@ -166,12 +169,25 @@ async fn open_sqlite(
         stores,
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
         records: Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
-        mailer: mail::from_settings(settings, Arc::clone(clock), aws.as_ref())?,
+        mailer: mailer(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
         shared: beside_server,
         premises,
         aws,
     })
+}
+
+/// The mailer that the settings ask for. SES needs access to AWS; the others do without.
+///
+/// # Errors
+/// When the sender or the SMTP settings cannot be used, or access is missing.
+pub fn mailer(
+    settings: &Settings,
+    clock: SharedClock,
+    access: Option<&Access>,
+) -> Result<Arc<dyn Mailer>, mail::SetupError> {
+    let premises = mail::MailSetting { transport: settings.mail_transport(), outbox: settings.outbox(), access };
+    mail::from_settings(&settings.mail, premises, clock)
 }
 
 async fn open_aws(
@@ -194,7 +210,7 @@ async fn open_aws(
         stores,
         queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
         records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?),
-        mailer: mail::from_settings(settings, Arc::clone(clock), Some(&access))?,
+        mailer: mailer(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
         beside_server: purpose == Purpose::Command,
         shared: true,

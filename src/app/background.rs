@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::{
+    task::JoinHandle,
+    time::{Interval, MissedTickBehavior},
+};
+
 use super::{Premises, server::requests_patience};
 use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
 
@@ -11,6 +16,10 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 /// The same where it is known at once that they died.
 const LOCAL_RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// For how long imports that died are looked for again and again once the relay has made something good.
+const RECOVERY_FOLLOWS_FOR: Duration = Duration::from_secs(5);
+/// How often a server that shares its secret with others looks whether it still does.
+const SECRET_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a server removes what has expired of the answers that are kept with idempotency keys.
 const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -39,15 +48,24 @@ pub(super) async fn watch(service: Service, premises: Premises) {
     drop(premises);
 }
 
-/// Notices what other processes have imported, and those that died of it, for as long as the node serves.
-pub(super) async fn refresh(service: Service) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(service.settings.records.refresh_interval_ms));
-    // The first is over at once: the records have only just been read. What was imported since is compared at once, too.
-    ticks.tick().await;
+/// Starts what a node does for as long as it serves.
+pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![
+        actix_web::rt::spawn(notice_imports(service.clone())),
+        actix_web::rt::spawn(write_down_the_dead(service.clone())),
+        actix_web::rt::spawn(sweep_answers(service.clone())),
+    ];
+    if service.settings.backend == Backend::Aws {
+        tasks.push(actix_web::rt::spawn(check_secret(service.clone())));
+    }
+    tasks
+}
+
+/// Notices what other processes have imported.
+async fn notice_imports(service: Service) {
+    let mut ticks = ticks(refresh_interval(&service));
+    // The records have only just been read. What was imported since is compared at once, too.
     compare_with_log(&service).await;
-    let is_shared = service.settings.backend == Backend::Aws;
-    let recovery_interval = if is_shared { RECOVERY_INTERVAL } else { LOCAL_RECOVERY_INTERVAL };
-    let (mut recovered, mut swept, mut relayed) = (Instant::now(), Instant::now(), 0);
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
@@ -57,26 +75,63 @@ pub(super) async fn refresh(service: Service) {
             }
             Err(error) => tracing::error!(%error, "the records cannot be read again"),
         }
-        // An import that died may hold its data set for a while; only then can it be written down.
-        // What the relay has made good may be all that is known of one, and its list follows late.
-        let (published, is_due) = (service.relay.counts().published, recovered.elapsed() >= recovery_interval);
-        if is_due || published > relayed {
-            relayed = published;
-            recovered = Instant::now();
-            if let Err(error) = service.imports.recover_recent().await {
-                tracing::warn!(%error, "imports that died cannot be written down yet");
-            }
-            if is_shared && let Err(error) = service.committer.check_secret().await {
-                tracing::warn!(%error, "whether the server secret is still the deployment's cannot be seen");
-            }
+    }
+}
+
+/// Writes imports down that other processes have died of. Such an import may hold its data set for a while; only then can it be.
+async fn write_down_the_dead(service: Service) {
+    let is_shared = service.settings.backend == Backend::Aws;
+    let interval = if is_shared { RECOVERY_INTERVAL } else { LOCAL_RECOVERY_INTERVAL };
+    let mut ticks = ticks(refresh_interval(&service));
+    let (mut looked, mut relayed, mut is_soon_until) = (Instant::now(), 0, Instant::now());
+    loop {
+        ticks.tick().await;
+        // The relay may have made good what such an import left of its first commit. The list of imports shows it a little later.
+        let published = service.relay.counts().published;
+        if published > relayed {
+            (relayed, is_soon_until) = (published, Instant::now() + RECOVERY_FOLLOWS_FOR);
         }
-        if swept.elapsed() >= ANSWERS_SWEEP_INTERVAL {
-            swept = Instant::now();
-            if let Err(error) = service.committer.sweep_answers().await {
-                tracing::warn!(%error, "answers that have expired cannot be removed yet");
-            }
+        if Instant::now() >= is_soon_until && looked.elapsed() < interval {
+            continue;
+        }
+        looked = Instant::now();
+        if let Err(error) = service.imports.recover_recent().await {
+            tracing::warn!(%error, "imports that died cannot be written down yet");
         }
     }
+}
+
+/// Sees that the server secret is still the deployment's: a node that has another one takes no messages any more.
+async fn check_secret(service: Service) {
+    let mut ticks = ticks(SECRET_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.committer.check_secret().await {
+            tracing::warn!(%error, "whether the server secret is still the deployment's cannot be seen");
+        }
+    }
+}
+
+/// Removes what has expired of the answers that are kept with idempotency keys.
+async fn sweep_answers(service: Service) {
+    let mut ticks = ticks(ANSWERS_SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.committer.sweep_answers().await {
+            tracing::warn!(%error, "answers that have expired cannot be removed yet");
+        }
+    }
+}
+
+fn refresh_interval(service: &Service) -> Duration {
+    Duration::from_millis(service.settings.records.refresh_interval_ms)
+}
+
+/// Ticks, the first of them after one interval.
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Compares records that have changed with the log.

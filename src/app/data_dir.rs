@@ -12,6 +12,7 @@ use std::{
 
 use super::{Purpose, StartError};
 use crate::{
+    mail,
     private::{self, FilePlace},
     secrets,
     store::sqlite,
@@ -23,10 +24,6 @@ const LOCK_NAME: &str = "serve.lock";
 const LOCK_TRIES: u32 = 10;
 /// Time between two such tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
-/// What a secret is called while it is being written.
-const UNFINISHED_SECRET: &str = ".secret-";
-/// What a mail is called while it is being written.
-const UNFINISHED_MAIL: &str = ".mail-";
 
 /// Where the records' files are, in the data directory.
 pub(super) fn records(data: &Path) -> PathBuf {
@@ -53,8 +50,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME] {
         private::file(&data.join(file))?;
     }
-    // Whether others may have read the secret must be said by whoever reads it: its mode is not simply put right.
-    private::not_a_link(&data.join(secrets::FILE_NAME))?;
+    // The secret is not among them: whether others may have read it must be said by whoever reads it.
     for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
         // What else may be in its place is told by whoever cannot use it.
         if directory.symlink_metadata().is_ok_and(|found| found.is_dir() || found.is_symlink()) {
@@ -72,13 +68,12 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Removes what a crash left half-written. Only a server does it. Over SQLite it has the directory to itself; another node in
-/// AWS may have the same, and locks what it writes.
+/// Removes what a crash left half-written. Only a server does it. What a command or another node is writing is locked.
 ///
 /// # Errors
 /// When a directory cannot be read or a file not be removed.
 pub(super) fn remove_unfinished(data: &Path, outbox: &Path) -> Result<(), StartError> {
-    for (directory, prefix) in [(data, UNFINISHED_SECRET), (outbox, UNFINISHED_MAIL)] {
+    for (directory, prefix) in [(data, secrets::UNFINISHED), (outbox, mail::UNFINISHED)] {
         let removed = private::remove_unfinished(directory, prefix).map_err(|source| StartError::Io {
             doing: "cannot remove unfinished files in",
             path: directory.to_owned(),

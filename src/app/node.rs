@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use zeroize::Zeroizing;
+
 use super::{Premises, Purpose, StartError, admin_token::put_admin_token, backend, data_dir, definitions::definitions};
 use crate::{
     actors::{
@@ -11,7 +13,7 @@ use crate::{
         import::Imports,
         invite::Inviting,
         lineage::Lineages,
-        mailer::{Mailers, Offer, Offering, Watch},
+        mailer::{Mailers, Offer, Offering, Polling},
         relay::Relay,
     },
     aws::Access,
@@ -36,6 +38,9 @@ use crate::{
     },
 };
 
+/// How long a start waits until what others left unpublished is published.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
 pub struct Node {
     /// What the routes and the commands have at hand.
@@ -43,7 +48,7 @@ pub struct Node {
     /// The definitions by which files are imported.
     pub definitions: Vec<Arc<Definition>>,
     /// The administrator's token, when this start of a server made the first one: shown once.
-    pub first_admin_token: Option<String>,
+    pub first_admin_token: Option<Zeroizing<String>>,
     /// Whether a server has the data directory at the same time.
     pub beside_server: bool,
     /// The data directory that the node serves, with its locks.
@@ -69,7 +74,7 @@ impl Node {
         let (beside_server, premises) = (kept.beside_server, kept.premises);
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
             .keeping_answers_for(settings.commands.idempotency_days);
-        let parts = Parts {
+        let parts = NodeParts {
             committer: Arc::new(committer),
             records: kept.records,
             mailer: kept.mailer,
@@ -89,8 +94,14 @@ impl Node {
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
             // Of an import that died the rows may be missing by which it is found.
-            if let Err(error) = node.service.relay.sweep_everything().await {
-                tracing::warn!(%error, "what others left unpublished cannot be swept yet; trying again later");
+            match tokio::time::timeout(SWEEP_PATIENCE, node.service.relay.sweep_everything()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "what others left unpublished cannot be swept yet; trying again later");
+                }
+                Err(_) => {
+                    tracing::warn!("others left much unpublished; the rest of it is swept while this server serves")
+                }
             }
         }
         if !beside_server {
@@ -109,7 +120,7 @@ impl Node {
 }
 
 /// What actors are made of.
-struct Parts {
+struct NodeParts {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     mailer: Arc<dyn mail::Mailer>,
@@ -118,8 +129,8 @@ struct Parts {
     aws: Option<Access>,
 }
 
-fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, purpose: Purpose) -> Service {
-    let Parts { committer, records, mailer, secrets, shared, aws } = parts;
+fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts, purpose: Purpose) -> Service {
+    let NodeParts { committer, records, mailer, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
     let public_url = settings.public_url(public_address);
@@ -137,7 +148,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: Parts, pu
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
         settings.actors.mailers,
-        serving.then(|| Watch {
+        serving.then(|| Polling {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
             wait: Duration::from_secs(settings.queue.wait_s),
         }),
@@ -199,7 +210,7 @@ async fn first_plan(service: &Service) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn first_admin_token(service: &Service) -> Result<Option<String>, StartError> {
+async fn first_admin_token(service: &Service) -> Result<Option<Zeroizing<String>>, StartError> {
     if service.committer.stores.admin_tokens.count().await? > 0 {
         return Ok(None);
     }

@@ -6,6 +6,8 @@ use std::{
 };
 
 use actix_web::dev::ServerHandle;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::{Listeners, Node, background, ports};
 use crate::{
@@ -23,7 +25,10 @@ pub struct Server {
     public: ServerHandle,
     ops: ServerHandle,
     wire: Arc<Wire>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// What it does beside answering, ended before the requests are.
+    tasks: Vec<JoinHandle<()>>,
+    /// Watches its files and holds their locks; these are given up at the end.
+    watching: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -31,7 +36,7 @@ impl Server {
     ///
     /// # Errors
     /// When the system gives no threads or sockets.
-    pub fn start(node: Node, listeners: Listeners) -> std::io::Result<Self> {
+    pub fn start(mut node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
         let wire = Arc::new(Wire::new(&service.settings, Arc::clone(&service.committer.clock)));
         let patience = requests_patience(&service.settings);
@@ -40,13 +45,11 @@ impl Server {
         let handles = (public.handle(), ops.handle());
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(ops);
-        let mut tasks = vec![actix_web::rt::spawn(background::refresh(service.clone()))];
-        let mut node = node;
-        if let Some(premises) = node.premises.take() {
-            tasks.push(actix_web::rt::spawn(background::watch(service.clone(), premises)));
-        }
+        let tasks = background::start(&service);
+        let watching = node.premises.take();
+        let watching = watching.map(|premises| actix_web::rt::spawn(background::watch(service.clone(), premises)));
         service.readiness.set(true);
-        Ok(Self { node, public: handles.0, ops: handles.1, wire, tasks })
+        Ok(Self { node, public: handles.0, ops: handles.1, wire, tasks, watching })
     }
 
     /// The node.
@@ -54,14 +57,17 @@ impl Server {
         &self.node
     }
 
+    /// The administrator's token, when this start made the first one: given out once.
+    pub fn take_first_admin_token(&mut self) -> Option<Zeroizing<String>> {
+        self.node.first_admin_token.take()
+    }
+
     /// Stops in order: says that it is not ready, finishes the requests in flight while the mailers finish the message they
     /// are at, gives the grants back. All of it within `http.shutdown_timeout_s`.
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
-        // The locks are in one of them; they are given up at the end.
-        let (refreshing, watching) = self.tasks.split_at(1);
-        refreshing.iter().for_each(tokio::task::JoinHandle::abort);
+        self.tasks.iter().for_each(JoinHandle::abort);
         let patience = requests_patience(&service.settings);
         let (left, mailers) =
             tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
@@ -78,7 +84,7 @@ impl Server {
             close(service).await;
         }
         self.ops.stop(false).await;
-        watching.iter().for_each(tokio::task::JoinHandle::abort);
+        self.watching.iter().for_each(JoinHandle::abort);
     }
 
     /// Answers what has arrived, and closes all connections of the API. How many were cut off after `patience`.

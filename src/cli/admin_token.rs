@@ -45,8 +45,8 @@ impl AdminTokenArgs {
         with_node(common.settings(&[])?, Data::MayBeNew, async |node| {
             let token = new_admin_token(&node.service.committer, replace).await?;
             let sign_in = sign_in_url(&node.service.public_url, &token);
-            let text = facts(&[("admin token", token.clone()), ("sign in", sign_in.clone())]);
-            Ok(Answer::new(json!({ "admin_token": token, "sign_in_url": sign_in, "replaced": replace }), text))
+            let text = facts(&[("admin token", token.to_string()), ("sign in", sign_in.clone())]);
+            Ok(Answer::new(json!({ "admin_token": token.as_str(), "sign_in_url": sign_in, "replaced": replace }), text))
         })
     }
 }

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     app,
     aws::{Access, Checked, Found},
-    config::{MailTransport, Settings},
-    mail::{Sender, SenderError, ses},
+    config::Settings,
+    mail::{Sender, SenderError, ses, settings::MailTransport},
     queue::sqs,
     store::dynamodb::{self, Dynamo, schema},
 };

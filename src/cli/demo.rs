@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{
     Answer, Common, Failure,
@@ -75,12 +76,12 @@ impl Demo {
         quiet_log(&settings)?;
         app::block_on(async {
             let mut signals = Signals::listen()?;
-            let (server, _) = serve::start(settings).await.map_err(other_ports)?;
-            let ready = tokio::select! {
-                ready = prepare(server.node()) => ready?,
+            let (mut server, _) = serve::start(settings).await.map_err(other_ports)?;
+            let first_admin_token = server.take_first_admin_token();
+            tokio::select! {
+                ready = prepare(server.node(), first_admin_token) => announce(&ready?, common.json)?,
                 () = signals.next() => return serve::stop(server, signals).await,
-            };
-            announce(&ready, common.json)?;
+            }
             signals.next().await;
             serve::stop(server, signals).await
         })
@@ -98,14 +99,14 @@ fn other_ports(mut failure: Failure) -> Failure {
 }
 
 /// Sees that everything is there, and tells what.
-async fn prepare(node: &Node) -> Result<Answer, Failure> {
+async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> Result<Answer, Failure> {
     let service = &node.service;
     let is_new = service.records.data_set(DATA_SET).is_none();
     if is_new {
         import_sample(node).await?;
     }
-    let token = match &node.first_admin_token {
-        Some(token) => token.clone(),
+    let token = match first_admin_token {
+        Some(token) => token,
         // Only the hash of the earlier one is kept. That one goes on working: the directory may be more than a demo's.
         None => new_admin_token(&service.committer, false).await?,
     };
@@ -130,7 +131,7 @@ async fn prepare(node: &Node) -> Result<Answer, Failure> {
     ];
     let text = format!("{head}\n\n{}\nTry it:\n\n{curl}\n\nCtrl-C ends it.\n", facts(&lines));
     let document = json!({
-        "url": url, "data": service.settings.data, "is_new": is_new, "records": records, "admin_token": token,
+        "url": url, "data": service.settings.data, "is_new": is_new, "records": records, "admin_token": token.as_str(),
         "sign_in_url": sign_in, "email": EMAIL, "key": key, "outbox": outbox, "curl": curl,
     });
     Ok(Answer::new(document, text))

@@ -122,7 +122,8 @@ impl Node {
     /// Does what follows from the command, such as sending mails. Beside a server nothing: that is the server's.
     pub(super) async fn settle(&self) -> Result<(), Failure> {
         if !self.beside_server {
-            self.service.relay.sweep().await?;
+            // Nobody else is at work: what is not published was left behind, however young it is.
+            self.service.relay.sweep_everything().await?;
             self.service.mailers.drain().await?;
         }
         Ok(())

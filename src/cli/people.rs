@@ -123,5 +123,6 @@ pub(super) async fn mailing(node: &Node, user: UserId, since: Timestamp) -> Resu
 /// The outbox, when mails are files.
 pub(super) fn outbox(node: &Node) -> Option<String> {
     let settings = &node.service.settings;
-    (settings.mail_transport() == crate::config::MailTransport::File).then(|| settings.outbox().display().to_string())
+    (settings.mail_transport() == crate::mail::settings::MailTransport::File)
+        .then(|| settings.outbox().display().to_string())
 }

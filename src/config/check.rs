@@ -2,8 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Backend, ConfigError, LogFormat, MailTransport, Settings, SmtpTls, layers::Layers};
-use crate::{domain::text::hidden, http::wire::AddressRange};
+use super::{Backend, ConfigError, LogFormat, Settings, layers::Layers};
+use crate::{
+    domain::{network::AddressRange, text::hidden},
+    mail::{
+        Sender,
+        settings::{MailTransport, SmtpTls},
+    },
+};
 
 const BRAND_CHARS_MAX: usize = 100;
 /// SQS keeps no message longer.
@@ -91,10 +97,10 @@ impl Settings {
             let expected = format!("{e}; a level such as \"info\", or \"info,permitd::access=off\", is expected");
             return Err(self.layers.invalid("log.filter", expected));
         }
-        if let Err(e) = crate::mail::Sender::parse(&self.mail.from, "") {
+        if let Err(e) = Sender::parse(&self.mail.from, "") {
             return Err(self.layers.invalid("mail.from", e.to_string()));
         }
-        if let Err(e) = crate::mail::Sender::parse(&self.mail.from, &self.mail.reply_to) {
+        if let Err(e) = Sender::parse(&self.mail.from, &self.mail.reply_to) {
             return Err(self.layers.invalid("mail.reply_to", e.to_string()));
         }
         let prefix = &self.aws.prefix;

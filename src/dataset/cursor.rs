@@ -9,6 +9,8 @@
 //! than [`PAGE_CURSOR_CHARS_MAX`] characters, whatever a page is sorted by. Those of changes and histories are made in the same
 //! way: their order is that of keys and record ids.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
@@ -18,6 +20,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{
     Definition, Value,
@@ -45,25 +48,25 @@ const BY_PREFIX: u8 = 2;
 /// The secret that cursors are sealed with, for those of one data set's instance. All servers of a deployment have the same.
 #[derive(Clone)]
 pub struct CursorKey {
-    secret: [u8; 32],
+    secret: Arc<Zeroizing<[u8; 32]>>,
     instance: Uuid,
 }
 
 impl CursorKey {
     /// Wraps the secret.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { secret, instance: Uuid::nil() }
+        Self { secret: Arc::new(Zeroizing::new(secret)), instance: Uuid::nil() }
     }
 
     /// The same secret, for cursors of that instance of a data set.
     #[must_use]
     pub fn of(&self, instance: Uuid) -> Self {
-        Self { secret: self.secret, instance }
+        Self { secret: Arc::clone(&self.secret), instance }
     }
 
     /// 32 bytes that follow from the secret and these parts.
     fn derived(&self, what: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).ok()?;
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.secret.as_slice()).ok()?;
         for part in std::iter::once(&what).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
@@ -112,12 +115,12 @@ pub enum SealError {
 }
 
 /// What a cursor is a place of: what was asked, and the columns of its order.
-struct Within {
+struct CursorScope {
     scope: String,
     columns: Vec<usize>,
 }
 
-impl Within {
+impl CursorScope {
     fn query(definition: &Definition, query: &Query) -> Self {
         let columns = query.order(definition).iter().map(|term| term.column).collect();
         Self { scope: query.scope(definition), columns }
@@ -138,7 +141,7 @@ impl Within {
 /// # Errors
 /// [`SealError::TooLong`] where `position` does not have a value for each term of the query's order.
 pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &Position) -> Result<String, SealError> {
-    seal_within(key, definition, &Within::query(definition, query), position)
+    seal_within(key, definition, &CursorScope::query(definition, query), position)
 }
 
 /// Makes the cursor that continues after a change: its version, its record's key and record id. It is as short as [`seal`]'s.
@@ -146,7 +149,7 @@ pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &
 /// # Errors
 /// [`SealError::TooLong`] where `position` is not of a key and a record id.
 pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
-    seal_within(key, definition, &Within::changes(definition), position)
+    seal_within(key, definition, &CursorScope::changes(definition), position)
 }
 
 /// Makes the cursor that continues after a state of the records of a key, or of one of them. It is as short as [`seal`]'s.
@@ -159,13 +162,13 @@ pub fn seal_state(
     of: (&str, Option<&str>),
     position: &Position,
 ) -> Result<String, SealError> {
-    seal_within(key, definition, &Within::history(definition, of), position)
+    seal_within(key, definition, &CursorScope::history(definition, of), position)
 }
 
 fn seal_within(
     key: &CursorKey,
     definition: &Definition,
-    within: &Within,
+    within: &CursorScope,
     position: &Position,
 ) -> Result<String, SealError> {
     let mut place = vec![BY_VALUES];
@@ -271,7 +274,7 @@ fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
 /// # Errors
 /// [`OpenError`] for anything else.
 pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, OpenError> {
-    open_within(key, definition, &Within::query(definition, query), text)
+    open_within(key, definition, &CursorScope::query(definition, query), text)
 }
 
 /// Reads a cursor that was made for changes of this data set.
@@ -279,7 +282,7 @@ pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str)
 /// # Errors
 /// [`OpenError`] for anything else.
 pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<PageStart, OpenError> {
-    open_within(key, definition, &Within::changes(definition), text).map_err(of_no_query)
+    open_within(key, definition, &CursorScope::changes(definition), text).map_err(of_no_query)
 }
 
 /// Reads a cursor that was made for the history of this key or record.
@@ -292,7 +295,7 @@ pub fn open_state(
     of: (&str, Option<&str>),
     text: &str,
 ) -> Result<PageStart, OpenError> {
-    open_within(key, definition, &Within::history(definition, of), text).map_err(of_no_query)
+    open_within(key, definition, &CursorScope::history(definition, of), text).map_err(of_no_query)
 }
 
 fn of_no_query(error: OpenError) -> OpenError {
@@ -302,7 +305,12 @@ fn of_no_query(error: OpenError) -> OpenError {
     }
 }
 
-fn open_within(key: &CursorKey, definition: &Definition, within: &Within, text: &str) -> Result<PageStart, OpenError> {
+fn open_within(
+    key: &CursorKey,
+    definition: &Definition,
+    within: &CursorScope,
+    text: &str,
+) -> Result<PageStart, OpenError> {
     let (version, place) = open_place(key, definition, &within.scope, text)?;
     let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
     let identity = [definition.key, definition.record_id];

@@ -82,7 +82,7 @@ impl fmt::Display for StreamId {
 /// `Idempotency-Key` (hashed together with who sent it), or derived from the message being consumed, or random.
 ///
 /// A client's command is found by this alone, in whatever stream it was carried out. What was asked for (method, path, body)
-/// stands beside it, as a hash.
+/// stands beside it, as an HMAC.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(String);
 

@@ -15,8 +15,8 @@ pub struct InvitationBounds {
     pub over_all: u32,
 }
 
-/// Whether something of then counts now. A clock that was set back must not stop anybody for longer than an hour, nor let more
-/// pass: so what is up to an hour in the future counts, and nothing beyond.
+/// Whether something of then counts now. A clock that was set back must not stop anybody for longer than an hour. So what is up to
+/// an hour in the future counts, and nothing beyond: a clock that is set back by more lets an hour's invitations pass once more.
 pub fn counts(then: Timestamp, now: Timestamp) -> bool {
     now.duration_since(then).abs() < HOUR
 }

@@ -95,7 +95,8 @@ pub struct StoredCommit {
     pub position: u64,
     /// The command.
     pub command: CommandId,
-    /// A hash of what the client sent with its `Idempotency-Key`, so that another body under the same key is noticed.
+    /// The mark of what the client sent with its `Idempotency-Key`, so that another body under the same key is noticed: an HMAC,
+    /// or the plain hash of an earlier version.
     pub request_hash: Option<String>,
     /// The writer's time.
     pub recorded_at: Timestamp,

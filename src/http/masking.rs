@@ -2,14 +2,14 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::domain::key::{PREFIX, SECRET_CHARS};
+use crate::domain::key::{AdminToken, PREFIX, SECRET_CHARS};
 
 /// How often a text is decoded: a key may have been encoded by several programs, one after the other.
 const DECODINGS_MAX: usize = 4;
 /// A run of letters and digits of this length in a path is longer than any word, and may be most of a secret.
 const RUN_CHARS_MAX: usize = 24;
-/// Length of an administrator's token behind its prefix, hexadecimal digits.
-const ADMIN_SECRET_CHARS: usize = 48;
+/// Hexadecimal digits of an administrator's token behind its prefix: those of now, and those without id and checksum of before.
+const ADMIN_DIGITS: [usize; 2] = [AdminToken::DIGITS, 48];
 
 /// Whether a path may hold a key: one with its beginning, however it is encoded, or a long run of mixed letters and digits.
 pub(super) fn path_may_hold_key(path: &str) -> bool {
@@ -55,7 +55,7 @@ fn kinds(run: &str) -> usize {
 
 fn is_like_secret(run: &str) -> bool {
     let is_hex = run.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (run.len() >= SECRET_CHARS && kinds(run) == 3) || (run.len() == ADMIN_SECRET_CHARS && is_hex)
+    (run.len() >= SECRET_CHARS && kinds(run) == 3) || (ADMIN_DIGITS.contains(&run.len()) && is_hex)
 }
 
 #[cfg(test)]
@@ -69,7 +69,8 @@ mod tests {
         let key = key.reveal();
         let bare = key.strip_prefix(PREFIX).unwrap();
         let secret = bare.split('_').nth(1).unwrap();
-        let token = format!("pmt_admin_{}", "0123456789abcdef".repeat(3));
+        let token = AdminToken::new(KeyId::from_random([7; 12]), &[201; 24]);
+        let earlier_token = format!("pmt_admin_{}", "0123456789abcdef".repeat(3));
         let forms = [
             key.to_owned(),
             key.replacen('p', "%70", 1),
@@ -78,8 +79,10 @@ mod tests {
             key.to_uppercase(),
             bare.to_owned(),
             secret.to_owned(),
-            token.clone(),
-            token.strip_prefix("pmt_admin_").unwrap().to_owned(),
+            token.reveal().to_owned(),
+            token.reveal().strip_prefix(AdminToken::PREFIX).unwrap().to_owned(),
+            earlier_token.clone(),
+            earlier_token.strip_prefix(AdminToken::PREFIX).unwrap().to_owned(),
         ];
         for form in forms {
             assert!(path_may_hold_key(&format!("/permits/{form}")), "{form}");

@@ -6,7 +6,7 @@
 mod catalogue;
 pub mod page;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -43,11 +43,11 @@ pub enum Charge {
 
 /// Why a request failed, as its sender is told.
 #[derive(Clone)]
-pub struct Problem(Box<Parts>);
+pub struct Problem(Box<ProblemParts>);
 
 /// Boxed, so that a `Result` with a problem in it stays small where all goes well.
 #[derive(Clone)]
-struct Parts {
+struct ProblemParts {
     code: ProblemCode,
     detail: Cow<'static, str>,
     members: Vec<(&'static str, Value)>,
@@ -61,7 +61,7 @@ struct Parts {
 impl Problem {
     /// A problem of a known kind; `detail` says what is wrong with this request and what to do.
     pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ProblemParts {
             code,
             detail: detail.into(),
             members: Vec::new(),
@@ -88,7 +88,11 @@ impl Problem {
 
     /// A refusal because of wrong parameters, all of them named.
     pub fn invalid_params(params: &[InvalidParam]) -> Self {
-        let names = params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
+        // One parameter may be wrong in several places.
+        let mut seen = HashSet::new();
+        let names: Vec<&str> =
+            params.iter().map(|param| param.name.as_str()).filter(|name| seen.insert(*name)).collect();
+        let names = names.join(", ");
         let listed = params.iter().map(|param| serde_json::json!(param)).collect();
         Self::new(ProblemCode::InvalidParameters, format!("these parameters are wrong: {names}"))
             .member("invalid_params", Value::Array(listed))
@@ -176,8 +180,8 @@ impl Problem {
         response
     }
 
-    /// Written out member by member: a flood of refusals must cost less than answers would.
-    fn document(&self, instance: Option<&RequestId>, explained_below: &str) -> Vec<u8> {
+    /// The document alone. Written out member by member: a flood of refusals must cost less than answers would.
+    pub(in crate::http) fn document(&self, instance: Option<&RequestId>, explained_below: &str) -> Vec<u8> {
         let (code, detail) = (self.0.code, self.0.detail.as_ref());
         let mut text = Vec::with_capacity(DOCUMENT_BYTES + explained_below.len() + detail.len());
         text.extend_from_slice(b"{\"type\":");
@@ -238,8 +242,9 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_members_of_rfc_9457_and_its_own() {
-        let param = InvalidParam::new("statsu", "unknown", Some("status"));
-        let response = Problem::invalid_params(&[param]).retry_after(7).error_response();
+        let unknown = InvalidParam::new("statsu", "unknown", Some("status"));
+        let [first, other] = ["one", "other"].map(|reason| InvalidParam::new("filter", reason, None));
+        let response = Problem::invalid_params(&[first, unknown, other]).retry_after(7).error_response();
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers().get("content-type").unwrap(), "application/problem+json");
         assert_eq!(response.headers().get("retry-after").unwrap(), "7");
@@ -249,8 +254,12 @@ mod tests {
             "type": "/problems/invalid-parameters",
             "title": "A parameter is wrong",
             "status": 400,
-            "detail": "these parameters are wrong: statsu",
-            "invalid_params": [{"name": "statsu", "reason": "unknown", "did_you_mean": "status"}],
+            "detail": "these parameters are wrong: filter, statsu",
+            "invalid_params": [
+                {"name": "filter", "reason": "one"},
+                {"name": "statsu", "reason": "unknown", "did_you_mean": "status"},
+                {"name": "filter", "reason": "other"},
+            ],
         });
         assert_eq!(body, expected);
     }

@@ -1,10 +1,10 @@
 //! Mail into files: the default, and what the demo and the tests read.
 
 use std::{
-    fs::{File, Permissions},
-    io::{self, Write},
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -12,36 +12,54 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use zeroize::Zeroizing;
 
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
-use crate::{clock::SharedClock, private};
+use crate::{
+    clock::SharedClock,
+    private::{self, Earlier},
+};
 
 /// Writes each mail to `<outbox>/<time>-<message id>.eml`, whole or not at all, readable by its owner only, and on disk
 /// before it says so. The outbox is created, with mode 0700, with its first mail.
 ///
-/// A mail is removed when its recipient is erased, and when it is older than mails are to be kept. Only files that have such
-/// a name are.
+/// A mail is removed when its recipient is erased, and when it is older than mails are to be kept: a clock that was just set does
+/// not make it so. Only files that have such a name are.
 #[derive(Debug)]
 pub struct FileMailer {
     outbox: PathBuf,
     sender: Sender,
     clock: SharedClock,
     days: Option<u32>,
+    /// When it was last looked for mails that are too old, by the wall clock and by the monotonic one, microseconds.
+    looked: Mutex<Option<(i64, i64)>>,
 }
 
+/// How far the wall clock may be corrected between two looks for mails that are too old.
+const CLOCK_SLACK_US: i64 = 300_000_000;
 /// How the time stands in a file's name.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.6fZ";
+/// What a mail's name begins with while it is being written.
+pub const UNFINISHED: &str = ".mail-";
 /// What the name of a mail ends with.
 const MAIL_SUFFIX: &str = ".eml";
 
 impl FileMailer {
     /// A mailer that writes to `outbox`.
     pub fn new(outbox: PathBuf, sender: Sender, clock: SharedClock) -> Self {
-        Self { outbox, sender, clock, days: None }
+        Self { outbox, sender, clock, days: None, looked: Mutex::default() }
     }
 
     /// The same that keeps mails for so many days.
     #[must_use]
     pub fn kept_for(self, days: u32) -> Self {
         Self { days: Some(days), ..self }
+    }
+
+    /// Whether the wall clock has run on since the last look as time did: it may have been set meanwhile. Of the first look nothing
+    /// is known.
+    fn clock_ran_on(&self) -> bool {
+        let now = (self.clock.now().as_microsecond(), self.clock.monotonic_us());
+        let before = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        before
+            .is_some_and(|(wall_us, monotonic_us)| ((now.0 - wall_us) - (now.1 - monotonic_us)).abs() <= CLOCK_SLACK_US)
     }
 
     /// Removes the mails that are not wanted any more; how many.
@@ -84,6 +102,9 @@ impl Mailer for FileMailer {
 
     async fn expire(&self) -> Result<u64, MailError> {
         let Some(days) = self.days else { return Ok(0) };
+        if !self.clock_ran_on() {
+            return Ok(0);
+        }
         let age = SignedDuration::from_hours(24).saturating_mul(i32::try_from(days).unwrap_or(i32::MAX));
         let oldest = self.clock.now().checked_sub(age).unwrap_or(Timestamp::MIN);
         self.remove(move |at, _| at < oldest).await
@@ -131,20 +152,12 @@ fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
         // One that is there may be shared on purpose, when the settings name it.
         private::directory(outbox).map_err(io::Error::other)?;
     }
-    let mut file =
-        tempfile::Builder::new().prefix(".mail-").permissions(Permissions::from_mode(0o600)).tempfile_in(outbox)?;
-    private::being_written(file.as_file())?;
-    // The umask may have taken more than the mode leaves.
-    file.as_file().set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    File::open(outbox)?.sync_all()
+    private::write_whole(path, UNFINISHED, content, Earlier::Goes).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
     use crate::clock::ManualClock;
@@ -198,6 +211,16 @@ mod tests {
         clock.advance_us(1_000_000);
         assert_eq!(mailer.expire().await.unwrap(), 1);
         assert_eq!(left(), 3, "one mail and what is none");
+        // A clock that was set makes nothing old, at once or at a start.
+        clock.shift_wall_us(400 * 86_400 * 1_000_000);
+        assert_eq!(mailer.expire().await.unwrap(), 0);
+        clock.shift_wall_us(-400 * 86_400 * 1_000_000);
+        assert_eq!(mailer.expire().await.unwrap(), 0);
+        let sender = Sender::parse("a@b.example", "").unwrap();
+        let started = FileMailer::new(dir.path().to_owned(), sender, clock.clone()).kept_for(14);
+        clock.shift_wall_us(400 * 86_400 * 1_000_000);
+        assert_eq!(started.expire().await.unwrap(), 0);
+        assert_eq!(left(), 3);
     }
 
     #[tokio::test]

@@ -9,25 +9,22 @@
 mod file;
 mod message;
 pub mod ses;
+pub mod settings;
 mod smtp;
 pub mod templates;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use thiserror::Error;
 
-pub use file::FileMailer;
+pub use file::{FileMailer, UNFINISHED};
 pub use message::{Sender, SenderError};
 pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
 
-use crate::{
-    aws::Access,
-    clock::SharedClock,
-    config::{MailTransport, Settings},
-    domain::text::hidden,
-};
+use self::settings::{Mail, MailTransport};
+use crate::{aws::Access, clock::SharedClock, domain::text::hidden};
 
 /// The longest `reason` or `reference` that is kept of a server's words, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -162,25 +159,35 @@ pub enum SetupError {
     Smtp(#[from] SmtpSetupError),
 }
 
-/// The mailer that the settings ask for. SES needs `access` to AWS; the others do without.
+/// What the deployment says of mail beside its settings: what `auto` comes to, where the outbox is, and access to AWS.
+pub struct MailSetting<'a> {
+    /// How mail is sent.
+    pub transport: MailTransport,
+    /// Where files of mail go.
+    pub outbox: PathBuf,
+    /// What SES needs; the others do without.
+    pub access: Option<&'a Access>,
+}
+
+/// The mailer that the settings ask for.
 ///
 /// # Errors
 /// When the sender or the SMTP settings cannot be used, or access is missing.
 pub fn from_settings(
-    settings: &Settings,
+    settings: &Mail,
+    premises: MailSetting<'_>,
     clock: SharedClock,
-    access: Option<&Access>,
 ) -> Result<Arc<dyn Mailer>, SetupError> {
-    let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to)?;
-    Ok(match settings.mail_transport() {
+    let sender = Sender::parse(&settings.from, &settings.reply_to)?;
+    Ok(match premises.transport {
         MailTransport::Auto | MailTransport::File => {
-            Arc::new(FileMailer::new(settings.outbox(), sender, clock).kept_for(settings.mail.outbox_days))
+            Arc::new(FileMailer::new(premises.outbox, sender, clock).kept_for(settings.outbox_days))
         }
         MailTransport::Ses => {
-            let access = access.ok_or(SetupError::NoAccess)?;
-            Arc::new(SesMailer::new(access, sender, clock, &settings.mail.ses.configuration_set))
+            let access = premises.access.ok_or(SetupError::NoAccess)?;
+            Arc::new(SesMailer::new(access, sender, clock, &settings.ses.configuration_set))
         }
-        MailTransport::Smtp => Arc::new(SmtpMailer::new(&settings.mail.smtp, sender, clock)?),
+        MailTransport::Smtp => Arc::new(SmtpMailer::new(&settings.smtp, sender, clock)?),
     })
 }
 

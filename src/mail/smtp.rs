@@ -14,11 +14,11 @@ use lettre::{
 };
 use thiserror::Error;
 
-use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
-use crate::{
-    clock::SharedClock,
-    config::{Smtp, SmtpTls},
+use super::{
+    MailError, Mailer, OutgoingMail, Receipt, Sender, one_line,
+    settings::{Smtp, SmtpTls},
 };
+use crate::clock::SharedClock;
 
 const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -32,8 +32,6 @@ use crate::aws::{self, Access};
 
 /// Longest visibility timeout that SQS has, seconds.
 const VISIBILITY_S_MAX: u32 = 43_200;
-/// Longest delay of a new message that SQS has, seconds.
-const DELAY_S_MAX: u32 = 900;
 /// How long an attempt may take beyond the time that SQS was told to wait for messages.
 const WAITED_ATTEMPT_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// The same for a call with its retries.
@@ -199,13 +197,8 @@ impl Queue for SqsQueue {
     }
 
     async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError> {
-        // Whoever is too late must not send again what the queue has given to others.
-        if !self.extend(delivery).await? {
-            return Ok(false);
-        }
         let body = body_put_off(&delivery.body, delivery.put_off().saturating_add(1));
-        self.send_later(&body, delay_s).await?;
-        self.acknowledge(delivery).await
+        self.send_anew(delivery, &body, delay_s).await
     }
 
     async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
@@ -215,22 +208,13 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    /// SQS counts a receive for good. A message for which one more would be the last is sent anew, and then deleted. Who dies
-    /// between the two leaves it twice, which consumers do not mind; the other way round it could be lost.
+    /// SQS counts a receive for good: a message for which one more would be the last is sent anew.
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
         if delivery.receives + 1 < self.policy.receives_max {
             self.change_visibility(delivery, delay_s).await?;
             return Ok(());
         }
-        // Whoever is too late must not send again what the queue has given to others.
-        if !self.extend(delivery).await? {
-            return Ok(());
-        }
-        let delay_s = whole_seconds(delay_s.min(DELAY_S_MAX));
-        let send = self.client.send_message().queue_url(&self.messages).message_body(&delivery.body);
-        send.delay_seconds(delay_s).send().await.map_err(|error| unavailable(&error))?;
-        self.acknowledge(delivery).await?;
-        Ok(())
+        self.send_anew(delivery, &delivery.body, delay_s).await.map(drop)
     }
 
     /// Looks through at most [`dead::LETTERS_MAX`]; they are hidden from others meanwhile, up to a minute when this dies.

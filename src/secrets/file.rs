@@ -1,54 +1,26 @@
 //! The secret in a file: made whole or not at all, and read only while it is its owner's alone.
 
 use std::{
-    fs::{DirBuilder, File, Permissions},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
 use zeroize::Zeroizing;
 
 use super::{Entropy, Secrets, SecretsError};
-use crate::private;
+use crate::private::{self, Earlier};
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-const OTHERS_MODE_BITS: u32 = 0o077;
+/// What a secret's name begins with while it is being written.
+pub const UNFINISHED: &str = ".secret-";
 
-/// Makes a directory that only its owner can read, unless it is there.
-///
-/// # Errors
-/// When it cannot be made.
-pub(super) fn create_private_dir(data: &Path) -> Result<(), SecretsError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|source| SecretsError::Io {
-        action: "create the directory",
-        path: data.to_owned(),
-        source,
-    })
-}
-
+/// Makes a secret, unless there is one: that of another process that was first is the one.
 pub(super) fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
-    let failed = |action| move |source| SecretsError::Io { action, path: path.to_owned(), source };
-    // A bare name has an empty parent, which is the working directory.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let json = Secrets::generate(entropy)?;
-
-    let mut file = tempfile::Builder::new()
-        .prefix(".secret-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(directory)
-        .map_err(failed("create a file beside"))?;
-    // The umask may have taken more than the mode leaves.
-    file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("set the mode of"))?;
-    file.write_all(json.as_bytes()).map_err(failed("write"))?;
-    file.as_file().sync_all().map_err(failed("write"))?;
-    match file.persist_noclobber(path) {
-        Ok(_) => {}
-        // Another process was first: its secret is the one.
-        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(e) => return Err(failed("create")(e.error)),
-    }
-    File::open(directory).and_then(|dir| dir.sync_all()).map_err(failed("write"))
+    let made = private::write_whole(path, UNFINISHED, json.as_bytes(), Earlier::Stays);
+    made.map(drop).map_err(|source| SecretsError::Io { action: "create", path: path.to_owned(), source })
 }
 
 /// Reads a file that may be reached through a link: an operator named it.
@@ -68,7 +40,7 @@ fn read_opened(path: &Path, opened: io::Result<File>) -> Result<Secrets, Secrets
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
     let file = opened.map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & OTHERS_MODE_BITS != 0 {
+    if mode & private::OTHERS != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });
     }
     let mut json = Zeroizing::new(Vec::new());

@@ -13,6 +13,7 @@ fn mode(path: &Path) -> u32 {
 fn the_first_start_makes_a_private_secret_and_the_next_finds_it() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("a/b");
+    crate::private::root(&data).unwrap();
     let first = Secrets::open(&data, &SystemEntropy).unwrap();
     assert_eq!((mode(&data), mode(&data.join(FILE_NAME))), (0o700, 0o600));
     let again = Secrets::open(&data, &SystemEntropy).unwrap();
@@ -128,7 +129,8 @@ fn a_request_is_recognised_by_its_mark_and_cannot_be_guessed_from_it() {
     let mark = secrets.request_mark("hash");
     assert!(secrets.is_mark_of(&mark, "hash") && !secrets.is_mark_of(&mark, "other"));
     assert!(mark.starts_with("1:") && !mark.contains("hash"));
-    let elsewhere = Secrets::open(&folder.path().join("other"), &SystemEntropy).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let elsewhere = Secrets::open(other.path(), &SystemEntropy).unwrap();
     assert_ne!(elsewhere.request_mark("hash"), mark);
     assert!(!elsewhere.is_mark_of(&mark, "hash"));
     // An earlier version kept the hash itself.

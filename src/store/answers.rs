@@ -12,7 +12,7 @@ use crate::domain::id::{CommandId, StreamId};
 /// What a command was answered, and for which request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// The hash of the request that was answered so.
+    /// The mark of the request that was answered so.
     pub request_hash: String,
     /// The answer.
     pub kept: AnswerPlace,
@@ -32,7 +32,7 @@ pub enum AnswerPlace {
 pub struct NewAnswer {
     /// The command.
     pub command: CommandId,
-    /// The hash of the request.
+    /// The mark of the request ([`crate::secrets::Secrets::request_mark`]).
     pub request_hash: String,
     /// The answer.
     pub answer: String,

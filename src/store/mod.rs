@@ -85,7 +85,7 @@ pub struct Append {
     pub expected_version: u64,
     /// The command.
     pub command: CommandId,
-    /// A hash of what the client sent with its `Idempotency-Key`.
+    /// The mark of what the client sent with its `Idempotency-Key` ([`crate::secrets::Secrets::request_mark`]).
     pub request_hash: Option<String>,
     /// The writer's time.
     pub recorded_at: Timestamp,
@@ -159,8 +159,8 @@ pub trait EventLog: Send + Sync {
     /// The same backwards: commits before a position, or the last ones, newest first, at most `max`.
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
-    /// Commits that are marked as not yet published and were recorded before `before`, oldest first, at most `max`.
-    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+    /// Commits that are marked as not yet published and were recorded at `from` or later, oldest first, at most `max`.
+    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
     /// Writes view rows; a row whose version is not newer than the stored one's changes nothing.
     async fn project(&self, rows: Rows) -> Result<(), StoreError>;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Options, TestApp},
-    data::{import, serving, things_with, unlimited},
+    data::{import, permits, serving, things_with, unlimited},
+    past::one_permit,
     raw::Raw,
 };
 
@@ -28,6 +29,10 @@ fn behind(link: &str) -> String {
 #[tokio::test]
 async fn behind_a_path_prefix_every_address_is_below_it() {
     let (app, key) = behind_a_prefix().await;
+    // So that each has a next page.
+    for status in ["filed", "revoked"] {
+        import(&app, permits(), one_permit("201612013997", status), "one.csv").await;
+    }
     for path in [
         "/permits?limit=1",
         "/permits?status__ne=%22a%22&sort=-file_date&limit=2",
@@ -35,10 +40,7 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
         "/permits/changes?since=1&limit=1",
     ] {
         let answer = app.get(path, &key).await.expect(200);
-        let Some(link) = answer.header("link") else {
-            assert_eq!(answer.json()["page"]["next"], Value::Null, "{path}");
-            continue;
-        };
+        let link = answer.header("link").unwrap_or_else(|| panic!("{path} has no next page: {}", answer.body));
         let next = app.get(&behind(link), &key).await.expect(200);
         assert_ne!(next.json()["data"], answer.json()["data"], "{path}");
     }
@@ -51,6 +53,15 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
     app.admin_get(&behind(users.header("link").unwrap())).await.expect(200);
     let document = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
     assert_eq!(document["servers"], json!([{ "url": PUBLIC }]));
+
+    // Paths in bodies are those of the description: below the server's address.
+    let about = app.send(app.request(Method::GET, "/")).await.expect(200).json();
+    for name in ["admin", "problems", "openapi", "docs"] {
+        app.send(app.request(Method::GET, about[name].as_str().unwrap())).await.expect(200);
+    }
+    app.get(about["datasets"][0]["path"].as_str().unwrap(), &key).await.expect(200);
+    let taken = app.admin_send(Method::POST, "/users", &json!({ "email": "bob@example.org" })).await.expect(409).json();
+    app.admin_get(taken["existing"].as_str().unwrap()).await.expect(200);
 
     let get =
         async |path: &str| app.send(app.request(Method::GET, path).header("accept", "text/html")).await.expect(200);

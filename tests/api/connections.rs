@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    app::{Options, PATIENCE, TestApp},
+    app::{PATIENCE, TestApp},
     raw::Raw,
 };
 
@@ -11,11 +11,6 @@ const GET: &str = "GET /problems HTTP/1.1\r\nhost: x\r\n\r\n";
 const GET_MUCH: &str = "GET /docs/0/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n";
 /// Between two bytes of a client that drips.
 const DRIP: Duration = Duration::from_millis(40);
-
-async fn app(settings: &[(&'static str, &str)]) -> TestApp {
-    let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
-    TestApp::with(Options { settings, ..Options::default() }).await
-}
 
 /// Sends byte by byte until there is what it looks for. Who would be given a new time for each byte would never be given up.
 async fn drip(raw: &mut Raw, bytes: &[u8], is_there: impl Fn(&mut Raw) -> bool) {
@@ -31,7 +26,7 @@ async fn drip(raw: &mut Raw, bytes: &[u8], is_there: impl Fn(&mut Raw) -> bool) 
 
 #[tokio::test]
 async fn a_head_that_drips_is_given_up_be_it_the_first_or_a_later_one() {
-    let app = app(&[("http.head_timeout_ms", "1000")]).await;
+    let app = TestApp::set(&[("http.head_timeout_ms", "1000")], 0).await;
     for (to, path) in [(Raw::to_api as fn(&TestApp) -> Raw, "/problems"), (Raw::to_ops, "/health/live")] {
         let mut raw = to(&app);
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -55,7 +50,7 @@ async fn a_head_that_drips_is_given_up_be_it_the_first_or_a_later_one() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_after_its_time_and_not_while_it_waits_for_an_answer() {
-    let app = app(&[("http.keep_alive_s", "1"), ("http.head_timeout_ms", "60000")]).await;
+    let app = TestApp::set(&[("http.keep_alive_s", "1"), ("http.head_timeout_ms", "60000")], 0).await;
     let mut raw = Raw::to_api(&app);
     let began = Instant::now();
     raw.send(GET);
@@ -80,13 +75,13 @@ async fn a_body_that_pauses_or_drips_is_given_up() {
              content-length: 100000\r\n\r\n{body}"
         )
     };
-    let pausing = app(&[("http.body_idle_timeout_ms", "300"), ("http.body_timeout_ms", "600000")]).await;
+    let pausing = TestApp::set(&[("http.body_idle_timeout_ms", "300"), ("http.body_timeout_ms", "600000")], 0).await;
     let mut raw = Raw::to_api(&pausing);
     raw.send(post(&pausing, "{"));
     let answer = raw.answer().unwrap();
     assert!(answer.problem(408, "request-timeout").contains("300 ms") && answer.closes());
     raw.ends_in_order();
-    let dripping = app(&[("http.body_timeout_ms", "600"), ("http.body_idle_timeout_ms", "600000")]).await;
+    let dripping = TestApp::set(&[("http.body_timeout_ms", "600"), ("http.body_idle_timeout_ms", "600000")], 0).await;
     let mut raw = Raw::to_api(&dripping);
     raw.send(post(&dripping, ""));
     drip(&mut raw, b" ", Raw::hears).await;
@@ -96,7 +91,7 @@ async fn a_body_that_pauses_or_drips_is_given_up() {
 
 #[tokio::test]
 async fn the_rest_of_a_body_that_nobody_wants_does_not_hold_a_connection() {
-    let app = app(&[("http.body_idle_timeout_ms", "300")]).await;
+    let app = TestApp::set(&[("http.body_idle_timeout_ms", "300")], 0).await;
     let mut raw = Raw::to_api(&app);
     raw.send("POST /users HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
     raw.answer().unwrap().problem(401, "invalid-token");
@@ -106,7 +101,7 @@ async fn the_rest_of_a_body_that_nobody_wants_does_not_hold_a_connection() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_given_up() {
-    let app = app(&[("http.write_timeout_ms", "400"), ("http.connections_per_address_max", "1")]).await;
+    let app = TestApp::set(&[("http.write_timeout_ms", "400"), ("http.connections_per_address_max", "1")], 0).await;
     let size = {
         let mut reader = Raw::to_api(&app);
         reader.send(GET_MUCH);
@@ -136,7 +131,7 @@ async fn a_client_that_does_not_read_is_given_up() {
 async fn a_client_that_reads_slowly_is_not_given_up() {
     let (patience, pause, asked) = (Duration::from_secs(2), Duration::from_millis(150), 16);
     assert!(pause * asked > patience, "a time for each step, not for the whole");
-    let app = app(&[("http.write_timeout_ms", "2000")]).await;
+    let app = TestApp::set(&[("http.write_timeout_ms", "2000")], 0).await;
     let mut slow = Raw::to_api(&app);
     slow.send(GET_MUCH.repeat(usize::try_from(asked).unwrap()));
     let sizes: Vec<usize> = {
@@ -154,7 +149,7 @@ async fn a_client_that_reads_slowly_is_not_given_up() {
 
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_the_operation_port_is_another_matter() {
-    let app = app(&[("http.connections_per_address_max", "3")]).await;
+    let app = TestApp::set(&[("http.connections_per_address_max", "3")], 0).await;
     let open = || {
         let mut raw = Raw::to_api(&app);
         raw.send(GET);
@@ -180,7 +175,7 @@ async fn an_address_has_so_many_connections_and_the_operation_port_is_another_ma
 
 #[tokio::test]
 async fn a_port_that_is_full_keeps_no_operator_out_and_goes_on_when_there_is_room() {
-    let app = app(&[("http.connections_max", "1"), ("http.workers", "2")]).await;
+    let app = TestApp::set(&[("http.connections_max", "1"), ("http.workers", "2")], 0).await;
     let full: Vec<Raw> = (0..2)
         .map(|_| {
             let mut raw = Raw::to_api(&app);
@@ -206,12 +201,15 @@ async fn a_port_that_is_full_keeps_no_operator_out_and_goes_on_when_there_is_roo
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_its_share() {
-    let app = app(&[
-        ("http.connections_per_address_max", "1"),
-        ("http.trusted_proxies", "127.0.0.0/8"),
-        ("http.body_idle_timeout_ms", "600000"),
-        ("http.body_timeout_ms", "600000"),
-    ])
+    let app = TestApp::set(
+        &[
+            ("http.connections_per_address_max", "1"),
+            ("http.trusted_proxies", "127.0.0.0/8"),
+            ("http.body_idle_timeout_ms", "600000"),
+            ("http.body_timeout_ms", "600000"),
+        ],
+        0,
+    )
     .await;
     // The proxy itself has as many connections as it likes.
     let mut proxy: Vec<Raw> = (0..5).map(|_| Raw::to_api(&app)).collect();
@@ -243,19 +241,22 @@ async fn behind_a_trusted_proxy_each_client_has_its_share() {
 
 #[tokio::test]
 async fn hundreds_of_slow_clients_keep_nobody_out_and_each_is_told() {
-    let app = app(&[("http.head_timeout_ms", "1500"), ("http.connections_per_address_max", "400")]).await;
-    // All at once: the system has room for them before the first is accepted.
+    let app = TestApp::set(&[("http.head_timeout_ms", "1500"), ("http.connections_per_address_max", "400")], 0).await;
+    // All at once: the system has room for them before the first is accepted. Every other one is slow with its second head.
     let mut slow: Vec<Raw> = (0..300)
-        .map(|_| {
+        .map(|nth| {
             let mut raw = Raw::to_api(&app);
-            raw.send("GET / HT");
+            raw.send(if nth % 2 == 0 { "GET / HT".to_owned() } else { format!("{GET}GET / HT") });
             raw
         })
         .collect();
     app.ops_get("/health/ready").await.expect(200);
     app.ops_get("/metrics").await.expect(200);
     app.admin_get("/users").await.expect(200);
-    for raw in &mut slow {
+    for (nth, raw) in slow.iter_mut().enumerate() {
+        if nth % 2 == 1 {
+            assert_eq!(raw.answer().expect("an answer to the first").status, 200);
+        }
         assert!(raw.answer().expect("an answer").problem(408, "request-timeout").contains("1500 ms"));
         raw.ends_in_order();
     }

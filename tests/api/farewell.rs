@@ -1,18 +1,13 @@
 //! The last answer of a connection arrives, also at a client that goes on sending.
 
 use crate::{
-    app::{Options, TestApp},
+    app::TestApp,
     raw::{Raw, RawAnswer},
 };
 
 /// More than the system takes in on behalf of a server that does not read.
 const UPLOAD_BYTES: usize = 24 << 20;
 static PIECE: [u8; 64 * 1024] = [b'a'; 64 * 1024];
-
-async fn app(settings: &[(&'static str, &str)]) -> TestApp {
-    let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
-    TestApp::with(Options { settings, ..Options::default() }).await
-}
 
 /// A client that sends all it has, and reads only then.
 #[track_caller]
@@ -42,7 +37,7 @@ fn answer_before_more(raw: &mut Raw, begins: &str) -> RawAnswer {
 
 #[tokio::test]
 async fn a_refusal_arrives_at_a_client_that_goes_on_sending() {
-    let app = app(&[("http.body_bytes_max", "2048"), ("http.url_bytes_max", "1000")]).await;
+    let app = TestApp::set(&[("http.body_bytes_max", "2048"), ("http.url_bytes_max", "1000")], 0).await;
     let upload = |fields: &str| {
         format!(
             "POST /users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n{fields}\r\n"
@@ -77,7 +72,7 @@ async fn a_refusal_arrives_at_a_client_that_goes_on_sending() {
 
 #[tokio::test]
 async fn who_has_too_many_connections_is_told_while_it_sends() {
-    let app = app(&[("http.connections_per_address_max", "1")]).await;
+    let app = TestApp::set(&[("http.connections_per_address_max", "1")], 0).await;
     let mut held = Raw::to_api(&app);
     held.send("GET /problems HTTP/1.1\r\nhost: x\r\n\r\n");
     assert_eq!(held.answer().unwrap().status, 200);
@@ -88,7 +83,7 @@ async fn who_has_too_many_connections_is_told_while_it_sends() {
 
 #[tokio::test]
 async fn who_is_given_up_for_being_slow_is_told_while_it_sends() {
-    let app = app(&[("http.head_timeout_ms", "500"), ("http.body_idle_timeout_ms", "300")]).await;
+    let app = TestApp::set(&[("http.head_timeout_ms", "500"), ("http.body_idle_timeout_ms", "300")], 0).await;
     let body = format!(
         "POST /users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\n\
          content-length: 1000000\r\n\r\n{{",
@@ -102,7 +97,7 @@ async fn who_is_given_up_for_being_slow_is_told_while_it_sends() {
 
 #[tokio::test]
 async fn the_last_answer_that_a_client_asked_for_arrives_while_it_sends() {
-    let app = app(&[]).await;
+    let app = TestApp::start().await;
     let last = "GET /problems HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     assert_eq!(answer_before_more(&mut Raw::to_api(&app), last).status, 200);
     assert_eq!(answer_behind_upload(&mut Raw::to_api(&app), last).status, 200);

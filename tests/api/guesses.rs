@@ -7,12 +7,7 @@ use permitd::{
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 
-use crate::app::{Answer, Options, TestApp};
-
-async fn app(settings: &[(&'static str, &str)]) -> TestApp {
-    let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
-    TestApp::with(Options { settings, sample_rows: 10, ..Options::default() }).await
-}
+use crate::app::{Answer, TestApp};
 
 async fn with_token(app: &TestApp, token: &str) -> Answer {
     app.send(app.request(Method::GET, "/users").bearer_auth(token)).await
@@ -20,7 +15,7 @@ async fn with_token(app: &TestApp, token: &str) -> Answer {
 
 #[tokio::test]
 async fn guesses_at_tokens_are_slowed_and_the_right_one_passes() {
-    let app = app(&[("http.wrong_keys_max", "5")]).await;
+    let app = TestApp::set(&[("http.wrong_keys_max", "5")], 10).await;
     let missing = app.send(app.request(Method::GET, "/users")).await.expect(401);
     for guess in 0..10 {
         let answer = with_token(&app, &format!("pmt_admin_{guess:048x}")).await;
@@ -40,7 +35,7 @@ async fn guesses_at_tokens_are_slowed_and_the_right_one_passes() {
 
 #[tokio::test]
 async fn guesses_at_keys_are_slowed_and_the_right_one_passes() {
-    let app = app(&[("http.wrong_keys_max", "4")]).await;
+    let app = TestApp::set(&[("http.wrong_keys_max", "4")], 10).await;
     let key = app.invite("ana@example.org").await;
     let forged = ApiKey::new(KeyId::parse(&key[4..20]).unwrap(), &[7; SECRET_BYTES]).reveal().to_owned();
     let unknown = ApiKey::new(KeyId::from_random([1; 12]), &[7; SECRET_BYTES]).reveal().to_owned();
@@ -54,7 +49,7 @@ async fn guesses_at_keys_are_slowed_and_the_right_one_passes() {
 
 #[tokio::test]
 async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
-    let app = app(&[("http.wrong_keys_max", "2"), ("http.trusted_proxies", "127.0.0.1")]).await;
+    let app = TestApp::set(&[("http.wrong_keys_max", "2"), ("http.trusted_proxies", "127.0.0.1")], 10).await;
     let of = async |forwarded: &str| {
         let request = app.request(Method::GET, "/permits").header("x-api-key", "junk");
         app.send(request.header("x-forwarded-for", forwarded)).await.status
@@ -75,7 +70,7 @@ async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
     ] {
         assert_eq!(of(forwarded).await, status, "{forwarded}");
     }
-    let distrusting = self::app(&[("http.wrong_keys_max", "2")]).await;
+    let distrusting = TestApp::set(&[("http.wrong_keys_max", "2")], 10).await;
     let mut statuses = Vec::new();
     for client in 0..3 {
         let request = distrusting.request(Method::GET, "/permits").header("x-api-key", "junk");
@@ -86,7 +81,7 @@ async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
 
 #[tokio::test]
 async fn a_token_of_the_older_form_goes_on_working_until_it_is_replaced() {
-    let mut app = app(&[]).await;
+    let mut app = TestApp::set(&[], 10).await;
     let (old, unknown) = (format!("pmt_admin_{:048x}", 7), format!("pmt_admin_{:048x}", 8));
     assert!(AdminToken::id_in(&old).is_none() && AdminToken::id_in(&app.admin_token).is_some());
     let hash: String = Sha256::digest(old.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();

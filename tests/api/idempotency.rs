@@ -159,3 +159,36 @@ async fn a_key_is_shown_again_for_an_hour_and_not_once_it_was_revoked() {
     assert!(!revoked.body.contains(second["key"].as_str().unwrap()), "{}", revoked.body);
     assert!(revoked.json()["key_withheld"].as_str().unwrap().contains("does not work any more"), "{}", revoked.body);
 }
+
+#[tokio::test]
+async fn a_key_is_of_one_caller() {
+    let app = TestApp::start().await;
+    let other = permitd::app::new_admin_token(&app.service().committer, false).await.unwrap();
+    let invite = async |token: &str, name: &str| {
+        let request = app.request(Method::POST, "/users").bearer_auth(token).header("idempotency-key", "k");
+        app.send(request.json(&json!({ "email": format!("{name}@example.org") }))).await.expect(201).json()["id"]
+            .clone()
+    };
+    let (ana, ben) = (invite(&app.admin_token, "ana").await, invite(&other, "ben").await);
+    assert_ne!(ana, ben, "one caller's key is not the other's");
+    assert_eq!((invite(&app.admin_token, "ana").await, invite(&other, "ben").await), (ana, ben));
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_as_many_days_as_the_settings_say() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let settings = vec![("commands.idempotency_days", "2".to_owned())];
+    let options = Options { clock: clock.clone(), settings, ..Options::default() };
+    let app = TestApp::with(options).await;
+    let ana = invited(&app, "ana@example.org").await;
+    let path = format!("/users/{ana}");
+    let (enable, disable) = (json!({ "status": "active" }), json!({ "status": "disabled" }));
+    let enabled = send(&app, Method::PATCH, &path, "k", Some(&enable)).await.expect(200);
+    send(&app, Method::PATCH, &path, "l", Some(&disable)).await.expect(200);
+    clock.advance_us(2 * 86_400 * 1_000_000 - 1_000_000);
+    is_same(&send(&app, Method::PATCH, &path, "k", Some(&enable)).await, &enabled);
+    assert_eq!(app.admin_get(&path).await.json()["status"], "disabled", "it does not happen later");
+    clock.advance_us(2_000_000);
+    send(&app, Method::PATCH, &path, "k", Some(&enable)).await.expect(200);
+    assert_ne!(app.admin_get(&path).await.json()["status"], "disabled", "by then it is a new command");
+}

@@ -314,6 +314,19 @@ async fn one_person_is_mailed_so_many_invitations_an_hour() {
 }
 
 #[tokio::test]
+async fn how_many_invitations_are_mailed_is_set() {
+    let bounds = [("mail.invitations_per_person_per_hour", "2"), ("mail.invitations_per_hour_max", "3")];
+    let settings = bounds.map(|(name, bound)| (name, bound.to_owned())).to_vec();
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let (ana, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let again = async || app.send(app.admin(Method::POST, &format!("/users/{ana}/invitations"))).await;
+    again().await.expect(202);
+    again().await.expect(429);
+    app.invite("ben@example.org").await;
+    app.admin_send(Method::POST, "/users", &json!({ "email": "cem@example.org" })).await.expect(429);
+}
+
+#[tokio::test]
 async fn events_bear_no_request_id_that_could_say_anything() {
     let app = TestApp::start().await;
     let invite = |email: &str, id: &str| {

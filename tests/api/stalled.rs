@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Options, TestApp},
-    data::import,
+    data::{import, things_with},
     raw::Raw,
 };
 
@@ -20,32 +20,16 @@ const SIP_BYTES: usize = 512;
 const DAY: &str = "2026-03-01";
 const QUOTA: u64 = 1_000;
 
-/// Notes of some length.
+/// Things with notes of some length.
 fn notes() -> Definition {
-    let text = r#"
-        name = "notes"
-        title = "Notes"
-        record_id = "record_id"
-        [key]
-        column = "name"
-        [[column]]
-        name = "name"
-        type = "text"
-        description = "The name."
-        headers = ["Name"]
-        required = true
-        [[column]]
-        name = "record_id"
-        type = "integer"
-        description = "Ordinal."
-        import = true
+    let note = r#"
         [[column]]
         name = "note"
         type = "text"
         description = "What is to be said."
         headers = ["Note"]
     "#;
-    Definition::from_toml(text, "notes.toml").unwrap()
+    things_with("", note)
 }
 
 struct Stage {
@@ -73,7 +57,7 @@ async fn stage(settings: &[(&'static str, &str)]) -> Stage {
     for row in 0..ROWS {
         writeln!(file, "n{row},{}", "x".repeat(CELL_BYTES)).unwrap();
     }
-    import(&app, notes(), file.into_bytes(), "notes.csv").await;
+    import(&app, notes(), file.into_bytes(), "things.csv").await;
     Stage { app, clock, user, key }
 }
 
@@ -81,7 +65,7 @@ impl Stage {
     /// Begins an export, and takes its head.
     fn export(&self) -> Raw {
         let mut raw = Raw::narrow(&self.app);
-        raw.send(format!("GET /notes?format=ndjson HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n", self.key));
+        raw.send(format!("GET /things?format=ndjson HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n", self.key));
         let head = raw.head().expect("an answer");
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         raw
@@ -118,7 +102,7 @@ async fn an_export_that_its_client_takes_nothing_of_is_cut_off_and_charged() {
     let stage = stage(&[("http.write_timeout_ms", "200")]).await;
     let mut raw = stage.export();
     // One at a time: there is a place again when the first is given up, and not before.
-    let small = "/notes?format=csv&limit=1&select=name";
+    let small = "/things?format=csv&limit=1&select=name";
     let asked = async || Some(stage.app.get(small, &stage.key).await).filter(|answer| answer.status == 200);
     stage.app.eventually("the place of the export that nobody takes", asked).await;
     let got = raw.drain();
@@ -131,7 +115,7 @@ async fn an_export_that_its_client_takes_nothing_of_is_cut_off_and_charged() {
 async fn an_export_that_its_client_leaves_is_charged_and_gives_its_place_back() {
     let stage = stage(&[]).await;
     drop(stage.export());
-    let small = "/notes?format=csv&limit=1&select=name";
+    let small = "/things?format=csv&limit=1&select=name";
     let asked = async || Some(stage.app.get(small, &stage.key).await).filter(|answer| answer.status == 200);
     stage.app.eventually("the place of the export that was left", asked).await;
     assert_eq!(stage.used().await, 20);

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use permitd::{
+    app,
     aws::{Access, Checked, Endpoints, Found},
     clock::{ManualClock, SystemClock},
     config::{LoadFrom, Settings},
-    mail::{self, MailError, Mailer, OutgoingMail, Sender, SesMailer, SetupError, ses},
+    mail::{MailError, Mailer, OutgoingMail, Sender, SesMailer, SetupError, ses},
 };
 use serde_json::{Value, json};
 
@@ -346,10 +347,10 @@ async fn settings_name_ses() {
     let env = [("PERMITD_MAIL_TRANSPORT", "ses"), ("PERMITD_MAIL_FROM", "permits@sf.example")];
     let env = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = Settings::load(LoadFrom { config_file: None, env, overrides: &[] }).unwrap();
-    let refused = mail::from_settings(&settings, SystemClock::shared(), None).unwrap_err();
+    let refused = app::mailer(&settings, SystemClock::shared(), None).unwrap_err();
     assert!(matches!(refused, SetupError::NoAccess), "{refused}");
     let server = Canned::start(|_| Answer::ok(r#"{"MessageId":"0101"}"#));
     let access = access(server.url()).await;
-    let mailer = mail::from_settings(&settings, SystemClock::shared(), Some(&access)).unwrap();
+    let mailer = app::mailer(&settings, SystemClock::shared(), Some(&access)).unwrap();
     assert_eq!(mailer.send(&mail("zoe@example.org")).await.unwrap().reference, "0101");
 }

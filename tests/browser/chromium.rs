@@ -74,10 +74,9 @@ fn program() -> Option<PathBuf> {
     let mut places = std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
     let found = places.find(|place| place.is_file());
     if found.is_none() {
-        let missing =
-            format!("there is no Chromium on this machine: install Debian's chromium, or name one in {PROGRAM}");
-        assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{missing}");
-        println!("skipped: {missing}");
+        support::skip(&format!(
+            "there is no Chromium on this machine: install Debian's chromium, or name one in {PROGRAM}"
+        ));
     }
     found
 }

@@ -201,6 +201,25 @@ async fn an_administrators_day() {
     browser.close();
 }
 
+/// Gives the documentation's page a key to try requests with.
+fn authorize(browser: &mut Browser, key: &str, picture: &str) {
+    browser.click_on(".auth-wrapper .authorize");
+    browser.sees("An administrator's token");
+    browser.fill_in("#api_key_value", key);
+    browser.picture(picture);
+    browser.click_on(".auth-container:has(#api_key_value) .authorize");
+    browser.sees("Logout");
+    browser.click_on(".modal-ux .close-modal");
+}
+
+/// Opens what stands there about pages of permits; returns where that is.
+fn open_list(browser: &mut Browser) -> &'static str {
+    let list = "#operations-permits-permits_list";
+    browser.click_on(&format!("{list} .opblock-summary-control"));
+    browser.sees("Conditions on 32 columns");
+    list
+}
+
 #[tokio::test]
 async fn the_documentation_is_read_and_tried() {
     let server = Server::start();
@@ -218,16 +237,8 @@ async fn the_documentation_is_read_and_tried() {
     browser.picture("docs");
 
     // With a key of one's own a request is tried.
-    browser.click_on(".auth-wrapper .authorize");
-    browser.sees("An administrator's token");
-    browser.fill_in("#api_key_value", &server.key().await);
-    browser.picture("docs-authorize");
-    browser.click_on(".auth-container:has(#api_key_value) .authorize");
-    browser.sees("Logout");
-    browser.click_on(".modal-ux .close-modal");
-    let list = "#operations-permits-permits_list";
-    browser.click_on(&format!("{list} .opblock-summary-control"));
-    browser.sees("Conditions on 32 columns");
+    authorize(&mut browser, &server.key().await, "docs-authorize");
+    let list = open_list(&mut browser);
     assert!(!browser.text().contains("estimated_cost__between"), "conditions are shown as they are chosen");
     browser.click_on(&format!("{list} .try-out__btn"));
     browser.choose(&format!("{list} .conditions select"), "estimated_cost");
@@ -267,17 +278,10 @@ async fn the_pages_work_below_a_path_prefix() {
     browser.sees("/permits/{key}/{record_id}");
     browser.sees(&proxy.url);
     browser.picture("prefix-docs");
-    browser.click_on(".auth-wrapper .authorize");
-    browser.sees("An administrator's token");
-    browser.fill_in("#api_key_value", &key);
-    browser.click_on(".auth-container:has(#api_key_value) .authorize");
-    browser.sees("Logout");
-    browser.click_on(".modal-ux .close-modal");
-    let read = "#operations-permits-permits_list";
-    browser.click_on(&format!("{read} .opblock-summary-control"));
-    browser.sees("Conditions on 32 columns");
-    browser.click_on(&format!("{read} .try-out__btn"));
-    browser.click_on(&format!("{read} .execute"));
+    authorize(&mut browser, &key, "prefix-authorize");
+    let list = open_list(&mut browser);
+    browser.click_on(&format!("{list} .try-out__btn"));
+    browser.click_on(&format!("{list} .execute"));
     browser.sees("\"application_number\": \"#");
     browser.picture("prefix-answer");
     assert!(browser.requests().iter().any(|url| url.starts_with(&format!("{}/permits", proxy.url))));

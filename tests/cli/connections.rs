@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    process::Command,
     time::Duration,
 };
 
@@ -70,12 +69,10 @@ async fn answers_that_nobody_reads_take_little_memory() {
 async fn the_limit_of_open_files_is_raised_and_said() {
     let home = Home::new();
     let log = home.path("log");
-    let mut program = Command::new("sh");
-    let serve = home.command(&["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     // Far fewer than the connections to come; the hard limit stays what it is.
-    program.args(["-c", "ulimit -Sn 100 && exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
-    program.current_dir(home.path("")).env("PERMITD_DATA", "data").env("PERMITD_LOG_FILTER", "info");
-    program.stderr(std::fs::File::create(&log).unwrap());
+    let serve = ["serve", "--json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let mut program = home.command_under("ulimit -Sn 100", &serve);
+    program.env("PERMITD_LOG_FILTER", "info").stderr(std::fs::File::create(&log).unwrap());
     let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();

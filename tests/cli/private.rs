@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Home, key_in, server::Server};
+use crate::support;
 
 /// A user that is not the one who runs the tests, and nobody else.
 const SOMEBODY: u32 = 64_123;
@@ -38,11 +39,7 @@ fn is_root() -> bool {
 impl Home {
     /// Runs the program under another umask.
     fn run_under(&self, umask: &str, arguments: &[&str]) {
-        let program = self.command(&[]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), program.get_program().to_str().unwrap()]);
-        shell.args(arguments).current_dir(self.folder.path()).env("PERMITD_DATA", "data");
-        let ran = shell.output().unwrap();
+        let ran = self.command_under(&format!("umask {umask}"), arguments).output().unwrap();
         assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
 
@@ -128,7 +125,7 @@ async fn a_data_directory_may_be_reached_through_links() {
 #[test]
 fn what_is_somebody_elses_is_refused() {
     if !is_root() {
-        println!("skipped: only root can give files away");
+        support::skip("only root can give files away");
         return;
     }
     for name in ["", "permitd.db", "serve.lock", "records"] {
@@ -296,10 +293,13 @@ fn damaged_records_are_damage() {
 #[tokio::test]
 async fn no_core_is_dumped() {
     let home = Home::new();
-    let server = Server::start(&home, "serve");
+    let server = Server::in_another_group(&home, "serve", SOMEBODY);
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    // What the system shows of a process into which nobody may look belongs to root and its group.
+    let shown = fs::metadata(format!("/proc/{}/environ", server.id())).unwrap();
+    assert_eq!((shown.uid(), shown.gid()), (0, 0), "somebody may look into it");
 }
 
 /// A file system in the place of the data directory, for as long as the value lives.
@@ -312,7 +312,7 @@ impl Mounted {
         let options = "size=3m,mode=0700";
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(home.data()).output();
         if !mount.is_ok_and(|mount| mount.status.success()) {
-            println!("skipped: no file system can be mounted");
+            support::skip("no file system can be mounted");
             return None;
         }
         Some(Self(home.data()))

@@ -7,14 +7,14 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use permitd::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     domain::{
         admission::{DAY_NS, Holder, Return, SECOND_NS, Verdict, day_of},
         event::{Event, RevocationReason},
         key::KeyId,
         plan::Limits,
     },
-    store::{GrantRequest, KeyRefusal, SERIALS_PER_REQUEST, Stores},
+    store::{GrantRequest, KeyRefusal, SERIALS_PER_REQUEST, Stores, sqlite::Database},
 };
 
 use crate::backend::{Backend, beginning, clock, issued, key, member, now_ns, seconds};
@@ -256,4 +256,36 @@ pub(crate) async fn a_grant_holds_what_a_request_needs<B: Backend>() {
     let refused = again.admit_as(now_ns(&clock), 10);
     let Verdict::Refuse { rate: true, quota: false, retry_after_ns } = refused else { panic!("{refused:?}") };
     assert!((9 * SECOND_NS..=12 * SECOND_NS).contains(&retry_after_ns), "{retry_after_ns}");
+}
+
+/// A command beside a server knows its own time only: what it rotates ends by the server's.
+#[tokio::test]
+async fn what_is_rotated_beside_a_server_ends_after_its_grace_by_the_servers_time() {
+    let grace = jiff::SignedDuration::from_hours(1);
+    for shift_days in [-1, 400] {
+        let folder = tempfile::tempdir().unwrap();
+        let [server, command] = [(); 2].map(|()| Database::open(folder.path()).unwrap());
+        let (server_clock, command_clock) = (clock(), clock());
+        server.keep_time_by(server_clock.clone());
+        command.keep_time_by(command_clock.clone());
+        command.is_beside_server();
+        let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
+        let (mut ana, first) = member(&server.stores(), 1, limits).await;
+        // The server is at work for a while, and does not write down for how long; then the machine's clock is set.
+        server_clock.advance_us(9 * 60 * 1_000_000);
+        for clock in [&server_clock, &command_clock] {
+            clock.shift_wall_us(shift_days * 86_400_000_000);
+        }
+        let now = server_clock.now();
+        let (second, valid_until) = (key(2), now.checked_add(grace).unwrap());
+        let rotated = Event::ApiKeyRotated { key_id: first, replaced_by: second.id(), valid_until };
+        ana.write(&command.stores(), vec![issued(&second), rotated], now).await;
+        let ledger = server.stores().ledger;
+        let refusal = async || ledger.grant(request(first, &server_clock, 1)).await.unwrap().err();
+        assert_eq!(refusal().await, None, "{shift_days}");
+        server_clock.advance_us(3600 * 1_000_000 - 1);
+        assert_eq!(refusal().await, None, "{shift_days}");
+        server_clock.advance_us(1);
+        assert_eq!(refusal().await, Some(KeyRefusal::Ended), "{shift_days}");
+    }
 }

@@ -15,7 +15,7 @@ use futures_util::future::join;
 use permitd::{
     actors::{
         commit::Committer,
-        mailer::{Mailers, Offer, Watch},
+        mailer::{Mailers, Offer, Polling},
     },
     mail::Mailer,
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
@@ -115,7 +115,7 @@ impl Queue for WaitingQueue {
 }
 
 /// Two mailers of a world, over its queue as one that waits.
-fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailers, Arc<WaitingQueue>) {
+fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mailers, Arc<WaitingQueue>) {
     let inner = Arc::clone(&world.committer.queue);
     let (waiting, extended) = (AtomicUsize::new(0), Mutex::default());
     let queue = Arc::new(WaitingQueue { inner, sent: Notify::new(), waiting, extended });
@@ -143,8 +143,8 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Watch>) -> (Mailer
     )
 }
 
-fn watch() -> Option<Watch> {
-    Some(Watch { poll_interval: Duration::from_millis(1), wait: Duration::from_secs(20) })
+fn watch() -> Option<Polling> {
+    Some(Polling { poll_interval: Duration::from_millis(1), wait: Duration::from_secs(20) })
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {
@@ -318,4 +318,16 @@ async fn two_nodes_share_batches() {
         world.check_invited(user, &address(n)).await;
         assert_eq!(world.mailbox.keys_to(&address(n)).len(), 1);
     }
+}
+
+#[actix_web::test]
+async fn row_05_a_start_publishes_all_that_was_left_behind_and_not_the_first_of_it() {
+    const LEFT_BEHIND: usize = 120;
+    let world = World::new().await;
+    world.faults.add_many("send", LEFT_BEHIND, || Fault::Before);
+    for number in 0..LEFT_BEHIND {
+        world.invite(&format!("person-{number}@example.org")).await;
+    }
+    assert_eq!(world.relay.sweep_everything().await.unwrap(), LEFT_BEHIND as u64);
+    assert_eq!(world.relay.sweep_everything().await.unwrap(), 0);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use permitd::{
     actors::{Busy, account::AccountCommand, commit::CommandError},
     domain::{
@@ -12,6 +12,7 @@ use permitd::{
         user::{CommandRefusal, Standing},
     },
 };
+use tokio::sync::oneshot;
 
 use crate::{
     faults::Fault,
@@ -177,6 +178,33 @@ async fn row_28_mailbox_full_or_actor_restarted() {
     let invited = restarted.documents().await.iter().filter(|document| document["type"] == "UserInvited").count();
     assert_eq!(invited, 200);
     restarted.verify();
+}
+
+#[actix_web::test]
+async fn row_28_what_is_worked_on_takes_room_until_it_is_answered() {
+    let place = Place::new(crate::MODE).await;
+    let clock = PlaceClock::of(&place);
+    let world = World::on(place, clock, 1, Duration::from_secs(30)).await;
+    world.plan("default", Limits::default()).await;
+    let (begun, has_begun) = oneshot::channel();
+    let (go, goes) = oneshot::channel();
+    world.faults.add(
+        "append",
+        Fault::first(async move {
+            begun.send(()).unwrap();
+            goes.await.unwrap();
+        }),
+    );
+    let slow = world.try_invite(ANA, world.once());
+    let beside = async {
+        has_begun.await.unwrap();
+        let refused = world.try_invite("ben@example.org", world.once()).await;
+        assert!(matches!(refused, Err(CommandError::Busy(Busy::Full))), "{refused:?}");
+        go.send(()).unwrap();
+    };
+    let (slow, ()) = join(slow, beside).await;
+    slow.unwrap();
+    world.try_invite("ben@example.org", world.once()).await.unwrap();
 }
 
 #[actix_web::test]

@@ -21,6 +21,8 @@ use crate::{
     support::Process,
 };
 
+/// Commands that are answered at least, for it to have been a storm.
+const ANSWERED_MIN: usize = 10;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server is given to come to its failpoint.
@@ -231,6 +233,7 @@ impl Storm {
         drop(serving);
         let memory = self.memory.borrow();
         let answered = memory.requests.iter().filter(|request| request.answer.is_some()).count();
+        assert!(answered >= ANSWERED_MIN && !memory.readings.is_empty(), "that was no storm: {answered} answers");
         let events: usize = history.streams.values().map(Vec::len).sum();
         format!(
             "{answered} of {} commands answered, {} readings, {} people, {} mails, {} imports, {events} events",

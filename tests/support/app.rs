@@ -124,6 +124,12 @@ impl TestApp {
         Self::with(Options { sample_rows: rows, ..Options::default() }).await
     }
 
+    /// One with these settings and so many rows of the sample.
+    pub(crate) async fn set(settings: &[(&'static str, &str)], sample_rows: u64) -> Self {
+        let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        Self::with(Options { settings, sample_rows, ..Options::default() }).await
+    }
+
     /// One as `options` want it.
     pub(crate) async fn with(options: Options) -> Self {
         // A connection that idles would hold a stop up.
@@ -305,7 +311,7 @@ async fn launch(options: Arc<Options>, place: &Place, sample_rows: u64) -> Runni
             let ops = listeners.ops_address().expect("the port's number");
             let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
             let node = Node::open(settings, clock, entropy, Purpose::Serve, public, aws).await.expect("a node");
-            let (service, admin_token) = (node.service.clone(), node.first_admin_token.clone());
+            let (service, admin_token) = (node.service.clone(), node.first_admin_token.as_deref().cloned());
             if sample_rows > 0 {
                 import_sample(&node, sample_rows).await;
             }

@@ -203,7 +203,7 @@ impl Place {
         if let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) {
             return cloud.open(&access, clock).await;
         }
-        // The first makes the folder.
+        permitd::private::root(&self.data()).expect("the folder");
         let secrets = Secrets::open(&self.data(), &SystemEntropy).expect("secrets");
         let database = Database::open(&self.data()).expect("a database");
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock, Policy::default()));

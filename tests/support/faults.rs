@@ -159,12 +159,12 @@ impl EventLog for FaultyLog {
         self.inner.read_back(before_position, max).await
     }
 
-    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let stale = self.faults.stale_unpublished.lock().unwrap().pop_front();
         if let Some(stale) = stale {
             return Ok(stale);
         }
-        self.faults.around("unpublished", store_failure, self.inner.unpublished(before, max)).await
+        self.faults.around("unpublished", store_failure, self.inner.unpublished(from, max)).await
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {

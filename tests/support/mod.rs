@@ -83,6 +83,12 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Says why a test does without something. Where everything is to be tested (`CI=true`), nothing may be missing.
+pub(crate) fn skip(why: &str) {
+    assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{why}");
+    println!("skipped: {why}");
+}
+
 /// A file of the real data that lies beside the repository (`PERMITD_SHARED_DATA` names another place). Without it, says so
 /// in one line and gives nothing: the test then returns.
 pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {

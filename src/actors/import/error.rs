@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    actors::{Busy, commit::CommandError},
+    actors::{Busy, commit::CommandError, lineage::JudgeError},
     dataset::reader::ReadError,
     domain::text::HiddenCharacter,
     store::records::RecordStoreError,
@@ -38,4 +38,13 @@ pub enum ImportError {
     /// The actor did not answer.
     #[error(transparent)]
     Busy(#[from] Busy),
+}
+
+impl From<JudgeError> for ImportError {
+    fn from(error: JudgeError) -> Self {
+        match error {
+            JudgeError::Store(error) => Self::Command(error.into()),
+            JudgeError::Records(error) => Self::Records(error),
+        }
+    }
 }

@@ -21,21 +21,25 @@ impl ImportWork {
     /// for itself: then no other one is under way, whatever the log says, and the last visible one is the last that ever became
     /// visible.
     pub(super) async fn end_others(&self, dataset: &str, import: Uuid) -> Result<(), ImportError> {
-        self.records.refresh().await?;
-        let stored = self.records.data_set(dataset);
-        let last = stored.as_deref().map(|stored| &stored.last_import);
+        let last = self.last_visible(dataset).await?;
         let envelope = Envelope {
             command: CommandId::from_import(import, "others-ended"),
             request_hash: None,
             expected_version: None,
-            origin: recovery(import),
+            origin: recovery_origin(import),
         };
         let decide = |state: &State| match state {
-            State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last)).collect()),
+            State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last.as_ref())).collect()),
             State::User(_) | State::Plan(..) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())
+    }
+
+    /// The import that the records of a data set are of, looked at now.
+    pub(super) async fn last_visible(&self, dataset: &str) -> Result<Option<LastImport>, ImportError> {
+        self.records.refresh().await?;
+        Ok(self.records.data_set(dataset).map(|stored| stored.last_import.clone()))
     }
 
     /// Ends those of the last `last` imports that run by the log and no longer in fact; how many.
@@ -47,10 +51,8 @@ impl ImportWork {
             if self.records.is_importing(&import.dataset)? {
                 continue;
             }
-            self.records.refresh().await?;
-            let stored = self.records.data_set(&import.dataset);
-            let event = ending(import.id, stored.as_deref().map(|stored| &stored.last_import));
-            self.record(&import.dataset, &recovery(import.id), import.id, "end", vec![event]).await?;
+            let event = ending(import.id, self.last_visible(&import.dataset).await?.as_ref());
+            self.record(&import.dataset, &recovery_origin(import.id), import.id, "end", vec![event]).await?;
             ended += 1;
         }
         Ok(ended)
@@ -58,22 +60,19 @@ impl ImportWork {
 }
 
 /// Who writes down how an import ended whose process did not.
-fn recovery(import: Uuid) -> Origin {
+fn recovery_origin(import: Uuid) -> Origin {
     Origin { who: Who::system("importer"), correlation_id: import.to_string(), causation_id: Some(import.to_string()) }
 }
 
 /// How an import ended whose process did not say so: it is visible, or has had no effect.
-fn ending(import: Uuid, last: Option<&LastImport>) -> Event {
+pub(super) fn ending(import: Uuid, last: Option<&LastImport>) -> Event {
     match last {
-        Some(last) if last.id == import => completion(last),
+        Some(LastImport { id, result, .. }) if *id == import => {
+            Event::ImportCompleted { import, dataset_version: result.version, counts: counts(result) }
+        }
         _ => {
             let reason = "the process ended before the import did; the data set is as it was".to_owned();
             Event::ImportFailed { import, reason }
         }
     }
-}
-
-/// How an import that is visible ended.
-fn completion(LastImport { id, result, .. }: &LastImport) -> Event {
-    Event::ImportCompleted { import: *id, dataset_version: result.version, counts: counts(result) }
 }

@@ -8,11 +8,11 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{ImportCounters, ImportError, Order, Summary, rejects::Rejects};
+use super::{ImportCounters, ImportError, Order, Summary, recovery::ending, rejects::Rejects};
 use crate::{
     actors::{
         commit::{CommandError, Committer, Envelope},
-        lineage::{JudgeError, judged},
+        lineage::judged,
     },
     dataset::{
         Definition,
@@ -25,7 +25,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{Anew, ImportResult, ImportSession, RecordStore, RowOutcome},
+    store::records::{Anew, ImportResult, ImportSession, RecordStore, RecordStoreError, RowOutcome},
 };
 
 /// Rows between two reports of progress.
@@ -80,9 +80,12 @@ impl ImportWork {
             Ok(session) => session,
             Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
         };
-        self.end_others(&dataset, import).await?;
-        self.record(&dataset, &origin, import, "start", vec![started]).await?;
-        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        self.counters.started.add(1);
+        if let Err(error) = self.write_down_start(&dataset, &origin, import, started).await {
+            self.counters.failed.add(1);
+            give_up(Some(session)).await?;
+            return Err(error);
+        }
         crash_point("import-started");
         let work = Arc::clone(self);
         let done = blocking(move || {
@@ -94,28 +97,59 @@ impl ImportWork {
         match written {
             Ok(written) => self.completed(&dataset, &origin, import, written).await,
             Err(error) => {
-                let recorded = self.failed(&dataset, &origin, Vec::new(), import, &error).await;
+                let recorded = if session.is_none() {
+                    self.after_commit(&dataset, &origin, import, &error).await
+                } else {
+                    self.failed(&dataset, &origin, Vec::new(), import, &error).await
+                };
                 // Given up after that is written down: until then others see that it runs.
-                blocking(move || {
-                    drop(session);
-                    Ok(())
-                })
-                .await?;
+                give_up(session).await?;
                 recorded?;
                 Err(error)
             }
         }
     }
 
+    async fn write_down_start(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        started: Event,
+    ) -> Result<(), ImportError> {
+        self.end_others(dataset, import).await?;
+        Ok(self.record(dataset, origin, import, "start", vec![started]).await?)
+    }
+
+    /// Writes down how an import ended that failed while it was becoming visible: the records say whether it did. Where they do
+    /// not, or it may yet, nothing is written down: it is found as one that died.
+    async fn after_commit(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        import: Uuid,
+        error: &ImportError,
+    ) -> Result<(), CommandError> {
+        let event = match self.last_visible(dataset).await {
+            Ok(Some(last)) if last.id == import => ending(import, Some(&last)),
+            Ok(_) if !matches!(error, ImportError::Records(RecordStoreError::Unavailable { .. })) => {
+                return self.failed(dataset, origin, Vec::new(), import, error).await;
+            }
+            Ok(_) | Err(_) => {
+                self.counters.failed.add(1);
+                tracing::warn!(dataset, %import, %error, "whether an import became visible is not known yet");
+                return Ok(());
+            }
+        };
+        self.counters.failed.add(1);
+        self.record(dataset, origin, import, "end", vec![event]).await
+    }
+
     /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
     /// and no version that the log knows is to come to be once more.
     async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
         self.records.refresh().await?;
-        let (stored, lineage, verdict) =
-            judged(&self.committer, &self.records, dataset).await.map_err(|error| match error {
-                JudgeError::Store(error) => ImportError::Command(error.into()),
-                JudgeError::Records(error) => ImportError::Records(error),
-            })?;
+        let (stored, lineage, verdict) = judged(&self.committer, &self.records, dataset).await?;
         let Err(loss) = verdict else { return Ok(None) };
         tracing::warn!(dataset, "{loss}; the import begins it anew");
         Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
@@ -131,7 +165,7 @@ impl ImportWork {
         import: Uuid,
         error: ImportError,
     ) -> Result<Summary, ImportError> {
-        self.counters.started.fetch_add(1, Ordering::Relaxed);
+        self.counters.started.add(1);
         self.failed(dataset, origin, vec![started], import, &error).await?;
         Err(error)
     }
@@ -144,7 +178,7 @@ impl ImportWork {
         import: Uuid,
         error: &ImportError,
     ) -> Result<(), CommandError> {
-        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        self.counters.failed.add(1);
         let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
         events.push(Event::ImportFailed { import, reason });
         self.record(dataset, origin, import, "end", events).await
@@ -160,7 +194,7 @@ impl ImportWork {
         let Written { header, version, changed, counts, rejects_file } = written;
         let event = Event::ImportCompleted { import, dataset_version: version, counts };
         self.record(dataset, origin, import, "end", vec![event]).await?;
-        self.counters.completed.fetch_add(1, Ordering::Relaxed);
+        self.counters.completed.add(1);
         Ok(Summary {
             import,
             dataset: dataset.to_owned(),
@@ -232,8 +266,8 @@ impl ImportWork {
         let rejects_file = rejects.finish()?;
         crash_point("import-before-commit");
         let result = session.take().ok_or_else(ended)?.commit()?;
-        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
-        self.counters.rejected.fetch_add(rejected, Ordering::Relaxed);
+        self.counters.rows.add(rows);
+        self.counters.rejected.add(rejected);
         let counts = counts(&result);
         let header = source.header().clone();
         Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file })
@@ -266,6 +300,15 @@ impl ImportWork {
             },
         }
     }
+}
+
+/// Ends a session on a thread of its own: it may have to tell a store.
+async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportError> {
+    blocking(move || {
+        drop(session);
+        Ok(())
+    })
+    .await
 }
 
 /// Does what blocks on a thread of its own.

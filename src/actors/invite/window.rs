@@ -56,11 +56,11 @@ impl Reserved<'_> {
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         let mut seen = self.window.lock();
-        let left = seen.pending.get(&self.command).map_or(0, |tries| tries.saturating_sub(1));
-        if left == 0 {
-            seen.pending.remove(&self.command);
-        } else {
-            seen.pending.insert(self.command.clone(), left);
+        if let Some(tries) = seen.pending.get_mut(&self.command) {
+            *tries = tries.saturating_sub(1);
+            if *tries == 0 {
+                seen.pending.remove(&self.command);
+            }
         }
     }
 }
@@ -80,23 +80,25 @@ impl Window {
         let (mut before, mut newest, mut page) = (None, None, FIRST_COMMITS);
         loop {
             let commits = log.read_back(before, page).await?;
+            let mut all_are_over = true;
             for commit in &commits {
                 newest.get_or_insert((commit.position, commit.recorded_at));
                 let is_known = known.is_some_and(|(position, at)| {
                     commit.position <= position && at.duration_since(commit.recorded_at) > OVERLAP
                 });
-                // What is older than an hour is behind what counts, but for the overlap of clocks.
-                let is_over = now.duration_since(commit.recorded_at) > pace::HOUR + OVERLAP;
-                if is_known || is_over {
+                if is_known {
                     self.close(newest, now);
                     return Ok(());
                 }
+                // What is older than an hour is behind what counts, but for the overlap of clocks. One alone says little: a clock
+                // may have been wrong for a while.
+                all_are_over &= now.duration_since(commit.recorded_at) > pace::HOUR + OVERLAP;
                 if invites(commit) {
                     self.lock().at.insert(commit.command.clone(), commit.recorded_at);
                 }
             }
             before = commits.last().map(|commit| commit.position);
-            if commits.len() < page {
+            if commits.len() < page || all_are_over {
                 self.close(newest, now);
                 return Ok(());
             }
@@ -117,8 +119,11 @@ impl Window {
     /// How long to wait for one.
     pub(super) fn reserve(&self, command: &CommandId, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
         let mut seen = self.lock();
-        let pending = seen.pending.keys().filter(|pending| !seen.at.contains_key(pending)).map(|_| now);
-        if let Some(wait) = pace::wait(seen.at.values().copied().chain(pending), self.bound, now) {
+        // An earlier try of the same command takes the place that this one would.
+        let others = seen.at.iter().filter(|(other, _)| *other != command).map(|(_, at)| *at);
+        let pending =
+            seen.pending.keys().filter(|other| *other != command && !seen.at.contains_key(other)).map(|_| now);
+        if let Some(wait) = pace::wait(others.chain(pending), self.bound, now) {
             return Err(wait);
         }
         *seen.pending.entry(command.clone()).or_default() += 1;
@@ -153,6 +158,9 @@ mod tests {
         let second = window.reserve(&commands[1], now).unwrap();
         first.recorded(now);
         let third = window.reserve(&commands[2], now).unwrap();
+        assert!(window.reserve(&commands[3], now).is_err());
+        // Another try of one that is under way takes no place of its own.
+        drop(window.reserve(&commands[2], now).unwrap());
         assert!(window.reserve(&commands[3], now).is_err());
         // What was not recorded gives its place back.
         drop(second);

@@ -1,13 +1,11 @@
 //! What a message asks for, step by step: each decides from what is recorded.
 
-use std::sync::atomic::Ordering;
-
 use zeroize::Zeroizing;
 
 use super::{MailerWork, MessageError, Offer};
 use crate::{
     actors::{
-        commit::{CommandError, Envelope},
+        commit::{CommandError, Committed, Envelope},
         invite::user_in,
     },
     domain::{
@@ -38,21 +36,16 @@ impl MailerWork {
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
-        for step in 0..STEPS_MAX {
+        for _ in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;
-            if let (Duty::RevokeKeys, 0, Some(person)) = (duty, step, &person) {
-                // The person is erased: nothing that was written to them is kept either.
-                let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
-                self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
-            }
             match fulfilment::next_step(person.as_ref(), duty) {
-                FulfilmentStep::Acknowledge => return Ok(()),
+                FulfilmentStep::Acknowledge => return self.forget(person.as_ref(), duty).await,
                 FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty).await?,
                 FulfilmentStep::RevokeKeys => {
                     let envelope = envelope(&message, "revoke");
                     let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
-                    self.committer.run(&stream, &envelope, revoke).await?;
-                    self.counters.revocations.fetch_add(1, Ordering::Relaxed);
+                    let committed = self.committer.run(&stream, &envelope, revoke).await?;
+                    self.counters.revocations.add(newly(&committed));
                 }
                 FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };
@@ -61,6 +54,15 @@ impl MailerWork {
             }
         }
         Err(MessageError::Circle)
+    }
+
+    /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
+    async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
+        if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
+            let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
+            self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
+        }
+        Ok(())
     }
 
     /// What the event that the message points at asks for.
@@ -92,8 +94,8 @@ impl MailerWork {
             Ok(decide(user, command)?)
         };
         crash_point("mailer-before-issue");
-        self.committer.run(stream, &envelope, issue).await?;
-        self.counters.keys_issued.fetch_add(1, Ordering::Relaxed);
+        let committed = self.committer.run(stream, &envelope, issue).await?;
+        self.counters.keys_issued.add(newly(&committed));
         crash_point("mailer-after-issue");
         Ok(())
     }
@@ -112,11 +114,11 @@ impl MailerWork {
         // Two commands: a message that comes again may be refused once and taken later.
         let (step, command) = match self.mailer.send(&mail).await {
             Ok(_) => {
-                self.counters.mails_sent.fetch_add(1, Ordering::Relaxed);
+                self.counters.mails_sent.add(1);
                 ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() })
             }
             Err(MailError::Rejected { class, reason }) => {
-                self.counters.mails_rejected.fetch_add(1, Ordering::Relaxed);
+                self.counters.mails_rejected.add(1);
                 tracing::warn!(user = %person.id, class, "a mail was refused for good");
                 ("refused", Command::RecordMailFailed { invitation, class, reason })
             }
@@ -173,6 +175,11 @@ impl MailerWork {
             headers: Vec::new(),
         })))
     }
+}
+
+/// Whether a command did something just now, as a count.
+fn newly(committed: &Committed) -> u64 {
+    u64::from(!committed.repeated && !committed.events.is_empty())
 }
 
 /// What the message ids of an invitation's mails begin with.

@@ -15,13 +15,13 @@ pub struct DefinitionError {
 }
 
 /// A table of the definition with its place in the file.
-pub(super) struct Node<'a> {
+pub(super) struct DefinitionTable<'a> {
     file: &'a str,
     path: String,
     table: &'a Table,
 }
 
-impl<'a> Node<'a> {
+impl<'a> DefinitionTable<'a> {
     pub(super) fn root(file: &'a str, table: &'a Table) -> Self {
         Self { file, path: String::new(), table }
     }
@@ -101,16 +101,16 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn child(&self, key: &str) -> Result<Option<Node<'a>>, DefinitionError> {
+    pub(super) fn child(&self, key: &str) -> Result<Option<DefinitionTable<'a>>, DefinitionError> {
         match self.table.get(key) {
             None => Ok(None),
-            Some(Value::Table(table)) => Ok(Some(Node { file: self.file, path: self.path_of(key), table })),
+            Some(Value::Table(table)) => Ok(Some(DefinitionTable { file: self.file, path: self.path_of(key), table })),
             Some(other) => Err(self.wrong_type(key, "a table", other)),
         }
     }
 
     /// The tables of a list, each with its place, counted from 1 as a person would.
-    pub(super) fn children(&self, key: &str) -> Result<Vec<Node<'a>>, DefinitionError> {
+    pub(super) fn children(&self, key: &str) -> Result<Vec<DefinitionTable<'a>>, DefinitionError> {
         let list = match self.table.get(key) {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list,
@@ -121,7 +121,7 @@ impl<'a> Node<'a> {
             .map(|(place, item)| {
                 let name = format!("{key}[{}]", place + 1);
                 match item {
-                    Value::Table(table) => Ok(Node { file: self.file, path: self.path_of(&name), table }),
+                    Value::Table(table) => Ok(DefinitionTable { file: self.file, path: self.path_of(&name), table }),
                     other => Err(self.wrong_type(&name, "a table", other)),
                 }
             })

@@ -5,7 +5,7 @@ use toml::Table;
 use super::{
     Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Extract, Field, Fold, Index, KeyFormat, Origin,
     Part, RecordIdRule, Source,
-    node::{Node, hint},
+    node::{DefinitionTable, hint},
     normal_header,
 };
 use crate::dataset::Value;
@@ -76,7 +76,7 @@ pub(super) fn definition(text: &str, file: &str) -> Result<Definition, Definitio
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         whole_file(format!("line {line}"), format!("is not TOML: {}", error.message()))
     })?;
-    let root = Node::root(file, &table);
+    let root = DefinitionTable::root(file, &table);
     root.only(&ROOT)?;
 
     let name = dataset_name(&root)?;
@@ -114,7 +114,7 @@ pub(super) fn definition(text: &str, file: &str) -> Result<Definition, Definitio
     Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source })
 }
 
-fn dataset_name(root: &Node<'_>) -> Result<String, DefinitionError> {
+fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
     let name = root.required_text("name")?;
     if !is_snake_case(name) {
         return Err(root.error("name", format!("{name:?} is not a name: use lower-case letters, digits and `_`, a letter first, at most {NAME_BYTES_MAX}")));
@@ -143,7 +143,7 @@ struct Declared<'a> {
     import: bool,
 }
 
-fn columns(root: &Node<'_>) -> Result<(Vec<Column>, Vec<Field>), DefinitionError> {
+fn columns(root: &DefinitionTable<'_>) -> Result<(Vec<Column>, Vec<Field>), DefinitionError> {
     let nodes = root.children("column")?;
     if nodes.is_empty() || nodes.len() > COLUMNS_MAX {
         return Err(root.error(
@@ -174,7 +174,11 @@ fn columns(root: &Node<'_>) -> Result<(Vec<Column>, Vec<Field>), DefinitionError
     Ok((columns, fields))
 }
 
-fn column(node: &Node<'_>, place: usize, declared: &[Declared<'_>]) -> Result<(Column, Field), DefinitionError> {
+fn column(
+    node: &DefinitionTable<'_>,
+    place: usize,
+    declared: &[Declared<'_>],
+) -> Result<(Column, Field), DefinitionError> {
     node.only(&COLUMN)?;
     let name = node.required_text("name")?;
     if !is_snake_case(name) || RESERVED_COLUMNS.contains(&name) {
@@ -209,7 +213,7 @@ fn column(node: &Node<'_>, place: usize, declared: &[Declared<'_>]) -> Result<(C
 }
 
 fn origin(
-    node: &Node<'_>,
+    node: &DefinitionTable<'_>,
     kind: ColumnType,
     place: usize,
     declared: &[Declared<'_>],
@@ -238,9 +242,9 @@ fn origin(
 }
 
 fn join(
-    node: &Node<'_>,
+    node: &DefinitionTable<'_>,
     kind: ColumnType,
-    parts: &[Node<'_>],
+    parts: &[DefinitionTable<'_>],
     place: usize,
     declared: &[Declared<'_>],
 ) -> Result<Origin, DefinitionError> {
@@ -278,14 +282,14 @@ fn join(
     Ok(Origin::Join { parts: parts.collect::<Result<_, _>>()? })
 }
 
-fn place_of(node: &Node<'_>, key: &str, name: &str, columns: &[Column]) -> Result<usize, DefinitionError> {
+fn place_of(node: &DefinitionTable<'_>, key: &str, name: &str, columns: &[Column]) -> Result<usize, DefinitionError> {
     columns.iter().position(|column| column.name == name).ok_or_else(|| {
         let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         node.error(key, format!("{name:?} is not a published column{}", hint(name, &known)))
     })
 }
 
-fn key(node: &Node<'_>, columns: &[Column]) -> Result<(usize, KeyFormat), DefinitionError> {
+fn key(node: &DefinitionTable<'_>, columns: &[Column]) -> Result<(usize, KeyFormat), DefinitionError> {
     node.only(&KEY)?;
     let place = place_of(node, "column", node.required_text("column")?, columns)?;
     if columns.get(place).is_some_and(|column| column.kind != ColumnType::Text) {
@@ -307,7 +311,11 @@ fn field_of(fields: &[Field], place: usize) -> Option<&Field> {
     fields.iter().find(|field| field.target == Some(place))
 }
 
-fn record_id(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<(usize, RecordIdRule), DefinitionError> {
+fn record_id(
+    root: &DefinitionTable<'_>,
+    columns: &[Column],
+    fields: &[Field],
+) -> Result<(usize, RecordIdRule), DefinitionError> {
     let name = root.text("record_id")?.unwrap_or("record_id");
     let place = place_of(root, "record_id", name, columns)?;
     let kind = columns.get(place).map(|column| column.kind);
@@ -321,7 +329,11 @@ fn record_id(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<(u
     }
 }
 
-fn load_date(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<Option<usize>, DefinitionError> {
+fn load_date(
+    root: &DefinitionTable<'_>,
+    columns: &[Column],
+    fields: &[Field],
+) -> Result<Option<usize>, DefinitionError> {
     let Some(name) = root.text("load_date")? else { return Ok(None) };
     let place = place_of(root, "load_date", name, columns)?;
     let is_date = columns.get(place).is_some_and(|column| column.kind == ColumnType::Date);
@@ -332,12 +344,12 @@ fn load_date(root: &Node<'_>, columns: &[Column], fields: &[Field]) -> Result<Op
     Ok(Some(place))
 }
 
-fn indexes(root: &Node<'_>, columns: &[Column]) -> Result<Vec<Index>, DefinitionError> {
+fn indexes(root: &DefinitionTable<'_>, columns: &[Column]) -> Result<Vec<Index>, DefinitionError> {
     let nodes = root.children("index")?;
     if nodes.len() > INDEXES_MAX {
         return Err(root.error("index", format!("has {} entries: at most {INDEXES_MAX} are allowed", nodes.len())));
     }
-    let index = |node: &Node<'_>| {
+    let index = |node: &DefinitionTable<'_>| {
         node.only(&INDEX)?;
         let partition = node.required_text("partition")?;
         place_of(node, "partition", partition, columns)?;
@@ -351,7 +363,7 @@ fn indexes(root: &Node<'_>, columns: &[Column]) -> Result<Vec<Index>, Definition
 }
 
 /// Refuses two columns that would read the same cell, unless each takes its own part out of it.
-fn check_headers(root: &Node<'_>, source: &Source) -> Result<(), DefinitionError> {
+fn check_headers(root: &DefinitionTable<'_>, source: &Source) -> Result<(), DefinitionError> {
     let mut taken: Vec<(String, usize, Option<Extract>, &str)> = Vec::new();
     for field in &source.fields {
         let Origin::Header { headers, occurrence, extract } = &field.origin else { continue };

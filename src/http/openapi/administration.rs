@@ -450,7 +450,7 @@ fn data_set() -> Value {
         [
             ("name", text()),
             ("title", text()),
-            ("path", json!({ "type": "string", "format": "uri-reference" })),
+            ("path", path()),
             ("version", integer(0, None)),
             ("records", integer(0, None)),
             ("columns", list(column)),
@@ -478,8 +478,12 @@ fn counters() -> Value {
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 
+/// A path as this description has them: behind a path prefix it is no reference that resolves by itself.
+fn path() -> Value {
+    described(text(), "A path below the address of the server, as in this description.")
+}
+
 fn about() -> Value {
-    let path = || json!({ "type": "string", "format": "uri-reference" });
     let data_set = whole("", [("name", text()), ("title", text()), ("path", path()), ("records", integer(0, None))]);
     whole(
         "What this server is.",

@@ -220,7 +220,10 @@ pub(super) fn schemas(explained_below: &str) -> Vec<(&'static str, Value)> {
             "violated-policies": list(schema::one_of(&["burst", "daily"])),
             "current_version": integer(0, None),
             "known_plans": list(text()),
-            "existing": { "type": "string", "format": "uri-reference", "description": "What is in the way." },
+            "existing": {
+                "type": "string",
+                "description": "What is in the way: a path below the address of the server, as in this description.",
+            },
         },
     });
     let param = closed(

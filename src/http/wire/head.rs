@@ -76,7 +76,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Scanner {
     head_bytes_max: usize,
-    head: Head,
+    head: HeadScan,
     body: Body,
     ended: bool,
 }
@@ -84,7 +84,7 @@ pub(super) struct Scanner {
 impl Scanner {
     /// For a connection that has sent nothing. `head_bytes_max` is the longest head.
     pub(super) fn new(head_bytes_max: usize) -> Self {
-        Self { head_bytes_max, head: Head::default(), body: Body::None, ended: false }
+        Self { head_bytes_max, head: HeadScan::default(), body: Body::None, ended: false }
     }
 
     /// Whether the next byte belongs to a body.
@@ -149,7 +149,7 @@ impl Scanner {
 
 /// A head in the reading.
 #[derive(Debug, Default)]
-struct Head {
+struct HeadScan {
     /// Bytes that were searched for the end of a line.
     searched: usize,
     /// Where the line at hand begins.
@@ -169,7 +169,7 @@ struct Head {
     body: Body,
 }
 
-impl Head {
+impl HeadScan {
     /// Reads the lines that are complete. Gives the length of the head when it is.
     fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         while let Some(found) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or_default()) {

@@ -32,7 +32,7 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use address::{AddressRange, Network};
+pub use address::Network;
 pub(in crate::http) use connection::Answering;
 pub use connection::Connection;
 pub use head::Refusal;
@@ -41,7 +41,7 @@ pub use stream::Stream;
 
 use self::{guesses::Guesses, places::Places};
 use super::{Problem, ProblemCode};
-use crate::{clock::SharedClock, config::Settings};
+use crate::{clock::SharedClock, config::Settings, domain::network::AddressRange};
 
 /// What a head may be longer than the longest path and query, bytes.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;

@@ -84,8 +84,7 @@ fn wrong_character(rest: &[u8]) -> Refusal {
     let character = rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
     let mut bytes = [0; 4];
     let (what, encoded) = match character {
-        // Named as well: what nobody sees is not understood.
-        Some(' ') => ("the character   (a space)".to_owned(), " ".as_bytes()),
+        Some(' ') => ("a space".to_owned(), " ".as_bytes()),
         Some(shown) if !shown.is_control() => {
             (format!("the character {shown}"), shown.encode_utf8(&mut bytes).as_bytes())
         }

@@ -4,13 +4,12 @@ use std::{cell::Cell, future::poll_fn, time::Duration};
 
 use actix_web::rt::{self, net::TcpStream, time::timeout};
 use bytes::Bytes;
-use serde_json::json;
 
 use super::{
     alarm::Alarm,
     farewell::{Farewell, Leave},
 };
-use crate::http::ProblemCode;
+use crate::http::{Problem, ProblemCode};
 
 /// Connections that are told at the same time, on each worker. Further ones are closed without a word.
 const TOLD_MAX: usize = 32;
@@ -21,20 +20,15 @@ const DETAIL: &str = "this address has as many connections as it may have at the
 
 /// The answer, at a server whose problems are explained below this address. Who gets it has no request yet, and no id.
 pub(super) fn answer(explained_below: &str) -> Bytes {
-    let problem = ProblemCode::TooManyFromAddress;
-    let status = problem.status();
-    let document = json!({
-        "type": problem.address(explained_below),
-        "title": problem.title(),
-        "status": status.as_u16(),
-        "detail": DETAIL,
-    })
-    .to_string();
-    Bytes::from(format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
-         retry-after: {RETRY_AFTER_S}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{document}",
+    let code = ProblemCode::TooManyFromAddress;
+    let document = Problem::new(code, DETAIL).document(None, explained_below);
+    let head = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+         retry-after: {RETRY_AFTER_S}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        code.status(),
         document.len()
-    ))
+    );
+    Bytes::from([head.into_bytes(), document].concat())
 }
 
 thread_local! {

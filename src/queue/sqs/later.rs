@@ -6,7 +6,7 @@
 
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue};
 
-use super::{QueueError, SqsQueue, unavailable, whole_seconds};
+use super::{Delivery, Queue, QueueError, SqsQueue, unavailable, whole_seconds};
 
 /// The longest delay of a new message, seconds.
 const DELAY_S_MAX: u32 = 900;
@@ -25,6 +25,17 @@ impl SqsQueue {
             send = send.message_attributes(WAIT, value);
         }
         send.send().await.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Sends a message that was received as a new one, and deletes the received one; whether that was still ours. Who dies
+    /// between the two leaves it twice, which consumers do not mind; the other way round it could be lost.
+    pub(super) async fn send_anew(&self, delivery: &Delivery, body: &str, delay_s: u32) -> Result<bool, QueueError> {
+        // Whoever is too late must not send again what the queue has given to others.
+        if !self.extend(delivery).await? {
+            return Ok(false);
+        }
+        self.send_later(body, delay_s).await?;
+        self.acknowledge(delivery).await
     }
 
     /// Those of the messages that have waited long enough. The others are sent on.

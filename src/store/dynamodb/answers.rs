@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `k`, `r` | `command#<id>`, `answer` |
-//! | `h` | the hash of the request |
+//! | `h` | the mark of the request |
 //! | `s` | the stream that it committed in, if it did: written in one transaction with the commit, and kept for ever |
 //! | `a` | the answer otherwise |
 //! | `x` | when that expires, seconds since the Unix epoch: DynamoDB removes it some time after; until then it is not looked at |

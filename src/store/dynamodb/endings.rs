@@ -18,7 +18,7 @@ use crate::{
     domain::{key::KeyId, view::KeyRow},
 };
 
-/// Keys that are remembered before those that have ended are forgotten.
+/// Keys that are remembered before all of them are forgotten.
 const KEYS_MAX: usize = 100_000;
 
 /// The ends that this process knows of. Clones share them.
@@ -47,7 +47,8 @@ impl Endings {
         let monotonic_us = self.clock.monotonic_us();
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if ends.len() >= KEYS_MAX && !ends.contains_key(&key) {
-            ends.retain(|_, end| *end > monotonic_us);
+            // Rather the memory than what a process knew: it reckons each of them anew, for its grace at most.
+            ends.clear();
         }
         let end_us = *ends.entry(key).or_insert_with(|| {
             let until_us = valid_until.as_microsecond();

@@ -39,14 +39,10 @@ pub(super) async fn read_back(
     collect(&mut merge, max, |commit| before.is_none_or(|before| commit.position < before)).await
 }
 
-/// Marked commits of before a moment, oldest first, at most `max`.
-pub(super) async fn unpublished(
-    dynamo: &Dynamo,
-    before: Timestamp,
-    max: usize,
-) -> Result<Vec<StoredCommit>, StoreError> {
-    let until = Some(("t < :at", before.as_microsecond()));
-    let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, until, Direction::Forwards, max);
+/// Marked commits of a moment and later, oldest first, at most `max`.
+pub(super) async fn unpublished(dynamo: &Dynamo, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    let from = Some(("t >= :at", from.as_microsecond()));
+    let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, from, Direction::Forwards, max);
     collect(&mut merge, max, |commit| commit.marked).await
 }
 

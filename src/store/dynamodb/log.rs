@@ -52,8 +52,8 @@ impl EventLog for Dynamo {
         feed::read_back(self, before_position, max).await
     }
 
-    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
-        feed::unpublished(self, before, max).await
+    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        feed::unpublished(self, from, max).await
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {

@@ -134,7 +134,8 @@ fn key_terms(
         let rotated = Rotated { key, valid_until: until, since: moment(row.get(9)?)? };
         let now_us = now_ns / 1000;
         let left_us = endings::left_us(connection, worked, &rotated, now_us)?;
-        valid_until = moment(Some(now_us.saturating_add(left_us)))?;
+        // Beyond all that a moment can be it is what the event says.
+        valid_until = Timestamp::from_microsecond(now_us.saturating_add(left_us)).ok().or(valid_until);
     }
     let expired = valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
     let status: String = row.get(4)?;

@@ -24,7 +24,7 @@ const COLUMNS: &str = "stream, version, position, command, request_hash, recorde
 impl EventLog for Database {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         let purge = matches!(append.personal, PersonalChange::Destroy(_)).then(|| self.purge_after_commit());
-        let worked = self.worked();
+        let worked = self.worked_for_commits();
         self.write(move |connection| {
             let version = write_commit(connection, &append, worked.as_deref())?;
             if let Some(purge) = purge {
@@ -68,13 +68,13 @@ impl EventLog for Database {
         .await
     }
 
-    async fn unpublished(&self, before: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND recorded_at < ?1 ORDER BY recorded_at LIMIT ?2"
+            "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND recorded_at >= ?1 ORDER BY recorded_at LIMIT ?2"
         );
         Database::read(self, move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            collect(statement.query(params![before.as_microsecond(), max])?)
+            collect(statement.query(params![from.as_microsecond(), max])?)
         })
         .await
     }

@@ -18,7 +18,10 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -55,6 +58,8 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
     worked: Mutex<Option<Arc<Worked>>>,
+    /// Whether a server works on the file at the same time: then its time is that of the deadlines.
+    is_guest: AtomicBool,
 }
 
 impl Database {
@@ -79,7 +84,8 @@ impl Database {
         let places: Arc<[FilePlace]> = files.iter().map(place).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, Arc::clone(&places))?;
         let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, worked }) })
+        let is_guest = AtomicBool::new(false);
+        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, worked, is_guest }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -110,6 +116,17 @@ impl Database {
         let worked = Arc::new(Worked::by(clock));
         *lock(&self.shared.worked) = Some(Arc::clone(&worked));
         worked
+    }
+
+    /// Says that a server works on the file at the same time. The end of a rotated key's grace is then left to the server's first
+    /// look at the key: this process does not know the server's time.
+    pub fn is_beside_server(&self) {
+        self.shared.is_guest.store(true, Ordering::Release);
+    }
+
+    /// What a commit of this process writes deadlines by.
+    fn worked_for_commits(&self) -> Option<Arc<Worked>> {
+        self.worked().filter(|_| !self.shared.is_guest.load(Ordering::Acquire))
     }
 
     fn worked(&self) -> Option<Arc<Worked>> {

@@ -43,6 +43,13 @@ pub(super) fn import(
     session.commit().unwrap()
 }
 
+/// Waits until an import that does not renew its lease counts as one that died.
+pub(super) fn outlast_the_lease(clock: &ManualClock, store: &Arc<dyn RecordStore>) {
+    clock.advance_us(61 * SECOND_US);
+    assert!(store.is_importing("things").unwrap(), "it has to be seen silent for a while");
+    clock.advance_us(31 * SECOND_US);
+}
+
 #[test]
 fn a_first_import_that_is_given_up_is_cleared_away_by_the_next() {
     let tables = Tables::new(&definition());
@@ -90,6 +97,8 @@ fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
         Some(RecordStoreError::ImportRunning { .. })
     ));
     clock.advance_us(2 * SECOND_US);
+    assert!(there.is_importing("things").unwrap(), "by this clock it has run out; whether it is silent is to be seen");
+    clock.advance_us(30 * SECOND_US);
     assert!(!there.is_importing("things").unwrap());
     let mut second = there.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
     put_all(&mut *second, &records(20, "second"));
@@ -114,7 +123,7 @@ fn an_overtaken_import_whose_rival_has_finished_cannot_commit() {
     import(&store, &records(5, "filed"), false);
     let mut stalled = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
     put_all(&mut *stalled, &records(5, "stalled"));
-    clock.advance_us(61 * SECOND_US);
+    outlast_the_lease(&clock, &store);
     import(&store, &records(5, "second"), false);
     assert!(stalled.commit().is_err());
     assert_eq!(statuses(&store), vec!["second"; 5]);

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     TODAY, Tables, all_changes, all_states, beginning, changes, data,
-    dynamodb::{DAY_US, SECOND_US, all, import, records, statuses},
+    dynamodb::{DAY_US, SECOND_US, all, import, outlast_the_lease, records, statuses},
     export, find, listed, put_all,
     samples::definition,
     wait,
@@ -89,7 +89,7 @@ fn an_import_that_dies_leaves_no_changes() {
     // One that is overtaken writes on; that counts for nothing.
     let mut stalled = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
     put_all(&mut *stalled, &records(20, "stalled"));
-    clock.advance_us(61 * SECOND_US);
+    outlast_the_lease(&clock, &store);
     import(&store, &records(32, "filed"), false);
     put_all(&mut *stalled, &records(50, "stalled")[20..]);
     assert!(stalled.commit().is_err());

@@ -114,17 +114,22 @@ fn whoever_lives_under_a_wrong_clock_is_not_taken_for_dead() {
     }
 }
 
-/// Clocks that agree need no waiting: what has just run out has died, and what was ended by hand.
 #[test]
-fn what_has_just_run_out_is_taken_at_once() {
+fn what_was_ended_by_hand_is_taken_at_once() {
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.patient_store(clock(0), Duration::from_secs(3600));
+    tables.hold(Uuid::from_u128(7), 0);
+    assert!(!store.is_importing("things").unwrap());
+    drop(store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap());
+    assert!(!store.is_importing("things").unwrap(), "it was given back");
+}
+
+/// A lease that has just run out may be one that lives, by a clock that is behind: nobody says that it died before it was silent.
+#[test]
+fn what_has_just_run_out_by_one_clock_is_not_said_to_have_died() {
     let clocks = clock(0);
-    let now_us = clocks.now().as_microsecond();
-    for until_us in [now_us - SECOND_US, 0] {
-        let tables = Tables::new(&definition());
-        let store: Arc<dyn RecordStore> = tables.patient_store(clocks.clone(), Duration::from_secs(3600));
-        tables.hold(Uuid::from_u128(7), until_us);
-        assert!(!store.is_importing("things").unwrap());
-        drop(store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap());
-        assert!(!store.is_importing("things").unwrap(), "it was given back");
-    }
+    let tables = Tables::new(&definition());
+    let store: Arc<dyn RecordStore> = tables.patient_store(clocks.clone(), Duration::from_secs(3600));
+    tables.hold(Uuid::from_u128(7), clocks.now().as_microsecond() - SECOND_US);
+    assert!(store.is_importing("things").unwrap());
 }

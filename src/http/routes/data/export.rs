@@ -70,7 +70,7 @@ impl DataSets {
         let version = export.version;
         let coding = Coding::accepted(request);
         let encoder = coding.map(Encoder::new).transpose().map_err(Problem::internal)?;
-        let parts = Parts { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), place: Some(place) };
+        let parts = ExportBody { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), place: Some(place) };
         let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(parts)));
         describe(&mut response, &data_set, format, version);
         if let Some(coding) = coding {
@@ -114,7 +114,7 @@ enum Encoding {
 }
 
 /// The body of an export.
-struct Parts {
+struct ExportBody {
     export: Export,
     encoder: Encoding,
     pass: Pass,
@@ -127,7 +127,7 @@ struct Parts {
 #[error("an export was not finished")]
 struct BrokenOff;
 
-impl Parts {
+impl ExportBody {
     /// An export that breaks off by the server's fault is given back to the quota. One that its client stalled, or that was too
     /// much for its time, is not: it was made.
     fn break_off(&mut self, cause: &dyn std::fmt::Display, charge: Charge) -> Poll<Option<Result<Bytes, BrokenOff>>> {
@@ -147,7 +147,7 @@ impl Parts {
     }
 }
 
-impl futures_util::Stream for Parts {
+impl futures_util::Stream for ExportBody {
     type Item = Result<Bytes, BrokenOff>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {

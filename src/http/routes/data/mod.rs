@@ -109,13 +109,14 @@ fn first_segment(path: &str) -> Option<&str> {
 enum Wanted<'a> {
     /// The records of a key, or one of them. This is what is asked for most.
     Read(&'a str, Option<&'a str>),
+    /// A page of those that are asked for, or an export of all of them.
+    Page,
     Other(Question<'a>),
 }
 
-/// What is no read by key.
+/// What is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question<'a> {
-    Page,
     Facets,
     Stats,
     Changes,
@@ -132,7 +133,7 @@ impl<'a> Wanted<'a> {
             return None;
         }
         Some(match parts {
-            [None, ..] => Self::Other(Question::Page),
+            [None, ..] => Self::Page,
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),
@@ -148,7 +149,7 @@ impl<'a> Wanted<'a> {
         match self {
             Self::Read(_, None) => DataRoute::Key,
             Self::Read(_, Some(_)) => DataRoute::Record,
-            Self::Other(Question::Page) => DataRoute::DataSet,
+            Self::Page => DataRoute::DataSet,
             Self::Other(Question::Facets) => DataRoute::Facets,
             Self::Other(Question::Stats) => DataRoute::Stats,
             Self::Other(Question::Changes) => DataRoute::Changes,
@@ -173,6 +174,7 @@ impl DataSets {
         let admitted = match (self.sound(request, data_set).await, wanted) {
             (Ok(data_set), Wanted::Read(key, record_id)) => self.read(request, data_set, key, record_id).await,
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
+            (Ok(data_set), Wanted::Page) => Box::pin(self.find(request, data_set)).await,
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
@@ -295,21 +297,16 @@ impl DataSets {
         }
     }
 
-    /// Anything that is no read by key.
+    /// Anything that is neither a read by key nor a page.
     async fn answer(
         &self,
         request: &HttpRequest,
         data_set: Arc<DataSet>,
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
-        let presented = presented_key(request)?;
-        if question == Question::Page {
-            return self.find(request, data_set, &presented).await;
-        }
-        let pass = self.admit(&presented).await?;
+        let pass = self.admit(&presented_key(request)?).await?;
         let who = pass.user;
         let answer = match question {
-            Question::Page => Err(Problem::internal("a page is no other question")),
             Question::Facets => self.facets(request, who, data_set).await,
             Question::Stats => self.stats(request, who, data_set).await,
             Question::Changes => self.changes(request, who, data_set).await,
@@ -478,7 +475,7 @@ mod tests {
     #[test]
     fn a_path_names_a_resource_or_nothing() {
         let other = |question| Some(Wanted::Other(question));
-        assert_eq!(Wanted::of("/permits"), other(Question::Page));
+        assert_eq!(Wanted::of("/permits"), Some(Wanted::Page));
         assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Read("2016%2F1", None)));
         assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Read("1", Some("2"))));
         assert_eq!(Wanted::of("/permits/facets"), other(Question::Facets));

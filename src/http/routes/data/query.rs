@@ -11,24 +11,20 @@ use bytes::Bytes;
 use super::{
     Admitted, DataSets, Made,
     failure::{query_problem, wrong_parameters},
+    presented_key,
 };
 use crate::{
     dataset::{
         cursor,
         query::{self, Format, InvalidParam, Query},
     },
-    domain::key::PresentedKey,
     http::{Problem, ProblemCode},
     store::records::{DataSet, Page},
 };
 
 impl DataSets {
-    pub(super) async fn find(
-        &self,
-        request: &HttpRequest,
-        data_set: Arc<DataSet>,
-        presented: &PresentedKey<'_>,
-    ) -> Result<Admitted, Problem> {
+    pub(super) async fn find(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<Admitted, Problem> {
+        let presented = &presented_key(request)?;
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
             // What is wrong with a request is told to those that may make it.

@@ -1,9 +1,9 @@
 //! One import at a time, over all servers: a lease in the table `state`, with the epoch that its holder writes under.
 //!
 //! Who holds it renews it; it can be taken over once it has run out. Where the clocks of two machines do not agree on that, the
-//! renewals tell: a lock that is renewed is alive, one that is silent for long is not ([`Watch`]). So no clock that is wrong lets
-//! an import that lives be taken for one that died, or one that died keep others away. A holder that was overtaken all the same
-//! cannot commit: the commit is conditional on the lease.
+//! renewals tell: a lock that is renewed is alive, one that is silent for long is not ([`SilentLocks`]). So no clock that is
+//! wrong lets an import that lives be taken for one that died, or one that died keep others away. A holder that was overtaken
+//! all the same cannot commit: the commit is conditional on the lease.
 
 use std::{
     collections::HashMap,
@@ -50,9 +50,6 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How long giving it back may take when an import is given up: others need not wait longer than for the lease.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after its end a lease is taken for one that died without a doubt: a clock that is just so much ahead is rare, and
-/// whoever is overtaken while it lives loses its import and nothing else.
-const JUST_OVER_US: i64 = 10_000_000;
 /// The end of a lease that was ended by hand.
 const ENDED: i64 = 0;
 /// How long a doubtful lock has to be silent before it is taken for one that died: three renewals.
@@ -101,7 +98,7 @@ impl Lock {
     }
 
     /// Takes it, with a new epoch; none if somebody else has it. Waits where it cannot be told at once whether who has it lives.
-    async fn take(&self, watch: &Watch) -> Result<Option<u64>, StoreError> {
+    async fn take(&self, watch: &SilentLocks) -> Result<Option<u64>, StoreError> {
         // An earlier try of this one may have been answered too late.
         let free = self.taking("attribute_not_exists(#h) OR #h = :h", HashMap::new());
         let found = match self.taken(free).await? {
@@ -109,10 +106,10 @@ impl Lock {
             Err(found) => found,
         };
         let mark = match found.judged(self.now_us()) {
-            Judged::Held => return Ok(None),
-            Judged::Free | Judged::Over => found,
-            Judged::Doubtful if watch.is_silent(&self.name, &found) => found,
-            Judged::Doubtful => {
+            LockState::Held => return Ok(None),
+            LockState::Free => found,
+            LockState::Doubtful if watch.is_silent(&self.name, &found) => found,
+            LockState::Doubtful => {
                 let (data_set, seconds) = (&self.name, watch.patience.as_secs());
                 tracing::info!(
                     data_set,
@@ -124,7 +121,7 @@ impl Lock {
             }
         };
         // Only as it was seen: one that is renewed, or somebody else's by now, is not taken.
-        let unchanged = "#h = :seen AND #e = :epoch AND #u = :until";
+        let unchanged = "(#h = :seen AND #e = :epoch AND #u = :until) OR #h = :h";
         let values = HashMap::from([
             (":seen".to_owned(), text(&mark.holder)),
             (":epoch".to_owned(), number(mark.epoch)),
@@ -218,7 +215,12 @@ pub(super) fn release_within(
 }
 
 /// Whether somebody holds the lock of a data set, as far as can be told.
-pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp, watch: &Watch) -> Result<bool, StoreError> {
+pub(super) async fn is_held(
+    dynamo: &Dynamo,
+    name: &str,
+    now: Timestamp,
+    watch: &SilentLocks,
+) -> Result<bool, StoreError> {
     let table = dynamo.table(schema::STATE);
     let read = dynamo
         .client()
@@ -233,9 +235,9 @@ pub(super) async fn is_held(dynamo: &Dynamo, name: &str, now: Timestamp, watch: 
     let Some(item) = read.item else { return Ok(false) };
     let mark = Mark::read(&item)?;
     Ok(match mark.judged(now.as_microsecond()) {
-        Judged::Free | Judged::Over => false,
-        Judged::Held => true,
-        Judged::Doubtful => !watch.is_silent(name, &mark),
+        LockState::Free => false,
+        LockState::Held => true,
+        LockState::Doubtful => !watch.is_silent(name, &mark),
     })
 }
 
@@ -249,14 +251,12 @@ struct Mark {
 
 /// What the clocks of the holder and of whoever looks say of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Judged {
-    /// Nobody has it.
+enum LockState {
+    /// Nobody has it, or it was ended by hand.
     Free,
     /// Somebody has it.
     Held,
-    /// Whoever had it has not renewed it in time, a moment ago; or it was ended by hand.
-    Over,
-    /// Nobody renewed it for long, or it lasts for longer than a lease can: its holder has died, or one of the clocks is wrong.
+    /// Nobody renewed it in time, or it lasts for longer than a lease can: its holder has died, or one of the clocks is wrong.
     Doubtful,
 }
 
@@ -267,28 +267,25 @@ impl Mark {
         Ok(Self { holder, epoch, until_us })
     }
 
-    fn judged(&self, now_us: i64) -> Judged {
+    fn judged(&self, now_us: i64) -> LockState {
         let left_us = self.until_us.saturating_sub(now_us);
-        match () {
-            () if self.holder.is_empty() => Judged::Free,
-            () if self.until_us == ENDED => Judged::Over,
-            () if (0..=2 * LEASE_US).contains(&left_us) => Judged::Held,
-            () if (-JUST_OVER_US..0).contains(&left_us) => Judged::Over,
-            () => Judged::Doubtful,
+        if self.holder.is_empty() || self.until_us == ENDED {
+            return LockState::Free;
         }
+        if (0..=2 * LEASE_US).contains(&left_us) { LockState::Held } else { LockState::Doubtful }
     }
 }
 
 /// Remembers since when doubtful locks are silent, by this process's monotonic clock: who lives renews, whatever the clocks of
 /// the machines say.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct SilentLocks {
     clock: SharedClock,
     patience: Duration,
     seen: Mutex<HashMap<String, (Mark, i64)>>,
 }
 
-impl Watch {
+impl SilentLocks {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self { clock, patience: PATIENCE, seen: Mutex::default() }
     }
@@ -316,7 +313,7 @@ impl Watch {
 
 impl Lease {
     /// Takes the lock and keeps renewing it; none if somebody else has it.
-    pub(super) fn take(lock: Lock, watch: Arc<Watch>, bridge: Arc<Bridge>) -> Result<Option<Self>, StoreError> {
+    pub(super) fn take(lock: Lock, watch: Arc<SilentLocks>, bridge: Arc<Bridge>) -> Result<Option<Self>, StoreError> {
         let taking = lock.clone();
         let taken = bridge.run(async move { taking.take(&watch).await });
         let Some(epoch) = taken.map_err(|error| StoreError::Unavailable(error.to_string()))?? else { return Ok(None) };

@@ -44,7 +44,7 @@ use jiff::civil::Date;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use self::{lock::Watch, manifest::Manifest};
+use self::{lock::SilentLocks, manifest::Manifest};
 use super::{Dynamo, item::get_text, schema, unavailable};
 use crate::{
     clock::SharedClock,
@@ -107,7 +107,7 @@ struct Shared {
     settings: RecordSettings,
     clock: SharedClock,
     /// What is known of the locks of imports that may have died.
-    watch: Arc<Watch>,
+    watch: Arc<SilentLocks>,
     served: RwLock<BTreeMap<String, Arc<Served>>>,
     next_id: AtomicU64,
     /// Imports that became visible here.
@@ -134,7 +134,7 @@ impl DynamoRecordStore {
     /// # Errors
     /// When the table `state` cannot be read, or holds what this permitd does not understand.
     pub async fn open(dynamo: Dynamo, settings: RecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
-        let watch = Watch::new(Arc::clone(&clock));
+        let watch = SilentLocks::new(Arc::clone(&clock));
         Self::open_with(dynamo, settings, clock, watch).await
     }
 
@@ -149,7 +149,7 @@ impl DynamoRecordStore {
         settings: RecordSettings,
         clock: SharedClock,
     ) -> Result<Self, RecordStoreError> {
-        let watch = Watch::new(Arc::clone(&clock)).patient_for(patience);
+        let watch = SilentLocks::new(Arc::clone(&clock)).patient_for(patience);
         Self::open_with(dynamo, settings, clock, watch).await
     }
 
@@ -157,7 +157,7 @@ impl DynamoRecordStore {
         dynamo: Dynamo,
         settings: RecordSettings,
         clock: SharedClock,
-        watch: Watch,
+        watch: SilentLocks,
     ) -> Result<Self, RecordStoreError> {
         let shared = Arc::new(Shared {
             watch: Arc::new(watch),

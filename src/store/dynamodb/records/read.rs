@@ -121,14 +121,20 @@ fn question<'a>(served: &Served, key: &'a str, record_id: Option<&'a str>) -> Qu
 #[async_trait(?Send)]
 impl RecordReader for Reader {
     async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
-        match self.known(data_set, key, record_id)? {
-            Known::Answer(found) => Ok(found),
-            Known::Asked(served, id) => {
-                let found = self.look_up(&served, key, id.as_ref()).await?;
-                if let Some(found) = &found {
+        let mut has_heard = false;
+        loop {
+            let (served, id) = match self.known(data_set, key, record_id)? {
+                Known::Answer(found) => return Ok(found),
+                Known::Asked(served, id) => (served, id),
+            };
+            match self.look_up(&served, key, id.as_ref()).await {
+                // What is served has been looked at again by then.
+                Err(RecordStoreError::DefinitionChanged { .. }) if !has_heard => has_heard = true,
+                Ok(Some(found)) => {
                     self.shared.cache.insert(&question(&served, key, record_id), found.clone());
+                    return Ok(Some(found));
                 }
-                Ok(found)
+                other => return other,
             }
         }
     }

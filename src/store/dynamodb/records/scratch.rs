@@ -39,7 +39,7 @@ const OWED: &str = "SELECT n, key, sort_key, owed FROM owed WHERE n > ?1 AND due
 
 /// When it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum OwedUntil {
     /// Once all of the table has been read: not before, so that reading never meets what it made itself.
     Read = 0,
     /// Once the import has become visible: until then readers need what goes.
@@ -164,7 +164,7 @@ impl Scratch {
     }
 
     /// Notes what is to be done with a row, and when.
-    pub(super) fn owe(&self, key: &str, sort_key: &str, due: Due, owed: &Owed) -> Result<(), RecordStoreError> {
+    pub(super) fn owe(&self, key: &str, sort_key: &str, due: OwedUntil, owed: &Owed) -> Result<(), RecordStoreError> {
         let run = || {
             let owed =
                 serde_json::to_string(owed).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -174,7 +174,7 @@ impl Scratch {
     }
 
     /// Rows with which something is to be done then, after one of them, at most `max`.
-    pub(super) fn owed_after(&self, number: i64, due: Due, max: usize) -> Result<Vec<OwedRow>, RecordStoreError> {
+    pub(super) fn owed_after(&self, number: i64, due: OwedUntil, max: usize) -> Result<Vec<OwedRow>, RecordStoreError> {
         let run = || {
             let mut statement = self.connection.prepare_cached(OWED)?;
             let read = |row: &rusqlite::Row<'_>| {
@@ -293,14 +293,14 @@ mod tests {
         let erased = Owed::Erase(vec!["status".to_owned(), "$by-status".to_owned()]);
         let all = [Owed::Delete, Owed::Revive(0), Owed::Index, Owed::Revive(u64::MAX), erased.clone()];
         for (nth, owed) in all.iter().enumerate() {
-            scratch.owe("k", &format!("{nth}#1"), Due::Read, owed).unwrap();
+            scratch.owe("k", &format!("{nth}#1"), OwedUntil::Read, owed).unwrap();
         }
-        scratch.owe("k", "9#1", Due::Committed, &erased).unwrap();
-        let first = scratch.owed_after(0, Due::Read, 3).unwrap();
-        let rest = scratch.owed_after(first[2].number, Due::Read, 3).unwrap();
+        scratch.owe("k", "9#1", OwedUntil::Committed, &erased).unwrap();
+        let first = scratch.owed_after(0, OwedUntil::Read, 3).unwrap();
+        let rest = scratch.owed_after(first[2].number, OwedUntil::Read, 3).unwrap();
         assert_eq!(first.iter().chain(&rest).map(|row| row.owed.clone()).collect::<Vec<_>>(), all);
         assert_eq!((rest[0].key.as_str(), rest[0].sort_key.as_str()), ("k", "3#1"));
-        let later = scratch.owed_after(0, Due::Committed, 3).unwrap();
+        let later = scratch.owed_after(0, OwedUntil::Committed, 3).unwrap();
         assert_eq!(later.iter().map(|row| (row.sort_key.as_str(), &row.owed)).collect::<Vec<_>>(), [("9#1", &erased)]);
     }
 

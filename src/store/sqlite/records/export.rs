@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// Gives an export's place back.
-struct Place(Arc<Shared>);
+struct ExportPlace(Arc<Shared>);
 
-impl Place {
+impl ExportPlace {
     fn take(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
         let most = shared.settings.exports_max;
         let taken = shared
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ExportPlace {
     fn drop(&mut self) {
         self.0.exporting.fetch_sub(1, Ordering::AcqRel);
     }
@@ -47,7 +47,7 @@ pub(super) async fn begin(
     data_set: Arc<DataSet>,
     query: Query,
 ) -> Result<Export, RecordStoreError> {
-    let place = Place::take(shared)?;
+    let place = ExportPlace::take(shared)?;
     let (clock, settings) = (&shared.clock, &shared.settings);
     let (mut outlet, inlet) = Outlet::new(Arc::clone(clock), settings.export_stall_ms);
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);

@@ -140,7 +140,7 @@ impl Rendering {
     /// Writes the record, and gives back how much room is left.
     fn fill(&self, values: &[u8], mut room: &mut [u8]) -> Result<usize, Torn> {
         let torn = |values| Torn { values, columns: self.columns };
-        let mut parts = Parts(values);
+        let mut parts = StoredValues(values);
         if self.all {
             for (done, (_, before)) in self.published.iter().enumerate() {
                 let (value, length) = parts.next().ok_or_else(|| torn(done))?;
@@ -169,13 +169,13 @@ impl Rendering {
 
 /// The JSON of each value, in the order of the columns.
 pub(super) fn values(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
-    Parts(stored).map(|(text, length)| text.get(..length).unwrap_or_default())
+    StoredValues(stored).map(|(text, length)| text.get(..length).unwrap_or_default())
 }
 
 /// The values in their order: what begins with one, and its length. Ends before one that is cut off.
-struct Parts<'a>(&'a [u8]);
+struct StoredValues<'a>(&'a [u8]);
 
-impl<'a> Iterator for Parts<'a> {
+impl<'a> Iterator for StoredValues<'a> {
     type Item = (&'a [u8], usize);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -13,7 +13,7 @@ use super::{
         lock,
         manifest::{self, Manifest},
         row::{self, IndexLayout},
-        scratch::{Due, Fate, Owed, OwedRow, Stored},
+        scratch::{Fate, Owed, OwedRow, OwedUntil, Stored},
     },
     Probe, Session, manifest_of,
     past::Cleared,
@@ -87,20 +87,25 @@ impl Session {
         Ok(result)
     }
 
+    /// Waits until other servers have heard of what is visible: they read the rows of the past until then.
+    pub(super) fn let_others_hear(&self) -> Result<(), RecordStoreError> {
+        let heard = Duration::from_millis(self.shared.settings.index_settle_ms);
+        self.run(async move {
+            tokio::time::sleep(heard).await;
+            Ok(())
+        })
+    }
+
     /// Takes from the rows of the past what this import has withdrawn, as soon as other servers have had time to hear of it.
     fn erase_withdrawn(&mut self) -> Result<(), RecordStoreError> {
-        let (mut done, mut has_begun) = (0, false);
+        let (mut done, mut has_waited) = (0, false);
         loop {
-            let rows = self.scratch.owed_after(done, Due::Committed, STORED_PER_STEP)?;
+            let rows = self.scratch.owed_after(done, OwedUntil::Committed, STORED_PER_STEP)?;
             let Some(last) = rows.last() else { break };
             done = last.number;
-            if !has_begun {
-                let heard = Duration::from_millis(self.shared.settings.index_settle_ms);
-                self.run(async move {
-                    tokio::time::sleep(heard).await;
-                    Ok(())
-                })?;
-                has_begun = true;
+            if !has_waited {
+                self.let_others_hear()?;
+                has_waited = true;
             }
             for OwedRow { key, sort_key, owed, .. } in &rows {
                 if let Owed::Erase(attributes) = owed {

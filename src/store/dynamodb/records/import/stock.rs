@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         row,
-        scratch::{Due, Fate, Owed, OwedRow, Stored},
+        scratch::{Fate, Owed, OwedRow, OwedUntil, Stored},
         states,
         withdrawn::Published,
     },
@@ -57,7 +57,7 @@ impl Conversion {
 }
 
 /// How what is stored is looked at.
-struct View {
+struct StockRules {
     conversion: Conversion,
     /// What is published; none before the first import.
     before: Option<Published>,
@@ -132,10 +132,10 @@ impl Session {
         self.writer.finish().map_err(|error| self.write_failed(error))
     }
 
-    fn view(&self) -> Result<View, RecordStoreError> {
+    fn view(&self) -> Result<StockRules, RecordStoreError> {
         let now = &self.order.definition;
         let Some(stored) = &self.stored else {
-            return Ok(View { conversion: Conversion::new(now, now), before: None, after: None });
+            return Ok(StockRules { conversion: Conversion::new(now, now), before: None, after: None });
         };
         let (dynamo, manifest) = (self.dynamo.clone(), stored.clone());
         let read = self.run(async move { states::ended(&dynamo, &manifest).await })?;
@@ -148,17 +148,22 @@ impl Session {
             Published::new(ended, Arc::clone(&self.layout))
         });
         let before = Some(Published::new(ended, Arc::clone(&stored.layout)));
-        Ok(View { conversion: Conversion::new(stored.layout.definition(), now), before, after })
+        Ok(StockRules { conversion: Conversion::new(stored.layout.definition(), now), before, after })
     }
 
     /// Does what was found to be done while the table was read.
     fn pay_debts(&mut self) -> Result<(), RecordStoreError> {
-        let mut done = 0;
+        let (mut done, mut has_waited) = (0, false);
         loop {
-            let rows = self.scratch.owed_after(done, Due::Read, BATCH_READS_MAX)?;
+            let rows = self.scratch.owed_after(done, OwedUntil::Read, BATCH_READS_MAX)?;
             let Some(last) = rows.last() else { return Ok(()) };
             done = last.number;
             let visible = self.stored.as_ref().map_or(0, |stored| stored.epochs.visible());
+            // What withdrew it may have become visible a moment ago.
+            if !has_waited && rows.iter().any(|row| matches!(row.owed, Owed::Erase(_))) {
+                self.let_others_hear()?;
+                has_waited = true;
+            }
             let mut to_index = Vec::new();
             for OwedRow { key, sort_key, owed, .. } in &rows {
                 let paid = match owed {
@@ -180,7 +185,7 @@ impl Session {
         }
     }
 
-    fn take_stock_of(&mut self, item: &Item, view: &View) -> Result<(), RecordStoreError> {
+    fn take_stock_of(&mut self, item: &Item, view: &StockRules) -> Result<(), RecordStoreError> {
         let target = self.writer.target();
         let key = get_text(item, &target.key).map_err(|error| self.failed(error))?;
         let sort_key = get_text(item, &target.id).map_err(|error| self.failed(error))?;
@@ -188,18 +193,18 @@ impl Session {
         let epochs = self.stored.as_ref().map(|stored| &stored.epochs);
         let now_us = self.shared.clock.now().as_microsecond();
         if epochs.is_none_or(|epochs| epochs.is_garbage(from, to, now_us)) {
-            return self.scratch.owe(key, sort_key, Due::Read, &Owed::Delete);
+            return self.scratch.owe(key, sort_key, OwedUntil::Read, &Owed::Delete);
         }
         let (Some(stored), Some(epochs)) = (&self.stored, epochs) else { return Ok(()) };
         if !epochs.sees(from, to) {
             return self.take_stock_of_past(item, (key, sort_key), to.unwrap_or_default(), view);
         }
         if let Some(dead) = to {
-            self.scratch.owe(key, sort_key, Due::Read, &Owed::Revive(dead))?;
+            self.scratch.owe(key, sort_key, OwedUntil::Read, &Owed::Revive(dead))?;
         }
         // Whatever has such a value is replaced or removed by this import.
         let withdrawn = view.after.as_ref().map(|after| after.withdrawn_from(item, self.epoch()));
-        self.owe_erasure((key, sort_key), Due::Committed, withdrawn.unwrap_or_default())?;
+        self.owe_erasure((key, sort_key), OwedUntil::Committed, withdrawn.unwrap_or_default())?;
         let (id, _) = row::split_sort_key(sort_key).unwrap_or((sort_key, 0));
         let mut found =
             Stored { key: key.to_owned(), id: id.to_owned(), epoch: from, rewrite: false, fate: Fate::Foreign };
@@ -220,7 +225,7 @@ impl Session {
         item: &Item,
         of: (&str, &str),
         ended: u64,
-        view: &View,
+        view: &StockRules,
     ) -> Result<(), RecordStoreError> {
         let held_from = self.stored.as_ref().and_then(|stored| stored.epoch(stored.data_set.held_from));
         let is_held = ended > held_from.unwrap_or(u64::MAX);
@@ -229,18 +234,18 @@ impl Session {
         };
         if !is_held {
             // An import that withdrew columns died before it came to that.
-            self.owe_erasure(of, Due::Read, withdrawn(view.before.as_ref()))?;
+            self.owe_erasure(of, OwedUntil::Read, withdrawn(view.before.as_ref()))?;
         } else if self.columns == Columns::Same && self.reindex {
-            self.scratch.owe(of.0, of.1, Due::Read, &Owed::Index)?;
+            self.scratch.owe(of.0, of.1, OwedUntil::Read, &Owed::Index)?;
         }
         // Versions of other columns are not read any more.
-        self.owe_erasure(of, Due::Committed, withdrawn(view.after.as_ref()))
+        self.owe_erasure(of, OwedUntil::Committed, withdrawn(view.after.as_ref()))
     }
 
     fn owe_erasure(
         &self,
         (key, sort_key): (&str, &str),
-        due: Due,
+        due: OwedUntil,
         attributes: Vec<String>,
     ) -> Result<(), RecordStoreError> {
         if attributes.is_empty() {

@@ -4,10 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::Secret;
-#[cfg(doc)]
-use super::{Backend, Settings};
-use crate::domain::pace::InvitationBounds;
+use crate::{domain::pace::InvitationBounds, secret_string::SecretString};
 
 /// Outgoing mail.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +20,7 @@ pub struct Mail {
     pub reply_to: String,
     /// `mail.brand`
     pub brand: String,
-    /// `mail.outbox`; see [`Settings::outbox`].
+    /// `mail.outbox`; `Settings::outbox` has the folder in force.
     pub outbox: PathBuf,
     /// `mail.outbox_days`
     pub outbox_days: u32,
@@ -51,7 +48,7 @@ pub struct Ses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTransport {
-    /// [`Self::Ses`] with [`Backend::Aws`], else [`Self::File`]; see [`Settings::mail_transport`].
+    /// [`Self::Ses`] where everything is in AWS, else [`Self::File`]: `Settings::mail_transport` says it.
     Auto,
     /// One file per mail in the outbox.
     File,
@@ -84,7 +81,7 @@ pub struct Smtp {
     /// `mail.smtp.username`; empty for none.
     pub username: String,
     /// `mail.smtp.password`
-    pub password: Secret,
+    pub password: SecretString,
     /// `mail.smtp.timeout_s`
     pub timeout_s: u64,
 }
