@@ -18,6 +18,13 @@ use serde_json::{Value, json};
 
 use crate::support;
 
+/// What the protocol answers when a page is replaced while it is asked something.
+const REPLACED: [&str; 4] = [
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find default execution context",
+    "Promise was collected",
+];
 /// How long anything may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(180);
 const WIDTH: u32 = 1280;
@@ -129,8 +136,13 @@ impl Browser {
         })
     }
 
-    /// A method of the DevTools protocol.
+    /// A method of the DevTools protocol, which is bound to succeed.
     fn call(&mut self, method: &str, params: Value) -> Value {
+        self.answer_to(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// What the browser answers to a method of the DevTools protocol: a result, or an error.
+    fn answer_to(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last_id += 1;
         let mut command = json!({ "id": self.last_id, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -140,41 +152,53 @@ impl Browser {
         loop {
             let mut message = self.next();
             if message["id"] == self.last_id {
-                assert!(message.get("error").is_none(), "{method}: {message}");
-                return message["result"].take();
+                return match message.get_mut("error") {
+                    Some(error) => Err(error.take()),
+                    None => Ok(message["result"].take()),
+                };
             }
             self.told.push(message);
         }
     }
 
-    /// The value of an expression in the page. A page that is just being replaced has none.
+    /// The value of an expression in the page.
     fn evaluate(&mut self, expression: &str) -> Value {
-        let mut answer = self.call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
-        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
-        answer["result"]["value"].take()
+        self.evaluated(expression).expect("a page that stays")
+    }
+
+    /// The value of an expression in the page, or of what it promises. A page that is just being replaced has none.
+    fn evaluated(&mut self, expression: &str) -> Option<Value> {
+        let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        match self.answer_to("Runtime.evaluate", asked) {
+            Ok(mut answer) => {
+                assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
+                Some(answer["result"]["value"].take())
+            }
+            Err(error) if error["message"].as_str().is_some_and(|said| REPLACED.contains(&said)) => None,
+            Err(error) => panic!("{expression}: {error}"),
+        }
     }
 
     /// Looks until the expression gives something.
     fn wait(&mut self, what: &str, expression: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let value = self.evaluate(expression);
-            if !matches!(value, Value::Null | Value::Bool(false)) {
-                return value;
+            match self.evaluated(expression) {
+                None | Some(Value::Null | Value::Bool(false)) => {}
+                Some(value) => return value,
             }
             if Instant::now() > deadline {
                 self.picture("failed");
                 panic!("waited in vain for {what}; this is shown:\n{}", self.text());
             }
             // The page moves on when it next draws.
-            let drawn = "new Promise((done) => requestAnimationFrame(() => done(true)))";
-            self.call("Runtime.evaluate", json!({ "expression": drawn, "awaitPromise": true }));
+            self.evaluated("new Promise((done) => requestAnimationFrame(() => done(true)))");
         }
     }
 
     /// What is shown, as text.
     pub(crate) fn text(&mut self) -> String {
-        self.evaluate("document.body.innerText").as_str().unwrap_or_default().to_owned()
+        self.evaluate("document.body?.innerText").as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until a text is shown.
@@ -184,7 +208,7 @@ impl Browser {
 
     /// Waits until a text is not shown any more.
     pub(crate) fn sees_no(&mut self, text: &str) {
-        self.wait(&format!("{text:?} to go"), &format!("!document.body.innerText.includes({})", json!(text)));
+        self.wait(&format!("{text:?} to go"), &format!("document.body?.innerText.includes({}) === false", json!(text)));
     }
 
     /// The text of the only element that the selector finds.
