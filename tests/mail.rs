@@ -254,3 +254,28 @@ fn a_file_without_certificates_stops_the_start() {
     let refused = app::mailer(&settings(1, &further).unwrap(), clock, None).unwrap_err().to_string();
     assert!(refused.contains("mail.smtp.ca_file") && refused.contains("holds no certificate"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_mail_stays_in_the_outbox_for_as_many_days_as_the_setting_says() {
+    let (folder, clock) = (support::data_dir(), ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap()));
+    let data = folder.path().display().to_string();
+    let own = [("PERMITD_MAIL_TRANSPORT", "file"), ("PERMITD_DATA", &data), ("PERMITD_MAIL_OUTBOX_DAYS", "2")];
+    let mailer = app::mailer(&settings(25, &own).unwrap(), clock.clone(), None).unwrap();
+    assert_eq!(mailer.expire().await.unwrap(), 0);
+    send(&*mailer, "zoe@example.org").await.unwrap();
+    let two_days_us = 2 * 86_400 * 1_000_000;
+    clock.advance_us(two_days_us);
+    assert_eq!(mailer.expire().await.unwrap(), 0);
+    clock.advance_us(1_000_000);
+    assert_eq!(mailer.expire().await.unwrap(), 1);
+}
+
+#[test]
+fn a_mail_is_tried_for_as_many_hours_as_the_setting_says() {
+    let tried = |hours: &str| settings(25, &[("PERMITD_MAIL_RETRY_FOR_H", hours)]).map(|read| read.mail.retry_for());
+    assert_eq!(tried("3").unwrap(), std::time::Duration::from_secs(3 * 3600));
+    for wrong in ["0", "337", "soon"] {
+        let refused = tried(wrong).unwrap_err().to_string();
+        assert!(refused.contains("mail.retry_for_h"), "{refused}");
+    }
+}

@@ -37,15 +37,19 @@ impl Checkup {
 
     /// What is in the way of requests, each with its reason; nothing when they can be answered.
     pub async fn troubles(&self, service: &Service) -> Vec<String> {
+        self.kept_or(service.committer.clock.monotonic_us(), look(service)).await
+    }
+
+    /// The last outcome while it holds, and that of `look` afterwards.
+    async fn kept_or(&self, now_us: i64, look: impl Future<Output = Vec<String>>) -> Vec<String> {
         let mut last = self.last.lock().await;
-        let now_us = service.committer.clock.monotonic_us();
         if let Some(LastCheckup { at_us, troubles }) = &*last {
             let life_us = if troubles.is_empty() { self.life_us } else { LIFE_US };
             if now_us.saturating_sub(*at_us) < life_us {
                 return troubles.clone();
             }
         }
-        let troubles = look(service).await;
+        let troubles = look.await;
         for trouble in &troubles {
             tracing::warn!(trouble, "not ready");
         }
@@ -82,5 +86,37 @@ fn trouble<E: std::fmt::Display>(
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(format!("{what}: {error}")),
         Err(_) => Some(format!("{what}: no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_requests_need_is_tried_at_most_once_a_second_and_in_aws_once_in_five() {
+        let good: &[&str] = &[];
+        // Microseconds, what a try would find, and what is told.
+        let alone = [
+            (0, good, good),
+            (999_999, &["full"], good),
+            (1_000_000, &["full"], &["full"]),
+            (1_999_999, good, &["full"]),
+            (2_000_000, good, good),
+        ];
+        let shared = [
+            (0, good, good),
+            (4_999_999, &["away"], good),
+            (5_000_000, &["away"], &["away"]),
+            (5_999_999, good, &["away"]),
+            (6_000_000, good, good),
+        ];
+        for (is_shared, asked) in [(false, alone), (true, shared)] {
+            let checkup = Checkup::new(is_shared);
+            for (now_us, found, told) in asked {
+                let look = async { found.iter().map(|one| (*one).to_owned()).collect() };
+                assert_eq!(checkup.kept_or(now_us, look).await, told, "{is_shared} {now_us}");
+            }
+        }
     }
 }

@@ -92,6 +92,30 @@ async fn row_03_many_change_the_same_person_at_once() {
 }
 
 #[actix_web::test]
+async fn row_03_a_command_that_loses_each_race_is_decided_sixteen_times() {
+    for (races, wins) in [(15, true), (16, false)] {
+        let world = World::new().await;
+        let (user, _) = world.member(ANA).await;
+        let other = world.again().await;
+        for race in 0..races {
+            let (accounts, once) = (other.accounts.clone(), other.once());
+            let faster = AccountCommand::ChangeRole(if race % 2 == 0 { Role::Admin } else { Role::Reader });
+            world.faults.add(
+                "append",
+                Fault::first(async move {
+                    accounts.perform(user, faster, once).await.unwrap();
+                }),
+            );
+        }
+        let done = world.perform(user, AccountCommand::IssueApiKey { label: None }).await;
+        assert_eq!(world.faults.left(), 0, "each race was run");
+        assert_eq!(world.count(user, "ApiKeyIssued").await, 1 + usize::from(wins), "{done:?}");
+        assert!(if wins { done.is_ok() } else { matches!(done, Err(CommandError::Contended)) }, "{done:?}");
+        world.verify();
+    }
+}
+
+#[actix_web::test]
 async fn row_04_reply_lost_client_retries() {
     let world = World::new().await;
     let mut command = envelope(CommandId::from_idempotency_key(&permitd::domain::id::Who("admin:1".into()), "k"));
