@@ -210,6 +210,9 @@ fn alternatives_that_both_hold_find_a_record_once() {
         ("cost = 0 OR status = filed OR number = k001", 9),
         ("(status = filed OR cost = 0) AND number != k000", 7),
         ("(status = filed AND cost = 0) OR (cost = 0 AND status = issued)", 4),
+        // What is read for the first one is what only the second one means.
+        ("(cost = 0 AND units > 1000) OR status = filed", 6),
+        ("(cost = 0 AND status = issued) OR status = filed", 8),
     ] {
         for more in ["", "&sort=-cost", "&limit=3"] {
             let page = ask(expression, more);

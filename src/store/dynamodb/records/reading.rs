@@ -260,9 +260,12 @@ impl<'a> Reading<'a> {
             let fetched = fetched.map_err(|error| self.failed(error))?;
             self.add_units(fetched.units);
             let before = alternatives.get(..alternative).unwrap_or_default();
+            // An index also yields records that only a later alternative means: that one finds them.
+            let own = alternatives.get(alternative).map(|(filter, _)| filter);
             for item in &fetched.items {
                 if let Some(record) = read(self, item)?
                     && self.filter.matches(&record)
+                    && own.is_none_or(|filter| filter.matches(&record))
                     && !before.iter().any(|(filter, _)| filter.matches(&record))
                 {
                     take(record)?;
