@@ -329,8 +329,13 @@ impl LedgerRow {
             () if ahead_ns > now_ns => TatStep::Advanced,
             () => TatStep::Restarted,
         };
-        let limit_ns =
-            from_ns.saturating_add(i64::try_from(stretch).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns));
+        let limit_ns = if stretch > 0 && stretch == by_rate {
+            // To the very end of what there is: a request comes a little after the grant was asked for, and its last place would
+            // end behind the last whole one.
+            horizon_ns
+        } else {
+            from_ns.saturating_add(i64::try_from(stretch).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns))
+        };
         if step != TatStep::Kept {
             self.tat_ns = limit_ns;
         }

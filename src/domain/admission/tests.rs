@@ -87,10 +87,10 @@ proptest! {
     /// is checked as its definition says: in no window do more pass than the burst plus what flows in meanwhile.
     #[test]
     fn no_limit_is_exceeded(
-        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        rate in prop_oneof![0.02f64..1.0, 1.0f64..50.0], burst in 1u32..20, quota in 1u64..200,
         steps in prop::collection::vec((0usize..3, 0i64..2_000_000_000, 0u8..20), 1..300),
     ) {
-        let bucket = limits(f64::from(rate), burst, quota);
+        let bucket = limits(rate, burst, quota);
         let mut row = LedgerRow::default();
         let mut nodes = [Node::new(), Node::new(), Node::new()];
         let mut now_ns = START_NS + DAY_NS - 30 * SECOND_NS;
@@ -118,10 +118,10 @@ proptest! {
     /// One node that does not crash admits exactly what a plain token bucket would.
     #[test]
     fn one_node_admits_all_that_is_allowed(
-        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        rate in prop_oneof![0.02f64..1.0, 1.0f64..50.0], burst in 1u32..20, quota in 1u64..200,
         waits in prop::collection::vec(0i64..1_500_000_000, 1..300),
     ) {
-        let bucket = limits(f64::from(rate), burst, quota);
+        let bucket = limits(rate, burst, quota);
         let (mut row, mut node) = (LedgerRow::default(), Node::new());
         let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
         for wait_ns in waits {
@@ -244,6 +244,36 @@ fn a_busy_node_leaves_places_of_a_shallow_bucket() {
         longest = longest.max(waited);
     }
     assert!(longest <= 50, "it waited {longest} ms");
+}
+
+/// However slow a plan is and however much a request counts as: who waits until the bucket is full passes, although the request
+/// is decided a little later than the grant was asked for.
+#[test]
+fn a_full_bucket_admits_all_that_it_holds_however_slow_the_plan_is() {
+    for (rate_per_s, burst) in
+        [(0.5, 1), (0.9, 1), (0.5, 3), (0.5, 10), (0.1, 5), (0.001, 1), (1.0, 1), (2.0, 3), (2.0, 10), (5.0, 10)]
+    {
+        for (life_ns, late_ns) in [(SECOND_NS, 1), (SECOND_NS, 400_000_000), (SECOND_NS * 3 / 10, 1_000)] {
+            for cost in [1, u64::from(burst)] {
+                let bucket = limits(rate_per_s, burst, 1000);
+                let (mut row, mut returned, mut now_ns) = (LedgerRow::default(), None, START_NS);
+                for round in 0..4 {
+                    let mut answers = std::iter::repeat_with(|| {
+                        let asked = Asked { life_ns, need: cost, returned, ..asked(bucket, now_ns, WANT_MIN) };
+                        let mut grant = row.renew(&asked).0;
+                        now_ns += late_ns;
+                        let verdict = grant.admit_as(now_ns, cost);
+                        returned = Some(grant.into_return());
+                        verdict
+                    });
+                    // A short stretch that comes too late is followed by a longer one.
+                    let verdict = answers.by_ref().take(3).find(|verdict| *verdict != Verdict::Renew);
+                    assert_eq!(verdict, Some(Verdict::Admit), "{rate_per_s}/s, {burst}: {cost} in round {round}");
+                    now_ns += bucket.interval_ns * i64::from(burst) + SECOND_NS;
+                }
+            }
+        }
+    }
 }
 
 /// Where the ledger's answer takes longer than a short stretch lasts, the next one is longer.

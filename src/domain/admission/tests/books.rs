@@ -279,10 +279,10 @@ proptest! {
     /// says when one is refused is true.
     #[test]
     fn costs_are_admitted_whole_or_not_at_all(
-        rate in 1u32..50, burst in 1u32..20, quota in 1u64..200,
+        rate in prop_oneof![0.02f64..1.0, 1.0f64..50.0], burst in 1u32..20, quota in 1u64..200,
         steps in prop::collection::vec((0i64..1_500_000_000, 1u64..20), 1..200),
     ) {
-        let bucket = limits(f64::from(rate), burst, quota);
+        let bucket = limits(rate, burst, quota);
         let (mut row, mut node) = (LedgerRow::default(), Node::new());
         let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
         for (wait_ns, cost) in steps {
