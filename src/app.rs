@@ -14,7 +14,7 @@ mod ports;
 mod secret;
 mod server;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 pub use self::{
     admin_token::new_admin_token,
@@ -38,7 +38,14 @@ use crate::{
 /// Runs `work` with what actors need on the calling thread, until it has ended.
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     ports::mark_main_thread();
-    actix_web::rt::System::new().block_on(work)
+    let system = actix_web::rt::System::new();
+    // An actor that was started and has not begun does so when the system is dropped, and sets its timers then: they want the
+    // runtime entered.
+    let runtime = system.runtime().tokio_runtime().handle().clone();
+    let _entered = runtime.enter();
+    let outcome = system.block_on(work);
+    drop(system);
+    outcome
 }
 
 /// Opens the stores and nothing else: whoever has only these can neither publish nor send. Without an access to AWS, that of
@@ -48,6 +55,12 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// When they cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     backend::open_stores(settings, aws).await
+}
+
+/// That the database of this data directory is gone, and what belongs to it is there; none where that is not so.
+pub fn lost_database(data: &Path) -> Option<StartError> {
+    let left = data_dir::what_a_lost_database_left(data)?;
+    Some(StartError::LostDatabase { data: data.to_owned(), left })
 }
 
 /// Opens the records and nothing else.

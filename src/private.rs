@@ -110,17 +110,43 @@ pub fn file(path: &Path) -> Result<(), PrivacyError> {
 /// Opens a file for reading unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the system, and when it is no file.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
+    open_file(OpenOptions::new().read(true), OFlags::NOFOLLOW, path)
+}
+
+/// The same where a link may lead to the file, since somebody named it.
+///
+/// # Errors
+/// Those of the system, and when it is no file.
+pub fn open_named_to_read(path: &Path) -> io::Result<File> {
+    open_file(OpenOptions::new().read(true), OFlags::empty(), path)
 }
 
 /// Opens a file for writing unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the system, and when it is no file.
 pub fn open_to_write(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).custom_flags(flags(OFlags::NOFOLLOW)).open(path)
+    open_file(OpenOptions::new().write(true), OFlags::NOFOLLOW, path)
+}
+
+/// Without waiting: a pipe that has nobody at its other end would be waited for until somebody comes.
+fn open_file(options: &mut OpenOptions, more: OFlags, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(flags(OFlags::NONBLOCK | more)).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file: move it away"));
+    }
+    Ok(file)
+}
+
+/// Refuses what belongs to another user.
+///
+/// # Errors
+/// [`PrivacyError::Foreign`].
+pub fn is_ours(path: &Path, found: &Metadata) -> Result<(), PrivacyError> {
+    let (owner, us) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner == us { Ok(()) } else { Err(PrivacyError::Foreign { path: path.to_owned(), owner, us }) }
 }
 
 /// Opens a directory unless a link is there: then the system says that it is no directory.
@@ -129,6 +155,31 @@ pub fn open_to_write(path: &Path) -> io::Result<File> {
 /// Those of the system.
 pub fn open_directory(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY | OFlags::NOFOLLOW)).open(path)
+}
+
+/// A directory that is held, by a name under which it is found whatever becomes of its path, where the system has such names.
+#[derive(Debug)]
+pub struct HeldDirectory {
+    _handle: File,
+    name: PathBuf,
+}
+
+impl HeldDirectory {
+    /// Holds a directory unless a link is there: then the system says that it is no directory.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let handle = open_directory(path)?;
+        let name = Path::new(HANDLES).join(handle.as_raw_fd().to_string());
+        let name = if name.try_exists().unwrap_or(false) { name } else { path.to_owned() };
+        Ok(Self { _handle: handle, name })
+    }
+
+    /// What is or will be in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.name.join(name)
+    }
 }
 
 /// Whether a file was not opened because a link is there.
@@ -342,10 +393,7 @@ fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyErro
     if !is_kind {
         return Err(PrivacyError::OtherKind { path: path.to_owned(), kind });
     }
-    let us = rustix::process::geteuid().as_raw();
-    if found.uid() != us {
-        return Err(PrivacyError::Foreign { path: path.to_owned(), owner: found.uid(), us });
-    }
+    is_ours(path, found)?;
     if found.mode() & OTHERS != 0 {
         held.set_mode(mode).map_err(failed("set the mode of"))?;
         let (before, now) = (found.mode() & 0o777, mode);
@@ -481,6 +529,32 @@ mod tests {
         // Closed to others from the start, it needs no such name.
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         assert!(check(&file, "file", FILE_MODE).unwrap());
+    }
+
+    #[test]
+    fn what_is_written_into_a_directory_that_is_held_goes_there_whatever_its_path_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outbox, moved, elsewhere) =
+            (folder.path().join("outbox"), folder.path().join("moved"), folder.path().join("elsewhere"));
+        directory(&outbox).unwrap();
+        directory(&elsewhere).unwrap();
+        let held = HeldDirectory::at(&outbox).unwrap();
+        fs::rename(&outbox, &moved).unwrap();
+        symlink(&elsewhere, &outbox).unwrap();
+        assert!(write_whole(&held.join("mail"), ".mail-", b"a key", Earlier::Goes).unwrap());
+        assert_eq!(fs::read(moved.join("mail")).unwrap(), b"a key");
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert!(HeldDirectory::at(&outbox).is_err());
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("secret.json");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::from_raw_mode(0o600)).unwrap();
+        for opened in [open_to_read(&pipe), open_named_to_read(&pipe), open_to_write(&pipe)] {
+            opened.unwrap_err();
+        }
     }
 
     #[test]

@@ -119,6 +119,16 @@ impl Secrets {
         file::read(path)
     }
 
+    /// Whether what is at `path` now still has each version of this secret. It may have more: those are used from the next start
+    /// on.
+    ///
+    /// # Errors
+    /// What became of it.
+    pub fn is_still_at(&self, path: &Path, may_be_link: bool) -> Result<(), SecretsError> {
+        let now = if may_be_link { file::read(path)? } else { file::read_unless_link(path)? };
+        now.check(&self.marks()).map(drop)
+    }
+
     /// A new secret, in the form in which it is kept. Whoever has it can make every key.
     ///
     /// # Errors

@@ -49,8 +49,8 @@ pub fn init(settings: &Log) -> Result<(), TelemetryError> {
     subscriber(settings, to_terminal, lines::StandardError)?.try_init()?;
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("without a message");
-        tracing::error!(location, message, "panic");
+        let said = panic.payload_as_str().unwrap_or("without a message");
+        tracing::error!(location, said, "panic");
     }));
     Ok(())
 }

@@ -76,11 +76,10 @@ impl Home {
     /// Runs the program to its end, with nothing to read.
     fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).stdin(std::process::Stdio::null()).output().unwrap();
-        Ran {
-            exit: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        let err = String::from_utf8(output.stderr).unwrap();
+        // Not at its end either, when what it had begun is let go of.
+        assert!(!err.contains("panic"), "{arguments:?}: {err}");
+        Ran { exit: output.status.code().unwrap(), out: String::from_utf8(output.stdout).unwrap(), err }
     }
 
     /// Runs the program with `--json`: it succeeds and prints one document, and nothing else.

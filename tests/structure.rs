@@ -259,3 +259,15 @@ fn every_test_that_a_promise_names_is_there() {
     assert!(count > 200, "only {count} tests are named: is the page read as it is written?");
     assert!(missing.is_empty(), "GUARANTEES.md names what is not there: {missing:#?}");
 }
+
+/// A line of the log has its text under `message`: a field of that name would stand there twice, and readers keep the last.
+#[test]
+fn no_field_of_a_log_line_is_called_message() {
+    let all = files("src", "rs").into_iter().map(|path| (read(&path.display().to_string()), path));
+    let is_field = |line: &str| {
+        ["(message,", "(message =", " message = %", " message = ?", ", message,"].iter().any(|one| line.contains(one))
+    };
+    let wrong = |text: &str| text.lines().any(|line| line.contains("tracing::") && is_field(line));
+    let wrong: Vec<_> = all.filter(|(text, _)| wrong(text)).map(|(_, path)| path).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

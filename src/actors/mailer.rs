@@ -306,10 +306,10 @@ impl MailerWork {
                         match self.committer.queue.extend(delivery).await {
                             Ok(true) => {}
                             Ok(false) => {
-                                tracing::info!(message = %delivery.id, "another mailer has taken the message meanwhile");
+                                tracing::info!(message_id = %delivery.id, "another mailer has taken the message meanwhile");
                             }
                             // The work goes on: to drop it here could send a mail without writing that down.
-                            Err(error) => tracing::warn!(message = %delivery.id, %error, "a heartbeat failed"),
+                            Err(error) => tracing::warn!(message_id = %delivery.id, %error, "a heartbeat failed"),
                         }
                     }
                 }
@@ -329,7 +329,7 @@ impl MailerWork {
             Err(error) => {
                 self.counters.failed.add(1);
                 let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);
-                tracing::warn!(message = %delivery.id, receives = delivery.receives, %error, "a message failed");
+                tracing::warn!(message_id = %delivery.id, receives = delivery.receives, %error, "a message failed");
                 self.committer.queue.fail(delivery, &error.to_string(), delay_s).await?;
             }
         }
@@ -343,10 +343,10 @@ impl MailerWork {
             self.counters.failed.add(1);
             let (tries, minutes) = (u64::from(times) + 1, retry::waited_s(times) / 60);
             let reason = format!("given up after {tries} tries in {minutes} minutes: {error}");
-            tracing::error!(message = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
+            tracing::error!(message_id = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
             return self.committer.queue.bury(delivery, &reason).await;
         };
-        tracing::warn!(message = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
+        tracing::warn!(message_id = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
         self.committer.queue.postpone(delivery, pause_s).await?;
         self.counters.put_off.add(1);
         Ok(())

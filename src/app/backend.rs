@@ -149,6 +149,9 @@ async fn open_sqlite(
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
     data_dir::open(&settings.data, purpose)?;
+    if let Some(lost) = super::lost_database(&settings.data) {
+        return Err(lost);
+    }
     let (premises, beside_server) = data_dir::take_locks(&settings.data, purpose).await?;
     if premises.is_some() {
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
@@ -157,18 +160,30 @@ async fn open_sqlite(
     if beside_server {
         database.is_beside_server();
     }
-    let premises = premises.map(|premises| premises.and(database.places()));
     let stores = database.stores();
     let secrets = local_secrets(settings, &stores, entropy, purpose).await?;
     let aws = match (aws, settings.mail_transport()) {
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
         (aws, _) => aws,
     };
+    let places = database.places().to_vec();
+    let records = SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?;
+    let watched = |premises: Premises| {
+        let (file, is_named) = secret_file(settings);
+        let directories = [data_dir::records(&settings.data), settings.data.join("outbox")];
+        let premises = premises.and(&places).and_directories(&directories);
+        premises.and_secret(&file, is_named, secrets.clone()).map_err(|source| StartError::Io {
+            doing: "cannot look at",
+            path: file,
+            source,
+        })
+    };
+    let premises = premises.map(watched).transpose()?;
     Ok(Kept {
         secrets,
         stores,
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
-        records: Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
+        records: Arc::new(records),
         mailer: mailer(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
         shared: beside_server,
@@ -219,6 +234,12 @@ async fn open_aws(
     })
 }
 
+/// Where the server secret of this machine is, and whether the settings name it.
+fn secret_file(settings: &Settings) -> (PathBuf, bool) {
+    let is_named = !settings.secret_file.as_os_str().is_empty();
+    (if is_named { settings.secret_file.clone() } else { settings.data.join(secrets::FILE_NAME) }, is_named)
+}
+
 /// The server secret in a file of this machine, which is made unless the log knows of one.
 async fn local_secrets(
     settings: &Settings,
@@ -226,13 +247,11 @@ async fn local_secrets(
     entropy: &dyn Entropy,
     purpose: Purpose,
 ) -> Result<Secrets, StartError> {
-    let named = &settings.secret_file;
-    let is_named = !named.as_os_str().is_empty();
-    let file: PathBuf = if is_named { named.clone() } else { settings.data.join(secrets::FILE_NAME) };
+    let (file, is_named) = secret_file(settings);
     if !Secrets::is_there(&file)? && purpose != Purpose::ReplaceSecret {
         deployment::may_begin(stores, &file.display().to_string()).await?;
     }
-    let secrets = if is_named { Secrets::open_file(named, entropy)? } else { Secrets::open(&settings.data, entropy)? };
+    let secrets = if is_named { Secrets::open_file(&file, entropy)? } else { Secrets::open(&settings.data, entropy)? };
     if purpose != Purpose::ReplaceSecret {
         deployment::settle(stores, &secrets).await?;
     }

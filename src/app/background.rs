@@ -25,7 +25,7 @@ const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Looks whether the data directory and the files in it are still where they were. When one was taken away the server goes on
 /// in a file that nobody will find, or beside another one: it answers nothing but 503 from then on.
-pub(super) async fn watch(service: Service, premises: Premises) {
+pub(super) async fn watch(service: Service, mut premises: Premises) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
     loop {
         ticks.tick().await;

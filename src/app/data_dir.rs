@@ -6,15 +6,16 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{Purpose, StartError};
 use crate::{
-    mail,
+    config, mail,
     private::{self, FilePlace},
-    secrets,
+    secrets::{self, Secrets},
     store::sqlite,
 };
 
@@ -47,7 +48,7 @@ pub(super) fn rejects(data: &Path) -> PathBuf {
 pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     private::root(data)?;
     let name = sqlite::FILE_NAME;
-    for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME] {
+    for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME, config::FILE_NAME] {
         private::file(&data.join(file))?;
     }
     // The secret is not among them: whether others may have read it must be said by whoever reads it.
@@ -66,6 +67,20 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
         private::files_in(&rejects(data))?;
     }
     Ok(())
+}
+
+/// What is left of a data directory whose database is gone, if that is so: to begin a new log beside it would end every key, and
+/// nobody would notice before the last copy of the log is gone, too.
+pub(super) fn what_a_lost_database_left(data: &Path) -> Option<PathBuf> {
+    if data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+        return None;
+    }
+    let secret = data.join(secrets::FILE_NAME);
+    if secret.symlink_metadata().is_ok() {
+        return Some(secret);
+    }
+    let files = fs::read_dir(records(data)).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db"))
 }
 
 /// Removes what a crash left half-written. Only a server does it. What a command or another node is writing is locked.
@@ -92,6 +107,31 @@ pub struct Premises {
     /// Held for as long as the process serves.
     _locks: [File; 2],
     places: Vec<FilePlace>,
+    secret: Option<WatchedSecret>,
+}
+
+/// The file of the server secret. It may be replaced by one that has further versions.
+#[derive(Debug)]
+struct WatchedSecret {
+    path: PathBuf,
+    is_named: bool,
+    secrets: Secrets,
+    /// Where it was seen last.
+    place: FilePlace,
+}
+
+impl WatchedSecret {
+    fn trouble(&mut self) -> Option<String> {
+        let trouble = self.place.trouble()?;
+        let place = FilePlace::of(&self.path);
+        match (self.secrets.is_still_at(&self.path, self.is_named), place) {
+            (Ok(()), Ok(place)) => {
+                self.place = place;
+                None
+            }
+            _ => Some(trouble),
+        }
+    }
 }
 
 impl Premises {
@@ -101,9 +141,23 @@ impl Premises {
         self
     }
 
-    /// What happened to the directory, its lock or the database; none while all are there.
-    pub fn trouble(&self) -> Option<String> {
-        self.places.iter().find_map(FilePlace::trouble)
+    /// Watches directories of the data directory, too, where they are there.
+    pub(super) fn and_directories(mut self, directories: &[PathBuf]) -> Self {
+        self.places.extend(directories.iter().filter_map(|path| FilePlace::of(path).ok()));
+        self
+    }
+
+    /// Watches the file of the server secret, too.
+    pub(super) fn and_secret(self, path: &Path, is_named: bool, secrets: Secrets) -> io::Result<Self> {
+        let place = FilePlace::of(path)?;
+        let secret = Some(WatchedSecret { path: path.to_owned(), is_named, secrets, place });
+        Ok(Self { secret, ..self })
+    }
+
+    /// What happened to the directory, its lock, the database or the secret; none while all are there.
+    pub fn trouble(&mut self) -> Option<String> {
+        let place = self.places.iter().find_map(FilePlace::trouble);
+        place.or_else(|| self.secret.as_mut().and_then(WatchedSecret::trouble))
     }
 }
 
@@ -141,10 +195,10 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
     if !is_ours {
         return Err(StartError::Served { path: data.to_owned() });
     }
-    Ok((Some(Premises { _locks: [directory, lock], places }), false))
+    Ok((Some(Premises { _locks: [directory, lock], places, secret: None }), false))
 }
 
-async fn try_to_lock(file: &File) -> std::io::Result<bool> {
+async fn try_to_lock(file: &File) -> io::Result<bool> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(true),

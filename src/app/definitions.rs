@@ -21,7 +21,12 @@ pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartE
         let path = path.to_owned();
         move |source| StartError::Io { doing, path, source }
     };
-    let entries = std::fs::read_dir(folder).map_err(failed("cannot read the folder of definitions", folder))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        let folder = folder.display();
+        StartError::Definitions(format!(
+            "datasets = {folder}: {error}; the setting names a folder of definitions, or none"
+        ))
+    })?;
     let mut files = Vec::new();
     for entry in entries.take(DEFINITION_FILES_MAX) {
         let path = entry.map_err(failed("cannot read the folder of definitions", folder))?.path();

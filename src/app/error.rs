@@ -26,6 +26,19 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The database is gone, and what belongs to it is there.
+    #[error(
+        "permitd.db is missing in {data}, but {left} is there: restore permitd.db from your backup, with all that was beside it. To \
+         begin anew, without any key, person and record of before, move {data} away",
+        data = data.display(),
+        left = left.display()
+    )]
+    LostDatabase {
+        /// The directory.
+        data: PathBuf,
+        /// What is there.
+        left: PathBuf,
+    },
     /// Another server has the data directory.
     #[error("another permitd serves {path} already: stop it, or use another --data", path = path.display())]
     Served {

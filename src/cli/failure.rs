@@ -154,6 +154,7 @@ fn codec_exit(error: &CodecError) -> Exit {
 fn secrets_exit(error: &SecretsError) -> Exit {
     match error {
         SecretsError::Io { .. } | SecretsError::Entropy(_) => Exit::Unavailable,
+        SecretsError::Privacy(_) => Exit::Refused,
         SecretsError::Exposed { .. }
         | SecretsError::Malformed { .. }
         | SecretsError::Link { .. }
@@ -197,6 +198,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Served { .. } => Exit::Refused,
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
         StartError::Privacy(_) => Exit::Refused,
+        StartError::LostDatabase { .. } => Exit::Damaged,
         StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => Exit::Usage,
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),

@@ -93,6 +93,9 @@ pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     }
     let data = settings.data.display();
+    if let Some(lost) = app::lost_database(&settings.data) {
+        return Err(Failure::not_found(lost.to_string()));
+    }
     Err(Failure::not_found(format!(
         "{data} is no data directory of permitd; name it with --data or {DATA_VARIABLE}, or begin one with `permitd serve`, \
          `import` or `invite`"

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use tracing_subscriber::filter::LevelFilter;
+
 use super::{Backend, ConfigError, LogFormat, Settings, layers::Layers};
 use crate::{
     domain::{network::AddressRange, text::hidden},
@@ -93,7 +95,15 @@ impl Settings {
             let expected = "an http or https URL without query and fragment, and no slash at its end, is expected";
             return Err(self.layers.invalid("public_url", expected.to_owned()));
         }
-        if let Err(e) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+        let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+        // What is no level would be taken for the name of a part of the program, of which everything is shown, and nothing else.
+        let mistaken =
+            self.log.filter.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part));
+        let wrong = match tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            Err(e) => Some(e.to_string()),
+            Ok(_) => mistaken.map(|part| format!("{part:?} is no level: error, warn, info, debug, trace or off")),
+        };
+        if let Some(e) = wrong {
             let expected = format!("{e}; a level such as \"info\", or \"info,permitd::access=off\", is expected");
             return Err(self.layers.invalid("log.filter", expected));
         }

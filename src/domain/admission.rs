@@ -68,9 +68,9 @@ impl Bucket {
         self.interval_ns.saturating_mul(self.burst)
     }
 
-    /// What a request counts as that would count as `cost`: at most all that the bucket holds.
+    /// What a request counts as that would count as `cost`: at most all that the bucket holds, and all of a day.
     pub fn capped(&self, cost: u64) -> u64 {
-        cost.min(u64::try_from(self.burst).unwrap_or(1)).max(1)
+        cost.min(u64::try_from(self.burst).unwrap_or(1)).min(self.quota).max(1)
     }
 
     /// How far ahead the TAT may be after a grant that lives so long.

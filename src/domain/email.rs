@@ -63,11 +63,14 @@ impl Email {
             EmailAddress::parse_with_options(&format!("{local}@{domain}"), options)
                 .map_err(|error| EmailError(error.to_string()))?;
         }
-        let local = unquoted(local);
+        let local = &*unquoted(local);
         if local.len() + 1 + ascii.len() > EMAIL_BYTES_MAX {
             return Err(too_long());
         }
         let lower = nfc(&local.to_lowercase()).into_owned();
+        // A letter in lower case may be two, of which one is a mark that no address has (İ).
+        EmailAddress::parse_with_options(&format!("{lower}@{ascii}"), Options::default().without_display_text())
+            .map_err(|error| EmailError(format!("in lower case: {error}")))?;
         Ok(Self { address: format!("{lower}@{unicode}"), mailbox: format!("{}@{ascii}", folded(local)) })
     }
 
@@ -134,12 +137,21 @@ fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// A quoted local part without its quotes where it needs none: both are the same mailbox (RFC 5321, section 4.1.2).
-fn unquoted(local: &str) -> &str {
-    let inner = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let needs_none =
-        |inner: &&str| !inner.starts_with('"') && !inner.contains('\\') && EmailAddress::is_valid_local_part(inner);
-    inner.filter(needs_none).unwrap_or(local)
+/// A quoted local part in its shortest form: without what is quoted needlessly, and without quotes where it needs none. All are
+/// the same mailbox (RFC 5321, section 4.1.2).
+fn unquoted(local: &str) -> Cow<'_, str> {
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return Cow::Borrowed(local);
+    };
+    let mut meant = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        meant.extend(if c == '\\' { characters.next() } else { Some(c) });
+    }
+    if !meant.starts_with('"') && EmailAddress::is_valid_local_part(&meant) {
+        return Cow::Owned(meant);
+    }
+    Cow::Owned(format!("\"{}\"", meant.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
 /// A text in which case makes no difference, letter by letter, so that a letter's neighbours do not matter either (Greek sigma).
@@ -173,6 +185,10 @@ mod tests {
             ("ΟΔΟΣ@example.org", "οδος@example.org"),
             ("οδοσ@example.org", "οδος@example.org"),
             ("\"ana.b\"@example.org", "ana.b@example.org"),
+            ("\"ana\\.b\"@example.org", "ana.b@example.org"),
+            ("\"\\a\\n\\a\"@example.org", "ana@example.org"),
+            ("\"ana \\b\"@example.org", "\"ana b\"@example.org"),
+            ("\"a\\\"\\b\"@example.org", "\"a\\\"b\"@example.org"),
         ] {
             assert_eq!(email(one), email(other), "{one} {other}");
             assert!(email(one).forms().iter().any(|form| email(other).forms().contains(form)), "{one} {other}");
@@ -210,6 +226,8 @@ mod tests {
             "ana@example..org",
             "ana@[127.0.0.1]",
             "ana@exa mple.org",
+            "İx@example.org",
+            "\u{3164}@example.org",
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }

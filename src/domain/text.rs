@@ -25,7 +25,8 @@ pub enum HiddenCharacter {
 
 /// What is wrong with a character in a text of one line, if anything is.
 ///
-/// The joiners U+200C and U+200D pass: names in Persian and in scripts of India need them.
+/// The joiners U+200C and U+200D pass: names in Persian and in scripts of India need them. So do the selectors U+FE0E and U+FE0F,
+/// with which emoji are written.
 pub fn hidden(c: char) -> Option<HiddenCharacter> {
     let code = u32::from(c);
     Some(match c {
@@ -34,14 +35,24 @@ pub fn hidden(c: char) -> Option<HiddenCharacter> {
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             HiddenCharacter::Direction(code)
         }
-        // Soft hyphen, separators and joiners without a width, marks of annotation, deprecated format characters, tags, and
-        // code points that are no characters.
-        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' => {
+        // What Unicode calls default ignorable (DerivedCoreProperties.txt): soft hyphen, joiners and separators without a width,
+        // fillers, selectors of variants, deprecated format characters, tags. A selector can carry any text unseen.
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}' => HiddenCharacter::Invisible(code),
+        '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' => {
             HiddenCharacter::Invisible(code)
         }
-        '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}' => {
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => {
             HiddenCharacter::Invisible(code)
         }
+        // A letter without a dot, reserved and annotation marks, and code points that are no characters.
+        '\u{2800}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => HiddenCharacter::Invisible(code),
         _ => return None,
     })
 }
@@ -111,6 +122,15 @@ mod tests {
             ("a\u{2067}b", "a mark of writing direction (U+2067)"),
             ("a\u{200b}b", "an invisible character (U+200B)"),
             ("\u{feff}Ana", "an invisible character (U+FEFF)"),
+            ("adm\u{3164}in", "an invisible character (U+3164)"),
+            ("a\u{e0159}b", "an invisible character (U+E0159)"),
+            ("a\u{34f}b", "an invisible character (U+034F)"),
+            ("a\u{2800}b", "an invisible character (U+2800)"),
+            ("a\u{1d173}b", "an invisible character (U+1D173)"),
+            ("a\u{1bca0}b", "an invisible character (U+1BCA0)"),
+            ("a\u{180b}b", "an invisible character (U+180B)"),
+            ("a\u{fe00}b", "an invisible character (U+FE00)"),
+            ("a\u{17b4}b", "an invisible character (U+17B4)"),
         ] {
             assert_eq!(one_line(text).unwrap_err().to_string(), what, "{text:?}");
         }
@@ -118,9 +138,17 @@ mod tests {
 
     #[test]
     fn names_of_people_pass() {
-        for name in
-            ["Ana Núñez", "José", "李小龍", "محمد", "मोहन", "می\u{200c}خواهم", "👩\u{200d}🔬", "O'Brien-Ünal Jr."]
-        {
+        for name in [
+            "Ana Núñez",
+            "José",
+            "李小龍",
+            "محمد",
+            "मोहन",
+            "می\u{200c}خواهم",
+            "👩\u{200d}🔬",
+            "I ❤\u{fe0f} Ana",
+            "O'Brien-Ünal Jr.",
+        ] {
             assert_eq!(one_line(name), Ok(Some(name)));
             assert_eq!(escaped(name), name);
         }

@@ -13,10 +13,10 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
-    body::{EitherBody, MessageBody},
+    body::{BodySize, EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
-        ConnectionType, Method, StatusCode,
+        ConnectionType, Method, StatusCode, Version,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -243,8 +243,15 @@ impl Visit {
     }
 
     /// The headers of every answer, and the log line.
-    fn finish<B>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
+    fn finish<B: MessageBody>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
         cors::extend(response.headers_mut(), self.headers());
+        let is_before_chunks = response.request().version() < Version::HTTP_11;
+        if is_before_chunks && response.response().body().size() == BodySize::Stream {
+            // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): the end of the connection is the end of the answer.
+            let head = response.response_mut().head_mut();
+            head.no_chunking(true);
+            head.set_connection_type(ConnectionType::Close);
+        }
         let ends = self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer());
         // There is nothing to upgrade to. The parser ends such a connection, but repeats what the request said of it.
         if ends || response.request().head().connection_type() == ConnectionType::Upgrade {
@@ -307,10 +314,14 @@ impl Visit {
     }
 }
 
-/// A path that matched no route, as far as it may be logged: bounded, and without what could be a key. The query never is.
+/// A path that matched no route, as far as it may be logged: bounded, and without what could be a key or somebody's address. The
+/// query never is.
 fn loggable(path: &str) -> String {
     if masking::path_may_hold_key(path) {
         return "(a path with a key in it)".to_owned();
+    }
+    if masking::path_may_hold_address(path) {
+        return "(a path with an address in it)".to_owned();
     }
     path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()
 }

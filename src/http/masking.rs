@@ -17,6 +17,11 @@ pub(super) fn path_may_hold_key(path: &str) -> bool {
     any_decoding(path, |text| holds_prefix(text) || runs(text).any(is_long))
 }
 
+/// Whether a path may hold an e-mail address, however it is encoded.
+pub(super) fn path_may_hold_address(path: &str) -> bool {
+    any_decoding(path, |text| text.contains('@'))
+}
+
 /// Whether a request's id may hold a key. Ids are long runs by themselves, so that a run has to look like a secret: as long,
 /// and of small and capital letters and digits, or as long as an administrator's.
 pub(super) fn id_may_hold_key(id: &str) -> bool {
@@ -62,6 +67,14 @@ fn is_like_secret(run: &str) -> bool {
 mod tests {
     use super::*;
     use crate::domain::key::{ApiKey, KeyId};
+
+    #[test]
+    fn an_address_is_found_however_it_is_encoded() {
+        for path in ["/users/ana@example.org", "/users/ana%40example.org", "/x/ana%2540example.org"] {
+            assert!(path_may_hold_address(path), "{path}");
+        }
+        assert!(!path_may_hold_address("/users/40/permits"));
+    }
 
     #[test]
     fn a_key_is_found_however_it_came_into_a_path_or_an_id() {

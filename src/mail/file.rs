@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub struct FileMailer {
     outbox: PathBuf,
+    /// Whether the settings name the outbox. Else it is permitd's own, in the data directory.
+    is_named: bool,
     sender: Sender,
     clock: SharedClock,
     days: Option<u32>,
@@ -44,7 +46,13 @@ const MAIL_SUFFIX: &str = ".eml";
 impl FileMailer {
     /// A mailer that writes to `outbox`.
     pub fn new(outbox: PathBuf, sender: Sender, clock: SharedClock) -> Self {
-        Self { outbox, sender, clock, days: None, looked: Mutex::default() }
+        Self { outbox, is_named: false, sender, clock, days: None, looked: Mutex::default() }
+    }
+
+    /// The same into an outbox that somebody named: it may be shared, and be reached through a link.
+    #[must_use]
+    pub fn named(self, is_named: bool) -> Self {
+        Self { is_named, ..self }
     }
 
     /// The same that keeps mails for so many days.
@@ -79,12 +87,11 @@ impl Mailer for FileMailer {
         let now = self.clock.now();
         let content = Zeroizing::new(self.sender.compose(mail, now)?.formatted());
         let name = format!("{}-{}{MAIL_SUFFIX}", now.strftime(TIME_FORMAT), mail.message_id);
-        let outbox = self.outbox.clone();
-        let path = outbox.join(name);
-        let reference = path.display().to_string();
+        let (outbox, is_named) = (self.outbox.clone(), self.is_named);
+        let reference = outbox.join(&name).display().to_string();
         let words =
             |e: &dyn std::fmt::Display| one_line(&format!("cannot write to the outbox {}: {e}", self.outbox.display()));
-        tokio::task::spawn_blocking(move || write_durably(&outbox, &path, &content))
+        tokio::task::spawn_blocking(move || write_durably(&outbox, is_named, &name, &content))
             .await
             .map_err(|e| MailError::unavailable(words(&e)))?
             .map_err(|e| match e.kind() {
@@ -147,12 +154,14 @@ fn mail_of(name: &str) -> Option<(Timestamp, &str)> {
     Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), message_id))
 }
 
-fn write_durably(outbox: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    if outbox.symlink_metadata().is_err() {
-        // One that is there may be shared on purpose, when the settings name it.
-        private::directory(outbox).map_err(io::Error::other)?;
+fn write_durably(outbox: &Path, is_named: bool, name: &str, content: &[u8]) -> io::Result<()> {
+    // One that the settings name may be shared on purpose, and be reached through a link.
+    if is_named && outbox.exists() {
+        return private::write_whole(&outbox.join(name), UNFINISHED, content, Earlier::Goes).map(drop);
     }
-    private::write_whole(path, UNFINISHED, content, Earlier::Goes).map(drop)
+    private::directory(outbox).map_err(io::Error::other)?;
+    let held = private::HeldDirectory::at(outbox)?;
+    private::write_whole(&held.join(name), UNFINISHED, content, Earlier::Goes).map(drop)
 }
 
 #[cfg(test)]
@@ -221,6 +230,20 @@ mod tests {
         clock.shift_wall_us(400 * 86_400 * 1_000_000);
         assert_eq!(started.expire().await.unwrap(), 0);
         assert_eq!(left(), 3);
+    }
+
+    /// With a link in its place, which may have been put there at any time, no mail goes where it leads.
+    #[tokio::test]
+    async fn an_outbox_that_is_a_link_takes_mails_only_where_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outbox, elsewhere) = (dir.path().join("outbox"), dir.path().join("elsewhere"));
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &outbox).unwrap();
+        let refused = mailer(outbox.clone()).send(&mail("m")).await.unwrap_err();
+        assert!(matches!(&refused, MailError::Here(words) if words.contains("symbolic link")), "{refused}");
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        mailer(outbox).named(true).send(&mail("m")).await.unwrap();
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
     }
 
     #[tokio::test]

@@ -181,7 +181,8 @@ pub fn from_settings(
     let sender = Sender::parse(&settings.from, &settings.reply_to)?;
     Ok(match premises.transport {
         MailTransport::Auto | MailTransport::File => {
-            Arc::new(FileMailer::new(premises.outbox, sender, clock).kept_for(settings.outbox_days))
+            let is_named = !settings.outbox.as_os_str().is_empty();
+            Arc::new(FileMailer::new(premises.outbox, sender, clock).named(is_named).kept_for(settings.outbox_days))
         }
         MailTransport::Ses => {
             let access = premises.access.ok_or(SetupError::NoAccess)?;

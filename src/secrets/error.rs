@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::EntropyError;
+use crate::private::PrivacyError;
 
 /// Why the server's secret cannot be used.
 #[derive(Debug, Error)]
@@ -43,6 +44,9 @@ pub enum SecretsError {
         /// The file.
         path: PathBuf,
     },
+    /// The file belongs to another user.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// A version of the secret that was used earlier is missing.
     #[error("version {0} of the server secret is missing; restore the secret from a backup")]
     UnknownVersion(u32),

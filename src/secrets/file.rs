@@ -25,14 +25,19 @@ pub(super) fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsEr
 
 /// Reads a file that may be reached through a link: an operator named it.
 pub(super) fn read(path: &Path) -> Result<Secrets, SecretsError> {
-    read_opened(path, File::open(path))
+    read_opened(path, private::open_named_to_read(path))
 }
 
 /// Reads the file of a data directory, in which nothing has to be a link, nor to become one after a look.
 pub(super) fn read_unless_link(path: &Path) -> Result<Secrets, SecretsError> {
     match private::open_to_read(path) {
         Err(error) if private::is_link(&error) => Err(SecretsError::Link { path: path.to_owned() }),
-        opened => read_opened(path, opened),
+        Ok(file) => {
+            let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
+            private::is_ours(path, &file.metadata().map_err(failed)?)?;
+            read_opened(path, Ok(file))
+        }
+        refused => read_opened(path, refused),
     }
 }
 

@@ -289,3 +289,25 @@ async fn one_persons_questions_leave_others_their_turn() {
     drop(held);
     assert_eq!(burst_left(&waiting.await.expect(200)), 9);
 }
+
+/// However slow a plan is: who waits passes, with the dearest request, too. The clock goes on while a request is decided.
+#[tokio::test]
+async fn a_plan_of_less_than_a_request_per_grant_admits_what_it_says() {
+    let app = TestApp::with_sample(5).await;
+    for (name, rate, burst, quota, price) in [
+        ("reads", 0.001, 1, 100, 1),
+        ("exports", 0.5, 10, 100, 10),
+        ("few", 0.01, 3, 100, 3),
+        ("a-day", 1000.0, 1000, 4, 4),
+    ] {
+        let plan = json!({ "rate_per_s": rate, "burst": burst, "quota_per_day": quota });
+        app.admin_send(Method::PUT, &format!("/plans/{name}"), &plan).await;
+        let email = format!("{name}@example.org");
+        let (_, key) = app.invite_as(&json!({ "email": email, "plan": name })).await;
+        let path = if price == 1 { "/permits?limit=1" } else { "/permits?format=ndjson" };
+        app.get(path, &key).await.expect(200);
+        let refused = app.get(path, &key).await.expect(429);
+        let (_, standing) = limits(&refused);
+        assert!(standing.contains(&format!("\"daily\";r={};", quota - price)), "{name}: {standing}");
+    }
+}

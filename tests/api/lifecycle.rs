@@ -377,3 +377,19 @@ async fn mails_that_a_crash_left_half_written_are_removed_by_the_next_start() {
     app.restart().await;
     assert!(!outbox.join(".mail-beside").exists());
 }
+
+#[tokio::test]
+async fn a_command_takes_an_object_and_no_parameters() {
+    let app = TestApp::start().await;
+    let lists = [
+        (Method::POST, "/users", json!(["ana@example.org", "Ana", "admin", "default"])),
+        (Method::PUT, "/plans/gold", json!([5, 6, 7])),
+    ];
+    for (method, path, body) in lists {
+        let refused = app.admin_send(method, path, &body).await.expect(400).json();
+        assert_eq!(refused["type"], "/problems/invalid-body", "{path}");
+    }
+    let refused = app.admin_send(Method::POST, "/users?nonsense=1", &json!({ "email": "ana@example.org" })).await;
+    assert_eq!(refused.expect(400).json()["invalid_params"][0]["name"], "nonsense");
+    assert_eq!(app.admin_get("/users").await.expect(200).json()["data"], json!([]));
+}

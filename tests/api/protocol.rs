@@ -160,3 +160,21 @@ async fn a_body_is_asked_for_before_it_is_sent() {
     raw.send("GET /problems HTTP/1.1\r\nhost: x\r\n\r\n");
     assert_eq!(raw.answer().unwrap().status, 200);
 }
+
+/// Who speaks HTTP/1.0 knows no chunks: their sizes would be lines of the file.
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_an_export_that_ends_with_the_connection() {
+    let app = TestApp::with_sample(5).await;
+    for (who, more) in [("ana@example.org", ""), ("ben@example.org", "connection: keep-alive\r\n")] {
+        let key = app.invite(who).await;
+        let mut raw = Raw::to_api(&app);
+        raw.send(format!("GET /permits?format=csv&select=status&limit=2 HTTP/1.0\r\nx-api-key: {key}\r\n{more}\r\n"));
+        let text = raw.to_the_end();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains(" 200 ") && !head.contains("transfer-encoding"), "{head}");
+        assert!(!head.contains("keep-alive"), "{head}");
+        let lines: Vec<&str> = body.lines().collect();
+        assert!(lines.len() == 3 && lines[0].ends_with("status"), "{body:?}");
+    }
+}

@@ -161,6 +161,13 @@ impl Raw {
         Some(RawAnswer { status: head[9..12].parse().unwrap(), head, body })
     }
 
+    /// All that comes until the connection ends, as text.
+    pub(crate) fn to_the_end(mut self) -> String {
+        while self.read_on() {}
+        assert!(!self.was_reset, "{}", String::from_utf8_lossy(&self.read));
+        String::from_utf8(self.read).unwrap()
+    }
+
     /// Reads to the end of the connection: how many bytes came.
     pub(crate) fn drain(&mut self) -> usize {
         while self.read_on() {}

@@ -76,22 +76,27 @@ fn what_is_made_is_the_owners_alone_whatever_the_umask() {
 #[test]
 fn what_others_could_read_is_closed_to_them() {
     let (home, _) = Home::with_somebody();
-    let open = [home.data(), home.data().join("permitd.db"), home.data().join("serve.lock")];
-    for (path, open) in open.iter().zip([0o755, 0o644, 0o666]) {
+    fs::write(home.data().join("permitd.toml"), "[mail.smtp]\npassword = \"p\"\n").unwrap();
+    let open = ["", "permitd.db", "serve.lock", "permitd.toml"].map(|name| home.data().join(name));
+    for (path, open) in open.iter().zip([0o755, 0o644, 0o666, 0o666]) {
         fs::set_permissions(path, fs::Permissions::from_mode(open)).unwrap();
     }
     let ran = home.run(&["users", "list"]);
     assert!(ran.exit == 0 && ran.err.contains("others could use it"), "{}", ran.err);
-    assert_eq!(open.each_ref().map(|path| mode(path)), [0o700, 0o600, 0o600]);
+    assert_eq!(open.each_ref().map(|path| mode(path)), [0o700, 0o600, 0o600, 0o600]);
 }
 
 #[test]
 fn a_link_in_the_data_directory_is_not_followed() {
-    for name in ["permitd.db", "serve.lock", "secret.json", "outbox", "records", "rejects", "permitd.db-wal"] {
+    for name in
+        ["permitd.db", "serve.lock", "secret.json", "outbox", "records", "rejects", "permitd.db-wal", "permitd.toml"]
+    {
         let (home, _) = Home::with_somebody();
         let (place, elsewhere) = (home.data().join(name), home.path("elsewhere"));
         if place.exists() {
             fs::rename(&place, &elsewhere).unwrap();
+        } else if name.ends_with(".toml") {
+            fs::write(&elsewhere, "[mail]\nbrand = \"Another\"\n").unwrap();
         } else {
             fs::create_dir(&elsewhere).unwrap();
         }
@@ -128,8 +133,9 @@ fn what_is_somebody_elses_is_refused() {
         support::skip("only root can give files away");
         return;
     }
-    for name in ["", "permitd.db", "serve.lock", "records"] {
+    for name in ["", "permitd.db", "serve.lock", "records", "secret.json", "permitd.toml"] {
         let (home, _) = Home::with_somebody();
+        fs::write(home.data().join("permitd.toml"), "").unwrap();
         fs::create_dir_all(home.data().join("records")).unwrap();
         chown(home.data().join(name), Some(SOMEBODY), None).unwrap();
         let said = home.refused(4, &["invite", "bob@example.org"]);
@@ -203,9 +209,71 @@ async fn another_secret_ends_all_keys_knowingly_and_keeps_addresses_single() {
     assert_eq!(home.run(&["events", "verify"]).exit, 0, "{}", home.run(&["events", "verify"]).out);
 }
 
+/// A new log beside the secret and the records of another one would end every key, and look like a server that works.
+#[test]
+fn a_lost_database_is_never_replaced_by_a_new_one() {
+    let (home, _) = Home::with_somebody();
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let (database, secret) = (home.data().join("permitd.db"), home.data().join("secret.json"));
+    fs::rename(&database, home.path("kept.db")).unwrap();
+    for left in ["secret.json", "permits.db"] {
+        for arguments in
+            [&["invite", "bob@example.org"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]]
+        {
+            let said = home.refused(7, arguments);
+            assert!(said.contains("permitd.db is missing") && said.contains(left), "{said}");
+        }
+        let said = home.refused(3, &["users", "list"]);
+        assert!(said.contains("permitd.db is missing"), "{said}");
+        if left == "secret.json" {
+            fs::rename(&secret, home.path("kept.json")).unwrap();
+        }
+    }
+    fs::rename(home.path("kept.db"), &database).unwrap();
+    fs::rename(home.path("kept.json"), &secret).unwrap();
+    home.json(&["invite", "bob@example.org"]);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    for name in ["secret.json", "permitd.toml", "serve.lock"] {
+        let (home, _) = Home::with_somebody();
+        let place = home.data().join(name);
+        fs::remove_file(&place).ok();
+        assert!(Command::new("mkfifo").arg(&place).status().unwrap().success());
+        let ran = home.run(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+        assert!(ran.exit != 0 && ran.err.contains("no file"), "{name}: {}", ran.err);
+    }
+}
+
+/// Editors put another file in its place: one that has all versions of before may have more.
+#[tokio::test]
+async fn a_secret_with_one_more_version_may_take_the_place_of_the_one_in_use() {
+    let (home, key) = Home::with_somebody();
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let server = Server::start(&home, "serve");
+    server.is_ready(200).await;
+    let (path, edited) = (home.data().join("secret.json"), home.data().join("edited"));
+    let mut content: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    content["versions"]["2"] = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=".into();
+    fs::write(&edited, content.to_string()).unwrap();
+    fs::set_permissions(&edited, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&edited, &path).unwrap();
+    // What is looked at four times a second has been looked at.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    assert_eq!(server.status("/permits?limit=1", &key).await.as_u16(), 200);
+    content["versions"]["1"] = content["versions"]["2"].clone();
+    fs::write(&edited, content.to_string()).unwrap();
+    fs::set_permissions(&edited, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&edited, &path).unwrap();
+    server.becomes(reqwest::StatusCode::SERVICE_UNAVAILABLE, "/permits?limit=1", &key).await;
+}
+
 #[tokio::test]
 async fn a_file_that_is_taken_away_closes_the_server() {
-    for name in ["permitd.db", "serve.lock", ""] {
+    for name in ["permitd.db", "serve.lock", "secret.json", "records", "outbox", ""] {
         for replaced in [false, true] {
             let home = Home::new();
             home.sample(5, "a.csv");
@@ -218,8 +286,10 @@ async fn a_file_that_is_taken_away_closes_the_server() {
             server.is_ready(200).await;
             let (place, away) = (home.data().join(name), home.path("away"));
             fs::rename(&place, &away).unwrap();
-            if replaced && name.is_empty() {
+            if replaced && away.is_dir() {
                 fs::create_dir(&place).unwrap();
+            } else if replaced && name == "secret.json" {
+                fs::write(&place, "{}").unwrap();
             } else if replaced {
                 fs::copy(&away, &place).unwrap();
             }

@@ -10,6 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 
+use super::params::Params;
 use crate::{
     actors::commit::Envelope,
     dataset::suggest,
@@ -44,8 +45,8 @@ impl Fields for Nothing {
 /// A command of an administrator. Who has no token learns nothing else about the request.
 ///
 /// # Errors
-/// As an extractor: 401 first; then those of [`JsonBody`], with `invalid_params` for unknown fields; 400 for conditions that
-/// cannot be read.
+/// As an extractor: 401 first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
+/// those of [`JsonBody`], with `invalid_params` for unknown fields.
 pub(super) struct Command<T> {
     /// What the body says.
     pub(super) body: T,
@@ -62,6 +63,7 @@ impl<T: Fields> FromRequest for Command<T> {
         Box::pin(async move {
             let admin = Admin::from_request(&request, &mut payload).await?;
             let conditions = Conditions::extract(&request).await?;
+            Params::read(request.query_string(), &[])?;
             let bytes = match T::OPTIONAL && is_absent(&request) {
                 true => Bytes::from_static(b"{}"),
                 false => JsonBody::<IgnoredAny>::from_request(&request, &mut payload).await?.bytes,
@@ -83,6 +85,13 @@ fn is_absent(request: &HttpRequest) -> bool {
 }
 
 fn read<T: Fields>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list would be taken for the values of the fields in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::new(
+            ProblemCode::InvalidBody,
+            "the body is no JSON object, such as {\"name\": \"value\"}",
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let unknown = unknown_fields(bytes, T::NAMES);

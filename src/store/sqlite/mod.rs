@@ -237,7 +237,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 
 /// The error with the file that it is about.
 fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let text = format!("{}: {error}", path.display());
+    let text = format!("{}: {}", path.display(), words(error));
     match Trouble::of(error) {
         Trouble::Damage => StoreError::Corrupt(text),
         Trouble::NoRoom => StoreError::Full(text),
@@ -245,12 +245,29 @@ fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
     }
 }
 
+/// What SQLite says, and what can be done where it does not say that.
+fn words(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    let what_to_do = match error.sqlite_error_code() {
+        Some(ReadOnly) => {
+            "; the file or its file system is read-only, and even to read it takes files beside it: mount it to be written, or \
+             give the file back its owner and mode"
+        }
+        Some(CannotOpen) => {
+            "; where the file is there, its directory cannot be written, as on a read-only file system: even to read it takes \
+             files beside it"
+        }
+        _ => "",
+    };
+    format!("{error}{what_to_do}")
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match Trouble::of(&error) {
             Trouble::Damage => Self::Corrupt(error.to_string()),
             Trouble::NoRoom => Self::Full(error.to_string()),
-            Trouble::Other => Self::Unavailable(error.to_string()),
+            Trouble::Other => Self::Unavailable(words(&error)),
         }
     }
 }
