@@ -273,7 +273,8 @@ pub enum RecordStoreError {
     },
     /// The version that a question is about is not kept any more.
     #[error(
-        "version {version} of {name:?} is no longer held, only those from {held_from} on: begin again without a cursor"
+        "version {version} of {name:?} is no longer held, only those from {held_from} on: read its pages from the first, \
+         or all of it by an export, and ask for changes since the version that it has then"
     )]
     VersionGone {
         /// The data set.
