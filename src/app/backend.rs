@@ -170,8 +170,7 @@ async fn open_sqlite(
     let records = SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?;
     let watched = |premises: Premises| {
         let (file, is_named) = secret_file(settings);
-        let directories = [data_dir::records(&settings.data), settings.data.join("outbox")];
-        let premises = premises.and(&places).and_directories(&directories);
+        let premises = premises.and(&places).and_directory(&data_dir::records(&settings.data));
         premises.and_secret(&file, is_named, secrets.clone()).map_err(|source| StartError::Io {
             doing: "cannot look at",
             path: file,

@@ -141,9 +141,9 @@ impl Premises {
         self
     }
 
-    /// Watches directories of the data directory, too, where they are there.
-    pub(super) fn and_directories(mut self, directories: &[PathBuf]) -> Self {
-        self.places.extend(directories.iter().filter_map(|path| FilePlace::of(path).ok()));
+    /// Watches a directory, too, where it is there.
+    pub(super) fn and_directory(mut self, directory: &Path) -> Self {
+        self.places.extend(FilePlace::of(directory).ok());
         self
     }
 

@@ -273,7 +273,7 @@ async fn a_secret_with_one_more_version_may_take_the_place_of_the_one_in_use() {
 
 #[tokio::test]
 async fn a_file_that_is_taken_away_closes_the_server() {
-    for name in ["permitd.db", "serve.lock", "secret.json", "records", "outbox", ""] {
+    for name in ["permitd.db", "serve.lock", "secret.json", "records", ""] {
         for replaced in [false, true] {
             let home = Home::new();
             home.sample(5, "a.csv");
