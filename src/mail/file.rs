@@ -72,8 +72,18 @@ impl FileMailer {
 
     /// Removes the mails that are not wanted any more; how many.
     async fn remove(&self, is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static) -> Result<u64, MailError> {
-        let outbox = self.outbox.clone();
-        let removed = tokio::task::spawn_blocking(move || remove(&outbox, is_unwanted)).await;
+        let (outbox, is_named) = (self.outbox.clone(), self.is_named);
+        let removed = tokio::task::spawn_blocking(move || {
+            if is_named {
+                return remove(&outbox, is_unwanted);
+            }
+            match private::HeldDirectory::at(&outbox) {
+                Ok(held) => remove(&held.join(""), is_unwanted),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+                Err(error) => Err(error),
+            }
+        })
+        .await;
         let failed = |e: &dyn std::fmt::Display| {
             MailError::unavailable(one_line(&format!("cannot remove mails from {}: {e}", self.outbox.display())))
         };
@@ -242,8 +252,12 @@ mod tests {
         let refused = mailer(outbox.clone()).send(&mail("m")).await.unwrap_err();
         assert!(matches!(&refused, MailError::Here(words) if words.contains("symbolic link")), "{refused}");
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-        mailer(outbox).named(true).send(&mail("m")).await.unwrap();
+        mailer(outbox.clone()).named(true).send(&mail("m")).await.unwrap();
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+        mailer(outbox.clone()).forget(&["m".to_owned()]).await.unwrap_err();
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+        mailer(outbox).named(true).forget(&["m".to_owned()]).await.unwrap();
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[tokio::test]

@@ -35,8 +35,15 @@ async fn is_lost(app: &TestApp, key: &str, why: &str) {
     app.get("/permits", "pmt_nobody").await.expect(401);
     app.get("/things/a", key).await.expect(200);
     let ready = app.ops_get("/health/ready").await.expect(200).json();
+    assert!(is_in_the_metrics(app).await);
     assert_eq!((&ready["status"], &ready["not_served"][0]["dataset"]), (&"ready".into(), &"permits".into()), "{ready}");
     assert!(ready["not_served"][0]["remedy"].as_str().unwrap().contains("import the whole file again"), "{ready}");
+}
+
+/// Whether the metrics say that `permits` is not served.
+async fn is_in_the_metrics(app: &TestApp) -> bool {
+    let metrics = app.ops_get("/metrics").await.expect(200).body;
+    metrics.contains("permitd_dataset_not_served{dataset=\"permits\"} 1")
 }
 
 /// A server with two data sets, of which `permits` is at version 3.
@@ -76,6 +83,7 @@ async fn is_healed(app: &TestApp, key: &str, places: &[String], at_least: u64) {
     let changes = app.get(&format!("/permits/changes?since={at_least}"), key).await.expect(200).json();
     assert_eq!(changes["data"][0]["after"]["status"], "later");
     assert_eq!(app.ops_get("/health/ready").await.expect(200).json(), serde_json::json!({ "status": "ready" }));
+    assert!(!is_in_the_metrics(app).await);
 }
 
 #[tokio::test]

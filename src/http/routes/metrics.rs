@@ -38,6 +38,8 @@ pub(super) struct Snapshot {
     queue: Depth,
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
+    /// Data sets whose records are not those that the log knows.
+    not_served: Vec<String>,
     aws: Calls,
     ready: bool,
     resident_bytes: Option<u64>,
@@ -60,6 +62,7 @@ impl Snapshot {
             importer: service.imports.counts(),
             queue,
             data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
+            not_served: service.lineages.losses().iter().map(|loss| loss.data_set().to_owned()).collect(),
             aws: service.aws.as_ref().map(Access::calls).unwrap_or_default(),
             ready: service.readiness.get(),
             resident_bytes: resident_bytes(),
@@ -167,6 +170,12 @@ impl Snapshot {
         let mut family = encoder.encode_descriptor("permitd_dataset_version", help, None, MetricType::Gauge)?;
         for (name, _, version) in &self.data_sets {
             family.encode_family(&[("dataset", name.as_str())])?.encode_gauge(version)?;
+        }
+        let help =
+            "1 for each data set that is answered with 503, since its records are gone or are not those of the log";
+        let mut family = encoder.encode_descriptor("permitd_dataset_not_served", help, None, MetricType::Gauge)?;
+        for name in &self.not_served {
+            family.encode_family(&[("dataset", name.as_str())])?.encode_gauge(&1_u64)?;
         }
         Ok(())
     }
