@@ -263,7 +263,7 @@ fn every_test_that_a_promise_names_is_there() {
 /// A line of the log has its text under `message`: a field of that name would stand there twice, and readers keep the last.
 #[test]
 fn no_field_of_a_log_line_is_called_message() {
-    let all = files("src", "rs").into_iter().map(|path| (read(&path.display().to_string()), path));
+    let all = files("src", "rs").into_iter().map(|path| (read(&path), path));
     let is_field = |line: &str| {
         ["(message,", "(message =", " message = %", " message = ?", ", message,"].iter().any(|one| line.contains(one))
     };

@@ -169,7 +169,7 @@ async fn a_client_of_http_1_0_gets_an_export_that_ends_with_the_connection() {
         let key = app.invite(who).await;
         let mut raw = Raw::to_api(&app);
         raw.send(format!("GET /permits?format=csv&select=status&limit=2 HTTP/1.0\r\nx-api-key: {key}\r\n{more}\r\n"));
-        let text = raw.to_the_end();
+        let text = raw.rest();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let head = head.to_ascii_lowercase();
         assert!(head.contains(" 200 ") && !head.contains("transfer-encoding"), "{head}");

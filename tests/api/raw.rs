@@ -162,7 +162,7 @@ impl Raw {
     }
 
     /// All that comes until the connection ends, as text.
-    pub(crate) fn to_the_end(mut self) -> String {
+    pub(crate) fn rest(mut self) -> String {
         while self.read_on() {}
         assert!(!self.was_reset, "{}", String::from_utf8_lossy(&self.read));
         String::from_utf8(self.read).unwrap()
