@@ -14,12 +14,12 @@ mod ports;
 mod secret;
 mod server;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
-    data_dir::Premises,
+    data_dir::{Premises, refuse_a_lost_database},
     definitions::{definitions, read_definition},
     error::StartError,
     listeners::Listeners,
@@ -55,12 +55,6 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// When they cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     backend::open_stores(settings, aws).await
-}
-
-/// That the database of this data directory is gone, and what belongs to it is there; none where that is not so.
-pub fn lost_database(data: &Path) -> Option<StartError> {
-    let left = data_dir::what_a_lost_database_left(data)?;
-    Some(StartError::LostDatabase { data: data.to_owned(), left })
 }
 
 /// Opens the records and nothing else.

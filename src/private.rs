@@ -4,9 +4,12 @@
 //! Guarantees: a symbolic link is not followed, nor one that is put there between the look and the use; what belongs to another
 //! user is refused; what others could read is closed to them, and that is said in the log.
 
+mod place;
+mod whole;
+
 use std::{
-    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
-    io::{self, Write},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
+    io,
     os::{
         fd::AsRawFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -15,14 +18,16 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
-use tempfile::NamedTempFile;
+
+pub use self::{
+    place::{FilePlace, FileState},
+    whole::{Earlier, remove_unfinished, write_whole},
+};
 
 /// The permission bits of others than the owner.
 pub const OTHERS: u32 = 0o077;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
-/// How often a file is made anew that somebody took for an unfinished one of before.
-const UNFINISHED_TRIES: u32 = 100;
 /// Where the system has a name for each handle of this process.
 const HANDLES: &str = "/proc/self/fd";
 
@@ -170,10 +175,22 @@ impl HeldDirectory {
     /// # Errors
     /// Those of the system.
     pub fn at(path: &Path) -> io::Result<Self> {
-        let handle = open_directory(path)?;
+        Ok(Self::of(open_directory(path)?, path))
+    }
+
+    /// The same where a link may lead to it, since somebody named it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn named(path: &Path) -> io::Result<Self> {
+        let opened = OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY)).open(path)?;
+        Ok(Self::of(opened, path))
+    }
+
+    fn of(handle: File, path: &Path) -> Self {
         let name = Path::new(HANDLES).join(handle.as_raw_fd().to_string());
         let name = if name.try_exists().unwrap_or(false) { name } else { path.to_owned() };
-        Ok(Self { _handle: handle, name })
+        Self { _handle: handle, name }
     }
 
     /// What is or will be in it.
@@ -280,99 +297,6 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     Ok(())
 }
 
-/// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. One that a living
-/// process writes is locked by it (see [`write_whole`]), and stays, as does what belongs to another user. Returns how many were
-/// removed.
-///
-/// # Errors
-/// When the directory cannot be read or a file not be removed.
-pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if is_none(&error) => return Ok(0),
-        entries => entries?,
-    };
-    let mut removed = 0;
-    for entry in entries {
-        let entry = entry?;
-        let is_one = entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_file();
-        match is_one.then(|| remove_unless_locked(&entry.path())) {
-            Some(Ok(true)) => removed += 1,
-            // Somebody else was faster.
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Some(Ok(false) | Err(_)) | None => {}
-        }
-    }
-    Ok(removed)
-}
-
-fn remove_unless_locked(path: &Path) -> io::Result<bool> {
-    let is_not_ours = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied || is_link(error);
-    let file = match open_to_read(path) {
-        Err(error) if is_not_ours(&error) => return Ok(false),
-        opened => opened?,
-    };
-    // Where nothing can be locked it cannot be told whose it is.
-    if file.try_lock().is_err() {
-        return Ok(false);
-    }
-    match fs::remove_file(path) {
-        Err(error) if is_not_ours(&error) => Ok(false),
-        removed => removed.map(|()| true),
-    }
-}
-
-/// What becomes of a file that is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Earlier {
-    /// It is replaced.
-    Goes,
-    /// It stays.
-    Stays,
-}
-
-/// Makes a file whole or not at all, and durably, in a directory that is there. Until it is whole its name begins with `prefix`.
-/// Returns whether it was made.
-///
-/// # Errors
-/// Those of the system.
-pub fn write_whole(path: &Path, prefix: &str, content: &[u8], earlier: Earlier) -> io::Result<bool> {
-    // A bare name has an empty parent, which is the working directory.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = unfinished(directory, prefix)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    let named = match earlier {
-        Earlier::Goes => file.persist(path),
-        Earlier::Stays => file.persist_noclobber(path),
-    };
-    match named {
-        Err(refused) if earlier == Earlier::Stays && refused.error.kind() == io::ErrorKind::AlreadyExists => {
-            return Ok(false);
-        }
-        named => named?,
-    };
-    File::open(directory)?.sync_all()?;
-    Ok(true)
-}
-
-/// A new file, locked for as long as it is open: nobody takes it for what a crash left. Where the file system knows no locks,
-/// files that were not finished stay.
-fn unfinished(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
-    let mode = Permissions::from_mode(FILE_MODE);
-    for _ in 0..UNFINISHED_TRIES {
-        let file = tempfile::Builder::new().prefix(prefix).permissions(mode.clone()).tempfile_in(directory)?;
-        let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
-        // A server that starts may have taken it for what a crash left, and may have removed it already.
-        if is_taken || file.as_file().metadata()?.nlink() == 0 {
-            continue;
-        }
-        // The umask may have taken more than the mode leaves.
-        file.as_file().set_permissions(mode)?;
-        return Ok(file);
-    }
-    Err(io::Error::other("what was being written was removed again and again"))
-}
-
 /// Whether a directory that cannot be listed is none: whoever needs one says so.
 fn is_none(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -400,43 +324,6 @@ fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyErro
         tracing::warn!(path = %path.display(), "others could use it: its mode was {before:03o} and is {now:03o} now");
     }
     Ok(true)
-}
-
-/// A file or directory at its place: tells when it was removed or another was put there.
-#[derive(Debug, Clone)]
-pub struct FilePlace {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl FilePlace {
-    /// What is at the place now.
-    ///
-    /// # Errors
-    /// When there is nothing, or it cannot be seen.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
-    }
-
-    /// Whether this open file is the one at the place.
-    pub fn is_of(&self, file: &File) -> bool {
-        file.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
-    }
-
-    /// What happened to it; none while it is still there.
-    pub fn trouble(&self) -> Option<String> {
-        let path = self.path.display();
-        match fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => None,
-            Ok(_) => Some(format!("{path} was replaced while it was in use")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Some(format!("{path} was deleted or moved away while it was in use"))
-            }
-            Err(error) => Some(format!("{path} cannot be looked at any more: {error}")),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -555,57 +442,5 @@ mod tests {
         for opened in [open_to_read(&pipe), open_named_to_read(&pipe), open_to_write(&pipe)] {
             opened.unwrap_err();
         }
-    }
-
-    #[test]
-    fn what_was_removed_or_replaced_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        let open = new_file(&path).unwrap();
-        let place = FilePlace::of(&path).unwrap();
-        assert!(place.trouble().is_none() && place.is_of(&open));
-        fs::rename(&path, folder.path().join("g")).unwrap();
-        assert!(place.trouble().unwrap().contains("deleted or moved away"));
-        file_or_new(&path).unwrap();
-        assert!(place.trouble().unwrap().contains("replaced"));
-    }
-
-    #[test]
-    fn what_was_not_finished_is_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in [".mail-1", ".mail-2", "a.eml"] {
-            file_or_new(&folder.path().join(name)).unwrap();
-        }
-        symlink(folder.path().join("a.eml"), folder.path().join(".mail-link")).unwrap();
-        let written = unfinished(folder.path(), ".mail-").unwrap();
-        assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 2);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-        // Its writer has died.
-        let (closed, _) = written.keep().unwrap();
-        drop(closed);
-        assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 1);
-        assert_eq!(remove_unfinished(&folder.path().join("nowhere"), ".mail-").unwrap(), 0);
-    }
-    #[test]
-    fn what_is_written_whole_is_written_although_others_remove_what_is_unfinished() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret.json");
-        std::thread::scope(|scope| {
-            let remover =
-                scope.spawn(|| while remove_unfinished(folder.path(), ".secret-").is_ok() && !path.exists() {});
-            for round in 0..200 {
-                let other = folder.path().join(format!("{round}.eml"));
-                assert!(write_whole(&other, ".secret-", b"whole", Earlier::Goes).unwrap());
-                assert_eq!(fs::read(&other).unwrap(), b"whole");
-            }
-            assert!(write_whole(&path, ".secret-", b"first", Earlier::Stays).unwrap());
-            remover.join().unwrap();
-        });
-        assert!(!write_whole(&path, ".secret-", b"second", Earlier::Stays).unwrap());
-        assert_eq!(fs::read(&path).unwrap(), b"first");
-        assert!(write_whole(&path, ".secret-", b"third", Earlier::Goes).unwrap());
-        assert_eq!(fs::read(&path).unwrap(), b"third");
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, FILE_MODE);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 201, "nothing unfinished is left");
     }
 }

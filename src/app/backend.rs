@@ -1,6 +1,10 @@
 //! What a node keeps things in: files of this machine, or tables and queues in AWS. The only place that knows which.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Purpose, StartError,
@@ -13,6 +17,7 @@ use crate::{
     clock::SharedClock,
     config::{Backend, Settings},
     mail::{self, Mailer, settings::MailTransport},
+    private::FilePlace,
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
     secrets::{self, Entropy, Secrets},
     store::{
@@ -135,6 +140,7 @@ pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Res
     match settings.backend {
         Backend::Sqlite => {
             data_dir::open(&settings.data, Purpose::Command)?;
+            data_dir::refuse_a_lost_database(&settings.data)?;
             Ok(Database::open(&settings.data)?.stores())
         }
         Backend::Aws => Ok(dynamo(settings, aws).await?.1.stores()),
@@ -149,9 +155,7 @@ async fn open_sqlite(
     aws: Option<Access>,
 ) -> Result<Kept, StartError> {
     data_dir::open(&settings.data, purpose)?;
-    if let Some(lost) = super::lost_database(&settings.data) {
-        return Err(lost);
-    }
+    data_dir::refuse_a_lost_database(&settings.data)?;
     let (premises, beside_server) = data_dir::take_locks(&settings.data, purpose).await?;
     if premises.is_some() {
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
@@ -166,18 +170,20 @@ async fn open_sqlite(
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
         (aws, _) => aws,
     };
-    let places = database.places().to_vec();
     let records = SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?;
-    let watched = |premises: Premises| {
-        let (file, is_named) = secret_file(settings);
-        let premises = premises.and(&places).and_directory(&data_dir::records(&settings.data));
-        premises.and_secret(&file, is_named, secrets.clone()).map_err(|source| StartError::Io {
-            doing: "cannot look at",
-            path: file,
-            source,
-        })
+    let unseen = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Io { doing: "cannot look at", path, source }
     };
-    let premises = premises.map(watched).transpose()?;
+    let premises = match premises {
+        Some(premises) => {
+            let (directory, (file, is_named)) = (data_dir::records(&settings.data), secret_file(settings));
+            let place = FilePlace::of(&directory).map_err(unseen(&directory))?;
+            let premises = premises.and(database.places()).and(&[place]);
+            Some(premises.and_secret(&file, is_named, secrets.clone()).map_err(unseen(&file))?)
+        }
+        None => None,
+    };
     Ok(Kept {
         secrets,
         stores,

@@ -14,7 +14,7 @@ use std::{
 use super::{Purpose, StartError};
 use crate::{
     config, mail,
-    private::{self, FilePlace},
+    private::{self, FilePlace, FileState},
     secrets::{self, Secrets},
     store::sqlite,
 };
@@ -25,6 +25,8 @@ const LOCK_NAME: &str = "serve.lock";
 const LOCK_TRIES: u32 = 10;
 /// Time between two such tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// How many looks in a row find the secret wrong before it is: one that is being written is half there.
+const SECRET_LOOKS: u32 = 3;
 
 /// Where the records' files are, in the data directory.
 pub(super) fn records(data: &Path) -> PathBuf {
@@ -69,18 +71,21 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What is left of a data directory whose database is gone, if that is so: to begin a new log beside it would end every key, and
-/// nobody would notice before the last copy of the log is gone, too.
-pub(super) fn what_a_lost_database_left(data: &Path) -> Option<PathBuf> {
-    if data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
-        return None;
+/// Refuses a data directory whose database is gone while its secret or records are there: a new log beside them would end every
+/// key, and look like a server that works.
+///
+/// # Errors
+/// [`StartError::LostDatabase`].
+pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
+    let secret = Some(data.join(secrets::FILE_NAME)).filter(|secret| secret.symlink_metadata().is_ok());
+    let is_database = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
+    let files = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let left = secret.or_else(|| files.into_iter().find(is_database));
+    // Looked for last: another process that begins the directory makes it first.
+    match left.filter(|_| data.join(sqlite::FILE_NAME).symlink_metadata().is_err()) {
+        Some(left) => Err(StartError::LostDatabase { data: data.to_owned(), left }),
+        None => Ok(()),
     }
-    let secret = data.join(secrets::FILE_NAME);
-    if secret.symlink_metadata().is_ok() {
-        return Some(secret);
-    }
-    let files = fs::read_dir(records(data)).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db"))
 }
 
 /// Removes what a crash left half-written. Only a server does it. What a command or another node is writing is locked.
@@ -110,27 +115,41 @@ pub struct Premises {
     secret: Option<WatchedSecret>,
 }
 
-/// The file of the server secret. It may be replaced by one that has further versions.
+/// The file of the server secret. It may become one that has further versions.
 #[derive(Debug)]
 struct WatchedSecret {
     path: PathBuf,
     is_named: bool,
     secrets: Secrets,
-    /// Where it was seen last.
-    place: FilePlace,
+    /// As it was when it was last read.
+    read: FileState,
+    /// How often in a row it was found wrong.
+    wrong: u32,
 }
 
 impl WatchedSecret {
+    fn of(path: &Path, is_named: bool, secrets: Secrets) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), is_named, secrets, read: FileState::of(path)?, wrong: 0 })
+    }
+
     fn trouble(&mut self) -> Option<String> {
-        let trouble = self.place.trouble()?;
-        let place = FilePlace::of(&self.path);
-        match (self.secrets.is_still_at(&self.path, self.is_named), place) {
-            (Ok(()), Ok(place)) => {
-                self.place = place;
-                None
-            }
-            _ => Some(trouble),
+        let now = FileState::of(&self.path);
+        if now.as_ref().is_ok_and(|now| *now == self.read) {
+            self.wrong = 0;
+            return None;
         }
+        // Read after the look: what changes in between is looked at once more.
+        let wrong = match (self.secrets.is_still_at(&self.path, self.is_named), now) {
+            (Ok(()), Ok(now)) => {
+                (self.read, self.wrong) = (now, 0);
+                return None;
+            }
+            (Err(error), _) => error.to_string(),
+            (Ok(()), Err(error)) => error.to_string(),
+        };
+        self.wrong += 1;
+        // It may be half-written.
+        (self.wrong >= SECRET_LOOKS).then(|| format!("the server secret was changed while it was in use: {wrong}"))
     }
 }
 
@@ -141,17 +160,9 @@ impl Premises {
         self
     }
 
-    /// Watches a directory, too, where it is there.
-    pub(super) fn and_directory(mut self, directory: &Path) -> Self {
-        self.places.extend(FilePlace::of(directory).ok());
-        self
-    }
-
     /// Watches the file of the server secret, too.
     pub(super) fn and_secret(self, path: &Path, is_named: bool, secrets: Secrets) -> io::Result<Self> {
-        let place = FilePlace::of(path)?;
-        let secret = Some(WatchedSecret { path: path.to_owned(), is_named, secrets, place });
-        Ok(Self { secret, ..self })
+        Ok(Self { secret: Some(WatchedSecret::of(path, is_named, secrets)?), ..self })
     }
 
     /// What happened to the directory, its lock, the database or the secret; none while all are there.
@@ -207,4 +218,51 @@ async fn try_to_lock(file: &File) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::{private::Earlier, secrets::SystemEntropy};
+
+    /// Whether it was found wrong as often as it takes.
+    fn is_wrong(watched: &mut WatchedSecret) -> bool {
+        (0..SECRET_LOOKS).any(|_| watched.trouble().is_some())
+    }
+
+    #[test]
+    fn a_secret_in_use_may_get_versions_and_lose_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(secrets::FILE_NAME);
+        let secrets = Secrets::open(folder.path(), &SystemEntropy).unwrap();
+        let first = fs::read(&path).unwrap();
+        let more = String::from_utf8(first.clone()).unwrap().replacen(
+            '}',
+            ", \"2\": \"MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=\"}",
+            1,
+        );
+        let other = Secrets::generate(&SystemEntropy).unwrap();
+        let replace = |content: &[u8]| private::write_whole(&path, ".secret-", content, Earlier::Goes).unwrap();
+        let mut watched = WatchedSecret::of(&path, false, secrets).unwrap();
+        assert!(!is_wrong(&mut watched));
+        replace(more.as_bytes());
+        assert!(!is_wrong(&mut watched), "one more version");
+        // Where it is, and half-written for a moment.
+        fs::write(&path, &more.as_bytes()[..more.len() / 2]).unwrap();
+        assert!(watched.trouble().is_none());
+        fs::write(&path, &more).unwrap();
+        assert!(!is_wrong(&mut watched));
+        for wrong in [other.as_bytes(), b"{}", b""] {
+            fs::write(&path, wrong).unwrap();
+            assert!(is_wrong(&mut watched));
+            replace(&first);
+            assert!(!is_wrong(&mut watched), "put back");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(is_wrong(&mut watched), "others may have read it");
+        fs::remove_file(&path).unwrap();
+        assert!(is_wrong(&mut watched));
+    }
 }

@@ -17,19 +17,16 @@ const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartError> {
     let mut definitions: Vec<Arc<Definition>> = Definition::builtin()?.into_iter().map(Arc::new).collect();
     let Some(folder) = folder else { return Ok(definitions) };
-    let failed = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| StartError::Io { doing, path, source }
-    };
-    let entries = std::fs::read_dir(folder).map_err(|error| {
+    let failed = |error: std::io::Error| {
         let folder = folder.display();
         StartError::Definitions(format!(
             "datasets = {folder}: {error}; the setting names a folder of definitions, or none"
         ))
-    })?;
+    };
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
     let mut files = Vec::new();
     for entry in entries.take(DEFINITION_FILES_MAX) {
-        let path = entry.map_err(failed("cannot read the folder of definitions", folder))?.path();
+        let path = entry.map_err(failed)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }

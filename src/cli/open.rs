@@ -92,10 +92,8 @@ pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
     if settings.backend == Backend::Aws || settings.data.join("permitd.db").exists() {
         return Ok(());
     }
+    app::refuse_a_lost_database(&settings.data)?;
     let data = settings.data.display();
-    if let Some(lost) = app::lost_database(&settings.data) {
-        return Err(Failure::not_found(lost.to_string()));
-    }
     Err(Failure::not_found(format!(
         "{data} is no data directory of permitd; name it with --data or {DATA_VARIABLE}, or begin one with `permitd serve`, \
          `import` or `invite`"

@@ -97,8 +97,9 @@ impl Settings {
         }
         let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
         // What is no level would be taken for the name of a part of the program, of which everything is shown, and nothing else.
-        let mistaken =
-            self.log.filter.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part));
+        let mistaken = self.log.filter.split(',').map(str::trim).find(|part| !part.contains('=') && !is_level(part));
+        // A span may have commas between its fields.
+        let mistaken = mistaken.filter(|_| !self.log.filter.contains('['));
         let wrong = match tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             Err(e) => Some(e.to_string()),
             Ok(_) => mistaken.map(|part| format!("{part:?} is no level: error, warn, info, debug, trace or off")),

@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
+
 /// A character that no name may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HiddenCharacter {
@@ -35,24 +37,11 @@ pub fn hidden(c: char) -> Option<HiddenCharacter> {
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             HiddenCharacter::Direction(code)
         }
-        // What Unicode calls default ignorable (DerivedCoreProperties.txt): soft hyphen, joiners and separators without a width,
-        // fillers, selectors of variants, deprecated format characters, tags. A selector can carry any text unseen.
-        '\u{ad}'
-        | '\u{34f}'
-        | '\u{115f}'
-        | '\u{1160}'
-        | '\u{17b4}'
-        | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}'
-        | '\u{200b}' => HiddenCharacter::Invisible(code),
-        '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' => {
-            HiddenCharacter::Invisible(code)
-        }
-        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => {
-            HiddenCharacter::Invisible(code)
-        }
-        // A letter without a dot, reserved and annotation marks, and code points that are no characters.
-        '\u{2800}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => HiddenCharacter::Invisible(code),
+        '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => return None,
+        // A letter without a dot, marks of annotation, and code points that are no characters.
+        '\u{2800}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => HiddenCharacter::Invisible(code),
+        // Fillers, selectors of variants, which can carry any text unseen, tags, and what else takes no place.
+        _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => HiddenCharacter::Invisible(code),
         _ => return None,
     })
 }

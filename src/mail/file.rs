@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
 use crate::{
     clock::SharedClock,
-    private::{self, Earlier},
+    private::{self, Earlier, HeldDirectory},
 };
 
 /// Writes each mail to `<outbox>/<time>-<message id>.eml`, whole or not at all, readable by its owner only, and on disk
@@ -73,15 +73,10 @@ impl FileMailer {
     /// Removes the mails that are not wanted any more; how many.
     async fn remove(&self, is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static) -> Result<u64, MailError> {
         let (outbox, is_named) = (self.outbox.clone(), self.is_named);
-        let removed = tokio::task::spawn_blocking(move || {
-            if is_named {
-                return remove(&outbox, is_unwanted);
-            }
-            match private::HeldDirectory::at(&outbox) {
-                Ok(held) => remove(&held.join(""), is_unwanted),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-                Err(error) => Err(error),
-            }
+        let removed = tokio::task::spawn_blocking(move || match hold(&outbox, is_named) {
+            Ok(held) => remove(&held.join(""), is_unwanted),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
         })
         .await;
         let failed = |e: &dyn std::fmt::Display| {
@@ -130,13 +125,8 @@ impl Mailer for FileMailer {
 
 /// Removes mails from an outbox, by their time and message id; how many. What has no such name stays.
 fn remove(outbox: &Path, is_unwanted: impl Fn(Timestamp, &str) -> bool) -> io::Result<u64> {
-    let entries = match std::fs::read_dir(outbox) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
     let (mut removed, mut failure) = (0, None);
-    for entry in entries {
+    for entry in std::fs::read_dir(outbox)? {
         let entry = entry?;
         let name = entry.file_name();
         let unwanted = name.to_str().and_then(mail_of).is_some_and(|(at, message_id)| is_unwanted(at, message_id));
@@ -164,14 +154,17 @@ fn mail_of(name: &str) -> Option<(Timestamp, &str)> {
     Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), message_id))
 }
 
+/// The outbox, whatever its path leads to later. One that somebody named may be reached through a link.
+fn hold(outbox: &Path, is_named: bool) -> io::Result<HeldDirectory> {
+    if is_named { HeldDirectory::named(outbox) } else { HeldDirectory::at(outbox) }
+}
+
 fn write_durably(outbox: &Path, is_named: bool, name: &str, content: &[u8]) -> io::Result<()> {
-    // One that the settings name may be shared on purpose, and be reached through a link.
-    if is_named && outbox.exists() {
-        return private::write_whole(&outbox.join(name), UNFINISHED, content, Earlier::Goes).map(drop);
+    // One that somebody named may be shared on purpose.
+    if !(is_named && outbox.exists()) {
+        private::directory(outbox).map_err(io::Error::other)?;
     }
-    private::directory(outbox).map_err(io::Error::other)?;
-    let held = private::HeldDirectory::at(outbox)?;
-    private::write_whole(&held.join(name), UNFINISHED, content, Earlier::Goes).map(drop)
+    private::write_whole(&hold(outbox, is_named)?.join(name), UNFINISHED, content, Earlier::Goes).map(drop)
 }
 
 #[cfg(test)]

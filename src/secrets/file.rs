@@ -1,7 +1,7 @@
 //! The secret in a file: made whole or not at all, and read only while it is its owner's alone.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::Path,
@@ -10,7 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{Entropy, Secrets, SecretsError};
-use crate::private::{self, Earlier};
+use crate::private::{self, Earlier, PrivacyError};
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// What a secret's name begins with while it is being written.
@@ -25,26 +25,27 @@ pub(super) fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsEr
 
 /// Reads a file that may be reached through a link: an operator named it.
 pub(super) fn read(path: &Path) -> Result<Secrets, SecretsError> {
-    read_opened(path, private::open_named_to_read(path))
+    read_opened(path, private::open_named_to_read(path), |_| Ok(()))
 }
 
 /// Reads the file of a data directory, in which nothing has to be a link, nor to become one after a look.
 pub(super) fn read_unless_link(path: &Path) -> Result<Secrets, SecretsError> {
     match private::open_to_read(path) {
         Err(error) if private::is_link(&error) => Err(SecretsError::Link { path: path.to_owned() }),
-        Ok(file) => {
-            let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-            private::is_ours(path, &file.metadata().map_err(failed)?)?;
-            read_opened(path, Ok(file))
-        }
-        refused => read_opened(path, refused),
+        opened => read_opened(path, opened, |found| private::is_ours(path, found)),
     }
 }
 
-fn read_opened(path: &Path, opened: io::Result<File>) -> Result<Secrets, SecretsError> {
+fn read_opened(
+    path: &Path,
+    opened: io::Result<File>,
+    may_be_used: impl FnOnce(&Metadata) -> Result<(), PrivacyError>,
+) -> Result<Secrets, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
     let file = opened.map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
+    let found = file.metadata().map_err(failed)?;
+    may_be_used(&found)?;
+    let mode = found.mode() & 0o777;
     if mode & private::OTHERS != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });
     }

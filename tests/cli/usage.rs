@@ -63,6 +63,19 @@ fn every_command_explains_itself() {
     assert!(!home.data().exists(), "asking for help makes nothing");
 }
 
+/// It ends before the actors have begun that it started, now and then: each run of the program is looked through for that.
+#[test]
+fn a_refused_command_leaves_no_panic() {
+    let home = Home::new();
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    for _ in 0..5 {
+        home.refused(3, &["users", "disable", "nobody@example.org"]);
+        home.refused(3, &["plans", "retire", "none"]);
+        home.refused(3, &["keys", "revoke", "AAAAAAAAAAAAAAAA"]);
+    }
+}
+
 #[test]
 fn wrong_usage_and_wrong_settings_are_refused_by_name() {
     let home = Home::new();

@@ -254,8 +254,8 @@ fn words(error: &rusqlite::Error) -> String {
              give the file back its owner and mode"
         }
         Some(CannotOpen) => {
-            "; where the file is there, its directory cannot be written, as on a read-only file system: even to read it takes \
-             files beside it"
+            "; where the file is there, its directory is read-only: even to read it takes files beside it. Mount it to be \
+             written, or correct its owner and mode"
         }
         _ => "",
     };
