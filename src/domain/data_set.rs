@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::event::{Event, Fact, ImportCounts};
+use super::{
+    event::{Event, Fact, ImportCounts},
+    key,
+};
 
 /// How an import ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +48,20 @@ pub struct Import {
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+/// Longest file name that is written into the log, characters.
+const FILE_NAME_CHARS_MAX: usize = 200;
+
+/// A file's name as the log keeps it, for ever: at most 200 characters, and none of a name with an address or a key in it.
+pub fn name_to_keep(file_name: &str) -> String {
+    if file_name.contains(['@', '\u{ff20}', '\u{fe6b}']) {
+        return "(a name with an address in it)".to_owned();
+    }
+    if file_name.to_ascii_lowercase().contains(key::PREFIX) {
+        return "(a name with a key in it)".to_owned();
+    }
+    file_name.chars().take(FILE_NAME_CHARS_MAX).collect()
 }
 
 /// A data set's imports.
@@ -110,5 +127,23 @@ impl DataSetLog {
     /// The imports that have not ended.
     pub fn running(&self) -> impl Iterator<Item = &Import> {
         self.imports.values().filter(|import| import.outcome == Outcome::Running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_and_no_key_is_kept_with_a_files_name() {
+        for (name, kept) in [
+            ("permits 2026-11 (final).xlsx", "permits 2026-11 (final).xlsx"),
+            ("ana@example.org.csv", "(a name with an address in it)"),
+            ("for ana＠example.org.csv", "(a name with an address in it)"),
+            ("PMT_0123_secret.csv", "(a name with a key in it)"),
+        ] {
+            assert_eq!(name_to_keep(name), kept);
+        }
+        assert_eq!(name_to_keep(&"ü".repeat(300)).chars().count(), 200);
     }
 }

@@ -46,16 +46,21 @@ pub fn hidden(c: char) -> Option<HiddenCharacter> {
     })
 }
 
-/// Whether a text shows nothing: spaces of any kind, joiners alone, and letters that are blank.
-pub fn is_blank(text: &str) -> bool {
-    let is_empty = |c: char| {
-        c.is_whitespace()
-            || matches!(c, '\u{200c}' | '\u{200d}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
-    };
-    text.chars().all(is_empty)
+/// Whether a character shows nothing: a space of any kind, a blank letter, or what takes no place.
+fn shows_nothing(c: char) -> bool {
+    c.is_whitespace() || c == '\u{2800}' || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// A text without the spaces around it; none when it shows nothing.
+fn is_space_or_joiner(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether a text shows nothing: spaces of any kind, joiners and selectors alone, and letters that are blank.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(shows_nothing)
+}
+
+/// A text without the spaces and joiners around it; none when it shows nothing.
 ///
 /// # Errors
 /// The first character in it that hides something. Line breaks at its ends are spaces, too, but are refused like others.
@@ -65,7 +70,8 @@ pub fn one_line(text: &str) -> Result<Option<&str>, HiddenCharacter> {
     }
     match text.chars().find_map(hidden) {
         Some(found) => Err(found),
-        None => Ok(Some(text.trim())),
+        // Joiners join nothing at an end, and selectors select nothing at the beginning.
+        None => Ok(Some(text.trim_start_matches(shows_nothing).trim_end_matches(is_space_or_joiner))),
     }
 }
 
@@ -142,11 +148,13 @@ mod tests {
             assert_eq!(escaped(name), name);
         }
         assert_eq!(one_line("  Ana \u{a0}"), Ok(Some("Ana")));
+        assert_eq!(one_line("\u{200c}\u{fe0f}Ana \u{200d}"), Ok(Some("Ana")));
+        assert_eq!(one_line("Ana ❤\u{fe0f}"), Ok(Some("Ana ❤\u{fe0f}")));
     }
 
     #[test]
     fn blank_is_none() {
-        for text in ["", "   ", "\t", "\n", "\u{a0}\u{3000}", "\u{200d}", "\u{3164}"] {
+        for text in ["", "   ", "\t", "\n", "\u{a0}\u{3000}", "\u{200d}", "\u{3164}", "\u{fe0f}", "\u{200d}\u{fe0f} "] {
             assert_eq!(one_line(text), Ok(None), "{text:?}");
         }
     }

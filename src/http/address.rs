@@ -52,6 +52,15 @@ pub(super) fn without_slash(request: &HttpRequest, public_url: &str) -> HttpResp
     }
 }
 
+/// Nothing is at this path, nor at the one without a slash at its end.
+pub(super) fn unknown(request: &HttpRequest) -> HttpResponse {
+    let detail = match request.path().contains("//") {
+        true => "there is nothing at this path: two slashes stand in a row in it",
+        false => "there is nothing at this path",
+    };
+    Problem::new(ProblemCode::UnknownPath, detail).respond(request)
+}
+
 /// What no route took: a path that is known but for a slash at its end, or nothing.
 pub(super) async fn nowhere(request: HttpRequest) -> HttpResponse {
     let path = request.path();
@@ -59,7 +68,7 @@ pub(super) async fn nowhere(request: HttpRequest) -> HttpResponse {
     let is_known = path.strip_suffix('/').is_some_and(|bare| !bare.ends_with('/')) && FIXED.contains(&first);
     match is_known {
         true => without_slash(&request, base(&request)),
-        false => Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(&request),
+        false => unknown(&request),
     }
 }
 

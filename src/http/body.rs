@@ -97,6 +97,14 @@ async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let wrong = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(wrong("the body is empty; it must be JSON".to_owned()));
+    }
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        return Err(wrong(
+            "the body begins with a byte order mark, which JSON may not have (RFC 8259, section 8.1)".to_owned(),
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();

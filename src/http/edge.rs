@@ -38,7 +38,6 @@ use crate::{clock::SharedClock, config::Http, secrets::Entropy, telemetry::ACCES
 const CROWDED: &str =
     "this address has as many requests at work as it may have at the same time: wait for their answers";
 const CROWDED_RETRY_AFTER_S: u64 = 1;
-const UNMATCHED_PATH_CHARS_MAX: usize = 200;
 
 /// The middleware. It must be the outermost one.
 #[derive(Debug, Clone)]
@@ -279,7 +278,7 @@ impl Visit {
             meter.observe(pattern.as_deref(), status, duration_us);
         }
         if self.logged_method.is_some() {
-            self.log(status, &pattern.unwrap_or_else(|| loggable(request.path())), duration_us);
+            self.log(status, &pattern.unwrap_or_else(|| masking::loggable_path(request.path())), duration_us);
         }
     }
 
@@ -312,18 +311,6 @@ impl Visit {
             );
         }
     }
-}
-
-/// A path that matched no route, as far as it may be logged: bounded, and without what could be a key or somebody's address. The
-/// query never is.
-fn loggable(path: &str) -> String {
-    if masking::path_may_hold_key(path) {
-        return "(a path with a key in it)".to_owned();
-    }
-    if masking::path_may_hold_address(path) {
-        return "(a path with an address in it)".to_owned();
-    }
-    path.chars().take(UNMATCHED_PATH_CHARS_MAX).collect()
 }
 
 async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {

@@ -1,129 +1,152 @@
-//! What a client sent and what might hold a key by mistake: neither is logged.
+//! What a client sent and what might hold a key or an address by mistake is not logged. What may be logged is listed, rather than
+//! what may not: there is no end of ways to write a key.
 
-use percent_encoding::percent_decode_str;
+use crate::domain::key::PREFIX;
 
-use crate::domain::key::{AdminToken, PREFIX, SECRET_CHARS};
+/// The longest word of an unmatched path that is logged. A key's secret is longer, and has capital letters and digits.
+const WORD_CHARS_MAX: usize = 24;
 
-/// How often a text is decoded: a key may have been encoded by several programs, one after the other.
-const DECODINGS_MAX: usize = 4;
-/// A run of letters and digits of this length in a path is longer than any word, and may be most of a secret.
-const RUN_CHARS_MAX: usize = 24;
-/// Hexadecimal digits of an administrator's token behind its prefix: those of now, and those without id and checksum of before.
-const ADMIN_DIGITS: [usize; 2] = [AdminToken::DIGITS, 48];
+/// The most digits of an id in hexadecimal digits and dashes, 160 bits. A key's secret in such digits has more, and so have tokens.
+const HEX_ID_DIGITS_MAX: usize = 40;
+/// The digits of a trace's parts (W3C Trace Context, section 3.2).
+const TRACE_DIGITS: [usize; 4] = [2, 32, 16, 2];
+/// And the most characters of it, with what stands around.
+const HEX_ID_CHARS_MAX: usize = 72;
+/// Of a name before such an id, such as `trace-` or `Root=`.
+const ID_NAME_CHARS_MAX: usize = 16;
+/// Of any other id. Of a key's secret alone there are [`SECRET_CHARS`](crate::domain::key::SECRET_CHARS), and twice as many with
+/// something between them.
+const ID_CHARS_MAX: usize = 32;
 
-/// Whether a path may hold a key: one with its beginning, however it is encoded, or a long run of mixed letters and digits.
-pub(super) fn path_may_hold_key(path: &str) -> bool {
-    let is_long = |run: &str| run.len() >= RUN_CHARS_MAX && kinds(run) >= 2;
-    any_decoding(path, |text| holds_prefix(text) || runs(text).any(is_long))
-}
-
-/// Whether a path may hold an e-mail address, however it is encoded.
-pub(super) fn path_may_hold_address(path: &str) -> bool {
-    any_decoding(path, |text| text.contains('@'))
-}
-
-/// Whether a request's id may hold a key. Ids are long runs by themselves, so that a run has to look like a secret: as long,
-/// and of small and capital letters and digits, or as long as an administrator's.
-pub(super) fn id_may_hold_key(id: &str) -> bool {
-    any_decoding(id, |text| holds_prefix(text) || runs(text).any(is_like_secret))
-}
-
-fn any_decoding(text: &str, holds: impl Fn(&str) -> bool) -> bool {
-    let mut text = text.to_owned();
-    for _ in 0..DECODINGS_MAX {
-        if holds(&text) {
-            return true;
-        }
-        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
-        if decoded == text {
-            return false;
-        }
-        text = decoded;
+/// A path that matched no route, as far as it is logged: its first word, if that is one.
+pub(super) fn loggable_path(path: &str) -> String {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let is_word = first.len() <= WORD_CHARS_MAX
+        && first.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_' | b'.'));
+    match (is_word, rest) {
+        (true, "") => format!("/{first}"),
+        (true, _) => format!("/{first}/…"),
+        (false, _) => "(an unknown path)".to_owned(),
     }
-    // Whoever encodes so often hides something.
-    true
 }
 
-fn holds_prefix(text: &str) -> bool {
-    text.to_ascii_lowercase().contains(PREFIX)
-}
-
-fn runs(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric())
-}
-
-/// Of how many kinds its characters are: small letters, capital letters, digits.
-fn kinds(run: &str) -> usize {
-    let kinds = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
-    kinds.iter().filter(|is| run.as_bytes().iter().any(is)).count()
-}
-
-fn is_like_secret(run: &str) -> bool {
-    let is_hex = run.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (run.len() >= SECRET_CHARS && kinds(run) == 3) || (ADMIN_DIGITS.contains(&run.len()) && is_hex)
+/// Whether a request's id is one that cannot hold a key or an address.
+pub(super) fn is_harmless_id(id: &str) -> bool {
+    let is_named = |name: &str| name.len() <= ID_NAME_CHARS_MAX && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let digits =
+        id.split_once(['-', '_', '=', ':']).filter(|(name, _)| is_named(name)).map_or(id, |(_, digits)| digits);
+    let is_hex = |text: &str| {
+        let digits = text.split('-').map(str::len);
+        id.len() <= HEX_ID_CHARS_MAX
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+            && (digits.clone().sum::<usize>() <= HEX_ID_DIGITS_MAX || digits.eq(TRACE_DIGITS))
+    };
+    let is_short = id.len() <= ID_CHARS_MAX
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'='));
+    !id.is_empty() && !id.to_ascii_lowercase().contains(PREFIX) && (is_short || is_hex(id) || is_hex(digits))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+
     use super::*;
-    use crate::domain::key::{ApiKey, KeyId};
+    use crate::domain::key::{AdminToken, ApiKey, KeyId};
 
-    #[test]
-    fn an_address_is_found_however_it_is_encoded() {
-        for path in ["/users/ana@example.org", "/users/ana%40example.org", "/x/ana%2540example.org"] {
-            assert!(path_may_hold_address(path), "{path}");
-        }
-        assert!(!path_may_hold_address("/users/40/permits"));
+    /// Every third character, each, and so on: as people and programs take a text to pieces.
+    fn in_pieces(text: &str, chars: usize, between: &str) -> String {
+        let chars: Vec<Vec<char>> = text.chars().collect::<Vec<_>>().chunks(chars).map(<[char]>::to_vec).collect();
+        chars.iter().map(|piece| piece.iter().collect::<String>()).collect::<Vec<_>>().join(between)
     }
 
-    #[test]
-    fn a_key_is_found_however_it_came_into_a_path_or_an_id() {
+    /// A key and a token, whole and without what stands around their secrets, as they are and as programs write them.
+    fn forms() -> Vec<String> {
         let key = ApiKey::new(KeyId::from_random([7; 12]), &[201; 24]);
-        let key = key.reveal();
-        let bare = key.strip_prefix(PREFIX).unwrap();
-        let secret = bare.split('_').nth(1).unwrap();
+        let bare = key.reveal().strip_prefix(PREFIX).unwrap().to_owned();
         let token = AdminToken::new(KeyId::from_random([7; 12]), &[201; 24]);
-        let earlier_token = format!("pmt_admin_{}", "0123456789abcdef".repeat(3));
-        let forms = [
-            key.to_owned(),
-            key.replacen('p', "%70", 1),
-            key.replace('_', "%5F"),
-            key.replacen('p', "%2570", 1),
-            key.to_uppercase(),
-            bare.to_owned(),
-            secret.to_owned(),
-            token.reveal().to_owned(),
-            token.reveal().strip_prefix(AdminToken::PREFIX).unwrap().to_owned(),
-            earlier_token.clone(),
-            earlier_token.strip_prefix(AdminToken::PREFIX).unwrap().to_owned(),
-        ];
-        for form in forms {
-            assert!(path_may_hold_key(&format!("/permits/{form}")), "{form}");
-            assert!(id_may_hold_key(&form) && id_may_hold_key(&format!("trace-{form}-1")), "{form}");
+        let bare_token = token.reveal().strip_prefix(AdminToken::PREFIX).unwrap().to_owned();
+        let secret = bare.split('_').nth(1).unwrap().to_owned();
+        let earlier_token = "0123456789abcdef".repeat(3);
+        let plain = [key.reveal().to_owned(), bare, secret, token.reveal().to_owned(), bare_token, earlier_token];
+        let hex = |text: &String| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut forms = Vec::new();
+        for text in &plain {
+            let percent: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            forms.extend([
+                text.clone(),
+                percent.clone(),
+                percent.replace('%', "%25"),
+                hex(text),
+                hex(text).to_uppercase(),
+            ]);
+            forms.extend([
+                STANDARD.encode(text),
+                text.chars().rev().collect(),
+                text.to_uppercase(),
+                text.to_lowercase(),
+            ]);
+        }
+        let whole = forms.clone();
+        for (chars, between) in [(1, ";"), (1, "-"), (3, "."), (8, "-"), (4, "_"), (2, "%2f")] {
+            forms.extend(whole.iter().map(|form| in_pieces(form, chars, between)));
+        }
+        forms
+    }
+
+    #[test]
+    fn no_key_is_in_an_id_or_a_path_however_it_is_written() {
+        for form in forms() {
+            for id in [form.clone(), format!("trace-{form}"), format!("trace-{form}-1")] {
+                assert!(!is_harmless_id(&id), "{id}");
+            }
+            for path in [format!("/{form}"), format!("/permits/{form}"), format!("/{form}/permits")] {
+                let logged = loggable_path(&path);
+                assert!(["(an unknown path)", "/permits/…"].contains(&logged.as_str()), "{path}: {logged}");
+            }
         }
     }
 
     #[test]
-    fn ordinary_paths_and_ids_are_none() {
-        for path in ["/", "/permits/201612013997", "/users/0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11", "/a%20b", "/pmt"] {
-            assert!(!path_may_hold_key(path), "{path}");
+    fn no_address_is_in_an_id_or_a_path() {
+        for address in ["ana@example.org", "ana%40example.org", "ana%2540example.org", "ana%EF%BC%A0example.org"] {
+            assert!(!is_harmless_id(address), "{address}");
+            assert_eq!(loggable_path(&format!("/{address}")), "(an unknown path)");
+            assert_eq!(loggable_path(&format!("/users/{address}")), "/users/…");
         }
-        let ids = [
+    }
+
+    #[test]
+    fn the_first_word_of_a_path_is_logged() {
+        for (path, logged) in [
+            ("/", "/"),
+            ("/wp-login.php", "/wp-login.php"),
+            ("/permits/7/8/9", "/permits/…"),
+            ("//permits", "//…"),
+            ("/permits/", "/permits"),
+            ("*", "(an unknown path)"),
+        ] {
+            assert_eq!(loggable_path(path), logged, "{path}");
+        }
+    }
+
+    #[test]
+    fn ordinary_ids_are_harmless() {
+        for id in [
             "abc-123",
             "4bf92f3577b34da6a3ce929d0e0e4736",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11",
+            "import-0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11",
             "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "req_01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "Root=1-67891233-abcdef012345678912345678",
-        ];
-        for id in ids {
-            assert!(!id_may_hold_key(id), "{id}");
+            "V1StGXR8_Z5jdHi6B-myT",
+        ] {
+            assert!(is_harmless_id(id), "{id}");
         }
-        assert!(!id_may_hold_key(&"x".repeat(128)));
-    }
-
-    #[test]
-    fn what_is_encoded_without_end_is_taken_for_a_key() {
-        assert!(path_may_hold_key("/%25252525252570mt"));
+        for id in ["", "two words", "a,b", "ü", "pmt_x"] {
+            assert!(!is_harmless_id(id), "{id}");
+        }
     }
 }

@@ -92,10 +92,17 @@ impl Problem {
         let mut seen = HashSet::new();
         let names: Vec<&str> =
             params.iter().map(|param| param.name.as_str()).filter(|name| seen.insert(*name)).collect();
-        let names = names.join(", ");
+        let detail = match names.as_slice() {
+            // What is wrong is the query as a whole, or a value without a name.
+            [""] => params.first().map(|param| format!("the query is wrong: {}", param.reason)).unwrap_or_default(),
+            names => {
+                let shown: Vec<&str> =
+                    names.iter().map(|name| if name.is_empty() { "(no name)" } else { name }).collect();
+                format!("these parameters are wrong: {}", shown.join(", "))
+            }
+        };
         let listed = params.iter().map(|param| serde_json::json!(param)).collect();
-        Self::new(ProblemCode::InvalidParameters, format!("these parameters are wrong: {names}"))
-            .member("invalid_params", Value::Array(listed))
+        Self::new(ProblemCode::InvalidParameters, detail).member("invalid_params", Value::Array(listed))
     }
 
     /// The same with another detail.

@@ -152,6 +152,8 @@ async fn a_slash_at_the_end_leads_to_the_path_without_it() {
     assert_eq!(ask(Method::POST, "/users/").await.0, 308, "method and body are kept");
     for nowhere in ["/nothing/", "/permits//", "//permits/", "/permits/1/2/3/", "//x.example/"] {
         assert_eq!(ask(Method::GET, nowhere).await, (404, None), "{nowhere}");
+        let detail = app.get(nowhere, &key).await.expect(404).json()["detail"].as_str().unwrap().to_owned();
+        assert_eq!(detail.contains("two slashes"), nowhere.contains("//"), "{detail}");
     }
 }
 

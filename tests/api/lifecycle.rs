@@ -332,8 +332,11 @@ async fn events_bear_no_request_id_that_could_say_anything() {
     let invite = |email: &str, id: &str| {
         app.admin(Method::POST, "/users").header("x-request-id", id).json(&json!({ "email": email }))
     };
-    let answer = app.send(invite("ana@example.org", "for-ana@example.org")).await.expect(201);
-    assert_eq!(answer.header("x-request-id"), Some("for-ana@example.org"), "the client finds its answer by it");
+    let answer = app.send(invite("ana@example.org", "for-ana-1")).await.expect(201);
+    assert_eq!(answer.header("x-request-id"), Some("for-ana-1"), "the client finds its answer by it");
+    let answer = app.send(invite("cem@example.org", "for-ana@example.org")).await.expect(201);
+    let given = answer.header("x-request-id").unwrap();
+    assert!(given.parse::<uuid::Uuid>().is_ok(), "an address is no request's id: {given}");
     let id = "01980000-0000-7000-8000-0000000000aa";
     app.send(invite("ben@example.org", id)).await.expect(201);
     let events = app.admin_get("/events").await.expect(200).body;

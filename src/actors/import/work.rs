@@ -19,6 +19,7 @@ use crate::{
         reader::{self, Header, ImportRow, Limits, Problem},
     },
     domain::{
+        data_set::name_to_keep,
         event::{Event, ImportCounts, Origin},
         id::{CommandId, StreamId},
         text::one_line,
@@ -30,8 +31,6 @@ use crate::{
 
 /// Rows between two reports of progress.
 const ROWS_PER_REPORT: u64 = 1024;
-/// Longest file name that is written into the log, characters.
-const FILE_NAME_CHARS_MAX: usize = 200;
 /// Longest reason that is written into the log, characters.
 const REASON_CHARS_MAX: usize = 1000;
 
@@ -61,7 +60,7 @@ impl ImportWork {
         let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
         let started = Event::ImportStarted {
             import,
-            file_name: order.file_name.chars().take(FILE_NAME_CHARS_MAX).collect(),
+            file_name: name_to_keep(&order.file_name),
             definition: order.definition.fingerprint(),
             replace: order.replace,
         };

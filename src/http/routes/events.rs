@@ -34,7 +34,7 @@ const ORDERS: [(&str, Order); 2] = [("oldest", Order::OldestFirst), ("newest", O
 /// `limit` bounds the commits of a page, so that the events of one command stay together.
 async fn all(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["order", "after", "limit"])?;
-    let (limit, after) = (params.limit()?, params.value::<u64>("after")?);
+    let (limit, after) = (params.limit()?, params.number::<u64>("after")?);
     let order = params.one_of("order", &ORDERS)?.unwrap_or(Order::OldestFirst);
     let log = &service.committer.stores.log;
     let commits = match order {
@@ -46,7 +46,7 @@ async fn all(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Ans
 
 async fn of_user(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["after", "limit"])?;
-    let (limit, after) = (params.limit()?, params.value::<u64>("after")?.unwrap_or(0));
+    let (limit, after) = (params.limit()?, params.number::<u64>("after")?.unwrap_or(0));
     let user = user_id(&id)?;
     let commits = service.committer.stores.log.load(&StreamId::User(user), after, limit + 1).await;
     let commits = commits.map_err(store_problem)?;

@@ -1,6 +1,6 @@
 //! The parameters of the administrator's lists: all known, each at most once, each of its type.
 
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::{borrow::Cow, str::FromStr};
 
 use crate::{
     dataset::suggest,
@@ -52,12 +52,16 @@ impl<'a> Params<'a> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value).filter(|value| !value.is_empty())
     }
 
-    /// A parameter's value.
+    /// A parameter's value, a whole number from 0 on.
     ///
     /// # Errors
     /// 400 when it cannot be read.
-    pub(super) fn value<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let read = |text: &str| text.parse().map_err(|error: T::Err| refuse(name, error.to_string(), None));
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let read = |text: &str| {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            let reason = if is_number { "the number is too large" } else { "expected a whole number, in digits" };
+            text.parse().map_err(|_| refuse(name, reason.to_owned(), None))
+        };
         self.text(name).map(read).transpose()
     }
 

@@ -200,7 +200,7 @@ async fn resend_invitation(command: Command<Nothing>, id: web::Path<String>, ser
 
 async fn usage(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["days"])?;
-    let days = params.value::<u16>("days")?.unwrap_or(USAGE_DAYS_DEFAULT);
+    let days = params.number::<u16>("days")?.unwrap_or(USAGE_DAYS_DEFAULT);
     if !(1..=USAGE_DAYS_MAX).contains(&days) {
         return Err(params::refuse("days", format!("must be from 1 to {USAGE_DAYS_MAX}"), None));
     }

@@ -1,5 +1,7 @@
 //! Where a request's body ends (RFC 9112, sections 6 and 7).
 
+use super::request_line::is_token;
+
 /// Hexadecimal digits of a chunk's size: 256 TiB, and no overflow.
 const SIZE_DIGITS_MAX: u32 = 12;
 /// Bytes of a chunk's extension, and of all trailer fields.
@@ -43,7 +45,11 @@ pub(super) enum Chunk {
     Trailer {
         bytes: u32,
     },
-    /// Within such a line.
+    /// Within the name of a field there.
+    TrailerName {
+        bytes: u32,
+    },
+    /// Behind its colon.
     TrailerLine {
         bytes: u32,
     },
@@ -112,7 +118,7 @@ impl Chunk {
         Ok(Some(match (self, byte) {
             (Self::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == SIZE_DIGITS_MAX {
-                    return Err("a chunk of the body is larger than any body may be");
+                    return Err("the size of a chunk of the body has more than 12 digits");
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 Self::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
@@ -134,14 +140,23 @@ impl Chunk {
             }
             (Self::Trailer { .. }, b'\r') => Self::EndLf,
             (Self::TrailerLine { bytes }, b'\r') => Self::TrailerLf { bytes },
-            (Self::Trailer { bytes } | Self::TrailerLine { bytes }, b'\t' | b' '..=b'~' | 0x80..)
-                if bytes < LINE_BYTES_MAX =>
-            {
+            (Self::Trailer { bytes } | Self::TrailerName { bytes }, _) if bytes < LINE_BYTES_MAX && is_token(byte) => {
+                Self::TrailerName { bytes: bytes + 1 }
+            }
+            (Self::TrailerName { bytes }, b':') => Self::TrailerLine { bytes },
+            (Self::TrailerLine { bytes }, b'\t' | b' '..=b'~' | 0x80..) if bytes < LINE_BYTES_MAX => {
                 Self::TrailerLine { bytes: bytes + 1 }
             }
             (Self::TrailerLf { bytes }, b'\n') => Self::Trailer { bytes },
             (Self::EndLf, b'\n') => return Ok(None),
-            (Self::Trailer { .. } | Self::TrailerLine { .. } | Self::TrailerLf { .. } | Self::EndLf, _) => {
+            (
+                Self::Trailer { .. }
+                | Self::TrailerName { .. }
+                | Self::TrailerLine { .. }
+                | Self::TrailerLf { .. }
+                | Self::EndLf,
+                _,
+            ) => {
                 return Err("what follows the last chunk of the body is malformed");
             }
         }))

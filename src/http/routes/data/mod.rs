@@ -165,7 +165,7 @@ impl DataSets {
             let path = request.match_info().as_str();
             return match path.strip_suffix('/').and_then(Wanted::of) {
                 Some(_) => address::without_slash(request, &self.service.public_url),
-                None => Problem::new(ProblemCode::UnknownPath, "there is nothing at this path").respond(request),
+                None => address::unknown(request),
             };
         };
         if request.method() != Method::GET && request.method() != Method::HEAD {
