@@ -71,8 +71,8 @@ bench-tools:
 		|| { echo "please install wrk" >&2; exit 1; }
 
 lint:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 
 fmt:
-	$(CARGO) fmt
+	$(CARGO) fmt --all

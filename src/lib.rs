@@ -9,8 +9,6 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod dataset;
-pub mod domain;
 pub mod failpoint;
 pub mod http;
 pub mod mail;
@@ -21,3 +19,5 @@ pub mod secret_string;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+
+pub use permitd_model::{dataset, domain};

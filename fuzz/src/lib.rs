@@ -1,10 +1,7 @@
-//! What the fuzz targets check. `src/dataset` and `src/domain` import nothing else of permitd, so that they are taken in as
-//! they are, and neither the web server nor the clients of AWS have to be built to fuzz them.
+//! What the fuzz targets check. `src/dataset` and `src/domain` are a package of their own, so that neither the web server nor the
+//! clients of AWS have to be built to fuzz them.
 
-#[path = "../../src/dataset/mod.rs"]
-pub mod dataset;
-#[path = "../../src/domain/mod.rs"]
-pub mod domain;
+pub use permitd_model::{dataset, domain};
 
 pub mod checks;
 pub mod subject;

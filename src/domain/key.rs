@@ -259,7 +259,7 @@ pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
     /// The hash of these bytes.
-    pub(crate) fn of(key: &[u8]) -> Self {
+    pub fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
     }
 
