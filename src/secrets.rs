@@ -12,7 +12,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -96,7 +96,12 @@ impl Secrets {
     /// # Errors
     /// When that cannot be seen.
     pub fn is_there(path: &Path) -> Result<bool, SecretsError> {
-        path.try_exists().map_err(|source| SecretsError::Io { action: "look for", path: path.to_owned(), source })
+        match path.symlink_metadata() {
+            // A link that leads nowhere is told as what it is, and not taken for a secret that is still to be made.
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(SecretsError::Io { action: "look for", path: path.to_owned(), source }),
+        }
     }
 
     /// Reads the secret of a named file, creating it with mode 0600, whole or not at all, when it is not there. Its directory

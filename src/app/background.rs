@@ -69,12 +69,14 @@ async fn notice_imports(service: Service) {
     loop {
         ticks.tick().await;
         match service.records.refresh().await {
-            Ok(()) => compare_with_log(&service).await,
+            Ok(()) => {}
             Err(error @ RecordStoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "data sets cannot be looked at")
             }
             Err(error) => tracing::error!(%error, "the records cannot be read again"),
         }
+        // Also where one of them could not be read: the others, and what is gone.
+        compare_with_log(&service).await;
     }
 }
 

@@ -55,8 +55,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     }
     // The secret is not among them: whether others may have read it must be said by whoever reads it.
     for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
-        // What else may be in its place is told by whoever cannot use it.
-        if directory.symlink_metadata().is_ok_and(|found| found.is_dir() || found.is_symlink()) {
+        if directory.symlink_metadata().is_ok() {
             private::directory(&directory)?;
         }
     }
@@ -71,7 +70,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Refuses a data directory whose database is gone while its secret or records are there: a new log beside them would end every
+/// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end every
 /// key, and look like a server that works.
 ///
 /// # Errors
@@ -81,8 +80,12 @@ pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     let is_database = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
     let files = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     let left = secret.or_else(|| files.into_iter().find(is_database));
-    // Looked for last: another process that begins the directory makes it first.
-    match left.filter(|_| data.join(sqlite::FILE_NAME).symlink_metadata().is_err()) {
+    // Looked at last: another process that begins the directory makes it first, with its tables.
+    let is_lost = match data.join(sqlite::FILE_NAME).symlink_metadata() {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(_) => true,
+    };
+    match left.filter(|_| is_lost) {
         Some(left) => Err(StartError::LostDatabase { data: data.to_owned(), left }),
         None => Ok(()),
     }
@@ -199,9 +202,8 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
             return Err(StartError::Served { path: data.to_owned() });
         }
     }
-    let places = [data, path.as_path()].map(FilePlace::of);
-    let [directory_place, lock_place] = places;
-    let places = vec![directory_place.map_err(failed(data))?, lock_place.map_err(failed(&path))?];
+    let places =
+        vec![FilePlace::through_links(data).map_err(failed(data))?, FilePlace::of(&path).map_err(failed(&path))?];
     let is_ours = places.iter().zip([&directory, &lock]).all(|(place, file)| place.is_of(file));
     if !is_ours {
         return Err(StartError::Served { path: data.to_owned() });

@@ -28,7 +28,7 @@ pub enum StartError {
     },
     /// The database is gone, and what belongs to it is there.
     #[error(
-        "permitd.db is missing in {data}, but {left} is there: restore permitd.db from your backup, with all that was beside it. To \
+        "permitd.db is missing or empty in {data}, but {left} is there: restore permitd.db from your backup, with all that was beside it. To \
          begin anew, without any key, person and record of before, move {data} away",
         data = data.display(),
         left = left.display()

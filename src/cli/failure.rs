@@ -154,10 +154,9 @@ fn codec_exit(error: &CodecError) -> Exit {
 fn secrets_exit(error: &SecretsError) -> Exit {
     match error {
         SecretsError::Io { .. } | SecretsError::Entropy(_) => Exit::Unavailable,
-        SecretsError::Privacy(_) => Exit::Refused,
+        SecretsError::Privacy(_) | SecretsError::Link { .. } => Exit::Refused,
         SecretsError::Exposed { .. }
         | SecretsError::Malformed { .. }
-        | SecretsError::Link { .. }
         | SecretsError::UnknownVersion(_)
         | SecretsError::Lost { .. }
         | SecretsError::NotOurs { .. } => Exit::Damaged,

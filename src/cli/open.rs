@@ -89,10 +89,13 @@ pub(super) fn stores(common: &Common) -> Result<Stores, Failure> {
 
 pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
     // In AWS, tables that are not there say so themselves.
-    if settings.backend == Backend::Aws || settings.data.join("permitd.db").exists() {
+    if settings.backend == Backend::Aws {
         return Ok(());
     }
     app::refuse_a_lost_database(&settings.data)?;
+    if settings.data.join("permitd.db").symlink_metadata().is_ok() {
+        return Ok(());
+    }
     let data = settings.data.display();
     Err(Failure::not_found(format!(
         "{data} is no data directory of permitd; name it with --data or {DATA_VARIABLE}, or begin one with `permitd serve`, \

@@ -1,18 +1,24 @@
 //! Files and directories that are watched while they are used.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-/// A file or directory at its place: tells when it was removed or another was put there.
+/// A file or directory at its place: tells when it was removed, or another or a link to it was put there.
 #[derive(Debug, Clone)]
 pub struct FilePlace {
     path: PathBuf,
     device: u64,
     inode: u64,
+    may_be_link: bool,
+    may_be_empty: bool,
+}
+
+fn look(path: &Path, may_be_link: bool) -> io::Result<Metadata> {
+    if may_be_link { fs::metadata(path) } else { fs::symlink_metadata(path) }
 }
 
 impl FilePlace {
@@ -21,8 +27,27 @@ impl FilePlace {
     /// # Errors
     /// When there is nothing, or it cannot be seen.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+        Self::new(path, false)
+    }
+
+    /// The same where a link may lead to it.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be seen.
+    pub fn through_links(path: &Path) -> io::Result<Self> {
+        Self::new(path, true)
+    }
+
+    fn new(path: &Path, may_be_link: bool) -> io::Result<Self> {
+        let found = look(path, may_be_link)?;
+        let (device, inode) = (found.dev(), found.ino());
+        Ok(Self { path: path.to_owned(), device, inode, may_be_link, may_be_empty: true })
+    }
+
+    /// The same file, which is never empty while it is in use.
+    #[must_use]
+    pub fn never_empty(self) -> Self {
+        Self { may_be_empty: false, ..self }
     }
 
     /// Whether this open file is the one at the place.
@@ -33,8 +58,10 @@ impl FilePlace {
     /// What happened to it; none while it is still there.
     pub fn trouble(&self) -> Option<String> {
         let path = self.path.display();
-        match fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => None,
+        match look(&self.path, self.may_be_link) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => {
+                (found.len() == 0 && !self.may_be_empty).then(|| format!("{path} was emptied while it was in use"))
+            }
             Ok(_) => Some(format!("{path} was replaced while it was in use")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Some(format!("{path} was deleted or moved away while it was in use"))
@@ -68,6 +95,8 @@ impl FileState {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::private::{file_or_new, new_file};
 
@@ -82,5 +111,24 @@ mod tests {
         assert!(place.trouble().unwrap().contains("deleted or moved away"));
         file_or_new(&path).unwrap();
         assert!(place.trouble().unwrap().contains("replaced"));
+        fs::remove_file(&path).unwrap();
+        fs::rename(folder.path().join("g"), &path).unwrap();
+        assert!(place.trouble().is_none(), "put back");
+        // A link to it is not it, but where one may be.
+        fs::rename(&path, folder.path().join("g")).unwrap();
+        symlink(folder.path().join("g"), &path).unwrap();
+        assert!(place.trouble().unwrap().contains("replaced"));
+        assert!(FilePlace::through_links(&path).unwrap().trouble().is_none());
+    }
+
+    #[test]
+    fn what_was_emptied_is_noticed_where_it_must_not_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "something").unwrap();
+        let (any, never_empty) = (FilePlace::of(&path).unwrap(), FilePlace::of(&path).unwrap().never_empty());
+        assert!(never_empty.trouble().is_none());
+        fs::write(&path, "").unwrap();
+        assert!(any.trouble().is_none() && never_empty.trouble().unwrap().contains("emptied"));
     }
 }

@@ -42,7 +42,12 @@ fn read_opened(
     may_be_used: impl FnOnce(&Metadata) -> Result<(), PrivacyError>,
 ) -> Result<Secrets, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-    let file = opened.map_err(failed)?;
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(PrivacyError::OtherKind { path: path.to_owned(), kind: "file" }.into());
+        }
+        opened => opened.map_err(failed)?,
+    };
     let found = file.metadata().map_err(failed)?;
     may_be_used(&found)?;
     let mode = found.mode() & 0o777;

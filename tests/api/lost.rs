@@ -108,6 +108,39 @@ async fn records_that_are_taken_away_under_a_server_are_missed() {
 }
 
 #[tokio::test]
+async fn records_in_whose_place_is_no_file_are_missed() {
+    for instead in ["a pipe", "a folder", "a link to them"] {
+        let (app, key, places) = serving_two().await;
+        let (place, away) = (app.data().join("records/permits.db"), app.data().join("away"));
+        if !place.is_file() {
+            // In DynamoDB there is no file.
+            return;
+        }
+        std::fs::rename(&place, &away).unwrap();
+        match instead {
+            "a pipe" => assert!(std::process::Command::new("mkfifo").arg(&place).status().unwrap().success()),
+            "a folder" => std::fs::create_dir(&place).unwrap(),
+            _ => std::os::unix::fs::symlink(&away, &place).unwrap(),
+        }
+        let answers = async |status| {
+            app.eventually(instead, async || (app.get("/permits?limit=1", &key).await.status == status).then_some(()))
+                .await;
+        };
+        answers(503).await;
+        is_lost(&app, &key, "are gone").await;
+        match instead {
+            "a folder" => std::fs::remove_dir(&place).unwrap(),
+            _ => std::fs::remove_file(&place).unwrap(),
+        }
+        std::fs::rename(&away, &place).unwrap();
+        answers(200).await;
+        for place in &places {
+            app.get(place, &key).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn records_of_an_older_copy_are_noticed() {
     let (app, key) = serving(30).await;
     let copy = app.place().copy_of_the_records("permits").await;

@@ -101,8 +101,21 @@ fn a_link_in_the_data_directory_is_not_followed() {
             fs::create_dir(&elsewhere).unwrap();
         }
         symlink(&elsewhere, &place).unwrap();
-        let ran = home.run(&["invite", "bob@example.org"]);
-        assert!(ran.exit != 0 && ran.err.contains(name) && ran.err.contains("symbolic link"), "{name}: {}", ran.err);
+        for arguments in [&["invite", "bob@example.org"][..], &["users", "list"]] {
+            // What does not need the secret does not look at it.
+            if name == "secret.json" && arguments[0] == "users" {
+                continue;
+            }
+            let said = home.refused(4, arguments);
+            assert!(said.contains(name) && said.contains("symbolic link"), "{name}: {said}");
+            if place.is_file() {
+                // Nor one that leads nowhere.
+                fs::rename(&elsewhere, home.path("away")).unwrap();
+                let said = home.refused(4, arguments);
+                assert!(said.contains(name) && said.contains("symbolic link"), "{name}: {said}");
+                fs::rename(home.path("away"), &elsewhere).unwrap();
+            }
+        }
     }
 }
 
@@ -218,14 +231,20 @@ fn a_lost_database_is_never_replaced_by_a_new_one() {
     let (database, secret) = (home.data().join("permitd.db"), home.data().join("secret.json"));
     fs::rename(&database, home.path("kept.db")).unwrap();
     for left in ["secret.json", "permits.db"] {
-        for arguments in [
-            &["invite", "bob@example.org"][..],
-            &["users", "list"],
-            &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"],
-        ] {
-            let said = home.refused(7, arguments);
-            assert!(said.contains("permitd.db is missing") && said.contains(left), "{said}");
+        for is_empty in [false, true] {
+            if is_empty {
+                fs::write(&database, "").unwrap();
+            }
+            for arguments in [
+                &["invite", "bob@example.org"][..],
+                &["users", "list"],
+                &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"],
+            ] {
+                let said = home.refused(7, arguments);
+                assert!(said.contains("permitd.db is missing or empty") && said.contains(left), "{said}");
+            }
         }
+        fs::remove_file(&database).unwrap();
         if left == "secret.json" {
             fs::rename(&secret, home.path("kept.json")).unwrap();
         }
@@ -237,20 +256,42 @@ fn a_lost_database_is_never_replaced_by_a_new_one() {
 
 #[test]
 fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
-    for name in ["secret.json", "permitd.toml", "serve.lock"] {
-        let (home, _) = Home::with_somebody();
-        let place = home.data().join(name);
-        fs::remove_file(&place).ok();
-        assert!(Command::new("mkfifo").arg(&place).status().unwrap().success());
-        let ran = home.run(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-        assert!(ran.exit != 0 && ran.err.contains("no file"), "{name}: {}", ran.err);
+    let names =
+        ["secret.json", "permitd.toml", "serve.lock", "permitd.db", "permitd.db-wal", "records", "records/permits.db"];
+    for name in names {
+        for is_folder in [false, true] {
+            let (home, _) = Home::with_somebody();
+            let place = home.data().join(name);
+            match place.is_dir() {
+                true => fs::remove_dir_all(&place).unwrap(),
+                false => drop(fs::remove_file(&place)),
+            }
+            match is_folder {
+                true => fs::create_dir(&place).unwrap(),
+                false => assert!(Command::new("mkfifo").arg(&place).status().unwrap().success()),
+            }
+            // A folder is where the records are, and one among them is nothing that is used.
+            if is_folder && name.starts_with("records") {
+                continue;
+            }
+            let said = home.refused(4, &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+            assert!(said.contains(name) && said.contains("move it away"), "{name}: {said}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_file_that_is_taken_away_closes_the_server() {
-    for name in ["permitd.db", "serve.lock", "secret.json", "records", ""] {
-        for replaced in [false, true] {
+    for name in ["permitd.db", "permitd.db-wal", "serve.lock", "secret.json", "records", ""] {
+        for replaced in ["not", "by another", "by a link to it", "by nothing of its content"] {
+            let is_other = match replaced {
+                "by a link to it" => name.is_empty(),
+                "by nothing of its content" => name != "permitd.db",
+                _ => false,
+            };
+            if is_other {
+                continue;
+            }
             let home = Home::new();
             home.sample(5, "a.csv");
             home.json(&["import", "a.csv", "--dataset", "permits"]);
@@ -261,20 +302,23 @@ async fn a_file_that_is_taken_away_closes_the_server() {
             assert_eq!(server.status("/permits?limit=1", &key).await.as_u16(), 200);
             server.is_ready(200).await;
             let (place, away) = (home.data().join(name), home.path("away"));
-            fs::rename(&place, &away).unwrap();
-            if replaced && away.is_dir() {
-                fs::create_dir(&place).unwrap();
-            } else if replaced && name == "secret.json" {
-                fs::write(&place, "{}").unwrap();
-            } else if replaced {
-                fs::copy(&away, &place).unwrap();
+            match replaced {
+                "by nothing of its content" => fs::write(&place, "").unwrap(),
+                _ => fs::rename(&place, &away).unwrap(),
+            }
+            match replaced {
+                "by a link to it" => symlink(&away, &place).unwrap(),
+                "by another" if away.is_dir() => fs::create_dir(&place).unwrap(),
+                "by another" if name == "secret.json" => fs::write(&place, "{}").unwrap(),
+                "by another" => drop(fs::copy(&away, &place).unwrap()),
+                _ => {}
             }
             server.becomes(reqwest::StatusCode::SERVICE_UNAVAILABLE, "/permits?limit=1", &key).await;
             let why = server.is_ready(503).await;
             assert!(why.contains("while it was in use"), "{name}: {why}");
             let said = fs::read_to_string(&log).unwrap();
             assert!(said.contains("stop this server, put the data directory back"), "{said}");
-            if name == "serve.lock" {
+            if name == "serve.lock" && replaced != "by a link to it" {
                 // Nobody else can serve the directory meanwhile.
                 let said = home.refused(4, &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
                 assert!(said.contains("another permitd serves"), "{said}");

@@ -81,7 +81,12 @@ impl Database {
         // The write-ahead log and its index are there as long as a connection is.
         let files = ["", "-wal", "-shm"].map(|beside| folder.join(format!("{FILE_NAME}{beside}")));
         let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
-        let places: Arc<[FilePlace]> = files.iter().map(place).collect::<Result<_, _>>()?;
+        let mut places: Vec<FilePlace> = files.iter().map(place).collect::<Result<_, _>>()?;
+        // The database itself, which has its tables by now. The others are emptied by checkpoints.
+        if let Some(database) = places.first_mut() {
+            *database = database.clone().never_empty();
+        }
+        let places: Arc<[FilePlace]> = places.into();
         let writer = Writer::start(connection, Arc::clone(&places))?;
         let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
         let is_guest = AtomicBool::new(false);
@@ -247,12 +252,13 @@ fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 /// What SQLite says, and what can be done where it does not say that.
 fn words(error: &rusqlite::Error) -> String {
-    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly};
     let what_to_do = match error.sqlite_error_code() {
         Some(ReadOnly) => {
             "; the file or its file system is read-only, and even to read it takes files beside it: mount it to be written, or \
              give the file back its owner and mode"
         }
+        Some(DatabaseCorrupt | NotADatabase) => "; restore permitd.db from your backup, with all that was beside it",
         Some(CannotOpen) => {
             "; where the file is there, its directory is read-only: even to read it takes files beside it. Mount it to be \
              written, or correct its owner and mode"
@@ -265,7 +271,7 @@ fn words(error: &rusqlite::Error) -> String {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match Trouble::of(&error) {
-            Trouble::Damage => Self::Corrupt(error.to_string()),
+            Trouble::Damage => Self::Corrupt(words(&error)),
             Trouble::NoRoom => Self::Full(error.to_string()),
             Trouble::Other => Self::Unavailable(words(&error)),
         }

@@ -271,15 +271,11 @@ impl Shared {
             served.retain(|name, served| present.contains_key(name) && served.place.trouble().is_none());
             served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
         };
-        for (name, served) in &known {
-            served.refresh(name)?;
-        }
-        for (name, path) in present {
-            if known.iter().all(|(known, _)| *known != name) {
-                self.serve(&name, path)?;
-            }
-        }
-        Ok(())
+        // What is wrong with one data set is said when the others were looked at.
+        let refreshed = known.iter().map(|(name, served)| served.refresh(name));
+        let is_new = |name: &String| known.iter().all(|(known, _)| known != name);
+        let begun = present.into_iter().filter(|(name, _)| is_new(name)).map(|(name, path)| self.serve(&name, path));
+        refreshed.chain(begun).filter_map(Result::err).collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
     }
 
     fn files(&self) -> Result<BTreeMap<String, PathBuf>, RecordStoreError> {
@@ -289,7 +285,12 @@ impl Shared {
         };
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(&self.settings.directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+            let entry = entry.map_err(failed)?;
+            // A link, a pipe or a folder is nobody's records.
+            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
+            let path = entry.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             if self.path(&stem).is_ok_and(|expected| expected == path) {
                 files.insert(stem, path);
@@ -300,7 +301,7 @@ impl Shared {
 
     /// Begins to serve a file, if an import into it was ever committed.
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
-        let Ok(place) = FilePlace::of(&path) else { return Ok(()) };
+        let Ok(place) = FilePlace::of(&path).map(FilePlace::never_empty) else { return Ok(()) };
         let connection =
             open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
         // A first import holds its file's lock: until it is done there is nothing to serve.
