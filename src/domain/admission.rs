@@ -102,24 +102,26 @@ impl Bucket {
     }
 
     /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
-    /// consumed is carried over to another plan, at most as a bucket that is empty.
+    /// consumed is carried over to another plan, at most as a bucket that is empty; and what is beyond that.
     ///
     /// The plan may have changed `since_ns` ago, of which the ledger hears only now. So of a plan that is slower it is supposed
     /// that it did: what flowed in since then did so at the slower rate, and a change gives nothing of a second burst.
-    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64, since_ns: i64) -> i64 {
+    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64, since_ns: i64) -> (i64, i64) {
         if interval_ns <= 0 {
-            return tat_ns;
+            return (tat_ns, 0);
         }
         let since_ns = if self.interval_ns > interval_ns { since_ns } else { 0 };
         let ahead_ns = tat_ns.saturating_sub(now_ns).saturating_add(since_ns);
         if ahead_ns <= 0 {
-            return tat_ns;
+            return (tat_ns, 0);
         }
         let scaled = i128::from(ahead_ns) * i128::from(self.interval_ns);
         // Rounded up: a part of a request is not given twice.
         let scaled_ns =
             i64::try_from((scaled + i128::from(interval_ns) - 1) / i128::from(interval_ns)).unwrap_or(i64::MAX);
-        now_ns.saturating_add(scaled_ns.saturating_sub(since_ns).min(self.depth_ns()))
+        let ahead_ns = scaled_ns.saturating_sub(since_ns);
+        let held_ns = ahead_ns.min(self.depth_ns());
+        (now_ns.saturating_add(held_ns), ahead_ns.saturating_sub(held_ns))
     }
 
     /// Requests that a bucket with this TAT would let pass at once.
@@ -145,6 +147,12 @@ pub struct LedgerRow {
     pub used: u64,
     /// The interval of the bucket that the TAT is of; 0 where that was not written down yet.
     pub interval_ns: i64,
+    /// What was consumed of a deeper bucket beyond what the present one holds, in virtual time. It does not hold up requests, but a
+    /// deeper bucket has it consumed: to make a bucket shallow and deep again gives no second burst. It runs out while the
+    /// bucket is full.
+    pub owed_ns: i64,
+    /// How deep the bucket was, in requests, when that was written down; 0 where nothing is owed.
+    pub owed_burst: i64,
 }
 
 /// What a node gives back of a grant that it will not spend any more.
@@ -207,7 +215,8 @@ pub enum TatStep {
     Restarted,
     /// The TAT was impossibly far ahead and counts as an empty bucket.
     Corrected,
-    /// The TAT was another plan's, or of a clock that was wrong by days: it was set to what was consumed.
+    /// The TAT was another plan's, or of a clock that was wrong by days, or something of it was owed that counts in a deeper
+    /// bucket: it was set to what was consumed.
     Carried,
 }
 
@@ -253,7 +262,8 @@ impl LedgerRow {
     /// long. There a node takes shorter ones until it has been the only one for two grants' lives, in which others would have
     /// asked, too: also under another plan, which it knows before others do.
     ///
-    /// Under another plan the bucket holds as many requests less as were consumed of the old one.
+    /// Under another plan the bucket holds as many requests less as were consumed of the old one; what it cannot hold of them is
+    /// owed ([`LedgerRow::owed_ns`]).
     ///
     /// A clock that has gone back never brings quota back: the ledger's day only rises, unless it is so far ahead that a clock
     /// must have been wrong; the days then have counts of their own.
@@ -269,17 +279,21 @@ impl LedgerRow {
             _ => self.tat_ns,
         };
         let is_other_rate = self.interval_ns != 0 && self.interval_ns != bucket.interval_ns;
+        let is_deeper = self.owed_ns > 0 && bucket.burst > self.owed_burst;
         if is_wrong_day {
             // As an empty bucket but for one request, so that nobody is refused for a clock that was wrong.
             let empty_ns = now_ns.saturating_add(bucket.depth_ns()).saturating_sub(bucket.interval_ns);
             ahead_ns = ahead_ns.min(empty_ns);
-        } else if is_other_rate {
+        } else if is_other_rate || is_deeper {
             // The node's grant knew of no other plan for as long as it lived.
             let held = returned.filter(|_| alone).map(|back| now_ns.saturating_sub(back.since_ns).clamp(0, life_ns));
-            ahead_ns = bucket.carried(ahead_ns, self.interval_ns, now_ns, held.unwrap_or(0));
+            let consumed_ns = ahead_ns.saturating_add(self.owed_ns);
+            let (carried_ns, owed_ns) = bucket.carried(consumed_ns, self.interval_ns, now_ns, held.unwrap_or(0));
+            ahead_ns = carried_ns;
+            self.owe(bucket, owed_ns);
         }
         self.interval_ns = bucket.interval_ns;
-        let is_carried = is_wrong_day || is_other_rate;
+        let is_carried = is_wrong_day || is_other_rate || is_deeper;
         if let Some(back) = returned.filter(|back| !alone && !is_carried && self.keeps_its_stretch(asked, back)) {
             let places = bucket.places(back.tat_ns.max(now_ns), back.limit_ns);
             let count = places.min(by_quota).min(want.max(asked.need));
@@ -287,9 +301,10 @@ impl LedgerRow {
             grant.reach = if asked.need > 1 { places } else { u64::MAX };
             return (grant, TatStep::Kept);
         }
-        // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back:
-        // it counts as an empty bucket, not as a debt.
+        // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back, or
+        // from a deeper bucket: it counts as an empty bucket, not as a debt.
         if ahead_ns > horizon_ns.saturating_add(CLOCKS_APART_NS) {
+            self.owe(bucket, self.owed_ns.saturating_add(ahead_ns.saturating_sub(horizon_ns)));
             self.tat_ns = horizon_ns;
             return (self.grant(bucket, horizon_ns, horizon_ns, 0, by_quota), TatStep::Corrected);
         }
@@ -338,6 +353,9 @@ impl LedgerRow {
         };
         if step != TatStep::Kept {
             self.tat_ns = limit_ns;
+            // What is owed runs out for as long as the bucket was full.
+            let full_ns = from_ns.saturating_sub(ahead_ns);
+            self.owe(Bucket { burst: self.owed_burst, ..bucket }, self.owed_ns.saturating_sub(full_ns));
         }
         let mut grant = self.grant(bucket, from_ns, limit_ns, count, by_quota);
         // Who shares the key leaves what only flows in to the others until this grant has ended, unless stretches are short:
@@ -348,6 +366,10 @@ impl LedgerRow {
         grant.more = count < share || count < soon.min(by_quota);
         grant.reach = by_rate;
         (grant, step)
+    }
+
+    fn owe(&mut self, bucket: Bucket, owed_ns: i64) {
+        (self.owed_ns, self.owed_burst) = if owed_ns > 0 { (owed_ns, bucket.burst) } else { (0, 0) };
     }
 
     /// Takes back of the quota, and turns to the day that requests are counted to now. Whether the row's day, or the clock, is

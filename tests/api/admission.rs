@@ -122,8 +122,43 @@ async fn a_used_up_quota_says_when_it_begins_anew() {
     let refused = app.get("/permits/201612013997", &key).await.expect(429);
     assert_eq!(refused.header("retry-after"), Some("30"));
     assert_eq!(refused.json()["violated-policies"], json!(["daily"]));
+    let says = |refused: &Answer, moment: &str| {
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(&format!("begins anew at {moment}")), "{detail}");
+    };
+    says(&refused, "2026-03-02T00:00:00Z");
     seconds(&clock, 30);
-    app.get("/permits/201612013997", &key).await.expect(200);
+    for _ in 0..3 {
+        app.get("/permits/201612013997", &key).await.expect(200);
+    }
+    says(&app.get("/permits/201612013997", &key).await.expect(429), "2026-03-03T00:00:00Z");
+    // Under a clock that was set back, the day that requests are counted to is tomorrow.
+    clock.advance_us(-3_600_000_000);
+    let refused = app.get("/permits/201612013997", &key).await.expect(429);
+    assert_eq!(refused.header("retry-after"), Some("90000"), "the rest of both days");
+    says(&refused, "2026-03-03T00:00:00Z");
+}
+
+/// What was consumed stays consumed while a plan's bucket is made shallow and deep again.
+#[tokio::test]
+async fn a_plan_that_comes_and_goes_gives_no_second_burst() {
+    let (app, clock, key) = standing_at("2026-03-01T12:00:00Z").await;
+    let (ana, mut passed) = (id_of(&app, "ana@example.org").await, Vec::new());
+    for (name, burst) in [("deep", 10), ("shallow", 1)] {
+        let plan = json!({ "rate_per_s": 0.001, "burst": burst, "quota_per_day": 1000 });
+        app.admin_send(Method::PUT, &format!("/plans/{name}"), &plan).await;
+    }
+    for plan in ["deep", "shallow", "deep", "shallow", "deep"] {
+        app.admin_send(Method::PATCH, &format!("/users/{ana}"), &json!({ "plan": plan })).await.expect(200);
+        // A grant's life, after which every node knows the plan.
+        seconds(&clock, 1);
+        let mut count = 0;
+        for _ in 0..12 {
+            count += u32::from(app.get("/permits/201612013997", &key).await.status == 200);
+        }
+        passed.push(count);
+    }
+    assert_eq!(passed, [10, 0, 0, 0, 0]);
 }
 
 /// What is left of the day, as the last answer said.

@@ -321,7 +321,8 @@ fn two_busy_nodes_use_up_the_rate() {
 /// A plan that was slow leaves a TAT far ahead: it does not hold a faster plan up.
 #[test]
 fn a_tat_out_of_reach_is_corrected() {
-    let mut row = LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0, interval_ns: 0 };
+    let mut row =
+        LedgerRow { tat_ns: START_NS + 10_000 * SECOND_NS, day: day_of(START_NS), used: 0, ..LedgerRow::default() };
     let bucket = limits(5.0, 10, 1000);
     let (mut grant, step) = row.renew(&asked(bucket, START_NS, 10));
     assert_eq!(step, TatStep::Corrected);

@@ -154,9 +154,18 @@ fn key_terms(
 }
 
 fn read_row(connection: &Connection, key: KeyId) -> Result<LedgerRow, StoreError> {
-    let sql = "SELECT tat_ns, day, used, interval_ns FROM ledger WHERE key = ?1";
+    let sql =
+        "SELECT tat_ns, day, used, interval_ns, owed_ns, burst FROM ledger LEFT JOIN owed USING (key) WHERE key = ?1";
     let read = |row: &Row<'_>| {
-        Ok(LedgerRow { tat_ns: row.get(0)?, day: row.get(1)?, used: row.get(2)?, interval_ns: row.get(3)? })
+        let [owed_ns, owed_burst] = [4, 5].map(|place| row.get::<_, Option<i64>>(place).map(Option::unwrap_or_default));
+        Ok(LedgerRow {
+            tat_ns: row.get(0)?,
+            day: row.get(1)?,
+            used: row.get(2)?,
+            interval_ns: row.get(3)?,
+            owed_ns: owed_ns?,
+            owed_burst: owed_burst?,
+        })
     };
     Ok(connection.prepare_cached(sql)?.query_row([key.as_str()], read).optional()?.unwrap_or_default())
 }
@@ -167,6 +176,12 @@ fn write_row(connection: &Connection, key: KeyId, row: &LedgerRow) -> Result<(),
                interval_ns = excluded.interval_ns";
     let mut statement = connection.prepare_cached(sql)?;
     statement.execute(params![key.as_str(), row.tat_ns, row.day, row.used, row.interval_ns])?;
+    if row.owed_ns > 0 {
+        let sql = "INSERT OR REPLACE INTO owed (key, owed_ns, burst) VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![key.as_str(), row.owed_ns, row.owed_burst])?;
+    } else {
+        connection.prepare_cached("DELETE FROM owed WHERE key = ?1")?.execute([key.as_str()])?;
+    }
     write_day(connection, key, row)
 }
 

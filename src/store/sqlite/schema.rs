@@ -99,11 +99,12 @@ CREATE TABLE reservations (
 ";
 
 /// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
-/// when rotated keys end in that time, and a row that is written to see whether writing works.
+/// when rotated keys end in that time, what keys owe of deeper buckets ([`LedgerRow`](crate::domain::admission::LedgerRow)), and a row that is written to see whether writing works.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS key_endings (key TEXT PRIMARY KEY, ends_tick INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owed (key TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
 ";

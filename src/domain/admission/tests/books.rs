@@ -179,28 +179,51 @@ proptest! {
         prop_assert!(!small || by_true_day.values().all(|count| *count <= quota), "{by_true_day:?}");
     }
 
-    /// Under other plans that come and go, no more pass than the deepest bucket and what flows in at the fastest rate; and at
-    /// the moment of a change no more than the new bucket holds beyond what was consumed.
+    /// Under other plans that come and go in a moment, no more pass than the new bucket holds beyond all that was consumed, also
+    /// of deeper ones before.
     #[test]
     fn a_change_of_plan_gives_no_second_burst(
-        rates in prop::collection::vec((1u32..100, 1u32..30), 2..8),
+        rates in prop::collection::vec((prop_oneof![Just(0.001), Just(0.1), 1.0f64..100.0], 1u32..30), 2..8),
     ) {
         let (mut row, mut node) = (LedgerRow::default(), Node::new());
         let (mut now_ns, mut consumed) = (START_NS, 0_u64);
         for (rate, burst) in rates {
-            let bucket = limits(f64::from(rate), burst, 1_000_000);
+            let bucket = limits(rate, burst, 1_000_000);
             let mut passed = 0;
             while node.ask(&mut row, bucket, now_ns) == Verdict::Admit {
                 passed += 1;
             }
             // What was consumed and has not flowed back yet.
             prop_assert!(consumed + passed <= u64::from(burst).max(consumed), "{consumed} and {passed} of {burst}");
-            consumed = (consumed + passed).min(u64::from(burst));
+            consumed += passed;
             // The grant of the old plan ends before anything flows back that would count.
             row.take_back(&node.grant.take().unwrap().0.into_return());
             now_ns += 1;
         }
     }
+}
+
+/// A bucket of 10 that was used up, made shallow and deep again, holds nothing; what is owed runs out while it is full.
+#[test]
+fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
+    let [deep, shallow, other] = [(0.001, 10), (0.001, 1), (0.01, 5)].map(|(rate, burst)| limits(rate, burst, 1000));
+    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    let mut all = |bucket, now_ns| {
+        let passed = std::iter::from_fn(|| (node.ask(&mut row, bucket, now_ns) == Verdict::Admit).then_some(()));
+        let passed = passed.count();
+        row.take_back(&node.grant.take().unwrap().0.into_return());
+        passed
+    };
+    assert_eq!(all(deep, START_NS), 10);
+    for (round, bucket) in [shallow, deep, other, deep, shallow, other, shallow, deep].into_iter().enumerate() {
+        assert_eq!(all(bucket, START_NS + i64::try_from(round).unwrap() * SECOND_NS), 0, "{bucket:?}");
+    }
+    // The shallow one fills up in 1,000 s, and after 3,000 more three are owed less.
+    assert_eq!(all(shallow, START_NS + 10 * SECOND_NS), 0);
+    assert_eq!(all(shallow, START_NS + 4_100 * SECOND_NS), 1);
+    let passed = all(deep, START_NS + 4_101 * SECOND_NS);
+    assert!((2..=3).contains(&passed), "{passed}");
+    assert_eq!(all(deep, START_NS + 30_000 * SECOND_NS), 10, "full again");
 }
 
 /// 5/s and a burst of 10 that was used up, then 1/s and 20: ten are left of those, and three that flow in.

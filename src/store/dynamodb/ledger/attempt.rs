@@ -85,8 +85,8 @@ impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
     pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool) -> Self {
         let mut before = seen.row;
-        // Of a bucket of another plan it has to be known where it stands.
-        let is_same_rate = before.interval_ns == asked.bucket.interval_ns;
+        // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
+        let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;
         if seen.shared && !fresh && is_same_rate && before.day_at(asked.now_ns) == before.day {
             // Others have probably taken stretches since, which last for a grant's life each: on average half of one lies ahead
             // of the clock. Who supposes less takes a longer stretch than lasts a life, and leaves the others less.
@@ -176,6 +176,13 @@ impl Attempt {
             change.only_if("iv = :rate");
             change.value(":rate", number(seen.row.interval_ns));
         }
+        let LedgerRow { owed_ns, owed_burst, .. } = self.after;
+        if (owed_ns, owed_burst) != (seen.row.owed_ns, seen.row.owed_burst) {
+            // Each write that changes what is owed says exactly of which TAT.
+            change.set("ow = :owed, ob = :depth");
+            change.value(":owed", number(owed_ns));
+            change.value(":depth", number(owed_burst));
+        }
         if self.begins_a_day(seen) {
             self.begin_day(seen, &mut change);
         } else {
@@ -250,6 +257,10 @@ impl Attempt {
                 change.only_if("tat <= :now");
                 change.value(":tat", number(self.after.tat_ns));
                 change.value(":now", number(now_ns));
+                if self.before.owed_ns > 0 {
+                    change.only_if("tat = :from");
+                    change.value(":from", number(self.before.tat_ns));
+                }
             }
             TatStep::Advanced => {
                 let stretch_ns = self.stretch_ns();

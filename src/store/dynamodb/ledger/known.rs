@@ -105,6 +105,8 @@ impl Known {
             day: find_number(item, "day")?.unwrap_or_default(),
             used: find_number(item, "used")?.unwrap_or_default(),
             interval_ns: find_number(item, "iv")?.unwrap_or_default(),
+            owed_ns: find_number(item, "ow")?.unwrap_or_default(),
+            owed_burst: find_number(item, "ob")?.unwrap_or_default(),
         };
         let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
         Ok(Some(Self { terms, row, unused, shared: false, far_day, reservations: reservations(item)? }))
