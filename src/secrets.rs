@@ -47,6 +47,13 @@ pub struct SecretMark {
     pub fingerprint: String,
 }
 
+impl SecretMark {
+    /// What a deployment remembers while its secret is replaced: no secret has it.
+    pub fn none() -> Self {
+        Self { version: 0, fingerprint: "being replaced".to_owned() }
+    }
+}
+
 /// The bytes of a version. They are overwritten when the last owner lets go of them.
 type SecretBytes = Zeroizing<[u8; SECRET_BYTES]>;
 
@@ -176,6 +183,12 @@ impl Secrets {
     /// The version that new keys are derived from.
     pub fn current_version(&self) -> u32 {
         self.0.current
+    }
+
+    /// What a deployment remembers of the version that new keys are derived from.
+    pub fn current_mark(&self) -> SecretMark {
+        let fingerprint = hex(&derive(&self.0.current_secret, "permitd/fingerprint/v1", b""));
+        SecretMark { version: self.0.current, fingerprint }
     }
 
     /// What a deployment remembers of each version.

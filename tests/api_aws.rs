@@ -1,4 +1,6 @@
-//! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES.
+//! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES. Left out is what no backend has a part in: how
+//! connections and requests are read (`connections`, `protocol`), guesses slowed (`guesses`), servers stopped (`farewell`, `stopping`), and
+//! the interface described (`openapi`).
 
 #![allow(
     clippy::unwrap_used,

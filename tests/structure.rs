@@ -177,8 +177,9 @@ fn each_library_is_known_to_one_part_only() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Every function of the sources and the tests, with the path that it has in Rust, its binary first.
-fn functions() -> Vec<String> {
+/// Every test, with the path that it has in Rust, its binary first: a function with an attribute that makes it one, and in the
+/// contract, whose tests are listed in `contract!`, one that others may call.
+fn tests() -> Vec<String> {
     let mut found = Vec::new();
     for path in files("src", "rs").into_iter().chain(files("tests", "rs")) {
         let mut modules: Vec<String> =
@@ -186,9 +187,17 @@ fn functions() -> Vec<String> {
         modules.retain(|part| part != "mod" && part != "main");
         let text = read(&path);
         let is_inline = path.starts_with("src") && text.contains("#[cfg(test)]\nmod tests {");
+        let is_contract = path.starts_with("tests/contract");
+        let mut has_attribute = false;
         for line in text.lines() {
-            let Some((before, after)) = line.split_once("fn ") else { continue };
+            let line_is_attribute = line.trim_start().starts_with("#[");
+            has_attribute |= line_is_attribute && line.contains("test");
+            let Some((before, after)) = line.split_once("fn ").filter(|_| !line_is_attribute) else { continue };
             if before.trim_start().starts_with("//") {
+                continue;
+            }
+            let is_test = std::mem::take(&mut has_attribute);
+            if !is_test && !(is_contract && before.trim_start().starts_with("pub(crate)")) {
                 continue;
             }
             let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -200,15 +209,15 @@ fn functions() -> Vec<String> {
 }
 
 /// Whether a name of GUARANTEES.md is one of these, or a module of them: `…` stands for anything, and modules may be left out.
-fn is_among(name: &str, functions: &[String]) -> bool {
+fn is_among(name: &str, all: &[String]) -> bool {
     // The same sources, run over AWS.
     let name = ["api", "crash", "faults"]
         .iter()
         .fold(name.to_owned(), |name, binary| name.replace(&format!("{binary}_aws::"), &format!("{binary}::")));
     let wanted: Vec<&str> = name.split("::").collect();
     let (last, before) = wanted.split_last().unwrap();
-    functions.iter().any(|function| {
-        let (modules, own) = function.rsplit_once("::").unwrap();
+    all.iter().any(|test| {
+        let (modules, own) = test.rsplit_once("::").unwrap();
         let mut modules = modules.split("::");
         let is_below = before.iter().all(|wanted| modules.any(|module| fits(wanted, module)));
         is_below && (fits(last, own) || (!last.contains('…') && modules.any(|module| module == *last)))
@@ -229,7 +238,7 @@ fn fits(wanted: &str, part: &str) -> bool {
 /// A test that was renamed leaves a promise that nothing shows.
 #[test]
 fn every_test_that_a_promise_names_is_there() {
-    let functions = functions();
+    let tests = tests();
     let makefile = read("Makefile");
     let (mut count, mut missing) = (0, Vec::new());
     for line in read("docs/GUARANTEES.md").lines() {
@@ -246,7 +255,7 @@ fn every_test_that_a_promise_names_is_there() {
             } else if is_name && (quoted.contains("::") || quoted.contains('…') || is_in_column) {
                 // The binaries as a whole, where the page says what they are.
                 quoted.split_once("::…").is_some_and(|(binary, _)| root().join(format!("tests/{binary}")).exists())
-                    || is_among(quoted, &functions)
+                    || is_among(quoted, &tests)
             } else {
                 continue;
             };

@@ -231,6 +231,72 @@ fn foreign_secret(deployment: &Deployment) -> std::path::PathBuf {
     path
 }
 
+/// A server that is still at work with the secret that was replaced would claim addresses under names that nobody else looks at.
+#[tokio::test]
+async fn a_node_whose_secret_was_replaced_makes_no_second_person_and_no_key() {
+    let (deployment, user, key) = deployment(json!({ "rate_per_s": 100, "burst": 100, "quota_per_day": 1000 })).await;
+    let secret = foreign_secret(&deployment);
+    let node = deployment.serve_on(1, "");
+    assert_eq!(deployment.read(&node, "/permits/201612013997", &key).await.unwrap(), 200);
+    let run = |arguments: &[&str]| {
+        let mut command = deployment.command_of(2, "");
+        let ran = command.env("PERMITD_SECRET_FILE", &secret).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {said}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let replaced: Value = serde_json::from_str(&run(&["secret", "replace", "--yes", "--json"])).unwrap();
+    assert_eq!((&replaced["keys_ended"], &replaced["without_key"][0]), (&1.into(), &user.as_str().into()));
+    run(&["invite", "eve@example.org"]);
+    for (path, body) in [
+        ("/users".to_owned(), json!({ "email": "eve@example.org" })),
+        ("/users".to_owned(), json!({ "email": ANA })),
+        (format!("/users/{user}/keys"), json!({})),
+    ] {
+        let (status, problem) = deployment.admin(&node, Method::POST, &path, "", Some(body)).await.unwrap();
+        assert_eq!(status, 503, "{path}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("another server secret"), "{path}: {problem}");
+    }
+    assert_eq!(deployment.read(&node, "/permits/201612013997", &key).await.unwrap(), 401);
+    drop(node);
+    let people: Value = serde_json::from_str(&run(&["users", "list", "--json"])).unwrap();
+    assert_eq!(people["users"].as_array().map(Vec::len), Some(2), "{people}");
+    run(&["events", "verify"]);
+}
+
+#[tokio::test]
+async fn records_that_do_not_fit_the_log_are_differences() {
+    let (deployment, _, _) = deployment(json!({ "rate_per_s": 100, "burst": 100, "quota_per_day": 1000 })).await;
+    let verify = || {
+        let ran = deployment.command_of(1, "").args(["events", "verify"]).output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let older = deployment.place().copy_of_the_records("permits").await;
+    deployment.import("", 12);
+    assert_eq!(verify().0, Some(0));
+    deployment.place().put_back_the_records("permits", &older).await;
+    let (code, said) = verify();
+    assert!(code == Some(1) && said.contains("older than the log"), "{said}");
+    deployment.place().forget_the_records("permits").await;
+    let (code, said) = verify();
+    assert!(code == Some(1) && said.contains("are gone"), "{said}");
+    deployment.import("", 12);
+    assert_eq!(verify().0, Some(0));
+}
+
+/// A new one in its place would end every key.
+#[tokio::test]
+async fn a_lost_secret_of_all_nodes_is_never_replaced_by_a_new_one() {
+    let (deployment, _, _) = deployment(json!({ "rate_per_s": 100, "burst": 100, "quota_per_day": 1000 })).await;
+    deployment.place().lose_the_secret().await;
+    for arguments in [&["serve", "--json"][..], &["invite", "eve@example.org", "--json"]] {
+        let ran = deployment.command_of(1, "").args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(7), "{arguments:?}: {said}");
+        assert!(said.contains("is missing, but keys were derived from it"), "{arguments:?}: {said}");
+    }
+}
+
 /// Its keys would all be answered with 401, its mails carry keys that no other node takes, and messages be buried.
 #[tokio::test]
 async fn a_node_with_the_secret_of_another_deployment_does_not_start() {

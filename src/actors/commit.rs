@@ -24,7 +24,7 @@ use crate::{
     },
     failpoint::crash_point,
     queue::{BATCH_MAX, EventMessage, Message, Queue, QueueError},
-    secrets::{Entropy, EntropyError, Secrets},
+    secrets::{Entropy, EntropyError, Secrets, SecretsError},
     store::{Append, AppendError, ClaimChange, PersonalChange, StoreError, Stores},
 };
 
@@ -284,6 +284,8 @@ impl Committer {
             })
             .collect();
         recorded.iter().for_each(|event| state.apply(event));
+        let is_derived = claims.iter().any(|change| matches!(change, ClaimChange::Take { .. }))
+            || recorded.iter().any(|recorded| matches!(recorded.event, Event::ApiKeyIssued { .. }));
         let append = Append {
             stream: stream.clone(),
             expected_version: loaded.version,
@@ -291,6 +293,7 @@ impl Committer {
             request_hash: envelope.request_hash.as_ref().map(|hash| self.secrets.request_mark(hash)),
             recorded_at,
             events: encoded,
+            secret: is_derived.then(|| self.secrets.current_mark()),
             claims,
             personal,
             rows: state.rows(),
@@ -306,6 +309,11 @@ impl Committer {
             }
             Err(AppendError::KeyIssued { key }) => {
                 return self.keep_error(envelope, CommandRefusal::KeyExists(key).into()).await;
+            }
+            Err(AppendError::OtherSecret) => {
+                self.check_secret().await?;
+                let what = "another one has replaced it".to_owned();
+                return Err(SecretsError::NotOurs { place: self.secrets.place().to_owned(), what }.into());
             }
             Err(AppendError::Store(error)) => return Err(error.into()),
         }

@@ -7,11 +7,13 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use super::{Premises, server::requests_patience};
+use super::{Premises, data_dir::SECRET_LOOKS, server::requests_patience};
 use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
 
 /// How often a server looks whether its files are still where they were.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+// Whatever is taken away is noticed within a second, also the secret, which may be half-written for a moment.
+const _: () = assert!(WATCH_INTERVAL.as_millis() * (SECRET_LOOKS as u128 + 1) <= 1000);
 /// How often a server looks for imports that died elsewhere where these keep their data sets for a while.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 /// The same where it is known at once that they died.

@@ -26,7 +26,7 @@ const LOCK_TRIES: u32 = 10;
 /// Time between two such tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 /// How many looks in a row find the secret wrong before it is: one that is being written is half there.
-const SECRET_LOOKS: u32 = 3;
+pub(super) const SECRET_LOOKS: u32 = 3;
 
 /// Where the records' files are, in the data directory.
 pub(super) fn records(data: &Path) -> PathBuf {

@@ -8,8 +8,8 @@ use crate::{
     store::{Stores, UserFilter},
 };
 
-/// People whose keys are looked at in a log that remembers no secret yet.
-const PEOPLE_MAX: usize = 500;
+/// People who are read at once.
+const PAGE: usize = 500;
 
 /// Whether a secret may be made: the log knows of none, and of no key that was derived from one.
 ///
@@ -47,14 +47,21 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
     Ok(())
 }
 
-/// Whether one of the last people has a key that is in force and for which this holds.
+/// Whether somebody has a key that is in force and for which this holds. All are looked at where nobody has: that is once, in a
+/// log that remembers no secret yet.
 async fn find_key(stores: &Stores, holds: impl Fn(&KeyRow) -> bool) -> Result<bool, StartError> {
-    let people = stores.views.users(UserFilter { limit: PEOPLE_MAX, ..UserFilter::default() }).await?;
-    for person in people {
-        let keys = stores.views.keys(person.id).await?;
-        if keys.iter().any(|key| key.revoked_at.is_none() && holds(key)) {
-            return Ok(true);
+    let mut after = None;
+    loop {
+        let people = stores.views.users(UserFilter { after, limit: PAGE, ..UserFilter::default() }).await?;
+        for person in &people {
+            let keys = stores.views.keys(person.id).await?;
+            if keys.iter().any(|key| key.revoked_at.is_none() && holds(key)) {
+                return Ok(true);
+            }
+        }
+        match people.last() {
+            Some(last) if people.len() == PAGE => after = Some(last.id),
+            _ => return Ok(false),
         }
     }
-    Ok(false)
 }

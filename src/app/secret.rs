@@ -8,6 +8,7 @@ use crate::{
         id::CommandId,
         view::{UserRow, UserStatus},
     },
+    secrets::SecretMark,
     store::UserFilter,
 };
 
@@ -33,6 +34,8 @@ pub struct ReplacedSecret {
 /// When the store does not answer.
 pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecret, StartError> {
     let committer = &node.service.committer;
+    // From now on no server that is still at work can claim an address or issue a key, and none starts.
+    committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
     let mut replaced = ReplacedSecret::default();
     let mut owners = Vec::new();
     let mut after = None;

@@ -91,6 +91,9 @@ pub struct Append {
     pub recorded_at: Timestamp,
     /// The encoded events.
     pub events: String,
+    /// What the deployment has to remember of the server secret, where names or keys in the commit were derived from it: a process
+    /// that still has one that was replaced writes no such commit.
+    pub secret: Option<SecretMark>,
     /// Names taken and let go.
     pub claims: Vec<ClaimChange>,
     /// Personal keys made and destroyed.
@@ -119,6 +122,9 @@ pub enum AppendError {
         /// The key.
         key: KeyId,
     },
+    /// The deployment does not remember [`Append::secret`]: it has another server secret.
+    #[error("the deployment has another server secret")]
+    OtherSecret,
     /// The name has another owner.
     #[error("the name is taken")]
     ClaimTaken {

@@ -55,11 +55,24 @@ async fn readiness_says_what_is_in_the_way_and_when_it_is_gone() {
 async fn readiness_tells_of_records_that_cannot_be_read() {
     let app = TestApp::with_sample(5).await;
     app.ops_get("/health/ready").await.expect(200);
-    if app.data().join("records/permits.db").exists() {
-        app.place().lose_the_records("permits").await;
+    app.place().lose_the_records("permits").await;
+    let asked = async || Some(app.ops_get("/health/ready").await).filter(|answer| answer.status == 503);
+    let why = app.eventually("another readiness", asked).await;
+    assert!(why.body.contains("the records"), "{}", why.body);
+}
+
+#[tokio::test]
+async fn readiness_tells_of_tables_that_cannot_be_used() {
+    for table in ["events", "ledger", "state", "views"] {
+        let app = TestApp::with_sample(5).await;
+        app.ops_get("/health/ready").await.expect(200);
+        if !app.place().lose_a_table(table).await {
+            // One machine has one file: see above.
+            return;
+        }
         let asked = async || Some(app.ops_get("/health/ready").await).filter(|answer| answer.status == 503);
         let why = app.eventually("another readiness", asked).await;
-        assert!(why.body.contains("the records"), "{}", why.body);
+        assert!(why.body.contains(&app.place().table(table)), "{table}: {}", why.body);
     }
 }
 

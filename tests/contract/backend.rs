@@ -130,6 +130,7 @@ impl Stream {
             request_hash: None,
             recorded_at: at,
             events: encoded,
+            secret: None,
             claims: Vec::new(),
             personal,
             rows: state.rows(),

@@ -204,10 +204,8 @@ async fn an_import_that_dies_beside_a_server_is_written_down_by_the_server_or_th
         imports.iter().map(|import| import["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     deployment.let_leases_end().await;
-    // In AWS a server looks once a minute, and the next import comes first.
-    if crate::MODE == crate::support::backend::Mode::Sqlite {
-        deployment.until("the server to notice", async || told().await == ["failed"]).await;
-    }
+    // In AWS a server looks once a minute.
+    deployment.until("the server to notice", async || told().await == ["failed"]).await;
     let (well, _) = deployment.import("import-before-commit=return", 10);
     assert!(!well, "it was killed");
     deployment.let_leases_end().await;

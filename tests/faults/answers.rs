@@ -79,6 +79,7 @@ async fn commands_of_an_earlier_version_are_answered_again() {
         request_hash: Some("one".to_owned()),
         recorded_at: world.now(),
         events: format!("[{golden}]"),
+        secret: None,
         claims: Vec::new(),
         personal: PersonalChange::Keep,
         rows: Rows::default(),

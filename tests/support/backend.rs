@@ -219,6 +219,13 @@ impl Place {
         emulator::drop_table(&dynamo, &schema::records_table(data_set)).await;
     }
 
+    /// Takes a table of AWS away beneath running nodes; nothing where there are none.
+    pub(crate) async fn lose_a_table(&self, table: &str) -> bool {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return false };
+        emulator::drop_table(&Dynamo::new(&access, &cloud.prefix), table).await;
+        true
+    }
+
     /// Takes away all that says that there are records of a data set: their file, or the item of the table `state`.
     pub(crate) async fn forget_the_records(&self, data_set: &str) {
         let Some((dynamo, table)) = self.state().await else {
@@ -261,6 +268,17 @@ impl Place {
         let dynamo = Dynamo::new(&access, &cloud.prefix);
         let pages = dynamo.client().scan().table_name(dynamo.table(table)).consistent_read(true);
         pages.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.expect("the items")
+    }
+
+    /// Loses the server secret that nodes in AWS share.
+    pub(crate) async fn lose_the_secret(&self) {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else { return };
+        let dynamo = Dynamo::new(&access, &cloud.prefix);
+        for item in self.items_of(schema::SECRETS).await {
+            let deleted =
+                dynamo.client().delete_item().table_name(dynamo.table(schema::SECRETS)).key("k", item["k"].clone());
+            deleted.send().await.expect("the secret is gone");
+        }
     }
 
     async fn state(&self) -> Option<(Dynamo, String)> {

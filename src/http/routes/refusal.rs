@@ -8,6 +8,7 @@ use crate::{
     domain::user::CommandRefusal,
     http::{Problem, ProblemCode},
     queue::QueueError,
+    secrets::SecretsError,
 };
 
 /// The problem that a failed command is answered with.
@@ -33,6 +34,11 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
         CommandError::Contended => Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S),
         CommandError::Busy(busy) => busy_problem(busy),
         CommandError::Store(error) => store_problem(error),
+        CommandError::Secrets(SecretsError::NotOurs { .. }) => {
+            let detail = "this server has another server secret than its deployment: nothing was done; ask another server, or the \
+                          operator to start this one again with the right one";
+            Problem::new(ProblemCode::Unavailable, detail).because(text).retry_after(RETRY_AFTER_S)
+        }
         CommandError::Codec(_) | CommandError::Secrets(_) | CommandError::Entropy(_) => Problem::internal(text),
     }
 }

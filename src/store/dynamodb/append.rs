@@ -17,7 +17,7 @@ use super::{
     log, not_built, project,
     schema::{EVENTS, LEDGER, PERSONAL, STATE},
     terms::live_key,
-    unavailable,
+    unavailable, upkeep,
     write::{TRIES_MAX, back_off, met_a_transaction},
 };
 use crate::{
@@ -108,6 +108,7 @@ async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> 
 enum Part {
     Commit,
     Answer,
+    Secret,
     Key(KeyId),
     Take(String),
     Release(String),
@@ -121,6 +122,8 @@ enum Cancelled {
     VersionTaken(Option<Item>),
     /// The command was answered before.
     Answered,
+    /// The deployment has another server secret.
+    OtherSecret,
     /// The key was issued before.
     KeyIssued(KeyId),
     /// The name has this owner, if the answer says so.
@@ -149,6 +152,7 @@ async fn transact(dynamo: &Dynamo, append: &Append, keys: &[KeyId], commit: Item
         let mut problem = match why_cancelled(&parts, cancelled.cancellation_reasons()) {
             Cancelled::VersionTaken(old) => return Err(version_taken(dynamo, append, old.as_ref()).await),
             Cancelled::Answered => return Err(AppendError::Answered),
+            Cancelled::OtherSecret => return Err(AppendError::OtherSecret),
             Cancelled::KeyIssued(key) => return Err(AppendError::KeyIssued { key }),
             Cancelled::NameTaken { owner: Some(owner), .. } => return Err(AppendError::ClaimTaken { owner }),
             Cancelled::NameTaken { name, owner: None } => match owner_of(dynamo, &name).await? {
@@ -200,6 +204,10 @@ fn parts(
     for key in keys {
         parts.push(Part::Key(*key));
         writes.push(key_write(&dynamo.table(LEDGER), &append.stream, *key)?);
+    }
+    if let Some(mark) = &append.secret {
+        parts.push(Part::Secret);
+        writes.push(upkeep::remembers(dynamo, mark)?);
     }
     for change in &append.claims {
         let (ClaimChange::Take { name, owner } | ClaimChange::Release { name, owner }) = change;
@@ -308,14 +316,17 @@ fn why_cancelled(parts: &[Part], reasons: &[CancellationReason]) -> Cancelled {
     let order = |part: &Part| match part {
         Part::Commit => 0,
         Part::Answer => 1,
-        Part::Take(_) => 2,
-        Part::Key(_) => 3,
-        Part::Personal(_) => 4,
-        Part::Release(_) => 5,
+        // Names of another secret say nothing.
+        Part::Secret => 2,
+        Part::Take(_) => 3,
+        Part::Key(_) => 4,
+        Part::Personal(_) => 5,
+        Part::Release(_) => 6,
     };
     match failed.min_by_key(|(part, _)| order(part)) {
         Some((Part::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
         Some((Part::Answer, _)) => Cancelled::Answered,
+        Some((Part::Secret, _)) => Cancelled::OtherSecret,
         Some((Part::Key(key), _)) => Cancelled::KeyIssued(*key),
         Some((Part::Take(name), reason)) => {
             let owner = reason.item().and_then(|item| find_text(item, "owner").ok().flatten());

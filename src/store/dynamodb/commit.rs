@@ -150,6 +150,7 @@ mod tests {
             request_hash: Some("hash".to_owned()),
             recorded_at: Timestamp::from_microsecond(us).unwrap(),
             events: "[]".to_owned(),
+            secret: None,
             claims: Vec::new(),
             personal: PersonalChange::Keep,
             rows: Default::default(),

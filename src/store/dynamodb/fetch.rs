@@ -1,6 +1,6 @@
 //! Reading: pages to their end, batches until nothing of them is left, and several requests at once.
 
-use std::future::Future;
+use std::{collections::HashMap, future::Future};
 
 use aws_sdk_dynamodb::{
     operation::{query::builders::QueryFluentBuilder, scan::builders::ScanFluentBuilder},
@@ -99,6 +99,21 @@ pub(super) async fn get(dynamo: &Dynamo, table: &str, key: Item) -> Result<Optio
 pub(super) async fn get_all(dynamo: &Dynamo, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
     let work = keys.chunks(BATCH_READS_MAX).map(|batch| get_batch(dynamo, table, batch.to_vec())).collect();
     Ok(in_parallel(work).await?.into_iter().flatten().collect())
+}
+
+/// Whether these tables, each with a key, can be read: by one request for each hundred.
+pub(super) async fn probe(dynamo: &Dynamo, tables: Vec<(String, Item)>) -> Result<(), StoreError> {
+    for some in tables.chunks(BATCH_READS_MAX) {
+        let wanted = |(table, key): &(String, Item)| {
+            let keys = KeysAndAttributes::builder().keys(key.clone()).build().map_err(not_built)?;
+            Ok((table.clone(), keys))
+        };
+        let wanted = some.iter().map(wanted).collect::<Result<HashMap<_, _>, StoreError>>()?;
+        let names: Vec<&str> = some.iter().map(|(table, _)| table.as_str()).collect();
+        let sent = dynamo.client().batch_get_item().set_request_items(Some(wanted)).send().await;
+        sent.map_err(|error| unavailable(&names.join(", "), &error))?;
+    }
+    Ok(())
 }
 
 /// A batch comes in parts when it is large or the table is busy: what is left is asked for again.

@@ -4,13 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 
 use super::{
     Dynamo, StoreError,
     append::CLAIM,
     fetch,
-    item::{self, Item, get_text, text},
-    schema::{LEDGER, STATE},
+    item::{self, Item, get_text, number, text},
+    not_built,
+    schema::{EVENTS, LEDGER, STATE, VIEWS},
     unavailable, write,
 };
 use crate::{secrets::SecretMark, store::Upkeep};
@@ -22,7 +24,8 @@ const PROBE: &str = "probe";
 
 #[async_trait]
 impl Upkeep for Dynamo {
-    /// One write of the ledger that is refused by its condition: DynamoDB says so only when the write could have been made.
+    /// One write of the ledger that is refused by its condition, which DynamoDB says only when the write could have been made; and
+    /// one read of the log and the views.
     async fn probe(&self) -> Result<(), StoreError> {
         let table = self.table(LEDGER);
         let update = || {
@@ -33,7 +36,11 @@ impl Upkeep for Dynamo {
                 .expression_attribute_values(":p", text(PROBE))
                 .send()
         };
-        write::conditional(&table, update).await.map(drop)
+        write::conditional(&table, update).await?;
+        let [events, views] = [EVENTS, VIEWS].map(|table| self.table(table));
+        let commit = item::item([("s", text(PROBE)), ("v", number(0))]);
+        let row = item::item([("k", text(PROBE)), ("r", text(PROBE))]);
+        fetch::probe(self, vec![(events, commit), (views, row)]).await
     }
 
     async fn secret_marks(&self) -> Result<Vec<SecretMark>, StoreError> {
@@ -113,6 +120,17 @@ impl Upkeep for Dynamo {
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// A part of a transaction: it is carried out only if the deployment remembers this of the server secret.
+pub(super) fn remembers(dynamo: &Dynamo, mark: &SecretMark) -> Result<TransactWriteItem, StoreError> {
+    let check = ConditionCheck::builder()
+        .table_name(dynamo.table(STATE))
+        .key("k", text(MARK))
+        .key("r", text(mark.version.to_string()))
+        .condition_expression("fp = :fp")
+        .expression_attribute_values(":fp", text(&mark.fingerprint));
+    Ok(TransactWriteItem::builder().condition_check(check.build().map_err(not_built)?).build())
 }
 
 /// Claims a name for its owner; whether nobody had it.

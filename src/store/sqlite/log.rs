@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, Worked, answers, corrupt, endings, schema::UNINDEXED_COMMITS, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, schema::UNINDEXED_COMMITS, upkeep, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -112,6 +112,11 @@ fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked
             || answers::commit_of(connection, &append.command, request_hash)?.is_some())
     {
         return Err(AppendError::Answered);
+    }
+    if let Some(mark) = &append.secret
+        && !upkeep::remembers(connection, mark)?
+    {
+        return Err(AppendError::OtherSecret);
     }
     for key in persisted::issued_keys(&append.events).map_err(|error| corrupt("commit", error))? {
         register_key(connection, &append.stream, key)?;

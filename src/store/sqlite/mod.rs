@@ -334,6 +334,7 @@ mod tests {
             request_hash: None,
             recorded_at: Timestamp::UNIX_EPOCH,
             events: "[]".to_owned(),
+            secret: None,
             claims: Vec::new(),
             personal,
             rows: Rows::default(),

@@ -260,6 +260,7 @@ mod tests {
             request_hash: None,
             recorded_at: Timestamp::UNIX_EPOCH,
             events: issued(7),
+            secret: None,
             claims: Vec::new(),
             personal: PersonalChange::Keep,
             rows: Rows::default(),

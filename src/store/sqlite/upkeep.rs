@@ -117,6 +117,13 @@ fn insert_marks(connection: &Connection, marks: &[SecretMark]) -> Result<(), Sto
     Ok(())
 }
 
+/// Whether the deployment remembers this of the server secret.
+pub(super) fn remembers(connection: &Connection, mark: &SecretMark) -> Result<bool, StoreError> {
+    let sql = "SELECT fingerprint FROM secret_versions WHERE version = ?1";
+    let known = connection.prepare_cached(sql)?.query_row([mark.version], |row| row.get::<_, String>(0)).optional()?;
+    Ok(known.is_some_and(|known| known == mark.fingerprint))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -240,4 +240,18 @@ async fn wrong_tokens_and_keys_make_no_call() {
         })
         .await;
     assert_eq!(counting.calls_of("500 wrong tokens"), 0);
+    let forged = forged.reveal();
+    let is_zero = forged.ends_with('0');
+    let sum_is_wrong = format!("{}{}", &forged[..forged.len() - 1], if is_zero { '1' } else { '0' });
+    counting
+        .count("500 wrong keys", &[], async {
+            for guess in 0..500 {
+                let without_prefix = forged.trim_start_matches("pmt_");
+                let wrong = [without_prefix, &forged[..forged.len() - 1], &sum_is_wrong, forged, "x"][guess % 5];
+                let answer = app.get("/permits/201612013997", wrong).await;
+                assert!(matches!(answer.status, 401 | 404 | 429), "{}", answer.body);
+            }
+        })
+        .await;
+    assert_eq!(counting.calls_of("500 wrong keys"), 0);
 }

@@ -45,7 +45,11 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::{lock::SilentLocks, manifest::Manifest};
-use super::{Dynamo, item::get_text, schema, unavailable};
+use super::{
+    Dynamo,
+    item::{get_text, item},
+    schema, unavailable,
+};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -65,6 +69,9 @@ use crate::{
 
 /// How long may be read without a look whether the version is still held: what is given up stays for a minute.
 const LOOK_INTERVAL_US: i64 = 20_000_000;
+
+/// The key of a record that is looked for to see whether records can be read; whether there is one says nothing.
+const PROBE: &str = "probe";
 
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
@@ -190,6 +197,22 @@ impl RecordStore for DynamoRecordStore {
 
     async fn refresh(&self) -> Result<(), RecordStoreError> {
         self.shared.refresh().await
+    }
+
+    async fn probe(&self) -> Result<(), RecordStoreError> {
+        self.refresh().await?;
+        let probed = |served: Arc<Served>| {
+            let definition = served.manifest.layout.definition();
+            let columns = [definition.key, definition.record_id].map(|place| definition.column_name(place));
+            (served.table.clone(), item(columns.map(|column| (column, text(PROBE)))))
+        };
+        let served: Vec<Arc<Served>> = {
+            let served = self.shared.served.read().unwrap_or_else(PoisonError::into_inner);
+            served.values().cloned().collect()
+        };
+        super::fetch::probe(&self.shared.dynamo, served.into_iter().map(probed).collect())
+            .await
+            .map_err(|error| failed("read", "the records", error))
     }
 
     fn reader(&self) -> Box<dyn RecordReader> {
