@@ -197,7 +197,7 @@ fn tests() -> Vec<String> {
                 continue;
             }
             let is_test = std::mem::take(&mut has_attribute);
-            if !is_test && !(is_contract && before.trim_start().starts_with("pub(crate)")) {
+            if !(is_test || is_contract && before.trim_start().starts_with("pub(crate)")) {
                 continue;
             }
             let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
