@@ -55,7 +55,9 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     }
     // The secret is not among them: whether others may have read it must be said by whoever reads it.
     for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
-        if directory.symlink_metadata().is_ok() {
+        // A file in the place of the outbox, say, keeps mails from being sent, and is told by whoever cannot use it.
+        let is_needed = directory == records(data);
+        if directory.symlink_metadata().is_ok_and(|found| is_needed || found.is_dir() || found.is_symlink()) {
             private::directory(&directory)?;
         }
     }

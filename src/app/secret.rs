@@ -18,6 +18,8 @@ const PAGE: usize = 500;
 /// What another server secret led to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReplacedSecret {
+    /// Whether the secret is another one than the log remembered.
+    pub is_other: bool,
     /// Keys that were derived from the one of before, and are revoked now.
     pub keys_ended: u64,
     /// People without a key that works: they need another mail, or an administrator issues them one.
@@ -35,8 +37,9 @@ pub struct ReplacedSecret {
 pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecret, StartError> {
     let committer = &node.service.committer;
     // From now on no server that is still at work can claim an address or issue a key, and none starts.
+    let known = committer.stores.upkeep.secret_marks().await?;
     committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
-    let mut replaced = ReplacedSecret::default();
+    let mut replaced = ReplacedSecret { is_other: known != committer.secrets.marks(), ..ReplacedSecret::default() };
     let mut owners = Vec::new();
     let mut after = None;
     loop {

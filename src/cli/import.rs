@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     actors::import::{ImportProgress, Order, Summary},
-    app::{self, Node},
+    app::{self, Node, StartError},
     config::Settings,
     dataset::{Definition, infer, reader::Limits},
     domain::text::one_line,
@@ -78,7 +79,13 @@ impl Import {
 
     fn definition(&self, settings: &Settings) -> Result<Arc<Definition>, Failure> {
         if let Some(path) = &self.definition {
-            let definition = app::read_definition(path)?;
+            let definition = app::read_definition(path).map_err(|error| match error {
+                StartError::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    Failure::not_found(error.to_string())
+                }
+                StartError::Io { .. } => Failure::new(Exit::BadFile, error.to_string()),
+                error => error.into(),
+            })?;
             return match &self.dataset {
                 Some(name) if *name != definition.name => Err(Failure::usage(format!(
                     "{} defines the data set {:?}, not {name:?}; leave --dataset out, or name that one",

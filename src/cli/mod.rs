@@ -38,7 +38,7 @@ mod serve;
 mod users;
 
 use failure::{Exit, Failure};
-use output::{Answer, printable_json};
+use output::{Answer, printable, printable_json};
 
 /// Shown below the help of `permitd` itself.
 const AFTER_HELP: &str = "\
@@ -171,10 +171,13 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let words: Vec<&str> = what.split_whitespace().collect();
         Failure::usage(format!("{}; see --help", words.join(" "))).print(true);
-    } else if error.print().is_err() {
-        return Exit::Unavailable.into();
+        return Exit::Usage.into();
     }
-    Exit::Usage.into()
+    let plain = error.render().to_string();
+    let shown = printable(&plain);
+    // What was typed may hold what makes a terminal show another text; then it is shown without colours.
+    let printed = if shown == plain { error.print() } else { io::stderr().write_all(shown.as_bytes()) };
+    if printed.is_ok() { Exit::Usage.into() } else { Exit::Unavailable.into() }
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {

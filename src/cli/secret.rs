@@ -80,10 +80,16 @@ impl Replace {
 }
 
 fn answer(replaced: &ReplacedSecret) -> Answer {
-    let ReplacedSecret { keys_ended, without_key, doubled } = replaced;
+    let ReplacedSecret { is_other, keys_ended, without_key, doubled } = replaced;
     let people = u64::try_from(without_key.len()).unwrap_or(u64::MAX);
+    let what = match is_other {
+        true => "The server secret is another one now.",
+        false => {
+            "The server secret is the one that was in use: nothing was replaced. For another one, move it away first."
+        }
+    };
     let mut text = format!(
-        "The server secret is another one now.\n{} ended. {} without a key that works",
+        "{what}\n{} ended. {} without a key that works",
         counted(*keys_ended, "key"),
         counted(people, "person")
     );
@@ -95,5 +101,8 @@ fn answer(replaced: &ReplacedSecret) -> Answer {
         text.push_str(&format!("{one} and {other} have one address: delete one of them.\n"));
     }
     let doubled: Vec<_> = doubled.iter().map(|(one, other)| json!([one, other])).collect();
-    Answer::new(json!({ "keys_ended": keys_ended, "without_key": without_key, "doubled": doubled }), text)
+    Answer::new(
+        json!({ "replaced": is_other, "keys_ended": keys_ended, "without_key": without_key, "doubled": doubled }),
+        text,
+    )
 }

@@ -141,6 +141,23 @@ fn completions_for_every_shell() {
 }
 
 #[test]
+fn what_was_typed_wrong_is_shown_without_what_hides() {
+    let home = Home::new();
+    for arguments in [["plans", "set", "p", "--rate", "\u{202e}abc"], ["plans", "set", "p", "--burst", "1\u{1b}[31m"]] {
+        let said = home.refused(2, &arguments);
+        assert!(said.contains("invalid value") && !said.contains(['\u{202e}', '\u{1b}']), "{said:?}");
+    }
+}
+
+#[test]
+fn a_definition_that_is_not_there_is_not_found() {
+    let home = Home::new();
+    home.sample(1, "a.csv");
+    assert!(home.refused(3, &["import", "a.csv", "--definition", "nowhere.toml"]).contains("nowhere.toml"));
+    assert!(home.refused(6, &["import", "a.csv", "--definition", "."]).contains("cannot read the definition"));
+}
+
+#[test]
 fn a_sample_is_repeatable_and_written_whole() {
     let home = Home::new();
     for name in ["a.xlsx", "b.xlsx", "a.csv"] {

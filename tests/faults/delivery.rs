@@ -486,7 +486,7 @@ fn secret(versions: &[&str]) -> Secrets {
 async fn who_has_an_older_secret_leaves_messages_to_others() {
     let world = World::new().await;
     let new = world.with_secret(secret(&["a", "b"])).await;
-    new.stores.upkeep.add_secret_marks(new.committer.secrets.marks()).await.unwrap();
+    new.stores.upkeep.replace_secret_marks(new.committer.secrets.marks()).await.unwrap();
     new.faults.add("mail", Fault::Before);
     let user = new.invite(ANA).await;
     // The key is issued; its mail is not sent.

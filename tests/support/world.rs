@@ -98,6 +98,10 @@ impl World {
         visibility: Duration,
     ) -> Self {
         let kept = place.open(clock.shared()).await;
+        // As a start does.
+        if kept.stores.upkeep.secret_marks().await.unwrap().is_empty() {
+            kept.stores.upkeep.add_secret_marks(kept.secrets.marks()).await.unwrap();
+        }
         Self::over(place, kept, clock, mailbox_capacity, visibility)
     }
 

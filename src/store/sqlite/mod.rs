@@ -252,11 +252,14 @@ fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 /// What SQLite says, and what can be done where it does not say that.
 fn words(error: &rusqlite::Error) -> String {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
     let what_to_do = match error.sqlite_error_code() {
         Some(ReadOnly) => {
             "; the file or its file system is read-only, and even to read it takes files beside it: mount it to be written, or \
              give the file back its owner and mode"
+        }
+        Some(SystemIoFailure) => {
+            "; a file beside permitd.db may be gone, or its disk fail: stop the server that runs, and put back all that was beside it"
         }
         Some(DatabaseCorrupt | NotADatabase) => "; restore permitd.db from your backup, with all that was beside it",
         Some(CannotOpen) => {

@@ -109,7 +109,9 @@ pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> 
     match Trouble::of(error) {
         Trouble::Damage => {
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-            let reason = format!("cannot {doing}: {error}; restore the file from a backup, or import again");
+            let reason = format!(
+                "cannot {doing}: {error}; restore the file from a backup, or move it away and import the whole file again"
+            );
             RecordStoreError::Corrupt { name, reason }
         }
         Trouble::NoRoom => {
