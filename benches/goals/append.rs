@@ -103,6 +103,7 @@ impl Person {
             request_hash: None,
             recorded_at: Timestamp::now(),
             events: persisted::encode(&[event], None)?,
+            secret: None,
             claims: if self.version == 0 { vec![claim] } else { Vec::new() },
             personal: PersonalChange::Keep,
             rows: Rows::default(),
