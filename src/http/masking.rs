@@ -1,6 +1,8 @@
 //! What a client sent and what might hold a key or an address by mistake is not logged. What may be logged is listed, rather than
 //! what may not: there is no end of ways to write a key.
 
+use memchr::memmem;
+
 use crate::domain::key::PREFIX;
 
 /// The longest word of an unmatched path that is logged. A key's secret is longer, and has capital letters and digits.
@@ -17,6 +19,9 @@ const ID_NAME_CHARS_MAX: usize = 16;
 /// Of any other id. Of a key's secret alone there are [`SECRET_CHARS`](crate::domain::key::SECRET_CHARS), and twice as many with
 /// something between them.
 const ID_CHARS_MAX: usize = 32;
+
+/// What follows a key's beginning and is no key yet, such as a word of ours.
+const KEY_CHARS_SHOWN_MAX: usize = 16;
 
 /// A path that matched no route, as far as it is logged: its first word, if that is one.
 pub(super) fn loggable_path(path: &str) -> String {
@@ -45,6 +50,31 @@ pub(super) fn is_harmless_id(id: &str) -> bool {
     let is_short = id.len() <= ID_CHARS_MAX
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'='));
     !id.is_empty() && !id.to_ascii_lowercase().contains(PREFIX) && (is_short || is_hex(id) || is_hex(digits))
+}
+
+/// A text without the keys in it that begin as keys and tokens do. What the text is written in stays whole: JSON writes a key as it is.
+pub(super) fn without_keys(text: Vec<u8>) -> Vec<u8> {
+    let find = |text: &[u8], from: usize| {
+        let at = text.get(from..).and_then(|rest| memmem::find(rest, PREFIX.as_bytes()))?;
+        Some(from + at + PREFIX.len())
+    };
+    let Some(mut behind) = find(&text, 0) else { return text };
+    let (mut shown, mut copied) = (Vec::with_capacity(text.len()), 0);
+    loop {
+        let rest = text.get(behind..).unwrap_or_default();
+        let chars = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        if chars >= KEY_CHARS_SHOWN_MAX {
+            shown.extend_from_slice(text.get(copied..behind).unwrap_or_default());
+            shown.extend_from_slice("…".as_bytes());
+            copied = behind + chars;
+        }
+        match find(&text, behind + chars) {
+            Some(next) => behind = next,
+            None => break,
+        }
+    }
+    shown.extend_from_slice(text.get(copied..).unwrap_or_default());
+    shown
 }
 
 #[cfg(test)]
@@ -105,6 +135,18 @@ mod tests {
                 assert!(["(an unknown path)", "/permits/…"].contains(&logged.as_str()), "{path}: {logged}");
             }
         }
+    }
+
+    #[test]
+    fn problems_repeat_no_key() {
+        let key = ApiKey::new(KeyId::from_random([7; 12]), &[201; 24]);
+        let token = AdminToken::new(KeyId::from_random([7; 12]), &[201; 24]);
+        for secret in [key.reveal(), token.reveal()] {
+            let text = format!("{{\"detail\":\"there is no record at {secret}, nor at {secret}\",\"pmt_\":\"pmt_…\"}}");
+            let shown = String::from_utf8(without_keys(text.into_bytes())).unwrap();
+            assert_eq!(shown, "{\"detail\":\"there is no record at pmt_…, nor at pmt_…\",\"pmt_\":\"pmt_…\"}");
+        }
+        assert_eq!(without_keys(b"nothing".to_vec()), b"nothing");
     }
 
     #[test]

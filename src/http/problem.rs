@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use catalogue::ProblemCode;
 
-use super::{RequestId, address};
+use super::{RequestId, address, masking};
 use crate::dataset::json;
 pub use crate::dataset::query::InvalidParam;
 
@@ -214,7 +214,8 @@ impl Problem {
             text.extend_from_slice(value.to_string().as_bytes());
         }
         text.push(b'}');
-        text
+        // Much of it may be what the client sent, and clients keep problems in their logs.
+        masking::without_keys(text)
     }
 }
 
