@@ -97,6 +97,8 @@ impl Stream {
     /// When its address has as many connections as it may, or it is gone already.
     pub fn accept(io: TcpStream, wire: &Arc<Wire>) -> io::Result<(Self, Option<SocketAddr>)> {
         let peer = io.peer_addr()?;
+        // The end of an answer does not wait until the client has acknowledged what came before it (RFC 896): that takes 40 ms.
+        io.set_nodelay(true)?;
         let Some(place) = wire.place_for(peer.ip()) else {
             turn_away(io, wire.crowded.clone());
             return Err(io::Error::other("the address has as many connections as it may"));
@@ -400,5 +402,28 @@ impl AsyncWrite for Stream {
             () => Leave::USUAL,
         };
         this.farewell.poll(&mut this.io, context, &mut this.alarm, leave)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::rt::net::TcpListener;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        config::{LoadFrom, Settings},
+    };
+
+    /// An answer larger than one segment would otherwise take 40 ms more, on every connection but its first request.
+    #[actix_web::test]
+    async fn an_answers_end_does_not_wait_for_acknowledgements() {
+        let settings = Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &[] }).unwrap();
+        let wire = Arc::new(Wire::new(&settings, SystemClock::shared()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (io, _) = listener.accept().await.unwrap();
+        let (stream, _) = Stream::accept(io, &wire).unwrap();
+        assert!(stream.io.nodelay().unwrap());
     }
 }
