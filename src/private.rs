@@ -289,9 +289,8 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     };
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        // A folder that somebody made is nothing that is used, but in the place of a database.
-        let is_database = path.extension().is_some_and(|extension| extension == "db");
-        if is_database || !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        // A folder that somebody made is nothing that is used.
+        if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
             file(&path)?;
         }
     }

@@ -48,6 +48,10 @@ pub struct SecretMark {
 }
 
 impl SecretMark {
+    fn of(version: u32, secret: &SecretBytes) -> Self {
+        Self { version, fingerprint: hex(&derive(secret, "permitd/fingerprint/v1", b"")) }
+    }
+
     /// What a deployment remembers while its secret is replaced: no secret has it.
     pub fn none() -> Self {
         Self { version: 0, fingerprint: "being replaced".to_owned() }
@@ -187,17 +191,12 @@ impl Secrets {
 
     /// What a deployment remembers of the version that new keys are derived from.
     pub fn current_mark(&self) -> SecretMark {
-        let fingerprint = hex(&derive(&self.0.current_secret, "permitd/fingerprint/v1", b""));
-        SecretMark { version: self.0.current, fingerprint }
+        SecretMark::of(self.0.current, &self.0.current_secret)
     }
 
     /// What a deployment remembers of each version.
     pub fn marks(&self) -> Vec<SecretMark> {
-        let mark = |(version, secret): (&u32, &SecretBytes)| SecretMark {
-            version: *version,
-            fingerprint: hex(&derive(secret, "permitd/fingerprint/v1", b"")),
-        };
-        self.0.versions.iter().map(mark).collect()
+        self.0.versions.iter().map(|(version, secret)| SecretMark::of(*version, secret)).collect()
     }
 
     /// Compares with what the deployment remembers: every version that it knows must be here, and be the same. Returns the
@@ -211,6 +210,10 @@ impl Secrets {
             let version = mark.version;
             let what = match ours.iter().find(|ours| ours.version == version) {
                 Some(ours) if ours.fingerprint == mark.fingerprint => continue,
+                None if *mark == SecretMark::none() => {
+                    "another one is about to replace it; where `permitd secret replace` was interrupted, repeat it"
+                        .to_owned()
+                }
                 Some(_) => format!("its version {version} is another than the one that keys were derived from"),
                 None => format!("its version {version} is missing, from which keys were derived"),
             };

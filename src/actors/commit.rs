@@ -166,6 +166,11 @@ impl Committer {
         Ok(self.secrets.doubted().is_none())
     }
 
+    fn other_secret(&self) -> CommandError {
+        let what = "another one has replaced it".to_owned();
+        SecretsError::NotOurs { place: self.secrets.place().to_owned(), what }.into()
+    }
+
     /// What was counted.
     pub fn counts(&self) -> CommitCounts {
         self.counters.read()
@@ -284,8 +289,13 @@ impl Committer {
             })
             .collect();
         recorded.iter().for_each(|event| state.apply(event));
-        let is_derived = claims.iter().any(|change| matches!(change, ClaimChange::Take { .. }))
-            || recorded.iter().any(|recorded| matches!(recorded.event, Event::ApiKeyIssued { .. }));
+        // Asked before, not in the write as for a name: in DynamoDB all that issue keys would meet at one item.
+        if recorded.iter().any(|recorded| matches!(recorded.event, Event::ApiKeyIssued { .. }))
+            && !self.check_secret().await?
+        {
+            return Err(self.other_secret());
+        }
+        let takes_names = claims.iter().any(|change| matches!(change, ClaimChange::Take { .. }));
         let append = Append {
             stream: stream.clone(),
             expected_version: loaded.version,
@@ -293,7 +303,7 @@ impl Committer {
             request_hash: envelope.request_hash.as_ref().map(|hash| self.secrets.request_mark(hash)),
             recorded_at,
             events: encoded,
-            secret: is_derived.then(|| self.secrets.current_mark()),
+            secret: takes_names.then(|| self.secrets.current_mark()),
             claims,
             personal,
             rows: state.rows(),
@@ -312,8 +322,7 @@ impl Committer {
             }
             Err(AppendError::OtherSecret) => {
                 self.check_secret().await?;
-                let what = "another one has replaced it".to_owned();
-                return Err(SecretsError::NotOurs { place: self.secrets.place().to_owned(), what }.into());
+                return Err(self.other_secret());
             }
             Err(AppendError::Store(error)) => return Err(error.into()),
         }

@@ -62,6 +62,9 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
         }
     }
     private::files_in(&records(data))?;
+    for database in databases(data) {
+        private::file(&database)?;
+    }
     let outbox = data.join("outbox");
     if purpose == Purpose::Serve && outbox.is_dir() {
         private::files_in(&outbox)?;
@@ -72,16 +75,20 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end every
-/// key, and look like a server that works.
+/// What is in the place of databases of records.
+fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+}
+
+/// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end
+/// every key, and look like a server that works.
 ///
 /// # Errors
 /// [`StartError::LostDatabase`].
 pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     let secret = Some(data.join(secrets::FILE_NAME)).filter(|secret| secret.symlink_metadata().is_ok());
-    let is_database = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
-    let files = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let left = secret.or_else(|| files.into_iter().find(is_database));
+    let left = secret.or_else(|| databases(data).next());
     // Looked at last: another process that begins the directory makes it first, with its tables.
     let is_lost = match data.join(sqlite::FILE_NAME).symlink_metadata() {
         Ok(found) => found.is_file() && found.len() == 0,

@@ -5,11 +5,8 @@ use super::StartError;
 use crate::{
     domain::view::KeyRow,
     secrets::{Secrets, SecretsError},
-    store::{Stores, UserFilter},
+    store::Stores,
 };
-
-/// People who are read at once.
-const PAGE: usize = 500;
 
 /// Whether a secret may be made: the log knows of none, and of no key that was derived from one.
 ///
@@ -50,18 +47,14 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
 /// Whether somebody has a key that is in force and for which this holds. All are looked at where nobody has: that is once, in a
 /// log that remembers no secret yet.
 async fn find_key(stores: &Stores, holds: impl Fn(&KeyRow) -> bool) -> Result<bool, StartError> {
-    let mut after = None;
-    loop {
-        let people = stores.views.users(UserFilter { after, limit: PAGE, ..UserFilter::default() }).await?;
+    let mut everybody = stores.everybody();
+    while let Some(people) = everybody.next_page().await? {
         for person in &people {
             let keys = stores.views.keys(person.id).await?;
             if keys.iter().any(|key| key.revoked_at.is_none() && holds(key)) {
                 return Ok(true);
             }
         }
-        match people.last() {
-            Some(last) if people.len() == PAGE => after = Some(last.id),
-            _ => return Ok(false),
-        }
     }
+    Ok(false)
 }

@@ -9,11 +9,7 @@ use crate::{
         view::{UserRow, UserStatus},
     },
     secrets::SecretMark,
-    store::UserFilter,
 };
-
-/// People who are read at once.
-const PAGE: usize = 500;
 
 /// What another server secret led to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -41,10 +37,8 @@ pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecr
     committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
     let mut replaced = ReplacedSecret { is_other: known != committer.secrets.marks(), ..ReplacedSecret::default() };
     let mut owners = Vec::new();
-    let mut after = None;
-    loop {
-        let filter = UserFilter { after, limit: PAGE, ..UserFilter::default() };
-        let people = committer.stores.views.users(filter).await?;
+    let mut everybody = committer.stores.everybody();
+    while let Some(people) = everybody.next_page().await? {
         for person in &people {
             if person.status == UserStatus::Deleted {
                 continue;
@@ -53,10 +47,6 @@ pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecr
                 owners.push((person.id.to_string(), committer.claim_names(email)));
             }
             end_keys(node, person, origin, &mut replaced).await?;
-        }
-        match people.last() {
-            Some(last) if people.len() == PAGE => after = Some(last.id),
-            _ => break,
         }
     }
     replaced.doubled = committer.stores.upkeep.reclaim(owners).await?;

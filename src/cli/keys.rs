@@ -17,11 +17,8 @@ use crate::{
         key::{ApiKey, KeyId, PREFIX, PresentedKey},
         view::{KeyRow, UserRow, UserStatus},
     },
-    store::{Stores, UserFilter},
+    store::Stores,
 };
-
-/// People whose keys are listed at once.
-const PAGE_USERS: usize = 500;
 
 /// List, issue, rotate and revoke API keys
 #[derive(Debug, Args)]
@@ -194,12 +191,9 @@ impl List {
             let user = people::find(&*stores.views, user).await?;
             found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
         } else {
-            let mut after = None;
+            let mut everybody = stores.everybody();
             while found.len() <= limit {
-                let page = UserFilter { after, limit: PAGE_USERS, ..UserFilter::default() };
-                let users = stores.views.users(page).await?;
-                let Some(last) = users.last() else { break };
-                after = Some(last.id);
+                let Some(users) = everybody.next_page().await? else { break };
                 for user in &users {
                     found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
                 }

@@ -12,6 +12,9 @@ pub mod mapping;
 pub mod query;
 pub mod reader;
 pub mod sample;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "this is for tests")]
+mod samples;
 pub mod suggest;
 pub mod summary;
 pub mod value;

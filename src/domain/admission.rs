@@ -290,7 +290,7 @@ impl LedgerRow {
             let consumed_ns = ahead_ns.saturating_add(self.owed_ns);
             let (carried_ns, owed_ns) = bucket.carried(consumed_ns, self.interval_ns, now_ns, held.unwrap_or(0));
             ahead_ns = carried_ns;
-            self.owe(bucket, owed_ns);
+            self.owe(bucket.burst, owed_ns);
         }
         self.interval_ns = bucket.interval_ns;
         let is_carried = is_wrong_day || is_other_rate || is_deeper;
@@ -304,7 +304,7 @@ impl LedgerRow {
         // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back, or
         // from a deeper bucket: it counts as an empty bucket, not as a debt.
         if ahead_ns > horizon_ns.saturating_add(CLOCKS_APART_NS) {
-            self.owe(bucket, self.owed_ns.saturating_add(ahead_ns.saturating_sub(horizon_ns)));
+            self.owe(bucket.burst, self.owed_ns.saturating_add(ahead_ns.saturating_sub(horizon_ns)));
             self.tat_ns = horizon_ns;
             return (self.grant(bucket, horizon_ns, horizon_ns, 0, by_quota), TatStep::Corrected);
         }
@@ -355,7 +355,7 @@ impl LedgerRow {
             self.tat_ns = limit_ns;
             // What is owed runs out for as long as the bucket was full.
             let full_ns = from_ns.saturating_sub(ahead_ns);
-            self.owe(Bucket { burst: self.owed_burst, ..bucket }, self.owed_ns.saturating_sub(full_ns));
+            self.owe(self.owed_burst, self.owed_ns.saturating_sub(full_ns));
         }
         let mut grant = self.grant(bucket, from_ns, limit_ns, count, by_quota);
         // Who shares the key leaves what only flows in to the others until this grant has ended, unless stretches are short:
@@ -368,8 +368,8 @@ impl LedgerRow {
         (grant, step)
     }
 
-    fn owe(&mut self, bucket: Bucket, owed_ns: i64) {
-        (self.owed_ns, self.owed_burst) = if owed_ns > 0 { (owed_ns, bucket.burst) } else { (0, 0) };
+    fn owe(&mut self, burst: i64, owed_ns: i64) {
+        (self.owed_ns, self.owed_burst) = if owed_ns > 0 { (owed_ns, burst) } else { (0, 0) };
     }
 
     /// Takes back of the quota, and turns to the day that requests are counted to now. Whether the row's day, or the clock, is

@@ -20,8 +20,8 @@ const ID_NAME_CHARS_MAX: usize = 16;
 /// something between them.
 const ID_CHARS_MAX: usize = 32;
 
-/// What follows a key's beginning and is no key yet, such as a word of ours.
-const KEY_CHARS_SHOWN_MAX: usize = 16;
+/// Fewer characters behind the prefix of keys are no key, but a word such as that of an explanation.
+const KEY_CHARS_MIN: usize = 16;
 
 /// A path that matched no route, as far as it is logged: its first word, if that is one.
 pub(super) fn loggable_path(path: &str) -> String {
@@ -52,29 +52,20 @@ pub(super) fn is_harmless_id(id: &str) -> bool {
     !id.is_empty() && !id.to_ascii_lowercase().contains(PREFIX) && (is_short || is_hex(id) || is_hex(digits))
 }
 
-/// A text without the keys in it that begin as keys and tokens do. What the text is written in stays whole: JSON writes a key as it is.
-pub(super) fn without_keys(text: Vec<u8>) -> Vec<u8> {
-    let find = |text: &[u8], from: usize| {
-        let at = text.get(from..).and_then(|rest| memmem::find(rest, PREFIX.as_bytes()))?;
-        Some(from + at + PREFIX.len())
-    };
-    let Some(mut behind) = find(&text, 0) else { return text };
-    let (mut shown, mut copied) = (Vec::with_capacity(text.len()), 0);
-    loop {
-        let rest = text.get(behind..).unwrap_or_default();
-        let chars = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-        if chars >= KEY_CHARS_SHOWN_MAX {
-            shown.extend_from_slice(text.get(copied..behind).unwrap_or_default());
-            shown.extend_from_slice("…".as_bytes());
-            copied = behind + chars;
-        }
-        match find(&text, behind + chars) {
-            Some(next) => behind = next,
-            None => break,
-        }
+/// A document without the keys in it that begin as keys and tokens do. JSON writes a key as it is, so that it stays whole.
+pub(super) fn without_keys(document: Vec<u8>) -> Vec<u8> {
+    if memmem::find(&document, PREFIX.as_bytes()).is_none() {
+        return document;
     }
-    shown.extend_from_slice(text.get(copied..).unwrap_or_default());
-    shown
+    let document = String::from_utf8_lossy(&document);
+    let mut pieces = document.split(PREFIX);
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let behind = piece.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let is_key = piece.len() - behind.len() >= KEY_CHARS_MIN;
+        shown.extend(if is_key { [PREFIX, "…", behind] } else { [PREFIX, "", piece] });
+    }
+    shown.into_bytes()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub struct Append {
     pub recorded_at: Timestamp,
     /// The encoded events.
     pub events: String,
-    /// What the deployment has to remember of the server secret, where names or keys in the commit were derived from it: a process
+    /// What the deployment has to remember of the server secret, where names that the commit takes were derived from it: a process
     /// that still has one that was replaced writes no such commit.
     pub secret: Option<SecretMark>,
     /// Names taken and let go.
@@ -360,4 +360,33 @@ pub struct Stores {
     pub replay: Arc<dyn Replayable>,
     /// The store as a whole.
     pub upkeep: Arc<dyn Upkeep>,
+}
+
+impl Stores {
+    /// All people, a page at a time.
+    pub fn everybody(&self) -> Everybody<'_> {
+        Everybody { views: &*self.views, after: None }
+    }
+}
+
+/// People who are read at once.
+const PEOPLE_PAGE: usize = 500;
+
+/// Reads all people, a page at a time.
+pub struct Everybody<'a> {
+    views: &'a dyn Views,
+    after: Option<UserId>,
+}
+
+impl Everybody<'_> {
+    /// The next ones; none when all were read.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<UserRow>>, StoreError> {
+        let filter = UserFilter { after: self.after, limit: PEOPLE_PAGE, ..UserFilter::default() };
+        let people = self.views.users(filter).await?;
+        self.after = people.last().map(|last| last.id);
+        Ok(Some(people).filter(|people| !people.is_empty()))
+    }
 }

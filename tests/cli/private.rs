@@ -200,6 +200,25 @@ fn a_secret_without_a_version_that_was_used_is_not_the_deployments() {
     assert!(said.contains("version 2 is missing"), "{said}");
 }
 
+/// What an interrupted `permitd secret replace` leaves keeps everybody out until it is repeated, and says so.
+#[test]
+fn a_replacement_of_the_secret_that_was_interrupted_is_to_be_repeated() {
+    let (home, _) = Home::with_somebody();
+    let connection = rusqlite::Connection::open(home.data().join("permitd.db")).unwrap();
+    let none = permitd::secrets::SecretMark::none();
+    connection.execute("DELETE FROM secret_versions", []).unwrap();
+    connection.execute("INSERT INTO secret_versions VALUES (?1, ?2)", (none.version, &none.fingerprint)).unwrap();
+    drop(connection);
+    for arguments in
+        [&["invite", "bob@example.org"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]]
+    {
+        let said = home.refused(7, arguments);
+        assert!(said.contains("`permitd secret replace` was interrupted, repeat it"), "{said}");
+    }
+    assert_eq!(home.json(&["secret", "replace", "--yes"])["keys_ended"], 0);
+    home.json(&["invite", "bob@example.org"]);
+}
+
 #[tokio::test]
 async fn another_secret_ends_all_keys_knowingly_and_keeps_addresses_single() {
     let (home, key) = Home::with_somebody();

@@ -6,30 +6,21 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::dataset::{ColumnType, Record, cursor, cursor::CursorKey};
+use crate::dataset::{ColumnType, Record, cursor, cursor::CursorKey, samples};
 
 const KEY: [u8; 32] = [9; 32];
 
 fn definition() -> Definition {
-    serde_json::from_value(serde_json::json!({
-        "name": "permits",
-        "title": "Permits",
-        "columns": [
-            { "name": "application_number", "kind": "text" },
-            { "name": "record_id", "kind": "integer" },
-            { "name": "status", "kind": "text" },
-            { "name": "status__old", "kind": "text" },
-            { "name": "estimated_cost", "kind": "money" },
-            { "name": "file_date", "kind": "date" },
-            { "name": "changed", "kind": "timestamp" },
-        ],
-        "key": 0,
-        "record_id": 1,
-        "record_id_rule": "ordinal",
-        "load_date": null,
-        "indexes": [],
-    }))
-    .unwrap()
+    let columns = [
+        ("application_number", "text"),
+        ("record_id", "integer"),
+        ("status", "text"),
+        ("status__old", "text"),
+        ("estimated_cost", "money"),
+        ("file_date", "date"),
+        ("changed", "timestamp"),
+    ];
+    samples::definition("permits", &columns)
 }
 
 fn read(raw_query: &str) -> Result<Query, Vec<InvalidParam>> {

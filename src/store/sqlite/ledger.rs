@@ -95,8 +95,12 @@ fn grant(
         forget_reservations(connection, key, ended.day.min(day))?;
         kept = read_day(connection, key, day)?;
     }
+    let owed = (row.owed_ns, row.owed_burst);
     let (grant, _) = row.renew(&Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept });
     write_row(connection, key, &row)?;
+    if owed != (row.owed_ns, row.owed_burst) {
+        write_owed(connection, key, &row)?;
+    }
     write_reservation(connection, key, holder.node, &grant.reservation(holder.serial))?;
     let grant = grant.held_by(holder);
     Ok(Ok(Granted { user, hash, valid_until, plan, grant, limits_age_ns: 0 }))
@@ -176,13 +180,18 @@ fn write_row(connection: &Connection, key: KeyId, row: &LedgerRow) -> Result<(),
                interval_ns = excluded.interval_ns";
     let mut statement = connection.prepare_cached(sql)?;
     statement.execute(params![key.as_str(), row.tat_ns, row.day, row.used, row.interval_ns])?;
-    if row.owed_ns > 0 {
-        let sql = "INSERT OR REPLACE INTO owed (key, owed_ns, burst) VALUES (?1, ?2, ?3)";
-        connection.prepare_cached(sql)?.execute(params![key.as_str(), row.owed_ns, row.owed_burst])?;
-    } else {
-        connection.prepare_cached("DELETE FROM owed WHERE key = ?1")?.execute([key.as_str()])?;
-    }
     write_day(connection, key, row)
+}
+
+/// What is owed of a deeper bucket. Few keys ever owe anything.
+fn write_owed(connection: &Connection, key: KeyId, row: &LedgerRow) -> Result<(), StoreError> {
+    if row.owed_ns == 0 {
+        connection.prepare_cached("DELETE FROM owed WHERE key = ?1")?.execute([key.as_str()])?;
+        return Ok(());
+    }
+    let sql = "INSERT OR REPLACE INTO owed (key, owed_ns, burst) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![key.as_str(), row.owed_ns, row.owed_burst])?;
+    Ok(())
 }
 
 /// What was counted of a day so far.
