@@ -75,10 +75,13 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What is in the place of databases of records.
+/// What is in the place of databases of records, and of what SQLite keeps beside them.
 fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok);
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+    entries.map(|entry| entry.path()).filter(|path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| ["db", "db-wal", "db-shm"].contains(&extension))
+    })
 }
 
 /// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end

@@ -8,6 +8,7 @@ use crate::{
         id::CommandId,
         view::{UserRow, UserStatus},
     },
+    failpoint::crash_point,
     secrets::SecretMark,
 };
 
@@ -32,10 +33,13 @@ pub struct ReplacedSecret {
 /// When the store does not answer.
 pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecret, StartError> {
     let committer = &node.service.committer;
-    // From now on no server that is still at work can claim an address or issue a key, and none starts.
-    let known = committer.stores.upkeep.secret_marks().await?;
-    committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
-    let mut replaced = ReplacedSecret { is_other: known != committer.secrets.marks(), ..ReplacedSecret::default() };
+    let is_other = committer.stores.upkeep.secret_marks().await? != committer.secrets.marks();
+    if is_other {
+        // From now on no server that is still at work can claim an address or issue a key, and none starts.
+        committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
+    }
+    crash_point("secret-replace-under-way");
+    let mut replaced = ReplacedSecret { is_other, ..ReplacedSecret::default() };
     let mut owners = Vec::new();
     let mut everybody = committer.stores.everybody();
     while let Some(people) = everybody.next_page().await? {

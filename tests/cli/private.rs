@@ -277,8 +277,16 @@ fn a_lost_database_is_never_replaced_by_a_new_one() {
 
 #[test]
 fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
-    let names =
-        ["secret.json", "permitd.toml", "serve.lock", "permitd.db", "permitd.db-wal", "records", "records/permits.db"];
+    let names = [
+        "secret.json",
+        "permitd.toml",
+        "serve.lock",
+        "permitd.db",
+        "permitd.db-wal",
+        "records",
+        "records/permits.db",
+        "records/permits.db-wal",
+    ];
     for name in names {
         for is_folder in [false, true] {
             let (home, _) = Home::with_somebody();

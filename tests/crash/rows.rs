@@ -216,6 +216,24 @@ async fn an_import_that_dies_beside_a_server_is_written_down_by_the_server_or_th
     deployment.verify();
 }
 
+/// Whoever has the right secret all the same, and replaces it by itself, changes nothing, wherever that ends.
+#[tokio::test]
+async fn a_replacement_of_the_secret_by_itself_that_dies_keeps_nobody_out() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, "ana@example.org").await.unwrap();
+    let key = deployment.check_invited(&serving, &user, "ana@example.org").await;
+    drop(serving);
+    let (well, said) = deployment.run("secret-replace-under-way=return", &["secret", "replace", "--yes"]);
+    assert!(!well && said.contains("killed"), "{said}");
+    let serving = deployment.serve("");
+    assert!(deployment.admits(&serving, &key).await);
+    deployment.invite(&serving, "ben@example.org").await.unwrap();
+    drop(serving);
+    deployment.verify();
+}
+
 /// A command that does not commit dies around the moment in which its answer is kept: nothing happens later.
 async fn dies_while_answering(point: &str) {
     let deployment = Deployment::new().await;
