@@ -6,6 +6,7 @@
 //! Guarantee: whatever `log.filter` asks for, the clients of AWS and of HTTP do not tell what they send and receive. It holds
 //! keys, addresses and the server secret.
 
+mod json;
 mod lines;
 
 use std::io::{self, IsTerminal};
@@ -20,6 +21,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::json::JsonLines;
 pub use self::lines::flush;
 use crate::config::Log;
 
@@ -67,7 +69,8 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(to_terminal);
     let registry = tracing_subscriber::registry();
     Ok(if settings.format.is_json(to_terminal) {
-        Box::new(registry.with(lines.json().flatten_event(true).with_span_list(false).with_filter(filter)))
+        let lines = lines.with_ansi(false).fmt_fields(JsonLines).event_format(JsonLines);
+        Box::new(registry.with(lines.with_filter(filter)))
     } else {
         Box::new(registry.with(lines.compact().with_filter(filter)))
     })
