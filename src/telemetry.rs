@@ -90,9 +90,16 @@ mod tests {
     use crate::config::LogFormat;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Lines {
+    impl Captured {
+        /// What was written so far.
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -104,7 +111,7 @@ mod tests {
     }
 
     fn logged(format: LogFormat, filter: &str) -> String {
-        let lines = Lines::default();
+        let lines = Captured::default();
         let writer = lines.clone();
         let settings = Log { format, filter: filter.to_owned() };
         let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
@@ -113,7 +120,7 @@ mod tests {
             tracing::info!(rows = 3, "imported");
             tracing::debug!("too much");
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        lines.text()
     }
 
     #[test]
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn clients_do_not_tell_what_they_send() {
-        let lines = Lines::default();
+        let lines = Captured::default();
         let writer = lines.clone();
         let settings = Log { format: LogFormat::Json, filter: "trace,aws_smithy_runtime::client=trace".to_owned() };
         let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
@@ -144,7 +151,7 @@ mod tests {
             tracing::warn!(target: "aws_config", "no region");
             tracing::trace!("ours");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = lines.text();
         assert!(!text.contains("a body") && text.contains("no region") && text.contains("ours"), "{text}");
     }
 

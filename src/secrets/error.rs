@@ -30,8 +30,8 @@ pub enum SecretsError {
     },
     /// The file's content, or that of another place, is not a server secret.
     #[error(
-        "{place} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key. When there is none, move it away: `permitd secret replace` says \
-         what that means and does it"
+        "{place} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key. \
+         When there is none, move it away: `permitd secret replace` says what that means and does it"
     )]
     Malformed {
         /// The file, or where else it is.

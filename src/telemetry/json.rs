@@ -26,6 +26,8 @@ use crate::dataset::json::{write_escaped, write_string};
 
 /// Room for a line, bytes; longer ones make more.
 const LINE_BYTES: usize = 512;
+/// Room that is kept for the next one: a long line's is given back.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 thread_local! {
     /// What the last line was made in. It is taken out meanwhile, since a value may write a line while it is written into one.
@@ -48,7 +50,7 @@ where
             line.extend_from_slice(b"\",\"level\":\"");
             line.extend_from_slice(event.metadata().level().as_str().as_bytes());
             line.push(b'"');
-            event.record(&mut Fields { line, is_first: false });
+            event.record(&mut Members { line, is_first: false });
             line.extend_from_slice(b",\"target\":");
             write_string(event.metadata().target(), line);
             if let Some(span) = context.parent_span() {
@@ -73,7 +75,7 @@ where
 impl<'w> FormatFields<'w> for JsonLines {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
         made(writer, |line| {
-            fields.record(&mut Fields { line, is_first: true });
+            fields.record(&mut Members { line, is_first: true });
             Ok(())
         })
     }
@@ -92,17 +94,19 @@ fn made(mut writer: Writer<'_>, make: impl FnOnce(&mut Vec<u8>) -> fmt::Result) 
     line.clear();
     line.reserve(LINE_BYTES);
     let written = make(&mut line).and_then(|()| writer.write_str(str::from_utf8(&line).map_err(|_| fmt::Error)?));
-    LAST.set(line);
+    if line.capacity() <= KEPT_BYTES_MAX {
+        LAST.set(line);
+    }
     written
 }
 
 /// Appends fields as members of an object.
-struct Fields<'a> {
+struct Members<'a> {
     line: &'a mut Vec<u8>,
     is_first: bool,
 }
 
-impl Fields<'_> {
+impl Members<'_> {
     /// Appends the name, and what precedes the value.
     fn name(&mut self, field: &Field) {
         if !std::mem::take(&mut self.is_first) {
@@ -120,7 +124,7 @@ impl Fields<'_> {
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Members<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.number(field, value);
     }
@@ -166,26 +170,11 @@ impl Write for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::tests::Captured;
 
     /// Writes lines while it is written.
     struct Talkative;
@@ -219,18 +208,18 @@ mod tests {
         tracing::info_span!("inner").in_scope(|| tracing::info!(wide = 1_u128 << 100, "in two"));
     }
 
-    fn lines(of: impl FnOnce(), layer: impl FnOnce(Lines) -> tracing::Dispatch) -> Vec<String> {
-        let lines = Lines::default();
+    fn lines(of: impl FnOnce(), layer: impl FnOnce(Captured) -> tracing::Dispatch) -> Vec<String> {
+        let lines = Captured::default();
         tracing::dispatcher::with_default(&layer(lines.clone()), of);
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+        lines.text().lines().map(str::to_owned).collect()
     }
 
-    fn ours(lines: Lines) -> tracing::Dispatch {
+    fn ours(lines: Captured) -> tracing::Dispatch {
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || lines.clone());
         tracing_subscriber::registry().with(layer.fmt_fields(JsonLines).event_format(JsonLines)).into()
     }
 
-    fn the_librarys(lines: Lines) -> tracing::Dispatch {
+    fn the_librarys(lines: Captured) -> tracing::Dispatch {
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || lines.clone());
         tracing_subscriber::registry().with(layer.json().flatten_event(true).with_span_list(false)).into()
     }
