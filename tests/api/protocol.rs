@@ -24,6 +24,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         ("GET /permits?filter=txt=\"a\" HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%22"),
         ("GET /permits?txt=caf\u{e9} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%C3%A9"),
         ("GET /permits?txt=two words HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "have a space that must"),
+        ("G%T / HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "not a method"),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "host"),
         ("GET / HTTP/3.0\r\nhost: x\r\n\r\n".to_owned(), "HTTP/1.1"),
     ] {

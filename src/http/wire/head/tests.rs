@@ -257,6 +257,36 @@ fn mangled() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(String::into_bytes)
 }
 
+/// Each byte in each place of a head: what passes is taken by the parser, and what does not is refused with a reason.
+#[test]
+fn the_parser_takes_each_byte_that_passes_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        for (before, behind) in [
+            ("", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("GE", "T / HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("A-METHOD-OF-MORE-THAN-15-BYTES", " / HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("GET /", " HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("GET /?a=", " HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("GET ", "a HTTP/1.1\r\nhost: x\r\n\r\n"),
+            ("GET / HTTP/1.", "\r\nhost: x\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nhost: x", "y\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nhost: x\r\na", "b: c\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nhost: x\r\n", ": c\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nhost: x\r\na: b", "c\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nhost: x\r\na:", "\r\n\r\n"),
+            ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0", "\r\n\r\n"),
+            ("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked", "\r\n\r\n0\r\n\r\n"),
+        ] {
+            let request = [before.as_bytes(), &[byte], behind.as_bytes()].concat();
+            let (passed, _) = requests(&request, usize::MAX);
+            if let Some(length) = passed.first() {
+                let parsed = parser(&request[..*length]);
+                assert_eq!(parsed, Ok(1), "{:?}", String::from_utf8_lossy(&request));
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn the_parser_takes_each_request_that_passes_as_one(bytes in mangled(), piece in 1_usize..40) {
