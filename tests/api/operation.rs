@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use permitd::clock::ManualClock;
 use reqwest::Method;
 use serde_json::json;
@@ -63,7 +64,7 @@ async fn readiness_tells_of_records_that_cannot_be_read() {
 
 #[tokio::test]
 async fn readiness_tells_of_tables_that_cannot_be_used() {
-    for table in ["events", "ledger", "state", "views"] {
+    join_all(["events", "ledger", "state", "views"].map(|table| async move {
         let app = TestApp::with_sample(5).await;
         app.ops_get("/health/ready").await.expect(200);
         if !app.place().lose_a_table(table).await {
@@ -73,7 +74,8 @@ async fn readiness_tells_of_tables_that_cannot_be_used() {
         let asked = async || Some(app.ops_get("/health/ready").await).filter(|answer| answer.status == 503);
         let why = app.eventually("another readiness", asked).await;
         assert!(why.body.contains(&app.place().table(table)), "{table}: {}", why.body);
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ does so by the machine's clock all the same, and hears in the end that there are
 """
 
 import asyncio
+import functools
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import time
 REAL_TIME = time.time
 # How often a wait for messages looks whether there are any.
 LOOK_INTERVAL_S = 0.1
+EXPRESSIONS_KEPT = 1024
 offset_s = 0.0
 held_s = None
 
@@ -38,6 +40,15 @@ def wait_in_real_time(handlers):
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     handlers["ReceiveMessage"] = receive
+
+
+def read_expressions_once(dynamodb):
+    """Keeps what the reading of an expression gave. It follows from its text, and ministack reads it anew for each item: that was
+    four fifths of the time that it took over a query."""
+    read_tokens = functools.lru_cache(EXPRESSIONS_KEPT)(dynamodb._tokenize)
+    # A list of its own for each, which it may change.
+    dynamodb._tokenize = lambda expression: list(read_tokens(expression))
+    dynamodb._condition_syntax_error = functools.lru_cache(EXPRESSIONS_KEPT)(dynamodb._condition_syntax_error)
 
 
 def own_address():
@@ -99,9 +110,10 @@ def main():
     os.environ.update(BIND_HOST=host, GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
     time.time = moved_time
     from ministack.app import main as ministack
-    from ministack.services import sqs
+    from ministack.services import dynamodb, sqs
 
     wait_in_real_time(sqs._HANDLERS)
+    read_expressions_once(dynamodb)
     sys.argv = ["ministack"]
     ministack()
 

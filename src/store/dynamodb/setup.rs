@@ -20,7 +20,10 @@ mod wait;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::update_table::{UpdateTableError, builders::UpdateTableFluentBuilder},
+    operation::{
+        create_table::builders::CreateTableFluentBuilder,
+        update_table::{UpdateTableError, builders::UpdateTableFluentBuilder},
+    },
     types::TableDescription,
 };
 
@@ -61,6 +64,14 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
         }
     }
     Ok(checked)
+}
+
+/// The request that makes a table with its indexes, and no more than that: [`setup`] looks first and waits afterwards.
+///
+/// # Errors
+/// When the SDK takes the table for none.
+pub fn creation(dynamo: &Dynamo, table: &TableSpec) -> Result<CreateTableFluentBuilder, StoreError> {
+    requests::create(dynamo.client(), &dynamo.table(&table.name), table)
 }
 
 /// Says of each table and index how it stands, and changes nothing.
@@ -107,7 +118,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> 
     if describe(dynamo, &name).await?.is_some() {
         return Ok(Begun::Found);
     }
-    let request = requests::create(dynamo.client(), &name, table)?;
+    let request = creation(dynamo, table)?;
     match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
         Ok(_) => Ok(Begun::Made),
         // Somebody else was faster.

@@ -30,6 +30,8 @@ use super::{
 /// Which clock is wrong by how much: the holder's, that of whoever looks.
 const WRONG: [(i64, i64); 4] = [(DAY_US, 0), (-DAY_US, 0), (0, DAY_US), (0, -DAY_US)];
 const LEASE_US: i64 = 60 * SECOND_US;
+/// How often a heart beats: far more often than anybody's patience lasts.
+const BEAT: Duration = Duration::from_millis(20);
 
 fn clock(wrong_us: i64) -> Arc<ManualClock> {
     let clock = ManualClock::at(beginning());
@@ -105,6 +107,7 @@ fn whoever_lives_under_a_wrong_clock_is_not_taken_for_dead() {
                     if done.load(Ordering::SeqCst) {
                         break;
                     }
+                    std::thread::sleep(BEAT);
                 }
             });
             let refused = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err();
