@@ -135,7 +135,7 @@ async fn row_26_erased_person() {
     assert_eq!((row.email, row.name), (None, None));
     let person = world.load(user).await;
     assert_eq!(person.email.or_erased(), "erased");
-    assert!(!world.documents().await.iter().any(|document| document.to_string().contains("ana")), "in no document");
+    assert!(!world.documents().await.iter().any(|document| document.to_string().contains(ANA)), "in no document");
     world.verify();
     let mut space = world.stores.replay.replay_space().unwrap();
     replay::rebuild(&mut *space, &mut |_| {}).unwrap();
