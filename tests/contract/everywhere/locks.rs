@@ -107,7 +107,7 @@ fn whoever_lives_under_a_wrong_clock_is_not_taken_for_dead() {
                     if done.load(Ordering::SeqCst) {
                         break;
                     }
-                    std::thread::sleep(BEAT);
+                    std::thread::park_timeout(BEAT);
                 }
             });
             let refused = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err();
