@@ -18,15 +18,10 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{TableStatus, TimeToLiveSpecification};
 use permitd::{
     aws::{Access, Endpoints},
     dataset::Definition,
-    store::dynamodb::{
-        Dynamo,
-        schema::{self, TableSpec},
-        setup,
-    },
+    store::dynamodb::{Dynamo, schema, setup},
 };
 
 use super::{Process, repository, tools};
@@ -152,39 +147,16 @@ pub(crate) fn prefix() -> String {
     format!("test-{}-{run}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Makes the tables of a deployment, with those of the definitions' records. An emulator has them at once: what `permitd aws setup`
-/// asks before and afterwards was a quarter of all requests of the tests, and has tests of its own.
+/// Makes the tables of a deployment, with those of the definitions' records.
 pub(crate) async fn make_tables(dynamo: &Dynamo, definitions: &[Definition]) {
     let tables: Vec<_> = schema::base_tables().into_iter().chain(definitions.iter().map(schema::records)).collect();
     let dynamo = dynamo.with_own_connections();
     // On a thread of its own, so that whoever waits for it may be on any.
     let make = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            for table in &tables {
-                make_table(&dynamo, table).await;
-            }
-        });
+        runtime.block_on(setup::setup(&dynamo, &tables)).expect("the tables");
     });
     make.join().expect("the tables");
-}
-
-async fn make_table(dynamo: &Dynamo, table: &TableSpec) {
-    let made = match setup::creation(dynamo, table).expect("a table").send().await {
-        Ok(made) => made.table_description,
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => return,
-        Err(error) => panic!("table {}: {error:?}", table.name),
-    };
-    let is_ready = made.is_some_and(|table| table.table_status == Some(TableStatus::Active));
-    if !is_ready {
-        // What is named by a variable may take its time, as AWS does.
-        setup::setup(dynamo, std::slice::from_ref(table)).await.expect("the table");
-    } else if let Some(attribute) = table.expires {
-        let expiry =
-            TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build().expect("an expiry");
-        let request = dynamo.client().update_time_to_live().table_name(dynamo.table(&table.name));
-        request.time_to_live_specification(expiry).send().await.expect("an expiry");
-    }
 }
 
 /// Takes a table away, whatever protects it.

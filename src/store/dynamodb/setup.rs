@@ -20,10 +20,7 @@ mod wait;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::{
-        create_table::builders::CreateTableFluentBuilder,
-        update_table::{UpdateTableError, builders::UpdateTableFluentBuilder},
-    },
+    operation::update_table::{UpdateTableError, builders::UpdateTableFluentBuilder},
     types::TableDescription,
 };
 
@@ -64,14 +61,6 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
         }
     }
     Ok(checked)
-}
-
-/// The request that makes a table with its indexes, and no more than that: [`setup`] looks first and waits afterwards.
-///
-/// # Errors
-/// When the SDK takes the table for none.
-pub fn creation(dynamo: &Dynamo, table: &TableSpec) -> Result<CreateTableFluentBuilder, StoreError> {
-    requests::create(dynamo.client(), &dynamo.table(&table.name), table)
 }
 
 /// Says of each table and index how it stands, and changes nothing.
@@ -118,7 +107,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> 
     if describe(dynamo, &name).await?.is_some() {
         return Ok(Begun::Found);
     }
-    let request = creation(dynamo, table)?;
+    let request = requests::create(dynamo.client(), &name, table)?;
     match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
         Ok(_) => Ok(Begun::Made),
         // Somebody else was faster.
