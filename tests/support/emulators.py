@@ -43,8 +43,8 @@ def wait_in_real_time(handlers):
 
 
 def read_expressions_once(dynamodb):
-    """Keeps what the reading of an expression gave. It follows from its text, and ministack reads it anew for each item: that was
-    four fifths of the time that it took over a query."""
+    """Keeps what the reading of an expression gave. It follows from its text alone, and ministack reads it anew for each item: half
+    of its processor time in the contract went into that."""
     read_tokens = functools.lru_cache(EXPRESSIONS_KEPT)(dynamodb._tokenize)
     # A list of its own for each, which it may change.
     dynamodb._tokenize = lambda expression: list(read_tokens(expression))

@@ -159,8 +159,8 @@ fn an_export_stays_on_its_version_and_says_when_it_cannot() {
     let clock = ManualClock::at(beginning());
     let retention = Retention { days: 400, changes_max: 0 };
     let store: Arc<dyn RecordStore> = tables.store_with(clock.clone(), 10_000, retention);
-    // Few that are long: what counts is how many parts they make, and each is written to an emulator.
-    let rows = |status: &str| records(ROWS, &status.repeat(100));
+    // 22 parts. Few rows that are long: each is written to an emulator.
+    let rows = |status: &str| records(ROWS, &status.repeat(165));
     import(&store, &rows("filed"), false);
     let query = Query { format: Some(Format::Ndjson), ..all() };
     let whole = String::from_utf8(export(&store, &query).unwrap()).unwrap();
