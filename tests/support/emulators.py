@@ -9,9 +9,11 @@ does so by the machine's clock all the same, and hears in the end that there are
 import asyncio
 import functools
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -65,6 +67,7 @@ def end_with_the_test(child=None):
     sys.stdin.buffer.read()
     if child is not None:
         child.kill()
+    shutil.rmtree(tempfile.tempdir, ignore_errors=True)
     os._exit(0)
 
 
@@ -95,6 +98,8 @@ def tell_when_ready(host, port, control_port):
 
 
 def main():
+    # ministack names a file after its port, which all of these have in common: one that belongs to another user keeps it from starting.
+    tempfile.tempdir = tempfile.mkdtemp(prefix="permitd-test-")
     host, port = own_address()
     in_background = lambda work, *arguments: threading.Thread(target=work, args=arguments, daemon=True).start()
     if sys.argv[1] == "dynoxide":
