@@ -49,12 +49,14 @@ struct Emulator {
 }
 
 impl Emulator {
-    fn start(arguments: &[&str]) -> Outcome<Self> {
+    fn start(plan: &Plan, kind: &str) -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-tools");
         let mut command = process::pinned(LOAD_CORE, tools.join("venv/bin/python"));
-        command.arg(root.join("tests/support/emulators.py")).args(arguments);
-        if arguments == ["dynoxide"] {
+        let folder = plan.scratch.join(kind);
+        std::fs::create_dir_all(&folder)?;
+        command.arg(root.join("tests/support/emulators.py")).arg(folder).arg(kind);
+        if kind == "dynoxide" {
             command.arg(tools.join("node_modules/@dynoxide/linux-x64/dynoxide"));
         }
         // It ends when its input is closed, that is with this process at the latest.
@@ -78,7 +80,7 @@ impl Drop for Emulator {
 }
 
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
-    let (dynamodb, others) = (Emulator::start(&["dynoxide"])?, Emulator::start(&["ministack"])?);
+    let (dynamodb, others) = (Emulator::start(plan, "dynoxide")?, Emulator::start(plan, "ministack")?);
     let variables = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("AWS_ENDPOINT_URL_SQS", &others.url),

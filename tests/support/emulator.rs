@@ -39,13 +39,16 @@ pub(crate) struct Emulator {
     address: SocketAddr,
     control_port: u16,
     _process: Mutex<Process>,
+    /// Its files. It removes them itself where it ends with the test's process.
+    _folder: tempfile::TempDir,
 }
 
 impl Emulator {
     pub(crate) fn start(kind: Kind) -> Self {
         let tools = tools::folder();
         let mut command = Command::new(tools.join("venv/bin/python"));
-        command.arg(repository().join("tests/support/emulators.py"));
+        let folder = super::data_dir();
+        command.arg(repository().join("tests/support/emulators.py")).arg(folder.path());
         match kind {
             Kind::Ministack => command.arg("ministack"),
             Kind::Dynoxide => command.arg("dynoxide").arg(tools.join("node_modules/@dynoxide/linux-x64/dynoxide")),
@@ -56,7 +59,7 @@ impl Emulator {
             Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
         };
         let (process, (address, control_port)) = Process::start(&mut command, find);
-        Self { address, control_port, _process: Mutex::new(process) }
+        Self { address, control_port, _process: Mutex::new(process), _folder: folder }
     }
 
     /// Where it listens.

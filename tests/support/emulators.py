@@ -1,5 +1,6 @@
-"""Starts an emulator of AWS for a test: `emulators.py ministack` or `emulators.py dynoxide PROGRAM`.
+"""Starts an emulator of AWS for a test: `emulators.py FOLDER ministack` or `emulators.py FOLDER dynoxide PROGRAM`.
 
+It writes its files to FOLDER, which is this emulator's alone, and removes it when it ends by itself.
 Prints `ready ADDRESS CONTROL_PORT` once it answers, and ends when its standard input is closed, however the test ended.
 ministack's clock can be moved: a line with a number of seconds, sent to the control port, is answered with `ok`. After the line
 `hold` it moves only so: however slow the machine is, nothing falls due that a test has not let fall due. Who waits for messages
@@ -13,7 +14,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -63,11 +63,11 @@ def own_address():
         return listener.getsockname()
 
 
-def end_with_the_test(child=None):
+def end_with_the_test(folder, child=None):
     sys.stdin.buffer.read()
     if child is not None:
         child.kill()
-    shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
@@ -98,18 +98,19 @@ def tell_when_ready(host, port, control_port):
 
 
 def main():
+    folder, kind, *program = sys.argv[1:]
     # ministack names a file after its port, which all of these have in common: one that belongs to another user keeps it from starting.
-    tempfile.tempdir = tempfile.mkdtemp(prefix="permitd-test-")
+    os.environ.update(TMPDIR=folder, STATE_DIR=folder)
     host, port = own_address()
     in_background = lambda work, *arguments: threading.Thread(target=work, args=arguments, daemon=True).start()
-    if sys.argv[1] == "dynoxide":
-        command = [sys.argv[2], "serve", "--host", host, "--port", str(port)]
+    if kind == "dynoxide":
+        command = [*program, "serve", "--host", host, "--port", str(port)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        in_background(end_with_the_test, child)
+        in_background(end_with_the_test, folder, child)
         tell_when_ready(host, port, 0)
         sys.exit(child.wait())
     listener = socket.create_server(("127.0.0.1", 0))
-    in_background(end_with_the_test)
+    in_background(end_with_the_test, folder)
     in_background(control, listener)
     in_background(tell_when_ready, host, port, listener.getsockname()[1])
     os.environ.update(BIND_HOST=host, GATEWAY_PORT=str(port), IOT_MTLS_ENABLED="0", LOG_LEVEL="ERROR")
