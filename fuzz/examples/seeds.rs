@@ -232,11 +232,14 @@ fn workbooks() -> io::Result<()> {
     // A table of strings that declares another number first, in a comment.
     let lie = "<!-- uniqueCount=\"1\" --><sst uniqueCount=\"9999999999\">";
     write("reader_xlsx", "lie.parts", inline.replace("<sst uniqueCount=\"1\">", lie))?;
-    let mut old = excel_97();
+    let mut old = excel_97((2, 0));
     write("reader_xlsx", "old.xls", &old)?;
     // Found by fuzzing: the directory's sector follows on itself.
     old[516..520].copy_from_slice(&1_u32.to_le_bytes());
-    write("reader_xlsx", "ring.xls", old)
+    write("reader_xlsx", "ring.xls", old)?;
+    // Found by fuzzing: rows and columns of an .xls had no limit.
+    write("reader_xlsx", "rows.xls", excel_97((150, 0)))?;
+    write("reader_xlsx", "columns.xls", excel_97((2, 80)))
 }
 
 /// A small workbook with a cell of every type on its second sheet.
@@ -285,8 +288,8 @@ fn record(kind: u16, bytes: &[&[u8]]) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &length.to_le_bytes(), &body].concat()
 }
 
-/// An .xls of one sheet: a compound file of one stream, as `tests/datasets/drift.rs` makes it.
-fn excel_97() -> Vec<u8> {
+/// An .xls of one sheet: a compound file of one stream, as `tests/datasets/support.rs` makes it.
+fn excel_97(number: (u16, u16)) -> Vec<u8> {
     let beginning = |kind: u16| record(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
     let end = record(0x000a, &[]);
     let sheet_entry = |offset: u32| record(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
@@ -307,7 +310,7 @@ fn excel_97() -> Vec<u8> {
         label(1, 0, "APPLICATION NO."),
         label(1, 1, "STATUS"),
         label(1, 2, "FILE_DATE"),
-        record(0x0203, &[&place(2, 0), &201_612_013_997.0_f64.to_le_bytes()]),
+        record(0x0203, &[&place(number.0, number.1), &201_612_013_997.0_f64.to_le_bytes()]),
         label(2, 1, "ISSUED"),
         // Numbers of 30 bits, several in one record.
         record(

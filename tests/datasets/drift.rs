@@ -3,7 +3,7 @@
 use permitd::dataset::{Definition, Record, Value, reader::ImportRow};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 
-use crate::support::{builtin, import, with_part};
+use crate::support::{builtin, excel_97, import, with_part};
 
 fn workbook(fill: impl FnOnce(&mut Worksheet)) -> Vec<u8> {
     let mut workbook = Workbook::new();
@@ -219,64 +219,6 @@ fn dates_counted_from_1904() {
         assert_eq!(imported.column("file_date"), [expected]);
         assert_eq!(imported.column("status_date"), [expected], "also where the number has lost its format");
     }
-}
-
-/// A record of the format of Excel 97: its kind, its length, its bytes.
-fn biff(kind: u16, bytes: &[&[u8]]) -> Vec<u8> {
-    let body = bytes.concat();
-    let mut record = kind.to_le_bytes().to_vec();
-    record.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
-    record.extend(body);
-    record
-}
-
-/// An .xls of one sheet, written by hand since nothing else here writes them.
-fn excel_97(cells: &[(u16, u16, Result<&str, f64>)]) -> Vec<u8> {
-    let beginning = |kind: u16| biff(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
-    let end = biff(0x000a, &[]);
-    let sheet_entry = |offset: u32| biff(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
-    let globals = beginning(5).len() + sheet_entry(0).len() + end.len();
-    let mut stream =
-        [beginning(5), sheet_entry(u32::try_from(globals).unwrap()), end.clone(), beginning(0x10)].concat();
-    for (row, column, value) in cells {
-        let place = [row.to_le_bytes(), column.to_le_bytes(), [0, 0]].concat();
-        stream.extend(match value {
-            Ok(text) => {
-                biff(0x0204, &[&place, &u16::try_from(text.len()).unwrap().to_le_bytes(), &[0], text.as_bytes()])
-            }
-            Err(number) => biff(0x0203, &[&place, &number.to_le_bytes()]),
-        });
-    }
-    stream.extend(end);
-    // Streams of less than 4,096 bytes are kept elsewhere in a compound file.
-    stream.resize(4_096, 0);
-    let (none, last): (u32, u32) = (0xffff_ffff, 0xffff_fffe);
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let mut file = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    file.resize(24, 0);
-    file.extend([0x3e, 0, 3, 0, 0xfe, 0xff, 9, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
-    file.extend(words(&[0, 1, 1, 0, 4_096, last, 0, last, 0, 0]));
-    file.resize(512, 0xff);
-    // The table of sectors: itself, the directory, and the eight of the stream.
-    let mut table = vec![0xffff_fffd, last];
-    table.extend((3..=9).chain([last]));
-    table.resize(128, none);
-    file.extend(words(&table));
-    let entry = |name: &str, kind: u8, child: u32, start: u32, size: u32| {
-        let mut entry: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let length = u8::try_from(entry.len() + 2).unwrap();
-        entry.resize(64, 0);
-        entry.extend([length, 0, kind, 1]);
-        entry.extend(words(&[none, none, child]));
-        entry.resize(116, 0);
-        entry.extend(words(&[start, size, 0]));
-        entry
-    };
-    file.extend(entry("Root Entry", 5, 1, last, 0));
-    file.extend(entry("Workbook", 2, none, 2, 4_096));
-    file.resize(512 * 3, 0);
-    file.extend(stream);
-    file
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use permitd::dataset::reader::{Limits, ReadError, open};
 use rust_xlsxwriter::Workbook;
 
-use crate::support::{builtin, import, import_within, with_part};
+use crate::support::{builtin, excel_97, import, import_within, with_part};
 
 fn refused(bytes: &[u8], name: &str) -> ReadError {
     match import(bytes, name, &builtin("permits")) {
@@ -200,21 +200,47 @@ fn two_gigabytes_of_one_line() {
     assert!(read.load(std::sync::atomic::Ordering::SeqCst) < 4 << 20, "it ended early");
 }
 
+/// A table in each of the formats, by its cells.
+fn in_each_format(table: &[&[&str]]) -> [(&'static str, Vec<u8>); 3] {
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    let mut cells = Vec::new();
+    for (line, row) in (0..).zip(table) {
+        for (column, text) in (0..).zip(*row) {
+            sheet.write_string(u32::from(line), column, *text).unwrap();
+            cells.push((line, column, Ok(*text)));
+        }
+    }
+    let csv: Vec<String> = table.iter().map(|row| row.join(",")).collect();
+    let xlsx = workbook.save_to_buffer().unwrap();
+    [("it.csv", csv.join("\n").into_bytes()), ("it.xlsx", xlsx), ("it.xls", excel_97(&cells))]
+}
+
 #[test]
 fn limits_end_a_file_that_passes_them() {
-    let limits = Limits { rows_max: 3, columns_max: 5, ..Limits::default() };
-    let too_long = b"APPLICATION #,STATUS\n1,a\n2,b\n3,c\n";
-    assert!(matches!(
-        import_within(too_long, "long.csv", &builtin("permits"), &limits),
-        Err(ReadError::TooMany { what: "rows", max: 3 })
-    ));
-    let too_wide = b"APPLICATION #,STATUS,a,b,c,d\n";
-    assert!(matches!(
-        import_within(too_wide, "wide.csv", &builtin("permits"), &limits),
-        Err(ReadError::TooMany { what: "columns", .. })
-    ));
-    let error = import_within(&honest_workbook(), "long.xlsx", &builtin("permits"), &limits).err().unwrap();
-    assert!(matches!(error, ReadError::TooMany { what: "rows", max: 3 }), "{error}");
+    let limits = Limits { rows_max: 4, columns_max: 5, record_bytes_max: 600, ..Limits::default() };
+    let refusal = |table: &[&[&str]]| {
+        in_each_format(table).map(|(name, bytes)| {
+            let error = import_within(&bytes, name, &builtin("permits"), &limits).err();
+            error.unwrap_or_else(|| panic!("{name} is imported"))
+        })
+    };
+    let header: &[&str] = &["APPLICATION #", "STATUS"];
+    let within = in_each_format(&[header, &["1", "a"], &["2", "b"], &["3", "c"]]);
+    for (name, bytes) in within {
+        assert_eq!(import_within(&bytes, name, &builtin("permits"), &limits).unwrap().rows.len(), 3, "{name}");
+    }
+    for error in refusal(&[header, &["1", "a"], &["2", "b"], &["3", "c"], &["4", "d"]]) {
+        assert!(matches!(error, ReadError::TooMany { what: "rows", max: 4 }), "{error}");
+    }
+    for error in refusal(&[header, &["1", "a", "b", "c", "d", "e"]]) {
+        assert!(matches!(error, ReadError::TooMany { what: "columns", max: 5 }), "{error}");
+    }
+    // A text file is measured by the piece; see `a_record_without_an_end_is_refused`.
+    for (name, bytes) in &in_each_format(&[header, &["1", &"a".repeat(2_000)]])[1..] {
+        let error = import_within(bytes, name, &builtin("permits"), &limits).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("600 bytes")), "{name}");
+    }
 }
 
 #[test]

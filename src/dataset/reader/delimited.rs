@@ -52,15 +52,7 @@ pub(super) fn read<R: Read>(
             }
         }
         rows += 1;
-        if rows > limits.rows_max {
-            return Err(ReadError::TooMany { what: "rows", max: limits.rows_max });
-        }
-        if record.len() > limits.columns_max {
-            return Err(ReadError::TooMany {
-                what: "columns",
-                max: u64::try_from(limits.columns_max).unwrap_or(u64::MAX),
-            });
-        }
+        limits.check_row(rows, record.len())?;
         let is_last = reader.position().byte() == spent.bytes.get();
         let ends_a_line = !is_last || spent.ends_a_line(ending, &record);
         let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(ends_a_line);

@@ -1,5 +1,7 @@
 //! What a file may at most be, so that none of them can exhaust the machine.
 
+use super::ReadError;
+
 /// Limits on what is read. Every one of them ends the import with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -27,6 +29,20 @@ pub struct Limits {
     pub xls_bytes_max: u64,
     /// The most cells of the rectangles around the cells of the sheets of an .xls, which are kept in memory.
     pub xls_cells_max: u64,
+}
+
+impl Limits {
+    /// Whether a row may be so wide, and a file have so many of them.
+    pub(super) fn check_row(&self, rows: u64, columns: usize) -> Result<(), ReadError> {
+        if rows > self.rows_max {
+            return Err(ReadError::TooMany { what: "rows", max: self.rows_max });
+        }
+        if columns > self.columns_max {
+            let max = u64::try_from(self.columns_max).unwrap_or(u64::MAX);
+            return Err(ReadError::TooMany { what: "columns", max });
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

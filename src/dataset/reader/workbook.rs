@@ -46,9 +46,7 @@ fn stream_rows<'a>(
             && position.map(|(line, _)| line) != current
         {
             rows += 1;
-            if rows > limits.rows_max {
-                return Err(ReadError::TooMany { what: "rows", max: limits.rows_max });
-            }
+            limits.check_row(rows, row.width())?;
             match sink.row(u64::from(finished) + 1, &row)? {
                 Flow::Continue => row.cells.clear(),
                 other => return Ok(other),
@@ -67,12 +65,8 @@ struct XlsxRow<'a> {
 impl<'a> XlsxRow<'a> {
     fn put(&mut self, column: u32, cell: calamine::Cell<DataRef<'a>>, limits: &Limits) -> Result<(), ReadError> {
         let place = usize::try_from(column).unwrap_or(usize::MAX);
-        if place >= limits.columns_max {
-            return Err(ReadError::TooMany {
-                what: "columns",
-                max: u64::try_from(limits.columns_max).unwrap_or(u64::MAX),
-            });
-        }
+        // Before there is room for it.
+        limits.check_row(0, place.saturating_add(1))?;
         let value = cell.get_value();
         if matches!(value, DataRef::Empty) {
             return Ok(());
@@ -119,8 +113,11 @@ pub(super) fn read_xls<R: Read>(source: R, limits: &Limits, sink: &mut impl RowS
         let (first_line, first_column) = range.start().unwrap_or_default();
         let offset = usize::try_from(first_column).unwrap_or(0);
         sink.sheet(Some(&name), epoch_1904);
-        for (line, cells) in (u64::from(first_line) + 1..).zip(range.rows()) {
-            match sink.row(line, &XlsRow { cells, offset })? {
+        for (before, cells) in (0..).zip(range.rows()) {
+            let (line, row) = (u64::from(first_line) + 1 + before, XlsRow { cells, offset });
+            limits.check_row(before + 1, row.width())?;
+            row.check_texts(limits)?;
+            match sink.row(line, &row)? {
                 Flow::Continue => {}
                 Flow::NextSheet => break,
                 Flow::Stop => return Ok(()),
@@ -147,6 +144,17 @@ fn checked_xls(source: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadError>
 struct XlsRow<'a> {
     cells: &'a [Data],
     offset: usize,
+}
+
+impl XlsRow<'_> {
+    /// Those of an .xlsx were measured in its archive.
+    fn check_texts(&self, limits: &Limits) -> Result<(), ReadError> {
+        let bytes_max = usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX);
+        if self.cells.iter().any(|cell| matches!(cell, Data::String(text) if text.len() > bytes_max)) {
+            return Err(ReadError::TooMany { what: "bytes in a cell", max: limits.record_bytes_max });
+        }
+        Ok(())
+    }
 }
 
 impl RowCells for XlsRow<'_> {
