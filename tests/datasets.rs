@@ -4,6 +4,8 @@
 
 #[path = "datasets/drift.rs"]
 mod drift;
+#[path = "datasets/excel_97.rs"]
+mod excel_97;
 #[path = "datasets/hostile.rs"]
 mod hostile;
 #[path = "datasets/real.rs"]

@@ -19,6 +19,10 @@ use permitd_fuzz::{
 };
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
+#[path = "../../tests/datasets/excel_97.rs"]
+mod excel_97;
+use excel_97::{excel_97, label, number, record, words};
+
 fn main() -> io::Result<()> {
     filters()?;
     cursors()?;
@@ -232,14 +236,14 @@ fn workbooks() -> io::Result<()> {
     // A table of strings that declares another number first, in a comment.
     let lie = "<!-- uniqueCount=\"1\" --><sst uniqueCount=\"9999999999\">";
     write("reader_xlsx", "lie.parts", inline.replace("<sst uniqueCount=\"1\">", lie))?;
-    let mut old = excel_97((2, 0));
+    let mut old = workbook_97(2, 0);
     write("reader_xlsx", "old.xls", &old)?;
     // Found by fuzzing: the directory's sector follows on itself.
     old[516..520].copy_from_slice(&1_u32.to_le_bytes());
     write("reader_xlsx", "ring.xls", old)?;
     // Found by fuzzing: rows and columns of an .xls had no limit.
-    write("reader_xlsx", "rows.xls", excel_97((150, 0)))?;
-    write("reader_xlsx", "columns.xls", excel_97((2, 80)))
+    write("reader_xlsx", "rows.xls", workbook_97(150, 0))?;
+    write("reader_xlsx", "columns.xls", workbook_97(2, 80))
 }
 
 /// A small workbook with a cell of every type on its second sheet.
@@ -282,71 +286,21 @@ fn without_ornament(parts: &[u8]) -> String {
     kept
 }
 
-fn record(kind: u16, bytes: &[&[u8]]) -> Vec<u8> {
-    let body = bytes.concat();
-    let length = u16::try_from(body.len()).expect("it is short");
-    [&kind.to_le_bytes()[..], &length.to_le_bytes(), &body].concat()
-}
-
-/// An .xls of one sheet: a compound file of one stream, as `tests/datasets/support.rs` makes it.
-fn excel_97(number: (u16, u16)) -> Vec<u8> {
-    let beginning = |kind: u16| record(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
-    let end = record(0x000a, &[]);
-    let sheet_entry = |offset: u32| record(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
-    let globals = beginning(5).len() + sheet_entry(0).len() + end.len();
-    let sheet_at = u32::try_from(globals).expect("it is short");
-    let place = |row: u16, column: u16| [row.to_le_bytes(), column.to_le_bytes(), [0, 0]].concat();
-    let label = |row, column, text: &str| {
-        let length = u16::try_from(text.len()).expect("it is short");
-        record(0x0204, &[&place(row, column), &length.to_le_bytes(), &[0], text.as_bytes()])
-    };
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let mut stream = [
-        beginning(5),
-        sheet_entry(sheet_at),
-        end.clone(),
-        beginning(0x10),
+/// An .xls of one sheet, with a number at a place.
+fn workbook_97(row: u16, column: u16) -> Vec<u8> {
+    excel_97(&[
         record(0x0200, &[&words(&[1, 3]), &0_u16.to_le_bytes(), &3_u16.to_le_bytes(), &[0; 2]]),
         label(1, 0, "APPLICATION NO."),
         label(1, 1, "STATUS"),
         label(1, 2, "FILE_DATE"),
-        record(0x0203, &[&place(number.0, number.1), &201_612_013_997.0_f64.to_le_bytes()]),
+        number(row, column, 201_612_013_997.0),
         label(2, 1, "ISSUED"),
         // Numbers of 30 bits, several in one record.
         record(
             0x00bd,
             &[&2_u16.to_le_bytes(), &2_u16.to_le_bytes(), &[0; 2], &words(&[42_705 << 2 | 2]), &2_u16.to_le_bytes()],
         ),
-        end,
-    ]
-    .concat();
-    // Streams of less than 4,096 bytes are kept elsewhere in a compound file.
-    stream.resize(4_096, 0);
-    let (none, last): (u32, u32) = (0xffff_ffff, 0xffff_fffe);
-    let mut file = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    file.resize(24, 0);
-    file.extend([0x3e, 0, 3, 0, 0xfe, 0xff, 9, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
-    file.extend(words(&[0, 1, 1, 0, 4_096, last, 0, last, 0, 0]));
-    file.resize(512, 0xff);
-    let mut table = vec![0xffff_fffd, last];
-    table.extend((3..=9).chain([last]));
-    table.resize(128, none);
-    file.extend(words(&table));
-    let entry = |name: &str, kind: u8, child: u32, start: u32, size: u32| {
-        let mut entry: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let length = u8::try_from(entry.len() + 2).expect("it is short");
-        entry.resize(64, 0);
-        entry.extend([length, 0, kind, 1]);
-        entry.extend(words(&[none, none, child]));
-        entry.resize(116, 0);
-        entry.extend(words(&[start, size, 0]));
-        entry
-    };
-    file.extend(entry("Root Entry", 5, 1, last, 0));
-    file.extend(entry("Workbook", 2, none, 2, 4_096));
-    file.resize(512 * 3, 0);
-    file.extend(stream);
-    file
+    ])
 }
 
 fn definition_files() -> io::Result<()> {

@@ -3,7 +3,10 @@
 use permitd::dataset::{Definition, Record, Value, reader::ImportRow};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 
-use crate::support::{builtin, excel_97, import, with_part};
+use crate::{
+    excel_97::{excel_97, label, number},
+    support::{builtin, import, with_part},
+};
 
 fn workbook(fill: impl FnOnce(&mut Worksheet)) -> Vec<u8> {
     let mut workbook = Workbook::new();
@@ -224,12 +227,12 @@ fn dates_counted_from_1904() {
 #[test]
 fn a_workbook_of_excel_97() {
     let bytes = excel_97(&[
-        (1, 0, Ok("APPLICATION NO.")),
-        (1, 1, Ok("STATUS")),
-        (1, 2, Ok("FILE_DATE")),
-        (2, 0, Err(201_612_013_997.0)),
-        (2, 1, Ok("ISSUED")),
-        (2, 2, Err(42_705.0)),
+        label(1, 0, "APPLICATION NO."),
+        label(1, 1, "STATUS"),
+        label(1, 2, "FILE_DATE"),
+        number(2, 0, 201_612_013_997.0),
+        label(2, 1, "ISSUED"),
+        number(2, 2, 42_705.0),
     ]);
     let imported = import(&bytes, "old.xls", &builtin("permits")).unwrap();
     assert_eq!(imported.rejected, []);

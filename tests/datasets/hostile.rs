@@ -5,7 +5,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use permitd::dataset::reader::{Limits, ReadError, open};
 use rust_xlsxwriter::Workbook;
 
-use crate::support::{builtin, excel_97, import, import_within, with_part};
+use crate::{
+    excel_97::{excel_97, label},
+    support::{builtin, import, import_within, with_part},
+};
 
 fn refused(bytes: &[u8], name: &str) -> ReadError {
     match import(bytes, name, &builtin("permits")) {
@@ -208,7 +211,7 @@ fn in_each_format(table: &[&[&str]]) -> [(&'static str, Vec<u8>); 3] {
     for (line, row) in (0..).zip(table) {
         for (column, text) in (0..).zip(*row) {
             sheet.write_string(u32::from(line), column, *text).unwrap();
-            cells.push((line, column, Ok(*text)));
+            cells.push(label(line, column, text));
         }
     }
     let csv: Vec<String> = table.iter().map(|row| row.join(",")).collect();
@@ -236,7 +239,7 @@ fn limits_end_a_file_that_passes_them() {
     for error in refusal(&[header, &["1", "a", "b", "c", "d", "e"]]) {
         assert!(matches!(error, ReadError::TooMany { what: "columns", max: 5 }), "{error}");
     }
-    // A text file is measured by the piece; see `a_record_without_an_end_is_refused`.
+    // A text file is measured by the piece; see `two_gigabytes_of_one_line`.
     for (name, bytes) in &in_each_format(&[header, &["1", &"a".repeat(2_000)]])[1..] {
         let error = import_within(bytes, name, &builtin("permits"), &limits).err();
         assert!(error.is_some_and(|error| error.to_string().contains("600 bytes")), "{name}");
