@@ -120,17 +120,27 @@ fn what_is_no_spreadsheet_changes_nothing() {
 }
 
 #[test]
-fn a_limit_on_the_size() {
+fn limits_on_a_file_name_their_setting() {
     let home = Home::new();
     home.sample(30, "a.csv");
-    let ran = home
-        .command(&["import", "a.csv", "--dataset", "permits"])
-        .env("PERMITD_IMPORT_FILE_BYTES_MAX", "1024")
-        .output()
-        .unwrap();
-    assert_eq!(ran.status.code(), Some(6));
-    assert!(String::from_utf8(ran.stderr).unwrap().contains("import.file_bytes_max"));
-    assert!(!home.data().exists());
+    home.sample(30, "a.xlsx");
+    home.sample(2_000, "long.xlsx");
+    for (setting, file, max) in [
+        ("file_bytes_max", "a.csv", "1024"),
+        ("rows_max", "a.csv", "20"),
+        ("rows_max", "a.xlsx", "20"),
+        ("inflate_bytes_max", "long.xlsx", "1048576"),
+    ] {
+        let variable = format!("PERMITD_IMPORT_{}", setting.to_uppercase());
+        for command in [&["import", file, "--dataset", "permits"][..], &["import", "--define", file]] {
+            let ran = home.command(command).env(&variable, max).output().unwrap();
+            let err = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(6), "{setting} {file}: {err}");
+            assert!(err.contains(file) && err.contains(&format!("import.{setting}")), "{setting} {file}: {err}");
+        }
+        assert!(setting != "file_bytes_max" || !home.data().exists());
+    }
+    assert_eq!(number(&home.json(&["import", "a.csv", "--dataset", "permits"]), "dataset_version"), 1);
 }
 
 #[test]

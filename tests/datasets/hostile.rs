@@ -234,16 +234,37 @@ fn limits_end_a_file_that_passes_them() {
         assert_eq!(import_within(&bytes, name, &builtin("permits"), &limits).unwrap().rows.len(), 3, "{name}");
     }
     for error in refusal(&[header, &["1", "a"], &["2", "b"], &["3", "c"], &["4", "d"]]) {
-        assert!(matches!(error, ReadError::TooMany { what: "rows", max: 4 }), "{error}");
+        assert_eq!(error.to_string(), "the file has more than 4 rows: split it, or raise import.rows_max");
     }
+    let far = [label(0, 0, "APPLICATION #"), label(0, 1, "STATUS"), label(9, 0, "1"), label(9, 1, "a")];
+    let far = import_within(&excel_97(&far), "far.xls", &builtin("permits"), &limits).unwrap();
+    assert_eq!((far.rows.len(), far.rows[0].0), (1, 10), "what lies between is no row, as in an .xlsx");
     for error in refusal(&[header, &["1", "a", "b", "c", "d", "e"]]) {
         assert!(matches!(error, ReadError::TooMany { what: "columns", max: 5 }), "{error}");
     }
-    // A text file is measured by the piece; see `two_gigabytes_of_one_line`.
-    for (name, bytes) in &in_each_format(&[header, &["1", &"a".repeat(2_000)]])[1..] {
-        let error = import_within(bytes, name, &builtin("permits"), &limits).err();
-        assert!(error.is_some_and(|error| error.to_string().contains("600 bytes")), "{name}");
+    for error in refusal(&[header, &["1", &"a".repeat(2_000)]]) {
+        assert!(error.to_string().contains("600 bytes"), "{error}");
     }
+}
+
+#[test]
+fn a_long_cell_is_found_wherever_its_sheet_lies() {
+    let limits = Limits { record_bytes_max: 600, ..Limits::default() };
+    let places = "<Relationships><Relationship Id=\"rId1\" Type=\"http://x/relationships/worksheet\" Target=\"data/one.xml\"/></Relationships>";
+    let moved = workbook_with("xl/_rels/workbook.xml.rels", |part| part.write_all(places.as_bytes()).unwrap());
+    let with_text = |text: &str| {
+        let row = |line, text: &str| {
+            format!(
+                "<row r=\"{line}\"><c r=\"A{line}\" t=\"inlineStr\"><is><t>{text}</t></is></c><c r=\"B{line}\" t=\"inlineStr\"><is><t>STATUS</t></is></c></row>"
+            )
+        };
+        let sheet =
+            format!("<worksheet><sheetData>{}{}</sheetData></worksheet>", row(1, "APPLICATION #"), row(2, text));
+        let bytes = with_part(&moved, "xl/data/one.xml", |part| part.write_all(sheet.as_bytes()).unwrap());
+        import_within(&bytes, "moved.xlsx", &builtin("permits"), &limits)
+    };
+    assert_eq!(with_text("1").unwrap().rows.len(), 1);
+    assert!(with_text(&"1".repeat(601)).err().unwrap().to_string().contains("600 bytes"));
 }
 
 #[test]

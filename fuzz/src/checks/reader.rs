@@ -146,8 +146,9 @@ impl RowSink for Counted {
         self.rows += 1;
         assert!(line >= 1 && self.rows <= self.limits.rows_max);
         assert!(row.width() <= self.limits.columns_max, "{} columns", row.width());
-        // A Windows-1252 byte can be three of UTF-8; the reader notices at the end of a piece.
-        let bytes_max = 3 * (usize::try_from(self.limits.record_bytes_max).unwrap_or(usize::MAX) + Pieces::BYTES_MAX);
+        // A Windows-1252 byte can be three of UTF-8.
+        let growth = if row.is_delimited() { 3 } else { 1 };
+        let bytes_max = growth * usize::try_from(self.limits.record_bytes_max).unwrap_or(usize::MAX);
         let mut bytes = 0;
         for place in 0..=row.width() {
             if let Cell::Text(text) = row.cell(place) {

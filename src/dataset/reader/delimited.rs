@@ -11,7 +11,7 @@ use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter};
 
-use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink};
+use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink, limits::to_u64};
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -52,12 +52,17 @@ pub(super) fn read<R: Read>(
             }
         }
         rows += 1;
-        limits.check_row(rows, record.len())?;
+        limits.check_rows(rows)?;
+        limits.check_columns(record.len())?;
         let is_last = reader.position().byte() == spent.bytes.get();
         let ends_a_line = !is_last || spent.ends_a_line(ending, &record);
         let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(ends_a_line);
         let line = reader.position().line().saturating_sub(u64::try_from(lines).unwrap_or(0));
         let line = ending.first_line(rows, line);
+        // The budget tells only what was read for it, by the piece.
+        if to_u64(record.as_slice().len()) > limits.record_bytes_max {
+            return Err(ReadError::RecordTooLong { line, max: limits.record_bytes_max });
+        }
         decoded.fill(&record);
         if sink.row(line, &decoded)? != Flow::Continue {
             return Ok(());

@@ -30,7 +30,7 @@ pub enum ReadError {
         detail: String,
     },
     /// A limit was passed.
-    #[error("the file has more than {max} {what}: split it, or raise the limit")]
+    #[error("the file has more than {max} {what}: split it{}", if *what == "rows" { ", or raise import.rows_max" } else { "" })]
     TooMany {
         /// What there is too much of.
         what: &'static str,

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Seek};
 use memchr::memchr;
 use zip::{ZipArchive, result::ZipError};
 
-use super::{Limits, ReadError};
+use super::{Limits, ReadError, limits::to_u64};
 
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Below this size no ratio is suspicious.
@@ -29,14 +29,15 @@ pub(super) fn check(source: &mut (impl Read + Seek), limits: &Limits) -> Result<
             return Err(ReadError::Encrypted);
         }
         let kind = PartKind::of(&name);
-        let bytes_max = match kind {
-            PartKind::Sheet => limits.sheet_bytes_max,
-            PartKind::SharedStrings => limits.shared_strings_bytes_max,
-            PartKind::Other => limits.part_bytes_max,
+        let (bytes_max, setting) = match kind {
+            PartKind::Sheet => (limits.sheet_bytes_max, " (import.inflate_bytes_max)"),
+            PartKind::SharedStrings => (limits.shared_strings_bytes_max, ""),
+            PartKind::Other => (limits.part_bytes_max, ""),
         };
         let allowance = Allowance {
             name: &name,
             bytes_max,
+            setting,
             compressed: part.compressed_size(),
             inflation_max: limits.inflation_max,
         };
@@ -65,10 +66,6 @@ pub(super) fn check(source: &mut (impl Read + Seek), limits: &Limits) -> Result<
         scan.check_declared_strings().map_err(|detail| ReadError::Bomb { part: name.clone(), detail })?;
     }
     Ok(())
-}
-
-fn to_u64(size: usize) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 fn archive_error(error: ZipError) -> ReadError {
@@ -120,6 +117,8 @@ impl PartKind {
 struct Allowance<'a> {
     name: &'a str,
     bytes_max: u64,
+    /// What sets `bytes_max`, if something does.
+    setting: &'static str,
     compressed: u64,
     inflation_max: u64,
 }
@@ -128,7 +127,7 @@ impl Allowance<'_> {
     fn check(&self, bytes: u64) -> Result<(), ReadError> {
         let bomb = |detail| Err(ReadError::Bomb { part: self.name.to_owned(), detail });
         if bytes > self.bytes_max {
-            return bomb(format!("inflates to more than {} bytes", self.bytes_max));
+            return bomb(format!("inflates to more than {} bytes{}", self.bytes_max, self.setting));
         }
         if bytes > RATIO_FREE_BYTES && bytes > self.compressed.saturating_mul(self.inflation_max) {
             return bomb(format!("inflates to more than {} times its {} bytes", self.inflation_max, self.compressed));

@@ -32,17 +32,25 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether a row may be so wide, and a file have so many of them.
-    pub(super) fn check_row(&self, rows: u64, columns: usize) -> Result<(), ReadError> {
-        if rows > self.rows_max {
-            return Err(ReadError::TooMany { what: "rows", max: self.rows_max });
-        }
-        if columns > self.columns_max {
-            let max = u64::try_from(self.columns_max).unwrap_or(u64::MAX);
-            return Err(ReadError::TooMany { what: "columns", max });
-        }
-        Ok(())
+    pub(super) fn check_rows(&self, rows: u64) -> Result<(), ReadError> {
+        at_most(rows, self.rows_max, "rows")
     }
+
+    pub(super) fn check_columns(&self, columns: usize) -> Result<(), ReadError> {
+        at_most(to_u64(columns), to_u64(self.columns_max), "columns")
+    }
+
+    pub(super) fn check_cell(&self, bytes: usize) -> Result<(), ReadError> {
+        at_most(to_u64(bytes), self.record_bytes_max, "bytes in a cell")
+    }
+}
+
+fn at_most(count: u64, max: u64, what: &'static str) -> Result<(), ReadError> {
+    if count > max { Err(ReadError::TooMany { what, max }) } else { Ok(()) }
+}
+
+pub(super) fn to_u64(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 impl Default for Limits {

@@ -46,7 +46,7 @@ fn stream_rows<'a>(
             && position.map(|(line, _)| line) != current
         {
             rows += 1;
-            limits.check_row(rows, row.width())?;
+            limits.check_rows(rows)?;
             match sink.row(u64::from(finished) + 1, &row)? {
                 Flow::Continue => row.cells.clear(),
                 other => return Ok(other),
@@ -65,11 +65,15 @@ struct XlsxRow<'a> {
 impl<'a> XlsxRow<'a> {
     fn put(&mut self, column: u32, cell: calamine::Cell<DataRef<'a>>, limits: &Limits) -> Result<(), ReadError> {
         let place = usize::try_from(column).unwrap_or(usize::MAX);
-        // Before there is room for it.
-        limits.check_row(0, place.saturating_add(1))?;
+        limits.check_columns(place.saturating_add(1))?;
         let value = cell.get_value();
-        if matches!(value, DataRef::Empty) {
-            return Ok(());
+        match value {
+            DataRef::Empty => return Ok(()),
+            DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+                limits.check_cell(text.len())?;
+            }
+            DataRef::SharedString(text) => limits.check_cell(text.len())?,
+            _ => {}
         }
         if self.cells.len() <= place {
             self.cells.resize(place + 1, DataRef::Empty);
@@ -113,10 +117,17 @@ pub(super) fn read_xls<R: Read>(source: R, limits: &Limits, sink: &mut impl RowS
         let (first_line, first_column) = range.start().unwrap_or_default();
         let offset = usize::try_from(first_column).unwrap_or(0);
         sink.sheet(Some(&name), epoch_1904);
-        for (before, cells) in (0..).zip(range.rows()) {
-            let (line, row) = (u64::from(first_line) + 1 + before, XlsRow { cells, offset });
-            limits.check_row(before + 1, row.width())?;
-            row.check_texts(limits)?;
+        let mut rows = 0;
+        for (line, cells) in (u64::from(first_line) + 1..).zip(range.rows()) {
+            // What lies between the cells of the sheet is no row of it.
+            if cells.iter().all(|cell| matches!(cell, Data::Empty)) {
+                continue;
+            }
+            rows += 1;
+            let row = XlsRow { cells, offset };
+            limits.check_rows(rows)?;
+            limits.check_columns(row.width())?;
+            row.check_cells(limits)?;
             match sink.row(line, &row)? {
                 Flow::Continue => {}
                 Flow::NextSheet => break,
@@ -147,11 +158,11 @@ struct XlsRow<'a> {
 }
 
 impl XlsRow<'_> {
-    /// Those of an .xlsx were measured in its archive.
-    fn check_texts(&self, limits: &Limits) -> Result<(), ReadError> {
-        let bytes_max = usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX);
-        if self.cells.iter().any(|cell| matches!(cell, Data::String(text) if text.len() > bytes_max)) {
-            return Err(ReadError::TooMany { what: "bytes in a cell", max: limits.record_bytes_max });
+    fn check_cells(&self, limits: &Limits) -> Result<(), ReadError> {
+        for cell in self.cells {
+            if let Data::String(text) = cell {
+                limits.check_cell(text.len())?;
+            }
         }
         Ok(())
     }
@@ -240,7 +251,7 @@ fn xlsx_error(error: XlsxError) -> ReadError {
         XlsxError::Io(error) => ReadError::Io(error),
         XlsxError::Zip(error) => ReadError::Truncated { detail: error.to_string() },
         XlsxError::ColumnNumberOverflow => ReadError::TooMany { what: "columns", max: 16_384 },
-        XlsxError::RowNumberOverflow => ReadError::TooMany { what: "rows", max: 1_048_576 },
+        XlsxError::RowNumberOverflow => ReadError::TooMany { what: "rows in a sheet", max: 1_048_576 },
         other => ReadError::Malformed { detail: other.to_string() },
     }
 }
