@@ -267,6 +267,50 @@ fn a_long_cell_is_found_wherever_its_sheet_lies() {
     assert!(with_text(&"1".repeat(601)).err().unwrap().to_string().contains("600 bytes"));
 }
 
+/// The error over a workbook whose sheet holds these rows.
+fn refused_rows(rows: &str) -> String {
+    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
+    let bytes = workbook_with("xl/worksheets/sheet1.xml", |part| part.write_all(sheet.as_bytes()).unwrap());
+    refused(&bytes, "rows.xlsx").to_string()
+}
+
+#[test]
+fn rows_that_bear_one_number_are_not_lost() {
+    let row = |key| format!("<row r=\"2\"><c r=\"A2\"><v>{key}</v></c></row>");
+    let error = refused_rows(&format!("{}{}", row(1), row(2)));
+    assert!(error.contains("row 2 has two cells in column 1"), "{error}");
+}
+
+#[test]
+fn an_error_quotes_no_cell() {
+    for cell in [
+        "t=\"e\"><v>Jane Secret</v>",
+        "t=\"Jane Secret\"><v>1</v>",
+        "t=\"b\"><v>Jane Secret</v>",
+        "t=\"n\"><v>Jane Secret</v>",
+    ] {
+        let error = refused_rows(&format!("<row r=\"1\"><c r=\"A1\" {cell}</c></row>"));
+        assert!(error.starts_with("the file is damaged: ") && !error.contains("Secret"), "{error}");
+    }
+}
+
+#[test]
+fn a_row_of_many_texts_is_as_long_as_they_are_together() {
+    let limits = Limits { record_bytes_max: 600, ..Limits::default() };
+    let (header, text) = (["APPLICATION #", "STATUS", "x", "y"], "a".repeat(250));
+    for (name, bytes) in in_each_format(&[&header, &["1", &text, &text, &text]]) {
+        let error = import_within(&bytes, name, &builtin("permits"), &limits).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("600 bytes")), "{name}");
+    }
+}
+
+#[test]
+fn an_open_quote_is_told_by_the_line_that_it_is_on() {
+    let text = format!("APPLICATION #,STATUS\n1,\"{}", "x\n".repeat(1 << 20));
+    let error = refused(text.as_bytes(), "open.csv");
+    assert!(matches!(error, ReadError::RecordTooLong { line: 2, .. }), "{error}");
+}
+
 #[test]
 fn a_reader_whose_taker_has_left_stops() {
     let mut text = b"APPLICATION #,STATUS\n".to_vec();

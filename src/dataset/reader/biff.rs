@@ -9,6 +9,8 @@ use super::{
 };
 
 const HEAD_BYTES: usize = 4;
+/// How long a shared string may be whose length was not found: the longest there is.
+const UNKNOWN_STRING_BYTES: u64 = 3 * 0xffff;
 
 /// Kinds of records.
 mod kind {
@@ -43,7 +45,9 @@ pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<(), ReadError>
         }
         at = record.end;
     }
-    let mut checked = Checked { cells: 0, text_bytes: 0, walked: 0 };
+    let mut checked = Checked { cells: 0, text_bytes: 0, end: at };
+    // In their order in the stream: what is changed within one must not change another that was checked before.
+    sheets.sort_unstable();
     for begin in sheets {
         checked.sheet(stream, begin, &strings, limits)?;
     }
@@ -92,13 +96,17 @@ impl Record {
 struct Checked {
     cells: u64,
     text_bytes: u64,
-    walked: usize,
+    /// Where the last of them ended, or the head of the workbook.
+    end: usize,
 }
 
 impl Checked {
     fn sheet(&mut self, stream: &mut [u8], begin: usize, strings: &[u64], limits: &Limits) -> Result<(), ReadError> {
         if begin >= stream.len() {
             return Err(damaged("a sheet lies behind its end"));
+        }
+        if begin < self.end {
+            return Err(damaged("its sheets lie over one another"));
         }
         let (mut cells, mut formulas) = (Rectangle::default(), Rectangle::default());
         let mut last_formula = (0, 0);
@@ -142,7 +150,7 @@ impl Checked {
                         }
                         kind::SHARED_LABEL => {
                             let string = u32_at(data, 6).and_then(|place| strings.get(usize::try_from(place).ok()?));
-                            self.text_bytes += string.copied().unwrap_or(0);
+                            self.text_bytes += string.copied().unwrap_or(UNKNOWN_STRING_BYTES);
                             cells.include((row, column));
                         }
                         kind::NUMBER | kind::BOOL | kind::SMALL_NUMBER => cells.include((row, column)),
@@ -152,14 +160,11 @@ impl Checked {
             }
         }
         self.cells += cells.area() + formulas.area();
-        self.walked += at - begin;
-        self.within(stream.len(), limits)
+        self.end = at;
+        self.within(limits)
     }
 
-    fn within(&self, stream_bytes: usize, limits: &Limits) -> Result<(), ReadError> {
-        if self.walked > stream_bytes {
-            return Err(damaged("its sheets lie over one another"));
-        }
+    fn within(&self, limits: &Limits) -> Result<(), ReadError> {
         if self.cells > limits.xls_cells_max {
             return Err(ReadError::TooMany { what: "cells in the sheets of an .xls file", max: limits.xls_cells_max });
         }
@@ -319,6 +324,31 @@ mod tests {
         let cell = |string| record(kind::SHARED_LABEL, &words(&[0, 0, 0, string, 0]));
         assert!(refusal(&strings, &cell(0).repeat(1_500)).contains("bytes of text"));
         assert!(check(&mut workbook(&strings, &cell(1).repeat(1_500)), &Limits::default()).is_ok());
+    }
+
+    #[test]
+    fn a_string_whose_length_is_not_found_may_be_long() {
+        let head = [words(&[0, 0, 0, 0]), words(&[1]), b"\0a".to_vec()].concat();
+        // Nothing is in the continuation; the library goes on behind it.
+        let strings = [
+            record(kind::SHARED_STRINGS, &head),
+            record(kind::CONTINUE, &[]),
+            record(kind::CONTINUE, &[words(&[4_000]), vec![0], vec![b'a'; 4_000]].concat()),
+        ];
+        let cell = record(kind::SHARED_LABEL, &words(&[0, 0, 0, 2, 0]));
+        assert!(refusal(&strings.concat(), &cell.repeat(1_500)).contains("bytes of text"));
+    }
+
+    #[test]
+    fn a_sheet_that_begins_in_another() {
+        // Its dimensions, which are brought down to nothing, are the head of a harmless record of the other.
+        let inner = [record(kind::DIMENSIONS, &[0; 12]), record(kind::END, &[])].concat();
+        let outer = [record(kind::BEGIN, &[0; 16]), record(0x1234, &inner)].concat();
+        let entry = |begin: usize| record(kind::SHEET, &[u32::try_from(begin).unwrap().to_le_bytes(), [0; 4]].concat());
+        let begin = 2 * entry(0).len() + 4;
+        let globals = [entry(begin + 24), entry(begin)].concat();
+        let mut stream = [globals, record(kind::END, &[]), outer, record(kind::END, &[]), vec![0; 10_000]].concat();
+        assert!(check(&mut stream, &Limits::default()).unwrap_err().to_string().contains("over one another"));
     }
 
     #[test]

@@ -43,11 +43,12 @@ pub(super) fn read<R: Read>(
     loop {
         // What the reader holds in its buffer was read for this record or those after it.
         spent.record_bytes.set(0);
+        let begins = reader.position().line();
         match reader.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
             Err(error) => {
-                let line = ending.first_line(rows + 1, reader.position().line());
+                let line = ending.first_line(rows + 1, begins);
                 return Err(csv_error(error, line, limits));
             }
         }

@@ -5,7 +5,7 @@ use super::ReadError;
 /// Limits on what is read. Every one of them ends the import with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest record of a text file, and the longest cell of a spreadsheet, in bytes.
+    /// The longest record of a text file, and the longest row of a spreadsheet by its texts, in bytes.
     pub record_bytes_max: u64,
     /// The most rows of a file.
     pub rows_max: u64,
@@ -40,8 +40,9 @@ impl Limits {
         at_most(to_u64(columns), to_u64(self.columns_max), "columns")
     }
 
-    pub(super) fn check_cell(&self, bytes: usize) -> Result<(), ReadError> {
-        at_most(to_u64(bytes), self.record_bytes_max, "bytes in a cell")
+    /// Of the texts of a workbook's row.
+    pub(super) fn check_texts(&self, bytes: usize) -> Result<(), ReadError> {
+        at_most(to_u64(bytes), self.record_bytes_max, "bytes in a row")
     }
 }
 

@@ -36,7 +36,7 @@ fn stream_rows<'a>(
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<Flow, ReadError> {
-    let mut row = XlsxRow { cells: Vec::new() };
+    let mut row = XlsxRow::default();
     let mut current: Option<u32> = None;
     let mut rows: u64 = 0;
     loop {
@@ -48,37 +48,48 @@ fn stream_rows<'a>(
             rows += 1;
             limits.check_rows(rows)?;
             match sink.row(u64::from(finished) + 1, &row)? {
-                Flow::Continue => row.cells.clear(),
+                Flow::Continue => row.clear(),
                 other => return Ok(other),
             }
         }
-        let (Some(cell), Some((line, column))) = (next, position) else { return Ok(Flow::Continue) };
+        let (Some(cell), Some((line, _))) = (next, position) else { return Ok(Flow::Continue) };
         current = Some(line);
-        row.put(column, cell, limits)?;
+        row.put(cell, limits)?;
     }
 }
 
+#[derive(Default)]
 struct XlsxRow<'a> {
     cells: Vec<DataRef<'a>>,
+    text_bytes: usize,
 }
 
 impl<'a> XlsxRow<'a> {
-    fn put(&mut self, column: u32, cell: calamine::Cell<DataRef<'a>>, limits: &Limits) -> Result<(), ReadError> {
+    fn clear(&mut self) {
+        self.cells.clear();
+        self.text_bytes = 0;
+    }
+
+    fn put(&mut self, cell: calamine::Cell<DataRef<'a>>, limits: &Limits) -> Result<(), ReadError> {
+        let (line, column) = cell.get_position();
         let place = usize::try_from(column).unwrap_or(usize::MAX);
         limits.check_columns(place.saturating_add(1))?;
         let value = cell.get_value();
-        match value {
+        self.text_bytes += match value {
             DataRef::Empty => return Ok(()),
-            DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
-                limits.check_cell(text.len())?;
-            }
-            DataRef::SharedString(text) => limits.check_cell(text.len())?,
-            _ => {}
-        }
+            DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.len(),
+            DataRef::SharedString(text) => text.len(),
+            _ => 0,
+        };
+        limits.check_texts(self.text_bytes)?;
         if self.cells.len() <= place {
             self.cells.resize(place + 1, DataRef::Empty);
         }
         if let Some(slot) = self.cells.get_mut(place) {
+            if !matches!(slot, DataRef::Empty) {
+                let detail = format!("row {} has two cells in column {}", u64::from(line) + 1, u64::from(column) + 1);
+                return Err(ReadError::Malformed { detail });
+            }
             *slot = value.clone();
         }
         Ok(())
@@ -127,7 +138,7 @@ pub(super) fn read_xls<R: Read>(source: R, limits: &Limits, sink: &mut impl RowS
             let row = XlsRow { cells, offset };
             limits.check_rows(rows)?;
             limits.check_columns(row.width())?;
-            row.check_cells(limits)?;
+            limits.check_texts(row.text_bytes())?;
             match sink.row(line, &row)? {
                 Flow::Continue => {}
                 Flow::NextSheet => break,
@@ -158,13 +169,8 @@ struct XlsRow<'a> {
 }
 
 impl XlsRow<'_> {
-    fn check_cells(&self, limits: &Limits) -> Result<(), ReadError> {
-        for cell in self.cells {
-            if let Data::String(text) = cell {
-                limits.check_cell(text.len())?;
-            }
-        }
-        Ok(())
+    fn text_bytes(&self) -> usize {
+        self.cells.iter().map(|cell| if let Data::String(text) = cell { text.len() } else { 0 }).sum()
     }
 }
 
@@ -252,7 +258,25 @@ fn xlsx_error(error: XlsxError) -> ReadError {
         XlsxError::Zip(error) => ReadError::Truncated { detail: error.to_string() },
         XlsxError::ColumnNumberOverflow => ReadError::TooMany { what: "columns", max: 16_384 },
         XlsxError::RowNumberOverflow => ReadError::TooMany { what: "rows in a sheet", max: 1_048_576 },
-        other => ReadError::Malformed { detail: other.to_string() },
+        // The others may quote what a cell holds, and nobody has said that its column is published.
+        other => ReadError::Malformed { detail: what_is_wrong(&other).to_owned() },
+    }
+}
+
+fn what_is_wrong(error: &XlsxError) -> &'static str {
+    match error {
+        XlsxError::CellTAttribute(_) => "a cell is of a type that workbooks do not have",
+        XlsxError::CellError(_) => "a cell holds an error of a kind that is not known",
+        XlsxError::ParseFloat(_) | XlsxError::ParseInt(_) => "a number is not written as one",
+        XlsxError::Unrecognized { typ, .. } => typ,
+        XlsxError::Unexpected(what) => what,
+        XlsxError::Xml(_) | XlsxError::XmlAttr(_) | XlsxError::XmlEof(_) | XlsxError::Encoding(_) => {
+            "one of its parts is not well-formed XML in UTF-8"
+        }
+        XlsxError::FileNotFound(_) | XlsxError::RelationshipNotFound | XlsxError::WorksheetNotFound(_) => {
+            "one of its parts is missing"
+        }
+        _ => "it is not made as a workbook is",
     }
 }
 
