@@ -48,6 +48,8 @@ pub struct Order {
     pub file_name: String,
     /// How to read it, and into which data set.
     pub definition: Arc<Definition>,
+    /// The same with what is said of this file alone, which the data set does not keep.
+    pub reading: Arc<Definition>,
     /// Whether it is the whole data set, so that what it lacks is removed.
     pub replace: bool,
     /// Who wants it.
@@ -89,6 +91,8 @@ pub struct Summary {
     pub unmatched_headers: Vec<String>,
     /// Columns that the file does not have.
     pub absent_columns: Vec<String>,
+    /// What a person should know of the file.
+    pub notes: Vec<String>,
 }
 
 #[derive(Message)]

@@ -147,6 +147,7 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
     let order = Order {
         file: Box::new(file),
         file_name: "sample.csv".to_owned(),
+        reading: Arc::clone(&definition),
         definition,
         replace: false,
         origin: origin(id),

@@ -13,14 +13,19 @@ use clap::Args;
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, origin, with_node},
-    output::{counted, facts, grouped},
+    output::{counted, facts, grouped, printable},
     progress,
 };
 use crate::{
     actors::import::{ImportProgress, Order, Summary},
     app::{self, Node, StartError},
     config::Settings,
-    dataset::{Definition, infer, reader::Limits},
+    dataset::{
+        Definition,
+        definition::{DATE_ORDERS, Dialect, Said},
+        infer,
+        reader::Limits,
+    },
     domain::text::one_line,
 };
 
@@ -38,7 +43,8 @@ Examples:
   permitd import December2016Issued.xlsx --dataset permits
   permitd import everything.csv --dataset permits --replace     also removes what the file does not hold
   permitd import trees.csv --definition trees.toml              a data set of your own
-  permitd import --define trees.csv > trees.toml                a definition to start from")]
+  permitd import --define trees.csv > trees.toml                a definition to start from
+  permitd import bäume.csv --dataset trees --delimiter ';' --decimal , --encoding windows-1252")]
 pub(super) struct Import {
     /// The file
     #[arg(value_name = "FILE", required_unless_present = "define", conflicts_with = "define")]
@@ -55,13 +61,93 @@ pub(super) struct Import {
     /// Import nothing: print a definition for this unknown file, as commented TOML
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition"])]
     define: Option<PathBuf>,
+    #[command(flatten)]
+    file_options: FileOptions,
+}
+
+/// How this one file is written, where that is not told from it and is not what the definition says.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How the file is written")]
+struct FileOptions {
+    /// What separates cells: , ; | tab or another mark [default: told from the file]
+    #[arg(long, value_name = "MARK")]
+    delimiter: Option<String>,
+    /// What encloses cells, or none, where quotation marks are texts [default: "]
+    #[arg(long, value_name = "MARK")]
+    quote: Option<String>,
+    /// The encoding, such as utf-8, windows-1252, windows-1251, macintosh, shift_jis [default: told from the file]
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// The sheet of a workbook [default: the first visible one with the header]
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// The decimal mark: . or , [default: .]
+    #[arg(long, value_name = "MARK")]
+    decimal: Option<String>,
+    /// What groups digits: , . ' space or none [default: , where the decimal mark is a point]
+    #[arg(long, value_name = "MARK")]
+    thousands: Option<String>,
+    /// How 1/2/2016 is read: month_first or day_first [default: month_first]
+    #[arg(long, value_name = "ORDER")]
+    date_order: Option<String>,
+    /// The zone of times that write none, such as America/Los_Angeles [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// A text that stands for no value, such as NA; may be repeated
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    blanks: Vec<String>,
+    /// Rows at the top that are left out, by their lines
+    #[arg(long, value_name = "COUNT")]
+    skip_rows: Option<i64>,
+    /// The table ends before a row that begins with this text; * at its end stands for anything; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    stop_at: Vec<String>,
+    /// A column whose blank cells have the value above them; may be repeated
+    #[arg(long, value_name = "COLUMN", conflicts_with = "define")]
+    fill_down: Vec<String>,
+}
+
+impl FileOptions {
+    fn said(&self) -> Result<Said, Failure> {
+        let mut dialect = Dialect::default();
+        let texts = [
+            &self.delimiter,
+            &self.quote,
+            &self.encoding,
+            &self.sheet,
+            &self.decimal,
+            &self.thousands,
+            &self.time_zone,
+        ];
+        let wrong = |key: &str| {
+            let flag = key.replace('_', "-");
+            move |reason: String| Failure::usage(format!("--{flag}: {reason}"))
+        };
+        for (key, text) in Dialect::KEYS.into_iter().zip(texts) {
+            if let Some(text) = text {
+                dialect.say(key, text).map_err(wrong(key))?;
+            }
+        }
+        if let Some(rows) = self.skip_rows {
+            dialect.say_skip_rows(rows).map_err(wrong("skip_rows"))?;
+        }
+        dialect.say_stop_at(self.stop_at.clone()).map_err(wrong("stop_at"))?;
+        let order = |name: &String| {
+            let known = DATE_ORDERS.iter().find(|(known, _)| known == name).map(|(_, order)| *order);
+            known.ok_or_else(|| Failure::usage(format!("--date-order: {name:?} is neither month_first nor day_first")))
+        };
+        let date_order = self.date_order.as_ref().map(order).transpose()?;
+        Ok(Said { dialect, date_order, blanks: self.blanks.clone(), fill_down: self.fill_down.clone() })
+    }
 }
 
 impl Import {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         let settings = common.settings(&[])?;
+        let said = self.file_options.said()?;
         if let Some(file) = &self.define {
-            return propose(file, self.dataset.as_deref(), &settings);
+            said.dialect.check().map_err(Failure::usage)?;
+            return propose(file, self.dataset.as_deref(), &said, &settings);
         }
         let Some(file) = &self.file else {
             return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
@@ -69,10 +155,11 @@ impl Import {
         // What is wrong with the request is said before a data directory is made.
         legible(file)?;
         let definition = self.definition(&settings)?;
+        let reading = Arc::new(definition.reading_as(&said).map_err(Failure::usage)?);
         let opened = open(file, &settings)?;
         with_node(settings, Data::MayBeNew, async |node| {
             let began = Instant::now();
-            let summary = import(&node, opened, &file_name(file), definition, self.replace).await?;
+            let summary = import(&node, opened, &file_name(file), (definition, reading), self.replace).await?;
             answer(&summary, &file_name(file), began.elapsed())
         })
     }
@@ -152,7 +239,7 @@ async fn import(
     node: &Node,
     (file, bytes): (File, u64),
     file_name: &str,
-    definition: Arc<Definition>,
+    (definition, reading): (Arc<Definition>, Arc<Definition>),
     replace: bool,
 ) -> Result<Summary, Failure> {
     let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
@@ -161,6 +248,7 @@ async fn import(
         file: Box::new(file),
         file_name: file_name.to_owned(),
         definition,
+        reading,
         replace,
         origin: origin(id),
         progress: Arc::clone(&progress),
@@ -215,6 +303,9 @@ fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, 
     if !summary.unmatched_headers.is_empty() {
         lines.push(("headers not read", summary.unmatched_headers.join(", ")));
     }
+    for note in &summary.notes {
+        eprintln!("warning: {}", printable(note));
+    }
     let head =
         format!("{file_name} into {}: {} in {:.1} s\n", summary.dataset, counted(rows, "row"), took.as_secs_f64());
     if let Some(path) = summary.rejects_file.as_ref().filter(|_| counts.rejected > 0) {
@@ -228,7 +319,7 @@ fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, 
     Ok(Answer::new(document, head + &facts(&lines)))
 }
 
-fn propose(file: &Path, dataset: Option<&str>, settings: &Settings) -> Result<Answer, Failure> {
+fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings) -> Result<Answer, Failure> {
     let (opened, _) = open(file, settings)?;
     let limits = Limits {
         rows_max: settings.import.rows_max,
@@ -236,7 +327,7 @@ fn propose(file: &Path, dataset: Option<&str>, settings: &Settings) -> Result<An
         ..Limits::default()
     };
     let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
-    let proposed = infer::propose(opened, &file_name(file), &name, &limits);
+    let proposed = infer::propose(opened, &file_name(file), &name, said, &limits);
     let toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
     Ok(Answer::file(serde_json::json!({ "dataset": name, "definition": toml }), toml))
 }

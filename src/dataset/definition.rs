@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+mod dialect;
 mod node;
 mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use dialect::{Dialect, Mark, Quote, Said};
 pub use node::DefinitionError;
-pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
+pub use parse::{COLUMNS_MAX, DATE_ORDERS, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
 pub use source::{Case, DateOrder, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
 
 /// The definitions that are part of the program: file name and text.
@@ -106,6 +108,26 @@ impl Definition {
     /// The definitions that are part of the program, checked by a test to be valid.
     pub fn builtin() -> Result<Vec<Self>, DefinitionError> {
         BUILTIN.iter().map(|(file, text)| Self::from_toml(text, file)).collect()
+    }
+
+    /// This definition for reading one file, of which something is said besides.
+    ///
+    /// # Errors
+    /// When a column whose blanks are to be filled is none of the file's, or one mark would mean two things.
+    pub fn reading_as(&self, said: &Said) -> Result<Self, String> {
+        let mut reading = self.clone();
+        let source = &mut reading.source;
+        source.dialect = source.dialect.overridden(&said.dialect);
+        source.dialect.check()?;
+        if let Some(order) = said.date_order {
+            source.date_order = order;
+            source.fields.iter_mut().for_each(|field| field.date_order = None);
+        }
+        source.blanks.extend(said.blanks.iter().cloned());
+        for name in &said.fill_down {
+            parse::fill_down_column(&mut source.fields, name)?;
+        }
+        Ok(reading)
     }
 
     /// A stable hash of everything the definition says, in hexadecimal. Two definitions with the same fingerprint read

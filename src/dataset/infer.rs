@@ -1,204 +1,216 @@
 //! A proposal of a definition for a file that nobody has described yet: a commented TOML to start from.
 //!
-//! Types are told by the values of the first rows, the key by its header and by how rarely its values repeat. Columns that
-//! look personal are proposed as not published: it is for a person to decide otherwise.
+//! The whole file is read. A type is proposed only where every value of the column is one and keeps all that is written;
+//! otherwise the column is text, and a comment says how many values do not fit. Columns that look personal are proposed as not
+//! published: it is for a person to decide otherwise.
 
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
-use guess::Guess;
+use column::ColumnStats;
+use header::{Kept, Top};
 
 use super::{
-    definition::{COLUMNS_MAX, normal_header},
-    mapping::convert::text_of,
-    reader::{Cell, Flow, Limits, ReadError, RowCells, RowSink, scan},
+    definition::Said,
+    last_rows::LastRows,
+    reader::{Flow, Limits, Note, ReadError, RowCells, RowSink, SheetName, scan},
 };
 
-mod guess;
+mod column;
+mod header;
+mod name;
+mod personal;
 mod propose;
+mod verdict;
 
-/// How many rows are looked at.
-const ROWS_MAX: usize = 2_000;
-/// How many bytes of them are kept.
-const KEPT_BYTES_MAX: usize = 32 << 20;
-/// How many bytes of a cell are kept: enough to tell a type.
-const CELL_BYTES_MAX: usize = 200;
-/// A longer header may have been cut within its last character, and would not be recognised in the file.
-const HEADER_BYTES_MAX: usize = CELL_BYTES_MAX - 4;
-/// A header names at least this share, in tenths, of the columns of the widest row.
-const HEADER_TENTHS_MIN: usize = 6;
+/// Hashes of values that are kept at most, of all columns together: by them it is told whether values repeat.
+const HASHES_MAX: usize = 4 << 20;
 
-/// Proposes a definition for a file, as TOML that [`super::Definition::from_toml`] reads when `dataset` is a valid name.
+/// Proposes a definition for a file, as TOML that [`super::Definition::from_toml`] reads when `dataset` is a valid name. What is
+/// said of the file is followed, and written into it.
 ///
 /// # Errors
 /// When the file is no spreadsheet, or none of its first rows looks like a header.
-pub fn propose(source: impl Read + Seek, file_name: &str, dataset: &str, limits: &Limits) -> Result<String, ReadError> {
-    let mut sheet = Sheet::default();
-    scan(source, file_name, limits, &mut sheet)?;
-    let no_header = |detail: &str| ReadError::NoHeader {
+pub fn propose(
+    mut source: impl Read + Seek,
+    file_name: &str,
+    dataset: &str,
+    said: &Said,
+    limits: &Limits,
+) -> Result<String, ReadError> {
+    let dialect = &said.dialect;
+    let mut tops = Tops { limits, skip_rows: dialect.skip_rows, sheets: Vec::new(), tops: Vec::new() };
+    scan(&mut source, file_name, dialect, limits, &mut tops)?;
+    let Some(chosen) = tops.best() else {
+        return Err(ReadError::NoHeader {
+            dataset: dataset.to_owned(),
+            rows: tops.tops.iter().map(|(_, top)| top.rows.len()).max().unwrap_or(0),
+            detail: "no row looks like one: texts, over most of the columns, with rows below it".to_owned(),
+        });
+    };
+    let mut reading = dialect.clone();
+    reading.sheet = reading.sheet.or_else(|| chosen.sheet.clone());
+    source.seek(SeekFrom::Start(0))?;
+    let mut table = Table::new(&chosen, dialect.skip_rows, &said.blanks);
+    scan(&mut source, file_name, &reading, limits, &mut table)?;
+    table.notes.splice(0..0, tops.sheet_notes(chosen.sheet.as_deref()));
+    propose::definition(dataset, file_name, said, &chosen, table).ok_or_else(|| ReadError::NoHeader {
         dataset: dataset.to_owned(),
-        rows: sheet.rows.len().min(limits.header_rows_max),
-        detail: detail.to_owned(),
-    };
-    let Some(header) = sheet.header(limits.header_rows_max) else {
-        return Err(no_header("no row looks like one: at least two texts, over most of the columns"));
-    };
-    let (names, rows) = header;
-    let mut guesses: Vec<Guess> = Vec::new();
-    for (place, header) in names.iter().enumerate().take(COLUMNS_MAX - 2) {
-        if normal_header(header).is_empty() || header.len() > HEADER_BYTES_MAX {
-            continue;
+        rows: 1,
+        detail: "the row that looks like one names no column that could be published".to_owned(),
+    })
+}
+
+/// The header that was chosen.
+#[derive(Debug, Clone)]
+struct Chosen {
+    sheet: Option<String>,
+    line: u64,
+    names: Vec<String>,
+}
+
+/// The top of each sheet, to choose one and its header by.
+struct Tops<'a> {
+    limits: &'a Limits,
+    skip_rows: u32,
+    sheets: Vec<SheetName>,
+    tops: Vec<(Option<String>, Top)>,
+}
+
+impl Tops<'_> {
+    /// The header of the first sheet whose table is about as large as the largest one.
+    fn best(&self) -> Option<Chosen> {
+        let is_hidden =
+            |name: &Option<String>| self.sheets.iter().any(|sheet| sheet.hidden && Some(&sheet.name) == name.as_ref());
+        for hidden in [false, true] {
+            let tops = self.tops.iter().filter(|(name, _)| is_hidden(name) == hidden);
+            let headers: Vec<_> = tops.filter_map(|(name, top)| Some((name, top, top.header()?))).collect();
+            let largest = headers.iter().map(|(_, top, place)| top.size(*place)).max().unwrap_or(0);
+            let first = headers.into_iter().find(|(_, top, place)| top.size(*place) * 2 >= largest);
+            if let Some((name, top, place)) = first {
+                let (line, cells) = top.rows.get(place)?;
+                let names = cells.iter().map(|cell| cell.text.clone()).collect();
+                return Some(Chosen { sheet: name.clone(), line: *line, names });
+            }
         }
-        let values = rows.iter().filter_map(|row| row.get(place)).filter(|cell| !cell.text.is_empty());
-        guesses.push(Guess::of(header, values, rows.len(), &guesses));
+        None
     }
-    if guesses.is_empty() {
-        return Err(no_header("the row that looks like one holds no letter or digit, so no column can be named"));
-    }
-    Ok(propose::definition(dataset, file_name, &guesses, rows.len()))
-}
 
-/// A cell as far as its type can be told from it.
-#[derive(Debug, Clone, PartialEq)]
-struct Kept {
-    text: String,
-    nature: Nature,
-}
-
-/// What the file itself says of a cell's type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nature {
-    Text,
-    Number,
-    Moment,
-}
-
-#[derive(Debug, Default)]
-struct Sheet {
-    rows: Vec<Vec<Kept>>,
-    bytes: usize,
-}
-
-impl Sheet {
-    /// The first row that names most columns, and the rows below it.
-    fn header(&self, rows_max: usize) -> Option<(Vec<String>, &[Vec<Kept>])> {
-        let filled = |row: &Vec<Kept>| row.iter().filter(|cell| !cell.text.is_empty()).count();
-        let widest = self.rows.iter().take(rows_max).map(filled).max()?;
-        let is_header = |row: &Vec<Kept>| {
-            let texts = row.iter().filter(|cell| !cell.text.is_empty());
-            filled(row) >= 2
-                && filled(row) * 10 >= widest * HEADER_TENTHS_MIN
-                && texts.into_iter().all(|cell| cell.nature == Nature::Text && !guess::is_number(&cell.text))
+    fn sheet_notes(&self, read: Option<&str>) -> Vec<Note> {
+        let Some(read) = read else { return Vec::new() };
+        let others = |hidden: bool| {
+            let others = self.sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != read);
+            others.map(|sheet| sheet.name.clone()).collect::<Vec<_>>()
         };
-        let place = self.rows.iter().take(rows_max).position(is_header)?;
-        let (above, below) = self.rows.split_at_checked(place + 1)?;
-        let names = above.last()?.iter().map(|cell| cell.text.clone()).collect();
-        Some((names, below))
+        let (visible, hidden) = (others(false), others(true));
+        let mut notes = Vec::new();
+        if self.sheets.iter().any(|sheet| sheet.name == read && sheet.hidden) {
+            notes.push(Note::HiddenSheet { name: read.to_owned() });
+        }
+        if !visible.is_empty() || !hidden.is_empty() {
+            notes.push(Note::OtherSheets { read: read.to_owned(), others: visible, hidden });
+        }
+        notes
     }
 }
 
-impl RowSink for Sheet {
-    fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {
-        self.rows.clear();
-        self.bytes = 0;
+impl RowSink for Tops<'_> {
+    fn sheets(&mut self, sheets: &[SheetName]) {
+        self.sheets = sheets.to_vec();
     }
 
-    fn row<R: RowCells>(&mut self, _line: u64, row: &R) -> Result<Flow, ReadError> {
-        let keep = |place: usize| {
-            let cell = row.cell(place);
-            let nature = match cell {
-                Cell::Integer(_) | Cell::Number(_) => Nature::Number,
-                Cell::Moment(_) => Nature::Moment,
-                Cell::Blank | Cell::Text(_) | Cell::Bool(_) | Cell::Error(_) => Nature::Text,
-            };
-            // A cell with an error says nothing of its column.
-            let text = text_of(cell).unwrap_or_default();
-            let end = text.floor_char_boundary(CELL_BYTES_MAX);
-            Kept { text: text.get(..end).unwrap_or_default().to_owned(), nature }
-        };
-        let kept: Vec<Kept> = (0..row.width()).map(keep).collect();
-        self.bytes += kept.iter().map(|cell| cell.text.len() + size_of::<Kept>()).sum::<usize>();
-        self.rows.push(kept);
-        let is_enough = self.rows.len() >= ROWS_MAX || self.bytes >= KEPT_BYTES_MAX;
-        Ok(if is_enough { Flow::Stop } else { Flow::Continue })
+    fn sheet(&mut self, name: Option<&str>, _epoch_1904: bool) {
+        self.tops.push((name.map(str::to_owned), Top::default()));
+    }
+
+    fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
+        if line <= u64::from(self.skip_rows) {
+            return Ok(Flow::Continue);
+        }
+        let Some((_, top)) = self.tops.last_mut() else { return Ok(Flow::Stop) };
+        top.rows.push((line, Kept::of(row)));
+        Ok(if top.rows.len() >= self.limits.header_rows_max { Flow::NextSheet } else { Flow::Continue })
     }
 
     fn sheet_end(&mut self) -> Flow {
-        if self.header(usize::MAX).is_some() { Flow::Stop } else { Flow::Continue }
+        Flow::Continue
+    }
+}
+
+/// The rows below the header, column by column.
+struct Table {
+    header_line: u64,
+    skip_rows: u32,
+    columns: Vec<ColumnStats>,
+    rows: u64,
+    hashes_left: usize,
+    delimiter: Option<u8>,
+    notes: Vec<Note>,
+    last: LastRows,
+    /// Texts that stand for no value, in small letters.
+    blanks: Vec<String>,
+    /// The line of the first row, and whether it is one whose first cell is blank.
+    first: Option<(u64, bool)>,
+}
+
+impl Table {
+    fn new(chosen: &Chosen, skip_rows: u32, blanks: &[String]) -> Self {
+        Self {
+            header_line: chosen.line,
+            skip_rows,
+            columns: chosen.names.iter().map(|header| ColumnStats::new(header)).collect(),
+            rows: 0,
+            hashes_left: HASHES_MAX,
+            delimiter: None,
+            notes: Vec::new(),
+            last: LastRows::default(),
+            blanks: blanks.iter().map(|blank| blank.to_lowercase()).collect(),
+            first: None,
+        }
+    }
+}
+
+impl RowSink for Table {
+    fn delimiter(&mut self, delimiter: u8) {
+        self.delimiter = Some(delimiter);
+    }
+
+    fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
+
+    fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
+        if line <= self.header_line.max(u64::from(self.skip_rows)) {
+            return Ok(Flow::Continue);
+        }
+        let width = row.width();
+        let (mut filled, mut first_place) = (0, None);
+        for place in 0..width {
+            if self.columns.len() <= place {
+                self.columns.resize_with(place + 1, || ColumnStats::new(""));
+            }
+            let Some(column) = self.columns.get_mut(place) else { break };
+            if column.add(line, row.cell(place), &self.blanks, &mut self.hashes_left) {
+                filled += 1;
+                first_place.get_or_insert(place);
+                column.first_row_filled = column.first_row_filled || self.rows == 0;
+            }
+        }
+        if filled == 0 {
+            return Ok(Flow::Continue);
+        }
+        self.rows += 1;
+        let place = first_place.unwrap_or(0);
+        self.first.get_or_insert((line, place > 0));
+        self.last.meet(line, row);
+        Ok(Flow::Continue)
+    }
+
+    fn sheet_end(&mut self) -> Flow {
+        Flow::Stop
+    }
+
+    fn note(&mut self, note: Note) {
+        self.notes.push(note);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::dataset::{ColumnType, Definition, RecordIdRule, definition::DateOrder, reader::open};
-
-    fn proposed(text: &str) -> (String, Definition) {
-        let toml = propose(Cursor::new(text.as_bytes().to_vec()), "some.csv", "some", &Limits::default()).unwrap();
-        let definition = Definition::from_toml(&toml, "some.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
-        (toml, definition)
-    }
-
-    #[test]
-    fn types_key_and_personal_columns() {
-        let (toml, definition) = proposed(
-            "Permit No,Opened,Fee,Floors,Lot,Lat,Owner Name,Reach,Notes,Limit,,Notes\n\
-             A-1,1/31/2020,$5.00,1,001,37.5,Ann Other,a@example.org,x,1,,y\n\
-             A-2,2/1/2020,7,2,002,38,Bob Other,b@example.org,,2,,z\n",
-        );
-        let kind = |name: &str| definition.columns[definition.column_index(name).unwrap()].kind;
-        assert_eq!(definition.columns[definition.key].name, "permit_no");
-        assert_eq!(definition.record_id_rule, RecordIdRule::Ordinal);
-        assert_eq!(definition.source.date_order, DateOrder::MonthFirst);
-        assert_eq!(kind("opened"), ColumnType::Date);
-        assert_eq!(kind("fee"), ColumnType::Money);
-        assert_eq!(kind("floors"), ColumnType::Integer);
-        assert_eq!(kind("lot"), ColumnType::Text, "001 is no number");
-        assert_eq!(kind("lat"), ColumnType::Number);
-        assert_eq!(kind("limit_column"), ColumnType::Integer, "limit is a parameter");
-        assert!(definition.column_index("owner_name").is_none(), "its header looks personal");
-        assert!(definition.column_index("reach").is_none(), "its values are e-mail addresses");
-        assert!(definition.column_index("notes_2").is_some());
-        assert!(toml.contains("looks personal"));
-        assert!(!toml.contains("Ann Other") && !toml.contains("example.org"));
-    }
-
-    #[test]
-    fn days_before_months() {
-        let (_, definition) = proposed("id,opened\n1,31/1/2020\n2,1/2/2020\n");
-        assert_eq!(definition.source.date_order, DateOrder::DayFirst);
-    }
-
-    #[test]
-    fn a_column_whose_header_was_cut_is_not_proposed() {
-        let file = format!("id,{},opened\n1,2,1/1/2020\n", "long é".repeat(40));
-        let (_, definition) = proposed(&file);
-        let names: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["id", "opened", "record_id", "load_date"]);
-        let opened = open(Cursor::new(file.into_bytes()), "some.csv", &definition, &Limits::default());
-        assert_eq!(opened.unwrap().header().absent, [""; 0]);
-    }
-
-    #[test]
-    fn a_file_without_a_header() {
-        let rows = propose(Cursor::new(b"1,2\n3,4\n".to_vec()), "x.csv", "some", &Limits::default());
-        assert!(matches!(rows, Err(ReadError::NoHeader { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_proposed_is_a_definition(headers in proptest::collection::vec("[A-Za-z0-9#é _.\"'\\\\-]{1,12}", 2..8), cell in "[a-z0-9]{0,5}") {
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(&headers).unwrap();
-            writer.write_record(headers.iter().map(|_| &cell)).unwrap();
-            let bytes = writer.into_inner().unwrap();
-            if let Ok(toml) = propose(Cursor::new(bytes), "some.csv", "some", &Limits::default()) {
-                let parsed = Definition::from_toml(&toml, "some.toml");
-                prop_assert!(parsed.is_ok(), "{parsed:?}\n{toml}");
-            }
-        }
-    }
-}
+mod tests;

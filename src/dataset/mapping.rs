@@ -1,11 +1,13 @@
 //! From the rows of a file to records: the header is matched once, then every row is converted by place.
 
 pub(in crate::dataset) mod convert;
-mod dates;
+pub(in crate::dataset) mod dates;
 mod header;
 mod mapper;
+pub(in crate::dataset) mod numbers;
 mod title;
 
 pub use header::{FoundHeader, HeaderSearch};
-pub use mapper::Mapper;
+pub(in crate::dataset) use mapper::is_scientific;
+pub use mapper::{FileReading, Mapper};
 pub use title::title_case;

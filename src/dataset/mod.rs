@@ -8,6 +8,7 @@ mod document;
 pub mod export;
 pub mod infer;
 pub mod json;
+pub mod last_rows;
 pub mod mapping;
 pub mod query;
 pub mod reader;
@@ -17,6 +18,7 @@ pub mod sample;
 mod samples;
 pub mod suggest;
 pub mod summary;
+pub mod text;
 pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};

@@ -57,6 +57,9 @@ pub enum ValueError {
     /// Beyond what the type can hold.
     #[error("the number is too large")]
     OutOfRange,
+    /// A number whose digits 64 bits cannot hold.
+    #[error("the number has more digits than can be held: make the column a text")]
+    LosesDigits,
 }
 
 impl Value {

@@ -322,10 +322,12 @@ pub(crate) fn permits() -> Definition {
 
 pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
     app.place().make_room_for(&definition).await;
+    let definition = Arc::new(definition);
     let order = Order {
         file: Box::new(Cursor::new(file)),
         file_name: name.to_owned(),
-        definition: Arc::new(definition),
+        definition: Arc::clone(&definition),
+        reading: definition,
         replace: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::default(),

@@ -1,7 +1,11 @@
 //! The same report as other months write it.
 
-use permitd::dataset::{Definition, Record, Value, reader::ImportRow};
+use permitd::dataset::{
+    Definition, Record, Value,
+    reader::{ImportRow, Note},
+};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
+use serde_json::json;
 
 use crate::{
     excel_97::{excel_97, label, number},
@@ -170,12 +174,17 @@ fn every_delimiter_and_encoding() {
 }
 
 #[test]
-fn a_row_with_a_missing_delimiter_is_refused_not_shifted() {
+fn a_row_may_leave_out_cells_at_its_end_and_has_none_beyond_the_header() {
     let text = "APPLICATION #,STATUS,LOT\n1,ISSUED\n2,ISSUED,3,4\n3,ISSUED,5,,\n\n4,ISSUED,6\n";
     let imported = import(text.as_bytes(), "short.csv", &builtin("permits")).unwrap();
     let lines: Vec<u64> = imported.rows.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, [4, 6]);
-    assert_eq!(imported.rejected.len(), 2);
+    assert_eq!(lines, [2, 4, 6]);
+    assert_eq!(imported.column("lot"), [json!(null), json!("5"), json!("6")]);
+    assert!(matches!(imported.notes[..], [Note::ShortRows { line: 2, rows: 1 }]), "{:?}", imported.notes);
+    let [ImportRow::Rejected { line: 3, problems, .. }] = imported.rejected.as_slice() else {
+        panic!("{:?}", imported.rejected)
+    };
+    assert!(problems[0].reason.contains("4 cells where the header has 3"));
 }
 
 #[test]

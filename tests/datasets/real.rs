@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io::Cursor};
 
 use permitd::dataset::{
     Definition, Value,
+    definition::Said,
     infer::propose,
     reader::{ImportRow, Limits},
 };
@@ -177,7 +178,7 @@ fn proposals_for_the_real_files() {
         ("nyc_permits.csv", "job_number", vec!["applicant_business_name"]),
     ] {
         let Some(bytes) = shared_file(name) else { return };
-        let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Limits::default()).unwrap();
+        let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Said::default(), &Limits::default()).unwrap();
         let definition =
             Definition::from_toml(&toml, "proposed.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
         assert_eq!(definition.columns[definition.key].name, key, "{name}");

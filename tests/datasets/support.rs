@@ -8,7 +8,7 @@ use std::{
 use permitd::dataset::{
     Definition, Record,
     json::write_record,
-    reader::{Header, ImportRow, Limits, ReadError, open},
+    reader::{Header, ImportRow, Limits, Note, ReadError, open},
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -35,6 +35,7 @@ pub(crate) struct Imported {
     pub(crate) header: Header,
     pub(crate) rows: Vec<(u64, String, Record)>,
     pub(crate) rejected: Vec<ImportRow>,
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Imported {
@@ -70,15 +71,17 @@ pub(crate) fn import_within(
     definition: &Definition,
     limits: &Limits,
 ) -> Result<Imported, ReadError> {
-    let source = open(Cursor::new(bytes.to_vec()), file_name, definition, limits)?;
+    let mut source = open(Cursor::new(bytes.to_vec()), file_name, definition, limits)?;
     let header = source.header().clone();
-    let mut imported = Imported { definition: definition.clone(), header, rows: Vec::new(), rejected: Vec::new() };
-    for row in source {
+    let mut imported =
+        Imported { definition: definition.clone(), header, rows: Vec::new(), rejected: Vec::new(), notes: Vec::new() };
+    for row in source.by_ref() {
         match row? {
             ImportRow::Record { line, key, record } => imported.rows.push((line, key, record)),
             rejected @ ImportRow::Rejected { .. } => imported.rejected.push(rejected),
         }
     }
+    imported.notes = source.notes().to_vec();
     Ok(imported)
 }
 

@@ -35,6 +35,7 @@ fn order(node: &Node) -> Order {
         file: Box::new(file),
         file_name: "sample.csv".to_owned(),
         definition: Arc::clone(node.definition("permits").unwrap()),
+        reading: Arc::clone(node.definition("permits").unwrap()),
         replace: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),

@@ -359,10 +359,12 @@ async fn import_sample(node: &Node, rows: u64) {
     let mut file = Cursor::new(Vec::new());
     sample::generate(rows, 1, SampleFormat::Csv, &mut file).expect("a sample");
     file.set_position(0);
+    let definition = node.definition("permits").expect("the definition of permits");
     let order = Order {
         file: Box::new(file),
         file_name: "sample.csv".to_owned(),
-        definition: Arc::clone(node.definition("permits").expect("the definition of permits")),
+        definition: Arc::clone(definition),
+        reading: Arc::clone(definition),
         replace: false,
         origin: Origin { who: Who::system("test"), correlation_id: "sample".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),

@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use crate::{
     dataset::{
         Definition, Record, Value,
+        definition::Dialect,
         json::write_record,
         reader::{Cell, Flow, Format, ImportRow, Limits, Problem, ReadError, RowCells, RowSink, open, scan},
     },
@@ -114,6 +115,8 @@ pub(super) fn check_error(error: &ReadError, lines: u64) {
         ReadError::RecordTooLong { line, max } => {
             assert!((1..=lines).contains(line) && *max == limits.record_bytes_max, "{error:?}");
         }
+        ReadError::OpenQuote { line } => assert!((1..=lines).contains(line), "{error:?}"),
+        ReadError::NoSheet { .. } => panic!("no sheet was asked for: {error:?}"),
         ReadError::NoHeader { rows, detail, .. } => {
             assert!(*rows <= limits.header_rows_max && !detail.is_empty(), "{error:?}");
         }
@@ -123,7 +126,7 @@ pub(super) fn check_error(error: &ReadError, lines: u64) {
 fn check_scan(bytes: &[u8], file_name: &str) {
     let limits = file_limits();
     let mut sink = Counted { limits: limits.clone(), rows: 0, sheets: 0 };
-    if let Err(error) = scan(Pieces::of(bytes), file_name, &limits, &mut sink) {
+    if let Err(error) = scan(Pieces::of(bytes), file_name, &Dialect::default(), &limits, &mut sink) {
         check_error(&error, lines_of(bytes));
     }
 }

@@ -51,6 +51,7 @@ struct Written {
     changed: bool,
     counts: ImportCounts,
     rejects_file: Option<PathBuf>,
+    notes: Vec<String>,
 }
 
 impl ImportWork {
@@ -190,7 +191,7 @@ impl ImportWork {
         import: Uuid,
         written: Written,
     ) -> Result<Summary, ImportError> {
-        let Written { header, version, changed, counts, rejects_file } = written;
+        let Written { header, version, changed, counts, rejects_file, notes } = written;
         let event = Event::ImportCompleted { import, dataset_version: version, counts };
         self.record(dataset, origin, import, "end", vec![event]).await?;
         self.counters.completed.add(1);
@@ -205,6 +206,7 @@ impl ImportWork {
             header_line: header.line,
             unmatched_headers: header.unmatched,
             absent_columns: header.absent,
+            notes,
         })
     }
 
@@ -246,8 +248,8 @@ impl ImportWork {
         session: &mut Option<Box<dyn ImportSession>>,
     ) -> Result<Written, ImportError> {
         let ended = || ImportError::Interrupted("its session has ended".to_owned());
-        let Order { file, file_name, definition, progress, .. } = order;
-        let mut source = reader::open(file, &file_name, &definition, &self.limits)?;
+        let Order { file, file_name, definition, reading, progress, .. } = order;
+        let mut source = reader::open(file, &file_name, &reading, &self.limits)?;
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects::into(path);
         let mut rows = 0;
@@ -269,7 +271,8 @@ impl ImportWork {
         self.counters.rejected.add(rejected);
         let counts = counts(&result);
         let header = source.header().clone();
-        Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file })
+        let notes = source.notes().iter().map(ToString::to_string).collect();
+        Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file, notes })
     }
 
     fn take(

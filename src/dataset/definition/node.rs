@@ -76,6 +76,14 @@ impl<'a> DefinitionTable<'a> {
         }
     }
 
+    pub(super) fn integer(&self, key: &str) -> Result<Option<i64>, DefinitionError> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(Value::Integer(number)) => Ok(Some(*number)),
+            Some(other) => Err(self.wrong_type(key, "a whole number", other)),
+        }
+    }
+
     pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, DefinitionError> {
         let list = match self.table.get(key) {
             None => return Ok(Vec::new()),

@@ -3,8 +3,8 @@
 use toml::Table;
 
 use super::{
-    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Extract, Field, Fold, Index, KeyFormat, Origin,
-    Part, RecordIdRule, Source,
+    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Dialect, Extract, Field, Fold, Index, KeyFormat,
+    Origin, Part, RecordIdRule, Source,
     node::{DefinitionTable, hint},
     normal_header,
 };
@@ -40,9 +40,29 @@ const RESERVED_DATASETS: [&str; 16] = [
     "users",
 ];
 
-const ROOT: [&str; 9] = ["name", "title", "key", "record_id", "load_date", "date_order", "blanks", "column", "index"];
+const ROOT: [&str; 19] = [
+    "name",
+    "title",
+    "key",
+    "record_id",
+    "load_date",
+    "date_order",
+    "blanks",
+    "column",
+    "index",
+    "delimiter",
+    "quote",
+    "encoding",
+    "sheet",
+    "decimal",
+    "thousands",
+    "time_zone",
+    "skip_rows",
+    "stop_at",
+    "fill_down",
+];
 const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
-const COLUMN: [&str; 13] = [
+const COLUMN: [&str; 14] = [
     "name",
     "type",
     "description",
@@ -56,6 +76,7 @@ const COLUMN: [&str; 13] = [
     "blanks",
     "publish",
     "import",
+    "date_order",
 ];
 const PART: [&str; 5] = ["column", "before", "prefix", "case", "omit"];
 const INDEX: [&str; 2] = ["partition", "sort"];
@@ -63,7 +84,9 @@ const INDEX: [&str; 2] = ["partition", "sort"];
 const FOLDS: [(&str, Fold); 3] = [("none", Fold::None), ("lower", Fold::Lower), ("upper", Fold::Upper)];
 const CASES: [(&str, Case); 4] =
     [("keep", Case::Keep), ("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)];
-const ORDERS: [(&str, DateOrder); 2] = [("month_first", DateOrder::MonthFirst), ("day_first", DateOrder::DayFirst)];
+/// The orders of day and month, by the names that definitions use.
+pub const DATE_ORDERS: [(&str, DateOrder); 2] =
+    [("month_first", DateOrder::MonthFirst), ("day_first", DateOrder::DayFirst)];
 const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
 
 pub(super) fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
@@ -94,24 +117,66 @@ pub(super) fn definition(text: &str, file: &str) -> Result<Definition, Definitio
             field.required = true;
         }
         let filled_by_import = field.target == load_date && load_date.is_some()
+            // A row that nothing identifies is found by its place in the file.
+            || field.target == Some(key)
             || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Ordinal);
         if field.origin == Origin::Import && !filled_by_import {
             return Err(root.error(
                 &format!("column {:?}", field.name),
-                "only the load date and an ordinal record id can have `import = true`",
+                "only the load date, an ordinal record id and a key that counts the rows of the file can have `import = true`",
             ));
         }
     }
+    fill_down(&root, &mut fields)?;
     let source = Source {
         key_format,
-        date_order: root.choice("date_order", &ORDERS)?.unwrap_or_default(),
+        date_order: root.choice("date_order", &DATE_ORDERS)?.unwrap_or_default(),
         blanks: root.texts("blanks")?,
         fields,
+        dialect: dialect(&root)?,
     };
     check_headers(&root, &source)?;
     let indexes = indexes(&root, &columns)?;
     let title = root.text("title")?.unwrap_or(&name).to_owned();
     Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source })
+}
+
+fn dialect(root: &DefinitionTable<'_>) -> Result<Dialect, DefinitionError> {
+    let mut dialect = Dialect::default();
+    for key in Dialect::KEYS {
+        if let Some(text) = root.text(key)? {
+            dialect.say(key, text).map_err(|reason| root.error(key, reason))?;
+        }
+    }
+    if let Some(rows) = root.integer("skip_rows")? {
+        dialect.say_skip_rows(rows).map_err(|reason| root.error("skip_rows", reason))?;
+    }
+    dialect.say_stop_at(root.texts("stop_at")?).map_err(|reason| root.error("stop_at", reason))?;
+    let mark = if root.has("thousands") { "thousands" } else { "decimal" };
+    dialect.check().map_err(|reason| root.error(mark, reason))?;
+    Ok(dialect)
+}
+
+/// Marks the columns whose blank cells have the value above them.
+fn fill_down(root: &DefinitionTable<'_>, fields: &mut [Field]) -> Result<(), DefinitionError> {
+    for name in root.texts("fill_down")? {
+        fill_down_column(fields, &name).map_err(|reason| root.error("fill_down", reason))?;
+    }
+    Ok(())
+}
+
+/// Marks a column whose blank cells have the value above them.
+pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
+    let is_read = |field: &&mut Field| matches!(field.origin, Origin::Header { .. });
+    match fields.iter_mut().filter(is_read).find(|field| field.name == name) {
+        Some(field) => field.fill_down = true,
+        None => {
+            let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));
+            let known: Vec<&str> = known.map(|field| field.name.as_str()).collect();
+            return Err(format!("{name:?} is no column of the file{}", hint(name, &known)));
+        }
+    }
+    Ok(())
 }
 
 fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
@@ -208,7 +273,12 @@ fn column(
         default,
         fold,
         blanks: node.texts("blanks")?,
+        date_order: node.choice("date_order", &DATE_ORDERS)?,
+        fill_down: false,
     };
+    if field.date_order.is_some() && !matches!(kind, ColumnType::Date | ColumnType::Timestamp) {
+        return Err(node.error("date_order", "only dates and timestamps have an order of day and month"));
+    }
     Ok((column, field))
 }
 
@@ -226,7 +296,7 @@ fn origin(
         (true, false, false) => join(node, kind, &parts, place, declared),
         (false, true, false) => {
             if let Some(empty) = headers.iter().find(|header| normal_header(header).is_empty()) {
-                return Err(node.error("headers", format!("{empty:?} has no letter or digit to recognise it by")));
+                return Err(node.error("headers", format!("{empty:?} is blank, so that no column can be recognised by it")));
             }
             let extract = node.choice("extract", &EXTRACTS)?;
             if extract.is_some() && kind != ColumnType::Number {

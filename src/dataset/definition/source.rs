@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::ColumnType;
+use super::{ColumnType, Dialect};
 
 /// How the rows of a file are read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Source {
     /// Everything that is read from a row or derived from it, published or not.
     #[serde(default)]
     pub fields: Vec<Field>,
+    /// How the file is laid out and writes values.
+    #[serde(default, skip_serializing_if = "Dialect::is_default")]
+    pub dialect: Dialect,
 }
 
 /// How the values of the key column are brought into the one form that is published and looked up.
@@ -102,6 +105,12 @@ pub struct Field {
     /// Texts that stand for "no value" in this column, besides the definition's.
     #[serde(default)]
     pub blanks: Vec<String>,
+    /// The order of day and month in this column, where it is not the definition's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date_order: Option<DateOrder>,
+    /// Whether a blank cell has the value of the row above it, as below a merged cell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fill_down: bool,
 }
 
 /// Where a field's value comes from.
@@ -166,17 +175,29 @@ pub enum Case {
     Title,
 }
 
-/// The form in which headers are compared: letters and digits in lower case, nothing else, `#` and `NO` read as "number".
-/// So `STATUS_ DATE` is `STATUS_DATE`, `FORM_  NUMBER` is `FORM NO.`, and `APPLICATION #` is `APPLICATION_NUMBER`.
+/// The form in which headers are compared: letters and digits in lower case, and few other marks. `#` and `NO` are read as
+/// "number", `%` as "percent", and a sign at the end counts: `Temp+` is not `Temp-`. So `STATUS_ DATE` is `STATUS_DATE`,
+/// `FORM_  NUMBER` is `FORM NO.`, and `APPLICATION #` is `APPLICATION_NUMBER`.
 pub fn normal_header(header: &str) -> String {
     let mut normal = String::with_capacity(header.len());
-    let with_numbers = header.replace('#', " number ").to_lowercase();
-    for word in with_numbers.split(|character: char| !character.is_alphanumeric()) {
+    let trimmed = header.trim();
+    let sign = match trimmed.chars().next_back() {
+        Some('+') => "plus",
+        Some('-' | '\u{2212}') => "minus",
+        _ => "",
+    };
+    let with_words = trimmed.replace('#', " number ").replace('%', " percent ").to_lowercase();
+    for word in with_words.split(|character: char| !character.is_alphanumeric()) {
         match word {
             "no" | "nbr" | "num" => normal.push_str("number"),
             _ => normal.push_str(word),
         }
     }
+    if normal.is_empty() {
+        // Of a header of marks alone they are all there is to compare.
+        return trimmed.to_lowercase();
+    }
+    normal.push_str(sign);
     normal
 }
 
@@ -195,15 +216,19 @@ mod tests {
             ("APPLICATION_NUMBER", " application\n# "),
             ("15_DAY_HOLD?", "15 day hold"),
             ("CONTRACTOR PHONE", "CONTRACTORPHONE"),
+            ("Score %", "score_percent"),
         ] {
             assert_eq!(normal_header(left), normal_header(right), "{left}");
         }
-        assert_ne!(normal_header("FILE_DATE"), normal_header("STATUS_DATE"));
+        for (left, right) in [("FILE_DATE", "STATUS_DATE"), ("Score", "Score %"), ("Temp+", "Temp-"), ("Temp", "Temp+")]
+        {
+            assert_ne!(normal_header(left), normal_header(right));
+        }
     }
 
     proptest! {
         #[test]
-        fn space_and_punctuation_do_not_matter(words in proptest::collection::vec("[a-z0-9]{1,6}", 1..4), gaps in proptest::collection::vec("[ _.\\-]{1,3}", 4)) {
+        fn space_and_punctuation_do_not_matter(words in proptest::collection::vec("[a-z0-9]{1,6}", 1..4), gaps in proptest::collection::vec("[ _.]{1,3}", 4)) {
             let drifted: String = words.iter().zip(&gaps).map(|(word, gap)| format!("{word}{gap}")).collect();
             prop_assert_eq!(normal_header(&drifted.to_uppercase()), normal_header(&words.join(" ")));
         }

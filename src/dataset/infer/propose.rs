@@ -1,102 +1,371 @@
-//! The guesses, written as a definition with comments.
+//! The verdicts, written as a definition with comments.
 
 use std::fmt::{self, Write};
 
-use super::guess::Guess;
-use crate::dataset::{ColumnType, definition::DateOrder};
+use super::{
+    Chosen, Table,
+    column::ColumnStats,
+    name::{unique_name, words_of},
+    verdict::{Verdict, Writing},
+};
+use crate::dataset::{
+    ColumnType,
+    definition::{COLUMNS_MAX, DateOrder, Quote, Said, normal_header},
+    reader::Note,
+};
 
-pub(super) fn definition(dataset: &str, file_name: &str, guesses: &[Guess], rows: usize) -> String {
+/// Columns that are filled by the import.
+const OWN_COLUMNS: usize = 3;
+/// A longer header is not written into a definition.
+const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// The most columns that a comment names.
+const NAMED_MAX: usize = 2_000;
+
+/// A column with its verdict.
+struct Draft<'a> {
+    column: &'a ColumnStats,
+    verdict: Verdict,
+    name: String,
+    occurrence: usize,
+}
+
+/// What is left out, and why.
+#[derive(Default)]
+struct LeftOut {
+    blank: Vec<String>,
+    beyond: Vec<String>,
+    long: Vec<String>,
+}
+
+pub(super) fn definition(dataset: &str, file_name: &str, said: &Said, chosen: &Chosen, table: Table) -> Option<String> {
     let mut out = String::new();
-    let written = write_definition(&mut out, dataset, file_name, guesses, rows);
+    let writing = Writing::of(&table, said);
+    let (drafts, left_out) = drafts(&table, &writing);
+    if drafts.is_empty() {
+        return None;
+    }
+    let written = write_definition(
+        &mut out,
+        &Proposal { dataset, file_name, said, chosen, table: &table, writing, drafts: &drafts, left_out: &left_out },
+    );
     // Writing to memory has no way to fail.
     debug_assert!(written.is_ok());
-    out
+    Some(out)
+}
+
+struct Proposal<'a> {
+    dataset: &'a str,
+    file_name: &'a str,
+    said: &'a Said,
+    chosen: &'a Chosen,
+    table: &'a Table,
+    writing: Writing,
+    drafts: &'a [Draft<'a>],
+    left_out: &'a LeftOut,
+}
+
+fn drafts<'a>(table: &'a Table, writing: &Writing) -> (Vec<Draft<'a>>, LeftOut) {
+    let mut drafts: Vec<Draft<'a>> = Vec::new();
+    let mut left_out = LeftOut::default();
+    for (place, column) in table.columns.iter().enumerate() {
+        if column.header.trim().is_empty() {
+            if column.filled > 0 {
+                left_out.blank.push(letters_of(place));
+            }
+            continue;
+        }
+        if drafts.len() + OWN_COLUMNS >= COLUMNS_MAX {
+            left_out.beyond.push(column.header.clone());
+            continue;
+        }
+        if column.header.len() > HEADER_BYTES_MAX {
+            left_out.long.push(letters_of(place));
+            continue;
+        }
+        let normal = normal_header(&column.header);
+        let same = drafts.iter().filter(|draft| normal_header(&draft.column.header) == normal).count();
+        let is_taken = |name: &str| drafts.iter().any(|draft| draft.name == name);
+        let name = unique_name(&words_of(&column.header), is_taken);
+        let verdict = Verdict::of(column, writing, table.rows);
+        drafts.push(Draft { column, verdict, name, occurrence: same + 1 });
+    }
+    (drafts, left_out)
+}
+
+fn letters_of(place: usize) -> String {
+    crate::dataset::reader::letters_of(place)
 }
 
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// Comments are one line each, whatever a file's name holds.
+/// Comments are one line each, whatever a file holds.
 fn comment(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-fn write_definition(out: &mut String, dataset: &str, file_name: &str, guesses: &[Guess], rows: usize) -> fmt::Result {
+fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
+    let Proposal { dataset, file_name, drafts, table, .. } = proposal;
     // Of equals the first: identifiers stand to the left.
-    let best = |but: Option<&Guess>| {
-        let others = guesses.iter().rev().filter(move |guess| but.is_none_or(|but| but.name != guess.name));
-        others.max_by(|left, right| left.key_score.total_cmp(&right.key_score))
+    let best = |but: Option<&str>| {
+        let others = drafts.iter().rev().filter(move |draft| but != Some(draft.name.as_str()));
+        others.max_by_key(|draft| draft.verdict.key_score).filter(|draft| draft.verdict.key_score > 0)
     };
     // An id of the rows themselves is a record's id, when something else is what people ask for.
-    let row_id = guesses.iter().find(|guess| is_row_id(guess, rows));
-    let row_id = row_id.filter(|row_id| best(Some(row_id)).is_some_and(|other| other.key_score > 1.0));
-    let key = best(row_id);
-    let is_taken = |name: &str| guesses.iter().any(|guess| guess.name == name);
-    let record_id = match row_id {
-        Some(row_id) => row_id.name.as_str(),
-        None if is_taken("record_id") => "row_of_key",
-        None => "record_id",
-    };
-    let load_date = if is_taken("load_date") { "imported_on" } else { "load_date" };
-    let day_first = guesses.iter().any(|guess| guess.date_order == Some(DateOrder::DayFirst));
+    let row_id = drafts.iter().find(|draft| is_row_id(draft));
+    let row_id = row_id.filter(|row_id| best(Some(&row_id.name)).is_some_and(|other| other.verdict.key_score > 2_000));
+    let key = best(row_id.map(|row_id| row_id.name.as_str()));
+    let is_taken = |name: &str| drafts.iter().any(|draft| draft.name == name);
+    let free = |name: &str, other: &str| if is_taken(name) { other.to_owned() } else { name.to_owned() };
+    let row = free("row", "row_of_file");
+    let record_id = row_id.map_or_else(|| free("record_id", "row_of_key"), |row_id| row_id.name.clone());
+    let load_date = free("load_date", "imported_on");
 
-    writeln!(
-        out,
-        "# Proposed from the first {rows} rows of {}. A guess: read it before you use it.",
-        comment(file_name)
-    )?;
-    writeln!(out, "# The language is described in schemas/datasets/README.md.\n")?;
+    write_head(out, proposal)?;
     writeln!(out, "name = {}                # the first segment of its paths", quoted(dataset))?;
     writeln!(out, "title = {}", quoted(&dataset.replace('_', " ")))?;
-    writeln!(out, "record_id = {}", quoted(record_id))?;
-    writeln!(out, "load_date = {}", quoted(load_date))?;
-    let order = if day_first { "day_first" } else { "month_first" };
-    writeln!(out, "date_order = {}           # how 1/2/2016 is read", quoted(order))?;
-    writeln!(out, "blanks = []                          # texts that stand for no value, such as \"N/A\"\n")?;
-    if let Some(key) = key {
-        writeln!(out, "[key]")?;
-        writeln!(out, "# {} different values in {} rows; several records may share one.", key.distinct, key.filled)?;
-        writeln!(out, "column = {}", quoted(&key.name))?;
-        writeln!(out, "prefix = \"\"                          # what every key begins with, such as \"#\"\n")?;
+    writeln!(out, "record_id = {}", quoted(&record_id))?;
+    writeln!(out, "load_date = {}", quoted(&load_date))?;
+    write_dialect(out, proposal)?;
+    writeln!(out, "\n[key]")?;
+    let (key_name, key_score) = key.map_or((row.as_str(), 0), |key| (key.name.as_str(), key.verdict.key_score));
+    match key {
+        Some(key) if key_score > 0 && key.column.never_repeats() => {
+            let least = if key.column.is_counted { "" } else { "at least the first " };
+            writeln!(out, "# Every row has a value here, and {least}{} are different.", key.column.distinct)?;
+        }
+        Some(key) => writeln!(
+            out,
+            "# {} different values in {} rows: several records may share one.",
+            key.column.distinct, table.rows
+        )?,
+        None => {
+            writeln!(
+                out,
+                "# No column identifies its rows, so that a row is found by its place in the file. Import such a file as a"
+            )?;
+            writeln!(out, "# whole, with --replace; or name a column that identifies.")?;
+        }
     }
-    for guess in guesses {
-        write_column(out, guess, key.is_some_and(|key| key.name == guess.name))?;
+    writeln!(out, "column = {}", quoted(key_name))?;
+    writeln!(out, "prefix = \"\"                          # what every key begins with, such as \"#\"\n")?;
+    if key.is_none() {
+        writeln!(out, "# The row's place among the rows of the file, from 1: the import fills it.")?;
+        writeln!(out, "[[column]]\nname = {}\ntype = \"text\"\nimport = true\n", quoted(&row))?;
+    }
+    for draft in *drafts {
+        write_column(out, draft, draft.name == key_name && key.is_some())?;
     }
     if row_id.is_none() {
         writeln!(out, "# The row's place among those of its key, from 1: the import fills it.")?;
-        writeln!(out, "[[column]]\nname = {}\ntype = \"integer\"\nimport = true\n", quoted(record_id))?;
+        writeln!(out, "[[column]]\nname = {}\ntype = \"integer\"\nimport = true\n", quoted(&record_id))?;
     }
     writeln!(out, "# The day the record was inserted or last changed: the import fills it.")?;
-    writeln!(out, "[[column]]\nname = {}\ntype = \"date\"\nimport = true", quoted(load_date))
+    writeln!(out, "[[column]]\nname = {}\ntype = \"date\"\nimport = true\n", quoted(&load_date))?;
+    let file = comment(file_name);
+    writeln!(out, "# Next, once this is as it should be and saved as {dataset}.toml:")?;
+    writeln!(out, "#   permitd import '{file}' --definition {dataset}.toml --dry-run     # what would come of it")?;
+    writeln!(out, "#   permitd import '{file}' --definition {dataset}.toml               # import it")?;
+    writeln!(out, "#   permitd serve                                                  # GET /{dataset}")
 }
 
-fn is_row_id(guess: &Guess, rows: usize) -> bool {
-    ["record_id", "row_id", "object_id", "objectid"].contains(&guess.name.as_str())
-        && guess.personal.is_none()
-        && guess.distinct == rows
-        && matches!(guess.kind, ColumnType::Integer | ColumnType::Text)
+/// What was read, and what a person should look at.
+fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
+    let Proposal { file_name, chosen, table, writing, left_out, .. } = proposal;
+    let rows = table.rows;
+    writeln!(out, "# Proposed from all {rows} rows of {}. A guess: read it before you use it.", comment(file_name))?;
+    writeln!(
+        out,
+        "# The header was found on line {}. The language is described in schemas/datasets/README.md.",
+        chosen.line
+    )?;
+    for note in &table.notes {
+        // What is told of the encoding is written below.
+        if !matches!(note, Note::NotUtf8 { .. }) {
+            writeln!(out, "# Look at this: {}.", comment(&note.to_string()))?;
+        }
+    }
+    if let Some(line) = writing.units_line {
+        writeln!(
+            out,
+            "# Look at this: line {line} looks like units of measurement and no record; it will be rejected."
+        )?;
+    }
+    for row in table.last.no_records() {
+        let (line, what) = (row.line, row.looks_like);
+        writeln!(
+            out,
+            "# Look at this: line {line} looks like {what} and no record; stop_at ends the table before it."
+        )?;
+    }
+    for draft in proposal.drafts.iter().filter(|draft| is_sparse_group(draft.column, table.rows)) {
+        writeln!(
+            out,
+            "# Look at this: {:?} is blank below each of its values, as below merged cells; fill_down would fill it.",
+            comment(&draft.column.header)
+        )?;
+    }
+    let mut write_left_out = |columns: &[String], why: &str| {
+        let (shown, more) = columns.split_at(columns.len().min(NAMED_MAX));
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = shown.iter().map(|name| comment(name)).collect();
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        writeln!(out, "# Not in this draft, {why}: {}{more}.", names.join(", "))
+    };
+    write_left_out(&left_out.blank, "because they have values but no header (give them one)")?;
+    write_left_out(&left_out.beyond, &format!("because a data set has at most {COLUMNS_MAX} columns"))?;
+    write_left_out(&left_out.long, "because their headers are too long")?;
+    writeln!(out)
 }
 
-fn write_column(out: &mut String, guess: &Guess, is_key: bool) -> fmt::Result {
-    if let Some(reason) = guess.personal {
+/// The keys that say how the file is written.
+fn write_dialect(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
+    let Proposal { said, table, writing, drafts, .. } = proposal;
+    let dialect = &said.dialect;
+    let has_dates = drafts.iter().any(|draft| matches!(draft.verdict.kind, ColumnType::Date | ColumnType::Timestamp));
+    let order = match writing.date_order {
+        Some(DateOrder::DayFirst) => "day_first",
+        _ => "month_first",
+    };
+    if has_dates || writing.date_order.is_some() {
+        writeln!(out, "date_order = {}           # how 1/2/2016 is read", quoted(order))?;
+    }
+    if let Some(delimiter) = dialect.delimiter {
+        let name = if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() };
+        writeln!(out, "delimiter = {}", quoted(&name))?;
+    }
+    match dialect.quote {
+        Some(Quote::None) => writeln!(out, "quote = \"none\"")?,
+        Some(Quote::Byte(byte)) => writeln!(out, "quote = {}", quoted(&char::from(byte).to_string()))?,
+        None => {}
+    }
+    let guessed = table.notes.iter().find_map(|note| match note {
+        Note::NotUtf8 { records, looks_like, .. } => Some((*records, *looks_like)),
+        _ => None,
+    });
+    match (&dialect.encoding, guessed) {
+        (Some(said), _) => writeln!(out, "encoding = {}", quoted(said))?,
+        (None, Some((records, guess))) => {
+            writeln!(
+                out,
+                "# {records} rows are not UTF-8. This encoding is a guess: look at letters such as é in what was imported."
+            )?;
+            writeln!(out, "encoding = {}", quoted(&guess.to_ascii_lowercase()))?;
+        }
+        (None, None) => {}
+    }
+    if let Some(sheet) = &dialect.sheet {
+        writeln!(out, "sheet = {}", quoted(sheet))?;
+    }
+    if dialect.decimal.is_some() || writing.says_decimal(table.delimiter) {
+        writeln!(
+            out,
+            "decimal = {}                       # the decimal mark of numbers that are texts",
+            quoted(writing.decimal.as_str())
+        )?;
+    }
+    if let Some(thousands) = dialect.thousands {
+        writeln!(out, "thousands = {}", quoted(thousands.as_str()))?;
+    }
+    match &dialect.time_zone {
+        Some(zone) => writeln!(out, "time_zone = {}", quoted(zone))?,
+        None if drafts
+            .iter()
+            .any(|draft| draft.verdict.kind == ColumnType::Timestamp && draft.column.with_zone == 0) =>
+        {
+            writeln!(out, "# time_zone = \"America/Los_Angeles\"  # of times that write no zone; UTC, if left out")?;
+        }
+        None => {}
+    }
+    if dialect.skip_rows > 0 {
+        writeln!(out, "skip_rows = {}", dialect.skip_rows)?;
+    }
+    let stops: Vec<String> = if dialect.stop_at.is_empty() {
+        table.last.no_records().into_iter().map(|row| row.stop_at).collect()
+    } else {
+        dialect.stop_at.clone()
+    };
+    if !stops.is_empty() {
+        let off = if dialect.stop_at.is_empty() { "# " } else { "" };
+        let stops: Vec<String> = stops.iter().map(|stop| quoted(stop)).collect();
+        writeln!(out, "{off}stop_at = [{}]                  # the table ends before such a row", stops.join(", "))?;
+    }
+    let mut blanks: Vec<&str> = Vec::new();
+    for (text, _) in drafts.iter().flat_map(|draft| &draft.column.placeholders) {
+        if !blanks.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+            blanks.push(text);
+        }
+    }
+    let blanks = said.blanks.iter().map(String::as_str).chain(blanks.into_iter().filter(|text| {
+        // What is said is written as it was said.
+        !said.blanks.iter().any(|said| said.eq_ignore_ascii_case(text))
+    }));
+    let blanks: Vec<String> = blanks.map(quoted).collect();
+    let example = if blanks.is_empty() { ", such as \"N/A\"" } else { "" };
+    writeln!(out, "blanks = [{}]                          # texts that stand for no value{example}", blanks.join(", "))
+}
+
+/// Whether a column's values stand as those of merged cells do: in few rows, each another one, the first row among them.
+fn is_sparse_group(column: &ColumnStats, rows: u64) -> bool {
+    rows >= 4
+        && column.filled >= 2
+        && column.filled * 2 <= rows
+        && column.never_repeats()
+        && column.longest <= 64
+        && column.first_row_filled
+}
+
+fn is_row_id(draft: &Draft<'_>) -> bool {
+    ["record_id", "row_id", "object_id", "objectid"].contains(&draft.name.as_str())
+        && draft.verdict.personal.is_none()
+        && draft.column.never_repeats()
+        && draft.verdict.key_score > 0
+        && matches!(draft.verdict.kind, ColumnType::Integer | ColumnType::Text)
+}
+
+fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool) -> fmt::Result {
+    let Draft { column, verdict, .. } = draft;
+    if let Some(reason) = verdict.personal {
         writeln!(out, "# This looks personal, {reason}. It is read by nobody until you publish it.")?;
-    } else if guess.filled == 0 {
+    } else if column.filled == 0 {
         writeln!(out, "# No value was seen.")?;
     } else {
-        writeln!(out, "# {} values, {} different.", guess.filled, guess.distinct)?;
+        let different = match column.is_counted {
+            true => format!("{} different", column.distinct),
+            false => format!("more than {} different", column.distinct.saturating_sub(1)),
+        };
+        writeln!(out, "# {} values, {different}.", column.filled)?;
+    }
+    if !is_key {
+        for remark in &verdict.remarks {
+            writeln!(out, "# {}", comment(remark))?;
+        }
+    }
+    if column.errors > 0 {
+        writeln!(
+            out,
+            "# {} cells hold an error of the sheet: their rows are rejected, unless `blanks` names it.",
+            column.errors
+        )?;
     }
     writeln!(out, "[[column]]")?;
-    writeln!(out, "name = {}", quoted(&guess.name))?;
-    let kind = if is_key { ColumnType::Text } else { guess.kind };
+    writeln!(out, "name = {}", quoted(&draft.name))?;
+    let kind = if is_key { ColumnType::Text } else { verdict.kind };
     writeln!(out, "type = {}", quoted(kind.as_str()))?;
-    writeln!(out, "headers = [{}]", quoted(&guess.header))?;
-    if guess.occurrence > 1 {
-        writeln!(out, "occurrence = {}", guess.occurrence)?;
+    writeln!(out, "headers = [{}]", quoted(column.header.trim()))?;
+    if draft.occurrence > 1 {
+        writeln!(out, "occurrence = {}", draft.occurrence)?;
+    }
+    if let (ColumnType::Date | ColumnType::Timestamp, Some(order)) = (kind, verdict.date_order) {
+        let order = if order == DateOrder::DayFirst { "day_first" } else { "month_first" };
+        writeln!(out, "date_order = {}", quoted(order))?;
     }
     if is_key {
         writeln!(out, "required = true")?;
-    } else if guess.personal.is_some() {
+    } else if verdict.personal.is_some() {
         writeln!(out, "publish = false")?;
     }
     writeln!(out)

@@ -2,75 +2,107 @@
 
 use jiff::{
     Timestamp,
-    civil::{Date, DateTime, Time},
-    tz::TimeZone,
+    civil::{Date, DateTime, Time, Weekday},
+    tz::Offset,
 };
 
 use super::convert::{CellError, Reading, trim};
 use crate::dataset::{
     ValueError,
     definition::DateOrder,
-    reader::{Cell, moment_of_serial},
+    reader::{Cell, moment_of_days},
     value::{date_of, number_of, parse_iso_date},
 };
 
 /// The first number that is read as `yyyymmdd`.
 const COMPACT_DATE_MIN: f64 = 10_000_101.0;
 /// Two-digit years from here on are of the last century.
-const CENTURY_PIVOT: i16 = 70;
+pub(in crate::dataset) const CENTURY_PIVOT: i16 = 70;
 
-/// A moment; without a zone of its own it is taken as UTC.
-pub(super) fn timestamp(cell: Cell<'_>, reading: Reading) -> Result<Timestamp, CellError> {
-    if let Cell::Text(text) = cell
-        && let Ok(moment) = trim(text).parse::<Timestamp>()
-    {
-        return Ok(moment);
-    }
-    // Files do not say their zone; UTC keeps what they show.
-    let moment = moment(cell, reading).ok_or(ValueError::Timestamp)?;
-    Ok(moment.to_zoned(TimeZone::UTC).map_err(|_| ValueError::OutOfRange)?.timestamp())
+/// A date with its time of day, and how far it is from UTC, where that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dataset) struct Written {
+    pub(in crate::dataset) moment: DateTime,
+    pub(in crate::dataset) offset: Option<Offset>,
+    /// Whether a time of day is written.
+    pub(in crate::dataset) has_time: bool,
 }
 
-/// The date of a cell, with its time of day.
-pub(super) fn moment(cell: Cell<'_>, reading: Reading) -> Option<DateTime> {
-    match cell {
-        Cell::Moment(moment) => Some(moment),
-        Cell::Text(text) => moment_of_text(trim(text), reading.date_order),
-        #[expect(clippy::cast_precision_loss, reason = "dates are small numbers; others are refused")]
-        Cell::Integer(number) => moment_of_number(number as f64, reading.epoch_1904),
-        Cell::Number(number) => moment_of_number(number, reading.epoch_1904),
-        _ => None,
+/// A date; a time of day is left out.
+pub(super) fn date(cell: Cell<'_>, reading: &Reading) -> Result<Date, CellError> {
+    Ok(written(cell, reading)?.ok_or_else(|| date_error(reading))?.moment.date())
+}
+
+/// A moment; without a zone of its own it is one of the reading's.
+pub(super) fn timestamp(cell: Cell<'_>, reading: &Reading) -> Result<Timestamp, CellError> {
+    let Written { moment, offset, .. } = written(cell, reading)?.ok_or(ValueError::Timestamp)?;
+    match offset {
+        Some(offset) => offset.to_timestamp(moment).map_err(|_| ValueError::OutOfRange.into()),
+        None => {
+            let local = reading.zone.to_ambiguous_timestamp(moment);
+            local.unambiguous().map_err(|_| CellError::ClockChange)
+        }
     }
+}
+
+fn date_error(reading: &Reading) -> CellError {
+    CellError::Date(match reading.date_order {
+        DateOrder::MonthFirst => "12/31/2016",
+        DateOrder::DayFirst => "31/12/2016",
+    })
+}
+
+/// What a cell says of a date; none where it says nothing of one.
+fn written(cell: Cell<'_>, reading: &Reading) -> Result<Option<Written>, CellError> {
+    let plain = |moment| Written { moment, offset: None, has_time: moment.time() != Time::midnight() };
+    Ok(match cell {
+        Cell::Moment(moment) => Some(plain(moment)),
+        Cell::Text(text) => of_text(trim(text), reading.date_order),
+        Cell::Number(number) => match number.digits.parse() {
+            Ok(days) => Some(plain(of_number(days, reading.epoch_1904)?)),
+            Err(_) => None,
+        },
+        _ => None,
+    })
 }
 
 /// A date that lost its format: `yyyymmdd`, or days since the epoch. Only spreadsheets have numbers.
-fn moment_of_number(number: f64, epoch_1904: bool) -> Option<DateTime> {
+fn of_number(number: f64, epoch_1904: bool) -> Result<DateTime, CellError> {
     if number.fract() == 0.0 && (COMPACT_DATE_MIN..100_000_000.0).contains(&number) {
-        return moment_of_text(&format!("{number:.0}"), DateOrder::MonthFirst);
+        let compact = of_text(&format!("{number:.0}"), DateOrder::MonthFirst);
+        return compact.map(|written| written.moment).ok_or(ValueError::Date.into());
     }
-    moment_of_serial(number, epoch_1904)
+    moment_of_days(number, epoch_1904).map_err(CellError::Moment)
 }
 
-/// The forms in which reports write dates, with or without a time of day.
-fn moment_of_text(text: &str, order: DateOrder) -> Option<DateTime> {
+/// The forms in which reports write dates, with or without a time of day and a zone.
+pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<Written> {
+    let midnight = |date: Date| Written { moment: date.to_datetime(Time::midnight()), offset: None, has_time: false };
     if let Some(date) = parse_iso_date(text.as_bytes()) {
-        return Some(date.to_datetime(Time::midnight()));
+        return Some(midnight(date));
     }
     let (first, rest) = token(text)?;
-    if first.len() == 8 && first.bytes().all(|byte| byte.is_ascii_digit()) {
+    if let Some(weekday) = weekday_of(first) {
+        // A day of the week that is another one's is a mistake in either.
+        let rest = rest.trim_start_matches(['.', ',', ' ']);
+        let dated = if rest.len() < text.len() - first.len() { of_text(rest, order) } else { None };
+        return dated.filter(|dated| dated.moment.weekday() == weekday);
+    }
+    let (date, rest) = if first.len() == 8 && first.bytes().all(|byte| byte.is_ascii_digit()) {
         let (year, rest_of) = first.split_at(4);
         let (month, day) = rest_of.split_at(2);
-        let date = date_of(number(year)?, number(month)?, number(day)?)?;
-        return Some(date.to_datetime(time_of_day(rest)?));
+        let number = |digits: &str| number_of(digits.as_bytes());
+        (date_of(number(year)?, number(month)?, number(day)?)?, rest)
+    } else {
+        let (second, rest) = token(separated(rest)?)?;
+        let (third, rest) = token(separated(rest)?)?;
+        (date_of_tokens(first, second, third, order)?, rest)
+    };
+    if rest.is_empty() {
+        return Some(midnight(date));
     }
-    let (second, rest) = token(separated(rest)?)?;
-    let (third, rest) = token(separated(rest)?)?;
-    let date = date_of_tokens(first, second, third, order)?;
-    return Some(date.to_datetime(time_of_day(rest)?));
-
-    fn number(digits: &str) -> Option<i16> {
-        number_of(digits.as_bytes())
-    }
+    let (time, offset) = time_of_day(rest)?;
+    Some(Written { moment: date.to_datetime(time), offset, has_time: true })
 }
 
 fn date_of_tokens(first: &str, second: &str, third: &str, order: DateOrder) -> Option<Date> {
@@ -145,29 +177,190 @@ fn month_of(name: &str) -> Option<i16> {
     i16::try_from(place + 1).ok()
 }
 
-/// ` 12:00`, `T09:30:00.000`, `, 4:05 PM`, or nothing, which is midnight.
-fn time_of_day(text: &str) -> Option<Time> {
-    let text = text.trim_start_matches([' ', ',', 'T']).trim_end_matches('Z').trim_end();
-    if text.is_empty() {
-        return Some(Time::midnight());
+fn weekday_of(name: &str) -> Option<Weekday> {
+    const DAYS: [(&str, Weekday); 7] = [
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
+    ];
+    if name.len() < 3 || !name.is_ascii() {
+        return None;
     }
-    let half = |suffix: &str| {
-        let at = text.len().checked_sub(2)?;
-        text.get(at..).filter(|end| end.eq_ignore_ascii_case(suffix)).and_then(|_| text.get(..at))
+    let name = name.to_ascii_lowercase();
+    DAYS.iter().find(|(day, _)| day.starts_with(&name)).map(|(_, weekday)| *weekday)
+}
+
+/// ` 12:00`, `T09:30:00.125`, `, 4:05 PM`, each perhaps with a zone behind it.
+fn time_of_day(text: &str) -> Option<(Time, Option<Offset>)> {
+    let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', ','])).trim_end();
+    let clock_end = text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, ':' | '.' | ','));
+    let (clock, rest) = text.split_at(clock_end.unwrap_or(text.len()));
+    let (noon, rest) = half_of_day(rest.trim_start());
+    let offset = match rest {
+        "" => None,
+        zone => Some(offset_of(zone)?),
     };
-    let (clock, noon) = match (half("am"), half("pm")) {
-        (Some(clock), _) => (clock.trim_end(), Some(0)),
-        (_, Some(clock)) => (clock.trim_end(), Some(12)),
-        _ => (text, None),
+    let (clock, fraction) = match clock.find(['.', ',']) {
+        Some(at) => (clock.get(..at)?, Some(clock.get(at + 1..)?)),
+        None => (clock, None),
     };
-    let clock = clock.split_once('.').map_or(clock, |(clock, _)| clock);
     let mut parts = clock.split(':').map(|part| if part.len() <= 2 { number_of(part.as_bytes()) } else { None });
     let hour = parts.next()??;
     let minute = parts.next()??;
-    let second = parts.next().map_or(Some(0), |second| second)?;
-    if parts.next().is_some() || (noon.is_some() && !(1..=12).contains(&hour)) {
+    let second = match parts.next() {
+        Some(second) => Some(second?),
+        None => None,
+    };
+    if parts.next().is_some()
+        || (noon.is_some() && !(1..=12).contains(&hour))
+        || (fraction.is_some() && second.is_none())
+    {
         return None;
     }
     let hour = noon.map_or(hour, |noon| hour % 12 + noon);
-    Time::new(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, i8::try_from(second).ok()?, 0).ok()
+    let nanos = fraction.map_or(Some(0), nanoseconds)?;
+    let small = |number: i16| i8::try_from(number).ok();
+    let time = Time::new(small(hour)?, small(minute)?, small(second.unwrap_or(0))?, nanos).ok()?;
+    Some((time, offset))
+}
+
+/// Nanoseconds of up to nine decimals. More cannot be kept.
+fn nanoseconds(decimals: &str) -> Option<i32> {
+    let kept = decimals.trim_end_matches('0');
+    if decimals.is_empty() || kept.len() > 9 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    format!("{kept:0<9}").parse().ok()
+}
+
+/// `AM` or `PM` in whatever spelling: the hours that it adds, and what follows it.
+fn half_of_day(text: &str) -> (Option<i16>, &str) {
+    for (hours, words) in [(0, ["am", "a.m."]), (12, ["pm", "p.m."])] {
+        for word in words {
+            let is_word = text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+            let rest = text.get(word.len()..).unwrap_or_default();
+            if is_word && !rest.starts_with(|next: char| next.is_ascii_alphanumeric()) {
+                return (Some(hours), rest.trim_start());
+            }
+        }
+    }
+    (None, text)
+}
+
+/// The zone of a time: `Z`, `+01:00`, `-0800`, `+01`, or a name that RFC 2822 gives a meaning. Other names have several.
+fn offset_of(zone: &str) -> Option<Offset> {
+    const NAMES: [(&str, i8); 13] = [
+        ("z", 0),
+        ("utc", 0),
+        ("gmt", 0),
+        ("ut", 0),
+        ("est", -5),
+        ("edt", -4),
+        ("cst", -6),
+        ("cdt", -5),
+        ("mst", -7),
+        ("mdt", -6),
+        ("pst", -8),
+        ("pdt", -7),
+        ("+00", 0),
+    ];
+    // The name of the zone is written besides the offset, which is what counts.
+    let zone = match zone.split_once('[') {
+        Some((offset, name)) if name.ends_with(']') => offset.trim_end(),
+        Some(_) => return None,
+        None => zone,
+    };
+    if let Some((_, hours)) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(zone)) {
+        return Some(Offset::constant(*hours));
+    }
+    let bare = zone.strip_prefix("UTC").or_else(|| zone.strip_prefix("GMT")).unwrap_or(zone);
+    let (negative, digits) = match bare.as_bytes().first()? {
+        b'+' => (false, bare.get(1..)?),
+        b'-' => (true, bare.get(1..)?),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some((hours, minutes)) if minutes.len() == 2 && (1..=2).contains(&hours.len()) => (hours, minutes),
+        None if digits.len() == 4 => digits.split_at(2),
+        None if (1..=2).contains(&digits.len()) => (digits, "0"),
+        _ => return None,
+    };
+    let (hours, minutes) = (number_of(hours.as_bytes())?, number_of(minutes.as_bytes())?);
+    if hours > 14 || minutes > 59 {
+        return None;
+    }
+    let seconds = i32::from(hours) * 3600 + i32::from(minutes) * 60;
+    Offset::from_seconds(if negative { -seconds } else { seconds }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::mapping::convert::Reading;
+
+    fn moment(text: &str) -> Result<String, CellError> {
+        timestamp(Cell::Text(text), &Reading::PLAIN).map(|moment| moment.to_string())
+    }
+
+    #[test]
+    fn moments_with_fractions_and_zones() {
+        for (text, expected) in [
+            ("2016-12-01 09:30:00.123456", "2016-12-01T09:30:00.123456Z"),
+            ("2016-12-01T09:30:00+0100", "2016-12-01T08:30:00Z"),
+            ("2016-12-01 09:30:00-08", "2016-12-01T17:30:00Z"),
+            ("2016-12-01 09:30:00+00", "2016-12-01T09:30:00Z"),
+            ("2016-12-01 09:30:00 UTC", "2016-12-01T09:30:00Z"),
+            ("2016-12-01 09:30:00 PST", "2016-12-01T17:30:00Z"),
+            ("12/16/2004 09:18:00 EST", "2004-12-16T14:18:00Z"),
+            ("2016-12-01T09:30:00,5Z", "2016-12-01T09:30:00.5Z"),
+            ("12/1/2016 9:30:00.250 AM", "2016-12-01T09:30:00.25Z"),
+            ("2016-12-01 12:30:00 am", "2016-12-01T00:30:00Z"),
+            ("2016-12-01T09:30:00.999999999", "2016-12-01T09:30:00.999999999Z"),
+            ("Thu, 01 Dec 2016 09:30:00 GMT", "2016-12-01T09:30:00Z"),
+            ("2016-12-01T09:30:00-00:00", "2016-12-01T09:30:00Z"),
+            ("2016-12-01T09:30:00+01:00[Europe/Paris]", "2016-12-01T08:30:00Z"),
+            ("2016-12-01 09:30:00 +0530", "2016-12-01T04:00:00Z"),
+            ("2016-12-01", "2016-12-01T00:00:00Z"),
+        ] {
+            assert_eq!(moment(text).as_deref(), Ok(expected), "{text}");
+        }
+        for wrong in [
+            "2016-12-01T09:30:00.1234567890123Z",
+            "2016-12-31T23:59:60Z",
+            "2016-12-01T24:00:00Z",
+            "1480584600",
+            "2016-12-01 09:30:00 CET",
+            "2016-12-01 09:30:00 +25:00",
+            "Fri, 01 Dec 2016 09:30:00 GMT",
+            "-1000-01-01T00:00:00Z",
+            "2016-12-01 09.30",
+            "2016-12-01 09:30:00.",
+            "12/1/2016 13:00 PM",
+            "",
+        ] {
+            assert!(moment(wrong).is_err(), "{wrong} {:?}", moment(wrong));
+        }
+    }
+
+    #[test]
+    fn a_day_is_that_which_is_written_whatever_its_zone() {
+        let day = date(Cell::Text("2016-12-01T23:30:00-08:00"), &Reading::PLAIN).unwrap();
+        assert_eq!(day.to_string(), "2016-12-01");
+    }
+
+    #[test]
+    fn local_times() {
+        let zone = jiff::tz::TimeZone::get("America/Los_Angeles").unwrap();
+        let reading = Reading { zone, ..Reading::PLAIN };
+        let read = |text| timestamp(Cell::Text(text), &reading).map(|moment| moment.to_string());
+        assert_eq!(read("12/1/2016 9:30 AM").as_deref(), Ok("2016-12-01T17:30:00Z"));
+        assert_eq!(read("2016-12-01T09:30:00Z").as_deref(), Ok("2016-12-01T09:30:00Z"));
+        for changed in ["2016-03-13 02:30:00", "2016-11-06 01:30:00"] {
+            assert_eq!(read(changed), Err(CellError::ClockChange), "{changed}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::convert::text_of;
 use crate::dataset::{
     definition::{Definition, Field, Origin, normal_header},
     reader::{ReadError, RowCells},
+    text::nfc,
 };
 
 /// Below this likeness a cell is not shown as a near miss: it may be data, and data may be personal.
@@ -14,12 +15,22 @@ const LIKENESS_MIN: f64 = 0.8;
 /// Looks at rows until one is a header of the definition.
 pub struct HeaderSearch {
     definition: Arc<Definition>,
-    /// For each field, its headers in normal form.
-    spellings: Vec<Vec<String>>,
+    fields: Vec<Spellings>,
     rows_max: usize,
     rows_seen: usize,
     most_rows_seen: usize,
     nearest: Option<NearMiss>,
+}
+
+/// How the header of a field may be written.
+#[derive(Default)]
+struct Spellings {
+    /// As the definition writes it.
+    exact: Vec<String>,
+    /// In normal form.
+    normal: Vec<String>,
+    /// Whether another field reads another column with such a header, so that they are told by counting.
+    counted: bool,
 }
 
 struct NearMiss {
@@ -28,11 +39,20 @@ struct NearMiss {
     missing: Vec<usize>,
 }
 
+/// Where a field's values stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The column of the file.
+    pub(super) column: usize,
+    /// Whether its header is the column's own published name: then its cells are the values, and not what they are made of.
+    pub(super) own: bool,
+}
+
 /// A header that was recognised.
 pub struct FoundHeader {
     pub(super) definition: Arc<Definition>,
     /// For each field, the place of its column in the file.
-    pub(super) places: Vec<Option<usize>>,
+    pub(super) places: Vec<Option<Place>>,
     pub(super) width: usize,
     /// The key column's header as the file writes it.
     pub(super) key_header: String,
@@ -42,14 +62,33 @@ pub struct FoundHeader {
     pub absent: Vec<String>,
 }
 
+/// The cells of a row that may be a header.
+struct Cells {
+    exact: Vec<String>,
+    normal: Vec<String>,
+}
+
 impl HeaderSearch {
     /// A search among the first `rows_max` rows of each sheet.
     pub fn new(definition: Arc<Definition>, rows_max: usize) -> Self {
-        let spellings = definition.source.fields.iter().map(|field| match &field.origin {
-            Origin::Header { headers, .. } => headers.iter().map(|header| normal_header(header)).collect(),
-            Origin::Join { .. } | Origin::Import => Vec::new(),
-        });
-        Self { spellings: spellings.collect(), definition, rows_max, rows_seen: 0, most_rows_seen: 0, nearest: None }
+        let mut fields: Vec<Spellings> = definition.source.fields.iter().map(Spellings::of).collect();
+        let shared: Vec<bool> = fields
+            .iter()
+            .enumerate()
+            .map(|(place, field)| {
+                let others = fields.iter().enumerate().filter(|(other, _)| *other != place);
+                let occurrence = occurrence_of(definition.source.fields.get(place));
+                let is_other = |(other, spellings): (usize, &Spellings)| {
+                    occurrence_of(definition.source.fields.get(other)) != occurrence
+                        && spellings.normal.iter().any(|normal| field.normal.contains(normal))
+                };
+                occurrence > 1 || others.map(is_other).any(|is| is)
+            })
+            .collect();
+        for (field, counted) in fields.iter_mut().zip(shared) {
+            field.counted = counted;
+        }
+        Self { fields, definition, rows_max, rows_seen: 0, most_rows_seen: 0, nearest: None }
     }
 
     /// Begins anew on another sheet.
@@ -62,53 +101,147 @@ impl HeaderSearch {
         self.rows_seen >= self.rows_max
     }
 
-    /// Whether this row is the header.
-    pub fn look(&mut self, row: &impl RowCells) -> Option<FoundHeader> {
-        self.rows_seen += 1;
-        self.most_rows_seen = self.most_rows_seen.max(self.rows_seen);
-        // A cell that holds an error is no header; the row may still be one.
-        let cells: Vec<String> = (0..row.width())
-            .map(|place| text_of(row.cell(place)).map(std::borrow::Cow::into_owned).unwrap_or_default())
-            .collect();
-        let normal: Vec<String> = cells.iter().map(|cell| normal_header(cell)).collect();
-        let fields = &self.definition.source.fields;
-        let places: Vec<Option<usize>> =
-            fields.iter().zip(&self.spellings).map(|(field, spellings)| place_of(field, spellings, &normal)).collect();
-
-        let matched = places.iter().flatten().count();
-        let readable = self.spellings.iter().filter(|spellings| !spellings.is_empty()).count();
-        let is_missing = |(place, field): &(usize, &Field)| {
-            field.required && matches!(field.origin, Origin::Header { .. }) && places.get(*place) == Some(&None)
-        };
-        let missing: Vec<usize> = fields.iter().enumerate().filter(is_missing).map(|(place, _)| place).collect();
-        if !missing.is_empty() || matched < readable.min(2) {
-            if self.nearest.as_ref().is_none_or(|nearest| nearest.matched < matched) {
-                self.nearest = Some(NearMiss { matched, cells, missing });
-            }
-            return None;
-        }
-        Some(self.found(cells, places))
+    /// How many fields a row names, if it is a header.
+    pub(in crate::dataset) fn recognised(&self, row: &impl RowCells) -> usize {
+        let (matched, missing, _) = self.matched(&Cells::of(row));
+        if missing.is_empty() && matched >= self.needed() { matched } else { 0 }
     }
 
-    fn found(&self, cells: Vec<String>, places: Vec<Option<usize>>) -> FoundHeader {
+    /// Whether this row is the header.
+    ///
+    /// # Errors
+    /// When it is, and two of its columns could both be what a field reads.
+    pub fn look(&mut self, row: &impl RowCells) -> Result<Option<FoundHeader>, ReadError> {
+        self.rows_seen += 1;
+        self.most_rows_seen = self.most_rows_seen.max(self.rows_seen);
+        let cells = Cells::of(row);
+        let (matched, missing, places) = self.matched(&cells);
+        if !missing.is_empty() || matched < self.needed() {
+            if self.nearest.as_ref().is_none_or(|nearest| nearest.matched < matched) {
+                self.nearest = Some(NearMiss { matched, cells: cells.exact, missing });
+            }
+            return Ok(None);
+        }
+        let places = places.into_iter().map(|found| found.map_err(|columns| self.ambiguous(&columns, &cells)));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(self.found(cells, places)))
+    }
+
+    /// Fields that a header has to name.
+    fn needed(&self) -> usize {
+        let readable = self.fields.iter().filter(|spellings| !spellings.exact.is_empty()).count();
+        readable.min(2)
+    }
+
+    /// How many fields a row names, those that it would have to and does not, and the place of each.
+    fn matched(&self, cells: &Cells) -> (usize, Vec<usize>, Vec<Found>) {
         let fields = &self.definition.source.fields;
-        let is_absent = |(field, place): &(&Field, &Option<usize>)| {
+        let mut places: Vec<Found> = fields.iter().map(|_| Ok(None)).collect();
+        // A header that is written as the definition writes it is that of no other column.
+        let mut claimed = vec![false; cells.exact.len()];
+        for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
+            if let Some(column) = spellings.exactly(occurrence_of(Some(field)), cells) {
+                *place = Ok(Some(Place { column, own: false }));
+            }
+        }
+        for column in places.iter().flatten().flatten().map(|place| place.column) {
+            if let Some(slot) = claimed.get_mut(column) {
+                *slot = true;
+            }
+        }
+        for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
+            if matches!(place, Ok(None)) {
+                let found = spellings.normally(occurrence_of(Some(field)), cells, &claimed);
+                *place = found.map(|column| column.map(|column| Place { column, own: false }));
+            }
+        }
+        for column in places.iter().flatten().flatten().map(|place| place.column) {
+            if let Some(slot) = claimed.get_mut(column) {
+                *slot = true;
+            }
+        }
+        self.own_names(cells, &claimed, &mut places);
+        let is_missing = |(place, field): (usize, &Field)| {
+            let is_needed = field.required && matches!(field.origin, Origin::Header { .. });
+            (is_needed && matches!(places.get(place), Some(Ok(None)))).then_some(place)
+        };
+        let missing = fields.iter().enumerate().filter_map(is_missing).collect();
+        let named = places
+            .iter()
+            .zip(fields)
+            .filter(|(place, field)| !matches!(place, Ok(None)) && !matches!(field.origin, Origin::Import));
+        (named.count(), missing, places)
+    }
+
+    /// A published column's own name is one of its headers, so that what was exported can be imported. Whatever is made of other
+    /// columns is then taken as it is.
+    fn own_names(&self, cells: &Cells, claimed: &[bool], places: &mut [Found]) {
+        let fields = &self.definition.source.fields;
+        let free = |name: &str| {
+            let named = cells.exact.iter().zip(claimed).position(|(cell, claimed)| cell == name && !claimed);
+            named.map(|column| Place { column, own: true })
+        };
+        let is_own = |place: &Place, field: &Field| cells.exact.get(place.column) == Some(&field.name);
+        let key = fields.iter().zip(places.iter()).find(|(field, _)| field.target == Some(self.definition.key));
+        let key_is_own = match key {
+            Some((field, Ok(Some(place)))) => is_own(place, field),
+            Some((field, Ok(None))) => free(&field.name).is_some(),
+            _ => false,
+        };
+        for place in 0..fields.len() {
+            let Some(field) = fields.get(place).filter(|field| field.target.is_some()) else { continue };
+            let own = match &field.origin {
+                Origin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(&field.name),
+                Origin::Header { extract: Some(_), .. } if key_is_own => free(&field.name),
+                // The place among the rows of a key, or the row's own id: only where the file is one of ours.
+                Origin::Import if key_is_own => free(&field.name),
+                Origin::Join { parts } => {
+                    let is_absent = |part: usize| matches!(places.get(part), None | Some(Ok(None)));
+                    let lacks_a_part = parts.iter().any(|part| is_absent(part.field));
+                    free(&field.name).filter(|_| key_is_own || lacks_a_part)
+                }
+                _ => None,
+            };
+            if let (Some(own), Some(slot)) = (own, places.get_mut(place)) {
+                *slot = Ok(Some(own));
+            }
+        }
+    }
+
+    fn found(&self, cells: Cells, places: Vec<Option<Place>>) -> FoundHeader {
+        let fields = &self.definition.source.fields;
+        let is_absent = |(field, place): &(&Field, &Option<Place>)| {
             place.is_none() && field.target.is_some() && matches!(field.origin, Origin::Header { .. })
         };
         let absent = fields.iter().zip(&places).filter(is_absent).map(|(field, _)| field.name.clone()).collect();
-        let unmatched =
-            cells.iter().enumerate().filter(|(place, cell)| !cell.is_empty() && !places.contains(&Some(*place)));
+        let is_read = |column: usize| places.iter().flatten().any(|place| place.column == column);
+        let unmatched = cells.exact.iter().enumerate().filter(|(column, cell)| !cell.is_empty() && !is_read(*column));
         let unmatched = unmatched.map(|(_, cell)| cell.clone()).collect();
         let key_place = fields.iter().position(|field| field.target == Some(self.definition.key));
         let key_place = key_place.and_then(|field| places.get(field).copied().flatten());
-        let key_header = key_place.and_then(|place| cells.get(place)).cloned().unwrap_or_default();
+        let key_header = key_place.and_then(|place| cells.exact.get(place.column)).cloned().unwrap_or_default();
         FoundHeader {
             definition: Arc::clone(&self.definition),
             places,
-            width: cells.len(),
+            width: cells.exact.len(),
             key_header,
             unmatched,
             absent,
+        }
+    }
+
+    fn ambiguous(&self, columns: &Ambiguous, cells: &Cells) -> ReadError {
+        let field = self.definition.source.fields.iter().zip(&self.fields).find(|(_, spellings)| {
+            columns.iter().any(|column| cells.normal.get(*column).is_some_and(|cell| spellings.normal.contains(cell)))
+        });
+        let headers: Vec<String> =
+            columns.iter().filter_map(|column| cells.exact.get(*column)).map(|cell| format!("{cell:?}")).collect();
+        ReadError::Malformed {
+            detail: format!(
+                "its columns {} could each be the column {:?} of the definition: write the header that is meant in its `headers` exactly",
+                headers.join(" and "),
+                field.map_or("", |(field, _)| field.name.as_str())
+            ),
         }
     }
 
@@ -135,13 +268,81 @@ impl HeaderSearch {
     }
 }
 
-/// The first spelling that the row has decides: spellings are declared in the order of preference.
-fn place_of(field: &Field, spellings: &[String], normal: &[String]) -> Option<usize> {
-    let Origin::Header { occurrence, .. } = &field.origin else { return None };
-    spellings.iter().find_map(|spelling| {
-        let mut bearing = normal.iter().enumerate().filter(|(_, header)| *header == spelling);
-        bearing.nth(occurrence - 1).map(|(place, _)| place)
-    })
+/// Columns that could each be meant.
+type Ambiguous = Vec<usize>;
+/// The place of a field, if there is one.
+type Found = Result<Option<Place>, Ambiguous>;
+
+impl Cells {
+    fn of(row: &impl RowCells) -> Self {
+        // A cell that holds an error is no header; the row may still be one.
+        let text = |place| text_of(row.cell(place)).map(|text| nfc(&text).into_owned()).unwrap_or_default();
+        let exact: Vec<String> = (0..row.width()).map(text).collect();
+        let normal = exact.iter().map(|cell| normal_header(cell)).collect();
+        Self { exact, normal }
+    }
+}
+
+impl Spellings {
+    fn of(field: &Field) -> Self {
+        match &field.origin {
+            Origin::Header { headers, .. } => Self {
+                exact: headers.iter().map(|header| nfc(header.trim()).into_owned()).collect(),
+                normal: headers.iter().map(|header| normal_header(&nfc(header))).collect(),
+                counted: false,
+            },
+            Origin::Join { .. } | Origin::Import => Self::default(),
+        }
+    }
+
+    /// The column whose header is written as the definition writes it. The first spelling that the row has decides: they are
+    /// declared in the order of preference.
+    fn exactly(&self, occurrence: usize, cells: &Cells) -> Option<usize> {
+        self.exact.iter().find_map(|spelling| {
+            let bearing: Vec<usize> = cells
+                .exact
+                .iter()
+                .enumerate()
+                .filter(|(_, cell)| *cell == spelling)
+                .map(|(column, _)| column)
+                .collect();
+            bearing.get(occurrence - 1).copied()
+        })
+    }
+
+    /// The column whose header has the same normal form.
+    fn normally(&self, occurrence: usize, cells: &Cells, claimed: &[bool]) -> Result<Option<usize>, Ambiguous> {
+        for spelling in &self.normal {
+            let bearing = cells.normal.iter().enumerate().filter(|(_, normal)| *normal == spelling);
+            let bearing: Vec<usize> = bearing.map(|(column, _)| column).collect();
+            let is_free = |column: &usize| claimed.get(*column) == Some(&false);
+            if self.counted {
+                if let Some(column) = bearing.get(occurrence - 1).filter(|column| is_free(column)) {
+                    return Ok(Some(*column));
+                }
+                continue;
+            }
+            let free: Vec<usize> = bearing.into_iter().filter(is_free).collect();
+            let Some(first) = free.first() else { continue };
+            let is_same = |column: &usize| cells.exact.get(*column) == cells.exact.get(*first);
+            return if free.iter().all(is_same) { Ok(Some(*first)) } else { Err(free) };
+        }
+        // A definition may count headers that were one in an older normal form.
+        let lone = |spelling: &String| {
+            let mut bearing = cells.exact.iter().enumerate().filter(|(_, cell)| *cell == spelling);
+            let first = bearing.next().map(|(column, _)| column).filter(|column| claimed.get(*column) == Some(&false));
+            first.filter(|_| bearing.next().is_none())
+        };
+        Ok(if occurrence > 1 { self.exact.iter().find_map(lone) } else { None })
+    }
+}
+
+/// Which of several columns with its header a field reads.
+fn occurrence_of(field: Option<&Field>) -> usize {
+    match field.map(|field| &field.origin) {
+        Some(Origin::Header { occurrence, .. }) => (*occurrence).max(1),
+        _ => 1,
+    }
 }
 
 fn missing_field(field: &Field, cells: &[String]) -> String {

@@ -1,16 +1,19 @@
 //! One row after another becomes a record, or the list of what is wrong with it.
 
+use std::sync::Arc;
+
 use super::{
     convert::{CellError, Reading, coordinate, text_of, trim, value_of},
     header::FoundHeader,
+    numbers::Marks,
     title::title_case,
 };
 use crate::dataset::{
-    ColumnType, Record, Value,
-    definition::{Case, Definition, Extract, Fold, Origin, Part},
-    reader::{Cell, ImportRow, Problem, ReadError, RowCells},
+    ColumnType, Record, RecordIdRule, Value,
+    definition::{Case, Definition, Extract, Field, Fold, Origin, Part},
+    reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells},
+    text::nfc,
 };
-use std::sync::Arc;
 
 /// The longest text of a cell that a problem quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -29,6 +32,38 @@ pub struct Mapper {
     texts: Vec<String>,
     /// Bytes of text since a batch was last handed over.
     bytes: usize,
+    /// The rows so far, where they are the keys.
+    rows: u64,
+    counts_keys: bool,
+    short: Tally,
+    rounded: Tally,
+    /// The line of the row that ended the table.
+    stopped: Option<u64>,
+}
+
+/// How often something was met, and on which line first.
+#[derive(Default)]
+struct Tally {
+    line: u64,
+    count: u64,
+}
+
+impl Tally {
+    fn meet(&mut self, line: u64) {
+        if self.count == 0 {
+            self.line = line;
+        }
+        self.count += 1;
+    }
+}
+
+/// What the file says of how its values are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FileReading {
+    /// Whether days are counted from 1904, where a date is a bare number.
+    pub epoch_1904: bool,
+    /// What separates the cells of a text file.
+    pub delimiter: Option<u8>,
 }
 
 struct ReadStep {
@@ -39,12 +74,63 @@ struct ReadStep {
     target: Option<usize>,
     is_key: bool,
     is_joined: bool,
+    /// How dates of this column are written, where that is not how others are.
+    reading: Option<Reading>,
+    /// What a blank cell is filled with, where it is.
+    above: Option<Held>,
     kind: ColumnType,
     extract: Option<Extract>,
     required: bool,
     default: Value,
     fold: Fold,
     blanks: Vec<String>,
+}
+
+/// A cell that is kept for the rows below it.
+#[derive(Debug, Default)]
+struct Held {
+    text: String,
+    kind: HeldKind,
+}
+
+#[derive(Debug, Default)]
+enum HeldKind {
+    #[default]
+    Blank,
+    Text,
+    Number(NumberFormat),
+    Bool(bool),
+    Moment(jiff::civil::DateTime),
+}
+
+impl Held {
+    fn keep(&mut self, cell: Cell<'_>) {
+        self.text.clear();
+        self.kind = match cell {
+            // An error is none of the rows below it.
+            Cell::Blank | Cell::Error(_) => HeldKind::Blank,
+            Cell::Text(text) => {
+                self.text.push_str(text);
+                HeldKind::Text
+            }
+            Cell::Number(Numeral { digits, format }) => {
+                self.text.push_str(digits);
+                HeldKind::Number(format.clone())
+            }
+            Cell::Bool(flag) => HeldKind::Bool(flag),
+            Cell::Moment(moment) => HeldKind::Moment(moment),
+        };
+    }
+
+    fn cell(&self) -> Cell<'_> {
+        match &self.kind {
+            HeldKind::Blank => Cell::Blank,
+            HeldKind::Text => Cell::Text(&self.text),
+            HeldKind::Number(format) => Cell::Number(Numeral { digits: &self.text, format }),
+            HeldKind::Bool(flag) => Cell::Bool(*flag),
+            HeldKind::Moment(moment) => Cell::Moment(*moment),
+        }
+    }
 }
 
 struct JoinStep {
@@ -58,13 +144,23 @@ struct JoinStep {
 }
 
 impl Mapper {
-    /// Prepares the conversion of the rows below a header. `epoch_1904` is for dates that are bare numbers.
+    /// Prepares the conversion of the rows below a header.
     ///
     /// # Errors
     /// When a default is no value of its column, which a checked definition rules out.
-    pub fn new(header: FoundHeader, epoch_1904: bool) -> Result<Self, ReadError> {
+    pub fn new(header: FoundHeader, file: FileReading) -> Result<Self, ReadError> {
         let FoundHeader { definition, places, width, key_header, .. } = header;
         let source = &definition.source;
+        let dialect = &source.dialect;
+        let (decimal, thousands) = dialect.marks();
+        // Where commas are decimal marks, semicolons separate.
+        let unsure = dialect.decimal.is_none() && dialect.thousands.is_none() && file.delimiter == Some(b';');
+        let reading = Reading {
+            date_order: source.date_order,
+            epoch_1904: file.epoch_1904,
+            marks: Marks { decimal, thousands, unsure },
+            zone: dialect.zone(),
+        };
         let mut is_joined = vec![false; source.fields.len()];
         for field in &source.fields {
             let Origin::Join { parts } = &field.origin else { continue };
@@ -74,6 +170,9 @@ impl Mapper {
                 }
             }
         }
+        let is_ordinal = |target: Option<usize>| {
+            target == Some(definition.record_id) && definition.record_id_rule == RecordIdRule::Ordinal
+        };
         let mut reads = Vec::new();
         let mut joins = Vec::new();
         for ((place, field), is_joined) in source.fields.iter().enumerate().zip(is_joined) {
@@ -83,22 +182,34 @@ impl Mapper {
                     detail: format!("the default of column {:?} in its definition: {error}", field.name),
                 })?,
             };
+            let found = places.get(place).copied().flatten();
+            let read = |extract: Option<Extract>| ReadStep {
+                field: place,
+                name: field.name.clone(),
+                place: found.map(|found| found.column),
+                target: field.target,
+                is_key: field.target == Some(definition.key),
+                is_joined,
+                reading: field.date_order.map(|date_order| Reading { date_order, ..reading.clone() }),
+                above: field.fill_down.then(Held::default),
+                kind: field.kind,
+                // Under its own name a column holds what was taken out already.
+                extract: extract.filter(|_| found.is_none_or(|found| !found.own)),
+                required: field.required,
+                default: default.clone(),
+                fold: field.fold,
+                blanks: source.blanks.iter().chain(&field.blanks).cloned().collect(),
+            };
             match &field.origin {
                 // Unpublished columns that nothing is made of are not even looked at.
-                Origin::Header { extract, .. } if field.target.is_some() || is_joined => reads.push(ReadStep {
-                    field: place,
-                    name: field.name.clone(),
-                    place: places.get(place).copied().flatten(),
-                    target: field.target,
-                    is_key: field.target == Some(definition.key),
-                    is_joined,
-                    kind: field.kind,
-                    extract: *extract,
-                    required: field.required,
-                    default,
-                    fold: field.fold,
-                    blanks: source.blanks.iter().chain(&field.blanks).cloned().collect(),
-                }),
+                Origin::Header { extract, .. } if field.target.is_some() || is_joined => reads.push(read(*extract)),
+                Origin::Join { .. } if found.is_some() => reads.push(read(None)),
+                // What the import fills is read where the file is one that was exported.
+                Origin::Import
+                    if found.is_some() && (is_ordinal(field.target) || field.target == Some(definition.key)) =>
+                {
+                    reads.push(read(None));
+                }
                 Origin::Join { parts } => joins.push(JoinStep {
                     field: place,
                     name: field.name.clone(),
@@ -111,9 +222,58 @@ impl Mapper {
                 Origin::Header { .. } | Origin::Import => {}
             }
         }
-        let reading = Reading { date_order: source.date_order, epoch_1904 };
         let texts = vec![String::new(); source.fields.len()];
-        Ok(Self { definition, reading, width, key_header, reads, joins, texts, bytes: 0 })
+        let is_counted = |field: &Field| field.target == Some(definition.key) && field.origin == Origin::Import;
+        let counts_keys = source.fields.iter().any(is_counted) && !reads.iter().any(|step: &ReadStep| step.is_key);
+        Ok(Self {
+            rows: 0,
+            counts_keys,
+            definition,
+            reading,
+            width,
+            key_header,
+            reads,
+            joins,
+            texts,
+            bytes: 0,
+            short: Tally::default(),
+            rounded: Tally::default(),
+            stopped: None,
+        })
+    }
+
+    /// What a person should know of the rows that were converted.
+    pub(in crate::dataset) fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if self.short.count > 0 {
+            notes.push(Note::ShortRows { line: self.short.line, rows: self.short.count });
+        }
+        if self.rounded.count > 0 {
+            notes.push(Note::Rounded { line: self.rounded.line, values: self.rounded.count });
+        }
+        if let Some(line) = self.stopped {
+            notes.push(Note::Stopped { line });
+        }
+        notes
+    }
+
+    /// Whether the table ends before this row.
+    pub(in crate::dataset) fn stops_at(&mut self, line: u64, row: &impl RowCells) -> bool {
+        let stops = &self.definition.source.dialect.stop_at;
+        if stops.is_empty() {
+            return false;
+        }
+        let first = (0..row.width()).map(|place| row.cell(place)).find(|cell| !is_blank(*cell));
+        let text = first.and_then(|cell| text_of(cell).ok()).unwrap_or_default().to_lowercase();
+        let is_end = |stop: &String| match stop.to_lowercase().strip_suffix('*') {
+            Some(start) => text.starts_with(start.trim()),
+            None => text == stop.to_lowercase().trim(),
+        };
+        let ends = stops.iter().any(is_end);
+        if ends {
+            self.stopped = Some(line);
+        }
+        ends
     }
 
     /// Whether the texts since the last time this was true come to `bytes_max`.
@@ -130,46 +290,71 @@ impl Mapper {
         if (0..row.width()).all(|place| is_blank(row.cell(place))) {
             return None;
         }
-        if let Some(problem) = self.wrong_width(row) {
+        self.rows += 1;
+        if let Some(problem) = row.flaw().map(flaw_of).or_else(|| self.too_wide(row)) {
             return Some(ImportRow::Rejected { line, key: None, problems: vec![problem] });
+        }
+        // What a spreadsheet program leaves out at a row's end is blank.
+        if row.is_delimited() && row.width() < self.width {
+            self.short.meet(line);
         }
         let mut values = vec![Value::Null; self.definition.columns.len()];
         let mut problems = Vec::new();
         let mut key = None;
-        for step in &self.reads {
-            let cell = step.place.map_or(Cell::Blank, |place| row.cell(place));
+        if self.counts_keys {
+            let counted = self.definition.canonical_key(&self.rows.to_string());
+            if let Some(slot) = values.get_mut(self.definition.key) {
+                *slot = Value::Text(counted.clone());
+            }
+            key = Some(counted);
+        }
+        for step in &mut self.reads {
+            let mut cell = step.place.map_or(Cell::Blank, |place| row.cell(place));
+            let mut above = step.above.take();
+            if let Some(above) = &mut above {
+                if is_blank(cell) {
+                    cell = above.cell();
+                } else {
+                    above.keep(cell);
+                }
+            }
             if step.is_joined
                 && let Some(text) = self.texts.get_mut(step.field)
             {
                 text.clear();
                 match text_of(step.usable(cell)) {
-                    Ok(read) if !step.is_blank(&read) => text.push_str(&read),
+                    Ok(read) if !step.is_blank(&read) => text.push_str(&nfc(&read)),
                     Ok(_) => {}
                     // A published field reports it itself.
                     Err(error) if step.target.is_none() => problems.push(problem(&step.name, "", &error)),
                     Err(_) => {}
                 }
             }
-            let Some(target) = step.target else { continue };
-            let read = if step.is_key {
-                key_of(&self.definition, &self.key_header, cell, step).map(|read| {
-                    key = Some(read.clone());
-                    Value::Text(read)
-                })
-            } else {
-                step.value(cell, self.reading)
-            };
-            match read {
-                Ok(value) => {
-                    if let Value::Text(text) = &value {
-                        self.bytes += text.len();
+            if let Some(target) = step.target {
+                let read = if step.is_key {
+                    key_of(&self.definition, &self.key_header, cell, step).map(|read| {
+                        key = Some(read.clone());
+                        (Value::Text(read), true)
+                    })
+                } else {
+                    step.value(cell, &self.reading)
+                };
+                match read {
+                    Ok((value, exact)) => {
+                        if let Value::Text(text) = &value {
+                            self.bytes += text.len();
+                        }
+                        if !exact {
+                            self.rounded.meet(line);
+                        }
+                        if let Some(slot) = values.get_mut(target) {
+                            *slot = value;
+                        }
                     }
-                    if let Some(slot) = values.get_mut(target) {
-                        *slot = value;
-                    }
+                    Err(error) => problems.push(problem(&step.name, &quoted(cell), &error)),
                 }
-                Err(error) => problems.push(problem(&step.name, &quoted(cell), &error)),
             }
+            step.above = above;
         }
         for step in &self.joins {
             step.join(&mut self.texts);
@@ -189,15 +374,11 @@ impl Mapper {
         })
     }
 
-    /// A row of a delimited file with another number of cells than the header has shifted its values.
-    fn wrong_width(&self, row: &impl RowCells) -> Option<Problem> {
-        if !row.is_delimited() {
-            return None;
-        }
+    /// A row of a delimited file with more cells than the header has shifted its values.
+    fn too_wide(&self, row: &impl RowCells) -> Option<Problem> {
         let width = row.width();
-        let is_right =
-            width == self.width || (width > self.width && (self.width..width).all(|place| is_blank(row.cell(place))));
-        (!is_right).then(|| Problem {
+        let is_wide = row.is_delimited() && (self.width..width).any(|place| !is_blank(row.cell(place)));
+        is_wide.then(|| Problem {
             column: String::new(),
             value: String::new(),
             reason: format!(
@@ -221,7 +402,8 @@ impl ReadStep {
         }
     }
 
-    fn value(&self, cell: Cell<'_>, reading: Reading) -> Result<Value, RowError> {
+    /// The value of a cell, and whether nothing of it was rounded off.
+    fn value(&self, cell: Cell<'_>, reading: &Reading) -> Result<(Value, bool), RowError> {
         let is_blank = match cell {
             Cell::Blank => true,
             Cell::Text(text) => self.is_blank(trim(text)),
@@ -233,15 +415,15 @@ impl ReadStep {
             if self.required && self.default.is_null() {
                 return Err(RowError::Missing(Missing));
             }
-            return Ok(self.default.clone());
+            return Ok((self.default.clone(), true));
         }
         if let Some(extract) = self.extract {
-            return Ok(Value::Number(coordinate(cell, extract)?));
+            return Ok((Value::Number(coordinate(cell, extract)?), true));
         }
-        if self.fold != Fold::None && self.kind == ColumnType::Text {
-            return Ok(Value::Text(folded(&text_of(cell)?, self.fold)));
+        if self.kind == ColumnType::Text {
+            return Ok((Value::Text(folded(&nfc(&text_of(cell)?), self.fold)), true));
         }
-        Ok(value_of(cell, self.kind, reading)?)
+        Ok(value_of(cell, self.kind, self.reading.as_ref().unwrap_or(reading))?)
     }
 }
 
@@ -278,8 +460,6 @@ enum RowError {
     Cell(#[from] CellError),
     #[error(transparent)]
     Missing(#[from] Missing),
-    #[error("numbers in scientific notation have lost digits: format the column as text or number and save it again")]
-    LostDigits,
     #[error("the header, repeated among the rows")]
     RepeatedHeader,
     #[error("longer than {KEY_BYTES_MAX} bytes")]
@@ -295,11 +475,12 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
     if step.is_blank(&text) {
         return Err(RowError::Missing(Missing));
     }
+    let text = nfc(&text);
     if text == header {
         return Err(RowError::RepeatedHeader);
     }
-    if text.contains(['E', 'e']) && text.contains('+') && text.parse::<f64>().is_ok() {
-        return Err(RowError::LostDigits);
+    if is_scientific(&text) {
+        return Err(RowError::Cell(CellError::Scientific));
     }
     let key = definition.canonical_key(&text);
     match key.len() {
@@ -307,6 +488,15 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
         1..=KEY_BYTES_MAX => Ok(key),
         _ => Err(RowError::LongKey),
     }
+}
+
+/// Whether a text is a number in the form in which spreadsheet programs write long ones with few digits.
+pub(in crate::dataset) fn is_scientific(text: &str) -> bool {
+    text.contains(['E', 'e']) && text.contains('+') && text.parse::<f64>().is_ok()
+}
+
+fn flaw_of(reason: &str) -> Problem {
+    Problem { column: String::new(), value: String::new(), reason: reason.to_owned() }
 }
 
 fn is_blank(cell: Cell<'_>) -> bool {
@@ -333,7 +523,7 @@ fn problem(column: &str, value: &str, reason: &impl std::fmt::Display) -> Proble
 /// The cell as a person sees it, cut to a sensible length.
 fn quoted(cell: Cell<'_>) -> String {
     let text = match cell {
-        Cell::Error(error) => error.into(),
+        Cell::Error(error) if error.starts_with('#') => error.into(),
         other => text_of(other).unwrap_or_default(),
     };
     match text.char_indices().nth(QUOTED_CHARS_MAX) {

@@ -3,8 +3,10 @@
 //! The library that reads them keeps of every sheet the rectangle around its cells, reserves memory by what a record
 //! declares, and copies a shared string for every cell that refers to it. A few kilobytes are enough to ask for terabytes.
 
+use std::collections::HashMap;
+
 use super::{
-    Limits, ReadError,
+    Limits, NumberFormat, ReadError,
     compound::{damaged, u16_at, u32_at},
 };
 
@@ -15,6 +17,7 @@ const UNKNOWN_STRING_BYTES: u64 = 3 * 0xffff;
 /// Kinds of records.
 mod kind {
     pub(super) const FORMULA: u16 = 0x0006;
+    pub(super) const ENCRYPTED: u16 = 0x002f;
     pub(super) const END: u16 = 0x000a;
     pub(super) const CONTINUE: u16 = 0x003c;
     pub(super) const SHEET: u16 = 0x0085;
@@ -29,16 +32,92 @@ mod kind {
     pub(super) const STRING: u16 = 0x0207;
     pub(super) const SMALL_NUMBER: u16 = 0x027e;
     pub(super) const BEGIN: u16 = 0x0809;
+    pub(super) const STYLE: u16 = 0x00e0;
+    pub(super) const FORMAT: u16 = 0x041e;
+}
+
+/// The version of the format in the record that begins a stream.
+const BIFF_8: u16 = 0x0600;
+
+/// How the cells of the sheets show numbers.
+#[derive(Debug, Default)]
+pub(super) struct Formats {
+    formats: Vec<NumberFormat>,
+    /// For each sheet, in the workbook's order, its cells that are no plain numbers: row, column, place of the format. Sorted.
+    cells: Vec<Vec<(u16, u16, u16)>>,
+}
+
+impl Formats {
+    /// How a cell shows a number, where that is not as it is.
+    pub(super) fn of_cell(&self, sheet: usize, row: u32, column: u32) -> Option<&NumberFormat> {
+        let (row, column) = (u16::try_from(row).ok()?, u16::try_from(column).ok()?);
+        let cells = self.cells.get(sheet)?;
+        let place = cells.binary_search_by_key(&(row, column), |(row, column, _)| (*row, *column)).ok()?;
+        self.formats.get(usize::from(cells.get(place)?.2))
+    }
+}
+
+/// What the head of a workbook says of formats.
+#[derive(Default)]
+struct Head {
+    is_biff_8: bool,
+    codes: HashMap<u16, NumberFormat>,
+    /// For each style, the number of its format.
+    styles: Vec<u16>,
+}
+
+impl Head {
+    fn read(&mut self, kind: u16, data: &[u8]) {
+        match kind {
+            kind::BEGIN => self.is_biff_8 = u16_at(data, 0) == Some(BIFF_8),
+            kind::STYLE if self.styles.len() < usize::from(u16::MAX) => self.styles.push(u16_at(data, 2).unwrap_or(0)),
+            kind::FORMAT => {
+                if let (Some(id), Some(code)) = (u16_at(data, 0), self.code(data.get(2..).unwrap_or_default())) {
+                    self.codes.insert(id, NumberFormat::of_code(&code));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The code of a format: letters of one byte or two, as the version has it.
+    fn code(&self, data: &[u8]) -> Option<String> {
+        if !self.is_biff_8 {
+            let letters = data.get(1..)?.iter().take(usize::from(*data.first()?));
+            return Some(letters.map(|letter| char::from(*letter)).collect());
+        }
+        let (length, letters) = (usize::from(u16_at(data, 0)?), data.get(3..)?);
+        Some(if data.get(2)? & 1 == 0 {
+            letters.iter().take(length).map(|letter| char::from(*letter)).collect()
+        } else {
+            let units = letters.as_chunks().0.iter().take(length).map(|unit| u16::from_le_bytes(*unit));
+            char::decode_utf16(units).map(|letter| letter.unwrap_or('?')).collect()
+        })
+    }
+
+    /// The formats by the numbers of styles.
+    fn formats(&self) -> Vec<NumberFormat> {
+        let format = |id: &u16| {
+            let own = self.codes.get(id).cloned();
+            own.unwrap_or_else(|| NumberFormat::built_in(u32::from(*id)))
+        };
+        self.styles.iter().map(format).collect()
+    }
 }
 
 /// Brings what a workbook's stream declares down to what it holds, and refuses one whose cells would take too much memory.
-pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<(), ReadError> {
+///
+/// Returns how its cells show numbers.
+pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<Formats, ReadError> {
     let mut sheets = Vec::new();
     let mut strings = Vec::new();
+    let mut head = Head::default();
     let mut at = 0;
     while let Some(record) = Record::at(stream, at) {
+        head.read(record.kind, record.data(stream));
         match record.kind {
             kind::END => break,
+            kind::ENCRYPTED => return Err(ReadError::Encrypted),
             kind::SHEET => sheets.extend(u32_at(record.data(stream), 0).and_then(|place| usize::try_from(place).ok())),
             kind::SHARED_STRINGS => strings = string_lengths(stream, &record),
             _ => {}
@@ -46,12 +125,25 @@ pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<(), ReadError>
         at = record.end;
     }
     let mut checked = Checked { cells: 0, text_bytes: 0, end: at };
+    let mut formats = Formats { formats: head.formats(), cells: vec![Vec::new(); sheets.len()] };
     // In their order in the stream: what is changed within one must not change another that was checked before.
+    let mut sheets: Vec<(usize, usize)> = sheets.into_iter().enumerate().map(|(place, begin)| (begin, place)).collect();
     sheets.sort_unstable();
-    for begin in sheets {
-        checked.sheet(stream, begin, &strings, limits)?;
+    for (begin, place) in sheets {
+        let mut cells = Vec::new();
+        checked.sheet(stream, begin, &strings, limits, |row, column, style| {
+            let is_plain =
+                formats.formats.get(usize::from(style)).is_none_or(|format| *format == NumberFormat::General);
+            if !is_plain {
+                cells.push((row, column, style));
+            }
+        })?;
+        cells.sort_unstable();
+        if let Some(slot) = formats.cells.get_mut(place) {
+            *slot = cells;
+        }
     }
-    Ok(())
+    Ok(formats)
 }
 
 /// One record, by its place.
@@ -101,7 +193,15 @@ struct Checked {
 }
 
 impl Checked {
-    fn sheet(&mut self, stream: &mut [u8], begin: usize, strings: &[u64], limits: &Limits) -> Result<(), ReadError> {
+    /// Checks a sheet, and tells the row, the column and the style of each number in it.
+    fn sheet(
+        &mut self,
+        stream: &mut [u8],
+        begin: usize,
+        strings: &[u64],
+        limits: &Limits,
+        mut number: impl FnMut(u16, u16, u16),
+    ) -> Result<(), ReadError> {
         if begin >= stream.len() {
             return Err(damaged("a sheet lies behind its end"));
         }
@@ -137,12 +237,18 @@ impl Checked {
                             last_formula = (row, column);
                             cells.include(last_formula);
                             formulas.include(last_formula);
+                            number(row, column, u16_at(data, 4).unwrap_or(0));
                             // Nobody reads how a value was computed.
                             record.set(stream, 20, 0);
                         }
                         kind::NUMBERS => {
                             cells.include((row, column));
                             cells.include((row, u16_at(data, data.len() - 2).unwrap_or(column)));
+                            // Style and number of each, and then the last column.
+                            let several = data.get(4..data.len() - 2).unwrap_or_default().as_chunks::<6>().0;
+                            for (column, one) in (column..=u16::MAX).zip(several) {
+                                number(row, column, u16_at(one, 0).unwrap_or(0));
+                            }
                         }
                         kind::LABEL | kind::RICH_LABEL => {
                             record.limit_text(stream, 6);
@@ -153,7 +259,10 @@ impl Checked {
                             self.text_bytes += string.copied().unwrap_or(UNKNOWN_STRING_BYTES);
                             cells.include((row, column));
                         }
-                        kind::NUMBER | kind::BOOL | kind::SMALL_NUMBER => cells.include((row, column)),
+                        kind::NUMBER | kind::BOOL | kind::SMALL_NUMBER => {
+                            cells.include((row, column));
+                            number(row, column, u16_at(data, 4).unwrap_or(0));
+                        }
                         _ => {}
                     }
                 }

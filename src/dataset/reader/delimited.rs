@@ -1,85 +1,188 @@
-//! Rows of .csv and .tsv: any of four delimiters, UTF-8 or else Windows-1252, records over several lines.
+//! Rows of .csv and .tsv: records over several lines, in any encoding, with the delimiter that gives header and rows as many
+//! cells.
+//!
+//! A quotation mark that is not closed must never swallow rows. So every record with such a mark is looked at a second time, by
+//! the bytes that it was made of.
 
 use std::{
     borrow::Cow,
-    cell::Cell as SharedCell,
-    io::{self, Read},
-    rc::Rc,
+    io::{ErrorKind, Read, Seek},
 };
 
-use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
-use encoding_rs::WINDOWS_1252;
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use memchr::{memchr, memchr_iter};
 
-use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink, limits::to_u64};
+use super::{Cell, Flow, Limits, Note, ReadError, RowCells, RowSink, limits::to_u64};
+use crate::dataset::definition::{Dialect, Quote};
+use quotes::{Quotes, Verdict};
+
+mod quotes;
+mod sniff;
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const BUFFER_BYTES: usize = 64 * 1024;
-const SNIFFED_RECORDS: usize = 50;
+/// How many bytes that are no UTF-8 are shown to the guesser of encodings.
+const GUESSED_BYTES_MAX: usize = 64 * 1024;
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads the records of a text file whose beginning is `sample`; `source` stands at its start.
-pub(super) fn read<R: Read>(
-    source: R,
-    sample: &[u8],
+/// Reads the records of a text file; `source` stands at its start.
+pub(super) fn read<R: Read + Seek>(
+    mut source: R,
+    file_name: &str,
+    dialect: &Dialect,
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
-    let spent = Rc::new(Spent::default());
-    let budget = Budget { source, spent: Rc::clone(&spent), record_bytes_max: limits.record_bytes_max };
-    // The reader's own mode for CRLF loses count of the lines. A carriage return that is left at a row's end is trimmed
-    // like any other space.
-    let ending = LineEnding::of(sample);
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(sniff(sample))
-        .terminator(Terminator::Any(ending.byte()))
-        .buffer_capacity(BUFFER_BYTES)
-        .from_reader(budget);
-    let mut record = ByteRecord::new();
-    let mut decoded = Decoded::default();
+    let layout = Layout::of(&mut source, file_name, dialect, limits, sink)?;
+    source.rewind()?;
+    if let Some(line) = layout.literal_quotes_from {
+        sink.note(Note::LiteralQuotes { line });
+    }
+    sink.delimiter(layout.delimiter);
+    let mut records = Records::new(Text::new(source, dialect)?, &layout, limits)?;
+    let mut others = NotUtf8::default();
     let mut rows: u64 = 0;
     sink.sheet(None, false);
-    loop {
-        // What the reader holds in its buffer was read for this record or those after it.
-        spent.record_bytes.set(0);
-        let begins = reader.position().line();
-        match reader.read_byte_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => {}
-            Err(error) => {
-                let line = ending.first_line(rows + 1, begins);
-                return Err(csv_error(error, line, limits));
-            }
-        }
+    while records.next()? {
         rows += 1;
         limits.check_rows(rows)?;
-        limits.check_columns(record.len())?;
-        let is_last = reader.position().byte() == spent.bytes.get();
-        let ends_a_line = !is_last || spent.ends_a_line(ending, &record);
-        let lines = memchr_iter(b'\n', record.as_slice()).count() + usize::from(ends_a_line);
-        let line = reader.position().line().saturating_sub(u64::try_from(lines).unwrap_or(0));
-        let line = ending.first_line(rows, line);
-        // The budget tells only what was read for it, by the piece.
-        if to_u64(record.as_slice().len()) > limits.record_bytes_max {
-            return Err(ReadError::RecordTooLong { line, max: limits.record_bytes_max });
-        }
-        decoded.fill(&record);
-        if sink.row(line, &decoded)? != Flow::Continue {
+        limits.check_columns(records.ends.len())?;
+        let row = records.row(&mut others)?;
+        if sink.row(records.line, &row)? != Flow::Continue {
+            others.tell(layout.ending, sink);
             return Ok(());
         }
     }
+    others.tell(layout.ending, sink);
     sink.sheet_end();
     Ok(())
 }
 
-fn csv_error(error: csv::Error, line: u64, limits: &Limits) -> ReadError {
-    match error.into_kind() {
-        ErrorKind::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<OverBudget>()) => {
-            ReadError::RecordTooLong { line, max: limits.record_bytes_max }
+/// What a text file's records are told by.
+#[derive(Debug, Clone)]
+struct Layout {
+    delimiter: u8,
+    /// What encloses cells, if anything does.
+    quote: Option<u8>,
+    /// Whether it was said so, and not told from the file.
+    quote_is_said: bool,
+    ending: LineEnding,
+    /// Whether the first line only names the delimiter.
+    names_delimiter: bool,
+    /// The first line with a mark that encloses nothing, where such marks are taken as texts.
+    literal_quotes_from: Option<u64>,
+}
+
+impl Layout {
+    fn of<R: Read + Seek>(
+        source: &mut R,
+        file_name: &str,
+        dialect: &Dialect,
+        limits: &Limits,
+        sink: &impl RowSink,
+    ) -> Result<Self, ReadError> {
+        let mut sample = Vec::new();
+        Text::new(&mut *source, dialect)?.take(to_u64(BUFFER_BYTES)).read_to_end(&mut sample)?;
+        let (named, rest) = sniff::named(&sample);
+        let quote = match dialect.quote {
+            None => Some(b'"'),
+            Some(Quote::None) => None,
+            Some(Quote::Byte(byte)) => Some(byte),
+        };
+        let mut layout = Self {
+            delimiter: b',',
+            quote,
+            quote_is_said: dialect.quote.is_some(),
+            ending: LineEnding::of(rest, sample.len() == BUFFER_BYTES),
+            names_delimiter: named.is_some() && dialect.delimiter.is_none_or(|said| Some(said) == named),
+            literal_quotes_from: None,
+        };
+        let file_name = file_name.to_ascii_lowercase();
+        let claims_tabs = [".tsv", ".tab"].iter().any(|ending| file_name.ends_with(ending)) && rest.contains(&b'\t');
+        layout.delimiter = match (dialect.delimiter, named) {
+            (Some(said), _) => said,
+            (None, Some(named)) => named,
+            (None, None) if claims_tabs => b'\t',
+            (None, None) => sniff::delimiter(rest, &layout, limits, sink),
+        };
+        // Whether marks enclose anything is only sure where commas or semicolons separate: there it is the rule.
+        if !layout.quote_is_said && matches!(layout.delimiter, b'\t' | b'|') {
+            source.rewind()?;
+            layout.literal_quotes_from = unenclosing(&mut *source, dialect, &layout, limits)?;
+            layout.quote = layout.quote.filter(|_| layout.literal_quotes_from.is_none());
         }
-        ErrorKind::Io(error) => ReadError::Io(error),
-        other => ReadError::Malformed { detail: format!("line {line}: {other:?}") },
+        Ok(layout)
+    }
+
+    fn reader(&self) -> Reader {
+        ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .quoting(self.quote.is_some())
+            .quote(self.quote.unwrap_or(b'"'))
+            // The reader's own mode takes a carriage return within a line for the end of one.
+            .terminator(Terminator::Any(self.ending.byte()))
+            .build()
+    }
+}
+
+/// The first line with a mark that begins a cell and does not enclose it.
+fn unenclosing(
+    source: impl Read,
+    dialect: &Dialect,
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<Option<u64>, ReadError> {
+    let mut records = Records::new(Text::new(source, dialect)?, layout, limits)?;
+    loop {
+        match records.next() {
+            Ok(true) if records.flaw.is_some() => return Ok(Some(records.line)),
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(ReadError::OpenQuote { line, .. } | ReadError::RecordTooLong { line, .. }) => return Ok(Some(line)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
+enum Text<R: Read> {
+    Plain(R),
+    Decoded(Box<DecodeReaderBytes<R, Vec<u8>>>),
+}
+
+impl<R: Read> Text<R> {
+    fn new(mut source: R, dialect: &Dialect) -> Result<Text<std::io::Chain<std::io::Cursor<Vec<u8>>, R>>, ReadError> {
+        let mut start = Vec::new();
+        source.by_ref().take(4).read_to_end(&mut start)?;
+        let marked = Encoding::for_bom(&start).map(|(encoding, _)| encoding);
+        let encoding = marked.or_else(|| dialect.charset());
+        if marked == Some(UTF_8) {
+            start.drain(..UTF_8_MARK.len().min(start.len()));
+        }
+        let source = std::io::Cursor::new(start).chain(source);
+        Ok(match encoding.filter(|encoding| *encoding != UTF_8) {
+            None => Text::Plain(source),
+            Some(encoding) => {
+                let decoder = DecodeReaderBytesBuilder::new().encoding(Some(encoding)).bom_override(true).build(source);
+                Text::Decoded(Box::new(decoder))
+            }
+        })
+    }
+
+    fn is_decoded(&self) -> bool {
+        matches!(self, Self::Decoded(_))
+    }
+}
+
+impl<R: Read> Read for Text<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(buffer),
+            Self::Decoded(source) => source.read(buffer),
+        }
     }
 }
 
@@ -93,8 +196,10 @@ enum LineEnding {
 }
 
 impl LineEnding {
-    fn of(sample: &[u8]) -> Self {
-        let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', sample).is_some();
+    fn of(sample: &[u8], is_cut: bool) -> Self {
+        // What follows a carriage return at a cut is not known.
+        let known = if is_cut { sample.strip_suffix(b"\r").unwrap_or(sample) } else { sample };
+        let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', known).is_some();
         if is_old { Self::CarriageReturn } else { Self::LineFeed }
     }
 
@@ -104,87 +209,303 @@ impl LineEnding {
             Self::CarriageReturn => b'\r',
         }
     }
-
-    /// The line a record begins on: counted by the reader, which only knows line feeds.
-    fn first_line(self, row: u64, counted: u64) -> u64 {
-        match self {
-            Self::LineFeed => counted,
-            Self::CarriageReturn => row,
-        }
-    }
 }
 
-/// Fails when one record takes more bytes than are allowed, so that an endless one ends early and in bounded memory.
-struct Budget<R> {
+/// The records of a text, one after another.
+struct Records<R> {
     source: R,
-    spent: Rc<Spent>,
-    record_bytes_max: u64,
-}
-
-/// What was read: for the record at hand, in all, and last.
-#[derive(Debug, Default)]
-struct Spent {
-    record_bytes: SharedCell<u64>,
-    bytes: SharedCell<u64>,
-    last_bytes: SharedCell<[u8; 3]>,
-}
-
-impl Spent {
-    /// Whether the last byte of the file ends the line of its last record, and is not part of a text in quotes. Where such
-    /// a text holds the last line feed of its record, the quotes are closed, or else they were left open.
-    fn ends_a_line(&self, ending: LineEnding, record: &ByteRecord) -> bool {
-        let last = self.last_bytes.get();
-        let in_quotes = record.iter().next_back().is_some_and(|field| field.ends_with(b"\n"));
-        last.last() == Some(&ending.byte()) && (!in_quotes || last == *b"\n\"\n")
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("a record is too long")]
-struct OverBudget;
-
-impl<R: Read> Read for Budget<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.spent.record_bytes.get() > self.record_bytes_max {
-            return Err(io::Error::other(OverBudget));
-        }
-        let read = self.source.read(buffer)?;
-        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
-        self.spent.record_bytes.set(self.spent.record_bytes.get() + bytes);
-        self.spent.bytes.set(self.spent.bytes.get() + bytes);
-        for byte in buffer.get(read.saturating_sub(3)..read).into_iter().flatten() {
-            let [_, second, third] = self.spent.last_bytes.get();
-            self.spent.last_bytes.set([second, third, *byte]);
-        }
-        Ok(read)
-    }
-}
-
-/// A record as text: where its bytes are not UTF-8, all of it is read as Windows-1252.
-#[derive(Debug, Default)]
-struct Decoded {
-    text: String,
+    is_decoded: bool,
+    reader: Reader,
+    layout: Layout,
+    quotes: Option<Quotes>,
+    bytes_max: usize,
+    buffer: Vec<u8>,
+    /// Where in the buffer the record at hand begins, how far it was read, and where what is in the buffer ends.
+    begin: usize,
+    at: usize,
+    end: usize,
+    at_end: bool,
+    /// The line that the record begins on, and the one that comes next.
+    line: u64,
+    next_line: u64,
+    /// The cells of the record, one behind the other, and where each ends.
+    cells: Vec<u8>,
     ends: Vec<usize>,
+    /// Cells of the first record with more than one.
+    width: Option<usize>,
+    flaw: Option<String>,
 }
 
-impl Decoded {
-    fn fill(&mut self, record: &ByteRecord) {
-        self.text.clear();
-        self.ends.clear();
-        if let Ok(text) = std::str::from_utf8(record.as_slice()) {
-            self.text.push_str(text);
-            self.ends.extend((0..record.len()).filter_map(|place| record.range(place)).map(|range| range.end));
+impl<R: Read> Records<R> {
+    fn new(source: Text<R>, layout: &Layout, limits: &Limits) -> Result<Records<Text<R>>, ReadError> {
+        let mut records = Records {
+            is_decoded: source.is_decoded(),
+            source,
+            reader: layout.reader(),
+            quotes: layout.quote.map(|quote| Quotes {
+                quote,
+                delimiter: layout.delimiter,
+                ending: layout.ending.byte(),
+            }),
+            layout: layout.clone(),
+            bytes_max: usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX),
+            buffer: vec![0; BUFFER_BYTES],
+            begin: 0,
+            at: 0,
+            end: 0,
+            at_end: false,
+            line: 1,
+            next_line: 1,
+            cells: vec![0; BUFFER_BYTES],
+            ends: vec![0; 64],
+            width: None,
+            flaw: None,
+        };
+        if layout.names_delimiter {
+            records.pass_line()?;
+        }
+        Ok(records)
+    }
+}
+
+impl<R: Read> Records<R> {
+    /// Passes a line, whatever it holds.
+    fn pass_line(&mut self) -> Result<(), ReadError> {
+        loop {
+            let unread = self.buffer.get(self.at..self.end).unwrap_or_default();
+            if let Some(length) = memchr(self.layout.ending.byte(), unread) {
+                self.at += length + 1;
+                self.next_line += 1;
+                return Ok(());
+            }
+            if self.at_end {
+                self.at = self.end;
+                return Ok(());
+            }
+            self.begin = self.at;
+            self.fill()?;
+        }
+    }
+
+    /// Reads the next record that is no blank line; false at the end.
+    fn next(&mut self) -> Result<bool, ReadError> {
+        loop {
+            let Some((bytes, cells)) = self.read_record()? else { return Ok(false) };
+            let raw = self.buffer.get(self.begin..self.at).unwrap_or_default();
+            let is_blank = cells <= 1 && self.cells.get(..bytes).unwrap_or_default().iter().all(|byte| *byte == b'\r');
+            if is_blank && !raw.contains(&self.layout.quote.unwrap_or(b'"')) {
+                continue;
+            }
+            self.check(bytes)?;
+            self.ends.truncate(cells);
+            if self.width.is_none() && cells > 1 {
+                self.width = Some(cells);
+            }
+            return Ok(true);
+        }
+    }
+
+    /// The bytes and the number of the next record's cells.
+    fn read_record(&mut self) -> Result<Option<(usize, usize)>, ReadError> {
+        self.begin = self.at;
+        self.line = self.next_line;
+        let (mut bytes, mut cells) = (0, 0);
+        self.ends.resize(self.ends.capacity().max(64), 0);
+        loop {
+            // To the reader, nothing more is the end.
+            if self.at == self.end && !self.at_end {
+                if self.at - self.begin > self.bytes_max {
+                    return Err(self.too_long());
+                }
+                self.fill()?;
+                continue;
+            }
+            let input = self.buffer.get(self.at..self.end).unwrap_or_default();
+            let (Some(output), Some(ends)) = (self.cells.get_mut(bytes..), self.ends.get_mut(cells..)) else {
+                return Err(ReadError::Malformed { detail: format!("line {}: its cells are lost", self.line) });
+            };
+            let (result, read, written, ended) = self.reader.read_record(input, output, ends);
+            self.at += read;
+            bytes += written;
+            cells += ended;
+            match result {
+                ReadRecordResult::InputEmpty => self.pass_blank_lines(bytes, cells),
+                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => {
+                    self.pass_blank_lines(0, 0);
+                    let raw = self.buffer.get(self.begin..self.at).unwrap_or_default();
+                    self.next_line = self.line + to_u64(memchr_iter(self.layout.ending.byte(), raw).count());
+                    return Ok(Some((bytes, cells)));
+                }
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Empty lines before a record are none of it.
+    fn pass_blank_lines(&mut self, bytes: usize, cells: usize) {
+        if bytes > 0 || cells > 0 {
             return;
         }
-        for field in record {
-            let text: Cow<'_, str> = WINDOWS_1252.decode_without_bom_handling(field).0;
-            self.text.push_str(&text);
-            self.ends.push(self.text.len());
+        let ending = self.layout.ending.byte();
+        while self.begin < self.at && self.buffer.get(self.begin) == Some(&ending) {
+            self.begin += 1;
+            self.line += 1;
+        }
+        self.next_line = self.next_line.max(self.line);
+    }
+
+    fn too_long(&self) -> ReadError {
+        ReadError::RecordTooLong { line: self.line, max: to_u64(self.bytes_max) }
+    }
+
+    /// Reads more behind what there is of the record at hand.
+    fn fill(&mut self) -> Result<(), ReadError> {
+        if self.begin > 0 {
+            self.buffer.copy_within(self.begin..self.end, 0);
+            self.at -= self.begin;
+            self.end -= self.begin;
+            self.begin = 0;
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        let Some(free) = self.buffer.get_mut(self.end..) else { return Ok(()) };
+        let read = loop {
+            match self.source.read(free) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.at_end = read == 0;
+        self.end += read;
+        Ok(())
+    }
+
+    /// Looks at the quotation marks of the record.
+    fn check(&mut self, bytes: usize) -> Result<(), ReadError> {
+        self.flaw = None;
+        if bytes > self.bytes_max {
+            return Err(self.too_long());
+        }
+        let raw = self.buffer.get(self.begin..self.at).unwrap_or_default();
+        let Some(quotes) = self.quotes.filter(|quotes| memchr(quotes.quote, raw).is_some()) else { return Ok(()) };
+        let open = |line: u64, opens: u64| Err(ReadError::OpenQuote { line: line + opens });
+        match quotes.judge(raw, self.width.filter(|_| !self.layout.quote_is_said)) {
+            Verdict::Sound => Ok(()),
+            Verdict::Open { opens } => open(self.line, opens),
+            // Over several lines it is most likely one that was left open, and closed by the next one of another cell.
+            Verdict::BehindClosing { opens, is_over_lines: true, .. } => open(self.line, opens),
+            Verdict::BehindClosing { cell, .. } => {
+                self.flaw = Some(format!(
+                    "text follows the closing quotation mark of cell {}: double the marks within a text, or say quote = \"none\"",
+                    cell + 1
+                ));
+                Ok(())
+            }
+            Verdict::LooksLikeRows { lines } => {
+                self.flaw = Some(format!(
+                    "lines {} to {} look like {lines} rows, but a quotation mark makes them one: close it, or say quote = \"none\"; if they are one row, say quote = '\"'",
+                    self.line,
+                    self.line + lines - 1
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// The record as text.
+    fn row<'a>(&'a self, others: &mut NotUtf8) -> Result<Row<'a>, ReadError> {
+        let length = self.ends.last().copied().unwrap_or(0);
+        let cells = self.cells.get(..length).unwrap_or_default();
+        let flaw = self.flaw.as_deref();
+        if let Ok(text) = std::str::from_utf8(cells) {
+            return Ok(Row {
+                text: text.into(),
+                ends: self.ends.as_slice().into(),
+                flaw,
+                unreadable: self.is_decoded.then_some('\u{fffd}'),
+            });
+        }
+        if self.is_decoded {
+            return Err(ReadError::Malformed { detail: format!("line {}: bytes that are no text", self.line) });
+        }
+        others.meet(self.line, cells);
+        let (mut text, mut ends, mut begin) = (String::with_capacity(length), Vec::with_capacity(self.ends.len()), 0);
+        for end in &self.ends {
+            let cell = cells.get(begin..*end).unwrap_or_default();
+            match std::str::from_utf8(cell) {
+                Ok(utf_8) => text.push_str(utf_8),
+                Err(_) => text.push_str(&WINDOWS_1252.decode_without_bom_handling(cell).0),
+            }
+            begin = *end;
+            ends.push(text.len());
+        }
+        Ok(Row { text: text.into(), ends: ends.into(), flaw, unreadable: Some('\u{80}') })
+    }
+}
+
+/// The records that are no UTF-8.
+#[derive(Default)]
+struct NotUtf8 {
+    first_line: u64,
+    records: u64,
+    /// Some of them.
+    bytes: Vec<u8>,
+}
+
+impl NotUtf8 {
+    fn meet(&mut self, line: u64, cells: &[u8]) {
+        if self.records == 0 {
+            self.first_line = line;
+        }
+        self.records += 1;
+        let room = GUESSED_BYTES_MAX.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(cells.get(..cells.len().min(room)).unwrap_or_default());
+        if room > 0 {
+            self.bytes.push(b'\n');
+        }
+    }
+
+    fn tell(&self, ending: LineEnding, sink: &mut impl RowSink) {
+        if self.records == 0 {
+            return;
+        }
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+        detector.feed(&self.bytes, true);
+        // Whatever ends its lines so old a way was written on such a machine.
+        let looks_like = match ending {
+            LineEnding::CarriageReturn => encoding_rs::MACINTOSH,
+            LineEnding::LineFeed => detector.guess(None, Utf8Detection::Deny),
+        };
+        let looks_like = looks_like.name();
+        let (line, records) = (self.first_line, self.records);
+        sink.note(Note::NotUtf8 { line, records, taken: WINDOWS_1252.name(), looks_like });
+    }
+}
+
+/// A record as text.
+struct Row<'a> {
+    text: Cow<'a, str>,
+    ends: Cow<'a, [usize]>,
+    flaw: Option<&'a str>,
+    /// What stands for bytes that could not be read: this character; U+0080 for any control character from there to U+009F.
+    unreadable: Option<char>,
+}
+
+impl Row<'_> {
+    fn is_unreadable(&self, text: &str) -> bool {
+        match self.unreadable {
+            None => false,
+            Some('\u{80}') => text.chars().any(|letter| ('\u{80}'..='\u{9f}').contains(&letter)),
+            Some(letter) => text.contains(letter),
         }
     }
 }
 
-impl RowCells for Decoded {
+impl RowCells for Row<'_> {
     fn width(&self) -> usize {
         self.ends.len()
     }
@@ -194,7 +515,8 @@ impl RowCells for Decoded {
         let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         match self.text.get(start..*end) {
             Some("") => Cell::Blank,
-            Some(text) => Cell::Text(text),
+            Some(text) if self.is_unreadable(text) => Cell::Error("bytes that its encoding has no letter for"),
+            Some(text) => Cell::Text(without_formula(text)),
             None => Cell::Error("bytes that are no text"),
         }
     }
@@ -202,48 +524,73 @@ impl RowCells for Decoded {
     fn is_delimited(&self) -> bool {
         true
     }
+
+    fn flaw(&self) -> Option<&str> {
+        self.flaw
+    }
 }
 
-/// The delimiter under which the most records have the same, largest number of fields.
-pub(super) fn sniff(sample: &[u8]) -> u8 {
-    let score = |delimiter: u8| {
-        let mut reader =
-            ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(sample);
-        let widths: Vec<usize> = reader
-            .byte_records()
-            .take(SNIFFED_RECORDS)
-            .map_while(Result::ok)
-            .map(|record| record.len())
-            .filter(|width| *width > 1)
-            .collect();
-        widths
-            .iter()
-            .map(|width| (width - 1) * widths.iter().filter(|other| *other == width).count())
-            .max()
-            .unwrap_or(0)
-    };
-    // The first of equals wins, so a file of one column is read with commas.
-    DELIMITERS.into_iter().rev().max_by_key(|delimiter| score(*delimiter)).unwrap_or(b',')
+/// `="00123"` is how a text is kept from being read as a number by a spreadsheet program.
+fn without_formula(text: &str) -> &str {
+    let inside = text.trim_end().strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    inside.filter(|inside| !inside.contains('"')).unwrap_or(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
-    /// The lines that rows begin on.
-    struct Lines(Vec<u64>);
+    /// The lines and cells of rows.
+    #[derive(Default)]
+    struct Rows {
+        lines: Vec<u64>,
+        cells: Vec<Vec<String>>,
+        flaws: Vec<u64>,
+        notes: Vec<Note>,
+    }
 
-    impl RowSink for Lines {
+    impl RowSink for Rows {
         fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
 
-        fn row<R: RowCells>(&mut self, line: u64, _row: &R) -> Result<Flow, ReadError> {
-            self.0.push(line);
+        fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
+            self.lines.push(line);
+            if row.flaw().is_some() {
+                self.flaws.push(line);
+            }
+            let text = |place| match row.cell(place) {
+                Cell::Text(text) => text.trim_end_matches('\r').to_owned(),
+                Cell::Blank => String::new(),
+                other => format!("{other:?}"),
+            };
+            self.cells.push((0..row.width()).map(text).collect());
             Ok(Flow::Continue)
         }
 
         fn sheet_end(&mut self) -> Flow {
             Flow::Stop
         }
+
+        fn note(&mut self, note: Note) {
+            self.notes.push(note);
+        }
+    }
+
+    fn read_as(bytes: &[u8], name: &str, dialect: &Dialect) -> Result<Rows, ReadError> {
+        let mut rows = Rows::default();
+        read(Cursor::new(bytes), name, dialect, &Limits::default(), &mut rows)?;
+        Ok(rows)
+    }
+
+    fn rows(text: &str) -> Rows {
+        read_as(text.as_bytes(), "some.csv", &Dialect::default()).unwrap()
+    }
+
+    fn said(key: &str, text: &str) -> Dialect {
+        let mut dialect = Dialect::default();
+        dialect.say(key, text).unwrap();
+        dialect
     }
 
     #[test]
@@ -251,19 +598,112 @@ mod tests {
         for (text, lines) in [
             ("a,b\n1,2", &[1, 2][..]),
             ("a,b\n\n1,2\n", &[1, 3]),
+            ("a,b\r\n\r\n1,2\r\n", &[1, 3]),
+            ("a,b\r\r1,2\r", &[1, 3]),
             ("a\n\"b\nc\"", &[1, 2]),
             ("a\n\"b\nc\"\n", &[1, 2]),
             ("a\n\"b\n\"\nc\n", &[1, 2, 4]),
             ("a\n\"b\n\"\n", &[1, 2]),
-            ("a\n\n\"b\n", &[1, 3]),
-            ("a\n\"b\"\"\n", &[1, 2]),
             ("a\n\"b\"\"\n\"\n", &[1, 2]),
             ("a\n\"b\n\",\n", &[1, 2]),
-            ("a\n\"b\n\",\"\n\n", &[1, 2]),
+            ("sep=;\na;b\n1;2\n", &[2, 3]),
         ] {
-            let mut sink = Lines(Vec::new());
-            read(text.as_bytes(), text.as_bytes(), &Limits::default(), &mut sink).unwrap();
-            assert_eq!(sink.0, lines, "{text:?}");
+            assert_eq!(rows(text).lines, lines, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_open_quote_never_takes_rows() {
+        for (text, line) in [
+            ("a,b\n1,\"x\n2,y\n", 2),
+            ("a\n\n\"b\n", 3),
+            ("a,b\n1,\"x\n2,y\n3,\"z\"\n", 2),
+            ("a,b\n\"1\n\",\"x\n2,y\n", 3),
+        ] {
+            let error = read_as(text.as_bytes(), "some.csv", &Dialect::default()).err();
+            assert!(matches!(error, Some(ReadError::OpenQuote { line: found }) if found == line), "{text:?} {error:?}");
+        }
+        let flawed = rows("a,b\n1,\"x\"y\n2,z\n");
+        assert_eq!((flawed.lines, flawed.flaws), (vec![1, 2, 3], vec![2]));
+        let closed_late = rows("a,b,c\n1,2,\"x\n3,4,5\n6,7,y\"\n8,9,z\n");
+        assert_eq!((closed_late.lines, closed_late.flaws), (vec![1, 2, 5], vec![2]));
+        let honest = "a,b,c\n1,2,\"Dear Sir,\nplease\nbye\"\n8,9,z\n";
+        assert_eq!(rows(honest).flaws, [0; 0]);
+        let literal = read_as(b"a,b\n1,\"x\n2,y\n", "some.csv", &said("quote", "none")).unwrap();
+        assert_eq!(literal.cells, [["a", "b"], ["1", "\"x"], ["2", "y"]]);
+    }
+
+    #[test]
+    fn quotes_among_tabs_are_texts_unless_they_enclose() {
+        let bare = rows("id\tsize\tnote\n1\t\"5 inch\tx\n2\t6 inch\"\ty\n3\t7\tz\n");
+        assert_eq!(bare.cells[1], ["1", "\"5 inch", "x"]);
+        assert_eq!((bare.cells.len(), bare.notes), (4, vec![Note::LiteralQuotes { line: 2 }]));
+        let enclosed = rows("id\tnote\n1\t\"two\tcells\"\n2\t\"a \"\"b\"\"\"\n");
+        assert_eq!(enclosed.cells[1..], [["1", "two\tcells"], ["2", "a \"b\""]]);
+    }
+
+    #[test]
+    fn delimiters() {
+        for text in [
+            "CODE;TXT\nk0;Main St, No 5, Floor 2\nk1;Main St, No 5, Floor 2\n",
+            "CODE|TXT\nk0|a; b; c\nk1|a; b; c\n",
+            "City of X, Department of Y, Monthly report, 2016\n\nCODE;TXT\nk1;a\nk2;b\n",
+            "id\tplace\n1\ta, b, c\n2\td, e, f\n",
+            "lat;lon\n48,8566;2,3522\n45,7640;4,8357\n",
+            "id;a;b;c\n1;1,5;1,25;1,75\n2;2,5;2,25;2,75\n",
+            "sep=;\nid;a\n1;x\n",
+            "a,b,c,\nx,2,3\ny,5,6\n",
+            "id,\"a;b;c;d\"\n1,\"x;y;z;u\"\n",
+            "name\nx\ny\n",
+        ] {
+            let widths: Vec<usize> = rows(text).cells.iter().map(Vec::len).collect();
+            let expected = if text.starts_with("id;a;b;c") {
+                4
+            } else if text.starts_with("name") {
+                1
+            } else {
+                2
+            };
+            let last = widths.last().unwrap();
+            assert!(*last == expected || text.starts_with("a,b,c,") && *last == 3, "{text:?} {widths:?}");
+        }
+        assert_eq!(rows("id,share\n1,12\t5\n").cells[1], ["1", "12\t5"]);
+        let tabs = read_as(b"id\tplace\n1\tx, y\n", "some.tsv", &Dialect::default()).unwrap();
+        assert_eq!(tabs.cells[0], ["id", "place"]);
+    }
+
+    #[test]
+    fn encodings() {
+        let utf_16: Vec<u8> = "\u{feff}id\té\n1\tx\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read_as(&utf_16, "some.csv", &Dialect::default()).unwrap().cells, [["id", "é"], ["1", "x"]]);
+        let cyrillic = b"id,x\n1,\xcf\xf0\xe8\xe2\xe5\xf2\n";
+        assert_eq!(read_as(cyrillic, "some.csv", &said("encoding", "windows-1251")).unwrap().cells[1][1], "Привет");
+        let guessed = read_as(cyrillic, "some.csv", &Dialect::default()).unwrap();
+        assert!(matches!(guessed.notes[..], [Note::NotUtf8 { line: 2, records: 1, .. }]), "{:?}", guessed.notes);
+        let unreadable = read_as(b"id,x\n1,\x81\n", "some.csv", &Dialect::default()).unwrap();
+        assert!(unreadable.cells[1][1].contains("no letter"), "{:?}", unreadable.cells);
+        let japanese = read_as(b"id,x\n1,\x83|\x81\x5c\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
+        assert_eq!(japanese.cells[1][1], "ポ―");
+        let broken = read_as(b"id,x\n1,\x83\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
+        assert!(broken.cells[1][1].contains("no letter"), "{:?}", broken.cells);
+    }
+
+    #[test]
+    fn texts_that_were_kept_from_being_numbers() {
+        let kept = rows("CODE,TXT\n=\"00123\",=\"0045\"\n\"=\"\"007\"\"\",=HYPERLINK(\"http://x\")\n");
+        assert_eq!(kept.cells[1..], [["00123", "0045"], ["007", "=HYPERLINK(\"http://x\")"]]);
+    }
+
+    #[test]
+    fn a_carriage_return_at_the_end_of_the_sample_is_no_line_of_an_old_mac() {
+        let mut text = format!("id,{}\r\n", "x".repeat(BUFFER_BYTES - 4));
+        text.push_str("1,2\r\n3,4\r\n");
+        assert_eq!(rows(&text).lines, [1, 2, 3]);
+    }
+
+    #[test]
+    fn blank_lines_are_no_rows_and_cost_nothing() {
+        let text = format!("a,b\n{}1,2\r\n{}", "\n".repeat(3 << 20), "\r\n".repeat(1000));
+        assert_eq!(rows(&text).lines, [1, (3 << 20) + 2]);
     }
 }

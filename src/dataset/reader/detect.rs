@@ -2,11 +2,13 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use encoding_rs::Encoding;
 use memchr::memmem;
 
 use super::{Limits, ReadError};
+use crate::dataset::definition::Dialect;
 
-/// How much of a text file is looked at for its delimiter.
+/// How much of a file is looked at.
 const SAMPLE_BYTES: u64 = 64 * 1024;
 const ZIP: &[u8] = b"PK";
 const COMPOUND_FILE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
@@ -20,16 +22,17 @@ pub enum Format {
     Xls,
     /// Text with delimiters.
     Delimited,
-}
-
-pub(super) struct Detected {
-    pub(super) format: Format,
-    /// The beginning of a text file.
-    pub(super) sample: Vec<u8>,
+    /// One JSON object a line.
+    JsonLines,
 }
 
 /// Tells the format. The source is left at its start.
-pub(super) fn detect(source: &mut (impl Read + Seek), file_name: &str, limits: &Limits) -> Result<Detected, ReadError> {
+pub(super) fn detect(
+    source: &mut (impl Read + Seek),
+    file_name: &str,
+    dialect: &Dialect,
+    limits: &Limits,
+) -> Result<Format, ReadError> {
     let length = source.seek(SeekFrom::End(0))?;
     source.rewind()?;
     let mut sample = Vec::new();
@@ -46,40 +49,114 @@ pub(super) fn detect(source: &mut (impl Read + Seek), file_name: &str, limits: &
         }
         Format::Xls
     } else {
-        // Reports under the name of .xls are often text; nothing writes text under the name of .xlsx.
-        let claims_xlsx = file_name.to_ascii_lowercase().ends_with(".xlsx");
-        let misnamed = claims_xlsx.then_some("is text or data under the name of an .xlsx workbook");
-        if let Some(found) = other_kind(&sample).or(misnamed) {
-            return Err(ReadError::NotASpreadsheet { found: found.to_owned() });
-        }
-        Format::Delimited
+        text_format(&sample, file_name, dialect)
+            .map_err(|found| ReadError::NotASpreadsheet { found: found.to_owned() })?
     };
     source.rewind()?;
-    Ok(Detected { format, sample })
+    Ok(format)
 }
 
-/// What a file is that is neither a workbook nor a table of text.
-fn other_kind(sample: &[u8]) -> Option<&'static str> {
+/// The format of a text, or what it is instead.
+fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Format, &'static str> {
+    if let Some(found) = MAGIC.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, found)| *found) {
+        return Err(found);
+    }
+    let is_wide = dialect.charset().is_some_and(|charset| !charset.is_ascii_compatible());
+    let marked = Encoding::for_bom(sample).filter(|(encoding, _)| *encoding != encoding_rs::UTF_8);
+    if is_wide || marked.is_some() {
+        return Ok(Format::Delimited);
+    }
     let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
     if text.is_empty() {
-        return Some("is empty");
+        return Err("is empty");
     }
-    let lead: Vec<u8> = text.iter().take(16).map(u8::to_ascii_lowercase).collect();
-    if sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff") {
-        Some("is UTF-16 text; save it as \"CSV UTF-8\"")
-    } else if lead.starts_with(b"%pdf") {
-        Some("is a PDF")
-    } else if lead.starts_with(b"<!doctype") || lead.starts_with(b"<html") || lead.starts_with(b"<table") {
-        Some("is a web page, perhaps an error page of the site it was fetched from, or a report under a false name")
-    } else if lead.starts_with(b"<?xml") {
-        Some("is XML")
-    } else if lead.starts_with(b"{") || lead.starts_with(b"[{") {
-        Some("is JSON")
-    } else if sample.contains(&0) {
-        Some("is binary data of no known kind")
-    } else {
-        None
+    let lead: Vec<u8> = text.iter().take(2_000).map(u8::to_ascii_lowercase).collect();
+    let begins = |word: &[u8]| lead.starts_with(word);
+    let has = |word: &[u8]| memmem::find(&lead, word).is_some();
+    if begins(b"<!doctype") || begins(b"<html") || begins(b"<table") || begins(b"<head") || begins(b"<body") {
+        return Err(
+            "is a web page: perhaps an error page of the site it was fetched from, or a report under a false name; open it in a spreadsheet program and save it as .xlsx",
+        );
     }
+    if begins(b"<?xml") || begins(b"<") {
+        return Err(if has(b"urn:schemas-microsoft-com:office:spreadsheet") {
+            "is a workbook in XML, of Excel 2003: open it in a spreadsheet program and save it as .xlsx"
+        } else if begins(b"<kml") || has(b"<kml") {
+            "is map data (KML): export its table as .csv"
+        } else if begins(b"<?xml") {
+            "is XML: save its table as .csv or .xlsx"
+        } else {
+            "is markup, and no table"
+        });
+    }
+    if begins(b"{") {
+        if has(b"\"featurecollection\"") {
+            return Err("is GeoJSON: export its table as .csv");
+        }
+        // An object that goes on after the first line is a document; one a line is what our exports write.
+        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+        let is_whole = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+        let cut = sample.len() as u64 == SAMPLE_BYTES && !text.contains(&b'\n');
+        let claims_lines = [".ndjson", ".jsonl"].iter().any(|ending| file_name.to_ascii_lowercase().ends_with(ending));
+        let has_more = text.trim_ascii().len() > line.len();
+        return if cut || (is_whole(line) && (has_more || claims_lines)) {
+            Ok(Format::JsonLines)
+        } else {
+            Err(
+                "is one JSON document: write one object a line (NDJSON), for example with `jq -c '.[]'`, or save its table as .csv",
+            )
+        };
+    }
+    if begins(b"[") && (has(b"{") || has(b"[[")) && !has(b"\n[") {
+        return Err(
+            "is a JSON list: write one object a line (NDJSON), for example with `jq -c '.[]'`, or save its table as .csv",
+        );
+    }
+    if sample.contains(&0) {
+        return Err(if looks_like_utf_16(sample) {
+            "is UTF-16 text without a mark: say --encoding utf-16le or utf-16be"
+        } else {
+            "is binary data of no known kind"
+        });
+    }
+    // Reports under the name of .xls are often text; nothing writes text under the name of .xlsx.
+    if file_name.to_ascii_lowercase().ends_with(".xlsx") {
+        return Err("is text or data under the name of an .xlsx workbook");
+    }
+    Ok(Format::Delimited)
+}
+
+/// Beginnings of other files, and what those are.
+const MAGIC: [(&[u8], &str); 17] = [
+    (b"\x1f\x8b", "is compressed with gzip: unpack it first, with `gunzip`"),
+    (b"BZh", "is compressed with bzip2: unpack it first, with `bunzip2`"),
+    (b"\xfd7zXZ\0", "is compressed with xz: unpack it first, with `unxz`"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it first, with `unzstd`"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it and import the file that is inside"),
+    (b"Rar!", "is a RAR archive: unpack it and import the file that is inside"),
+    (b"PAR1", "is Parquet: write it as CSV first, for example with DuckDB: COPY (FROM 'x.parquet') TO 'x.csv'"),
+    (b"ARROW1", "is Arrow or Feather: write it as CSV first"),
+    (b"Obj\x01", "is Avro: write it as CSV first"),
+    (
+        b"SQLite format 3\0",
+        "is a SQLite database: write its table as CSV first, with `sqlite3 -header -csv FILE 'SELECT * FROM …'`",
+    ),
+    (b"\x00\x01\x00\x00Standard ", "is an Access database: export its table as .csv or .xlsx"),
+    (b"%PDF", "is a PDF: ask for the table that it was made of"),
+    (b"%!PS", "is PostScript"),
+    (b"{\\rtf", "is a text document (RTF)"),
+    (b"\x89PNG", "is a picture"),
+    (b"\xff\xd8\xff", "is a picture"),
+    (b"\x7fELF", "is binary data: a program"),
+];
+
+/// Whether nearly every other byte is none, as in texts of Latin letters.
+fn looks_like_utf_16(sample: &[u8]) -> bool {
+    let pairs = sample.as_chunks::<2>().0;
+    let (low, high) = pairs.iter().fold((0, 0), |(low, high), [first, second]| {
+        (low + usize::from(*second == 0 && *first != 0), high + usize::from(*first == 0 && *second != 0))
+    });
+    pairs.len() >= 2 && low.max(high) * 10 >= pairs.len() * 8
 }
 
 /// Whether a compound file holds an encrypted workbook: a stream of that name is in its directory.

@@ -47,6 +47,14 @@ pub enum ReadError {
         /// The limit.
         max: u64,
     },
+    /// A quotation mark that encloses more than its cell.
+    #[error(
+        "the quotation mark that opens a cell on line {line} is not closed there, so the rows below would be lost in it: close it, or take such marks as texts with --quote none (quote = \"none\" in the definition)"
+    )]
+    OpenQuote {
+        /// The line it stands on.
+        line: u64,
+    },
     /// No row is a header of this data set.
     #[error("no header of the data set {dataset:?} was found among the first {rows} rows: {detail}")]
     NoHeader {
@@ -56,6 +64,14 @@ pub enum ReadError {
         rows: usize,
         /// The required columns that are missing, and the nearest headers that were seen.
         detail: String,
+    },
+    /// The sheet that was asked for is not there.
+    #[error("the workbook has no sheet {wanted:?}; it has {names}")]
+    NoSheet {
+        /// What was asked for.
+        wanted: String,
+        /// Those that there are.
+        names: String,
     },
     /// The content contradicts its format.
     #[error("the file is damaged: {detail}")]

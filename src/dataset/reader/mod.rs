@@ -15,7 +15,9 @@ use std::{
 
 use super::{
     Definition, Record,
-    mapping::{HeaderSearch, Mapper},
+    definition::Dialect,
+    last_rows::LastRows,
+    mapping::{FileReading, HeaderSearch, Mapper},
 };
 
 mod biff;
@@ -23,16 +25,24 @@ mod compound;
 mod delimited;
 mod detect;
 mod error;
-mod inflate;
+mod json_lines;
 mod limits;
+mod note;
+mod number_format;
 mod rows;
-mod workbook;
+mod serial;
+mod xls;
+mod xlsx;
 
 pub use detect::Format;
 pub use error::ReadError;
 pub use limits::Limits;
-pub use rows::{Cell, Flow, RowCells, RowSink};
-pub(in crate::dataset) use workbook::moment_of_serial;
+pub use note::Note;
+pub use number_format::NumberFormat;
+pub(in crate::dataset) use number_format::shortest;
+pub use rows::{Cell, Flow, Numeral, RowCells, RowSink, SheetName};
+pub(in crate::dataset) use serial::moment_of_days;
+pub(in crate::dataset) use xlsx::letters_of;
 
 const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 256;
@@ -104,13 +114,14 @@ pub struct ImportSource {
     bytes_total: u64,
     batches: Option<Receiver<Message>>,
     current: std::vec::IntoIter<ImportRow>,
+    notes: Vec<Note>,
 }
 
 enum Message {
     Header(Header),
     Rows(Vec<ImportRow>),
     Failed(ReadError),
-    Ended,
+    Ended(Vec<Note>),
 }
 
 /// Opens a file: tells its format, checks it against the limits, and finds the header of `definition` in it. Its name only
@@ -125,17 +136,18 @@ pub fn open(
     limits: &Limits,
 ) -> Result<ImportSource, ReadError> {
     let bytes_total = source.seek(SeekFrom::End(0))?;
-    let detected = detect::detect(&mut source, file_name, limits)?;
-    let format = detected.format;
+    let format = detect::detect(&mut source, file_name, &definition.source.dialect, limits)?;
     let progress = Arc::new(AtomicU64::new(0));
     let (sender, batches) = sync_channel(BATCHES_AHEAD);
 
     let counted = Counted { source, read: Arc::clone(&progress) };
     let limits = limits.clone();
     let definition = Arc::new(definition.clone());
+    let file_name = file_name.to_owned();
     std::thread::Builder::new().name("dataset-reader".into()).spawn(move || {
+        let dialect = definition.source.dialect.clone();
         let mut sink = Importer::new(definition, limits.header_rows_max, sender);
-        let outcome = read_rows(counted, &detected, &limits, &mut sink);
+        let outcome = read_rows(counted, format, &file_name, &dialect, &limits, &mut sink);
         sink.finish(outcome);
     })?;
 
@@ -147,32 +159,35 @@ pub fn open(
             bytes_total,
             batches: Some(batches),
             current: Vec::new().into_iter(),
+            notes: Vec::new(),
         }),
         Ok(Message::Failed(error)) => Err(error),
-        Ok(Message::Rows(_) | Message::Ended) | Err(_) => Err(reader_died()),
+        Ok(Message::Rows(_) | Message::Ended(_)) | Err(_) => Err(reader_died()),
     }
 }
 
 /// Streams the rows of a file whose format is known into a sink.
 fn read_rows<R: Read + Seek>(
     mut counted: Counted<R>,
-    detected: &detect::Detected,
+    format: Format,
+    file_name: &str,
+    dialect: &Dialect,
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
-    match detected.format {
-        Format::Delimited => delimited::read(counted, &detected.sample, limits, sink),
-        Format::Xls => contained(|| workbook::read_xls(counted, limits, sink)),
+    match format {
+        Format::Delimited => delimited::read(counted, file_name, dialect, limits, sink),
+        Format::JsonLines => json_lines::read(counted, limits, sink),
+        Format::Xls => contained(|| xls::read(counted, dialect.sheet.as_deref(), limits, sink)),
         Format::Xlsx => {
-            // Not counted: it would be a progress that ends before the first row.
-            inflate::check(&mut counted.source, limits)?;
             counted.source.rewind()?;
-            contained(|| workbook::read_xlsx(counted, limits, sink))
+            xlsx::read(counted, dialect.sheet.as_deref(), limits, sink)
         }
     }
 }
 
-/// The library that reads workbooks panics over some that are damaged. That is no reason to end a command or a thread.
+/// The library that reads workbooks of Excel 97 panics over some that are damaged. That is no reason to end a command or a
+/// thread.
 fn contained(read: impl FnOnce() -> Result<(), ReadError>) -> Result<(), ReadError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(reader_died()))
 }
@@ -184,12 +199,13 @@ fn contained(read: impl FnOnce() -> Result<(), ReadError>) -> Result<(), ReadErr
 pub fn scan(
     mut source: impl Read + Seek,
     file_name: &str,
+    dialect: &Dialect,
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<Format, ReadError> {
-    let detected = detect::detect(&mut source, file_name, limits)?;
-    read_rows(Counted { source, read: Arc::default() }, &detected, limits, sink)?;
-    Ok(detected.format)
+    let format = detect::detect(&mut source, file_name, dialect, limits)?;
+    read_rows(Counted { source, read: Arc::default() }, format, file_name, dialect, limits, sink)?;
+    Ok(format)
 }
 
 fn reader_died() -> ReadError {
@@ -205,6 +221,11 @@ impl ImportSource {
     /// The file's format.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// What a person should know of the file, once all of its rows were taken.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// How far the reading is; some rows ahead of those that were taken.
@@ -225,7 +246,8 @@ impl Iterator for ImportSource {
             let message = self.batches.as_ref()?.recv();
             match message {
                 Ok(Message::Rows(rows)) => self.current = rows.into_iter(),
-                Ok(Message::Ended) => {
+                Ok(Message::Ended(notes)) => {
+                    self.notes = notes;
                     self.batches = None;
                     return None;
                 }
@@ -244,10 +266,15 @@ impl Iterator for ImportSource {
 
 /// Looks for the header, then maps rows and hands them over in batches.
 struct Importer {
+    /// Rows at the top that are left out.
+    skip_rows: u32,
     search: HeaderSearch,
     mapper: Option<Mapper>,
     sheet: Option<String>,
-    epoch_1904: bool,
+    sheets: Vec<SheetName>,
+    file: FileReading,
+    notes: Vec<Note>,
+    last: LastRows,
     batch: Vec<ImportRow>,
     sender: SyncSender<Message>,
     /// Whether the receiver is still there. Nothing is wrong when it is not: someone changed their mind.
@@ -257,10 +284,14 @@ struct Importer {
 impl Importer {
     fn new(definition: Arc<Definition>, header_rows_max: usize, sender: SyncSender<Message>) -> Self {
         Self {
+            skip_rows: definition.source.dialect.skip_rows,
             search: HeaderSearch::new(definition, header_rows_max),
             mapper: None,
             sheet: None,
-            epoch_1904: false,
+            sheets: Vec::new(),
+            file: FileReading::default(),
+            notes: Vec::new(),
+            last: LastRows::default(),
             batch: Vec::with_capacity(BATCH_ROWS),
             sender,
             listening: true,
@@ -282,35 +313,88 @@ impl Importer {
             Ok(()) if self.mapper.is_none() => Message::Failed(self.search.failure()),
             Ok(()) => {
                 self.flush();
-                Message::Ended
+                let mut notes = self.sheet_notes();
+                notes.append(&mut self.notes);
+                notes.extend(self.mapper.iter().flat_map(Mapper::notes));
+                let rows = self.last.no_records();
+                if !rows.is_empty() {
+                    notes.push(Note::NoRecords { rows });
+                }
+                Message::Ended(notes)
             }
         };
         self.send(ending);
     }
 }
 
+impl Importer {
+    /// What a person should know of the sheets that were not read, and of the one that was.
+    fn sheet_notes(&self) -> Vec<Note> {
+        let Some(read) = &self.sheet else { return Vec::new() };
+        let others = |hidden: bool| {
+            let others = self.sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != *read);
+            others.map(|sheet| sheet.name.clone()).collect::<Vec<_>>()
+        };
+        let (visible, hidden) = (others(false), others(true));
+        let mut notes = Vec::new();
+        if self.sheets.iter().any(|sheet| sheet.name == *read && sheet.hidden) {
+            notes.push(Note::HiddenSheet { name: read.clone() });
+        }
+        if !visible.is_empty() || !hidden.is_empty() {
+            notes.push(Note::OtherSheets { read: read.clone(), others: visible, hidden });
+        }
+        notes
+    }
+}
+
 impl RowSink for Importer {
+    fn sheets(&mut self, sheets: &[SheetName]) {
+        self.sheets = sheets.to_vec();
+    }
+
+    fn delimiter(&mut self, delimiter: u8) {
+        self.file.delimiter = Some(delimiter);
+    }
+
     fn sheet(&mut self, name: Option<&str>, epoch_1904: bool) {
         self.sheet = name.map(str::to_owned);
-        self.epoch_1904 = epoch_1904;
+        self.file.epoch_1904 = epoch_1904;
         self.search.restart();
     }
 
+    fn recognised<R: RowCells>(&self, row: &R) -> usize {
+        self.search.recognised(row)
+    }
+
+    fn note(&mut self, note: Note) {
+        // What was seen before the header, in other sheets, is of no rows that were read.
+        if self.mapper.is_some() || matches!(note, Note::LiteralQuotes { .. }) {
+            self.notes.push(note);
+        }
+    }
+
     fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
+        if line <= u64::from(self.skip_rows) {
+            return Ok(Flow::Continue);
+        }
         let Some(mapper) = &mut self.mapper else {
-            if let Some(found) = self.search.look(row) {
+            if let Some(found) = self.search.look(row)? {
                 let header = Header {
                     sheet: self.sheet.clone(),
                     line,
                     unmatched: found.unmatched.clone(),
                     absent: found.absent.clone(),
                 };
-                self.mapper = Some(Mapper::new(found, self.epoch_1904)?);
+                self.mapper = Some(Mapper::new(found, self.file)?);
                 self.send(Message::Header(header));
                 return Ok(Flow::Continue);
             }
             return Ok(if self.search.is_exhausted() { Flow::NextSheet } else { Flow::Continue });
         };
+        if mapper.stops_at(line, row) {
+            return Ok(Flow::Stop);
+        }
+        self.last.meet(line, row);
         if let Some(mapped) = mapper.map(line, row) {
             self.batch.push(mapped);
             if self.batch.len() >= BATCH_ROWS || mapper.take_bytes_if(BATCH_BYTES) {

@@ -173,6 +173,7 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
         file: Box::new(Cursor::new(file)),
         file_name: "changed.csv".to_owned(),
         definition: Arc::clone(&definition),
+        reading: Arc::clone(&definition),
         replace: true,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),

@@ -1,0 +1,336 @@
+//! How a file writes its rows and values, where that is not what most files do.
+
+use encoding_rs::Encoding;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::DateOrder;
+
+/// The most rows that can be left out at a file's top.
+const SKIP_ROWS_MAX: u32 = 10_000;
+
+/// How a file is laid out and how it writes values. What is not said is told from the file, or is the default that the item
+/// names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dialect {
+    /// What separates the cells of a text file; told from the file where it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<u8>,
+    /// What encloses the cells of a text file; `"`, or nothing in a file whose tabs or bars enclose such marks as texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+    /// The encoding of a text file, by the name that the WHATWG standard gives it. UTF-8, or what a byte order mark says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// The sheet of a workbook; the first visible one with the header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// The decimal mark of numbers that are texts; a point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Mark>,
+    /// What groups the digits of numbers that are texts; a comma, or a point where the decimal mark is a comma.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<Mark>,
+    /// The zone of times that do not write one, by its name in the IANA database; UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Rows at the top that are left out, by their lines.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skip_rows: u32,
+    /// The table ends before a row whose first filled cell is one of these texts, or begins with one that ends in `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop_at: Vec<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What encloses cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quote {
+    /// Nothing: quotation marks are texts like any other.
+    None,
+    /// This character.
+    Byte(u8),
+}
+
+/// A mark within numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// No mark at all.
+    None,
+    /// `.`
+    Point,
+    /// `,`
+    Comma,
+    /// A space, also one that does not break.
+    Space,
+    /// `'`, also the typographic one.
+    Apostrophe,
+}
+
+impl Mark {
+    /// Whether a letter is this mark.
+    pub(in crate::dataset) fn is(self, letter: char) -> bool {
+        match self {
+            Self::None => false,
+            Self::Point => letter == '.',
+            Self::Comma => letter == ',',
+            Self::Space => matches!(letter, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}'),
+            Self::Apostrophe => matches!(letter, '\'' | '\u{2019}'),
+        }
+    }
+
+    /// As definitions write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Point => ".",
+            Self::Comma => ",",
+            Self::Space => " ",
+            Self::Apostrophe => "'",
+        }
+    }
+}
+
+impl Dialect {
+    /// What can be said by one text, in a definition as on the command line.
+    pub const KEYS: [&str; 7] = ["delimiter", "quote", "encoding", "sheet", "decimal", "thousands", "time_zone"];
+
+    /// Whether nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Says one of [`Dialect::KEYS`].
+    ///
+    /// # Errors
+    /// When the text is none of what can be said there; the message says what can.
+    pub fn say(&mut self, key: &str, text: &str) -> Result<(), String> {
+        match key {
+            "delimiter" => self.delimiter = Some(delimiter(text)?),
+            "quote" => self.quote = Some(quote(text)?),
+            "encoding" => self.encoding = Some(encoding(text)?),
+            "sheet" if text.trim().is_empty() => return Err("expected the name of a sheet".to_owned()),
+            "sheet" => self.sheet = Some(text.to_owned()),
+            "decimal" => self.decimal = Some(decimal(text)?),
+            "thousands" => self.thousands = Some(thousands(text)?),
+            "time_zone" => self.time_zone = Some(time_zone(text)?),
+            _ => return Err(format!("there is no such key; there are: {}", Self::KEYS.join(", "))),
+        }
+        Ok(())
+    }
+
+    /// Says how many rows are left out at the top.
+    ///
+    /// # Errors
+    /// When they are too many.
+    pub fn say_skip_rows(&mut self, rows: i64) -> Result<(), String> {
+        let wrong = || format!("expected a number of rows from 0 to {SKIP_ROWS_MAX}");
+        self.skip_rows = u32::try_from(rows).ok().filter(|rows| *rows <= SKIP_ROWS_MAX).ok_or_else(wrong)?;
+        Ok(())
+    }
+
+    /// Says before which rows the table ends.
+    ///
+    /// # Errors
+    /// When one of the texts is empty.
+    pub fn say_stop_at(&mut self, texts: Vec<String>) -> Result<(), String> {
+        if texts.iter().any(|text| text.trim_end_matches('*').trim().is_empty()) {
+            return Err("expected texts such as \"Total\" or \"Source:*\"".to_owned());
+        }
+        self.stop_at = texts;
+        Ok(())
+    }
+
+    /// Checks that what was said goes together.
+    ///
+    /// # Errors
+    /// When one mark was said to mean two things.
+    pub fn check(&self) -> Result<(), String> {
+        let (decimal, thousands) = self.marks();
+        if decimal == thousands {
+            return Err(format!(
+                "decimal and thousands are both {:?}: say another `thousands`, or \"none\"",
+                decimal.as_str()
+            ));
+        }
+        match (self.delimiter, self.quote) {
+            (Some(delimiter), Some(Quote::Byte(quote))) if delimiter == quote => {
+                Err("delimiter and quote are the same character".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The decimal mark and what groups digits.
+    pub(in crate::dataset) fn marks(&self) -> (Mark, Mark) {
+        let decimal = self.decimal.unwrap_or(Mark::Point);
+        let thousands = self.thousands.unwrap_or(if decimal == Mark::Comma { Mark::Point } else { Mark::Comma });
+        (decimal, thousands)
+    }
+
+    /// The zone of times that write none, which was checked when it was said.
+    pub(in crate::dataset) fn zone(&self) -> TimeZone {
+        self.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
+    }
+
+    /// The encoding that was said.
+    pub(in crate::dataset) fn charset(&self) -> Option<&'static Encoding> {
+        self.encoding.as_deref().and_then(|name| Encoding::for_label(name.as_bytes()))
+    }
+
+    /// This one, with everything that the other says.
+    #[must_use]
+    pub fn overridden(&self, other: &Self) -> Self {
+        let text = |mine: &Option<String>, other: &Option<String>| other.clone().or_else(|| mine.clone());
+        Self {
+            delimiter: other.delimiter.or(self.delimiter),
+            quote: other.quote.or(self.quote),
+            encoding: text(&self.encoding, &other.encoding),
+            sheet: text(&self.sheet, &other.sheet),
+            decimal: other.decimal.or(self.decimal),
+            // What groups digits goes with the decimal mark that it was said for.
+            thousands: if other.decimal.is_some() { other.thousands } else { other.thousands.or(self.thousands) },
+            time_zone: text(&self.time_zone, &other.time_zone),
+            skip_rows: if other.skip_rows > 0 { other.skip_rows } else { self.skip_rows },
+            stop_at: if other.stop_at.is_empty() { self.stop_at.clone() } else { other.stop_at.clone() },
+        }
+    }
+}
+
+/// What is said of one file besides its definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// How it is laid out and writes values.
+    pub dialect: Dialect,
+    /// The order of day and month, in every column.
+    pub date_order: Option<DateOrder>,
+    /// Texts that stand for no value in every column, besides the definition's.
+    pub blanks: Vec<String>,
+    /// Columns whose blank cells have the value above them, besides the definition's.
+    pub fill_down: Vec<String>,
+}
+
+/// One ASCII character that is neither a letter nor a digit; or a name.
+fn delimiter(text: &str) -> Result<u8, String> {
+    let named = match text.to_ascii_lowercase().as_str() {
+        "tab" | "\\t" => Some(b'\t'),
+        "comma" => Some(b','),
+        "semicolon" => Some(b';'),
+        "pipe" | "bar" => Some(b'|'),
+        "space" => Some(b' '),
+        _ => None,
+    };
+    let single = || match text.as_bytes() {
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => {
+            Some(*byte)
+        }
+        _ => None,
+    };
+    named.or_else(single).ok_or_else(|| {
+        format!("{text:?} cannot separate cells: expected \",\", \";\", \"|\", \"tab\", or another single mark")
+    })
+}
+
+fn quote(text: &str) -> Result<Quote, String> {
+    match text.as_bytes() {
+        [byte @ (b'"' | b'\'' | b'`' | b'~' | b'^' | b'$')] => Ok(Quote::Byte(*byte)),
+        _ if text.eq_ignore_ascii_case("none") => Ok(Quote::None),
+        _ => Err(format!("{text:?} cannot enclose cells: expected \"\\\"\", \"'\", or \"none\"")),
+    }
+}
+
+fn encoding(text: &str) -> Result<String, String> {
+    let found = Encoding::for_label_no_replacement(text.trim().as_bytes());
+    found.map(|encoding| encoding.name().to_ascii_lowercase()).ok_or_else(|| {
+        format!(
+            "{text:?} is no encoding that is known: expected one such as \"utf-8\", \"utf-16le\", \"windows-1252\", \
+             \"windows-1251\", \"iso-8859-2\", \"macintosh\", \"shift_jis\", \"gb18030\" or \"big5\""
+        )
+    })
+}
+
+fn decimal(text: &str) -> Result<Mark, String> {
+    match text {
+        "." => Ok(Mark::Point),
+        "," => Ok(Mark::Comma),
+        _ => Err(format!("{text:?} is no decimal mark: expected \".\" or \",\"")),
+    }
+}
+
+fn thousands(text: &str) -> Result<Mark, String> {
+    match text {
+        "." => Ok(Mark::Point),
+        "," => Ok(Mark::Comma),
+        " " | "space" => Ok(Mark::Space),
+        "'" => Ok(Mark::Apostrophe),
+        "" | "none" => Ok(Mark::None),
+        _ => Err(format!("{text:?} does not group digits: expected \",\", \".\", \" \", \"'\" or \"none\"")),
+    }
+}
+
+fn time_zone(text: &str) -> Result<String, String> {
+    let zone = TimeZone::get(text).map_err(|_| {
+        format!("{text:?} is no time zone that is known: expected a name such as \"America/Los_Angeles\" or \"UTC\"")
+    })?;
+    Ok(zone.iana_name().unwrap_or(text).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(key: &str, text: &str) -> Result<Dialect, String> {
+        let mut dialect = Dialect::default();
+        dialect.say(key, text)?;
+        dialect.check().map(|()| dialect)
+    }
+
+    #[test]
+    fn what_can_be_said() {
+        assert_eq!(said("delimiter", "tab").unwrap().delimiter, Some(b'\t'));
+        assert_eq!(said("delimiter", "~").unwrap().delimiter, Some(b'~'));
+        assert_eq!(said("quote", "none").unwrap().quote, Some(Quote::None));
+        assert_eq!(said("encoding", "Latin1").unwrap().encoding.as_deref(), Some("windows-1252"));
+        assert_eq!(said("encoding", "cp1251").unwrap().encoding.as_deref(), Some("windows-1251"));
+        assert_eq!(said("time_zone", "America/Los_Angeles").unwrap().time_zone.as_deref(), Some("America/Los_Angeles"));
+        assert_eq!(said("decimal", ",").unwrap().marks(), (Mark::Comma, Mark::Point));
+        for (key, text) in [
+            ("delimiter", "a"),
+            ("delimiter", "\""),
+            ("delimiter", ",,"),
+            ("quote", "x"),
+            ("encoding", "klingon"),
+            ("encoding", "replacement"),
+            ("sheet", " "),
+            ("decimal", ";"),
+            ("thousands", "x"),
+            ("thousands", "."),
+            ("time_zone", "Mars/Olympus"),
+            ("colour", "red"),
+        ] {
+            let wrong = said(key, text);
+            // Points as both marks are one mistake in two places.
+            if (key, text) == ("thousands", ".") {
+                assert!(wrong.unwrap_err().contains("both"), "{key}");
+            } else {
+                assert!(wrong.is_err(), "{key} = {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_last_counts() {
+        let german = said("decimal", ",").unwrap();
+        let mut swiss = said("thousands", "'").unwrap();
+        swiss.say("sheet", "A").unwrap();
+        assert_eq!(german.overridden(&swiss).marks(), (Mark::Comma, Mark::Apostrophe));
+        assert_eq!(swiss.overridden(&german).marks(), (Mark::Comma, Mark::Point));
+        assert_eq!(german.overridden(&Dialect::default()), german);
+    }
+}

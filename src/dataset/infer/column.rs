@@ -1,0 +1,359 @@
+//! What is counted of a column, value by value, in bounded memory.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+};
+
+use super::personal::Looks;
+use crate::dataset::{
+    ColumnType, Value,
+    definition::{DateOrder, Mark},
+    mapping::{
+        convert::{CURRENCIES, Reading, text_of, value_of},
+        dates, is_scientific,
+        numbers::{Marks, is_two_ways},
+    },
+    reader::{Cell, Numeral},
+};
+
+/// Numbers with more digits are names of things, not amounts: and JSON readers lose digits of them.
+const DIGITS_MAX: usize = 15;
+/// Different values that are counted in any case.
+const DISTINCT_COUNTED: usize = 1_000;
+/// A type is given up when more than one in ten of so many values are none.
+const GIVE_UP_AFTER: u64 = 200;
+/// Two-digit years after this one are most likely of the last century, whatever a rule says.
+const SHORT_YEAR_MAX: i16 = 2040;
+
+/// Texts that stand for no value, in small letters.
+const PLACEHOLDERS: [&str; 26] = [
+    "na", "n/a", "n.a.", "n. a.", "#n/a", "null", "nil", "none", "nan", "-", "--", "---", "–", "—", ".", "..", "...",
+    "?", "\\n", "k.a.", "k. a.", "s/d", "n.d.", "nd", "(null)", "(blank)",
+];
+
+/// How the values of a column fit one type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Fit {
+    pub(super) fits: u64,
+    pub(super) misfits: u64,
+    /// The line of the first that does not, and of the last.
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Fit {
+    fn take(&mut self, line: u64, fits: bool) {
+        if fits {
+            self.fits += 1;
+        } else {
+            if self.misfits == 0 {
+                self.first = line;
+            }
+            (self.misfits, self.last) = (self.misfits + 1, line);
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.misfits * 10 > GIVE_UP_AFTER && self.misfits > self.fits / 9
+    }
+
+    /// Whether all values fit, but for those of one line.
+    pub(super) fn is_whole_but(&self, line: Option<u64>) -> bool {
+        self.fits > 0 && (self.misfits == 0 || (self.misfits == 1 && line == Some(self.first)))
+    }
+}
+
+/// How numbers with one kind of decimal mark fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) integer: Fit,
+    pub(super) number: Fit,
+    /// Amounts with at most two decimals.
+    pub(super) money: Fit,
+}
+
+/// How dates with one order of day and month fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Dates {
+    pub(super) fit: Fit,
+}
+
+/// A column of the file.
+#[derive(Debug)]
+pub(super) struct ColumnStats {
+    pub(super) header: String,
+    /// Cells that hold something, placeholders not among them.
+    pub(super) filled: u64,
+    /// Texts that stand for no value, and how often each was met.
+    pub(super) placeholders: Vec<(String, u64)>,
+    /// Cells with an error.
+    pub(super) errors: u64,
+    pub(super) point: Numbers,
+    pub(super) comma: Numbers,
+    /// Values that only one of the decimal marks explains.
+    pub(super) point_evidence: u64,
+    pub(super) comma_evidence: u64,
+    /// Values with a comma or a point before three digits.
+    pub(super) two_ways_comma: u64,
+    pub(super) two_ways_point: u64,
+    pub(super) month_first: Dates,
+    pub(super) day_first: Dates,
+    /// Dates that are read in two ways.
+    pub(super) two_ways_date: u64,
+    /// Dates of eight digits and nothing else.
+    pub(super) compact_dates: u64,
+    pub(super) with_time: u64,
+    pub(super) with_zone: u64,
+    pub(super) currency: bool,
+    pub(super) percent: u64,
+    /// Values that are more than their number: zeros before it, a format that shows something else.
+    pub(super) more_than_number: u64,
+    pub(super) scientific: u64,
+    pub(super) longest: usize,
+    pub(super) looks: Looks,
+    /// Hashes of the values, until many repeat or there are too many.
+    hashes: Option<HashSet<u64, BuildHasherDefault<Ready>>>,
+    pub(super) distinct: u64,
+    pub(super) repeated: u64,
+    /// Whether `distinct` is all there is.
+    pub(super) is_counted: bool,
+    /// Whether the first row that was seen has a value.
+    pub(super) first_row_filled: bool,
+}
+
+/// Hashes that are hashes already.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Ready(u64);
+
+impl std::hash::Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+const fn reading(date_order: DateOrder, decimal: Mark, thousands: Mark) -> Reading {
+    let marks = Marks { decimal, thousands, unsure: false };
+    Reading { date_order, epoch_1904: false, marks, zone: jiff::tz::TimeZone::UTC }
+}
+
+static POINT: Reading = reading(DateOrder::MonthFirst, Mark::Point, Mark::Comma);
+static COMMA: Reading = reading(DateOrder::DayFirst, Mark::Comma, Mark::Point);
+
+impl ColumnStats {
+    pub(super) fn new(header: &str) -> Self {
+        Self {
+            header: header.to_owned(),
+            filled: 0,
+            placeholders: Vec::new(),
+            errors: 0,
+            point: Numbers::default(),
+            comma: Numbers::default(),
+            point_evidence: 0,
+            comma_evidence: 0,
+            two_ways_comma: 0,
+            two_ways_point: 0,
+            month_first: Dates::default(),
+            day_first: Dates::default(),
+            two_ways_date: 0,
+            compact_dates: 0,
+            with_time: 0,
+            with_zone: 0,
+            currency: false,
+            percent: 0,
+            more_than_number: 0,
+            scientific: 0,
+            longest: 0,
+            looks: Looks::default(),
+            hashes: Some(HashSet::default()),
+            distinct: 0,
+            repeated: 0,
+            is_counted: true,
+            first_row_filled: false,
+        }
+    }
+
+    /// Whether every value was another one, of those that could be compared.
+    pub(super) fn never_repeats(&self) -> bool {
+        self.repeated == 0 && self.filled > 0
+    }
+
+    /// Takes a cell in; whether it holds something. `blanks` are texts besides the common ones that stand for no value.
+    pub(super) fn add(&mut self, line: u64, cell: Cell<'_>, blanks: &[String], hashes_left: &mut usize) -> bool {
+        let text = match text_of(cell) {
+            Ok(text) if text.is_empty() => return false,
+            Ok(text) => text,
+            Err(_) => {
+                self.errors += 1;
+                return true;
+            }
+        };
+        if is_placeholder(&text) || (!blanks.is_empty() && blanks.contains(&text.to_lowercase())) {
+            match self.placeholders.iter_mut().find(|(known, _)| *known == *text) {
+                Some((_, count)) => *count += 1,
+                None => self.placeholders.push((text.into_owned(), 1)),
+            }
+            return true;
+        }
+        self.filled += 1;
+        self.longest = self.longest.max(text.len());
+        self.count_distinct(&text, hashes_left);
+        if self.looks.values < GIVE_UP_AFTER * 50 {
+            self.looks.add(&text);
+        }
+        match cell {
+            Cell::Number(number) => self.add_number(line, number),
+            Cell::Moment(moment) => {
+                self.with_time += u64::from(moment.time() != jiff::civil::Time::midnight());
+                self.month_first.fit.take(line, true);
+                self.day_first.fit.take(line, true);
+                self.no_number(line);
+            }
+            Cell::Bool(_) => {
+                self.no_number(line);
+                self.no_date(line);
+            }
+            _ => self.add_text(line, &text),
+        }
+        true
+    }
+
+    fn count_distinct(&mut self, text: &str, hashes_left: &mut usize) {
+        let Some(hashes) = &mut self.hashes else { return };
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        if !hashes.insert(hash) {
+            self.repeated += 1;
+            if hashes.len() > DISTINCT_COUNTED && self.repeated > self.distinct {
+                self.let_go(hashes_left);
+            }
+            return;
+        }
+        self.distinct += 1;
+        if *hashes_left == 0 {
+            self.let_go(hashes_left);
+        } else {
+            *hashes_left -= 1;
+        }
+    }
+
+    fn let_go(&mut self, hashes_left: &mut usize) {
+        *hashes_left += self.hashes.take().map_or(0, |hashes| hashes.len());
+        self.is_counted = false;
+    }
+
+    /// A number of a workbook.
+    fn add_number(&mut self, line: u64, number: Numeral<'_>) {
+        self.no_date(line);
+        let format = number.format;
+        if format.is_of_time() || format.is_padded() || format.is_percent() {
+            self.percent += u64::from(format.is_percent());
+            self.more_than_number += 1;
+        }
+        self.currency = self.currency || format.has_sign_of(&CURRENCIES);
+        let cell = Cell::Number(number);
+        let digits = number.digits.bytes().filter(u8::is_ascii_digit).count();
+        for numbers in [&mut self.point, &mut self.comma] {
+            numbers.take(line, cell, &POINT, digits);
+        }
+    }
+
+    fn no_number(&mut self, line: u64) {
+        for numbers in [&mut self.point, &mut self.comma] {
+            numbers.integer.take(line, false);
+            numbers.number.take(line, false);
+            numbers.money.take(line, false);
+        }
+    }
+
+    fn no_date(&mut self, line: u64) {
+        self.month_first.fit.take(line, false);
+        self.day_first.fit.take(line, false);
+    }
+
+    fn add_text(&mut self, line: u64, text: &str) {
+        self.add_number_text(line, text);
+        let is_dead = self.month_first.fit.is_given_up() && self.day_first.fit.is_given_up();
+        let is_short = text.len() <= 48 && text.bytes().any(|byte| byte.is_ascii_digit());
+        if is_dead || !is_short {
+            self.no_date(line);
+            return;
+        }
+        let month_first = sure_date(text, DateOrder::MonthFirst);
+        let day_first = sure_date(text, DateOrder::DayFirst);
+        self.month_first.fit.take(line, month_first.is_some());
+        self.day_first.fit.take(line, day_first.is_some());
+        self.two_ways_date += u64::from(month_first.is_some() && day_first.is_some() && month_first != day_first);
+        if let Some(written) = month_first.or(day_first) {
+            self.compact_dates += u64::from(text.bytes().all(|byte| byte.is_ascii_digit()));
+            self.with_time += u64::from(written.moment.time() != jiff::civil::Time::midnight());
+            self.with_zone += u64::from(written.offset.is_some());
+        }
+    }
+
+    fn add_number_text(&mut self, line: u64, text: &str) {
+        if self.point.is_given_up() && self.comma.is_given_up() {
+            self.no_number(line);
+            return;
+        }
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        if digits == 0 || digits * 3 < text.len() {
+            self.no_number(line);
+            return;
+        }
+        self.currency = self.currency || text.contains(CURRENCIES);
+        if text.ends_with('%') {
+            self.percent += 1;
+        }
+        if is_scientific(text) {
+            self.scientific += 1;
+        }
+        let cell = Cell::Text(text);
+        let point = self.point.take(line, cell, &POINT, digits);
+        let comma = self.comma.take(line, cell, &COMMA, digits);
+        let marks = text.trim_matches(|letter: char| !letter.is_ascii_digit());
+        if is_two_ways(marks) {
+            *(if marks.contains(',') { &mut self.two_ways_comma } else { &mut self.two_ways_point }) += 1;
+        } else if marks.contains([',', '.']) && point != comma {
+            *(if point { &mut self.point_evidence } else { &mut self.comma_evidence }) += 1;
+        }
+    }
+}
+
+impl Numbers {
+    fn is_given_up(&self) -> bool {
+        self.number.is_given_up() && self.money.is_given_up()
+    }
+
+    /// Takes a value in; whether it is a number or an amount.
+    fn take(&mut self, line: u64, cell: Cell<'_>, reading: &Reading, digits: usize) -> bool {
+        let integer = digits <= DIGITS_MAX && value_of(cell, ColumnType::Integer, reading).is_ok();
+        let number = integer || value_of(cell, ColumnType::Number, reading).is_ok();
+        let money = matches!(value_of(cell, ColumnType::Money, reading), Ok((Value::Money(_), true)));
+        self.integer.take(line, integer);
+        self.number.take(line, number);
+        self.money.take(line, money);
+        number || money
+    }
+}
+
+/// A date whose century is sure as well.
+fn sure_date(text: &str, order: DateOrder) -> Option<dates::Written> {
+    let written = dates::of_text(text, order)?;
+    let mut run = 0;
+    let long_year = text.bytes().any(|byte| {
+        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
+        run == 4
+    });
+    let is_sure = long_year || !(SHORT_YEAR_MAX + 1..2000 + dates::CENTURY_PIVOT).contains(&written.moment.year());
+    is_sure.then_some(written)
+}
+
+fn is_placeholder(text: &str) -> bool {
+    text.len() <= 8 && PLACEHOLDERS.contains(&text.to_lowercase().as_str())
+}

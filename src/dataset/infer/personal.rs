@@ -1,0 +1,314 @@
+//! Which columns look as if they told something of a person, by their header and by their values.
+//!
+//! The words are the common ones of English, German, French, Spanish, Italian and Portuguese. A column that is flagged and need
+//! not be costs somebody a look; one that is not and should be costs somebody their privacy.
+
+/// Words of people and of what belongs to them, which are looked for within run-together words as well.
+const STEMS: [&str; 78] = [
+    // People.
+    "owner",
+    "applicant",
+    "contractor",
+    "inspector",
+    "contact",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "middlename",
+    "givenname",
+    "familyname",
+    "maidenname",
+    "personname",
+    "username",
+    "licensee",
+    "permittee",
+    "eigentuemer",
+    "eigentumer",
+    "antragsteller",
+    "bauherr",
+    "ansprechpartner",
+    "sachbearbeiter",
+    "nachname",
+    "vorname",
+    "familienname",
+    "proprietaire",
+    "demandeur",
+    "prenom",
+    "nomdefamille",
+    "petitionnaire",
+    "propietario",
+    "solicitante",
+    "apellido",
+    "nombrecompleto",
+    "proprietario",
+    "richiedente",
+    "cognome",
+    "nominativo",
+    "requerente",
+    "sobrenome",
+    "nomecompleto",
+    "patient",
+    "employeename",
+    "contribuyente",
+    "titular",
+    // Ways to reach them.
+    "telephone",
+    "telefon",
+    "phone",
+    "rufnummer",
+    "handynummer",
+    "mobilnummer",
+    "mobile",
+    "cellulare",
+    "celular",
+    "portable",
+    "email",
+    "courriel",
+    "correoelectronico",
+    "mailadresse",
+    // Birth.
+    "birth",
+    "geburt",
+    "geboren",
+    "naissance",
+    "nacimiento",
+    "nascita",
+    "nascimento",
+    // Numbers that states and banks give to people.
+    "socialsecurity",
+    "passport",
+    "reisepass",
+    "passeport",
+    "pasaporte",
+    "passaporto",
+    "steueridentifikation",
+    "sozialversicherung",
+    "codicefiscale",
+    "driverlicens",
+    "kontonummer",
+];
+
+/// Words that are only meant where they stand alone.
+const WORDS: [&str; 36] = [
+    "mail",
+    "tel",
+    "fax",
+    "person",
+    "dob",
+    "born",
+    "ssn",
+    "sin",
+    "dni",
+    "nif",
+    "nie",
+    "cpf",
+    "curp",
+    "rfc",
+    "nino",
+    "iban",
+    "handy",
+    "mobil",
+    "cell",
+    "company",
+    "nom",
+    "nombre",
+    "nome",
+    "names",
+    "nachbar",
+    "client",
+    "kunde",
+    "kundin",
+    "cliente",
+    "tenant",
+    "mieter",
+    "locataire",
+    "inquilino",
+    "inquilina",
+    "elector",
+    "voter",
+];
+
+/// Words of people that make a "name" beside them theirs.
+const BEARERS: [&str; 34] = [
+    "first",
+    "last",
+    "middle",
+    "full",
+    "given",
+    "family",
+    "maiden",
+    "sur",
+    "agent",
+    "architect",
+    "engineer",
+    "author",
+    "user",
+    "member",
+    "customer",
+    "client",
+    "student",
+    "teacher",
+    "employee",
+    "driver",
+    "designer",
+    "manager",
+    "officer",
+    "signatory",
+    "licensee",
+    "holder",
+    "payee",
+    "buyer",
+    "seller",
+    "father",
+    "mother",
+    "child",
+    "spouse",
+    "guardian",
+];
+
+/// Names that are no person's, though they hold such a word.
+const IMPERSONAL: [&str; 12] =
+    ["file", "host", "domain", "place", "street", "road", "species", "column", "field", "table", "product", "item"];
+
+/// What the values of a column look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Looks {
+    pub(super) values: u64,
+    pub(super) emails: u64,
+    pub(super) telephones: u64,
+    pub(super) social_numbers: u64,
+}
+
+impl Looks {
+    pub(super) fn add(&mut self, text: &str) {
+        self.values += 1;
+        self.emails += u64::from(is_email(text));
+        self.telephones += u64::from(is_telephone(text));
+        self.social_numbers += u64::from(is_social_number(text));
+    }
+}
+
+/// Why a column looks personal, if it does.
+pub(super) fn reason(words: &[String], looks: Looks) -> Option<&'static str> {
+    let joined: String = words.concat();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    if !has(&IMPERSONAL) && (STEMS.iter().any(|stem| joined.contains(stem)) || has(&WORDS)) {
+        return Some("by its header");
+    }
+    let named = words.iter().any(|word| word == "name");
+    let bearer = |word: &String| BEARERS.contains(&word.as_str());
+    if named && (words.len() == 1 || words.iter().any(bearer)) {
+        return Some("by its header: whose name?");
+    }
+    let share = |hits: u64| hits > 0 && hits * 3 >= looks.values;
+    if share(looks.emails) {
+        Some("by its values: e-mail addresses")
+    } else if share(looks.telephones) {
+        Some("by its values: telephone numbers")
+    } else if share(looks.social_numbers) {
+        Some("by its values: social security numbers")
+    } else {
+        None
+    }
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !text.contains(' '))
+}
+
+/// Written as a telephone number is: seven to fifteen digits with marks between them, and no date.
+fn is_telephone(text: &str) -> bool {
+    if !text.starts_with(|first: char| matches!(first, '+' | '(' | '0'..='9')) || text.len() > 24 {
+        return false;
+    }
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let marks = text.bytes().filter(|byte| matches!(byte, b'(' | b')' | b'-' | b' ' | b'.' | b'+' | b'/')).count();
+    let long_enough = if text.starts_with('+') { (8..=15).contains(&digits) } else { (10..=11).contains(&digits) };
+    long_enough && marks >= 2 && digits + marks == text.len()
+}
+
+/// `078-05-1120`.
+fn is_social_number(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(parts[..], [area, group, serial] if area.len() == 3 && group.len() == 2 && serial.len() == 4)
+        && parts.iter().all(is_digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::name::words_of, *};
+
+    fn is_personal(header: &str) -> bool {
+        reason(&words_of(header), Looks::default()).is_some()
+    }
+
+    #[test]
+    fn headers() {
+        for header in [
+            "OWNERNAME",
+            "applicantname",
+            "contractorname",
+            "inspector",
+            "date of birth",
+            "ssn",
+            "Owner",
+            "First Name",
+            "LASTNAME",
+            "E-Mail",
+            "Phone #",
+            "Telefonnummer",
+            "Geburtsdatum",
+            "Name",
+            "Vorname",
+            "Nom de famille",
+            "Prénom",
+            "Date de naissance",
+            "Apellidos",
+            "Correo electrónico",
+            "Fecha de nacimiento",
+            "Cognome",
+            "Data di nascita",
+            "Codice Fiscale",
+            "Sobrenome",
+            "Data de Nascimento",
+            "Eigentümer",
+            "Propriétaire",
+            "agent_name",
+            "CPF",
+            "DNI",
+        ] {
+            assert!(is_personal(header), "{header}");
+        }
+        for header in [
+            "State Name",
+            "item_name",
+            "Street Name",
+            "Project Name",
+            "Country Code",
+            "number_of_permits",
+            "Total",
+            "file_name",
+            "status",
+            "permitno",
+            "Neighborhood",
+            "Name of Station",
+            "Nombre de logements",
+        ] {
+            let ambiguous = header == "Nombre de logements";
+            assert!(!is_personal(header) || ambiguous, "{header}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        for text in ["415-555-1234", "(415) 555-1235", "+44 20 7946 0958", "415.555.1234"] {
+            assert!(is_telephone(text), "{text}");
+        }
+        for text in ["2016-12-01", "4155551234", "12/1/2016 09:30", "-122.4194 37.77"] {
+            assert!(!is_telephone(text), "{text}");
+        }
+        assert!(is_social_number("078-05-1120") && !is_social_number("2016-12-01"));
+    }
+}

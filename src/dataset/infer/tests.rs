@@ -1,0 +1,240 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::dataset::{
+    ColumnType, Definition, RecordIdRule,
+    definition::{DateOrder, Mark},
+    reader::{ImportRow, open},
+};
+
+fn propose_as(text: &str, name: &str) -> Result<String, ReadError> {
+    let source = Cursor::new(text.as_bytes().to_vec());
+    propose(source, name, "some", &Said::default(), &Limits::default())
+}
+
+fn proposed(text: &str) -> (String, Definition) {
+    let toml = propose_as(text, "some.csv").unwrap();
+    let definition = Definition::from_toml(&toml, "some.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    (toml, definition)
+}
+
+fn kind(definition: &Definition, name: &str) -> ColumnType {
+    definition.columns[definition.column_index(name).unwrap_or_else(|| panic!("no {name}"))].kind
+}
+
+/// Rows below a header, so many of them.
+fn rows(header: &str, count: usize, row: impl Fn(usize) -> String) -> String {
+    let lines: Vec<String> = (1..=count).map(row).collect();
+    format!("{header}\n{}\n", lines.join("\n"))
+}
+
+#[test]
+fn types_key_and_personal_columns() {
+    let (toml, definition) = proposed(
+        "Permit No,Opened,Fee,Floors,Lot,Lat,Owner Name,Reach,Notes,Limit,,Notes\n\
+         A-1,1/31/2020,$5.00,1,001,37.5,Ann Other,a@example.org,x,1,,y\n\
+         A-2,2/1/2020,7,2,002,38,Bob Other,b@example.org,,2,,z\n",
+    );
+    assert_eq!(definition.columns[definition.key].name, "permit_no");
+    assert_eq!(definition.record_id_rule, RecordIdRule::Ordinal);
+    assert_eq!(definition.source.date_order, DateOrder::MonthFirst);
+    assert_eq!(kind(&definition, "opened"), ColumnType::Date);
+    assert_eq!(kind(&definition, "fee"), ColumnType::Money);
+    assert_eq!(kind(&definition, "floors"), ColumnType::Integer);
+    assert_eq!(kind(&definition, "lot"), ColumnType::Text, "001 is no number");
+    assert_eq!(kind(&definition, "lat"), ColumnType::Number);
+    assert_eq!(kind(&definition, "limit_column"), ColumnType::Integer, "limit is a parameter");
+    assert!(definition.column_index("owner_name").is_none(), "its header looks personal");
+    assert!(definition.column_index("reach").is_none(), "its values are e-mail addresses");
+    assert!(definition.column_index("notes_2").is_some());
+    assert!(toml.contains("looks personal"));
+    assert!(!toml.contains("Ann Other") && !toml.contains("example.org"));
+    assert!(toml.contains("permitd import 'some.csv' --definition some.toml"));
+}
+
+#[test]
+fn a_type_never_changes_a_value() {
+    for (values, expected) in [
+        (&["0.760995978569", "18.16"][..], ColumnType::Number),
+        (&["0.76", "18.16"], ColumnType::Number),
+        (&["94110", "02138"], ColumnType::Text),
+        (&["0", "00", "5"], ColumnType::Text),
+        (&["12345678901234567890", "12345678901234567891"], ColumnType::Text),
+        (&["89014103211118510", "89014103211118511"], ColumnType::Text),
+        (&["94110-1234", "94110"], ColumnType::Text),
+        (&["2.01612E+11", "2.01613E+11"], ColumnType::Text),
+        (&["12.5%", "7%"], ColumnType::Text),
+        (&["-0", "5"], ColumnType::Integer),
+        (&["TRUE", "FALSE"], ColumnType::Text),
+        (&["€12.50", "€7.00"], ColumnType::Money),
+        (&["€12.505", "€7.00"], ColumnType::Text),
+        (&["10142018", "10192018"], ColumnType::Integer),
+        (&["Jan-2019", "Feb-2019"], ColumnType::Text),
+        (&["2024/10/03 00:00:00+00", "2024/11/04 00:00:00+00"], ColumnType::Timestamp),
+        (&["2024-10-03T00:00:00+02:00", "2024-11-04T00:00:00+02:00"], ColumnType::Timestamp),
+        (&["12/16/2004 09:18:00 EST", "12/17/2004 10:11:00 EST"], ColumnType::Timestamp),
+        (&["2024-10-03 10:00:00.125", "2024-10-03 10:00:00.875"], ColumnType::Timestamp),
+        (&["12/16/2004 00:00", "12/17/2004 00:00"], ColumnType::Date),
+        (&["2016-12-01 09:00Z", "2016-12-01 09:00"], ColumnType::Text),
+        (&["01/02/2019", "01/03/2019"], ColumnType::Text),
+        (&["1/13/55", "1/14/56"], ColumnType::Text),
+    ] {
+        let lines: Vec<String> = (1..).zip(values).map(|(nth, value)| format!("{nth},{value}")).collect();
+        let (toml, definition) = proposed(&format!("id,thing\n{}\n", lines.join("\n")));
+        assert_eq!(kind(&definition, "thing"), expected, "{values:?}\n{toml}");
+    }
+    let (_, compact) = proposed("id,opening date\n1,20190131\n2,20190201\n");
+    assert_eq!(kind(&compact, "opening_date"), ColumnType::Date);
+    let (_, counts) = proposed("Precinct,Total Votes\nP1,12\nP2,13\n");
+    assert_eq!(kind(&counts, "total_votes"), ColumnType::Integer);
+    let (_, zips) = proposed("id,zip,cost\n1,94110,1.25\n2,94111,2\n");
+    assert_eq!((kind(&zips, "zip"), kind(&zips, "cost")), (ColumnType::Text, ColumnType::Money));
+}
+
+#[test]
+fn the_whole_file_is_read_and_what_does_not_fit_is_counted() {
+    let odd = rows("id,stories", 3_000, |nth| if nth == 2_500 { format!("{nth},two") } else { format!("{nth},2") });
+    let (toml, definition) = proposed(&odd);
+    assert_eq!(kind(&definition, "stories"), ColumnType::Text);
+    assert!(toml.contains("1 of 3000 values does not fit the type integer, the first on line 2501"), "{toml}");
+    let (_, late) =
+        proposed(&rows(
+            "id,zip",
+            3_000,
+            |nth| if nth == 2_500 { format!("{nth},02138") } else { format!("{nth},90001") },
+        ));
+    assert_eq!(kind(&late, "zip"), ColumnType::Text);
+    let (_, fraction) =
+        proposed(&rows("id,n", 3_000, |nth| if nth == 2_500 { format!("{nth},2.5") } else { format!("{nth},2") }));
+    assert_eq!(kind(&fraction, "n"), ColumnType::Number);
+}
+
+#[test]
+fn orders_of_day_and_month() {
+    let (_, definition) = proposed("id,opened\n1,31/1/2020\n2,1/2/2020\n");
+    assert_eq!(definition.source.date_order, DateOrder::DayFirst);
+    let (toml, unsure) = proposed("id,opened\n1,1/2/2020\n2,1/3/2020\n");
+    assert_eq!(kind(&unsure, "opened"), ColumnType::Text);
+    assert!(toml.contains("date_order"), "{toml}");
+    let (_, by_another) = proposed("id,opened,closed\n1,1/2/2020,31/2/2020\n2,1/3/2020,30/3/2020\n");
+    assert_eq!(kind(&by_another, "opened"), ColumnType::Text, "31 February is no day, so that nothing is shown");
+    let (_, by_another) = proposed("id,opened,closed\n1,1/2/2020,28/2/2020\n2,1/3/2020,30/3/2020\n");
+    assert_eq!((kind(&by_another, "opened"), by_another.source.date_order), (ColumnType::Date, DateOrder::DayFirst));
+}
+
+#[test]
+fn decimal_marks() {
+    let (_, commas) = proposed("id;a;b;c\n1;1,5;1,25;1.234,75\n2;2,5;2,25;2,75\n");
+    assert_eq!((commas.source.dialect.decimal, kind(&commas, "c")), (Some(Mark::Comma), ColumnType::Number));
+    let (toml, unsure) = proposed("id;weight kg\n1;1,234\n2;12,345\n3;2,500\n");
+    assert_eq!((unsure.source.dialect.decimal, kind(&unsure, "weight_kg")), (None, ColumnType::Text));
+    assert!(toml.contains("two ways"), "{toml}");
+    let (_, shown) = proposed("id;weight kg;length\n1;1,234;0,5\n2;12,345;0,7\n");
+    assert_eq!(kind(&shown, "weight_kg"), ColumnType::Number, "the other column shows what a comma is");
+    let (_, english) = proposed("id,n\n1,\"1,204\"\n2,\"2,500\"\n");
+    assert_eq!(kind(&english, "n"), ColumnType::Integer);
+}
+
+#[test]
+fn keys_that_identify() {
+    let key = |text: &str| {
+        let (_, definition) = proposed(text);
+        definition.columns[definition.key].name.clone()
+    };
+    let goals = rows("team,goals,shots", 40, |nth| format!("T{},{},{}", nth % 2, nth % 3, nth % 5));
+    assert_eq!(key(&goals), "row");
+    assert_eq!(key("category,description\nc,x\nc,y\n"), "description");
+    assert_eq!(key(&format!("category,description\nc,{}\nc,y\n", "x".repeat(300))), "row", "the store refuses it");
+    assert_eq!(key("permit number,cost\n2.01612E+11,5\n2.01613E+11,6\n"), "row", "they have lost digits");
+    assert_eq!(key("a,permit number\n1,A1\n2,A2\n"), "permit_number");
+    let shared = rows("permit number,lot", 100, |nth| format!("P{},{}", nth / 50 * 50 + nth % 45, nth % 7));
+    assert_eq!(key(&shared), "permit_number", "several records may share a key that people know");
+    // What is proposed is imported as it comes.
+    let (_, definition) = proposed(&goals);
+    let source = open(Cursor::new(goals.into_bytes()), "some.csv", &definition, &Limits::default()).unwrap();
+    let keys: Vec<String> = source
+        .map(|row| match row.unwrap() {
+            ImportRow::Record { key, .. } => key,
+            rejected @ ImportRow::Rejected { .. } => panic!("{rejected:?}"),
+        })
+        .collect();
+    assert_eq!((keys.len(), keys[0].as_str(), keys[39].as_str()), (40, "1", "40"));
+}
+
+#[test]
+fn every_column_is_accounted_for() {
+    let (toml, _) = proposed(",name of station,temp\n0,A,1.5\n1,B,2.5\n");
+    assert!(toml.contains("no header") && toml.contains(": A."), "{toml}");
+    let header: Vec<String> = (0..1_200).map(|nth| format!("c{nth}")).collect();
+    let values: Vec<String> = (0..1_200).map(|nth| nth.to_string()).collect();
+    let (toml, definition) = proposed(&format!("id,{}\n1,{}\n", header.join(","), values.join(",")));
+    assert!(definition.columns.len() > 900 && toml.contains("c1199"), "{}", definition.columns.len());
+    let long = format!("id,\"{}\"\n1,a lot\n2,little\n", "How much do you agree ".repeat(40));
+    let (_, definition) = proposed(&long);
+    let opened = open(Cursor::new(long.into_bytes()), "some.csv", &definition, &Limits::default()).unwrap();
+    assert_eq!((opened.header().absent.len(), opened.header().unmatched.len()), (0, 0));
+    for header in ["Country,Code,2019,2020", "Country,Code,1/31/2019,2/28/2019", "Permit ID,Name,2016,x"] {
+        let (_, definition) = proposed(&format!("{header}\nAruba,ABW,1.5,1.6\nAngola,AGO,2.5,2.6\n"));
+        assert!(definition.columns.len() >= 6 || header.starts_with("Permit"), "{header}");
+    }
+    let (_, cyrillic) = proposed("№;Дата регистрации;Код\n1;27.05.2004;75\n2;21.05.2004;76\n");
+    assert!(cyrillic.column_index("data_registratsii").is_some());
+}
+
+#[test]
+fn blanks_units_totals_and_footnotes() {
+    let (_, definition) = proposed("id,temp,opened\n1,1.5,1/20/2020\n2,NA,NULL\n3,2.5,1/24/2020\n");
+    assert_eq!(definition.source.blanks, ["NA", "NULL"]);
+    assert_eq!((kind(&definition, "temp"), kind(&definition, "opened")), (ColumnType::Number, ColumnType::Date));
+    let (toml, units) = proposed("station,temp,depth\n,deg C,m\nS1,1.5,10\nS2,2.5,20\n");
+    assert_eq!(kind(&units, "temp"), ColumnType::Number);
+    assert!(toml.contains("line 2 looks like units"), "{toml}");
+    let (toml, _) = proposed("county,permits\nAdams,1\nBoone,2\nTotal,3\n\"Source: county clerk, 2020\",\n");
+    assert!(toml.contains("line 4 looks like a total") && toml.contains("line 5 looks like a footnote"), "{toml}");
+    assert!(toml.contains("# stop_at = [\"Total\", \"Source*\"]"), "{toml}");
+}
+
+#[test]
+fn a_file_without_a_header() {
+    for text in ["1,2\n3,4\n", "a\n", "\"1/2/2016\",2\n\"1/3/2016\",3\n"] {
+        assert!(matches!(propose_as(text, "x.csv"), Err(ReadError::NoHeader { .. })), "{text}");
+    }
+    let (_, one) = proposed("word\nx\ny\n");
+    assert_eq!(one.columns.len(), 3);
+}
+
+#[test]
+fn what_is_said_is_written_down() {
+    let mut said = Said::default();
+    let dialect = &mut said.dialect;
+    for (key, text) in [
+        ("delimiter", "|"),
+        ("quote", "none"),
+        ("encoding", "cp1251"),
+        ("decimal", ","),
+        ("time_zone", "Europe/Berlin"),
+    ] {
+        dialect.say(key, text).unwrap();
+    }
+    dialect.say_skip_rows(1).unwrap();
+    let source = Cursor::new(b"title\nid|n\n1|\"1,5\n2|2,5\n".to_vec());
+    let toml = propose(source, "some.csv", "some", &said, &Limits::default()).unwrap();
+    let definition = Definition::from_toml(&toml, "some.toml").unwrap();
+    assert_eq!(definition.source.dialect, said.dialect, "{toml}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_proposed_is_a_definition(headers in proptest::collection::vec("[A-Za-z0-9#é%+ _.\"'\\\\-]{1,12}", 2..8), cell in "[a-z0-9]{0,5}") {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&headers).unwrap();
+        writer.write_record(headers.iter().map(|_| &cell)).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        if let Ok(toml) = propose(Cursor::new(bytes), "some.csv", "some", &Said::default(), &Limits::default()) {
+            let parsed = Definition::from_toml(&toml, "some.toml");
+            prop_assert!(parsed.is_ok(), "{parsed:?}\n{toml}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The last rows of a file, which may be totals and footnotes and no records.
+
+use std::collections::VecDeque;
+
+use super::{
+    mapping::convert::text_of,
+    reader::{Cell, RowCells},
+};
+
+/// How many rows are looked at.
+const ROWS: usize = 10;
+/// So much of a text is kept.
+const TEXT_BYTES_MAX: usize = 80;
+
+const TOTAL_WORDS: [&str; 13] = [
+    "total",
+    "totals",
+    "grand total",
+    "subtotal",
+    "sum",
+    "summe",
+    "gesamt",
+    "insgesamt",
+    "totale",
+    "total general",
+    "total général",
+    "total geral",
+    "overall",
+];
+const NOTE_WORDS: [&str; 12] =
+    ["source", "note", "notes", "quelle", "hinweis", "anmerkung", "fuente", "nota", "fonte", "remarque", "*", "©"];
+
+/// The last rows that were met.
+#[derive(Debug, Default)]
+pub(super) struct LastRows {
+    rows: VecDeque<Last>,
+    met: u64,
+    widest: usize,
+}
+
+#[derive(Debug)]
+struct Last {
+    line: u64,
+    text: String,
+    filled: usize,
+}
+
+/// A row that is most likely no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoRecord {
+    /// Its line.
+    pub line: u64,
+    /// What it looks like.
+    pub looks_like: &'static str,
+    /// What `stop_at` would say to end the table before it.
+    pub stop_at: String,
+}
+
+impl LastRows {
+    /// Meets a row that is not blank.
+    pub(super) fn meet(&mut self, line: u64, row: &impl RowCells) {
+        let is_filled = |cell: &Cell<'_>| !text_of(*cell).is_ok_and(|text| text.is_empty());
+        let mut filled = (0..row.width()).map(|place| row.cell(place)).filter(is_filled);
+        let Some(first) = filled.next() else { return };
+        let count = 1 + filled.count();
+        self.met += 1;
+        self.widest = self.widest.max(count);
+        let mut last = if self.rows.len() == ROWS { self.rows.pop_front() } else { None }.unwrap_or(Last {
+            line,
+            text: String::new(),
+            filled: 0,
+        });
+        let text = text_of(first).unwrap_or_default();
+        last.text.clear();
+        last.text.push_str(text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default());
+        (last.line, last.filled) = (line, count);
+        self.rows.push_back(last);
+    }
+
+    /// Those that look like no record.
+    pub(super) fn no_records(&self) -> Vec<NoRecord> {
+        // Of two rows, either may be anything.
+        if self.met <= 2 {
+            return Vec::new();
+        }
+        self.rows.iter().filter_map(|row| row.no_record(self.widest)).collect()
+    }
+}
+
+impl Last {
+    fn no_record(&self, widest: usize) -> Option<NoRecord> {
+        let text = self.text.to_lowercase();
+        let bare = text.trim_end_matches([':', '.', ' ']);
+        let found = |looks_like, stop_at| Some(NoRecord { line: self.line, looks_like, stop_at });
+        if TOTAL_WORDS.contains(&bare) {
+            return found("a total", self.text.clone());
+        }
+        let begins = |word: &&str| {
+            text.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+        };
+        if self.filled > 1 || widest < 2 || !NOTE_WORDS.iter().any(|word| begins(&word)) {
+            return None;
+        }
+        let word = self.text.split([':', ' ']).next().unwrap_or_default();
+        found("a footnote", if word.is_empty() { self.text.clone() } else { format!("{word}*") })
+    }
+}

@@ -1,0 +1,101 @@
+//! What separates the cells of a text file.
+
+use csv_core::ReadRecordResult;
+
+use super::{DELIMITERS, Layout};
+use crate::dataset::reader::{Cell, Limits, RowCells, RowSink};
+
+/// How many records are looked at.
+const RECORDS_MAX: usize = 200;
+/// The most cells of a record that are looked at.
+const CELLS_MAX: usize = 2_000;
+
+/// The delimiter that a first line such as `sep=;` names, and what follows that line.
+pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
+    let line_end = sample.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(sample.len());
+    let line = sample.get(..line_end).unwrap_or_default();
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match line {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] if !delimiter.is_ascii_alphanumeric() => {
+            (Some(*delimiter), sample.get(line_end..).unwrap_or_default())
+        }
+        _ => (None, sample),
+    }
+}
+
+/// The delimiter under which a row names the most columns of what is sought; or else the one that gives the most records as
+/// many cells, and of those more of them.
+pub(super) fn delimiter(sample: &[u8], layout: &Layout, limits: &Limits, sink: &impl RowSink) -> u8 {
+    let candidates = DELIMITERS.map(|delimiter| (delimiter, records(sample, &Layout { delimiter, ..layout.clone() })));
+    let recognised = |records: &Vec<SampleRow>| {
+        records.iter().take(limits.header_rows_max).map(|row| sink.recognised(row)).max().unwrap_or(0)
+    };
+    // The first of equals wins, so a file of one column is read with commas.
+    let scored = candidates.iter().rev().map(|(delimiter, records)| ((recognised(records), shape(records)), delimiter));
+    scored.max_by_key(|(score, _)| *score).map_or(b',', |(_, delimiter)| *delimiter)
+}
+
+/// How many records have the most common number of cells, in thousandths, and that number; nothing where it is one.
+fn shape(records: &[SampleRow]) -> (usize, usize) {
+    // A cell with half of a pair of marks was cut where something else separates.
+    let is_cut = |row: &SampleRow| row.0.iter().any(|cell| cell.bytes().filter(|byte| *byte == b'"').count() % 2 == 1);
+    let widths: Vec<usize> = records.iter().map(|row| if is_cut(row) { 0 } else { row.width() }).collect();
+    let common = widths.iter().filter(|width| **width > 1).map(|width| {
+        // A row may leave out cells at its end, and a title stands above the header alone.
+        let alike = widths.iter().filter(|other| *other == width).count();
+        (alike * 1000 / widths.len().max(1), *width)
+    });
+    common.max().unwrap_or((0, 0))
+}
+
+struct SampleRow(Vec<String>);
+
+impl RowCells for SampleRow {
+    fn width(&self) -> usize {
+        self.0.len()
+    }
+
+    fn cell(&self, place: usize) -> Cell<'_> {
+        self.0.get(place).map_or(Cell::Blank, |text| Cell::Text(text))
+    }
+
+    fn is_delimited(&self) -> bool {
+        true
+    }
+}
+
+/// The first records of a sample that are not blank, as far as they are whole.
+fn records(sample: &[u8], layout: &Layout) -> Vec<SampleRow> {
+    let mut reader = layout.reader();
+    let mut records = Vec::new();
+    let (mut cells, mut ends) = (vec![0; sample.len() + 1], vec![0; CELLS_MAX]);
+    let mut rest = sample;
+    while records.len() < RECORDS_MAX {
+        let (result, read, written, ended) = reader.read_record(rest, &mut cells, &mut ends);
+        rest = rest.get(read..).unwrap_or_default();
+        let is_whole = result == ReadRecordResult::Record;
+        // The last record of a short file may have no line end.
+        if !is_whole && (written == 0 && ended == 0) {
+            break;
+        }
+        let mut begin = 0;
+        let mut row = Vec::with_capacity(ended);
+        for end in ends.get(..ended).unwrap_or_default() {
+            row.push(String::from_utf8_lossy(cells.get(begin..*end).unwrap_or_default()).trim().to_owned());
+            begin = *end;
+        }
+        if !is_whole {
+            row.push(String::from_utf8_lossy(cells.get(begin..written).unwrap_or_default()).trim().to_owned());
+        }
+        let is_first = records.is_empty();
+        if !row.iter().all(String::is_empty)
+            && (is_whole || is_first || rest.is_empty() && sample.len() < super::BUFFER_BYTES)
+        {
+            records.push(SampleRow(row));
+        }
+        if !is_whole {
+            break;
+        }
+    }
+    records
+}

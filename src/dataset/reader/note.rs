@@ -1,0 +1,166 @@
+//! What a person should know of a file that was read all the same.
+
+use std::fmt;
+
+use crate::dataset::last_rows::NoRecord;
+
+/// The most names that a note lists.
+const NAMES_MAX: usize = 8;
+
+/// Something about a file that may make its values other than they seem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Records of a text file that are not UTF-8 were read in another encoding.
+    NotUtf8 {
+        /// The line of the first.
+        line: u64,
+        /// How many there are.
+        records: u64,
+        /// The encoding that was taken.
+        taken: &'static str,
+        /// The one that they look like.
+        looks_like: &'static str,
+    },
+    /// Rows with fewer cells than the header.
+    ShortRows {
+        /// The line of the first.
+        line: u64,
+        /// How many there are.
+        rows: u64,
+    },
+    /// Amounts with more than two decimals were rounded.
+    Rounded {
+        /// The line of the first.
+        line: u64,
+        /// How many there are.
+        values: u64,
+    },
+    /// Cells of a workbook are merged: only the first of them holds the value.
+    Merged {
+        /// Some of the ranges.
+        ranges: Vec<String>,
+        /// How many there are.
+        count: u64,
+    },
+    /// Rows of the sheet are hidden; they were read.
+    HiddenRows {
+        /// How many there are.
+        count: u64,
+    },
+    /// Columns of the sheet are hidden; they were read.
+    HiddenColumns {
+        /// The letters of some.
+        letters: Vec<String>,
+    },
+    /// The workbook has sheets that were not read.
+    OtherSheets {
+        /// The one that was.
+        read: String,
+        /// The visible others.
+        others: Vec<String>,
+        /// The hidden others.
+        hidden: Vec<String>,
+    },
+    /// The sheet that was read is hidden.
+    HiddenSheet {
+        /// Its name.
+        name: String,
+    },
+    /// Rows at the file's end that are most likely no records.
+    NoRecords {
+        /// Which.
+        rows: Vec<NoRecord>,
+    },
+    /// The table was ended by `stop_at`.
+    Stopped {
+        /// The line of the row that ended it.
+        line: u64,
+    },
+    /// Quotation marks in a text file are part of the texts.
+    LiteralQuotes {
+        /// The line of the first that encloses nothing.
+        line: u64,
+    },
+    /// Formulas of the sheet have no value; the rows that need one are rejected.
+    NoValues {
+        /// How many there are.
+        count: u64,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8 { line, records, taken, looks_like } => {
+                write!(f, "{records} rows are not UTF-8, the first on line {line}: they were read as {taken}")?;
+                if looks_like != taken {
+                    write!(f, ", and look like {looks_like}")?;
+                }
+                write!(f, "; if letters are wrong, say `encoding`")
+            }
+            Self::ShortRows { line, rows } => write!(
+                f,
+                "{rows} rows have fewer cells than the header, the first on line {line}: what they lack was taken as blank"
+            ),
+            Self::Rounded { line, values } => write!(
+                f,
+                "{values} amounts of money have more than two decimals, the first on line {line}: they were rounded half away from zero; a column of type `number` keeps them"
+            ),
+            Self::Merged { ranges, count } => write!(
+                f,
+                "the sheet has {count} merged ranges ({}): only the first cell of each holds the value; `fill_down` gives it to the rows below",
+                listed(ranges, *count)
+            ),
+            Self::HiddenRows { count } => {
+                write!(f, "{count} rows of the sheet are hidden; they were read like the others")
+            }
+            Self::HiddenColumns { letters } => {
+                write!(
+                    f,
+                    "columns of the sheet are hidden ({}); they were read like the others",
+                    listed(letters, count(letters))
+                )
+            }
+            Self::OtherSheets { read, others, hidden } => {
+                write!(f, "only the sheet {read:?} was read; `sheet` names another")?;
+                if !others.is_empty() {
+                    write!(f, "; there are also {}", listed(&quoted(others), count(others)))?;
+                }
+                if !hidden.is_empty() {
+                    write!(f, "; hidden are {}", listed(&quoted(hidden), count(hidden)))?;
+                }
+                Ok(())
+            }
+            Self::HiddenSheet { name } => write!(f, "the sheet {name:?} is hidden; no visible one has this table"),
+            Self::NoRecords { rows } => {
+                let rows: Vec<String> =
+                    rows.iter().map(|row| format!("line {} looks like {}", row.line, row.looks_like)).collect();
+                write!(f, "{} and no record; `stop_at` ends the table before it", listed(&rows, count(&rows)))
+            }
+            Self::Stopped { line } => write!(f, "the table ended before line {line}, as `stop_at` says"),
+            Self::LiteralQuotes { line } => write!(
+                f,
+                "quotation marks were taken as parts of texts: on line {line} one opens a cell and does not close it; `quote` says otherwise"
+            ),
+            Self::NoValues { count } => write!(
+                f,
+                "{count} formulas have no value: open the file in a spreadsheet program and save it, so that they are computed"
+            ),
+        }
+    }
+}
+
+fn count(names: &[String]) -> u64 {
+    u64::try_from(names.len()).unwrap_or(u64::MAX)
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("{name:?}")).collect()
+}
+
+/// The first names, and that there are more.
+fn listed(names: &[String], count: u64) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
+    let more = if count > u64::try_from(shown.len()).unwrap_or(0) { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
