@@ -96,6 +96,10 @@ fn letters_of(place: usize) -> String {
     crate::dataset::reader::letters_of(place)
 }
 
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
@@ -132,8 +136,12 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     let (key_name, key_score) = key.map_or((row.as_str(), 0), |key| (key.name.as_str(), key.verdict.key_score));
     match key {
         Some(key) if key_score > 0 && key.column.never_repeats() => {
-            let least = if key.column.is_counted { "" } else { "at least the first " };
-            writeln!(out, "# Every row has a value here, and {least}{} are different.", key.column.distinct)?;
+            let compared = if key.column.is_counted {
+                String::new()
+            } else {
+                format!(" (the first {} were compared)", key.column.distinct)
+            };
+            writeln!(out, "# Every row has a value here, and each another one{compared}.")?;
         }
         Some(key) => writeln!(
             out,
@@ -155,7 +163,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
         writeln!(out, "[[column]]\nname = {}\ntype = \"text\"\nimport = true\n", quoted(&row))?;
     }
     for draft in *drafts {
-        write_column(out, draft, draft.name == key_name && key.is_some())?;
+        write_column(out, draft, draft.name == key_name && key.is_some(), proposal.writing.date_order)?;
     }
     if row_id.is_none() {
         writeln!(out, "# The row's place among those of its key, from 1: the import fills it.")?;
@@ -174,7 +182,12 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
 fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     let Proposal { file_name, chosen, table, writing, left_out, .. } = proposal;
     let rows = table.rows;
-    writeln!(out, "# Proposed from all {rows} rows of {}. A guess: read it before you use it.", comment(file_name))?;
+    writeln!(
+        out,
+        "# Proposed from {} of {}, which are all. A guess: read it before you use it.",
+        counted(rows, "row"),
+        comment(file_name)
+    )?;
     writeln!(
         out,
         "# The header was found on line {}. The language is described in schemas/datasets/README.md.",
@@ -326,10 +339,10 @@ fn is_row_id(draft: &Draft<'_>) -> bool {
         && matches!(draft.verdict.kind, ColumnType::Integer | ColumnType::Text)
 }
 
-fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool) -> fmt::Result {
+fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: Option<DateOrder>) -> fmt::Result {
     let Draft { column, verdict, .. } = draft;
     if let Some(reason) = verdict.personal {
-        writeln!(out, "# This looks personal, {reason}. It is read by nobody until you publish it.")?;
+        writeln!(out, "# This looks personal ({reason}). It is read by nobody until you publish it.")?;
     } else if column.filled == 0 {
         writeln!(out, "# No value was seen.")?;
     } else {
@@ -337,7 +350,7 @@ fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool) -> fmt::Resul
             true => format!("{} different", column.distinct),
             false => format!("more than {} different", column.distinct.saturating_sub(1)),
         };
-        writeln!(out, "# {} values, {different}.", column.filled)?;
+        writeln!(out, "# {}, {different}.", counted(column.filled, "value"))?;
     }
     if !is_key {
         for remark in &verdict.remarks {
@@ -359,7 +372,8 @@ fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool) -> fmt::Resul
     if draft.occurrence > 1 {
         writeln!(out, "occurrence = {}", draft.occurrence)?;
     }
-    if let (ColumnType::Date | ColumnType::Timestamp, Some(order)) = (kind, verdict.date_order) {
+    let order = verdict.date_order.filter(|order| Some(*order) != date_order);
+    if let (ColumnType::Date | ColumnType::Timestamp, Some(order)) = (kind, order) {
         let order = if order == DateOrder::DayFirst { "day_first" } else { "month_first" };
         writeln!(out, "date_order = {}", quoted(order))?;
     }

@@ -163,6 +163,8 @@ impl Verdict {
             key_score: 0,
         };
         verdict.kind = if column.filled == 0 { ColumnType::Text } else { verdict.kind_of(column, &words, writing) };
+        // Units of measurement are no row.
+        let rows = rows - u64::from(writing.units_line.is_some());
         verdict.key_score = key_score(column, &words, verdict.kind, rows, verdict.personal.is_some());
         verdict
     }
@@ -217,14 +219,14 @@ impl Verdict {
         if numbers.number.is_whole_but(but) {
             return ColumnType::Number;
         }
-        if numbers.number.misfits * 10 <= column.filled {
+        if numbers.number.misfits > 0 && numbers.number.misfits * 10 <= column.filled {
             let (name, fit) = if numbers.integer.misfits == numbers.number.misfits {
                 ("integer", &numbers.integer)
             } else {
                 ("number", &numbers.number)
             };
             self.remarks.push(misfits(name, fit));
-        } else if numbers.money.misfits * 10 <= column.filled {
+        } else if numbers.money.misfits > 0 && numbers.money.misfits * 10 <= column.filled {
             self.remarks.push(misfits("money", &numbers.money));
         }
         ColumnType::Text
@@ -294,7 +296,7 @@ fn key_score(column: &ColumnStats, words: &[String], kind: ColumnType, rows: u64
         .last()
         .is_some_and(|last| ["no", "id", "number", "nr", "num", "key"].iter().any(|end| last.ends_with(end)));
     let can_be = matches!(kind, ColumnType::Text | ColumnType::Integer)
-        && column.filled == rows
+        && column.filled >= rows
         && column.errors == 0
         && column.scientific == 0
         && column.longest <= KEY_BYTES_MAX

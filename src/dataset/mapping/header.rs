@@ -54,6 +54,10 @@ pub struct FoundHeader {
     /// For each field, the place of its column in the file.
     pub(super) places: Vec<Option<Place>>,
     pub(super) width: usize,
+    /// One more than the last column with a header.
+    pub(super) named_width: usize,
+    /// Columns without a header.
+    pub(super) unnamed: Vec<usize>,
     /// The key column's header as the file writes it.
     pub(super) key_header: String,
     /// Headers that no field reads.
@@ -224,6 +228,10 @@ impl HeaderSearch {
             definition: Arc::clone(&self.definition),
             places,
             width: cells.exact.len(),
+            named_width: cells.exact.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1),
+            unnamed: (0..cells.exact.len())
+                .filter(|place| cells.exact.get(*place).is_some_and(String::is_empty))
+                .collect(),
             key_header,
             unmatched,
             absent,

@@ -11,7 +11,7 @@ use super::{
 use crate::dataset::{
     ColumnType, Record, RecordIdRule, Value,
     definition::{Case, Definition, Extract, Field, Fold, Origin, Part},
-    reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells},
+    reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells, letters_of},
     text::nfc,
 };
 
@@ -25,6 +25,9 @@ pub struct Mapper {
     definition: Arc<Definition>,
     reading: Reading,
     width: usize,
+    named_width: usize,
+    /// Columns without a header, and whether a value was met in each.
+    unnamed: Vec<(usize, bool)>,
     key_header: String,
     reads: Vec<ReadStep>,
     joins: Vec<JoinStep>,
@@ -149,7 +152,7 @@ impl Mapper {
     /// # Errors
     /// When a default is no value of its column, which a checked definition rules out.
     pub fn new(header: FoundHeader, file: FileReading) -> Result<Self, ReadError> {
-        let FoundHeader { definition, places, width, key_header, .. } = header;
+        let FoundHeader { definition, places, width, named_width, unnamed, key_header, .. } = header;
         let source = &definition.source;
         let dialect = &source.dialect;
         let (decimal, thousands) = dialect.marks();
@@ -231,6 +234,8 @@ impl Mapper {
             definition,
             reading,
             width,
+            named_width,
+            unnamed: unnamed.into_iter().map(|place| (place, false)).collect(),
             key_header,
             reads,
             joins,
@@ -247,6 +252,11 @@ impl Mapper {
         let mut notes = Vec::new();
         if self.short.count > 0 {
             notes.push(Note::ShortRows { line: self.short.line, rows: self.short.count });
+        }
+        let unnamed = self.unnamed.iter().filter(|(_, met)| *met).map(|(place, _)| letters_of(*place));
+        let columns: Vec<String> = unnamed.collect();
+        if !columns.is_empty() {
+            notes.push(Note::Unnamed { columns });
         }
         if self.rounded.count > 0 {
             notes.push(Note::Rounded { line: self.rounded.line, values: self.rounded.count });
@@ -295,8 +305,11 @@ impl Mapper {
             return Some(ImportRow::Rejected { line, key: None, problems: vec![problem] });
         }
         // What a spreadsheet program leaves out at a row's end is blank.
-        if row.is_delimited() && row.width() < self.width {
+        if row.is_delimited() && row.width() < self.named_width {
             self.short.meet(line);
+        }
+        for (place, met) in &mut self.unnamed {
+            *met = *met || !is_blank(row.cell(*place));
         }
         let mut values = vec![Value::Null; self.definition.columns.len()];
         let mut problems = Vec::new();

@@ -4,6 +4,11 @@ use std::fmt;
 
 use crate::dataset::last_rows::NoRecord;
 
+/// `1 row has`, `2 rows have`.
+fn are(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
 /// The most names that a note lists.
 const NAMES_MAX: usize = 8;
 
@@ -27,6 +32,11 @@ pub enum Note {
         line: u64,
         /// How many there are.
         rows: u64,
+    },
+    /// Columns with values but without a header, which nothing reads.
+    Unnamed {
+        /// The letters of the columns.
+        columns: Vec<String>,
     },
     /// Amounts with more than two decimals were rounded.
     Rounded {
@@ -92,23 +102,32 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotUtf8 { line, records, taken, looks_like } => {
-                write!(f, "{records} rows are not UTF-8, the first on line {line}: they were read as {taken}")?;
+                let rows = are(*records, "row is", "rows are");
+                write!(f, "{rows} not UTF-8, the first on line {line}: read as {taken}")?;
                 if looks_like != taken {
-                    write!(f, ", and look like {looks_like}")?;
+                    write!(f, ", which looks like {looks_like}")?;
                 }
                 write!(f, "; if letters are wrong, say `encoding`")
             }
             Self::ShortRows { line, rows } => write!(
                 f,
-                "{rows} rows have fewer cells than the header, the first on line {line}: what they lack was taken as blank"
+                "{} fewer cells than the header, the first on line {line}: what is left out was taken as blank",
+                are(*rows, "row has", "rows have")
+            ),
+            Self::Unnamed { columns } => write!(
+                f,
+                "columns without a header hold values and were not read ({}): give them one",
+                listed(columns, count(columns))
             ),
             Self::Rounded { line, values } => write!(
                 f,
-                "{values} amounts of money have more than two decimals, the first on line {line}: they were rounded half away from zero; a column of type `number` keeps them"
+                "{} more than two decimals, the first on line {line}: rounded half away from zero; a column of type `number` keeps them",
+                are(*values, "amount of money has", "amounts of money have")
             ),
             Self::Merged { ranges, count } => write!(
                 f,
-                "the sheet has {count} merged ranges ({}): only the first cell of each holds the value; `fill_down` gives it to the rows below",
+                "the sheet has {} ({}): only the first cell of each holds the value; `fill_down` gives it to the rows below",
+                are(*count, "merged range", "merged ranges"),
                 listed(ranges, *count)
             ),
             Self::HiddenRows { count } => {
@@ -144,7 +163,8 @@ impl fmt::Display for Note {
             ),
             Self::NoValues { count } => write!(
                 f,
-                "{count} formulas have no value: open the file in a spreadsheet program and save it, so that they are computed"
+                "{} no value: open the file in a spreadsheet program and save it, so that it computes them",
+                are(*count, "formula has", "formulas have")
             ),
         }
     }
