@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "datasets/cases.rs"]
+mod cases;
 #[path = "datasets/drift.rs"]
 mod drift;
 #[path = "datasets/excel_97.rs"]
@@ -12,5 +14,7 @@ mod hostile;
 mod real;
 #[path = "datasets/report.rs"]
 mod report;
+#[path = "datasets/round_trip.rs"]
+mod round_trip;
 #[path = "datasets/support.rs"]
 mod support;

@@ -15,7 +15,25 @@ pub(crate) fn label(row: u16, column: u16, text: &str) -> Vec<u8> {
 
 /// A cell with a number.
 pub(crate) fn number(row: u16, column: u16, number: f64) -> Vec<u8> {
-    record(0x0203, &[&place(row, column), &number.to_le_bytes()])
+    styled_number(row, column, 0, number)
+}
+
+/// A cell with a number, shown as the style says.
+pub(crate) fn styled_number(row: u16, column: u16, style: u16, number: f64) -> Vec<u8> {
+    record(0x0203, &[&row.to_le_bytes(), &column.to_le_bytes(), &style.to_le_bytes(), &number.to_le_bytes()])
+}
+
+/// The records of a workbook's head by which numbers are shown by codes, those of the styles from 1.
+#[allow(dead_code, reason = "the seeds need none")]
+pub(crate) fn formats(codes: &[&str]) -> Vec<u8> {
+    let format = |(id, code): (u16, &&str)| {
+        let length = u16::try_from(code.len()).unwrap();
+        record(0x041e, &[&id.to_le_bytes(), &length.to_le_bytes(), &[0], code.as_bytes()])
+    };
+    let style = |id: u16| record(0x00e0, &[&[0, 0], &id.to_le_bytes(), &[0; 16]]);
+    let own = (164..).zip(codes);
+    let styles = std::iter::once(0).chain(own.clone().map(|(id, _)| id)).map(style);
+    own.map(format).chain(styles).flatten().collect()
 }
 
 fn place(row: u16, column: u16) -> Vec<u8> {
@@ -29,13 +47,20 @@ pub(crate) fn words(words: &[u32]) -> Vec<u8> {
 
 /// A workbook whose one sheet is made of these records: a compound file of one stream.
 pub(crate) fn excel_97(cells: &[Vec<u8>]) -> Vec<u8> {
+    excel_97_with(&[], cells)
+}
+
+/// The same with more records in the workbook's head.
+pub(crate) fn excel_97_with(head: &[u8], cells: &[Vec<u8>]) -> Vec<u8> {
     const STREAM_BYTES: usize = 4_096;
     let beginning = |kind: u16| record(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
     let end = record(0x000a, &[]);
     let sheet_entry = |offset: u32| record(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
-    let globals = beginning(5).len() + sheet_entry(0).len() + end.len();
+    let globals = beginning(5).len() + head.len() + sheet_entry(0).len() + end.len();
     let sheet_at = u32::try_from(globals).unwrap();
-    let mut stream = [beginning(5), sheet_entry(sheet_at), end.clone(), beginning(0x10), cells.concat(), end].concat();
+    let mut stream =
+        [beginning(5), head.to_vec(), sheet_entry(sheet_at), end.clone(), beginning(0x10), cells.concat(), end]
+            .concat();
     // Shorter streams are kept elsewhere in a compound file, and longer ones need more sectors than its table names.
     assert!(stream.len() <= STREAM_BYTES, "more cells than have room");
     stream.resize(STREAM_BYTES, 0);

@@ -148,8 +148,8 @@ fn units_line(table: &Table) -> Option<u64> {
         let number = &column.point.number;
         number.fits > 0 && number.misfits == 1 && number.first == line && column.filled > 1
     };
-    let odd = table.columns.iter().filter(is_odd).count();
-    (odd > 1 || (odd == 1 && begins_blank)).then_some(line)
+    // A row that says what it is of may be a record with other values than those below it.
+    (begins_blank && table.columns.iter().any(|column| is_odd(&column))).then_some(line)
 }
 
 impl Verdict {

@@ -84,7 +84,12 @@ impl Quotes {
             (b',' | b';', 3) => 3,
             _ => 2,
         };
-        (lines.len() >= enough && lines.iter().all(|line| cells(line) == width)).then_some(lines.len() as u64)
+        // A row says what it is of in its first cell.
+        let begins = |line: &&[u8]| {
+            !line.split(|byte| *byte == self.delimiter).next().unwrap_or_default().trim_ascii().is_empty()
+        };
+        let are_rows = lines.len() >= enough && lines.iter().all(|line| cells(line) == width && begins(line));
+        are_rows.then_some(lines.len() as u64)
     }
 }
 
