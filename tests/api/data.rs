@@ -499,3 +499,26 @@ async fn whole_numbers_and_amounts_are_texts_for_who_asks() {
         app.get(wrong, &key).await.expect(400);
     }
 }
+
+/// A page may end at a text of any length: its cursor does not hold it, and the walk goes on in either direction.
+#[tokio::test]
+async fn a_walk_by_long_texts_comes_to_its_end() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let columns = "[[column]]\nname = \"txt\"\nheaders = [\"Txt\"]\n";
+    let lengths = [10, 3_000, 5_000, 5_000, 5_900, 6_200, 7_000, 10];
+    let letters = ["a", "b", "c", "c", "é", "f", "g", "h"];
+    let row = |nth: usize| format!("k{nth},{}\n", letters[nth].repeat(lengths[nth]));
+    let file: String = (0..lengths.len()).map(row).collect();
+    import(&app, things_with("", columns), format!("Name,Txt\n{file}").into_bytes(), "things.csv").await;
+    let mut expected: Vec<String> = ["k0", "k1", "k2", "k3", "k5", "k6", "k7", "k4"].map(str::to_owned).into();
+    for sort in ["txt", "-txt"] {
+        for limit in [1, 3] {
+            let (records, pages) = walk(&app, &key, &format!("/things?sort={sort}&limit={limit}")).await;
+            let names: Vec<&str> = records.iter().map(|record| record["name"].as_str().unwrap()).collect();
+            assert_eq!((names.len(), pages), (8, 8_usize.div_ceil(limit)), "{sort}");
+            assert_eq!(names, expected, "{sort} {limit}");
+        }
+        expected.reverse();
+    }
+}
