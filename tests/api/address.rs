@@ -187,6 +187,9 @@ async fn nothing_on_a_page_is_refused_and_too_much_is_brought_down() {
         assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
         assert_eq!(refused.json()["invalid_params"][0]["name"], "limit", "{path}");
     }
+    let reason =
+        app.get("/permits?limit=0&count=exact", &key).await.expect(400).json()["invalid_params"][0]["reason"].clone();
+    assert!(reason.as_str().unwrap().ends_with("to count only, ask for limit=1&count=exact"), "{reason}");
     for path in ["/users", "/events", "/imports", "/dead-letters"] {
         for limit in ["0", "-1", "1.5"] {
             let refused = app.admin_get(&format!("{path}?limit={limit}")).await.expect(400);

@@ -306,8 +306,9 @@ impl<'a> Reading<'a> {
         // Digits that do not fit are a number larger than the maximum.
         let asked = value.parse().unwrap_or(u32::MAX);
         if asked == 0 {
-            let reason = format!("is 0: expected a whole number from 1 to {}", self.limits.page_records_max);
-            return self.refuse("limit", reason, None);
+            let most = self.limits.page_records_max;
+            let how = if self.allowed.contains(&"count") { "; to count only, ask for limit=1&count=exact" } else { "" };
+            return self.refuse("limit", format!("is 0: expected a whole number from 1 to {most}{how}"), None);
         }
         self.limit_asked = Some(asked);
         self.limit = asked.min(self.limits.page_records_max);
