@@ -269,10 +269,10 @@ impl Handler<Ask> for QueryActor {
                 Question::AddUp(stats, reply) => {
                     shares.in_turn(who, reply, records.stats(&data_set, &stats)).await;
                 }
-                Question::GetChanges(Changes { since, limit }, reply) => {
+                Question::GetChanges(Changes { since, limit, .. }, reply) => {
                     shares.in_turn(who, reply, records.changes(&data_set, &since, limit)).await;
                 }
-                Question::GetHistory(key, id, History { after, limit }, reply) => {
+                Question::GetHistory(key, id, History { after, limit, .. }, reply) => {
                     let history = records.history(&data_set, &key, id.as_deref(), after.as_ref(), limit);
                     shares.in_turn(who, reply, history).await;
                 }

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Definition, json, query::Format};
+use super::{
+    Column, Definition, json,
+    query::{Format, Query},
+};
 
 /// What a cell of CSV must not begin with where a spreadsheet opens the file: it would be taken for a formula (OWASP, "CSV
 /// Injection").
@@ -13,36 +16,40 @@ const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝',
 pub struct RowWriter {
     format: Format,
     csv_safe: bool,
+    bom: bool,
     /// In NDJSON what comes before each value, else the column's name.
     before: Vec<Vec<u8>>,
+    /// Of each value, whether it is written as a text though it is none.
+    as_text: Vec<bool>,
 }
 
 impl RowWriter {
-    /// With the columns at these places in the definition; with all where none are given.
-    pub fn new(definition: &Definition, select: Option<&[usize]>, format: Format, csv_safe: bool) -> Self {
-        let columns = definition.columns.iter().map(|column| column.name.as_str());
-        let names: Vec<&str> = match select {
-            None => columns.collect(),
-            Some(select) => {
-                let name = |place: &usize| definition.columns.get(*place).map(|column| column.name.as_str());
-                select.iter().filter_map(name).collect()
-            }
+    /// With the columns, and in the form, that the query asks for; NDJSON where it says nothing.
+    pub fn new(definition: &Definition, query: &Query) -> Self {
+        let format = query.format.unwrap_or(Format::Ndjson);
+        let columns: Vec<&Column> = match &query.select {
+            None => definition.columns.iter().collect(),
+            Some(select) => select.iter().filter_map(|place| definition.columns.get(*place)).collect(),
         };
-        let before = names.into_iter().enumerate().map(|(nth, name)| {
+        let before = columns.iter().enumerate().map(|(nth, column)| {
             if format == Format::Csv {
-                return name.as_bytes().to_vec();
+                return column.name.as_bytes().to_vec();
             }
             let mut before = vec![if nth == 0 { b'{' } else { b',' }];
-            json::write_string(name, &mut before);
+            json::write_string(&column.name, &mut before);
             before.push(b':');
             before
         });
-        Self { format, csv_safe, before: before.collect() }
+        let as_text = columns.iter().map(|column| query.numbers_as_texts && json::may_be_text(column.kind));
+        Self { format, csv_safe: query.csv_safe, bom: query.bom, before: before.collect(), as_text: as_text.collect() }
     }
 
     /// Appends what comes before the first row: of CSV the names of the columns.
     pub fn begin(&self, out: &mut Vec<u8>) {
         if self.format == Format::Csv {
+            if self.bom {
+                out.extend_from_slice("\u{feff}".as_bytes());
+            }
             for (nth, name) in self.before.iter().enumerate() {
                 if nth > 0 {
                     out.push(b',');
@@ -55,7 +62,7 @@ impl RowWriter {
 
     /// Appends a row of values, each as [`json::write_value`] writes it, in the order of the columns.
     pub fn row<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
-        for (nth, (before, value)) in self.before.iter().zip(values).enumerate() {
+        for (nth, ((before, as_text), value)) in self.before.iter().zip(&self.as_text).zip(values).enumerate() {
             if self.format == Format::Csv {
                 if nth > 0 {
                     out.push(b',');
@@ -63,7 +70,7 @@ impl RowWriter {
                 self.cell(value, out);
             } else {
                 out.extend_from_slice(before);
-                out.extend_from_slice(value);
+                if *as_text { json::write_as_text(value, out) } else { out.extend_from_slice(value) }
             }
         }
         out.extend_from_slice(match self.format {
@@ -118,6 +125,10 @@ mod tests {
         samples::definition("things", &[("number", "text"), ("record_id", "integer"), ("cost", "money")])
     }
 
+    fn csv(select: &[usize], csv_safe: bool) -> Query {
+        Query { select: Some(select.to_vec()), format: Some(Format::Csv), csv_safe, ..Query::everything(1) }
+    }
+
     fn any_record() -> impl Strategy<Value = Record> {
         let cost = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::Money)];
         (any::<String>(), 1_i64..9, cost)
@@ -146,7 +157,7 @@ mod tests {
         #[test]
         fn every_line_of_ndjson_is_the_record(records in proptest::collection::vec(any_record(), 0..5)) {
             let definition = definition();
-            let out = written(&RowWriter::new(&definition, None, Format::Ndjson, false), &records);
+            let out = written(&RowWriter::new(&definition, &Query::everything(1)), &records);
             let lines: Vec<&[u8]> = out.split_inclusive(|byte| *byte == b'\n').collect();
             prop_assert_eq!(lines.len(), records.len());
             for (line, record) in lines.iter().zip(&records) {
@@ -167,7 +178,7 @@ mod tests {
                 Record { values }
             };
             let records: Vec<_> = texts.iter().map(record).collect();
-            let writer = RowWriter::new(&definition, Some(&[0, 2]), Format::Csv, false);
+            let writer = RowWriter::new(&definition, &csv(&[0, 2], false));
             let mut out = Vec::new();
             writer.begin(&mut out);
             for record in &records {
@@ -207,8 +218,8 @@ mod tests {
             text("-x"),
             Value::Money(-5),
         ];
-        let plain = RowWriter::new(&definition(), Some(&[0]), Format::Csv, false);
-        let safe = RowWriter::new(&definition(), Some(&[0]), Format::Csv, true);
+        let plain = RowWriter::new(&definition(), &csv(&[0], false));
+        let safe = RowWriter::new(&definition(), &csv(&[0], true));
         assert_eq!(
             cells(&plain, &values),
             "\"\"\r\n\"\"\r\n\"a,b\"\r\n\"say \"\"so\"\"\"\r\n\"a\nb\"\r\n=1+1\r\n-x\r\n-0.05\r\n"

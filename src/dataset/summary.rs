@@ -92,24 +92,32 @@ impl Figures {
     }
 
     /// Appends the members of its JSON object, without braces: `"count":2,"min":…,"max":…` and, of what has a sum,
-    /// `"sum":…,"mean":…`.
-    pub fn write_members(&self, out: &mut Vec<u8>) {
+    /// `"sum":…,"mean":…`. If `as_text`, whole numbers and amounts are strings.
+    pub fn write_members(&self, as_text: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"count\":");
         json::write_digits(self.count, out);
         out.extend_from_slice(b",\"min\":");
-        json::write_value(&self.min, out);
+        json::write_value_as(&self.min, as_text, out);
         out.extend_from_slice(b",\"max\":");
-        json::write_value(&self.max, out);
+        json::write_value_as(&self.max, as_text, out);
         let Some(sum) = &self.sum else { return };
         out.extend_from_slice(b",\"sum\":");
-        match sum {
-            Sum::Integer(sum) => out.extend_from_slice(sum.to_string().as_bytes()),
+        let exact = match sum {
+            Sum::Integer(sum) => Some(sum.to_string()),
             Sum::Money(cents) => {
                 let sign = if *cents < 0 { "-" } else { "" };
                 let cents = cents.unsigned_abs();
-                out.extend_from_slice(format!("{sign}{}.{:02}", cents / 100, cents % 100).as_bytes());
+                Some(format!("{sign}{}.{:02}", cents / 100, cents % 100))
             }
-            Sum::Number(sum) => json::write_value(&Value::Number(*sum), out),
+            Sum::Number(sum) => {
+                json::write_value(&Value::Number(*sum), out);
+                None
+            }
+        };
+        match exact {
+            Some(sum) if as_text => json::write_as_text(sum.as_bytes(), out),
+            Some(sum) => out.extend_from_slice(sum.as_bytes()),
+            None => {}
         }
         out.extend_from_slice(b",\"mean\":");
         json::write_value(&self.mean().map_or(Value::Null, Value::Number), out);
@@ -292,12 +300,12 @@ mod tests {
         }
         let figures = tally.finish();
         let mut text = Vec::new();
-        figures.write_members(&mut text);
+        figures.write_members(false, &mut text);
         assert_eq!(String::from_utf8(text).unwrap(), r#""count":3,"min":-0.05,"max":2.50,"sum":4.95,"mean":1.65"#);
         let values = vec![(Value::Money(250), 2), (Value::Money(-5), 1), (Value::Null, 1)];
         assert_eq!(facet.finish(3), Facet { column: 4, values, complete: true });
         let mut none = Vec::new();
-        FiguresTally::new(6).finish().write_members(&mut none);
+        FiguresTally::new(6).finish().write_members(false, &mut none);
         assert_eq!(none, br#""count":0,"min":null,"max":null"#);
     }
 }

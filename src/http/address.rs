@@ -42,8 +42,10 @@ pub(super) fn prefix(public_url: &str) -> &str {
     path.and_then(|at| public_url.get(at..)).unwrap_or_default().trim_end_matches('/')
 }
 
-/// Leads from a path that ends in a slash to the one without (308, which keeps method and body), with its query.
-pub(super) fn without_slash(request: &HttpRequest, public_url: &str) -> HttpResponse {
+/// Leads from a path that ends in a slash to the one without (308, which keeps method and body), with its query. Where no
+/// `public_url` is set it is understood from the request's own: the address that the server listens at may be nobody else's.
+pub(super) fn without_slash(request: &HttpRequest) -> HttpResponse {
+    let public_url = of_problems(request);
     let (path, query) = (request.uri().path().trim_end_matches('/'), request.uri().query());
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     match HeaderValue::try_from(format!("{public_url}{path}{query}")) {
@@ -67,7 +69,7 @@ pub(super) async fn nowhere(request: HttpRequest) -> HttpResponse {
     let first = path.strip_prefix('/').and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let is_known = path.strip_suffix('/').is_some_and(|bare| !bare.ends_with('/')) && FIXED.contains(&first);
     match is_known {
-        true => without_slash(&request, base(&request)),
+        true => without_slash(&request),
         false => unknown(&request),
     }
 }

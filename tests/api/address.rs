@@ -157,6 +157,18 @@ async fn a_slash_at_the_end_leads_to_the_path_without_it() {
     }
 }
 
+/// Whoever reaches the server under an address that it does not know is not led to another one.
+#[tokio::test]
+async fn without_a_public_url_the_path_alone_is_led_to() {
+    let app = TestApp::with_sample(5).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    for (path, target) in [("/permits/?limit=1", "/permits?limit=1"), ("/users/", "/users")] {
+        let answer = client.get(app.url(path)).header("host", "api.example.org").send().await.unwrap();
+        assert_eq!(answer.status(), 308);
+        assert_eq!(answer.headers().get("location").unwrap(), target);
+    }
+}
+
 #[tokio::test]
 async fn nothing_on_a_page_is_refused_and_too_much_is_brought_down() {
     let (app, key) = serving(20).await;
@@ -175,6 +187,9 @@ async fn nothing_on_a_page_is_refused_and_too_much_is_brought_down() {
         assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
         assert_eq!(refused.json()["invalid_params"][0]["name"], "limit", "{path}");
     }
+    let reason =
+        app.get("/permits?limit=0&count=exact", &key).await.expect(400).json()["invalid_params"][0]["reason"].clone();
+    assert!(reason.as_str().unwrap().ends_with("to count only, ask for limit=1&count=exact"), "{reason}");
     for path in ["/users", "/events", "/imports", "/dead-letters"] {
         for limit in ["0", "-1", "1.5"] {
             let refused = app.admin_get(&format!("{path}?limit={limit}")).await.expect(400);

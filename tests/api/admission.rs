@@ -251,6 +251,44 @@ async fn slow_plan(settings: Vec<(&'static str, String)>) -> (TestApp, Arc<Manua
     (app, clock, key)
 }
 
+/// Rate, burst and quota of a changed plan, and of another plan, are in force within a grant's life.
+#[tokio::test]
+async fn changed_limits_are_in_force_within_a_grants_life() {
+    let (app, clock, key) = standing_at("2026-03-01T12:00:00Z").await;
+    let ana = id_of(&app, "ana@example.org").await;
+    let define = async |name: &str, rate: f64, burst: u32, quota: u64| {
+        let plan = json!({ "rate_per_s": rate, "burst": burst, "quota_per_day": quota });
+        let answer = app.admin_send(Method::PUT, &format!("/plans/{name}"), &plan).await;
+        assert!((200..300).contains(&answer.status), "{}", answer.body);
+    };
+    let passes = async || {
+        seconds(&clock, 1);
+        let mut count = 0;
+        while app.get("/permits/201612013997", &key).await.status == 200 {
+            count += 1;
+        }
+        count
+    };
+    define("slow", 0.001, 10, 1000).await;
+    define("fast", 50.0, 10, 1000).await;
+    app.admin_send(Method::PATCH, &format!("/users/{ana}"), &json!({ "plan": "slow" })).await.expect(200);
+    assert_eq!(passes().await, 10);
+    assert_eq!(passes().await, 0, "used up");
+    app.admin_send(Method::PATCH, &format!("/users/{ana}"), &json!({ "plan": "fast" })).await.expect(200);
+    // The first request under it hears of it: at its rate, all that one second brings follows in another.
+    passes().await;
+    assert_eq!(passes().await, 10, "full again after a second");
+    define("fast", 50.0, 30, 1000).await;
+    passes().await;
+    assert_eq!(passes().await, 30, "the burst");
+    define("fast", 50.0, 30, 75).await;
+    passes().await;
+    assert_eq!(passes().await, 0, "the quota");
+    define("fast", 0.001, 30, 1000).await;
+    passes().await;
+    assert_eq!(passes().await, 0, "the rate");
+}
+
 #[tokio::test]
 async fn a_refused_export_takes_nothing_and_says_when_it_will_pass() {
     let (app, clock, key) = slow_plan(Vec::new()).await;

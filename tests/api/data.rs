@@ -84,6 +84,25 @@ pub(crate) fn things_with(entries: &str, columns: &str) -> Definition {
     }
 }
 
+/// What no double can hold, and what one can.
+fn exact() -> Definition {
+    let columns = r#"
+        [[column]]
+        name = "count_of_all"
+        type = "integer"
+        headers = ["Count"]
+        [[column]]
+        name = "cost"
+        type = "money"
+        headers = ["Cost"]
+        [[column]]
+        name = "size"
+        type = "number"
+        headers = ["Size"]
+    "#;
+    things_with("", columns)
+}
+
 /// Every page of a query, following `Link`; the records and the number of pages.
 pub(crate) async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, usize) {
     let (mut records, mut pages, mut next) = (Vec::new(), 0, path.to_owned());
@@ -419,5 +438,89 @@ async fn unpublished_columns_appear_in_no_answer() {
         for secret in &secrets {
             assert!(!answer.body.contains(secret.as_str()), "a personal value in an answer");
         }
+    }
+}
+
+/// JavaScript and others keep every number as a double: who asks for it gets texts, in every answer alike.
+#[tokio::test]
+async fn whole_numbers_and_amounts_are_texts_for_who_asks() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let rows = "Name,Count,Cost,Size\na,9007199254740993,90071992547409.93,1.5\na,-5,,2\nb,,7,\n";
+    import(&app, exact(), rows.as_bytes().to_vec(), "things.csv").await;
+    import(&app, exact(), b"Name,Count,Cost,Size\nb,1,7.5,\n".to_vec(), "things.csv").await;
+    let get = async |path: &str| app.get(path, &key).await.expect(200);
+    let first = json!({ "name": "a", "record_id": "1", "count_of_all": "9007199254740993", "cost": "90071992547409.93", "size": 1.5 });
+    let second = json!({ "name": "a", "record_id": "2", "count_of_all": "-5", "cost": null, "size": 2 });
+    let third = json!({ "name": "b", "record_id": "1", "count_of_all": "1", "cost": "7.50", "size": null });
+
+    let page = get("/things?numbers=text&limit=2").await;
+    assert_eq!(page.header("content-type"), Some("application/vnd.permitd.numbers-as-texts+json"));
+    assert_eq!(page.json()["data"], json!([first, second]));
+    assert_eq!((&page.json()["page"]["limit"], &page.json()["dataset"]["version"]), (&json!(2), &json!(2)));
+    // A walk may change its form, and the link keeps it.
+    let link = page.header("link").unwrap();
+    let next = link.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
+    assert_eq!(get(&next).await.json()["data"], json!([third]));
+    let selected = get("/things?numbers=text&select=cost,size&sort=-cost&limit=1").await.json();
+    assert_eq!(selected["data"], json!([{ "cost": "90071992547409.93", "size": 1.5 }]));
+
+    assert_eq!(get("/things/a?numbers=text").await.json()["data"], json!([first, second]));
+    assert_eq!(get("/things/a/2?numbers=text").await.json()["data"], second);
+    let exported = get("/things?format=ndjson&numbers=text").await;
+    assert_eq!(exported.header("content-type"), Some("application/x-ndjson"));
+    let lines: Vec<Value> = exported.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, [first.clone(), second, third.clone()]);
+
+    let changes = get("/things/changes?since=1&numbers=text").await.json();
+    assert_eq!((&changes["data"][0]["after"], &changes["data"][0]["record_id"]), (&third, &json!("1")));
+    assert_eq!(changes["data"][0]["version"], 2, "what is said of it is no value");
+    let history = get("/things/b/history?numbers=text").await.json();
+    assert_eq!((&history["data"][1]["record"], &history["data"][1]["record_id"]), (&third, &json!("1")));
+    let facets = get("/things/facets?columns=count_of_all,size&numbers=text").await.json();
+    let values = json!([{ "value": "-5", "count": 1 }, { "value": "1", "count": 1 }, { "value": "9007199254740993", "count": 1 }]);
+    assert_eq!(facets["facets"][0]["values"], values);
+    assert_eq!(facets["limit"], 100);
+    let stats = get("/things/stats?columns=count_of_all,cost,size&numbers=text").await.json()["stats"].clone();
+    assert_eq!(
+        (&stats[0]["max"], &stats[0]["sum"], &stats[1]["sum"]),
+        (&json!("9007199254740993"), &json!("9007199254740989"), &json!("90071992547417.43"))
+    );
+    assert_eq!((&stats[0]["count"], &stats[2]["sum"]), (&json!(3), &json!(3.5)));
+
+    // Each form has a tag of its own.
+    for path in ["/things", "/things/a", "/things/a/1", "/things/stats?columns=cost", "/things/changes?since=1"] {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let (plain, texts) = (get(path).await, get(&format!("{path}{join}numbers=text")).await);
+        assert_ne!(plain.header("etag"), texts.header("etag"), "{path}");
+        assert_eq!(plain.header("content-type"), Some("application/json"));
+        let request = app.request(Method::GET, &format!("{path}{join}numbers=text")).header("x-api-key", &key);
+        app.send(request.header("if-none-match", texts.header("etag").unwrap())).await.expect(304);
+    }
+    for wrong in ["/things/a?numbers=texts", "/things/a?numbers=text&numbers=text", "/things/a/1?limit=1"] {
+        app.get(wrong, &key).await.expect(400);
+    }
+}
+
+/// A page may end at a text of any length: its cursor does not hold it, and the walk goes on in either direction.
+#[tokio::test]
+async fn a_walk_by_long_texts_comes_to_its_end() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let columns = "[[column]]\nname = \"txt\"\nheaders = [\"Txt\"]\n";
+    let lengths = [10, 3_000, 5_000, 5_000, 5_900, 6_200, 7_000, 10];
+    let letters = ["a", "b", "c", "c", "é", "f", "g", "h"];
+    let row = |nth: usize| format!("k{nth},{}\n", letters[nth].repeat(lengths[nth]));
+    let file: String = (0..lengths.len()).map(row).collect();
+    import(&app, things_with("", columns), format!("Name,Txt\n{file}").into_bytes(), "things.csv").await;
+    let mut expected: Vec<String> = ["k0", "k1", "k2", "k3", "k5", "k6", "k7", "k4"].map(str::to_owned).into();
+    for sort in ["txt", "-txt"] {
+        for limit in [1, 3] {
+            let (records, pages) = walk(&app, &key, &format!("/things?sort={sort}&limit={limit}")).await;
+            let names: Vec<&str> = records.iter().map(|record| record["name"].as_str().unwrap()).collect();
+            assert_eq!((names.len(), pages), (8, 8_usize.div_ceil(limit)), "{sort}");
+            assert_eq!(names, expected, "{sort} {limit}");
+        }
+        expected.reverse();
     }
 }

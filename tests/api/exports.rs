@@ -75,6 +75,12 @@ async fn the_format_is_asked_for_by_either_name() {
         ("format=ndjson&csv_safe=true", "csv_safe"),
         ("csv_safe=true", "csv_safe"),
         ("format=csv&csv_safe=1", "csv_safe"),
+        ("format=ndjson&bom=true", "bom"),
+        ("bom=true", "bom"),
+        ("format=csv&bom=yes", "bom"),
+        ("format=csv&numbers=text", "numbers"),
+        ("numbers=string", "numbers"),
+        ("numbers=", "numbers"),
     ] {
         let refused = app.get(&format!("/permits?{query}"), &key).await.expect(400).json();
         assert_eq!(refused["invalid_params"][0]["name"], name, "{query}: {refused}");
@@ -96,6 +102,27 @@ async fn formulas_are_guarded_for_who_asks() {
     let safe = app.get("/things?format=csv&select=name,height&csv_safe=true", &key).await.expect(200).body;
     assert!(safe.contains("\r\n'=HYPERLINK(1),-5\r\n") && safe.contains("\r\n'@a,2\r\n"), "{safe}");
     assert!(safe.contains("\r\nplain,3\r\n"));
+}
+
+#[tokio::test]
+async fn a_table_begins_with_a_byte_order_mark_for_who_asks() {
+    let app = TestApp::start().await;
+    let key = crate::data::unlimited(&app).await;
+    let file = "Name,Height\nCafé,5\n".as_bytes().to_vec();
+    crate::data::import(&app, crate::data::things(), file, "things.csv").await;
+    let plain = app.get("/things?format=csv", &key).await.expect(200);
+    let marked = app.get("/things?format=csv&bom=true", &key).await.expect(200);
+    assert_eq!(marked.body, format!("\u{feff}{}", plain.body));
+    assert_ne!(marked.header("etag"), plain.header("etag"));
+    for same in ["/things?format=csv&bom=false", "/things?bom=false&format=csv&csv_safe=false"] {
+        let same = app.get(same, &key).await.expect(200);
+        assert_eq!((&same.body, same.header("etag")), (&plain.body, plain.header("etag")));
+    }
+    let none = app.get("/things?format=csv&bom=true&name=nobody", &key).await.expect(200);
+    assert!(none.body.starts_with("\u{feff}name,"), "also where nothing matches: {}", none.body);
+    // What was exported so is read as what it was.
+    crate::data::import(&app, crate::data::things(), marked.body.into_bytes(), "again.csv").await;
+    assert_eq!(app.get("/things?format=csv", &key).await.expect(200).body, plain.body);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         (format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n"), "size in hexadecimal"),
         ("GET /permits?filter=txt=\"a\" HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%22"),
         ("GET /permits?txt=caf\u{e9} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "%C3%A9"),
-        ("GET /permits?txt=two words HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "have a space that must"),
+        ("GET /permits?txt=two words HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "a space that must"),
         ("G%T / HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "not a method"),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "host"),
         ("GET / HTTP/3.0\r\nhost: x\r\n\r\n".to_owned(), "HTTP/1.1"),
@@ -36,6 +36,32 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         assert!(detail.contains(says), "{wrong:?}: {detail}");
         assert!(answer.closes() && answer.head.contains("x-request-id: "), "{answer:?}");
         raw.ends_in_order();
+    }
+}
+
+/// What people paste into curl: the answer, or a document that says what is to be encoded.
+#[tokio::test]
+async fn a_character_that_must_be_encoded_is_told() {
+    let (app, key) = crate::data::serving(5).await;
+    for (target, character, encoded) in [
+        ("/permits?filter=status=\"issued\"", "24, the character \"", "%22"),
+        ("/permits?status=caf\u{e9}", "20, the character \u{e9}", "%C3%A9"),
+        ("/permits?estimated_cost>5", "24, the character >", "%3E"),
+        ("/permits?status=a b", "18, a space", "%20"),
+        ("/permits?status__contains=50%", "29, a % without", "%25"),
+    ] {
+        let mut raw = Raw::to_api(&app);
+        raw.send(format!("GET {target} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n"));
+        let refused = raw.answer().unwrap();
+        assert!(refused.head.contains("content-type: application/problem+json"), "{}", refused.head);
+        let detail = refused.problem(400, "invalid-request");
+        let parts = [&format!("as character {character}"), encoded, "--data-urlencode"];
+        assert!(parts.iter().all(|part| detail.contains(*part)), "{target}: {detail}");
+    }
+    for target in ["/permits?status__in=a|b", "/permits?status={a}", "/permits?status=[1]^`\\"] {
+        let mut raw = Raw::to_api(&app);
+        raw.send(format!("GET {target} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n"));
+        assert_eq!(raw.answer().unwrap().status, 200, "{target}");
     }
 }
 

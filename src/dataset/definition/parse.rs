@@ -19,7 +19,7 @@ const PARTS_MAX: usize = 32;
 const INDEXES_MAX: usize = 32;
 
 /// Query parameters that are not columns, and so cannot be names of columns.
-pub const RESERVED_COLUMNS: [&str; 11] = crate::dataset::query::RESERVED;
+pub const RESERVED_COLUMNS: [&str; 13] = crate::dataset::query::RESERVED;
 /// Paths that are not data sets, and so cannot be names of data sets.
 const RESERVED_DATASETS: [&str; 16] = [
     "admin",

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending, contains_folded, folded};
 pub use operator::Operator;
-pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
+pub use parse::{NUMBERS_EXPECTED, RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
 
 use super::{Definition, Value};
 
@@ -174,6 +174,8 @@ pub struct Changes {
     pub since: Since,
     /// Changes on a page at most.
     pub limit: u32,
+    /// As [`Query::numbers_as_texts`].
+    pub numbers_as_texts: bool,
 }
 
 /// A question for the states of the records that bear a key.
@@ -183,6 +185,8 @@ pub struct History {
     pub after: Option<PageStart>,
     /// States on a page at most.
     pub limit: u32,
+    /// As [`Query::numbers_as_texts`].
+    pub numbers_as_texts: bool,
 }
 
 /// A question to a data set, checked against its definition.
@@ -210,6 +214,10 @@ pub struct Query {
     pub format: Option<Format>,
     /// Write no cell of CSV that a spreadsheet would take for a formula.
     pub csv_safe: bool,
+    /// Begin CSV with a byte order mark, by which spreadsheets know UTF-8.
+    pub bom: bool,
+    /// Write whole numbers and amounts as JSON strings, for readers that keep numbers as doubles.
+    pub numbers_as_texts: bool,
 }
 
 /// The form of an answer.
@@ -260,6 +268,8 @@ pub struct Facets {
     pub columns: Vec<usize>,
     /// Values of each column at most, the most frequent first.
     pub limit: u32,
+    /// As [`Query::numbers_as_texts`].
+    pub numbers_as_texts: bool,
 }
 
 /// A question for the figures of columns.
@@ -269,19 +279,23 @@ pub struct Stats {
     pub filter: Filter,
     /// Of these columns, by place; none of them is a text.
     pub columns: Vec<usize>,
+    /// As [`Query::numbers_as_texts`].
+    pub numbers_as_texts: bool,
 }
 
 impl Facets {
     /// One text for all ways of asking the same.
     pub fn normal_form(&self, definition: &Definition) -> String {
-        format!("facets;{};limit={}", summarised(definition, &self.filter, &self.columns), self.limit)
+        let Self { filter, columns, limit, numbers_as_texts } = self;
+        format!("facets;{};limit={limit};texts={numbers_as_texts}", summarised(definition, filter, columns))
     }
 }
 
 impl Stats {
     /// One text for all ways of asking the same.
     pub fn normal_form(&self, definition: &Definition) -> String {
-        format!("stats;{}", summarised(definition, &self.filter, &self.columns))
+        let Self { filter, columns, numbers_as_texts } = self;
+        format!("stats;{};texts={numbers_as_texts}", summarised(definition, filter, columns))
     }
 }
 
@@ -310,6 +324,8 @@ impl Query {
             explain: false,
             format: None,
             csv_safe: false,
+            bom: false,
+            numbers_as_texts: false,
         }
     }
 
@@ -362,7 +378,14 @@ impl Query {
             Some(format) if format.is_export() => form.push_str(&format!(";limit={:?}", self.limit_asked)),
             _ => form.push_str(&format!(";limit={}", self.limit)),
         }
-        for (is_set, name) in [(self.count, ";count"), (self.explain, ";explain"), (self.csv_safe, ";csv_safe")] {
+        let flags = [
+            (self.count, ";count"),
+            (self.explain, ";explain"),
+            (self.csv_safe, ";csv_safe"),
+            (self.bom, ";bom"),
+            (self.numbers_as_texts, ";texts"),
+        ];
+        for (is_set, name) in flags {
             if is_set {
                 form.push_str(name);
             }
@@ -371,7 +394,7 @@ impl Query {
     }
 
     /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it and to
-    /// nothing else: `limit`, `select` and `explain` may change from page to page without losing one's place.
+    /// nothing else: `limit`, `select`, `numbers` and `explain` may change from page to page without losing one's place.
     pub fn scope(&self, definition: &Definition) -> String {
         let mut form = String::from("filter=");
         self.filter.write_normal_form(definition, &mut form);

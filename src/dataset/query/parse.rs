@@ -17,16 +17,21 @@ use crate::dataset::{
 };
 
 /// The parameters that are not filters, of any question. A column of such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 11] =
-    ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "columns", "since"];
+pub const RESERVED: [&str; 13] = [
+    "filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers",
+    "columns", "since",
+];
 
 /// Those that each question takes.
-const OF_PAGE: [&str; 9] = ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe"];
-const OF_FACETS: [&str; 3] = ["filter", "columns", "limit"];
-const OF_STATS: [&str; 2] = ["filter", "columns"];
-const OF_CHANGES: [&str; 2] = ["since", "limit"];
-const OF_HISTORY: [&str; 2] = ["cursor", "limit"];
+const OF_PAGE: [&str; 11] =
+    ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"];
+const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
+const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
+const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
+const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
 
+/// What is said of another value of `numbers`.
+pub const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
 /// Parameters beyond the terms: the reserved ones.
 const PARAMETERS_EXTRA: usize = RESERVED.len();
 /// Problems reported at most; a caller that has so many has another one.
@@ -52,7 +57,8 @@ pub fn parse(
 pub fn parse_facets(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Facets, Vec<InvalidParam>> {
     let mut reading = Reading::new(definition, limits, &OF_FACETS).read(raw_query);
     let columns = reading.summarised(|_| true, "");
-    let facets = Facets { filter: reading.condition(), columns, limit: reading.limit };
+    let (limit, numbers_as_texts) = (reading.limit, reading.numbers_as_texts);
+    let facets = Facets { filter: reading.condition(), columns, limit, numbers_as_texts };
     reading.finish(facets)
 }
 
@@ -66,7 +72,8 @@ pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &Limits) ->
         |kind| kind != ColumnType::Text,
         "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
     );
-    let stats = Stats { filter: reading.condition(), columns };
+    let numbers_as_texts = reading.numbers_as_texts;
+    let stats = Stats { filter: reading.condition(), columns, numbers_as_texts };
     reading.finish(stats)
 }
 
@@ -100,7 +107,7 @@ pub fn parse_changes(
             }
         },
     };
-    let changes = Changes { since, limit: reading.limit };
+    let changes = Changes { since, limit: reading.limit, numbers_as_texts: reading.numbers_as_texts };
     reading.finish(changes)
 }
 
@@ -123,7 +130,7 @@ pub fn parse_history(
             Err(error) => reading.refuse_cursor("cursor", error),
         }
     }
-    let history = History { after, limit: reading.limit };
+    let history = History { after, limit: reading.limit, numbers_as_texts: reading.numbers_as_texts };
     reading.finish(history)
 }
 
@@ -153,6 +160,8 @@ struct Reading<'a> {
     explain: bool,
     format: Option<Format>,
     csv_safe: bool,
+    bom: bool,
+    numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
 }
@@ -176,6 +185,8 @@ impl<'a> Reading<'a> {
             explain: false,
             format: None,
             csv_safe: false,
+            bom: false,
+            numbers_as_texts: false,
             columns: None,
             since: None,
         }
@@ -259,6 +270,11 @@ impl<'a> Reading<'a> {
                 }
             },
             "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
+            "bom" => self.bom = self.flag("bom", value),
+            "numbers" => match value {
+                "text" => self.numbers_as_texts = true,
+                _ => self.refuse("numbers", NUMBERS_EXPECTED.to_owned(), Some("text".to_owned())),
+            },
             "since" => self.since = Some(value.to_owned()),
             "columns" => self.columns = self.column_list("columns", value),
             _ => self.filter(name, value),
@@ -290,8 +306,9 @@ impl<'a> Reading<'a> {
         // Digits that do not fit are a number larger than the maximum.
         let asked = value.parse().unwrap_or(u32::MAX);
         if asked == 0 {
-            let reason = format!("is 0: expected a whole number from 1 to {}", self.limits.page_records_max);
-            return self.refuse("limit", reason, None);
+            let most = self.limits.page_records_max;
+            let how = if self.allowed.contains(&"count") { "; to count only, ask for limit=1&count=exact" } else { "" };
+            return self.refuse("limit", format!("is 0: expected a whole number from 1 to {most}{how}"), None);
         }
         self.limit_asked = Some(asked);
         self.limit = asked.min(self.limits.page_records_max);
@@ -444,6 +461,8 @@ impl<'a> Reading<'a> {
             explain: self.explain,
             format: self.format,
             csv_safe: self.csv_safe,
+            bom: self.bom,
+            numbers_as_texts: self.numbers_as_texts,
         };
         // With another mistake in the query, the cursor's own binding could not be judged.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {

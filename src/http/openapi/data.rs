@@ -14,6 +14,7 @@ use crate::{
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
+        routes::data::NUMBERS_AS_TEXTS,
     },
 };
 
@@ -80,8 +81,9 @@ impl<'a> Described<'a> {
     fn new_operation(&self, what: &str, summary: &str, answer: Answer) -> Operation {
         let known =
             Answer::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
+        let of_texts = json!({ "type": "object", "description": "The same where `numbers=text` asks for it." });
         Operation::new(Caller::Reader, self.named(what), self.name(), summary)
-            .answers(kept(answer))
+            .answers(kept(answer.content(NUMBERS_AS_TEXTS, of_texts)))
             .answers(kept(known))
             .fails(&[InvalidParameters])
     }
@@ -94,7 +96,7 @@ impl<'a> Described<'a> {
 
     fn list(&self) -> Operation {
         let own = ["select", "sort"].map(|name| shared(&format!("{}.{name}", self.name())));
-        let common = ["limit", "cursor", "count", "explain", "format", "csv_safe"].map(shared);
+        let common = ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"].map(shared);
         let page =
             Answer::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
                 .content("application/x-ndjson", described(text(), "A record a line, each as JSON."))
@@ -123,7 +125,7 @@ impl<'a> Described<'a> {
         let found = Answer::json(StatusCode::OK, "The values.", reference(&self.named("facets")));
         self.new_operation("facets", "Count the values of columns", found)
             .says("How often each value of these columns occurs among the records that meet the conditions.")
-            .takes([parameter::columns(self.definition, |_| true), shared("values")])
+            .takes([parameter::columns(self.definition, |_| true), shared("values"), shared("numbers")])
             .takes(self.conditions())
     }
 
@@ -131,7 +133,7 @@ impl<'a> Described<'a> {
         let found = Answer::json(StatusCode::OK, "The figures.", reference(&self.named("stats")));
         self.new_operation("stats", "Sum columns up", found)
             .says("Count, least, greatest, sum and mean of these columns, over the records that meet the conditions.")
-            .takes([parameter::columns(self.definition, is_summed_up)])
+            .takes([parameter::columns(self.definition, is_summed_up), shared("numbers")])
             .takes(self.conditions())
     }
 
@@ -150,7 +152,7 @@ impl<'a> Described<'a> {
                 "In the order of versions. To keep a copy up to date, ask with the version that it is of, and apply what is answered. \
                  410 says that not all changes since then are known any more: make the copy anew.",
             )
-            .takes([since, shared("changes")])
+            .takes([since, shared("changes"), shared("numbers")])
             .fails(&[VersionGone])
     }
 
@@ -158,7 +160,7 @@ impl<'a> Described<'a> {
         let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
         self.new_operation("history", "Read what the records of a key were", found.may_have(Header::Link))
             .says("Each state as far back as it is kept, in the order of record ids, the oldest first.")
-            .takes([self.key(), shared("changes"), shared("cursor")])
+            .takes([self.key(), shared("changes"), shared("cursor"), shared("numbers")])
             .fails(&[NotFound, VersionGone])
     }
 
@@ -166,7 +168,7 @@ impl<'a> Described<'a> {
         let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
         self.new_operation("record_history", "Read what a record was", found.may_have(Header::Link))
             .says("Each state as far back as it is kept, the oldest first.")
-            .takes([self.key(), self.record_id(), shared("changes"), shared("cursor")])
+            .takes([self.key(), self.record_id(), shared("changes"), shared("cursor"), shared("numbers")])
             .fails(&[NotFound, VersionGone])
     }
 
@@ -195,13 +197,17 @@ impl<'a> Described<'a> {
         let schema =
             whole("", [("data", list(reference(&self.named("record")))), ("dataset", reference("DataSetVersion"))]);
         let found = Answer::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
-        self.new_operation("by_key", "Read the records that bear a key", found).takes([self.key()]).fails(&[NotFound])
+        self.new_operation("by_key", "Read the records that bear a key", found)
+            .takes([self.key(), shared("numbers")])
+            .fails(&[NotFound])
     }
 
     fn record(&self) -> Operation {
         let schema = whole("", [("data", reference(&self.named("record"))), ("dataset", reference("DataSetVersion"))]);
         let found = Answer::json(StatusCode::OK, "The record.", schema);
-        self.new_operation("record", "Read one record", found).takes([self.key(), self.record_id()]).fails(&[NotFound])
+        self.new_operation("record", "Read one record", found)
+            .takes([self.key(), self.record_id(), shared("numbers")])
+            .fails(&[NotFound])
     }
 
     /// Its schemas among the components.
@@ -230,9 +236,16 @@ impl<'a> Described<'a> {
             ),
             (self.named("records"), described(records, &format!("A page of: {title}."))),
             (self.named("facet"), self.facet()),
-            (self.named("facets"), self.summary_of("facets", "facet")),
+            (
+                self.named("facets"),
+                self.summary_of(
+                    "facets",
+                    "facet",
+                    &[("limit", described(integer(1, None), "Values of each column at most."))],
+                ),
+            ),
             (self.named("figures"), self.figures()),
-            (self.named("stats"), self.summary_of("stats", "figures")),
+            (self.named("stats"), self.summary_of("stats", "figures", &[])),
             (self.named("change"), self.change()),
             (self.named("changes"), self.list_of("Changes, in their order.", "change")),
             (self.named("state"), self.state()),
@@ -269,10 +282,11 @@ impl<'a> Described<'a> {
     }
 
     /// A list of what there is to say of columns.
-    fn summary_of(&self, member: &str, component: &str) -> Value {
+    fn summary_of(&self, member: &str, component: &str, further: &[(&str, Value)]) -> Value {
         let records = described(integer(0, None), "How many records meet the conditions.");
         let columns = list(reference(&self.named(component)));
-        whole("", [("records", records), (member, columns), ("dataset", reference("DataSetVersion"))])
+        let own = [("records", records), (member, columns), ("dataset", reference("DataSetVersion"))];
+        whole("", own.into_iter().chain(further.iter().cloned()))
     }
 
     fn names_of(&self, is_meant: impl Fn(ColumnType) -> bool) -> Value {

@@ -200,6 +200,8 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
          records, or as many as this says."
     );
     let head = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
+    let numbers = "Write whole numbers and amounts as JSON strings. A reader that keeps every number as a double, such as \
+                   JavaScript's, loses digits of those beyond 2^53.";
     let count = "Say in `page.count` how many records match; takes as long as reading them.";
     vec![
         ("limit", in_query("limit", &of_page, integer(1, None))),
@@ -221,6 +223,8 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             "csv_safe",
             in_query("csv_safe", "Let no cell of CSV begin as a formula would in a spreadsheet.", schema::flag()),
         ),
+        ("bom", in_query("bom", "Begin CSV with a byte order mark, by which Excel knows UTF-8.", schema::flag())),
+        ("numbers", in_query("numbers", numbers, one_of(&["text"]))),
         (
             "if-none-match",
             head("If-None-Match", "The ETag of an answer that is still at hand: 304 if it is up to date.", text()),

@@ -49,7 +49,7 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.get(..at)?, line.get(at + 1..)?))
 }
 
-/// Every byte must be one that an address may have as it is: the first other one is named.
+/// Every byte must be one that an address may have as it is, and each `%` begin the code of a byte: the first other one is named.
 fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if target.len() > TARGET_BYTES_MAX {
         let detail = format!("path and query have {} bytes, at most {TARGET_BYTES_MAX} are read", target.len());
@@ -62,7 +62,11 @@ fn check_target(target: &[u8]) -> Result<(), Refusal> {
         at.map(|at| path.len() + at)
     });
     if let Some(at) = wrong {
-        return Err(wrong_character(target.get(at..).unwrap_or_default()));
+        return Err(wrong_character(target, at));
+    }
+    let is_code = |at: usize| target.get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    if let Some(at) = memchr::memchr_iter(b'%', target).find(|at| !is_code(*at)) {
+        return Err(wrong_character(target, at));
     }
     // Another form than a path: an address with a host, `*`, or what CONNECT has.
     if target.first() != Some(&b'/') && Uri::try_from(target).is_err() {
@@ -80,12 +84,15 @@ fn in_query(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
 }
 
-/// Names the character that must be percent-encoded, and how that looks.
-fn wrong_character(rest: &[u8]) -> Refusal {
+/// Names the character that must be percent-encoded, its place, and how it is sent.
+fn wrong_character(target: &[u8], at: usize) -> Refusal {
+    let (before, rest) = target.split_at_checked(at).unwrap_or_default();
+    let place = String::from_utf8_lossy(before).chars().count() + 1;
     let character = rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
     let mut bytes = [0; 4];
     let (what, encoded) = match character {
         Some(' ') => ("a space".to_owned(), " ".as_bytes()),
+        Some('%') => ("a % without two hexadecimal digits behind it".to_owned(), "%".as_bytes()),
         Some(shown) if !shown.is_control() => {
             (format!("the character {shown}"), shown.encode_utf8(&mut bytes).as_bytes())
         }
@@ -94,7 +101,8 @@ fn wrong_character(rest: &[u8]) -> Refusal {
     };
     let encoded: String = encoded.iter().map(|byte| format!("%{byte:02X}")).collect();
     Refusal::malformed(format!(
-        "path and query have {what} that must be percent-encoded: send it as {encoded} (curl: use -G --data-urlencode)"
+        "path and query have, as character {place}, {what} that must be percent-encoded: send it as {encoded} (curl: use -G \
+         --data-urlencode)"
     ))
 }
 

@@ -123,11 +123,11 @@ proptest! {
 }
 
 /// The rows of an export by definition: every record looked at, and sorted.
-fn exported(records: &[Record], query: &Query, format: Format) -> Vec<u8> {
+fn exported(records: &[Record], query: &Query) -> Vec<u8> {
     let definition = definition();
     let places: Vec<usize> = query.select.clone().unwrap_or_else(|| (0..definition.columns.len()).collect());
     let ordered = naive(&definition, records, &Query { select: Some(vec![0, 1]), ..query.clone() });
-    let writer = RowWriter::new(&definition, query.select.as_deref(), format, query.csv_safe);
+    let writer = RowWriter::new(&definition, query);
     let mut whole = Vec::new();
     writer.begin(&mut whole);
     for identity in ordered.iter().take(query.limit_asked.map_or(usize::MAX, |limit| limit as usize)) {
@@ -168,6 +168,8 @@ proptest! {
         limit in 1_u32..5,
         limit_asked in proptest::option::of(1_u32..10),
         csv_safe in any::<bool>(),
+        bom in any::<bool>(),
+        numbers_as_texts in any::<bool>(),
     ) {
         let Filled { embedded, shared, frugal, _places } = Filled::with(&first, &second, replace);
         let records = model(&first, &second, replace);
@@ -175,7 +177,7 @@ proptest! {
         let measured: Vec<usize> = columns.iter().copied().filter(|column| ![0, 2].contains(column)).collect();
         for query in queries {
             let matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
-            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit };
+            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
             let found = facets(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &facets(&embedded, &asked).unwrap(), "{:?}", asked);
             prop_assert_eq!(found.records, matching.len() as u64);
@@ -185,7 +187,7 @@ proptest! {
                 prop_assert_eq!(facet, &tally.finish(limit), "{:?}", asked);
             }
             same_or_too_much(facets(&frugal, &asked), &found);
-            let asked = Stats { filter: query.filter.clone(), columns: measured.clone() };
+            let asked = Stats { filter: query.filter.clone(), columns: measured.clone(), numbers_as_texts: false };
             let found = stats(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &stats(&embedded, &asked).unwrap(), "{:?}", asked);
             for figures in &found.columns {
@@ -195,9 +197,9 @@ proptest! {
             }
             same_or_too_much(stats(&frugal, &asked), &found);
             for format in [Format::Ndjson, Format::Csv] {
-                let query = Query { format: Some(format), limit_asked, csv_safe, ..query.clone() };
+                let query = Query { format: Some(format), limit_asked, csv_safe, bom, numbers_as_texts, ..query.clone() };
                 let found = export(&shared, &query).unwrap();
-                prop_assert_eq!(&found, &exported(&records, &query, format), "{:?}", query);
+                prop_assert_eq!(&found, &exported(&records, &query), "{:?}", query);
                 prop_assert_eq!(&found, &export(&embedded, &query).unwrap(), "{:?}", query);
                 same_or_too_much(export(&frugal, &query), &found);
             }

@@ -237,7 +237,7 @@ fn who_has_not_heard_of_a_withdrawal_misses_nothing_by_an_index() {
     deployment.withdraw();
     // What an import waits for before it erases is more than the time that has passed since they heard of anything.
     is_told(find(&there, &by_status).map(drop));
-    let asked = Stats { filter: by_status.filter.clone(), columns: vec![3] };
+    let asked = Stats { filter: by_status.filter.clone(), columns: vec![3], numbers_as_texts: false };
     is_told(stats(&counting, &asked).map(drop));
     is_told(export(&exporting, &Query { format: Some(Format::Ndjson), ..by_status }).map(drop));
 }

@@ -45,6 +45,11 @@ impl Tag {
         Self::from_hash(hash)
     }
 
+    /// Of the same answer with its whole numbers and amounts as texts.
+    pub(super) fn of_texts(self) -> Self {
+        Self::from_hash(Sha256::new_with_prefix([b"texts".as_slice(), &self.0].concat()))
+    }
+
     fn from_hash(hash: Sha256) -> Self {
         let mut digest = Digest::default();
         digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);

@@ -33,7 +33,10 @@ use crate::{
         grants::{Admission, Pass},
         query::{self as query_actor, Answer, Queries},
     },
-    dataset::query::InvalidParam,
+    dataset::{
+        json,
+        query::{InvalidParam, NUMBERS_EXPECTED},
+    },
     domain::key::PresentedKey,
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
@@ -49,6 +52,9 @@ use crate::{
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON_OF_TEXTS: HeaderValue = HeaderValue::from_static(NUMBERS_AS_TEXTS);
+/// The media type of an answer whose whole numbers and amounts are strings: generated clients keep the types of the other.
+pub(in crate::http) const NUMBERS_AS_TEXTS: &str = "application/vnd.permitd.numbers-as-texts+json";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 /// Characters of a path that an answer repeats.
 const PATH_CHARS_SHOWN: usize = 120;
@@ -164,7 +170,7 @@ impl DataSets {
         let Some((data_set, wanted)) = self.destination(request) else {
             let path = request.match_info().as_str();
             return match path.strip_suffix('/').and_then(Wanted::of) {
-                Some(_) => address::without_slash(request, &self.service.public_url),
+                Some(_) => address::without_slash(request),
                 None => address::unknown(request),
             };
         };
@@ -262,16 +268,20 @@ impl DataSets {
         record_id: Option<&str>,
     ) -> Result<Admitted, Problem> {
         let presented = presented_key(request)?;
-        let asked = no_parameters(request).and_then(|()| {
+        let asked = numbers_as_texts(request).and_then(|as_texts| {
             let (key, record_id) = named(&data_set, key, record_id)?;
-            Ok(query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id })
+            Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, as_texts))
         });
-        let wanted = match asked {
-            Ok(wanted) => wanted,
+        let (wanted, as_texts) = match asked {
+            Ok(asked) => asked,
             // What is wrong with a request is told to those that may make it.
             Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
         };
-        let tag = caching::of_read(&data_set, data_set.version, &wanted.key, wanted.record_id.as_deref());
+        let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
+            let tag = caching::of_read(&data_set, version, key, record_id);
+            if as_texts { tag.of_texts() } else { tag }
+        };
+        let tag = tag_of(data_set.version, &wanted.key, wanted.record_id.as_deref());
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(tag) = tag.is_known(request)
         {
@@ -284,9 +294,15 @@ impl DataSets {
                     tag
                 } else {
                     let (key, record_id) = named(&data_set, key, record_id)?;
-                    caching::of_read(&data_set, found.version, &key, record_id.as_deref())
+                    tag_of(found.version, &key, record_id.as_deref())
                 };
-                let answer = read_answer(request, found.document, tag).await;
+                let document = match as_texts {
+                    true => {
+                        json::numbers_as_texts(&data_set.definition, &found.document, json::Entries::Records).into()
+                    }
+                    false => found.document,
+                };
+                let answer = read_answer(request, document, tag, as_texts).await;
                 let unwanted = caching::wants_nothing(request);
                 Ok((pass, if unwanted { answer.map(caching::without_body) } else { answer }))
             }
@@ -355,16 +371,27 @@ fn decoded<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, Problem> {
     decoded.map_err(|_| Problem::new(ProblemCode::InvalidParameters, format!("the {name} in the path is not UTF-8")))
 }
 
-/// A record has no parameters; one that is sent anyway is a mistake.
-fn no_parameters(request: &HttpRequest) -> Result<(), Problem> {
+/// Whether a read by key is asked for with its numbers as texts. It has no other parameter; one that is sent anyway is a mistake.
+fn numbers_as_texts(request: &HttpRequest) -> Result<bool, Problem> {
     let query = request.query_string();
     if query.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let reason = "a record that is read by its key takes no parameters";
-    let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam::new(&name, reason, None);
-    let params: Vec<InvalidParam> = form_urlencoded::parse(query.as_bytes()).take(20).map(refuse).collect();
-    if params.is_empty() { Ok(()) } else { Err(Problem::invalid_params(&params)) }
+    let mut as_texts = false;
+    let mut wrong = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(20) {
+        let reason = match (&*name, &*value) {
+            ("numbers", _) if as_texts => "given twice",
+            ("numbers", "text") => {
+                as_texts = true;
+                continue;
+            }
+            ("numbers", _) => NUMBERS_EXPECTED,
+            _ => "a record that is read by its key takes no parameter but numbers=text",
+        };
+        wrong.push(InvalidParam::new(&name, reason, None));
+    }
+    if wrong.is_empty() { Ok(as_texts) } else { Err(Problem::invalid_params(&wrong)) }
 }
 
 /// The same query with another value of the parameter that says where to go on, as an address that can be asked as it is.
@@ -395,22 +422,27 @@ fn link(
 }
 
 /// The answer to a read by key.
-async fn read_answer(request: &HttpRequest, document: Bytes, tag: Tag) -> Result<HttpResponse, Problem> {
+async fn read_answer(
+    request: &HttpRequest,
+    document: Bytes,
+    tag: Tag,
+    as_texts: bool,
+) -> Result<HttpResponse, Problem> {
     let wanted = if document.len() < coding::BYTES_MIN { None } else { Coding::accepted(request) };
     let (body, coding) = match wanted {
         None => (document, None),
         // Boxed: what few answers need would make the future of every one larger.
         wanted => Box::pin(coding::encoded(document, wanted)).await?,
     };
-    let mut response = json(body, coding);
+    let mut response = sent(body, coding, as_texts);
     caching::tagged(&mut response, &tag, coding);
     Ok(response)
 }
 
 /// A JSON document as it is sent.
-fn json(body: Bytes, coding: Option<Coding>) -> HttpResponse {
+fn sent(body: Bytes, coding: Option<Coding>, as_texts: bool) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, if as_texts { JSON_OF_TEXTS } else { JSON });
     if let Some(coding) = coding {
         coding::coded(&mut response, coding);
     }
@@ -428,15 +460,27 @@ struct Made {
     lasting: bool,
 }
 
+/// What is asked, as far as its answer can be found by it before it is made.
+#[derive(Debug, Clone, Copy)]
+struct QuestionForm<'a> {
+    /// One text for all ways of asking the same.
+    form: &'a str,
+    /// The version that the answer will be of.
+    version: u64,
+    /// The parameter that says where the answer goes on.
+    goes_on_by: &'a str,
+    /// Whether whole numbers and amounts are written as strings.
+    numbers_as_texts: bool,
+}
+
 impl DataSets {
-    /// The answer to a question in this form, at a version that is known already: nothing new to who has it, a ready one, or
-    /// one that is made now. `parameter` is what says where it goes on.
+    /// The answer to a question at a version that is known already: nothing new to who has it, a ready one, or one that is made
+    /// now.
     async fn answer_to(
         &self,
         request: &HttpRequest,
         data_set: &DataSet,
-        (form, version): (&str, u64),
-        parameter: &str,
+        QuestionForm { form, version, goes_on_by, numbers_as_texts }: QuestionForm<'_>,
         make: impl AsyncFnOnce() -> Result<Made, Problem>,
     ) -> Result<HttpResponse, Problem> {
         let tag = Tag::of(data_set, version, form);
@@ -459,10 +503,10 @@ impl DataSets {
                 (ready, tag)
             }
         };
-        let mut response = json(ready.body, ready.coding);
+        let mut response = sent(ready.body, ready.coding, numbers_as_texts);
         caching::tagged(&mut response, &tag, ready.coding);
         if let Some(cursor) = &ready.next {
-            link(request, &self.service.public_url, &mut response, (parameter, cursor))?;
+            link(request, &self.service.public_url, &mut response, (goes_on_by, cursor))?;
         }
         Ok(if caching::wants_nothing(request) { caching::without_body(response) } else { response })
     }

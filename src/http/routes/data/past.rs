@@ -6,14 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use super::{
-    DataSets, Made,
+    DataSets, Made, QuestionForm,
     failure::{query_problem, wrong_parameters},
     named, no_record,
 };
 use crate::{
     dataset::{
         cursor::{self, SealError},
-        query,
+        json, query,
     },
     domain::id::UserId,
     http::{Problem, ProblemCode},
@@ -30,14 +30,16 @@ impl DataSets {
         let (limits, key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_changes(&data_set.definition, request.query_string(), &limits, key);
         let asked = parsed.map_err(|params| wrong_parameters(&params))?;
-        let form = format!("changes;{:?};limit={}", asked.since, asked.limit);
-        let limit = asked.limit;
+        let query::Changes { since, limit, numbers_as_texts } = &asked;
+        let form = format!("changes;{since:?};limit={limit};texts={numbers_as_texts}");
+        let (limit, numbers_as_texts) = (*limit, *numbers_as_texts);
         let make = async || {
             let past = self.queries.changes(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
             let next = past.next.as_ref().map(|position| cursor::seal_change(key, &data_set.definition, position));
-            listed(&data_set, past, limit, next.transpose())
+            listed(&data_set, past, (limit, numbers_as_texts), next.transpose())
         };
-        self.answer_to(request, &data_set, (&form, data_set.version), "since", make).await
+        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "since", numbers_as_texts };
+        self.answer_to(request, &data_set, asked, make).await
     }
 
     pub(super) async fn history(
@@ -54,15 +56,16 @@ impl DataSets {
         let parsed = query::parse_history(&data_set.definition, request.query_string(), &limits, cursor_key, of);
         let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let form = format!("history;{of:?};{asked:?}");
-        let limit = asked.limit;
+        let (limit, numbers_as_texts) = (asked.limit, asked.numbers_as_texts);
         let make = async || {
             let found = self.queries.history(who, Arc::clone(&data_set), key.clone(), record_id.clone(), asked).await;
             let Some(past) = found.map_err(query_problem)? else { return Err(no_record(request)) };
             let seal = |position| cursor::seal_state(cursor_key, &data_set.definition, of, position);
             let next = past.next.as_ref().map(seal).transpose();
-            listed(&data_set, past, limit, next)
+            listed(&data_set, past, (limit, numbers_as_texts), next)
         };
-        self.answer_to(request, &data_set, (&form, data_set.version), "cursor", make).await
+        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "cursor", numbers_as_texts };
+        self.answer_to(request, &data_set, asked, make).await
     }
 }
 
@@ -70,11 +73,15 @@ impl DataSets {
 fn listed(
     data_set: &DataSet,
     past: Past,
-    limit: u32,
+    (limit, numbers_as_texts): (u32, bool),
     next: Result<Option<String>, SealError>,
 ) -> Result<Made, Problem> {
     let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
     let page = serde_json::json!({ "limit": limit, "next": next }).to_string();
-    let text = past.document.finish(&[("page", &page)], &data_set.definition.name, past.version);
+    let definition = &data_set.definition;
+    let mut text = past.document.finish(&[("page", &page)], &definition.name, past.version);
+    if numbers_as_texts {
+        text = json::numbers_as_texts(definition, &text, json::Entries::Past);
+    }
     Ok(Made { text: Bytes::from(text), version: past.version, next, lasting: true })
 }

@@ -9,13 +9,13 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets, Made,
+    Admitted, DataSets, Made, QuestionForm,
     failure::{query_problem, wrong_parameters},
     presented_key,
 };
 use crate::{
     dataset::{
-        cursor,
+        cursor, json,
         query::{self, Format, InvalidParam, Query},
     },
     http::{Problem, ProblemCode},
@@ -42,7 +42,9 @@ impl DataSets {
             let page = found.map_err(query_problem)?;
             self.page(&data_set, &query, page)
         };
-        let answer = self.answer_to(request, &data_set, (&form, version), "cursor", make).await;
+        let numbers_as_texts = query.numbers_as_texts;
+        let asked = QuestionForm { form: &form, version, goes_on_by: "cursor", numbers_as_texts };
+        let answer = self.answer_to(request, &data_set, asked, make).await;
         Ok((pass, answer))
     }
 
@@ -69,7 +71,10 @@ impl DataSets {
             );
             refuse(query.explain, "explain", "an export has no place for it: ask for a page");
         }
-        refuse(query.csv_safe && format != Format::Csv, "csv_safe", "is for format=csv only");
+        let of_csv = "is for format=csv only";
+        refuse(query.csv_safe && format != Format::Csv, "csv_safe", of_csv);
+        refuse(query.bom && format != Format::Csv, "bom", of_csv);
+        refuse(query.numbers_as_texts && format == Format::Csv, "numbers", "is for JSON: a cell of CSV has no type");
         if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid_params(&wrong)) }
     }
 
@@ -91,7 +96,10 @@ impl DataSets {
             page_of.insert("explain".to_owned(), serde_json::to_value(explained).map_err(Problem::internal)?);
         }
         let page_of = serde_json::Value::Object(page_of).to_string();
-        let text = page.document.finish(&[("page", &page_of)], &definition.name, page.version);
+        let mut text = page.document.finish(&[("page", &page_of)], &definition.name, page.version);
+        if query.numbers_as_texts {
+            text = json::numbers_as_texts(definition, &text, json::Entries::Records);
+        }
         // How an answer was found is asked to know it of this one.
         Ok(Made { text: Bytes::from(text), version: page.version, next, lasting: !query.explain })
     }

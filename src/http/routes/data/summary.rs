@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::{DataSets, Made, failure::query_problem};
+use super::{DataSets, Made, QuestionForm, failure::query_problem};
 use crate::{
     dataset::{Definition, json, query},
     domain::id::UserId,
@@ -23,14 +23,16 @@ impl DataSets {
         let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::Limits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
+        let (limit, as_texts) = (asked.limit, asked.numbers_as_texts);
         let make = async || {
             let found = self.queries.facets(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
-            Ok(written(&data_set.definition, "facets", &found, |facet, definition, out| {
+            let head = format!("\"limit\":{limit},");
+            Ok(written(&data_set.definition, (&head, "facets"), &found, |facet, definition, out| {
                 write_column(definition, facet.column, out);
                 out.extend_from_slice(b",\"values\":[");
                 for (nth, (value, count)) in facet.values.iter().enumerate() {
                     out.extend_from_slice(if nth == 0 { b"{\"value\":" } else { b",{\"value\":" });
-                    json::write_value(value, out);
+                    json::write_value_as(value, as_texts, out);
                     out.extend_from_slice(b",\"count\":");
                     json::write_digits(*count, out);
                     out.push(b'}');
@@ -39,7 +41,8 @@ impl DataSets {
                 out.extend_from_slice(if facet.complete { b"true" } else { b"false" });
             }))
         };
-        self.answer_to(request, &data_set, (&form, data_set.version), "", make).await
+        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "", numbers_as_texts: as_texts };
+        self.answer_to(request, &data_set, asked, make).await
     }
 
     pub(super) async fn stats(
@@ -51,15 +54,17 @@ impl DataSets {
         let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::Limits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
+        let as_texts = asked.numbers_as_texts;
         let make = async || {
             let found = self.queries.stats(who, Arc::clone(&data_set), asked).await.map_err(query_problem)?;
-            Ok(written(&data_set.definition, "stats", &found, |figures, definition, out| {
+            Ok(written(&data_set.definition, ("", "stats"), &found, |figures, definition, out| {
                 write_column(definition, figures.column, out);
                 out.push(b',');
-                figures.write_members(out);
+                figures.write_members(as_texts, out);
             }))
         };
-        self.answer_to(request, &data_set, (&form, data_set.version), "", make).await
+        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "", numbers_as_texts: as_texts };
+        self.answer_to(request, &data_set, asked, make).await
     }
 }
 
@@ -68,14 +73,14 @@ fn write_column(definition: &Definition, column: usize, out: &mut Vec<u8>) {
     json::write_string(definition.column_name(column), out);
 }
 
-/// `{"records":…,"<name>":[{…},…],"dataset":{"name":…,"version":…}}`.
+/// `{"records":…,<head>"<name>":[{…},…],"dataset":{"name":…,"version":…}}`.
 fn written<T>(
     definition: &Definition,
-    name: &str,
+    (head, name): (&str, &str),
     summary: &Summary<T>,
     write: impl Fn(&T, &Definition, &mut Vec<u8>),
 ) -> Made {
-    let mut out = format!("{{\"records\":{},\"{name}\":[", summary.records).into_bytes();
+    let mut out = format!("{{\"records\":{},{head}\"{name}\":[", summary.records).into_bytes();
     for (nth, column) in summary.columns.iter().enumerate() {
         out.extend_from_slice(if nth == 0 { b"{" } else { b",{" });
         write(column, definition, &mut out);

@@ -129,20 +129,24 @@ fn a_first_line_that_is_none_is_refused() {
 fn a_character_that_must_be_encoded_is_named() {
     let of = |target: &str| refusal(&format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n"));
     for (target, character, encoded) in [
-        ("/things?filter=txt=\"a\"", "the character \"", "%22"),
-        ("/things?txt=caf\u{e9}", "the character \u{e9}", "%C3%A9"),
-        ("/caf\u{e9}", "the character \u{e9}", "%C3%A9"),
-        ("/a?b=c d", "a space", "%20"),
-        ("/a?b<3", "the character <", "%3C"),
-        ("/a#b", "the character #", "%23"),
+        ("/things?filter=txt=\"a\"", "20, the character \"", "%22"),
+        ("/things?txt=caf\u{e9}", "16, the character \u{e9}", "%C3%A9"),
+        ("/caf\u{e9}\u{e9}", "5, the character \u{e9}", "%C3%A9"),
+        ("/a?b=c d", "7, a space", "%20"),
+        ("/a?b<3", "5, the character <", "%3C"),
+        ("/a#b", "3, the character #", "%23"),
+        ("/a?b=50%", "8, a % without two hexadecimal digits behind it", "%25"),
+        ("/50%/%25", "4, a % without two hexadecimal digits behind it", "%25"),
+        ("/a?b=%20%2g", "9, a % without two hexadecimal digits behind it", "%25"),
+        ("/a?b=%\u{e9}", "7, the character \u{e9}", "%C3%A9"),
     ] {
         let detail = of(target);
         assert!(
-            detail.contains(&format!("have {character} that must")) && detail.contains(encoded),
+            detail.contains(&format!("have, as character {character} that must")) && detail.contains(encoded),
             "{target}: {detail}"
         );
     }
-    assert!(of("/a\u{1}").contains("%01"));
+    assert!(of("/a\u{1}").contains("as character 3, a character that") && of("/a\u{1}").contains("%01"));
     let (_, refused) = requests(b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n", 5);
     assert!(refused.unwrap().detail.contains("%FF"));
 }

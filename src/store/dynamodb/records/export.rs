@@ -17,12 +17,7 @@ use super::{
     row,
 };
 use crate::{
-    dataset::{
-        Definition, Record,
-        export::RowWriter,
-        json,
-        query::{Format, Query},
-    },
+    dataset::{Definition, Record, export::RowWriter, json, query::Query},
     store::records::{
         DataSet, Export, RecordStoreError,
         outlet::{Gone, Outlet, PART_BYTES},
@@ -182,11 +177,10 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(definition: &Definition, query: &'a Query) -> Self {
-        let (select, format) = (query.select.as_deref(), query.format.unwrap_or(Format::Ndjson));
-        let writer = RowWriter::new(definition, select, format, query.csv_safe);
+        let writer = RowWriter::new(definition, query);
         let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
         writer.begin(&mut part);
-        Self { select, writer, part, values: Vec::new(), ends: Vec::new() }
+        Self { select: query.select.as_deref(), writer, part, values: Vec::new(), ends: Vec::new() }
     }
 
     fn add(&mut self, record: &Record) {

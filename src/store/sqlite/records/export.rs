@@ -10,10 +10,7 @@ use super::{
     walk::{self, Wanted, Yielded},
 };
 use crate::{
-    dataset::{
-        export::RowWriter,
-        query::{Format, Query},
-    },
+    dataset::{export::RowWriter, query::Query},
     store::records::{
         DataSet, Export, RecordStoreError,
         outlet::{Gone, Outlet, PART_BYTES},
@@ -85,8 +82,7 @@ fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<()
     let order = query.order(definition);
     let ways = plan::ways(definition, reading.shape, query, None);
     let Some(way) = ways.first() else { return Ok(()) };
-    let writer =
-        RowWriter::new(definition, query.select.as_deref(), query.format.unwrap_or(Format::Ndjson), query.csv_safe);
+    let writer = RowWriter::new(definition, query);
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
     writer.begin(&mut part);
     let limit = query.limit_asked.map_or(-1, i64::from);

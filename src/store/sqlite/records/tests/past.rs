@@ -136,11 +136,11 @@ proptest! {
                 (facet.finish(limit), figures.finish())
             };
             let (facets, figures): (Vec<_>, Vec<_>) = columns.iter().map(tally).unzip();
-            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit };
+            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
             let found = wait(store.store.facets(&store.data_set(), &asked)).unwrap();
             prop_assert_eq!(found.records, matching.len() as u64);
             prop_assert_eq!(found.columns, facets, "{:?}", asked);
-            let asked = Stats { filter: query.filter.clone(), columns: columns.clone() };
+            let asked = Stats { filter: query.filter.clone(), columns: columns.clone(), numbers_as_texts: false };
             let found = wait(store.store.stats(&store.data_set(), &asked)).unwrap();
             prop_assert_eq!(found.records, matching.len() as u64);
             let numbers = |found: &Figures| definition().columns[found.column].kind != ColumnType::Text;
