@@ -8,7 +8,7 @@ use permitd::dataset::{
     export::RowWriter,
     infer::propose,
     json,
-    query::Format,
+    query::{Format, Query},
     reader::{ImportRow, Limits, open},
 };
 use proptest::prelude::*;
@@ -155,7 +155,7 @@ fn read(bytes: &[u8], name: &str, definition: &Definition) -> Vec<Record> {
 }
 
 fn exported(definition: &Definition, records: &[Record], format: Format) -> Vec<u8> {
-    let writer = RowWriter::new(definition, None, format, false);
+    let writer = RowWriter::new(definition, &Query { format: Some(format), ..Query::everything(1) });
     let mut out = Vec::new();
     writer.begin(&mut out);
     for record in records {
