@@ -17,6 +17,7 @@ pub mod sample;
 mod samples;
 pub mod suggest;
 pub mod summary;
+pub mod text;
 pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};

@@ -1,0 +1,155 @@
+//! One form for texts that people take for the same: Unicode's composed form (NFC), and its full case folding.
+
+use std::borrow::Cow;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// A dot above: `İ` in small letters is an `i` with one.
+const DOT_ABOVE: char = '\u{307}';
+
+/// The text in Unicode's composed form: `é` is one character, however it was typed.
+pub fn nfc(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
+}
+
+/// The form of a text in which neither case nor composition counts, in NFC.
+///
+/// It is Unicode's full case folding: `STRASSE` and `Straße` are `strasse`; `Σ` and `ς` are `σ`, wherever they stand. Beyond
+/// that an `i` loses a dot that is written by itself: `İ`, whose small letter in Turkish is `i`, is `i`.
+pub fn folded(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        return if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
+    }
+    let mut form = nfc(text);
+    if let Cow::Owned(folded) = CaseMapper::new().fold_string(&form) {
+        form = Cow::Owned(folded);
+    }
+    if form.contains(DOT_ABOVE) {
+        let mut dotless = String::with_capacity(form.len());
+        dotless.extend(
+            form.chars()
+                .scan('\0', |before, c| {
+                    let is_dot_of_i = c == DOT_ABOVE && *before == 'i';
+                    if !is_dot_of_i {
+                        *before = c;
+                    }
+                    Some((!is_dot_of_i).then_some(c))
+                })
+                .flatten(),
+        );
+        form = Cow::Owned(dotless);
+    }
+    match nfc(&form) {
+        Cow::Borrowed(_) => form,
+        Cow::Owned(composed) => Cow::Owned(composed),
+    }
+}
+
+/// The text in small letters, the same for all texts that [`folded`] makes one. `Straße` is `strasse`; a sigma is `σ` at the
+/// end of a word, too, so that what begins alike begins alike in small letters.
+pub fn lower(text: &str) -> Cow<'_, str> {
+    let folded = folded(text);
+    // Folding makes capitals of the letters of Cherokee.
+    if folded.chars().all(|c| c.is_ascii() || c.to_lowercase().eq([c])) {
+        return folded;
+    }
+    Cow::Owned(nfc(&folded.chars().flat_map(char::to_lowercase).collect::<String>()).into_owned())
+}
+
+/// The text in capitals, the same for all texts that [`folded`] makes one. `Straße` is `STRASSE`.
+pub fn upper(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        let has_small = text.bytes().any(|byte| byte.is_ascii_lowercase());
+        return if has_small { Cow::Owned(text.to_ascii_uppercase()) } else { Cow::Borrowed(text) };
+    }
+    Cow::Owned(nfc(&folded(text).chars().flat_map(char::to_uppercase).collect::<String>()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use icu_normalizer::DecomposingNormalizerBorrowed;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Letters that have two cases, and whose small and capital letter are each other's.
+    const ORDINARY: &str = "[a-zA-Zß-öø-ÿÀ-ÖØ-ÞẞŒœŠšΑ-ΡΣ-Ωα-ωάέίόύώΆΈΊΌΎΏΐΰА-Яа-яЁё ]{0,12}";
+
+    #[test]
+    fn case_and_composition_make_no_difference() {
+        for (one, other) in [
+            ("ΤΈΛΟΣ", "τέλος"),
+            ("τέλοσ", "τέλος"),
+            ("STRASSE", "Straße"),
+            ("STRAẞE", "straße"),
+            ("İSTANBUL", "istanbul"),
+            ("İstanbul", "i\u{307}stanbul"),
+            ("CAFÉ", "cafe\u{301}"),
+            ("ÅNGSTRÖM", "a\u{30a}ngstro\u{308}m"),
+            ("\u{212b}", "å"),
+            ("\u{212a}elvin", "Kelvin"),
+            ("µ", "Μ"),
+            ("ŉ", "ʼN"),
+            ("ﬁn", "FIN"),
+            ("ᾳ", "ΑΙ"),
+            ("Ꭰ", "ꭰ"),
+            ("Ǆ", "ǆ"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+            assert_eq!(lower(one), lower(other), "{one} {other}");
+            assert_eq!(upper(one), upper(other), "{one} {other}");
+        }
+        assert_ne!(folded("cafe"), folded("café"), "an accent is a letter of its own");
+    }
+
+    #[test]
+    fn lower_and_upper_stay_legible() {
+        assert_eq!((lower("Straße ŁÓDŹ"), upper("Straße łódź")), ("strasse łódź".into(), "STRASSE ŁÓDŹ".into()));
+        assert_eq!((lower("ᎠᎡ"), upper("ꭰꭱ")), ("ꭰꭱ".into(), "ᎠᎡ".into()));
+    }
+
+    #[test]
+    fn what_is_in_its_form_is_borrowed() {
+        for text in ["", "plain", "größe", "τέλοσ", "東京"] {
+            assert!(matches!(nfc(text), Cow::Borrowed(_)), "{text}");
+            assert!(matches!(folded(text), Cow::Borrowed(_)) || text == "größe", "{text}");
+        }
+    }
+
+    /// The text folded, in small letters and in capitals.
+    fn forms(text: &str) -> [String; 3] {
+        [folded(text), lower(text), upper(text)].map(Cow::into_owned)
+    }
+
+    proptest! {
+        #[test]
+        fn once_is_enough(text in "\\PC{0,12}|[a-zıİßςΐ\u{300}-\u{345}\u{307}ᾳᾨŉǰẖᎠꭰ]{0,8}") {
+            let once = forms(&text);
+            for (nth, form) in once.iter().enumerate() {
+                prop_assert_eq!(&forms(form)[nth], form);
+                prop_assert_eq!(nfc(form).into_owned(), form.as_str(), "in NFC");
+            }
+            prop_assert_eq!(&forms(&folded(&text)), &once, "one for all of a kind");
+            prop_assert_eq!(&forms(&nfc(&text)), &once);
+            let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
+            prop_assert_eq!(&forms(&apart), &once, "however it was typed");
+        }
+
+        #[test]
+        fn letters_of_two_cases_are_one(text in ORDINARY) {
+            prop_assert_eq!(forms(&text.to_uppercase()), forms(&text));
+            prop_assert_eq!(forms(&text.to_lowercase()), forms(&text));
+        }
+
+        #[test]
+        fn a_part_is_folded_as_the_whole_is(before in ORDINARY, part in ORDINARY, after in ORDINARY) {
+            let whole = forms(&format!("{before}{part}{after}"));
+            let parts = [forms(&before), forms(&part), forms(&after)];
+            for (nth, form) in whole.iter().enumerate() {
+                prop_assert_eq!(form, &parts.each_ref().map(|part| part[nth].as_str()).concat());
+            }
+        }
+    }
+}
