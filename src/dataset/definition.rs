@@ -1,7 +1,11 @@
 //! A data set's definition, as written in `schemas/datasets/<name>.toml`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::text::nfc;
 
 mod dialect;
 mod node;
@@ -153,7 +157,17 @@ impl Definition {
         self.columns.get(place).map_or(ColumnType::Text, |column| column.kind)
     }
 
-    /// The one form of a key: without surrounding space, with the definition's prefix, in its case. Both `201612013997`
+    /// The text as the column at a place holds it: in NFC, in the case of the column's texts, and of the key column in its one
+    /// form. What is asked is brought into this form, so that it finds what an import stored.
+    pub fn canonical_text<'t>(&self, place: usize, text: &'t str) -> Cow<'t, str> {
+        if place == self.key {
+            return Cow::Owned(self.canonical_key(text));
+        }
+        let field = self.source.fields.iter().find(|field| field.target == Some(place));
+        field.map_or_else(Fold::default, |field| field.fold).folded(text)
+    }
+
+    /// The one form of a key: in NFC, without surrounding space, with the definition's prefix, in its case. Both `201612013997`
     /// and `#201612013997` give `#201612013997` where the prefix is `#`. A key in its one form stays as it is.
     pub fn canonical_key(&self, text: &str) -> String {
         let format = &self.source.key_format;
@@ -167,10 +181,12 @@ impl Definition {
         if bare.is_empty() {
             return String::new();
         }
-        let mut key = String::with_capacity(format.prefix.len() + bare.len());
-        key.push_str(&format.prefix);
+        let prefix = nfc(&format.prefix);
+        let mut key = String::with_capacity(prefix.len() + bare.len());
+        key.push_str(&prefix);
         key.push_str(bare);
-        key
+        // A mark at the beginning would become part of the prefix, which would not be known again.
+        if matches!(nfc(&key), Cow::Owned(_)) { bare.to_owned() } else { key }
     }
 }
 

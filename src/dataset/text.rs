@@ -31,7 +31,7 @@ pub fn folded(text: &str) -> Cow<'_, str> {
         dotless.extend(
             form.chars()
                 .scan('\0', |before, c| {
-                    let is_dot_of_i = c == DOT_ABOVE && *before == 'i';
+                    let is_dot_of_i = c == DOT_ABOVE && matches!(*before, 'i' | 'ı');
                     if !is_dot_of_i {
                         *before = c;
                     }
@@ -45,6 +45,20 @@ pub fn folded(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(_) => form,
         Cow::Owned(composed) => Cow::Owned(composed),
     }
+}
+
+/// Whether `text` holds `needle`, which is [`folded`] already, when neither case nor composition counts.
+pub fn contains_folded(text: &str, needle: &str) -> bool {
+    let Some((first, rest)) = needle.as_bytes().split_first() else { return true };
+    if !text.is_ascii() {
+        return folded(text).contains(needle);
+    }
+    // Nearly every value is ASCII: compared in place, without a copy, wherever it has the first character.
+    let text = text.as_bytes();
+    let starts = memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text);
+    starts
+        .map(|at| at + 1)
+        .any(|from| text.get(from..from + rest.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest)))
 }
 
 /// The text in small letters, the same for all texts that [`folded`] makes one. `Straße` is `strasse`; a sigma is `σ` at the
@@ -135,6 +149,12 @@ mod tests {
             prop_assert_eq!(&forms(&nfc(&text)), &once);
             let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
             prop_assert_eq!(&forms(&apart), &once, "however it was typed");
+        }
+
+        #[test]
+        fn containing_is_the_same_with_and_without_the_short_cut(text in "[a-zA-Zİßé ]{0,12}", needle in "[a-zA-Zİßé]{0,3}") {
+            let needle = folded(&needle).into_owned();
+            prop_assert_eq!(contains_folded(&text, &needle), folded(&text).contains(&needle));
         }
 
         #[test]

@@ -178,7 +178,7 @@ pub trait EventLog: Send + Sync {
 /// Which people to list.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
-    /// Part of an address or a name, whatever its case.
+    /// Part of an address or a name, whatever its case and composition.
     pub search: Option<String>,
     /// How they stand.
     pub status: Option<UserStatus>,

@@ -250,3 +250,87 @@ async fn a_day_is_a_moment_and_a_plus_sign_gets_a_hint() {
         assert!(reason.contains("or a day such as") && !reason.contains("%2B"), "{reason}");
     }
 }
+
+/// Things with a text as it is, in small letters and in capitals.
+fn texts() -> Definition {
+    let column = |name: &str, more: &str| {
+        format!("[[column]]\nname = {name:?}\ndescription = \"A text.\"\nheaders = [{name:?}]\n{more}\n")
+    };
+    let folded = ["fold = \"lower\"\ndefault = \"NONE\"", "fold = \"upper\""];
+    things_with("", &[column("txt", ""), column("low", folded[0]), column("up", folded[1])].concat())
+}
+
+#[tokio::test]
+async fn texts_are_found_whatever_their_case_and_composition() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let rows = "Name,txt,low,up\n\
+                a,Οδος με τέλος,ΤΈΛΟΣ,τέλος\n\
+                b,Lange Straße,Straße,Straße\n\
+                c,café,Issued,İstanbul\n\
+                e\u{301},İstanbul,,cafe\u{301}\n";
+    import(&app, texts(), rows.as_bytes().to_vec(), "things.csv").await;
+    let names = async |parameter: &str, value: &str| -> String {
+        let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(parameter, value).finish();
+        let answer = app.get(&format!("/things?{query}"), &key).await.expect(200).json();
+        answer["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
+    };
+    for (parameter, value, found) in [
+        ("txt__contains", "ΤΈΛΟΣ", "a"),
+        ("txt__contains", "τέλοσ", "a"),
+        ("txt__contains", "strasse", "b"),
+        ("txt__contains", "STRAẞE", "b"),
+        ("txt__contains", "CAFE\u{301}", "c"),
+        ("txt__contains", "istanbul", "é"),
+        ("txt__contains", "cafe", ""),
+        ("txt", "cafe\u{301}", "c"),
+        ("txt", "Café", ""),
+        ("txt__in", "cafe\u{301},x", "c"),
+        ("txt__startswith", "cafe\u{301}", "c"),
+        ("low", "Issued", "c"),
+        ("low", "STRASSE", "b"),
+        ("low", "Straße", "b"),
+        ("low", "τέλος", "a"),
+        ("low", "None", "é"),
+        ("low__ne", "ISSUED", "abé"),
+        ("low__in", "[\"ISSUED\",\"TÉLOS\",\"Τέλος\"]", "ac"),
+        ("low__notin", "ISSUED,NONE", "ab"),
+        ("low__startswith", "ISS", "c"),
+        ("low__startswith", "Straß", "b"),
+        ("low__contains", "SSU", "c"),
+        ("low__between", "I,S", "cé"),
+        ("low__gte", "STRA", "ab"),
+        ("up", "strasse", "b"),
+        ("up", "Café", "é"),
+        ("up__startswith", "i", "c"),
+        ("up__contains", "traß", "b"),
+        ("filter", "low = Issued OR up = \"straße\"", "bc"),
+        ("filter", "in(low, \"Issued\", STRASSE) AND NOT startswith(low, ISS)", "b"),
+        ("filter", "contains(txt, \"ΤΈΛΟΣ\")", "a"),
+        ("name", "e\u{301}", "é"),
+        ("name__in", "e\u{301},a", "aé"),
+    ] {
+        assert_eq!(names(parameter, value).await, found, "{parameter}={value}");
+    }
+    let mut tags = Vec::new();
+    for path in ["/things/%C3%A9", "/things/e%CC%81", "/things/e%CC%81/1"] {
+        let answer = app.get(path, &key).await.expect(200);
+        assert!(answer.body.contains("\"name\":\"é\""), "{}", answer.body);
+        tags.push(answer.headers["etag"].clone());
+    }
+    assert_eq!(tags[0], tags[1]);
+    let shown = app.get("/things?select=low,up&name__in=a,b,c", &key).await.expect(200).json();
+    assert_eq!(
+        shown["data"],
+        serde_json::json!([
+            { "low": "τέλοσ", "up": "ΤΈΛΟΣ" },
+            { "low": "strasse", "up": "STRASSE" },
+            { "low": "issued", "up": "ISTANBUL" },
+        ])
+    );
+    // A walk goes on with either form.
+    let first = app.get("/things?low__ne=ISSUED&limit=1", &key).await.expect(200);
+    let next = first.header("link").expect("a next page").replace("ISSUED", "issued");
+    let next = next.split_once("/things").unwrap().1.split_once('>').unwrap().0.to_owned();
+    assert_eq!(app.get(&format!("/things{next}"), &key).await.expect(200).json()["data"][0]["name"], "b");
+}

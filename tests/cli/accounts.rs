@@ -73,6 +73,11 @@ fn a_users_life() {
     let rest = home.json(&["users", "list", "--after", listed["next"].as_str().unwrap()]);
     assert_eq!(rest["users"][0]["email"], "ana@example.org");
     assert_eq!(home.json(&["users", "list", "--search", "BOB"])["users"].as_array().unwrap().len(), 1);
+    home.json(&["invite", "müller@example.org"]);
+    for search in ["MÜLLER", "mu\u{308}ll"] {
+        let found = home.json(&["users", "list", "--search", search]);
+        assert_eq!(found["users"].as_array().unwrap().len(), 1, "{search}");
+    }
 
     assert_eq!(home.json(&["users", "disable", "bob@example.org"])["user"]["status"], "disabled");
     assert_eq!(home.json(&["users", "disable", "bob@example.org"])["changed"], false);

@@ -90,7 +90,11 @@ pub(crate) async fn people_are_found_and_listed_in_pages<B: Backend>() {
     for number in 1..=25u8 {
         let at = beginning().checked_add(SignedDuration::from_secs(i64::from(number / 5))).unwrap();
         let mut user = Stream::user(u128::from(number));
-        user.write(&stores, vec![invited(&format!("user{number}@example.org"))], at).await;
+        let mut event = invited(&format!("user{number}@example.org"));
+        if let (8, Event::UserInvited { name, .. }) = (number, &mut event) {
+            *name = Some(Personal::Known("Jörg Straße".to_owned()));
+        }
+        user.write(&stores, vec![event], at).await;
         if number == 7 {
             user.write(&stores, vec![Event::UserDeleted], at).await;
         }
@@ -106,6 +110,9 @@ pub(crate) async fn people_are_found_and_listed_in_pages<B: Backend>() {
     assert!(listed.is_sorted_by(|left, right| (left.invited_at, left.id) > (right.invited_at, right.id)));
     let found = |filter| async { stores.views.users(filter).await.unwrap().len() };
     assert_eq!(found(UserFilter { search: Some("USER2".to_owned()), limit: 100, ..UserFilter::default() }).await, 7);
+    for search in ["JO\u{308}RG", "strasse"] {
+        assert_eq!(found(UserFilter { search: Some(search.to_owned()), limit: 100, ..UserFilter::default() }).await, 1);
+    }
     assert_eq!(found(UserFilter { search: Some("%".to_owned()), limit: 100, ..UserFilter::default() }).await, 0);
     let deleted = UserFilter { status: Some(UserStatus::Deleted), limit: 100, ..UserFilter::default() };
     assert_eq!(found(deleted).await, 1);

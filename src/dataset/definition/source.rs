@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnType, Dialect};
+use crate::dataset::text;
 
 /// How the rows of a file are read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -58,26 +59,19 @@ pub enum Fold {
     /// As it is in the file.
     #[default]
     None,
-    /// Lower case.
+    /// Lower case, as [`text::lower`] makes it.
     Lower,
-    /// Upper case.
+    /// Upper case, as [`text::upper`] makes it.
     Upper,
 }
 
 impl Fold {
-    /// The text in this case, each character by itself, so that a part of a text is folded as the whole is.
-    pub(super) fn folded(self, text: &str) -> Cow<'_, str> {
+    /// The text in this case and in NFC. Texts that differ by case alone become one: a part of a text is folded as the whole is.
+    pub(in crate::dataset) fn folded(self, text: &str) -> Cow<'_, str> {
         match self {
-            // Nothing to fold, as in every number.
-            Self::None => Cow::Borrowed(text),
-            Self::Lower if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) => {
-                Cow::Borrowed(text)
-            }
-            Self::Upper if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase()) => {
-                Cow::Borrowed(text)
-            }
-            Self::Lower => text.chars().flat_map(char::to_lowercase).collect::<String>().into(),
-            Self::Upper => text.chars().flat_map(char::to_uppercase).collect::<String>().into(),
+            Self::None => text::nfc(text),
+            Self::Lower => text::lower(text),
+            Self::Upper => text::upper(text),
         }
     }
 }

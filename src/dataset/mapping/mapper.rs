@@ -181,6 +181,7 @@ impl Mapper {
         for ((place, field), is_joined) in source.fields.iter().enumerate().zip(is_joined) {
             let default = match &field.default {
                 None => Value::Null,
+                Some(text) if field.kind == ColumnType::Text => Value::Text(field.fold.folded(text).into_owned()),
                 Some(text) => Value::parse(field.kind, text).map_err(|error| ReadError::Malformed {
                     detail: format!("the default of column {:?} in its definition: {error}", field.name),
                 })?,
@@ -373,7 +374,8 @@ impl Mapper {
             step.join(&mut self.texts);
             let text = self.texts.get(step.field).map_or("", String::as_str);
             let Some(target) = step.target else { continue };
-            let value = if text.is_empty() { step.default.clone() } else { Value::Text(folded(text, step.fold)) };
+            let value =
+                if text.is_empty() { step.default.clone() } else { Value::Text(step.fold.folded(text).into_owned()) };
             if value.is_null() && step.required {
                 problems.push(problem(&step.name, "", &Missing));
             }
@@ -434,7 +436,7 @@ impl ReadStep {
             return Ok((Value::Number(coordinate(cell, extract)?), true));
         }
         if self.kind == ColumnType::Text {
-            return Ok((Value::Text(folded(&nfc(&text_of(cell)?), self.fold)), true));
+            return Ok((Value::Text(self.fold.folded(&text_of(cell)?).into_owned()), true));
         }
         Ok(value_of(cell, self.kind, self.reading.as_ref().unwrap_or(reading))?)
     }
@@ -517,15 +519,6 @@ fn is_blank(cell: Cell<'_>) -> bool {
         Cell::Blank => true,
         Cell::Text(text) => trim(text).is_empty(),
         _ => false,
-    }
-}
-
-fn folded(text: &str, fold: Fold) -> String {
-    match fold {
-        Fold::None => text.to_owned(),
-        Fold::Lower if text.is_ascii() => text.to_ascii_lowercase(),
-        Fold::Lower => text.to_lowercase(),
-        Fold::Upper => text.to_uppercase(),
     }
 }
 

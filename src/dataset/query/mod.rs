@@ -10,7 +10,7 @@ mod tests;
 
 use serde::Serialize;
 
-pub use filter::{Filter, Term, Test, after_prefix, ascending, contains_folded, folded};
+pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use operator::Operator;
 pub use parse::{NUMBERS_EXPECTED, RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-use super::{Limits, Test, ascending, folded};
+use super::{Limits, Test, ascending};
 use crate::dataset::{
     ColumnType, Definition, Value, suggest,
+    text::folded,
     value::{ValueError, parse_iso_date},
 };
 
@@ -185,11 +186,8 @@ impl Conditions<'_> {
             },
             Operator::In => Test::one_of(self.list(column, values)?),
             Operator::NotIn => Test::none_of(self.list(column, values)?),
-            Operator::Contains => Test::Contains(folded(text)),
-            Operator::StartsWith if column == self.definition.key => {
-                Test::StartsWith(self.definition.canonical_key(text))
-            }
-            Operator::StartsWith => Test::StartsWith(text.to_owned()),
+            Operator::Contains => Test::Contains(folded(text).into_owned()),
+            Operator::StartsWith => Test::StartsWith(self.definition.canonical_text(column, text).into_owned()),
             Operator::IsNull => match text {
                 "true" => Test::Null(true),
                 "false" => Test::Null(false),
@@ -199,10 +197,10 @@ impl Conditions<'_> {
     }
 
     fn value(&self, column: usize, text: &str) -> Result<Value, String> {
-        if column == self.definition.key {
-            return Ok(Value::Text(self.definition.canonical_key(text)));
-        }
         let kind = self.definition.column_kind(column);
+        if kind == ColumnType::Text {
+            return Ok(Value::Text(self.definition.canonical_text(column, text).into_owned()));
+        }
         let parsed = Value::parse(kind, text);
         if let (ColumnType::Timestamp, Err(_), Some(day)) = (kind, &parsed, parse_iso_date(text.as_bytes())) {
             // A day is the moment at which it begins, in UTC.

@@ -5,7 +5,7 @@
 //! was written, and what they show is read from the table: a list may lack what has only just come, but shows nobody as they
 //! were.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{borrow::Cow, cmp::Reverse, collections::HashMap};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -25,6 +25,7 @@ use super::{
     unavailable,
 };
 use crate::{
+    dataset::text::{contains_folded, folded},
     domain::{
         email::EMAIL_BYTES_MAX,
         id::{StreamId, UserId},
@@ -148,9 +149,9 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
     {
         before = Some(get_text(&user, "o")?.to_owned());
     }
-    let search = filter.search.as_deref().map(str::to_ascii_lowercase);
+    let search = filter.search.as_deref().map(folded);
     let holds = |text: &Option<String>| {
-        let is_in = |search: &String| text.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains(search));
+        let is_in = |search: &Cow<'_, str>| text.as_ref().is_some_and(|text| contains_folded(text, search));
         search.as_ref().is_none_or(is_in)
     };
     let wanted = |user: &UserRow| {

@@ -5,6 +5,7 @@ mod admin_tokens;
 mod answers;
 mod endings;
 mod erasure;
+mod functions;
 mod ledger;
 mod log;
 pub mod records;
@@ -237,6 +238,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     // Plans that do not depend on bound values: otherwise a statement that has an order is prepared anew every time it is run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    functions::add_contains_folded(&connection)?;
     Ok(connection)
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Database, StoreError, corrupt};
 use crate::{
+    dataset::text::folded,
     domain::{
         event::{ImportCounts, Role},
         id::{StreamId, UserId},
@@ -378,8 +379,9 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
     let mut sql = format!("SELECT {} FROM users WHERE 1", columns(&USER_COLUMNS));
     let mut values = Vec::new();
     if let Some(search) = &filter.search {
-        sql.push_str(" AND (instr(lower(email), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0)");
-        values.extend([text(search), text(search)]);
+        sql.push_str(" AND (contains_folded(email, ?) OR contains_folded(name, ?))");
+        let needle = folded(search);
+        values.extend([text(&needle), text(&needle)]);
     }
     if let Some(status) = filter.status {
         sql.push_str(" AND status = ?");

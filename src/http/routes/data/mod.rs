@@ -356,7 +356,8 @@ fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
 /// The key in canonical form and the record id that a path names.
 fn named(data_set: &DataSet, key: &str, record_id: Option<&str>) -> Result<(String, Option<String>), Problem> {
     let key = data_set.definition.canonical_key(&decoded(key, "key")?);
-    let record_id = record_id.map(|id| decoded(id, "record_id")).transpose()?.map(Cow::into_owned);
+    let of_id = |id: Cow<'_, str>| data_set.definition.canonical_text(data_set.definition.record_id, &id).into_owned();
+    let record_id = record_id.map(|id| decoded(id, "record_id")).transpose()?.map(of_id);
     Ok((key, record_id))
 }
 

@@ -15,7 +15,10 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
 };
 
-use crate::dataset::{ColumnType, Definition, Value};
+use crate::{
+    dataset::{ColumnType, Definition, Value},
+    store::sqlite::functions,
+};
 
 /// The layout that this code reads and writes.
 pub(super) const FORMAT: i64 = 4;
@@ -246,18 +249,8 @@ pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u
 
 /// Makes the functions known that statements about records use.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
-    use rusqlite::functions::FunctionFlags;
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_aggregate_function("exact_sum", 1, flags, super::summary::ExactSumOf)?;
-    connection.create_scalar_function("contains_folded", 2, flags, |call| {
-        let needle = call.get_raw(1).as_str()?;
-        Ok(match call.get_raw(0) {
-            ValueRef::Text(text) => {
-                std::str::from_utf8(text).is_ok_and(|text| crate::dataset::query::contains_folded(text, needle))
-            }
-            _ => false,
-        })
-    })
+    connection.create_aggregate_function("exact_sum", 1, functions::PURE, super::summary::ExactSumOf)?;
+    functions::add_contains_folded(connection)
 }
 
 #[cfg(test)]

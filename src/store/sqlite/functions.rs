@@ -1,0 +1,21 @@
+//! Functions that statements use beside SQLite's own.
+
+use rusqlite::{Connection, functions::FunctionFlags, types::ValueRef};
+
+use crate::dataset::text::contains_folded;
+
+/// What depends on its arguments alone, and does nothing else.
+pub(super) const PURE: FunctionFlags =
+    FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
+
+/// Makes `contains_folded(text, needle)` known, which ignores case and composition: see [`contains_folded`]. A null holds
+/// nothing.
+pub(super) fn add_contains_folded(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function("contains_folded", 2, PURE, |call| {
+        let needle = call.get_raw(1).as_str()?;
+        Ok(match call.get_raw(0) {
+            ValueRef::Text(text) => std::str::from_utf8(text).is_ok_and(|text| contains_folded(text, needle)),
+            _ => false,
+        })
+    })
+}
