@@ -309,6 +309,8 @@ async fn imports(world: &World) {
         file_name: "december.csv".to_owned(),
         definition: Arc::clone(&definition),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: origin(),
         progress: Arc::default(),
     };

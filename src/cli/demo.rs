@@ -149,6 +149,8 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
         file_name: "sample.csv".to_owned(),
         definition,
         replace: false,
+        confirmed: false,
+        dry_run: false,
         origin: origin(id),
         progress: Arc::new(ImportProgress::default()),
     };

@@ -327,6 +327,8 @@ pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>,
         file_name: name.to_owned(),
         definition: Arc::new(definition),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::default(),
     };

@@ -83,6 +83,8 @@ async fn an_import_under_way_is_not_taken_for_one_that_died() {
         file_name: "slow.csv".to_owned(),
         definition: Arc::clone(importing.definition("permits").unwrap()),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "slow".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     };
@@ -123,6 +125,8 @@ fn order(node: &Node, rows: u64) -> Order {
         file_name: "next.csv".to_owned(),
         definition: Arc::clone(node.definition("permits").unwrap()),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "next".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     }

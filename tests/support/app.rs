@@ -364,6 +364,8 @@ async fn import_sample(node: &Node, rows: u64) {
         file_name: "sample.csv".to_owned(),
         definition: Arc::clone(node.definition("permits").expect("the definition of permits")),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "sample".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     };

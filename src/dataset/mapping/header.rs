@@ -38,7 +38,7 @@ pub struct FoundHeader {
     pub(super) key_header: String,
     /// Headers that no field reads.
     pub unmatched: Vec<String>,
-    /// Published columns that the file does not have.
+    /// Published columns that the file does not have, or not all of what they are made of.
     pub absent: Vec<String>,
 }
 
@@ -92,10 +92,17 @@ impl HeaderSearch {
 
     fn found(&self, cells: Vec<String>, places: Vec<Option<usize>>) -> FoundHeader {
         let fields = &self.definition.source.fields;
-        let is_absent = |(field, place): &(&Field, &Option<usize>)| {
-            place.is_none() && field.target.is_some() && matches!(field.origin, Origin::Header { .. })
-        };
-        let absent = fields.iter().zip(&places).filter(is_absent).map(|(field, _)| field.name.clone()).collect();
+        let mut is_absent: Vec<bool> = Vec::with_capacity(fields.len());
+        for (field, place) in fields.iter().zip(&places) {
+            is_absent.push(match &field.origin {
+                Origin::Header { .. } => place.is_none(),
+                // Without one of its parts, a text is not what it would be.
+                Origin::Join { parts } => parts.iter().any(|part| is_absent.get(part.field) == Some(&true)),
+                Origin::Import => false,
+            });
+        }
+        let absent = fields.iter().zip(is_absent).filter(|(field, is_absent)| *is_absent && field.target.is_some());
+        let absent = absent.map(|(field, _)| field.name.clone()).collect();
         let unmatched =
             cells.iter().enumerate().filter(|(place, cell)| !cell.is_empty() && !places.contains(&Some(*place)));
         let unmatched = unmatched.map(|(_, cell)| cell.clone()).collect();
