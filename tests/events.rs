@@ -308,7 +308,10 @@ async fn imports(world: &World) {
         file: Box::new(Cursor::new(file)),
         file_name: "december.csv".to_owned(),
         definition: Arc::clone(&definition),
+        reading: Arc::clone(&definition),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: origin(),
         progress: Arc::default(),
     };

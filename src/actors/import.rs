@@ -1,15 +1,17 @@
 //! Importing files. One in the process; one import at a time.
 //!
 //! Guarantees: an import is all or nothing; the log says when it began and how it ended, also when the process died in
-//! between ([`Imports::recover`]); a row that cannot be a record is written to the rejects file with its line, column, value
+//! between ([`Imports::recover`]); what an import would empty or remove beyond the usual takes a confirmation; a row that cannot be a record is written to the rejects file with its line, column, value
 //! and reason, and counted.
 
 mod error;
+mod guard;
 mod recovery;
 mod rejects;
 mod work;
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Seek},
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
@@ -19,8 +21,8 @@ use actix::{Actor, Context, Handler, Message};
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use self::error::ImportError;
 use self::work::ImportWork;
+pub use self::{error::ImportError, guard::Guarded};
 use super::{
     ask::{Mailbox, Reply, ask},
     commit::Committer,
@@ -52,6 +54,10 @@ pub struct Order {
     pub reading: Arc<Definition>,
     /// Whether it is the whole data set, so that what it lacks is removed.
     pub replace: bool,
+    /// Whether it may empty columns that the file does not have, and remove more than a few records.
+    pub confirmed: bool,
+    /// Whether it is only to be known what it would do.
+    pub dry_run: bool,
     /// Who wants it.
     pub origin: Origin,
     /// How far it is, for whoever wants to know.
@@ -74,9 +80,11 @@ pub struct Summary {
     pub import: Uuid,
     /// The data set.
     pub dataset: String,
-    /// Its version afterwards.
+    /// Whether nothing was changed, and the rest says what would have been.
+    pub dry_run: bool,
+    /// Its version afterwards; of a dry run, its version, or 0 where there is none yet.
     pub dataset_version: u64,
-    /// Whether the version rose.
+    /// Whether the version rose; of a dry run, whether it would rise.
     pub changed: bool,
     /// Rows by what became of them.
     #[serde(flatten)]
@@ -89,10 +97,18 @@ pub struct Summary {
     pub header_line: u64,
     /// Headers that no column of the definition reads.
     pub unmatched_headers: Vec<String>,
-    /// Columns that the file does not have.
+    /// Columns that the file does not have, or not all of what they are made of.
     pub absent_columns: Vec<String>,
     /// What a person should know of the file.
     pub notes: Vec<String>,
+    /// Of these, the ones of which stored records kept their values: how many values differ from what the file's rows say.
+    pub kept_columns: BTreeMap<String, u64>,
+    /// Of these, the ones of which stored records took the blanks or defaults: how many values that changed.
+    pub emptied_columns: BTreeMap<String, u64>,
+    /// Headers that no column reads, and the absent columns that they may mean.
+    pub similar_headers: BTreeMap<String, String>,
+    /// Why this is refused unless it is confirmed; of a dry run only, others end with it.
+    pub refused_unless_confirmed: Option<String>,
 }
 
 #[derive(Message)]

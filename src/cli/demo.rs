@@ -150,6 +150,8 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
         reading: Arc::clone(&definition),
         definition,
         replace: false,
+        confirmed: false,
+        dry_run: false,
         origin: origin(id),
         progress: Arc::new(ImportProgress::default()),
     };

@@ -170,7 +170,9 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::NoSuchVersion { .. } => Exit::NotFound,
         RecordStoreError::BadName { .. } => Exit::Usage,
         RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
-        RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,
+        RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } | RecordStoreError::DryRun { .. } => {
+            Exit::Damaged
+        }
         RecordStoreError::TooLong { .. } => Exit::BadFile,
         RecordStoreError::Busy
         | RecordStoreError::TooMuchToRead { .. }
@@ -186,6 +188,7 @@ fn import_exit(error: &ImportError) -> Exit {
     match error {
         ImportError::FileName(_) => Exit::Usage,
         ImportError::Read(_) => Exit::BadFile,
+        ImportError::Guarded(_) => Exit::Refused,
         ImportError::Records(error) => records_exit(error),
         ImportError::Command(error) => command_exit(error),
         ImportError::Rejects { .. } | ImportError::Interrupted(_) | ImportError::Busy(_) => Exit::Unavailable,

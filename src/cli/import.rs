@@ -1,6 +1,7 @@
 //! `permitd import`: a file into a data set; or a definition proposed for one.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use super::{
     progress,
 };
 use crate::{
-    actors::import::{ImportProgress, Order, Summary},
+    actors::import::{ImportError, ImportProgress, Order, Summary},
     app::{self, Node, StartError},
     config::Settings,
     dataset::{
@@ -26,7 +27,7 @@ use crate::{
         infer,
         reader::Limits,
     },
-    domain::text::one_line,
+    domain::text::{escaped, one_line},
 };
 
 /// How often the bar is brought up to date.
@@ -36,12 +37,14 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// An import is a comparison and all or nothing: rows that are new are inserted, changed ones updated, others left alone, and
 /// the data set's version rises only when something changed. Rows that cannot be records go to a file with their line, column,
-/// value and reason. It works beside a running server, which serves the new rows at once.
+/// value and reason. A column that the file does not have leaves stored records as they are, and --replace removes no more than
+/// 5 % of the records and nothing for a file without records: --yes does as the file says. It works beside a running server, which serves the new rows at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd import December2016Issued.xlsx --dataset permits
   permitd import everything.csv --dataset permits --replace     also removes what the file does not hold
+  permitd import everything.csv --dataset permits --dry-run     says what it would do, and changes nothing
   permitd import trees.csv --definition trees.toml              a data set of your own
   permitd import --define trees.csv > trees.toml                a definition to start from
   permitd import bäume.csv --dataset trees --delimiter ';' --decimal , --encoding windows-1252")]
@@ -55,11 +58,17 @@ pub(super) struct Import {
     /// The file is the whole data set: remove the records that it does not hold
     #[arg(long)]
     replace: bool,
+    /// Only say what the import would do: everything is read, compared and counted, and nothing is changed
+    #[arg(long)]
+    dry_run: bool,
+    /// Do as the file says: empty the columns that it does not have, and replace the records whatever is removed
+    #[arg(long)]
+    yes: bool,
     /// The definition to read the file by
     #[arg(long, value_name = "FILE.toml")]
     definition: Option<PathBuf>,
     /// Import nothing: print a definition for this unknown file, as commented TOML
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes"])]
     define: Option<PathBuf>,
     #[command(flatten)]
     file_options: FileOptions,
@@ -159,8 +168,37 @@ impl Import {
         let opened = open(file, &settings)?;
         with_node(settings, Data::MayBeNew, async |node| {
             let began = Instant::now();
-            let summary = import(&node, opened, &file_name(file), (definition, reading), self.replace).await?;
+            let summary = self.import(&node, opened, &file_name(file), (definition, reading)).await?;
             answer(&summary, &file_name(file), began.elapsed())
+        })
+    }
+
+    async fn import(
+        &self,
+        node: &Node,
+        (file, bytes): (File, u64),
+        file_name: &str,
+        (definition, reading): (Arc<Definition>, Arc<Definition>),
+    ) -> Result<Summary, Failure> {
+        let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+        let order = Order {
+            file: Box::new(file),
+            file_name: file_name.to_owned(),
+            definition,
+            reading,
+            replace: self.replace,
+            confirmed: self.yes,
+            dry_run: self.dry_run,
+            origin: origin(id),
+            progress: Arc::new(ImportProgress::default()),
+        };
+        import(node, bytes, order).await.map_err(|error| {
+            if let ImportError::Guarded(guarded) = &error
+                && let Some(path) = &guarded.rejects_file
+            {
+                warn_of_rejects(guarded.rejected(), path);
+            }
+            about(file_name, error.into())
         })
     }
 
@@ -235,24 +273,8 @@ fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
     Ok((file, bytes))
 }
 
-async fn import(
-    node: &Node,
-    (file, bytes): (File, u64),
-    file_name: &str,
-    (definition, reading): (Arc<Definition>, Arc<Definition>),
-    replace: bool,
-) -> Result<Summary, Failure> {
-    let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
-    let progress = Arc::new(ImportProgress::default());
-    let order = Order {
-        file: Box::new(file),
-        file_name: file_name.to_owned(),
-        definition,
-        reading,
-        replace,
-        origin: origin(id),
-        progress: Arc::clone(&progress),
-    };
+async fn import(node: &Node, bytes: u64, order: Order) -> Result<Summary, ImportError> {
+    let progress = Arc::clone(&order.progress);
     let bar = progress::bar(bytes, "{bar:32} {binary_bytes}/{binary_total_bytes}  {msg}");
     let mut ticks = tokio::time::interval(REPORT_INTERVAL);
     let work = node.service.imports.import(order);
@@ -271,7 +293,12 @@ async fn import(
         report(bytes);
     }
     progress::finish(&bar);
-    imported.map_err(|error| about(file_name, error.into()))
+    imported
+}
+
+/// Says on standard error where the rejected rows are.
+fn warn_of_rejects(rejected: u64, path: &Path) {
+    eprintln!("warning: {} could not be records; {} says which, and why", counted(rejected, "row"), path.display());
 }
 
 /// Says of which file a failure is, where it is one of the file.
@@ -285,38 +312,80 @@ fn about(file_name: &str, mut failure: Failure) -> Failure {
 fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, Failure> {
     let counts = &summary.counts;
     let rows = counts.inserted + counts.updated + counts.unchanged + counts.rejected;
-    let version = if summary.changed { "" } else { ", as before" };
+    let version = match (summary.dry_run, summary.changed) {
+        (_, false) => ", as before",
+        (true, true) => ", and would rise",
+        (false, true) => "",
+    };
+    let would_be = if summary.dry_run { "would be " } else { "" };
     let mut lines = vec![
-        ("inserted", grouped(counts.inserted)),
-        ("updated", grouped(counts.updated)),
-        ("unchanged", grouped(counts.unchanged)),
-        ("removed", grouped(counts.removed)),
-        ("rejected", grouped(counts.rejected)),
-        ("version", format!("{}{version}", summary.dataset_version)),
+        (format!("{would_be}inserted"), grouped(counts.inserted)),
+        (format!("{would_be}updated"), grouped(counts.updated)),
+        (format!("{would_be}unchanged"), grouped(counts.unchanged)),
+        (format!("{would_be}removed"), grouped(counts.removed)),
+        (format!("{would_be}rejected"), grouped(counts.rejected)),
+        ("version".to_owned(), format!("{}{version}", summary.dataset_version)),
     ];
     if let Some(path) = &summary.rejects_file {
-        lines.push(("rejects file", path.display().to_string()));
+        lines.push(("rejects file".to_owned(), path.display().to_string()));
     }
-    if !summary.absent_columns.is_empty() {
-        lines.push(("not in the file", summary.absent_columns.join(", ")));
-    }
-    if !summary.unmatched_headers.is_empty() {
-        lines.push(("headers not read", summary.unmatched_headers.join(", ")));
+    let is_new = |column: &&String| {
+        !summary.kept_columns.contains_key(*column) && !summary.emptied_columns.contains_key(*column)
+    };
+    let new: Vec<&str> = summary.absent_columns.iter().filter(is_new).map(String::as_str).collect();
+    for (label, columns) in
+        [("not in the file", new.join(", ")), ("headers not read", summary.unmatched_headers.join(", "))]
+    {
+        if !columns.is_empty() {
+            lines.push((label.to_owned(), columns));
+        }
     }
     for note in &summary.notes {
         eprintln!("warning: {}", printable(note));
     }
+    let dry = if summary.dry_run { "; a dry run, nothing was changed" } else { "" };
     let head =
-        format!("{file_name} into {}: {} in {:.1} s\n", summary.dataset, counted(rows, "row"), took.as_secs_f64());
+        format!("{file_name} into {}: {} in {:.1} s{dry}\n", summary.dataset, counted(rows, "row"), took.as_secs_f64());
     if let Some(path) = summary.rejects_file.as_ref().filter(|_| counts.rejected > 0) {
-        eprintln!(
-            "warning: {} could not be records; {} says which, and why",
-            counted(counts.rejected, "row"),
-            path.display()
-        );
+        warn_of_rejects(counts.rejected, path);
     }
     let document = serde_json::to_value(summary).map_err(|error| Failure::unavailable(error.to_string()))?;
-    Ok(Answer::new(document, head + &facts(&lines)))
+    let lines: Vec<(&str, String)> = lines.iter().map(|(label, shown)| (label.as_str(), shown.clone())).collect();
+    Ok(Answer::new(document, head + &facts(&lines) + &remarks(summary)))
+}
+
+/// What an administrator should know of columns that the file does not have, and of a guard that would be in the way.
+fn remarks(summary: &Summary) -> String {
+    let mut remarks = String::new();
+    let with_values = |columns: &BTreeMap<String, u64>| {
+        let shown = |(name, values): (&String, &u64)| match values {
+            0 => name.clone(),
+            values => format!("{name} ({})", counted(*values, "value")),
+        };
+        columns.iter().map(shown).collect::<Vec<_>>().join(", ")
+    };
+    let [kept, emptied] = if summary.dry_run {
+        ["would be kept as they are", "would be emptied"]
+    } else {
+        ["kept as they were", "emptied"]
+    };
+    if !summary.kept_columns.is_empty() {
+        let columns = with_values(&summary.kept_columns);
+        remarks.push_str(&format!("not in the file, {kept}: {columns}; --yes takes the file's blanks and defaults\n"));
+    }
+    if !summary.emptied_columns.is_empty() {
+        remarks.push_str(&format!("not in the file, {emptied}: {}\n", with_values(&summary.emptied_columns)));
+    }
+    for (header, column) in &summary.similar_headers {
+        let header = escaped(header);
+        remarks.push_str(&format!(
+            "header not read: {header:?} looks like {column}; if it is, add it to that column's headers in the definition\n"
+        ));
+    }
+    if let Some(reason) = &summary.refused_unless_confirmed {
+        remarks.push_str(&format!("without --yes this would be refused: {reason}\n"));
+    }
+    remarks
 }
 
 fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings) -> Result<Answer, Failure> {

@@ -206,6 +206,28 @@ pub struct ImportResult {
     pub rejected: u64,
 }
 
+/// What an import comes to when it is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The version before; 0 where there was none.
+    pub version_before: u64,
+    /// How many records there were before.
+    pub records_before: u64,
+    /// What is changed.
+    pub result: ImportResult,
+    /// The columns of stored records that the file does not have.
+    pub absent: Vec<AbsentColumn>,
+}
+
+/// A column of stored records that a file does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbsentColumn {
+    /// Its place in the definition.
+    pub column: usize,
+    /// In how many records of the file's rows a value stands there that the rows do not have.
+    pub values: u64,
+}
+
 /// What can go wrong. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordStoreError {
@@ -306,6 +328,12 @@ pub enum RecordStoreError {
          another column or of another rule or type. Import with --replace to drop the stored records"
     )]
     IdentityChanged {
+        /// The data set.
+        name: String,
+    },
+    /// A dry run was to become visible.
+    #[error("a dry run of an import into {name:?} was to be committed: report this as a defect")]
+    DryRun {
         /// The data set.
         name: String,
     },
@@ -413,6 +441,17 @@ pub trait RecordStore: Send + Sync {
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
 
+    /// Begins what can be settled, but not committed: an import with `replace`, or one that begins the data set anew, of which
+    /// nothing is ever to be seen. It keeps other imports away as any does.
+    fn begin_dry_run(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        replace: bool,
+        anew: Option<Anew>,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
+
     /// Whether an import into the data set is under way at the moment, in this process or another.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
 }
@@ -440,6 +479,11 @@ pub trait RecordReader: Send {
 /// An import in progress. Readers see nothing of it until it commits; dropping it, or the process's end, leaves the data
 /// set as it was. After an error the session can only be dropped.
 pub trait ImportSession: Send {
+    /// Says which columns the file does not have. Where they are `kept`, a stored record keeps its values of them, and the
+    /// record that a row hands over takes these on before it is compared; otherwise it takes what the row hands over. To be
+    /// called before the first row.
+    fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError>;
+
     /// Takes in the next row. The session fills in an ordinal record id and the load date.
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError>;
 
@@ -448,6 +492,9 @@ pub trait ImportSession: Send {
     /// records are replaced.
     fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError>;
 
-    /// Makes the import visible, durably and as a whole.
+    /// What committing comes to. No row may follow.
+    fn settle(&mut self) -> Result<Outlook, RecordStoreError>;
+
+    /// Makes the import visible, durably and as a whole. A dry run cannot be committed.
     fn commit(self: Box<Self>) -> Result<ImportResult, RecordStoreError>;
 }

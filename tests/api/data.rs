@@ -348,6 +348,8 @@ pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>,
         definition: Arc::clone(&definition),
         reading: definition,
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::default(),
     };

@@ -42,7 +42,7 @@ fn a_changed_file_updates_and_replaces() {
     drop(writer);
     let updated = home.json(&["import", "a.csv", "--dataset", "permits"]);
     assert_eq!(["updated", "unchanged", "removed"].map(|name| number(&updated, name)), [1, 29, 0]);
-    let replaced = home.json(&["import", "a.csv", "--dataset", "permits", "--replace"]);
+    let replaced = home.json(&["import", "a.csv", "--dataset", "permits", "--replace", "--yes"]);
     assert_eq!(["updated", "unchanged", "removed"].map(|name| number(&replaced, name)), [0, 30, 10]);
     assert_eq!(number(&replaced, "dataset_version"), 3);
 }
@@ -157,4 +157,275 @@ fn a_proposed_definition_imports_its_file() {
     home.refused(3, &["import", "City trees.csv", "--dataset", "trees"]);
     std::fs::write(home.path("bad.toml"), "name = \"trees\"\ncolour = 1\n").unwrap();
     assert!(home.refused(2, &["import", "City trees.csv", "--definition", "bad.toml"]).contains("bad.toml"));
+}
+
+/// A data set of one's own: texts, a number, and a text that is made of two columns of the file.
+const THINGS: &str = r#"
+name = "things"
+title = "Things"
+record_id = "record_id"
+[key]
+column = "code"
+[[column]]
+name = "code"
+headers = ["CODE"]
+required = true
+[[column]]
+name = "record_id"
+type = "integer"
+import = true
+[[column]]
+name = "txt"
+headers = ["TXT"]
+[[column]]
+name = "kind"
+headers = ["KIND"]
+default = "plain"
+[[column]]
+name = "int"
+type = "integer"
+headers = ["INT"]
+[[column]]
+name = "street"
+headers = ["STREET"]
+publish = false
+[[column]]
+name = "house"
+headers = ["HOUSE"]
+publish = false
+[[column]]
+name = "address"
+join = [{ column = "house" }, { column = "street", before = " " }]
+"#;
+
+/// Imports a text into the things.
+struct Things(Home);
+
+impl Things {
+    fn new() -> Self {
+        let home = Home::new();
+        std::fs::write(home.path("things.toml"), THINGS).unwrap();
+        Self(home)
+    }
+
+    fn arguments<'a>(&self, rows: &str, more: &[&'a str]) -> Vec<&'a str> {
+        std::fs::write(self.0.path("a.csv"), rows).unwrap();
+        [&["import", "a.csv", "--definition", "things.toml"], more].concat()
+    }
+
+    fn import(&self, rows: &str, more: &[&str]) -> serde_json::Value {
+        self.0.json(&self.arguments(rows, more))
+    }
+
+    /// What people read of it.
+    fn told(&self, rows: &str, more: &[&str]) -> String {
+        let ran = self.0.run(&self.arguments(rows, more));
+        assert_eq!(ran.exit, 0, "{}", ran.err);
+        ran.out
+    }
+
+    /// Checks that the data set holds these rows, all of them, and nothing else.
+    fn holds(&self, rows: &str) {
+        let again = self.import(rows, &["--replace", "--yes", "--dry-run"]);
+        let records = rows.lines().count() as u64 - 1;
+        let counts = ["inserted", "updated", "unchanged", "removed", "rejected"];
+        assert_eq!(counts.map(|name| number(&again, name)), [0, 0, records, 0, 0], "{again}");
+    }
+
+    /// All that is left behind: what the log says, and the version.
+    fn state(&self) -> (serde_json::Value, u64) {
+        let version = number(&self.import("CODE,INT\n", &["--dry-run"]), "dataset_version");
+        (self.0.json(&["events", "list", "--limit", "1000"]), version)
+    }
+}
+
+fn counts(summary: &serde_json::Value) -> [u64; 5] {
+    ["inserted", "updated", "unchanged", "removed", "rejected"].map(|name| number(summary, name))
+}
+
+const WHOLE: &str = "CODE,TXT,KIND,INT,HOUSE,STREET\nk1,a,fine,5,1,Oak\nk2,b,,6,2,Elm\nk3,,,7,,\n";
+
+#[test]
+fn a_file_with_fewer_columns_empties_nothing() {
+    let things = Things::new();
+    let first = things.import(WHOLE, &[]);
+    assert_eq!((counts(&first), &first["kept_columns"]), ([3, 0, 0, 0, 0], &serde_json::json!({})));
+    things.holds(WHOLE);
+    let fewer = "CODE,INT,STREET\nk1,5,Ash\nk2,9,Elm\nk4,1,Fir\n";
+    let would = things.import(fewer, &["--dry-run"]);
+    let kept = serde_json::json!({ "address": 2, "kind": 1, "txt": 2 });
+    assert_eq!((counts(&would), number(&would, "dataset_version")), ([1, 1, 1, 0, 0], 1));
+    assert_eq!((&would["kept_columns"], &would["dry_run"], &would["changed"]), (&kept, &true.into(), &true.into()));
+    let told = things.told(fewer, &["--dry-run"]);
+    assert!(told.contains("would be kept as they are: address (2 values), kind (1 value), txt (2 values)"), "{told}");
+    let done = things.import(fewer, &[]);
+    assert_eq!((counts(&done), number(&done, "dataset_version")), ([1, 1, 1, 0, 0], 2));
+    assert_eq!((&done["kept_columns"], &done["dry_run"]), (&kept, &false.into()));
+    assert_eq!(done["absent_columns"], serde_json::json!(["txt", "kind", "address"]));
+    things.holds("CODE,TXT,KIND,INT,HOUSE,STREET\nk1,a,fine,5,1,Oak\nk2,b,,9,2,Elm\nk3,,,7,,\nk4,,,1,,Fir\n");
+    let told = things.told(fewer, &[]);
+    assert!(
+        told.contains("not in the file, kept as they were: address (2 values), kind (1 value), txt (2 values); --yes"),
+        "{told}"
+    );
+    assert_eq!(number(&things.import(fewer, &[]), "dataset_version"), 2, "an unchanged row stays unchanged");
+}
+
+#[test]
+fn who_says_yes_gets_the_blanks_of_the_file() {
+    let things = Things::new();
+    things.import(WHOLE, &[]);
+    let fewer = "CODE,INT\nk1,5\nk2,6\n";
+    let emptied = serde_json::json!({ "address": 2, "kind": 1, "txt": 2 });
+    let told = things.told(fewer, &["--yes", "--dry-run"]);
+    assert!(
+        told.contains("not in the file, would be emptied: address (2 values), kind (1 value), txt (2 values)"),
+        "{told}"
+    );
+    things.holds(WHOLE);
+    let done = things.import(fewer, &["--yes"]);
+    assert_eq!((counts(&done), &done["emptied_columns"]), ([0, 2, 0, 0, 0], &emptied));
+    assert_eq!(done["kept_columns"], serde_json::json!({}));
+    things.holds("CODE,TXT,KIND,INT,HOUSE,STREET\nk1,,,5,,\nk2,,,6,,\nk3,,,7,,\n");
+}
+
+#[test]
+fn a_renamed_header_is_named_and_empties_nothing() {
+    let things = Things::new();
+    things.import(WHOLE, &[]);
+    let renamed = "CODE,TEXT,KIND,INT,HOUSE,STREET\nk1,x,fine,5,1,Oak\nk2,y,,6,2,Elm\nk3,z,,7,,\n";
+    let done = things.import(renamed, &["--replace"]);
+    assert_eq!(counts(&done), [0, 0, 3, 0, 0]);
+    assert_eq!(done["similar_headers"], serde_json::json!({ "TEXT": "txt" }));
+    let told = things.told(renamed, &[]);
+    assert!(told.contains("\"TEXT\" looks like txt") && told.contains("kept as they were: txt (2 values)"), "{told}");
+    things.holds(WHOLE);
+}
+
+#[test]
+fn what_keeps_its_values_keeps_its_place_among_others() {
+    let things = Things::new();
+    let whole = "CODE,TXT,INT\nk1,a,1\nk1,b,2\nk1,c,3\nk2,d,4\n";
+    things.import(whole, &[]);
+    // The first of the three is rejected, and still counts; the last comes twice as a key of its own.
+    let done = things.import("CODE,INT\nk1,one\nk1,2\nk1,33\nk3,5\n", &["--replace", "--yes", "--dry-run"]);
+    assert_eq!(counts(&done), [1, 2, 0, 1, 1], "emptied");
+    let done = things.import("CODE,INT\nk1,one\nk1,2\nk1,33\nk2,4\nk3,5\n", &["--replace"]);
+    assert_eq!((counts(&done), &done["kept_columns"]["txt"]), ([1, 1, 2, 0, 1], &3.into()));
+    things.holds("CODE,TXT,INT\nk1,a,1\nk1,b,2\nk1,c,33\nk2,d,4\nk3,,5\n");
+}
+
+#[test]
+fn a_column_that_is_new_takes_its_default() {
+    let things = Things::new();
+    things.import(WHOLE, &[]);
+    let column = "[[column]]\nname = \"size\"\nheaders = [\"SIZE\"]\ndefault = \"large\"\n";
+    std::fs::write(things.0.path("things.toml"), format!("{THINGS}{column}")).unwrap();
+    let done = things.import("CODE,INT\nk1,5\nk2,6\nk3,7\n", &[]);
+    assert_eq!((counts(&done), &done["kept_columns"]["size"]), ([0, 3, 0, 0, 0], &serde_json::Value::Null));
+    things.holds("CODE,TXT,KIND,INT,HOUSE,STREET,SIZE\nk1,a,fine,5,1,Oak,large\nk2,b,,6,2,Elm,large\nk3,,,7,,,large\n");
+}
+
+/// So many rows.
+fn rows(count: u64) -> String {
+    (0..count).fold("CODE,TXT,INT\n".to_owned(), |rows, number| format!("{rows}k{number:03},a,{number}\n"))
+}
+
+#[test]
+fn a_file_that_would_remove_much_is_refused() {
+    let things = Things::new();
+    things.import(&rows(100), &[]);
+    let replace = |count: u64, more: &[&'static str]| things.arguments(&rows(count), &[&["--replace"], more].concat());
+    let err = things.0.refused(4, &replace(94, &[]));
+    for said in
+        ["6 of 100 records", "more than 5 %", "unchanged 94, removed 6, rejected 0", "--yes", "without --replace"]
+    {
+        assert!(err.contains(said), "{said}: {err}");
+    }
+    let failed = things.0.json(&["events", "list", "--type", "ImportFailed"]);
+    assert_eq!(failed["events"].as_array().unwrap().len(), 2, "once in words, once as a document: {failed}");
+    assert!(failed.to_string().contains("6 of 100 records would be removed"), "{failed}");
+    things.holds(&rows(100));
+    let told = things.0.run(&replace(94, &["--dry-run"]));
+    assert_eq!(told.exit, 0, "{}", told.err);
+    assert!(told.out.contains("without --yes this would be refused: 6 of 100 records"), "{}", told.out);
+    // Five in a hundred may go.
+    assert_eq!(counts(&things.0.json(&replace(95, &[]))), [0, 0, 95, 5, 0]);
+    things.0.refused(4, &replace(90, &[]));
+    assert_eq!(counts(&things.0.json(&replace(90, &["--yes"]))), [0, 0, 90, 5, 0]);
+    assert_eq!(counts(&things.import(&rows(10), &[])), [0, 0, 10, 0, 0], "without --replace nothing goes");
+}
+
+#[test]
+fn a_file_without_a_valid_row_replaces_nothing() {
+    let things = Things::new();
+    things.import(WHOLE, &[]);
+    for empty in ["CODE,TXT,INT\n", "CODE,TXT,INT\nk1,a,much\nk2,b,more\n", "CODE,TXT,INT\n,a,1\n"] {
+        let arguments = things.arguments(empty, &["--replace"]);
+        let err = things.0.refused(4, &arguments);
+        assert!(err.contains("no row of the file could be a record") && err.contains("--yes"), "{err}");
+        assert_eq!(err.contains("could not be records;"), empty.lines().count() > 1, "{err}");
+        things.holds(WHOLE);
+    }
+    let gone = things.import("CODE,TXT,INT\n", &["--replace", "--yes"]);
+    assert_eq!((counts(&gone), number(&gone, "dataset_version")), ([0, 0, 0, 3, 0], 2));
+}
+
+#[test]
+fn a_dry_run_says_everything_and_changes_nothing() {
+    let things = Things::new();
+    let bad = format!("{WHOLE}k4,a,b,many,,\n");
+    let new = things.import(&bad, &["--dry-run"]);
+    assert_eq!((counts(&new), number(&new, "dataset_version"), &new["changed"]), ([3, 0, 0, 0, 1], 0, &true.into()));
+    let rejects = std::fs::read_to_string(things.0.path(new["rejects_file"].as_str().unwrap())).unwrap();
+    assert!(rejects.contains("int,many"), "{rejects}");
+    let events = things.0.json(&["events", "list"]).to_string();
+    assert!(events.contains("PlanDefined") && !events.contains("Import"), "the log does not hear of it: {events}");
+    assert_eq!(counts(&things.import(WHOLE, &[])), [3, 0, 0, 0, 0], "there was nothing before");
+    let before = things.state();
+    assert_eq!(before.1, 1);
+    let changed = WHOLE.replace("k1,a", "k1,z").replace("k3", "k9");
+    for (more, counted) in
+        [(&[][..], [1, 1, 1, 0, 0]), (&["--replace"], [1, 1, 1, 1, 0]), (&["--replace", "--yes"], [1, 1, 1, 1, 0])]
+    {
+        let would = things.import(&changed, &[more, &["--dry-run"]].concat());
+        assert_eq!((counts(&would), &would["dry_run"]), (counted, &true.into()), "{more:?}");
+        let is_refused = more == ["--replace"];
+        assert_eq!(would["refused_unless_confirmed"].is_string(), is_refused, "{would}");
+        let told = things.told(&changed, &[more, &["--dry-run"]].concat());
+        assert!(told.contains("nothing was changed") && told.contains("would be inserted"), "{told}");
+        assert_eq!(told.contains("without --yes this would be refused"), is_refused, "{told}");
+        assert_eq!(things.state(), before);
+    }
+    // So are other columns, and another identity of records.
+    let other = THINGS.replace("name = \"int\"", "name = \"number\"");
+    std::fs::write(things.0.path("things.toml"), &other).unwrap();
+    assert_eq!(counts(&things.import(WHOLE, &["--dry-run"])), [0, 3, 0, 0, 0]);
+    let other = THINGS
+        .replace("column = \"code\"", "column = \"txt\"")
+        .replace("headers = [\"TXT\"]", "headers = [\"TXT\"]\nrequired = true");
+    std::fs::write(things.0.path("things.toml"), other).unwrap();
+    let arguments = things.arguments(WHOLE, &["--replace", "--dry-run"]);
+    let would = things.0.json(&arguments);
+    assert_eq!(counts(&would), [2, 0, 0, 3, 1]);
+    std::fs::write(things.0.path("things.toml"), THINGS).unwrap();
+    assert_eq!(things.state(), before);
+    things.holds(WHOLE);
+}
+
+#[test]
+fn a_dry_run_that_dies_leaves_nothing() {
+    let things = Things::new();
+    for is_there in [false, true] {
+        if is_there {
+            things.import(WHOLE, &[]);
+        }
+        let before = things.state();
+        let arguments = things.arguments(&rows(50), &["--replace", "--yes", "--dry-run"]);
+        let killed = things.0.command(&arguments).env("FAILPOINTS", "import-before-commit=return").output().unwrap();
+        assert!(!killed.status.success(), "{killed:?}");
+        assert_eq!(things.state(), before, "{is_there}");
+    }
+    things.holds(WHOLE);
+    assert_eq!(counts(&things.import(&rows(50), &[])), [50, 0, 0, 0, 0]);
 }

@@ -105,6 +105,8 @@ macro_rules! cases {
             the_same_file_again_changes_nothing,
             an_updated_file_updates_and_removes,
             one_import_at_a_time,
+            what_a_file_lacks_is_kept_or_emptied,
+            a_dry_run_leaves_nothing_behind,
             pages_follow_one_another_without_gaps,
         }
     };

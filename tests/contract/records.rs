@@ -11,7 +11,7 @@ use permitd::{
         reader::{self, ImportRow},
         sample::{self, SampleFormat},
     },
-    store::records::{ImportResult, ImportSession, RecordStore, RecordStoreError},
+    store::records::{AbsentColumn, ImportResult, ImportSession, RecordStore, RecordStoreError},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -128,6 +128,75 @@ pub(crate) async fn an_updated_file_updates_and_removes<B: Backend>() {
     let fewer = import(&records, &report(60, 1), true);
     assert_eq!((fewer.version, fewer.removed), (3, more.inserted));
     assert_eq!(find(&records, "limit=1000").await.0.len(), 60);
+}
+
+pub(crate) async fn what_a_file_lacks_is_kept_or_emptied<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    import(&records, &report(40, 1), false);
+    let before = find(&records, "limit=1000").await.0;
+    let text = String::from_utf8(report(40, 1)).unwrap();
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let place = rows.headers().unwrap().iter().position(|header| header == "DESCRIPTION").unwrap();
+    let mut without = csv::Writer::from_writer(Vec::new());
+    for row in std::iter::once(rows.headers().unwrap().clone()).chain(rows.records().map(Result::unwrap)) {
+        without.write_record(row.iter().enumerate().filter(|(nth, _)| *nth != place).map(|(_, cell)| cell)).unwrap();
+    }
+    let without = without.into_inner().unwrap();
+    let column = definition().column_index("description").unwrap();
+    let described = before.iter().filter(|record| !record["description"].is_null()).count() as u64;
+    assert!(described > 0);
+    let run = |kept: bool| {
+        let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+        session.absent(&[column], kept).unwrap();
+        put_all(&mut *session, &without);
+        let outlook = session.settle().unwrap();
+        assert_eq!((outlook.version_before, outlook.records_before), (1, 40));
+        assert_eq!(outlook.absent, [AbsentColumn { column, values: described }]);
+        let result = session.commit().unwrap();
+        assert_eq!(outlook.result, result);
+        result
+    };
+    let kept = run(true);
+    assert_eq!((kept.version, kept.unchanged, kept.changed), (1, 40, false));
+    assert_eq!(find(&records, "limit=1000").await.0, before);
+    let emptied = run(false);
+    assert_eq!((emptied.version, emptied.updated), (2, described));
+    assert!(find(&records, "limit=1000").await.0.iter().all(|record| record["description"].is_null()));
+}
+
+pub(crate) async fn a_dry_run_leaves_nothing_behind<B: Backend>() {
+    let backend = B::new();
+    let (records, other) = (backend.records(clock()), backend.records(clock()));
+    let rehearse = |file: &[u8], replace: bool| {
+        let mut session = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, replace, None).unwrap();
+        session.absent(&[], true).unwrap();
+        put_all(&mut *session, file);
+        assert!(other.is_importing("permits").unwrap(), "it keeps others away");
+        let outlook = session.settle().unwrap();
+        assert_eq!(session.settle().unwrap(), outlook);
+        outlook
+    };
+    let new = rehearse(&report(30, 1), false);
+    assert_eq!((new.version_before, new.records_before, new.result.inserted), (0, 0, 30));
+    records.refresh().await.unwrap();
+    assert!(records.data_set("permits").is_none() && !other.is_importing("permits").unwrap());
+    import(&records, &report(60, 1), false);
+    let before = find(&records, "limit=1000").await.0;
+    let more = import_counts(&rehearse(&report(80, 1), false).result);
+    let fewer = import_counts(&rehearse(&report(20, 1), true).result);
+    assert_eq!((fewer[3], fewer[1] + fewer[2]), (40, 20));
+    records.refresh().await.unwrap();
+    assert_eq!(records.data_set("permits").map(|data_set| (data_set.version, data_set.records)), Some((1, 60)));
+    assert_eq!(find(&records, "limit=1000").await.0, before);
+    let mut session = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, false, None).unwrap();
+    put_all(&mut *session, &report(80, 1));
+    assert!(matches!(session.commit(), Err(RecordStoreError::DryRun { .. })));
+    assert_eq!(import_counts(&import(&records, &report(80, 1), false)), more, "it comes to what was said");
+}
+
+fn import_counts(result: &ImportResult) -> [u64; 5] {
+    [result.inserted, result.updated, result.unchanged, result.removed, result.rejected]
 }
 
 pub(crate) async fn one_import_at_a_time<B: Backend>() {

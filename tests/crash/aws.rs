@@ -48,7 +48,8 @@ async fn an_import_that_dies_before_it_has_erased_what_it_withdrew_is_made_good_
     let deployment = Deployment::new().await;
     for rows in [30, 20] {
         let file = deployment.sample(rows);
-        let (well, text) = deployment.run("", &["import", file.to_str().unwrap(), "--dataset", "permits", "--replace"]);
+        let (well, text) =
+            deployment.run("", &["import", file.to_str().unwrap(), "--dataset", "permits", "--replace", "--yes"]);
         assert!(well, "{text}");
     }
     let column = "name = \"description\"\n";

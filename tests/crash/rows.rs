@@ -165,6 +165,26 @@ async fn an_import_that_dies_is_all_or_nothing() {
     assert!(dies_while_importing("import-written").await > 0, "committed, and written down at the next start");
 }
 
+#[tokio::test]
+async fn a_dry_run_that_dies_is_not_heard_of() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 20);
+    let file = deployment.sample(30);
+    let arguments = ["import", file.to_str().unwrap(), "--dataset", "permits", "--replace", "--dry-run"];
+    let (well, text) = deployment.run("", &arguments);
+    assert!(well && text.contains("nothing was changed"), "{text}");
+    let (well, _) = deployment.run("import-before-commit=return", &arguments);
+    assert!(!well, "it was killed");
+    deployment.let_leases_end().await;
+    let serving = deployment.serve("");
+    let (status, imports) = deployment.admin(&serving, Method::GET, "/imports", "", None).await.unwrap();
+    assert_eq!((status, imports["data"].as_array().map(Vec::len)), (200, Some(1)), "{imports}");
+    drop(serving);
+    let (well, text) = deployment.run("", &arguments);
+    assert!(well && text.contains("version"), "{text}");
+    deployment.verify();
+}
+
 /// Whatever is imported next, and whether or not a server runs meanwhile: what became visible was completed.
 async fn dies_once_visible(beside_a_server: bool) {
     let deployment = Deployment::new().await;

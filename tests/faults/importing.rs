@@ -84,6 +84,8 @@ async fn an_import_under_way_is_not_taken_for_one_that_died() {
         definition: Arc::clone(importing.definition("permits").unwrap()),
         reading: Arc::clone(importing.definition("permits").unwrap()),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "slow".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     };
@@ -125,6 +127,8 @@ fn order(node: &Node, rows: u64) -> Order {
         definition: Arc::clone(node.definition("permits").unwrap()),
         reading: Arc::clone(node.definition("permits").unwrap()),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "next".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     }

@@ -37,6 +37,8 @@ fn order(node: &Node) -> Order {
         definition: Arc::clone(node.definition("permits").unwrap()),
         reading: Arc::clone(node.definition("permits").unwrap()),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     }

@@ -203,7 +203,7 @@ impl Storm {
     async fn import(&self, rows: u64, killed_after_ms: Option<u64>, failpoint: Option<String>) {
         let file = &self.files[&rows];
         let failpoints = failpoint.map(|name| format!("{name}=return")).unwrap_or_default();
-        let arguments = ["import", file.to_str().unwrap(), "--dataset", "permits", "--replace", "--json"];
+        let arguments = ["import", file.to_str().unwrap(), "--dataset", "permits", "--replace", "--yes", "--json"];
         let Some((well, out)) = self.run(&failpoints, &arguments, killed_after_ms).await else { return };
         if well {
             let summary: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));

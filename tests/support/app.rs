@@ -366,6 +366,8 @@ async fn import_sample(node: &Node, rows: u64) {
         definition: Arc::clone(definition),
         reading: Arc::clone(definition),
         replace: false,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "sample".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Guarded;
 use crate::{
     actors::{Busy, commit::CommandError, lineage::JudgeError},
     dataset::reader::ReadError,
@@ -21,6 +22,9 @@ pub enum ImportError {
     /// The records could not be written.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
+    /// It would replace too much.
+    #[error(transparent)]
+    Guarded(#[from] Guarded),
     /// The log could not be written.
     #[error(transparent)]
     Command(#[from] CommandError),

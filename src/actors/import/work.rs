@@ -1,6 +1,7 @@
 //! One import from its beginning to its end: the file is read, its records are written, and the log is told.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
@@ -8,7 +9,7 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{ImportCounters, ImportError, Order, Summary, recovery::ending, rejects::Rejects};
+use super::{Guarded, ImportCounters, ImportError, Order, Summary, recovery::ending, rejects::Rejects};
 use crate::{
     actors::{
         commit::{CommandError, Committer, Envelope},
@@ -16,7 +17,9 @@ use crate::{
     },
     dataset::{
         Definition,
+        definition::Origin as FieldOrigin,
         reader::{self, Header, ImportRow, Limits, Problem},
+        suggest,
     },
     domain::{
         data_set::name_to_keep,
@@ -26,7 +29,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{Anew, ImportResult, ImportSession, RecordStore, RecordStoreError, RowOutcome},
+    store::records::{AbsentColumn, Anew, ImportResult, ImportSession, RecordStore, RecordStoreError, RowOutcome},
 };
 
 /// Rows between two reports of progress.
@@ -46,12 +49,17 @@ pub(super) struct ImportWork {
 
 /// What reading and writing came to.
 struct Written {
+    definition: Arc<Definition>,
     header: Header,
     version: u64,
     changed: bool,
     counts: ImportCounts,
     rejects_file: Option<PathBuf>,
     notes: Vec<String>,
+    absent: Vec<AbsentColumn>,
+    confirmed: bool,
+    /// What would have been in the way, of a dry run.
+    guarded: Option<Guarded>,
 }
 
 impl ImportWork {
@@ -69,13 +77,18 @@ impl ImportWork {
         // runs, and do not take it for one that died.
         let anew = self.anew(&dataset).await?;
         let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
+        let dry_run = order.dry_run;
         let session = blocking(move || {
             Ok(match anew {
+                anew if dry_run => work.records.begin_dry_run(&definition, import, work.today(), replace, anew)?,
                 None => work.records.begin_import(&definition, import, work.today(), replace)?,
                 Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
             })
         })
         .await;
+        if dry_run {
+            return self.rehearse(import, order, session?).await;
+        }
         let session = match session {
             Ok(session) => session,
             Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
@@ -108,6 +121,18 @@ impl ImportWork {
                 Err(error)
             }
         }
+    }
+
+    /// Reads and compares everything. The log does not hear of it, and nothing is left but the rejects file.
+    async fn rehearse(
+        self: &Arc<Self>,
+        import: Uuid,
+        order: Order,
+        session: Box<dyn ImportSession>,
+    ) -> Result<Summary, ImportError> {
+        let (work, dataset) = (Arc::clone(self), order.definition.name.clone());
+        let written = blocking(move || work.write(import, order, &mut Some(session))).await?;
+        Ok(Summary { dry_run: true, ..summary(import, &dataset, written) })
     }
 
     async fn write_down_start(
@@ -191,23 +216,10 @@ impl ImportWork {
         import: Uuid,
         written: Written,
     ) -> Result<Summary, ImportError> {
-        let Written { header, version, changed, counts, rejects_file, notes } = written;
-        let event = Event::ImportCompleted { import, dataset_version: version, counts };
+        let event = Event::ImportCompleted { import, dataset_version: written.version, counts: written.counts };
         self.record(dataset, origin, import, "end", vec![event]).await?;
         self.counters.completed.add(1);
-        Ok(Summary {
-            import,
-            dataset: dataset.to_owned(),
-            dataset_version: version,
-            changed,
-            counts,
-            rejects_file,
-            sheet: header.sheet,
-            header_line: header.line,
-            unmatched_headers: header.unmatched,
-            absent_columns: header.absent,
-            notes,
-        })
+        Ok(summary(import, dataset, written))
     }
 
     /// Appends events of an import: its beginning, its end if it has not ended, or both.
@@ -239,8 +251,8 @@ impl ImportWork {
         self.committer.clock.now().to_zoned(TimeZone::UTC).date()
     }
 
-    /// Reads the file and writes its records; nothing of it is visible unless this succeeds. Leaves the session behind when it
-    /// fails before the commit.
+    /// Reads the file and writes its records; nothing of it is visible unless this succeeds, and nothing at all of a dry run.
+    /// Leaves the session behind when it fails before the commit.
     fn write(
         &self,
         import: Uuid,
@@ -248,12 +260,15 @@ impl ImportWork {
         session: &mut Option<Box<dyn ImportSession>>,
     ) -> Result<Written, ImportError> {
         let ended = || ImportError::Interrupted("its session has ended".to_owned());
-        let Order { file, file_name, definition, reading, progress, .. } = order;
+        let Order { file, file_name, definition, reading, progress, replace, confirmed, dry_run, .. } = order;
         let mut source = reader::open(file, &file_name, &reading, &self.limits)?;
         let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects::into(path);
         let mut rows = 0;
         let running = session.as_deref_mut().ok_or_else(ended)?;
+        let header = source.header().clone();
+        let absent: Vec<usize> = header.absent.iter().filter_map(|name| definition.column_index(name)).collect();
+        running.absent(&absent, !confirmed)?;
         while let Some(row) = source.next() {
             self.take(running, &mut rejects, &definition, row?)?;
             rows += 1;
@@ -265,14 +280,23 @@ impl ImportWork {
         progress.rows.store(rows, Ordering::Relaxed);
         let rejected = rejects.rows();
         let rejects_file = rejects.finish()?;
+        let outlook = running.settle()?;
+        let guarded = if replace && !confirmed { Guarded::found(&outlook, rejects_file.as_deref()) } else { None };
         crash_point("import-before-commit");
-        let result = session.take().ok_or_else(ended)?.commit()?;
-        self.counters.rows.add(rows);
-        self.counters.rejected.add(rejected);
-        let counts = counts(&result);
-        let header = source.header().clone();
+        let (result, version) = match guarded.clone() {
+            _ if dry_run => (outlook.result, outlook.version_before),
+            Some(guarded) => return Err(guarded.into()),
+            None => {
+                let result = session.take().ok_or_else(ended)?.commit()?;
+                self.counters.rows.add(rows);
+                self.counters.rejected.add(rejected);
+                let version = result.version;
+                (result, version)
+            }
+        };
+        let (counts, changed, absent) = (counts(&result), result.changed, outlook.absent);
         let notes = source.notes().iter().map(ToString::to_string).collect();
-        Ok(Written { header, version: result.version, changed: result.changed, counts, rejects_file, notes })
+        Ok(Written { definition, header, version, changed, counts, rejects_file, notes, absent, confirmed, guarded })
     }
 
     fn take(
@@ -302,6 +326,50 @@ impl ImportWork {
             },
         }
     }
+}
+
+/// What is said of an import that went well.
+fn summary(import: Uuid, dataset: &str, written: Written) -> Summary {
+    let Written { definition, header, version, changed, counts, rejects_file, notes, absent, confirmed, guarded } =
+        written;
+    let named = |absent: &AbsentColumn| (definition.column_name(absent.column).to_owned(), absent.values);
+    let stored: BTreeMap<String, u64> = absent.iter().map(named).collect();
+    let (kept_columns, emptied_columns) = if confirmed { (BTreeMap::new(), stored) } else { (stored, BTreeMap::new()) };
+    Summary {
+        import,
+        dataset: dataset.to_owned(),
+        dry_run: false,
+        dataset_version: version,
+        changed,
+        counts,
+        rejects_file,
+        sheet: header.sheet.clone(),
+        header_line: header.line,
+        similar_headers: similar_headers(&definition, &header),
+        unmatched_headers: header.unmatched,
+        absent_columns: header.absent,
+        notes,
+        kept_columns,
+        emptied_columns,
+        refused_unless_confirmed: guarded.map(|guarded| guarded.reason()),
+    }
+}
+
+/// Headers that no column reads, each with the absent column that is called nearly the same.
+fn similar_headers(definition: &Definition, header: &Header) -> BTreeMap<String, String> {
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for field in definition.source.fields.iter().filter(|field| header.absent.contains(&field.name)) {
+        if let FieldOrigin::Header { headers, .. } = &field.origin {
+            known.push((&field.name, &field.name));
+            known.extend(headers.iter().map(|header| (header.as_str(), field.name.as_str())));
+        }
+    }
+    let meant = |header: &String| {
+        let spelling = suggest::nearest(header, known.iter().map(|(spelling, _)| *spelling))?;
+        let (_, column) = known.iter().find(|(known, _)| *known == spelling)?;
+        Some((header.clone(), (*column).to_owned()))
+    };
+    header.unmatched.iter().filter_map(meant).collect()
 }
 
 /// Ends a session on a thread of its own: it may have to tell a store.

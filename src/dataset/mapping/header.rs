@@ -62,7 +62,7 @@ pub struct FoundHeader {
     pub(super) key_header: String,
     /// Headers that no field reads.
     pub unmatched: Vec<String>,
-    /// Published columns that the file does not have.
+    /// Published columns that the file does not have, or not all of what they are made of.
     pub absent: Vec<String>,
 }
 
@@ -214,10 +214,19 @@ impl HeaderSearch {
 
     fn found(&self, cells: Cells, places: Vec<Option<Place>>) -> FoundHeader {
         let fields = &self.definition.source.fields;
-        let is_absent = |(field, place): &(&Field, &Option<Place>)| {
-            place.is_none() && field.target.is_some() && matches!(field.origin, Origin::Header { .. })
-        };
-        let absent = fields.iter().zip(&places).filter(is_absent).map(|(field, _)| field.name.clone()).collect();
+        let mut is_absent: Vec<bool> = Vec::with_capacity(fields.len());
+        for (field, place) in fields.iter().zip(&places) {
+            is_absent.push(match &field.origin {
+                Origin::Header { .. } => place.is_none(),
+                // Without one of its parts, a text is not what it would be.
+                Origin::Join { parts } => {
+                    place.is_none() && parts.iter().any(|part| is_absent.get(part.field) == Some(&true))
+                }
+                Origin::Import => false,
+            });
+        }
+        let absent = fields.iter().zip(is_absent).filter(|(field, is_absent)| *is_absent && field.target.is_some());
+        let absent = absent.map(|(field, _)| field.name.clone()).collect();
         let is_read = |column: usize| places.iter().flatten().any(|place| place.column == column);
         let unmatched = cells.exact.iter().enumerate().filter(|(column, cell)| !cell.is_empty() && !is_read(*column));
         let unmatched = unmatched.map(|(_, cell)| cell.clone()).collect();

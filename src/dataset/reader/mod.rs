@@ -92,7 +92,8 @@ pub struct Header {
     pub line: u64,
     /// Headers that no column of the definition reads: their columns are ignored, which an administrator should know.
     pub unmatched: Vec<String>,
-    /// Columns of the definition that this file does not have, by name: they are blank, or have their default.
+    /// Columns of the definition that this file does not have, or not all of what they are made of, by name: they are blank, or
+    /// have their default.
     pub absent: Vec<String>,
 }
 

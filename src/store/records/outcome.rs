@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{Anew, DataSet, ImportResult, LastImport, RecordStoreError};
-use crate::dataset::Definition;
+use super::{AbsentColumn, Anew, DataSet, ImportResult, LastImport, Outlook, RecordStoreError, rules};
+use crate::dataset::{Definition, Record, Value};
 
 /// What was asked for.
 pub(in crate::store) struct Order {
@@ -16,6 +16,50 @@ pub(in crate::store) struct Order {
     pub(in crate::store) replace: bool,
     /// Whether all that is stored is dropped, whatever it is.
     pub(in crate::store) anew: Option<Anew>,
+    /// Whether nothing of it is ever to be seen.
+    pub(in crate::store) is_dry: bool,
+}
+
+/// What becomes of the columns that a file does not have.
+#[derive(Debug, Default, Clone)]
+pub(in crate::store) struct Absent {
+    columns: Vec<AbsentColumn>,
+    kept: bool,
+}
+
+impl Absent {
+    /// Of these columns, those that `stored` records have, too. What identifies a record, and what the import fills, is none.
+    pub(in crate::store) fn new(columns: &[usize], kept: bool, now: &Definition, stored: Option<&Definition>) -> Self {
+        let Some(stored) = stored else { return Self::default() };
+        let carried = rules::kept_columns(stored, now);
+        let is_kept = |column: &&usize| {
+            let is_own = [Some(now.key), Some(now.record_id), now.load_date].contains(&Some(**column));
+            !is_own && matches!(carried.get(**column), Some(Some(_)))
+        };
+        let columns = columns.iter().filter(is_kept).map(|column| AbsentColumn { column: *column, values: 0 });
+        Self { columns: columns.collect(), kept }
+    }
+
+    /// The columns' places.
+    pub(in crate::store) fn places(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().map(|absent| absent.column)
+    }
+
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Compares a record with the values that are stored of these columns, in their order; they are taken on where they are
+    /// kept.
+    pub(in crate::store) fn compare(&mut self, record: &mut Record, stored: Vec<Value>) {
+        for (absent, stored) in self.columns.iter_mut().zip(stored) {
+            let Some(value) = record.values.get_mut(absent.column) else { continue };
+            absent.values += u64::from(!stored.is_null() && *value != stored);
+            if self.kept {
+                *value = stored;
+            }
+        }
+    }
 }
 
 /// How many rows and records it was so far.
@@ -49,7 +93,43 @@ impl Counts {
 impl Order {
     /// A file is to be imported into what there is.
     pub(in crate::store) fn new(definition: &Definition, import_id: Uuid, today: Date, replace: bool) -> Self {
-        Self { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None }
+        Self { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None, is_dry: false }
+    }
+
+    /// Nothing is to be seen of it.
+    pub(in crate::store) fn dry(
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        replace: bool,
+        anew: Option<Anew>,
+    ) -> Self {
+        let order = match anew {
+            None => Self::new(definition, import_id, today, replace),
+            Some(anew) => Self::anew(definition, import_id, today, anew),
+        };
+        Self { is_dry: true, ..order }
+    }
+
+    /// Checks that it may be committed.
+    pub(in crate::store) fn check_real(&self) -> Result<(), RecordStoreError> {
+        if self.is_dry { Err(RecordStoreError::DryRun { name: self.definition.name.clone() }) } else { Ok(()) }
+    }
+
+    /// What committing comes to.
+    pub(in crate::store) fn outlook(
+        &self,
+        counts: Counts,
+        before: Option<&DataSet>,
+        columns: Columns,
+        absent: &Absent,
+    ) -> Outlook {
+        Outlook {
+            version_before: before.map_or(0, |before| before.version),
+            records_before: before.filter(|_| self.anew.is_none()).map_or(0, |before| before.records),
+            result: self.outcome(counts, before, columns).last_import.result,
+            absent: absent.columns.clone(),
+        }
     }
 
     /// A file is to be imported as if there was nothing.

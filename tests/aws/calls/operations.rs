@@ -175,6 +175,8 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
         definition: Arc::clone(&definition),
         reading: Arc::clone(&definition),
         replace: true,
+        confirmed: true,
+        dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
     };

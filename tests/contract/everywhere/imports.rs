@@ -66,6 +66,9 @@ struct Import {
     rows: Vec<Row>,
     replace: bool,
     is_given_up: bool,
+    is_dry: bool,
+    /// Columns that the file does not have, and whether they are kept.
+    absent: Option<(Vec<usize>, bool)>,
 }
 
 fn any_record(definition: &Definition) -> BoxedStrategy<Record> {
@@ -90,7 +93,9 @@ fn any_record(definition: &Definition) -> BoxedStrategy<Record> {
 
 fn any_import() -> impl Strategy<Value = Import> {
     let which = prop_oneof![4 => Just(0_usize), 2 => Just(1), 2 => Just(2), 1 => Just(3)];
-    (which, any::<bool>(), proptest::bool::weighted(0.2)).prop_flat_map(|(which, replace, is_given_up)| {
+    let ends = (proptest::bool::weighted(0.2), proptest::bool::weighted(0.2));
+    let absent = proptest::option::of((proptest::collection::vec(0_usize..9, 0..4), any::<bool>()));
+    (which, any::<bool>(), ends, absent).prop_flat_map(|(which, replace, (is_given_up, is_dry), absent)| {
         let definition = definitions().remove(which);
         let row = prop_oneof![
             8 => any_record(&definition).prop_map(Row::Record),
@@ -101,6 +106,8 @@ fn any_import() -> impl Strategy<Value = Import> {
             rows,
             replace,
             is_given_up,
+            is_dry,
+            absent: absent.clone(),
         })
     })
 }
@@ -108,12 +115,20 @@ fn any_import() -> impl Strategy<Value = Import> {
 /// Runs an import. What became of each row, and of all of it.
 fn run(store: &Arc<dyn RecordStore>, import: &Import) -> (Vec<String>, Result<Option<ImportResult>, String>) {
     let mut outcomes = Vec::new();
-    let session = store.begin_import(&import.definition, Uuid::from_u128(7), TODAY, import.replace);
+    let (definition, id) = (&import.definition, Uuid::from_u128(7));
+    let session = if import.is_dry {
+        store.begin_dry_run(definition, id, TODAY, import.replace, None)
+    } else {
+        store.begin_import(definition, id, TODAY, import.replace)
+    };
     let mut session = match session {
         Ok(session) => session,
         Err(error @ RecordStoreError::IdentityChanged { .. }) => return (outcomes, Err(error.to_string())),
         Err(error) => panic!("{error}"),
     };
+    if let Some((columns, kept)) = &import.absent {
+        session.absent(columns, *kept).unwrap();
+    }
     for (line, row) in (1_u64..).zip(&import.rows) {
         match row {
             Row::Record(record) => {
@@ -122,7 +137,9 @@ fn run(store: &Arc<dyn RecordStore>, import: &Import) -> (Vec<String>, Result<Op
             Row::Rejected(key) => session.reject(key.as_deref()).unwrap(),
         }
     }
-    if import.is_given_up {
+    let outlook = session.settle().unwrap();
+    outcomes.push(format!("{outlook:?}"));
+    if import.is_given_up || import.is_dry {
         return (outcomes, Ok(None));
     }
     (outcomes, Ok(Some(session.commit().unwrap())))

@@ -76,7 +76,8 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }
-        | RecordStoreError::Corrupt { .. } => Problem::internal(text),
+        | RecordStoreError::Corrupt { .. }
+        | RecordStoreError::DryRun { .. } => Problem::internal(text),
     }
 }
 

@@ -28,8 +28,8 @@ use crate::{
         StoreError,
         dynamodb::{Dynamo, item::text, schema, unavailable},
         records::{
-            ImportResult, ImportSession, RecordStoreError, RowOutcome,
-            outcome::{Columns, Counts, Order},
+            ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
+            outcome::{Absent, Columns, Counts, Order},
             past::Kind,
             rules::{self, set},
         },
@@ -64,6 +64,9 @@ pub(super) struct Session {
     empty: bool,
     scratch: Scratch,
     counts: Counts,
+    absent: Absent,
+    /// Whether what the file does not hold is marked for removal by now.
+    is_settled: bool,
     /// Whether anything was written that has to be seen.
     wrote: bool,
     probes: Vec<Probe>,
@@ -115,8 +118,11 @@ impl Session {
         });
         let scratch = Scratch::new(&shared.settings.scratch)?;
         let parallel_requests = shared.settings.parallel_requests;
-        let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, parallel_requests);
-        let changes = Writer::new(Arc::clone(&bridge), dynamo.clone(), past::target(&dynamo), parallel_requests);
+        let writer_of = |target| {
+            let writer = Writer::new(Arc::clone(&bridge), dynamo.clone(), target, parallel_requests);
+            if order.is_dry { writer.idle() } else { writer }
+        };
+        let (writer, changes) = (writer_of(target), writer_of(past::target(&dynamo)));
         let kept = stored.as_ref().filter(|_| order.anew.is_none());
         let instance = kept.map_or(order.import_id, |stored| stored.data_set.instance);
         let mut session = Self {
@@ -134,6 +140,8 @@ impl Session {
             empty: true,
             scratch,
             counts: Counts::default(),
+            absent: Absent::default(),
+            is_settled: false,
             wrote: false,
             probes: Vec::new(),
             next_probe: 0,
@@ -202,6 +210,19 @@ impl Session {
         }
         let id = row::value(&record, place).to_string();
         let before = if self.empty { None } else { self.scratch.find(key, &id)? };
+        if before.is_some() && !self.absent.is_empty() {
+            let stored = self.scratch.values(key, &id)?;
+            let kinds = self.absent.places().map(|place| definition.column_kind(place));
+            let stored = kinds.zip(stored).map(|(kind, text)| match text {
+                None => Ok(Value::Null),
+                Some(text) => Value::parse(kind, &text),
+            });
+            let stored = stored.collect::<Result<_, _>>().map_err(|error| RecordStoreError::Corrupt {
+                name: self.name().to_owned(),
+                reason: format!("a stored value of {key:?}: {error}"),
+            })?;
+            self.absent.compare(&mut record, stored);
+        }
         match before {
             Some((_, stored)) if stored.as_slice() == row::fingerprint(&definition, &record) => {
                 self.scratch.mark(key, &id, Fate::Same)?;
@@ -262,6 +283,15 @@ impl Session {
         ended.map_err(|error| self.write_failed(error))
     }
 
+    /// Marks what the file does not hold, once.
+    fn mark_removed(&mut self) -> Result<(), RecordStoreError> {
+        if self.order.replace && !self.empty && !self.is_settled {
+            self.counts.removed += self.scratch.remove_unseen()?;
+        }
+        self.is_settled = true;
+        Ok(())
+    }
+
     fn keep(&mut self, key: &str) -> Result<(), RecordStoreError> {
         let definition = Arc::clone(&self.order.definition);
         if definition.record_id_rule == RecordIdRule::Source {
@@ -279,6 +309,12 @@ impl Session {
 }
 
 impl ImportSession for Session {
+    fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
+        let stored = self.stored.as_ref().filter(|_| !self.empty).map(|stored| stored.layout.definition());
+        self.absent = Absent::new(columns, kept, &self.order.definition, stored.map(|stored| &**stored));
+        if self.absent.is_empty() { Ok(()) } else { self.note_absent() }
+    }
+
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
         rules::check_row(&self.order.definition, line, key, &record)?;
         self.take_in(line, key, record)
@@ -292,7 +328,14 @@ impl ImportSession for Session {
         }
     }
 
+    fn settle(&mut self) -> Result<Outlook, RecordStoreError> {
+        self.mark_removed()?;
+        let stored = self.stored.as_ref().map(|stored| &*stored.data_set);
+        Ok(self.order.outlook(self.counts, stored, self.columns, &self.absent))
+    }
+
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
+        self.order.check_real()?;
         self.finish()
     }
 }

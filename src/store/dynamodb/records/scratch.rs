@@ -23,6 +23,8 @@ const CREATE: &str = "
         fate INTEGER NOT NULL,
         PRIMARY KEY (key, id)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE absent (key TEXT NOT NULL, id TEXT NOT NULL, vals TEXT NOT NULL, PRIMARY KEY (key, id))
+        STRICT, WITHOUT ROWID;
     CREATE TABLE keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE owed (n INTEGER PRIMARY KEY, key TEXT NOT NULL, sort_key TEXT NOT NULL, due INTEGER NOT NULL,
         owed TEXT NOT NULL) STRICT;";
@@ -33,6 +35,9 @@ const KEEP_KEY: &str = "INSERT INTO keys_kept (key) VALUES (?1) ON CONFLICT DO N
 const REMOVE_UNSEEN: &str = "UPDATE stored SET fate = 3 WHERE fate = 0 AND key NOT IN (SELECT key FROM keys_kept)";
 const NEXT: &str = "SELECT key, id, epoch, rewrite, fate FROM stored WHERE (key, id) > (?1, ?2)
     ORDER BY key, id LIMIT ?3";
+
+const NOTE_VALUES: &str = "INSERT INTO absent (key, id, vals) VALUES (?1, ?2, ?3)";
+const VALUES: &str = "SELECT vals FROM absent WHERE key = ?1 AND id = ?2";
 
 const OWE: &str = "INSERT INTO owed (key, sort_key, due, owed) VALUES (?1, ?2, ?3, ?4)";
 const OWED: &str = "SELECT n, key, sort_key, owed FROM owed WHERE n > ?1 AND due = ?2 ORDER BY n LIMIT ?3";
@@ -193,6 +198,26 @@ impl Scratch {
         let run = || {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?));
             self.connection.prepare_cached(FIND)?.query_row((key, id), read).optional()
+        };
+        run().map_err(|error| self.failed(&error))
+    }
+
+    /// Notes what is stored of the columns that the file does not have.
+    pub(super) fn note_values(&self, key: &str, id: &str, values: &[Option<String>]) -> Result<(), RecordStoreError> {
+        let run = || {
+            let values =
+                serde_json::to_string(values).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            self.connection.prepare_cached(NOTE_VALUES)?.execute((key, id, values)).map(drop)
+        };
+        run().map_err(|error| self.failed(&error))
+    }
+
+    /// What was noted of a record.
+    pub(super) fn values(&self, key: &str, id: &str) -> Result<Vec<Option<String>>, RecordStoreError> {
+        let run = || {
+            let text: String = self.connection.prepare_cached(VALUES)?.query_row((key, id), |row| row.get(0))?;
+            serde_json::from_str(&text)
+                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))
         };
         run().map_err(|error| self.failed(&error))
     }

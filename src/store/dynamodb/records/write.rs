@@ -79,6 +79,7 @@ pub(super) struct Writer {
     failure: Arc<Mutex<Option<WriteError>>>,
     batch: Vec<WriteRequest>,
     batch_bytes: usize,
+    is_idle: bool,
 }
 
 impl Writer {
@@ -93,7 +94,13 @@ impl Writer {
             failure: Arc::default(),
             batch: Vec::with_capacity(BATCH_WRITES_MAX),
             batch_bytes: 0,
+            is_idle: false,
         }
+    }
+
+    /// The same that takes everything and writes nothing.
+    pub(super) fn idle(self) -> Self {
+        Self { is_idle: true, ..self }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -231,6 +238,9 @@ impl Writer {
 
     /// Starts to write as soon as there is room for one more request.
     fn spawn(&self, work: impl Future<Output = Result<(), WriteError>> + Send + 'static) -> Result<(), WriteError> {
+        if self.is_idle {
+            return Ok(());
+        }
         self.check()?;
         let (permits, failure) = (Arc::clone(&self.permits), Arc::clone(&self.failure));
         let started = self.bridge.run(async move {

@@ -17,8 +17,8 @@ use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
     private,
     store::records::{
-        DataSet, ImportResult, ImportSession, LastImport, RecordStoreError, RowOutcome,
-        outcome::{Columns, Counts, Order},
+        DataSet, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
+        outcome::{Absent, Columns, Counts, Order},
         rules::{self, set},
         seen::Seen,
     },
@@ -57,6 +57,9 @@ pub(super) struct Session {
     rows_seen: RowSet,
     seen: Seen,
     counts: Counts,
+    absent: Absent,
+    /// Whether what the file does not hold is removed by now.
+    is_settled: bool,
     statements: Statements,
     /// Used for one record after the other.
     values: Vec<u8>,
@@ -115,6 +118,8 @@ impl Session {
             rows_seen: RowSet::default(),
             seen,
             counts: Counts::default(),
+            absent: Absent::default(),
+            is_settled: false,
             statements,
             values: Vec::new(),
         };
@@ -216,6 +221,11 @@ impl Session {
         // With the stored load date in the new record, the same record is the same text.
         let loaded = schema::value(ColumnType::Date, row.get_ref(2)?)?;
         set(record, definition.load_date, loaded);
+        let stored = (3_usize..)
+            .zip(self.absent.places())
+            .map(|(nth, place)| Ok(schema::value(definition.column_kind(place), row.get_ref(nth)?)?));
+        let stored: rusqlite::Result<Vec<Value>> = stored.collect();
+        self.absent.compare(record, stored?);
         self.values.clear();
         render::write_values(record, &mut self.values);
         Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.values.as_slice())))
@@ -314,10 +324,16 @@ impl Session {
         }
     }
 
-    fn finish(&mut self) -> rusqlite::Result<ImportResult> {
-        if self.order.replace && !self.empty {
+    fn remove_once(&mut self) -> rusqlite::Result<()> {
+        if self.order.replace && !self.empty && !self.is_settled {
             self.remove_unseen()?;
         }
+        self.is_settled = true;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> rusqlite::Result<ImportResult> {
+        self.remove_once()?;
         if self.empty {
             // Sorting takes the memory that is no longer needed for remembering.
             self.seen.forget();
@@ -375,6 +391,14 @@ impl Session {
 }
 
 impl ImportSession for Session {
+    fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
+        let definition = &self.order.definition;
+        let stored = self.stored.as_ref().filter(|_| !self.empty);
+        self.absent = Absent::new(columns, kept, definition, stored.map(|stored| &*stored.definition));
+        self.statements.look_up = table::look_up(definition, self.absent.places());
+        Ok(())
+    }
+
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
         rules::check_row(&self.order.definition, line, key, &record)?;
         self.take_in(line, key, record).map_err(|error| self.failed(&error))
@@ -388,7 +412,13 @@ impl ImportSession for Session {
         }
     }
 
+    fn settle(&mut self) -> Result<Outlook, RecordStoreError> {
+        self.remove_once().map_err(|error| self.failed(&error))?;
+        Ok(self.order.outlook(self.counts, self.stored.as_ref(), self.columns, &self.absent))
+    }
+
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
+        self.order.check_real()?;
         let result = self.finish().map_err(|error| self.failed(&error))?;
         // The import has happened. What somebody is in the way of now is done by the next import or refresh.
         let tidied = use_log(&self.connection)

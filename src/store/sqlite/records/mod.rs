@@ -219,6 +219,18 @@ impl RecordStore for SqliteRecordStore {
         Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
     }
 
+    fn begin_dry_run(
+        &self,
+        definition: &Definition,
+        import_id: Uuid,
+        today: Date,
+        replace: bool,
+        anew: Option<Anew>,
+    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        let order = Order::dry(definition, import_id, today, replace, anew);
+        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+    }
+
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
         import::is_running(&self.shared, name)
     }

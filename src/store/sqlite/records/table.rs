@@ -26,16 +26,13 @@ impl Statements {
     pub(super) fn new(definition: &Definition) -> Self {
         let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
         let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
-        let loaded = definition.load_date.map_or("NULL".to_owned(), |place| column_name(definition, place));
         // Without the columns' names: the text is looked up for every row among the prepared statements.
         let insert = |row: &str| {
             let marks = (1..=names.len() + 2).map(|place| format!(",?{place}"));
             format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
         };
         Self {
-            look_up: format!(
-                "SELECT \"$row\", \"$values\", {loaded} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2"
-            ),
+            look_up: look_up(definition, []),
             insert: insert("NULL"),
             copy: insert(&format!("?{}", names.len() + 3)),
             update: format!(
@@ -48,6 +45,19 @@ impl Statements {
             ),
         }
     }
+}
+
+/// The statement that finds a record: its row, its values as they are published, the load date, and these columns.
+pub(super) fn look_up(definition: &Definition, columns: impl IntoIterator<Item = usize>) -> String {
+    let name = |place| column_name(definition, place);
+    let read: Vec<String> = [definition.load_date.map_or("NULL".to_owned(), name)]
+        .into_iter()
+        .chain(columns.into_iter().map(name))
+        .collect();
+    format!(
+        "SELECT \"$row\", \"$values\", {} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2",
+        read.join(", ")
+    )
 }
 
 /// Runs a statement whose parameters are the version that writes a record, the record's columns, its values as they are

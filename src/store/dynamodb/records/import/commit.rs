@@ -55,9 +55,7 @@ enum Committed {
 
 impl Session {
     pub(super) fn finish(&mut self) -> Result<ImportResult, RecordStoreError> {
-        if self.order.replace && !self.empty {
-            self.counts.removed += self.scratch.remove_unseen()?;
-        }
+        self.mark_removed()?;
         self.settle_stored()?;
         self.writer.finish().map_err(|error| self.write_failed(error))?;
         self.changes.finish().map_err(|error| self.write_failed(error))?;

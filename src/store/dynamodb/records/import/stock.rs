@@ -114,22 +114,53 @@ impl Session {
 
     /// Reads what is stored into the temporary file, and clears away what nobody can need any more.
     pub(super) fn take_stock(&mut self) -> Result<(), RecordStoreError> {
+        let view = self.view()?;
+        self.read_table(|session, item| session.take_stock_of(item, &view))?;
+        if self.order.is_dry {
+            return Ok(());
+        }
+        self.pay_debts()?;
+        self.writer.finish().map_err(|error| self.write_failed(error))
+    }
+
+    /// Reads, once more, what is stored of the columns that the file does not have: which these are is known only now.
+    pub(super) fn note_absent(&mut self) -> Result<(), RecordStoreError> {
+        let Some(stored) = self.stored.clone() else { return Ok(()) };
+        let conversion = Conversion::new(stored.layout.definition(), &self.order.definition);
+        let id_attribute = self.layout.id_attribute().to_owned();
+        self.read_table(|session, item| {
+            let (from, to) = row::epochs(item).map_err(|error| session.failed(error))?;
+            if !stored.epochs.sees(from, to) {
+                return Ok(());
+            }
+            let sort_key = get_text(item, &id_attribute).map_err(|error| session.failed(error))?;
+            let (id, _) = row::split_sort_key(sort_key).unwrap_or((sort_key, 0));
+            let record = conversion.convert(&stored.layout.record(item).map_err(|error| session.failed(error))?);
+            let value = |place| Some(row::value(&record, place)).filter(|value| !value.is_null());
+            let values: Vec<_> = session.absent.places().map(|place| value(place).map(Value::to_string)).collect();
+            session.scratch.note_values(&row::value(&record, session.order.definition.key).to_string(), id, &values)
+        })
+    }
+
+    /// Reads all of the table, some segments at a time.
+    fn read_table(
+        &mut self,
+        mut take: impl FnMut(&mut Self, &Item) -> Result<(), RecordStoreError>,
+    ) -> Result<(), RecordStoreError> {
         let segments = self.shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
         let mut left: Vec<Segment> = (0..segments).map(|number| Segment { number, of: segments, next: None }).collect();
-        let view = self.view()?;
         while !left.is_empty() {
             let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
             let read = self.run(async move { scan(&dynamo, &table, left).await })?;
             left = Vec::new();
             for (segment, items) in read {
-                for item in items {
-                    self.take_stock_of(&item, &view)?;
+                for item in &items {
+                    take(self, item)?;
                 }
                 left.extend(segment);
             }
         }
-        self.pay_debts()?;
-        self.writer.finish().map_err(|error| self.write_failed(error))
+        Ok(())
     }
 
     fn view(&self) -> Result<StockRules, RecordStoreError> {
