@@ -20,7 +20,7 @@ pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
     data_dir::{Premises, refuse_a_lost_database},
-    definitions::{definitions, read_definition},
+    definitions::{Known, Place, definitions, known_definitions, read_definition},
     error::StartError,
     listeners::Listeners,
     node::Node,

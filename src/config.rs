@@ -21,7 +21,9 @@ pub use self::{
     layers::{CONFIG_VARIABLE, Origin, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable},
 };
 use crate::{
+    domain::misfit,
     mail::settings::{Mail, MailTransport},
+    private,
     queue::Policy,
 };
 
@@ -320,6 +322,7 @@ impl Settings {
         add_outer_layers(&mut layers)?;
         if named_file.is_none() {
             let data = PathBuf::from(layers.get("data").and_then(|entry| entry.value.as_str()).unwrap_or_default());
+            private::is_open(&data)?;
             let implied_file = data.join(FILE_NAME);
             if implied_file.is_file() {
                 layers = Layers::defaults()?;
@@ -337,10 +340,11 @@ impl Settings {
 
     fn from_layers(layers: Layers) -> Result<Self, ConfigError> {
         check::ranges(&layers)?;
+        check::addresses(&layers)?;
         let table = toml::Value::Table(layers.to_table());
         let mut settings: Self = serde_path_to_error::deserialize(table).map_err(|e| {
             let path = e.path().to_string();
-            layers.invalid(&path, e.into_inner().message().to_owned())
+            layers.invalid(&path, misfit::told(e.into_inner().message()))
         })?;
         settings.layers = layers;
         settings.check_values()?;

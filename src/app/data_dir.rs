@@ -48,6 +48,7 @@ pub(super) fn rejects(data: &Path) -> PathBuf {
 /// # Errors
 /// When it or something in it is a link, somebody else's, or of another kind.
 pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
+    refuse_definitions(data)?;
     private::root(data)?;
     let name = sqlite::FILE_NAME;
     for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME, config::FILE_NAME] {
@@ -73,6 +74,22 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
         private::files_in(&rejects(data))?;
     }
     Ok(())
+}
+
+/// Refuses to begin a data directory in a folder of definitions, which was meant by another name.
+fn refuse_definitions(data: &Path) -> Result<(), StartError> {
+    if data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let paths = fs::read_dir(data).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_definition = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "toml")
+            && path.file_name().is_some_and(|name| name != config::FILE_NAME)
+    };
+    match paths.filter(is_definition).min() {
+        Some(file) => Err(StartError::NotData { data: data.to_owned(), file }),
+        None => Ok(()),
+    }
 }
 
 /// What is in the place of databases of records, and of what SQLite keeps beside them.

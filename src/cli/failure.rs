@@ -76,7 +76,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: without_numbers(message.into()) }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -106,12 +106,34 @@ impl Failure {
     }
 }
 
+/// Without the ` (os error 13)` that stands behind what the system said.
+fn without_numbers(message: String) -> String {
+    const BEFORE: &str = " (os error ";
+    let mut rest = message.as_str();
+    let mut kept = String::with_capacity(message.len());
+    while let Some((said, after)) = rest.split_once(BEFORE) {
+        kept.push_str(said);
+        rest = match after.split_once(')') {
+            Some((number, after)) if number.bytes().all(|byte| byte.is_ascii_digit()) => after,
+            _ => {
+                kept.push_str(BEFORE);
+                after
+            }
+        };
+    }
+    kept.push_str(rest);
+    kept
+}
+
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::Refused(refusal) => refusal_exit(refusal),
         CommandError::Plan(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
-        CommandError::EmailTaken { .. } | CommandError::Stale { .. } | CommandError::KeyReused => Exit::Refused,
+        CommandError::EmailTaken { .. }
+        | CommandError::DefaultPlan { .. }
+        | CommandError::Stale { .. }
+        | CommandError::KeyReused => Exit::Refused,
         CommandError::TooManyInvitations { .. } => Exit::Unavailable,
         CommandError::Contended | CommandError::Busy(_) | CommandError::Entropy(_) => Exit::Unavailable,
         CommandError::Store(error) => store_exit(error),
@@ -198,7 +220,9 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
         StartError::Privacy(_) => Exit::Refused,
         StartError::LostDatabase { .. } => Exit::Damaged,
-        StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => Exit::Usage,
+        StartError::NotData { .. } | StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => {
+            Exit::Usage
+        }
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
@@ -244,7 +268,10 @@ failures! {
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;
     SesError => |_| Exit::Unavailable;
-    ConfigError => |_| Exit::Usage;
+    ConfigError => |error| match error {
+        ConfigError::Closed(_) => Exit::Refused,
+        _ => Exit::Usage,
+    };
     TelemetryError => |_| Exit::Usage;
     Busy => |_| Exit::Unavailable;
     SampleError => |error| match error {

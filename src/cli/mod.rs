@@ -13,6 +13,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 mod failure;
+mod number;
 mod open;
 mod output;
 mod progress;
@@ -21,6 +22,7 @@ mod admin_token;
 mod aws;
 mod completions;
 mod config;
+mod datasets;
 mod dead_letters;
 mod demo;
 mod events;
@@ -99,6 +101,8 @@ enum Command {
     Users(users::Users),
     Keys(keys::Keys),
     Plans(plans::Plans),
+    #[command(name = "datasets")]
+    DataSets(datasets::DataSets),
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
     AdminToken(admin_token::AdminTokenArgs),
@@ -138,6 +142,7 @@ pub fn run() -> ExitCode {
         Command::Users(command) => command.run(&cli.common),
         Command::Keys(command) => command.run(&cli.common),
         Command::Plans(command) => command.run(&cli.common),
+        Command::DataSets(command) => command.run(&cli.common),
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
         Command::AdminToken(command) => command.run(&cli.common),

@@ -17,9 +17,13 @@ use super::{
 pub enum Role {
     /// Reads the data.
     Reader,
-    /// Administers.
+    /// Administers. Nobody is given it ([`NO_ADMIN_ROLE`]); events of before may tell of it.
     Admin,
 }
+
+/// Why nobody is made an administrator: what one is today.
+pub const NO_ADMIN_ROLE: &str = "the role admin cannot be given yet: it would do nothing. Whoever has the administrator's token \
+                                 is one, and `permitd admin-token new` makes it";
 
 impl Role {
     /// The name in answers and on the command line.

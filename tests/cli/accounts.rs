@@ -79,8 +79,9 @@ fn a_users_life() {
     assert!(home.refused(4, &["keys", "issue", "--user", "bob@example.org"]).contains("users enable bob@example.org"));
     assert_eq!(home.json(&["users", "enable", "bob@example.org"])["user"]["status"], "active");
     home.json(&["plans", "set", "research", "--quota", "5"]);
-    let set = home.json(&["users", "set", "bob@example.org", "--plan", "research", "--role", "admin"]);
-    assert_eq!((&set["user"]["plan"], &set["user"]["role"]), (&"research".into(), &"admin".into()));
+    let set = home.json(&["users", "set", "bob@example.org", "--plan", "research"]);
+    assert_eq!((&set["user"]["plan"], &set["user"]["role"]), (&"research".into(), &"reader".into()));
+    assert!(home.refused(2, &["users", "set", "bob@example.org"]).contains("--plan"), "nothing was given");
 
     let id = home.json(&["users", "show", "bob@example.org"])["user"]["id"].as_str().unwrap().to_owned();
     assert!(home.refused(2, &["users", "delete", "bob@example.org"]).contains("--yes"));
@@ -220,4 +221,19 @@ fn mails_of_a_deleted_user_leave_the_outbox() {
     home.json(&["users", "delete", "ana@example.org", "--yes"]);
     let mails = home.mails();
     assert!(mails.len() == 1 && mails[0].contains("ben@example.org"));
+}
+
+#[test]
+fn the_plan_of_invitations_that_name_none_is_not_retired_unseen() {
+    let home = Home::new();
+    home.json(&["plans", "set", "research"]);
+    let said = home.refused(4, &["plans", "retire", "default"]);
+    assert!(said.contains("users.default_plan") && said.contains("PERMITD_USERS_DEFAULT_PLAN"), "{said}");
+    home.json(&["invite", "ana@example.org"]);
+    let other = |arguments: &[&str]| {
+        let ran = home.command(arguments).env("PERMITD_USERS_DEFAULT_PLAN", "research").output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    assert_eq!(other(&["plans", "retire", "research"]).0, Some(4), "it is the default one here");
+    assert_eq!(other(&["plans", "retire", "default"]).0, Some(0));
 }

@@ -136,7 +136,14 @@ impl World {
         let mailer: Arc<dyn Mailer> = mailbox.clone();
         Self {
             inviting: Inviting::start(Arc::clone(&committer), BOUNDS, mailbox_capacity, PATIENCE),
-            accounts: Accounts::start(Arc::clone(&committer), Arc::clone(&book), None, mailbox_capacity, PATIENCE),
+            accounts: Accounts::start(
+                Arc::clone(&committer),
+                Arc::clone(&book),
+                None,
+                DEFAULT_PLAN,
+                mailbox_capacity,
+                PATIENCE,
+            ),
             mailers: Mailers::start(
                 Arc::clone(&committer),
                 mailer,
