@@ -189,6 +189,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
 /// What invitations say is on offer: the data sets at the time of the mail.
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
+    let contact = settings.mail.contact().map(ToOwned::to_owned);
     Arc::new(move || {
         let data_sets = records.data_sets();
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
@@ -198,6 +199,7 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
+            contact: contact.clone(),
             datasets: data_sets.iter().map(offered).collect(),
             // Before the first import every path of data is a 404.
             example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),

@@ -7,7 +7,7 @@ use super::{
     Answer, Common, Exit, Failure,
     open::{Data, with_node},
     output::printable,
-    people::{self, Mailing, mailing, outbox},
+    people::{self, Mailing, mailing, noted, notes, outbox},
 };
 use crate::{
     actors::{commit::CommandError, invite::Invitee},
@@ -82,7 +82,9 @@ impl Invite {
                 }
             }
         }
-        let document = json!({ "invited": invited, "failed": failed });
+        let notes = notes(node);
+        text.push_str(&noted(&notes));
+        let document = json!({ "invited": invited, "failed": failed, "notes": notes });
         Ok(Answer { exit: first_failure.unwrap_or(Exit::Done), ..Answer::new(document, text) })
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Answer, Common, Exit, Failure,
     open::Definitions,
     output::{counted, facts},
+    people::{noted, notes},
 };
 use crate::{
     app::{self, Listeners, Node, Purpose, Server},
@@ -107,9 +108,8 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
     let token = server.take_first_admin_token();
     let node = server.node();
     let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
-    let served = served(node);
-    let mut document =
-        json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data, "datasets": served });
+    let (served, notes) = (served(node), notes(node));
+    let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data, "datasets": served, "notes": notes });
     let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url), ("data sets", told(&served))];
     let mut note = "";
     if let (Some(token), Some(fields)) = (token, document.as_object_mut()) {
@@ -120,7 +120,7 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }
-    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}", facts(&lines)))
+    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}{}", facts(&lines), noted(&notes)))
 }
 
 /// The data sets that are served, and how many records each has; those that a definition names and nothing was imported into have

@@ -9,7 +9,7 @@ use super::{
     number::whole,
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
-    people::{self, mailing, outbox, shown_email},
+    people::{self, mailing, noted, notes, outbox, shown_email},
 };
 use crate::{
     actors::account::{AccountCommand, Done},
@@ -258,8 +258,10 @@ impl Resend {
             let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
             let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
             let mailing = mailing(&node, user.id, since).await?;
-            let text = format!("{}: {}", shown_email(&user), mailing.told(outbox(&node).as_deref()));
-            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str() }), text))
+            let notes = notes(&node);
+            let told = mailing.told(outbox(&node).as_deref());
+            let text = format!("{}: {told}\n{}", shown_email(&user), noted(&notes));
+            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str(), "notes": notes }), text))
         })
     }
 }

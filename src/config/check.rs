@@ -14,6 +14,7 @@ use crate::{
 };
 
 const BRAND_CHARS_MAX: usize = 100;
+const CONTACT_CHARS_MAX: usize = 200;
 /// SQS keeps no message longer.
 const SQS_RETENTION_DAYS_MAX: u32 = 14;
 const AWS_PREFIX_CHARS_MAX: usize = 64;
@@ -142,6 +143,11 @@ impl Settings {
             return Err(self
                 .layers
                 .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));
+        }
+        let contact = &self.mail.contact;
+        if contact.chars().count() > CONTACT_CHARS_MAX || contact.chars().any(|c| hidden(c).is_some()) {
+            let expected = format!("one line of at most {CONTACT_CHARS_MAX} characters is expected");
+            return Err(self.layers.invalid("mail.contact", expected));
         }
         let is_wrong = |text: &&String| AddressRange::parse(text).is_none();
         if let Some(wrong) = self.http.trusted_proxies.iter().find(is_wrong) {

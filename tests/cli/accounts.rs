@@ -237,3 +237,36 @@ fn the_plan_of_invitations_that_name_none_is_not_retired_unseen() {
     assert_eq!(other(&["plans", "retire", "research"]).0, Some(4), "it is the default one here");
     assert_eq!(other(&["plans", "retire", "default"]).0, Some(0));
 }
+
+/// Nobody waits for a mail that lies in a folder, or follows a link that leads to another's own machine.
+#[test]
+fn mail_that_reaches_nobody_is_told_as_long_as_it_does() {
+    let home = Home::new();
+    let told = home.run(&["invite", "ana@example.org"]).out;
+    for words in
+        ["goes into files in data/outbox", "PERMITD_MAIL_TRANSPORT", "http://127.0.0.1:8080", "PERMITD_PUBLIC_URL"]
+    {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let resent = home.json(&["users", "resend", "ana@example.org"]);
+    assert_eq!(resent["notes"].as_array().unwrap().len(), 2);
+    let set = home
+        .command(&["invite", "bob@example.org", "--json"])
+        .env("PERMITD_PUBLIC_URL", "https://api.example.org")
+        .env("PERMITD_MAIL_CONTACT", "Bea <bea@example.org>")
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&set.stdout).unwrap();
+    assert_eq!(document["notes"].as_array().unwrap().len(), 1, "{document}");
+    let mail = home
+        .mails()
+        .into_iter()
+        .find(|mail| mail.contains("To: bob@"))
+        .unwrap()
+        .replace("=\r\n", "")
+        .replace("=\n", "");
+    assert!(
+        mail.contains("https://api.example.org/docs") && mail.contains("Questions: ask Bea <bea@example.org>"),
+        "{mail}"
+    );
+}

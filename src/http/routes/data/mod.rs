@@ -25,7 +25,7 @@ use bytes::Bytes;
 use self::{
     caching::Tag,
     failure::query_problem,
-    limits::{invalid_key, limits, not_admitted, undecided},
+    limits::{limits, no_key, not_admitted, undecided},
 };
 use crate::{
     actors::{
@@ -33,7 +33,7 @@ use crate::{
         grants::{Admission, Pass},
         query::{self as query_actor, Answer, Queries},
     },
-    dataset::query::InvalidParam,
+    dataset::query::{self as query_of, InvalidParam},
     domain::key::PresentedKey,
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
@@ -334,7 +334,7 @@ type Admitted = (Pass, Result<HttpResponse, Problem>);
 
 fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
     let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
-    presented.ok_or_else(invalid_key)
+    presented.ok_or_else(|| no_key(request))
 }
 
 /// The key in canonical form and the record id that a path names.
@@ -362,7 +362,10 @@ fn no_parameters(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     let reason = "a record that is read by its key takes no parameters";
-    let refuse = |(name, _): (Cow<'_, str>, _)| InvalidParam::new(&name, reason, None);
+    let refuse = |(name, _): (Cow<'_, str>, _)| match query_of::is_key(&name) {
+        true => InvalidParam::new(&name, query_of::KEY_IN_ADDRESS, None),
+        false => InvalidParam::new(&name, reason, None),
+    };
     let params: Vec<InvalidParam> = form_urlencoded::parse(query.as_bytes()).take(20).map(refuse).collect();
     if params.is_empty() { Ok(()) } else { Err(Problem::invalid_params(&params)) }
 }
