@@ -79,6 +79,17 @@ pub struct Settings {
     pub mail: Mail,
     #[serde(skip, default = "Layers::empty")]
     layers: Layers,
+    #[serde(skip)]
+    file: Option<ConfigurationFile>,
+}
+
+/// A configuration file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it was found in the data directory; otherwise somebody named it.
+    pub in_data_directory: bool,
 }
 
 /// `backend`
@@ -316,6 +327,7 @@ impl Settings {
         let named_file = from.config_file.or_else(|| config_variable.map(|(_, text)| PathBuf::from(text)));
 
         let mut layers = Layers::defaults()?;
+        let mut read = named_file.clone().map(|path| ConfigurationFile { path, in_data_directory: false });
         if let Some(file) = &named_file {
             layers.add_file(file)?;
         }
@@ -333,9 +345,10 @@ impl Settings {
                     return Err(layers.conflict("data", reason));
                 }
                 add_outer_layers(&mut layers)?;
+                read = Some(ConfigurationFile { path: implied_file, in_data_directory: true });
             }
         }
-        Self::from_layers(layers)
+        Ok(Self { file: read, ..Self::from_layers(layers)? })
     }
 
     fn from_layers(layers: Layers) -> Result<Self, ConfigError> {
@@ -388,6 +401,20 @@ impl Settings {
             (MailTransport::Auto, Backend::Sqlite) => MailTransport::File,
             (named, _) => named,
         }
+    }
+
+    /// The configuration file that was read, if there was one.
+    pub fn configuration(&self) -> Option<&ConfigurationFile> {
+        self.file.as_ref()
+    }
+
+    /// Whether a secret stands in the configuration file.
+    pub fn has_secret_in_file(&self) -> bool {
+        let is_in_file = |path: &&str| {
+            let entry = self.layers.get(path);
+            entry.is_some_and(|entry| matches!(entry.origin, Origin::File(_)) && entry.value.as_str() != Some(""))
+        };
+        SECRET_PATHS.iter().any(|path| is_in_file(path))
     }
 
     /// The directory of further data set definitions, if there is one.

@@ -4,6 +4,8 @@
 
 #[path = "cli/accounts.rs"]
 mod accounts;
+#[path = "cli/backup.rs"]
+mod backup;
 #[cfg(target_os = "linux")]
 #[path = "cli/connections.rs"]
 mod connections;

@@ -19,6 +19,8 @@ use crate::{
     store::sqlite,
 };
 
+/// In a data directory that a backup is being restored into, or whose restoring was interrupted.
+pub(super) const RESTORING: &str = ".restoring";
 /// The file that a server locks.
 const LOCK_NAME: &str = "serve.lock";
 /// How often a server tries to get a lock: a command holds it for the moment in which it looks.
@@ -101,14 +103,15 @@ fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end
+/// Refuses a data directory whose database is gone or empty while its secret or records are there, or a backup was to be: a new log beside them would end
 /// every key, and look like a server that works.
 ///
 /// # Errors
 /// [`StartError::LostDatabase`].
 pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     let secret = Some(data.join(secrets::FILE_NAME)).filter(|secret| secret.symlink_metadata().is_ok());
-    let left = secret.or_else(|| databases(data).next());
+    let restoring = || Some(data.join(RESTORING)).filter(|mark| mark.symlink_metadata().is_ok());
+    let left = secret.or_else(|| databases(data).next()).or_else(restoring);
     // Looked at last: another process that begins the directory makes it first, with its tables.
     let is_lost = match data.join(sqlite::FILE_NAME).symlink_metadata() {
         Ok(found) => found.is_file() && found.len() == 0,

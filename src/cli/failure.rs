@@ -7,7 +7,7 @@ use crate::{
     actors::{
         Busy, commit::CommandError, import::ImportError, lineage::JudgeError, mailer::DrainError, relay::SweepError,
     },
-    app::StartError,
+    app::{BackupError, StartError},
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
@@ -247,6 +247,19 @@ fn queue_exit(error: &QueueError) -> Exit {
     }
 }
 
+fn backup_exit(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Aws | BackupError::NotEmpty { .. } | BackupError::Inside { .. } | BackupError::Privacy(_) => {
+            Exit::Refused
+        }
+        BackupError::NoBackup { .. } => Exit::NotFound,
+        BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Damaged,
+        BackupError::Io { .. } => Exit::Unavailable,
+        BackupError::Store(error) | BackupError::Replay(ReplayError::Store(error)) => store_exit(error),
+        BackupError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+    }
+}
+
 macro_rules! failures {
     ($($error:ty => $exit:expr;)*) => {
         $(impl From<$error> for Failure {
@@ -264,6 +277,7 @@ failures! {
     CodecError => codec_exit;
     ImportError => import_exit;
     StartError => start_exit;
+    BackupError => backup_exit;
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;

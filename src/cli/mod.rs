@@ -20,6 +20,7 @@ mod progress;
 
 mod admin_token;
 mod aws;
+mod backup;
 mod completions;
 mod config;
 mod datasets;
@@ -105,6 +106,8 @@ enum Command {
     DataSets(datasets::DataSets),
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     AdminToken(admin_token::AdminTokenArgs),
     Secret(secret::SecretArgs),
     Aws(aws::Aws),
@@ -145,6 +148,8 @@ pub fn run() -> ExitCode {
         Command::DataSets(command) => command.run(&cli.common),
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
+        Command::Backup(command) => command.run(&cli.common),
+        Command::Restore(command) => command.run(&cli.common),
         Command::AdminToken(command) => command.run(&cli.common),
         Command::Secret(command) => command.run(&cli.common),
         Command::Aws(command) => command.run(&cli.common),

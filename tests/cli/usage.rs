@@ -39,6 +39,8 @@ const COMMANDS: &[&str] = &[
     "dead-letters redrive",
     "admin-token",
     "admin-token new",
+    "backup",
+    "restore",
     "aws",
     "aws setup",
     "aws check",

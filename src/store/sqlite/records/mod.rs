@@ -5,7 +5,7 @@ mod branch;
 mod condition;
 mod erasure;
 mod export;
-mod file;
+pub(super) mod file;
 mod find;
 mod import;
 mod lane;
