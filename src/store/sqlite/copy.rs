@@ -13,7 +13,7 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags,
+    Connection, OpenFlags,
     backup::{Backup, StepResult},
 };
 
@@ -167,16 +167,25 @@ pub fn forget_people(log: &Path) -> Result<(), StoreError> {
 /// Writes a copy anew, without pages that are free and without a log beside it.
 ///
 /// # Errors
-/// When the file cannot be written, or somebody uses it.
+/// When the file cannot be written.
 pub fn compact(log: &Path) -> Result<(), StoreError> {
+    let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", log.display()));
+    let beside = |suffix: &str| {
+        let mut path = log.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    let anew = beside("-anew");
+    private::new_file(&anew).map_err(failed)?;
+    // Into another file: a connection of this process may be about to close, and keeps this one from being changed.
     let connection = connect(log, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).or_else(|error| {
-        if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) { Ok("wal".to_owned()) } else { Err(error) }
-    })?;
-    if mode != "delete" {
-        return Err(StoreError::Unavailable(format!("{}: somebody else uses it", log.display())));
-    }
-    connection.execute_batch("VACUUM")?;
+    connection.execute("VACUUM INTO ?1", [anew.to_string_lossy()])?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(())
+    for left in [beside("-wal"), beside("-shm")] {
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::rename(&anew, log).map_err(failed)
 }
