@@ -18,6 +18,8 @@ mod import;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/naming.rs"]
+mod naming;
 #[path = "cli/private.rs"]
 mod private;
 #[path = "cli/readme.rs"]

@@ -6,18 +6,19 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Failure,
-    open::{Data, Definitions, with_node},
-    output::{Table, facts, grouped, moment},
+    Answer, Common, Exit, Failure,
+    open::{Data, Definitions, origin, with_node},
+    output::{Table, confirmed, counted, facts, grouped, moment},
 };
 use crate::{
+    actors::import::ImportError,
     app::{self, Known, Node, Place},
     dataset::{Definition, Index, RecordIdRule, suggest},
-    domain::view::ImportRow,
-    store::records::DataSet,
+    domain::{event::Origin, view::ImportRow},
+    store::records::{DataSet, RecordStoreError},
 };
 
-/// List and show data sets
+/// List, show, rename and remove data sets
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +35,8 @@ pub(super) struct DataSets {
 enum Command {
     List(List),
     Show(Show),
+    Rename(Rename),
+    Remove(Remove),
 }
 
 /// List the data sets that have records, and where their definitions come from
@@ -53,6 +56,38 @@ struct Show {
     name: String,
 }
 
+/// Give a data set another name: its path changes, its records, their past and all keys stay
+///
+/// A running server serves it under the new name within records.refresh_interval_ms. The definition that is stored with the records
+/// is renamed with them; a file that defines the old name is yours to change.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets rename trees street_trees")]
+struct Rename {
+    /// The data set
+    name: String,
+    /// Its new name: lower-case letters, digits and _
+    to: String,
+}
+
+/// Remove a data set for ever: its records and their past
+///
+/// What happened to it stays in the log. A running server stops serving it within records.refresh_interval_ms. A later import of that
+/// name begins it anew, at a version above all that it had.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets remove trees
+  permitd datasets remove trees --yes      without asking, for scripts")]
+struct Remove {
+    /// The data set
+    name: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 impl DataSets {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         let settings = common.settings(&[self.definitions.flag()])?;
@@ -60,23 +95,61 @@ impl DataSets {
         with_node(settings, Data::MustExist, async |node| match self.command {
             Command::List(List {}) => list(&node, &known).await,
             Command::Show(Show { name }) => show(&node, &known, &name).await,
+            Command::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
+            Command::Remove(Remove { name, yes }) => remove(&node, &name, yes).await,
         })
     }
 }
 
 /// The data set of this name.
 fn find(node: &Node, name: &str) -> Result<Arc<DataSet>, Failure> {
-    let service = &node.service;
-    service.records.data_set(name).ok_or_else(|| {
-        let present = service.records.data_sets();
-        let names: Vec<&str> = present.iter().map(|data_set| data_set.definition.name.as_str()).collect();
-        let hint = match suggest::nearest(name, names.iter().copied()) {
-            Some(nearest) => format!("did you mean {nearest}?"),
-            None if names.is_empty() => "nothing was imported yet: `permitd import FILE --dataset NAME`".to_owned(),
-            None => format!("there are: {}", names.join(", ")),
-        };
-        Failure::not_found(format!("there is no data set {name:?} with records; {hint}"))
-    })
+    node.service.records.data_set(name).ok_or_else(|| missing(node, name))
+}
+
+fn missing(node: &Node, name: &str) -> Failure {
+    let present = node.service.records.data_sets();
+    let names: Vec<&str> = present.iter().map(|data_set| data_set.definition.name.as_str()).collect();
+    let hint = match suggest::nearest(name, names.iter().copied()) {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None if names.is_empty() => "nothing was imported yet: `permitd import FILE --dataset NAME`".to_owned(),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    Failure::not_found(format!("there is no data set {name:?} with records; {hint}"))
+}
+
+async fn rename(node: &Node, name: &str, to: &str) -> Result<Answer, Failure> {
+    Definition::check_name(to).map_err(|reason| Failure::usage(format!("{to:?} {reason}")))?;
+    if name == to {
+        return Err(Failure::usage(format!("{name} has that name already; give another one")));
+    }
+    // An interrupted one has no records under the old name any more.
+    let version = match node.service.imports.rename(name, to, new_origin(node)?).await {
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
+        renamed => renamed?,
+    };
+    let document = json!({ "name": to, "renamed_from": name, "path": format!("/{to}"), "version": version });
+    Ok(Answer::new(document, format!("{name} is {to} now: GET /{to}, at version {version}")))
+}
+
+async fn remove(node: &Node, name: &str, yes: bool) -> Result<Answer, Failure> {
+    if let Some(data_set) = node.service.records.data_set(name).filter(|_| !yes) {
+        let what = format!("{} and their past", counted(data_set.records, "record"));
+        let question = format!("Remove {name}, {what}, for ever?");
+        if !confirmed(&question, &format!("removing {name} ({what}) cannot be undone"))? {
+            return Err(Failure::new(Exit::Refused, format!("{name} was not removed")));
+        }
+    }
+    let version = match node.service.imports.remove(name, new_origin(node)?).await {
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
+        removed => removed?,
+    };
+    let document = json!({ "name": name, "removed": true, "version": version });
+    Ok(Answer::new(document, format!("{name} was removed, at version {version}; the log still tells of it")))
+}
+
+fn new_origin(node: &Node) -> Result<Origin, Failure> {
+    let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(origin(id))
 }
 
 /// Where the definition that records were stored with is found, too.
@@ -92,7 +165,7 @@ fn place(definition: &Definition, known: &[Known]) -> (Place, bool) {
 /// The last import that completed.
 async fn last_import(node: &Node, name: &str) -> Result<Option<ImportRow>, Failure> {
     let imports = node.service.committer.stores.views.imports(Some(name), usize::MAX).await?;
-    Ok(imports.into_iter().find(|import| import.dataset_version.is_some()))
+    Ok(imports.into_iter().find(|import| import.status == "completed"))
 }
 
 fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[Known]) -> Value {

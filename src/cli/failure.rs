@@ -191,7 +191,10 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::VersionGone { .. }
         | RecordStoreError::NoSuchVersion { .. } => Exit::NotFound,
         RecordStoreError::BadName { .. } => Exit::Usage,
-        RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
+        RecordStoreError::ImportRunning { .. }
+        | RecordStoreError::NameTaken { .. }
+        | RecordStoreError::NotInAws
+        | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,
         RecordStoreError::TooLong { .. } => Exit::BadFile,
         RecordStoreError::Busy

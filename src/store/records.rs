@@ -221,6 +221,19 @@ pub enum RecordStoreError {
         /// The name.
         name: String,
     },
+    /// Another data set has the name.
+    #[error("there is a data set {name:?} already: choose another name, or remove that one first")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The store cannot do it.
+    #[error(
+        "with backend = \"aws\" a data set keeps its name and its tables, which permitd neither renames nor deletes. To rename it, \
+         import its file under a definition of the other name (--definition). To take its records away, import a file that holds \
+         none of them with --replace"
+    )]
+    NotInAws,
     /// Another import of the data set is running, in this process or another.
     #[error("another import into {name:?} is running: wait for its end and repeat this one")]
     ImportRunning {
@@ -415,6 +428,30 @@ pub trait RecordStore: Send + Sync {
 
     /// Whether an import into the data set is under way at the moment, in this process or another.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
+
+    /// Holds a data set, so that no import into it begins: to remove it, or to give it another name. Blocks, as does everything
+    /// in [`Held`]. Fails with [`RecordStoreError::ImportRunning`], and with [`RecordStoreError::NotInAws`] where that cannot be.
+    fn hold(&self, _name: &str) -> Result<Box<dyn Held>, RecordStoreError> {
+        Err(RecordStoreError::NotInAws)
+    }
+}
+
+/// A data set that nobody imports into as long as this is kept. It may be gone already.
+pub trait Held: Send {
+    /// Removes its records, and their past.
+    fn remove(self: Box<Self>) -> Result<(), RecordStoreError>;
+
+    /// Gives it another name, which no data set has.
+    fn rename(self: Box<Self>, renaming: Renaming) -> Result<(), RecordStoreError>;
+}
+
+/// Another name of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renaming {
+    /// Its definition under that name.
+    pub definition: Definition,
+    /// What stands for its last import from then on.
+    pub import: Uuid,
 }
 
 /// Reads records, on the thread that asks.

@@ -30,6 +30,8 @@ const COMMANDS: &[&str] = &[
     "datasets",
     "datasets list",
     "datasets show",
+    "datasets rename",
+    "datasets remove",
     "events",
     "events list",
     "events replay",

@@ -30,7 +30,7 @@ pub struct Moment {
 }
 
 /// A database in an open read transaction.
-struct Source {
+pub(super) struct Source {
     /// Below the data directory.
     name: PathBuf,
     connection: Connection,
@@ -97,7 +97,7 @@ impl Moment {
 }
 
 impl Source {
-    fn begin(data: &Path, name: PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn begin(data: &Path, name: PathBuf) -> Result<Self, StoreError> {
         let connection = connect(&data.join(&name), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_secs(2))?;
         connection.execute_batch("BEGIN")?;
@@ -108,7 +108,7 @@ impl Source {
         Ok(Self { name, connection, bytes: pages * page_bytes })
     }
 
-    fn copy_to(&self, to: &Path, report: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+    pub(super) fn copy_to(&self, to: &Path, report: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
         let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", to.display()));
         private::new_file(to).map_err(|error| failed(&error))?;
         let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
