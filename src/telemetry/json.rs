@@ -278,7 +278,7 @@ mod tests {
     fn a_line_has_one_message() {
         let all = lines(
             || {
-                tracing::info!(message = "field", "text");
+                tracing::info!("message" = "field", "text");
                 tracing::info!(rows = 3);
                 tracing::info!("text");
             },
