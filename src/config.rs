@@ -414,7 +414,7 @@ impl Settings {
             let entry = self.layers.get(path);
             entry.is_some_and(|entry| matches!(entry.origin, Origin::File(_)) && entry.value.as_str() != Some(""))
         };
-        SECRET_PATHS.iter().any(|path| is_in_file(path))
+        SECRET_PATHS.iter().any(is_in_file)
     }
 
     /// The directory of further data set definitions, if there is one.
