@@ -92,6 +92,8 @@ async fn keyed(app: &TestApp, counting: &mut Counting<'_>, path: &str) {
     let first = counting.count(operation, &[("G", 0)], change("2")).await.expect(200);
     let again = counting.count("the same again", &[("G", 0)], change("2")).await.expect(200);
     assert_eq!(first.body, again.body);
+    let active = json!({ "status": "active" });
+    counting.aside(app.admin_send(Method::PATCH, path, &active)).await.expect(200);
 }
 
 /// Requests of records with a key that is on the plan `fast`.
