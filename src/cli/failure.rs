@@ -193,7 +193,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         RecordStoreError::BadName { .. } => Exit::Usage,
         RecordStoreError::ImportRunning { .. }
         | RecordStoreError::NameTaken { .. }
-        | RecordStoreError::NotInAws
+        | RecordStoreError::NotRenamed
         | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } => Exit::Damaged,
         RecordStoreError::TooLong { .. } => Exit::BadFile,

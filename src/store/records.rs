@@ -227,13 +227,12 @@ pub enum RecordStoreError {
         /// The name.
         name: String,
     },
-    /// The store cannot do it.
+    /// The store gives no data set another name.
     #[error(
-        "with backend = \"aws\" a data set keeps its name and its tables, which permitd neither renames nor deletes. To rename it, \
-         import its file under a definition of the other name (--definition). To take its records away, import a file that holds \
-         none of them with --replace"
+        "with backend = \"aws\" a data set keeps its name, which its tables have. Import its file under a definition of the other \
+         name (`permitd aws setup` makes the tables first), then remove this one"
     )]
-    NotInAws,
+    NotRenamed,
     /// Another import of the data set is running, in this process or another.
     #[error("another import into {name:?} is running: wait for its end and repeat this one")]
     ImportRunning {
@@ -429,11 +428,12 @@ pub trait RecordStore: Send + Sync {
     /// Whether an import into the data set is under way at the moment, in this process or another.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
 
-    /// Holds a data set, so that no import into it begins: to remove it, or to give it another name. Blocks, as does everything
-    /// in [`Held`]. Fails with [`RecordStoreError::ImportRunning`], and with [`RecordStoreError::NotInAws`] where that cannot be.
-    fn hold(&self, _name: &str) -> Result<Box<dyn Held>, RecordStoreError> {
-        Err(RecordStoreError::NotInAws)
-    }
+    /// Whether data sets can get other names.
+    fn can_rename(&self) -> bool;
+
+    /// Holds a data set, so that no import into it begins: to remove it, or to give it another name. `who` is nobody else's.
+    /// Blocks, as does everything in [`Held`]. Fails with [`RecordStoreError::ImportRunning`].
+    fn hold(&self, name: &str, who: Uuid) -> Result<Box<dyn Held>, RecordStoreError>;
 }
 
 /// A data set that nobody imports into as long as this is kept. It may be gone already.

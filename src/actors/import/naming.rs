@@ -17,7 +17,7 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{DataSet, RecordStoreError, Renaming},
+    store::records::{DataSet, Held, RecordStoreError, Renaming},
 };
 
 impl ImportWork {
@@ -27,9 +27,8 @@ impl ImportWork {
         let stored = self.records.data_set(dataset);
         let known = self.log_of(dataset).await?.known_version();
         let version = stored.as_ref().map(|stored| stored.version).or(known).ok_or_else(|| unknown(dataset))?;
-        let (records, name) = (self.records.clone(), dataset.to_owned());
         // Held from before the log says so: no import becomes visible in between.
-        let held = blocking(move || Ok(records.hold(&name)?)).await?;
+        let held = self.hold(dataset).await?;
         self.append(dataset, &origin, |log| {
             log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })
         })
@@ -41,6 +40,9 @@ impl ImportWork {
     }
 
     pub(super) async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
+        if !self.records.can_rename() {
+            return Err(RecordStoreError::NotRenamed.into());
+        }
         let _turn = self.one_at_a_time.lock().await;
         self.records.refresh().await?;
         let (stored, other) = (self.records.data_set(dataset), self.records.data_set(to));
@@ -63,8 +65,7 @@ impl ImportWork {
         if earlier.is_none() && log.known_version().is_some() {
             return Err(RecordStoreError::NameTaken { name: to.to_owned() }.into());
         }
-        let (records, name) = (self.records.clone(), dataset.to_owned());
-        let held = blocking(move || Ok(records.hold(&name)?)).await?;
+        let held = self.hold(dataset).await?;
         let renaming = self.taken_over(&stored, to, earlier, &origin).await?;
         crash_point("dataset-takeover-recorded");
         blocking(move || Ok(held.rename(renaming)?)).await?;
@@ -75,8 +76,8 @@ impl ImportWork {
 
     /// Ends the old name, whose records go by the other one: what is left of its file goes, and the log says so.
     async fn finish(&self, dataset: &str, to: &str, origin: &Origin) -> Result<(), ImportError> {
-        let (records, name) = (self.records.clone(), dataset.to_owned());
-        blocking(move || Ok(records.hold(&name)?.remove()?)).await?;
+        let held = self.hold(dataset).await?;
+        blocking(move || Ok(held.remove()?)).await?;
         let ending = |dataset_version| Event::DataSetRenamed { to: to.to_owned(), dataset_version };
         self.append(dataset, origin, |log| log.end_records(ending)).await?;
         Ok(self.records.refresh().await?)
@@ -110,6 +111,12 @@ impl ImportWork {
         )
         .await?;
         Ok(Renaming { definition, import })
+    }
+
+    async fn hold(&self, dataset: &str) -> Result<Box<dyn Held>, ImportError> {
+        let who = self.committer.new_id().map_err(CommandError::from)?;
+        let (records, name) = (self.records.clone(), dataset.to_owned());
+        blocking(move || Ok(records.hold(&name, who)?)).await
     }
 
     async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {

@@ -74,7 +74,7 @@ fn records_problem(error: RecordStoreError) -> Problem {
             Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)
         }
         RecordStoreError::NameTaken { .. }
-        | RecordStoreError::NotInAws
+        | RecordStoreError::NotRenamed
         | RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }

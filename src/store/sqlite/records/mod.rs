@@ -224,7 +224,11 @@ impl RecordStore for SqliteRecordStore {
         import::is_running(&self.shared, name)
     }
 
-    fn hold(&self, name: &str) -> Result<Box<dyn Held>, RecordStoreError> {
+    fn can_rename(&self) -> bool {
+        true
+    }
+
+    fn hold(&self, name: &str, _who: Uuid) -> Result<Box<dyn Held>, RecordStoreError> {
         Ok(Box::new(naming::HeldFile::take(Arc::clone(&self.shared), name)?))
     }
 }
