@@ -49,6 +49,7 @@ fn what_is_removed_is_gone_everywhere_and_its_name_is_free() {
         // Once more, as who finishes what was interrupted.
         store.hold("things", Uuid::now_v7()).unwrap().remove().unwrap();
     }
+    assert!(tables.items().is_empty() && tables.items_of("changes").is_empty(), "nothing of it is left");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(elsewhere.refresh()).unwrap();
     assert!(elsewhere.data_set("things").is_none(), "another server hears of it");
