@@ -3,6 +3,7 @@
 mod admin_token;
 mod backend;
 mod background;
+mod backup;
 mod data_dir;
 mod definitions;
 mod deployment;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
+    backup::{BackupError, Manifest, Report, backup, restore},
     data_dir::{Premises, refuse_a_lost_database},
-    definitions::{definitions, read_definition},
+    definitions::{Known, Place, definitions, known_definitions, read_definition},
     error::StartError,
     listeners::Listeners,
     node::Node,

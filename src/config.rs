@@ -21,7 +21,9 @@ pub use self::{
     layers::{CONFIG_VARIABLE, Origin, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable},
 };
 use crate::{
+    domain::misfit,
     mail::settings::{Mail, MailTransport},
+    private,
     queue::Policy,
 };
 
@@ -77,6 +79,17 @@ pub struct Settings {
     pub mail: Mail,
     #[serde(skip, default = "Layers::empty")]
     layers: Layers,
+    #[serde(skip)]
+    file: Option<ConfigurationFile>,
+}
+
+/// A configuration file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it was found in the data directory; otherwise somebody named it.
+    pub in_data_directory: bool,
 }
 
 /// `backend`
@@ -314,12 +327,14 @@ impl Settings {
         let named_file = from.config_file.or_else(|| config_variable.map(|(_, text)| PathBuf::from(text)));
 
         let mut layers = Layers::defaults()?;
+        let mut read = named_file.clone().map(|path| ConfigurationFile { path, in_data_directory: false });
         if let Some(file) = &named_file {
             layers.add_file(file)?;
         }
         add_outer_layers(&mut layers)?;
         if named_file.is_none() {
             let data = PathBuf::from(layers.get("data").and_then(|entry| entry.value.as_str()).unwrap_or_default());
+            private::is_open(&data)?;
             let implied_file = data.join(FILE_NAME);
             if implied_file.is_file() {
                 layers = Layers::defaults()?;
@@ -330,17 +345,19 @@ impl Settings {
                     return Err(layers.conflict("data", reason));
                 }
                 add_outer_layers(&mut layers)?;
+                read = Some(ConfigurationFile { path: implied_file, in_data_directory: true });
             }
         }
-        Self::from_layers(layers)
+        Ok(Self { file: read, ..Self::from_layers(layers)? })
     }
 
     fn from_layers(layers: Layers) -> Result<Self, ConfigError> {
         check::ranges(&layers)?;
+        check::addresses(&layers)?;
         let table = toml::Value::Table(layers.to_table());
         let mut settings: Self = serde_path_to_error::deserialize(table).map_err(|e| {
             let path = e.path().to_string();
-            layers.invalid(&path, e.into_inner().message().to_owned())
+            layers.invalid(&path, misfit::told(e.into_inner().message()))
         })?;
         settings.layers = layers;
         settings.check_values()?;
@@ -384,6 +401,20 @@ impl Settings {
             (MailTransport::Auto, Backend::Sqlite) => MailTransport::File,
             (named, _) => named,
         }
+    }
+
+    /// The configuration file that was read, if there was one.
+    pub fn configuration(&self) -> Option<&ConfigurationFile> {
+        self.file.as_ref()
+    }
+
+    /// Whether a secret stands in the configuration file.
+    pub fn has_secret_in_file(&self) -> bool {
+        let is_in_file = |path: &&str| {
+            let entry = self.layers.get(path);
+            entry.is_some_and(|entry| matches!(entry.origin, Origin::File(_)) && entry.value.as_str() != Some(""))
+        };
+        SECRET_PATHS.iter().any(is_in_file)
     }
 
     /// The directory of further data set definitions, if there is one.

@@ -60,9 +60,23 @@ pub enum PrivacyError {
         /// What should be there.
         kind: &'static str,
     },
+    /// A directory that this process may not look into.
+    #[error(
+        "permission denied: user {us} may not look into {path}, which belongs to user {owner}: run permitd as that user, or name \
+         a data directory of your own with --data",
+        path = path.display()
+    )]
+    Closed {
+        /// Where.
+        path: PathBuf,
+        /// Whose it is; nobody knows where what it lies in is closed, too.
+        owner: String,
+        /// Who we are.
+        us: u32,
+    },
     /// Somebody else's.
     #[error(
-        "{path} belongs to user {owner}, and this process runs as user {us}: run permitd as user {owner}, or give the \
+        "permission denied: {path} belongs to user {owner}, and this process runs as user {us}: run permitd as user {owner}, or give the \
          directory with all that is in it to user {us} (chown -R)",
         path = path.display()
     )]
@@ -74,6 +88,21 @@ pub enum PrivacyError {
         /// Who we are.
         us: u32,
     },
+}
+
+/// Refuses a directory that this process may not look into: what is in it would seem not to be there.
+///
+/// # Errors
+/// [`PrivacyError::Closed`].
+pub fn is_open(directory: &Path) -> Result<(), PrivacyError> {
+    match fs::metadata(directory.join(".")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let owner = fs::metadata(directory).map_or_else(|_| "unknown".to_owned(), |found| found.uid().to_string());
+            let us = rustix::process::geteuid().as_raw();
+            Err(PrivacyError::Closed { path: directory.to_owned(), owner, us })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks a directory that is there, or makes it: only its owner may use it.

@@ -4,6 +4,8 @@
 
 #[path = "cli/accounts.rs"]
 mod accounts;
+#[path = "cli/backup.rs"]
+mod backup;
 #[cfg(target_os = "linux")]
 #[path = "cli/connections.rs"]
 mod connections;
@@ -16,6 +18,8 @@ mod import;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/naming.rs"]
+mod naming;
 #[path = "cli/private.rs"]
 mod private;
 #[path = "cli/readme.rs"]

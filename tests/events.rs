@@ -140,6 +140,18 @@ fn released_events() -> Vec<(&'static str, Event)> {
         ),
         ("ImportCompleted.v1", Event::ImportCompleted { import, dataset_version: 7, counts }),
         ("ImportFailed.v1", Event::ImportFailed { import, reason: "the file holds no header".to_owned() }),
+        ("DataSetRemoved.v1", Event::DataSetRemoved { dataset_version: 7 }),
+        ("DataSetRenamed.v1", Event::DataSetRenamed { to: "trees".to_owned(), dataset_version: 7 }),
+        (
+            "DataSetTakenOver.v1",
+            Event::DataSetTakenOver {
+                import,
+                from: "tree".to_owned(),
+                definition: "00112233".to_owned(),
+                dataset_version: 7,
+                records: 5,
+            },
+        ),
     ]
 }
 
@@ -319,6 +331,8 @@ async fn imports(world: &World) {
     sample::generate(20, 1, sample::SampleFormat::Csv, &mut rows).unwrap();
     imports.import(order(rows.into_inner())).await.unwrap();
     imports.import(order(b"this,is\nno,report\n".to_vec())).await.expect_err("no header is recognised");
+    imports.rename("permits", "issued", origin()).await.unwrap();
+    imports.remove("issued", origin()).await.unwrap();
 }
 
 #[actix_web::test]

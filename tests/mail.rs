@@ -82,6 +82,7 @@ fn invitation(to: &str) -> OutgoingMail {
         name: Some("Zoë Ångström".to_owned()),
         invited_by: None,
         public_url: "https://permits.example.org".to_owned(),
+        contact: None,
         datasets: vec![templates::Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
         key: "pmt_k1_secret_crc".to_owned(),
         example_path: Some("/permits/201612013997".to_owned()),

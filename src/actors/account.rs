@@ -124,6 +124,7 @@ pub struct AccountActor {
     committer: Arc<Committer>,
     book: Arc<GrantBook>,
     elsewhere: Option<Duration>,
+    default_plan: String,
     mailbox_capacity: usize,
 }
 
@@ -148,8 +149,8 @@ impl Handler<ChangePlan> for AccountActor {
     type Result = ();
 
     fn handle(&mut self, ChangePlan { name, limits, envelope, reply }: ChangePlan, _: &mut Self::Context) {
-        let committer = Arc::clone(&self.committer);
-        reply.answer_later(async move { change_plan(&committer, name, limits, envelope).await });
+        let (committer, is_default) = (Arc::clone(&self.committer), name == self.default_plan);
+        reply.answer_later(async move { change_plan(&committer, name, is_default, limits, envelope).await });
     }
 }
 
@@ -265,6 +266,7 @@ fn to_domain(
 async fn change_plan(
     committer: &Committer,
     name: String,
+    is_default: bool,
     limits: Option<Limits>,
     envelope: Envelope,
 ) -> Result<Committed, CommandError> {
@@ -275,6 +277,7 @@ async fn change_plan(
         State::Plan(_, plan) => match limits {
             Some(limits) => Ok(plan.define(limits)?),
             None if plan.limits.is_none() => Err(no_plan()),
+            None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
         },
         State::User(_) | State::DataSet(..) => Err(no_plan()),
@@ -291,18 +294,18 @@ pub struct Accounts {
 
 impl Accounts {
     /// Starts the actor on the calling thread's arbiter. `elsewhere` is how long another process's grants may live, when
-    /// another process serves the same ledger.
+    /// another process serves the same ledger. `default_plan` is not retired.
     pub fn start(
         committer: Arc<Committer>,
         book: Arc<GrantBook>,
         elsewhere: Option<Duration>,
+        default_plan: &str,
         mailbox_capacity: usize,
         patience: Duration,
     ) -> Self {
-        Self {
-            actor: Mailbox::start(AccountActor { committer, book, elsewhere, mailbox_capacity }, mailbox_capacity),
-            patience,
-        }
+        let default_plan = default_plan.to_owned();
+        let actor = AccountActor { committer, book, elsewhere, default_plan, mailbox_capacity };
+        Self { actor: Mailbox::start(actor, mailbox_capacity), patience }
     }
 
     /// Carries out a command on a person's account.
@@ -335,7 +338,7 @@ impl Accounts {
     /// Retires a plan: whoever has it keeps it, nobody gets it anew.
     ///
     /// # Errors
-    /// [`CommandError::NoPlan`] when there is none.
+    /// [`CommandError::NoPlan`] when there is none; [`CommandError::DefaultPlan`].
     pub async fn retire_plan(&self, name: String, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| ChangePlan { name, limits: None, envelope, reply }, Some(self.patience)).await?
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod guard;
+mod naming;
 mod recovery;
 mod rejects;
 mod work;
@@ -206,6 +207,22 @@ impl Imports {
     /// When the log or the records cannot be read or written.
     pub async fn recover_recent(&self) -> Result<u64, ImportError> {
         self.work.recover(RECENT_IMPORTS).await
+    }
+
+    /// Removes a data set: its records, and their past. The log stays, and says so.
+    ///
+    /// # Errors
+    /// When there is none, an import into it is running, or the store cannot.
+    pub async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
+        self.work.remove(dataset, origin).await
+    }
+
+    /// Gives a data set another name, under which it has its records, their past and their version.
+    ///
+    /// # Errors
+    /// When there is none, or one of the other name; an import into it is running; or the store cannot.
+    pub async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
+        self.work.rename(dataset, to, origin).await
     }
 
     /// What was counted.

@@ -49,6 +49,8 @@ pub struct Offer {
     pub brand: String,
     /// The API's address.
     pub public_url: String,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
     /// What can be read.
     pub datasets: Vec<Dataset>,
     /// The path of a request that works, if any does.

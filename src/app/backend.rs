@@ -240,7 +240,7 @@ async fn open_aws(
 }
 
 /// Where the server secret of this machine is, and whether the settings name it.
-fn secret_file(settings: &Settings) -> (PathBuf, bool) {
+pub(super) fn secret_file(settings: &Settings) -> (PathBuf, bool) {
     let is_named = !settings.secret_file.as_os_str().is_empty();
     (if is_named { settings.secret_file.clone() } else { settings.data.join(secrets::FILE_NAME) }, is_named)
 }

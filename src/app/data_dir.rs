@@ -19,6 +19,8 @@ use crate::{
     store::sqlite,
 };
 
+/// In a data directory that a backup is being restored into, or whose restoring was interrupted.
+pub(super) const RESTORING: &str = ".restoring";
 /// The file that a server locks.
 const LOCK_NAME: &str = "serve.lock";
 /// How often a server tries to get a lock: a command holds it for the moment in which it looks.
@@ -48,6 +50,7 @@ pub(super) fn rejects(data: &Path) -> PathBuf {
 /// # Errors
 /// When it or something in it is a link, somebody else's, or of another kind.
 pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
+    refuse_definitions(data)?;
     private::root(data)?;
     let name = sqlite::FILE_NAME;
     for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME, config::FILE_NAME] {
@@ -75,6 +78,22 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Refuses to begin a data directory in a folder of definitions, which was meant by another name.
+fn refuse_definitions(data: &Path) -> Result<(), StartError> {
+    if data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let paths = fs::read_dir(data).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_definition = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "toml")
+            && path.file_name().is_some_and(|name| name != config::FILE_NAME)
+    };
+    match paths.filter(is_definition).min() {
+        Some(file) => Err(StartError::NotData { data: data.to_owned(), file }),
+        None => Ok(()),
+    }
+}
+
 /// What is in the place of databases of records, and of what SQLite keeps beside them.
 fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok);
@@ -84,14 +103,15 @@ fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Refuses a data directory whose database is gone or empty while its secret or records are there: a new log beside them would end
+/// Refuses a data directory whose database is gone or empty while its secret or records are there, or a backup was to be: a new log beside them would end
 /// every key, and look like a server that works.
 ///
 /// # Errors
 /// [`StartError::LostDatabase`].
 pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     let secret = Some(data.join(secrets::FILE_NAME)).filter(|secret| secret.symlink_metadata().is_ok());
-    let left = secret.or_else(|| databases(data).next());
+    let restoring = || Some(data.join(RESTORING)).filter(|mark| mark.symlink_metadata().is_ok());
+    let left = secret.or_else(|| databases(data).next()).or_else(restoring);
     // Looked at last: another process that begins the directory makes it first, with its tables.
     let is_lost = match data.join(sqlite::FILE_NAME).symlink_metadata() {
         Ok(found) => found.is_file() && found.len() == 0,

@@ -1,43 +1,106 @@
 //! The definitions by which a node imports: the built-in ones, and those of a folder.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::StartError;
-use crate::dataset::Definition;
+use crate::{dataset::Definition, store::sqlite};
 
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 
+/// Where a definition comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is part of the program.
+    Builtin,
+    /// A file.
+    File(PathBuf),
+    /// It stands with the records that were imported by it.
+    Stored,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("built in"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Stored => f.write_str("stored with the records"),
+        }
+    }
+}
+
+/// A definition that files can be imported by.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// Where it comes from.
+    pub place: Place,
+}
+
 /// The built-in definitions and those of a folder; one of the folder replaces a built-in one of the same name.
 ///
 /// # Errors
 /// When a file cannot be read or is no definition.
-pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartError> {
-    let mut definitions: Vec<Arc<Definition>> = Definition::builtin()?.into_iter().map(Arc::new).collect();
-    let Some(folder) = folder else { return Ok(definitions) };
-    let failed = |error: std::io::Error| {
-        let folder = folder.display();
-        StartError::Definitions(format!(
-            "datasets = {folder}: {error}; the setting names a folder of definitions, or none"
-        ))
-    };
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
+pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError> {
+    let builtin = |definition| Known { definition: Arc::new(definition), place: Place::Builtin };
+    let mut known: Vec<Known> = Definition::builtin()?.into_iter().map(builtin).collect();
+    let Some(folder) = folder else { return Ok(known) };
     let mut files = Vec::new();
-    for entry in entries.take(DEFINITION_FILES_MAX) {
+    let failed = |error: io::Error| mistaken(folder, &error);
+    for entry in std::fs::read_dir(folder).map_err(failed)?.take(DEFINITION_FILES_MAX) {
         let path = entry.map_err(failed)?.path();
+        if path.file_name().is_some_and(|name| name == sqlite::FILE_NAME) {
+            return Err(StartError::Definitions(format!(
+                "datasets = {}: this is a data directory, which --data names; name the folder of your definitions",
+                folder.display()
+            )));
+        }
         if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }
     files.sort();
     for path in files {
-        let definition = read_definition(&path)?;
-        definitions.retain(|known| known.name != definition.name);
-        definitions.push(Arc::new(definition));
+        let definition = Arc::new(read_definition(&path)?);
+        let same_name = |other: &Known| other.definition.name == definition.name;
+        if let Some(Known { place: Place::File(other), .. }) = known.iter().find(|other| same_name(other)) {
+            let (one, other, name) = (other.display(), path.display(), &definition.name);
+            let what = format!("{one} and {other} define the same data set {name:?}: move one of them away");
+            return Err(StartError::Definitions(what));
+        }
+        known.retain(|other| !same_name(other));
+        known.push(Known { definition, place: Place::File(path) });
     }
-    Ok(definitions)
+    Ok(known)
+}
+
+/// What is wrong with what should be a folder of definitions.
+fn mistaken(folder: &Path, error: &io::Error) -> StartError {
+    let shown = folder.display();
+    StartError::Definitions(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("datasets = {shown}: there is no such folder; name the one that your definitions (*.toml) are in")
+        }
+        io::ErrorKind::NotADirectory => format!(
+            "datasets = {shown}: this is a file; name the folder that it is in, or give it to `permitd import --definition`"
+        ),
+        _ => format!("datasets = {shown}: {error}; name a folder of definitions that can be read"),
+    })
+}
+
+/// The same without where they come from.
+///
+/// # Errors
+/// As [`known_definitions`].
+pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartError> {
+    Ok(known_definitions(folder)?.into_iter().map(|known| known.definition).collect())
 }
 
 /// Reads one definition file.

@@ -39,6 +39,19 @@ pub enum StartError {
         /// What is there.
         left: PathBuf,
     },
+    /// What should become a data directory holds definitions.
+    #[error(
+        "{file} is there, and no data of permitd: a folder of definitions is named with --datasets, and a data directory of its \
+         own, other than {data}, with --data",
+        file = file.display(),
+        data = data.display()
+    )]
+    NotData {
+        /// The directory.
+        data: PathBuf,
+        /// What is there.
+        file: PathBuf,
+    },
     /// Another server has the data directory.
     #[error("another permitd serves {path} already: stop it, or use another --data", path = path.display())]
     Served {

@@ -108,6 +108,7 @@ impl Node {
             node.service.imports.recover().await?;
         }
         if purpose == Purpose::Serve {
+            warn_of_default_plan(&node.service).await?;
             node.service.lineages.judge_all().await?;
         }
         Ok(node)
@@ -139,7 +140,9 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let ledger = Arc::clone(&committer.stores.ledger);
     let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
     let elsewhere = shared.then_some(life);
-    let accounts = Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, capacity, patience);
+    let default_plan = settings.users.default_plan.as_str();
+    let accounts =
+        Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
     let serving = purpose == Purpose::Serve;
     let mailers = Mailers::start(
         Arc::clone(&committer),
@@ -186,6 +189,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
 /// What invitations say is on offer: the data sets at the time of the mail.
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
+    let contact = settings.mail.contact().map(ToOwned::to_owned);
     Arc::new(move || {
         let data_sets = records.data_sets();
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
@@ -195,6 +199,7 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
         Offer {
             brand: brand.clone(),
             public_url: public_url.clone(),
+            contact: contact.clone(),
             datasets: data_sets.iter().map(offered).collect(),
             // Before the first import every path of data is a 404.
             example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
@@ -206,6 +211,19 @@ async fn first_plan(service: &Service) -> Result<(), StartError> {
     if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
         let limits = plan::Limits::default();
         service.accounts.define_plan(DEFAULT_PLAN.to_owned(), limits, system_envelope("first-plan")).await?;
+    }
+    Ok(())
+}
+
+/// Says that invitations will be refused that name no plan, where the settings name one that nobody can be given.
+async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
+    let name = &service.settings.users.default_plan;
+    if service.committer.stores.views.plan(name).await?.is_none_or(|plan| plan.retired) {
+        tracing::warn!(
+            plan = name,
+            "users.default_plan names a plan that does not exist or was retired: invitations that name none are refused; \
+             `permitd plans set` makes it"
+        );
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     Answer, Common, Failure,
+    number::whole,
     open::{Data, with_node},
     output::{Table, counted, moment},
 };
@@ -40,7 +41,7 @@ Examples:
   permitd dead-letters list --json")]
 struct List {
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=10_000_u32))]
     limit: u32,
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Common, Exit, Failure,
+    number::whole,
     open::stores,
     output::{Table, counted, facts, grouped},
     people, progress,
@@ -71,10 +72,10 @@ struct List {
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
     /// Only after this position in the log
-    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    #[arg(long, value_name = "POSITION", default_value_t = 0, value_parser = whole(0..=u64::MAX))]
     after: u64,
     /// At most so many, but never half a commit
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=100_000_u32))]
     limit: u32,
 }
 

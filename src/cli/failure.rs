@@ -7,7 +7,7 @@ use crate::{
     actors::{
         Busy, commit::CommandError, import::ImportError, lineage::JudgeError, mailer::DrainError, relay::SweepError,
     },
-    app::StartError,
+    app::{BackupError, StartError},
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
@@ -76,7 +76,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: without_numbers(message.into()) }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -106,12 +106,34 @@ impl Failure {
     }
 }
 
+/// Without the ` (os error 13)` that stands behind what the system said.
+fn without_numbers(message: String) -> String {
+    const BEFORE: &str = " (os error ";
+    let mut rest = message.as_str();
+    let mut kept = String::with_capacity(message.len());
+    while let Some((said, after)) = rest.split_once(BEFORE) {
+        kept.push_str(said);
+        rest = match after.split_once(')') {
+            Some((number, after)) if number.bytes().all(|byte| byte.is_ascii_digit()) => after,
+            _ => {
+                kept.push_str(BEFORE);
+                after
+            }
+        };
+    }
+    kept.push_str(rest);
+    kept
+}
+
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::Refused(refusal) => refusal_exit(refusal),
         CommandError::Plan(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
-        CommandError::EmailTaken { .. } | CommandError::Stale { .. } | CommandError::KeyReused => Exit::Refused,
+        CommandError::EmailTaken { .. }
+        | CommandError::DefaultPlan { .. }
+        | CommandError::Stale { .. }
+        | CommandError::KeyReused => Exit::Refused,
         CommandError::TooManyInvitations { .. } => Exit::Unavailable,
         CommandError::Contended | CommandError::Busy(_) | CommandError::Entropy(_) => Exit::Unavailable,
         CommandError::Store(error) => store_exit(error),
@@ -169,7 +191,10 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::VersionGone { .. }
         | RecordStoreError::NoSuchVersion { .. } => Exit::NotFound,
         RecordStoreError::BadName { .. } => Exit::Usage,
-        RecordStoreError::ImportRunning { .. } | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
+        RecordStoreError::ImportRunning { .. }
+        | RecordStoreError::NameTaken { .. }
+        | RecordStoreError::NotRenamed
+        | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } | RecordStoreError::DryRun { .. } => {
             Exit::Damaged
         }
@@ -201,7 +226,9 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
         StartError::Privacy(_) => Exit::Refused,
         StartError::LostDatabase { .. } => Exit::Damaged,
-        StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => Exit::Usage,
+        StartError::NotData { .. } | StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => {
+            Exit::Usage
+        }
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
@@ -226,6 +253,19 @@ fn queue_exit(error: &QueueError) -> Exit {
     }
 }
 
+fn backup_exit(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Aws | BackupError::NotEmpty { .. } | BackupError::Inside { .. } | BackupError::Privacy(_) => {
+            Exit::Refused
+        }
+        BackupError::NoBackup { .. } => Exit::NotFound,
+        BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Damaged,
+        BackupError::Io { .. } => Exit::Unavailable,
+        BackupError::Store(error) | BackupError::Replay(ReplayError::Store(error)) => store_exit(error),
+        BackupError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+    }
+}
+
 macro_rules! failures {
     ($($error:ty => $exit:expr;)*) => {
         $(impl From<$error> for Failure {
@@ -243,11 +283,15 @@ failures! {
     CodecError => codec_exit;
     ImportError => import_exit;
     StartError => start_exit;
+    BackupError => backup_exit;
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;
     SesError => |_| Exit::Unavailable;
-    ConfigError => |_| Exit::Usage;
+    ConfigError => |error| match error {
+        ConfigError::Closed(_) => Exit::Refused,
+        _ => Exit::Usage,
+    };
     TelemetryError => |_| Exit::Usage;
     Busy => |_| Exit::Unavailable;
     SampleError => |error| match error {

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Answer, Common, Failure};
+use super::{Answer, Common, Failure, number::whole};
 
 /// How long an answer may take unless told otherwise, milliseconds.
 const TIMEOUT_MS: u64 = 2_000;
@@ -34,7 +34,7 @@ pub(super) struct Health {
     #[arg(long, value_name = "ADDRESS:PORT")]
     ops_listen: Option<String>,
     /// How long the answer may take, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = TIMEOUT_MS, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    #[arg(long, value_name = "MS", default_value_t = TIMEOUT_MS, value_parser = whole(1..=600_000_u64))]
     timeout_ms: u64,
 }
 

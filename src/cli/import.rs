@@ -13,13 +13,13 @@ use clap::Args;
 
 use super::{
     Answer, Common, Exit, Failure,
-    open::{Data, origin, with_node},
+    open::{Data, Definitions, is_begun, origin, with_node},
     output::{counted, facts, grouped, printable},
     progress,
 };
 use crate::{
     actors::import::{ImportError, ImportProgress, Order, Summary},
-    app::{self, Node, StartError},
+    app::{self, Known, Node, Place, StartError},
     config::Settings,
     dataset::{
         Definition,
@@ -28,6 +28,7 @@ use crate::{
         reader::Limits,
     },
     domain::text::{escaped, one_line},
+    store::records::DataSet,
 };
 
 /// How often the bar is brought up to date.
@@ -52,7 +53,7 @@ pub(super) struct Import {
     /// The file
     #[arg(value_name = "FILE", required_unless_present = "define", conflicts_with = "define")]
     file: Option<PathBuf>,
-    /// The data set: one of the built-in definitions or of the folder in the setting `datasets`
+    /// The data set: one that was imported before, a built-in one, or one that the folder of definitions defines
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// The file is the whole data set: remove the records that it does not hold
@@ -64,9 +65,11 @@ pub(super) struct Import {
     /// Do as the file says: empty the columns that it does not have, and replace the records whatever is removed
     #[arg(long)]
     yes: bool,
-    /// The definition to read the file by
+    /// The definition to read the file by. It is stored with the records: later imports need only --dataset
     #[arg(long, value_name = "FILE.toml")]
     definition: Option<PathBuf>,
+    #[command(flatten)]
+    definitions: Definitions,
     /// Import nothing: print a definition for this unknown file, as commented TOML
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes"])]
     define: Option<PathBuf>,
@@ -152,7 +155,7 @@ impl FileOptions {
 
 impl Import {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let settings = common.settings(&[])?;
+        let settings = common.settings(&[self.definitions.flag()])?;
         let said = self.file_options.said()?;
         if let Some(file) = &self.define {
             said.dialect.check().map_err(Failure::usage)?;
@@ -163,13 +166,20 @@ impl Import {
         };
         // What is wrong with the request is said before a data directory is made.
         legible(file)?;
-        let definition = self.definition(&settings)?;
-        let reading = Arc::new(definition.reading_as(&said).map_err(Failure::usage)?);
+        let early = if is_begun(&settings) { None } else { Some(self.definition(&settings, &[])?) };
         let opened = open(file, &settings)?;
         with_node(settings, Data::MayBeNew, async |node| {
+            let service = &node.service;
+            let chosen = match early {
+                Some(chosen) => chosen,
+                None => self.definition(&service.settings, &service.records.data_sets())?,
+            };
+            chosen.told();
             let began = Instant::now();
+            let definition = Arc::clone(&chosen.known.definition);
+            let reading = Arc::new(definition.reading_as(&said).map_err(Failure::usage)?);
             let summary = self.import(&node, opened, &file_name(file), (definition, reading)).await?;
-            answer(&summary, &file_name(file), began.elapsed())
+            answer(&summary, &chosen, node.beside_server, &file_name(file), began.elapsed())
         })
     }
 
@@ -202,38 +212,88 @@ impl Import {
         })
     }
 
-    fn definition(&self, settings: &Settings) -> Result<Arc<Definition>, Failure> {
+    /// The definition to import by, and where it comes from. One that somebody names goes first; then that of the folder, which
+    /// is kept by hand; then the one that the records were stored with; then a built-in one.
+    fn definition(&self, settings: &Settings, stored: &[Arc<DataSet>]) -> Result<Chosen, Failure> {
+        let known = app::known_definitions(settings.datasets())?;
         if let Some(path) = &self.definition {
-            let definition = app::read_definition(path).map_err(|error| match error {
-                StartError::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                    Failure::not_found(error.to_string())
-                }
-                StartError::Io { .. } => Failure::new(Exit::BadFile, error.to_string()),
-                error => error.into(),
-            })?;
-            return match &self.dataset {
-                Some(name) if *name != definition.name => Err(Failure::usage(format!(
-                    "{} defines the data set {:?}, not {name:?}; leave --dataset out, or name that one",
-                    path.display(),
-                    definition.name
-                ))),
-                _ => Ok(Arc::new(definition)),
-            };
+            return self.named_definition(path, &known);
         }
-        let definitions = app::definitions(settings.datasets())?;
-        let known: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
-        let known = known.join(", ");
+        let mut names: Vec<&str> = known.iter().map(|known| known.definition.name.as_str()).collect();
+        names.extend(stored.iter().map(|stored| stored.definition.name.as_str()));
+        names.sort_unstable();
+        names.dedup();
+        let names = names.join(", ");
         let Some(name) = &self.dataset else {
             return Err(Failure::usage(format!(
-                "which data set? give --dataset NAME ({known}) or --definition FILE.toml"
+                "which data set? give --dataset NAME ({names}) or --definition FILE.toml"
             )));
         };
-        definitions.iter().find(|definition| definition.name == *name).cloned().ok_or_else(|| {
-            Failure::not_found(format!(
-                "there is no definition of a data set {name:?}; there are: {known}; give your own with --definition, and begin \
-                 one with `permitd import --define FILE`"
-            ))
-        })
+        let known = known.into_iter().find(|known| known.definition.name == *name);
+        let stored = stored
+            .iter()
+            .find(|stored| stored.definition.name == *name)
+            .map(|stored| Known { definition: Arc::clone(&stored.definition), place: Place::Stored });
+        let (chosen, other) = match (known, stored) {
+            (Some(known), Some(stored)) if known.place == Place::Builtin => (stored, Some(known)),
+            (Some(known), stored) => (known, stored),
+            (None, Some(stored)) => (stored, None),
+            (None, None) => {
+                return Err(Failure::not_found(format!(
+                    "there is no definition of a data set {name:?}; there are: {names}; give your own with --definition, and \
+                     begin one with `permitd import --define FILE`"
+                )));
+            }
+        };
+        let other = other.filter(|other| other.definition.fingerprint() != chosen.definition.fingerprint());
+        Ok(Chosen { known: chosen, other })
+    }
+
+    fn named_definition(&self, path: &Path, known: &[Known]) -> Result<Chosen, Failure> {
+        let builtin = |known: &&Known| known.place == Place::Builtin && Path::new(&known.definition.name) == path;
+        let definition = match app::read_definition(path) {
+            Ok(definition) => Known { definition: Arc::new(definition), place: Place::File(path.to_owned()) },
+            Err(StartError::Io { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                // A built-in one has no file, and goes by its name.
+                let builtin = known.iter().find(builtin);
+                builtin
+                    .cloned()
+                    .ok_or_else(|| Failure::not_found(format!("there is no definition {}", path.display())))?
+            }
+            Err(error @ StartError::Io { .. }) => return Err(Failure::new(Exit::BadFile, error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        match &self.dataset {
+            Some(name) if *name != definition.definition.name => Err(Failure::usage(format!(
+                "{} defines the data set {:?}, not {name:?}; leave --dataset out, or name that one",
+                path.display(),
+                definition.definition.name
+            ))),
+            _ => Ok(Chosen { known: definition, other: None }),
+        }
+    }
+}
+
+/// The definition that an import is by.
+struct Chosen {
+    known: Known,
+    /// Another one of the same name that says something else.
+    other: Option<Known>,
+}
+
+impl Chosen {
+    /// Says which of two is used, where there are two.
+    fn told(&self) {
+        let Some(other) = &self.other else { return };
+        let (name, used) = (&other.definition.name, printable(&self.known.place.to_string()).into_owned());
+        let how = match other.place {
+            Place::Builtin => format!("--definition {name} takes the built-in one"),
+            _ => format!("the stored one is used again when none for {name:?} is in the folder"),
+        };
+        eprintln!(
+            "note: there are two definitions of {name:?}, and they differ. Used is: {used}. Not used: {}; {how}",
+            printable(&other.place.to_string())
+        );
     }
 }
 
@@ -309,7 +369,13 @@ fn about(file_name: &str, mut failure: Failure) -> Failure {
     failure
 }
 
-fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, Failure> {
+fn answer(
+    summary: &Summary,
+    chosen: &Chosen,
+    beside_server: bool,
+    file_name: &str,
+    took: Duration,
+) -> Result<Answer, Failure> {
     let counts = &summary.counts;
     let rows = counts.inserted + counts.updated + counts.unchanged + counts.rejected;
     let version = match (summary.dry_run, summary.changed) {
@@ -349,7 +415,19 @@ fn answer(summary: &Summary, file_name: &str, took: Duration) -> Result<Answer, 
     if let Some(path) = summary.rejects_file.as_ref().filter(|_| counts.rejected > 0) {
         warn_of_rejects(counts.rejected, path);
     }
-    let document = serde_json::to_value(summary).map_err(|error| Failure::unavailable(error.to_string()))?;
+    let path = format!("/{}", summary.dataset);
+    let by = if beside_server { "the server that runs" } else { "`permitd serve`" };
+    lines.push(("definition".to_owned(), chosen.known.place.to_string()));
+    lines.push(("served as".to_owned(), format!("GET {path}, by {by}")));
+    let mut document = serde_json::to_value(summary).map_err(|error| Failure::unavailable(error.to_string()))?;
+    if let Some(fields) = document.as_object_mut() {
+        let (used, other) = (&chosen.known, chosen.other.as_ref().map(|other| other.place.to_string()));
+        let fingerprint = used.definition.fingerprint();
+        let definition =
+            serde_json::json!({ "from": used.place.to_string(), "fingerprint": fingerprint, "differs_from": other });
+        fields.insert("path".to_owned(), path.into());
+        fields.insert("definition".to_owned(), definition);
+    }
     let lines: Vec<(&str, String)> = lines.iter().map(|(label, shown)| (label.as_str(), shown.clone())).collect();
     Ok(Answer::new(document, head + &facts(&lines) + &remarks(summary)))
 }

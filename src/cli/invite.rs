@@ -7,12 +7,15 @@ use super::{
     Answer, Common, Exit, Failure,
     open::{Data, with_node},
     output::printable,
-    people::{self, Mailing, mailing, outbox},
+    people::{self, Mailing, mailing, noted, notes, outbox},
 };
 use crate::{
     actors::{commit::CommandError, invite::Invitee},
     app::Node,
-    domain::{email::Email, event::Role},
+    domain::{
+        email::Email,
+        event::{NO_ADMIN_ROLE, Role},
+    },
 };
 
 /// Invite people: each of them gets an API key by mail
@@ -32,28 +35,19 @@ pub(super) struct Invite {
     #[arg(long)]
     name: Option<String>,
     /// What they may do
-    #[arg(long, default_value = "reader")]
-    role: RoleArgument,
+    #[arg(long, default_value = "reader", value_parser = role)]
+    role: Role,
     /// The plan of their keys [default: the setting users.default_plan]
     #[arg(long)]
     plan: Option<String>,
 }
 
-/// A role as it is typed.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(super) enum RoleArgument {
-    /// Reads the data
-    Reader,
-    /// Administers
-    Admin,
-}
-
-impl From<RoleArgument> for Role {
-    fn from(role: RoleArgument) -> Self {
-        match role {
-            RoleArgument::Reader => Self::Reader,
-            RoleArgument::Admin => Self::Admin,
-        }
+/// Reads a role that somebody may be given.
+pub(super) fn role(text: &str) -> Result<Role, &'static str> {
+    match text {
+        "reader" => Ok(Role::Reader),
+        "admin" => Err(NO_ADMIN_ROLE),
+        _ => Err("the one role that can be given is reader"),
     }
 }
 
@@ -73,12 +67,8 @@ impl Invite {
         let (mut invited, mut failed, mut text) = (Vec::new(), Vec::new(), String::new());
         let mut first_failure = None;
         for email in emails {
-            let invitee = Invitee {
-                email: email.clone(),
-                name: self.name.clone(),
-                role: self.role.into(),
-                plan: plan.to_owned(),
-            };
+            let invitee =
+                Invitee { email: email.clone(), name: self.name.clone(), role: self.role, plan: plan.to_owned() };
             match invite_one(node, invitee).await {
                 Ok((document, mailing)) => {
                     text.push_str(&format!("invited {}: {}\n", email.as_str(), mailing.told(outbox(node).as_deref())));
@@ -92,7 +82,9 @@ impl Invite {
                 }
             }
         }
-        let document = json!({ "invited": invited, "failed": failed });
+        let notes = notes(node);
+        text.push_str(&noted(&notes));
+        let document = json!({ "invited": invited, "failed": failed, "notes": notes });
         Ok(Answer { exit: first_failure.unwrap_or(Exit::Done), ..Answer::new(document, text) })
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Common, Exit, Failure,
+    number::whole,
     open::{Data, stores, with_node},
     output::{Table, counted, facts, moment},
     people::{self, shown_email},
@@ -51,7 +52,7 @@ struct List {
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole(1..=100_000_u32))]
     limit: u32,
 }
 

@@ -13,14 +13,17 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 mod failure;
+mod number;
 mod open;
 mod output;
 mod progress;
 
 mod admin_token;
 mod aws;
+mod backup;
 mod completions;
 mod config;
+mod datasets;
 mod dead_letters;
 mod demo;
 mod events;
@@ -99,8 +102,12 @@ enum Command {
     Users(users::Users),
     Keys(keys::Keys),
     Plans(plans::Plans),
+    #[command(name = "datasets")]
+    DataSets(datasets::DataSets),
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     AdminToken(admin_token::AdminTokenArgs),
     Secret(secret::SecretArgs),
     Aws(aws::Aws),
@@ -138,8 +145,11 @@ pub fn run() -> ExitCode {
         Command::Users(command) => command.run(&cli.common),
         Command::Keys(command) => command.run(&cli.common),
         Command::Plans(command) => command.run(&cli.common),
+        Command::DataSets(command) => command.run(&cli.common),
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
+        Command::Backup(command) => command.run(&cli.common),
+        Command::Restore(command) => command.run(&cli.common),
         Command::AdminToken(command) => command.run(&cli.common),
         Command::Secret(command) => command.run(&cli.common),
         Command::Aws(command) => command.run(&cli.common),

@@ -1,26 +1,43 @@
 //! From the command line to settings and a node.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use clap::Args;
 use uuid::Uuid;
 
 use super::{Common, Failure};
 use crate::{
     actors::commit::Envelope,
-    app::{self, Node, Purpose},
+    app::{self, Node, Purpose, StartError},
     clock::SystemClock,
     config::{Backend, LoadFrom, Settings},
     domain::{
         event::Origin,
         id::{CommandId, Who},
     },
+    private,
     secrets::SystemEntropy,
-    store::Stores,
+    store::{Stores, sqlite},
     telemetry,
 };
 
 /// The setting of the data directory.
 pub(super) const DATA_VARIABLE: &str = "PERMITD_DATA";
+
+/// The folder of definitions.
+#[derive(Debug, Args)]
+pub(super) struct Definitions {
+    /// A folder of definitions (*.toml), beside the built-in ones [variable: PERMITD_DATASETS] [default: none]
+    #[arg(long, global = true, value_name = "DIR")]
+    datasets: Option<PathBuf>,
+}
+
+impl Definitions {
+    /// The setting that it is.
+    pub(super) fn flag(&self) -> (&'static str, Option<String>) {
+        ("datasets", self.datasets.as_ref().map(|folder| folder.display().to_string()))
+    }
+}
 
 /// Whether a command may make the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +104,18 @@ pub(super) fn stores(common: &Common) -> Result<Stores, Failure> {
     Ok(app::block_on(app::open_stores(&settings, None))?)
 }
 
+/// Whether there is data. In AWS, tables that are not there say so themselves.
+pub(super) fn is_begun(settings: &Settings) -> bool {
+    settings.backend == Backend::Aws || settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_ok()
+}
+
 pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
-    // In AWS, tables that are not there say so themselves.
     if settings.backend == Backend::Aws {
         return Ok(());
     }
+    private::is_open(&settings.data).map_err(StartError::from)?;
     app::refuse_a_lost_database(&settings.data)?;
-    if settings.data.join("permitd.db").symlink_metadata().is_ok() {
+    if is_begun(settings) {
         return Ok(());
     }
     let data = settings.data.display();

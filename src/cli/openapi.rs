@@ -1,12 +1,10 @@
 //! `permitd openapi`: the description of the HTTP interface, without a server.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Common, Failure};
+use super::{Answer, Common, Failure, open::Definitions};
 use crate::{app, http::openapi};
 
 /// Spaces that a level stands further to the right.
@@ -23,15 +21,13 @@ Examples:
   permitd openapi > openapi.json
   permitd openapi --datasets definitions")]
 pub(super) struct OpenApi {
-    /// A folder of further definitions [variable: PERMITD_DATASETS] [default: none]
-    #[arg(long, value_name = "DIR")]
-    datasets: Option<PathBuf>,
+    #[command(flatten)]
+    definitions: Definitions,
 }
 
 impl OpenApi {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let datasets = self.datasets.map(|folder| folder.display().to_string());
-        let settings = common.settings(&[("datasets", datasets)])?;
+        let settings = common.settings(&[self.definitions.flag()])?;
         let definitions = app::definitions(settings.datasets())?;
         let (brand, public_url) = (&settings.mail.brand, settings.public_url(settings.listen));
         let document = openapi::document(brand, &public_url, &settings.public_url, &definitions);

@@ -120,6 +120,30 @@ pub(super) async fn mailing(node: &Node, user: UserId, since: Timestamp) -> Resu
     tokio::time::timeout(MAIL_PATIENCE, look).await.unwrap_or(Ok(Mailing::Pending))
 }
 
+/// What to know of mails as long as they go into files or lead to this machine only: what changes it is said with it.
+pub(super) fn notes(node: &Node) -> Vec<String> {
+    let public_url = &node.service.public_url;
+    let files = outbox(node).map(|outbox| {
+        format!(
+            "mail goes into files in {outbox} and reaches nobody. To send it: mail.transport = \"smtp\" and mail.smtp.host in the \
+             settings (PERMITD_MAIL_TRANSPORT, PERMITD_MAIL_SMTP_HOST)"
+        )
+    });
+    let is_here = ["://127.", "://localhost", "://[::1]"].iter().any(|start| public_url.contains(start));
+    let links = is_here.then(|| {
+        format!(
+            "links in mails point to {public_url}, which leads nowhere from other machines. The address that people reach is the \
+             setting public_url (PERMITD_PUBLIC_URL)"
+        )
+    });
+    files.into_iter().chain(links).collect()
+}
+
+/// The same below what a command says.
+pub(super) fn noted(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("note: {note}\n")).collect()
+}
+
 /// The outbox, when mails are files.
 pub(super) fn outbox(node: &Node) -> Option<String> {
     let settings = &node.service.settings;

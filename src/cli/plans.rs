@@ -5,12 +5,16 @@ use serde_json::json;
 
 use super::{
     Answer, Common, Failure,
+    number::{decimal, whole},
     open::{Data, stores, with_node},
     output::{Table, grouped},
 };
 use crate::{
     app,
-    domain::{plan::Limits, view::PlanRow},
+    domain::{
+        plan::{self, Limits},
+        view::PlanRow,
+    },
     store::{Stores, Views},
 };
 
@@ -52,13 +56,13 @@ struct Set {
     /// The plan: lower-case letters, digits, - and _
     name: String,
     /// Requests per second in the long run
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", value_parser = decimal(plan::RATE_PER_S_MIN..=plan::RATE_PER_S_MAX))]
     rate: Option<f64>,
     /// Requests at once after a pause
-    #[arg(long, value_name = "REQUESTS")]
+    #[arg(long, value_name = "REQUESTS", value_parser = whole(1..=plan::BURST_MAX))]
     burst: Option<u32>,
     /// Requests per UTC day
-    #[arg(long, value_name = "PER_DAY")]
+    #[arg(long, value_name = "PER_DAY", value_parser = whole(1..=plan::QUOTA_PER_DAY_MAX))]
     quota: Option<u64>,
 }
 

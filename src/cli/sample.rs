@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{Answer, Failure, output::counted, progress};
+use super::{Answer, Failure, number::whole, output::counted, progress};
 use crate::dataset::sample::{SampleFormat, generate};
 
 /// Generate a report of building permits with the shape, the statistics and the traps of a real month
@@ -24,10 +24,10 @@ Examples:
   permitd sample --rows 1000000 --seed 7 -o sample.csv")]
 pub(super) struct Sample {
     /// Rows; at most 20,000,000, and 1,048,575 as .xlsx
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = whole(1..=20_000_000_u64))]
     rows: u64,
     /// What the generated values follow from
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
     /// The file, .xlsx or .csv; replaced if it is there
     #[arg(short, long, value_name = "FILE")]

@@ -11,7 +11,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Answer, Common, Exit, Failure, output::facts};
+use super::{
+    Answer, Common, Exit, Failure,
+    open::Definitions,
+    output::{counted, facts},
+    people::{noted, notes},
+};
 use crate::{
     app::{self, Listeners, Node, Purpose, Server},
     clock::SystemClock,
@@ -34,10 +39,13 @@ const LEAVE_PATIENCE: Duration = Duration::from_millis(500);
 Examples:
   permitd serve
   permitd serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0      any free ports; the output says which
+  permitd serve --datasets definitions                             also reads the definitions of that folder
   permitd serve --data /var/lib/permitd --config /etc/permitd.toml")]
 pub(super) struct Serve {
     #[command(flatten)]
     addresses: Addresses,
+    #[command(flatten)]
+    definitions: Definitions,
 }
 
 /// Where to listen.
@@ -60,7 +68,8 @@ impl Addresses {
 
 impl Serve {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let settings = common.settings(&self.addresses.flags())?;
+        let [listen, ops_listen] = self.addresses.flags();
+        let settings = common.settings(&[listen, ops_listen, self.definitions.flag()])?;
         telemetry::init(&settings.log)?;
         app::block_on(async {
             let mut signals = Signals::listen()?;
@@ -99,8 +108,9 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
     let token = server.take_first_admin_token();
     let node = server.node();
     let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
-    let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data });
-    let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url)];
+    let (served, notes) = (served(node), notes(node));
+    let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data, "datasets": served, "notes": notes });
+    let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url), ("data sets", told(&served))];
     let mut note = "";
     if let (Some(token), Some(fields)) = (token, document.as_object_mut()) {
         let sign_in = sign_in_url(url, &token);
@@ -110,7 +120,30 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }
-    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}", facts(&lines)))
+    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}{}", facts(&lines), noted(&notes)))
+}
+
+/// The data sets that are served, and how many records each has; those that a definition names and nothing was imported into have
+/// none.
+fn served(node: &Node) -> Vec<Value> {
+    let present = node.service.records.data_sets();
+    let is_absent = |name: &str| present.iter().all(|data_set| data_set.definition.name != name);
+    let with_records =
+        present.iter().map(|data_set| json!({ "name": data_set.definition.name, "records": data_set.records }));
+    let without = node.definitions.iter().map(|definition| &definition.name).filter(|name| is_absent(name));
+    with_records.chain(without.map(|name| json!({ "name": name, "records": null }))).collect()
+}
+
+fn told(served: &[Value]) -> String {
+    let shown = |data_set: &Value| {
+        let name = data_set.get("name").and_then(Value::as_str)?;
+        Some(format!("/{name} ({})", counted(data_set.get("records")?.as_u64()?, "record")))
+    };
+    let shown: Vec<String> = served.iter().filter_map(shown).collect();
+    match shown.is_empty() {
+        true => "none yet: `permitd import FILE --dataset NAME`, also beside this server".to_owned(),
+        false => shown.join(", "),
+    }
 }
 
 /// Prints what a server says when it is ready, at once.

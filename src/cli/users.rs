@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Common, Exit, Failure,
-    invite::RoleArgument,
+    invite::role,
+    number::whole,
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
-    people::{self, mailing, outbox, shown_email},
+    people::{self, mailing, noted, notes, outbox, shown_email},
 };
 use crate::{
     actors::account::{AccountCommand, Done},
     app::{self, Node},
     domain::{
+        event::Role,
         id::UserId,
         text::escaped,
         user::Changes,
@@ -62,7 +64,7 @@ struct List {
     #[arg(long)]
     status: Option<StatusArgument>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=10_000_u32))]
     limit: u32,
     /// Only those after this one: the last id of the page before
     #[arg(long, value_name = "ID")]
@@ -89,22 +91,21 @@ struct Show {
     user: String,
 }
 
-/// Change what a user may do, or the plan of their keys
+/// Change the plan of a user's keys, or what they may do; what is left out stays as it is
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  permitd users set ana@example.org --plan research
-  permitd users set ana@example.org --role admin")]
+  permitd users set ana@example.org --plan research")]
 struct Set {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
-    /// What they may do
-    #[arg(long, required_unless_present = "plan")]
-    role: Option<RoleArgument>,
     /// The plan of their keys
     #[arg(long)]
     plan: Option<String>,
+    /// What they may do
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
 }
 
 /// Mail a user's invitation again, with the same key while that works
@@ -236,9 +237,12 @@ impl Show {
 
 impl Set {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let changes = Changes { plan: self.plan, role: self.role, enabled: None };
+        if changes == Changes::default() {
+            return Err(Failure::usage("nothing to set: give --plan, as `permitd plans list` names them"));
+        }
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
-            let changes = Changes { plan: self.plan.clone(), role: self.role.map(Into::into), enabled: None };
             perform(&node, &user, AccountCommand::ChangeUser(changes)).await?;
             let user = people::find(&*node.service.committer.stores.views, &user.id.to_string()).await?;
             let text = format!("{}: role {}, plan {}", shown_email(&user), user.role.as_str(), user.plan);
@@ -254,8 +258,10 @@ impl Resend {
             let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
             let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
             let mailing = mailing(&node, user.id, since).await?;
-            let text = format!("{}: {}", shown_email(&user), mailing.told(outbox(&node).as_deref()));
-            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str() }), text))
+            let notes = notes(&node);
+            let told = mailing.told(outbox(&node).as_deref());
+            let text = format!("{}: {told}\n{}", shown_email(&user), noted(&notes));
+            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str(), "notes": notes }), text))
         })
     }
 }

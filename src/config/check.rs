@@ -1,6 +1,6 @@
 //! What the types cannot say: ranges, and settings that must go together.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -14,6 +14,7 @@ use crate::{
 };
 
 const BRAND_CHARS_MAX: usize = 100;
+const CONTACT_CHARS_MAX: usize = 200;
 /// SQS keeps no message longer.
 const SQS_RETENTION_DAYS_MAX: u32 = 14;
 const AWS_PREFIX_CHARS_MAX: usize = 64;
@@ -83,6 +84,20 @@ pub(super) fn ranges(layers: &Layers) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// What is listened on must be an address; before the typed read, as [`ranges`].
+pub(super) fn addresses(layers: &Layers) -> Result<(), ConfigError> {
+    for (path, example) in [("listen", "127.0.0.1:8080"), ("ops.listen", "127.0.0.1:9090")] {
+        let value = layers.get(path).and_then(|entry| entry.value.as_str()).unwrap_or_default();
+        if value.parse::<SocketAddr>().is_err() {
+            let expected = format!(
+                "an address and a port are expected, such as {example}, 0.0.0.0:80 for every network, or [::1]:8080; a name is none"
+            );
+            return Err(layers.invalid(path, expected));
+        }
+    }
+    Ok(())
+}
+
 impl Settings {
     pub(super) fn check_values(&self) -> Result<(), ConfigError> {
         for path in ["data", "users.default_plan"] {
@@ -101,7 +116,7 @@ impl Settings {
         // A span may have commas between its fields.
         let mistaken = mistaken.filter(|_| !self.log.filter.contains('['));
         let wrong = match tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
-            Err(e) => Some(e.to_string()),
+            Err(_) => Some("it is no filter".to_owned()),
             Ok(_) => mistaken.map(|part| format!("{part:?} is no level: error, warn, info, debug, trace or off")),
         };
         if let Some(e) = wrong {
@@ -128,6 +143,11 @@ impl Settings {
             return Err(self
                 .layers
                 .invalid("mail.brand", format!("one line of 1 to {BRAND_CHARS_MAX} characters is expected")));
+        }
+        let contact = &self.mail.contact;
+        if contact.chars().count() > CONTACT_CHARS_MAX || contact.chars().any(|c| hidden(c).is_some()) {
+            let expected = format!("one line of at most {CONTACT_CHARS_MAX} characters is expected");
+            return Err(self.layers.invalid("mail.contact", expected));
         }
         let is_wrong = |text: &&String| AddressRange::parse(text).is_none();
         if let Some(wrong) = self.http.trusted_proxies.iter().find(is_wrong) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Origin;
+use crate::private::PrivacyError;
 
 /// A setting, or the place of one, that cannot be used.
 #[derive(Debug, Error)]
@@ -17,15 +18,20 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The data directory, in which a configuration file may be, is closed to this process.
+    #[error(transparent)]
+    Closed(#[from] PrivacyError),
     /// The configuration file is not TOML.
-    #[error("{}, line {line}: {message}; lines are `name = value` under a [section], as TOML has it", .file.display())]
+    #[error(
+        "{}, line {line}: this is no TOML. Lines are `name = value` under a [section], each name once, texts in quotes; \
+         `permitd config --default` shows them all",
+        .file.display()
+    )]
     Syntax {
         /// The file.
         file: PathBuf,
-        /// The line of the mistake, from 1.
+        /// The line of the mistake, from 1. Its text is not repeated: it may hold a secret.
         line: usize,
-        /// What the parser said; never the line's text, which may hold a secret.
-        message: String,
     },
     /// There is no setting of this name.
     #[error("{origin}: there is no setting `{name}`; {}", suggestion(.nearest))]

@@ -100,7 +100,7 @@ impl Layers {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let start = e.span().map_or(0, |span| span.start);
             let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
-            ConfigError::Syntax { file: file.to_owned(), line, message: e.message().to_owned() }
+            ConfigError::Syntax { file: file.to_owned(), line }
         })?;
         let mut leaves = Vec::new();
         flatten("", table, &mut leaves);
@@ -156,7 +156,8 @@ impl Layers {
                 "string" => "a text in quotes is expected".to_owned(),
                 "integer" => "a whole number is expected".to_owned(),
                 "array" => "a list of texts is expected".to_owned(),
-                other => format!("a value of type {other} is expected"),
+                "boolean" => "true or false is expected".to_owned(),
+                _ => "another kind of value is expected".to_owned(),
             };
             return Err(ConfigError::Invalid { path: path.to_owned(), origin, value: shown(path, &value), expected });
         }

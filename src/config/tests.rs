@@ -90,7 +90,7 @@ fn a_wrong_setting_is_refused_with_its_name_place_value_and_what_would_be_right(
         (&[("PERMITD_HTTP_WORKERS", "-1")], &["http.workers = -1", "from 0 to 256"]),
         (&[("PERMITD_MAIL_SMTP_PORT", "70000")], &["mail.smtp.port = 70000", "from 1 to 65535"]),
         (&[("PERMITD_ADMISSION_GRANT_TTL_MS", "99")], &["admission.grant_ttl_ms", "from 100 to 10000"]),
-        (&[("PERMITD_LISTEN", "localhost")], &["listen = \"localhost\"", "PERMITD_LISTEN", "socket address"]),
+        (&[("PERMITD_LISTEN", "localhost")], &["listen = \"localhost\"", "PERMITD_LISTEN", "an address and a port"]),
         (&[("PERMITD_LISTEN", "127.0.0.1:9090")], &["ops.listen", "`listen` is the same address"]),
         (&[("PERMITD_PUBLIC_URL", "https://x.org/")], &["public_url", "no slash at its end"]),
         (&[("PERMITD_HTTP_CORS_ALLOWED_ORIGINS", "*,https://x.org")], &["\"*\" stands alone"]),

@@ -109,6 +109,14 @@ impl Definition {
         parse::definition(text, file)
     }
 
+    /// Whether a text can be the name of a data set.
+    ///
+    /// # Errors
+    /// Why it cannot, to follow the name.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        parse::check_name(name)
+    }
+
     /// The definitions that are part of the program, checked by a test to be valid.
     pub fn builtin() -> Result<Vec<Self>, DefinitionError> {
         BUILTIN.iter().map(|(file, text)| Self::from_toml(text, file)).collect()

@@ -27,6 +27,13 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// It was completed, and its records are not under this name any more.
+    Removed {
+        /// The data set's version after it.
+        dataset_version: u64,
+        /// What it did.
+        counts: ImportCounts,
+    },
 }
 
 /// An import.
@@ -71,6 +78,8 @@ pub struct DataSetLog {
     pub version: u64,
     /// The imports by id.
     pub imports: BTreeMap<Uuid, Import>,
+    /// The name that the records had before, and what stands for their import, if they were renamed to this one.
+    pub taken_over: Option<(String, Uuid)>,
 }
 
 impl DataSetLog {
@@ -104,6 +113,25 @@ impl DataSetLog {
             Event::ImportFailed { import, reason } => {
                 self.end(*import, version, at, Outcome::Failed { reason: reason.clone() })
             }
+            Event::DataSetRemoved { .. } | Event::DataSetRenamed { .. } => {
+                self.taken_over = None;
+                self.remove_all(version);
+            }
+            Event::DataSetTakenOver { import, from, definition, dataset_version, records } => {
+                let counts = ImportCounts { unchanged: *records, ..ImportCounts::default() };
+                let taken_over = Import {
+                    id: *import,
+                    version,
+                    file_name: name_to_keep(&format!("(renamed from {from})")),
+                    definition: definition.clone(),
+                    replace: false,
+                    started_at: at,
+                    ended_at: Some(at),
+                    outcome: Outcome::Completed { dataset_version: *dataset_version, counts },
+                };
+                self.imports.insert(*import, taken_over);
+                self.taken_over = Some((from.clone(), *import));
+            }
             _ => {}
         }
     }
@@ -114,6 +142,30 @@ impl DataSetLog {
             import.ended_at = Some(at);
             import.outcome = outcome;
         }
+    }
+
+    /// What was completed is not under this name any more.
+    fn remove_all(&mut self, version: u64) {
+        for import in self.imports.values_mut() {
+            if let Outcome::Completed { dataset_version, counts } = import.outcome {
+                import.version = version;
+                import.outcome = Outcome::Removed { dataset_version, counts };
+            }
+        }
+    }
+
+    /// The version of the records that the log knows under this name, if it knows any.
+    pub fn known_version(&self) -> Option<u64> {
+        let completed = |import: &Import| match import.outcome {
+            Outcome::Completed { dataset_version, .. } => Some(dataset_version),
+            _ => None,
+        };
+        self.imports.values().filter_map(completed).max()
+    }
+
+    /// Decides that the records are removed, or go by another name: nothing happens where there are none.
+    pub fn end_records(&self, ending: impl FnOnce(u64) -> Event) -> Vec<Event> {
+        self.known_version().map(ending).into_iter().collect()
     }
 
     /// The events that end an import; none when it ended before or never began.
@@ -133,6 +185,43 @@ impl DataSetLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_removed_is_known_no_more_and_stays_in_the_log() {
+        let stream = crate::domain::id::StreamId::DataSet("things".to_owned());
+        let mut log = DataSetLog::default();
+        let mut take = |version: u64, event: Event| {
+            log.apply(Fact { stream: &stream, version, recorded_at: Timestamp::UNIX_EPOCH, event: &event });
+            (log.known_version(), log.taken_over.clone())
+        };
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let started = |import| Event::ImportStarted {
+            import,
+            file_name: "a.csv".to_owned(),
+            definition: String::new(),
+            replace: false,
+        };
+        let completed = |import, dataset_version| Event::ImportCompleted {
+            import,
+            dataset_version,
+            counts: ImportCounts::default(),
+        };
+        assert_eq!(take(1, started(one)), (None, None));
+        assert_eq!(take(2, completed(one, 1)), (Some(1), None));
+        assert_eq!(take(3, Event::DataSetRemoved { dataset_version: 1 }), (None, None));
+        let from = "others".to_owned();
+        let taken = Event::DataSetTakenOver {
+            import: two,
+            from: from.clone(),
+            definition: String::new(),
+            dataset_version: 4,
+            records: 9,
+        };
+        assert_eq!(take(4, taken), (Some(4), Some((from, two))));
+        assert_eq!(take(5, Event::DataSetRenamed { to: "more".to_owned(), dataset_version: 4 }), (None, None));
+        assert_eq!(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version }), []);
+        assert!(log.imports.values().all(|import| matches!(import.outcome, Outcome::Removed { .. })));
+    }
 
     #[test]
     fn no_address_and_no_key_is_kept_with_a_files_name() {

@@ -21,6 +21,10 @@ pub enum Role {
     Admin,
 }
 
+/// Why nobody is made an administrator: what one is today. Events of before may tell of some.
+pub const NO_ADMIN_ROLE: &str = "the role admin cannot be given yet: it would do nothing. Whoever has the administrator's token \
+                                 is one, and `permitd admin-token new` makes it";
+
 impl Role {
     /// The name in answers and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -186,6 +190,31 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The records of the data set, and their past, were removed.
+    DataSetRemoved {
+        /// The version that they had.
+        dataset_version: u64,
+    },
+    /// The records of the data set go by another name now.
+    DataSetRenamed {
+        /// Which.
+        to: String,
+        /// The version that they had.
+        dataset_version: u64,
+    },
+    /// Records that went by another name are those of this data set now: as if imported, at the version that they had.
+    DataSetTakenOver {
+        /// What stands for the import.
+        import: Uuid,
+        /// The other name.
+        from: String,
+        /// The fingerprint of their definition under this name.
+        definition: String,
+        /// Their version.
+        dataset_version: u64,
+        /// How many they are.
+        records: u64,
+    },
 }
 
 impl Event {
@@ -209,6 +238,9 @@ impl Event {
             Self::ImportStarted { .. } => "ImportStarted",
             Self::ImportCompleted { .. } => "ImportCompleted",
             Self::ImportFailed { .. } => "ImportFailed",
+            Self::DataSetRemoved { .. } => "DataSetRemoved",
+            Self::DataSetRenamed { .. } => "DataSetRenamed",
+            Self::DataSetTakenOver { .. } => "DataSetTakenOver",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::view::ImportRow;
+use super::view::{ImportRow, REMOVED};
 
 /// What records say of themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,10 @@ pub struct RecordsIdentity {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
     name: String,
-    /// Every import, with the version that it led to if it is known to have completed.
+    /// Every import, with the version that it led to if it is known to have completed. Not those whose records were removed.
     imports: BTreeMap<Uuid, Option<u64>>,
+    /// The highest version of records that were removed, or go by another name now.
+    removed: u64,
 }
 
 /// What is wrong with the records of a data set. The messages are for clients, too: they say what there is, and what there
@@ -93,8 +95,9 @@ impl Loss {
 impl Lineage {
     /// The lineage of a data set by its imports. Those of others are left out.
     pub fn of<'r>(name: &str, imports: impl IntoIterator<Item = &'r ImportRow>) -> Self {
-        let own = imports.into_iter().filter(|import| import.dataset == name);
-        Self { name: name.to_owned(), imports: own.map(|import| (import.id, import.dataset_version)).collect() }
+        let mut lineage = Self { name: name.to_owned(), ..Self::default() };
+        imports.into_iter().filter(|import| import.dataset == name).for_each(|import| lineage.take(import));
+        lineage
     }
 
     /// The lineages of all data sets that the imports are of, by name.
@@ -103,13 +106,25 @@ impl Lineage {
         for import in imports {
             let lineage = all.entry(import.dataset.clone()).or_default();
             lineage.name.clone_from(&import.dataset);
-            lineage.imports.insert(import.id, import.dataset_version);
+            lineage.take(import);
         }
         all
     }
 
-    /// The highest version that an import is known to have led to; 0 when none completed.
+    fn take(&mut self, import: &ImportRow) {
+        if import.status == REMOVED {
+            self.removed = self.removed.max(import.dataset_version.unwrap_or(0));
+        } else {
+            self.imports.insert(import.id, import.dataset_version);
+        }
+    }
+
+    /// The highest version that an import is known to have led to, also one whose records were removed; 0 when none completed.
     pub fn version(&self) -> u64 {
+        self.present_version().max(self.removed)
+    }
+
+    fn present_version(&self) -> u64 {
         self.imports.values().flatten().copied().max().unwrap_or(0)
     }
 
@@ -121,7 +136,7 @@ impl Lineage {
     /// # Errors
     /// What is wrong with them.
     pub fn judge(&self, stored: Option<&RecordsIdentity>) -> Result<(), Loss> {
-        let (name, known) = (self.name.clone(), self.version());
+        let (name, known) = (self.name.clone(), self.present_version());
         let Some(stored) = stored else {
             return if known == 0 { Ok(()) } else { Err(Loss::Missing { name, known }) };
         };
@@ -143,7 +158,7 @@ mod tests {
 
     fn lineage(imports: &[(u128, Option<u64>)]) -> Lineage {
         let imports = imports.iter().map(|(id, version)| (Uuid::from_u128(*id), *version)).collect();
-        Lineage { name: "things".to_owned(), imports }
+        Lineage { name: "things".to_owned(), imports, removed: 0 }
     }
 
     fn stored(instance: u128, version: u64, last_import: u128) -> RecordsIdentity {
@@ -161,6 +176,15 @@ mod tests {
         assert_eq!(known.judge(Some(&stored(1, 7, 99))), Ok(()));
         assert_eq!(lineage(&[]).judge(None), Ok(()));
         assert_eq!(lineage(&[(1, None)]).judge(None), Ok(()), "the first import has not ended");
+    }
+
+    #[test]
+    fn what_was_removed_is_not_missed_and_its_versions_do_not_come_again() {
+        let removed = Lineage { removed: 7, ..lineage(&[(8, None)]) };
+        assert_eq!((removed.judge(None), removed.version()), (Ok(()), 7));
+        // What a crash left of it is not served.
+        assert!(matches!(removed.judge(Some(&stored(1, 7, 4))), Err(Loss::Foreign { .. })));
+        assert_eq!(Lineage { removed: 7, ..lineage(&[(9, Some(8))]) }.version(), 8);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod fulfilment;
 pub mod id;
 pub mod key;
 pub mod lineage;
+pub mod misfit;
 pub mod network;
 pub mod pace;
 pub mod persisted;

@@ -365,6 +365,17 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             raw(&v1::ImportCompleted { import: *import, dataset_version: *dataset_version, counts: *counts })
         }
         Event::ImportFailed { import, reason } => raw(&v1::ImportFailed { import: *import, reason: reason.clone() }),
+        Event::DataSetRemoved { dataset_version } => raw(&v1::DataSetRemoved { dataset_version: *dataset_version }),
+        Event::DataSetRenamed { to, dataset_version } => {
+            raw(&v1::DataSetRenamed { to: to.clone(), dataset_version: *dataset_version })
+        }
+        Event::DataSetTakenOver { import, from, definition, dataset_version, records } => raw(&v1::DataSetTakenOver {
+            import: *import,
+            from: from.clone(),
+            definition: definition.clone(),
+            dataset_version: *dataset_version,
+            records: *records,
+        }),
     };
     raw.map_err(CodecError::Encode)
 }

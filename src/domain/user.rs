@@ -244,7 +244,10 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         | Event::PlanRetired
         | Event::ImportStarted { .. }
         | Event::ImportCompleted { .. }
-        | Event::ImportFailed { .. } => {}
+        | Event::ImportFailed { .. }
+        | Event::DataSetRemoved { .. }
+        | Event::DataSetRenamed { .. }
+        | Event::DataSetTakenOver { .. } => {}
     }
 }
 

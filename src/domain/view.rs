@@ -115,6 +115,9 @@ pub struct PlanRow {
     pub retired: bool,
 }
 
+/// The status of an import that was completed, and whose records are not under this name any more.
+pub const REMOVED: &str = "removed";
+
 /// An import.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Import", deny_unknown_fields)]
@@ -131,8 +134,8 @@ pub struct ImportRow {
     pub definition: String,
     /// Whether the file was the whole data set.
     pub replace: bool,
-    /// `running`, `completed` or `failed`.
-    #[schemars(extend("enum" = ["running", "completed", "failed"]))]
+    /// `running`, `completed`, `failed`, or `removed` where it was completed and its records are not under this name any more.
+    #[schemars(extend("enum" = ["running", "completed", "failed", "removed"]))]
     pub status: String,
     /// When it began.
     pub started_at: Timestamp,
@@ -263,6 +266,7 @@ fn import_rows<'a>(name: &'a str, log: &'a DataSetLog) -> impl Iterator<Item = I
             Outcome::Completed { dataset_version, counts } => {
                 ("completed", Some(*dataset_version), Some(*counts), None)
             }
+            Outcome::Removed { dataset_version, counts } => (REMOVED, Some(*dataset_version), Some(*counts), None),
             Outcome::Failed { reason } => ("failed", None, None, Some(reason.clone())),
         };
         ImportRow {

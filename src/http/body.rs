@@ -6,9 +6,10 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, error::Payl
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use super::{Problem, ProblemCode, wire::Connection};
-use crate::config::Http;
+use crate::{config::Http, domain::misfit};
 
 /// How large a body may be and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -108,10 +109,23 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();
-        wrong(if path == "." { format!("{}", e.inner()) } else { format!("at `{path}`: {}", e.inner()) })
+        wrong(misfit_at(&path, e.inner()))
     })?;
-    json.end().map_err(|e| wrong(e.to_string()))?;
+    json.end().map_err(|e| wrong(misfit_at(".", &e)))?;
     Ok(value)
+}
+
+/// What is wrong at a place of a body.
+pub(super) fn misfit_at(path: &str, error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Data if path == "." => misfit::told(&error.to_string()),
+        Category::Data => format!("at `{path}`: {}", misfit::told(&error.to_string())),
+        Category::Eof | Category::Io => {
+            format!("the body is no whole JSON: it ends in line {line}, column {column}, too early")
+        }
+        Category::Syntax => format!("the body is no JSON: look at line {line}, column {column}"),
+    }
 }
 
 fn too_large(limits: BodyLimits) -> Problem {

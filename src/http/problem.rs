@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use catalogue::ProblemCode;
 
-use super::{RequestId, address, masking};
+use super::{RequestId, address, masking, pages::wants_html};
 use crate::dataset::json;
 pub use crate::dataset::query::InvalidParam;
 
@@ -171,6 +171,10 @@ impl Problem {
         match &id {
             Some(id) => self.log(id),
             None => self.log(&"none"),
+        }
+        // A link in a mail is opened in a browser.
+        if wants_html(request) {
+            return page::of(self, request);
         }
         self.render(id.as_ref(), address::of_problems(request))
     }

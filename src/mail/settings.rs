@@ -18,6 +18,8 @@ pub struct Mail {
     pub from: String,
     /// `mail.reply_to`; empty for none.
     pub reply_to: String,
+    /// `mail.contact`; see [`Self::contact`].
+    pub contact: String,
     /// `mail.brand`
     pub brand: String,
     /// `mail.outbox`; `Settings::outbox` has the folder in force.
@@ -98,7 +100,19 @@ pub enum SmtpTls {
     Tls,
 }
 
+/// The sender where nobody has named one.
+const NO_SENDER: &str = "permitd <permitd@localhost>";
+
 impl Mail {
+    /// Whom people may ask: the setting, or who gets their answers, if anybody does.
+    pub fn contact(&self) -> Option<&str> {
+        let from = Some(self.from.as_str()).filter(|from| *from != NO_SENDER);
+        [Some(self.contact.as_str()), Some(self.reply_to.as_str()), from]
+            .into_iter()
+            .flatten()
+            .find(|text| !text.is_empty())
+    }
+
     /// How long a mail is tried that is not taken for now.
     pub fn retry_for(&self) -> Duration {
         Duration::from_secs(u64::from(self.retry_for_h) * 3600)

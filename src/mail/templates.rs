@@ -15,6 +15,8 @@ pub struct Invitation {
     pub invited_by: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
     /// What can be read. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
     /// The API key.
@@ -119,6 +121,7 @@ mod tests {
             name: Some("Ada Lovelace".to_owned()),
             invited_by: Some("the permit office".to_owned()),
             public_url: "https://permits.example.org".to_owned(),
+            contact: Some("Bea <bea@example.org>".to_owned()),
             datasets: vec![
                 Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
                 Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
@@ -143,6 +146,11 @@ mod tests {
                 assert!(part.contains(words), "{words:?} is missing in\n{part}");
             }
             assert!(part.contains("did not expect"), "{part}");
+            let shown = part.replace("&#x2f;", "/").replace("&lt;", "<").replace("&gt;", ">");
+            assert!(
+                shown.contains("https://permits.example.org/docs") && shown.contains("Bea <bea@example.org>"),
+                "{part}"
+            );
             assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
         }
         let list = "reading:\n\n  - Building permits: https://permits.example.org/permits\n  - Open data: ";
@@ -166,8 +174,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_leaves_no_gap() {
-        let mail = invitation(&Invitation { name: None, invited_by: None, ..example() }).unwrap();
+        let mail = invitation(&Invitation { name: None, invited_by: None, contact: None, ..example() }).unwrap();
         assert!(mail.text.starts_with("Hello,\n"), "{}", mail.text);
+        assert!(mail.text.contains("Questions: ask whoever"), "{}", mail.text);
         assert!(!mail.text.contains("None") && !mail.html.contains("None") && !mail.text.contains("none"));
     }
 

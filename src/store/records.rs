@@ -243,6 +243,18 @@ pub enum RecordStoreError {
         /// The name.
         name: String,
     },
+    /// Another data set has the name.
+    #[error("there is a data set {name:?} already: choose another name, or remove that one first")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The store gives no data set another name.
+    #[error(
+        "with backend = \"aws\" a data set keeps its name, which its tables have. Import its file under a definition of the other \
+         name (`permitd aws setup` makes the tables first), then remove this one"
+    )]
+    NotRenamed,
     /// Another import of the data set is running, in this process or another.
     #[error("another import into {name:?} is running: wait for its end and repeat this one")]
     ImportRunning {
@@ -454,6 +466,31 @@ pub trait RecordStore: Send + Sync {
 
     /// Whether an import into the data set is under way at the moment, in this process or another.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
+
+    /// Whether data sets can get other names.
+    fn can_rename(&self) -> bool;
+
+    /// Holds a data set, so that no import into it begins: to remove it, or to give it another name. `who` is nobody else's.
+    /// Blocks, as does everything in [`Held`]. Fails with [`RecordStoreError::ImportRunning`].
+    fn hold(&self, name: &str, who: Uuid) -> Result<Box<dyn Held>, RecordStoreError>;
+}
+
+/// A data set that nobody imports into as long as this is kept. It may be gone already.
+pub trait Held: Send {
+    /// Removes its records, and their past.
+    fn remove(self: Box<Self>) -> Result<(), RecordStoreError>;
+
+    /// Gives it another name, which no data set has.
+    fn rename(self: Box<Self>, renaming: Renaming) -> Result<(), RecordStoreError>;
+}
+
+/// Another name of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renaming {
+    /// Its definition under that name.
+    pub definition: Definition,
+    /// What stands for its last import from then on.
+    pub import: Uuid,
 }
 
 /// Reads records, on the thread that asks.

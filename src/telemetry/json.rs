@@ -24,6 +24,8 @@ use tracing_subscriber::{
 
 use crate::dataset::json::{write_escaped, write_string};
 
+/// The field that says what happened.
+const MESSAGE: &str = "message";
 /// Room for a line, bytes; longer ones make more.
 const LINE_BYTES: usize = 512;
 /// Room that is kept for the next one: a long line's is given back.
@@ -34,7 +36,7 @@ thread_local! {
     static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Writes each event as one object: `timestamp`, `level`, its fields, `target`, and `span` with the fields and the `name` of the
+/// Writes each event as one object: `timestamp`, `level`, its fields, one `message` among them, `target`, and `span` with the fields and the `name` of the
 /// span that it is in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JsonLines;
@@ -50,7 +52,14 @@ where
             line.extend_from_slice(b"\",\"level\":\"");
             line.extend_from_slice(event.metadata().level().as_str().as_bytes());
             line.push(b'"');
-            event.record(&mut Members { line, is_first: false });
+            let mut members = Members { line, is_first: false, has_message: false };
+            event.record(&mut members);
+            let has_message = members.has_message;
+            if !has_message {
+                // Others' lines may have none: where it was written says what it is.
+                line.extend_from_slice(b",\"message\":");
+                write_string(event.metadata().name(), line);
+            }
             line.extend_from_slice(b",\"target\":");
             write_string(event.metadata().target(), line);
             if let Some(span) = context.parent_span() {
@@ -75,7 +84,7 @@ where
 impl<'w> FormatFields<'w> for JsonLines {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
         made(writer, |line| {
-            fields.record(&mut Members { line, is_first: true });
+            fields.record(&mut Members { line, is_first: true, has_message: false });
             Ok(())
         })
     }
@@ -104,6 +113,7 @@ fn made(mut writer: Writer<'_>, make: impl FnOnce(&mut Vec<u8>) -> fmt::Result) 
 struct Members<'a> {
     line: &'a mut Vec<u8>,
     is_first: bool,
+    has_message: bool,
 }
 
 impl Members<'_> {
@@ -112,7 +122,11 @@ impl Members<'_> {
         if !std::mem::take(&mut self.is_first) {
             self.line.push(b',');
         }
-        let name = field.name();
+        let name = match field.name() {
+            // A name stands once in an object: what is read of two differs from reader to reader.
+            MESSAGE if std::mem::replace(&mut self.has_message, true) => "message_too",
+            name => name,
+        };
         // `r#type` is how Rust writes a name that is a word of the language.
         write_string(name.strip_prefix("r#").unwrap_or(name), self.line);
         self.line.push(b':');
@@ -238,6 +252,11 @@ mod tests {
                     line
                 };
                 let (own, mut librarys) = (read(own), read(librarys));
+                // The library writes no message where there is none.
+                if librarys.get("message").is_none() {
+                    librarys["message"] = own["message"].clone();
+                    assert!(own["message"].as_str().unwrap().starts_with("event "), "{own}");
+                }
                 // The library's span of a line that is to be in none is the one around it.
                 if librarys["message"] == "in none" {
                     librarys.as_object_mut().unwrap().remove("span");
@@ -252,6 +271,21 @@ mod tests {
                 }
                 assert_eq!(own, librarys);
             }
+        }
+    }
+
+    #[test]
+    fn a_line_has_one_message() {
+        let all = lines(
+            || {
+                tracing::info!("message" = "field", "text");
+                tracing::info!(rows = 3);
+                tracing::info!("text");
+            },
+            ours,
+        );
+        for line in all {
+            assert_eq!(line.matches("\"message\":").count(), 1, "{line}");
         }
     }
 

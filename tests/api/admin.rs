@@ -17,11 +17,11 @@ fn emails(answer: &Answer) -> Vec<String> {
 #[tokio::test]
 async fn an_invitation_is_answered_with_the_user_where_they_are_and_their_version() {
     let app = TestApp::start().await;
-    let body = json!({ "email": " Ana@Example.org ", "name": "Ana", "role": "admin", "plan": "default" });
+    let body = json!({ "email": " Ana@Example.org ", "name": "Ana", "role": "reader", "plan": "default" });
     let answer = app.admin_send(Method::POST, "/users", &body).await.expect(201);
     let user = answer.json();
     assert_eq!(user["email"], "ana@example.org");
-    assert_eq!((&user["name"], &user["role"], &user["plan"]), (&json!("Ana"), &json!("admin"), &json!("default")));
+    assert_eq!((&user["name"], &user["role"], &user["plan"]), (&json!("Ana"), &json!("reader"), &json!("default")));
     assert_eq!(user["status"], "invited");
     let path = format!("/users/{}", user["id"].as_str().unwrap());
     assert_eq!(answer.header("location"), Some(app.url(&path).as_str()));
@@ -140,9 +140,9 @@ async fn a_change_is_made_only_of_the_version_that_was_seen() {
         let request = app.admin(Method::PATCH, &path).header("if-match", format!("\"{version}\""));
         app.send(request.header("idempotency-key", key).json(body)).await
     };
-    let body = json!({ "plan": "default", "role": "admin", "status": "disabled" });
+    let body = json!({ "plan": "default", "role": "reader", "status": "disabled" });
     let changed = patch(version, "change", &body).await.expect(200);
-    assert_eq!((&changed.json()["role"], &changed.json()["status"]), (&json!("admin"), &json!("disabled")));
+    assert_eq!((&changed.json()["role"], &changed.json()["status"]), (&json!("reader"), &json!("disabled")));
     assert_eq!(changed.header("etag"), Some(format!("\"{}\"", version + 1).as_str()));
     assert_eq!(patch(version, "change", &body).await.expect(200).json(), changed.json());
 
@@ -152,10 +152,55 @@ async fn a_change_is_made_only_of_the_version_that_was_seen() {
 
     let both = app.admin_send(Method::PATCH, &path, &json!({ "status": "active", "plan": "gold" })).await.expect(200);
     assert_eq!((&both.json()["plan"], &both.json()["status"]), (&json!("gold"), &json!("active")));
-    app.admin_send(Method::PATCH, &path, &json!({ "role": "reader", "plan": "tin" })).await.expect(400);
-    assert_eq!(app.admin_get(&path).await.json()["role"], "admin", "all of a change takes place, or none");
+    app.admin_send(Method::PATCH, &path, &json!({ "status": "disabled", "plan": "tin" })).await.expect(400);
+    assert_eq!(app.admin_get(&path).await.json()["status"], "active", "all of a change takes place, or none");
     app.admin_send(Method::PATCH, &path, &json!({ "status": "deleted" })).await.expect(400);
     app.admin_send(Method::PATCH, &path, &json!({})).await.expect(400);
+}
+
+/// Until there is something that it does, nobody is given it.
+#[tokio::test]
+async fn the_role_of_an_administrator_is_refused_with_what_one_is() {
+    let app = TestApp::start().await;
+    let invite = json!({ "email": "ana@example.org", "role": "admin" });
+    let refused = app.admin_send(Method::POST, "/users", &invite).await.expect(400).json();
+    assert!(refused["detail"].as_str().unwrap().contains("administrator's token"), "{refused}");
+    let user = app.admin_send(Method::POST, "/users", &json!({ "email": "ana@example.org" })).await.expect(201).json();
+    let path = format!("/users/{}", user["id"].as_str().unwrap());
+    let refused = app.admin_send(Method::PATCH, &path, &json!({ "role": "admin" })).await.expect(400).json();
+    assert_eq!(refused["type"], "/problems/invalid-body");
+    assert_eq!(app.admin_get(&path).await.json()["role"], "reader");
+    // What else is wrong with a body is told without the words of a programming language.
+    for (body, words) in [
+        (json!({ "email": 5 }), "at `email`: a text is expected, not 5"),
+        (json!({ "email": "a@b.org", "role": "king" }), "at `role`: `reader` is the one role that can be given"),
+        (json!({}), "`email` is missing"),
+    ] {
+        let refused = app.admin_send(Method::POST, "/users", &body).await.expect(400).json();
+        assert_eq!(refused["detail"], words);
+    }
+    let limits = json!({ "rate_per_s": 1, "burst": 1.5, "quota_per_day": 1 });
+    let refused = app.admin_send(Method::PUT, "/plans/p", &limits).await.expect(400).json();
+    assert_eq!(refused["detail"], "at `burst`: a whole number from 0 to 4294967295 is expected, not 1.5");
+}
+
+#[tokio::test]
+async fn the_default_plan_is_marked_and_not_retired() {
+    let app = TestApp::start().await;
+    app.admin_send(Method::PUT, "/plans/p", &json!({ "rate_per_s": 1, "burst": 1, "quota_per_day": 1 }))
+        .await
+        .expect(201);
+    let plans = app.admin_get("/plans").await.expect(200).json();
+    let marks: Vec<(&str, bool)> = plans["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|plan| (plan["name"].as_str().unwrap(), plan["is_default"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(marks, [("default", true), ("p", false)]);
+    let refused = app.send(app.admin(Method::DELETE, "/plans/default")).await.expect(409).json();
+    assert!(refused["detail"].as_str().unwrap().contains("users.default_plan"), "{refused}");
+    assert_eq!(app.admin_get("/plans/default").await.json()["retired"], false);
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn what_changed_nothing_and_what_was_refused_is_answered_again() {
 
     // A body that is wrong never reached the command: put right, it is the key's first request.
     send(&app, Method::PATCH, &path, "w", Some(&json!({ "status": "gone" }))).await.expect(400);
-    send(&app, Method::PATCH, &path, "w", Some(&json!({ "role": "admin" }))).await.expect(200);
+    send(&app, Method::PATCH, &path, "w", Some(&json!({ "role": "reader" }))).await.expect(200);
 
     // Keys that are revoked twice, under the same key and another.
     let issued = send(&app, Method::POST, &format!("{path}/keys"), "i", Some(&json!({}))).await.expect(201).json();

@@ -20,6 +20,7 @@ mod ask;
 mod caching;
 mod connections;
 mod data;
+mod elsewhere;
 mod exports;
 mod farewell;
 mod guesses;

@@ -307,3 +307,38 @@ async fn the_pages_work_below_a_path_prefix() {
     assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
     browser.close();
 }
+
+/// A person is shown, their mail goes out, and the administrator changes what they see: that is still meant. What somebody else has
+/// changed of it is not.
+#[tokio::test]
+async fn what_is_still_meant_is_done_and_what_is_not_is_refused() {
+    let server = Server::start();
+    let send = async |method: reqwest::Method, path: &str, body: Value| -> Value {
+        let request = server.client.request(method, format!("{}{path}", server.told("url")));
+        let request = request.bearer_auth(server.told("admin_token")).json(&body);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    };
+    let limits = serde_json::json!({ "rate_per_s": 1, "burst": 2, "quota_per_day": 3 });
+    for plan in ["/plans/large", "/plans/small"] {
+        send(reqwest::Method::PUT, plan, limits.clone()).await;
+    }
+    let user = send(reqwest::Method::POST, "/users", serde_json::json!({ "email": "eva@example.org" })).await;
+    let path = format!("/users/{}", user["id"].as_str().unwrap());
+    let plan = async |path: &str| send_get(&server, path).await["plan"].clone();
+    let Some(mut browser) = Browser::open(server.told("sign_in_url")) else { return };
+    browser.click("eva@example.org");
+    browser.sees("What happened");
+    send(reqwest::Method::POST, &format!("{path}/keys"), serde_json::json!({})).await;
+    browser.choose("select[aria-label=Plan]", "large");
+    browser.sees("Changed.");
+    assert_eq!(plan(&path).await, "large");
+    send(reqwest::Method::PATCH, &path, serde_json::json!({ "plan": "default" })).await;
+    browser.choose("select[aria-label=Plan]", "small");
+    browser.sees("It has changed meanwhile");
+    assert_eq!(plan(&path).await, "default");
+}
+
+async fn send_get(server: &Server, path: &str) -> Value {
+    let request = server.client.get(format!("{}{path}", server.told("url"))).bearer_auth(server.told("admin_token"));
+    request.send().await.unwrap().json().await.unwrap()
+}

@@ -84,8 +84,9 @@ fn a_users_life() {
     assert!(home.refused(4, &["keys", "issue", "--user", "bob@example.org"]).contains("users enable bob@example.org"));
     assert_eq!(home.json(&["users", "enable", "bob@example.org"])["user"]["status"], "active");
     home.json(&["plans", "set", "research", "--quota", "5"]);
-    let set = home.json(&["users", "set", "bob@example.org", "--plan", "research", "--role", "admin"]);
-    assert_eq!((&set["user"]["plan"], &set["user"]["role"]), (&"research".into(), &"admin".into()));
+    let set = home.json(&["users", "set", "bob@example.org", "--plan", "research"]);
+    assert_eq!((&set["user"]["plan"], &set["user"]["role"]), (&"research".into(), &"reader".into()));
+    assert!(home.refused(2, &["users", "set", "bob@example.org"]).contains("--plan"), "nothing was given");
 
     let id = home.json(&["users", "show", "bob@example.org"])["user"]["id"].as_str().unwrap().to_owned();
     assert!(home.refused(2, &["users", "delete", "bob@example.org"]).contains("--yes"));
@@ -225,4 +226,52 @@ fn mails_of_a_deleted_user_leave_the_outbox() {
     home.json(&["users", "delete", "ana@example.org", "--yes"]);
     let mails = home.mails();
     assert!(mails.len() == 1 && mails[0].contains("ben@example.org"));
+}
+
+#[test]
+fn the_plan_of_invitations_that_name_none_is_not_retired_unseen() {
+    let home = Home::new();
+    home.json(&["plans", "set", "research"]);
+    let said = home.refused(4, &["plans", "retire", "default"]);
+    assert!(said.contains("users.default_plan") && said.contains("PERMITD_USERS_DEFAULT_PLAN"), "{said}");
+    home.json(&["invite", "ana@example.org"]);
+    let other = |arguments: &[&str]| {
+        let ran = home.command(arguments).env("PERMITD_USERS_DEFAULT_PLAN", "research").output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    assert_eq!(other(&["plans", "retire", "research"]).0, Some(4), "it is the default one here");
+    assert_eq!(other(&["plans", "retire", "default"]).0, Some(0));
+}
+
+/// Nobody waits for a mail that lies in a folder, or follows a link that leads to another's own machine.
+#[test]
+fn mail_that_reaches_nobody_is_told_as_long_as_it_does() {
+    let home = Home::new();
+    let told = home.run(&["invite", "ana@example.org"]).out;
+    for words in
+        ["goes into files in data/outbox", "PERMITD_MAIL_TRANSPORT", "http://127.0.0.1:8080", "PERMITD_PUBLIC_URL"]
+    {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let resent = home.json(&["users", "resend", "ana@example.org"]);
+    assert_eq!(resent["notes"].as_array().unwrap().len(), 2);
+    let set = home
+        .command(&["invite", "bob@example.org", "--json"])
+        .env("PERMITD_PUBLIC_URL", "https://api.example.org")
+        .env("PERMITD_MAIL_CONTACT", "Bea <bea@example.org>")
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&set.stdout).unwrap();
+    assert_eq!(document["notes"].as_array().unwrap().len(), 1, "{document}");
+    let mail = home
+        .mails()
+        .into_iter()
+        .find(|mail| mail.contains("To: bob@"))
+        .unwrap()
+        .replace("=\r\n", "")
+        .replace("=\n", "");
+    assert!(
+        mail.contains("https://api.example.org/docs") && mail.contains("Questions: ask Bea <bea@example.org>"),
+        "{mail}"
+    );
 }

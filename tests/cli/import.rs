@@ -429,3 +429,104 @@ fn a_dry_run_that_dies_leaves_nothing() {
     things.holds(WHOLE);
     assert_eq!(counts(&things.import(&rows(50), &[])), [50, 0, 0, 0, 0]);
 }
+
+/// A table of one's own, and the definition that `--define` proposes for it.
+fn trees(home: &Home) {
+    std::fs::write(home.path("trees.csv"), "Tree No,Height\nT1,3\nT2,4\n").unwrap();
+    let proposed = home.run(&["import", "--define", "trees.csv"]);
+    assert_eq!(proposed.exit, 0, "{}", proposed.err);
+    std::fs::write(home.path("trees.toml"), &proposed.out).unwrap();
+}
+
+#[test]
+fn a_definition_that_was_given_once_is_found_again_by_its_name() {
+    let home = Home::new();
+    trees(&home);
+    let first = home.json(&["import", "trees.csv", "--definition", "trees.toml"]);
+    assert_eq!((first["path"].as_str(), first["definition"]["from"].as_str()), (Some("/trees"), Some("trees.toml")));
+    let told = home.run(&["import", "trees.csv", "--definition", "trees.toml"]).out;
+    assert!(told.contains("GET /trees") && told.contains("permitd serve"), "{told}");
+    std::fs::remove_file(home.path("trees.toml")).unwrap();
+    let again = home.json(&["import", "trees.csv", "--dataset", "trees"]);
+    assert_eq!(
+        (number(&again, "unchanged"), again["definition"]["from"].as_str()),
+        (2, Some("stored with the records"))
+    );
+    let said = home.refused(2, &["import", "trees.csv"]);
+    assert!(said.contains("permits, sf_open_data, trees"), "{said}");
+    assert!(home.refused(3, &["import", "trees.csv", "--dataset", "tree"]).contains("trees"));
+}
+
+#[test]
+fn of_two_definitions_the_one_that_is_used_is_told() {
+    let home = Home::new();
+    trees(&home);
+    home.json(&["import", "trees.csv", "--definition", "trees.toml"]);
+    std::fs::create_dir(home.path("definitions")).unwrap();
+    let own = home.path("definitions").join("own.toml");
+    std::fs::rename(home.path("trees.toml"), &own).unwrap();
+    let same = home.run(&["import", "trees.csv", "--dataset", "trees", "--datasets", "definitions"]);
+    assert!(same.exit == 0 && !same.err.contains("note:") && same.out.contains("definitions/own.toml"), "{}", same.err);
+    let text = std::fs::read_to_string(&own).unwrap();
+    std::fs::write(&own, text.replacen("title = ", "title = \"All \" # ", 1)).unwrap();
+    let other = home.run(&["import", "trees.csv", "--dataset", "trees", "--datasets", "definitions"]);
+    assert_eq!(other.exit, 0, "{}", other.err);
+    assert!(other.err.contains("they differ") && other.err.contains("Used is: definitions/own.toml"), "{}", other.err);
+    let listed = home.json(&["datasets", "list", "--datasets", "definitions"]);
+    assert_eq!(listed["datasets"][0]["definition"]["from"], "definitions/own.toml");
+    // A built-in one goes behind what the records were stored with, and by its name before it.
+    std::fs::write(&own, text.replacen("name = \"trees\"", "name = \"permits\"", 1)).unwrap();
+    home.json(&["import", "trees.csv", "--definition", "definitions/own.toml"]);
+    let stored = home.run(&["import", "trees.csv", "--dataset", "permits"]);
+    assert!(stored.exit == 0 && stored.err.contains("--definition permits takes the built-in one"), "{}", stored.err);
+    assert!(home.refused(4, &["import", "trees.csv", "--definition", "permits"]).contains("permits"));
+}
+
+#[test]
+fn data_sets_are_listed_and_shown() {
+    let home = Home::new();
+    home.refused(3, &["datasets", "list"]);
+    home.sample(20, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    trees(&home);
+    home.json(&["import", "trees.csv", "--definition", "trees.toml"]);
+    let listed = home.json(&["datasets", "list"]);
+    let sets: Vec<_> = listed["datasets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|set| {
+            (
+                set["name"].as_str().unwrap(),
+                number(set, "version"),
+                number(set, "records"),
+                set["definition"]["from"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(sets, [("permits", 1, 20, "built in"), ("trees", 1, 2, "stored with the records")]);
+    assert_eq!(listed["datasets"][1]["last_import"]["file_name"], "trees.csv");
+    let shown = home.json(&["datasets", "show", "trees"]);
+    assert_eq!((&shown["key"], number(&shown, "held_from")), (&"tree_no".into(), 1));
+    assert!(shown["columns"].as_array().unwrap().iter().any(|column| column["name"] == "height"));
+    let told = home.run(&["datasets", "show", "permits"]).out;
+    assert!(told.contains("GET /permits") && told.contains("estimated_cost\tmoney"), "{told}");
+    assert!(home.refused(3, &["datasets", "show", "permit"]).contains("did you mean permits?"));
+}
+
+#[test]
+fn a_folder_that_was_given_by_mistake_is_told() {
+    let home = Home::new();
+    trees(&home);
+    std::fs::create_dir(home.path("definitions")).unwrap();
+    std::fs::rename(home.path("trees.toml"), home.path("definitions/trees.toml")).unwrap();
+    assert!(home.refused(2, &["serve", "--datasets", "nowhere"]).contains("there is no such folder"));
+    assert!(home.refused(2, &["serve", "--datasets", "definitions/trees.toml"]).contains("--definition"));
+    let said = home.refused(2, &["serve", "--data", "definitions"]);
+    assert!(said.contains("definitions/trees.toml") && said.contains("--datasets"), "{said}");
+    assert_eq!(std::fs::read_dir(home.path("definitions")).unwrap().count(), 1, "it is no data directory now");
+    home.json(&["import", "trees.csv", "--dataset", "trees", "--datasets", "definitions"]);
+    assert!(home.refused(2, &["serve", "--datasets", "data"]).contains("this is a data directory"));
+    std::fs::copy(home.path("definitions/trees.toml"), home.path("definitions/b.toml")).unwrap();
+    assert!(home.refused(2, &["datasets", "list", "--datasets", "definitions"]).contains("define the same data set"));
+}

@@ -515,3 +515,34 @@ async fn a_full_disk_is_said_and_passes() {
     server.is_ready(200).await;
     home.json(&["invite", "bob@example.org"]);
 }
+
+/// What another user may not look into is not taken for something that is not there.
+#[test]
+fn what_is_closed_is_not_called_absent() {
+    if !is_root() {
+        return;
+    }
+    use std::os::unix::process::CommandExt;
+    let (home, _) = Home::with_somebody();
+    fs::set_permissions(home.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(home.path("own.toml"), "").unwrap();
+    for arguments in [
+        &["users", "list"][..],
+        &["serve"],
+        &["config"],
+        &["import", "x.csv", "--dataset", "permits"],
+        &["invite", "a@b.org"],
+    ] {
+        for named in [&[][..], &["--config", "own.toml"]] {
+            if (arguments[0] == "config" || arguments[0] == "import") && !named.is_empty() {
+                continue;
+            }
+            let mut command = home.command(&[arguments, named].concat());
+            let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+            assert!(said.contains("permission denied") && !said.contains("no data directory"), "{arguments:?}: {said}");
+        }
+    }
+    assert_eq!(home.json(&["users", "list"])["users"].as_array().unwrap().len(), 1);
+}

@@ -42,7 +42,7 @@ impl Server {
         Self::of(program)
     }
 
-    fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn with(home: &Home, command: &str, log: Stdio, variables: &[(&str, &str)]) -> Self {
         Self::of(Self::program(home, command, log, variables))
     }
 

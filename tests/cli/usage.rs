@@ -27,6 +27,11 @@ const COMMANDS: &[&str] = &[
     "plans list",
     "plans set",
     "plans retire",
+    "datasets",
+    "datasets list",
+    "datasets show",
+    "datasets rename",
+    "datasets remove",
     "events",
     "events list",
     "events replay",
@@ -36,6 +41,8 @@ const COMMANDS: &[&str] = &[
     "dead-letters redrive",
     "admin-token",
     "admin-token new",
+    "backup",
+    "restore",
     "aws",
     "aws setup",
     "aws check",
@@ -180,4 +187,84 @@ fn a_taken_address_is_named() {
     assert!(err.contains(&address) && err.contains("listen"), "{err}");
     let err = home.refused(5, &["demo", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
     assert!(err.contains("permitd demo --listen 127.0.0.1:0"), "{err}");
+}
+
+/// Every setting and flag that has a type gets a wrong value: what is said names it and no type of the language.
+#[test]
+fn wrong_values_are_told_in_our_words() {
+    const THEIRS: [&str; 14] = [
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "i64",
+        "f64",
+        "usize",
+        "socket",
+        "variant",
+        "invalid type",
+        "invalid digit",
+        "invalid float",
+        "literal",
+        "os error",
+    ];
+    let home = Home::new();
+    let ours = |said: &str| {
+        let word = THEIRS
+            .iter()
+            .find(|word| said.split(|c: char| !c.is_alphanumeric() && c != ' ').any(|part| part.contains(*word)));
+        assert!(word.is_none() && said.contains("error: "), "{word:?}: {said}");
+    };
+    for setting in home.json(&["config"])["settings"].as_array().unwrap() {
+        let path = setting["path"].as_str().unwrap();
+        let mut refused = 0;
+        for value in ["wrong value", "-1", "1.5", "", "[", "\u{1}", "99999999999999999999"] {
+            let ran = home.command(&["config"]).env(setting["variable"].as_str().unwrap(), value).output().unwrap();
+            if !ran.status.success() {
+                refused += 1;
+                let said = String::from_utf8(ran.stderr).unwrap();
+                ours(&said);
+                assert!(said.contains(path), "{said}");
+            }
+        }
+        // A number takes none of them, but for a zero where it may be left out.
+        let is_number = setting["value"].as_str().unwrap().parse::<i64>().is_ok();
+        assert!(!is_number || refused == 7, "{path}: {refused}");
+    }
+    for (arguments, says) in [
+        (&["plans", "set", "p", "--rate", "fast"][..], "a number from 0.001"),
+        (&["plans", "set", "p", "--burst", "1.5"], "a whole number from 1"),
+        (&["plans", "set", "p", "--quota", "x"], "a whole number from 1"),
+        (&["users", "list", "--limit", "0"], "a whole number from 1 to 10,000"),
+        (&["users", "list", "--limit", "x"], "a whole number from 1 to 10,000"),
+        (&["users", "list", "--status", "x"], "active"),
+        (&["keys", "list", "--limit", "x"], "a whole number"),
+        (&["events", "list", "--limit", "x"], "a whole number"),
+        (&["events", "list", "--after", "x"], "a whole number"),
+        (&["dead-letters", "list", "--limit", "x"], "a whole number"),
+        (&["health", "--timeout-ms", "x"], "a whole number"),
+        (&["sample", "--rows", "x", "-o", "a.csv"], "a whole number"),
+        (&["sample", "--seed", "x", "-o", "a.csv"], "a whole number"),
+        (&["serve", "--listen", "localhost"], "an address and a port are expected"),
+        (&["serve", "--ops-listen", "9090"], "an address and a port are expected"),
+        (&["serve", "--backend", "postgres"], "`sqlite` or `aws` is expected"),
+        (&["invite", "ana@example.org", "--role", "admin"], "administrator's token"),
+        (&["invite", "ana@example.org", "--role", "king"], "reader"),
+        (&["users", "set", "ana@example.org", "--role", "admin"], "administrator's token"),
+    ] {
+        let said = home.refused(2, arguments);
+        ours(&said);
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    std::fs::write(home.path("own.toml"), "[http]\nworkers = = 3\n").unwrap();
+    let said = home.refused(2, &["config", "--config", "own.toml"]);
+    ours(&said);
+    assert!(said.contains("own.toml, line 2"), "{said}");
+    for wrong in ["workers = \"many\"", "workers = 1.5", "workers = true", "workers = [1]"] {
+        std::fs::write(home.path("own.toml"), format!("[http]\n{wrong}\n")).unwrap();
+        let said = home.refused(2, &["config", "--config", "own.toml"]);
+        ours(&said);
+        assert!(said.contains("http.workers") && said.contains("whole number"), "{said}");
+    }
+    assert!(!home.data().exists(), "what was refused made nothing");
 }

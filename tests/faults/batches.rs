@@ -125,6 +125,7 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mail
     let offer = || Offer {
         brand: "permitd".to_owned(),
         public_url: "http://127.0.0.1".to_owned(),
+        contact: None,
         datasets: Vec::new(),
         example_path: Some("/permits?limit=3".to_owned()),
     };

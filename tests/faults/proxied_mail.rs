@@ -35,6 +35,7 @@ impl Post {
         let offer = || Offer {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
+            contact: None,
             datasets: Vec::new(),
             example_path: Some("/permits?limit=3".to_owned()),
         };

@@ -130,13 +130,21 @@ impl World {
         let offer = || Offer {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
+            contact: None,
             datasets: Vec::new(),
             example_path: Some("/permits?limit=3".to_owned()),
         };
         let mailer: Arc<dyn Mailer> = mailbox.clone();
         Self {
             inviting: Inviting::start(Arc::clone(&committer), BOUNDS, mailbox_capacity, PATIENCE),
-            accounts: Accounts::start(Arc::clone(&committer), Arc::clone(&book), None, mailbox_capacity, PATIENCE),
+            accounts: Accounts::start(
+                Arc::clone(&committer),
+                Arc::clone(&book),
+                None,
+                DEFAULT_PLAN,
+                mailbox_capacity,
+                PATIENCE,
+            ),
             mailers: Mailers::start(
                 Arc::clone(&committer),
                 mailer,

@@ -24,6 +24,15 @@ pub enum CommandError {
         /// The names that would do.
         known: Vec<String>,
     },
+    /// The plan is the one that people get when none is named.
+    #[error(
+        "{name:?} is the plan of every invitation that names none: name another one in the setting users.default_plan \
+         (PERMITD_USERS_DEFAULT_PLAN), start the server again, then retire it"
+    )]
+    DefaultPlan {
+        /// The plan.
+        name: String,
+    },
     /// The address belongs to somebody who was invited before.
     #[error("somebody with this address was invited already")]
     EmailTaken {

@@ -175,7 +175,11 @@ impl ImportWork {
     async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
         self.records.refresh().await?;
         let (stored, lineage, verdict) = judged(&self.committer, &self.records, dataset).await?;
-        let Err(loss) = verdict else { return Ok(None) };
+        let Err(loss) = verdict else {
+            // Of records that were removed no version comes again: who asks for changes since one is told so.
+            let is_again = stored.is_none() && lineage.version() > 0;
+            return Ok(is_again.then(|| Anew { above: lineage.version(), instead_of: None }));
+        };
         tracing::warn!(dataset, "{loss}; the import begins it anew");
         Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
     }
@@ -382,7 +386,7 @@ async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportEr
 }
 
 /// Does what blocks on a thread of its own.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -153,13 +153,14 @@ impl MailerWork {
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, datasets, example_path } = (self.offering)();
+        let Offer { brand, public_url, contact, datasets, example_path } = (self.offering)();
         let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
             name: person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned),
             invited_by: None,
             public_url,
+            contact,
             datasets,
             key: key.reveal().to_owned(),
             example_path,

@@ -181,16 +181,21 @@ pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), S
 
 fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
     let name = root.required_text("name")?;
+    check_name(name).map_err(|reason| root.error("name", format!("{name:?} {reason}")))?;
+    Ok(name.to_owned())
+}
+
+/// Why a text cannot be the name of a data set.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if !is_snake_case(name) {
-        return Err(root.error("name", format!("{name:?} is not a name: use lower-case letters, digits and `_`, a letter first, at most {NAME_BYTES_MAX}")));
-    }
-    if RESERVED_DATASETS.contains(&name) {
-        return Err(root.error(
-            "name",
-            format!("{name:?} is the path of something else; reserved are: {}", RESERVED_DATASETS.join(", ")),
+        return Err(format!(
+            "is not a name: use lower-case letters, digits and `_`, a letter first, at most {NAME_BYTES_MAX}"
         ));
     }
-    Ok(name.to_owned())
+    match RESERVED_DATASETS.contains(&name) {
+        true => Err(format!("is the path of something else; reserved are: {}", RESERVED_DATASETS.join(", "))),
+        false => Ok(()),
+    }
 }
 
 fn is_snake_case(name: &str) -> bool {

@@ -3,6 +3,7 @@
 
 mod expression;
 mod filter;
+mod foreign;
 mod operator;
 mod parse;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
+pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use operator::Operator;
 pub use parse::{NUMBERS_EXPECTED, RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
 

@@ -15,7 +15,7 @@ use crate::dataset::{
 pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as %2B";
 
 /// How much of a value is repeated in a message.
-const VALUE_CHARS_SHOWN: usize = 80;
+pub(super) const VALUE_CHARS_SHOWN: usize = 80;
 
 /// What people write who are used to another interface.
 const ALIASES: [(&str, Operator); 17] = [

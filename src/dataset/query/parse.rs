@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{
     Changes, Facets, Filter, Format, History, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, Since, SortTerm, Stats,
-    Term, expression,
-    operator::{Conditions, Operator},
+    Term, expression, foreign,
+    operator::{Conditions, Operator, VALUE_CHARS_SHOWN},
 };
 use crate::dataset::{
     ColumnType, Definition,
@@ -371,6 +371,9 @@ impl<'a> Reading<'a> {
 
     fn filter(&mut self, name: &str, value: &str) {
         if !self.takes_filters {
+            if self.is_foreign(name) {
+                return;
+            }
             let meant = suggest::nearest(name, self.allowed.iter().copied()).map(str::to_owned);
             let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
             return self.refuse(name, reason, meant);
@@ -389,6 +392,11 @@ impl<'a> Reading<'a> {
             let reason = format!("there is no such operator: the operators are {}", Operator::names());
             return self.refuse(name, reason, meant);
         };
+        // Whoever means the text itself says so.
+        if let Some(condition) = foreign::condition(value).filter(|_| name == column_name) {
+            let (reason, meant) = condition.told(column_name, VALUE_CHARS_SHOWN);
+            return self.refuse(name, reason, meant);
+        }
         let Some(left) = self.terms_left.checked_sub(1) else {
             let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
             return self.refuse(name, reason, None);
@@ -402,7 +410,18 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Refuses a parameter that another product has, with how it is done here.
+    fn is_foreign(&mut self, name: &str) -> bool {
+        let Some((here, meant)) = foreign::parameter(name) else { return false };
+        let meant = meant.filter(|meant| self.allowed.contains(meant)).map(str::to_owned);
+        self.refuse(name, format!("is no parameter here: {here}"), meant);
+        true
+    }
+
     fn unknown_parameter(&mut self, name: &str, column_name: &str) {
+        if self.is_foreign(name) {
+            return;
+        }
         let suffix = name.strip_prefix(column_name).unwrap_or("");
         let names = self.column_names().chain(self.allowed.iter().copied().filter(|_| suffix.is_empty()));
         let meant = suggest::nearest(column_name, names).map(|meant| format!("{meant}{suffix}"));

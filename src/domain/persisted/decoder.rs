@@ -120,6 +120,17 @@ impl<'a> Decoder<'a> {
                 let v1::ImportFailed { import, reason } = self.read(stored)?;
                 Event::ImportFailed { import, reason }
             }
+            "DataSetRemoved" => {
+                Event::DataSetRemoved { dataset_version: self.read::<v1::DataSetRemoved>(stored)?.dataset_version }
+            }
+            "DataSetRenamed" => {
+                let v1::DataSetRenamed { to, dataset_version } = self.read(stored)?;
+                Event::DataSetRenamed { to, dataset_version }
+            }
+            "DataSetTakenOver" => {
+                let v1::DataSetTakenOver { import, from, definition, dataset_version, records } = self.read(stored)?;
+                Event::DataSetTakenOver { import, from, definition, dataset_version, records }
+            }
             _ => return Err(unknown()),
         })
     }

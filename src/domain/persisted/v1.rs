@@ -148,4 +148,29 @@ events! {
         /// Why.
         reason: String,
     }
+    /// The records of the data set, and their past, were removed.
+    DataSetRemoved {
+        /// The version that they had.
+        dataset_version: u64,
+    }
+    /// The records of the data set go by another name now.
+    DataSetRenamed {
+        /// Which.
+        to: String,
+        /// The version that they had.
+        dataset_version: u64,
+    }
+    /// Records that went by another name are those of this data set now.
+    DataSetTakenOver {
+        /// What stands for the import.
+        import: Uuid,
+        /// The other name.
+        from: String,
+        /// The fingerprint of their definition under this name.
+        definition: String,
+        /// Their version.
+        dataset_version: u64,
+        /// How many they are.
+        records: u64,
+    }
 }

@@ -273,7 +273,8 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
 fn of_plans(paths: &mut Paths, types: &mut Types) {
     let tag = "plans";
     let name = || in_path("name", "The plan.", json!({ "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$" }));
-    let list = read("list_plans", tag, "List the plans").answers(ok("All plans.", all(types.answer::<PlanRow>())));
+    let list =
+        read("list_plans", tag, "List the plans").answers(ok("All plans.", all(types.answer::<plans::ListedPlan>())));
     paths.add(&Method::GET, "/plans", list);
     let show = read("show_plan", tag, "Show a plan")
         .takes([name()])
@@ -288,10 +289,10 @@ fn of_plans(paths: &mut Paths, types: &mut Types) {
         .answers(created("The plan, which is new.", types.answer::<PlanRow>()));
     paths.add(&Method::PUT, "/plans/{name}", define);
     let retire = command("retire_plan", tag, "Retire a plan")
-        .says("Nobody gets it any more; those who have it keep it.")
+        .says("Nobody gets it any more; those who have it keep it. The one of `users.default_plan` is refused.")
         .takes([name()])
         .answers(versioned(StatusCode::OK, "The plan, retired.", types.answer::<PlanRow>()))
-        .fails(&[NotFound]);
+        .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/plans/{name}", retire);
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
 }
 
 /// Whether HTML is named before JSON: browsers do so, `curl` and the like take anything.
-fn wants_html(request: &HttpRequest) -> bool {
+pub(in crate::http) fn wants_html(request: &HttpRequest) -> bool {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let place = |media_type: &str| accept.find(media_type);
     match (place("text/html"), place("application/json")) {

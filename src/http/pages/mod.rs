@@ -11,7 +11,7 @@ use actix_web::{
     web,
 };
 
-pub(super) use self::home::escaped;
+pub(super) use self::home::{escaped, wants_html};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

@@ -7,14 +7,14 @@ use actix_web::{
 };
 
 use super::{Problem, ProblemCode};
-use crate::http::{address, pages::escaped, state::Service};
+use crate::http::{address, masking, pages::escaped, state::Service};
 
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 const STYLE: &str = "body{max-width:42rem;margin:3rem auto;padding:0 1rem;font:1.05rem/1.6 system-ui,sans-serif;color-scheme:light dark}\
-                     code{font-family:ui-monospace,monospace}h1{line-height:1.2}.status{opacity:.7}";
+                     code{font-family:ui-monospace,monospace}h1{line-height:1.2}pre{overflow-x:auto}.status{opacity:.7}";
 
 /// `GET /problems`: all kinds.
 pub async fn list(request: HttpRequest) -> HttpResponse {
@@ -44,6 +44,42 @@ pub async fn show(request: HttpRequest, slug: web::Path<String>) -> HttpResponse
         prefix(&request)
     );
     html(code.title(), &body)
+}
+
+/// A problem as people read it: what a browser shows that opens the address of a resource.
+pub(super) fn of(problem: &Problem, request: &HttpRequest) -> HttpResponse {
+    let code = problem.code();
+    let prefix = prefix(request);
+    let mut body = format!(
+        "<p class=\"status\">{}</p><h1>{}</h1><p>{}.</p><p>{}</p>",
+        code.status(),
+        code.title(),
+        capital(&escaped(&problem.0.detail)),
+        code.explanation(),
+    );
+    if code == ProblemCode::InvalidKey {
+        let address = escaped(&format!("{}{}", address::base(request), request.uri().path()));
+        body.push_str(&format!(
+            "<p>Programs read this address, and send the key along:</p><pre>curl -H 'x-api-key: …' '{address}'</pre>"
+        ));
+    }
+    body.push_str(&format!(
+        "<p><a href=\"{prefix}/docs\">Documentation, and a place to try it with your key</a> · \
+         <a href=\"{prefix}/\">What this server publishes</a></p>"
+    ));
+    let mut response = html(code.title(), &String::from_utf8_lossy(&masking::without_keys(body.into_bytes())));
+    *response.status_mut() = code.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in &problem.0.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    response
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// What a proxy has taken off the paths of requests: a link is followed from outside.

@@ -16,6 +16,7 @@ use crate::{
     dataset::suggest,
     http::{
         InvalidParam, JsonBody, Problem, ProblemCode,
+        body::misfit_at,
         session::{Admin, Conditions},
         state::Service,
     },
@@ -102,11 +103,7 @@ fn read<T: Fields>(bytes: &[u8]) -> Result<T, Problem> {
                 .member("invalid_params", unknown.iter().map(|field| serde_json::json!(field)).collect());
         }
         let path = error.path().to_string();
-        let detail = match path.as_str() {
-            "." => error.inner().to_string(),
-            _ => format!("at `{path}`: {}", error.inner()),
-        };
-        Problem::new(ProblemCode::InvalidBody, detail)
+        Problem::new(ProblemCode::InvalidBody, misfit_at(&path, error.inner()))
     })
 }
 

@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{self, Answer},
@@ -46,7 +46,21 @@ fn row(committed: &Committed) -> Result<PlanRow, Problem> {
 
 async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
-    Ok(answer::list(&service.committer.stores.views.plans().await.map_err(store_problem)?))
+    let plans = service.committer.stores.views.plans().await.map_err(store_problem)?;
+    let default = &service.settings.users.default_plan;
+    let listed: Vec<ListedPlan> =
+        plans.into_iter().map(|plan| ListedPlan { is_default: plan.name == *default, plan }).collect();
+    Ok(answer::list(&listed))
+}
+
+/// A plan of the list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::http) struct ListedPlan {
+    #[serde(flatten)]
+    plan: PlanRow,
+    /// Whether invitations that name no plan get this one: the setting `users.default_plan`.
+    is_default: bool,
 }
 
 async fn show(_: Admin, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {

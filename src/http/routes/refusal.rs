@@ -20,6 +20,7 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
         CommandError::NoPlan { known, .. } => {
             Problem::new(ProblemCode::InvalidBody, text).member("known_plans", json!(known))
         }
+        CommandError::DefaultPlan { .. } => Problem::new(ProblemCode::Conflict, text),
         CommandError::EmailTaken { user } => {
             let path = format!("/users/{user}");
             Problem::new(ProblemCode::Conflict, format!("{text}: {path}")).member("existing", json!(path))

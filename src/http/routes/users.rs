@@ -21,7 +21,7 @@ use crate::{
     actors::{account::AccountCommand, commit::Committed, invite::Invitee},
     domain::{
         email::Email,
-        event::Role,
+        event::{NO_ADMIN_ROLE, Role},
         id::UserId,
         user::{Changes, NAME_CHARS_MAX},
         view::{UserRow, UserStatus},
@@ -97,10 +97,22 @@ pub(in crate::http) struct InviteBody {
     name: Option<String>,
     /// What they may do; `reader` where nothing is said.
     #[serde(default)]
-    role: Option<Role>,
+    #[schemars(extend("enum" = ["reader", null]))]
+    role: Option<String>,
     /// The plan of their keys; the setting `users.default_plan` where nothing is said.
     #[serde(default)]
     plan: Option<String>,
+}
+
+/// The role that a request gives somebody.
+fn given(role: Option<&str>) -> Result<Option<Role>, Problem> {
+    let wrong = |detail: String| Err(Problem::new(ProblemCode::InvalidBody, format!("at `role`: {detail}")));
+    match role {
+        None => Ok(None),
+        Some("reader") => Ok(Some(Role::Reader)),
+        Some("admin") => wrong(NO_ADMIN_ROLE.to_owned()),
+        Some(_) => wrong("`reader` is the one role that can be given".to_owned()),
+    }
 }
 
 impl Fields for InviteBody {
@@ -112,7 +124,8 @@ async fn invite(command: Command<InviteBody>, service: web::Data<Service>) -> An
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
-    let invitee = Invitee { email, name: body.name, role: body.role.unwrap_or(Role::Reader), plan };
+    let role = given(body.role.as_deref())?.unwrap_or(Role::Reader);
+    let invitee = Invitee { email, name: body.name, role, plan };
     let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
     let user = row(&committed)?;
     Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))
@@ -149,7 +162,8 @@ pub(in crate::http) struct ChangeBody {
     status: Option<NewStatus>,
     /// What they may do.
     #[serde(default)]
-    role: Option<Role>,
+    #[schemars(extend("enum" = ["reader", null]))]
+    role: Option<String>,
     /// The plan of their keys.
     #[serde(default)]
     plan: Option<String>,
@@ -167,15 +181,15 @@ impl Fields for ChangeBody {
 }
 
 impl ChangeBody {
-    fn changes(self) -> Changes {
+    fn changes(self) -> Result<Changes, Problem> {
         let enabled = self.status.map(|status| matches!(status, NewStatus::Active));
-        Changes { plan: self.plan, role: self.role, enabled }
+        Ok(Changes { plan: self.plan, role: given(self.role.as_deref())?, enabled })
     }
 }
 
 async fn change(command: Command<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
-    let changes = command.body.changes();
+    let changes = command.body.changes()?;
     if changes == Changes::default() {
         let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));

@@ -3,6 +3,7 @@
 
 mod admin_tokens;
 mod answers;
+pub mod copy;
 mod endings;
 mod erasure;
 mod functions;

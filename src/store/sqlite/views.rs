@@ -319,6 +319,11 @@ fn read_plan(row: &Row<'_>) -> Result<PlanRow, StoreError> {
     Ok(PlanRow { name: row.get(0)?, version: row.get(1)?, limits, retired: row.get(5)? })
 }
 
+/// All imports, as a connection sees them.
+pub(super) fn all_imports(connection: &Connection) -> Result<Vec<ImportRow>, StoreError> {
+    select(connection, &format!("SELECT {} FROM imports", columns(&IMPORT_COLUMNS)), &[], read_import)
+}
+
 fn read_import(row: &Row<'_>) -> Result<ImportRow, StoreError> {
     let inserted: Option<u64> = row.get(10)?;
     let counts = match inserted {

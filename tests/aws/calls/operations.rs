@@ -82,14 +82,18 @@ async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
 
 /// Changes of somebody under idempotency keys.
 async fn keyed(app: &TestApp, counting: &mut Counting<'_>, path: &str) {
-    let role = json!({ "role": "admin" });
-    let change = |key: &str| app.send(app.admin(Method::PATCH, path).header("idempotency-key", key).json(&role));
+    let change = |key: &str| {
+        let disabled = json!({ "status": "disabled" });
+        app.send(app.admin(Method::PATCH, path).header("idempotency-key", key).json(&disabled))
+    };
     let sizes = [("K", 1), ("G", 0)];
     counting.count("change somebody, under an `Idempotency-Key`", &sizes, change("1")).await.expect(200);
     let operation = "change of somebody that is so already, under an `Idempotency-Key`";
     let first = counting.count(operation, &[("G", 0)], change("2")).await.expect(200);
     let again = counting.count("the same again", &[("G", 0)], change("2")).await.expect(200);
     assert_eq!(first.body, again.body);
+    let active = json!({ "status": "active" });
+    counting.aside(app.admin_send(Method::PATCH, path, &active)).await.expect(200);
 }
 
 /// Requests of records with a key that is on the plan `fast`.

@@ -33,6 +33,33 @@ fn anew(store: &Arc<dyn RecordStore>, rows: usize, anew: Anew) -> Result<u64, Re
 }
 
 #[test]
+fn what_is_removed_is_gone_everywhere_and_its_name_is_free() {
+    let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
+    let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
+    let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+    let elsewhere: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    for store in [&embedded, &shared] {
+        import(store, &records(6, "filed"), false);
+        import(store, &records(6, "issued"), false);
+        let held = store.hold("things", Uuid::now_v7()).unwrap();
+        let refused = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).map(drop).unwrap_err();
+        assert!(matches!(refused, RecordStoreError::ImportRunning { .. }), "{refused}");
+        held.remove().unwrap();
+        assert!(store.data_set("things").is_none());
+        // Once more, as who finishes what was interrupted.
+        store.hold("things", Uuid::now_v7()).unwrap().remove().unwrap();
+    }
+    assert!(tables.items().is_empty() && tables.items_of("changes").is_empty(), "nothing of it is left");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(elsewhere.refresh()).unwrap();
+    assert!(elsewhere.data_set("things").is_none(), "another server hears of it");
+    for store in [&embedded, &shared] {
+        assert_eq!(anew(store, 3, Anew { above: 2, instead_of: None }).unwrap(), 3);
+        assert_eq!(statuses(store), vec!["anew"; 3], "nothing of before comes back");
+    }
+}
+
+#[test]
 fn what_is_begun_anew_has_another_instance_and_goes_on_above_all_known_versions() {
     let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));

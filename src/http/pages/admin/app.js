@@ -217,19 +217,18 @@ const planOptions = (plans, chosen) => plans.map((plan) => h("option", { value: 
 function inviteForm(plans) {
   const email = h("input", { type: "email", required: true, autocomplete: "off", placeholder: "ana@example.org" });
   const name = h("input", { type: "text", autocomplete: "off", maxlength: "200" });
-  const plan = h("select", null, planOptions(plans, "default"));
-  const role = h("select", null, h("option", { value: "reader" }, "reader"), h("option", { value: "admin" }, "admin"));
+  const plan = h("select", null, planOptions(plans, plans.find((one) => one.is_default)?.name));
   const button = h("button", { class: "main" }, "Invite");
   const form = h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     attempt(button, section, async () => {
-      const body = { email: email.value.trim(), plan: plan.value, role: role.value };
+      const body = { email: email.value.trim(), plan: plan.value };
       if (name.value.trim()) body.name = name.value.trim();
       const user = await call("POST", "/users", body);
       notify(`${user.email} is invited. The key goes out by mail.`);
       await show();
     });
-  } }, field("Address", email, "grow"), field("Name (optional)", name, "grow"), field("Plan", plan), field("Role", role), button);
+  } }, field("Address", email, "grow"), field("Name (optional)", name, "grow"), field("Plan", plan), button);
   const section = panel("Invite somebody", form);
   return section;
 }
@@ -251,13 +250,27 @@ async function personView(id) {
   ];
 }
 
+/** Changes a person as they are shown. Where only what does not bear on the change has happened since, such as the mail with the
+ * key, it is still meant, and done to the person as they are now. */
+async function changePerson(path, shown, change) {
+  try {
+    return await call("PATCH", path, change, shown.version);
+  } catch (error) {
+    if (error.status !== 412) throw error;
+    const now = await read(path);
+    const same = now.plan === shown.plan && now.role === shown.role && (now.status === "disabled") === (shown.status === "disabled") && now.status !== "deleted";
+    if (!same) throw error;
+    return call("PATCH", path, change, now.version);
+  }
+}
+
 function personActions(path, user, name) {
   const disabled = user.status === "disabled";
   return h("div", { class: "row" },
     !disabled && action("Send the invitation again", async () => { await call("POST", `${path}/invitations`); notify("The invitation goes out again."); }),
     disabled
-      ? action("Enable", () => call("PATCH", path, { status: "active" }, user.version))
-      : action("Disable", () => call("PATCH", path, { status: "disabled" }, user.version)),
+      ? action("Enable", () => changePerson(path, user, { status: "active" }))
+      : action("Disable", () => changePerson(path, user, { status: "disabled" })),
     action("Delete…", async () => {
       const text = `Every key of ${name} stops working at once, and their personal data is erased for ever. This cannot be undone.`;
       if (!(await confirm(`Delete ${name}?`, text, "Delete"))) return false;
@@ -269,15 +282,13 @@ function personActions(path, user, name) {
 
 function factsPanel(path, user, plans, gone) {
   const offered = plans.filter((plan) => !plan.retired || plan.name === user.plan);
-  const change = (key) => (event) => attempt(event.target, main, async () => {
-    await call("PATCH", path, { [key]: event.target.value }, user.version);
+  const change = (event) => attempt(event.target, main, async () => {
+    await changePerson(path, user, { plan: event.target.value });
     notify("Changed.");
     await show();
   });
-  const plan = gone ? user.plan : h("select", { "aria-label": "Plan", onchange: change("plan") }, planOptions(offered, user.plan));
-  const role = gone ? user.role : h("select", { "aria-label": "Role", onchange: change("role") },
-    ["reader", "admin"].map((value) => h("option", { value, selected: value === user.role }, value)));
-  const facts = [["Name", user.name ?? "–"], ["Plan", plan], ["Role", role], ["Invited", moment(user.invited_at)],
+  const plan = gone ? user.plan : h("select", { "aria-label": "Plan", onchange: change }, planOptions(offered, user.plan));
+  const facts = [["Name", user.name ?? "–"], ["Plan", plan], ["Role", user.role], ["Invited", moment(user.invited_at)],
     ["Last change", moment(user.changed_at)], gone && ["Deleted", moment(user.deleted_at)], ["Id", h("code", null, user.id)]];
   return panel("Person", h("dl", { class: "facts" }, facts.filter(Boolean).map(([term, value]) => [h("dt", null, term), h("dd", null, value)])));
 }

@@ -73,7 +73,9 @@ fn records_problem(error: RecordStoreError) -> Problem {
             let detail = "the records cannot be read at the moment; the request was not counted";
             Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)
         }
-        RecordStoreError::IdentityChanged { .. }
+        RecordStoreError::NameTaken { .. }
+        | RecordStoreError::NotRenamed
+        | RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }
         | RecordStoreError::Corrupt { .. }

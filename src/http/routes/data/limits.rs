@@ -2,13 +2,17 @@
 
 use std::cell::RefCell;
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName, HeaderValue},
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::super::RETRY_AFTER_S;
 use crate::{
     actors::{Busy, gate::GateError, grants::Admission},
+    dataset::query,
     domain::admission::{Bucket, DAY_NS, SECOND_NS, Standing},
     http::{Charge, Problem, ProblemCode},
 };
@@ -18,12 +22,40 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// What the `RateLimit` field takes with numbers of usual sizes.
 const LIMIT_BYTES: usize = 80;
 
+/// Headers in which other products take a key.
+const OTHER_HEADERS: [&str; 6] =
+    ["api-key", "apikey", "x-api-token", "x-app-token", "x-auth-token", "ocp-apim-subscription-key"];
+
 /// Missing, mistyped, unknown, revoked: the same answer.
 pub(super) fn invalid_key() -> Problem {
     Problem::new(ProblemCode::InvalidKey, "send the key from your invitation in the header x-api-key").header(
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("ApiKey realm=\"permitd\", in=\"header\", name=\"x-api-key\""),
     )
+}
+
+/// The same to a request that has no key where keys are read: where it has one that is not, that is said. Whether it would be
+/// right is not looked at.
+pub(super) fn no_key(request: &HttpRequest) -> Problem {
+    let headers = request.headers();
+    let is_in_address =
+        || form_urlencoded::parse(request.query_string().as_bytes()).any(|(name, _)| query::is_key(&name));
+    let mut problem = invalid_key();
+    if headers.contains_key(&super::API_KEY) {
+        return problem;
+    }
+    if is_in_address() {
+        problem = problem.detailed(query::KEY_IN_ADDRESS);
+    } else if headers.contains_key(header::AUTHORIZATION) {
+        problem = problem.detailed(
+            "Authorization, be it Bearer or Basic, is not read for data: send the key from your invitation in the header x-api-key",
+        );
+    } else if let Some(other) = OTHER_HEADERS.iter().find(|name| headers.contains_key(**name)) {
+        problem = problem.detailed(format!(
+            "the header {other} is not read: send the key from your invitation in the header x-api-key"
+        ));
+    }
+    problem
 }
 
 pub(super) fn not_admitted(admission: Admission) -> Problem {

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use self::{
     caching::Tag,
     failure::query_problem,
-    limits::{invalid_key, limits, not_admitted, undecided},
+    limits::{limits, no_key, not_admitted, undecided},
 };
 use crate::{
     actors::{
@@ -35,7 +35,7 @@ use crate::{
     },
     dataset::{
         json,
-        query::{InvalidParam, NUMBERS_EXPECTED},
+        query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
     },
     domain::key::PresentedKey,
     http::{
@@ -350,7 +350,7 @@ type Admitted = (Pass, Result<HttpResponse, Problem>);
 
 fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
     let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
-    presented.ok_or_else(invalid_key)
+    presented.ok_or_else(|| no_key(request))
 }
 
 /// The key in canonical form and the record id that a path names.
@@ -388,6 +388,7 @@ fn numbers_as_texts(request: &HttpRequest) -> Result<bool, Problem> {
                 continue;
             }
             ("numbers", _) => NUMBERS_EXPECTED,
+            (name, _) if query_of::is_key(name) => query_of::KEY_IN_ADDRESS,
             _ => "a record that is read by its key takes no parameter but numbers=text",
         };
         wrong.push(InvalidParam::new(&name, reason, None));

@@ -10,6 +10,8 @@ mod commit;
 mod past;
 mod stock;
 
+pub(super) use self::past::target as changes_target;
+
 use std::sync::Arc;
 
 use super::{
@@ -86,7 +88,7 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
     held.map_err(|error| failed("look for an import into", name, error))
 }
 
-fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
+pub(super) fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("import into {name}"), reason: error.to_string() }
 }
 
@@ -354,7 +356,11 @@ fn columns(stored: Option<&Manifest>, order: &Order) -> Result<Columns, RecordSt
 }
 
 /// The state of a data set, if an import into it was ever committed.
-fn read_manifest(bridge: &Bridge, dynamo: &Dynamo, name: &str) -> Result<Option<Manifest>, RecordStoreError> {
+pub(super) fn read_manifest(
+    bridge: &Bridge,
+    dynamo: &Dynamo,
+    name: &str,
+) -> Result<Option<Manifest>, RecordStoreError> {
     let (dynamo, asked) = (dynamo.clone(), name.to_owned());
     let read = bridge.run(async move { manifest_of(&dynamo, &asked).await });
     let read = read.map_err(|error| no_bridge(name, &error))?;

@@ -17,6 +17,7 @@ mod import;
 mod lock;
 mod manifest;
 mod merge;
+mod naming;
 mod order;
 mod past;
 mod plan;
@@ -61,8 +62,8 @@ use crate::{
         StoreError,
         dynamodb::item::text,
         records::{
-            Anew, DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
-            Since, Summary, cache, outcome::Order, rules,
+            Anew, DataSet, Export, Held, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError,
+            Retention, Since, Summary, cache, outcome::Order, rules,
         },
     },
 };
@@ -286,6 +287,14 @@ impl RecordStore for DynamoRecordStore {
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
         import::is_running(&self.shared, name)
+    }
+
+    fn hold(&self, name: &str, who: Uuid) -> Result<Box<dyn Held>, RecordStoreError> {
+        Ok(Box::new(naming::HeldDataSet::take(Arc::clone(&self.shared), name, who)?))
+    }
+
+    fn can_rename(&self) -> bool {
+        false
     }
 }
 

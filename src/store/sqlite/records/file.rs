@@ -38,7 +38,7 @@ pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// What a file says it holds; nothing if no import into it was ever committed.
-pub(super) fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
+pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
     let corrupt = |reason: String| RecordStoreError::Corrupt { name: name.to_owned(), reason };
     let read = |connection: &Connection| {
         let made =

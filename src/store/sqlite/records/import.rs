@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value},
-    private,
+    private::{self, FilePlace},
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
         outcome::{Absent, Columns, Counts, Order},
@@ -101,7 +101,15 @@ impl Session {
             unavailable("import into", &path, &error)
         };
         private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        let place = FilePlace::of(&path).map_err(|error| RecordStoreError::Unavailable {
+            doing: format!("import into {}", path.display()),
+            reason: error.to_string(),
+        })?;
         let connection = open_for_import(&path).map_err(failed)?;
+        if place.trouble().is_some() {
+            // The data set was removed or renamed while this one waited for it.
+            return Err(RecordStoreError::ImportRunning { name });
+        }
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
         order.check_stored(stored.as_ref())?;

@@ -5,10 +5,11 @@ mod branch;
 mod condition;
 mod erasure;
 mod export;
-mod file;
+pub(super) mod file;
 mod find;
 mod import;
 mod lane;
+mod naming;
 mod past;
 mod plan;
 mod pool;
@@ -52,7 +53,7 @@ use crate::{
     },
     private::{self, FilePlace},
     store::records::{
-        Anew, DataSet, Export, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
+        Anew, DataSet, Export, Held, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
         Since, Summary, cache, outcome::Order, rules,
     },
 };
@@ -233,6 +234,14 @@ impl RecordStore for SqliteRecordStore {
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
         import::is_running(&self.shared, name)
+    }
+
+    fn can_rename(&self) -> bool {
+        true
+    }
+
+    fn hold(&self, name: &str, _who: Uuid) -> Result<Box<dyn Held>, RecordStoreError> {
+        Ok(Box::new(naming::HeldFile::take(Arc::clone(&self.shared), name)?))
     }
 }
 

@@ -36,7 +36,7 @@ const EPOCHS_CLEARED_MAX: u64 = 32;
 const CHANGES_CLEARED_MAX: u64 = 200_000;
 
 /// The table of changes.
-pub(super) fn target(dynamo: &Dynamo) -> Target {
+pub(in crate::store::dynamodb::records) fn target(dynamo: &Dynamo) -> Target {
     Target { table: dynamo.table(schema::CHANGES), key: past::PARTITION.to_owned(), id: past::SORT.to_owned() }
 }
 

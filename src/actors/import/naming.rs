@@ -1,0 +1,154 @@
+//! Removing data sets, and giving them other names.
+//!
+//! Guarantees: each is an event of the data set before the records are touched, so that nothing is missed that was meant to go. A
+//! command that was interrupted is finished by the same command; until then what is there is not served under a name that the log
+//! does not know it by.
+
+use super::{
+    ImportError,
+    work::{ImportWork, blocking},
+};
+use crate::{
+    actors::commit::{CommandError, Envelope},
+    domain::{
+        data_set::DataSetLog,
+        event::{Event, Origin},
+        id::{CommandId, StreamId},
+        view::State,
+    },
+    failpoint::crash_point,
+    store::records::{DataSet, Held, RecordStoreError, Renaming},
+};
+
+impl ImportWork {
+    pub(super) async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
+        let _turn = self.one_at_a_time.lock().await;
+        self.records.refresh().await?;
+        let stored = self.records.data_set(dataset);
+        let known = self.log_of(dataset).await?.known_version();
+        let version = stored.as_ref().map(|stored| stored.version).or(known).ok_or_else(|| unknown(dataset))?;
+        // Held from before the log says so: no import becomes visible in between.
+        let held = self.hold(dataset).await?;
+        self.append(dataset, &origin, |log| {
+            log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })
+        })
+        .await?;
+        crash_point("dataset-removal-recorded");
+        blocking(move || Ok(held.remove()?)).await?;
+        self.records.refresh().await?;
+        Ok(version)
+    }
+
+    pub(super) async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
+        if !self.records.can_rename() {
+            return Err(RecordStoreError::NotRenamed.into());
+        }
+        let _turn = self.one_at_a_time.lock().await;
+        self.records.refresh().await?;
+        let (stored, other) = (self.records.data_set(dataset), self.records.data_set(to));
+        let log = self.log_of(to).await?;
+        let earlier = log.taken_over.as_ref().filter(|(from, _)| from == dataset).map(|(_, import)| *import);
+        let is_copied = other.as_ref().is_some_and(|other| Some(other.last_import.id) == earlier);
+        if let Some(other) = other {
+            // Of an interrupted one only the end of the old name is missing, or its file is there, too.
+            let is_left = match &stored {
+                Some(stored) => stored.instance == other.instance,
+                None => self.log_of(dataset).await?.known_version() == Some(other.version),
+            };
+            return match is_copied && is_left {
+                true => self.finish(dataset, to, &origin).await.map(|()| other.version),
+                false if stored.is_none() => Err(unknown(dataset)),
+                false => Err(RecordStoreError::NameTaken { name: to.to_owned() }.into()),
+            };
+        }
+        let stored = stored.ok_or_else(|| unknown(dataset))?;
+        if earlier.is_none() && log.known_version().is_some() {
+            return Err(RecordStoreError::NameTaken { name: to.to_owned() }.into());
+        }
+        let held = self.hold(dataset).await?;
+        let renaming = self.taken_over(&stored, to, earlier, &origin).await?;
+        crash_point("dataset-takeover-recorded");
+        blocking(move || Ok(held.rename(renaming)?)).await?;
+        crash_point("dataset-renamed");
+        self.finish(dataset, to, &origin).await?;
+        Ok(stored.version)
+    }
+
+    /// Ends the old name, whose records go by the other one: what is left of its file goes, and the log says so.
+    async fn finish(&self, dataset: &str, to: &str, origin: &Origin) -> Result<(), ImportError> {
+        let held = self.hold(dataset).await?;
+        blocking(move || Ok(held.remove()?)).await?;
+        let ending = |dataset_version| Event::DataSetRenamed { to: to.to_owned(), dataset_version };
+        self.append(dataset, origin, |log| log.end_records(ending)).await?;
+        Ok(self.records.refresh().await?)
+    }
+
+    /// Writes down that another name has the records, unless that was done before.
+    async fn taken_over(
+        &self,
+        stored: &DataSet,
+        to: &str,
+        earlier: Option<uuid::Uuid>,
+        origin: &Origin,
+    ) -> Result<Renaming, ImportError> {
+        let mut definition = (*stored.definition).clone();
+        definition.name = to.to_owned();
+        let import = match earlier {
+            Some(import) => return Ok(Renaming { definition, import }),
+            None => self.committer.new_id().map_err(CommandError::from)?,
+        };
+        let event = Event::DataSetTakenOver {
+            import,
+            from: stored.definition.name.clone(),
+            definition: definition.fingerprint(),
+            dataset_version: stored.version,
+            records: stored.records,
+        };
+        self.append(
+            to,
+            origin,
+            move |log| if log.known_version().is_none() { vec![event.clone()] } else { Vec::new() },
+        )
+        .await?;
+        Ok(Renaming { definition, import })
+    }
+
+    async fn hold(&self, dataset: &str) -> Result<Box<dyn Held>, ImportError> {
+        let who = self.committer.new_id().map_err(CommandError::from)?;
+        let (records, name) = (self.records.clone(), dataset.to_owned());
+        blocking(move || Ok(records.hold(&name, who)?)).await
+    }
+
+    async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {
+        let loaded = self.committer.load(&StreamId::DataSet(dataset.to_owned()), None).await?;
+        Ok(match loaded.state {
+            State::DataSet(_, log) => log,
+            State::User(_) | State::Plan(..) => DataSetLog::default(),
+        })
+    }
+
+    async fn append(
+        &self,
+        dataset: &str,
+        origin: &Origin,
+        events: impl Fn(&DataSetLog) -> Vec<Event>,
+    ) -> Result<(), ImportError> {
+        let id = self.committer.new_id().map_err(CommandError::from)?;
+        let envelope = Envelope {
+            command: CommandId::unique(id),
+            request_hash: None,
+            expected_version: None,
+            origin: origin.clone(),
+        };
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(events(log)),
+            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
+        Ok(())
+    }
+}
+
+fn unknown(dataset: &str) -> ImportError {
+    RecordStoreError::UnknownDataSet { name: dataset.to_owned() }.into()
+}

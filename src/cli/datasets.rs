@@ -1,0 +1,248 @@
+//! `permitd datasets`: what is published.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Common, Exit, Failure,
+    open::{Data, Definitions, origin, with_node},
+    output::{Table, confirmed, counted, facts, grouped, moment},
+};
+use crate::{
+    actors::import::ImportError,
+    app::{self, Known, Node, Place},
+    dataset::{Definition, Index, RecordIdRule, suggest},
+    domain::{event::Origin, view::ImportRow},
+    store::records::{DataSet, RecordStoreError},
+};
+
+/// List, show, rename and remove data sets
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets list
+  permitd datasets show permits")]
+pub(super) struct DataSets {
+    #[command(flatten)]
+    definitions: Definitions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Rename(Rename),
+    Remove(Remove),
+}
+
+/// List the data sets that have records, and where their definitions come from
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets list --json")]
+struct List {}
+
+/// Show a data set: its columns, key, indexes, and the versions that are kept
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets show permits")]
+struct Show {
+    /// The data set
+    name: String,
+}
+
+/// Give a data set another name: its path changes, its records, their past and all keys stay
+///
+/// A running server serves it under the new name within records.refresh_interval_ms. The definition that is stored with the records
+/// is renamed with them; a file that defines the old name is yours to change.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets rename trees street_trees")]
+struct Rename {
+    /// The data set
+    name: String,
+    /// Its new name: lower-case letters, digits and _
+    to: String,
+}
+
+/// Remove a data set for ever: its records and their past
+///
+/// What happened to it stays in the log. A running server stops serving it within records.refresh_interval_ms. A later import of that
+/// name begins it anew, at a version above all that it had.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets remove trees
+  permitd datasets remove trees --yes      without asking, for scripts")]
+struct Remove {
+    /// The data set
+    name: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl DataSets {
+    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let settings = common.settings(&[self.definitions.flag()])?;
+        let known = app::known_definitions(settings.datasets())?;
+        with_node(settings, Data::MustExist, async |node| match self.command {
+            Command::List(List {}) => list(&node, &known).await,
+            Command::Show(Show { name }) => show(&node, &known, &name).await,
+            Command::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
+            Command::Remove(Remove { name, yes }) => remove(&node, &name, yes).await,
+        })
+    }
+}
+
+/// The data set of this name.
+fn find(node: &Node, name: &str) -> Result<Arc<DataSet>, Failure> {
+    node.service.records.data_set(name).ok_or_else(|| missing(node, name))
+}
+
+fn missing(node: &Node, name: &str) -> Failure {
+    let present = node.service.records.data_sets();
+    let names: Vec<&str> = present.iter().map(|data_set| data_set.definition.name.as_str()).collect();
+    let hint = match suggest::nearest(name, names.iter().copied()) {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None if names.is_empty() => "nothing was imported yet: `permitd import FILE --dataset NAME`".to_owned(),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    Failure::not_found(format!("there is no data set {name:?} with records; {hint}"))
+}
+
+async fn rename(node: &Node, name: &str, to: &str) -> Result<Answer, Failure> {
+    Definition::check_name(to).map_err(|reason| Failure::usage(format!("{to:?} {reason}")))?;
+    if name == to {
+        return Err(Failure::usage(format!("{name} has that name already; give another one")));
+    }
+    // An interrupted one has no records under the old name any more.
+    let version = match node.service.imports.rename(name, to, new_origin(node)?).await {
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
+        renamed => renamed?,
+    };
+    let document = json!({ "name": to, "renamed_from": name, "path": format!("/{to}"), "version": version });
+    Ok(Answer::new(document, format!("{name} is {to} now: GET /{to}, at version {version}")))
+}
+
+async fn remove(node: &Node, name: &str, yes: bool) -> Result<Answer, Failure> {
+    if let Some(data_set) = node.service.records.data_set(name).filter(|_| !yes) {
+        let what = format!("{} and their past", counted(data_set.records, "record"));
+        let question = format!("Remove {name}, {what}, for ever?");
+        if !confirmed(&question, &format!("removing {name} ({what}) cannot be undone"))? {
+            return Err(Failure::new(Exit::Refused, format!("{name} was not removed")));
+        }
+    }
+    let version = match node.service.imports.remove(name, new_origin(node)?).await {
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
+        removed => removed?,
+    };
+    let document = json!({ "name": name, "removed": true, "version": version });
+    Ok(Answer::new(document, format!("{name} was removed, at version {version}; the log still tells of it")))
+}
+
+fn new_origin(node: &Node) -> Result<Origin, Failure> {
+    let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(origin(id))
+}
+
+/// Where the definition that records were stored with is found, too.
+fn place(definition: &Definition, known: &[Known]) -> (Place, bool) {
+    let same_name = known.iter().find(|known| known.definition.name == definition.name);
+    match same_name {
+        Some(known) if known.definition.fingerprint() == definition.fingerprint() => (known.place.clone(), false),
+        Some(_) => (Place::Stored, true),
+        None => (Place::Stored, false),
+    }
+}
+
+/// The last import that completed.
+async fn last_import(node: &Node, name: &str) -> Result<Option<ImportRow>, Failure> {
+    let imports = node.service.committer.stores.views.imports(Some(name), usize::MAX).await?;
+    Ok(imports.into_iter().find(|import| import.status == "completed"))
+}
+
+fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[Known]) -> Value {
+    let definition = &data_set.definition;
+    let (place, differs) = place(definition, known);
+    json!({
+        "name": definition.name,
+        "title": definition.title,
+        "path": format!("/{}", definition.name),
+        "version": data_set.version,
+        "records": data_set.records,
+        "last_import": last,
+        "definition": {
+            "from": place.to_string(), "fingerprint": definition.fingerprint(), "another_of_this_name_differs": differs,
+        },
+    })
+}
+
+async fn list(node: &Node, known: &[Known]) -> Result<Answer, Failure> {
+    let mut table = Table::new(&["NAME", "TITLE", "VERSION", "RECORDS", "LAST IMPORT", "DEFINITION"]);
+    let mut documents = Vec::new();
+    for data_set in node.service.records.data_sets() {
+        let definition = &data_set.definition;
+        let last = last_import(node, &definition.name).await?;
+        table.row([
+            definition.name.clone(),
+            definition.title.clone(),
+            data_set.version.to_string(),
+            grouped(data_set.records),
+            moment(last.as_ref().and_then(|last| last.ended_at)),
+            place(definition, known).0.to_string(),
+        ]);
+        documents.push(document(&data_set, last.as_ref(), known));
+    }
+    Ok(Answer::new(json!({ "datasets": documents }), table.render()))
+}
+
+async fn show(node: &Node, known: &[Known], name: &str) -> Result<Answer, Failure> {
+    let data_set = find(node, name)?;
+    let definition = &data_set.definition;
+    let last = last_import(node, name).await?;
+    let (place, differs) = place(definition, known);
+    let differs = if differs { "; another one of this name says something else" } else { "" };
+    let id = match definition.record_id_rule {
+        RecordIdRule::Ordinal => "the row's place among those of its key",
+        RecordIdRule::Source => "a value of the file",
+    };
+    let index = |index: &Index| match &index.sort {
+        Some(sort) => format!("{} by {sort}", index.partition),
+        None => index.partition.clone(),
+    };
+    let indexes: Vec<String> = definition.indexes.iter().map(index).collect();
+    let last_told =
+        last.as_ref().map_or_else(String::new, |last| format!("{}, {}", last.file_name, moment(last.ended_at)));
+    let lines = [
+        ("title", definition.title.clone()),
+        ("path", format!("GET /{name}, /{name}/{{{}}}", definition.column_name(definition.key))),
+        ("records", grouped(data_set.records)),
+        ("version", data_set.version.to_string()),
+        ("versions kept", format!("{} to {}", data_set.held_from, data_set.version)),
+        ("key", definition.column_name(definition.key).to_owned()),
+        ("record id", format!("{}: {id}", definition.column_name(definition.record_id))),
+        ("indexes", indexes.join(", ")),
+        ("last import", last_told),
+        ("definition", format!("{place}{differs}")),
+    ];
+    let mut table = Table::new(&["COLUMN", "TYPE", "DESCRIPTION"]);
+    for column in &definition.columns {
+        table.row([column.name.clone(), column.kind.as_str().to_owned(), column.description.clone()]);
+    }
+    let mut document = document(&data_set, last.as_ref(), known);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("held_from".to_owned(), data_set.held_from.into());
+        fields.insert("key".to_owned(), definition.column_name(definition.key).into());
+        fields.insert("record_id".to_owned(), definition.column_name(definition.record_id).into());
+        fields.insert("indexes".to_owned(), json!(definition.indexes));
+        fields.insert("columns".to_owned(), json!(definition.columns));
+    }
+    Ok(Answer::new(document, format!("{}{}", facts(&lines), table.render())))
+}

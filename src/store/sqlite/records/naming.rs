@@ -1,0 +1,119 @@
+//! Removing a data set's file, and giving it another name.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Shared, is_busy, open, unavailable};
+use crate::{
+    failpoint::crash_point,
+    store::{
+        records::{Held, RecordStoreError, Renaming},
+        sqlite::copy::Source,
+    },
+};
+
+/// A data set's file whose write lock is held, as an import holds it.
+pub(super) struct HeldFile {
+    shared: Arc<Shared>,
+    name: String,
+    path: PathBuf,
+    /// None where the file is gone already.
+    lock: Option<Connection>,
+}
+
+impl HeldFile {
+    pub(super) fn take(shared: Arc<Shared>, name: &str) -> Result<Self, RecordStoreError> {
+        let (path, name) = (shared.path(name)?, name.to_owned());
+        let lock = match path.exists() {
+            false => None,
+            true => {
+                let failed = |error: rusqlite::Error| match is_busy(&error) {
+                    true => RecordStoreError::ImportRunning { name: name.clone() },
+                    false => unavailable("lock", &path, &error),
+                };
+                let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+                connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+                Some(connection)
+            }
+        };
+        Ok(Self { shared, name, path, lock })
+    }
+
+    /// Takes the file away. Who has it open reads on until the next refresh; its content is nobody's then.
+    fn remove_file(&self) -> Result<(), RecordStoreError> {
+        let failed = |error: io::Error| at(&self.path, "remove", &error);
+        for suffix in ["", "-wal", "-shm"] {
+            match fs::remove_file(beside(&self.path, suffix)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        File::open(&self.shared.settings.directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        Ok(())
+    }
+}
+
+impl Held for HeldFile {
+    fn remove(self: Box<Self>) -> Result<(), RecordStoreError> {
+        self.remove_file()?;
+        // Only now may somebody begin an import, which finds no file.
+        drop(self.lock);
+        Ok(())
+    }
+
+    /// Makes a copy of that name and removes the file: somebody may have it open, and would take what is written into it under the
+    /// other name for their own.
+    fn rename(self: Box<Self>, Renaming { definition, import }: Renaming) -> Result<(), RecordStoreError> {
+        let to = self.shared.path(&definition.name)?;
+        let unfinished = beside(&to, "-unfinished");
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&unfinished, "remove", &error)),
+            _ => {}
+        }
+        let store_failed = |error: crate::store::StoreError| RecordStoreError::Unavailable {
+            doing: format!("copy {}", self.path.display()),
+            reason: error.to_string(),
+        };
+        let folder = self.shared.settings.directory.as_path();
+        let source = Source::begin(folder, self.path.file_name().unwrap_or_default().into()).map_err(store_failed)?;
+        source.copy_to(&unfinished, &mut |_| {}).map_err(store_failed)?;
+        let failed = |error: rusqlite::Error| unavailable("write", &unfinished, &error);
+        let text = serde_json::to_string(&definition).map_err(|error| RecordStoreError::Corrupt {
+            name: definition.name.clone(),
+            reason: format!("its definition: {error}"),
+        })?;
+        let copy = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        copy.execute("UPDATE state SET import_id = ?1, definition = ?2", [import.to_string(), text]).map_err(failed)?;
+        // What was written is moved into the file: it gets another name than its log.
+        copy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+        copy.close().map_err(|(_, error)| failed(error))?;
+        for suffix in ["-wal", "-shm"] {
+            // They go with the last connection; what is left of them is empty.
+            fs::remove_file(beside(&unfinished, suffix)).ok();
+        }
+        let named =
+            File::open(&unfinished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&unfinished, &to));
+        named.map_err(|error| at(&to, "name", &error))?;
+        crash_point("dataset-copied");
+        self.remove_file()?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
+}
