@@ -521,6 +521,10 @@ pub trait ImportSession: Send {
     /// called before the first row.
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError>;
 
+    /// Says that the rows bring their record ids where they would be counted, as in an export. To be called before the first
+    /// row.
+    fn take_ids(&mut self);
+
     /// Takes in the next row. The session fills in an ordinal record id and the load date.
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError>;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Cursor, sync::Arc};
 
 use permitd::{
-    actors::import::Order,
+    actors::import::{Order, Summary},
     dataset::{
         Definition,
         sample::{self, SampleFormat},
@@ -340,6 +340,10 @@ pub(crate) fn permits() -> Definition {
 }
 
 pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> u64 {
+    imported(app, definition, file, name).await.counts.inserted
+}
+
+pub(crate) async fn imported(app: &TestApp, definition: Definition, file: Vec<u8>, name: &str) -> Summary {
     app.place().make_room_for(&definition).await;
     let definition = Arc::new(definition);
     let order = Order {
@@ -353,7 +357,7 @@ pub(crate) async fn import(app: &TestApp, definition: Definition, file: Vec<u8>,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::default(),
     };
-    app.service().imports.import(order).await.expect("an import").counts.inserted
+    app.service().imports.import(order).await.expect("an import")
 }
 
 #[tokio::test]

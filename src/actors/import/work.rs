@@ -273,6 +273,9 @@ impl ImportWork {
         let header = source.header().clone();
         let absent: Vec<usize> = header.absent.iter().filter_map(|name| definition.column_index(name)).collect();
         running.absent(&absent, !confirmed)?;
+        if header.brings_ids {
+            running.take_ids();
+        }
         while let Some(row) = source.next() {
             self.take(running, &mut rejects, &definition, row?)?;
             rows += 1;

@@ -60,6 +60,8 @@ pub struct FoundHeader {
     pub(super) unnamed: Vec<usize>,
     /// The key column's header as the file writes it.
     pub(super) key_header: String,
+    /// Whether it brings record ids where the import would count rows.
+    pub brings_ids: bool,
     /// Headers that no field reads.
     pub unmatched: Vec<String>,
     /// Published columns that the file does not have, or not all of what they are made of.
@@ -148,10 +150,12 @@ impl HeaderSearch {
                 *place = Ok(Some(Place { column, own: false }));
             }
         }
-        for column in places.iter().flatten().flatten().map(|place| place.column) {
-            if let Some(slot) = claimed.get_mut(column) {
-                *slot = true;
-            }
+        claim(&places, &mut claimed);
+        // In a file of ours a column's own name is that of no other, even where it is nearly another's header.
+        let is_ours = self.is_ours(cells, &claimed, &places);
+        if is_ours {
+            self.own_names(cells, &claimed, is_ours, &mut places);
+            claim(&places, &mut claimed);
         }
         for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
             if matches!(place, Ok(None)) {
@@ -159,12 +163,8 @@ impl HeaderSearch {
                 *place = found.map(|column| column.map(|column| Place { column, own: false }));
             }
         }
-        for column in places.iter().flatten().flatten().map(|place| place.column) {
-            if let Some(slot) = claimed.get_mut(column) {
-                *slot = true;
-            }
-        }
-        self.own_names(cells, &claimed, &mut places);
+        claim(&places, &mut claimed);
+        self.own_names(cells, &claimed, is_ours, &mut places);
         let is_missing = |(place, field): (usize, &Field)| {
             let is_needed = field.required && matches!(field.origin, Origin::Header { .. });
             (is_needed && matches!(places.get(place), Some(Ok(None)))).then_some(place)
@@ -177,32 +177,34 @@ impl HeaderSearch {
         (named.count(), missing, places)
     }
 
+    /// Whether the file is one that was exported: its key column bears its published name.
+    fn is_ours(&self, cells: &Cells, claimed: &[bool], places: &[Found]) -> bool {
+        let fields = &self.definition.source.fields;
+        let key = fields.iter().zip(places).find(|(field, _)| field.target == Some(self.definition.key));
+        match key {
+            Some((field, Ok(Some(place)))) => cells.exact.get(place.column) == Some(&field.name),
+            Some((field, Ok(None))) => cells.free(&field.name, claimed).is_some(),
+            _ => false,
+        }
+    }
+
     /// A published column's own name is one of its headers, so that what was exported can be imported. Whatever is made of other
     /// columns is then taken as it is.
-    fn own_names(&self, cells: &Cells, claimed: &[bool], places: &mut [Found]) {
+    fn own_names(&self, cells: &Cells, claimed: &[bool], is_ours: bool, places: &mut [Found]) {
         let fields = &self.definition.source.fields;
-        let free = |name: &str| {
-            let named = cells.exact.iter().zip(claimed).position(|(cell, claimed)| cell == name && !claimed);
-            named.map(|column| Place { column, own: true })
-        };
-        let is_own = |place: &Place, field: &Field| cells.exact.get(place.column) == Some(&field.name);
-        let key = fields.iter().zip(places.iter()).find(|(field, _)| field.target == Some(self.definition.key));
-        let key_is_own = match key {
-            Some((field, Ok(Some(place)))) => is_own(place, field),
-            Some((field, Ok(None))) => free(&field.name).is_some(),
-            _ => false,
-        };
         for place in 0..fields.len() {
             let Some(field) = fields.get(place).filter(|field| field.target.is_some()) else { continue };
+            let free = || cells.free(&field.name, claimed);
+            let is_found = matches!(places.get(place), Some(Ok(Some(_))));
             let own = match &field.origin {
-                Origin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(&field.name),
-                Origin::Header { extract: Some(_), .. } if key_is_own => free(&field.name),
+                Origin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(),
+                Origin::Header { extract: Some(_), .. } if is_ours => free(),
                 // The place among the rows of a key, or the row's own id: only where the file is one of ours.
-                Origin::Import if key_is_own => free(&field.name),
-                Origin::Join { parts } => {
+                Origin::Import if is_ours && !is_found => free(),
+                Origin::Join { parts } if !is_found => {
                     let is_absent = |part: usize| matches!(places.get(part), None | Some(Ok(None)));
                     let lacks_a_part = parts.iter().any(|part| is_absent(part.field));
-                    free(&field.name).filter(|_| key_is_own || lacks_a_part)
+                    free().filter(|_| is_ours || lacks_a_part)
                 }
                 _ => None,
             };
@@ -233,7 +235,11 @@ impl HeaderSearch {
         let key_place = fields.iter().position(|field| field.target == Some(self.definition.key));
         let key_place = key_place.and_then(|field| places.get(field).copied().flatten());
         let key_header = key_place.and_then(|place| cells.exact.get(place.column)).cloned().unwrap_or_default();
+        let is_counted =
+            |field: &Field| field.target == Some(self.definition.record_id) && field.origin == Origin::Import;
+        let brings_ids = fields.iter().zip(&places).any(|(field, place)| place.is_some() && is_counted(field));
         FoundHeader {
+            brings_ids,
             definition: Arc::clone(&self.definition),
             places,
             width: cells.exact.len(),
@@ -291,12 +297,27 @@ type Ambiguous = Vec<usize>;
 type Found = Result<Option<Place>, Ambiguous>;
 
 impl Cells {
+    /// The column that bears a name and is read by nothing else.
+    fn free(&self, name: &str, claimed: &[bool]) -> Option<Place> {
+        let column = self.exact.iter().zip(claimed).position(|(cell, claimed)| cell == name && !claimed)?;
+        Some(Place { column, own: true })
+    }
+
     fn of(row: &impl RowCells) -> Self {
         // A cell that holds an error is no header; the row may still be one.
         let text = |place| text_of(row.cell(place)).map(|text| nfc(&text).into_owned()).unwrap_or_default();
         let exact: Vec<String> = (0..row.width()).map(text).collect();
         let normal = exact.iter().map(|cell| normal_header(cell)).collect();
         Self { exact, normal }
+    }
+}
+
+/// Marks the columns that are read.
+fn claim(places: &[Found], claimed: &mut [bool]) {
+    for column in places.iter().flatten().flatten().map(|place| place.column) {
+        if let Some(slot) = claimed.get_mut(column) {
+            *slot = true;
+        }
     }
 }
 

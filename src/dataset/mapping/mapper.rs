@@ -11,12 +11,17 @@ use super::{
 use crate::dataset::{
     ColumnType, Record, RecordIdRule, Value,
     definition::{Case, Definition, Extract, Field, Fold, Origin, Part},
+    json::write_value,
     reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells, letters_of},
     text::nfc,
 };
 
 /// The longest text of a cell that a problem quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
+/// The longest record as JSON, in bytes: what every store holds beside its indexes. DynamoDB's items have 400 KB.
+const RECORD_BYTES_MAX: usize = 350 * 1024;
+/// With so many bytes of text no record comes to that, however its texts are escaped.
+const TEXT_BYTES_FREE: usize = RECORD_BYTES_MAX / 8;
 /// The longest key: it is part of a path.
 const KEY_BYTES_MAX: usize = 256;
 
@@ -212,7 +217,8 @@ impl Mapper {
                 Origin::Import
                     if found.is_some() && (is_ordinal(field.target) || field.target == Some(definition.key)) =>
                 {
-                    reads.push(read(None));
+                    // Rows that bring their ids all do.
+                    reads.push(ReadStep { required: true, ..read(None) });
                 }
                 Origin::Join { parts } => joins.push(JoinStep {
                     field: place,
@@ -383,6 +389,7 @@ impl Mapper {
                 *slot = value;
             }
         }
+        problems.extend(too_long(&values));
         Some(match key {
             Some(key) if problems.is_empty() => ImportRow::Record { line, key, record: Record { values } },
             key => ImportRow::Rejected { line, key, problems },
@@ -503,6 +510,21 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
         1..=KEY_BYTES_MAX => Ok(key),
         _ => Err(RowError::LongKey),
     }
+}
+
+/// What is wrong with a record that not every store can hold.
+fn too_long(values: &[Value]) -> Option<Problem> {
+    let text_bytes = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
+    if values.iter().map(text_bytes).sum::<usize>() <= TEXT_BYTES_FREE {
+        return None;
+    }
+    let mut written = Vec::new();
+    values.iter().for_each(|value| write_value(value, &mut written));
+    (written.len() > RECORD_BYTES_MAX).then(|| Problem {
+        column: String::new(),
+        value: String::new(),
+        reason: format!("the record has {} bytes, and a record has at most {RECORD_BYTES_MAX}", written.len()),
+    })
 }
 
 /// Whether a text is a number in the form in which spreadsheet programs write long ones with few digits.

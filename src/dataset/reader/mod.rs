@@ -90,6 +90,8 @@ pub struct Header {
     pub sheet: Option<String>,
     /// The line it stands on, from 1.
     pub line: u64,
+    /// Whether it brings record ids where the import would count rows, as an export does.
+    pub brings_ids: bool,
     /// Headers that no column of the definition reads: their columns are ignored, which an administrator should know.
     pub unmatched: Vec<String>,
     /// Columns of the definition that this file does not have, or not all of what they are made of, by name: they are blank, or
@@ -383,6 +385,7 @@ impl RowSink for Importer {
                 let header = Header {
                     sheet: self.sheet.clone(),
                     line,
+                    brings_ids: found.brings_ids,
                     unmatched: found.unmatched.clone(),
                     absent: found.absent.clone(),
                 };

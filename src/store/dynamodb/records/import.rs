@@ -67,6 +67,8 @@ pub(super) struct Session {
     scratch: Scratch,
     counts: Counts,
     absent: Absent,
+    /// Whether the rows bring their ids where they would be counted.
+    brings_ids: bool,
     /// Whether what the file does not hold is marked for removal by now.
     is_settled: bool,
     /// Whether anything was written that has to be seen.
@@ -143,6 +145,7 @@ impl Session {
             scratch,
             counts: Counts::default(),
             absent: Absent::default(),
+            brings_ids: false,
             is_settled: false,
             wrote: false,
             probes: Vec::new(),
@@ -201,10 +204,15 @@ impl Session {
         done.map_err(|error| self.failed(error))
     }
 
+    /// Whether record ids are the places of rows among those of their key.
+    fn counts_rows(&self) -> bool {
+        self.order.definition.record_id_rule == RecordIdRule::Ordinal && !self.brings_ids
+    }
+
     fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> Result<RowOutcome, RecordStoreError> {
         let definition = Arc::clone(&self.order.definition);
         let place = definition.record_id;
-        if definition.record_id_rule == RecordIdRule::Ordinal {
+        if self.counts_rows() {
             let ordinal = self.scratch.count(key)?;
             set(&mut record, Some(place), rules::ordinal_value(&definition, ordinal));
         } else if let Some(first_line) = self.scratch.note(key, row::value(&record, place), line)? {
@@ -296,7 +304,7 @@ impl Session {
 
     fn keep(&mut self, key: &str) -> Result<(), RecordStoreError> {
         let definition = Arc::clone(&self.order.definition);
-        if definition.record_id_rule == RecordIdRule::Source {
+        if !self.counts_rows() {
             return if self.order.replace { self.scratch.keep_key(key) } else { Ok(()) };
         }
         let ordinal = self.scratch.count(key)?;
@@ -315,6 +323,10 @@ impl ImportSession for Session {
         let stored = self.stored.as_ref().filter(|_| !self.empty).map(|stored| stored.layout.definition());
         self.absent = Absent::new(columns, kept, &self.order.definition, stored.map(|stored| &**stored));
         if self.absent.is_empty() { Ok(()) } else { self.note_absent() }
+    }
+
+    fn take_ids(&mut self) {
+        self.brings_ids = true;
     }
 
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {

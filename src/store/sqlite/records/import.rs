@@ -58,6 +58,8 @@ pub(super) struct Session {
     seen: Seen,
     counts: Counts,
     absent: Absent,
+    /// Whether the rows bring their ids where they would be counted.
+    brings_ids: bool,
     /// Whether what the file does not hold is removed by now.
     is_settled: bool,
     statements: Statements,
@@ -127,6 +129,7 @@ impl Session {
             seen,
             counts: Counts::default(),
             absent: Absent::default(),
+            brings_ids: false,
             is_settled: false,
             statements,
             values: Vec::new(),
@@ -182,9 +185,14 @@ impl Session {
         Ok(())
     }
 
+    /// Whether record ids are the places of rows among those of their key.
+    fn counts_rows(&self) -> bool {
+        self.order.definition.record_id_rule == RecordIdRule::Ordinal && !self.brings_ids
+    }
+
     fn take_in(&mut self, line: u64, key: &str, mut record: Record) -> rusqlite::Result<RowOutcome> {
         let place = self.order.definition.record_id;
-        if self.order.definition.record_id_rule == RecordIdRule::Ordinal {
+        if self.counts_rows() {
             let ordinal = self.seen.count(&self.connection, key)?;
             let id = rules::ordinal_value(&self.order.definition, ordinal);
             set(&mut record, Some(place), id);
@@ -275,7 +283,7 @@ impl Session {
     }
 
     fn keep(&mut self, key: &str) -> rusqlite::Result<()> {
-        if self.order.definition.record_id_rule == RecordIdRule::Source {
+        if !self.counts_rows() {
             if self.order.replace {
                 self.connection.prepare_cached(KEEP_KEY)?.execute((key,))?;
             }
@@ -405,6 +413,10 @@ impl ImportSession for Session {
         self.absent = Absent::new(columns, kept, definition, stored.map(|stored| &*stored.definition));
         self.statements.look_up = table::look_up(definition, self.absent.places());
         Ok(())
+    }
+
+    fn take_ids(&mut self) {
+        self.brings_ids = true;
     }
 
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
