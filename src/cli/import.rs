@@ -1,7 +1,6 @@
 //! `permitd import`: a file into a data set; or a definition proposed for one.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -395,12 +394,11 @@ fn answer(
     if let Some(path) = &summary.rejects_file {
         lines.push(("rejects file".to_owned(), path.display().to_string()));
     }
-    let is_new = |column: &&String| {
-        !summary.kept_columns.contains_key(*column) && !summary.emptied_columns.contains_key(*column)
-    };
-    let new: Vec<&str> = summary.absent_columns.iter().filter(is_new).map(String::as_str).collect();
+    let values = |column: &String| summary.kept_columns.get(column).or(summary.emptied_columns.get(column));
+    let blank = summary.absent_columns.iter().filter(|column| values(column).is_none_or(|values| *values == 0));
+    let blank: Vec<&str> = blank.map(String::as_str).collect();
     for (label, columns) in
-        [("not in the file", new.join(", ")), ("headers not read", summary.unmatched_headers.join(", "))]
+        [("not in the file", blank.join(", ")), ("headers not read", summary.unmatched_headers.join(", "))]
     {
         if !columns.is_empty() {
             lines.push((label.to_owned(), columns));
@@ -435,24 +433,19 @@ fn answer(
 /// What an administrator should know of columns that the file does not have, and of a guard that would be in the way.
 fn remarks(summary: &Summary) -> String {
     let mut remarks = String::new();
-    let with_values = |columns: &BTreeMap<String, u64>| {
-        let shown = |(name, values): (&String, &u64)| match values {
-            0 => name.clone(),
-            values => format!("{name} ({})", counted(*values, "value")),
-        };
-        columns.iter().map(shown).collect::<Vec<_>>().join(", ")
-    };
     let [kept, emptied] = if summary.dry_run {
         ["would be kept as they are", "would be emptied"]
     } else {
         ["kept as they were", "emptied"]
     };
-    if !summary.kept_columns.is_empty() {
-        let columns = with_values(&summary.kept_columns);
-        remarks.push_str(&format!("not in the file, {kept}: {columns}; --yes takes the file's blanks and defaults\n"));
-    }
-    if !summary.emptied_columns.is_empty() {
-        remarks.push_str(&format!("not in the file, {emptied}: {}\n", with_values(&summary.emptied_columns)));
+    let advice = "; --yes takes the file's blanks and defaults";
+    for (what, columns, advice) in [(kept, &summary.kept_columns, advice), (emptied, &summary.emptied_columns, "")] {
+        let columns = columns.iter().filter(|(_, values)| **values > 0);
+        let columns: Vec<String> =
+            columns.map(|(name, values)| format!("{name} ({})", counted(*values, "value"))).collect();
+        if !columns.is_empty() {
+            remarks.push_str(&format!("not in the file, {what}: {}{advice}\n", columns.join(", ")));
+        }
     }
     for (header, column) in &summary.similar_headers {
         let header = escaped(header);

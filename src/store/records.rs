@@ -453,8 +453,8 @@ pub trait RecordStore: Send + Sync {
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
 
-    /// Begins what can be settled, but not committed: an import with `replace`, or one that begins the data set anew, of which
-    /// nothing is ever to be seen. It keeps other imports away as any does.
+    /// Begins an import of which nothing is ever to be seen: it can be settled, but not committed. It keeps other imports away, as
+    /// any import does. With `anew`, it says what an import comes to that begins the data set anew.
     fn begin_dry_run(
         &self,
         definition: &Definition,

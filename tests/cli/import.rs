@@ -303,6 +303,23 @@ fn a_renamed_header_is_named_and_empties_nothing() {
 }
 
 #[test]
+fn a_number_is_kept_to_its_sign() {
+    let things = Things::new();
+    let number = "[[column]]\nname = \"num\"\ntype = \"number\"\nheaders = [\"NUM\"]\n";
+    let other = "[[column]]\nname = \"size\"\nheaders = [\"SIZE\"]\n";
+    std::fs::write(things.0.path("things.toml"), format!("{THINGS}{number}")).unwrap();
+    let whole = "CODE,INT,NUM\nk1,1,-0\nk2,2,0\nk3,3,-0.5\n";
+    things.import(whole, &[]);
+    let fewer = "CODE,INT\nk1,1\nk2,2\nk3,3\n";
+    assert_eq!(counts(&things.import(fewer, &[])), [0, 0, 3, 0, 0]);
+    things.holds(whole);
+    // Nor does it change with other columns.
+    std::fs::write(things.0.path("things.toml"), format!("{THINGS}{other}{number}")).unwrap();
+    assert_eq!(counts(&things.import(fewer, &[])), [0, 0, 3, 0, 0]);
+    things.holds(whole);
+}
+
+#[test]
 fn what_keeps_its_values_keeps_its_place_among_others() {
     let things = Things::new();
     let whole = "CODE,TXT,INT\nk1,a,1\nk1,b,2\nk1,c,3\nk2,d,4\n";

@@ -13,7 +13,7 @@ use crate::dataset::{
     definition::{Case, Definition, Extract, Field, Fold, Origin, Part},
     json::write_value,
     reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells, letters_of},
-    text::nfc,
+    text::{folded, nfc},
 };
 
 /// The longest text of a cell that a problem quotes, in characters.
@@ -91,6 +91,7 @@ struct ReadStep {
     required: bool,
     default: Value,
     fold: Fold,
+    /// Texts that stand for no value, folded.
     blanks: Vec<String>,
 }
 
@@ -207,7 +208,7 @@ impl Mapper {
                 required: field.required,
                 default: default.clone(),
                 fold: field.fold,
-                blanks: source.blanks.iter().chain(&field.blanks).cloned().collect(),
+                blanks: source.blanks.iter().chain(&field.blanks).map(|blank| folded(blank).into_owned()).collect(),
             };
             match &field.origin {
                 // Unpublished columns that nothing is made of are not even looked at.
@@ -413,7 +414,7 @@ impl Mapper {
 
 impl ReadStep {
     fn is_blank(&self, text: &str) -> bool {
-        text.is_empty() || self.blanks.iter().any(|blank| blank.eq_ignore_ascii_case(text))
+        text.is_empty() || (!self.blanks.is_empty() && self.blanks.iter().any(|blank| *blank == folded(text)))
     }
 
     /// The cell, or a blank one for an error that the definition declares to be blank.
@@ -455,7 +456,7 @@ impl JoinStep {
         joined.clear();
         for part in &self.parts {
             let text = texts.get(part.field).map_or("", String::as_str);
-            if text.is_empty() || part.omit.iter().any(|omitted| omitted.eq_ignore_ascii_case(text)) {
+            if text.is_empty() || part.omit.iter().any(|omitted| folded(omitted) == folded(text)) {
                 continue;
             }
             if !joined.is_empty() {

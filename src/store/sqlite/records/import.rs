@@ -237,14 +237,16 @@ impl Session {
         // With the stored load date in the new record, the same record is the same text.
         let loaded = schema::value(ColumnType::Date, row.get_ref(2)?)?;
         set(record, definition.load_date, loaded);
-        let stored = (3_usize..)
-            .zip(self.absent.places())
-            .map(|(nth, place)| Ok(schema::value(definition.column_kind(place), row.get_ref(nth)?)?));
+        let published = row.get_ref(1)?.as_bytes()?;
+        let stored = (3_usize..).zip(self.absent.places()).map(|(nth, place)| {
+            let value = schema::value(definition.column_kind(place), row.get_ref(nth)?)?;
+            Ok(render::as_published(value, published, place))
+        });
         let stored: rusqlite::Result<Vec<Value>> = stored.collect();
         self.absent.compare(record, stored?);
         self.values.clear();
         render::write_values(record, &mut self.values);
-        Ok(Some((row.get(0)?, row.get_ref(1)?.as_bytes()? == self.values.as_slice())))
+        Ok(Some((row.get(0)?, published == self.values.as_slice())))
     }
 
     fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<i64> {

@@ -3,7 +3,7 @@
 use rusqlite::types::FromSqlError;
 
 use crate::{
-    dataset::{Definition, Record, json},
+    dataset::{Definition, Record, Value, json},
     store::records::rules,
 };
 
@@ -42,6 +42,16 @@ pub(super) fn without(stored: &[u8], places: &[usize]) -> Vec<u8> {
         write_value(&mut out, |out| out.extend_from_slice(value));
     }
     out
+}
+
+/// The value of the column at a place as the record's text has it: a column keeps no sign of zero.
+pub(super) fn as_published(value: Value, stored: &[u8], place: usize) -> Value {
+    match value {
+        Value::Number(0.0) if values(stored).nth(place).is_some_and(|text| text.starts_with(b"-")) => {
+            Value::Number(-0.0)
+        }
+        other => other,
+    }
 }
 
 /// Writes the first `length` bytes of a text at the beginning of `room`, and gives back the room behind them; nothing where
@@ -197,10 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        dataset::Value,
-        store::records::samples::{any_record, definition},
-    };
+    use crate::store::records::samples::{any_record, definition};
 
     proptest! {
         #[test]

@@ -105,8 +105,10 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
     create(connection, new)?;
     let sources = rules::kept_columns(old, new);
     let names: Vec<String> = (0..old.columns.len()).map(|place| column_name(old, place)).collect();
-    let mut read = connection
-        .prepare(&format!("SELECT {}, \"$row\", \"$from\" FROM records_before ORDER BY \"$row\"", names.join(", ")))?;
+    let mut read = connection.prepare(&format!(
+        "SELECT {}, \"$row\", \"$from\", \"$values\" FROM records_before ORDER BY \"$row\"",
+        names.join(", ")
+    ))?;
     let mut rows = read.query([])?;
     let mut text = Vec::new();
     while let Some(row) = rows.next()? {
@@ -114,7 +116,10 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
             .iter()
             .zip(&new.columns)
             .map(|(source, column)| match source {
-                Some(place) => Ok(schema::value(column.kind, row.get_ref(*place)?)?),
+                Some(place) => {
+                    let value = schema::value(column.kind, row.get_ref(*place)?)?;
+                    Ok(render::as_published(value, row.get_ref(old.columns.len() + 2)?.as_bytes()?, *place))
+                }
                 None => Ok(Value::Null),
             })
             .collect();
