@@ -98,7 +98,7 @@ impl Last {
         let begins = |word: &&str| {
             text.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
         };
-        if self.filled > 1 || widest < 2 || !NOTE_WORDS.iter().any(|word| begins(&word)) {
+        if self.filled > 1 || widest < 2 || !NOTE_WORDS.iter().any(begins) {
             return None;
         }
         let word = self.text.split([':', ' ']).next().unwrap_or_default();

@@ -82,13 +82,13 @@ impl HeaderSearch {
             .iter()
             .enumerate()
             .map(|(place, field)| {
-                let others = fields.iter().enumerate().filter(|(other, _)| *other != place);
+                let mut others = fields.iter().enumerate().filter(|(other, _)| *other != place);
                 let occurrence = occurrence_of(definition.source.fields.get(place));
                 let is_other = |(other, spellings): (usize, &Spellings)| {
                     occurrence_of(definition.source.fields.get(other)) != occurrence
                         && spellings.normal.iter().any(|normal| field.normal.contains(normal))
                 };
-                occurrence > 1 || others.map(is_other).any(|is| is)
+                occurrence > 1 || others.any(is_other)
             })
             .collect();
         for (field, counted) in fields.iter_mut().zip(shared) {

@@ -147,6 +147,9 @@ fn unenclosing(
     }
 }
 
+/// A source of which the beginning was read already.
+type Begun<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
+
 /// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
 enum Text<R: Read> {
     Plain(R),
@@ -154,7 +157,7 @@ enum Text<R: Read> {
 }
 
 impl<R: Read> Text<R> {
-    fn new(mut source: R, dialect: &Dialect) -> Result<Text<std::io::Chain<std::io::Cursor<Vec<u8>>, R>>, ReadError> {
+    fn new(mut source: R, dialect: &Dialect) -> Result<Text<Begun<R>>, ReadError> {
         let mut start = Vec::new();
         source.by_ref().take(4).read_to_end(&mut start)?;
         let marked = Encoding::for_bom(&start).map(|(encoding, _)| encoding);

@@ -138,9 +138,7 @@ fn refuse_other_kinds<R: Read + Seek>(archive: &ZipArchive<R>) -> Result<(), Rea
     let has =
         |wanted: &dyn Fn(&str) -> bool| archive.file_names().flatten().any(|name| wanted(&name.to_ascii_lowercase()));
     let is = |wanted: &'static str| move |name: &str| name == wanted;
-    let found = if has(&is("[content_types].xml")) && has(&|name| name.ends_with("workbook.xml")) {
-        return Ok(());
-    } else if has(&|name| name.ends_with("workbook.xml")) {
+    let found = if has(&|name| name.ends_with("workbook.xml")) {
         return Ok(());
     } else if has(&is("xl/workbook.bin")) {
         "is a binary workbook (.xlsb): save it as .xlsx"
