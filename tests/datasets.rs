@@ -4,6 +4,8 @@
 
 #[path = "datasets/cases.rs"]
 mod cases;
+#[path = "datasets/compared.rs"]
+mod compared;
 #[path = "datasets/drift.rs"]
 mod drift;
 #[path = "datasets/excel_97.rs"]
@@ -18,3 +20,10 @@ mod report;
 mod round_trip;
 #[path = "datasets/support.rs"]
 mod support;
+#[path = "support/tools.rs"]
+mod tools;
+
+/// The repository's root.
+fn repository() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
