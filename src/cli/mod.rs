@@ -97,7 +97,7 @@ enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
     Health(health::Health),
-    Import(import::Import),
+    Import(Box<import::Import>),
     Invite(invite::Invite),
     Users(users::Users),
     Keys(keys::Keys),
