@@ -74,6 +74,9 @@ enum Role {
     /// Reads a workbook.
     #[command(hide = true)]
     BareWorkbook { file: PathBuf },
+    /// Reads the records of a file as an import does, and does nothing with them.
+    #[command(hide = true)]
+    ReadRecords { file: PathBuf },
     /// Reads records from DynamoDB.
     #[command(hide = true)]
     BareReads { endpoint: String, paths: PathBuf, seconds: u32 },
@@ -187,6 +190,7 @@ fn main() -> ExitCode {
         Some(Role::Sql { records }) => filters::run_sql(&records),
         Some(Role::BareInsert { file, database }) => import::insert_bare(&file, &database),
         Some(Role::BareWorkbook { file }) => import::read_bare(&file),
+        Some(Role::ReadRecords { file }) => import::read_records(&file),
         Some(Role::BareReads { endpoint, paths, seconds }) => aws::read_bare(&endpoint, &paths, seconds),
     };
     match outcome {

@@ -33,11 +33,28 @@ pub(super) struct DataSets {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    OfRecords(OfRecords),
+    Language(Language),
+}
+
+#[derive(Debug, Subcommand)]
+enum OfRecords {
     List(List),
     Show(Show),
     Rename(Rename),
     Remove(Remove),
 }
+
+/// What can be written into a definition, in full.
+const LANGUAGE: &str = include_str!("../../schemas/datasets/README.md");
+
+/// Print what can be written into a definition
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets language | less")]
+struct Language {}
 
 /// List the data sets that have records, and where their definitions come from
 #[derive(Debug, Args)]
@@ -90,13 +107,18 @@ struct Remove {
 
 impl DataSets {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        let command = match self.command {
+            // It needs no deployment.
+            Command::Language(Language {}) => return Ok(Answer::file(json!({ "language": LANGUAGE }), LANGUAGE)),
+            Command::OfRecords(command) => command,
+        };
         let settings = common.settings(&[self.definitions.flag()])?;
         let known = app::known_definitions(settings.datasets())?;
-        with_node(settings, Data::MustExist, async |node| match self.command {
-            Command::List(List {}) => list(&node, &known).await,
-            Command::Show(Show { name }) => show(&node, &known, &name).await,
-            Command::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
-            Command::Remove(Remove { name, yes }) => remove(&node, &name, yes).await,
+        with_node(settings, Data::MustExist, async |node| match command {
+            OfRecords::List(List {}) => list(&node, &known).await,
+            OfRecords::Show(Show { name }) => show(&node, &known, &name).await,
+            OfRecords::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
+            OfRecords::Remove(Remove { name, yes }) => remove(&node, &name, yes).await,
         })
     }
 }

@@ -164,7 +164,9 @@ impl Import {
             return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
         };
         // What is wrong with the request is said before a data directory is made.
-        legible(file)?;
+        if !file.to_string_lossy().contains("://") {
+            legible(file)?;
+        }
         let early = if is_begun(&settings) { None } else { Some(self.definition(&settings, &[])?) };
         let opened = open(file, &settings)?;
         with_node(settings, Data::MayBeNew, async |node| {
@@ -314,14 +316,27 @@ fn file_name(path: &Path) -> String {
 /// Opens a file that is to be read, if it is one and not too large.
 fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
     let shown = path.display();
+    let named = path.to_string_lossy().to_ascii_lowercase();
+    if ["http://", "https://", "ftp://", "s3://"].iter().any(|scheme| named.starts_with(scheme)) {
+        // An address may hold a password or a token.
+        let message = "this is an address, and permitd reads files: fetch it first, with `curl -LO ADDRESS`, and import what comes";
+        return Err(Failure::usage(message));
+    }
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::not_found(format!("there is no file {shown}")),
         _ => Failure::unavailable(format!("{shown} cannot be read: {error}")),
     };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        let message = format!("{shown} is a folder: name one of the files in it, a .xlsx, .xls, .csv, .tsv or .ndjson");
+        return Err(Failure::new(Exit::BadFile, message));
+    }
     if !metadata.is_file() {
-        return Err(Failure::new(Exit::BadFile, format!("{shown} is no file; name a .xlsx, .xls, .csv or .tsv")));
+        return Err(Failure::new(
+            Exit::BadFile,
+            format!("{shown} is no file; name a .xlsx, .xls, .csv, .tsv or .ndjson"),
+        ));
     }
     let (bytes, max) = (metadata.len(), settings.import.file_bytes_max);
     if bytes > max {
@@ -474,10 +489,7 @@ fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings)
 
 /// A data set's name after a file's: `NYC permits 2024.csv` gives `nyc_permits_2024`.
 fn data_set_name(file: &Path) -> String {
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let words: Vec<&str> = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let name: String = words.join("_").chars().take(40).collect();
-    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("data_{name}") }
+    infer::data_set_name(&file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -489,7 +501,9 @@ mod tests {
         for (file, name) in [
             ("NYC permits 2024.csv", "nyc_permits_2024"),
             ("x/2016-Issued.xlsx", "data_2016_issued"),
-            ("é.csv", "data_"),
+            ("größe.csv", "groesse"),
+            ("events.csv", "events_data"),
+            ("---.csv", "data"),
         ] {
             assert_eq!(data_set_name(Path::new(file)), name);
         }

@@ -10,9 +10,11 @@ use column::ColumnStats;
 use header::{Kept, Top};
 
 use super::{
+    Definition,
     definition::Said,
     last_rows::LastRows,
     reader::{Flow, Limits, Note, ReadError, RowCells, RowSink, SheetName, scan},
+    text::nfc,
 };
 
 mod column;
@@ -52,12 +54,25 @@ pub fn propose(
     source.seek(SeekFrom::Start(0))?;
     let mut table = Table::new(&chosen, dialect.skip_rows, &said.blanks);
     scan(&mut source, file_name, &reading, limits, &mut table)?;
-    table.notes.splice(0..0, tops.sheet_notes(chosen.sheet.as_deref()));
+    if let Some(read) = &chosen.sheet {
+        table.notes.splice(0..0, Note::of_sheets(&tops.sheets, read));
+    }
     propose::definition(dataset, file_name, said, &chosen, table).ok_or_else(|| ReadError::NoHeader {
         dataset: dataset.to_owned(),
         rows: 1,
         detail: "the row that looks like one names no column that could be published".to_owned(),
     })
+}
+
+/// A data set's name after a text such as a file's name: one that a definition may have.
+pub fn data_set_name(text: &str) -> String {
+    let name = name::joined(&name::words_of(&nfc(text)));
+    let name = match name.as_bytes().first() {
+        Some(first) if first.is_ascii_lowercase() => name,
+        Some(_) => format!("data_{name}"),
+        None => "data".to_owned(),
+    };
+    if Definition::check_name(&name).is_ok() { name } else { format!("{name}_data") }
 }
 
 /// The header that was chosen.
@@ -93,23 +108,6 @@ impl Tops<'_> {
             }
         }
         None
-    }
-
-    fn sheet_notes(&self, read: Option<&str>) -> Vec<Note> {
-        let Some(read) = read else { return Vec::new() };
-        let others = |hidden: bool| {
-            let others = self.sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != read);
-            others.map(|sheet| sheet.name.clone()).collect::<Vec<_>>()
-        };
-        let (visible, hidden) = (others(false), others(true));
-        let mut notes = Vec::new();
-        if self.sheets.iter().any(|sheet| sheet.name == read && sheet.hidden) {
-            notes.push(Note::HiddenSheet { name: read.to_owned() });
-        }
-        if !visible.is_empty() || !hidden.is_empty() {
-            notes.push(Note::OtherSheets { read: read.to_owned(), others: visible, hidden });
-        }
-        notes
     }
 }
 

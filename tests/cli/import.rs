@@ -159,6 +159,78 @@ fn a_proposed_definition_imports_its_file() {
     assert!(home.refused(2, &["import", "City trees.csv", "--definition", "bad.toml"]).contains("bad.toml"));
 }
 
+#[test]
+fn what_is_said_of_one_file_is_not_kept() {
+    let home = Home::new();
+    std::fs::write(home.path("things.toml"), THINGS).unwrap();
+    let german = "a title\nCODE;TXT;INT\nk1;'x;y';1.204\nk2;NA;2\n;;\nSumme;;3\n";
+    std::fs::write(home.path("a.csv"), german).unwrap();
+    let said = [
+        &["import", "a.csv", "--definition", "things.toml", "--decimal", ",", "--quote", "'", "--delimiter", ";"][..],
+        &["--skip-rows", "1", "--stop-at", "Summe", "--blanks", "NA", "--fill-down", "txt", "--encoding", "utf-8"],
+        &["--time-zone", "Europe/Berlin", "--date-order", "day_first"],
+    ]
+    .concat();
+    let summary = home.json(&said);
+    assert_eq!((number(&summary, "inserted"), number(&summary, "rejected")), (2, 0), "{summary}");
+    assert!(summary["notes"][0].as_str().unwrap().contains("stop_at"), "{summary}");
+    let told = home.run(&said);
+    assert!(told.err.contains("warning: the table ended before line 6"), "{}", told.err);
+    // By the definition alone the next file is read as it says.
+    std::fs::write(home.path("b.csv"), "CODE,TXT,INT\nk1,\"x;y\",1204\nk2,,2\n").unwrap();
+    let next = home.json(&["import", "b.csv", "--dataset", "things"]);
+    assert_eq!(number(&next, "unchanged"), 2, "{next}");
+    for (flag, wrong, word) in [
+        ("--delimiter", "ab", "separate"),
+        ("--quote", "q", "enclose"),
+        ("--encoding", "klingon", "windows-1252"),
+        ("--sheet", " ", "sheet"),
+        ("--decimal", "x", "decimal"),
+        ("--thousands", "x", "digits"),
+        ("--time-zone", "Mars", "America/Los_Angeles"),
+        ("--date-order", "mdy", "month_first"),
+        ("--skip-rows", "-1", "skip-rows"),
+        ("--stop-at", "*", "stop-at"),
+        ("--fill-down", "colour", "colour"),
+    ] {
+        let err = home.refused(2, &["import", "b.csv", "--dataset", "things", &format!("{flag}={wrong}")]);
+        assert!(err.contains(word), "{flag}: {err}");
+    }
+    assert!(home.refused(2, &["import", "--define", "b.csv", "--decimal", ",", "--thousands", ","]).contains("both"));
+}
+
+#[test]
+fn what_is_no_file_is_named_with_what_to_do() {
+    let home = Home::new();
+    for command in [&["import", "--dataset", "permits"][..], &["import", "--define"]] {
+        let named = |file: &'static str| match command {
+            [import, define] => vec![*import, *define, file],
+            [import, rest @ ..] => [&[*import, file], rest].concat(),
+            [] => Vec::new(),
+        };
+        let err = home.refused(2, &named("https://user:secret@data.example.org/x.csv?token=secret"));
+        assert!(err.contains("curl -LO") && !err.contains("secret"), "{err}");
+        assert!(home.refused(6, &named(".")).contains("is a folder"));
+    }
+    std::fs::write(home.path("trees.csv.gz"), b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
+    assert!(home.refused(6, &["import", "--define", "trees.csv.gz"]).contains("gunzip"));
+}
+
+#[test]
+fn a_draft_has_a_name_that_a_data_set_may_have() {
+    let home = Home::new();
+    for (file, name) in [("events.csv", "events_data"), ("größe 2024.csv", "groesse_2024"), ("2016.csv", "data_2016")]
+    {
+        std::fs::write(home.path(file), "id,kind\n1,x\n2,y\n").unwrap();
+        let draft = home.run(&["import", "--define", file]).out;
+        std::fs::write(home.path("draft.toml"), &draft).unwrap();
+        let summary = home.json(&["import", file, "--definition", "draft.toml"]);
+        assert_eq!(summary["dataset"], name, "{draft}");
+    }
+    let language = home.run(&["datasets", "language"]);
+    assert!(language.exit == 0 && language.out.contains("`fill_down`"), "{}", language.err);
+}
+
 /// A data set of one's own: texts, a number, and a text that is made of two columns of the file.
 const THINGS: &str = r#"
 name = "things"

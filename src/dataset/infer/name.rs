@@ -57,13 +57,18 @@ fn spelling(letter: char) -> String {
     }
 }
 
-/// A name of these words that is none of those that are taken.
-pub(super) fn unique_name(words: &[String], is_taken: impl Fn(&str) -> bool) -> String {
+/// The words as one name, cut to a sensible length.
+pub(super) fn joined(words: &[String]) -> String {
     let mut name = words.join("_");
     name.truncate(NAME_BYTES_MAX);
-    let name = name.trim_end_matches('_');
+    name.trim_end_matches('_').to_owned()
+}
+
+/// A name of these words that is none of those that are taken.
+pub(super) fn unique_name(words: &[String], is_taken: impl Fn(&str) -> bool) -> String {
+    let name = joined(words);
     let name = match name.as_bytes().first() {
-        Some(first) if first.is_ascii_lowercase() => name.to_owned(),
+        Some(first) if first.is_ascii_lowercase() => name,
         _ => format!("column_{name}").trim_end_matches('_').to_owned(),
     };
     let is_reserved = RESERVED_COLUMNS.contains(&name.as_str());

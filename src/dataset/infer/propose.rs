@@ -190,8 +190,8 @@ fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "# The header was found on line {}; if that is a record and no header, write one above it. What can be said here is\n\
-         # described in schemas/datasets/README.md.",
+        "# The header was found on line {}; if that is a record and no header, write one above it. `permitd datasets language` prints\n\
+         # all that can be said here.",
         chosen.line
     )?;
     for note in &table.notes {

@@ -316,7 +316,8 @@ impl Importer {
             Ok(()) if self.mapper.is_none() => Message::Failed(self.search.failure()),
             Ok(()) => {
                 self.flush();
-                let mut notes = self.sheet_notes();
+                let read = self.sheet.as_deref();
+                let mut notes = read.map_or_else(Vec::new, |read| Note::of_sheets(&self.sheets, read));
                 notes.append(&mut self.notes);
                 notes.extend(self.mapper.iter().flat_map(Mapper::notes));
                 let rows = self.last.no_records();
@@ -327,26 +328,6 @@ impl Importer {
             }
         };
         self.send(ending);
-    }
-}
-
-impl Importer {
-    /// What a person should know of the sheets that were not read, and of the one that was.
-    fn sheet_notes(&self) -> Vec<Note> {
-        let Some(read) = &self.sheet else { return Vec::new() };
-        let others = |hidden: bool| {
-            let others = self.sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != *read);
-            others.map(|sheet| sheet.name.clone()).collect::<Vec<_>>()
-        };
-        let (visible, hidden) = (others(false), others(true));
-        let mut notes = Vec::new();
-        if self.sheets.iter().any(|sheet| sheet.name == *read && sheet.hidden) {
-            notes.push(Note::HiddenSheet { name: read.clone() });
-        }
-        if !visible.is_empty() || !hidden.is_empty() {
-            notes.push(Note::OtherSheets { read: read.clone(), others: visible, hidden });
-        }
-        notes
     }
 }
 

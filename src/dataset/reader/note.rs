@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::SheetName;
 use crate::dataset::last_rows::NoRecord;
 
 /// `1 row has`, `2 rows have`.
@@ -96,6 +97,25 @@ pub enum Note {
         /// How many there are.
         count: u64,
     },
+}
+
+impl Note {
+    /// What there is to know of a workbook's sheets, of which one was read.
+    pub(in crate::dataset) fn of_sheets(sheets: &[SheetName], read: &str) -> Vec<Self> {
+        let others = |hidden: bool| -> Vec<String> {
+            let others = sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != read);
+            others.map(|sheet| sheet.name.clone()).collect()
+        };
+        let (visible, hidden) = (others(false), others(true));
+        let mut notes = Vec::new();
+        if sheets.iter().any(|sheet| sheet.name == read && sheet.hidden) {
+            notes.push(Self::HiddenSheet { name: read.to_owned() });
+        }
+        if !visible.is_empty() || !hidden.is_empty() {
+            notes.push(Self::OtherSheets { read: read.to_owned(), others: visible, hidden });
+        }
+        notes
+    }
 }
 
 impl fmt::Display for Note {
