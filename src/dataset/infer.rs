@@ -6,15 +6,16 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use column::ColumnStats;
+use column::{ColumnStats, Readings};
 use header::{Kept, Top};
 
 use super::{
     Definition,
     definition::Said,
     last_rows::LastRows,
+    mapping::{is_ruler, stops_at},
     reader::{Flow, Limits, Note, ReadError, RowCells, RowSink, SheetName, scan},
-    text::nfc,
+    text::{folded, nfc},
 };
 
 mod column;
@@ -39,25 +40,57 @@ pub fn propose(
     said: &Said,
     limits: &Limits,
 ) -> Result<String, ReadError> {
+    propose_as(&mut source, file_name, dataset, said, None, limits)
+}
+
+/// Proposes a definition; `guessed` says how many rows were not UTF-8 where the encoding that is said was guessed.
+fn propose_as(
+    source: &mut (impl Read + Seek),
+    file_name: &str,
+    dataset: &str,
+    said: &Said,
+    guessed: Option<u64>,
+    limits: &Limits,
+) -> Result<String, ReadError> {
     let dialect = &said.dialect;
+    source.seek(SeekFrom::Start(0))?;
     let mut tops = Tops { limits, skip_rows: dialect.skip_rows, sheets: Vec::new(), tops: Vec::new() };
-    scan(&mut source, file_name, dialect, limits, &mut tops)?;
+    scan(&mut *source, file_name, dialect, limits, &mut tops)?;
     let Some(chosen) = tops.best() else {
         return Err(ReadError::NoHeader {
             dataset: dataset.to_owned(),
             rows: tops.tops.iter().map(|(_, top)| top.rows.len()).max().unwrap_or(0),
-            detail: "no row looks like one: texts, over most of the columns, with rows below it".to_owned(),
+            detail: "no row looks like one: texts, over most of the columns, with rows below it. Write a row of names above the \
+                     values; or leave rows at the top out with --skip-rows, or say what separates cells with --delimiter"
+                .to_owned(),
         });
     };
     let mut reading = dialect.clone();
     reading.sheet = reading.sheet.or_else(|| chosen.sheet.clone());
     source.seek(SeekFrom::Start(0))?;
-    let mut table = Table::new(&chosen, dialect.skip_rows, &said.blanks);
-    scan(&mut source, file_name, &reading, limits, &mut table)?;
+    let mut table = Table::new(&chosen, said);
+    scan(&mut *source, file_name, &reading, limits, &mut table)?;
+    // Where more rows are UTF-8 than are not, it is those few that are wrong. Otherwise all is read again in what it seems to be,
+    // the header as well.
+    let other = table.notes.iter().find_map(|note| match note {
+        Note::NotUtf8 { records, is_few: false, looks_like, .. } if dialect.encoding.is_none() => {
+            Some((*records, *looks_like))
+        }
+        _ => None,
+    });
+    if let Some((records, looks_like)) = other {
+        let mut said = said.clone();
+        if said.dialect.say("encoding", looks_like).is_ok() {
+            return propose_as(source, file_name, dataset, &said, Some(records), limits);
+        }
+    }
+    if let Some((first, last, rows)) = chosen.above {
+        table.notes.insert(0, Note::AboveHeader { lines: (first, last), rows });
+    }
     if let Some(read) = &chosen.sheet {
         table.notes.splice(0..0, Note::of_sheets(&tops.sheets, read));
     }
-    propose::definition(dataset, file_name, said, &chosen, table).ok_or_else(|| ReadError::NoHeader {
+    propose::definition(dataset, file_name, (said, guessed), &chosen, table).ok_or_else(|| ReadError::NoHeader {
         dataset: dataset.to_owned(),
         rows: 1,
         detail: "the row that looks like one names no column that could be published".to_owned(),
@@ -81,6 +114,8 @@ struct Chosen {
     sheet: Option<String>,
     line: u64,
     names: Vec<String>,
+    /// The rows above it: the line of the first, of the last, and how many there are.
+    above: Option<(u64, u64, u64)>,
 }
 
 /// The top of each sheet, to choose one and its header by.
@@ -104,7 +139,7 @@ impl Tops<'_> {
             if let Some((name, top, place)) = first {
                 let (line, cells) = top.rows.get(place)?;
                 let names = cells.iter().map(|cell| cell.text.clone()).collect();
-                return Some(Chosen { sheet: name.clone(), line: *line, names });
+                return Some(Chosen { sheet: name.clone(), line: *line, names, above: top.above(place) });
             }
         }
         None
@@ -138,6 +173,9 @@ impl RowSink for Tops<'_> {
 struct Table {
     header_line: u64,
     skip_rows: u32,
+    /// Texts before which the table ends.
+    stop_at: Vec<String>,
+    readings: Readings,
     columns: Vec<ColumnStats>,
     rows: u64,
     hashes_left: usize,
@@ -151,17 +189,19 @@ struct Table {
 }
 
 impl Table {
-    fn new(chosen: &Chosen, skip_rows: u32, blanks: &[String]) -> Self {
+    fn new(chosen: &Chosen, said: &Said) -> Self {
         Self {
             header_line: chosen.line,
-            skip_rows,
+            skip_rows: said.dialect.skip_rows,
+            stop_at: said.dialect.stop_at.clone(),
+            readings: Readings::of(&said.dialect),
             columns: chosen.names.iter().map(|header| ColumnStats::new(header)).collect(),
             rows: 0,
             hashes_left: HASHES_MAX,
             delimiter: None,
             notes: Vec::new(),
             last: LastRows::default(),
-            blanks: blanks.iter().map(|blank| blank.to_lowercase()).collect(),
+            blanks: said.blanks.iter().map(|blank| folded(blank).into_owned()).collect(),
             first: None,
         }
     }
@@ -178,6 +218,12 @@ impl RowSink for Table {
         if line <= self.header_line.max(u64::from(self.skip_rows)) {
             return Ok(Flow::Continue);
         }
+        if stops_at(&self.stop_at, row) {
+            return Ok(Flow::Stop);
+        }
+        if self.rows == 0 && is_ruler(row) {
+            return Ok(Flow::Continue);
+        }
         let width = row.width();
         let (mut filled, mut first_place) = (0, None);
         for place in 0..width {
@@ -185,7 +231,7 @@ impl RowSink for Table {
                 self.columns.resize_with(place + 1, || ColumnStats::new(""));
             }
             let Some(column) = self.columns.get_mut(place) else { break };
-            if column.add(line, row.cell(place), &self.blanks, &mut self.hashes_left) {
+            if column.add(line, row.cell(place), (&self.blanks, &self.readings), &mut self.hashes_left) {
                 filled += 1;
                 first_place.get_or_insert(place);
                 column.first_row_filled = column.first_row_filled || self.rows == 0;

@@ -59,8 +59,8 @@ pub struct NoRecord {
 impl LastRows {
     /// Meets a row that is not blank.
     pub(super) fn meet(&mut self, line: u64, row: &impl RowCells) {
-        let is_filled = |cell: &Cell<'_>| !text_of(*cell).is_ok_and(|text| text.is_empty());
-        let mut filled = (0..row.width()).map(|place| row.cell(place)).filter(is_filled);
+        // Of every row this is asked, so that nothing is made of its cells but of the first.
+        let mut filled = (0..row.width()).map(|place| row.cell(place)).filter(|cell| !matches!(cell, Cell::Blank));
         let Some(first) = filled.next() else { return };
         let count = 1 + filled.count();
         self.met += 1;
@@ -98,6 +98,15 @@ impl Last {
         let begins = |word: &&str| {
             text.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
         };
+        // What a database says of what it printed.
+        let said = text.trim_matches(|letter: char| matches!(letter, '(' | ')' | '.' | ' '));
+        let mut words = said.split_whitespace();
+        let counts = words.next().is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+            && matches!(words.next(), Some("row" | "rows" | "record" | "records"))
+            && matches!(words.next(), None | Some("selected" | "affected" | "returned" | "fetched"));
+        if counts && self.filled == 1 {
+            return found("a footnote", self.text.clone());
+        }
         if self.filled > 1 || widest < 2 || !NOTE_WORDS.iter().any(begins) {
             return None;
         }

@@ -8,6 +8,6 @@ pub(in crate::dataset) mod numbers;
 mod title;
 
 pub use header::{FoundHeader, HeaderSearch};
-pub(in crate::dataset) use mapper::is_scientific;
 pub use mapper::{FileReading, Mapper};
+pub(in crate::dataset) use mapper::{is_blank, is_ruler, is_scientific, stops_at};
 pub use title::title_case;

@@ -203,8 +203,9 @@ fn check(bytes: &[u8], name: &str, table: &Table) -> Result<(), TestCaseError> {
             let place = definition.column_index(&header.replace(' ', "_"));
             let place = place.unwrap_or_else(|| panic!("{header} is not published\n{toml}"));
             let value = &record.values[place];
-            let is_blank = written.trim().is_empty()
-                || definition.source.blanks.iter().any(|blank| blank.eq_ignore_ascii_case(written.trim()));
+            let field = definition.source.fields.iter().find(|field| field.target == Some(place));
+            let mut blanks = field.into_iter().flat_map(|field| &field.blanks);
+            let is_blank = written.trim().is_empty() || blanks.any(|blank| blank.eq_ignore_ascii_case(written.trim()));
             if is_blank {
                 prop_assert!(value.is_null(), "{header} {written:?} {value:?}");
                 continue;

@@ -1,6 +1,6 @@
 //! How a file writes its rows and values, where that is not what most files do.
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, ISO_2022_JP};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -246,11 +246,24 @@ fn quote(text: &str) -> Result<Quote, String> {
 }
 
 fn encoding(text: &str) -> Result<String, String> {
-    let found = Encoding::for_label_no_replacement(text.trim().as_bytes());
+    // What programs call encodings that the standard knows by other names.
+    let label = match text.trim().to_ascii_lowercase().as_str() {
+        "cp932" | "ms932" => "shift_jis".to_owned(),
+        "cp949" | "uhc" => "euc-kr".to_owned(),
+        "cp936" => "gbk".to_owned(),
+        "cp950" => "big5".to_owned(),
+        "mac-roman" | "macroman" | "mac_roman" => "macintosh".to_owned(),
+        "latin-1" | "latin_1" | "iso-latin-1" => "windows-1252".to_owned(),
+        "utf16" | "utf-16-le" | "utf16le" | "utf_16_le" => "utf-16le".to_owned(),
+        "utf-16-be" | "utf16be" | "utf_16_be" => "utf-16be".to_owned(),
+        other => other.to_owned(),
+    };
+    let found = Encoding::for_label_no_replacement(label.as_bytes()).filter(|encoding| *encoding != ISO_2022_JP);
     found.map(|encoding| encoding.name().to_ascii_lowercase()).ok_or_else(|| {
         format!(
             "{text:?} is no encoding that is known: expected one such as \"utf-8\", \"utf-16le\", \"windows-1252\", \
-             \"windows-1251\", \"iso-8859-2\", \"macintosh\", \"shift_jis\", \"gb18030\" or \"big5\""
+             \"windows-1251\", \"iso-8859-2\", \"macintosh\", \"shift_jis\", \"gb18030\" or \"big5\". Convert a file in any other \
+             one, with `iconv -f CP850 -t UTF-8 FILE > NEW`"
         )
     })
 }
@@ -297,6 +310,8 @@ mod tests {
         assert_eq!(said("delimiter", "~").unwrap().delimiter, Some(b'~'));
         assert_eq!(said("quote", "none").unwrap().quote, Some(Quote::None));
         assert_eq!(said("encoding", "Latin1").unwrap().encoding.as_deref(), Some("windows-1252"));
+        assert_eq!(said("encoding", "MacRoman").unwrap().encoding.as_deref(), Some("macintosh"));
+        assert!(said("encoding", "cp850").unwrap_err().contains("iconv"));
         assert_eq!(said("encoding", "cp1251").unwrap().encoding.as_deref(), Some("windows-1251"));
         assert_eq!(said("time_zone", "America/Los_Angeles").unwrap().time_zone.as_deref(), Some("America/Los_Angeles"));
         assert_eq!(said("decimal", ",").unwrap().marks(), (Mark::Comma, Mark::Point));

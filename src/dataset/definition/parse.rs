@@ -168,7 +168,12 @@ fn fill_down(root: &DefinitionTable<'_>, fields: &mut [Field]) -> Result<(), Def
 /// Marks a column whose blank cells have the value above them.
 pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
     let is_read = |field: &&mut Field| matches!(field.origin, Origin::Header { .. });
-    match fields.iter_mut().filter(is_read).find(|field| field.name == name) {
+    // People know the header; it is nobody else's.
+    let bears = |field: &Field| match &field.origin {
+        Origin::Header { headers, .. } => headers.iter().any(|header| normal_header(header) == normal_header(name)),
+        _ => false,
+    };
+    match fields.iter_mut().filter(is_read).find(|field| field.name == name || bears(field)) {
         Some(field) => field.fill_down = true,
         None => {
             let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));

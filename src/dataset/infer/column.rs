@@ -6,15 +6,18 @@ use std::{
 };
 
 use super::personal::Looks;
+use jiff::tz::TimeZone;
+
 use crate::dataset::{
-    ColumnType, Value,
-    definition::{DateOrder, Mark},
+    ColumnType, Value, ValueError,
+    definition::{DateOrder, Dialect, Mark},
     mapping::{
-        convert::{CURRENCIES, Reading, text_of, value_of},
+        convert::{CURRENCIES, CellError, Reading, text_of, value_of},
         dates, is_scientific,
         numbers::{Marks, is_two_ways},
     },
     reader::{Cell, Numeral},
+    text::{folded, nfc},
 };
 
 /// Numbers with more digits are names of things, not amounts: and JSON readers lose digits of them.
@@ -103,9 +106,15 @@ pub(super) struct ColumnStats {
     pub(super) two_ways_date: u64,
     /// Dates of eight digits and nothing else.
     pub(super) compact_dates: u64,
+    /// Dates of three numbers of which none is a long year; those that could as well begin with the year; those without slashes.
+    pub(super) short_years: u64,
+    pub(super) short_years_first: u64,
+    pub(super) short_years_dotted: u64,
     pub(super) with_time: u64,
     pub(super) with_zone: u64,
-    pub(super) currency: bool,
+    pub(super) currency: Option<char>,
+    /// Whether there are several currencies.
+    pub(super) mixed_currencies: bool,
     pub(super) percent: u64,
     /// Values that are more than their number: zeros before it, a format that shows something else.
     pub(super) more_than_number: u64,
@@ -138,13 +147,24 @@ impl std::hash::Hasher for Ready {
     }
 }
 
-const fn reading(date_order: DateOrder, decimal: Mark, thousands: Mark) -> Reading {
-    let marks = Marks { decimal, thousands, unsure: false };
-    Reading { date_order, epoch_1904: false, marks, zone: jiff::tz::TimeZone::UTC }
+/// How texts are read to see what they are: with either decimal mark, unless one is said.
+#[derive(Debug)]
+pub(super) struct Readings {
+    point: Reading,
+    comma: Reading,
 }
 
-static POINT: Reading = reading(DateOrder::MonthFirst, Mark::Point, Mark::Comma);
-static COMMA: Reading = reading(DateOrder::DayFirst, Mark::Comma, Mark::Point);
+impl Readings {
+    pub(super) fn of(dialect: &Dialect) -> Self {
+        let with = |decimal: Mark| {
+            let said = Dialect { decimal: dialect.decimal.or(Some(decimal)), ..dialect.clone() };
+            let (decimal, thousands) = said.marks();
+            let marks = Marks { decimal, thousands, unsure: false };
+            Reading { date_order: DateOrder::MonthFirst, epoch_1904: false, marks, zone: TimeZone::UTC }
+        };
+        Self { point: with(Mark::Point), comma: with(Mark::Comma) }
+    }
+}
 
 impl ColumnStats {
     pub(super) fn new(header: &str) -> Self {
@@ -165,7 +185,11 @@ impl ColumnStats {
             compact_dates: 0,
             with_time: 0,
             with_zone: 0,
-            currency: false,
+            currency: None,
+            mixed_currencies: false,
+            short_years: 0,
+            short_years_first: 0,
+            short_years_dotted: 0,
             percent: 0,
             more_than_number: 0,
             scientific: 0,
@@ -184,8 +208,14 @@ impl ColumnStats {
         self.repeated == 0 && self.filled > 0
     }
 
-    /// Takes a cell in; whether it holds something. `blanks` are texts besides the common ones that stand for no value.
-    pub(super) fn add(&mut self, line: u64, cell: Cell<'_>, blanks: &[String], hashes_left: &mut usize) -> bool {
+    /// Takes a cell in; whether it holds something. `blanks` are texts that were said to stand for no value, folded.
+    pub(super) fn add(
+        &mut self,
+        line: u64,
+        cell: Cell<'_>,
+        (blanks, readings): (&[String], &Readings),
+        hashes_left: &mut usize,
+    ) -> bool {
         let text = match text_of(cell) {
             Ok(text) if text.is_empty() => return false,
             Ok(text) => text,
@@ -194,7 +224,10 @@ impl ColumnStats {
                 return true;
             }
         };
-        if is_placeholder(&text) || (!blanks.is_empty() && blanks.contains(&text.to_lowercase())) {
+        if !blanks.is_empty() && blanks.iter().any(|blank| *blank == folded(&text)) {
+            return true;
+        }
+        if is_placeholder(&text) {
             match self.placeholders.iter_mut().find(|(known, _)| *known == *text) {
                 Some((_, count)) => *count += 1,
                 None => self.placeholders.push((text.into_owned(), 1)),
@@ -208,7 +241,7 @@ impl ColumnStats {
             self.looks.add(&text);
         }
         match cell {
-            Cell::Number(number) => self.add_number(line, number),
+            Cell::Number(number) => self.add_number(line, number, readings),
             Cell::Moment(moment) => {
                 self.with_time += u64::from(moment.time() != jiff::civil::Time::midnight());
                 self.month_first.fit.take(line, true);
@@ -219,14 +252,14 @@ impl ColumnStats {
                 self.no_number(line);
                 self.no_date(line);
             }
-            _ => self.add_text(line, &text),
+            _ => self.add_text(line, &text, readings),
         }
         true
     }
 
     fn count_distinct(&mut self, text: &str, hashes_left: &mut usize) {
         let Some(hashes) = &mut self.hashes else { return };
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(nfc(text).as_ref());
         if !hashes.insert(hash) {
             self.repeated += 1;
             if hashes.len() > DISTINCT_COUNTED && self.repeated > self.distinct {
@@ -248,19 +281,26 @@ impl ColumnStats {
     }
 
     /// A number of a workbook.
-    fn add_number(&mut self, line: u64, number: Numeral<'_>) {
+    fn add_number(&mut self, line: u64, number: Numeral<'_>, readings: &Readings) {
         self.no_date(line);
         let format = number.format;
         if format.is_of_time() || format.is_padded() || format.is_percent() {
             self.percent += u64::from(format.is_percent());
             self.more_than_number += 1;
         }
-        self.currency = self.currency || format.has_sign_of(&CURRENCIES);
+        for sign in CURRENCIES.into_iter().filter(|sign| format.has_sign_of(&[*sign])) {
+            self.meet_currency(sign);
+        }
         let cell = Cell::Number(number);
         let digits = number.digits.bytes().filter(u8::is_ascii_digit).count();
         for numbers in [&mut self.point, &mut self.comma] {
-            numbers.take(line, cell, &POINT, digits);
+            numbers.take(line, cell, &readings.point, digits);
         }
+    }
+
+    fn meet_currency(&mut self, sign: char) {
+        self.mixed_currencies = self.mixed_currencies || self.currency.is_some_and(|met| met != sign);
+        self.currency = Some(sign);
     }
 
     fn no_number(&mut self, line: u64) {
@@ -276,8 +316,8 @@ impl ColumnStats {
         self.day_first.fit.take(line, false);
     }
 
-    fn add_text(&mut self, line: u64, text: &str) {
-        self.add_number_text(line, text);
+    fn add_text(&mut self, line: u64, text: &str, readings: &Readings) {
+        self.add_number_text(line, text, readings);
         let is_dead = self.month_first.fit.is_given_up() && self.day_first.fit.is_given_up();
         let is_short = text.len() <= 48 && text.bytes().any(|byte| byte.is_ascii_digit());
         if is_dead || !is_short {
@@ -289,6 +329,11 @@ impl ColumnStats {
         self.month_first.fit.take(line, month_first.is_some());
         self.day_first.fit.take(line, day_first.is_some());
         self.two_ways_date += u64::from(month_first.is_some() && day_first.is_some() && month_first != day_first);
+        if let Some(parts) = short_parts(text).filter(|_| month_first.or(day_first).is_some()) {
+            self.short_years += 1;
+            self.short_years_first += u64::from((1..=12).contains(&parts.1) && (1..=31).contains(&parts.2));
+            self.short_years_dotted += u64::from(!text.contains('/'));
+        }
         if let Some(written) = month_first.or(day_first) {
             self.compact_dates += u64::from(text.bytes().all(|byte| byte.is_ascii_digit()));
             self.with_time += u64::from(written.moment.time() != jiff::civil::Time::midnight());
@@ -296,7 +341,7 @@ impl ColumnStats {
         }
     }
 
-    fn add_number_text(&mut self, line: u64, text: &str) {
+    fn add_number_text(&mut self, line: u64, text: &str, readings: &Readings) {
         if self.point.is_given_up() && self.comma.is_given_up() {
             self.no_number(line);
             return;
@@ -306,19 +351,24 @@ impl ColumnStats {
             self.no_number(line);
             return;
         }
-        self.currency = self.currency || text.contains(CURRENCIES);
+        if let Some(sign) = text.chars().find(|letter| CURRENCIES.contains(letter)) {
+            self.meet_currency(sign);
+        }
         if text.ends_with('%') {
             self.percent += 1;
         }
-        if is_scientific(text) {
+        if is_scientific(text) || is_exponent_of_digits(text) {
             self.scientific += 1;
         }
         let cell = Cell::Text(text);
-        let point = self.point.take(line, cell, &POINT, digits);
-        let comma = self.comma.take(line, cell, &COMMA, digits);
+        let point = self.point.take(line, cell, &readings.point, digits);
+        let comma = self.comma.take(line, cell, &readings.comma, digits);
         let marks = text.trim_matches(|letter: char| !letter.is_ascii_digit());
         if is_two_ways(marks) {
             *(if marks.contains(',') { &mut self.two_ways_comma } else { &mut self.two_ways_point }) += 1;
+        } else if comma && !point && !marks.contains(',') {
+            // Groups of three digits and no decimals: as well the parts of a number that is a name.
+            self.two_ways_point += 1;
         } else if marks.contains([',', '.']) && point != comma {
             *(if point { &mut self.point_evidence } else { &mut self.comma_evidence }) += 1;
         }
@@ -333,13 +383,36 @@ impl Numbers {
     /// Takes a value in; whether it is a number or an amount.
     fn take(&mut self, line: u64, cell: Cell<'_>, reading: &Reading, digits: usize) -> bool {
         let integer = digits <= DIGITS_MAX && value_of(cell, ColumnType::Integer, reading).is_ok();
-        let number = integer || value_of(cell, ColumnType::Number, reading).is_ok();
+        // Whole numbers with more digits are names, too.
+        let is_long = digits > DIGITS_MAX
+            && matches!(
+                value_of(cell, ColumnType::Integer, reading),
+                Ok(_) | Err(CellError::Value(ValueError::OutOfRange))
+            );
+        let number = integer || (!is_long && value_of(cell, ColumnType::Number, reading).is_ok());
         let money = matches!(value_of(cell, ColumnType::Money, reading), Ok((Value::Money(_), true)));
         self.integer.take(line, integer);
         self.number.take(line, number);
         self.money.take(line, money);
         number || money
     }
+}
+
+/// The three numbers of a date such as `24-01-15`.
+fn short_parts(text: &str) -> Option<(u8, u8, u8)> {
+    let date = text.split([' ', 'T']).next()?;
+    let parts: Vec<&str> = date.split(['-', '/', '.']).collect();
+    let number = |part: &str| if part.len() <= 2 { part.parse().ok() } else { None };
+    match parts[..] {
+        [first, second, third] => Some((number(first)?, number(second)?, number(third)?)),
+        _ => None,
+    }
+}
+
+/// Whether a text is digits, an E, and digits: most likely a name that looks like a number.
+fn is_exponent_of_digits(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(['e', 'E']).is_some_and(|(digits, exponent)| is_digits(digits) && is_digits(exponent))
 }
 
 /// A date whose century is sure as well.
@@ -352,6 +425,11 @@ fn sure_date(text: &str, order: DateOrder) -> Option<dates::Written> {
     });
     let is_sure = long_year || !(SHORT_YEAR_MAX + 1..2000 + dates::CENTURY_PIVOT).contains(&written.moment.year());
     is_sure.then_some(written)
+}
+
+/// Whether a text stands for no value even where other texts do not: nobody writes it for anything else.
+pub(super) fn is_certain_placeholder(text: &str) -> bool {
+    matches!(folded(text).as_ref(), "n/a" | "#n/a" | "null" | "(null)" | "(blank)" | "\\n" | "n.a." | "n. a.")
 }
 
 fn is_placeholder(text: &str) -> bool {

@@ -85,10 +85,17 @@ impl Top {
             bytes <= KEPT_BYTES_MAX
         });
         let rows: Vec<&Vec<Kept>> = within.map(|(_, row)| row).collect();
-        let widest = rows.iter().map(|row| filled(row)).max()?;
-        rows.iter()
-            .enumerate()
-            .position(|(place, row)| is_header(row, widest, rows.get(place + 1..).unwrap_or_default()))
+        let place = |(place, row): (usize, &&Vec<Kept>)| {
+            is_header(row, rows.get(place + 1..).unwrap_or_default()).then_some(place)
+        };
+        rows.iter().enumerate().find_map(place)
+    }
+
+    /// The rows above a header that hold something: the line of the first, of the last, and how many there are.
+    pub(super) fn above(&self, header: usize) -> Option<(u64, u64, u64)> {
+        let mut lines = self.rows.iter().take(header).filter(|(_, row)| filled(row) > 0).map(|(line, _)| *line);
+        let first = lines.next()?;
+        Some(lines.fold((first, first, 1), |(first, _, rows), line| (first, line, rows + 1)))
     }
 
     /// How many cells the table below a header has, as far as it is seen.
@@ -101,10 +108,18 @@ fn filled(row: &[Kept]) -> usize {
     row.iter().filter(|cell| cell.nature != Nature::Blank).count()
 }
 
-fn is_header(row: &[Kept], widest: usize, below: &[&Vec<Kept>]) -> bool {
+fn is_header(row: &[Kept], below: &[&Vec<Kept>]) -> bool {
     let count = |nature: Nature| row.iter().filter(|cell| cell.nature == nature).count();
-    let filled = filled(row);
-    if filled == 0 || filled * 10 < widest * TENTHS_MIN || (filled == 1 && widest > 1) {
+    let filled_here = filled(row);
+    // What most rows below have, and not what the widest of them has: that may be one with a mistake.
+    let mut widths: Vec<usize> = below.iter().map(|row| filled(row)).filter(|filled| *filled > 0).collect();
+    widths.sort_unstable();
+    let Some(typical) = widths.get(widths.len().saturating_sub(1) / 2).copied() else { return false };
+    // Some columns may have no name where the row has a cell for each of them.
+    let has_all_cells = filled_here > 1 && row.len() >= typical && filled_here * 2 >= typical;
+    let names_most = filled_here * 10 >= typical * TENTHS_MIN && (filled_here > 1 || typical == 1);
+    let is_label = row.first().is_some_and(|first| first.text.ends_with(':'));
+    if filled_here == 0 || !(names_most || has_all_cells) || is_label {
         return false;
     }
     // A name is a text, a year or a date; at least one of them is a text. Numbers are names where they count the columns.

@@ -4,7 +4,7 @@
 //! not be costs somebody a look; one that is not and should be costs somebody their privacy.
 
 /// Words of people and of what belongs to them, which are looked for within run-together words as well.
-const STEMS: [&str; 78] = [
+const STEMS: [&str; 99] = [
     // People.
     "owner",
     "applicant",
@@ -87,10 +87,31 @@ const STEMS: [&str; 78] = [
     "codicefiscale",
     "driverlicens",
     "kontonummer",
+    "kontoinhaber",
+    "intestatario",
+    "responsavel",
+    "nextofkin",
+    "victim",
+    "spouse",
+    "homeaddress",
+    "mailingaddress",
+    "telemovel",
+    "adresseelectronique",
+    "postaelettronica",
+    "steuerid",
+    "steuernummer",
+    "personalausweis",
+    "ahvnummer",
+    "gebdatum",
+    "securitesociale",
+    "creditcard",
+    "bankaccount",
+    "password",
+    "natoil",
 ];
 
 /// Words that are only meant where they stand alone.
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 44] = [
     "mail",
     "tel",
     "fax",
@@ -127,6 +148,14 @@ const WORDS: [&str; 36] = [
     "inquilina",
     "elector",
     "voter",
+    "fname",
+    "lname",
+    "correo",
+    "movil",
+    "cedula",
+    "rg",
+    "inhaber",
+    "contribuinte",
 ];
 
 /// Words of people that make a "name" beside them theirs.
@@ -168,8 +197,42 @@ const BEARERS: [&str; 34] = [
 ];
 
 /// Names that are no person's, though they hold such a word.
-const IMPERSONAL: [&str; 12] =
-    ["file", "host", "domain", "place", "street", "road", "species", "column", "field", "table", "product", "item"];
+const IMPERSONAL: [&str; 34] = [
+    "file",
+    "host",
+    "domain",
+    "place",
+    "street",
+    "road",
+    "species",
+    "column",
+    "field",
+    "table",
+    "product",
+    "item",
+    "births",
+    "rate",
+    "lens",
+    "hours",
+    "count",
+    "model",
+    "aviv",
+    "homes",
+    "type",
+    "ownership",
+    "improvement",
+    "office",
+    "gare",
+    "commune",
+    "municipio",
+    "pages",
+    "paginas",
+    "logements",
+    "viviendas",
+    "geburtenrate",
+    "telefonzellen",
+    "pagine",
+];
 
 /// What the values of a column look like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -225,7 +288,11 @@ fn is_telephone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let marks = text.bytes().filter(|byte| matches!(byte, b'(' | b')' | b'-' | b' ' | b'.' | b'+' | b'/')).count();
     let long_enough = if text.starts_with('+') { (8..=15).contains(&digits) } else { (10..=11).contains(&digits) };
-    long_enough && marks >= 2 && digits + marks == text.len()
+    // Numbers of parcels are cut elsewhere.
+    let groups: Vec<usize> =
+        text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
+    let is_cut_so = text.starts_with(['+', '(']) || matches!(groups[..], [3, 3, 4] | [1, 3, 3, 4] | [5, 5] | [5, 6]);
+    long_enough && is_cut_so && marks >= 2 && digits + marks == text.len()
 }
 
 /// `078-05-1120`.
@@ -265,6 +332,13 @@ mod tests {
             "Nom de famille",
             "Prénom",
             "Date de naissance",
+            "Adresse électronique",
+            "Numéro de sécurité sociale",
+            "Correo",
+            "Telemóvel",
+            "fname",
+            "Steuer-ID",
+            "Geb.datum",
             "Apellidos",
             "Correo electrónico",
             "Fecha de nacimiento",
@@ -290,6 +364,15 @@ mod tests {
             "number_of_permits",
             "Total",
             "file_name",
+            "Births",
+            "Birth Rate",
+            "Contact lens",
+            "Cell count",
+            "Phone Model",
+            "Tel Aviv",
+            "Owner type",
+            "Nom de la gare",
+            "Geburtenrate",
             "status",
             "permitno",
             "Neighborhood",
@@ -306,7 +389,7 @@ mod tests {
         for text in ["415-555-1234", "(415) 555-1235", "+44 20 7946 0958", "415.555.1234"] {
             assert!(is_telephone(text), "{text}");
         }
-        for text in ["2016-12-01", "4155551234", "12/1/2016 09:30", "-122.4194 37.77"] {
+        for text in ["2016-12-01", "1234-567-890", "4155551234", "12/1/2016 09:30", "-122.4194 37.77"] {
             assert!(!is_telephone(text), "{text}");
         }
         assert!(is_social_number("078-05-1120") && !is_social_number("2016-12-01"));

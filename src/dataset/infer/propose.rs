@@ -11,7 +11,6 @@ use super::{
 use crate::dataset::{
     ColumnType,
     definition::{COLUMNS_MAX, DateOrder, Quote, Said, normal_header},
-    reader::Note,
 };
 
 /// Columns that are filled by the import.
@@ -37,7 +36,13 @@ struct LeftOut {
     long: Vec<String>,
 }
 
-pub(super) fn definition(dataset: &str, file_name: &str, said: &Said, chosen: &Chosen, table: Table) -> Option<String> {
+pub(super) fn definition(
+    dataset: &str,
+    file_name: &str,
+    (said, guessed): (&Said, Option<u64>),
+    chosen: &Chosen,
+    table: Table,
+) -> Option<String> {
     let mut out = String::new();
     let writing = Writing::of(&table, said);
     let (drafts, left_out) = drafts(&table, &writing);
@@ -46,7 +51,17 @@ pub(super) fn definition(dataset: &str, file_name: &str, said: &Said, chosen: &C
     }
     let written = write_definition(
         &mut out,
-        &Proposal { dataset, file_name, said, chosen, table: &table, writing, drafts: &drafts, left_out: &left_out },
+        &Proposal {
+            dataset,
+            file_name,
+            said,
+            guessed,
+            chosen,
+            table: &table,
+            writing,
+            drafts: &drafts,
+            left_out: &left_out,
+        },
     );
     // Writing to memory has no way to fail.
     debug_assert!(written.is_ok());
@@ -57,6 +72,8 @@ struct Proposal<'a> {
     dataset: &'a str,
     file_name: &'a str,
     said: &'a Said,
+    /// How many rows were not UTF-8, where the encoding is a guess.
+    guessed: Option<u64>,
     chosen: &'a Chosen,
     table: &'a Table,
     writing: Writing,
@@ -195,10 +212,7 @@ fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
         chosen.line
     )?;
     for note in &table.notes {
-        // What is told of the encoding is written below.
-        if !matches!(note, Note::NotUtf8 { .. }) {
-            writeln!(out, "# Look at this: {}.", comment(&note.to_string()))?;
-        }
+        writeln!(out, "# Look at this: {}.", comment(&note.to_string()))?;
     }
     if let Some(line) = writing.units_line {
         writeln!(
@@ -256,20 +270,15 @@ fn write_dialect(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
         Some(Quote::Byte(byte)) => writeln!(out, "quote = {}", quoted(&char::from(byte).to_string()))?,
         None => {}
     }
-    let guessed = table.notes.iter().find_map(|note| match note {
-        Note::NotUtf8 { records, looks_like, .. } => Some((*records, *looks_like)),
-        _ => None,
-    });
-    match (&dialect.encoding, guessed) {
-        (Some(said), _) => writeln!(out, "encoding = {}", quoted(said))?,
-        (None, Some((records, guess))) => {
-            writeln!(
-                out,
-                "# {records} rows are not UTF-8. This encoding is a guess: look at letters such as é in what was imported."
-            )?;
-            writeln!(out, "encoding = {}", quoted(&guess.to_ascii_lowercase()))?;
-        }
-        (None, None) => {}
+    if let Some(records) = proposal.guessed {
+        let rows = counted(records, "row");
+        writeln!(
+            out,
+            "# {rows} not in UTF-8. This encoding is a guess: look at letters such as é in what was imported."
+        )?;
+    }
+    if let Some(encoding) = &dialect.encoding {
+        writeln!(out, "encoding = {}", quoted(encoding))?;
     }
     if let Some(sheet) = &dialect.sheet {
         writeln!(out, "sheet = {}", quoted(sheet))?;
@@ -307,19 +316,12 @@ fn write_dialect(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
         let stops: Vec<String> = stops.iter().map(|stop| quoted(stop)).collect();
         writeln!(out, "{off}stop_at = [{}]                  # the table ends before such a row", stops.join(", "))?;
     }
-    let mut blanks: Vec<&str> = Vec::new();
-    for (text, _) in drafts.iter().flat_map(|draft| &draft.column.placeholders) {
-        if !blanks.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-            blanks.push(text);
-        }
-    }
-    let blanks = said.blanks.iter().map(String::as_str).chain(blanks.into_iter().filter(|text| {
-        // What is said is written as it was said.
-        !said.blanks.iter().any(|said| said.eq_ignore_ascii_case(text))
-    }));
-    let blanks: Vec<String> = blanks.map(quoted).collect();
-    let example = if blanks.is_empty() { ", such as \"N/A\"" } else { "" };
-    writeln!(out, "blanks = [{}]                          # texts that stand for no value{example}", blanks.join(", "))
+    let blanks: Vec<String> = said.blanks.iter().map(|blank| quoted(blank)).collect();
+    let blanks = blanks.join(", ");
+    writeln!(
+        out,
+        "blanks = [{blanks}]                          # texts that stand for no value in every column, such as \"N/A\""
+    )
 }
 
 /// Whether a column's values stand as those of merged cells do: in few rows, each another one, the first row among them.
@@ -377,6 +379,10 @@ fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: O
     if let (ColumnType::Date | ColumnType::Timestamp, Some(order)) = (kind, order) {
         let order = if order == DateOrder::DayFirst { "day_first" } else { "month_first" };
         writeln!(out, "date_order = {}", quoted(order))?;
+    }
+    if !verdict.blanks.is_empty() && !is_key {
+        let blanks: Vec<String> = verdict.blanks.iter().map(|blank| quoted(blank)).collect();
+        writeln!(out, "blanks = [{}]", blanks.join(", "))?;
     }
     if is_key {
         writeln!(out, "required = true")?;

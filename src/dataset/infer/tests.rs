@@ -80,6 +80,15 @@ fn a_type_never_changes_a_value() {
         (&["2016-12-01 09:00Z", "2016-12-01 09:00"], ColumnType::Text),
         (&["01/02/2019", "01/03/2019"], ColumnType::Text),
         (&["1/13/55", "1/14/56"], ColumnType::Text),
+        (&["24-01-15", "24-02-16"], ColumnType::Text),
+        (&["24-01-15", "2024-02-16"], ColumnType::Text),
+        (&["13.10.25", "25.12.13"], ColumnType::Text),
+        (&["10.15.17", "10.14.16"], ColumnType::Text),
+        (&["1/31/20", "2/28/20"], ColumnType::Date),
+        (&["$1.50", "€2.00"], ColumnType::Text),
+        (&["1E5", "2E7"], ColumnType::Text),
+        (&["123.456.789", "123.456.780"], ColumnType::Text),
+        (&["1234567890123456", "1234567890123457"], ColumnType::Text),
     ] {
         let lines: Vec<String> = (1..).zip(values).map(|(nth, value)| format!("{nth},{value}")).collect();
         let (toml, definition) = proposed(&format!("id,thing\n{}\n", lines.join("\n")));
@@ -87,6 +96,8 @@ fn a_type_never_changes_a_value() {
     }
     let (_, compact) = proposed("id,opening date\n1,20190131\n2,20190201\n");
     assert_eq!(kind(&compact, "opening_date"), ColumnType::Date);
+    let (_, center) = proposed("id,Cost Center\n1,100\n2,200\n");
+    assert_eq!(kind(&center, "cost_center"), ColumnType::Integer);
     let (_, counts) = proposed("Precinct,Total Votes\nP1,12\nP2,13\n");
     assert_eq!(kind(&counts, "total_votes"), ColumnType::Integer);
     let (_, zips) = proposed("id,zip,cost\n1,94110,1.25\n2,94111,2\n");
@@ -186,7 +197,8 @@ fn every_column_is_accounted_for() {
 #[test]
 fn blanks_units_totals_and_footnotes() {
     let (_, definition) = proposed("id,temp,opened\n1,1.5,1/20/2020\n2,NA,NULL\n3,2.5,1/24/2020\n");
-    assert_eq!(definition.source.blanks, ["NA", "NULL"]);
+    let blanks = |name: &str| definition.source.fields.iter().find(|field| field.name == name).unwrap().blanks.clone();
+    assert_eq!((blanks("temp"), blanks("opened")), (vec!["NA".to_owned()], vec!["NULL".to_owned()]));
     assert_eq!((kind(&definition, "temp"), kind(&definition, "opened")), (ColumnType::Number, ColumnType::Date));
     let (toml, units) = proposed("station,temp,depth\n,deg C,m\nS1,1.5,10\nS2,2.5,20\n");
     assert_eq!(kind(&units, "temp"), ColumnType::Number);
@@ -203,6 +215,59 @@ fn a_file_without_a_header() {
     }
     let (_, one) = proposed("word\nx\ny\n");
     assert_eq!(one.columns.len(), 3);
+}
+
+#[test]
+fn a_word_that_may_mean_itself_is_no_blank() {
+    for text in [
+        "id,result\n1,+\n2,-\n3,+\n",
+        "Z,Symbol\n1,H\n11,Na\n2,He\n",
+        "id,garage\n1,None\n2,Attached\n",
+        "id,c\n1,.\n2,..\n",
+    ] {
+        let (toml, definition) = proposed(text);
+        assert!(definition.source.fields.iter().all(|field| field.blanks.is_empty()), "{toml}");
+    }
+    let (_, sure) = proposed("id,garage\n1,N/A\n2,Attached\n");
+    assert!(sure.source.fields.iter().any(|field| field.blanks == ["N/A"]));
+}
+
+#[test]
+fn an_encoding_that_is_guessed_is_that_of_the_header_as_well() {
+    let encode = |text: &str| encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
+    let rows: String = (1..40).map(|nth| format!("{nth},Москва и область,{nth}\n")).collect();
+    let bytes = encode(&format!("Номер,Город,Число\n{rows}"));
+    let said = Said::default();
+    let toml = propose(Cursor::new(bytes.clone()), "some.csv", "some", &said, &Limits::default()).unwrap();
+    let definition = Definition::from_toml(&toml, "some.toml").unwrap();
+    assert_eq!(definition.source.dialect.encoding.as_deref(), Some("windows-1251"), "{toml}");
+    let opened = open(Cursor::new(bytes), "some.csv", &definition, &Limits::default()).unwrap();
+    assert!(opened.header().absent.is_empty() && definition.column_index("gorod").is_some(), "{toml}");
+    // A row that is damaged changes nothing of the many that are not.
+    let mut mixed = "ID,T\n".to_owned() + &(0..100).map(|nth| format!("{nth},Café {nth}\n")).collect::<String>();
+    mixed.push_str("x,Caf");
+    let mixed = [mixed.into_bytes(), vec![0xe9, b'\n']].concat();
+    let toml = propose(Cursor::new(mixed.clone()), "some.csv", "some", &said, &Limits::default()).unwrap();
+    let definition = Definition::from_toml(&toml, "some.toml").unwrap();
+    assert!(definition.source.dialect.encoding.is_none() && toml.contains("1 row is not UTF-8"), "{toml}");
+    let rows = open(Cursor::new(mixed), "some.csv", &definition, &Limits::default()).unwrap();
+    let texts: Vec<String> = rows.map(|row| format!("{:?}", row.unwrap())).collect();
+    assert!(texts[0].contains("Café 0") && texts[100].contains("\"Café\""), "{}", texts[100]);
+}
+
+#[test]
+fn the_first_rows_are_not_stepped_over() {
+    for (text, line) in [
+        ("Park\nX\nY\nZ, W\nQ\nR\nS\n", 1),
+        ("Park,City\nFoo,Boston\nBar,Paris\nBaz,Rome,IT,x,y\nBax,Rome,IT,x,y\n", 1),
+        ("Park,,City,\nFoo,Boston,MA,x\nBar,Paris,FR,y\n", 1),
+        ("Agency:,City\nDate:,2016\n\nID,TXT,N\n1,a,5\n2,b,6\n", 4),
+        ("Monthly report\n\nID,TXT,N\n1,a,5\n2,b,6\n", 3),
+    ] {
+        let toml = propose_as(text, "some.csv").unwrap();
+        assert!(toml.contains(&format!("header was found on line {line};")), "{text:?}\n{toml}");
+        assert_eq!(toml.contains("above the header"), line > 1, "{toml}");
+    }
 }
 
 #[test]

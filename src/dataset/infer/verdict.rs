@@ -2,7 +2,7 @@
 
 use super::{
     Table,
-    column::{ColumnStats, Fit, Numbers},
+    column::{ColumnStats, Fit, Numbers, is_certain_placeholder},
     name::words_of,
     personal,
 };
@@ -36,12 +36,21 @@ const MONEY_WORDS: [&str; 18] = [
     "prezzo",
     "valor",
 ];
-const DATE_WORDS: [&str; 9] = ["date", "day", "datum", "fecha", "data", "jour", "tag", "giorno", "dated"];
+/// Words that make of a price or a fee something that is no amount.
+const NO_MONEY_WORDS: [&str; 12] =
+    ["center", "centre", "code", "id", "number", "type", "change", "percent", "class", "category", "index", "rank"];
+const DATE_WORDS: [&str; 20] = [
+    "opened", "closed", "issued", "filed", "created", "updated", "expires", "start", "end", "dob", "when", "date",
+    "day", "datum", "fecha", "data", "jour", "tag", "giorno", "dated",
+];
 const KEY_WORDS: [&str; 10] =
     ["permit", "application", "case", "job", "license", "licence", "reference", "parcel", "account", "ticket"];
 const NUMBER_WORDS: [&str; 10] = ["number", "no", "id", "key", "nbr", "num", "nr", "code", "identifier", "uuid"];
 /// Numbers that are names of things: a zero before them counts, and nobody adds them up.
-const LABEL_WORDS: [&str; 24] = [
+const LABEL_WORDS: [&str; 27] = [
+    "version",
+    "release",
+    "revision",
     "zip",
     "zipcode",
     "postal",
@@ -78,6 +87,7 @@ pub(super) struct Writing {
     comma_is_unsure: bool,
     point_is_unsure: bool,
     pub(super) date_order: Option<DateOrder>,
+    zone_is_said: bool,
     /// A row below the header that only says units.
     pub(super) units_line: Option<u64>,
 }
@@ -90,6 +100,8 @@ pub(super) struct Verdict {
     pub(super) remarks: Vec<String>,
     pub(super) personal: Option<&'static str>,
     pub(super) date_order: Option<DateOrder>,
+    /// Texts that stand for no value here.
+    pub(super) blanks: Vec<String>,
     /// How well it would do as the key.
     pub(super) key_score: u64,
 }
@@ -127,6 +139,7 @@ impl Writing {
             comma_is_unsure: !decimal_is_shown && !is_comma_file,
             point_is_unsure: !decimal_is_shown && table.delimiter == Some(b';'),
             date_order: said.date_order.or(date_order),
+            zone_is_said: dialect.time_zone.is_some(),
             units_line,
         }
     }
@@ -160,9 +173,18 @@ impl Verdict {
             remarks: Vec::new(),
             personal: personal::reason(&words, column.looks),
             date_order: None,
+            blanks: Vec::new(),
             key_score: 0,
         };
         verdict.kind = if column.filled == 0 { ColumnType::Text } else { verdict.kind_of(column, &words, writing) };
+        // Among texts, a dash or a word can mean itself: `Na` is sodium, and `None` may be a garage.
+        let is_blank = |text: &&(String, u64)| verdict.kind != ColumnType::Text || is_certain_placeholder(&text.0);
+        let blanks: Vec<&(String, u64)> = column.placeholders.iter().filter(is_blank).collect();
+        if !blanks.is_empty() {
+            let counts: Vec<String> = blanks.iter().map(|(text, count)| format!("{text:?} in {count}")).collect();
+            verdict.remarks.push(format!("No value: {}.", counts.join(", ")));
+        }
+        verdict.blanks = blanks.into_iter().map(|(text, _)| text.clone()).collect();
         // Units of measurement are no row.
         let rows = rows - u64::from(writing.units_line.is_some());
         verdict.key_score = key_score(column, &words, verdict.kind, rows, verdict.personal.is_some());
@@ -210,7 +232,12 @@ impl Verdict {
         if has(&LABEL_WORDS) {
             return ColumnType::Text;
         }
-        if numbers.money.is_whole_but(but) && (column.currency || has(&MONEY_WORDS)) {
+        if column.mixed_currencies {
+            self.remarks.push("The amounts are of several currencies: they are kept as they are written.".to_owned());
+            return ColumnType::Text;
+        }
+        let sounds_like_money = has(&MONEY_WORDS) && !has(&NO_MONEY_WORDS);
+        if numbers.money.is_whole_but(but) && (column.currency.is_some() || sounds_like_money) {
             return ColumnType::Money;
         }
         if numbers.integer.is_whole_but(but) {
@@ -259,6 +286,18 @@ impl Verdict {
         if column.compact_dates > 0 && !(is_named && column.compact_dates == column.filled) {
             return None;
         }
+        if column.short_years > 0 && column.short_years == column.short_years_first {
+            self.remarks.push(
+                "Dates such as 24-01-15 can begin or end with the year, and these may be no dates at all: it is text."
+                    .to_owned(),
+            );
+            return Some(ColumnType::Text);
+        }
+        // Three numbers with points or hyphens between them are as well a version or a code.
+        if column.short_years_dotted > 0 && !is_named {
+            self.remarks.push("These look like dates with short years: if they are, say type = \"date\".".to_owned());
+            return Some(ColumnType::Text);
+        }
         if column.two_ways_date > 0 {
             match (month_first, day_first, writing.date_order) {
                 (true, false, _) => self.date_order = Some(DateOrder::MonthFirst),
@@ -282,7 +321,7 @@ impl Verdict {
         if column.with_time == 0 && column.with_zone == 0 {
             return Some(ColumnType::Date);
         }
-        if column.with_zone == 0 {
+        if column.with_zone == 0 && !writing.zone_is_said {
             self.remarks.push("Times without a zone are taken as UTC, unless time_zone is said above.".to_owned());
         }
         Some(ColumnType::Timestamp)
@@ -298,6 +337,7 @@ fn key_score(column: &ColumnStats, words: &[String], kind: ColumnType, rows: u64
     let can_be = matches!(kind, ColumnType::Text | ColumnType::Integer)
         && column.filled >= rows
         && column.errors == 0
+        && column.placeholders.is_empty()
         && column.scientific == 0
         && column.longest <= KEY_BYTES_MAX
         && !is_personal;

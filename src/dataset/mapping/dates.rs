@@ -40,7 +40,10 @@ pub(super) fn timestamp(cell: Cell<'_>, reading: &Reading) -> Result<Timestamp, 
         Some(offset) => offset.to_timestamp(moment).map_err(|_| ValueError::OutOfRange.into()),
         None => {
             let local = reading.zone.to_ambiguous_timestamp(moment);
-            local.unambiguous().map_err(|_| CellError::ClockChange)
+            if local.is_ambiguous() {
+                return Err(CellError::ClockChange);
+            }
+            local.unambiguous().map_err(|_| ValueError::OutOfRange.into())
         }
     }
 }

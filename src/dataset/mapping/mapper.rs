@@ -276,18 +276,8 @@ impl Mapper {
     }
 
     /// Whether the table ends before this row.
-    pub(in crate::dataset) fn stops_at(&mut self, line: u64, row: &impl RowCells) -> bool {
-        let stops = &self.definition.source.dialect.stop_at;
-        if stops.is_empty() {
-            return false;
-        }
-        let first = (0..row.width()).map(|place| row.cell(place)).find(|cell| !is_blank(*cell));
-        let text = first.and_then(|cell| text_of(cell).ok()).unwrap_or_default().to_lowercase();
-        let is_end = |stop: &String| match stop.to_lowercase().strip_suffix('*') {
-            Some(start) => text.starts_with(start.trim()),
-            None => text == stop.to_lowercase().trim(),
-        };
-        let ends = stops.iter().any(is_end);
+    pub(in crate::dataset) fn ends_before(&mut self, line: u64, row: &impl RowCells) -> bool {
+        let ends = stops_at(&self.definition.source.dialect.stop_at, row);
         if ends {
             self.stopped = Some(line);
         }
@@ -305,7 +295,7 @@ impl Mapper {
 
     /// Converts a row; none if it is blank.
     pub fn map(&mut self, line: u64, row: &impl RowCells) -> Option<ImportRow> {
-        if (0..row.width()).all(|place| is_blank(row.cell(place))) {
+        if (0..row.width()).all(|place| is_blank(row.cell(place))) || (self.rows == 0 && is_ruler(row)) {
             return None;
         }
         self.rows += 1;
@@ -537,7 +527,32 @@ fn flaw_of(reason: &str) -> Problem {
     Problem { column: String::new(), value: String::new(), reason: reason.to_owned() }
 }
 
-fn is_blank(cell: Cell<'_>) -> bool {
+/// Whether a row only draws a line below the header, as some programs that print tables do.
+pub(in crate::dataset) fn is_ruler(row: &impl RowCells) -> bool {
+    let is_drawn = |cell: Cell<'_>| match cell {
+        Cell::Text(text) => trim(text).len() >= 3 && trim(text).bytes().all(|byte| matches!(byte, b'-' | b'+' | b'=')),
+        _ => false,
+    };
+    let mut cells = (0..row.width()).map(|place| row.cell(place)).filter(|cell| !is_blank(*cell)).peekable();
+    cells.peek().is_some() && cells.all(is_drawn)
+}
+
+/// Whether the table ends before a row, by what is said of that.
+pub(in crate::dataset) fn stops_at(stops: &[String], row: &impl RowCells) -> bool {
+    if stops.is_empty() {
+        return false;
+    }
+    let first = (0..row.width()).map(|place| row.cell(place)).find(|cell| !is_blank(*cell));
+    let text = first.and_then(|cell| text_of(cell).ok()).unwrap_or_default();
+    let text = folded(&text);
+    stops.iter().any(|stop| match folded(stop).strip_suffix('*') {
+        Some(start) => text.starts_with(start.trim()),
+        None => text == folded(stop).trim(),
+    })
+}
+
+/// Whether a cell holds nothing but space.
+pub(in crate::dataset) fn is_blank(cell: Cell<'_>) -> bool {
     match cell {
         Cell::Blank => true,
         Cell::Text(text) => trim(text).is_empty(),

@@ -26,6 +26,8 @@ const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const BUFFER_BYTES: usize = 64 * 1024;
 /// How many bytes that are no UTF-8 are shown to the guesser of encodings.
 const GUESSED_BYTES_MAX: usize = 64 * 1024;
+/// What ended text files under CP/M, and still ends some.
+const DOS_END: u8 = 0x1a;
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the records of a text file; `source` stands at its start.
@@ -101,12 +103,16 @@ impl Layout {
             literal_quotes_from: None,
         };
         let file_name = file_name.to_ascii_lowercase();
-        let claims_tabs = [".tsv", ".tab"].iter().any(|ending| file_name.ends_with(ending)) && rest.contains(&b'\t');
+        let claims_tabs = [".tsv", ".tab"].iter().any(|ending| file_name.ends_with(ending));
         layout.delimiter = match (dialect.delimiter, named) {
             (Some(said), _) => said,
             (None, Some(named)) => named,
-            (None, None) if claims_tabs => b'\t',
-            (None, None) => sniff::delimiter(rest, &layout, limits, sink),
+            (None, None) if claims_tabs && rest.contains(&b'\t') => b'\t',
+            (None, None) => match sniff::delimiter(rest, &layout, limits, sink) {
+                (delimiter, true) => delimiter,
+                (_, false) if claims_tabs => b'\t',
+                (delimiter, false) => delimiter,
+            },
         };
         // Whether marks enclose anything is only sure where commas or semicolons separate: there it is the rule.
         if !layout.quote_is_said && matches!(layout.delimiter, b'\t' | b'|') {
@@ -295,7 +301,8 @@ impl<R: Read> Records<R> {
         loop {
             let Some((bytes, cells)) = self.read_record()? else { return Ok(false) };
             let raw = self.buffer.get(self.begin..self.at).unwrap_or_default();
-            let is_blank = cells <= 1 && self.cells.get(..bytes).unwrap_or_default().iter().all(|byte| *byte == b'\r');
+            let is_blank = cells <= 1
+                && self.cells.get(..bytes).unwrap_or_default().iter().all(|byte| matches!(*byte, b'\r' | DOS_END));
             if is_blank && !raw.contains(&self.layout.quote.unwrap_or(b'"')) {
                 continue;
             }
@@ -425,6 +432,7 @@ impl<R: Read> Records<R> {
         let cells = self.cells.get(..length).unwrap_or_default();
         let flaw = self.flaw.as_deref();
         if let Ok(text) = std::str::from_utf8(cells) {
+            others.utf_8 += u64::from(!text.is_ascii());
             return Ok(Row {
                 text: text.into(),
                 ends: self.ends.as_slice().into(),
@@ -455,6 +463,8 @@ impl<R: Read> Records<R> {
 struct NotUtf8 {
     first_line: u64,
     records: u64,
+    /// Records with other letters than ASCII that are UTF-8.
+    utf_8: u64,
     /// Some of them.
     bytes: Vec<u8>,
 }
@@ -485,7 +495,8 @@ impl NotUtf8 {
         };
         let looks_like = looks_like.name();
         let (line, records) = (self.first_line, self.records);
-        sink.note(Note::NotUtf8 { line, records, taken: WINDOWS_1252.name(), looks_like });
+        let is_few = self.utf_8 > records;
+        sink.note(Note::NotUtf8 { line, records, is_few, taken: WINDOWS_1252.name(), looks_like });
     }
 }
 
@@ -648,6 +659,7 @@ mod tests {
     #[test]
     fn delimiters() {
         for text in [
+            "Item, kind;Age\nSmith, J;5\nLee, A;6\n",
             "CODE;TXT\nk0;Main St, No 5, Floor 2\nk1;Main St, No 5, Floor 2\n",
             "CODE|TXT\nk0|a; b; c\nk1|a; b; c\n",
             "City of X, Department of Y, Monthly report, 2016\n\nCODE;TXT\nk1;a\nk2;b\n",
@@ -660,6 +672,8 @@ mod tests {
             "name\nx\ny\n",
         ] {
             let widths: Vec<usize> = rows(text).cells.iter().map(Vec::len).collect();
+            let widest = widths.iter().max().unwrap();
+            assert!(!text.starts_with("Item") || *widest == 2, "{text:?}");
             let expected = if text.starts_with("id;a;b;c") {
                 4
             } else if text.starts_with("name") {
@@ -669,6 +683,11 @@ mod tests {
             };
             let last = widths.last().unwrap();
             assert!(*last == expected || text.starts_with("a,b,c,") && *last == 3, "{text:?} {widths:?}");
+        }
+        for text in
+            ["Address\n1 Main St, Boston, MA\n2 Main St, Boston, MA\n", "Note\na; b\nc; d\n", "Park\nX\nY\nZ, W\nQ\n"]
+        {
+            assert!(rows(text).cells.iter().all(|row| row.len() == 1), "{text:?}");
         }
         assert_eq!(rows("id,share\n1,12\t5\n").cells[1], ["1", "12\t5"]);
         let tabs = read_as(b"id\tplace\n1\tx, y\n", "some.tsv", &Dialect::default()).unwrap();

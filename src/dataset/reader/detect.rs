@@ -61,6 +61,9 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
     if let Some(found) = MAGIC.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, found)| *found) {
         return Err(found);
     }
+    if sample.starts_with(b"\xff\xfe\0\0") || sample.starts_with(b"\0\0\xfe\xff") {
+        return Err("is UTF-32 text: convert it first, with `iconv -f UTF-32 -t UTF-8 FILE > NEW`");
+    }
     let is_wide = dialect.charset().is_some_and(|charset| !charset.is_ascii_compatible());
     let marked = Encoding::for_bom(sample).filter(|(encoding, _)| *encoding != encoding_rs::UTF_8);
     if is_wide || marked.is_some() {
@@ -116,7 +119,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
         return Err(if looks_like_utf_16(sample) {
             "is UTF-16 text without a mark: say --encoding utf-16le or utf-16be"
         } else {
-            "is binary data of no known kind"
+            "is binary data of no known kind, or text with NUL bytes in it: if it is text, take them out with `tr -d '\\0' < FILE > NEW`"
         });
     }
     // Reports under the name of .xls are often text; nothing writes text under the name of .xlsx.

@@ -17,7 +17,7 @@ use super::{
     Definition, Record,
     definition::Dialect,
     last_rows::LastRows,
-    mapping::{FileReading, HeaderSearch, Mapper},
+    mapping::{FileReading, HeaderSearch, Mapper, is_blank},
 };
 
 mod biff;
@@ -277,6 +277,8 @@ struct Importer {
     sheets: Vec<SheetName>,
     file: FileReading,
     notes: Vec<Note>,
+    /// The rows above the header: the line of the first, of the last, and how many there are.
+    above: Option<(u64, u64, u64)>,
     last: LastRows,
     batch: Vec<ImportRow>,
     sender: SyncSender<Message>,
@@ -294,6 +296,7 @@ impl Importer {
             sheets: Vec::new(),
             file: FileReading::default(),
             notes: Vec::new(),
+            above: None,
             last: LastRows::default(),
             batch: Vec::with_capacity(BATCH_ROWS),
             sender,
@@ -319,6 +322,7 @@ impl Importer {
                 let read = self.sheet.as_deref();
                 let mut notes = read.map_or_else(Vec::new, |read| Note::of_sheets(&self.sheets, read));
                 notes.append(&mut self.notes);
+                notes.extend(self.above.map(|(first, last, rows)| Note::AboveHeader { lines: (first, last), rows }));
                 notes.extend(self.mapper.iter().flat_map(Mapper::notes));
                 let rows = self.last.no_records();
                 if !rows.is_empty() {
@@ -343,6 +347,7 @@ impl RowSink for Importer {
     fn sheet(&mut self, name: Option<&str>, epoch_1904: bool) {
         self.sheet = name.map(str::to_owned);
         self.file.epoch_1904 = epoch_1904;
+        self.above = None;
         self.search.restart();
     }
 
@@ -374,9 +379,14 @@ impl RowSink for Importer {
                 self.send(Message::Header(header));
                 return Ok(Flow::Continue);
             }
+            let is_blank = (0..row.width()).all(|place| is_blank(row.cell(place)));
+            if !is_blank {
+                let above = self.above.get_or_insert((line, line, 0));
+                (above.1, above.2) = (line, above.2 + 1);
+            }
             return Ok(if self.search.is_exhausted() { Flow::NextSheet } else { Flow::Continue });
         };
-        if mapper.stops_at(line, row) {
+        if mapper.ends_before(line, row) {
             return Ok(Flow::Stop);
         }
         self.last.meet(line, row);

@@ -22,10 +22,19 @@ pub enum Note {
         line: u64,
         /// How many there are.
         records: u64,
+        /// Whether more records than these have other letters than ASCII and are UTF-8.
+        is_few: bool,
         /// The encoding that was taken.
         taken: &'static str,
         /// The one that they look like.
         looks_like: &'static str,
+    },
+    /// Rows above the header that hold something.
+    AboveHeader {
+        /// The line of the first and of the last.
+        lines: (u64, u64),
+        /// How many there are.
+        rows: u64,
     },
     /// Rows with fewer cells than the header.
     ShortRows {
@@ -121,14 +130,19 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotUtf8 { line, records, taken, looks_like } => {
+            Self::NotUtf8 { line, records, is_few, taken, looks_like } => {
                 let rows = are(*records, "row is", "rows are");
                 write!(f, "{rows} not UTF-8, the first on line {line}: read as {taken}")?;
-                if looks_like != taken {
+                if looks_like != taken && !is_few {
                     write!(f, ", which looks like {looks_like}")?;
                 }
-                write!(f, "; if letters are wrong, say `encoding`")
+                if *is_few { Ok(()) } else { write!(f, "; if letters are wrong, say `encoding`") }
             }
+            Self::AboveHeader { lines: (first, last), rows } => write!(
+                f,
+                "{} above the header (lines {first} to {last}) and not read",
+                are(*rows, "row stands", "rows stand")
+            ),
             Self::ShortRows { line, rows } => write!(
                 f,
                 "{} fewer cells than the header, the first on line {line}: what is left out was taken as blank",

@@ -71,6 +71,10 @@ impl NumberFormat {
         if code.chars().count() > CODE_CHARS_MAX {
             return Self::General;
         }
+        // What a German program calls it.
+        if code.eq_ignore_ascii_case("standard") {
+            return Self::General;
+        }
         let sections = sections(code);
         let Some(first) = sections.first() else { return Self::General };
         if let Some(time) = time_of(first) {
@@ -80,7 +84,10 @@ impl NumberFormat {
         if sections.iter().any(|section| has_condition(section)) {
             return Self::General;
         }
-        let Some(positive) = Pattern::of(first) else { return Self::General };
+        // A section without a place for digits would hide the number.
+        let Some(positive) = Pattern::of(first).filter(|positive| positive.whole_places > 0) else {
+            return Self::General;
+        };
         let other = |place: usize| sections.get(place).and_then(|section| Pattern::of(section));
         let zero = other(2).map(|zero| Pattern { is_of_zero: true, ..zero });
         Self::Patterns { positive, negative: other(1), zero }
@@ -282,6 +289,7 @@ impl Pattern {
                     pattern.tokens.push(Token::Decimals);
                 }
                 ',' => pending_commas += 1,
+                '%' if pattern.percent => return None,
                 '%' => {
                     pattern.percent = true;
                     literal.push('%');
@@ -306,8 +314,14 @@ impl Pattern {
                 // Text, fractions and powers of ten.
                 '@' | '/' | 'E' | 'e' => return None,
                 'G' | 'g' => return None,
+                // Letters mean parts of dates, or nothing that is followed here.
+                other if other.is_ascii_alphabetic() => return None,
                 other => literal.push(other),
             }
+        }
+        // Commas at the end show thousands of the number, which would be another one beside its unit.
+        if pending_commas > 0 {
+            return None;
         }
         if pattern.whole_places == 0 {
             return if pattern.tokens.is_empty() && !literal.trim().is_empty() {
@@ -317,7 +331,6 @@ impl Pattern {
                 None
             };
         }
-        // Commas at the end show thousands of the number: it would be another one.
         if !in_decimals {
             pattern.tokens.push(Token::Decimals);
         }
@@ -496,8 +509,12 @@ mod tests {
             ("_(\"$\"* #,##0.00_);_(\"$\"* (#,##0.00);_(\"$\"* \"-\"??_);_(@_)", "0", "$-"),
             ("$#,##0", "5.25", "$5.25"),
             ("0.00", "12.345", "12.345"),
-            ("0.0,", "1500", "1500.0"),
-            ("#,##0,", "1234", "1,234"),
+            ("0.0,,\"M\"", "1234567", "1234567"),
+            ("#,##0,K", "1234567", "1234567"),
+            ("0%%", "0.125", "0.125"),
+            ("\"QQ\"", "5", "5"),
+            ("ww", "5", "5"),
+            ("Standard", "20", "20"),
             ("#.##", "0.5", ".5"),
             ("0 \"kg\"", "5", "5 kg"),
             ("h:mm", "0.5", "12:00:00"),

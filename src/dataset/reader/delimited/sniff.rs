@@ -7,6 +7,10 @@ use crate::dataset::reader::{Cell, Limits, RowCells, RowSink};
 
 /// How many records are looked at.
 const RECORDS_MAX: usize = 200;
+/// Stands for nothing in texts: the separator of units in ASCII.
+const NO_DELIMITER: u8 = 0x1f;
+/// Of a thousand records, so many have to have as many cells.
+const SHARE_MIN: usize = 500;
 /// The most cells of a record that are looked at.
 const CELLS_MAX: usize = 2_000;
 
@@ -24,28 +28,45 @@ pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
 }
 
 /// The delimiter under which a row names the most columns of what is sought; or else the one that gives the most records as
-/// many cells, and of those more of them.
-pub(super) fn delimiter(sample: &[u8], layout: &Layout, limits: &Limits, sink: &impl RowSink) -> u8 {
+/// many cells, and of those more of them. The second part says whether a row named any.
+pub(super) fn delimiter(sample: &[u8], layout: &Layout, limits: &Limits, sink: &impl RowSink) -> (u8, bool) {
     let candidates = DELIMITERS.map(|delimiter| (delimiter, records(sample, &Layout { delimiter, ..layout.clone() })));
     let recognised = |records: &Vec<SampleRow>| {
         records.iter().take(limits.header_rows_max).map(|row| sink.recognised(row)).max().unwrap_or(0)
     };
-    // The first of equals wins, so a file of one column is read with commas.
+    // The first of equals wins.
     let scored = candidates.iter().rev().map(|(delimiter, records)| ((recognised(records), shape(records)), delimiter));
-    scored.max_by_key(|(score, _)| *score).map_or(b',', |(_, delimiter)| *delimiter)
+    match scored.max_by_key(|(score, _)| *score) {
+        Some(((recognised, (share, ..)), delimiter)) if recognised > 0 || share > 0 => (*delimiter, recognised > 0),
+        // A file of one column is read by what stands nowhere in it, so that its texts are not cut.
+        _ => (DELIMITERS.into_iter().find(|delimiter| !sample.contains(delimiter)).unwrap_or(NO_DELIMITER), false),
+    }
 }
 
-/// How many records have the most common number of cells, in thousandths, and that number; nothing where it is one.
-fn shape(records: &[SampleRow]) -> (usize, usize) {
-    // A cell with half of a pair of marks was cut where something else separates.
-    let is_cut = |row: &SampleRow| row.0.iter().any(|cell| cell.bytes().filter(|byte| *byte == b'"').count() % 2 == 1);
+/// How well a delimiter cuts records, the more the better; nothing where it cuts few of them, or only their texts: the share of
+/// records with the most common number of cells, whether it stands without a space behind it, and that number.
+fn shape(records: &[SampleRow]) -> (usize, bool, usize) {
+    // A cell that holds another delimiter and half of a pair of marks behind it was cut where that one separates.
+    let is_cut_cell = |cell: &String| {
+        let begins = DELIMITERS.iter().any(|delimiter| cell.contains(&format!("{}\"", char::from(*delimiter))));
+        begins && cell.bytes().filter(|byte| *byte == b'"').count() % 2 == 1
+    };
+    let is_cut = |row: &SampleRow| row.0.iter().any(is_cut_cell);
     let widths: Vec<usize> = records.iter().map(|row| if is_cut(row) { 0 } else { row.width() }).collect();
     let common = widths.iter().filter(|width| **width > 1).map(|width| {
-        // A row may leave out cells at its end, and a title stands above the header alone.
         let alike = widths.iter().filter(|other| *other == width).count();
         (alike * 1000 / widths.len().max(1), *width)
     });
-    common.max().unwrap_or((0, 0))
+    let Some((share, width)) = common.max().filter(|(share, _)| *share >= SHARE_MIN) else { return (0, false, 0) };
+    let behind: Vec<&String> =
+        records.iter().flat_map(|row| row.0.iter().skip(1)).filter(|cell| !cell.is_empty()).collect();
+    let spaced = behind.iter().filter(|cell| cell.starts_with(' ')).count();
+    let is_spaced = spaced * 2 > behind.len();
+    // Below a header of one cell, commas with spaces behind them are those of texts.
+    if is_spaced && records.first().is_some_and(|first| first.width() == 1) {
+        return (0, false, 0);
+    }
+    (share, !is_spaced, width)
 }
 
 struct SampleRow(Vec<String>);
@@ -81,14 +102,14 @@ fn records(sample: &[u8], layout: &Layout) -> Vec<SampleRow> {
         let mut begin = 0;
         let mut row = Vec::with_capacity(ended);
         for end in ends.get(..ended).unwrap_or_default() {
-            row.push(String::from_utf8_lossy(cells.get(begin..*end).unwrap_or_default()).trim().to_owned());
+            row.push(String::from_utf8_lossy(cells.get(begin..*end).unwrap_or_default()).trim_end().to_owned());
             begin = *end;
         }
         if !is_whole {
-            row.push(String::from_utf8_lossy(cells.get(begin..written).unwrap_or_default()).trim().to_owned());
+            row.push(String::from_utf8_lossy(cells.get(begin..written).unwrap_or_default()).trim_end().to_owned());
         }
         let is_first = records.is_empty();
-        if !row.iter().all(String::is_empty)
+        if !row.iter().all(|cell| cell.trim().is_empty())
             && (is_whole || is_first || rest.is_empty() && sample.len() < super::BUFFER_BYTES)
         {
             records.push(SampleRow(row));

@@ -15,7 +15,7 @@ use crate::dataset::reader::{ReadError, limits::to_u64};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Below this size no ratio is suspicious.
-pub(super) const RATIO_FREE_BYTES: u64 = 1 << 20;
+pub(super) const RATIO_FREE_BYTES: u64 = 8 << 20;
 /// A tag may be so much longer than the longest text.
 const MARKUP_BYTES: u64 = 4_096;
 
@@ -233,13 +233,16 @@ fn not_xml(part: &str, error: &quick_xml::Error) -> ReadError {
 pub(super) fn attributes<'a>(tag: &'a BytesStart<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
     let mut rest = tag.attributes_raw();
     std::iter::from_fn(move || {
-        let (name, behind) = rest.split_once('=')?;
-        let behind = behind.trim_ascii_start();
-        let quote = behind.chars().next().filter(|mark| matches!(mark, '"' | '\''))?;
-        let (value, after) = behind.get(1..)?.split_once(quote)?;
-        rest = after;
-        let name = name.trim_ascii();
-        Some((name.rsplit(':').next().unwrap_or(name), value))
+        // Byte by byte: names and values are a few letters.
+        let equals = rest.bytes().position(|byte| byte == b'=')?;
+        let name = rest.get(..equals)?.trim_ascii();
+        let behind = rest.get(equals + 1..)?.trim_ascii_start();
+        let quote = behind.bytes().next().filter(|mark| matches!(mark, b'"' | b'\''))?;
+        let end = 1 + behind.bytes().skip(1).position(|byte| byte == quote)?;
+        let value = behind.get(1..end)?;
+        rest = behind.get(end + 1..)?;
+        let local = name.bytes().rposition(|byte| byte == b':').map_or(0, |colon| colon + 1);
+        Some((name.get(local..)?, value))
     })
 }
 

@@ -183,6 +183,8 @@ impl<R: Read> Sheet<'_, R> {
                 Other,
             }
             let what = match self.part.next()? {
+                // What is extended is no part of the value.
+                Event::Start(_) if depth > 0 => What::Other,
                 Event::Start(tag) => match tag.local_name().as_ref() {
                     "v" => What::Value,
                     "is" => What::Inline,
@@ -190,7 +192,7 @@ impl<R: Read> Sheet<'_, R> {
                     _ => What::Other,
                 },
                 Event::Empty(tag) => {
-                    is_formula = is_formula || tag.local_name().as_ref() == "f";
+                    is_formula = is_formula || (depth == 0 && tag.local_name().as_ref() == "f");
                     continue;
                 }
                 Event::End(_) if depth == 0 => break,
@@ -203,17 +205,11 @@ impl<R: Read> Sheet<'_, R> {
             };
             match what {
                 What::Value => {
-                    let mut text = std::mem::take(&mut row.text);
-                    let limit = begin + bytes_max;
-                    let read = self.part.text_into(&mut text, limit);
-                    row.text = text;
-                    read?;
+                    self.part.text_into(&mut row.text, begin + bytes_max)?;
                     has_value = true;
                 }
                 What::Inline => {
-                    let mut text = String::new();
-                    rich_text(&mut self.part, &mut text, bytes_max)?;
-                    row.text.push_str(&text);
+                    rich_text(&mut self.part, &mut row.text, begin + bytes_max)?;
                     has_value = true;
                 }
                 What::Formula => {

@@ -53,8 +53,9 @@ pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Resu
     }
 }
 
-/// Reads the texts of an element up to its end: those of its runs, and not how they are pronounced.
+/// Appends the texts of an element up to its end: those of its runs, and not how they are pronounced.
 pub(super) fn rich_text<R: Read>(part: &mut Part<R>, out: &mut String, bytes_max: usize) -> Result<(), ReadError> {
+    let begin = out.len();
     let (mut depth, mut phonetic) = (0_usize, None);
     loop {
         let is_text = match part.next()? {
@@ -70,7 +71,7 @@ pub(super) fn rich_text<R: Read>(part: &mut Part<R>, out: &mut String, bytes_max
                 is_text
             }
             Event::End(_) if depth == 0 => {
-                unescape_controls(out);
+                unescape_controls(out, begin);
                 return Ok(());
             }
             Event::End(_) => {
@@ -90,12 +91,13 @@ pub(super) fn rich_text<R: Read>(part: &mut Part<R>, out: &mut String, bytes_max
 }
 
 /// `_x000D_` is how the format writes a letter that XML cannot hold (ECMA-376-1, 22.9.2.19, ST_Xstring).
-fn unescape_controls(text: &mut String) {
-    if !text.contains("_x") {
+fn unescape_controls(text: &mut String, begin: usize) {
+    let written = text.get(begin..).unwrap_or_default();
+    if memchr::memmem::find(written.as_bytes(), b"_x").is_none() {
         return;
     }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut out = String::with_capacity(written.len());
+    let mut rest = written;
     while let Some(at) = rest.find("_x") {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
@@ -113,7 +115,8 @@ fn unescape_controls(text: &mut String) {
         }
     }
     out.push_str(rest);
-    *text = out;
+    text.truncate(begin);
+    text.push_str(&out);
 }
 
 #[cfg(test)]
@@ -130,9 +133,9 @@ mod tests {
             ("_xD800_", "_xD800_"),
             ("plain", "plain"),
         ] {
-            let mut text = written.to_owned();
-            unescape_controls(&mut text);
-            assert_eq!(text, meant);
+            let mut text = format!("_x000D_{written}");
+            unescape_controls(&mut text, 7);
+            assert_eq!(text, format!("_x000D_{meant}"));
         }
     }
 }
