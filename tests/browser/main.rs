@@ -331,6 +331,8 @@ async fn what_is_still_meant_is_done_and_what_is_not_is_refused() {
     send(reqwest::Method::POST, &format!("{path}/keys"), serde_json::json!({})).await;
     browser.choose("select[aria-label=Plan]", "large");
     browser.sees("Changed.");
+    // The page has read the person anew by now, and shows what it knows.
+    browser.sees("version 4");
     assert_eq!(plan(&path).await, "large");
     send(reqwest::Method::PATCH, &path, serde_json::json!({ "plan": "default" })).await;
     browser.choose("select[aria-label=Plan]", "small");
