@@ -160,8 +160,8 @@ impl<R: Read> Part<R> {
         let mut depth = 0_usize;
         loop {
             let failure = match self.next()? {
-                Event::Text(text) => push(out, &text.xml10_content(), bytes_max),
-                Event::CData(text) => push(out, &text.xml10_content(), bytes_max),
+                Event::Text(text) => push(out, &text.into_inner(), bytes_max),
+                Event::CData(text) => push(out, &text.into_inner(), bytes_max),
                 Event::GeneralRef(reference) => push_reference(out, &reference, bytes_max),
                 Event::Start(_) => {
                     depth += 1;
@@ -193,9 +193,13 @@ impl<R: Read> Part<R> {
     }
 }
 
-/// Appends a text; false where it would be too long.
+/// Appends a text; false where it would be too long. A line may end in whatever way, and is told to end in one (XML 1.0, 2.11).
 fn push(out: &mut String, text: &str, bytes_max: usize) -> bool {
-    out.push_str(text);
+    if memchr::memchr(b'\r', text.as_bytes()).is_some() {
+        out.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
+    } else {
+        out.push_str(text);
+    }
     out.len() <= bytes_max
 }
 
