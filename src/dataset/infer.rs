@@ -110,7 +110,7 @@ pub fn data_set_name(text: &str) -> String {
 
 /// The header that was chosen.
 #[derive(Debug, Clone)]
-struct Chosen {
+struct ChosenHeader {
     sheet: Option<String>,
     line: u64,
     names: Vec<String>,
@@ -128,7 +128,7 @@ struct Tops<'a> {
 
 impl Tops<'_> {
     /// The header of the first sheet whose table is about as large as the largest one.
-    fn best(&self) -> Option<Chosen> {
+    fn best(&self) -> Option<ChosenHeader> {
         let is_hidden =
             |name: &Option<String>| self.sheets.iter().any(|sheet| sheet.hidden && Some(&sheet.name) == name.as_ref());
         for hidden in [false, true] {
@@ -139,7 +139,7 @@ impl Tops<'_> {
             if let Some((name, top, place)) = first {
                 let (line, cells) = top.rows.get(place)?;
                 let names = cells.iter().map(|cell| cell.text.clone()).collect();
-                return Some(Chosen { sheet: name.clone(), line: *line, names, above: top.above(place) });
+                return Some(ChosenHeader { sheet: name.clone(), line: *line, names, above: top.above(place) });
             }
         }
         None
@@ -189,7 +189,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(chosen: &Chosen, said: &Said) -> Self {
+    fn new(chosen: &ChosenHeader, said: &Said) -> Self {
         Self {
             header_line: chosen.line,
             skip_rows: said.dialect.skip_rows,

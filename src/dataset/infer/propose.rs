@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{
-    Chosen, Table,
+    ChosenHeader, Table,
     column::ColumnStats,
     name::{unique_name, words_of},
     verdict::{Verdict, Writing},
@@ -40,7 +40,7 @@ pub(super) fn definition(
     dataset: &str,
     file_name: &str,
     (said, guessed): (&Said, Option<u64>),
-    chosen: &Chosen,
+    chosen: &ChosenHeader,
     table: Table,
 ) -> Option<String> {
     let mut out = String::new();
@@ -74,7 +74,7 @@ struct Proposal<'a> {
     said: &'a Said,
     /// How many rows were not UTF-8, where the encoding is a guess.
     guessed: Option<u64>,
-    chosen: &'a Chosen,
+    chosen: &'a ChosenHeader,
     table: &'a Table,
     writing: Writing,
     drafts: &'a [Draft<'a>],

@@ -85,7 +85,7 @@ struct ReadStep {
     /// How dates of this column are written, where that is not how others are.
     reading: Option<Reading>,
     /// What a blank cell is filled with, where it is.
-    above: Option<Held>,
+    above: Option<Above>,
     kind: ColumnType,
     extract: Option<Extract>,
     required: bool,
@@ -97,13 +97,13 @@ struct ReadStep {
 
 /// A cell that is kept for the rows below it.
 #[derive(Debug, Default)]
-struct Held {
+struct Above {
     text: String,
-    kind: HeldKind,
+    kind: AboveKind,
 }
 
 #[derive(Debug, Default)]
-enum HeldKind {
+enum AboveKind {
     #[default]
     Blank,
     Text,
@@ -112,32 +112,32 @@ enum HeldKind {
     Moment(jiff::civil::DateTime),
 }
 
-impl Held {
+impl Above {
     fn keep(&mut self, cell: Cell<'_>) {
         self.text.clear();
         self.kind = match cell {
             // An error is none of the rows below it.
-            Cell::Blank | Cell::Error(_) => HeldKind::Blank,
+            Cell::Blank | Cell::Error(_) => AboveKind::Blank,
             Cell::Text(text) => {
                 self.text.push_str(text);
-                HeldKind::Text
+                AboveKind::Text
             }
             Cell::Number(Numeral { digits, format }) => {
                 self.text.push_str(digits);
-                HeldKind::Number(format.clone())
+                AboveKind::Number(format.clone())
             }
-            Cell::Bool(flag) => HeldKind::Bool(flag),
-            Cell::Moment(moment) => HeldKind::Moment(moment),
+            Cell::Bool(flag) => AboveKind::Bool(flag),
+            Cell::Moment(moment) => AboveKind::Moment(moment),
         };
     }
 
     fn cell(&self) -> Cell<'_> {
         match &self.kind {
-            HeldKind::Blank => Cell::Blank,
-            HeldKind::Text => Cell::Text(&self.text),
-            HeldKind::Number(format) => Cell::Number(Numeral { digits: &self.text, format }),
-            HeldKind::Bool(flag) => Cell::Bool(*flag),
-            HeldKind::Moment(moment) => Cell::Moment(*moment),
+            AboveKind::Blank => Cell::Blank,
+            AboveKind::Text => Cell::Text(&self.text),
+            AboveKind::Number(format) => Cell::Number(Numeral { digits: &self.text, format }),
+            AboveKind::Bool(flag) => Cell::Bool(*flag),
+            AboveKind::Moment(moment) => Cell::Moment(*moment),
         }
     }
 }
@@ -201,7 +201,7 @@ impl Mapper {
                 is_key: field.target == Some(definition.key),
                 is_joined,
                 reading: field.date_order.map(|date_order| Reading { date_order, ..reading.clone() }),
-                above: field.fill_down.then(Held::default),
+                above: field.fill_down.then(Above::default),
                 kind: field.kind,
                 // Under its own name a column holds what was taken out already.
                 extract: extract.filter(|_| found.is_none_or(|found| !found.own)),

@@ -9,26 +9,25 @@ use std::{
     io::{ErrorKind, Read, Seek},
 };
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
-use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter};
 
 use super::{Cell, Flow, Limits, Note, ReadError, RowCells, RowSink, limits::to_u64};
 use crate::dataset::definition::{Dialect, Quote};
+use encoding::{NotUtf8, Text};
 use quotes::{Quotes, Verdict};
 
+mod encoding;
 mod quotes;
 mod sniff;
+#[cfg(test)]
+mod tests;
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How many bytes that are no UTF-8 are shown to the guesser of encodings.
-const GUESSED_BYTES_MAX: usize = 64 * 1024;
 /// What ended text files under CP/M, and still ends some.
 const DOS_END: u8 = 0x1a;
-const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the records of a text file; `source` stands at its start.
 pub(super) fn read<R: Read + Seek>(
@@ -38,7 +37,7 @@ pub(super) fn read<R: Read + Seek>(
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
-    let layout = Layout::of(&mut source, file_name, dialect, limits, sink)?;
+    let layout = TextLayout::of(&mut source, file_name, dialect, limits, sink)?;
     source.rewind()?;
     if let Some(line) = layout.literal_quotes_from {
         sink.note(Note::LiteralQuotes { line });
@@ -65,7 +64,7 @@ pub(super) fn read<R: Read + Seek>(
 
 /// What a text file's records are told by.
 #[derive(Debug, Clone)]
-struct Layout {
+struct TextLayout {
     delimiter: u8,
     /// What encloses cells, if anything does.
     quote: Option<u8>,
@@ -78,7 +77,7 @@ struct Layout {
     literal_quotes_from: Option<u64>,
 }
 
-impl Layout {
+impl TextLayout {
     fn of<R: Read + Seek>(
         source: &mut R,
         file_name: &str,
@@ -138,7 +137,7 @@ impl Layout {
 fn unenclosing(
     source: impl Read,
     dialect: &Dialect,
-    layout: &Layout,
+    layout: &TextLayout,
     limits: &Limits,
 ) -> Result<Option<u64>, ReadError> {
     let mut records = Records::new(Text::new(source, dialect)?, layout, limits)?;
@@ -149,48 +148,6 @@ fn unenclosing(
             Ok(false) => return Ok(None),
             Err(ReadError::OpenQuote { line, .. } | ReadError::RecordTooLong { line, .. }) => return Ok(Some(line)),
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A source of which the beginning was read already.
-type Begun<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
-
-/// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
-enum Text<R: Read> {
-    Plain(R),
-    Decoded(Box<DecodeReaderBytes<R, Vec<u8>>>),
-}
-
-impl<R: Read> Text<R> {
-    fn new(mut source: R, dialect: &Dialect) -> Result<Text<Begun<R>>, ReadError> {
-        let mut start = Vec::new();
-        source.by_ref().take(4).read_to_end(&mut start)?;
-        let marked = Encoding::for_bom(&start).map(|(encoding, _)| encoding);
-        let encoding = marked.or_else(|| dialect.charset());
-        if marked == Some(UTF_8) {
-            start.drain(..UTF_8_MARK.len().min(start.len()));
-        }
-        let source = std::io::Cursor::new(start).chain(source);
-        Ok(match encoding.filter(|encoding| *encoding != UTF_8) {
-            None => Text::Plain(source),
-            Some(encoding) => {
-                let decoder = DecodeReaderBytesBuilder::new().encoding(Some(encoding)).bom_override(true).build(source);
-                Text::Decoded(Box::new(decoder))
-            }
-        })
-    }
-
-    fn is_decoded(&self) -> bool {
-        matches!(self, Self::Decoded(_))
-    }
-}
-
-impl<R: Read> Read for Text<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Plain(source) => source.read(buffer),
-            Self::Decoded(source) => source.read(buffer),
         }
     }
 }
@@ -225,7 +182,7 @@ struct Records<R> {
     source: R,
     is_decoded: bool,
     reader: Reader,
-    layout: Layout,
+    layout: TextLayout,
     quotes: Option<Quotes>,
     bytes_max: usize,
     buffer: Vec<u8>,
@@ -246,7 +203,7 @@ struct Records<R> {
 }
 
 impl<R: Read> Records<R> {
-    fn new(source: Text<R>, layout: &Layout, limits: &Limits) -> Result<Records<Text<R>>, ReadError> {
+    fn new(source: Text<R>, layout: &TextLayout, limits: &Limits) -> Result<Records<Text<R>>, ReadError> {
         let mut records = Records {
             is_decoded: source.is_decoded(),
             source,
@@ -458,48 +415,6 @@ impl<R: Read> Records<R> {
     }
 }
 
-/// The records that are no UTF-8.
-#[derive(Default)]
-struct NotUtf8 {
-    first_line: u64,
-    records: u64,
-    /// Records with other letters than ASCII that are UTF-8.
-    utf_8: u64,
-    /// Some of them.
-    bytes: Vec<u8>,
-}
-
-impl NotUtf8 {
-    fn meet(&mut self, line: u64, cells: &[u8]) {
-        if self.records == 0 {
-            self.first_line = line;
-        }
-        self.records += 1;
-        let room = GUESSED_BYTES_MAX.saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(cells.get(..cells.len().min(room)).unwrap_or_default());
-        if room > 0 {
-            self.bytes.push(b'\n');
-        }
-    }
-
-    fn tell(&self, ending: LineEnding, sink: &mut impl RowSink) {
-        if self.records == 0 {
-            return;
-        }
-        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-        detector.feed(&self.bytes, true);
-        // Whatever ends its lines so old a way was written on such a machine.
-        let looks_like = match ending {
-            LineEnding::CarriageReturn => encoding_rs::MACINTOSH,
-            LineEnding::LineFeed => detector.guess(None, Utf8Detection::Deny),
-        };
-        let looks_like = looks_like.name();
-        let (line, records) = (self.first_line, self.records);
-        let is_few = self.utf_8 > records;
-        sink.note(Note::NotUtf8 { line, records, is_few, taken: WINDOWS_1252.name(), looks_like });
-    }
-}
-
 /// A record as text.
 struct Row<'a> {
     text: Cow<'a, str>,
@@ -548,184 +463,4 @@ impl RowCells for Row<'_> {
 fn without_formula(text: &str) -> &str {
     let inside = text.trim_end().strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     inside.filter(|inside| !inside.contains('"')).unwrap_or(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use super::*;
-
-    /// The lines and cells of rows.
-    #[derive(Default)]
-    struct Rows {
-        lines: Vec<u64>,
-        cells: Vec<Vec<String>>,
-        flaws: Vec<u64>,
-        notes: Vec<Note>,
-    }
-
-    impl RowSink for Rows {
-        fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
-
-        fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
-            self.lines.push(line);
-            if row.flaw().is_some() {
-                self.flaws.push(line);
-            }
-            let text = |place| match row.cell(place) {
-                Cell::Text(text) => text.trim_end_matches('\r').to_owned(),
-                Cell::Blank => String::new(),
-                other => format!("{other:?}"),
-            };
-            self.cells.push((0..row.width()).map(text).collect());
-            Ok(Flow::Continue)
-        }
-
-        fn sheet_end(&mut self) -> Flow {
-            Flow::Stop
-        }
-
-        fn note(&mut self, note: Note) {
-            self.notes.push(note);
-        }
-    }
-
-    fn read_as(bytes: &[u8], name: &str, dialect: &Dialect) -> Result<Rows, ReadError> {
-        let mut rows = Rows::default();
-        read(Cursor::new(bytes), name, dialect, &Limits::default(), &mut rows)?;
-        Ok(rows)
-    }
-
-    fn rows(text: &str) -> Rows {
-        read_as(text.as_bytes(), "some.csv", &Dialect::default()).unwrap()
-    }
-
-    fn said(key: &str, text: &str) -> Dialect {
-        let mut dialect = Dialect::default();
-        dialect.say(key, text).unwrap();
-        dialect
-    }
-
-    #[test]
-    fn a_row_begins_on_its_line_however_the_file_ends() {
-        for (text, lines) in [
-            ("a,b\n1,2", &[1, 2][..]),
-            ("a,b\n\n1,2\n", &[1, 3]),
-            ("a,b\r\n\r\n1,2\r\n", &[1, 3]),
-            ("a,b\r\r1,2\r", &[1, 3]),
-            ("a\n\"b\nc\"", &[1, 2]),
-            ("a\n\"b\nc\"\n", &[1, 2]),
-            ("a\n\"b\n\"\nc\n", &[1, 2, 4]),
-            ("a\n\"b\n\"\n", &[1, 2]),
-            ("a\n\"b\"\"\n\"\n", &[1, 2]),
-            ("a\n\"b\n\",\n", &[1, 2]),
-            ("sep=;\na;b\n1;2\n", &[2, 3]),
-        ] {
-            assert_eq!(rows(text).lines, lines, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn an_open_quote_never_takes_rows() {
-        for (text, line) in [
-            ("a,b\n1,\"x\n2,y\n", 2),
-            ("a\n\n\"b\n", 3),
-            ("a,b\n1,\"x\n2,y\n3,\"z\"\n", 2),
-            ("a,b\n\"1\n\",\"x\n2,y\n", 3),
-        ] {
-            let error = read_as(text.as_bytes(), "some.csv", &Dialect::default()).err();
-            assert!(matches!(error, Some(ReadError::OpenQuote { line: found }) if found == line), "{text:?} {error:?}");
-        }
-        let flawed = rows("a,b\n1,\"x\"y\n2,z\n");
-        assert_eq!((flawed.lines, flawed.flaws), (vec![1, 2, 3], vec![2]));
-        let closed_late = rows("a,b,c\n1,2,\"x\n3,4,5\n6,7,y\"\n8,9,z\n");
-        assert_eq!((closed_late.lines, closed_late.flaws), (vec![1, 2, 5], vec![2]));
-        let honest = "a,b,c\n1,2,\"Dear Sir,\nplease\nbye\"\n8,9,z\n";
-        assert_eq!(rows(honest).flaws, [0; 0]);
-        let literal = read_as(b"a,b\n1,\"x\n2,y\n", "some.csv", &said("quote", "none")).unwrap();
-        assert_eq!(literal.cells, [["a", "b"], ["1", "\"x"], ["2", "y"]]);
-    }
-
-    #[test]
-    fn quotes_among_tabs_are_texts_unless_they_enclose() {
-        let bare = rows("id\tsize\tnote\n1\t\"5 inch\tx\n2\t6 inch\"\ty\n3\t7\tz\n");
-        assert_eq!(bare.cells[1], ["1", "\"5 inch", "x"]);
-        assert_eq!((bare.cells.len(), bare.notes), (4, vec![Note::LiteralQuotes { line: 2 }]));
-        let enclosed = rows("id\tnote\n1\t\"two\tcells\"\n2\t\"a \"\"b\"\"\"\n");
-        assert_eq!(enclosed.cells[1..], [["1", "two\tcells"], ["2", "a \"b\""]]);
-    }
-
-    #[test]
-    fn delimiters() {
-        for text in [
-            "Item, kind;Age\nSmith, J;5\nLee, A;6\n",
-            "CODE;TXT\nk0;Main St, No 5, Floor 2\nk1;Main St, No 5, Floor 2\n",
-            "CODE|TXT\nk0|a; b; c\nk1|a; b; c\n",
-            "City of X, Department of Y, Monthly report, 2016\n\nCODE;TXT\nk1;a\nk2;b\n",
-            "id\tplace\n1\ta, b, c\n2\td, e, f\n",
-            "lat;lon\n48,8566;2,3522\n45,7640;4,8357\n",
-            "id;a;b;c\n1;1,5;1,25;1,75\n2;2,5;2,25;2,75\n",
-            "sep=;\nid;a\n1;x\n",
-            "a,b,c,\nx,2,3\ny,5,6\n",
-            "id,\"a;b;c;d\"\n1,\"x;y;z;u\"\n",
-            "name\nx\ny\n",
-        ] {
-            let widths: Vec<usize> = rows(text).cells.iter().map(Vec::len).collect();
-            let widest = widths.iter().max().unwrap();
-            assert!(!text.starts_with("Item") || *widest == 2, "{text:?}");
-            let expected = if text.starts_with("id;a;b;c") {
-                4
-            } else if text.starts_with("name") {
-                1
-            } else {
-                2
-            };
-            let last = widths.last().unwrap();
-            assert!(*last == expected || text.starts_with("a,b,c,") && *last == 3, "{text:?} {widths:?}");
-        }
-        for text in
-            ["Address\n1 Main St, Boston, MA\n2 Main St, Boston, MA\n", "Note\na; b\nc; d\n", "Park\nX\nY\nZ, W\nQ\n"]
-        {
-            assert!(rows(text).cells.iter().all(|row| row.len() == 1), "{text:?}");
-        }
-        assert_eq!(rows("id,share\n1,12\t5\n").cells[1], ["1", "12\t5"]);
-        let tabs = read_as(b"id\tplace\n1\tx, y\n", "some.tsv", &Dialect::default()).unwrap();
-        assert_eq!(tabs.cells[0], ["id", "place"]);
-    }
-
-    #[test]
-    fn encodings() {
-        let utf_16: Vec<u8> = "\u{feff}id\té\n1\tx\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(read_as(&utf_16, "some.csv", &Dialect::default()).unwrap().cells, [["id", "é"], ["1", "x"]]);
-        let cyrillic = b"id,x\n1,\xcf\xf0\xe8\xe2\xe5\xf2\n";
-        assert_eq!(read_as(cyrillic, "some.csv", &said("encoding", "windows-1251")).unwrap().cells[1][1], "Привет");
-        let guessed = read_as(cyrillic, "some.csv", &Dialect::default()).unwrap();
-        assert!(matches!(guessed.notes[..], [Note::NotUtf8 { line: 2, records: 1, .. }]), "{:?}", guessed.notes);
-        let unreadable = read_as(b"id,x\n1,\x81\n", "some.csv", &Dialect::default()).unwrap();
-        assert!(unreadable.cells[1][1].contains("no letter"), "{:?}", unreadable.cells);
-        let japanese = read_as(b"id,x\n1,\x83|\x81\x5c\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
-        assert_eq!(japanese.cells[1][1], "ポ―");
-        let broken = read_as(b"id,x\n1,\x83\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
-        assert!(broken.cells[1][1].contains("no letter"), "{:?}", broken.cells);
-    }
-
-    #[test]
-    fn texts_that_were_kept_from_being_numbers() {
-        let kept = rows("CODE,TXT\n=\"00123\",=\"0045\"\n\"=\"\"007\"\"\",=HYPERLINK(\"http://x\")\n");
-        assert_eq!(kept.cells[1..], [["00123", "0045"], ["007", "=HYPERLINK(\"http://x\")"]]);
-    }
-
-    #[test]
-    fn a_carriage_return_at_the_end_of_the_sample_is_no_line_of_an_old_mac() {
-        let mut text = format!("id,{}\r\n", "x".repeat(BUFFER_BYTES - 4));
-        text.push_str("1,2\r\n3,4\r\n");
-        assert_eq!(rows(&text).lines, [1, 2, 3]);
-    }
-
-    #[test]
-    fn blank_lines_are_no_rows_and_cost_nothing() {
-        let text = format!("a,b\n{}1,2\r\n{}", "\n".repeat(3 << 20), "\r\n".repeat(1000));
-        assert_eq!(rows(&text).lines, [1, (3 << 20) + 2]);
-    }
 }

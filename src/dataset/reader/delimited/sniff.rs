@@ -2,7 +2,7 @@
 
 use csv_core::ReadRecordResult;
 
-use super::{DELIMITERS, Layout};
+use super::{DELIMITERS, TextLayout};
 use crate::dataset::reader::{Cell, Limits, RowCells, RowSink};
 
 /// How many records are looked at.
@@ -29,8 +29,9 @@ pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
 
 /// The delimiter under which a row names the most columns of what is sought; or else the one that gives the most records as
 /// many cells, and of those more of them. The second part says whether a row named any.
-pub(super) fn delimiter(sample: &[u8], layout: &Layout, limits: &Limits, sink: &impl RowSink) -> (u8, bool) {
-    let candidates = DELIMITERS.map(|delimiter| (delimiter, records(sample, &Layout { delimiter, ..layout.clone() })));
+pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &Limits, sink: &impl RowSink) -> (u8, bool) {
+    let candidates =
+        DELIMITERS.map(|delimiter| (delimiter, records(sample, &TextLayout { delimiter, ..layout.clone() })));
     let recognised = |records: &Vec<SampleRow>| {
         records.iter().take(limits.header_rows_max).map(|row| sink.recognised(row)).max().unwrap_or(0)
     };
@@ -86,7 +87,7 @@ impl RowCells for SampleRow {
 }
 
 /// The first records of a sample that are not blank, as far as they are whole.
-fn records(sample: &[u8], layout: &Layout) -> Vec<SampleRow> {
+fn records(sample: &[u8], layout: &TextLayout) -> Vec<SampleRow> {
     let mut reader = layout.reader();
     let mut records = Vec::new();
     let (mut cells, mut ends) = (vec![0; sample.len() + 1], vec![0; CELLS_MAX]);

@@ -1,0 +1,101 @@
+//! The encoding of a text file: what says it, and what is guessed where nothing does.
+
+use std::io::Read;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+
+use super::LineEnding;
+use crate::dataset::{
+    definition::Dialect,
+    reader::{Note, ReadError, RowSink},
+};
+
+/// How many bytes that are no UTF-8 are shown to the guesser of encodings.
+const GUESSED_BYTES_MAX: usize = 64 * 1024;
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A source of which the beginning was read already.
+pub(super) type Begun<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
+
+/// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
+pub(super) enum Text<R: Read> {
+    Plain(R),
+    Decoded(Box<DecodeReaderBytes<R, Vec<u8>>>),
+}
+
+impl<R: Read> Text<R> {
+    pub(super) fn new(mut source: R, dialect: &Dialect) -> Result<Text<Begun<R>>, ReadError> {
+        let mut start = Vec::new();
+        source.by_ref().take(4).read_to_end(&mut start)?;
+        let marked = Encoding::for_bom(&start).map(|(encoding, _)| encoding);
+        let encoding = marked.or_else(|| dialect.charset());
+        if marked == Some(UTF_8) {
+            start.drain(..UTF_8_MARK.len().min(start.len()));
+        }
+        let source = std::io::Cursor::new(start).chain(source);
+        Ok(match encoding.filter(|encoding| *encoding != UTF_8) {
+            None => Text::Plain(source),
+            Some(encoding) => {
+                let decoder = DecodeReaderBytesBuilder::new().encoding(Some(encoding)).bom_override(true).build(source);
+                Text::Decoded(Box::new(decoder))
+            }
+        })
+    }
+
+    pub(super) fn is_decoded(&self) -> bool {
+        matches!(self, Self::Decoded(_))
+    }
+}
+
+impl<R: Read> Read for Text<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(buffer),
+            Self::Decoded(source) => source.read(buffer),
+        }
+    }
+}
+
+/// The records that are no UTF-8.
+#[derive(Default)]
+pub(super) struct NotUtf8 {
+    first_line: u64,
+    records: u64,
+    /// Records with other letters than ASCII that are UTF-8.
+    pub(super) utf_8: u64,
+    /// Some of them.
+    bytes: Vec<u8>,
+}
+
+impl NotUtf8 {
+    pub(super) fn meet(&mut self, line: u64, cells: &[u8]) {
+        if self.records == 0 {
+            self.first_line = line;
+        }
+        self.records += 1;
+        let room = GUESSED_BYTES_MAX.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(cells.get(..cells.len().min(room)).unwrap_or_default());
+        if room > 0 {
+            self.bytes.push(b'\n');
+        }
+    }
+
+    pub(super) fn tell(&self, ending: LineEnding, sink: &mut impl RowSink) {
+        if self.records == 0 {
+            return;
+        }
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+        detector.feed(&self.bytes, true);
+        // Whatever ends its lines so old a way was written on such a machine.
+        let looks_like = match ending {
+            LineEnding::CarriageReturn => encoding_rs::MACINTOSH,
+            LineEnding::LineFeed => detector.guess(None, Utf8Detection::Deny),
+        };
+        let looks_like = looks_like.name();
+        let (line, records) = (self.first_line, self.records);
+        let is_few = self.utf_8 > records;
+        sink.note(Note::NotUtf8 { line, records, is_few, taken: WINDOWS_1252.name(), looks_like });
+    }
+}
