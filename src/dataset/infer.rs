@@ -25,6 +25,8 @@ mod personal;
 mod propose;
 mod verdict;
 
+/// Bytes of the tops of sheets that are kept at most.
+const TOPS_BYTES_MAX: usize = 32 << 20;
 /// Hashes of values that are kept at most, of all columns together: by them it is told whether values repeat.
 const HASHES_MAX: usize = 4 << 20;
 
@@ -54,7 +56,7 @@ fn propose_as(
 ) -> Result<String, ReadError> {
     let dialect = &said.dialect;
     source.seek(SeekFrom::Start(0))?;
-    let mut tops = Tops { limits, skip_rows: dialect.skip_rows, sheets: Vec::new(), tops: Vec::new() };
+    let mut tops = Tops { limits, skip_rows: dialect.skip_rows, sheets: Vec::new(), tops: Vec::new(), bytes: 0 };
     scan(&mut *source, file_name, dialect, limits, &mut tops)?;
     let Some(chosen) = tops.best() else {
         return Err(ReadError::NoHeader {
@@ -124,6 +126,8 @@ struct Tops<'a> {
     skip_rows: u32,
     sheets: Vec<SheetName>,
     tops: Vec<(Option<String>, Top)>,
+    /// What is kept of them, in bytes.
+    bytes: usize,
 }
 
 impl Tops<'_> {
@@ -160,7 +164,13 @@ impl RowSink for Tops<'_> {
             return Ok(Flow::Continue);
         }
         let Some((_, top)) = self.tops.last_mut() else { return Ok(Flow::Stop) };
-        top.rows.push((line, Kept::of(row)));
+        let cells = Kept::of(row);
+        self.bytes += cells.iter().map(Kept::bytes).sum::<usize>();
+        top.rows.push((line, cells));
+        // Small files can hold many large sheets, of texts that they share: the first ones are enough to choose from.
+        if self.bytes > TOPS_BYTES_MAX {
+            return Ok(Flow::Stop);
+        }
         Ok(if top.rows.len() >= self.limits.header_rows_max { Flow::NextSheet } else { Flow::Continue })
     }
 

@@ -10,8 +10,6 @@ use crate::dataset::{
 
 /// The longest text of a cell that is kept. Longer headers are cut in nobody's favour: they would not be found again.
 const CELL_BYTES_MAX: usize = 16 * 1024;
-/// How many bytes of a sheet's top are kept.
-const KEPT_BYTES_MAX: usize = 32 << 20;
 /// A header names at least this share, in tenths, of the columns of the widest row.
 const TENTHS_MIN: usize = 6;
 
@@ -35,6 +33,11 @@ enum Nature {
 }
 
 impl Kept {
+    /// What it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + size_of::<Self>()
+    }
+
     /// The cells of a row.
     pub(super) fn of(row: &impl RowCells) -> Vec<Self> {
         let keep = |place: usize| {
@@ -79,12 +82,7 @@ pub(super) struct Top {
 impl Top {
     /// The place of the first row that names most columns.
     pub(super) fn header(&self) -> Option<usize> {
-        let mut bytes = 0;
-        let within = self.rows.iter().take_while(|(_, row)| {
-            bytes += row.iter().map(|cell| cell.text.len()).sum::<usize>();
-            bytes <= KEPT_BYTES_MAX
-        });
-        let rows: Vec<&Vec<Kept>> = within.map(|(_, row)| row).collect();
+        let rows: Vec<&Vec<Kept>> = self.rows.iter().map(|(_, row)| row).collect();
         let place = |(place, row): (usize, &&Vec<Kept>)| {
             is_header(row, rows.get(place + 1..).unwrap_or_default()).then_some(place)
         };

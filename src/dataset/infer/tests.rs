@@ -271,6 +271,36 @@ fn the_first_rows_are_not_stepped_over() {
 }
 
 #[test]
+fn the_tops_of_many_large_sheets_are_bounded() {
+    struct Wide(String);
+    impl RowCells for Wide {
+        fn width(&self) -> usize {
+            1_000
+        }
+        fn cell(&self, _place: usize) -> crate::dataset::reader::Cell<'_> {
+            crate::dataset::reader::Cell::Text(&self.0)
+        }
+        fn is_delimited(&self) -> bool {
+            false
+        }
+    }
+    let limits = Limits::default();
+    let mut tops = Tops { limits: &limits, skip_rows: 0, sheets: Vec::new(), tops: Vec::new(), bytes: 0 };
+    let row = Wide("x".repeat(1_000));
+    let mut rows = 0;
+    'sheets: for sheet in 0..64 {
+        tops.sheet(Some(&sheet.to_string()), false);
+        for line in 1..=50 {
+            rows += 1;
+            if tops.row(line, &row).unwrap() == Flow::Stop {
+                break 'sheets;
+            }
+        }
+    }
+    assert!(rows < 40, "{rows} rows of a megabyte were kept");
+}
+
+#[test]
 fn what_is_said_is_written_down() {
     let mut said = Said::default();
     let dialect = &mut said.dialect;

@@ -228,7 +228,7 @@ impl Mapper {
                     required: field.required,
                     default,
                     fold: field.fold,
-                    parts: parts.clone(),
+                    parts: parts.iter().map(with_folded_words).collect(),
                 }),
                 Origin::Header { .. } | Origin::Import => {}
             }
@@ -446,7 +446,7 @@ impl JoinStep {
         joined.clear();
         for part in &self.parts {
             let text = texts.get(part.field).map_or("", String::as_str);
-            if text.is_empty() || part.omit.iter().any(|omitted| folded(omitted) == folded(text)) {
+            if text.is_empty() || (!part.omit.is_empty() && part.omit.iter().any(|omitted| *omitted == folded(text))) {
                 continue;
             }
             if !joined.is_empty() {
@@ -501,6 +501,11 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
         1..=KEY_BYTES_MAX => Ok(key),
         _ => Err(RowError::LongKey),
     }
+}
+
+/// The part, its words to leave out folded: they are compared for every row.
+fn with_folded_words(part: &Part) -> Part {
+    Part { omit: part.omit.iter().map(|word| folded(word).into_owned()).collect(), ..part.clone() }
 }
 
 /// What is wrong with a record that not every store can hold.

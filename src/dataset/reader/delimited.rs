@@ -390,12 +390,7 @@ impl<R: Read> Records<R> {
         let flaw = self.flaw.as_deref();
         if let Ok(text) = std::str::from_utf8(cells) {
             others.utf_8 += u64::from(!text.is_ascii());
-            return Ok(Row {
-                text: text.into(),
-                ends: self.ends.as_slice().into(),
-                flaw,
-                unreadable: self.is_decoded.then_some('\u{fffd}'),
-            });
+            return Ok(Row { text: text.into(), ends: self.ends.as_slice().into(), flaw, is_decoded: self.is_decoded });
         }
         if self.is_decoded {
             return Err(ReadError::Malformed { detail: format!("line {}: bytes that are no text", self.line) });
@@ -411,7 +406,7 @@ impl<R: Read> Records<R> {
             begin = *end;
             ends.push(text.len());
         }
-        Ok(Row { text: text.into(), ends: ends.into(), flaw, unreadable: Some('\u{80}') })
+        Ok(Row { text: text.into(), ends: ends.into(), flaw, is_decoded: true })
     }
 }
 
@@ -420,17 +415,14 @@ struct Row<'a> {
     text: Cow<'a, str>,
     ends: Cow<'a, [usize]>,
     flaw: Option<&'a str>,
-    /// What stands for bytes that could not be read: this character; U+0080 for any control character from there to U+009F.
-    unreadable: Option<char>,
+    /// Whether the bytes were none of UTF-8, so that some may have no letter in their encoding.
+    is_decoded: bool,
 }
 
 impl Row<'_> {
     fn is_unreadable(&self, text: &str) -> bool {
-        match self.unreadable {
-            None => false,
-            Some('\u{80}') => text.chars().any(|letter| ('\u{80}'..='\u{9f}').contains(&letter)),
-            Some(letter) => text.contains(letter),
-        }
+        // Decoders write a mark for such bytes, or leave control characters of their value.
+        self.is_decoded && text.chars().any(|letter| matches!(letter, '\u{80}'..='\u{9f}' | '\u{fffd}'))
     }
 }
 

@@ -147,6 +147,8 @@ fn encodings() {
     assert!(matches!(guessed.notes[..], [Note::NotUtf8 { line: 2, records: 1, .. }]), "{:?}", guessed.notes);
     let unreadable = read_as(b"id,x\n1,\x81\n", "some.csv", &Dialect::default()).unwrap();
     assert!(unreadable.cells[1][1].contains("no letter"), "{:?}", unreadable.cells);
+    let said_so = read_as(b"id,x\n1,\x81\n", "some.csv", &said("encoding", "windows-1252")).unwrap();
+    assert!(said_so.cells[1][1].contains("no letter"), "{:?}", said_so.cells);
     let japanese = read_as(b"id,x\n1,\x83|\x81\x5c\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
     assert_eq!(japanese.cells[1][1], "ポ―");
     let broken = read_as(b"id,x\n1,\x83\n", "some.csv", &said("encoding", "shift_jis")).unwrap();
