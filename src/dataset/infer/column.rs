@@ -106,10 +106,9 @@ pub(super) struct ColumnStats {
     pub(super) two_ways_date: u64,
     /// Dates of eight digits and nothing else.
     pub(super) compact_dates: u64,
-    /// Dates of three numbers of which none is a long year; those that could as well begin with the year; those without slashes.
+    /// Dates of three numbers of which none is a long year; those that could as well begin with the year.
     pub(super) short_years: u64,
     pub(super) short_years_first: u64,
-    pub(super) short_years_dotted: u64,
     pub(super) with_time: u64,
     pub(super) with_zone: u64,
     pub(super) currency: Option<char>,
@@ -189,7 +188,6 @@ impl ColumnStats {
             mixed_currencies: false,
             short_years: 0,
             short_years_first: 0,
-            short_years_dotted: 0,
             percent: 0,
             more_than_number: 0,
             scientific: 0,
@@ -332,7 +330,6 @@ impl ColumnStats {
         if let Some(parts) = short_parts(text).filter(|_| month_first.or(day_first).is_some()) {
             self.short_years += 1;
             self.short_years_first += u64::from((1..=12).contains(&parts.1) && (1..=31).contains(&parts.2));
-            self.short_years_dotted += u64::from(!text.contains('/'));
         }
         if let Some(written) = month_first.or(day_first) {
             self.compact_dates += u64::from(text.bytes().all(|byte| byte.is_ascii_digit()));

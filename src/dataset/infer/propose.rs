@@ -329,6 +329,7 @@ fn is_sparse_group(column: &ColumnStats, rows: u64) -> bool {
     rows >= 4
         && column.filled >= 2
         && column.filled * 2 <= rows
+        && column.placeholders.is_empty()
         && column.never_repeats()
         && column.longest <= 64
         && column.first_row_filled

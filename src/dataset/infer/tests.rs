@@ -84,7 +84,7 @@ fn a_type_never_changes_a_value() {
         (&["24-01-15", "2024-02-16"], ColumnType::Text),
         (&["13.10.25", "25.12.13"], ColumnType::Text),
         (&["10.15.17", "10.14.16"], ColumnType::Text),
-        (&["1/31/20", "2/28/20"], ColumnType::Date),
+        (&["1/31/20", "2/28/20"], ColumnType::Text),
         (&["$1.50", "€2.00"], ColumnType::Text),
         (&["1E5", "2E7"], ColumnType::Text),
         (&["123.456.789", "123.456.780"], ColumnType::Text),
@@ -96,6 +96,8 @@ fn a_type_never_changes_a_value() {
     }
     let (_, compact) = proposed("id,opening date\n1,20190131\n2,20190201\n");
     assert_eq!(kind(&compact, "opening_date"), ColumnType::Date);
+    let (_, named) = proposed("id,opened\n1,1/31/20\n2,2/28/20\n");
+    assert_eq!(kind(&named, "opened"), ColumnType::Date);
     let (_, center) = proposed("id,Cost Center\n1,100\n2,200\n");
     assert_eq!(kind(&center, "cost_center"), ColumnType::Integer);
     let (_, counts) = proposed("Precinct,Total Votes\nP1,12\nP2,13\n");

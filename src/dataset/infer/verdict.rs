@@ -293,8 +293,8 @@ impl Verdict {
             );
             return Some(ColumnType::Text);
         }
-        // Three numbers with points or hyphens between them are as well a version or a code.
-        if column.short_years_dotted > 0 && !is_named {
+        // Three short numbers are as well a version or a code.
+        if column.short_years > 0 && !is_named {
             self.remarks.push("These look like dates with short years: if they are, say type = \"date\".".to_owned());
             return Some(ColumnType::Text);
         }

@@ -95,7 +95,7 @@ impl NotUtf8 {
         };
         let looks_like = looks_like.name();
         let (line, records) = (self.first_line, self.records);
-        let is_few = self.utf_8 > records;
+        let is_few = self.utf_8 >= records;
         sink.note(Note::NotUtf8 { line, records, is_few, taken: WINDOWS_1252.name(), looks_like });
     }
 }

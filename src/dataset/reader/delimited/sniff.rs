@@ -36,11 +36,19 @@ pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &Limits, sin
         records.iter().take(limits.header_rows_max).map(|row| sink.recognised(row)).max().unwrap_or(0)
     };
     // The first of equals wins.
-    let scored = candidates.iter().rev().map(|(delimiter, records)| ((recognised(records), shape(records)), delimiter));
+    let scored = candidates
+        .iter()
+        .rev()
+        .map(|(delimiter, records)| ((recognised(records), (shape(records), *delimiter == b';')), delimiter));
     match scored.max_by_key(|(score, _)| *score) {
-        Some(((recognised, (share, ..)), delimiter)) if recognised > 0 || share > 0 => (*delimiter, recognised > 0),
+        Some(((recognised, ((share, ..), _)), delimiter)) if recognised > 1 || share > 0 => {
+            (*delimiter, recognised > 0)
+        }
         // A file of one column is read by what stands nowhere in it, so that its texts are not cut.
-        _ => (DELIMITERS.into_iter().find(|delimiter| !sample.contains(delimiter)).unwrap_or(NO_DELIMITER), false),
+        best => (
+            DELIMITERS.into_iter().find(|delimiter| !sample.contains(delimiter)).unwrap_or(NO_DELIMITER),
+            best.is_some_and(|((recognised, _), _)| recognised > 0),
+        ),
     }
 }
 

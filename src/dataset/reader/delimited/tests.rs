@@ -103,6 +103,7 @@ fn quotes_among_tabs_are_texts_unless_they_enclose() {
 fn delimiters() {
     for text in [
         "Item, kind;Age\nSmith, J;5\nLee, A;6\n",
+        "ID;Val, EUR\n1;2,5\n2;3,5\n",
         "CODE;TXT\nk0;Main St, No 5, Floor 2\nk1;Main St, No 5, Floor 2\n",
         "CODE|TXT\nk0|a; b; c\nk1|a; b; c\n",
         "City of X, Department of Y, Monthly report, 2016\n\nCODE;TXT\nk1;a\nk2;b\n",
