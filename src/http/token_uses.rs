@@ -50,7 +50,7 @@ mod tests {
     fn a_use_is_noted_once_a_minute() {
         let uses = TokenUses::default();
         let [one, other] = [1, 2].map(|number| KeyId::from_random([number; 12]));
-        let at = |second| Timestamp::from_second(1_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_000 + second).unwrap();
         assert!(uses.is_due(one, at(0)) && !uses.is_due(one, at(59)) && uses.is_due(other, at(59)));
         assert!(uses.is_due(one, at(60)) && !uses.is_due(one, at(61)));
         assert!(uses.is_due(one, at(-10)), "a clock that was set back");

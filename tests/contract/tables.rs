@@ -18,7 +18,7 @@ use permitd::{
     replay,
     secrets::{Secrets, SeededEntropy},
     store::{
-        Append, AppendError, PutToken, StoreError, Stores,
+        Append, AppendError, StoreError, Stores,
         dynamodb::{Dynamo, secrets},
     },
 };
@@ -77,7 +77,7 @@ pub(crate) async fn tokens_of_before_are_found_oldest_first<B: Tables>() {
     let dynamo = backend.dynamo();
     let hash = |digit: &str| digit.repeat(64);
     for (id, digit, at) in [("b", "1", "2"), ("a", "2", "1")] {
-        let attributes = [("sha256", text(hash(digit))), ("at", AttributeValue::N(at.to_owned()))];
+        let attributes = [("sha256", text(&hash(digit))), ("at", AttributeValue::N(at.to_owned()))];
         set(&dynamo, "state", &[("k", text("admin")), ("r", text(id))], &attributes).await;
     }
     set(
