@@ -1,6 +1,6 @@
 //! Builds a node from its settings: opens the stores, starts the actors, and makes what a first start needs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -31,11 +31,14 @@ use crate::{
     http::{
         checkup::Checkup,
         ready::ReadyAnswers,
-        state::{Readiness, Service},
+        state::{OldToken, Readiness, Service},
     },
     mail,
     secrets::{Entropy, Secrets},
-    store::records::{DataSet, RecordStore},
+    store::{
+        Stores,
+        records::{DataSet, RecordStore},
+    },
 };
 
 /// How long a start waits until what others left unpublished is published.
@@ -92,8 +95,7 @@ impl Node {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command | Purpose::ReplaceSecret => None,
         };
-        let known = service.committer.stores.views.admin_tokens().await?;
-        service.old_tokens = Arc::new(known.into_iter().map(|row| (row.hash.to_hex(), row.id)).collect());
+        service.old_tokens = Arc::new(old_tokens(&service.committer.stores).await?);
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
@@ -212,6 +214,18 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
         }
     })
+}
+
+/// The administrators' tokens, by their hashes.
+async fn old_tokens(stores: &Stores) -> Result<HashMap<String, OldToken>, StartError> {
+    let earlier: HashMap<String, String> =
+        stores.admin_tokens.earlier().await?.into_iter().map(|token| (token.hash.to_hex(), token.id)).collect();
+    let known = stores.views.admin_tokens().await?.into_iter().map(|row| {
+        let (hash, id) = (row.hash.to_hex(), row.id);
+        let who = Who::token(&earlier.get(&hash).map_or_else(|| id.to_string(), Clone::clone));
+        (hash, OldToken { id, who })
+    });
+    Ok(known.collect())
 }
 
 async fn first_plan(service: &Service) -> Result<(), StartError> {

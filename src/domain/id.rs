@@ -165,6 +165,11 @@ fn uuid_of(bytes: &[u8; 32]) -> Uuid {
 pub struct Who(pub String);
 
 impl Who {
+    /// Whoever uses the administrator's token with this id.
+    pub fn token(id: &str) -> Self {
+        Self(format!("admin:{id}"))
+    }
+
     /// An actor of permitd itself.
     pub fn system(actor: &str) -> Self {
         Self(format!("system:{actor}"))

@@ -10,13 +10,17 @@ use actix_web::{
 };
 use jiff::Timestamp;
 
-use super::{Problem, ProblemCode, RequestId, state::Service, wire};
+use super::{
+    Problem, ProblemCode, RequestId,
+    state::{OldToken, Service},
+    wire,
+};
 use crate::{
     actors::commit::Envelope,
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
-        key::{AdminToken, KeyHash, KeyId},
+        key::{AdminToken, KeyHash},
         permission::{Access, Permission, Permissions},
     },
 };
@@ -55,25 +59,26 @@ async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
 /// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.
 async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Problem> {
     let hash = KeyHash::of(token.as_bytes());
-    let Some(id) = id_of(service, token, hash) else { return Ok(None) };
+    let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
     let row = committer.stores.views.admin_token(id).await.map_err(super::routes::store_problem)?;
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
-    Ok(Some(Caller { who: Who(format!("admin:{id}")), permissions: row.permissions(), until: row.expires_at }))
+    Ok(Some(Caller { who, permissions: row.permissions(), until: row.expires_at }))
 }
 
-/// The id that the store is to be asked for: of a token that was derived here, or of one that was there when the node started,
-/// whichever form it has. Whatever else is sent costs no look-up.
-fn id_of(service: &Service, token: &str, hash: KeyHash) -> Option<KeyId> {
-    if let Some(id) = service.old_tokens.get(&hash.to_hex()) {
-        return Some(*id);
+/// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
+/// has. Whatever else is sent costs no look-up.
+fn known(service: &Service, token: &str, hash: KeyHash) -> Option<OldToken> {
+    if let Some(old) = service.old_tokens.get(&hash.to_hex()) {
+        return Some(old.clone());
     }
     let secrets = &service.committer.secrets;
     // Whose secret is not the deployment's any more cannot tell a wrong one.
     let may_be = secrets.recognises_admin_token(token) || secrets.doubted().is_some();
-    AdminToken::id_in(token).filter(|_| may_be)
+    let id = AdminToken::id_in(token).filter(|_| may_be)?;
+    Some(OldToken { id, who: Who::token(id.as_str()) })
 }
 
 /// What a route needs: a type, so that it stands in the handler's arguments.
@@ -137,18 +142,23 @@ impl<N: Needs> FromRequest for Admin<N> {
     }
 }
 
-/// Says what is needed, also in the form of RFC 6750, section 3.1.
+/// Says what is needed.
 fn forbidden(has: Permissions, needed: Permissions, access: Access) -> Problem {
     let to = match access {
         Access::Read => "read",
         Access::Write => "change",
     };
-    let detail = format!("to {to} this, the permission {needed} is needed; you have {has}");
+    beyond(format!("to {to} this, the permission {needed} is needed; you have {has}"), needed)
+}
+
+/// The refusal of what is more than somebody may, with what is needed in the form of RFC 6750, section 3.1.
+pub(super) fn beyond(detail: String, needed: Permissions) -> Problem {
     let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
     let challenge = format!("Bearer realm=\"permitd\", error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
-    let problem = Problem::new(ProblemCode::MissingPermission, detail);
     match HeaderValue::from_str(&challenge) {
-        Ok(challenge) => problem.header(header::WWW_AUTHENTICATE, challenge),
+        Ok(challenge) => {
+            Problem::new(ProblemCode::MissingPermission, detail).header(header::WWW_AUTHENTICATE, challenge)
+        }
         Err(error) => Problem::internal(error),
     }
 }

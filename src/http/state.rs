@@ -16,7 +16,7 @@ use crate::{
     aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
-    domain::key::KeyId,
+    domain::{id::Who, key::KeyId},
     http::{checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers, token_uses::TokenUses},
     store::records::RecordStore,
 };
@@ -60,13 +60,22 @@ pub struct Service {
     pub aws: Option<Access>,
     /// The administrators' tokens that were there at the start, by their hashes: those of the older form, without an id in
     /// them, are known by them.
-    pub old_tokens: Arc<HashMap<String, KeyId>>,
+    pub old_tokens: Arc<HashMap<String, OldToken>>,
     /// When this node noted the use of each.
     pub token_uses: Arc<TokenUses>,
     /// Makes and revokes them.
     pub tokens: Tokens,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
+}
+
+/// A token that was there at the start.
+#[derive(Debug, Clone)]
+pub struct OldToken {
+    /// Its public id.
+    pub id: KeyId,
+    /// How the log names whoever uses it. One that is older than its events is named as before: commands that are repeated are found by it.
+    pub who: Who,
 }
 
 /// Whether the node wants requests: `/health/ready` says so.

@@ -94,6 +94,11 @@ async fn a_token_of_the_older_form_goes_on_working_until_it_is_revoked_or_replac
     app.restart().await;
     with_token(&app, &old(7)).await.expect(200);
     with_token(&app, &old(9)).await.expect(401);
+    // The log goes on naming it as before: commands that are repeated are found by the name.
+    let plan = serde_json::json!({ "rate_per_s": 1, "burst": 1, "quota_per_day": 1 });
+    app.send(app.request(Method::PUT, "/plans/p").bearer_auth(old(7)).json(&plan)).await.expect(201);
+    let newest = app.admin_get("/events?order=newest&limit=1").await.expect(200).json();
+    assert_eq!(newest["data"][0]["actor"], "admin:old-7");
     let listed = app.admin_get("/admin-tokens").await.expect(200).json();
     let firsts = listed["data"].as_array().unwrap().iter().filter(|row| row["name"] == "first");
     // The node's own first token is of the first commit, those of before came with the second.

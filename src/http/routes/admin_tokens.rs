@@ -32,7 +32,7 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, method,
-        session::{Admin, OfAll},
+        session::{self, Admin, Needs, OfAll},
         state::Service,
     },
 };
@@ -156,7 +156,7 @@ async fn create(command: Command<TokenBody, OfAll>, service: web::Data<Service>)
         && wanted > until
     {
         let detail = format!("at `expires_at`: you may make tokens that work until {until}, as long as yours does");
-        return Err(Problem::new(ProblemCode::MissingPermission, detail));
+        return Err(session::beyond(detail, OfAll::PERMISSIONS));
     }
     let permissions = Permissions::of(&scopes).only_reading(read_only);
     let order = TokenOrder { name: Some(name), permissions, expires_at: expires_at.or(until) };
