@@ -280,7 +280,7 @@ async fn change_plan(
             None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
         },
-        State::User(_) | State::DataSet(..) => Err(no_plan()),
+        State::User(_) | State::DataSet(..) | State::AdminTokens(_) => Err(no_plan()),
     };
     committer.run(&stream, &envelope, decide).await
 }
