@@ -2,6 +2,7 @@
 //! no randomness; identifiers, moments and random bytes are handed in.
 
 pub mod admission;
+pub mod attempts;
 pub mod data_set;
 pub mod email;
 pub mod event;
