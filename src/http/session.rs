@@ -39,6 +39,7 @@ impl FromRequest for Admin {
             let service = request.app_data::<web::Data<Service>>();
             let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
             if !request.headers().contains_key(header::AUTHORIZATION) {
+                wire::refused(&request).await;
                 return Err(unauthorized());
             }
             let id = match bearer(request.headers()).filter(|token| may_be_token(service, token)) {
@@ -49,8 +50,10 @@ impl FromRequest for Admin {
                 }
                 None => None,
             };
-            let wrong = || wire::guessed(&request, unauthorized());
-            id.map(|id| Self { who: Who(format!("admin:{id}")) }).ok_or_else(wrong)
+            match id {
+                Some(id) => Ok(Self { who: Who(format!("admin:{id}")) }),
+                None => Err(wire::guessed(&request, unauthorized()).await),
+            }
         })
     }
 }

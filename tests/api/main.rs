@@ -19,6 +19,7 @@ mod admission;
 mod ask;
 mod caching;
 mod connections;
+mod credentials;
 mod data;
 mod elsewhere;
 mod exports;

@@ -21,7 +21,7 @@ impl Caller {
     fn security(self) -> Value {
         match self {
             Self::Anybody => json!([]),
-            Self::Reader => json!([{ "apiKey": [] }]),
+            Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
             Self::Admin => json!([{ "adminToken": [] }]),
         }
     }
