@@ -162,6 +162,8 @@ pub struct Http {
     pub wrong_keys_window_s: u64,
     /// `http.wrong_keys_wait_max_s`
     pub wrong_keys_wait_max_s: u64,
+    /// `http.leak_reports_max`
+    pub leak_reports_max: u32,
     /// `http.refusals_per_s`
     pub refusals_per_s: u32,
     /// `http.refusal_delay_max_ms`

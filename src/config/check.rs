@@ -35,6 +35,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.wrong_keys_max", 1, 1_000_000),
     ("http.wrong_keys_window_s", 1, 86_400),
     ("http.wrong_keys_wait_max_s", 1, 86_400),
+    ("http.leak_reports_max", 1, 1_000_000),
     ("http.refusals_per_s", 1, 1_000_000),
     ("http.refusal_delay_max_ms", 0, 60_000),
     ("http.refusals_delayed_max", 0, 1_000_000),

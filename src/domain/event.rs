@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    id::{StreamId, Who},
+    id::{StreamId, UserId, Who},
     key::{KeyHash, KeyId},
     personal::Personal,
     plan::Limits,
@@ -43,6 +43,8 @@ pub enum RevocationReason {
     Requested,
     /// Its owner was deleted.
     UserDeleted,
+    /// It was found where others could read it.
+    Leaked,
 }
 
 impl RevocationReason {
@@ -51,6 +53,7 @@ impl RevocationReason {
         match self {
             Self::Requested => "requested",
             Self::UserDeleted => "user_deleted",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -147,6 +150,15 @@ pub enum Event {
         /// Why.
         reason: RevocationReason,
     },
+    /// Somebody was told by mail that the key was revoked because it had leaked.
+    LeakNoticeMailed {
+        /// The key.
+        key_id: KeyId,
+        /// Who was told: its owner, or an administrator.
+        to: UserId,
+        /// What kind of refusal it was, in permitd's own words, where the mail system would not take the mail.
+        refused: Option<String>,
+    },
     /// The mail system will not take the mail.
     MailFailed {
         /// The invitation that was not fulfilled.
@@ -232,6 +244,7 @@ impl Event {
             Self::ApiKeyMailed { .. } => "ApiKeyMailed",
             Self::ApiKeyRotated { .. } => "ApiKeyRotated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
+            Self::LeakNoticeMailed { .. } => "LeakNoticeMailed",
             Self::MailFailed { .. } => "MailFailed",
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",

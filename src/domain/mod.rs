@@ -9,6 +9,7 @@ pub mod event;
 pub mod fulfilment;
 pub mod id;
 pub mod key;
+pub mod leak;
 pub mod lineage;
 pub mod misfit;
 pub mod network;

@@ -26,6 +26,7 @@ mod exports;
 mod farewell;
 mod guesses;
 mod idempotency;
+mod leaks;
 mod lifecycle;
 mod lost;
 mod openapi;

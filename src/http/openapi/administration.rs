@@ -19,9 +19,10 @@ use crate::{
     http::{
         ProblemCode::{
             self, BodyTooLarge, Conflict, IdempotencyKeyReused, InvalidBody, InvalidParameters, InvalidRequest,
-            InvitationLimit, NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
+            InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
+            UnsupportedMediaType,
         },
-        routes::{keys, plans, users},
+        routes::{keys, leaks, plans, users},
     },
 };
 
@@ -108,6 +109,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     log(paths);
     imports(paths, types);
     dead_letters(paths);
+    leaked(paths, types);
     server(paths);
 }
 
@@ -348,6 +350,20 @@ fn dead_letters(paths: &mut Paths) {
     paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
 }
 
+fn leaked(paths: &mut Paths, types: &mut Types) {
+    let received = whole("That the report was received.", [("status", super::schema::one_of(&["received"]))]);
+    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys that have leaked")
+        .says(
+            "For whoever finds keys where others can read them. Those that are ours and work are revoked, and their owners told. The \
+             answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",
+        )
+        .body("application/json", types.body::<leaks::ReportBody>(), true)
+        .answers(Answer::json(StatusCode::ACCEPTED, "It is looked at.", received).header(Header::CacheControl))
+        .fails(&[InvalidParameters, InvalidRequest, InvalidBody, TooManyFromAddress, Overloaded])
+        .fails(&BODY);
+    paths.add(&Method::POST, "/leaks", report);
+}
+
 fn server(paths: &mut Paths) {
     let tag = "server";
     let open = |id: &str, summary: &str| Operation::new(Caller::Anybody, id, tag, summary);
@@ -475,7 +491,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "relay", "importer", "queue"];
+    let groups = ["gate", "committer", "mailers", "leaks", "relay", "importer", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

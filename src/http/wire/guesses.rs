@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Addresses that are remembered: some megabytes.
-const ADDRESSES_MAX: usize = 16_384;
+pub(super) const ADDRESSES_MAX: usize = 16_384;
 const SECOND_US: i64 = 1_000_000;
 /// What an address is told to wait after the first wrong key beyond those that it may send.
 const FIRST_WAIT_US: i64 = SECOND_US;
@@ -53,15 +53,8 @@ pub(super) struct Verdict {
 impl Guesses {
     /// As the settings want it.
     pub(super) fn new(settings: &Http, clock: SharedClock) -> Self {
-        let us = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND_US);
-        let slowing = Slowing {
-            free: settings.wrong_keys_max,
-            window_us: us(settings.wrong_keys_window_s),
-            first_wait_us: FIRST_WAIT_US,
-            wait_max_us: us(settings.wrong_keys_wait_max_s),
-        };
         Self {
-            attempts: Attempts::new(slowing, ADDRESSES_MAX),
+            attempts: Attempts::new(slowing(settings, settings.wrong_keys_max), ADDRESSES_MAX),
             pace: Pace::new(settings.refusals_per_s, AT_ONCE_US),
             delay_max_us: i64::try_from(settings.refusal_delay_max_ms).unwrap_or(i64::MAX).saturating_mul(1000),
             delayed: AtomicUsize::new(0),
@@ -91,6 +84,13 @@ impl Guesses {
         let turn_us = self.pace.turn(now_us, self.delay_max_us)?;
         Some(Duration::from_micros(u64::try_from(turn_us.max(own_us)).unwrap_or(0)))
     }
+}
+
+/// How an address is slowed that may do something so often within the window.
+pub(super) fn slowing(settings: &Http, free: u32) -> Slowing {
+    let us = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND_US);
+    let (window_us, wait_max_us) = (us(settings.wrong_keys_window_s), us(settings.wrong_keys_wait_max_s));
+    Slowing { free, window_us, first_wait_us: FIRST_WAIT_US, wait_max_us }
 }
 
 /// The place of a refusal among those that are put off, given back when it is dropped.

@@ -45,7 +45,7 @@ use super::{Problem, ProblemCode};
 use crate::{
     clock::SharedClock,
     config::{ProxyHeader, Settings},
-    domain::network::AddressRange,
+    domain::{attempts::Attempts, network::AddressRange},
 };
 
 /// What a head may be longer than the longest path and query, bytes.
@@ -90,6 +90,9 @@ pub struct Wire {
     /// Requests at work by the client whom a trusted proxy names.
     requests: Places,
     guesses: Guesses,
+    /// Reports of leaks, by the address that they come from.
+    reports: Attempts<Network>,
+    clock: SharedClock,
     is_draining: AtomicBool,
     draining: watch::Sender<bool>,
 }
@@ -118,7 +121,9 @@ impl Wire {
             has_warned: AtomicBool::new(false),
             connections: Places::default(),
             requests: Places::default(),
-            guesses: Guesses::new(settings, clock),
+            guesses: Guesses::new(settings, Arc::clone(&clock)),
+            reports: Attempts::new(guesses::slowing(settings, settings.leak_reports_max), guesses::ADDRESSES_MAX),
+            clock,
             is_draining: AtomicBool::new(false),
             draining: watch::Sender::new(false),
         }
@@ -202,8 +207,11 @@ async fn put_off(connection: &Connection, delay: Option<Duration>) {
     }
 }
 
-/// Whose request this is, as far as the connection or a trusted proxy tells.
-pub(in crate::http) fn client(request: &HttpRequest) -> Option<IpAddr> {
+/// Counts a report of a leak. `Some` when its address has sent too many: seconds to wait.
+pub(in crate::http) fn reported(request: &HttpRequest) -> Option<u64> {
     let connection = request.conn_data::<Rc<Connection>>()?;
-    Some(connection.client(request.headers()))
+    let wire = connection.wire();
+    let client = Network::of(connection.client(request.headers()));
+    let slowed = wire.reports.wrong(&client, wire.clock.monotonic_us())?;
+    Some(u64::try_from(slowed.wait_us).unwrap_or(0).div_ceil(1_000_000))
 }
