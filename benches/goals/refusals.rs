@@ -27,7 +27,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
         succeeds: true,
         cores: LOAD_CORE,
     };
-    let mut findings = costs(plan, &fixture, &good, &forged)?;
+    let mut findings = costs(plan, fixture, &good, &forged)?;
     let flood = Load {
         target: Target::FromAnywhere(&fixture.hot_path),
         connections: FLOOD_CONNECTIONS,
