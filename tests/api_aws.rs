@@ -1,5 +1,5 @@
 //! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES. Left out is what no backend has a part in: how
-//! connections and requests are read (`connections`, `protocol`), guesses slowed (`guesses`), servers stopped (`farewell`, `stopping`), and
+//! connections and requests are read (`connections`, `protocol`), guesses slowed (`guesses`, `credentials`), servers stopped (`farewell`, `stopping`), and
 //! the interface described (`openapi`).
 
 #![allow(
@@ -32,6 +32,8 @@ mod data;
 mod exports;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/leaks.rs"]
+mod leaks;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/lost.rs"]

@@ -139,6 +139,8 @@ fn released_events() -> Vec<(&'static str, Event)> {
             },
         ),
         ("ApiKeyRevoked.v1", Event::ApiKeyRevoked { key_id, reason: RevocationReason::UserDeleted }),
+        ("ApiKeyRevoked.v2", Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked }),
+        ("LeakNoticeMailed.v1", Event::LeakNoticeMailed { key_id, to: UserId(Uuid::from_u128(0xe5)), refused: None }),
         ("MailFailed.v1", failed("refused for good")),
         ("MailFailed.v2", failed("550, refused the address")),
         ("PlanDefined.v1", Event::PlanDefined { limits }),
@@ -300,6 +302,10 @@ async fn whole_life() -> World {
     let rotated = world.perform(ana, AccountCommand::RotateApiKey { key, grace_s: 60 }).await.unwrap();
     let key = rotated.key.expect("a key").id();
     world.perform(ana, AccountCommand::RevokeApiKey { key }).await.unwrap();
+    let leaked = world.perform(ana, AccountCommand::IssueApiKey { label: None }).await.unwrap().key.expect("a key");
+    let leak = AccountCommand::RevokeLeakedApiKey { key: leaked.id(), hash: leaked.hash() };
+    world.perform(ana, leak).await.unwrap();
+    world.mailers.drain().await.unwrap();
     world.perform(ana, AccountCommand::DisableUser).await.unwrap();
     world.perform(ana, AccountCommand::EnableUser).await.unwrap();
     world.accounts.retire_plan("large".to_owned(), world.once()).await.unwrap();

@@ -18,7 +18,7 @@ use super::{
 use crate::domain::{
     event::{Event, Role},
     id::{StreamId, UserId},
-    key::{ApiKey, KeyId},
+    key::{ApiKey, KeyHash, KeyId},
     plan::{self, Limits},
     user::{Changes, Command, NewKey, Standing, User, decide},
     view::State,
@@ -61,6 +61,13 @@ pub enum AccountCommand {
     RevokeApiKey {
         /// The key.
         key: KeyId,
+    },
+    /// Revoke a key that was found where others could read it.
+    RevokeLeakedApiKey {
+        /// The key's id.
+        key: KeyId,
+        /// What was found hashes to this.
+        hash: KeyHash,
     },
 }
 
@@ -260,6 +267,7 @@ fn to_domain(
             Command::RotateKey { key_id: key, new: new_key(committer, stream, envelope)?, valid_until }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+        AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
     })
 }
 

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod grants;
 pub mod import;
 pub mod invite;
+pub mod leaks;
 pub mod lineage;
 pub mod mailer;
 pub mod query;

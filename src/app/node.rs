@@ -14,6 +14,7 @@ use crate::{
         grants::GrantBook,
         import::Imports,
         invite::Inviting,
+        leaks::Leaks,
         lineage::Lineages,
         mailer::{Mailers, Offer, Offering, Polling},
         relay::Relay,
@@ -172,6 +173,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let rejects = data_dir::rejects(&settings.data);
     Service {
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
+        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,

@@ -31,6 +31,7 @@ mod health;
 mod import;
 mod invite;
 mod keys;
+mod leak;
 mod man;
 mod openapi;
 mod people;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    id::{StreamId, Who},
+    id::{StreamId, UserId, Who},
     key::{KeyHash, KeyId},
     permission::Permissions,
     personal::Personal,
@@ -51,6 +51,8 @@ pub enum RevocationReason {
     Requested,
     /// Its owner was deleted.
     UserDeleted,
+    /// It was found where others could read it.
+    Leaked,
 }
 
 impl RevocationReason {
@@ -59,6 +61,7 @@ impl RevocationReason {
         match self {
             Self::Requested => "requested",
             Self::UserDeleted => "user_deleted",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -154,6 +157,15 @@ pub enum Event {
         key_id: KeyId,
         /// Why.
         reason: RevocationReason,
+    },
+    /// Somebody was told by mail that the key was revoked because it had leaked.
+    LeakNoticeMailed {
+        /// The key.
+        key_id: KeyId,
+        /// Who was told: its owner, or an administrator.
+        to: UserId,
+        /// What kind of refusal it was, in permitd's own words, where the mail system would not take the mail.
+        refused: Option<String>,
     },
     /// The mail system will not take the mail.
     MailFailed {
@@ -258,6 +270,7 @@ impl Event {
             Self::ApiKeyMailed { .. } => "ApiKeyMailed",
             Self::ApiKeyRotated { .. } => "ApiKeyRotated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
+            Self::LeakNoticeMailed { .. } => "LeakNoticeMailed",
             Self::MailFailed { .. } => "MailFailed",
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",

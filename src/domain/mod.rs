@@ -3,12 +3,14 @@
 
 pub mod admin_token;
 pub mod admission;
+pub mod attempts;
 pub mod data_set;
 pub mod email;
 pub mod event;
 pub mod fulfilment;
 pub mod id;
 pub mod key;
+pub mod leak;
 pub mod lineage;
 pub mod misfit;
 pub mod network;

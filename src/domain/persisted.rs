@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use self::decoder::Decoder;
 use super::{
-    event::{Event, Fact, Origin, Recorded},
+    event::{Event, Fact, Origin, Recorded, RevocationReason},
     id::{CommandId, StreamId, Who},
     key::KeyId,
     personal::{Personal, PersonalKey},
@@ -346,7 +346,16 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             valid_until: valid_until.to_string(),
         }),
         Event::ApiKeyRevoked { key_id, reason } => {
-            raw(&v1::ApiKeyRevoked { key_id: key_id.to_string(), reason: *reason })
+            let key_id = key_id.to_string();
+            let earlier = |reason| v1::ApiKeyRevoked { key_id: key_id.clone(), reason };
+            match reason {
+                RevocationReason::Requested => raw(&earlier(v1::EarlierReason::Requested)),
+                RevocationReason::UserDeleted => raw(&earlier(v1::EarlierReason::UserDeleted)),
+                RevocationReason::Leaked => raw(&v2::KeyRevokedFor { key_id, reason: *reason }),
+            }
+        }
+        Event::LeakNoticeMailed { key_id, to, refused } => {
+            raw(&v1::LeakNoticeMailed { key_id: key_id.to_string(), to: to.0, refused: refused.clone() })
         }
         Event::MailFailed { invitation, class, reason } => raw(&v2::SealedMailFailed {
             invitation: *invitation,
@@ -397,7 +406,8 @@ fn schema_version(event: &Event) -> u32 {
         Event::UserInvited { .. }
         | Event::RoleChanged { .. }
         | Event::ApiKeyIssued { .. }
-        | Event::MailFailed { .. } => 2,
+        | Event::MailFailed { .. }
+        | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
         _ => 1,
     }
 }

@@ -5,6 +5,7 @@ pub mod body;
 pub mod checkup;
 mod coding;
 pub mod cors;
+mod credentials;
 pub mod edge;
 mod masking;
 pub mod meter;

@@ -86,6 +86,14 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
                     "type": "apiKey", "in": "header", "name": "x-api-key",
                     "description": "The key from the invitation: `pmt_…`.",
                 },
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The same key as `Authorization: Bearer`.",
+                },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "The same key as the user name, with any password or none, or as the password.",
+                },
                 "adminToken": {
                     "type": "http", "scheme": "bearer",
                     "description": "An administrator's token: `pmt_admin_…`. Each operation lists the scopes that it needs: `people`, `data`, \

@@ -47,13 +47,17 @@ async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
     if !request.headers().contains_key(header::AUTHORIZATION) {
+        wire::refused(request).await;
         return Err(unauthorized());
     }
     let caller = match bearer(request.headers()) {
         Some(token) => of_token(service, token).await?,
         None => None,
     };
-    caller.ok_or_else(|| wire::guessed(request, unauthorized()))
+    match caller {
+        Some(caller) => Ok(caller),
+        None => Err(wire::guessed(request, unauthorized()).await),
+    }
 }
 
 /// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     actors::{
-        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
-        mailer::Mailers, query::Shares, relay::Relay, tokens::Tokens,
+        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
+        lineage::Lineages, mailer::Mailers, query::Shares, relay::Relay, tokens::Tokens,
     },
     aws::Access,
     config::Settings,
@@ -42,6 +42,8 @@ pub struct Service {
     pub inviting: Inviting,
     /// Changes accounts and plans.
     pub accounts: Accounts,
+    /// Revokes keys that are reported as leaked.
+    pub leaks: Leaks,
     /// Publishes what was left behind.
     pub relay: Relay,
     /// Fulfils invitations and deletions.

@@ -327,3 +327,23 @@ fn the_last_administrator_is_not_taken_away() {
     last(&["users", "disable", "ben@example.org"]);
     assert_eq!(home.json(&["events", "verify"])["differences"], 0);
 }
+
+#[test]
+fn a_leaked_key_is_revoked_and_its_owner_told() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    let key = key_in(&home.mails()[0]);
+    let (cut, _) = key.split_at(key.len() - 1);
+    std::fs::write(home.path("found.txt"), format!("a: {cut}\nb: {key}\nc: {key}")).unwrap();
+    let reported = home.json(&["keys", "report-leak", "found.txt"]);
+    let found = reported["found"].as_array().unwrap();
+    assert_eq!((found.len(), found[0]["outcome"].as_str()), (1, Some("revoked")), "{reported}");
+    assert!(!reported.to_string().contains(&key));
+    let mails = home.mails();
+    assert!(mails.len() == 2 && mails[1].contains("has leaked and was revoked"), "{}", mails[1]);
+    let again = home.json(&["keys", "report-leak", "found.txt"]);
+    assert_eq!((again["found"][0]["outcome"].as_str(), home.mails().len()), (Some("had_ended"), 2));
+    let shown = home.json(&["users", "show", "ana@example.org"]);
+    assert_eq!(shown["keys"][0]["revocation_reason"], "leaked");
+    assert!(home.refused(3, &["keys", "report-leak", "no-such-file"]).contains("no-such-file"));
+}

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{MailerWork, MessageError, Offer};
+use super::{MailerWork, MessageError, Offer, leak};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -47,6 +47,10 @@ impl MailerWork {
                     let committed = self.committer.run(&stream, &envelope, revoke).await?;
                     self.counters.revocations.add(newly(&committed));
                 }
+                FulfilmentStep::TellOfLeak { key_id } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.tell_of_leak(&stream, &message, &person, key_id).await;
+                }
                 FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };
                     return self.send_mail(&stream, &message, duty, &person, key_id).await;
@@ -60,6 +64,7 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
+            let mails = mails.chain([leak::mail_prefix(person.id)]);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -189,7 +194,7 @@ fn mail_prefix(invitation: uuid::Uuid) -> String {
 }
 
 /// The command that a step of a message is: the same for every delivery of it.
-fn envelope(message: &EventMessage, step: &str) -> Envelope {
+pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
     Envelope {
         command: CommandId::from_message(message.event, step),
         request_hash: None,

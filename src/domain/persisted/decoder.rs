@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{CodecError, Encoded, StoredEvent, roles, tokens, v1, v2};
 use crate::domain::{
-    event::Event,
+    event::{Event, RevocationReason},
+    id::UserId,
     key::{KeyHash, KeyId},
     permission::Permissions,
     personal::{Personal, PersonalKey},
@@ -98,7 +99,15 @@ impl<'a> Decoder<'a> {
             }
             "ApiKeyRevoked" => {
                 let v1::ApiKeyRevoked { key_id, reason } = self.read(stored)?;
+                let reason = match reason {
+                    v1::EarlierReason::Requested => RevocationReason::Requested,
+                    v1::EarlierReason::UserDeleted => RevocationReason::UserDeleted,
+                };
                 Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason }
+            }
+            "LeakNoticeMailed" => {
+                let v1::LeakNoticeMailed { key_id, to, refused } = self.read(stored)?;
+                Event::LeakNoticeMailed { key_id: self.key_id(&key_id)?, to: UserId(to), refused }
             }
             "MailFailed" => {
                 let v1::MailFailed { invitation, reason } = self.read(stored)?;
@@ -166,6 +175,10 @@ impl<'a> Decoder<'a> {
                 let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
                 let key_id = self.key_id(&key_id)?;
                 Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
+            }
+            "ApiKeyRevoked" => {
+                let v2::KeyRevokedFor { key_id, reason } = self.read(stored)?;
+                Some(Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason })
             }
             "MailFailed" => {
                 let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::event::{ImportCounts, RevocationReason, Role};
+use crate::domain::event::{ImportCounts, Role};
 
 /// What is known of the kind of a refusal that was written down before kinds were.
 pub const MAIL_FAILED: &str = "refused for good";
@@ -32,6 +32,17 @@ impl From<EarlyRole> for Role {
             EarlyRole::Admin => Self::Admin,
         }
     }
+}
+
+/// Why a key was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "RevocationReason")]
+pub enum EarlierReason {
+    /// Somebody asked for it.
+    Requested,
+    /// Its owner was deleted.
+    UserDeleted,
 }
 
 macro_rules! events {
@@ -121,7 +132,16 @@ events! {
         /// The key.
         key_id: String,
         /// Why.
-        reason: RevocationReason,
+        reason: EarlierReason,
+    }
+    /// Somebody was told by mail that the key was revoked because it had leaked.
+    LeakNoticeMailed {
+        /// The key.
+        key_id: String,
+        /// Who was told: its owner, or an administrator.
+        to: Uuid,
+        /// What kind of refusal it was, where the mail system would not take the mail.
+        refused: Option<String>,
     }
     /// The mail system will not take the mail.
     MailFailed {

@@ -19,9 +19,10 @@ use crate::{
     http::{
         ProblemCode::{
             self, BodyTooLarge, Conflict, IdempotencyKeyReused, InvalidBody, InvalidParameters, InvalidRequest,
-            InvitationLimit, NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
+            InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
+            UnsupportedMediaType,
         },
-        routes::{admin_tokens, keys, plans, users},
+        routes::{admin_tokens, keys, leaks, plans, users},
         session::{Needs, OfAll, OfData, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
@@ -111,6 +112,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     imports(paths, types);
     dead_letters(paths);
     admin_tokens(paths, types);
+    leaked(paths, types);
     server(paths);
 }
 
@@ -389,6 +391,20 @@ fn admin_tokens(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::DELETE, "/admin-tokens/{id}", revoke);
 }
 
+fn leaked(paths: &mut Paths, types: &mut Types) {
+    let received = whole("That the report was received.", [("status", super::schema::one_of(&["received"]))]);
+    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys that have leaked")
+        .says(
+            "For whoever finds keys where others can read them. Those that are ours and work are revoked, and their owners told. The \
+             answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",
+        )
+        .body("application/json", types.body::<leaks::ReportBody>(), true)
+        .answers(Answer::json(StatusCode::ACCEPTED, "It is looked at.", received).header(Header::CacheControl))
+        .fails(&[InvalidParameters, InvalidRequest, InvalidBody, TooManyFromAddress, Overloaded])
+        .fails(&BODY);
+    paths.add(&Method::POST, "/leaks", report);
+}
+
 fn server(paths: &mut Paths) {
     let tag = "server";
     let open = |id: &str, summary: &str| Operation::new(Caller::Anybody, id, tag, summary);
@@ -539,7 +555,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "relay", "importer", "queue"];
+    let groups = ["gate", "committer", "mailers", "leaks", "relay", "importer", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

@@ -24,7 +24,7 @@ impl Caller {
     fn security(self) -> Value {
         match self {
             Self::Anybody => json!([]),
-            Self::Reader => json!([{ "apiKey": [] }]),
+            Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
             Self::Admin(needed) => {
                 let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
                 json!([{ "adminToken": scopes }])
@@ -35,12 +35,13 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, MissingPermission, Overloaded, OwnShare, QuotaExceeded,
-            TooManyFromAddress, Unavailable, UrlTooLong,
+            HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, MissingPermission, Overloaded, OwnShare,
+            QuotaExceeded, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
+                InvalidRequest,
                 InvalidKey,
                 UrlTooLong,
                 QuotaExceeded,
