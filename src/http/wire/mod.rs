@@ -182,6 +182,12 @@ impl Wire {
     }
 }
 
+/// The address of the client, where the connection or a trusted proxy says it.
+pub(in crate::http) fn client_of(request: &HttpRequest) -> Option<IpAddr> {
+    let connection = request.conn_data::<Rc<Connection>>()?;
+    Some(connection.client(request.headers())).filter(|address| *address != forwarded::NOBODY)
+}
+
 /// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. It is put off
 /// as long as the address, or all refusals together, have earned.
 pub(in crate::http) async fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {

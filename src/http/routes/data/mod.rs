@@ -202,6 +202,8 @@ impl DataSets {
             Charge::Nothing => pass.keep(0, self.service.committer.clock.as_ref()),
         }
         let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
+        let dataset = first_segment(request.uri().path()).unwrap_or_default();
+        pass.tell(dataset, response.status().as_u16(), wire::client_of(request));
         limits(&pass.standing, |name, value| {
             response.headers_mut().insert(name, value);
         });
