@@ -243,7 +243,10 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
 #[tokio::test]
 async fn wrong_tokens_and_keys_make_no_call() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-    let app = TestApp::with(quiet(&clock, 0, Vec::new())).await;
+    // Its clock stands, and so would answers that are put off.
+    let unpaced = [("http.wrong_keys_max", "100000"), ("http.refusals_per_s", "1000000")];
+    let unpaced = unpaced.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let app = TestApp::with(quiet(&clock, 0, unpaced)).await;
     let mut counting = Counting::of(&app).await;
     let forged = ApiKey::new(KeyId::from_random([7; 12]), &[7; 24]);
     let token = AdminToken::new(KeyId::from_random([7; 12]), &[7; 24]);
