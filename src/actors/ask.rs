@@ -96,6 +96,32 @@ where
     M: Message<Result = ()> + Send + 'static,
     (): MessageResponse<A, M>,
 {
+    let answer = put(mailbox, message)?;
+    let Some(patience) = patience else { return answer.await.map_err(|_| Busy::Stopped) };
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answered) => answered.map_err(|_| Busy::Stopped),
+        Err(_) => Err(Busy::TimedOut),
+    }
+}
+
+/// The same for whoever does not wait for the answer: what is done stands where others find it.
+pub(super) fn tell<A, M, T>(mailbox: &Mailbox<A>, message: impl FnOnce(Reply<T>) -> M) -> Result<(), Busy>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = ()> + Send + 'static,
+    (): MessageResponse<A, M>,
+{
+    put(mailbox, message).map(drop)
+}
+
+fn put<A, M, T>(mailbox: &Mailbox<A>, message: impl FnOnce(Reply<T>) -> M) -> Result<oneshot::Receiver<T>, Busy>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = ()> + Send + 'static,
+    (): MessageResponse<A, M>,
+{
     let place = Arc::clone(&mailbox.room).try_acquire_owned().map_err(|_| Busy::Full)?;
     let (sender, answer) = oneshot::channel();
     let reply = Reply { sender, span: Span::current(), _place: place };
@@ -103,9 +129,5 @@ where
         actix::prelude::SendError::Full(_) => Busy::Full,
         actix::prelude::SendError::Closed(_) => Busy::Stopped,
     })?;
-    let Some(patience) = patience else { return answer.await.map_err(|_| Busy::Stopped) };
-    match tokio::time::timeout(patience, answer).await {
-        Ok(answered) => answered.map_err(|_| Busy::Stopped),
-        Err(_) => Err(Busy::TimedOut),
-    }
+    Ok(answer)
 }

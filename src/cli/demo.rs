@@ -151,6 +151,7 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
         definition,
         replace: false,
         confirmed: false,
+        staged: None,
         dry_run: false,
         origin: origin(id),
         progress: Arc::new(ImportProgress::default()),

@@ -25,6 +25,7 @@ mod exports;
 mod farewell;
 mod guesses;
 mod idempotency;
+mod imports;
 mod lifecycle;
 mod lost;
 mod openapi;

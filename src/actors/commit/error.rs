@@ -2,7 +2,7 @@
 
 use crate::{
     actors::Busy,
-    domain::{persisted::CodecError, plan::PlanError, user::CommandRefusal},
+    domain::{data_set::HoldRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal},
     secrets::{EntropyError, SecretsError},
     store::StoreError,
 };
@@ -13,6 +13,9 @@ pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
     Refused(#[from] CommandRefusal),
+    /// The import is not what the command is for.
+    #[error(transparent)]
+    Hold(#[from] HoldRefusal),
     /// The plan cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),

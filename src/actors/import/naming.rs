@@ -6,6 +6,7 @@
 
 use super::{
     ImportError,
+    staging::failed_to,
     work::{ImportWork, blocking},
 };
 use crate::{
@@ -35,8 +36,35 @@ impl ImportWork {
         .await?;
         crash_point("dataset-removal-recorded");
         blocking(move || Ok(held.remove()?)).await?;
+        self.forget_files(dataset).await?;
         self.records.refresh().await?;
         Ok(version)
+    }
+
+    pub(super) async fn withdraw(
+        &self,
+        dataset: &str,
+        withdrawn: bool,
+        envelope: &Envelope,
+    ) -> Result<u64, ImportError> {
+        let _turn = self.one_at_a_time.lock().await;
+        self.records.refresh().await?;
+        let stored = self.records.data_set(dataset).ok_or_else(|| unknown(dataset))?;
+        let held = self.hold(dataset).await?;
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.serve(!withdrawn)),
+            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+        };
+        let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
+        crash_point("dataset-withdrawal-recorded");
+        // What the log says now: a command that is repeated late takes nothing back.
+        let is_withdrawn = match committed.repeated {
+            true => self.log_of(dataset).await?.withdrawn,
+            false => withdrawn,
+        };
+        blocking(move || Ok(held.withdraw(is_withdrawn)?)).await?;
+        self.records.refresh().await?;
+        Ok(stored.version)
     }
 
     pub(super) async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
@@ -72,6 +100,25 @@ impl ImportWork {
         crash_point("dataset-renamed");
         self.finish(dataset, to, &origin).await?;
         Ok(stored.version)
+    }
+
+    /// Removes what this node keeps of the rows of its files.
+    async fn forget_files(&self, dataset: &str) -> Result<(), ImportError> {
+        let (spool, rejects, name) = (self.spool.clone(), self.settings.rejects.clone(), dataset.to_owned());
+        let held: Vec<uuid::Uuid> = self.log_of(dataset).await?.imports.keys().copied().collect();
+        blocking(move || {
+            for import in held {
+                spool.remove(import).map_err(failed_to("removed"))?;
+                match std::fs::remove_file(rejects.join(format!("{name}-{import}.csv"))) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(failed_to("removed")(error));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the old name, whose records go by the other one: what is left of its file goes, and the log says so.
@@ -119,7 +166,7 @@ impl ImportWork {
         blocking(move || Ok(records.hold(&name, who)?)).await
     }
 
-    async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {
+    pub(super) async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {
         let loaded = self.committer.load(&StreamId::DataSet(dataset.to_owned()), None).await?;
         Ok(match loaded.state {
             State::DataSet(_, log) => log,

@@ -30,6 +30,34 @@ use crate::{
 /// Segments that the table is read in at most: each holds a page in memory.
 const SEGMENTS_MAX: usize = 16;
 
+/// How many stored records have a value of each column.
+#[derive(Debug, Default)]
+pub(super) struct Filled(Vec<u64>);
+
+impl Filled {
+    /// Counts a record; a bit for each column that it has a value of.
+    fn count(&mut self, record: &Record) -> Vec<u8> {
+        self.0.resize(record.values.len(), 0);
+        let mut bits = vec![0; record.values.len().div_ceil(8)];
+        for (place, (value, count)) in record.values.iter().zip(&mut self.0).enumerate() {
+            if let Some(byte) = bits.get_mut(place / 8).filter(|_| !value.is_null()) {
+                *byte |= 1 << (place % 8);
+                *count += 1;
+            }
+        }
+        bits
+    }
+
+    fn has(bits: &[u8], place: usize) -> bool {
+        bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1)
+    }
+
+    /// How many have one of these columns.
+    pub(super) fn of(&self, columns: &[usize]) -> Vec<u64> {
+        columns.iter().map(|column| self.0.get(*column).copied().unwrap_or_default()).collect()
+    }
+}
+
 /// How a stored record is seen under the definition of the import.
 struct Conversion {
     /// For each column, the stored one whose values it keeps.
@@ -142,6 +170,32 @@ impl Session {
         })
     }
 
+    /// Notes what an update does to the values of a stored record.
+    pub(super) fn note_effects(
+        &mut self,
+        key: &str,
+        (id, epoch): (&str, u64),
+        record: &Record,
+    ) -> Result<(), RecordStoreError> {
+        let definition = Arc::clone(&self.order.definition);
+        let own = [Some(definition.record_id), definition.load_date];
+        let is_blank = |place: &usize| row::value(record, *place).is_null() && !own.contains(&Some(*place));
+        let blank: Vec<usize> = (0..definition.columns.len()).filter(is_blank).collect();
+        if !blank.is_empty() {
+            let filled = self.scratch.filled(key, id)?;
+            self.effects.lose(blank.into_iter().filter(|place| Filled::has(&filled, *place)));
+        }
+        let Some(stored) = self.stored.clone().filter(|_| self.effects.wants_differences()) else { return Ok(()) };
+        let wanted = vec![self.writer.target().key_of(key, &row::sort_key(id, epoch))];
+        let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+        let found = self.run(async move { fetch::get_all(&dynamo, &table, wanted).await })?;
+        let Some(item) = found.first() else { return Ok(()) };
+        let old = stored.layout.record(item).map_err(|error| self.failed(error))?;
+        let old = Conversion::new(stored.layout.definition(), &definition).convert(&old);
+        self.effects.compare(&definition, &old, record);
+        Ok(())
+    }
+
     /// Reads all of the table, some segments at a time.
     fn read_table(
         &mut self,
@@ -240,14 +294,15 @@ impl Session {
         let mut found =
             Stored { key: key.to_owned(), id: id.to_owned(), epoch: from, rewrite: false, fate: Fate::Foreign };
         if self.columns == Columns::New {
-            return self.scratch.add(&found, &[0; 16]);
+            return self.scratch.add(&found, &[0; 16], &[]);
         }
         let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
         found.fate = Fate::Unseen;
         found.rewrite = view.conversion.needs_rewriting(&record);
-        let fingerprint = row::fingerprint(&self.order.definition, &view.conversion.convert(&record));
+        let seen = view.conversion.convert(&record);
+        let fingerprint = row::fingerprint(&self.order.definition, &seen);
         self.empty = false;
-        self.scratch.add(&found, &fingerprint)
+        self.scratch.add(&found, &fingerprint, &self.filled.count(&seen))
     }
 
     /// Notes what is to be done with a row that an epoch ended.
