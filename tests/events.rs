@@ -348,7 +348,7 @@ async fn imports(world: &World) {
         node: "here".to_owned(),
         held_for: SignedDuration::from_hours(24),
         kept_for: SignedDuration::from_hours(24),
-        file_bytes_max: 1 << 20,
+        file_bytes_max: 1 << 24,
         free_bytes_min: 0,
         uploads_max: 4,
         uploads_per_caller_max: 4,
@@ -368,6 +368,7 @@ async fn imports(world: &World) {
         reading: Arc::clone(&definition),
         replace: false,
         confirmed: true,
+        keep_absent: None,
         staged: None,
         dry_run: false,
         origin: origin(),
@@ -414,13 +415,16 @@ async fn imports(world: &World) {
     imports.discard(second, &envelope(3)).await.unwrap();
     imports.approve(first, envelope(4)).await.unwrap();
     becomes(first, "completed").await;
-    let third = send(5, 500).await;
+    let third = send(5, 10_000).await;
+    while world.committer.stores.views.import(third).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
     imports.cancel(third, origin()).await.unwrap();
     becomes(third, "cancelled").await;
     imports.withdraw("permits", true, &envelope(6)).await.unwrap();
     imports.withdraw("permits", false, &envelope(7)).await.unwrap();
     imports.rename("permits", "issued", origin()).await.unwrap();
-    imports.remove("issued", origin()).await.unwrap();
+    imports.remove("issued", &envelope(8)).await.unwrap();
 }
 
 #[actix_web::test]

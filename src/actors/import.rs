@@ -127,8 +127,11 @@ pub struct Order {
     pub reading: Arc<Definition>,
     /// Whether it is the whole data set, so that what it lacks is removed.
     pub replace: bool,
-    /// Whether it may empty columns that the file does not have, and do more than the guard lets it.
+    /// Whether it may do more than the guard lets it.
     pub confirmed: bool,
+    /// Whether stored records keep their values of columns that the file does not have; where nothing is said, they do unless it is
+    /// confirmed.
+    pub keep_absent: Option<bool>,
     /// What it is besides, where its file was sent to the server.
     pub staged: Option<Staged>,
     /// Whether it is only to be known what it would do.
@@ -144,8 +147,6 @@ pub struct Order {
 pub struct Staged {
     /// The import.
     pub id: Uuid,
-    /// Whether stored records keep their values of columns that the file does not have.
-    pub keep_absent: bool,
     /// The command that approves of it, where it was held.
     pub approval: Option<Envelope>,
 }
@@ -388,8 +389,8 @@ impl Imports {
     ///
     /// # Errors
     /// When there is none, an import into it is running, or the store cannot.
-    pub async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
-        self.work.remove(dataset, origin).await
+    pub async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
+        self.work.remove(dataset, envelope).await
     }
 
     /// Gives a data set another name, under which it has its records, their past and their version.

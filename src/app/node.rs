@@ -226,7 +226,8 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
     Arc::new(move || {
-        let data_sets = records.data_sets();
+        let mut data_sets = records.data_sets();
+        data_sets.retain(|data_set| !data_set.standing.withdrawn);
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),

@@ -35,8 +35,9 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// An import is a comparison and all or nothing: rows that are new are inserted, changed ones updated, others left alone, and
 /// the data set's version rises only when something changed. Rows that cannot be records go to a file with their line, column,
-/// value and reason. A column that the file does not have leaves stored records as they are, and --replace removes no more than
-/// 5 % of the records and nothing for a file without records: --yes does as the file says. It works beside a running server, which serves the new rows at once.
+/// value and reason. A column that the file does not have leaves stored records as they are. What would remove more than 5 % of the
+/// records, reject more than 1 % of the rows, or empty more than 5 % of a column's values is asked about, or wants --yes: the settings
+/// import.removed_max, rejected_max and nulled_max, or [guard] of the definition, say other numbers. It works beside a running server, which serves the new rows at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,16 +60,19 @@ pub(super) struct Import {
     /// Only say what the import would do: everything is read, compared and counted, and nothing is changed
     #[arg(long)]
     dry_run: bool,
-    /// Do as the file says: empty the columns that it does not have, and replace the records whatever is removed
+    /// Do as the file says: empty the columns that it does not have, and import it whatever is removed, rejected or emptied
     #[arg(long)]
     yes: bool,
+    /// What becomes of stored values of columns that the file does not have [default: keep, with --yes empty]
+    #[arg(long, value_name = "WHAT", value_parser = ["keep", "empty"])]
+    absent: Option<String>,
     /// The definition to read the file by. It is stored with the records: later imports need only --dataset
     #[arg(long, value_name = "FILE.toml")]
     definition: Option<PathBuf>,
     #[command(flatten)]
     definitions: Definitions,
     /// Import nothing: print a definition for this unknown file, as commented TOML
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes", "absent"])]
     define: Option<PathBuf>,
     #[command(flatten)]
     file_options: FileOptions,
@@ -178,14 +182,16 @@ impl Import {
         file_name: &str,
         definitions: (Arc<Definition>, Arc<Definition>),
     ) -> Result<Summary, Failure> {
+        let keeps_absent = self.absent.as_deref().map_or(!self.yes, |absent| absent == "keep");
         let again = file.try_clone().map_err(|error| Failure::unavailable(format!("{file_name}: {error}")))?;
-        match self.try_import(node, (file, bytes), file_name, definitions.clone(), self.yes).await {
+        match self.try_import(node, (file, bytes), file_name, definitions.clone(), (self.yes, keeps_absent)).await {
             Err(ImportError::Guarded(guarded)) if io::stdin().is_terminal() => {
                 let reason = guarded.reason();
                 if !confirmed(&format!("{reason}. Import it all the same?"), &reason)? {
                     return Err(Failure::new(Exit::Refused, "nothing was imported"));
                 }
-                let imported = self.try_import(node, (again, bytes), file_name, definitions, true).await;
+                let imported =
+                    self.try_import(node, (again, bytes), file_name, definitions, (true, keeps_absent)).await;
                 imported.map_err(|error| about(file_name, error.into()))
             }
             imported => imported.map_err(|error| about(file_name, error.into())),
@@ -198,7 +204,7 @@ impl Import {
         (file, bytes): (File, u64),
         file_name: &str,
         (definition, reading): (Arc<Definition>, Arc<Definition>),
-        confirmed: bool,
+        (confirmed, keeps_absent): (bool, bool),
     ) -> Result<Summary, ImportError> {
         let id = node.service.committer.new_id().map_err(CommandError::from)?;
         let order = Order {
@@ -208,6 +214,7 @@ impl Import {
             reading,
             replace: self.replace,
             confirmed,
+            keep_absent: Some(keeps_absent),
             staged: None,
             dry_run: self.dry_run,
             origin: origin(id),

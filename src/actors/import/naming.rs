@@ -18,25 +18,40 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{DataSet, Held, RecordStoreError, Renaming},
+    store::{
+        AnswerPlace,
+        records::{DataSet, Held, RecordStoreError, Renaming},
+    },
 };
 
 impl ImportWork {
-    pub(super) async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
+    pub(super) async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
         let _turn = self.one_at_a_time.lock().await;
         self.records.refresh().await?;
-        let stored = self.records.data_set(dataset);
+        let stored = self.records.data_set(dataset).map(|stored| stored.version);
         let known = self.log_of(dataset).await?.known_version();
-        let version = stored.as_ref().map(|stored| stored.version).or(known).ok_or_else(|| unknown(dataset))?;
+        let is_repeated = matches!(self.committer.find_answer(envelope).await?, Some(AnswerPlace::Commit(_)));
+        if stored.or(known).is_none() && !is_repeated {
+            return Err(unknown(dataset));
+        }
         // Held from before the log says so: no import becomes visible in between.
         let held = self.hold(dataset).await?;
-        self.append(dataset, &origin, |log| {
-            log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })
-        })
-        .await?;
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })),
+            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+        };
+        let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
+        let removed = committed.events.iter().find_map(|recorded| match recorded.event {
+            Event::DataSetRemoved { dataset_version } => Some(dataset_version),
+            _ => None,
+        });
+        let version = removed.or(stored).or(known).ok_or_else(|| unknown(dataset))?;
         crash_point("dataset-removal-recorded");
-        blocking(move || Ok(held.remove()?)).await?;
-        self.forget_files(dataset).await?;
+        // What was imported under the name since a command that is repeated late is not what it removed.
+        if self.log_of(dataset).await?.known_version().is_none() {
+            blocking(move || Ok(held.remove()?)).await?;
+            self.forget_files(dataset).await?;
+        }
         self.records.refresh().await?;
         Ok(version)
     }

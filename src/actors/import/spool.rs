@@ -390,7 +390,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::new(folder.path().join("imports"));
         let ids = [1, 2, 3].map(Uuid::from_u128);
-        assert_eq!(spool.imports().unwrap(), []);
+        assert!(spool.imports().unwrap().is_empty());
         let mut arriving = spool.begin(ids[0], ids[0]).unwrap();
         arriving.write(b"a,b").unwrap();
         let kept = ticket(ids[0], arriving.sha256());

@@ -101,6 +101,7 @@ impl Upload {
             _ => UploadRefusal::Io(error),
         })?;
         self.seat.progress.bytes.store(total, Ordering::Relaxed);
+        crash_point("upload-arriving");
         Ok(())
     }
 
@@ -463,7 +464,8 @@ impl ImportWork {
             reading,
             replace: ticket.replace,
             confirmed: false,
-            staged: Some(Staged { id: ticket.id, keep_absent: ticket.keep_absent, approval }),
+            keep_absent: Some(ticket.keep_absent),
+            staged: Some(Staged { id: ticket.id, approval }),
             dry_run: ticket.dry_run,
             origin,
             progress: Arc::clone(&seat.progress),

@@ -374,8 +374,9 @@ impl ImportWork {
         session: &mut Option<Box<dyn ImportSession>>,
     ) -> Result<Written, ImportError> {
         let ended = || ImportError::Interrupted("its session has ended".to_owned());
-        let Order { file, file_name, definition, reading, progress, replace, confirmed, dry_run, staged, .. } = order;
-        let kept = staged.as_ref().map_or(!confirmed, |staged| staged.keep_absent);
+        let Order { file, file_name, definition, reading, progress, replace, confirmed, .. } = order;
+        let Order { dry_run, keep_absent, staged, .. } = order;
+        let kept = keep_absent.unwrap_or(!confirmed);
         let still_wanted = || {
             if let Some(who) = staged.as_ref().and_then(|_| self.spool.cancelled_by(import)) {
                 progress.cancel(who);

@@ -3,9 +3,10 @@
 mod answer;
 mod command;
 pub mod data;
+pub(in crate::http) mod datasets;
 mod dead_letters;
 mod events;
-mod imports;
+pub(in crate::http) mod imports;
 pub(in crate::http) mod keys;
 mod metrics;
 mod operation;
@@ -33,6 +34,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(plans::configure)
         .configure(events::configure)
         .configure(imports::configure)
+        .configure(datasets::configure)
         .configure(dead_letters::configure);
 }
 

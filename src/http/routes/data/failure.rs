@@ -5,7 +5,7 @@ use crate::{
     actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
     domain::lineage::Loss,
     http::{Charge, InvalidParam, Problem, ProblemCode},
-    store::records::RecordStoreError,
+    store::records::{DataSet, RecordStoreError},
 };
 
 /// That parameters are wrong; or that what the only wrong one is about is gone.
@@ -111,4 +111,10 @@ mod tests {
             assert_eq!(query_problem(error).charge(), charge, "{text}");
         }
     }
+}
+
+/// A data set that is kept and served to nobody.
+pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
+    let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
+    Problem::new(ProblemCode::DataSetWithdrawn, detail)
 }

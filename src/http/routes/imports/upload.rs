@@ -236,7 +236,9 @@ fn broken_off(error: &PayloadError) -> Problem {
 fn wrong_form(error: &MultipartError) -> Problem {
     match error {
         MultipartError::Payload(error) => broken_off(error),
-        MultipartError::Incomplete => broken_off(&PayloadError::Incomplete(None)),
+        MultipartError::Incomplete => {
+            Problem::new(ProblemCode::InvalidBody, "the form ended before the file did, or the body is no form")
+        }
         error => Problem::new(ProblemCode::InvalidBody, format!("the body is no form that can be read: {error}")),
     }
 }

@@ -298,7 +298,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
         for (key, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("c", "1")] {
-            scratch.add(&stored(key, id, Fate::Unseen), &[7; 16]).unwrap();
+            scratch.add(&stored(key, id, Fate::Unseen), &[7; 16], &[]).unwrap();
         }
         scratch.mark("a", "1", Fate::Same).unwrap();
         scratch.mark("z", "1", Fate::Same).unwrap();
@@ -315,7 +315,7 @@ mod tests {
     fn what_is_foreign_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
-        scratch.add(&stored("a", "1", Fate::Foreign), &[0; 16]).unwrap();
+        scratch.add(&stored("a", "1", Fate::Foreign), &[0; 16], &[]).unwrap();
         assert_eq!(scratch.find("a", "1").unwrap(), None);
         scratch.mark("a", "1", Fate::Same).unwrap();
         assert_eq!(scratch.after("", "", 9).unwrap()[0].fate, Fate::Foreign);
