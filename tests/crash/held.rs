@@ -125,7 +125,7 @@ async fn an_approval_that_dies_is_held_again_or_completed() {
         let import = held(&deployment).await;
         let mut serving = deployment.serve(&format!("{failpoint}=return"));
         // It may die before it has answered.
-        drop(decide(&deployment, &serving, &import, "approve").await);
+        decide(&deployment, &serving, &import, "approve").await;
         deployment.dies(&mut serving).await;
         deployment.let_leases_end().await;
         let serving = deployment.serve("");

@@ -405,6 +405,13 @@ mod tests {
         assert_eq!(mode, 0o600);
         fs::write(spool.path(ids[0], FILE), "a,c").unwrap();
         assert!(!spool.is_whole(&kept).unwrap());
+        // Who ends it from another process is known, and the first one.
+        assert!(spool.cancelled_by(ids[0]).is_none());
+        for who in ["cli:ana", "cli:bob"] {
+            let origin = Origin { who: Who(who.to_owned()), correlation_id: String::new(), causation_id: None };
+            spool.ask_to_cancel(ids[0], &origin).unwrap();
+        }
+        assert_eq!(spool.cancelled_by(ids[0]).unwrap().who.0, "cli:ana");
         spool.remove(ids[0]).unwrap();
         assert_eq!(fs::read_dir(&spool.folder).unwrap().count(), 0);
     }

@@ -25,7 +25,7 @@ use crate::{
 /// An import.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ImportStatus")]
+#[schemars(rename = "ImportState")]
 pub struct ImportStatus {
     /// Which.
     pub id: Uuid,
@@ -173,7 +173,12 @@ impl Imports {
             status.held = self.work.hold_of(&status.dataset, import).await?;
         }
         if let Some(ticket) = ticket {
-            status.reason = status.reason.or(ticket.reason);
+            status.reason = match (status.reason, ticket.reason) {
+                (Some(held), Some(failed)) if status.status == HELD => {
+                    Some(format!("{held}; it was approved, and that failed: {failed}"))
+                }
+                (told, kept) => told.or(kept),
+            };
             status.report = ticket.report;
         }
         status.rejects = self.work.rejects_of(&status).map(|_| format!("/imports/{import}/rejects"));

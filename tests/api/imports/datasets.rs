@@ -3,8 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Things, things};
-use crate::{app::Answer, support::backend::Mode};
+use permitd::dataset::Definition;
+
+use super::{THINGS, Things, things};
+use crate::{app::Answer, data::imported, support::backend::Mode};
 
 async fn post(of: &Things, path: &str, body: Option<Value>) -> Answer {
     let request = of.app.admin(Method::POST, path);
@@ -97,7 +99,8 @@ async fn a_former_name_leads_to_the_present_one_until_it_is_used_again() {
     assert_eq!(stranger.status(), 401, "who may not ask is not told the name");
     assert_eq!(of.app.get("/things?limit=1", &of.key).await.expect(200).json()["dataset"]["name"], "articles");
     // Once the name is used again, it is the other's.
-    assert_eq!(of.import("", things(0..2)).await["status"], "completed");
+    let definition = Definition::from_toml(THINGS, "things.toml").unwrap();
+    imported(&of.app, definition, things(0..2).into_bytes(), "things.csv").await;
     assert_eq!(of.app.get("/things?limit=1", &of.key).await.expect(200).json()["dataset"]["name"], "things");
     of.app.send(of.app.admin(Method::DELETE, "/datasets/things")).await.expect(200);
     assert_eq!(asked("/things").send().await.unwrap().status(), 308);

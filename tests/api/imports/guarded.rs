@@ -3,8 +3,17 @@
 use reqwest::Method;
 use serde_json::json;
 
+use permitd::{clock::ManualClock, dataset::Definition};
+
 use super::{Things, files, things};
-use crate::app::Answer;
+use crate::{
+    app::{Answer, Options, TestApp},
+    data::imported,
+    support::{self, backend::Mode},
+};
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 
 async fn held(of: &Things, query: &str, file: String) -> (String, serde_json::Value) {
     let held = of.import(query, file).await;
@@ -177,4 +186,91 @@ async fn a_held_import_survives_a_restart() {
     of.decide(&id, "approve").await.expect(202);
     assert_eq!(of.settled(&id).await["status"], "completed");
     assert_eq!(of.state().await, (3, 2));
+}
+
+#[tokio::test]
+async fn who_asks_a_server_without_the_file_is_told_which_has_it() {
+    let of = Things::with(100).await;
+    let (id, shown) = held(&of, "&mode=replace", things(0..3)).await;
+    std::fs::remove_file(of.app.data().join(format!("imports/{id}.file"))).unwrap();
+    let refused = of.decide(&id, "approve").await.expect(409).json();
+    let node = shown["held"]["node"].as_str().unwrap();
+    assert!(!node.is_empty() && refused["detail"].as_str().unwrap().contains(node), "{refused}");
+    of.decide(&id, "discard").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_since_is_not_imported() {
+    let of = Things::with(100).await;
+    let (id, _) = held(&of, "&mode=replace", things(0..3)).await;
+    std::fs::write(of.app.data().join(format!("imports/{id}.file")), things(0..90)).unwrap();
+    of.decide(&id, "approve").await.expect(202);
+    of.app
+        .eventually("the reason", async || {
+            let shown = of.app.admin_get(&format!("/imports/{id}")).await.expect(200).json();
+            let is_told = shown.to_string().contains("it is not what it was");
+            (is_told && shown["status"] == "held").then_some(())
+        })
+        .await;
+    assert_eq!(of.state().await, (100, 1));
+}
+
+#[tokio::test]
+async fn what_nobody_decides_upon_is_discarded_after_a_time() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let options = Options { clock: clock.clone(), ..Options::default() };
+    let app = TestApp::with(options).await;
+    let definition = Definition::from_toml(super::THINGS, "things.toml").unwrap();
+    imported(&app, definition, things(0..100).into_bytes(), "things.csv").await;
+    let of = Things { app, key: String::new() };
+    let (id, shown) = held(&of, "&mode=replace", things(0..3)).await;
+    assert_eq!(shown["held"]["until"].as_str().unwrap().get(..10), Some("2026-03-08"), "{shown}");
+    clock.advance_us(6 * DAY_US);
+    of.app.service().imports.recover_recent().await.unwrap();
+    assert_eq!(of.settled(&id).await["status"], "held");
+    clock.advance_us(DAY_US + 1);
+    of.app.service().imports.recover_recent().await.unwrap();
+    let over = of.settled(&id).await;
+    assert_eq!(over["status"], "discarded", "{over}");
+    assert!(over["reason"].as_str().unwrap().contains("within 7 days"), "{over}");
+    // What is told of it goes in its time, too.
+    clock.advance_us(31 * DAY_US);
+    of.app.service().imports.tend().await.unwrap();
+    assert_eq!(files(&of.app.data().join("imports")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_command_beside_the_server_decides_as_well() {
+    if crate::MODE == Mode::Aws {
+        return;
+    }
+    let of = Things::with(100).await;
+    let run = |arguments: &[&str]| {
+        let mut command = support::permitd();
+        let output = command.args(arguments).arg("--json").env("PERMITD_DATA", of.app.data()).output().unwrap();
+        let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+        (output.status.code().unwrap(), said)
+    };
+    let (first, _) = held(&of, "&mode=replace", things(0..3)).await;
+    let (second, _) = held(&of, "&mode=replace", things(0..4)).await;
+    let (code, listed) = run(&["imports", "list"]);
+    assert!(code == 0 && listed.contains(&first) && listed.contains("held"), "{listed}");
+    let (code, shown) = run(&["imports", "show", &first]);
+    assert!(code == 0 && shown.contains("97 of 100 records would be removed"), "{shown}");
+    let (code, done) = run(&["imports", "approve", &first]);
+    assert!(code == 0 && done.contains("completed"), "{done}");
+    assert_eq!(run(&["imports", "discard", &second]).0, 0);
+    assert_eq!(run(&["imports", "approve", &second]).0, 4);
+    assert_eq!(run(&["imports", "cancel", &second]).0, 4);
+    assert_eq!(run(&["imports", "show", "01a222f0-0000-7000-8000-000000000000"]).0, 3);
+    of.app.service().records.refresh().await.unwrap();
+    assert_eq!(of.state().await.0, 3);
+    assert_eq!(run(&["datasets", "withdraw", "things"]).0, 0);
+    of.app.service().records.refresh().await.unwrap();
+    of.app.get("/things", &of.key).await.expect(410);
+    let (_, shown) = run(&["datasets", "show", "things"]);
+    assert!(shown.contains("\"withdrawn\":true") || shown.contains("\"withdrawn\": true"), "{shown}");
+    assert_eq!(run(&["datasets", "restore", "things"]).0, 0);
+    of.app.service().records.refresh().await.unwrap();
+    of.app.get("/things", &of.key).await.expect(200);
 }

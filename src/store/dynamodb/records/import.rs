@@ -69,6 +69,8 @@ pub(super) struct Session {
     absent: Absent,
     effects: Effects,
     filled: stock::Filled,
+    /// The first updated records: their keys, the sort keys of what they were, and what they are.
+    updated: Vec<(String, String, Record)>,
     /// Whether the rows bring their ids where they would be counted.
     brings_ids: bool,
     /// Whether what the file does not hold is marked for removal by now.
@@ -149,6 +151,7 @@ impl Session {
             absent: Absent::default(),
             effects: Effects::default(),
             filled: stock::Filled::default(),
+            updated: Vec::new(),
             brings_ids: false,
             is_settled: false,
             wrote: false,
@@ -349,6 +352,7 @@ impl ImportSession for Session {
 
     fn settle(&mut self) -> Result<Outlook, RecordStoreError> {
         self.mark_removed()?;
+        self.note_differences()?;
         let stored = self.stored.as_ref().map(|stored| &*stored.data_set);
         let effects = self.effects.told(&self.filled.of(&self.effects.losing()));
         Ok(self.order.outlook(self.counts, stored, self.columns, &self.absent, effects))

@@ -23,7 +23,7 @@ use crate::{
             item::{Item, get_text},
             unavailable,
         },
-        records::{RecordStoreError, outcome::Columns, rules},
+        records::{DIFFERENCES_MAX, RecordStoreError, outcome::Columns, rules},
     },
 };
 
@@ -185,14 +185,32 @@ impl Session {
             let filled = self.scratch.filled(key, id)?;
             self.effects.lose(blank.into_iter().filter(|place| Filled::has(&filled, *place)));
         }
-        let Some(stored) = self.stored.clone().filter(|_| self.effects.wants_differences()) else { return Ok(()) };
-        let wanted = vec![self.writer.target().key_of(key, &row::sort_key(id, epoch))];
-        let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
+        if self.updated.len() < DIFFERENCES_MAX {
+            self.updated.push((key.to_owned(), row::sort_key(id, epoch), record.clone()));
+        }
+        Ok(())
+    }
+
+    /// Looks at what the first updated records were, at once.
+    pub(super) fn note_differences(&mut self) -> Result<(), RecordStoreError> {
+        let updated = std::mem::take(&mut self.updated);
+        let Some(stored) = self.stored.clone().filter(|_| !updated.is_empty()) else { return Ok(()) };
+        let target = self.writer.target();
+        let (key_name, id_name) = (target.key.clone(), target.id.clone());
+        let wanted = updated.iter().map(|(key, sort_key, _)| target.key_of(key, sort_key)).collect();
+        let (dynamo, table) = (self.dynamo.clone(), target.table.clone());
         let found = self.run(async move { fetch::get_all(&dynamo, &table, wanted).await })?;
-        let Some(item) = found.first() else { return Ok(()) };
-        let old = stored.layout.record(item).map_err(|error| self.failed(error))?;
-        let old = Conversion::new(stored.layout.definition(), &definition).convert(&old);
-        self.effects.compare(&definition, &old, record);
+        let definition = Arc::clone(&self.order.definition);
+        let conversion = Conversion::new(stored.layout.definition(), &definition);
+        for (key, sort_key, record) in updated {
+            let is_it = |item: &&Item| {
+                get_text(item, &key_name).is_ok_and(|found| found == key)
+                    && get_text(item, &id_name).is_ok_and(|found| found == sort_key)
+            };
+            let Some(item) = found.iter().find(is_it) else { continue };
+            let old = stored.layout.record(item).map_err(|error| self.failed(error))?;
+            self.effects.compare(&definition, &conversion.convert(&old), &record);
+        }
         Ok(())
     }
 
