@@ -24,6 +24,12 @@ pub(super) fn lost(loss: &Loss) -> Problem {
     Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
 }
 
+/// A data set that is kept and served to nobody.
+pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
+    let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
+    Problem::new(ProblemCode::DataSetWithdrawn, detail)
+}
+
 /// That a data set's records are there again, but not served yet.
 pub(super) fn returning() -> Problem {
     let detail = "the records of this data set have just come back: repeat the request; it was not counted";
@@ -111,10 +117,4 @@ mod tests {
             assert_eq!(query_problem(error).charge(), charge, "{text}");
         }
     }
-}
-
-/// A data set that is kept and served to nobody.
-pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
-    let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
-    Problem::new(ProblemCode::DataSetWithdrawn, detail)
 }
