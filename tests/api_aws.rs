@@ -18,6 +18,8 @@ mod support;
 mod address;
 #[path = "api/admin.rs"]
 mod admin;
+#[path = "api/administrators.rs"]
+mod administrators;
 #[path = "api/admission.rs"]
 mod admission;
 #[path = "api/ask.rs"]
@@ -50,5 +52,7 @@ mod raw;
 mod ses;
 #[path = "api/stalled.rs"]
 mod stalled;
+#[path = "api/tokens.rs"]
+mod tokens;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

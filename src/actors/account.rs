@@ -176,7 +176,7 @@ async fn perform(
     };
     let committed = committer.run(&stream, &envelope, decide).await?;
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
-    if let Err(error) = book.withdraw(keys).await {
+    if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }
     let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);
@@ -280,7 +280,7 @@ async fn change_plan(
             None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
         },
-        State::User(_) | State::DataSet(..) => Err(no_plan()),
+        State::User(_) | State::DataSet(..) | State::AdminTokens(_) => Err(no_plan()),
     };
     committer.run(&stream, &envelope, decide).await
 }

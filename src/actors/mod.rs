@@ -17,6 +17,7 @@ pub mod mailer;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod tokens;
 pub mod turns;
 
 pub use ask::Busy;

@@ -11,7 +11,7 @@ use crate::{
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
-    domain::{data_set::HoldRefusal, persisted::CodecError, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, persisted::CodecError, user::CommandRefusal},
     mail::ses::SesError,
     private::PrivacyError,
     queue::QueueError,
@@ -130,6 +130,7 @@ fn command_exit(error: &CommandError) -> Exit {
         CommandError::Refused(refusal) => refusal_exit(refusal),
         CommandError::Hold(HoldRefusal::Unknown) => Exit::NotFound,
         CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => Exit::Refused,
+        CommandError::Token(refusal) => token_exit(refusal),
         CommandError::Plan(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
         CommandError::EmailTaken { .. }
@@ -153,7 +154,17 @@ fn refusal_exit(refusal: &CommandRefusal) -> Exit {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys => Exit::Refused,
+        | CommandRefusal::TooManyKeys
+        | CommandRefusal::LastAdministrator
+        | CommandRefusal::TooManyAdministrators => Exit::Refused,
+    }
+}
+
+fn token_exit(refusal: &TokenRefusal) -> Exit {
+    match refusal {
+        TokenRefusal::NoToken(_) => Exit::NotFound,
+        TokenRefusal::Exists(_) | TokenRefusal::NameTaken { .. } | TokenRefusal::TooMany => Exit::Refused,
+        TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => Exit::Usage,
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     guard::Excess,
     id::{StreamId, Who},
     key::{KeyHash, KeyId},
+    permission::Permissions,
     personal::Personal,
     plan::Limits,
 };
@@ -18,21 +19,28 @@ use super::{
 pub enum Role {
     /// Reads the data.
     Reader,
+    /// Imports and manages the data, but no people.
+    Manager,
     /// Administers.
     Admin,
 }
 
-/// Why nobody is made an administrator: what one is today. Events of before may tell of some.
-pub const NO_ADMIN_ROLE: &str = "the role admin cannot be given yet: it would do nothing. Whoever has the administrator's token \
-                                 is one, and `permitd admin-token new` makes it";
-
 impl Role {
+    /// All of them, each with more permissions than the one before.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Manager, Self::Admin];
+
     /// The name in answers and on the command line.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reader => "reader",
+            Self::Manager => "manager",
             Self::Admin => "admin",
         }
+    }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 
@@ -164,6 +172,24 @@ pub enum Event {
     },
     /// Nobody gets this plan any more.
     PlanRetired,
+    /// An administrator's token exists.
+    AdminTokenIssued {
+        /// Its public id.
+        token: KeyId,
+        /// What it is called.
+        name: String,
+        /// The SHA-256 of the token.
+        hash: KeyHash,
+        /// What it may.
+        permissions: Permissions,
+        /// When it stops working, if ever.
+        expires_at: Option<Timestamp>,
+    },
+    /// The token never works again.
+    AdminTokenRevoked {
+        /// Which.
+        token: KeyId,
+    },
     /// An import began.
     ImportStarted {
         /// The import.
@@ -270,6 +296,8 @@ impl Event {
             Self::MailFailed { .. } => "MailFailed",
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",
+            Self::AdminTokenIssued { .. } => "AdminTokenIssued",
+            Self::AdminTokenRevoked { .. } => "AdminTokenRevoked",
             Self::ImportStarted { .. } => "ImportStarted",
             Self::ImportCompleted { .. } => "ImportCompleted",
             Self::ImportFailed { .. } => "ImportFailed",

@@ -1,6 +1,7 @@
 //! What permitd decides: commands, events, the user and key state machines, plans and admission. Pure: no I/O, no clock,
 //! no randomness; identifiers, moments and random bytes are handed in.
 
+pub mod admin_token;
 pub mod admission;
 pub mod data_set;
 pub mod email;
@@ -13,6 +14,7 @@ pub mod lineage;
 pub mod misfit;
 pub mod network;
 pub mod pace;
+pub mod permission;
 pub mod persisted;
 pub mod personal;
 pub mod plan;

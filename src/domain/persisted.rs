@@ -3,6 +3,8 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+pub mod roles;
+pub mod tokens;
 pub mod v1;
 pub mod v2;
 
@@ -310,7 +312,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Ok(v1::Sealed(sealed))
     };
     let raw = match &new.event {
-        Event::UserInvited { email, name, role, plan, invitation } => raw(&v1::UserInvited {
+        Event::UserInvited { email, name, role, plan, invitation } => raw(&roles::InvitedInRole {
             email: seal("email", email)?,
             name: name.as_ref().map(|name| seal("name", name)).transpose()?,
             role: *role,
@@ -321,7 +323,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::UserDisabled => raw(&v1::UserDisabled {}),
         Event::UserEnabled => raw(&v1::UserEnabled {}),
         Event::UserDeleted => raw(&v1::UserDeleted {}),
-        Event::RoleChanged { role } => raw(&v1::RoleChanged { role: *role }),
+        Event::RoleChanged { role } => raw(&roles::RoleGiven { role: *role }),
         Event::PlanAssigned { plan } => raw(&v1::PlanAssigned { plan: plan.clone() }),
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
             raw(&v2::SealedKeyIssued {
@@ -355,6 +357,15 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             raw(&v1::PlanDefined { rate_per_s: *rate_per_s, burst: *burst, quota_per_day: *quota_per_day })
         }
         Event::PlanRetired => raw(&v1::PlanRetired {}),
+        Event::AdminTokenIssued { token, name, hash, permissions, expires_at } => raw(&tokens::AdminTokenIssued {
+            token_id: token.to_string(),
+            name: name.clone(),
+            sha256: hash.to_hex(),
+            scopes: permissions.list().collect(),
+            read_only: permissions.read_only,
+            expires_at: expires_at.map(|until| until.to_string()),
+        }),
+        Event::AdminTokenRevoked { token } => raw(&tokens::AdminTokenRevoked { token_id: token.to_string() }),
         Event::ImportStarted { import, file_name, definition, replace } => raw(&v1::ImportStarted {
             import: *import,
             file_name: file_name.clone(),
@@ -397,14 +408,17 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
 /// The version in which an event is written.
 fn schema_version(event: &Event) -> u32 {
     match event {
-        Event::ApiKeyIssued { .. } | Event::MailFailed { .. } => 2,
+        Event::UserInvited { .. }
+        | Event::RoleChanged { .. }
+        | Event::ApiKeyIssued { .. }
+        | Event::MailFailed { .. } => 2,
         _ => 1,
     }
 }
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    v1::schemas().into_iter().chain(v2::schemas()).collect()
+    [v1::schemas(), v2::schemas(), roles::schemas(), tokens::schemas()].concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

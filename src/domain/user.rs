@@ -1,5 +1,6 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
+pub mod administrators;
 mod refusal;
 
 use std::collections::BTreeMap;
@@ -144,6 +145,11 @@ impl User {
         self.invitations.iter().any(|(id, mailed_at)| *id == invitation && mailed_at.is_some())
     }
 
+    /// Whether they can sign in and administer.
+    pub fn can_administer(&self) -> bool {
+        self.role == Role::Admin && self.standing == Standing::Enabled
+    }
+
     /// The keys that were not revoked.
     pub fn unrevoked_keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.values().filter(|key| key.revoked.is_none())
@@ -242,6 +248,8 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
         | Event::PlanRetired
+        | Event::AdminTokenIssued { .. }
+        | Event::AdminTokenRevoked { .. }
         | Event::ImportStarted { .. }
         | Event::ImportCompleted { .. }
         | Event::ImportFailed { .. }

@@ -19,6 +19,7 @@ pub mod routes;
 mod sent;
 pub mod session;
 pub mod state;
+pub mod token_uses;
 pub mod wire;
 
 use actix_web::web;

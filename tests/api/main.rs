@@ -15,6 +15,7 @@ mod support;
 
 mod address;
 mod admin;
+mod administrators;
 mod admission;
 mod ask;
 mod caching;
@@ -32,10 +33,12 @@ mod openapi;
 mod operation;
 mod page;
 mod past;
+mod permissions;
 mod protocol;
 mod quota;
 mod raw;
 mod stalled;
 mod stopping;
+mod tokens;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

@@ -2,7 +2,9 @@
 
 use crate::{
     actors::Busy,
-    domain::{data_set::HoldRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal},
+    domain::{
+        admin_token::TokenRefusal, data_set::HoldRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal,
+    },
     secrets::{EntropyError, SecretsError},
     store::StoreError,
 };
@@ -16,6 +18,9 @@ pub enum CommandError {
     /// The import is not what the command is for.
     #[error(transparent)]
     Hold(#[from] HoldRefusal),
+    /// The administrators' tokens do not allow it.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
     /// The plan cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),

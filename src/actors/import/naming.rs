@@ -38,7 +38,7 @@ impl ImportWork {
         let held = self.hold(dataset).await?;
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })),
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
         let removed = committed.events.iter().find_map(|recorded| match recorded.event {
@@ -68,7 +68,7 @@ impl ImportWork {
         let held = self.hold(dataset).await?;
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.serve(!withdrawn)),
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
         crash_point("dataset-withdrawal-recorded");
@@ -185,7 +185,7 @@ impl ImportWork {
         let loaded = self.committer.load(&StreamId::DataSet(dataset.to_owned()), None).await?;
         Ok(match loaded.state {
             State::DataSet(_, log) => log,
-            State::User(_) | State::Plan(..) => DataSetLog::default(),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => DataSetLog::default(),
         })
     }
 
@@ -204,7 +204,7 @@ impl ImportWork {
         };
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(events(log)),
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())

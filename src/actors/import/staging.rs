@@ -373,7 +373,7 @@ impl ImportWork {
                 log.held(import)?;
                 Ok(vec![Event::ImportDiscarded { import, reason: reason.clone() }])
             }
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset), envelope, decide).await?;
         crash_point("import-discarded");

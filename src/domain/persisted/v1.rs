@@ -17,6 +17,26 @@ pub const MAIL_FAILED: &str = "refused for good";
 #[serde(transparent)]
 pub struct Sealed(pub String);
 
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Role")]
+pub enum EarlyRole {
+    /// Reads the data.
+    Reader,
+    /// Administers.
+    Admin,
+}
+
+impl From<EarlyRole> for Role {
+    fn from(role: EarlyRole) -> Self {
+        match role {
+            EarlyRole::Reader => Self::Reader,
+            EarlyRole::Admin => Self::Admin,
+        }
+    }
+}
+
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         $($(#[$doc])*
@@ -39,7 +59,7 @@ events! {
         /// Their name, sealed.
         name: Option<Sealed>,
         /// What they may do.
-        role: Role,
+        role: EarlyRole,
         /// The plan of their keys.
         plan: String,
         /// The invitation.
@@ -59,7 +79,7 @@ events! {
     /// The person may do something else.
     RoleChanged {
         /// What they may do.
-        role: Role,
+        role: EarlyRole,
     }
     /// The person's keys have another plan.
     PlanAssigned {

@@ -4,7 +4,10 @@ use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Problems};
-use crate::http::ProblemCode;
+use crate::{
+    domain::permission::{Permission, Permissions},
+    http::ProblemCode,
+};
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +16,8 @@ pub(super) enum Caller {
     Anybody,
     /// Whoever has an API key.
     Reader,
-    /// Whoever has an administrator's token.
-    Admin,
+    /// Whoever has these permissions.
+    Admin(Permissions),
 }
 
 impl Caller {
@@ -22,15 +25,18 @@ impl Caller {
         match self {
             Self::Anybody => json!([]),
             Self::Reader => json!([{ "apiKey": [] }]),
-            Self::Admin => json!([{ "adminToken": [] }]),
+            Self::Admin(needed) => {
+                let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
+                json!([{ "adminToken": scopes }])
+            }
         }
     }
 
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded,
-            TooManyFromAddress, Unavailable, UrlTooLong,
+            DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidToken, MissingPermission, Overloaded,
+            OwnShare, QuotaExceeded, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
@@ -46,9 +52,16 @@ impl Caller {
                 Overloaded,
                 Unavailable,
             ],
-            Self::Admin => {
-                &[InvalidToken, UrlTooLong, TooManyFromAddress, HeadTooLarge, Internal, Overloaded, Unavailable]
-            }
+            Self::Admin(_) => &[
+                InvalidToken,
+                MissingPermission,
+                UrlTooLong,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
         }
     }
 }
@@ -168,10 +181,10 @@ impl Paths {
                 put("requestBody", body);
             }
             put("responses", responses.into());
-            let security = match also_with_key {
-                true => json!([{ "adminToken": [] }, { "apiKey": [] }]),
-                false => caller.security(),
-            };
+            let mut security = caller.security();
+            if let (true, Value::Array(ways)) = (also_with_key, &mut security) {
+                ways.push(json!({ "apiKey": [] }));
+            }
             put("security", security);
         }
         let methods = self.paths.entry(path).or_insert_with(|| json!({}));

@@ -61,6 +61,10 @@ catalogue! {
     /// 401: the administrator's token.
     InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
         "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
+    /// 403: who it is, is known; they may not.
+    MissingPermission = "missing-permission", FORBIDDEN, "This needs another permission",
+        "The token, or the person who is signed in, is known but may not do this. The detail says which permission is needed and \
+         which there are. An administrator gives another role, or makes a token that has the scope.";
     /// 404: no such resource.
     NotFound = "not-found", NOT_FOUND, "There is no such thing",
         "The path is right, but nothing of this name exists. The detail says what was looked for.";

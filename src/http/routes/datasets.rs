@@ -20,7 +20,11 @@ use super::{
 use crate::{
     actors::import::ImportError,
     dataset::Definition,
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfData},
+        state::Service,
+    },
     store::records::{DataSet, RecordStoreError},
 };
 
@@ -37,7 +41,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/datasets/{name}/rename", "POST").route(web::method(Method::POST).to(rename)));
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let listed: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
     Ok(answer::list(&listed))
@@ -48,7 +52,7 @@ fn no_data_set(name: &str) -> Problem {
     Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
-async fn show(_: Admin, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn show(_: Admin<OfData>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let data_set = service.records.data_set(&name).ok_or_else(|| no_data_set(&name))?;
     Ok(answer::document(StatusCode::OK, &described(&service, &data_set).await?))
@@ -75,21 +79,21 @@ async fn described(service: &Service, data_set: &DataSet) -> Result<Value, Probl
     Ok(document)
 }
 
-async fn withdraw(command: Command<Nothing>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn withdraw(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     serve(command, &name, &service, true).await
 }
 
-async fn restore(command: Command<Nothing>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn restore(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     serve(command, &name, &service, false).await
 }
 
-async fn serve(command: Command<Nothing>, name: &str, service: &Service, withdrawn: bool) -> Answer {
+async fn serve(command: Command<Nothing, OfData>, name: &str, service: &Service, withdrawn: bool) -> Answer {
     service.imports.withdraw(name, withdrawn, &command.envelope).await.map_err(import_problem)?;
     let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
 }
 
-async fn remove(command: Command<Nothing>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn remove(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     let version = service.imports.remove(&name, &command.envelope).await.map_err(import_problem)?;
     Ok(answer::document(StatusCode::OK, &json!({ "name": *name, "removed": true, "version": version })))
 }
@@ -107,7 +111,7 @@ impl Fields for RenameBody {
     const NAMES: &'static [&'static str] = &["to"];
 }
 
-async fn rename(command: Command<RenameBody>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn rename(command: Command<RenameBody, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     let to = command.body.to;
     Definition::check_name(&to)
         .map_err(|reason| Problem::new(ProblemCode::InvalidBody, format!("to: {to:?} {reason}")))?;

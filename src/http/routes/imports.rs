@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     actors::import::ImportStatus,
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfData},
+        state::Service,
+    },
 };
 
 pub(in crate::http) use upload::{MODES, ON_ABSENT};
@@ -39,13 +43,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     .service(method::resource("/imports/{id}/cancel", "POST").route(web::method(Method::POST).to(cancel)));
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["dataset", "limit"])?;
     let imports = service.committer.stores.views.imports(params.text("dataset"), params.limit()?).await;
     Ok(answer::list(&imports.map_err(store_problem)?))
 }
 
-async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn show(_: Admin<OfData>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let status = status(&service, import_id(&id)?).await?;
     match wants_events(&request) {
@@ -77,19 +81,19 @@ fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
     answer::accepted(&location, status)
 }
 
-async fn approve(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn approve(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let import = import_id(&id)?;
     service.imports.approve(import, command.envelope).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))
 }
 
-async fn discard(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn discard(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let import = import_id(&id)?;
     service.imports.discard(import, &command.envelope).await.map_err(import_problem)?;
     Ok(answer::document(StatusCode::OK, &status(&service, import).await?))
 }
 
-async fn cancel(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn cancel(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let import = import_id(&id)?;
     service.imports.cancel(import, command.envelope.origin).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))

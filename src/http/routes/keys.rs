@@ -20,7 +20,11 @@ use super::{
 use crate::{
     actors::account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
     domain::{id::UserId, key::KeyId, user::LABEL_CHARS_MAX, view::KeyRow},
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfPeople},
+        state::Service,
+    },
 };
 
 /// Adds the routes.
@@ -49,7 +53,7 @@ fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
     found.ok_or_else(|| Problem::internal("a key's commit left no such key"))
 }
 
-async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let user = existing(&service, user_id(&id)?).await?;
     let keys = service.committer.stores.views.keys(user.id).await.map_err(store_problem)?;
@@ -57,7 +61,7 @@ async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: we
 }
 
 async fn show(
-    _: Admin,
+    _: Admin<OfPeople>,
     request: HttpRequest,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
@@ -86,7 +90,7 @@ impl Fields for IssueBody {
     const OPTIONAL: bool = true;
 }
 
-async fn issue(command: Command<IssueBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn issue(command: Command<IssueBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
     let label = command.body.label;
     let done = service.accounts.perform(user, AccountCommand::IssueApiKey { label }, command.envelope).await;
@@ -110,7 +114,7 @@ impl Fields for RotateBody {
 }
 
 async fn rotate(
-    command: Command<RotateBody>,
+    command: Command<RotateBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -161,7 +165,11 @@ fn advice(user: UserId, Withheld { id, reason }: Withheld) -> String {
     }
 }
 
-async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, service: web::Data<Service>) -> Answer {
+async fn revoke(
+    command: Command<Nothing, OfPeople>,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
     let (user, key) = path_of(&path)?;
     let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
     let done = done.map_err(command_problem)?;

@@ -1,5 +1,6 @@
 //! The routes, one file for each resource.
 
+pub(in crate::http) mod admin_tokens;
 mod answer;
 mod command;
 pub mod data;
@@ -35,7 +36,8 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(events::configure)
         .configure(imports::configure)
         .configure(datasets::configure)
-        .configure(dead_letters::configure);
+        .configure(dead_letters::configure)
+        .configure(admin_tokens::configure);
 }
 
 /// Health and metrics, on a port of their own.

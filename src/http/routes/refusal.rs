@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError},
-    domain::{data_set::HoldRefusal, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, user::CommandRefusal},
     http::{Problem, ProblemCode},
     queue::QueueError,
     secrets::SecretsError,
@@ -21,6 +21,7 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
         CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => {
             Problem::new(ProblemCode::Conflict, text)
         }
+        CommandError::Token(refusal) => Problem::new(token_code(&refusal), text),
         CommandError::Plan(_) => Problem::new(ProblemCode::InvalidBody, text),
         CommandError::NoPlan { known, .. } => {
             Problem::new(ProblemCode::InvalidBody, text).member("known_plans", json!(known))
@@ -57,10 +58,22 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys => ProblemCode::Conflict,
+        | CommandRefusal::TooManyKeys
+        | CommandRefusal::LastAdministrator
+        | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
         CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
     };
     Problem::new(code, text)
+}
+
+fn token_code(refusal: &TokenRefusal) -> ProblemCode {
+    match refusal {
+        TokenRefusal::NoToken(_) => ProblemCode::NotFound,
+        TokenRefusal::Exists(_) | TokenRefusal::NameTaken { .. } | TokenRefusal::TooMany => ProblemCode::Conflict,
+        TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => {
+            ProblemCode::InvalidBody
+        }
+    }
 }
 
 /// An actor that did not answer.

@@ -18,7 +18,7 @@ use crate::{
     http::{
         Problem, ProblemCode,
         routes::{answer::Answer, params::Params, refusal::import_problem},
-        session::Admin,
+        session::{Admin, OfData},
         state::Service,
     },
     private,
@@ -27,7 +27,12 @@ use crate::{
 /// Bytes that are read and sent at once.
 const PIECE_BYTES: u64 = 64 * 1024;
 
-pub(super) async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(super) async fn show(
+    _: Admin<OfData>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     Params::read(request.query_string(), &[])?;
     let import = import_id(&id)?;
     let path = service.imports.rejects(import).await.map_err(import_problem)?.ok_or_else(|| {

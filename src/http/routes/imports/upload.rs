@@ -20,7 +20,7 @@ use crate::{
             params::{Params, refuse},
             refusal::import_problem,
         },
-        session::{Admin, Conditions},
+        session::{Admin, Conditions, OfData},
         state::Service,
         wire::Connection,
     },
@@ -50,7 +50,7 @@ const ENDINGS: [(&str, &str); 6] = [
 ];
 
 pub(super) async fn send(
-    admin: Admin,
+    admin: Admin<OfData>,
     conditions: Conditions,
     request: HttpRequest,
     payload: web::Payload,
@@ -61,8 +61,9 @@ pub(super) async fn send(
     let is_form = is_form(&request)?;
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = length.map(|length: u64| if is_form { length.saturating_sub(FORM_BYTES) } else { length });
-    let command = conditions.command(&admin);
-    let upload = service.imports.receive(&wanted.dataset, &admin.who, command.as_ref(), length).map_err(refused)?;
+    let command = conditions.command(&admin.caller.who);
+    let upload =
+        service.imports.receive(&wanted.dataset, &admin.caller.who, command.as_ref(), length).map_err(refused)?;
     let patience = Duration::from_millis(service.settings.import.chunk_timeout_ms);
     let (upload, name) = if is_form {
         from_form(Multipart::new(request.headers(), payload.into_inner()), upload, patience).await
@@ -82,7 +83,7 @@ pub(super) async fn send(
     wanted.file_name = file_name(&name)?;
     let of_request = (&wanted.dataset, wanted.replace, wanted.dry_run, wanted.keep_absent, &wanted.options);
     let hashed = serde_json::to_vec(&(of_request, &wanted.file_name, upload.sha256())).map_err(Problem::internal)?;
-    let envelope = conditions.envelope(&service, &admin, &request, &hashed)?;
+    let envelope = conditions.envelope(&service, &admin.caller.who, &request, &hashed)?;
     let import = service.imports.accept(upload, wanted, &envelope).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))
 }
