@@ -253,7 +253,7 @@ impl GrantBook {
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
         let user = person.user;
-        let tally = lock(&person.counted).to_tell();
+        let tally = lock(&person.counted).next();
         let request =
             GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally };
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
@@ -390,7 +390,7 @@ impl GrantBook {
                 CellState::Granted { .. } => (None, true),
             };
             // Of a tally that was not answered only the next grant can tell whether it was taken.
-            let tally = if is_known { lock(&cell.counted).to_tell() } else { None };
+            let tally = if is_known { lock(&cell.counted).next() } else { None };
             if returned.is_some() || tally.is_some() {
                 given.push((cell, GivenBack { user: cell.user, returned, tally }));
             }

@@ -308,7 +308,6 @@ async fn who_has_no_token_learns_only_that() {
         (Method::PUT, "/plans/gold"),
         (Method::GET, "/events"),
         (Method::GET, "/imports"),
-        (Method::GET, "/datasets"),
         (Method::GET, "/dead-letters"),
         (Method::POST, "/dead-letters/1/redrive"),
         (Method::GET, "/admin/counters"),
@@ -321,6 +320,12 @@ async fn who_has_no_token_learns_only_that() {
             assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"permitd\""), "{method} {path}");
             assert_eq!(refused.json()["type"], "/problems/invalid-token");
         }
+    }
+    // Data sets are listed for keys, too, wherever a key is shown.
+    for token in [None, Some("pmt_admin_0000")] {
+        let request = app.request(Method::GET, "/datasets");
+        let request = token.map_or_else(|| app.request(Method::GET, "/datasets"), |token| request.bearer_auth(token));
+        app.send(request).await.expect(401);
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Counted {
 
 impl Counted {
     /// What the ledger is to be told next: one tally until it has it.
-    pub(super) fn to_tell(&mut self) -> Option<Arc<Tally>> {
+    pub(super) fn next(&mut self) -> Option<Arc<Tally>> {
         if self.told.is_none() && !self.new.is_empty() {
             self.told = Some(Arc::new(std::mem::take(&mut self.new)));
         }

@@ -1,7 +1,7 @@
 //! What a person's requests were, counted beside the quota: by key, data set, day and status. A node counts them in memory and
 //! hands them to the ledger with what it asks for anyway.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 

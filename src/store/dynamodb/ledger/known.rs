@@ -82,8 +82,11 @@ pub(super) fn use_names(key: KeyId) -> [String; 2] {
     USES.map(|kind| format!("{kind}{key}"))
 }
 
+/// A sealed network, and when it was sealed.
+type SealedAt = (i64, String);
+
 /// The keys of an item whose last use is told, with when, and the sealed network with when it was sealed.
-pub(super) fn uses(item: &Item) -> Result<Vec<(KeyId, i64, Option<(i64, String)>)>, StoreError> {
+pub(super) fn uses(item: &Item) -> Result<Vec<(KeyId, i64, Option<SealedAt>)>, StoreError> {
     let keys = item.keys().filter_map(|name| KeyId::parse(name.strip_prefix(USES[0])?).ok());
     keys.map(|key| {
         let [at, network] = use_names(key);
