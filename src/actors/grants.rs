@@ -237,7 +237,7 @@ impl GrantBook {
     async fn take(&self, person: &PersonCell, plan: Arc<str>, need: u64, asked: (i64, i64)) -> Result<(), StoreError> {
         let _only_one = person.taking.lock().await;
         let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
-        let (returned, want, unanswered_from) = {
+        let (returned, want, unanswered_from, tally) = {
             let mut held = lock(&person.held);
             if self.is_enough(need, &held) {
                 // A request with another key has taken one while this one waited.
@@ -247,13 +247,13 @@ impl GrantBook {
             // Whoever asks may stop waiting at any moment: until there is an answer, this request has none.
             let unanswered_from = Some(ended.2.unwrap_or(serial));
             *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from };
-            ended
+            // From here on only this request tells it.
+            (ended.0, ended.1, ended.2, lock(&person.counted).next())
         };
         let (taken_us, now_ns) = asked;
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
         let user = person.user;
-        let tally = lock(&person.counted).next();
         let request =
             GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally };
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
@@ -384,13 +384,16 @@ impl GrantBook {
     /// Gives back what these people owe, and tells what was counted of them. What the ledger says that it has is owed no more.
     async fn give_back(&self, cells: &[Arc<PersonCell>]) -> Result<(), StoreError> {
         let mut given = Vec::new();
+        let now_us = self.clock.monotonic_us();
         for cell in cells {
-            let (returned, is_known) = match &*lock(&cell.held) {
+            let held = lock(&cell.held);
+            let (returned, is_known) = match &*held {
                 CellState::Nothing { owed, unanswered_from, .. } => (*owed, unanswered_from.is_none()),
                 CellState::Granted { .. } => (None, true),
             };
             // Of a tally that was not answered only the next grant can tell whether it was taken.
-            let tally = if is_known { lock(&cell.counted).next() } else { None };
+            let tally = if is_known { lock(&cell.counted).give(now_us) } else { None };
+            drop(held);
             if returned.is_some() || tally.is_some() {
                 given.push((cell, GivenBack { user: cell.user, returned, tally }));
             }
@@ -399,12 +402,7 @@ impl GrantBook {
             return Ok(());
         }
         let told = self.ledger.give_back(given.iter().map(|(_, given)| given.clone()).collect()).await;
-        let now_us = self.clock.monotonic_us();
         for (cell, given) in given {
-            if given.tally.is_some() {
-                // Where it failed it may have been taken: it is not told twice.
-                lock(&cell.counted).was_told(now_us);
-            }
             if told.is_ok()
                 && let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
                 && *owed == given.returned

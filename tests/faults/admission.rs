@@ -1,9 +1,12 @@
 //! The grant when the ledger fails: under-admitted at the most, never over-admitted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use permitd::{
-    actors::{account::AccountCommand, grants::Admission},
+    actors::{
+        account::AccountCommand,
+        grants::{Admission, GrantBook},
+    },
     domain::{
         key::PresentedKey,
         plan::{DEFAULT_PLAN, Limits},
@@ -197,6 +200,51 @@ async fn what_was_counted_is_what_was_admitted_though_answers_are_lost() {
     assert_eq!(shown, [("permits", 200, total, total)]);
     let used: u64 = ledger.usage(user, 0).await.unwrap().iter().map(|day| day.used).sum();
     assert_eq!(i64::try_from(used).unwrap(), total, "nothing is out any more");
+}
+
+/// What was counted is told once, also where a grant is asked for while somebody settles, and the other way round.
+#[actix_web::test]
+async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100_000 }).await;
+    let (user, key) = world.member(ANA).await;
+    let presented = PresentedKey::parse(key.as_bytes()).unwrap();
+    let (id, hash) = (presented.id(), presented.hash());
+    let ask = async |book: &GrantBook| match book.admit(id, &hash, 1).await {
+        Ok(Admission::Admitted(pass)) => pass.tell("permits", 200, None),
+        other => panic!("{other:?}"),
+    };
+    ask(&world.book).await;
+    let mut total = 1;
+    for crossing in ["give_back", "grant"] {
+        for is_over in [false, true] {
+            ask(&world.book).await;
+            if is_over {
+                world.advance(Duration::from_millis(1100));
+            }
+            let book = Arc::clone(&world.book);
+            if crossing == "give_back" {
+                world.faults.add(
+                    "give_back",
+                    Fault::first(async move {
+                        let Ok(Admission::Admitted(pass)) = book.admit(id, &hash, 1).await else { panic!("it passes") };
+                        pass.tell("permits", 200, None);
+                    }),
+                );
+                world.book.settle(user).await.unwrap();
+            } else {
+                world.advance(Duration::from_millis(1100));
+                world.faults.add("grant", Fault::first(async move { book.settle(user).await.unwrap() }));
+                ask(&world.book).await;
+            }
+            total += 2;
+        }
+    }
+    assert_eq!(world.faults.left(), 0, "all of them were met");
+    world.advance(Duration::from_secs(61));
+    world.book.settle_idle().await.unwrap();
+    let counts = world.stores.ledger.counts(user, 0).await.unwrap();
+    assert_eq!(counts.iter().map(|line| line.requests).sum::<i64>(), total);
 }
 
 /// Grants that were carried out and not answered, or answered and not carried out, in whatever order, with what came back in

@@ -39,6 +39,7 @@ pub(super) struct PersonCell {
     pub(super) held: Mutex<CellState>,
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
+    /// Locked after `held`, where both are.
     pub(super) counted: Mutex<Counted>,
     /// Held by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
@@ -64,7 +65,14 @@ impl Counted {
         self.told.clone()
     }
 
-    /// The ledger has what it was told, or it is given up.
+    /// Takes out what the ledger is told at once and never again, whether it answers or not: nobody else tells it meanwhile.
+    pub(super) fn give(&mut self, now_us: i64) -> Option<Arc<Tally>> {
+        let given = self.next();
+        self.was_told(now_us);
+        given
+    }
+
+    /// The ledger has what it was told.
     pub(super) fn was_told(&mut self, now_us: i64) {
         self.told = None;
         self.since_us = (!self.new.is_empty()).then_some(now_us);

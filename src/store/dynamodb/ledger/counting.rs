@@ -15,7 +15,10 @@ use crate::{
 
 /// Attributes that count a day's requests. What is beyond them is counted in one line that names neither key nor data set: an update
 /// has 4 KB for its expression.
-const COUNTS_MAX: usize = 160;
+const COUNTS_MAX: usize = 120;
+/// Attributes of a day's counts that are moved at once when a day begins, for the same reason. What is left, where many nodes have
+/// added to them at once, is counted with the next day.
+const MOVED_MAX: usize = 160;
 
 /// A key's last use, sealed.
 #[derive(Debug, Clone)]
@@ -58,9 +61,17 @@ impl Counting {
         sums
     }
 
+    /// The names of the counts that the item is rid of when a day begins, but for those that begin anew.
+    fn moved<'s>(seen: &'s Known, begun: &BTreeMap<String, i64>) -> impl Iterator<Item = &'s String> {
+        seen.counts.keys().filter(|name| !begun.contains_key(*name)).take(MOVED_MAX)
+    }
+
     /// The counts of a day that ends: those that were seen, and what is told of it only now.
     pub(super) fn ended(&self, day: i64, seen: &Known) -> BTreeMap<String, i64> {
-        let mut counts = seen.counts.clone();
+        let begun = self.begun(Some(day));
+        let names = Self::moved(seen, &begun).chain(seen.counts.keys().filter(|name| begun.contains_key(*name)));
+        let mut counts: BTreeMap<String, i64> =
+            names.filter_map(|name| Some((name.clone(), *seen.counts.get(name)?))).collect();
         for (name, value) in Self::sums(self.lines.iter().filter(|line| line.day == day), &seen.counts) {
             *counts.entry(name).or_default() += value;
         }
@@ -96,7 +107,7 @@ impl Counting {
             change.name(&place, name);
             change.value(&placed, number(value));
         }
-        for (place, name) in seen.counts.keys().filter(|name| !begun.contains_key(*name)).enumerate() {
+        for (place, name) in Self::moved(seen, &begun).enumerate() {
             let place = format!("#o{place}");
             change.name(&place, name);
             change.remove(place);
