@@ -85,7 +85,7 @@ pub struct GrantBook {
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
 
 /// What the node lacks to decide a request.
-enum Missing {
+enum Lacking {
     /// Whether the key works.
     Terms,
     /// A grant.
@@ -128,10 +128,10 @@ impl GrantBook {
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.keys_beside(id)?).get(&id).cloned();
-        match cell.map_or(Err(Missing::Terms), |cell| self.decide(id, hash, cost, &cell)) {
+        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(id, hash, cost, &cell)) {
             Ok(admission) => Some(self.count(admission)),
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
-            Err(Missing::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
+            Err(Lacking::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
                 Some(self.count(Admission::Unknown))
             }
             Err(_) => None,
@@ -154,26 +154,26 @@ impl GrantBook {
     }
 
     /// Decides a request, and counts it if it passes.
-    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Missing> {
+    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Lacking> {
         let now_us = self.clock.monotonic_us();
         let held = lock(&cell.held);
         let person = match &*held {
             KeyState::Works { hash, .. } if hash != presented => return Ok(Admission::Unknown),
             KeyState::Works { person, until_us, .. } if now_us < *until_us => person,
             KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
-            KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Missing::Terms),
+            KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Lacking::Terms),
         };
         let mut spent = lock(&person.held);
         let CellState::Granted { grant, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
-            return Err(Missing::Grant);
+            return Err(Lacking::Grant);
         };
         if now_us >= *expires_us {
-            return Err(Missing::Grant);
+            return Err(Lacking::Grant);
         }
         let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
         let cost = grant.capped(cost);
         match grant.admit_as(now_ns, cost) {
-            Verdict::Renew => Err(Missing::Grant),
+            Verdict::Renew => Err(Lacking::Grant),
             Verdict::Admit => Ok(Admission::Admitted(Pass {
                 standing: grant.standing(now_ns),
                 user: person.user,

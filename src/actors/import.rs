@@ -245,14 +245,13 @@ pub struct Summary {
     /// The limits that it exceeds.
     pub exceeds: Vec<Excess>,
     /// The first values of stored records that it changes.
-    pub differences: Vec<Change>,
+    pub differences: Vec<ImportDifference>,
 }
 
 /// A value that an import changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ImportDifference")]
-pub struct Change {
+pub struct ImportDifference {
     /// The record's key.
     pub key: String,
     /// Its record id.

@@ -21,7 +21,7 @@ use crate::{
         event::Origin,
         id::{CommandId, Who, hex},
         key::{AdminToken, KeyHash},
-        permission::{Access, Permission, Permissions},
+        permission::{AccessKind, Permission, Permissions},
     },
 };
 
@@ -30,7 +30,7 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// Whoever asks for something of the administration.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct KnownCaller {
     /// Who, for the log: `admin:<token id>`.
     pub who: Who,
     /// What they may.
@@ -43,7 +43,7 @@ pub struct Caller {
 ///
 /// # Errors
 /// 401 when there are none, or none that work.
-async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
+async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
     if !request.headers().contains_key(header::AUTHORIZATION) {
@@ -61,7 +61,7 @@ async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
 }
 
 /// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.
-async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Problem> {
+async fn of_token(service: &Service, token: &str) -> Result<Option<KnownCaller>, Problem> {
     let hash = KeyHash::of(token.as_bytes());
     let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
@@ -69,7 +69,7 @@ async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Prob
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
-    Ok(Some(Caller { who, permissions: row.permissions(), until: row.expires_at }))
+    Ok(Some(KnownCaller { who, permissions: row.permissions(), until: row.expires_at }))
 }
 
 /// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
@@ -125,7 +125,7 @@ needs! {
 #[derive(Debug, Clone)]
 pub struct Admin<N> {
     /// Who.
-    pub caller: Caller,
+    pub caller: KnownCaller,
     needs: PhantomData<N>,
 }
 
@@ -137,7 +137,7 @@ impl<N: Needs> FromRequest for Admin<N> {
         let request = request.clone();
         Box::pin(async move {
             let caller = caller_of(&request).await?;
-            let access = if request.method().is_safe() { Access::Read } else { Access::Write };
+            let access = if request.method().is_safe() { AccessKind::Read } else { AccessKind::Write };
             if !caller.permissions.may(N::PERMISSIONS, access) {
                 return Err(forbidden(caller.permissions, N::PERMISSIONS, access));
             }
@@ -147,10 +147,10 @@ impl<N: Needs> FromRequest for Admin<N> {
 }
 
 /// Says what is needed.
-fn forbidden(has: Permissions, needed: Permissions, access: Access) -> Problem {
+fn forbidden(has: Permissions, needed: Permissions, access: AccessKind) -> Problem {
     let to = match access {
-        Access::Read => "read",
-        Access::Write => "change",
+        AccessKind::Read => "read",
+        AccessKind::Write => "change",
     };
     beyond(format!("to {to} this, the permission {needed} is needed; you have {has}"), needed)
 }

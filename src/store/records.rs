@@ -232,7 +232,7 @@ pub struct Outlook {
     /// The columns of which updated records lose values.
     pub nulled: Vec<NulledColumn>,
     /// The first values that updates change, at most [`DIFFERENCES_MAX`].
-    pub differences: Vec<Difference>,
+    pub differences: Vec<ChangedValue>,
 }
 
 /// Differences that an import tells at most.
@@ -251,7 +251,7 @@ pub struct NulledColumn {
 
 /// A value that an import changes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub struct ChangedValue {
     /// The record's key.
     pub key: String,
     /// Its id.

@@ -40,14 +40,14 @@ pub(super) struct PersonCell {
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
     /// Locked after `held`, where both are.
-    pub(super) counted: Mutex<Counted>,
+    pub(super) counted: Mutex<PendingCounts>,
     /// Held by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
 }
 
 /// What was counted of the person's requests.
 #[derive(Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct PendingCounts {
     /// What the ledger was not told yet.
     pub(super) new: Tally,
     /// What it was told, and has not said that it has it.
@@ -56,7 +56,7 @@ pub(super) struct Counted {
     pub(super) since_us: Option<i64>,
 }
 
-impl Counted {
+impl PendingCounts {
     /// What the ledger is to be told next: one tally until it has it.
     pub(super) fn next(&mut self) -> Option<Arc<Tally>> {
         if self.told.is_none() && !self.new.is_empty() {

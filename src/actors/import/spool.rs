@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Change, Summary};
+use super::{ImportDifference, Summary};
 use crate::{
     domain::{
         event::{ImportCounts, Origin},
@@ -113,7 +113,7 @@ pub struct ImportReport {
     /// The limits that it exceeds.
     pub exceeds: Vec<Excess>,
     /// The first values of stored records that it changes.
-    pub differences: Vec<Change>,
+    pub differences: Vec<ImportDifference>,
     /// Columns that the file does not have, or not all of what they are made of.
     pub missing_columns: Vec<String>,
     /// Headers that no column reads.

@@ -11,7 +11,7 @@ use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
 use super::{
-    Change, Guarded, ImportCounters, ImportError, ImportSettings, Order, Phase, Summary, desk::Desk, guard,
+    Guarded, ImportCounters, ImportDifference, ImportError, ImportSettings, Order, Phase, Summary, desk::Desk, guard,
     rejects::Rejects, spool::Spool,
 };
 use crate::{
@@ -35,7 +35,8 @@ use crate::{
     },
     failpoint::crash_point,
     store::records::{
-        AbsentColumn, Anew, Difference, ImportResult, ImportSession, Outlook, RecordStore, RecordStoreError, RowOutcome,
+        AbsentColumn, Anew, ChangedValue, ImportResult, ImportSession, Outlook, RecordStore, RecordStoreError,
+        RowOutcome,
     },
 };
 
@@ -76,7 +77,7 @@ struct Written {
     replace: bool,
     /// The limits that are exceeded.
     exceeds: Vec<Excess>,
-    differences: Vec<Difference>,
+    differences: Vec<ChangedValue>,
 }
 
 /// An import that was held and is approved: what it was held for, and by which definition it was read.
@@ -481,7 +482,7 @@ fn summary(import: Uuid, dataset: &str, written: Written) -> Summary {
     let stored: BTreeMap<String, u64> = absent.iter().map(named).collect();
     let (kept_columns, emptied_columns) = if kept { (stored, BTreeMap::new()) } else { (BTreeMap::new(), stored) };
     let text = |value: &Value| (!value.is_null()).then(|| value.to_string());
-    let change = |Difference { key, record_id, column, old, new }: &Difference| Change {
+    let change = |ChangedValue { key, record_id, column, old, new }: &ChangedValue| ImportDifference {
         key: key.clone(),
         record_id: record_id.to_string(),
         column: definition.column_name(*column).to_owned(),

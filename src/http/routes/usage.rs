@@ -50,13 +50,13 @@ async fn of_person(
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
-    let asked = Asked::read(&request)?;
+    let asked = UsageQuery::read(&request)?;
     let user = existing(&service, user_id(&id)?).await?;
     asked.answer(&service, user.id).await
 }
 
 /// What is asked of a person's usage.
-pub(super) struct Asked {
+pub(super) struct UsageQuery {
     days: u16,
     by: Option<&'static str>,
     is_csv: bool,
@@ -69,7 +69,7 @@ struct Sums {
     counted: i64,
 }
 
-impl Asked {
+impl UsageQuery {
     /// Reads the parameters.
     ///
     /// # Errors

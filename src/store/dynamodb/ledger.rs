@@ -43,7 +43,7 @@ use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
-    counting::{Counting, SealedUse},
+    counting::{SealedUse, TallyWrite},
     known::{Known, Terms, consumption, reservation_name},
 };
 use super::{
@@ -230,7 +230,7 @@ impl DynamoLedger {
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
             let was_tallied = was_carried_out(kept, unanswered_from);
-            let counting = if was_tallied { Counting::default() } else { counting.clone() };
+            let counting = if was_tallied { TallyWrite::default() } else { counting.clone() };
             let (limits, limits_age_ns) = self.limits(&plan, now_ns, life_ns).await?;
             let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
@@ -359,7 +359,7 @@ impl DynamoLedger {
 
     /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
     /// back before.
-    async fn return_one(&self, user: UserId, returned: Return, counting: &Counting) -> Result<(), StoreError> {
+    async fn return_one(&self, user: UserId, returned: Return, counting: &TallyWrite) -> Result<(), StoreError> {
         let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
         let change = || {
             let mut change = Change::default();
@@ -406,7 +406,7 @@ impl DynamoLedger {
     }
 
     /// Counts what a node has counted, with nothing else.
-    async fn count(&self, user: UserId, counting: &Counting) -> Result<(), StoreError> {
+    async fn count(&self, user: UserId, counting: &TallyWrite) -> Result<(), StoreError> {
         if counting.is_empty() {
             return Ok(());
         }
@@ -417,17 +417,17 @@ impl DynamoLedger {
 
     /// A tally as it is written: networks that are not the ones that were written last are sealed with the person's key. An erased
     /// person's are not kept.
-    async fn sealed(&self, user: UserId, tally: Option<&Tally>) -> Result<Counting, StoreError> {
-        let Some(tally) = tally else { return Ok(Counting::default()) };
+    async fn sealed(&self, user: UserId, tally: Option<&Tally>) -> Result<TallyWrite, StoreError> {
+        let Some(tally) = tally else { return Ok(TallyWrite::default()) };
         let lines = tally.lines().to_vec();
         let is_known =
             |used: &KeyUse| used.network().is_none_or(|network| lock(&self.networks).get(&used.key) == Some(&network));
         let plain = |used: &KeyUse| SealedUse { key: used.key, at_us: used.at_us, network: None };
         if tally.uses().iter().all(is_known) {
-            return Ok(Counting { lines, uses: tally.uses().iter().map(plain).collect() });
+            return Ok(TallyWrite { lines, uses: tally.uses().iter().map(plain).collect() });
         }
         let Some(own) = log::personal_key(&self.dynamo, user).await? else {
-            return Ok(Counting { lines, uses: Vec::new() });
+            return Ok(TallyWrite { lines, uses: Vec::new() });
         };
         let mut networks = lock(&self.networks);
         if networks.len() >= KNOWN_PEOPLE_MAX {
@@ -441,7 +441,7 @@ impl DynamoLedger {
             }
             SealedUse { network: sealed, ..plain(used) }
         };
-        Ok(Counting { lines, uses: tally.uses().iter().map(seal).collect() })
+        Ok(TallyWrite { lines, uses: tally.uses().iter().map(seal).collect() })
     }
 
     async fn give_one_back(&self, GivenBack { user, returned, tally }: GivenBack) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::{
-    AbsentColumn, Anew, DIFFERENCES_MAX, DataSet, Difference, ImportResult, LastImport, NulledColumn, Outlook,
+    AbsentColumn, Anew, ChangedValue, DIFFERENCES_MAX, DataSet, ImportResult, LastImport, NulledColumn, Outlook,
     RecordStoreError, rules,
 };
 use crate::dataset::{Definition, Record, Value};
@@ -70,7 +70,7 @@ impl Absent {
 pub(in crate::store) struct Effects {
     /// For each column, how many values are lost.
     lost: Vec<u64>,
-    differences: Vec<Difference>,
+    differences: Vec<ChangedValue>,
 }
 
 impl Effects {
@@ -98,7 +98,7 @@ impl Effects {
         for (column, (old, new)) in old.values.iter().zip(&new.values).enumerate() {
             if old != new && Some(column) != definition.load_date && self.wants_differences() {
                 let (key, record_id) = (text(definition.key), record_id.clone());
-                self.differences.push(Difference { key, record_id, column, old: old.clone(), new: new.clone() });
+                self.differences.push(ChangedValue { key, record_id, column, old: old.clone(), new: new.clone() });
             }
         }
     }
@@ -109,7 +109,7 @@ impl Effects {
     }
 
     /// What there is to tell. `before` says of the columns that lose values how many there were, in that order.
-    pub(in crate::store) fn told(&self, before: &[u64]) -> (Vec<NulledColumn>, Vec<Difference>) {
+    pub(in crate::store) fn told(&self, before: &[u64]) -> (Vec<NulledColumn>, Vec<ChangedValue>) {
         let losing = self.losing().into_iter().zip(before);
         let nulled = losing.map(|(column, before)| {
             let lost = self.lost.get(column).copied().unwrap_or_default();
@@ -180,7 +180,7 @@ impl Order {
         before: Option<&DataSet>,
         columns: Columns,
         absent: &Absent,
-        (nulled, differences): (Vec<NulledColumn>, Vec<Difference>),
+        (nulled, differences): (Vec<NulledColumn>, Vec<ChangedValue>),
     ) -> Outlook {
         Outlook {
             version_before: before.map_or(0, |before| before.version),

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    counting::Counting,
+    counting::TallyWrite,
     known::{Known, reservation_name, reservation_value},
 };
 use crate::{
@@ -93,12 +93,12 @@ pub(super) struct Attempt {
     grant: Grant,
     pub(super) step: TatStep,
     /// What was counted and is not in the item yet.
-    counting: Counting,
+    counting: TallyWrite,
 }
 
 impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
-    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, counting: Counting) -> Self {
+    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, counting: TallyWrite) -> Self {
         let mut before = seen.row;
         // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
         let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;

@@ -31,12 +31,12 @@ pub(super) struct SealedUse {
 
 /// A tally as it is written.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counting {
+pub(super) struct TallyWrite {
     pub(super) lines: Vec<UsageCount>,
     pub(super) uses: Vec<SealedUse>,
 }
 
-impl Counting {
+impl TallyWrite {
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.uses.is_empty()
