@@ -425,7 +425,16 @@ impl GrantBook {
         self.give_back(&[cell]).await
     }
 
-    /// The same for all whose grants have ended a while ago, or of whom something was counted a while ago.
+    /// What the node holds of a person's quota and may still spend: of which UTC day, and how much.
+    pub fn unspent(&self, user: UserId) -> Option<(i64, u64)> {
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned())?;
+        match &*lock(&cell.held) {
+            CellState::Granted { grant, .. } => Some((grant.day(), grant.left())),
+            CellState::Nothing { .. } => None,
+        }
+    }
+
+    /// The same as [`Self::settle`] for all whose grants have ended a while ago, or of whom something was counted a while ago.
     ///
     /// # Errors
     /// When the ledger cannot be reached.

@@ -223,6 +223,8 @@ async fn all_keys_of_a_person_have_one_quota() {
         answer.json()["key"].as_str().unwrap().to_owned()
     };
     assert_eq!(daily_left(&app.get("/permits/201612013997", &first).await.expect(200)), 4);
+    let usage = app.admin_get(&format!("/users/{user}/usage")).await.expect(200).json();
+    assert_eq!(usage["data"][0]["used"], 1, "what the server holds of its grant is not used: {usage}");
     let id = first.split('_').nth(1).unwrap();
     let second = new(&format!("{keys}/{id}/rotate"), json!({ "grace_s": 3600 })).await;
     let third = new(&keys, json!({ "label": "another" })).await;

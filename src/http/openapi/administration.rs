@@ -241,7 +241,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
     let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
     let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day")
         .says(
-            "`used` is what counts against the quota, as far as servers have taken it for requests. With `by` a day is divided: \
+            "`used` is what counts against the quota, what other servers hold for requests to come included. With `by` a day is divided: \
              `requests` were answered, `refused` were not, and `counted` is what they counted as. What is not known is null.",
         )
         .takes([

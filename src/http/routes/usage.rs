@@ -105,9 +105,11 @@ impl UsageQuery {
         }
         let mut used = BTreeMap::new();
         if self.by.is_none() {
+            let held = service.book.unspent(user);
             for of_day in ledger.usage(user, from_day).await.map_err(store_problem)? {
                 sums.entry((of_day.day, String::new())).or_default();
-                used.insert(of_day.day, of_day.used);
+                let held = held.filter(|(day, _)| *day == of_day.day).map_or(0, |(_, left)| left);
+                used.insert(of_day.day, of_day.used.saturating_sub(held));
             }
         }
         let rows = sums.iter().filter_map(|((number, part), sum)| {
