@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::commit::Envelope,
     domain::{
-        event::Origin,
+        event::{Origin, Role},
         id::{CommandId, Who, hex},
         key::{AdminToken, KeyHash},
         permission::{AccessKind, Permission, Permissions},
@@ -143,6 +143,22 @@ impl<N: Needs> FromRequest for Admin<N> {
             }
             Ok(Self { caller, needs: PhantomData })
         })
+    }
+}
+
+impl KnownCaller {
+    /// Whether they may make somebody what a role says: nobody gives what they have not got themselves.
+    ///
+    /// # Errors
+    /// 403 with what is needed.
+    pub fn may_give(&self, role: Role) -> Result<(), Problem> {
+        let needed = Permissions::of_role(role);
+        if self.permissions.may(needed, AccessKind::Write) {
+            return Ok(());
+        }
+        let has = self.permissions;
+        let detail = format!("to give the role {}, the permission {needed} is needed; you have {has}", role.as_str());
+        Err(beyond(detail, needed))
     }
 }
 

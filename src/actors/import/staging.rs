@@ -116,6 +116,10 @@ impl Upload {
     }
 }
 
+fn being_done() -> ImportError {
+    CommandError::Hold(HoldRefusal::NotHeld("is being done".to_owned())).into()
+}
+
 impl Imports {
     /// Begins to take a file, which may have so many bytes where that is known. With the id of a command that a client may repeat, the
     /// import has the same id for every try.
@@ -236,11 +240,7 @@ impl Imports {
     pub async fn approve_and_wait(&self, import: Uuid, envelope: Envelope) -> Result<Summary, ImportError> {
         let ticket = self.work.ticket_of_held(import).await?;
         let who = &envelope.origin.who;
-        let seat = self
-            .work
-            .desk
-            .begin(import, &ticket.dataset, who, ticket.bytes)
-            .ok_or_else(|| CommandError::Hold(HoldRefusal::NotHeld("is being done".to_owned())))?;
+        let seat = self.work.desk.begin(import, &ticket.dataset, who, ticket.bytes).ok_or_else(being_done)?;
         ask(&self.actor, |reply| RunStaged { ticket, approval: Some(envelope), seat, reply }, None).await?
     }
 
@@ -251,8 +251,11 @@ impl Imports {
     /// Gives an import up that is held.
     ///
     /// # Errors
-    /// When it is not held.
+    /// When it is not held, or was approved and is being done.
     pub async fn discard(&self, import: Uuid, envelope: &Envelope) -> Result<(), ImportError> {
+        if !self.was_done_before(envelope).await? && self.work.desk.find(import).is_some() {
+            return Err(being_done());
+        }
         self.work.discard(import, envelope, None).await
     }
 

@@ -118,11 +118,12 @@ impl Fields for InviteBody {
 }
 
 async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope, .. } = command;
+    let Command { body, envelope, caller, .. } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
     let role = given(body.role.as_deref())?.unwrap_or(Role::Reader);
+    caller.may_give(role)?;
     let invitee = Invitee { email, name: body.name, role, plan };
     let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
     let user = row(&committed)?;
@@ -192,6 +193,7 @@ async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, s
         let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
+    changes.role.map_or(Ok(()), |role| command.caller.may_give(role))?;
     let done = service.accounts.perform(user, AccountCommand::ChangeUser(changes), command.envelope).await;
     let committed = done.map_err(command_problem)?.committed;
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))

@@ -41,6 +41,18 @@ async fn a_file_that_removes_much_is_held_until_it_is_approved() {
     }
 }
 
+/// Who was told that an approval is accepted is not overtaken by whoever discards.
+#[tokio::test]
+async fn an_approval_that_was_accepted_is_not_discarded() {
+    let of = Things::with(100).await;
+    for records in [50, 20, 5] {
+        let (id, _) = held(&of, "&mode=replace", things(0..records)).await;
+        of.decide(&id, "approve").await.expect(202);
+        of.decide(&id, "discard").await.expect(409);
+        assert_eq!(of.settled(&id).await["status"], "completed");
+    }
+}
+
 #[tokio::test]
 async fn who_discards_a_held_import_has_nothing_changed_and_nothing_left() {
     let of = Things::with(100).await;
