@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{id::StreamId, key::KeyId, user::CommandRefusal},
+    domain::{id::StreamId, key::KeyId, plan::KEYS_MAX_DEFAULT, user::CommandRefusal},
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -41,8 +41,15 @@ pub(super) enum Answered {
     KeyEnded(KeyId),
     /// [`CommandRefusal::KeyExists`]
     KeyExists(KeyId),
-    /// [`CommandRefusal::TooManyKeys`]
+    /// [`CommandRefusal::TooManyKeys`] of the time when all plans had the same most.
     TooManyKeys,
+    /// [`CommandRefusal::TooManyKeys`]
+    KeysMax {
+        /// The most.
+        max: u32,
+    },
+    /// [`CommandRefusal::KeyExpired`]
+    KeyExpired(KeyId),
     /// [`CommandError::NoPlan`]
     NoPlan {
         /// The name.
@@ -85,9 +92,12 @@ impl Answered {
                 CommandRefusal::NoKey(key) => Self::NoKey(*key),
                 CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
                 CommandRefusal::KeyExists(key) => Self::KeyExists(*key),
-                CommandRefusal::TooManyKeys => Self::TooManyKeys,
+                CommandRefusal::TooManyKeys { max } => Self::KeysMax { max: *max },
+                CommandRefusal::KeyExpired(key) => Self::KeyExpired(*key),
                 // The request itself was wrong, whatever the state.
-                CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => return None,
+                CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+                    return None;
+                }
             },
             CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
             CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },
@@ -118,7 +128,9 @@ impl Answered {
             Self::NoKey(key) => CommandRefusal::NoKey(key),
             Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
             Self::KeyExists(key) => CommandRefusal::KeyExists(key),
-            Self::TooManyKeys => CommandRefusal::TooManyKeys,
+            Self::TooManyKeys => CommandRefusal::TooManyKeys { max: KEYS_MAX_DEFAULT },
+            Self::KeysMax { max } => CommandRefusal::TooManyKeys { max },
+            Self::KeyExpired(key) => CommandRefusal::KeyExpired(key),
             Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
             Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
             Self::Stale { current } => return Some(CommandError::Stale { current }),
@@ -236,7 +248,8 @@ mod tests {
             CommandRefusal::NoKey(key),
             CommandRefusal::KeyEnded(key),
             CommandRefusal::KeyExists(key),
-            CommandRefusal::TooManyKeys,
+            CommandRefusal::TooManyKeys { max: 3 },
+            CommandRefusal::KeyExpired(key),
         ];
         let others = [
             CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },

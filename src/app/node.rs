@@ -14,6 +14,7 @@ use crate::{
         invite::Inviting,
         lineage::Lineages,
         mailer::{Mailers, Offer, Offering, Polling},
+        notices::Notices,
         relay::Relay,
     },
     aws::Access,
@@ -23,7 +24,7 @@ use crate::{
     domain::{
         event::Origin,
         id::{CommandId, Who},
-        plan::{self, DEFAULT_PLAN},
+        plan::{self, DEFAULT_PLAN, KeyRules},
     },
     http::{
         checkup::Checkup,
@@ -150,6 +151,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
+        settings.mail.notices,
         settings.actors.mailers,
         serving.then(|| Polling {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
@@ -168,6 +170,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
+        notices: Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity),
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
         shares: backend::shares(&settings),
         lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
@@ -210,7 +213,10 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
 async fn first_plan(service: &Service) -> Result<(), StartError> {
     if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
         let limits = plan::Limits::default();
-        service.accounts.define_plan(DEFAULT_PLAN.to_owned(), limits, system_envelope("first-plan")).await?;
+        service
+            .accounts
+            .define_plan(DEFAULT_PLAN.to_owned(), limits, KeyRules::default(), system_envelope("first-plan"))
+            .await?;
     }
     Ok(())
 }

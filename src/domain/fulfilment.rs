@@ -4,8 +4,9 @@
 use uuid::Uuid;
 
 use super::{
-    event::Event,
+    event::{Event, Recorded},
     key::KeyId,
+    notice::{self, Notice},
     user::{Standing, User},
 };
 
@@ -19,16 +20,18 @@ pub enum Duty {
     },
     /// Revoke what a deleted person still has.
     RevokeKeys,
+    /// See that this notice is mailed.
+    Notify(Notice),
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
-pub fn duty(event: &Event) -> Option<Duty> {
-    match event {
+pub fn duty(recorded: &Recorded) -> Option<Duty> {
+    match &recorded.event {
         Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
             Some(Duty::Fulfil { invitation: *invitation })
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
-        _ => None,
+        _ => notice::asked(recorded).map(Duty::Notify),
     }
 }
 
@@ -46,6 +49,8 @@ pub enum FulfilmentStep {
     },
     /// Revoke all keys.
     RevokeKeys,
+    /// Mail this notice, then write down that it was sent.
+    Notify(Notice),
 }
 
 /// The next step for `duty`, given the person as just loaded.
@@ -56,7 +61,9 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
             FulfilmentStep::RevokeKeys
         }
         Duty::RevokeKeys => FulfilmentStep::Acknowledge,
-        Duty::Fulfil { .. } if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        Duty::Fulfil { .. } | Duty::Notify(_) if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
+        Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
             // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.

@@ -2,6 +2,7 @@
 //! no randomness; identifiers, moments and random bytes are handed in.
 
 pub mod admission;
+pub mod bounds;
 pub mod data_set;
 pub mod email;
 pub mod event;
@@ -11,6 +12,7 @@ pub mod key;
 pub mod lineage;
 pub mod misfit;
 pub mod network;
+pub mod notice;
 pub mod pace;
 pub mod persisted;
 pub mod personal;

@@ -6,6 +6,7 @@ pub mod dynamodb;
 pub mod records;
 mod replay;
 pub mod sqlite;
+mod words;
 
 use std::sync::Arc;
 
@@ -188,6 +189,30 @@ pub struct UserFilter {
     pub limit: usize,
 }
 
+/// A key of whose end its owner is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueNotice {
+    /// Since when.
+    pub at: Timestamp,
+    /// The key.
+    pub key: KeyId,
+    /// Its owner.
+    pub user: UserId,
+}
+
+/// Which keys of whose end their owners are to be told.
+#[derive(Debug, Clone, Copy)]
+pub struct DueFilter {
+    /// Not those that are due since before this moment.
+    pub from: Timestamp,
+    /// Those that are due at this moment.
+    pub until: Timestamp,
+    /// The last one of the page before.
+    pub after: Option<DueNotice>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// What is read from day to day.
 #[async_trait]
 pub trait Views: Send + Sync {
@@ -201,6 +226,9 @@ pub trait Views: Send + Sync {
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError>;
     /// A key.
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError>;
+    /// Keys of whose end their owners are to be told, those first that are due for longest. One whose row has only just been
+    /// written may be missing, or stand there as it was.
+    async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError>;
     /// The plans by name.
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.

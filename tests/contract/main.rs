@@ -60,6 +60,7 @@ macro_rules! cases {
             an_older_row_never_replaces_a_newer_one,
             people_are_found_and_listed_in_pages,
             rows_are_written_with_their_commit,
+            keys_that_expire_are_found_when_they_are_due,
         }
     };
     ($backend:ident ledger) => {

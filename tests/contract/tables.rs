@@ -12,7 +12,7 @@ use permitd::{
         key::KeyId,
         persisted::StoredCommit,
         personal::Personal,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::State,
     },
     replay,
@@ -383,7 +383,9 @@ pub(crate) async fn terms_follow_from_the_person_and_leave_consumption_alone<B: 
 pub(crate) async fn what_is_wrong_is_found_and_put_right<B: Tables>() {
     let backend = B::new();
     let (stores, dynamo) = (backend.stores(), backend.dynamo());
-    Stream::plan("default").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    Stream::plan("default")
+        .write(&stores, vec![Event::PlanDefined { limits: Limits::default(), rules: KeyRules::default() }], beginning())
+        .await;
     let mut ana = Stream::user(1);
     let (mut append, state) = ana.commit(vec![invited("ana@example.org")], beginning());
     append.claims = vec![take("email#ana", &ana.user_id().to_string())];

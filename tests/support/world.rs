@@ -16,6 +16,7 @@ use permitd::{
         grants::{Admission, GrantBook},
         invite::{Invitee, Inviting},
         mailer::{Mailers, Offer},
+        notices::Notices,
         relay::Relay,
     },
     clock::Clock,
@@ -26,7 +27,7 @@ use permitd::{
         key::PresentedKey,
         pace::InvitationBounds,
         persisted,
-        plan::{DEFAULT_PLAN, Limits},
+        plan::{DEFAULT_PLAN, KeyRules, Limits},
         user::User,
     },
     mail::Mailer,
@@ -68,6 +69,7 @@ pub(crate) struct World {
     pub(crate) inviting: Inviting,
     pub(crate) accounts: Accounts,
     pub(crate) mailers: Mailers,
+    pub(crate) notices: Notices,
     pub(crate) relay: Relay,
     pub(crate) book: Arc<GrantBook>,
 }
@@ -151,10 +153,12 @@ impl World {
                 Arc::new(offer),
                 visibility,
                 RETRY_FOR,
+                true,
                 2,
                 None,
                 mailbox_capacity,
             ),
+            notices: Notices::start(Arc::clone(&committer), None, mailbox_capacity),
             relay: Relay::start(Arc::clone(&committer), Duration::from_secs(3600), mailbox_capacity),
             place,
             stores,
@@ -187,7 +191,11 @@ impl World {
     }
 
     pub(crate) async fn plan(&self, name: &str, limits: Limits) -> Committed {
-        self.accounts.define_plan(name.to_owned(), limits, self.once()).await.unwrap()
+        self.plan_with(name, limits, KeyRules::default()).await
+    }
+
+    pub(crate) async fn plan_with(&self, name: &str, limits: Limits, rules: KeyRules) -> Committed {
+        self.accounts.define_plan(name.to_owned(), limits, rules, self.once()).await.unwrap()
     }
 
     /// Invites; the user's id.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         key::KeyId,
-        persisted::v1,
+        persisted,
         view::{ImportRow, KeyRow, PlanRow, UserRow},
     },
     http::{
@@ -237,7 +237,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
     let issue = command("issue_key", tag, "Issue a key")
         .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key within an hour.")
         .takes([user_id()])
-        .with_body(types.body::<keys::IssueBody>(), false)
+        .with_body(types.body::<keys::NewKeyBody>(), false)
         .answers(created("The key.", reference("IssuedKey")))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/keys", issue);
@@ -247,6 +247,13 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
+    let change = command("change_key", tag, "Change what a key is called and what it may")
+        .says("Only what is sent changes; null takes away what was said. It holds at once, on other servers within a second.")
+        .takes([user_id(), key_id()])
+        .with_body(types.body::<keys::ChangeBody>(), true)
+        .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::PATCH, "/users/{id}/keys/{key_id}", change);
     let revoked = whole(
         "A key that was revoked.",
         [
@@ -420,8 +427,13 @@ pub(super) fn issued_key(key: &Value) -> Value {
 }
 
 fn event() -> Value {
-    let schemas = v1::schemas();
-    let names: Vec<&str> = schemas.iter().filter_map(|(name, _)| name.split('.').next()).collect();
+    let schemas = persisted::schemas();
+    let mut names: Vec<&str> = Vec::new();
+    for name in schemas.iter().filter_map(|(name, _)| name.split('.').next()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     whole(
         "An event. Personal data in it stays sealed.",
         [
@@ -475,7 +487,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "relay", "importer", "queue"];
+    let groups = ["gate", "committer", "mailers", "notices", "relay", "importer", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

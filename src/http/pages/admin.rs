@@ -39,6 +39,7 @@ pub(super) async fn counters(_: Admin, service: web::Data<Service>) -> Answer {
             "gate": service.book.counts(),
             "committer": service.committer.counts(),
             "mailers": service.mailers.counts(),
+            "notices": service.notices.counts(),
             "relay": service.relay.counts(),
             "importer": service.imports.counts(),
             "queue": queue?,

@@ -11,7 +11,8 @@ use prometheus_client::{
 
 use crate::{
     actors::{
-        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, relay::RelayCounts,
+        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, notices::NoticeCounts,
+        relay::RelayCounts,
     },
     aws::{Access, Calls},
     http::{
@@ -33,6 +34,7 @@ pub(super) struct Snapshot {
     grants: GrantCounts,
     commits: CommitCounts,
     mailers: MailerCounts,
+    notices: NoticeCounts,
     relay: RelayCounts,
     importer: ImporterCounts,
     queue: Depth,
@@ -58,6 +60,7 @@ impl Snapshot {
             grants: service.book.counts(),
             commits: service.committer.counts(),
             mailers: service.mailers.counts(),
+            notices: service.notices.counts(),
             relay: service.relay.counts(),
             importer: service.imports.counts(),
             queue,
@@ -82,8 +85,8 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 28] {
-        let Self { grants, commits, mailers, relay, importer, .. } = self;
+    fn counters(&self) -> [(&'static str, &'static str, u64); 32] {
+        let Self { grants, commits, mailers, notices, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
             ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
@@ -104,6 +107,10 @@ impl Snapshot {
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
+            ("permitd_notices_sweeps", "Looks for keys that expire", notices.sweeps),
+            ("permitd_notices_expiring", "Keys of which it was noticed that they expire", notices.expiring),
+            ("permitd_notices_quotas", "Shares of quotas of which it was noticed that they are spent", notices.quotas),
+            ("permitd_notices_failures", "Times that something to be told could not be written down", notices.failed),
             ("permitd_relay_sweeps", "Sweeps for commits left unpublished", relay.sweeps),
             ("permitd_relay_published", "Commits that the relay published", relay.published),
             ("permitd_relay_failures", "Sweeps that ended early", relay.failed),

@@ -52,8 +52,11 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys => ProblemCode::Conflict,
-        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
+        | CommandRefusal::KeyExpired(_)
+        | CommandRefusal::TooManyKeys { .. } => ProblemCode::Conflict,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+            ProblemCode::InvalidBody
+        }
     };
     Problem::new(code, text)
 }

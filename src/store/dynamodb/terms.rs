@@ -124,7 +124,9 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        bounds::KeyScopes,
         event::Role,
+        notice::NoticeChoice,
         view::{KeyRow, UserRow},
     };
 
@@ -142,6 +144,7 @@ mod tests {
             changed_at: at,
             deleted_at: None,
             mail_failure: None,
+            notices: NoticeChoice::default(),
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),
@@ -156,6 +159,10 @@ mod tests {
             replaced_by: None,
             revoked_at,
             revocation_reason: None,
+            expires_at: None,
+            allowed_ips: None,
+            scopes: KeyScopes::default(),
+            notice_at: None,
         };
         let keys = vec![key(1, 4, None), key(2, 5, None), key(3, 9, Some(at)), key(4, 8, Some(at))];
         Rows { users: vec![user], keys, ..Rows::default() }
