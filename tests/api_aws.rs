@@ -30,6 +30,8 @@ mod data;
 mod exports;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/lost.rs"]

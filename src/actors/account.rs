@@ -4,7 +4,7 @@
 //! refuses from the commit on, and this node's grants of those keys have ended before the answer; another process that
 //! serves the same ledger refuses within a grant's life.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 use jiff::{SignedDuration, Timestamp};
@@ -182,7 +182,7 @@ async fn perform(
         command,
         AccountCommand::IssueApiKey(_) | AccountCommand::ChangeApiKey { .. } | AccountCommand::RotateApiKey { .. }
     );
-    let mut tries = 0;
+    let (mut tries, is_moved) = (0, Cell::new(false));
     let committed = loop {
         let known = if is_of_a_key { Some(KnownRules::load(committer, user).await?) } else { None };
         let decide = |state: &State| {
@@ -190,13 +190,15 @@ async fn perform(
                 known.check(plan)?;
             }
             let user = user_in(state);
-            let rules = known.as_ref().map_or(Ok(KeyRules::default()), |known| known.check(user))?;
+            let rules = known.as_ref().map_or(Some(KeyRules::default()), |known| known.of(user));
+            is_moved.set(rules.is_none());
+            let rules = rules.ok_or(CommandError::Contended)?;
             Ok(decide(user, to_domain(committer, &stream, &envelope, command.clone(), rules)?)?)
         };
         tries += 1;
         match committer.run(&stream, &envelope, decide).await {
             // Another plan was given meanwhile, which may say something else of keys.
-            Err(CommandError::Contended) if is_of_a_key && tries < RULES_TRIES_MAX => {}
+            Err(CommandError::Contended) if is_moved.get() && tries < RULES_TRIES_MAX => {}
             committed => break committed?,
         }
     };

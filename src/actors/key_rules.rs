@@ -32,14 +32,10 @@ impl KnownRules {
         Ok(Self { plan, rules: row.map(|row| row.rules).unwrap_or_default() })
     }
 
-    /// The rules, if they are still those of the person's plan.
-    ///
-    /// # Errors
-    /// [`CommandError::Contended`] when the person was given another plan meanwhile: they are to be looked up again.
-    pub(super) fn check(&self, user: Option<&User>) -> Result<KeyRules, CommandError> {
-        match user {
-            Some(user) if self.plan.as_ref() != Some(&user.plan) => Err(CommandError::Contended),
-            _ => Ok(self.rules.clone()),
-        }
+    /// The rules, if they are still those of the person's plan: none when another was given meanwhile, and they are to be looked up
+    /// again.
+    pub(super) fn of(&self, user: Option<&User>) -> Option<KeyRules> {
+        let is_so = user.is_none_or(|user| self.plan.as_ref() == Some(&user.plan));
+        is_so.then(|| self.rules.clone())
     }
 }

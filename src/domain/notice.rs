@@ -151,7 +151,9 @@ pub fn is_open(user: &User, notice: Notice) -> bool {
     user.notices.wants(notice)
         && match notice {
             Notice::KeyMade { key_id } => key(key_id).is_some_and(|key| !key.noticed.made && key.revoked.is_none()),
-            Notice::KeyRevoked { key_id } => key(key_id).is_some_and(|key| !key.noticed.revoked),
+            // Whoever never got the key of their invitation does not miss it.
+            Notice::KeyRevoked { key_id } => key(key_id)
+                .is_some_and(|key| !key.noticed.revoked && (key.invitation.is_none() || key.mailed_at.is_some())),
             // A key that has been given another end, another successor, or a later notice since, needs this one no more.
             Notice::KeyExpiring { key_id, days } => key(key_id).is_some_and(|key| {
                 key.is_current()

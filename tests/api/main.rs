@@ -25,6 +25,7 @@ mod exports;
 mod farewell;
 mod guesses;
 mod idempotency;
+mod keys;
 mod lifecycle;
 mod lost;
 mod openapi;

@@ -48,11 +48,7 @@ impl MailerWork {
                 FulfilmentStep::IssueKey => {
                     let Some(person) = person else { return Ok(()) };
                     let rules = KnownRules::of_plan(&self.committer, Some(person.plan)).await?;
-                    match self.issue_key(&stream, &message, duty, &rules).await {
-                        // Another plan was given meanwhile.
-                        Err(MessageError::Command(CommandError::Contended)) => {}
-                        issued => issued?,
-                    }
+                    self.issue_key(&stream, &message, duty, &rules).await?;
                 }
                 FulfilmentStep::Notify(_) if !self.notices => return Ok(()),
                 FulfilmentStep::Notify(notice) => {
@@ -115,7 +111,9 @@ impl MailerWork {
             if fulfilment::next_step(user, duty) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
-            let (rules, now) = (known.check(user)?, self.committer.clock.now());
+            // Where another plan was given meanwhile the next step looks it up.
+            let Some(rules) = known.of(user) else { return Ok(Vec::new()) };
+            let now = self.committer.clock.now();
             let wanted = KeyChange::default();
             Ok(decide(user, Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now })?)
         };
