@@ -203,7 +203,7 @@ async fn perform(
         }
     };
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
-    if let Err(error) = book.withdraw(keys).await {
+    if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }
     let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);

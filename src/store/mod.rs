@@ -240,10 +240,12 @@ pub trait Views: Send + Sync {
 }
 
 /// What a node asks the ledger for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GrantRequest {
-    /// The key.
-    pub key: KeyId,
+    /// The person. All their keys spend from their grants.
+    pub user: UserId,
+    /// Their plan, as one of their keys was just said to have it ([`Ledger::terms`]).
+    pub plan: Arc<str>,
     /// The node's wall clock, nanoseconds since the Unix epoch.
     pub now_ns: i64,
     /// How long the grant may live, nanoseconds.
@@ -255,7 +257,7 @@ pub struct GrantRequest {
     /// The node, and the serial of the grant that it asks for. A ledger that tries several times takes the following ones, up to
     /// [`SERIALS_PER_REQUEST`] in all, so that it knows its own tries apart.
     pub holder: Holder,
-    /// The serial of the node's first request for the key that was not answered, if there was one since the last that was.
+    /// The serial of the node's first request for the person that was not answered, if there was one since the last that was.
     pub unanswered_from: Option<u64>,
     /// What the node gives back of its last grant. It keeps that until a request is answered.
     pub returned: Option<Return>,
@@ -273,47 +275,54 @@ pub enum KeyRefusal {
     Ended,
 }
 
-/// A grant with what the node has to know about the key.
+/// What a node has to know of a key that works.
 #[derive(Debug, Clone)]
-pub struct Granted {
+pub struct KeyTerms {
     /// Its owner.
     pub user: UserId,
     /// What the key must hash to.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated, by the clock of the request. What was set on that clock since the rotation
+    /// When it stops working because it was rotated, by the clock of the question. What was set on that clock since the rotation
     /// changes nothing, as far as the store can tell.
     pub valid_until: Option<Timestamp>,
-    /// The plan's name.
-    pub plan: String,
+    /// The name of its owner's plan.
+    pub plan: Arc<str>,
+}
+
+/// A grant.
+#[derive(Debug, Clone, Copy)]
+pub struct Granted {
     /// The requests.
     pub grant: Grant,
     /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
     pub limits_age_ns: i64,
 }
 
-/// A day's consumption of a key.
+/// A day's consumption of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct DayUsage {
-    /// The key.
-    pub key: KeyId,
     /// The UTC day, counted from 1970-01-01.
     pub day: i64,
-    /// Requests that were spent or are out in grants.
+    /// Requests that were spent or are out in grants, with whichever of the person's keys.
     pub used: u64,
 }
 
-/// The key's rows: one conditional write for a grant.
+/// What people have consumed, and which keys work: one conditional write for a grant.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Takes back what is returned and grants, in one write that succeeds only while the key works. Where an earlier request of
-    /// the node was carried out, though its answer was lost, what that one reserved is taken back instead
+    /// What a key may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last commit that
+    /// was acknowledged.
+    async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError>;
+
+    /// Takes back what is returned and grants, in one write. Where an earlier request of the node was carried out, though its
+    /// answer was lost, what that one reserved is taken back instead
     /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
-    async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError>;
+    async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError>;
 
     /// Takes back what nodes will not spend. What came back before changes nothing: to try again does no harm.
-    async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError>;
+    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError>;
 
-    /// A person's consumption by key and day, from a UTC day on.
+    /// A person's consumption by day, from a UTC day on.
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 }
 

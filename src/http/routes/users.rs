@@ -227,8 +227,7 @@ async fn usage(_: Admin, request: HttpRequest, id: web::Path<String>, service: w
     let today = service.committer.clock.now().as_second().div_euclid(DAY_S);
     let from_day = today - i64::from(days) + 1;
     let usage = service.committer.stores.ledger.usage(user.id, from_day).await.map_err(store_problem)?;
-    let shown: Vec<_> =
-        usage.iter().map(|used| json!({ "day": day(used.day), "key": used.key, "used": used.used })).collect();
+    let shown: Vec<_> = usage.iter().map(|used| json!({ "day": day(used.day), "used": used.used })).collect();
     Ok(answer::document(StatusCode::OK, &json!({ "data": shown, "from": day(from_day), "to": day(today) })))
 }
 
