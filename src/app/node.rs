@@ -139,12 +139,15 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let ready = Arc::new(ReadyAnswers::new(settings.http.ready_bytes_max));
     let cursor_key = CursorKey::new(secrets.cursor_key());
     let ledger = Arc::clone(&committer.stores.ledger);
-    let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
+    let serving = purpose == Purpose::Serve;
+    let notices =
+        Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity);
+    let book = GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life);
+    let book = Arc::new(book.telling(settings.mail.notices.then(|| notices.clone())));
     let elsewhere = shared.then_some(life);
     let default_plan = settings.users.default_plan.as_str();
     let accounts =
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
-    let serving = purpose == Purpose::Serve;
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
@@ -170,7 +173,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
-        notices: Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity),
+        notices,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
         shares: backend::shares(&settings),
         lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),

@@ -17,6 +17,7 @@ pub mod pace;
 pub mod persisted;
 pub mod personal;
 pub mod plan;
+pub mod reach;
 pub mod retry;
 pub mod text;
 pub mod user;

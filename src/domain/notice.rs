@@ -17,6 +17,12 @@ pub const EXPIRY_DAYS: [u8; 3] = [30, 7, 1];
 /// The shares of a day's quota, in percent, of which people are told.
 pub const QUOTA_PERCENTS: [u8; 2] = [80, 100];
 
+/// The share of a day's quota that is spent, as far as anybody is told of it, when so much is left.
+pub fn quota_share(quota: u64, left: u64) -> Option<u8> {
+    let spent = u128::from(quota.saturating_sub(left));
+    QUOTA_PERCENTS.into_iter().filter(|percent| spent * 100 >= u128::from(quota) * u128::from(*percent)).max()
+}
+
 /// What somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -208,5 +214,19 @@ impl Key {
     pub(super) fn due_notice(&self, now: Timestamp) -> Option<u8> {
         let works = self.bounds.expires_at.is_some_and(|end| end > now);
         self.expiry_notices().filter(|(at, _)| works && *at <= now).last().map(|(_, days)| days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_quota_is_what_is_spent_of_it() {
+        assert_eq!([1000, 201].map(|left| quota_share(1000, left)), [None, None]);
+        assert_eq!([200, 1].map(|left| quota_share(1000, left)), [Some(80), Some(80)]);
+        assert_eq!(quota_share(1000, 0), Some(100));
+        assert_eq!(quota_share(1, 0), Some(100));
+        assert_eq!(quota_share(u64::MAX, u64::MAX / 10), Some(80));
     }
 }

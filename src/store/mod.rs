@@ -22,6 +22,7 @@ use crate::{
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
         personal::PersonalKey,
+        reach::KeyReach,
         view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
     },
     secrets::SecretMark,
@@ -282,20 +283,27 @@ pub struct KeyTerms {
     pub user: UserId,
     /// What the key must hash to.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated, by the clock of the question. What was set on that clock since the rotation
-    /// changes nothing, as far as the store can tell.
+    /// When it stops working because it was rotated or expires, whichever comes first, by the clock of the question. What was set
+    /// on that clock since the rotation changes nothing of that, as far as the store can tell; a key expires at its date.
     pub valid_until: Option<Timestamp>,
+    /// From where it may be used, and what for.
+    pub reach: Arc<KeyReach>,
     /// The name of its owner's plan.
     pub plan: Arc<str>,
 }
 
+/// The data sets that a plan's people may read; none for all.
+pub type PlanDatasets = Option<Arc<[String]>>;
+
 /// A grant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Granted {
     /// The requests.
     pub grant: Grant,
     /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
     pub limits_age_ns: i64,
+    /// The data sets that the plan has; of the same age.
+    pub datasets: PlanDatasets,
 }
 
 /// A day's consumption of a person.

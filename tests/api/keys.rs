@@ -1,9 +1,10 @@
 //! What keys may, and what plans say of them.
 
+use permitd::clock::ManualClock;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, TestApp};
+use crate::app::{Answer, Options, TestApp};
 
 /// Invites Ana; the path of her keys.
 async fn keys_of_ana(app: &TestApp) -> String {
@@ -165,4 +166,114 @@ async fn whoever_gets_or_loses_a_key_by_somebody_else_is_told_unless_they_do_not
     })
     .await;
     assert_eq!(app.mails().len(), 3, "an invitation and two notices");
+}
+
+/// A request of data with a key, as a trusted proxy hands it on.
+async fn asked_from(app: &TestApp, address: &str, path: &str, key: &str) -> Answer {
+    app.send(app.request(Method::GET, path).header("x-api-key", key).header("x-forwarded-for", address)).await
+}
+
+#[tokio::test]
+async fn a_key_is_refused_from_other_networks_and_nobody_is_told_which_would_do() {
+    let app = TestApp::set(&[("http.trusted_proxies", "127.0.0.1")], 20).await;
+    let keys = keys_of_ana(&app).await;
+    let issued =
+        issue(&app, &keys, json!({ "allowed_ips": ["192.0.2.0/24", "2001:db8::/32"] })).await.expect(201).json();
+    let key = issued["key"].as_str().unwrap();
+    let read = async |from: &str| asked_from(&app, from, "/permits?limit=1", key).await;
+    let before = read("192.0.2.7").await.expect(200);
+    for from in ["198.51.100.7", "::ffff:198.51.100.7", "2001:db9::1"] {
+        for path in [
+            "/permits?limit=1",
+            "/permits/201612013997",
+            "/permits?format=csv",
+            "/permits/stats?by=status",
+            "/permits?no=1",
+        ] {
+            let problem = asked_from(&app, from, path, key).await.expect(403);
+            assert_eq!(problem.json()["type"], "/problems/key-not-allowed-here", "{path}");
+            assert!(!problem.body.contains("192.0.2") && !problem.body.contains("198.51"), "{}", problem.body);
+        }
+    }
+    let left = |answer: &Answer| {
+        let limits = answer.header("ratelimit").unwrap().to_owned();
+        limits.split("\"daily\";r=").nth(1).unwrap().split(';').next().unwrap().parse::<u64>().unwrap()
+    };
+    let after = read("2001:db8::9").await.expect(200);
+    assert_eq!(left(&before) - left(&after), 1, "what was refused counts against nothing");
+    let metrics = app.ops_get("/metrics").await.expect(200).body;
+    assert!(metrics.contains("permitd_admission_out_of_reach_total 15"), "{metrics}");
+    let path = format!("{keys}/{}", issued["id"].as_str().unwrap());
+    app.admin_send(Method::PATCH, &path, &json!({ "allowed_ips": ["198.51.100.7"] })).await.expect(200);
+    app.eventually("the change to hold", async || (read("192.0.2.7").await.status == 403).then_some(())).await;
+    read("198.51.100.7").await.expect(200);
+    app.admin_send(Method::PATCH, &path, &json!({ "allowed_ips": null })).await.expect(200);
+    app.eventually("the change to hold", async || (read("192.0.2.7").await.status == 200).then_some(())).await;
+    // Behind no trusted proxy the address is the connection's, whatever is said.
+    let direct = TestApp::with_sample(20).await;
+    let keys = keys_of_ana(&direct).await;
+    let issued = issue(&direct, &keys, json!({ "allowed_ips": ["192.0.2.7"] })).await.expect(201).json();
+    asked_from(&direct, "192.0.2.7", "/permits?limit=1", issued["key"].as_str().unwrap()).await.expect(403);
+    let issued = issue(&direct, &keys, json!({ "allowed_ips": ["127.0.0.0/8"] })).await.expect(201).json();
+    direct.get("/permits?limit=1", issued["key"].as_str().unwrap()).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scopes_say_and_a_plan_has_the_data_sets_that_it_names() {
+    let app = TestApp::set(&[("records.export_cost", "2")], 20).await;
+    let keys = keys_of_ana(&app).await;
+    let key = async |scopes: Value| {
+        let issued = issue(&app, &keys, json!({ "scopes": scopes })).await.expect(201).json();
+        issued["key"].as_str().unwrap().to_owned()
+    };
+    let scope = async |key: &str, path: &str| {
+        let problem = app.get(path, key).await.expect(403).json();
+        assert_eq!(problem["type"], "/problems/scope", "{path}");
+        problem["needed"].clone()
+    };
+    let reader = key(json!({ "actions": ["read"] })).await;
+    app.get("/permits?limit=1", &reader).await.expect(200);
+    assert_eq!(scope(&reader, "/permits?format=csv").await, "export");
+    assert_eq!(scope(&reader, "/permits?format=ndjson").await, "export");
+    let exporter = key(json!({ "datasets": ["permits"], "actions": ["export"] })).await;
+    app.get("/permits?format=csv", &exporter).await.expect(200);
+    for path in ["/permits?limit=1", "/permits/201612013997", "/permits/stats?by=status", "/permits/changes"] {
+        assert_eq!(scope(&exporter, path).await, "read", "{path}");
+    }
+    let elsewhere = key(json!({ "datasets": ["trees"] })).await;
+    assert_eq!(scope(&elsewhere, "/permits?limit=1").await, "dataset");
+    assert_eq!(scope(&elsewhere, "/permits/201612013997").await, "dataset");
+
+    let limits =
+        |datasets: Value| json!({ "rate_per_s": 100.0, "burst": 100, "quota_per_day": 1000, "datasets": datasets });
+    app.admin_send(Method::PUT, "/plans/default", &limits(json!(["trees"]))).await.expect(200);
+    app.eventually("the plan to hold", async || {
+        (app.get("/permits?limit=1", &reader).await.status == 403).then_some(())
+    })
+    .await;
+    assert_eq!(scope(&reader, "/permits?limit=1").await, "plan");
+    assert_eq!(scope(&exporter, "/permits?format=csv").await, "plan");
+    app.admin_send(Method::PUT, "/plans/default", &limits(json!(["permits", "trees"]))).await.expect(200);
+    app.eventually("the plan to hold", async || {
+        (app.get("/permits?limit=1", &reader).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_refused_from_its_end_on() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 20, ..Options::default() }).await;
+    let keys = keys_of_ana(&app).await;
+    let issued = issue(&app, &keys, json!({ "expires_at": "2026-03-01T12:00:10Z" })).await.expect(201).json();
+    let key = issued["key"].as_str().unwrap();
+    clock.advance_us(9_500_000);
+    app.get("/permits?limit=1", key).await.expect(200);
+    // Within the life of the grant that it was taken with.
+    clock.advance_us(500_000);
+    app.get("/permits?limit=1", key).await.expect(401);
+    let path = format!("{keys}/{}", issued["id"].as_str().unwrap());
+    app.admin_send(Method::PATCH, &path, &json!({ "expires_at": "2026-03-01T13:00:00Z" })).await.expect(200);
+    clock.advance_us(1_100_000);
+    app.get("/permits?limit=1", key).await.expect(200);
 }

@@ -10,7 +10,11 @@ use permitd::{
     },
 };
 
-use crate::{faults::Fault, support::backend::Mode, world::World};
+use crate::{
+    faults::Fault,
+    support::backend::Mode,
+    world::{ANYTHING, World},
+};
 
 const ANA: &str = "ana@example.org";
 
@@ -103,7 +107,8 @@ async fn a_failure_after_midnight_gives_nothing_to_the_new_day() {
     world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 10 }).await;
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
-    let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+    let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+    else {
         panic!("the first request passes")
     };
     // The request that began yesterday fails today.
@@ -171,7 +176,8 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
     for by_rate in [true, false] {
-        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+        else {
             panic!("the last request of the quota is there")
         };
         world.advance(Duration::from_secs(2));
@@ -180,7 +186,8 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
             "grant",
             Fault::then(async move { if by_rate { pass.refund() } else { pass.keep(0, clock.as_ref()) } }),
         );
-        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+        else {
             panic!("what came back was lost")
         };
         next.refund();

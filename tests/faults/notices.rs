@@ -328,3 +328,45 @@ async fn notices_that_somebody_does_not_want_are_not_mailed() {
     assert_eq!(told(&world).await, ["7"], "{key}: the next one");
     world.verify();
 }
+
+#[actix_web::test]
+async fn whoever_spends_their_quota_is_told_at_eighty_and_at_a_hundred_percent() {
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 200 }).await;
+    let (user, key) = world.member(ANA).await;
+    let told = async || {
+        // What is noticed is written down beside the requests.
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        world.settle().await;
+        world
+            .mailbox
+            .notices_to(ANA)
+            .into_iter()
+            .filter_map(|id| Some(id.rsplit_once('-')?.1.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let mut admitted = 0;
+    for expected in [vec![], vec!["80"], vec!["80", "100"]] {
+        let until = [100, 185, 200][expected.len()];
+        while admitted < until {
+            admitted += u64::from(world.request(&key).await == 200);
+        }
+        // The next grant tells.
+        world.advance(Duration::from_secs(2));
+        let next = world.request(&key).await;
+        admitted += u64::from(next == 200);
+        assert_eq!(next == 429, admitted == 200);
+        let noticed = async || world.count(user, "QuotaReached").await == expected.len();
+        for _ in 0..1000 {
+            if noticed().await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(told().await, expected, "after {admitted} of 200");
+    }
+    assert_eq!(world.request(&key).await, 429);
+    world.verify();
+}

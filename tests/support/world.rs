@@ -21,6 +21,7 @@ use permitd::{
     },
     clock::Clock,
     domain::{
+        bounds::DataAction,
         email::Email,
         event::{Event, Origin, Role},
         id::{CommandId, StreamId, UserId, Who},
@@ -28,6 +29,7 @@ use permitd::{
         pace::InvitationBounds,
         persisted,
         plan::{DEFAULT_PLAN, KeyRules, Limits},
+        reach::KeyUse,
         user::User,
     },
     mail::Mailer,
@@ -56,6 +58,9 @@ const RETRY_FOR: Duration = Duration::from_secs(1800);
 pub(crate) const BOUNDS: InvitationBounds = InvitationBounds { per_person: 20, over_all: 1000 };
 /// How long a grant lives in a world.
 pub(crate) const GRANT_LIFE: Duration = Duration::from_secs(1);
+
+/// A request that every key may be used for that is not bound to an address.
+pub(crate) const ANYTHING: KeyUse<'_> = KeyUse { from: None, dataset: None, action: DataAction::Read };
 
 /// A node.
 pub(crate) struct World {
@@ -128,7 +133,8 @@ impl World {
             Arc::new(Committer::new(faulty, queue, Arc::clone(&shared), Arc::new(SystemEntropy), secrets.clone()));
         let mailbox =
             Arc::new(Mailbox { faults: Arc::clone(&faults), mails: Mutex::default(), refuse: Mutex::default() });
-        let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE));
+        let notices = Notices::start(Arc::clone(&committer), None, mailbox_capacity);
+        let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE).telling(Some(notices.clone())));
         let offer = || Offer {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
@@ -158,7 +164,7 @@ impl World {
                 None,
                 mailbox_capacity,
             ),
-            notices: Notices::start(Arc::clone(&committer), None, mailbox_capacity),
+            notices,
             relay: Relay::start(Arc::clone(&committer), Duration::from_secs(3600), mailbox_capacity),
             place,
             stores,
@@ -227,9 +233,10 @@ impl World {
     /// A request with this key: 200, 401, 429 or 503.
     pub(crate) async fn request(&self, key: &str) -> u16 {
         let Some(presented) = PresentedKey::parse(key.as_bytes()) else { return 401 };
-        match self.book.admit(presented.id(), &presented.hash(), 1).await {
+        match self.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await {
             Ok(Admission::Admitted(_)) => 200,
             Ok(Admission::Unknown) => 401,
+            Ok(Admission::OutOfReach(_)) => 403,
             Ok(Admission::Limited { .. }) => 429,
             Err(StoreError::Unavailable(_)) => 503,
             Err(error) => panic!("{error}"),

@@ -9,6 +9,7 @@ use crate::{
         admission::{Slot, Standing},
         id::UserId,
         key::KeyId,
+        reach::OutOfReach,
     },
 };
 
@@ -28,6 +29,8 @@ pub enum Admission {
         /// Where the person stands.
         standing: Standing,
     },
+    /// The key works, but may not be used for this.
+    OutOfReach(OutOfReach),
     /// The key is not one that works. Why is nobody's business.
     Unknown,
 }

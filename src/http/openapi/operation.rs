@@ -29,13 +29,15 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, TooManyFromAddress,
-            Unavailable, UrlTooLong,
+            HeadTooLarge, Internal, InvalidKey, InvalidToken, KeyNotAllowedHere, Overloaded, OwnShare, QuotaExceeded,
+            Scope, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
                 InvalidKey,
+                KeyNotAllowedHere,
+                Scope,
                 UrlTooLong,
                 QuotaExceeded,
                 OwnShare,

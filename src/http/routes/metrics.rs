@@ -85,11 +85,12 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 32] {
+    fn counters(&self) -> [(&'static str, &'static str, u64); 33] {
         let Self { grants, commits, mailers, notices, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
             ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
+            ("permitd_admission_out_of_reach", "Requests that their key may not be used for", grants.out_of_reach),
             ("permitd_admission_unknown_keys", "Requests refused for a key that does not work", grants.unknown),
             ("permitd_admission_grants", "Grants taken from the ledger", grants.taken),
             ("permitd_admission_ledger_failures", "Times that the ledger did not answer", grants.failed),

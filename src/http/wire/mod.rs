@@ -157,6 +157,11 @@ impl Wire {
     }
 }
 
+/// The client's address: that of the connection, or what a trusted proxy says; none where there is no connection.
+pub(in crate::http) fn client(request: &HttpRequest) -> Option<IpAddr> {
+    request.conn_data::<Rc<Connection>>().map(|connection| connection.client(request.headers()))
+}
+
 /// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait.
 pub(in crate::http) fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {
     let Some(connection) = request.conn_data::<Rc<Connection>>() else { return refusal };

@@ -347,11 +347,16 @@ pub(super) fn read_key(item: &Item) -> Result<KeyRow, StoreError> {
         revocation_reason: owned(find_text(item, "revocation_reason")?),
         expires_at: find_moment(item, "expires_at")?,
         allowed_ips: find_text(item, "allowed_ips")?.map(words::split),
-        scopes: KeyScopes {
-            datasets: find_text(item, "datasets")?.map(words::split),
-            actions: words::actions(find_text(item, "actions")?).map_err(|word| damaged("actions", word))?,
-        },
+        scopes: read_scopes(item, "datasets", "actions")?,
         notice_at: find_moment(item, "notice_at")?,
+    })
+}
+
+/// The scopes of a key, as these attributes have them.
+pub(super) fn read_scopes(item: &Item, datasets: &str, actions: &str) -> Result<KeyScopes, StoreError> {
+    Ok(KeyScopes {
+        datasets: find_text(item, datasets)?.map(words::split),
+        actions: words::actions(find_text(item, actions)?).map_err(|word| damaged(actions, word))?,
     })
 }
 

@@ -290,7 +290,7 @@ fn optional_moment(us: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
     us.map(moment).transpose()
 }
 
-fn optional_text<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>, StoreError> {
+pub(super) fn optional_text<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>, StoreError> {
     row.get_ref(column)?.as_str_or_null().map_err(|error| corrupt("text", error))
 }
 
@@ -347,12 +347,16 @@ fn read_key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
         revocation_reason: row.get(11)?,
         expires_at: optional_moment(row.get(12)?)?,
         allowed_ips: optional_text(row, 13)?.map(words::split),
-        scopes: KeyScopes {
-            datasets: optional_text(row, 14)?.map(words::split),
-            actions: words::actions(optional_text(row, 15)?).map_err(|word| corrupt("action", word))?,
-        },
+        scopes: read_scopes(row, 14)?,
         notice_at: optional_moment(row.get(16)?)?,
     })
+}
+
+/// The scopes of a key: its data sets stand in this column, what it may do in the next.
+pub(super) fn read_scopes(row: &Row<'_>, column: usize) -> Result<KeyScopes, StoreError> {
+    let datasets = optional_text(row, column)?.map(words::split);
+    let actions = words::actions(optional_text(row, column + 1)?).map_err(|word| corrupt("action", word))?;
+    Ok(KeyScopes { datasets, actions })
 }
 
 fn read_plan(row: &Row<'_>) -> Result<PlanRow, StoreError> {

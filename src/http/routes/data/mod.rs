@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     actors::{
-        gate::Gate,
+        gate::{Asking, Gate},
         grants::{Admission, Pass},
         query::{self as query_actor, Answer, Queries},
     },
@@ -37,7 +37,7 @@ use crate::{
         json,
         query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
     },
-    domain::key::PresentedKey,
+    domain::{bounds::DataAction, key::PresentedKey},
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
@@ -243,16 +243,29 @@ impl DataSets {
     /// Tells what is wrong to who may ask.
     async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
         let presented = presented_key(request)?;
-        Ok((self.admit(&presented).await?, Err(problem)))
+        Ok((self.admit(request, None, &presented).await?, Err(problem)))
     }
 
-    async fn admit(&self, key: &PresentedKey<'_>) -> Result<Pass, Problem> {
-        self.admit_as(key, 1).await?.map_err(not_admitted)
+    /// Admits a request for a data set, if it is about one.
+    async fn admit(
+        &self,
+        request: &HttpRequest,
+        data_set: Option<&Arc<DataSet>>,
+        key: &PresentedKey<'_>,
+    ) -> Result<Pass, Problem> {
+        let (from, data_set) = (wire::client(request), data_set.map(Arc::clone));
+        let asking = Asking { from, data_set, action: DataAction::Read };
+        self.admit_as(key, 1, asking).await?.map_err(not_admitted)
     }
 
     /// Admits a request that counts as several, or says why not.
-    async fn admit_as(&self, key: &PresentedKey<'_>, cost: u64) -> Result<Result<Pass, Admission>, Problem> {
-        match self.gate.admit(key.id(), key.hash(), cost).await {
+    async fn admit_as(
+        &self,
+        key: &PresentedKey<'_>,
+        cost: u64,
+        asking: Asking,
+    ) -> Result<Result<Pass, Admission>, Problem> {
+        match self.gate.admit(key.id(), key.hash(), cost, asking).await {
             Ok(Admission::Admitted(pass)) => Ok(Ok(pass)),
             Ok(refused) => Ok(Err(refused)),
             Err(error) => Err(undecided(error)),
@@ -275,7 +288,7 @@ impl DataSets {
         let (wanted, as_texts) = match asked {
             Ok(asked) => asked,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(request, Some(&data_set), &presented).await?, Err(problem))),
         };
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
             let tag = caching::of_read(&data_set, version, key, record_id);
@@ -285,9 +298,9 @@ impl DataSets {
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(tag) = tag.is_known(request)
         {
-            return Ok((self.admit(&presented).await?, Ok(caching::not_modified(tag))));
+            return Ok((self.admit(request, Some(&data_set), &presented).await?, Ok(caching::not_modified(tag))));
         }
-        match self.gate.get(presented.id(), presented.hash(), wanted).await {
+        match self.gate.get(presented.id(), presented.hash(), wire::client(request), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
@@ -320,7 +333,7 @@ impl DataSets {
         data_set: Arc<DataSet>,
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
-        let pass = self.admit(&presented_key(request)?).await?;
+        let pass = self.admit(request, Some(&data_set), &presented_key(request)?).await?;
         let who = pass.user;
         let answer = match question {
             Question::Facets => self.facets(request, who, data_set).await,

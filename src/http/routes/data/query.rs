@@ -28,7 +28,7 @@ impl DataSets {
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(presented).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(request, Some(&data_set), presented).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
@@ -36,7 +36,7 @@ impl DataSets {
         if query.format.is_some_and(Format::is_export) {
             return self.export(request, data_set, query, &form, presented).await;
         }
-        let pass = self.admit(presented).await?;
+        let pass = self.admit(request, Some(&data_set), presented).await?;
         let make = async || {
             let found = self.queries.find(pass.user, Arc::clone(&data_set), query.clone()).await;
             let page = found.map_err(query_problem)?;
