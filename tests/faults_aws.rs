@@ -21,6 +21,8 @@ mod delivery;
 mod history;
 #[path = "faults/importing.rs"]
 mod importing;
+#[path = "faults/leaks.rs"]
+mod leaks;
 #[path = "faults/notices.rs"]
 mod notices;
 #[path = "faults/proxied.rs"]

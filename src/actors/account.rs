@@ -20,7 +20,7 @@ use crate::domain::{
     bounds::KeyChange,
     event::{Event, Role},
     id::{StreamId, UserId},
-    key::{ApiKey, KeyId},
+    key::{ApiKey, KeyHash, KeyId},
     plan::{self, KeyRules, Limits},
     user::{Changes, Command, NewKey, Standing, User, decide},
     view::State,
@@ -70,6 +70,13 @@ pub enum AccountCommand {
     RevokeApiKey {
         /// The key.
         key: KeyId,
+    },
+    /// Revoke a key that was found where others could read it.
+    RevokeLeakedApiKey {
+        /// The key's id.
+        key: KeyId,
+        /// What was found hashes to this.
+        hash: KeyHash,
     },
 }
 
@@ -291,6 +298,7 @@ fn to_domain(
             Command::RotateKey { key_id: key, new, valid_until, rules, now }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+        AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
     })
 }
 
@@ -311,7 +319,7 @@ async fn change_plan(
             None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
         },
-        State::User(_) | State::DataSet(..) => Err(no_plan()),
+        State::User(_) | State::DataSet(..) | State::AdminTokens(_) => Err(no_plan()),
     };
     committer.run(&stream, &envelope, decide).await
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{id::StreamId, key::KeyId, plan::KEYS_MAX_DEFAULT, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, id::StreamId, key::KeyId, plan::KEYS_MAX_DEFAULT, user::CommandRefusal},
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -50,6 +50,23 @@ pub(super) enum Answered {
     },
     /// [`CommandRefusal::KeyExpired`]
     KeyExpired(KeyId),
+    /// [`CommandRefusal::LastAdministrator`]
+    LastAdministrator,
+    /// [`CommandRefusal::TooManyAdministrators`]
+    TooManyAdministrators,
+    /// [`TokenRefusal::NoToken`]
+    NoToken(KeyId),
+    /// [`TokenRefusal::Exists`]
+    TokenExists(KeyId),
+    /// [`TokenRefusal::NameTaken`]
+    TokenNameTaken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        id: KeyId,
+    },
+    /// [`TokenRefusal::TooMany`]
+    TooManyTokens,
     /// [`CommandError::NoPlan`]
     NoPlan {
         /// The name.
@@ -94,8 +111,19 @@ impl Answered {
                 CommandRefusal::KeyExists(key) => Self::KeyExists(*key),
                 CommandRefusal::TooManyKeys { max } => Self::KeysMax { max: *max },
                 CommandRefusal::KeyExpired(key) => Self::KeyExpired(*key),
+                CommandRefusal::LastAdministrator => Self::LastAdministrator,
+                CommandRefusal::TooManyAdministrators => Self::TooManyAdministrators,
                 // The request itself was wrong, whatever the state.
                 CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+                    return None;
+                }
+            },
+            CommandError::Token(refusal) => match refusal {
+                TokenRefusal::NoToken(id) => Self::NoToken(*id),
+                TokenRefusal::Exists(id) => Self::TokenExists(*id),
+                TokenRefusal::NameTaken { name, id } => Self::TokenNameTaken { name: name.clone(), id: *id },
+                TokenRefusal::TooMany => Self::TooManyTokens,
+                TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => {
                     return None;
                 }
             },
@@ -131,6 +159,12 @@ impl Answered {
             Self::TooManyKeys => CommandRefusal::TooManyKeys { max: KEYS_MAX_DEFAULT },
             Self::KeysMax { max } => CommandRefusal::TooManyKeys { max },
             Self::KeyExpired(key) => CommandRefusal::KeyExpired(key),
+            Self::LastAdministrator => CommandRefusal::LastAdministrator,
+            Self::TooManyAdministrators => CommandRefusal::TooManyAdministrators,
+            Self::NoToken(id) => return Some(TokenRefusal::NoToken(id).into()),
+            Self::TokenExists(id) => return Some(TokenRefusal::Exists(id).into()),
+            Self::TokenNameTaken { name, id } => return Some(TokenRefusal::NameTaken { name, id }.into()),
+            Self::TooManyTokens => return Some(TokenRefusal::TooMany.into()),
             Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
             Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
             Self::Stale { current } => return Some(CommandError::Stale { current }),
@@ -250,13 +284,22 @@ mod tests {
             CommandRefusal::KeyExists(key),
             CommandRefusal::TooManyKeys { max: 3 },
             CommandRefusal::KeyExpired(key),
+            CommandRefusal::LastAdministrator,
+            CommandRefusal::TooManyAdministrators,
+        ];
+        let of_tokens = [
+            TokenRefusal::NoToken(key),
+            TokenRefusal::Exists(key),
+            TokenRefusal::NameTaken { name: "ci".to_owned(), id: key },
+            TokenRefusal::TooMany,
         ];
         let others = [
             CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },
             CommandError::EmailTaken { user: "1".to_owned() },
             CommandError::Stale { current: 7 },
         ];
-        for error in refused.into_iter().map(CommandError::from).chain(others) {
+        for error in refused.into_iter().map(CommandError::from).chain(of_tokens.map(CommandError::from)).chain(others)
+        {
             let kept = Answered::of(&error).expect("it is kept").write().unwrap();
             let again = Answered::read(&kept).unwrap().into_error().expect("an error");
             assert_eq!(format!("{again:?}"), format!("{error:?}"));

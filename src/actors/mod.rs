@@ -13,12 +13,14 @@ pub mod grants;
 pub mod import;
 pub mod invite;
 mod key_rules;
+pub mod leaks;
 pub mod lineage;
 pub mod mailer;
 pub mod notices;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod tokens;
 pub mod turns;
 
 pub use ask::Busy;

@@ -1,10 +1,12 @@
 //! Builds a node from its settings: opens the stores, starts the actors, and makes what a first start needs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{Premises, Purpose, StartError, admin_token::put_admin_token, backend, data_dir, definitions::definitions};
+use super::{
+    Premises, Purpose, StartError, admin_token::first_admin_token, backend, data_dir, definitions::definitions,
+};
 use crate::{
     actors::{
         account::Accounts,
@@ -12,10 +14,12 @@ use crate::{
         grants::GrantBook,
         import::Imports,
         invite::Inviting,
+        leaks::Leaks,
         lineage::Lineages,
         mailer::{Mailers, Offer, Offering, Polling},
         notices::Notices,
         relay::Relay,
+        tokens::Tokens,
     },
     aws::Access,
     clock::SharedClock,
@@ -29,12 +33,12 @@ use crate::{
     http::{
         checkup::Checkup,
         ready::ReadyAnswers,
-        state::{Readiness, Service},
+        state::{OldToken, Readiness, Service},
     },
     mail,
     secrets::{Entropy, Secrets},
     store::{
-        PutToken,
+        Stores,
         records::{DataSet, RecordStore},
     },
 };
@@ -85,12 +89,15 @@ impl Node {
         };
         let is_shared = parts.shared;
         let mut service = start_actors(settings, public_address, parts, purpose);
+        let take_over =
+            Envelope { command: CommandId::unique(service.committer.new_id()?), ..system_envelope("tokens") };
+        service.tokens.take_over(&take_over).await?;
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command | Purpose::ReplaceSecret => None,
         };
-        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
+        service.old_tokens = Arc::new(old_tokens(&service.committer.stores).await?);
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
@@ -148,6 +155,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let default_plan = settings.users.default_plan.as_str();
     let accounts =
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
+    let tokens = Tokens::start(Arc::clone(&committer), capacity, patience);
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
@@ -170,6 +178,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let rejects = data_dir::rejects(&settings.data);
     Service {
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
+        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
@@ -188,6 +197,8 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         readiness: Readiness::default(),
         checkup: Arc::new(Checkup::new(shared)),
         old_tokens: Arc::default(),
+        token_uses: Arc::default(),
+        tokens,
         meter: Arc::default(),
     }
 }
@@ -213,6 +224,18 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
     })
 }
 
+/// The administrators' tokens, by their hashes.
+async fn old_tokens(stores: &Stores) -> Result<HashMap<String, OldToken>, StartError> {
+    let earlier: HashMap<String, String> =
+        stores.admin_tokens.earlier().await?.into_iter().map(|token| (token.hash.to_hex(), token.id)).collect();
+    let known = stores.views.admin_tokens().await?.into_iter().map(|row| {
+        let (hash, id) = (row.hash.to_hex(), row.id);
+        let who = Who::token(&earlier.get(&hash).map_or_else(|| id.to_string(), Clone::clone));
+        (hash, OldToken { id, who })
+    });
+    Ok(known.collect())
+}
+
 async fn first_plan(service: &Service) -> Result<(), StartError> {
     if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
         let limits = plan::Limits::default();
@@ -235,13 +258,6 @@ async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
         );
     }
     Ok(())
-}
-
-async fn first_admin_token(service: &Service) -> Result<Option<Zeroizing<String>>, StartError> {
-    if service.committer.stores.admin_tokens.count().await? > 0 {
-        return Ok(None);
-    }
-    put_admin_token(&service.committer, PutToken::First).await
 }
 
 /// What the node does of its own accord.

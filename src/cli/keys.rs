@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Common, Exit, Failure,
+    leak::ReportLeak,
     number::whole,
     open::{Data, stores, with_node},
     output::{Table, counted, facts, moment},
@@ -44,6 +45,7 @@ enum Command {
     Change(Change),
     Rotate(Rotate),
     Revoke(Revoke),
+    ReportLeak(ReportLeak),
 }
 
 /// List keys: never the keys themselves, of which only a hash is kept
@@ -195,6 +197,7 @@ impl Keys {
             Command::Change(change) => change.run(common),
             Command::Rotate(rotate) => rotate.run(common),
             Command::Revoke(revoke) => revoke.run(common),
+            Command::ReportLeak(report) => report.run(common),
         }
     }
 }

@@ -106,7 +106,7 @@ struct Set {
     /// The plan of their keys
     #[arg(long)]
     plan: Option<String>,
-    /// What they may do
+    /// What they may do: reader, manager or admin
     #[arg(long, value_parser = role)]
     role: Option<Role>,
     /// What they are told by mail: all, none, or some of expiry, keys and quota, with commas between them
@@ -272,7 +272,7 @@ impl Set {
         let changes = Changes { plan: self.plan, role: self.role, enabled: None, notices: self.notices };
         if changes == Changes::default() {
             return Err(Failure::usage(
-                "nothing to set: give --plan, as `permitd plans list` names them, or --notices",
+                "nothing to set: give --plan, as `permitd plans list` names them, --role or --notices",
             ));
         }
         with_node(common.settings(&[])?, Data::MustExist, async |node| {

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{
-    event::{Event, Recorded},
+    event::{Event, Recorded, RevocationReason},
     key::KeyId,
     notice::{self, Notice},
     user::{Standing, User},
@@ -22,6 +22,11 @@ pub enum Duty {
     RevokeKeys,
     /// See that this notice is mailed.
     Notify(Notice),
+    /// Tell the owner of this key and the administrators that it was revoked because it had leaked.
+    TellOfLeak {
+        /// The key.
+        key_id: KeyId,
+    },
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
@@ -31,6 +36,7 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
             Some(Duty::Fulfil { invitation: *invitation })
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
+        Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
         _ => notice::asked(recorded).map(Duty::Notify),
     }
 }
@@ -51,6 +57,11 @@ pub enum FulfilmentStep {
     RevokeKeys,
     /// Mail this notice, then write down that it was sent.
     Notify(Notice),
+    /// Tell those who were not told yet of the key's leak, and write that down for each.
+    TellOfLeak {
+        /// The key.
+        key_id: KeyId,
+    },
 }
 
 /// The next step for `duty`, given the person as just loaded.
@@ -61,6 +72,9 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
             FulfilmentStep::RevokeKeys
         }
         Duty::RevokeKeys => FulfilmentStep::Acknowledge,
+        // Of a deleted person all keys are revoked, and nobody needs to look after them.
+        Duty::TellOfLeak { .. } if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
+        Duty::TellOfLeak { key_id } => FulfilmentStep::TellOfLeak { key_id },
         Duty::Fulfil { .. } | Duty::Notify(_) if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
         Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
         Duty::Notify(_) => FulfilmentStep::Acknowledge,

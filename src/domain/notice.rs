@@ -138,7 +138,7 @@ pub struct QuotaNotices {
 pub(super) fn asked(recorded: &Recorded) -> Option<Notice> {
     let by_somebody_else = || match &recorded.stream {
         StreamId::User(user) => !recorded.origin.who.is_system() && recorded.origin.who != Who::user(*user),
-        StreamId::Plan(_) | StreamId::DataSet(_) => false,
+        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => false,
     };
     match recorded.event {
         Event::ApiKeyIssued { key_id, .. } if by_somebody_else() => Some(Notice::KeyMade { key_id }),

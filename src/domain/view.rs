@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    admin_token::{IssuedToken, TokenLog},
     bounds::{self, KeyScopes},
     data_set::{DataSetLog, Outcome},
     event::{Fact, ImportCounts, Recorded, Role},
     id::{StreamId, UserId},
     key::{KeyHash, KeyId},
     notice::NoticeChoice,
+    permission::{Permission, Permissions},
     plan::{KeyRules, Limits, Plan},
     user::{Standing, User},
 };
@@ -131,6 +133,43 @@ pub struct PlanRow {
     pub retired: bool,
 }
 
+/// An administrator's token. Never the token itself.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "AdminToken", deny_unknown_fields)]
+pub struct TokenRow {
+    /// Its public id.
+    pub id: KeyId,
+    /// The version of the commit that last changed the row.
+    pub version: u64,
+    /// The SHA-256 of the token.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// What it is called.
+    pub name: String,
+    /// What it may.
+    pub scopes: Vec<Permission>,
+    /// Whether it may only read.
+    pub read_only: bool,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it stops working, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    /// What it may.
+    pub fn permissions(&self) -> Permissions {
+        Permissions::of(&self.scopes).only_reading(self.read_only)
+    }
+
+    /// Whether it is neither revoked nor expired.
+    pub fn works(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|until| now < until)
+    }
+}
+
 /// The status of an import that was completed, and whose records are not under this name any more.
 pub const REMOVED: &str = "removed";
 
@@ -176,6 +215,8 @@ pub struct Rows {
     pub plans: Vec<PlanRow>,
     /// The imports of a data set.
     pub imports: Vec<ImportRow>,
+    /// The administrators' tokens.
+    pub tokens: Vec<TokenRow>,
 }
 
 /// The state that a stream's events fold into.
@@ -187,6 +228,8 @@ pub enum State {
     Plan(String, Plan),
     /// Of a `dataset#` stream.
     DataSet(String, DataSetLog),
+    /// Of the stream `tokens#admin`.
+    AdminTokens(TokenLog),
 }
 
 impl State {
@@ -196,6 +239,7 @@ impl State {
             StreamId::User(_) => Self::User(None),
             StreamId::Plan(name) => Self::Plan(name.clone(), Plan::default()),
             StreamId::DataSet(name) => Self::DataSet(name.clone(), DataSetLog::default()),
+            StreamId::AdminTokens => Self::AdminTokens(TokenLog::default()),
         }
     }
 
@@ -210,6 +254,7 @@ impl State {
             Self::User(user) => super::user::evolve(user, fact),
             Self::Plan(_, plan) => plan.apply(fact.version, fact.event),
             Self::DataSet(_, log) => log.apply(fact),
+            Self::AdminTokens(log) => log.apply(fact),
         }
     }
 
@@ -230,6 +275,7 @@ impl State {
                 retired: plan.retired,
             })),
             Self::DataSet(name, log) => rows.imports.extend(import_rows(name, log)),
+            Self::AdminTokens(log) => rows.tokens.extend(log.tokens.iter().map(|(id, token)| token_row(*id, token))),
         }
         rows
     }
@@ -281,6 +327,20 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
         replaced_by: key.replaced_by,
         revoked_at: key.revoked.map(|(at, _)| at),
         revocation_reason: key.revoked.map(|(_, reason)| reason.as_str().to_owned()),
+    }
+}
+
+fn token_row(id: KeyId, token: &IssuedToken) -> TokenRow {
+    TokenRow {
+        id,
+        version: token.version,
+        hash: token.hash,
+        name: token.name.clone(),
+        scopes: token.permissions.list().collect(),
+        read_only: token.permissions.read_only,
+        issued_at: token.issued_at,
+        expires_at: token.expires_at,
+        revoked_at: token.revoked_at,
     }
 }
 

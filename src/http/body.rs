@@ -49,29 +49,42 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limits = request.app_data::<BodyLimits>().copied();
-        let is_json = is_json(request.content_type());
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        let (payload, connection) = (payload.take(), request.conn_data::<Rc<Connection>>().cloned());
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
+            let limits = request.app_data::<BodyLimits>().copied();
             let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
-            if !is_json {
+            if !is_json(request.content_type()) {
                 let detail = "the body must be JSON and say so: content-type: application/json";
                 return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
             }
-            if length.is_some_and(|length| length > limits.bytes_max as u64) {
-                return Err(too_large(limits));
-            }
-            let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
-                let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
-                Problem::new(ProblemCode::RequestTimeout, detail)
-            })?;
-            // The connection knows better what was wrong with the body's bytes.
-            let refusal = || connection.and_then(|connection| connection.refusal());
-            let bytes = bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))?;
+            let bytes = whole(&request, payload, limits).await?;
             Ok(Self { value: parse(&bytes)?, bytes })
         })
     }
+}
+
+/// A request's body of at most so many bytes, whatever it is.
+///
+/// # Errors
+/// 413 over the limit, 408 over the time, 400 when it does not come to its end.
+pub(super) async fn bytes_of(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+    let limits = request.app_data::<BodyLimits>().copied();
+    let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
+    whole(request, payload, BodyLimits { bytes_max, ..limits }).await
+}
+
+async fn whole(request: &HttpRequest, payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limits.bytes_max as u64) {
+        return Err(too_large(limits));
+    }
+    let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
+        let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
+        Problem::new(ProblemCode::RequestTimeout, detail)
+    })?;
+    // The connection knows better what was wrong with the body's bytes.
+    let refusal = || request.conn_data::<Rc<Connection>>().and_then(|connection| connection.refusal());
+    bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))
 }
 
 async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
@@ -96,7 +109,8 @@ async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem
     Ok(bytes.freeze())
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads JSON.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let wrong = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(wrong("the body is empty; it must be JSON".to_owned()));
@@ -132,7 +146,8 @@ fn too_large(limits: BodyLimits) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, format!("the body may have at most {} bytes", limits.bytes_max))
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a media type is one of JSON.
+pub(super) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

@@ -5,6 +5,7 @@ pub mod body;
 pub mod checkup;
 mod coding;
 pub mod cors;
+mod credentials;
 pub mod edge;
 mod masking;
 pub mod meter;
@@ -19,6 +20,7 @@ pub mod routes;
 mod sent;
 pub mod session;
 pub mod state;
+pub mod token_uses;
 pub mod wire;
 
 use actix_web::web;

@@ -32,7 +32,7 @@ const DESCRIPTION: &str = "Tables of records, for those who were invited.
 `status=issued`, `estimated_cost__gte=10000`; `filter` takes a whole expression. What is unknown, repeated or of the wrong type is \
 refused, never ignored. Every answer says in `RateLimit` what is left of the plan.
 
-**Administration** wants the administrator's token, as `Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
+**Administration** wants an administrator's token that has the scope of the operation, as `Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
 the version that they were decided upon.
 
 Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
@@ -59,6 +59,9 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
     if let Some((_, key)) = of_types.iter().find(|(name, _)| name == "Key") {
         schemas.insert("IssuedKey".to_owned(), administration::issued_key(key));
     }
+    if let Some((_, token)) = of_types.iter().find(|(name, _)| name == "ShownToken") {
+        schemas.insert("IssuedAdminToken".to_owned(), administration::issued_token(token));
+    }
     schemas.extend(of_types);
     let others = [data::schemas(), administration::schemas(), answer::schemas(explained_below)].concat();
     schemas.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
@@ -83,9 +86,18 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
                     "type": "apiKey", "in": "header", "name": "x-api-key",
                     "description": "The key from the invitation: `pmt_…`.",
                 },
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The same key as `Authorization: Bearer`.",
+                },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "The same key as the user name, with any password or none, or as the password.",
+                },
                 "adminToken": {
                     "type": "http", "scheme": "bearer",
-                    "description": "An administrator's token: `pmt_admin_…`.",
+                    "description": "An administrator's token: `pmt_admin_…`. Each operation lists the scopes that it needs: `people`, `data`, \
+                        `plans`, `events`, `server`. A token that may only read is refused what changes something.",
                 },
             },
         },

@@ -54,6 +54,25 @@ pub struct Limits {
     pub quota_per_day: u64,
 }
 
+/// What the mails about a leaked key say.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyLeak {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The owner's name, if known: for the owner alone.
+    pub name: Option<String>,
+    /// The API's address without a slash at its end.
+    pub public_url: String,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
+    /// The key's public id.
+    pub key_id: String,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// The owner's id.
+    pub user: String,
+}
+
 /// What a notice says.
 #[derive(Serialize)]
 pub struct NoticeMail {
@@ -147,15 +166,19 @@ pub struct TemplateError {
     reason: String,
 }
 
-/// The three parts of a mail, as they are written in its folder.
-macro_rules! parts {
-    ($mail:literal) => {
-        [
-            (concat!($mail, "/subject.txt"), include_str!(concat!("templates/", $mail, "/subject.txt"))),
-            (concat!($mail, "/body.txt"), include_str!(concat!("templates/", $mail, "/body.txt"))),
-            (concat!($mail, "/body.html"), include_str!(concat!("templates/", $mail, "/body.html"))),
-        ]
-    };
+/// Renders the mail of a folder.
+macro_rules! mail {
+    ($folder:literal, $context:expr) => {{
+        let part = |template, source| render(template, source, $context);
+        Ok(Rendered {
+            subject: in_one_line(&part(
+                concat!($folder, "/subject.txt"),
+                include_str!(concat!("templates/", $folder, "/subject.txt")),
+            )?),
+            text: part(concat!($folder, "/body.txt"), include_str!(concat!("templates/", $folder, "/body.txt")))?,
+            html: part(concat!($folder, "/body.html"), include_str!(concat!("templates/", $folder, "/body.html")))?,
+        })
+    }};
 }
 
 /// What the HTML of notices is put into.
@@ -166,7 +189,7 @@ const LAYOUT: (&str, &str) = ("layout.html", include_str!("templates/layout.html
 /// # Errors
 /// When a template is damaged.
 pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
-    rendered(parts!("invitation"), invitation)
+    mail!("invitation", invitation)
 }
 
 /// The mail that tells somebody of a key of theirs, or of their quota.
@@ -174,28 +197,33 @@ pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
 /// # Errors
 /// When a template is damaged.
 pub fn notice(notice: &NoticeMail) -> Result<Rendered, TemplateError> {
-    let parts = match notice.told {
-        NoticeTold::KeyMade { .. } => parts!("key_made"),
-        NoticeTold::KeyRevoked { .. } => parts!("key_revoked"),
-        NoticeTold::KeyExpiring { .. } => parts!("key_expiring"),
-        NoticeTold::QuotaReached { .. } => parts!("quota_reached"),
-    };
-    rendered(parts, notice)
+    match notice.told {
+        NoticeTold::KeyMade { .. } => mail!("key-made", notice),
+        NoticeTold::KeyRevoked { .. } => mail!("key-revoked", notice),
+        NoticeTold::KeyExpiring { .. } => mail!("key-expiring", notice),
+        NoticeTold::QuotaReached { .. } => mail!("quota-reached", notice),
+    }
 }
 
-fn rendered<C: Serialize>(parts: [(&'static str, &'static str); 3], context: &C) -> Result<Rendered, TemplateError> {
-    let [subject, text, html] = parts.map(|(template, source)| render(template, source, context));
-    Ok(Rendered {
-        // A name with a line break in it must not reach the headers.
-        subject: subject?
-            .split(char::is_control)
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" "),
-        text: text?,
-        html: html?,
-    })
+/// The mail that tells the owner of a key that it was revoked because it had leaked.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn key_leaked(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
+    mail!("key-leaked", leak)
+}
+
+/// The mail that tells an administrator of it.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn key_leaked_told(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
+    mail!("key-leaked-told", leak)
+}
+
+/// A subject in one line: a name with a line break in it must not reach the headers.
+fn in_one_line(subject: &str) -> String {
+    subject.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn render<C: Serialize>(template: &'static str, source: &'static str, context: &C) -> Result<String, TemplateError> {
@@ -277,6 +305,33 @@ mod tests {
         assert!(mail.text.starts_with("Hello,\n"), "{}", mail.text);
         assert!(mail.text.contains("Questions: ask whoever"), "{}", mail.text);
         assert!(!mail.text.contains("None") && !mail.html.contains("None") && !mail.text.contains("none"));
+    }
+
+    #[test]
+    fn a_leak_is_told_to_the_owner_by_name_and_to_administrators_by_id() {
+        let leak = KeyLeak {
+            brand: "SF Permits".to_owned(),
+            name: Some("Ada <b>".to_owned()),
+            public_url: "https://permits.example.org".to_owned(),
+            contact: None,
+            key_id: "3fE9kQ0aZb7LmN2p".to_owned(),
+            last_four: "wXyZ".to_owned(),
+            user: "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11".to_owned(),
+        };
+        let (owner, told) = (key_leaked(&leak).unwrap(), key_leaked_told(&KeyLeak { name: None, ..leak }).unwrap());
+        for part in [&owner.text, &owner.html, &told.text, &told.html] {
+            for words in ["3fE9kQ0aZb7LmN2p", "revoked", "SF Permits"] {
+                assert!(part.contains(words), "{words}: {part}");
+            }
+            assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
+        }
+        assert!(!owner.html.contains("<b>"), "{}", owner.html);
+        assert!(owner.text.starts_with("Hello Ada <b>,\n") && owner.text.contains("wXyZ"), "{}", owner.text);
+        assert!(owner.text.contains("ask whoever invited you"), "{}", owner.text);
+        assert!(told.text.contains("permitd users show 0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11"), "{}", told.text);
+        for mail in [&owner, &told] {
+            assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
+        }
     }
 
     #[test]

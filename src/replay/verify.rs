@@ -164,7 +164,8 @@ fn described(rows: &Rows) -> BTreeMap<String, String> {
     let keys = rows.keys.iter().map(|row| (key_row(row.id), hidden(row, &[&Some(row.hash.to_hex())])));
     let plans = rows.plans.iter().map(|row| (format!("plans {}", row.name), hidden(row, &[])));
     let imports = rows.imports.iter().map(|row| (format!("imports {}", row.id), hidden(row, &[])));
-    users.chain(keys).chain(plans).chain(imports).collect()
+    let tokens = rows.tokens.iter().map(|row| (format!("tokens {}", row.id), hidden(row, &[&Some(row.hash.to_hex())])));
+    users.chain(keys).chain(plans).chain(imports).chain(tokens).collect()
 }
 
 fn hidden(row: &impl Serialize, personal: &[&Option<String>]) -> String {

@@ -6,6 +6,7 @@ pub mod dynamodb;
 pub mod records;
 mod replay;
 pub mod sqlite;
+mod user_list;
 mod words;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::{
         persisted::StoredCommit,
         personal::PersonalKey,
         reach::KeyReach,
-        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
 };
@@ -78,6 +79,15 @@ pub enum PersonalChange {
     Destroy(UserId),
 }
 
+/// A change of the set of administrators who can sign in ([`crate::domain::user::administrators`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdministratorsChange {
+    /// The set that was seen; none when there was none yet.
+    pub seen: Option<Vec<UserId>>,
+    /// The set from now on.
+    pub now: Vec<UserId>,
+}
+
 /// One command's commit: written as a whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -100,6 +110,9 @@ pub struct Append {
     pub claims: Vec<ClaimChange>,
     /// Personal keys made and destroyed.
     pub personal: PersonalChange,
+    /// The set of administrators, where the commit changes it. Written only if the set is still what was seen; otherwise the append
+    /// is a [`AppendError::Conflict`].
+    pub administrators: Option<AdministratorsChange>,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
     /// Whether messages follow from it: the commit is marked until they have been sent.
@@ -160,6 +173,9 @@ pub trait EventLog: Send + Sync {
 
     /// The person's key, unless it was destroyed.
     async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError>;
+
+    /// The set of administrators who can sign in; none before a commit has written one.
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError>;
 
     /// Commits of all streams in the order of the log, after a position, at most `max`.
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
@@ -234,6 +250,10 @@ pub trait Views: Send + Sync {
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError>;
+    /// The administrators' tokens, also those that have ended, by id.
+    async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
+    /// An administrator's token.
+    async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError>;
     /// Imports, the last begun first, at most `limit`.
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError>;
     /// An import.
@@ -334,28 +354,24 @@ pub trait Ledger: Send + Sync {
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 }
 
-/// How an administrator's token is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutToken {
-    /// Beside the others.
-    Beside,
-    /// It becomes the only one.
-    Instead,
-    /// Only if there is none: of several nodes that start at once, one makes it.
-    First,
+/// An administrator's token that was made before tokens were events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierToken {
+    /// Its id then.
+    pub id: String,
+    /// The SHA-256 of the token.
+    pub hash: KeyHash,
 }
 
-/// The administrator's token, of which only the SHA-256 is kept.
+/// What is kept of the administrators' tokens beside the log.
 #[async_trait]
 pub trait AdminTokens: Send + Sync {
-    /// How many there are.
-    async fn count(&self) -> Result<u64, StoreError>;
-    /// Adds one, as `how` says, in one write. `false` when there is one already and this was to be the first.
-    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
-    /// The id of the token with this hash.
-    async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
-    /// The hashes of all tokens.
-    async fn hashes(&self) -> Result<Vec<String>, StoreError>;
+    /// Those that an earlier permitd kept outside of the log, oldest first. They are never removed: what became of them is in the log.
+    async fn earlier(&self) -> Result<Vec<EarlierToken>, StoreError>;
+    /// Notes that a token was used, unless a later use is noted.
+    async fn note_use(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
+    /// When each token was used last, as far as was noted.
+    async fn uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
 }
 
 /// The store as a whole: whether it works, whose secret it was written with, and its end.

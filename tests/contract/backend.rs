@@ -132,6 +132,7 @@ impl Stream {
             recorded_at: at,
             events: encoded,
             secret: None,
+            administrators: None,
             claims: Vec::new(),
             personal,
             rows: state.rows(),

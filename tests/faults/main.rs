@@ -26,6 +26,7 @@ mod batches;
 mod delivery;
 mod history;
 mod importing;
+mod leaks;
 mod notices;
 mod random;
 mod writing;

@@ -151,6 +151,10 @@ impl EventLog for FaultyLog {
         self.faults.around("personal_key", store_failure, self.inner.personal_key(user)).await
     }
 
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError> {
+        self.faults.around("administrators", store_failure, self.inner.administrators()).await
+    }
+
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         self.inner.read(after_position, max).await
     }

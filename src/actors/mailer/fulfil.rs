@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::{
-    MailerWork, MessageError, Offer,
+    MailerWork, MessageError, Offer, leak,
     notify::{invitation_prefix, notice_prefix},
 };
 use crate::{
@@ -61,6 +61,10 @@ impl MailerWork {
                     let committed = self.committer.run(&stream, &envelope, revoke).await?;
                     self.counters.revocations.add(newly(&committed));
                 }
+                FulfilmentStep::TellOfLeak { key_id } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.tell_of_leak(&stream, &message, &person, key_id).await;
+                }
                 FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };
                     return self.send_mail(&stream, &message, duty, &person, key_id).await;
@@ -74,7 +78,7 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
-            let mails = invitations.chain([notice_prefix(person.id)]);
+            let mails = invitations.chain([notice_prefix(person.id), leak::mail_prefix(person.id)]);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -223,7 +227,7 @@ fn newly(committed: &Committed) -> u64 {
 }
 
 /// The command that a step of a message is: the same for every delivery of it.
-fn envelope(message: &EventMessage, step: &str) -> Envelope {
+pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
     Envelope {
         command: CommandId::from_message(message.event, step),
         request_hash: None,

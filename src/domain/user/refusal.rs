@@ -1,5 +1,6 @@
 //! Why a command on a person is refused.
 
+use super::administrators::ADMINISTRATORS_MAX;
 use crate::domain::{bounds::BoundsError, key::KeyId, text::HiddenCharacter};
 
 /// Why a command was refused.
@@ -38,6 +39,15 @@ pub enum CommandRefusal {
     /// What a key is to be cannot be.
     #[error(transparent)]
     Bounds(#[from] BoundsError),
+    /// Nobody would be left who can sign in and administer.
+    #[error(
+        "the user is the last administrator who can sign in: make somebody else one first (`permitd users set EMAIL --role admin`, or \
+         PATCH /users/{{id}} with {{\"role\": \"admin\"}})"
+    )]
+    LastAdministrator,
+    /// There are as many administrators as there may be.
+    #[error("there are {ADMINISTRATORS_MAX} administrators, which is the most: lower one to another role first")]
+    TooManyAdministrators,
     /// A text is too long.
     #[error("{field} is longer than {max} characters")]
     TooLong {

@@ -175,7 +175,9 @@ fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str)
     }
     for code in codes {
         let header = match code {
-            ProblemCode::InvalidKey | ProblemCode::InvalidToken => Header::Authenticate,
+            ProblemCode::InvalidKey | ProblemCode::InvalidToken | ProblemCode::MissingPermission => {
+                Header::Authenticate
+            }
             ProblemCode::QuotaExceeded
             | ProblemCode::OwnShare
             | ProblemCode::InvitationLimit

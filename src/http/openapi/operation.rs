@@ -4,7 +4,10 @@ use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Problems};
-use crate::http::ProblemCode;
+use crate::{
+    domain::permission::{Permission, Permissions},
+    http::ProblemCode,
+};
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,28 +16,32 @@ pub(super) enum Caller {
     Anybody,
     /// Whoever has an API key.
     Reader,
-    /// Whoever has an administrator's token.
-    Admin,
+    /// Whoever has these permissions.
+    Admin(Permissions),
 }
 
 impl Caller {
     fn security(self) -> Value {
         match self {
             Self::Anybody => json!([]),
-            Self::Reader => json!([{ "apiKey": [] }]),
-            Self::Admin => json!([{ "adminToken": [] }]),
+            Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
+            Self::Admin(needed) => {
+                let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
+                json!([{ "adminToken": scopes }])
+            }
         }
     }
 
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, KeyNotAllowedHere, Overloaded, OwnShare, QuotaExceeded,
-            Scope, TooManyFromAddress, Unavailable, UrlTooLong,
+            HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, KeyNotAllowedHere, MissingPermission,
+            Overloaded, OwnShare, QuotaExceeded, Scope, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
+                InvalidRequest,
                 InvalidKey,
                 KeyNotAllowedHere,
                 Scope,
@@ -47,9 +54,16 @@ impl Caller {
                 Overloaded,
                 Unavailable,
             ],
-            Self::Admin => {
-                &[InvalidToken, UrlTooLong, TooManyFromAddress, HeadTooLarge, Internal, Overloaded, Unavailable]
-            }
+            Self::Admin(_) => &[
+                InvalidToken,
+                MissingPermission,
+                UrlTooLong,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
         }
     }
 }

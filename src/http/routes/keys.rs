@@ -26,7 +26,11 @@ use crate::{
         user::LABEL_CHARS_MAX,
         view::KeyRow,
     },
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfPeople},
+        state::Service,
+    },
 };
 
 /// Adds the routes.
@@ -56,7 +60,7 @@ fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
     found.ok_or_else(|| Problem::internal("a key's commit left no such key"))
 }
 
-async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let user = existing(&service, user_id(&id)?).await?;
     let keys = service.committer.stores.views.keys(user.id).await.map_err(store_problem)?;
@@ -64,7 +68,7 @@ async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: we
 }
 
 async fn show(
-    _: Admin,
+    _: Admin<OfPeople>,
     request: HttpRequest,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
@@ -153,7 +157,7 @@ impl ChangeBody {
     }
 }
 
-async fn issue(command: Command<NewKeyBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn issue(command: Command<NewKeyBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
     let wanted = command.body.0.change()?;
     let done = service.accounts.perform(user, AccountCommand::IssueApiKey(wanted), command.envelope).await;
@@ -161,7 +165,7 @@ async fn issue(command: Command<NewKeyBody>, id: web::Path<String>, service: web
 }
 
 async fn change(
-    command: Command<ChangeBody>,
+    command: Command<ChangeBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -193,7 +197,7 @@ impl Fields for RotateBody {
 }
 
 async fn rotate(
-    command: Command<RotateBody>,
+    command: Command<RotateBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -244,7 +248,11 @@ fn advice(user: UserId, Withheld { id, reason }: Withheld) -> String {
     }
 }
 
-async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, service: web::Data<Service>) -> Answer {
+async fn revoke(
+    command: Command<Nothing, OfPeople>,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
     let (user, key) = path_of(&path)?;
     let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
     let done = done.map_err(command_problem)?;

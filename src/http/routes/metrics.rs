@@ -11,8 +11,8 @@ use prometheus_client::{
 
 use crate::{
     actors::{
-        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, notices::NoticeCounts,
-        relay::RelayCounts,
+        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, leaks::LeakCounts, mailer::MailerCounts,
+        notices::NoticeCounts, relay::RelayCounts,
     },
     aws::{Access, Calls},
     http::{
@@ -35,6 +35,7 @@ pub(super) struct Snapshot {
     commits: CommitCounts,
     mailers: MailerCounts,
     notices: NoticeCounts,
+    leaks: LeakCounts,
     relay: RelayCounts,
     importer: ImporterCounts,
     queue: Depth,
@@ -61,6 +62,7 @@ impl Snapshot {
             commits: service.committer.counts(),
             mailers: service.mailers.counts(),
             notices: service.notices.counts(),
+            leaks: service.leaks.counts(),
             relay: service.relay.counts(),
             importer: service.imports.counts(),
             queue,
@@ -85,8 +87,8 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 33] {
-        let Self { grants, commits, mailers, notices, relay, importer, .. } = self;
+    fn counters(&self) -> [(&'static str, &'static str, u64); 37] {
+        let Self { grants, commits, mailers, notices, leaks, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
             ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
@@ -106,12 +108,20 @@ impl Snapshot {
             ("permitd_mailer_keys_issued", "Keys issued for invitations", mailers.keys_issued),
             ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
+            ("permitd_mailer_leaks_told", "Mails handed over that tell of a leaked key", mailers.leaks_told),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
             ("permitd_notices_sweeps", "Looks for keys that expire", notices.sweeps),
             ("permitd_notices_expiring", "Keys of which it was noticed that they expire", notices.expiring),
             ("permitd_notices_quotas", "Shares of quotas of which it was noticed that they are spent", notices.quotas),
             ("permitd_notices_failures", "Times that something to be told could not be written down", notices.failed),
+            ("permitd_leaks_reports", "Reports with something in them that has the form of a key", leaks.reports),
+            ("permitd_leaks_revoked", "Keys revoked because they were reported as leaked", leaks.revoked),
+            (
+                "permitd_leaks_passed_over",
+                "What was reported, is nobody's by its form, and was not looked up",
+                leaks.passed_over,
+            ),
             ("permitd_relay_sweeps", "Sweeps for commits left unpublished", relay.sweeps),
             ("permitd_relay_published", "Commits that the relay published", relay.published),
             ("permitd_relay_failures", "Sweeps that ended early", relay.failed),

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, redrive::RedriveError},
-    domain::user::CommandRefusal,
+    domain::{admin_token::TokenRefusal, user::CommandRefusal},
     http::{Problem, ProblemCode},
     queue::QueueError,
     secrets::SecretsError,
@@ -16,6 +16,7 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
         CommandError::Refused(refusal) => refused(&refusal, text),
+        CommandError::Token(refusal) => Problem::new(token_code(&refusal), text),
         CommandError::Plan(_) => Problem::new(ProblemCode::InvalidBody, text),
         CommandError::NoPlan { known, .. } => {
             Problem::new(ProblemCode::InvalidBody, text).member("known_plans", json!(known))
@@ -53,12 +54,24 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
         | CommandRefusal::KeyExpired(_)
-        | CommandRefusal::TooManyKeys { .. } => ProblemCode::Conflict,
+        | CommandRefusal::TooManyKeys { .. }
+        | CommandRefusal::LastAdministrator
+        | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
         CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
             ProblemCode::InvalidBody
         }
     };
     Problem::new(code, text)
+}
+
+fn token_code(refusal: &TokenRefusal) -> ProblemCode {
+    match refusal {
+        TokenRefusal::NoToken(_) => ProblemCode::NotFound,
+        TokenRefusal::Exists(_) | TokenRefusal::NameTaken { .. } | TokenRefusal::TooMany => ProblemCode::Conflict,
+        TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => {
+            ProblemCode::InvalidBody
+        }
+    }
 }
 
 /// An actor that did not answer.

@@ -144,13 +144,16 @@ DROP TABLE owed_of_keys;
 ";
 
 /// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
-/// when rotated keys end in that time, and a row that is written to see whether writing works.
+/// when rotated keys end in that time, a row that is written to see whether writing works, the set of administrators, and when their
+/// tokens were used last.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS key_endings (key TEXT PRIMARY KEY, ends_tick INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS administrators (one INTEGER PRIMARY KEY CHECK (one = 1), users TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS token_uses (token TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
@@ -211,6 +214,7 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 /// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
+    connection.execute_batch(&views::tokens_table(""))?;
     let columns = [
         ("messages", "hidden_since", "INTEGER"),
         ("messages", "sent_tick", "INTEGER"),
@@ -333,6 +337,7 @@ mod tests {
             secret: None,
             claims: Vec::new(),
             personal: PersonalChange::Keep,
+            administrators: None,
             rows: Rows::default(),
             publishes: false,
         };
