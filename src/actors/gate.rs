@@ -18,7 +18,7 @@ use crate::{
     domain::{
         bounds::DataAction,
         key::{KeyHash, KeyId},
-        reach::KeyUse,
+        reach::KeyPurpose,
     },
     store::{StoreError, records::DataSet},
 };
@@ -35,9 +35,9 @@ pub struct Asking {
 }
 
 impl Asking {
-    fn key_use(&self) -> KeyUse<'_> {
+    fn purpose(&self) -> KeyPurpose<'_> {
         let dataset = self.data_set.as_ref().map(|data_set| data_set.definition.name.as_str());
-        KeyUse { from: self.from, dataset, action: self.action }
+        KeyPurpose { from: self.from, dataset, action: self.action }
     }
 }
 
@@ -102,7 +102,7 @@ impl Handler<Admit> for GateActor {
     type Result = ();
 
     fn handle(&mut self, Admit { id, hash, cost, asking, then }: Admit, _: &mut Self::Context) {
-        if let Some(admission) = self.book.admit_now(id, &hash, cost, &asking.key_use()) {
+        if let Some(admission) = self.book.admit_now(id, &hash, cost, &asking.purpose()) {
             then.go_on(Ok(admission), &self.queries);
             return;
         }
@@ -110,7 +110,7 @@ impl Handler<Admit> for GateActor {
         let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
         let span = then.span();
         let deciding = async move {
-            let what = asking.key_use();
+            let what = asking.purpose();
             let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost, &what)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),

@@ -33,16 +33,23 @@ use crate::{
         id::UserId,
         key::{KeyHash, KeyId},
         notice,
-        reach::{KeyUse, OutOfReach},
+        reach::{KeyPurpose, OutOfReach},
     },
     secrets::Secrets,
-    store::{GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
+    store::{GivenBack, GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
 };
 
 /// Locks over which keys, and people, are spread.
 const SHARDS: usize = 32;
 /// Keys, and people, in a shard before those that are not in use are forgotten, and what they hold is given back.
 const SHARD_CELLS_MAX: usize = 4096;
+/// The status of a request that a key may not be used for.
+const FORBIDDEN: u16 = 403;
+/// The status of a request that a limit refuses.
+const TOO_MANY_REQUESTS: u16 = 429;
+/// How long a person's last grant, and what was counted of their requests, wait for the next request before the ledger is told without
+/// one.
+const SETTLES_AFTER_US: i64 = 60_000_000;
 /// How often a request may find its grant spent and take another.
 const RENEWALS_MAX: u32 = 8;
 
@@ -135,7 +142,7 @@ impl GrantBook {
 
     /// Decides a request that counts as `cost` of them, but not as more than the person's bucket holds, from what the node holds;
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
-    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64, what: &KeyUse<'_>) -> Option<Admission> {
+    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64, what: &KeyPurpose<'_>) -> Option<Admission> {
         let cell = lock(self.keys_beside(id)?).get(&id).cloned();
         match cell.map_or(Err(Missing::Terms), |cell| self.decide(id, hash, cost, what, &cell)) {
             Ok(admission) => Some(self.count(admission)),
@@ -157,7 +164,7 @@ impl GrantBook {
         id: KeyId,
         hash: &KeyHash,
         cost: u64,
-        what: &KeyUse<'_>,
+        what: &KeyPurpose<'_>,
     ) -> Result<Admission, StoreError> {
         for _ in 0..RENEWALS_MAX {
             if let Some(admission) = self.admit_now(id, hash, cost, what) {
@@ -174,7 +181,7 @@ impl GrantBook {
         id: KeyId,
         presented: &KeyHash,
         cost: u64,
-        what: &KeyUse<'_>,
+        what: &KeyPurpose<'_>,
         cell: &KeyCell,
     ) -> Result<Admission, Missing> {
         let now_us = self.clock.monotonic_us();
@@ -186,7 +193,7 @@ impl GrantBook {
             KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Missing::Terms),
         };
         if let Some(why) = reach.refusal(what) {
-            return Ok(Admission::OutOfReach(why));
+            return Ok(self.out_of_reach(why, id, what, person));
         }
         let mut spent = lock(&person.held);
         let CellState::Granted { grant, datasets, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
@@ -196,7 +203,7 @@ impl GrantBook {
             return Err(Missing::Grant);
         }
         if what.dataset.is_some_and(|name| !names_dataset(datasets.as_deref(), name)) {
-            return Ok(Admission::OutOfReach(OutOfReach::Plan));
+            return Ok(self.out_of_reach(OutOfReach::Plan, id, what, person));
         }
         let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
         let cost = grant.capped(cost);
@@ -210,12 +217,22 @@ impl GrantBook {
                 cost,
                 slot: grant.last_slot(cost),
                 serial: grant.holder().serial,
+                admitted_us: (now_us, now_ns / 1000),
                 cell: Arc::clone(person),
             })),
             Verdict::Refuse { rate, quota, retry_after_ns } => {
+                person.count(now_us, |tally| tally.count(grant.day(), id, "", TOO_MANY_REQUESTS, (1, 0)));
                 Ok(Admission::Limited { rate, quota, retry_after_ns, standing: grant.standing(now_ns) })
             }
         }
+    }
+
+    /// Counts a request that the key may not be used for: as refused, and against nothing.
+    fn out_of_reach(&self, why: OutOfReach, id: KeyId, what: &KeyPurpose<'_>, person: &PersonCell) -> Admission {
+        let day = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
+        let dataset = what.dataset.unwrap_or_default();
+        person.count(self.clock.monotonic_us(), |tally| tally.count(day, id, dataset, FORBIDDEN, (1, 0)));
+        Admission::OutOfReach(why)
     }
 
     fn count(&self, admission: Admission) -> Admission {
@@ -231,7 +248,7 @@ impl GrantBook {
 
     /// Asks the ledger for what the node lacks: what the key may, and then a grant of its owner, unless there is one. Both are
     /// believed from now on for a grant's life. Of several requests that lack the same one asks and the others wait for it.
-    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64, what: &KeyUse<'_>) -> Result<(), StoreError> {
+    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64, what: &KeyPurpose<'_>) -> Result<(), StoreError> {
         let cell = self.key_cell(id);
         let _only_one = cell.taking.lock().await;
         if self.has(presented, need, what, &cell) {
@@ -287,11 +304,16 @@ impl GrantBook {
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
         let user = person.user;
-        let request = GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned };
+        let tally = lock(&person.counted).to_tell();
+        let request =
+            GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally };
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
         *lock(&self.failing) = Failing::default();
         self.counters.taken.add(1);
-        let Granted { grant, limits_age_ns, datasets } = granted;
+        let Granted { grant, limits_age_ns, datasets, tallied } = granted;
+        if tallied {
+            lock(&person.counted).was_told(taken_us);
+        }
         let expires_us = taken_us.saturating_add(self.life_us).saturating_sub(limits_age_ns / 1000);
         let mut held = lock(&person.held);
         let grant = person.with_late(grant);
@@ -327,7 +349,7 @@ impl GrantBook {
     }
 
     /// Whether the node knows enough to decide such a request, without counting it.
-    fn has(&self, presented: &KeyHash, cost: u64, what: &KeyUse<'_>, cell: &KeyCell) -> bool {
+    fn has(&self, presented: &KeyHash, cost: u64, what: &KeyPurpose<'_>, cell: &KeyCell) -> bool {
         let now_us = self.clock.monotonic_us();
         match &*lock(&cell.held) {
             KeyState::Works { hash, .. } if hash != presented => true,
@@ -425,7 +447,7 @@ impl GrantBook {
             }
             // What came too late for a day that is over is taken by no grant any more.
             let is_late = lock(&cell.late).is_some_and(|(day, _)| day >= today);
-            let is_settled = self.end(&mut held).0.is_none() && !is_late;
+            let is_settled = self.end(&mut held).0.is_none() && !is_late && lock(&cell.counted).since_us.is_none();
             if !is_settled {
                 ended.push(Arc::clone(cell));
             }
@@ -434,25 +456,83 @@ impl GrantBook {
         ended
     }
 
-    /// Gives back what these people owe. What the ledger says that it has is owed no more.
+    /// Gives back what these people owe, and tells what was counted of them. What the ledger says that it has is owed no more.
     async fn give_back(&self, cells: &[Arc<PersonCell>]) -> Result<(), StoreError> {
-        let owed = |cell: &Arc<PersonCell>| match &*lock(&cell.held) {
-            CellState::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (cell.user, owed))),
-            CellState::Granted { .. } => None,
-        };
-        let (cells, returns): (Vec<Arc<PersonCell>>, Vec<(UserId, Return)>) = cells.iter().filter_map(owed).unzip();
-        if returns.is_empty() {
+        let mut given = Vec::new();
+        for cell in cells {
+            let (returned, is_known) = match &*lock(&cell.held) {
+                CellState::Nothing { owed, unanswered_from, .. } => (*owed, unanswered_from.is_none()),
+                CellState::Granted { .. } => (None, true),
+            };
+            // Of a tally that was not answered only the next grant can tell whether it was taken.
+            let tally = if is_known { lock(&cell.counted).to_tell() } else { None };
+            if returned.is_some() || tally.is_some() {
+                given.push((cell, GivenBack { user: cell.user, returned, tally }));
+            }
+        }
+        if given.is_empty() {
             return Ok(());
         }
-        self.ledger.give_back(returns.clone()).await?;
-        for (cell, (_, returned)) in cells.iter().zip(&returns) {
-            if let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
-                && owed.as_ref() == Some(returned)
+        let told = self.ledger.give_back(given.iter().map(|(_, given)| given.clone()).collect()).await;
+        let now_us = self.clock.monotonic_us();
+        for (cell, given) in given {
+            if given.tally.is_some() {
+                // Where it failed it may have been taken: it is not told twice.
+                lock(&cell.counted).was_told(now_us);
+            }
+            if told.is_ok()
+                && let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
+                && *owed == given.returned
             {
                 *owed = None;
             }
         }
-        Ok(())
+        told
+    }
+
+    /// Tells the ledger what was counted of a person's requests, and gives back what is left of a grant that has ended, so that
+    /// what the ledger says of them is true as far as this node goes.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached.
+    pub async fn settle(&self, user: UserId) -> Result<(), StoreError> {
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
+        let Some(cell) = cell else { return Ok(()) };
+        self.end_if_over(&cell, 0).await;
+        self.give_back(&[cell]).await
+    }
+
+    /// The same for all whose grants have ended a while ago, or of whom something was counted a while ago.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached.
+    pub async fn settle_idle(&self) -> Result<(), StoreError> {
+        let now_us = self.clock.monotonic_us();
+        let mut idle = Vec::new();
+        for shard in &self.people {
+            let cells: Vec<Arc<PersonCell>> = lock(shard).values().cloned().collect();
+            for cell in cells {
+                let waits = lock(&cell.counted).since_us.is_some_and(|since| now_us - since >= SETTLES_AFTER_US);
+                if self.end_if_over(&cell, SETTLES_AFTER_US).await || waits {
+                    idle.push(cell);
+                }
+            }
+        }
+        self.give_back(&idle).await
+    }
+
+    /// Ends a grant whose life was over so long ago. Whether there is something to be given back.
+    async fn end_if_over(&self, cell: &PersonCell, since_us: i64) -> bool {
+        let is_over = |held: &CellState| match held {
+            CellState::Granted { expires_us, .. } => self.clock.monotonic_us() - *expires_us >= since_us,
+            CellState::Nothing { .. } => false,
+        };
+        if !is_over(&lock(&cell.held)) {
+            return false;
+        }
+        let _nobody_takes = cell.taking.lock().await;
+        let held = &mut *lock(&cell.held);
+        is_over(held) && self.end(held).0.is_some()
     }
 
     /// Ends at once what the node holds of a person and of these keys of theirs: the next request asks the ledger. What was not

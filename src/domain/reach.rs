@@ -10,7 +10,7 @@ use super::{
 
 /// What a request would use a key for.
 #[derive(Debug, Clone, Copy)]
-pub struct KeyUse<'a> {
+pub struct KeyPurpose<'a> {
     /// The client's address; none where nobody knows it.
     pub from: Option<IpAddr>,
     /// The data set; none where it is about none.
@@ -46,7 +46,7 @@ impl KeyReach {
     }
 
     /// Why it may not be used so; none where it may.
-    pub fn refusal(&self, what: &KeyUse<'_>) -> Option<OutOfReach> {
+    pub fn refusal(&self, what: &KeyPurpose<'_>) -> Option<OutOfReach> {
         let is_in = |networks: &[AddressRange]| {
             what.from.is_some_and(|from| networks.iter().any(|network| network.contains(from)))
         };
@@ -70,7 +70,7 @@ mod tests {
         let scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
         let reach = KeyReach::new(Some(["192.0.2.0/24", "no network", "2001:db8::/32"].into_iter()), scopes);
         let ask = |from: Option<&str>, dataset, action| {
-            reach.refusal(&KeyUse { from: from.map(|from| from.parse().unwrap()), dataset, action })
+            reach.refusal(&KeyPurpose { from: from.map(|from| from.parse().unwrap()), dataset, action })
         };
         let (read, export) = (DataAction::Read, DataAction::Export);
         assert_eq!(ask(Some("192.0.2.7"), Some("permits"), read), None);
@@ -81,8 +81,8 @@ mod tests {
         assert_eq!(ask(Some("192.0.2.7"), Some("trees"), read), Some(OutOfReach::Dataset));
         assert_eq!(ask(Some("192.0.2.7"), Some("permits"), export), Some(OutOfReach::Action(export)));
         let nobody = KeyReach::new(Some([].into_iter()), KeyScopes::default());
-        let anybody = KeyUse { from: Some("192.0.2.7".parse().unwrap()), dataset: None, action: read };
+        let anybody = KeyPurpose { from: Some("192.0.2.7".parse().unwrap()), dataset: None, action: read };
         assert_eq!(nobody.refusal(&anybody), Some(OutOfReach::Address));
-        assert_eq!(KeyReach::default().refusal(&KeyUse { from: None, ..anybody }), None);
+        assert_eq!(KeyReach::default().refusal(&KeyPurpose { from: None, ..anybody }), None);
     }
 }

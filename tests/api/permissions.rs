@@ -37,6 +37,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/admin", Need::Nothing),
     ("GET", "/docs", Need::Nothing),
     ("GET", "/openapi.json", Need::Nothing),
+    ("POST", "/leaks", Need::Nothing),
     ("GET", "/problems", Need::Nothing),
     ("GET", "/problems/{code}", Need::Nothing),
     ("GET", "/permits", Need::Key),

@@ -29,7 +29,7 @@ use permitd::{
         pace::InvitationBounds,
         persisted,
         plan::{DEFAULT_PLAN, KeyRules, Limits},
-        reach::KeyUse,
+        reach::KeyPurpose,
         user::User,
     },
     mail::Mailer,
@@ -60,7 +60,7 @@ pub(crate) const BOUNDS: InvitationBounds = InvitationBounds { per_person: 20, o
 pub(crate) const GRANT_LIFE: Duration = Duration::from_secs(1);
 
 /// A request that every key may be used for that is not bound to an address.
-pub(crate) const ANYTHING: KeyUse<'_> = KeyUse { from: None, dataset: None, action: DataAction::Read };
+pub(crate) const ANYTHING: KeyPurpose<'_> = KeyPurpose { from: None, dataset: None, action: DataAction::Read };
 
 /// A node.
 pub(crate) struct World {

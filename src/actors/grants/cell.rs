@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     domain::{
-        admission::{self, Grant, Return},
+        admission::{self, Grant, Return, Tally},
         id::UserId,
         key::KeyHash,
         reach::KeyReach,
@@ -46,8 +46,36 @@ pub(super) struct PersonCell {
     pub(super) late: Mutex<Option<(i64, u64)>>,
     /// Of which day they are told how much of the quota is spent, percent.
     pub(super) told: Mutex<(i64, u8)>,
+    pub(super) counted: Mutex<Counted>,
     /// Held by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
+}
+
+/// What was counted of the person's requests.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// What the ledger was not told yet.
+    pub(super) new: Tally,
+    /// What it was told, and has not said that it has it.
+    pub(super) told: Option<Arc<Tally>>,
+    /// Since when something waits, on the monotonic clock.
+    pub(super) since_us: Option<i64>,
+}
+
+impl Counted {
+    /// What the ledger is to be told next: one tally until it has it.
+    pub(super) fn to_tell(&mut self) -> Option<Arc<Tally>> {
+        if self.told.is_none() && !self.new.is_empty() {
+            self.told = Some(Arc::new(std::mem::take(&mut self.new)));
+        }
+        self.told.clone()
+    }
+
+    /// The ledger has what it was told, or it is given up.
+    pub(super) fn was_told(&mut self, now_us: i64) {
+        self.told = None;
+        self.since_us = (!self.new.is_empty()).then_some(now_us);
+    }
 }
 
 impl PersonCell {
@@ -57,8 +85,16 @@ impl PersonCell {
             held: Mutex::new(CellState::nothing()),
             late: Mutex::default(),
             told: Mutex::default(),
+            counted: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Counts, from `now_us` on.
+    pub(super) fn count(&self, now_us: i64, note: impl FnOnce(&mut Tally)) {
+        let mut counted = lock(&self.counted);
+        note(&mut counted.new);
+        counted.since_us.get_or_insert(now_us);
     }
 
     /// Keeps what is given back for the next grant. Of two days the later one: the other is over.

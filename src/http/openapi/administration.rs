@@ -22,7 +22,7 @@ use crate::{
             InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
             UnsupportedMediaType,
         },
-        routes::{admin_tokens, keys, leaks, plans, users},
+        routes::{admin_tokens, keys, leaks, plans, usage, users},
         session::{Needs, OfAll, OfData, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
@@ -221,15 +221,37 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
-    let most = u64::from(users::USAGE_DAYS_MAX);
-    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
-    let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
+    let most = u64::from(usage::DAYS_MAX);
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
+    let parts = [
+        ("day", date()),
+        ("used", integer(0, None)),
+        ("key", nullable(reference("KeyId"))),
+        ("dataset", nullable(json!({ "type": "string" }))),
+        ("status", nullable(integer(100, Some(599)))),
+        ("requests", json!({ "type": "integer" })),
+        ("refused", json!({ "type": "integer" })),
+        ("counted", json!({ "type": "integer" })),
+    ];
+    let used = closed("", &["day", "requests", "refused"], parts);
     let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
-    let usage = read::<OfPeople>("show_usage", tag, "Show how many requests a person's keys have made, day by day")
-        .takes([user_id(), in_query("days", "UTC days, today included.", days)])
-        .answers(ok("The days on which there were requests.", used))
+    let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day")
+        .says(
+            "`used` is what counts against the quota, as far as servers have taken it for requests. With `by` a day is divided: \
+             `requests` were answered, `refused` were not, and `counted` is what they counted as. What is not known is null.",
+        )
+        .takes([
+            user_id(),
+            in_query("days", "UTC days, today included.", days),
+            one_word("by", "What to divide days by.", &usage::DIVISIONS),
+            one_word("format", "The form of the answer.", &usage::FORMATS),
+        ])
+        .answers(ok("The days on which there were requests.", used).content(
+            "text/csv",
+            json!({ "type": "string", "description": "The same as a table (RFC 4180). What is not known is an empty cell." }),
+        ))
         .fails(&[NotFound]);
-    paths.add(&Method::GET, "/users/{id}/usage", usage);
+    paths.add(&Method::GET, "/users/{id}/usage", shown);
 }
 
 fn effective_at() -> Value {

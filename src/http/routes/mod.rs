@@ -14,6 +14,7 @@ mod operation;
 mod params;
 pub(in crate::http) mod plans;
 mod refusal;
+pub(in crate::http) mod usage;
 pub(in crate::http) mod users;
 
 use actix_web::web;
@@ -31,6 +32,7 @@ pub const RETRY_AFTER_S: u64 = 1;
 /// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
+        .configure(usage::configure)
         .configure(keys::configure)
         .configure(plans::configure)
         .configure(leaks::configure)

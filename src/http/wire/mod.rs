@@ -182,9 +182,10 @@ impl Wire {
     }
 }
 
-/// The client's address: that of the connection, or what a trusted proxy says; none where there is no connection.
-pub(in crate::http) fn client(request: &HttpRequest) -> Option<IpAddr> {
-    request.conn_data::<Rc<Connection>>().map(|connection| connection.client(request.headers()))
+/// The address of the client, where the connection or a trusted proxy says it.
+pub(in crate::http) fn client_of(request: &HttpRequest) -> Option<IpAddr> {
+    let connection = request.conn_data::<Rc<Connection>>()?;
+    Some(connection.client(request.headers())).filter(|address| *address != forwarded::NOBODY)
 }
 
 /// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. It is put off

@@ -17,6 +17,7 @@
 //! So the quota is never exceeded, and errors withhold nothing of it.
 
 mod attempt;
+mod counting;
 mod known;
 
 use std::{
@@ -41,23 +42,30 @@ use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
-    known::{Known, Terms, consumption, reservation_name},
+    counting::{Counting, SealedUse},
+    known::{Known, Terms, consumption, counts, lines, reservation_name, uses},
 };
 use super::{
     Dynamo, fetch,
     item::{Item, damaged, find_number, get_number, get_text, number, text},
+    log,
     schema::{LEDGER, VIEWS},
     terms::{LIVE, live_key},
     unavailable,
 };
 use crate::{
     domain::{
-        admission::{Asked, Bucket, Holder, LedgerRow, Return, TatStep, settled},
+        admission::{
+            Asked, Bucket, Holder, KeyUse, LedgerRow, Return, Tally, TatStep, UsageCount, settled, was_carried_out,
+        },
         id::{StreamId, UserId},
         key::KeyId,
         plan::Limits,
     },
-    store::{DayUsage, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger, PlanDatasets, StoreError, Views},
+    store::{
+        DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, PlanDatasets,
+        StoreError, Views, use_name,
+    },
 };
 
 /// How often a grant is tried that others come in between of.
@@ -80,6 +88,8 @@ pub struct DynamoLedger {
     views: Arc<dyn Views>,
     known: Mutex<HashMap<UserId, Known>>,
     plans: Mutex<HashMap<String, PlanSeen>>,
+    /// The network of each key's last use that this node has written.
+    networks: Mutex<HashMap<KeyId, String>>,
 }
 
 /// What a plan says, and when it was looked up.
@@ -119,7 +129,7 @@ fn day_key(day: i64) -> String {
 impl DynamoLedger {
     /// The ledger in these tables. `views` tells the plans' limits.
     pub fn new(dynamo: Dynamo, views: Arc<dyn Views>) -> Self {
-        Self { dynamo, views, known: Mutex::default(), plans: Mutex::default() }
+        Self { dynamo, views, known: Mutex::default(), plans: Mutex::default(), networks: Mutex::default() }
     }
 
     fn table(&self) -> String {
@@ -211,7 +221,9 @@ impl DynamoLedger {
     }
 
     async fn take(&self, request: GrantRequest) -> Result<Granted, StoreError> {
-        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned } = request;
+        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned, tally } =
+            request;
+        let counting = self.sealed(user, tally.as_deref()).await?;
         let mut known = lock(&self.known).get(&user).cloned();
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
@@ -225,20 +237,22 @@ impl DynamoLedger {
             };
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
+            let was_tallied = was_carried_out(kept, unanswered_from);
+            let counting = if was_tallied { Counting::default() } else { counting.clone() };
             let PlanSeen { limits, datasets, at_ns } = self.plan(&plan, now_ns, life_ns).await?;
             let limits_age_ns = now_ns.saturating_sub(at_ns);
             let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
             // Each try has a name of its own, so that none is taken for another.
             let serial = holder.serial + u64::from(nth);
-            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh);
+            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh, counting);
             if attempt.needs_no_write() {
                 if fresh {
                     let grant = attempt.unwritten().granted(&seen.row);
                     if !seen.unused {
                         self.remember(user, seen);
                     }
-                    return Ok(Granted { grant, limits_age_ns, datasets });
+                    return Ok(Granted { grant, limits_age_ns, datasets, tallied: was_tallied });
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
@@ -248,7 +262,7 @@ impl DynamoLedger {
                     let grant = attempt.granted(&after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(user, Known { shared, ..after });
-                    return Ok(Granted { grant, limits_age_ns, datasets });
+                    return Ok(Granted { grant, limits_age_ns, datasets, tallied: true });
                 }
                 Written::Refused(item) => {
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
@@ -274,7 +288,7 @@ impl DynamoLedger {
     async fn write(&self, user: UserId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
         let change = attempt.change(seen);
         match attempt.ended_day(seen) {
-            Some(ended) => self.send_with_day(user, change, &ended, attempt.known_after(seen)).await,
+            Some(ended) => self.send_with_day(user, change, ended, attempt.known_after(seen)).await,
             None => self.send(change.of(self.update(user))).await,
         }
     }
@@ -313,7 +327,7 @@ impl DynamoLedger {
         &self,
         user: UserId,
         change: Change,
-        ended: &LedgerRow,
+        (ended, counts): (LedgerRow, BTreeMap<String, i64>),
         after: Known,
     ) -> Result<Written, StoreError> {
         let table = self.table();
@@ -322,6 +336,7 @@ impl DynamoLedger {
         let update = change.of_transaction(update).build().map_err(built)?;
         let day =
             Put::builder().table_name(&table).item("k", text(partition(user))).item("d", text(day_key(ended.day)));
+        let day = counts.iter().fold(day, |day, (name, value)| day.item(name, number(value)));
         let day = day.item("used", number(ended.used)).build().map_err(built)?;
         let writes = self.dynamo.client().transact_write_items();
         let writes = writes
@@ -353,46 +368,128 @@ impl DynamoLedger {
 
     /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
     /// back before.
-    async fn return_one(&self, user: UserId, returned: Return) -> Result<(), StoreError> {
+    async fn return_one(&self, user: UserId, returned: Return, counting: &Counting) -> Result<(), StoreError> {
         let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
-        let update = |update: &str, condition: &str| {
-            let request = self.update(user).update_expression(format!("{update} REMOVE #me"));
-            request
-                .condition_expression(format!("#me.s = :mine AND {condition}"))
-                .expression_attribute_names("#me", reservation_name(holder.node))
-                .expression_attribute_values(":mine", number(holder.serial))
+        let change = || {
+            let mut change = Change::default();
+            change.remove("#me".to_owned());
+            change.only_if("#me.s = :mine");
+            change.name("#me", &reservation_name(holder.node));
+            change.value(":mine", number(holder.serial));
+            counting.add_to(&BTreeMap::new(), &mut change);
+            change
         };
-        let of_bucket = |request: UpdateItemFluentBuilder| {
-            request
-                .expression_attribute_values(":tat", number(tat_ns))
-                .expression_attribute_values(":limit", number(limit_ns))
-                .expression_attribute_values(":rate", number(returned.interval_ns))
+        let of_bucket = |change: &mut Change| {
+            change.set("tat = :tat");
+            change.only_if("tat = :limit AND iv = :rate");
+            change.value(":tat", number(tat_ns));
+            change.value(":limit", number(limit_ns));
+            change.value(":rate", number(returned.interval_ns));
         };
-        let of_quota = |request: UpdateItemFluentBuilder| {
-            request
-                .expression_attribute_names("#day", "day")
-                .expression_attribute_values(":day", number(day))
-                .expression_attribute_values(":spare", number(unspent))
+        let of_quota = |change: &mut Change| {
+            change.set("used = used - :spare");
+            change.only_if("#day = :day AND used >= :spare");
+            change.name("#day", "day");
+            change.value(":day", number(day));
+            change.value(":spare", number(unspent));
         };
-        let whole = update(
-            "SET tat = :tat, used = used - :spare",
-            "tat = :limit AND iv = :rate AND #day = :day AND used >= :spare",
-        );
-        let Some(item) = self.returned(user, self.send(of_quota(of_bucket(whole))).await?)? else { return Ok(()) };
+        let mut whole = change();
+        of_bucket(&mut whole);
+        of_quota(&mut whole);
+        let Some(item) = self.returned(user, self.send(whole.of(self.update(user))).await?)? else { return Ok(()) };
         let known = Known::read(&item)?;
         let is_out = known.reservations.get(&holder.node).is_some_and(|kept| kept.serial == holder.serial);
         let row = known.row;
-        let part = if !is_out {
-            return Ok(());
-        } else if row.tat_ns == limit_ns && row.interval_ns == returned.interval_ns {
-            of_bucket(update("SET tat = :tat", "tat = :limit AND iv = :rate"))
+        if !is_out {
+            // It has come back before, or was never written down.
+            return self.count(user, counting).await;
+        }
+        let mut part = change();
+        if row.tat_ns == limit_ns && row.interval_ns == returned.interval_ns {
+            of_bucket(&mut part);
         } else if row.day == day && unspent > 0 {
-            of_quota(update("SET used = used - :spare", "#day = :day AND used >= :spare"))
-        } else {
-            return Ok(());
-        };
+            of_quota(&mut part);
+        }
         // What others come in between of now stays counted.
-        self.returned(user, self.send(part).await?).map(drop)
+        self.returned(user, self.send(part.of(self.update(user))).await?).map(drop)
+    }
+
+    /// Counts what a node has counted, with nothing else.
+    async fn count(&self, user: UserId, counting: &Counting) -> Result<(), StoreError> {
+        if counting.is_empty() {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        counting.add_to(&BTreeMap::new(), &mut change);
+        self.returned(user, self.send(change.of(self.update(user))).await?).map(drop)
+    }
+
+    /// A tally as it is written: networks that are not the ones that were written last are sealed with the person's key. An erased
+    /// person's are not kept.
+    async fn sealed(&self, user: UserId, tally: Option<&Tally>) -> Result<Counting, StoreError> {
+        let Some(tally) = tally else { return Ok(Counting::default()) };
+        let lines = tally.lines().to_vec();
+        let is_known =
+            |used: &KeyUse| used.network().is_none_or(|network| lock(&self.networks).get(&used.key) == Some(&network));
+        let plain = |used: &KeyUse| SealedUse { key: used.key, at_us: used.at_us, network: None };
+        if tally.uses().iter().all(is_known) {
+            return Ok(Counting { lines, uses: tally.uses().iter().map(plain).collect() });
+        }
+        let Some(own) = log::personal_key(&self.dynamo, user).await? else {
+            return Ok(Counting { lines, uses: Vec::new() });
+        };
+        let mut networks = lock(&self.networks);
+        if networks.len() >= KNOWN_PEOPLE_MAX {
+            networks.clear();
+        }
+        let seal = |used: &KeyUse| {
+            let network = used.network();
+            let sealed = network.as_deref().and_then(|text| own.seal(use_name(used.key, used.at_us), NETWORK, text));
+            if let Some(network) = network {
+                networks.insert(used.key, network);
+            }
+            SealedUse { network: sealed, ..plain(used) }
+        };
+        Ok(Counting { lines, uses: tally.uses().iter().map(seal).collect() })
+    }
+
+    async fn give_one_back(&self, GivenBack { user, returned, tally }: GivenBack) -> Result<(), StoreError> {
+        let counting = self.sealed(user, tally.as_deref()).await?;
+        match returned {
+            Some(returned) => self.return_one(user, returned, &counting).await,
+            None => self.count(user, &counting).await,
+        }
+    }
+
+    /// The lines of the days from one on, the live one first.
+    async fn counts_of(&self, partition: String, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
+        let mut told: Vec<UsageCount> = Vec::new();
+        for item in self.days_of(partition).await? {
+            let Some(day) = day_of_item(&item)?.filter(|day| *day >= from_day) else { continue };
+            for line in lines(day, &counts(&item)?) {
+                // A day that was left and come back to has items of both times.
+                match told.iter_mut().find(|known| known.is_like(&line)) {
+                    Some(known) => {
+                        known.requests += line.requests;
+                        known.counted += line.counted;
+                    }
+                    None => told.push(line),
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    async fn days_of(&self, partition: String) -> Result<Vec<Item>, StoreError> {
+        let table = self.table();
+        let query = self.dynamo.client().query().table_name(&table).consistent_read(true);
+        let pages = query
+            .key_condition_expression("k = :k")
+            .expression_attribute_values(":k", text(partition))
+            .into_paginator()
+            .items()
+            .send();
+        pages.collect::<Result<Vec<Item>, _>>().await.map_err(|error| unavailable(&table, &error))
     }
 
     /// The item when a return's condition did not hold.
@@ -430,29 +527,24 @@ impl DynamoLedger {
     }
 
     async fn usage_of(&self, partition: String, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
-        let table = self.table();
-        let query = self.dynamo.client().query().table_name(&table).consistent_read(true);
-        let mut pages = query
-            .key_condition_expression("k = :k")
-            .expression_attribute_values(":k", text(partition))
-            .into_paginator()
-            .items()
-            .send();
         let mut days = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| unavailable(&table, &error))?;
-            let day = match get_text(&item, "d")? {
-                LIVE => find_number(&item, "day")?,
-                day => Some(day.parse().map_err(|error| damaged("d", error))?),
-            };
+        for item in self.days_of(partition).await? {
             // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
             let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
-            if let Some(day) = day.filter(|day| *day >= from_day && !is_told(day)) {
+            if let Some(day) = day_of_item(&item)?.filter(|day| *day >= from_day && !is_told(day)) {
                 days.push(DayUsage { day, used: get_number(&item, "used")? });
             }
         }
         Ok(days)
     }
+}
+
+/// The day that an item counts; none of a live one that counts nothing yet.
+fn day_of_item(item: &Item) -> Result<Option<i64>, StoreError> {
+    Ok(match get_text(item, "d")? {
+        LIVE => find_number(item, "day")?,
+        day => Some(day.parse().map_err(|error| damaged("d", error))?),
+    })
 }
 
 /// Waits before another try, if there is to be one; the number of failures then.
@@ -506,8 +598,8 @@ impl Ledger for DynamoLedger {
         self.take(request).await
     }
 
-    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
-        let writes = returns.into_iter().map(|(user, returned)| self.return_one(user, returned));
+    async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
+        let writes = given.into_iter().map(|given| self.give_one_back(given));
         // All are tried, even if one fails.
         let done: Vec<Result<(), StoreError>> = stream::iter(writes).buffer_unordered(PARALLEL).collect().await;
         done.into_iter().collect()
@@ -528,5 +620,37 @@ impl Ledger for DynamoLedger {
         days.extend(before.into_iter().map(|(day, used)| DayUsage { day, used }));
         days.sort_by_key(|told| told.day);
         Ok(days)
+    }
+
+    async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
+        let mut told = self.counts_of(partition(user), from_day).await?;
+        // What an earlier version counted, by key.
+        for key in self.keys_of(user).await? {
+            for DayUsage { day, used } in self.usage_of(key.to_string(), from_day).await? {
+                let requests = i64::try_from(used).unwrap_or(i64::MAX);
+                let line =
+                    UsageCount { day, key: Some(key), dataset: Box::default(), status: 0, requests, counted: requests };
+                told.push(line);
+            }
+        }
+        told.sort_by(|a, b| {
+            let place =
+                |line: &UsageCount| (line.day, line.key.map(|key| key.to_string()), line.dataset.clone(), line.status);
+            place(a).cmp(&place(b))
+        });
+        Ok(told)
+    }
+
+    async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError> {
+        let Some(item) = self.item(partition(user), LIVE.to_owned()).await? else { return Ok(Vec::new()) };
+        let own = log::personal_key(&self.dynamo, user).await?;
+        let mut told = Vec::new();
+        for (key, at_us, sealed) in uses(&item)? {
+            let at = Timestamp::from_microsecond(at_us).map_err(|error| damaged("l", error))?;
+            let open = |(at_us, sealed): (i64, String)| own.as_ref()?.open(use_name(key, at_us), NETWORK, &sealed);
+            told.push(LastUse { key, at, network: sealed.and_then(open) });
+        }
+        told.sort_by_key(|told| told.key);
+        Ok(told)
     }
 }

@@ -203,6 +203,8 @@ impl DataSets {
             Charge::Nothing => pass.keep(0, self.service.committer.clock.as_ref()),
         }
         let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
+        let dataset = first_segment(request.uri().path()).unwrap_or_default();
+        pass.tell(dataset, response.status().as_u16(), wire::client_of(request));
         limits(&pass.standing, |name, value| {
             response.headers_mut().insert(name, value);
         });
@@ -254,7 +256,7 @@ impl DataSets {
         data_set: Option<&Arc<DataSet>>,
         credential: Credential,
     ) -> Result<Pass, Problem> {
-        let (from, data_set) = (wire::client(request), data_set.map(Arc::clone));
+        let (from, data_set) = (wire::client_of(request), data_set.map(Arc::clone));
         let asking = Asking { from, data_set, action: DataAction::Read };
         self.admit_as(credential, 1, asking).await?.map_err(not_admitted)
     }
@@ -301,7 +303,7 @@ impl DataSets {
         {
             return Ok((self.admit(request, Some(&data_set), credential).await?, Ok(caching::not_modified(tag))));
         }
-        match self.gate.get(credential.id, credential.hash, wire::client(request), wanted).await {
+        match self.gate.get(credential.id, credential.hash, wire::client_of(request), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
