@@ -32,6 +32,8 @@ mod data;
 mod exports;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/imports/mod.rs"]
+mod imports;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/leaks.rs"]

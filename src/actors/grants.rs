@@ -218,6 +218,8 @@ impl GrantBook {
                 slot: grant.last_slot(cost),
                 serial: grant.holder().serial,
                 admitted_us: (now_us, now_ns / 1000),
+                reach: Arc::clone(reach),
+                datasets: datasets.clone(),
                 cell: Arc::clone(person),
             })),
             Verdict::Refuse { rate, quota, retry_after_ns } => {

@@ -106,6 +106,9 @@ async fn write_down_the_dead(service: Service) {
         if let Err(error) = service.imports.recover_recent().await {
             tracing::warn!(%error, "imports that died cannot be written down yet");
         }
+        if let Err(error) = service.imports.tend().await {
+            tracing::warn!(%error, "files that were sent to be imported cannot be tended yet");
+        }
     }
 }
 

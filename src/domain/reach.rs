@@ -1,7 +1,7 @@
 //! Whether a key may be used for a request: where the request comes from, and what it asks for. Looked at for every request, so
 //! that nothing is read or made anew for it.
 
-use core::net::IpAddr;
+use core::{fmt, net::IpAddr};
 
 use super::{
     bounds::{DataAction, KeyScopes, names_dataset},
@@ -33,13 +33,25 @@ pub enum OutOfReach {
 }
 
 /// What a key may be used for. Parsed once.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub struct KeyReach {
     networks: Option<Box<[AddressRange]>>,
     scopes: KeyScopes,
 }
 
+/// Does not show the networks: they are personal data.
+impl fmt::Debug for KeyReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyReach").field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
 impl KeyReach {
+    /// Whether its scopes have this data set.
+    pub fn is_for(&self, dataset: &str) -> bool {
+        names_dataset(self.scopes.datasets.as_deref(), dataset)
+    }
+
     /// That of a key with these networks, none for any, and scopes. A text that is no network allows nobody.
     pub fn new<'a>(networks: Option<impl Iterator<Item = &'a str>>, scopes: KeyScopes) -> Self {
         Self { networks: networks.map(|texts| texts.filter_map(AddressRange::parse).collect()), scopes }
@@ -53,8 +65,8 @@ impl KeyReach {
         if self.networks.as_deref().is_some_and(|networks| !is_in(networks)) {
             return Some(OutOfReach::Address);
         }
-        let Some(dataset) = what.dataset else { return None };
-        if !names_dataset(self.scopes.datasets.as_deref(), dataset) {
+        let dataset = what.dataset?;
+        if !self.is_for(dataset) {
             return Some(OutOfReach::Dataset);
         }
         (!self.scopes.allow(what.action)).then_some(OutOfReach::Action(what.action))

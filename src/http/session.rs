@@ -214,6 +214,22 @@ impl Conditions {
         Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
+    /// The command that `who` gives with this request, where they may repeat it.
+    pub fn command(&self, who: &Who) -> Option<CommandId> {
+        self.idempotency_key.as_ref().map(|key| CommandId::from_idempotency_key(who, key))
+    }
+
+    /// Refuses a version that is expected of something that has none.
+    ///
+    /// # Errors
+    /// 400 with the reason.
+    pub fn without_version(&self, reason: &'static str) -> Result<(), Problem> {
+        match self.expected_version {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(ProblemCode::InvalidRequest, format!("leave If-Match out: {reason}"))),
+        }
+    }
+
     /// The envelope of the command that `who` gives with this request; `body` are the bytes that were sent.
     ///
     /// # Errors
@@ -226,8 +242,8 @@ impl Conditions {
         body: &[u8],
     ) -> Result<Envelope, Problem> {
         use sha2::{Digest, Sha256};
-        let (command, request_hash) = match &self.idempotency_key {
-            Some(key) => {
+        let (command, request_hash) = match self.command(who) {
+            Some(command) => {
                 let mut hash = Sha256::new()
                     .chain_update(request.method().as_str())
                     .chain_update([0])
@@ -240,7 +256,7 @@ impl Conditions {
                     hash.update([0]);
                     hash.update(version.to_string());
                 }
-                (CommandId::from_idempotency_key(who, key), Some(hex(&hash.finalize())))
+                (command, Some(hex(&hash.finalize())))
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
         };

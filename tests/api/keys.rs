@@ -247,6 +247,8 @@ async fn a_key_does_what_its_scopes_say_and_a_plan_has_the_data_sets_that_it_nam
     let elsewhere = key(json!({ "datasets": ["trees"] })).await;
     assert_eq!(scope(&elsewhere, "/permits?limit=1").await, "dataset");
     assert_eq!(scope(&elsewhere, "/permits/201612013997").await, "dataset");
+    let listed = async |key: &str| app.get("/datasets", key).await.expect(200).json()["data"].as_array().unwrap().len();
+    assert_eq!((listed(&reader).await, listed(&elsewhere).await), (1, 0), "those that a key is for");
 
     let limits =
         |datasets: Value| json!({ "rate_per_s": 100.0, "burst": 100, "quota_per_day": 1000, "datasets": datasets });

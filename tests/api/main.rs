@@ -27,6 +27,7 @@ mod exports;
 mod farewell;
 mod guesses;
 mod idempotency;
+mod imports;
 mod keys;
 mod leaks;
 mod lifecycle;

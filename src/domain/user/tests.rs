@@ -25,7 +25,7 @@ fn at(second: i64) -> Timestamp {
 fn change(seed: u8) -> KeyChange {
     KeyChange {
         label: seed.is_multiple_of(3).then(|| Some(format!("k{seed}"))),
-        expires_at: (seed % 5 > 0).then(|| Some(at((i64::from(seed % 180) + 1) * DAY_S))),
+        expires_at: (!seed.is_multiple_of(5)).then(|| Some(at((i64::from(seed % 180) + 1) * DAY_S))),
         allowed_ips: seed.is_multiple_of(4).then(|| Some(vec![format!("192.0.2.{seed}")])),
         scopes: None,
     }

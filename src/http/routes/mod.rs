@@ -4,9 +4,10 @@ pub(in crate::http) mod admin_tokens;
 mod answer;
 mod command;
 pub mod data;
+pub(in crate::http) mod datasets;
 mod dead_letters;
 mod events;
-mod imports;
+pub(in crate::http) mod imports;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
 mod metrics;
@@ -38,6 +39,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(leaks::configure)
         .configure(events::configure)
         .configure(imports::configure)
+        .configure(datasets::configure)
         .configure(dead_letters::configure)
         .configure(admin_tokens::configure);
 }

@@ -199,6 +199,8 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
         reading: Arc::clone(&definition),
         replace: true,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
