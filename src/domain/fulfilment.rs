@@ -4,8 +4,9 @@
 use uuid::Uuid;
 
 use super::{
-    event::{Event, RevocationReason},
+    event::{Event, Recorded, RevocationReason},
     key::KeyId,
+    notice::{self, Notice},
     user::{Standing, User},
 };
 
@@ -19,6 +20,8 @@ pub enum Duty {
     },
     /// Revoke what a deleted person still has.
     RevokeKeys,
+    /// See that this notice is mailed.
+    Notify(Notice),
     /// Tell the owner of this key and the administrators that it was revoked because it had leaked.
     TellOfLeak {
         /// The key.
@@ -27,14 +30,14 @@ pub enum Duty {
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
-pub fn duty(event: &Event) -> Option<Duty> {
-    match event {
+pub fn duty(recorded: &Recorded) -> Option<Duty> {
+    match &recorded.event {
         Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
             Some(Duty::Fulfil { invitation: *invitation })
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
         Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
-        _ => None,
+        _ => notice::asked(recorded).map(Duty::Notify),
     }
 }
 
@@ -52,6 +55,8 @@ pub enum FulfilmentStep {
     },
     /// Revoke all keys.
     RevokeKeys,
+    /// Mail this notice, then write down that it was sent.
+    Notify(Notice),
     /// Tell those who were not told yet of the key's leak, and write that down for each.
     TellOfLeak {
         /// The key.
@@ -70,7 +75,9 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
         // Of a deleted person all keys are revoked, and nobody needs to look after them.
         Duty::TellOfLeak { .. } if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
         Duty::TellOfLeak { key_id } => FulfilmentStep::TellOfLeak { key_id },
-        Duty::Fulfil { .. } if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        Duty::Fulfil { .. } | Duty::Notify(_) if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
+        Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
             // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.

@@ -28,6 +28,7 @@ mod farewell;
 mod guesses;
 mod idempotency;
 mod imports;
+mod keys;
 mod leaks;
 mod lifecycle;
 mod lost;

@@ -2,16 +2,21 @@
 
 use zeroize::Zeroizing;
 
-use super::{MailerWork, MessageError, Offer, leak};
+use super::{
+    MailerWork, MessageError, Offer, leak,
+    notify::{invitation_prefix, notice_prefix},
+};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
         invite::user_in,
+        key_rules::KnownRules,
     },
     domain::{
+        bounds::KeyChange,
         event::Origin,
         fulfilment::{self, Duty, FulfilmentStep},
-        id::{CommandId, StreamId, Who},
+        id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
         plan::Limits,
         text::one_line,
@@ -40,7 +45,16 @@ impl MailerWork {
             let person = self.committer.load_user(user).await?;
             match fulfilment::next_step(person.as_ref(), duty) {
                 FulfilmentStep::Acknowledge => return self.forget(person.as_ref(), duty).await,
-                FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty).await?,
+                FulfilmentStep::IssueKey => {
+                    let Some(person) = person else { return Ok(()) };
+                    let rules = KnownRules::of_plan(&self.committer, Some(person.plan)).await?;
+                    self.issue_key(&stream, &message, duty, &rules).await?;
+                }
+                FulfilmentStep::Notify(_) if !self.notices => return Ok(()),
+                FulfilmentStep::Notify(notice) => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.notify(&stream, &message, notice, &person).await;
+                }
                 FulfilmentStep::RevokeKeys => {
                     let envelope = envelope(&message, "revoke");
                     let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
@@ -63,8 +77,8 @@ impl MailerWork {
     /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
-            let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
-            let mails = mails.chain([leak::mail_prefix(person.id)]);
+            let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
+            let mails = invitations.chain([notice_prefix(person.id), leak::mail_prefix(person.id)]);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -79,10 +93,16 @@ impl MailerWork {
         let events = crate::domain::persisted::decode(commit, None).map_err(CommandError::from)?;
         let event = events.iter().find(|recorded| recorded.id == message.event);
         let event = event.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
-        Ok(fulfilment::duty(&event.event))
+        Ok(fulfilment::duty(event))
     }
 
-    async fn issue_key(&self, stream: &StreamId, message: &EventMessage, duty: Duty) -> Result<(), MessageError> {
+    async fn issue_key(
+        &self,
+        stream: &StreamId,
+        message: &EventMessage,
+        duty: Duty,
+        known: &KnownRules,
+    ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let envelope = envelope(message, "issue");
         // The id follows from the message, so that two mailers with the same message issue the same key.
@@ -95,8 +115,11 @@ impl MailerWork {
             if fulfilment::next_step(user, duty) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
-            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
-            Ok(decide(user, command)?)
+            // Where another plan was given meanwhile the next step looks it up.
+            let Some(rules) = known.of(user) else { return Ok(Vec::new()) };
+            let now = self.committer.clock.now();
+            let wanted = KeyChange::default();
+            Ok(decide(user, Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now })?)
         };
         crash_point("mailer-before-issue");
         let committed = self.committer.run(stream, &envelope, issue).await?;
@@ -115,17 +138,32 @@ impl MailerWork {
     ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
+        let mailed = Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() };
+        let refused = |class, reason| Command::RecordMailFailed { invitation, class, reason };
+        self.hand_over(stream, message, person.id, &mail, mailed, refused).await
+    }
+
+    /// Hands a mail over and writes down what became of it.
+    pub(super) async fn hand_over(
+        &self,
+        stream: &StreamId,
+        message: &EventMessage,
+        user: UserId,
+        mail: &OutgoingMail,
+        mailed: Command,
+        refused: impl FnOnce(String, String) -> Command,
+    ) -> Result<(), MessageError> {
         crash_point("mailer-before-mail");
         // Two commands: a message that comes again may be refused once and taken later.
-        let (step, command) = match self.mailer.send(&mail).await {
+        let (step, command) = match self.mailer.send(mail).await {
             Ok(_) => {
                 self.counters.mails_sent.add(1);
-                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() })
+                ("mailed", mailed)
             }
             Err(MailError::Rejected { class, reason }) => {
                 self.counters.mails_rejected.add(1);
-                tracing::warn!(user = %person.id, class, "a mail was refused for good");
-                ("refused", Command::RecordMailFailed { invitation, class, reason })
+                tracing::warn!(%user, class, "a mail was refused for good");
+                ("refused", refused(class, reason))
             }
             Err(error @ (MailError::Unavailable { .. } | MailError::Here(_))) => return Err(MessageError::Mail(error)),
         };
@@ -138,7 +176,7 @@ impl MailerWork {
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
         if user_in(&recorded.state).is_some_and(|person| person.standing == Standing::Deleted) {
-            self.mailer.forget(&[mail_prefix(invitation)]).await?;
+            self.mailer.forget(std::slice::from_ref(&mail.message_id)).await?;
         }
         crash_point("mailer-after-mailed");
         Ok(())
@@ -177,7 +215,7 @@ impl MailerWork {
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
-            message_id: format!("{}{key_id}", mail_prefix(invitation)),
+            message_id: format!("{}{key_id}", invitation_prefix(invitation)),
             headers: Vec::new(),
         })))
     }
@@ -186,11 +224,6 @@ impl MailerWork {
 /// Whether a command did something just now, as a count.
 fn newly(committed: &Committed) -> u64 {
     u64::from(!committed.repeated && !committed.events.is_empty())
-}
-
-/// What the message ids of an invitation's mails begin with.
-fn mail_prefix(invitation: uuid::Uuid) -> String {
-    format!("invitation-{invitation}-")
 }
 
 /// The command that a step of a message is: the same for every delivery of it.

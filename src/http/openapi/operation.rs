@@ -35,14 +35,16 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, MissingPermission,
-            Overloaded, OwnShare, QuotaExceeded, TooManyFromAddress, Unavailable, UrlTooLong,
+            DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, KeyNotAllowedHere,
+            MissingPermission, Overloaded, OwnShare, QuotaExceeded, Scope, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
                 InvalidRequest,
                 InvalidKey,
+                KeyNotAllowedHere,
+                Scope,
                 DataSetWithdrawn,
                 UrlTooLong,
                 QuotaExceeded,

@@ -58,10 +58,13 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys
+        | CommandRefusal::KeyExpired(_)
+        | CommandRefusal::TooManyKeys { .. }
         | CommandRefusal::LastAdministrator
         | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
-        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+            ProblemCode::InvalidBody
+        }
     };
     Problem::new(code, text)
 }
