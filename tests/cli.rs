@@ -15,6 +15,8 @@ mod events;
 mod health;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/lists.rs"]
+mod lists;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;
@@ -29,6 +31,8 @@ mod server;
 mod support;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/twins.rs"]
+mod twins;
 #[path = "cli/usage.rs"]
 mod usage;
 

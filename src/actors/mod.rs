@@ -14,6 +14,7 @@ pub mod import;
 pub mod invite;
 pub mod leaks;
 pub mod lineage;
+pub mod log;
 pub mod mailer;
 pub mod query;
 pub mod redrive;

@@ -32,7 +32,7 @@ use crate::{
     http::{
         checkup::Checkup,
         ready::ReadyAnswers,
-        state::{OldToken, Readiness, Service},
+        state::{OldToken, Readiness, Service, followers},
     },
     mail,
     secrets::{Entropy, Secrets},
@@ -189,6 +189,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         ready,
         aws,
         readiness: Readiness::default(),
+        followers: followers(),
         checkup: Arc::new(Checkup::new(shared)),
         old_tokens: Arc::default(),
         token_uses: Arc::default(),

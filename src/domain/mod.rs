@@ -20,6 +20,7 @@ pub mod persisted;
 pub mod personal;
 pub mod plan;
 pub mod retry;
+pub mod roster;
 pub mod text;
 pub mod user;
 pub mod view;

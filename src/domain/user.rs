@@ -113,6 +113,8 @@ pub struct User {
     pub invitations_at: Vec<Timestamp>,
     /// Why the last mail failed, unless a later one did not.
     pub mail_failure: Option<String>,
+    /// When that mail failed.
+    pub mail_failed_at: Option<Timestamp>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// Who was told by mail of which key's leak.
@@ -182,6 +184,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             invitations: vec![(*invitation, None)],
             invitations_at: vec![at],
             mail_failure: None,
+            mail_failed_at: None,
             keys: BTreeMap::new(),
             leak_notices: BTreeSet::new(),
         });
@@ -224,6 +227,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         }
         Event::ApiKeyMailed { key_id, invitation, .. } => {
             user.mail_failure = None;
+            user.mail_failed_at = None;
             if let Some(key) = user.keys.get_mut(key_id) {
                 key.version = version;
                 key.mailed_at = Some(at);
@@ -250,6 +254,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         }
         Event::MailFailed { class, reason, .. } => {
             user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+            user.mail_failed_at = Some(at);
         }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
@@ -272,6 +277,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.email = Personal::Erased;
     user.name = user.name.take().map(|_| Personal::Erased);
     user.mail_failure = None;
+    user.mail_failed_at = None;
     for key in user.keys.values_mut() {
         if key.label.take().is_some() {
             // The view's row of the key changes with it.

@@ -5,8 +5,10 @@ mod answer;
 mod command;
 pub mod data;
 mod dead_letters;
-mod events;
+pub(in crate::http) mod events;
+pub(in crate::http) mod follow;
 mod imports;
+pub(in crate::http) mod invitations;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
 mod metrics;
@@ -31,6 +33,7 @@ pub const RETRY_AFTER_S: u64 = 1;
 /// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
+        .configure(invitations::configure)
         .configure(keys::configure)
         .configure(plans::configure)
         .configure(leaks::configure)

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         event::Role,
-        view::{KeyRow, UserRow},
+        view::{InvitationProgress, InvitationState, KeyRow, UserRow},
     };
 
     fn rows(status: UserStatus) -> Rows {
@@ -142,6 +142,7 @@ mod tests {
             changed_at: at,
             deleted_at: None,
             mail_failure: None,
+            invitation: InvitationProgress { state: InvitationState::Mailed, since: at },
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),

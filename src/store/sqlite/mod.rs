@@ -327,7 +327,7 @@ mod tests {
             event::Role,
             id::{CommandId, StreamId, UserId},
             personal::PersonalKey,
-            view::{Rows, UserRow, UserStatus},
+            view::{InvitationProgress, InvitationState, Rows, UserRow, UserStatus},
         },
         store::{Append, PersonalChange},
     };
@@ -363,6 +363,7 @@ mod tests {
             changed_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
+            invitation: InvitationProgress { state: InvitationState::Failed, since: Timestamp::UNIX_EPOCH },
         }
     }
 

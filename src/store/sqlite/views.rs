@@ -1,6 +1,6 @@
 //! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::Limits,
-        view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{UserFilter, Views},
 };
@@ -31,7 +31,7 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
         "CREATE TABLE users{suffix} (
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
-             mail_failure TEXT
+             mail_failure TEXT, invitation TEXT NOT NULL DEFAULT 'invited', invitation_since INTEGER NOT NULL DEFAULT 0
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
@@ -69,8 +69,17 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
+         {}
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
-         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
+         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);",
+        plan_index(suffix, generation)
+    )
+}
+
+/// The statement that makes the index of people by their plans, which a file of an earlier permitd lacks.
+pub(super) fn plan_index(suffix: &str, generation: i64) -> String {
+    format!(
+        "CREATE INDEX IF NOT EXISTS users_plan_{generation} ON users{suffix} (plan, invited_at, id) WHERE status != 'deleted';"
     )
 }
 
@@ -154,6 +163,8 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         row.changed_at.as_microsecond(),
         row.deleted_at.map(Timestamp::as_microsecond),
         row.mail_failure,
+        row.invitation.state.as_str(),
+        row.invitation.since.as_microsecond(),
     ])
 }
 
@@ -237,7 +248,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-const USER_COLUMNS: [&str; 11] = [
+pub(super) const USER_COLUMNS: [&str; 13] = [
     "id",
     "version",
     "email",
@@ -249,6 +260,8 @@ const USER_COLUMNS: [&str; 11] = [
     "changed_at",
     "deleted_at",
     "mail_failure",
+    "invitation",
+    "invitation_since",
 ];
 const KEY_COLUMNS: [&str; 12] = [
     "id",
@@ -313,6 +326,7 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         "deleted" => UserStatus::Deleted,
         other => return Err(corrupt("status", other)),
     };
+    let invitation: String = row.get(11)?;
     Ok(UserRow {
         id: user_id(&row.get::<_, String>(0)?)?,
         version: row.get(1)?,
@@ -325,6 +339,10 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         changed_at: moment(row.get(8)?)?,
         deleted_at: optional_moment(row.get(9)?)?,
         mail_failure: row.get(10)?,
+        invitation: InvitationProgress {
+            state: InvitationState::named(&invitation).ok_or_else(|| corrupt("invitation", invitation))?,
+            since: moment(row.get(12)?)?,
+        },
     })
 }
 
@@ -443,6 +461,14 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
         sql.push_str(" AND status = ?");
         values.push(text(status.as_str()));
     }
+    if let Some(plan) = &filter.plan {
+        sql.push_str(" AND plan = ? AND status != 'deleted'");
+        values.push(text(plan));
+    }
+    if let Some(invitation) = filter.invitation {
+        sql.push_str(" AND invitation = ?");
+        values.push(text(invitation.as_str()));
+    }
     if let Some(after) = filter.after {
         let found = connection
             .prepare_cached("SELECT invited_at FROM users WHERE id = ?1")?
@@ -513,6 +539,15 @@ impl Views for Database {
         let sql = format!("SELECT {} FROM plans WHERE name = ?", columns(&PLAN_COLUMNS));
         let name = text(name);
         self.read(move |connection| Ok(select(connection, &sql, &[name], read_plan)?.pop())).await
+    }
+
+    async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let sql = "SELECT plan, count(*) FROM users WHERE status != 'deleted' GROUP BY plan";
+        self.read(move |connection| {
+            let counted = select(connection, sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(counted.into_iter().collect())
+        })
+        .await
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
