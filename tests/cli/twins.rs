@@ -25,7 +25,7 @@ const TWINS: &[(&str, &str)] = &[
     ("issue_key", "keys issue"),
     ("rotate_key", "keys rotate"),
     ("revoke_key", "keys revoke"),
-    ("report_leak", "keys leak"),
+    ("report_leak", "keys report-leak"),
     ("list_plans", "plans list"),
     ("show_plan", "plans list"),
     ("list_plan_users", "users list"),
