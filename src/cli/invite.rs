@@ -43,10 +43,10 @@ pub(super) struct Invite {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["emails", "name", "role"])]
     from: Option<PathBuf>,
     /// Only say what would become of each row of the list
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "from", conflicts_with = "emails")]
     dry_run: bool,
     /// Invite those whose rows are right, as many as the hour has room for; otherwise nobody is if one row is wrong
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "from", conflicts_with = "emails")]
     good: bool,
     /// Mail all invitations again that were not delivered
     #[arg(long, conflicts_with_all = ["emails", "from", "name", "role", "plan"])]
