@@ -39,6 +39,7 @@ const TWINS: &[(&str, &str)] = &[
     ("redrive_dead_letters", "dead-letters redrive"),
     ("list_admin_tokens", "admin-tokens list"),
     ("show_admin_token", "admin-tokens list"),
+    ("create_admin_token", "admin-tokens create"),
     ("create_admin_token", "admin-tokens new"),
     ("revoke_admin_token", "admin-tokens revoke"),
     ("show_openapi", "openapi"),
