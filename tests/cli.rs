@@ -17,6 +17,8 @@ mod health;
 mod import;
 #[path = "cli/keys.rs"]
 mod keys;
+#[path = "cli/lists.rs"]
+mod lists;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;
@@ -31,6 +33,8 @@ mod server;
 mod support;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/twins.rs"]
+mod twins;
 #[path = "cli/usage.rs"]
 mod usage;
 

@@ -6,6 +6,8 @@
 //! nothing of the state (the server was busy, a store was away, the request could not be read) is kept by nobody: the
 //! command can be tried again. No personal data is kept: an answer that shows some is made anew from the stream.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -113,6 +115,13 @@ pub(super) enum Answered {
     Redriven,
     /// There was no such dead letter.
     NoDeadLetter,
+    /// A command over many things was begun. Each of them has a command of its own, so that another try does the rest.
+    Begun,
+    /// It came to its end.
+    Ended {
+        /// What it did, by name.
+        counts: BTreeMap<String, u64>,
+    },
 }
 
 impl Answered {
@@ -196,7 +205,9 @@ impl Answered {
             | Self::ImportAccepted { .. }
             | Self::Redriving { .. }
             | Self::Redriven
-            | Self::NoDeadLetter => return None,
+            | Self::NoDeadLetter
+            | Self::Begun
+            | Self::Ended { .. } => return None,
         };
         Some(refusal.into())
     }
@@ -284,6 +295,42 @@ impl Committer {
         let kept = kept.await?;
         crash_point("answer-kept");
         Ok(kept)
+    }
+
+    /// Begins a client's command over many things, or goes on with it. Gives what it did if it has come to its end before.
+    ///
+    /// # Errors
+    /// [`CommandError::KeyReused`] when its key was another's.
+    pub(super) async fn begin_many(&self, envelope: &Envelope) -> Result<Option<BTreeMap<String, u64>>, CommandError> {
+        // Where another try is faster, what it keeps is found the second time.
+        for _ in 0..2 {
+            match self.find_answer(envelope).await? {
+                Some(AnswerPlace::Commit(_)) => return Err(CommandError::KeyReused),
+                Some(AnswerPlace::Text(kept)) => {
+                    self.counters.repeated.add(1);
+                    return match Answered::read(&kept)? {
+                        Answered::Begun => Ok(None),
+                        Answered::Ended { counts } => Ok(Some(counts)),
+                        other => Err(other.into_error().unwrap_or(CommandError::KeyReused)),
+                    };
+                }
+                None if self.keep_answer(envelope, &Answered::Begun, None).await? => return Ok(None),
+                None => {}
+            }
+        }
+        Err(CommandError::Contended)
+    }
+
+    /// Keeps what a command over many things did.
+    pub(super) async fn end_many(
+        &self,
+        envelope: &Envelope,
+        counts: BTreeMap<String, u64>,
+    ) -> Result<(), CommandError> {
+        let begun = Answered::Begun.write()?;
+        // Another try may have come to the end before: it is the same end.
+        self.keep_answer(envelope, &Answered::Ended { counts }, Some(begun)).await?;
+        Ok(())
     }
 
     /// Removes kept answers that have expired. Returns how many.

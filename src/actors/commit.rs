@@ -15,7 +15,7 @@ use crate::{
     clock::SharedClock,
     domain::{
         email::Email,
-        event::{Event, Origin, Recorded},
+        event::{AsOf, Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
         persisted::{self, NewEvent, StoredCommit},
@@ -430,6 +430,28 @@ impl Committer {
             }
         }
         Ok(loaded.state)
+    }
+
+    /// The state of a stream as it was. What was erased since stays so.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<State, CommandError> {
+        let key = self.personal_key(stream).await?;
+        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        loop {
+            let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
+            for commit in &commits {
+                // A clock that was set back later does not bring back what came after.
+                if !as_of.holds(commit.version, commit.recorded_at) {
+                    return Ok(loaded.state);
+                }
+                loaded.take(commit, None, &self.secrets)?;
+            }
+            if commits.len() < PAGE_COMMITS {
+                return Ok(loaded.state);
+            }
+        }
     }
 
     async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {

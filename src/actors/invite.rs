@@ -5,6 +5,8 @@
 //! time: the store's claim decides, not a look-up. One person is mailed so many invitations in an hour, and all together so
 //! many: the log decides that.
 
+mod resend;
+mod roster;
 mod window;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
@@ -14,31 +16,21 @@ use actix::{Actor, Context, Handler, Message};
 use jiff::SignedDuration;
 
 use self::window::{Reserved, Window};
+pub use self::{
+    resend::Resent,
+    roster::{ListedRow, RosterMode, RosterOrder, RosterOutcome, RowAction},
+};
 use super::{
     ask::{Mailbox, Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
 };
+pub use crate::domain::roster::Invitee;
 use crate::domain::{
-    email::Email,
-    event::Role,
     id::{CommandId, StreamId, UserId},
     pace::{self, InvitationBounds},
     user::{Command, User, decide},
     view::State,
 };
-
-/// Who is to be invited.
-#[derive(Debug, Clone)]
-pub struct Invitee {
-    /// Their address.
-    pub email: Email,
-    /// Their name.
-    pub name: Option<String>,
-    /// What they may do.
-    pub role: Role,
-    /// The plan of their keys.
-    pub plan: String,
-}
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -54,6 +46,21 @@ struct ResendInvitation {
     user: UserId,
     envelope: Envelope,
     reply: Reply<Result<Committed, CommandError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct InviteRoster {
+    order: RosterOrder,
+    envelope: Envelope,
+    reply: Reply<Result<RosterOutcome, CommandError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ResendUnfulfilled {
+    envelope: Envelope,
+    reply: Reply<Result<Resent, CommandError>>,
 }
 
 /// What inviting needs.
@@ -95,21 +102,59 @@ impl Handler<ResendInvitation> for InviteActor {
     }
 }
 
+impl Handler<InviteRoster> for InviteActor {
+    type Result = ();
+
+    fn handle(&mut self, InviteRoster { order, envelope, reply }: InviteRoster, _: &mut Self::Context) {
+        let work = Arc::clone(&self.work);
+        reply.answer_later(async move { work.invite_all(order, envelope).await });
+    }
+}
+
+impl Handler<ResendUnfulfilled> for InviteActor {
+    type Result = ();
+
+    fn handle(&mut self, ResendUnfulfilled { envelope, reply }: ResendUnfulfilled, _: &mut Self::Context) {
+        let work = Arc::clone(&self.work);
+        reply.answer_later(async move { work.resend_unfulfilled(envelope).await });
+    }
+}
+
 impl InviteWork {
     async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
         let plans = KnownPlans::load(&self.committer, &invitee.plan).await?;
+        self.look().await?;
+        self.invite_on(&plans, invitee, &envelope).await
+    }
+
+    /// Invites somebody, once what others have invited was looked at.
+    async fn invite_on(
+        &self,
+        plans: &KnownPlans,
+        invitee: Invitee,
+        envelope: &Envelope,
+    ) -> Result<Committed, CommandError> {
         // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
         let user = envelope.command.derived_user();
         let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
-        let Invitee { email, name, role, plan } = invitee;
-        let command = Command::Invite { email, name, role, plan: plan.clone(), invitation };
-        let check = |_: &State| plans.check(&plan);
-        self.run(user, &envelope, &command, check).await
+        let check = |_: &State| plans.check(&invitee.plan);
+        self.run(user, envelope, &invitee.command(invitation), check).await
     }
 
     async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
+        self.look().await?;
+        self.resend_on(user, &envelope).await
+    }
+
+    /// Has an invitation mailed again, once what others have invited was looked at.
+    async fn resend_on(&self, user: UserId, envelope: &Envelope) -> Result<Committed, CommandError> {
         let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
-        self.run(user, &envelope, &Command::ResendInvitation { invitation }, |_| Ok(())).await
+        self.run(user, envelope, &Command::ResendInvitation { invitation }, |_| Ok(())).await
+    }
+
+    /// Looks at what was invited since the last look, by whomever.
+    async fn look(&self) -> Result<(), CommandError> {
+        Ok(self.window.look(&*self.committer.stores.log, self.committer.clock.now()).await?)
     }
 
     /// Carries out a command that a mail follows from, if that is within the bounds. A repeated one gets its first answer.
@@ -121,7 +166,6 @@ impl InviteWork {
         check: impl Fn(&State) -> Result<(), CommandError>,
     ) -> Result<Committed, CommandError> {
         let (committer, stream) = (&self.committer, StreamId::User(user));
-        self.window.look(&*committer.stores.log, committer.clock.now()).await?;
         let reserved: RefCell<Option<Reserved<'_>>> = RefCell::new(None);
         let decided = |state: &State| {
             check(state)?;
@@ -226,5 +270,23 @@ impl Inviting {
     /// When there is no such person, or they are disabled or deleted; [`CommandError::TooManyInvitations`].
     pub async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| ResendInvitation { user, envelope, reply }, Some(self.patience)).await?
+    }
+
+    /// Invites everybody on a list, or says what would come of it. The same command, after a crash too, does the rest and invites
+    /// nobody twice.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManyInvitations`] where all are to be invited and the hour has no room for all of them; when a store does
+    /// not answer: then the command may have done a part.
+    pub async fn invite_all(&self, order: RosterOrder, envelope: Envelope) -> Result<RosterOutcome, CommandError> {
+        ask(&self.actor, |reply| InviteRoster { order, envelope, reply }, None).await?
+    }
+
+    /// Has the invitations mailed again whose mails have not been handed over. The same command does so once.
+    ///
+    /// # Errors
+    /// When a store does not answer: then the command may have done a part.
+    pub async fn resend_unfulfilled(&self, envelope: Envelope) -> Result<Resent, CommandError> {
+        ask(&self.actor, |reply| ResendUnfulfilled { envelope, reply }, None).await?
     }
 }

@@ -15,6 +15,7 @@ pub mod invite;
 mod key_rules;
 pub mod leaks;
 pub mod lineage;
+pub mod log;
 pub mod mailer;
 pub mod notices;
 pub mod query;

@@ -3,7 +3,7 @@
 //! Guarantees: that it is about to be done is written down before it is done, and that it was done before it is answered. Whoever
 //! comes again after a crash in between finds out from the letter: one that is gone, or has died again since, was sent.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,6 +31,11 @@ pub enum RedriveError {
     #[error(transparent)]
     Command(#[from] CommandError),
 }
+
+/// Dead letters that one command sends again at most.
+pub const REDRIVEN_MAX: u64 = 10_000;
+/// Dead letters that are read at once.
+const BATCH_LETTERS: usize = 100;
 
 /// What is known of an earlier try.
 enum FirstRedrive {
@@ -79,6 +84,37 @@ impl Committer {
             return Ok(sent?);
         }
         Err(CommandError::Contended.into())
+    }
+
+    /// Sends the dead letters again that are there now, at most [`REDRIVEN_MAX`]. How many. The same command does so once; after a
+    /// crash in between, another try sends what is left.
+    ///
+    /// # Errors
+    /// When the queue or the store does not answer: then a part was sent.
+    pub async fn redrive_all(&self, envelope: &Envelope) -> Result<u64, RedriveError> {
+        if let Some(counts) = self.begin_many(envelope).await? {
+            return Ok(counts.get("redriven").copied().unwrap_or(0));
+        }
+        let (begun, mut redriven) = (self.clock.now(), 0);
+        while redriven < REDRIVEN_MAX {
+            let letters = self.queue.dead_letters(BATCH_LETTERS).await?;
+            // One that has died again meanwhile would be sent for ever.
+            let mut sent = 0;
+            for letter in letters.iter().filter(|letter| letter.died_at <= begun) {
+                match self.queue.redrive(&letter.id).await {
+                    Ok(()) => sent += 1,
+                    // Somebody else was faster.
+                    Err(QueueError::NoDeadLetter(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            redriven += sent;
+            if sent == 0 {
+                break;
+            }
+        }
+        self.end_many(envelope, BTreeMap::from([("redriven".to_owned(), redriven)])).await?;
+        Ok(redriven)
     }
 
     async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstRedrive, RedriveError> {

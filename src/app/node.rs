@@ -38,7 +38,7 @@ use crate::{
     http::{
         checkup::Checkup,
         ready::ReadyAnswers,
-        state::{OldToken, Readiness, Service},
+        state::{OldToken, Readiness, Service, followers},
     },
     mail,
     secrets::{Entropy, Secrets},
@@ -202,6 +202,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         ready,
         aws,
         readiness: Readiness::default(),
+        followers: followers(),
         checkup: Arc::new(Checkup::new(shared)),
         old_tokens: Arc::default(),
         token_uses: Arc::default(),

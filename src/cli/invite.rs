@@ -1,7 +1,11 @@
 //! `permitd invite`: people get a key by mail.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::{Value, json};
+
+mod list;
 
 use super::{
     Answer, Common, Exit, Failure,
@@ -10,9 +14,12 @@ use super::{
     people::{self, Mailing, mailing, noted, notes, outbox},
 };
 use crate::{
-    actors::{commit::CommandError, invite::Invitee},
+    actors::{
+        commit::CommandError,
+        invite::{RosterMode, RosterOrder},
+    },
     app::Node,
-    domain::{email::Email, event::Role},
+    domain::{email::Email, event::Role, roster::Invitee},
 };
 
 /// Invite people: each of them gets an API key by mail
@@ -24,11 +31,26 @@ use crate::{
 Examples:
   permitd invite ana@example.org --name Ana
   permitd invite ana@example.org bob@example.org --plan research
-  permitd invite eve@example.org --role manager")]
+  permitd invite eve@example.org --role manager
+  permitd invite --from people.csv --dry-run
+  permitd invite --from people.csv --good
+  permitd invite --resend-unfulfilled")]
 pub(super) struct Invite {
     /// Their addresses
-    #[arg(value_name = "EMAIL", required = true)]
+    #[arg(value_name = "EMAIL", required_unless_present_any = ["from", "resend_unfulfilled"])]
     emails: Vec<String>,
+    /// Everybody on a list: a CSV file whose first line names its columns, email,name,role,plan
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["emails", "name", "role"])]
+    from: Option<PathBuf>,
+    /// Only say what would become of each row of the list
+    #[arg(long, requires = "from", conflicts_with = "emails")]
+    dry_run: bool,
+    /// Invite those whose rows are right, as many as the hour has room for; otherwise nobody is if one row is wrong
+    #[arg(long, requires = "from", conflicts_with = "emails")]
+    good: bool,
+    /// Mail all invitations again that were not delivered
+    #[arg(long, conflicts_with_all = ["emails", "from", "name", "role", "plan"])]
+    resend_unfulfilled: bool,
     /// The name of the one who is invited
     #[arg(long)]
     name: Option<String>,
@@ -47,6 +69,17 @@ pub(super) fn role(text: &str) -> Result<Role, &'static str> {
 
 impl Invite {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+        if self.resend_unfulfilled {
+            return with_node(common.settings(&[])?, Data::MustExist, async |node| list::resend(&node).await);
+        }
+        if let Some(file) = &self.from {
+            let settings = common.settings(&[])?;
+            let plan = self.plan.clone().unwrap_or_else(|| settings.users.default_plan.clone());
+            let rows = list::read(file, &plan)?;
+            let mode = if self.good { RosterMode::Good } else { RosterMode::All };
+            let order = RosterOrder { rows, mode, dry_run: self.dry_run };
+            return with_node(settings, Data::MayBeNew, async |node| list::invite(&node, order).await);
+        }
         if self.name.is_some() && self.emails.len() > 1 {
             return Err(Failure::usage("--name is one person's name, but several are invited; invite them one by one"));
         }

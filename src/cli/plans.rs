@@ -42,8 +42,13 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  permitd plans list --people
   permitd plans list --json")]
-struct List {}
+struct List {
+    /// Say how many people have each
+    #[arg(long)]
+    people: bool,
+}
 
 /// Make a plan, or change one: its keys have the new limits within admission.grant_ttl_ms
 ///
@@ -105,17 +110,32 @@ struct Retire {
 impl Plans {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         match self.command {
-            Command::List(List {}) => app::block_on(list(&stores(common)?)),
+            Command::List(arguments) => app::block_on(list(&stores(common)?, arguments)),
             Command::Set(set) => set.run(common),
             Command::Retire(retire) => retire.run(common),
         }
     }
 }
 
-async fn list(stores: &Stores) -> Result<Answer, Failure> {
+async fn list(stores: &Stores, List { people }: List) -> Result<Answer, Failure> {
     let plans = stores.views.plans().await?;
-    let text = table(&plans);
-    Ok(Answer::new(json!({ "plans": plans }), text))
+    if !people {
+        let text = table(&plans);
+        return Ok(Answer::new(json!({ "plans": plans }), text));
+    }
+    let counted = stores.views.people_of_plans().await?;
+    let mut table = Table::new(&["PLAN", "PEOPLE"]);
+    let mut documents = Vec::new();
+    for plan in &plans {
+        let people = counted.get(&plan.name).copied().unwrap_or(0);
+        table.row([plan.name.clone(), grouped(people)]);
+        let mut document = json!(plan);
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("people".to_owned(), people.into());
+        }
+        documents.push(document);
+    }
+    Ok(Answer::new(json!({ "plans": documents }), table.render()))
 }
 
 fn table(plans: &[PlanRow]) -> String {

@@ -15,12 +15,12 @@ use crate::{
     actors::account::{AccountCommand, Done},
     app::{self, Node},
     domain::{
-        event::Role,
-        id::UserId,
+        event::{AsOf, Role},
+        id::{StreamId, UserId},
         notice::{ChosenNotices, NoticeChoice},
         text::escaped,
         user::Changes,
-        view::{UserRow, UserStatus},
+        view::{InvitationState, UserRow, UserStatus},
     },
     store::{Stores, UserFilter},
 };
@@ -64,12 +64,22 @@ struct List {
     /// Only those who stand so
     #[arg(long)]
     status: Option<StatusArgument>,
+    /// Only those whose last invitation has come so far: invited, mailed or failed
+    #[arg(long, value_parser = invitation)]
+    invitation: Option<InvitationState>,
+    /// Only those who have this plan; nobody who was deleted
+    #[arg(long)]
+    plan: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=10_000_u32))]
     limit: u32,
     /// Only those after this one: the last id of the page before
     #[arg(long, value_name = "ID")]
     after: Option<String>,
+}
+
+fn invitation(text: &str) -> Result<InvitationState, &'static str> {
+    InvitationState::named(text).ok_or("an invitation is invited, mailed or failed")
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -85,11 +95,15 @@ enum StatusArgument {
 #[command(after_help = "\
 Examples:
   permitd users show ana@example.org
-  permitd users show 01a2050c-4f0b-837f-bad3-12677425e56d      a deleted user has only an id")]
+  permitd users show 01a2050c-4f0b-837f-bad3-12677425e56d      a deleted user has only an id
+  permitd users show ana@example.org --as-of 2026-03-01T12:00:00Z")]
 struct Show {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
+    /// As they were right after this version of theirs, or at this moment
+    #[arg(long, value_name = "VERSION|TIME", value_parser = AsOf::parse)]
+    as_of: Option<AsOf>,
 }
 
 /// Change a user's plan, what they may do, or what they are told by mail; what is left out stays as it is
@@ -191,7 +205,7 @@ impl Users {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         match self.command {
             Command::List(list) => app::block_on(list.answer(&stores(common)?)),
-            Command::Show(show) => app::block_on(show.answer(&stores(common)?)),
+            Command::Show(show) => show.run(common),
             Command::Set(set) => set.run(common),
             Command::Resend(resend) => resend.run(common),
             Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
@@ -213,6 +227,8 @@ impl List {
                 StatusArgument::Disabled => UserStatus::Disabled,
                 StatusArgument::Deleted => UserStatus::Deleted,
             }),
+            invitation: self.invitation,
+            plan: self.plan,
             after: after.map_err(|error| Failure::usage(format!("--after: {error}; take it from the page before")))?,
             limit: limit.saturating_add(1),
         };
@@ -240,31 +256,63 @@ impl List {
 }
 
 impl Show {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        match self.as_of {
+            None => app::block_on(self.answer(&stores(common)?)),
+            // What was sealed is opened by a node.
+            Some(as_of) => {
+                with_node(common.settings(&[])?, Data::MustExist, async |node| self.past(&node, as_of).await)
+            }
+        }
+    }
+
+    async fn past(&self, node: &Node, as_of: AsOf) -> Result<Answer, Failure> {
+        let committer = &node.service.committer;
+        let id = people::find(&*committer.stores.views, &self.user).await?.id;
+        let mut rows = committer.load_as_of(&StreamId::User(id), as_of).await?.rows();
+        let user = rows.users.pop().ok_or_else(|| Failure::not_found(format!("there was no user {id} then")))?;
+        let mut lines = described(&user);
+        lines.push(("version", user.version.to_string()));
+        let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key)));
+        let document = json!({ "user": user, "keys": rows.keys });
+        Ok(Answer::new(
+            document,
+            format!("{}{}", facts(&lines), if rows.keys.is_empty() { String::new() } else { table }),
+        ))
+    }
+
     async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
         let user = people::find(&*stores.views, &self.user).await?;
         let keys = stores.views.keys(user.id).await?;
         let today = jiff::Timestamp::now().as_second().div_euclid(DAY_S);
         let usage = stores.ledger.usage(user.id, today).await?;
         let used: u64 = usage.iter().filter(|usage| usage.day == today).map(|usage| usage.used).sum();
-        let mut lines = vec![
-            ("email", shown_email(&user).to_owned()),
-            ("name", user.name.clone().unwrap_or_default()),
-            ("id", user.id.to_string()),
-            ("status", user.status.as_str().to_owned()),
-            ("role", user.role.as_str().to_owned()),
-            ("plan", user.plan.clone()),
-            ("notices", shown_notices(user.notices)),
-            ("invited", moment(Some(user.invited_at))),
-            ("changed", moment(Some(user.changed_at))),
-            ("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))),
-        ];
-        if let Some(reason) = &user.mail_failure {
-            lines.push(("mail failed", reason.clone()));
-        }
+        let mut lines = described(&user);
+        lines.push(("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))));
         let table = super::keys::table(keys.iter().map(|key| (shown_email(&user), key)));
         let document = json!({ "user": user, "keys": keys, "used_today": used });
         Ok(Answer::new(document, format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table })))
     }
+}
+
+fn described(user: &UserRow) -> Vec<(&'static str, String)> {
+    let invitation = format!("{} since {}", user.invitation.state.as_str(), moment(Some(user.invitation.since)));
+    let mut lines = vec![
+        ("email", shown_email(user).to_owned()),
+        ("name", user.name.clone().unwrap_or_default()),
+        ("id", user.id.to_string()),
+        ("status", user.status.as_str().to_owned()),
+        ("role", user.role.as_str().to_owned()),
+        ("plan", user.plan.clone()),
+        ("notices", shown_notices(user.notices)),
+        ("invited", moment(Some(user.invited_at))),
+        ("changed", moment(Some(user.changed_at))),
+        ("invitation", invitation),
+    ];
+    if let Some(reason) = &user.mail_failure {
+        lines.push(("mail failed", reason.clone()));
+    }
+    lines
 }
 
 impl Set {

@@ -383,6 +383,39 @@ impl Event {
     }
 }
 
+/// A point in the past of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// Right after the commit of this version.
+    Version(u64),
+    /// After all that was recorded up to this moment.
+    Moment(Timestamp),
+}
+
+/// A text that names no point in the past.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a version such as 3, or a moment such as 2026-03-01T12:00:00Z, is expected")]
+pub struct AsOfError;
+
+impl AsOf {
+    /// Reads a version or a moment.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, AsOfError> {
+        let version = text.parse().map(Self::Version);
+        version.or_else(|_| text.parse().map(Self::Moment)).map_err(|_| AsOfError)
+    }
+
+    /// Whether a commit is of that past.
+    pub fn holds(self, version: u64, recorded_at: Timestamp) -> bool {
+        match self {
+            Self::Version(last) => version <= last,
+            Self::Moment(moment) => recorded_at <= moment,
+        }
+    }
+}
+
 /// Where an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {

@@ -115,6 +115,14 @@ impl CommandId {
         Self(format!("notice:{what}"))
     }
 
+    /// The command that a part of this one is, such as what it does for one row of a list: the same for every try of it. Nothing of
+    /// a person may be in `name`: the id is in the log.
+    pub fn part(&self, name: &str) -> Self {
+        let hash = Sha256::new().chain_update(b"part\0").chain_update(self.0.as_bytes()).chain_update([0]);
+        let hash = hash.chain_update(name.as_bytes()).finalize();
+        Self(format!("part:{}", hex(hash.as_slice().get(..16).unwrap_or_default())))
+    }
+
     /// The command that an import's step is.
     pub fn from_import(import: Uuid, step: &str) -> Self {
         Self(format!("import:{import}:{step}"))

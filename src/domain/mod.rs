@@ -24,6 +24,7 @@ pub mod personal;
 pub mod plan;
 pub mod reach;
 pub mod retry;
+pub mod roster;
 pub mod text;
 pub mod user;
 pub mod view;

@@ -298,6 +298,37 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
     stored.iter().enumerate().map(to_document).collect()
 }
 
+/// Largest whole number that JavaScript and jq hold exactly.
+const EXACT_MAX: u64 = (1 << 53) - 1;
+
+/// The same, each with its commit's position in the log: a text where it is larger than what tools that keep numbers in floating
+/// point hold exactly.
+///
+/// # Errors
+/// When the stored bytes are not JSON.
+pub fn positioned(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecError> {
+    let position: serde_json::Value =
+        if commit.position > EXACT_MAX { commit.position.to_string().into() } else { commit.position.into() };
+    let mut documents = documents(commit)?;
+    for fields in documents.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+        fields.insert("position".to_owned(), position.clone());
+    }
+    Ok(documents)
+}
+
+/// The types of events, each once, in the order of the alphabet.
+pub fn types() -> Vec<&'static str> {
+    let mut known: Vec<&str> = schemas().iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
+    known.sort_unstable();
+    known.dedup();
+    known
+}
+
+/// Whether there are events of this type.
+pub fn is_type(name: &str) -> bool {
+    types().contains(&name)
+}
+
 /// The types of a commit's events, also of those that this permitd does not know.
 ///
 /// # Errors

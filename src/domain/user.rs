@@ -129,6 +129,8 @@ pub struct User {
     pub notices: NoticeChoice,
     /// What they were told of their quota.
     pub quota: QuotaNotices,
+    /// When that mail failed.
+    pub mail_failed_at: Option<Timestamp>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// Who was told by mail of which key's leak.
@@ -200,6 +202,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             mail_failure: None,
             notices: NoticeChoice::default(),
             quota: QuotaNotices::default(),
+            mail_failed_at: None,
             keys: BTreeMap::new(),
             leak_notices: BTreeSet::new(),
         });
@@ -245,6 +248,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         }
         Event::ApiKeyMailed { key_id, invitation, .. } => {
             user.mail_failure = None;
+            user.mail_failed_at = None;
             if let Some(key) = user.keys.get_mut(key_id) {
                 key.version = version;
                 key.mailed_at = Some(at);
@@ -303,6 +307,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         }
         Event::MailFailed { class, reason, .. } => {
             user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+            user.mail_failed_at = Some(at);
         }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
@@ -331,6 +336,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.email = Personal::Erased;
     user.name = user.name.take().map(|_| Personal::Erased);
     user.mail_failure = None;
+    user.mail_failed_at = None;
     for key in user.keys.values_mut() {
         let (label, allowed_ips) = (key.label.take(), key.bounds.allowed_ips.take());
         if label.is_some() || allowed_ips.is_some() {

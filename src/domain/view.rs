@@ -46,6 +46,47 @@ impl UserStatus {
     }
 }
 
+/// How far the last invitation of a person has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvitationState {
+    /// It was asked for; its mail has not been handed over yet.
+    Invited,
+    /// Its mail was handed to the mail system.
+    Mailed,
+    /// The mail system refused its mail.
+    Failed,
+}
+
+impl InvitationState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Invited, Self::Mailed, Self::Failed];
+
+    /// The name in answers and in the view.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Mailed => "mailed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// The state of a person's last invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct InvitationProgress {
+    /// How far it has come.
+    pub state: InvitationState,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// A person.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "User", deny_unknown_fields)]
@@ -74,6 +115,8 @@ pub struct UserRow {
     pub mail_failure: Option<String>,
     /// The notices that they get by mail.
     pub notices: NoticeChoice,
+    /// How far their last invitation has come.
+    pub invitation: InvitationProgress,
 }
 
 /// A key. Never the key itself.
@@ -307,7 +350,21 @@ fn user_row(user: &User) -> UserRow {
         deleted_at: user.deleted_at,
         mail_failure: user.mail_failure.clone(),
         notices: user.notices,
+        invitation: invitation_progress(user),
     }
+}
+
+/// The last invitation decides: one that was asked for again is not mailed before its own mail is.
+fn invitation_progress(user: &User) -> InvitationProgress {
+    let asked_at = user.invitations_at.last().copied().unwrap_or(user.invited_at);
+    let mailed_at = user.invitations.last().and_then(|(_, mailed_at)| *mailed_at);
+    let failed_at = user.mail_failed_at.filter(|at| *at >= asked_at);
+    let (state, since) = match (mailed_at, failed_at) {
+        (Some(at), _) => (InvitationState::Mailed, at),
+        (None, Some(at)) => (InvitationState::Failed, at),
+        (None, None) => (InvitationState::Invited, asked_at),
+    };
+    InvitationProgress { state, since }
 }
 
 fn key_row(user: &User, key: &super::user::Key) -> KeyRow {

@@ -31,7 +31,7 @@ pub use passage::DataRoute;
 pub use problem::{Charge, InvalidParam, Problem, ProblemCode};
 pub use request_id::RequestId;
 
-use crate::config::Http;
+use crate::{actors::invite::RosterOutcome, config::Http};
 
 /// What every application of this server has: limits of bodies, problems for parameters that cannot be read and for unknown
 /// paths, and the pages that explain problems.
@@ -49,4 +49,9 @@ pub fn configure(settings: &Http) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(method::readable("/problems/{code}", problem::page::show))
             .default_service(web::to(address::nowhere));
     }
+}
+
+/// What became of a list of people to invite, as a document.
+pub fn shown_roster(outcome: RosterOutcome, dry_run: bool) -> serde_json::Value {
+    serde_json::json!(routes::invitations::ShownRoster::of(outcome, dry_run))
 }

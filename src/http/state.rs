@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
@@ -17,7 +19,10 @@ use crate::{
     config::Settings,
     dataset::cursor::CursorKey,
     domain::{id::Who, key::KeyId},
-    http::{checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers, token_uses::TokenUses},
+    http::{
+        checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers, routes::follow::FOLLOWERS_MAX,
+        token_uses::TokenUses,
+    },
     store::records::RecordStore,
 };
 
@@ -69,6 +74,8 @@ pub struct Service {
     pub token_uses: Arc<TokenUses>,
     /// Makes and revokes them.
     pub tokens: Tokens,
+    /// Places for those who follow the log.
+    pub followers: Arc<Semaphore>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
 }
@@ -91,6 +98,11 @@ struct ReadinessState {
     wanted: AtomicBool,
     /// Why nothing may be answered any more.
     closed: OnceLock<String>,
+}
+
+/// Places for so many followers of the log as one server has.
+pub fn followers() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(FOLLOWERS_MAX))
 }
 
 impl Readiness {

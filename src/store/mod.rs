@@ -9,7 +9,7 @@ pub mod sqlite;
 mod user_list;
 mod words;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use crate::{
         persisted::StoredCommit,
         personal::PersonalKey,
         reach::KeyReach,
-        view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
 };
@@ -200,6 +200,10 @@ pub struct UserFilter {
     pub search: Option<String>,
     /// How they stand.
     pub status: Option<UserStatus>,
+    /// How far their last invitation has come.
+    pub invitation: Option<InvitationState>,
+    /// Their plan; of those who were deleted none counts.
+    pub plan: Option<String>,
     /// The last one of the page before.
     pub after: Option<UserId>,
     /// At most so many.
@@ -250,6 +254,9 @@ pub trait Views: Send + Sync {
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError>;
+    /// How many people have each plan, those not counted who were deleted. A plan that nobody has is not among them. Over DynamoDB all
+    /// people are read for it.
+    async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError>;
     /// The administrators' tokens, also those that have ended, by id.
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
     /// An administrator's token.

@@ -119,6 +119,12 @@ impl Window {
     /// How long to wait for one.
     pub(super) fn reserve(&self, command: &CommandId, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
         let mut seen = self.lock();
+        let there = seen.at.len() + seen.pending.len();
+        if there < usize::try_from(self.bound).unwrap_or(usize::MAX) {
+            // There is room, whatever of it counts still.
+            *seen.pending.entry(command.clone()).or_default() += 1;
+            return Ok(Reserved { window: self, command: command.clone() });
+        }
         // An earlier try of the same command takes the place that this one would.
         let others = seen.at.iter().filter(|(other, _)| *other != command).map(|(_, at)| *at);
         let pending =
@@ -128,6 +134,16 @@ impl Window {
         }
         *seen.pending.entry(command.clone()).or_default() += 1;
         Ok(Reserved { window: self, command: command.clone() })
+    }
+
+    /// How many places are left, as far as was looked, and how long to wait for one more than those.
+    pub(super) fn room(&self, now: Timestamp) -> (usize, Option<SignedDuration>) {
+        let seen = self.lock();
+        let pending = seen.pending.keys().filter(|command| !seen.at.contains_key(command)).map(|_| now);
+        let counted: Vec<Timestamp> =
+            seen.at.values().copied().filter(|at| pace::counts(*at, now)).chain(pending).collect();
+        let left = usize::try_from(self.bound).unwrap_or(usize::MAX).saturating_sub(counted.len());
+        (left, pace::wait(counted.into_iter(), self.bound, now))
     }
 
     /// The most of an hour.

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         key::KeyId,
         persisted,
+        roster::{ROSTER_BYTES_MAX, ROSTER_ROWS_MAX},
         view::{KeyRow, PlanRow, UserRow},
     },
     http::{
@@ -24,7 +25,7 @@ use crate::{
             InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
             UnsupportedMediaType,
         },
-        routes::{admin_tokens, keys, leaks, plans, usage, users},
+        routes::{admin_tokens, invitations, keys, leaks, plans, usage, users},
         session::{Needs, OfAll, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
@@ -33,6 +34,8 @@ use crate::{
 const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
 /// What a body can make it fail with besides.
 const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
+
+const INVITATIONS: [&str; 3] = ["invited", "mailed", "failed"];
 
 /// The headings, and what stands under them.
 pub(super) fn tags() -> Vec<Value> {
@@ -183,6 +186,8 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .takes([
             in_query("search", "Only those whose address or name holds this.", search),
             one_word("status", "Only those who stand so.", &statuses),
+            one_word("invitation", "Only those whose last invitation has come so far.", &INVITATIONS),
+            in_query("plan", "Only those who have this plan; nobody who was deleted.", text()),
             shared("items"),
             in_query("after", "Where the page begins: `page.next` of the page before has it.", uuid()),
         ])
@@ -195,8 +200,9 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users", invite);
 
+    let as_of = "As they were: right after the commit of this version of theirs, or at this moment. What was erased since stays so.";
     let show = read::<OfPeople>("show_user", tag, "Show a person")
-        .takes([user_id()])
+        .takes([user_id(), in_query("as_of", as_of, json!({ "anyOf": [integer(0, None), moment()] }))])
         .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}", show);
@@ -225,6 +231,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
+    many_invitations(paths, types);
     let most = u64::from(usage::DAYS_MAX);
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
     let parts = [
@@ -256,6 +263,45 @@ fn people(paths: &mut Paths, types: &mut Types) {
         ))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/usage", shown);
+}
+
+fn many_invitations(paths: &mut Paths, types: &mut Types) {
+    let tag = "people";
+    let list = json!({ "type": "string", "maxLength": ROSTER_BYTES_MAX, "examples": ["email,name,role,plan\nana@example.org,Ana,reader,\n"] });
+    let says = format!(
+        "A CSV file in UTF-8 of at most {ROSTER_ROWS_MAX} rows. Its first line names its columns: `email`, and `name`, `role`, `plan` \
+         where there are such. Whoever is there already stays as they are. Sent again under the same Idempotency-Key, after a crash \
+         too, it does what is left to do."
+    );
+    let mode = "`all`: nobody is invited if one row is wrong or the hour has no room for all; where nothing is said. `good`: those \
+                whose rows are right, as many as the hour has room for.";
+    let invite = command::<OfPeople>("invite_users", tag, "Invite everybody on a list")
+        .says(&says)
+        .takes([
+            in_query("dry_run", "Only say what would become of each row.", super::schema::flag()),
+            one_word("mode", mode, &["all", "good"]),
+        ])
+        .body("text/csv", list, true)
+        .answers(ok("What became of each row.", types.answer::<invitations::ShownRoster>()))
+        .fails(&BODY)
+        .fails(&[InvalidParameters, InvitationLimit, Overloaded]);
+    paths.add(&Method::POST, "/invitations", invite);
+    let counts = whole(
+        "What was mailed again.",
+        [
+            ("resent", described(integer(0, None), "Invitations that will be mailed.")),
+            (
+                "deferred",
+                described(integer(0, None), "Invitations that the bounds of an hour put off: ask again later."),
+            ),
+            ("left", described(integer(0, None), "Invitations beyond those that one request takes: ask again.")),
+        ],
+    );
+    let resend = command::<OfPeople>("resend_invitations", tag, "Mail all invitations again that were not delivered")
+        .says("Those whose mail was refused, and those that have waited for their mail for an hour.")
+        .answers(Answer::json(StatusCode::ACCEPTED, "They will be mailed.", counts).header(Header::CacheControl))
+        .fails(&[Overloaded]);
+    paths.add(&Method::POST, "/invitations/resend", resend);
 }
 
 fn effective_at() -> Value {
@@ -316,6 +362,11 @@ fn of_plans(paths: &mut Paths, types: &mut Types) {
     let tag = "plans";
     let name = || in_path("name", "The plan.", json!({ "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$" }));
     let list = read::<OfPlans>("list_plans", tag, "List the plans")
+        .takes([one_word(
+            "count",
+            "Say of each plan how many people have it; takes as long as reading them.",
+            &["people"],
+        )])
         .answers(ok("All plans.", all(types.answer::<plans::ListedPlan>())));
     paths.add(&Method::GET, "/plans", list);
     let show = read::<OfPlans>("show_plan", tag, "Show a plan")
@@ -323,6 +374,22 @@ fn of_plans(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "The plan.", types.answer::<PlanRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/plans/{name}", show);
+    let people = read::<OfPeople>("list_plan_users", tag, "List the people who have a plan, the newest first")
+        .takes([
+            name(),
+            in_query(
+                "search",
+                "Only those whose address or name holds this.",
+                json!({ "type": "string", "maxLength": users::SEARCH_CHARS_MAX }),
+            ),
+            one_word("status", "Only those who stand so.", &["invited", "active", "disabled"]),
+            one_word("invitation", "Only those whose last invitation has come so far.", &INVITATIONS),
+            shared("items"),
+            in_query("after", "Where the page begins: `page.next` of the page before has it.", uuid()),
+        ])
+        .answers(page("A page of people.", types.answer::<UserRow>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/plans/{name}/users", people);
     let define = command::<OfPlans>("define_plan", tag, "Make a plan, or change one")
         .says("Keys of the plan have the new limits within a second.")
         .takes([name()])
@@ -343,13 +410,29 @@ fn log(paths: &mut Paths) {
     let place = json!({ "type": "integer", "format": "int64", "minimum": 0 });
     let after = || in_query("after", "Where the page begins: `page.next` of the page before has it.", place.clone());
     let events = read::<OfEvents>("list_events", tag, "List events")
-        .says("`limit` bounds the commits of a page, so that the events of one command stay together.")
+        .says(
+            "`limit` bounds the commits of a page, so that the events of one command stay together. Where few of many events are \
+             wanted, a page may hold none and have a next one. With `format=ndjson`, or as Accept has it, the answer is everything that \
+             is wanted, an event a line; with `follow=true` it goes on with what comes: after the last line's `position` whoever was \
+             cut off begins again. An empty line is sent when nothing came for a while. Over DynamoDB a follower is told of a commit \
+             after half a minute, so that one whose writer's clock is late comes in its place.",
+        )
         .takes([
             one_word("order", "Which end of the log comes first.", &["oldest", "newest"]),
+            one_word("type", "Only events of this type.", &persisted::types()),
+            in_query("since", "Only what was recorded at this moment or later.", moment()),
+            in_query("until", "Only what was recorded before this moment.", moment()),
+            in_query("person", "Only what happened to this person.", uuid()),
+            one_word("format", "A page, or lines.", &["json", "ndjson"]),
+            in_query("follow", "Go on with what comes.", super::schema::flag()),
             after(),
             shared("items"),
         ])
-        .answers(page("A page of the log.", reference("Event")));
+        .answers(
+            page("A page of the log.", reference("Event"))
+                .content("application/x-ndjson", described(text(), "An event a line, each as JSON.")),
+        )
+        .fails(&[Overloaded]);
     paths.add(&Method::GET, "/events", events);
     let of_user = read::<OfPeople>("list_user_events", tag, "List what happened to a person")
         .takes([user_id(), after(), shared("items")])
@@ -364,6 +447,11 @@ fn dead_letters(paths: &mut Paths) {
         .takes([shared("items")])
         .answers(ok("The messages.", all(reference("DeadLetter"))));
     paths.add(&Method::GET, "/dead-letters", list);
+    let all_sent = whole("", [("redriven", described(integer(0, None), "How many were sent again."))]);
+    let redrive_all = command::<OfServer>("redrive_dead_letters", tag, "Send all messages again")
+        .says("Those that are there now, at most ten thousand.")
+        .answers(Answer::json(StatusCode::ACCEPTED, "They will be worked on.", all_sent).header(Header::CacheControl));
+    paths.add(&Method::POST, "/dead-letters/redrive", redrive_all);
     let redrive = command::<OfServer>("redrive_dead_letter", tag, "Send a message again")
         .takes([in_path("id", "The message.", json!({ "type": "string", "minLength": 1 }))])
         .answers(
@@ -527,6 +615,11 @@ fn event() -> Value {
             ),
             ("version", described(integer(1, None), "Its commit's place in the stream.")),
             ("index", described(integer(0, None), "Its place in the commit.")),
+            (
+                "position",
+                json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+$", "description":
+                    "Its commit's place in the log; a text where it is beyond what all readers of JSON hold exactly." }),
+            ),
             ("type", super::schema::one_of(&names)),
             ("schema_version", integer(1, None)),
             ("recorded_at", moment()),

@@ -1,4 +1,4 @@
-//! Messages that were given up: `/dead-letters`, `/dead-letters/{id}/redrive`.
+//! Messages that were given up: `/dead-letters`, `/dead-letters/redrive`, `/dead-letters/{id}/redrive`.
 
 use actix_web::{
     HttpRequest,
@@ -25,6 +25,7 @@ use crate::{
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/dead-letters", list))
+        .service(method::resource("/dead-letters/redrive", "POST").route(web::method(Method::POST).to(redrive_all)))
         .service(method::resource("/dead-letters/{id}/redrive", "POST").route(web::method(Method::POST).to(redrive)));
 }
 
@@ -42,6 +43,13 @@ fn shown(letter: &DeadLetter) -> Value {
     json!({
         "id": id, "message": message, "receives": receives, "reason": reason, "sent_at": sent_at, "died_at": died_at,
     })
+}
+
+async fn redrive_all(command: Command<Nothing, OfServer>, service: web::Data<Service>) -> Answer {
+    let redriven = service.committer.redrive_all(&command.envelope).await.map_err(redrive_problem)?;
+    let who = command.envelope.origin.who;
+    tracing::info!(redriven, %who, "dead letters were sent again");
+    Ok(answer::document(StatusCode::ACCEPTED, &json!({ "redriven": redriven })))
 }
 
 /// The log shows what comes of it.

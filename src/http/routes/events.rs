@@ -1,15 +1,19 @@
 //! The log: `/events`, `/users/{id}/events`. Personal data stays sealed.
 
 use actix_web::{HttpRequest, web};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
     answer::{self, Answer},
-    params::Params,
+    follow,
+    params::{self, Params},
     store_problem,
     users::user_id,
 };
 use crate::{
+    actors::log::{Direction, Events, Sieve},
+    dataset::suggest,
     domain::{
         id::StreamId,
         persisted::{self, StoredCommit},
@@ -26,26 +30,51 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/events", all)).service(method::readable("/users/{id}/events", of_user));
 }
 
-/// Which end of the log comes first.
-#[derive(Clone, Copy)]
-enum Order {
-    OldestFirst,
-    NewestFirst,
-}
-
-const ORDERS: [(&str, Order); 2] = [("oldest", Order::OldestFirst), ("newest", Order::NewestFirst)];
+const ORDERS: [(&str, Direction); 2] = [("oldest", Direction::OldestFirst), ("newest", Direction::NewestFirst)];
+const FORMATS: [(&str, bool); 2] = [("json", false), ("ndjson", true)];
+const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
+const PARAMETERS: [&str; 9] = ["order", "after", "limit", "type", "since", "until", "person", "format", "follow"];
 
 /// `limit` bounds the commits of a page, so that the events of one command stay together.
 async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let params = Params::read(request.query_string(), &["order", "after", "limit"])?;
-    let (limit, after) = (params.limit()?, params.number::<u64>("after")?);
-    let order = params.one_of("order", &ORDERS)?.unwrap_or(Order::OldestFirst);
-    let log = &service.committer.stores.log;
-    let commits = match order {
-        Order::OldestFirst => log.read(after.unwrap_or(0), limit + 1).await,
-        Order::NewestFirst => log.read_back(after, limit + 1).await,
+    let params = Params::read(request.query_string(), &PARAMETERS)?;
+    let direction = params.one_of("order", &ORDERS)?.unwrap_or(Direction::OldestFirst);
+    let (sieve, after) = (sieve(&params)?, params.number::<u64>("after")?);
+    let follows = params.one_of("follow", &FLAGS)?.unwrap_or(false);
+    let is_ndjson = params.one_of("format", &FORMATS)?.unwrap_or_else(|| follows || follow::is_accepted(&request));
+    if follows && (!is_ndjson || matches!(direction, Direction::NewestFirst)) {
+        let reason = "what goes on is told line by line, the oldest first: leave format=json and order=newest out";
+        return Err(params::refuse("follow", reason.to_owned(), None));
+    }
+    let log = Events { log: service.committer.stores.log.clone(), sieve, direction };
+    if is_ndjson {
+        let limit = params.text("limit").map(|_| params.limit()).transpose()?;
+        return follow::lines(request, &service, log, follow::Extent { after, limit, follows });
+    }
+    let limit = params.limit()?;
+    let page = log.page(after, limit).await.map_err(store_problem)?;
+    let events = documents(&page.commits, |name| log.sieve.wants_type(name))?;
+    Ok(answer::page(&request, &events, limit, page.next.map(|next| next.to_string())))
+}
+
+/// What is wanted of the log.
+fn sieve(params: &Params<'_>) -> Result<Sieve, Problem> {
+    let type_name = params.text("type").map(ToOwned::to_owned);
+    if let Some(name) = &type_name
+        && !persisted::is_type(name)
+    {
+        let known = persisted::types();
+        let nearest = suggest::nearest(name, known.iter().copied());
+        return Err(params::refuse("type", "there is no such type of event".to_owned(), nearest));
+    }
+    let moment = |name: &str| {
+        let reason = || "expected a moment such as 2026-03-01T12:00:00Z".to_owned();
+        let read = |text: &str| text.parse::<Timestamp>().map_err(|_| params::refuse(name, reason(), None));
+        params.text(name).map(read).transpose()
     };
-    page(&request, commits.map_err(store_problem)?, limit, |commit| commit.position)
+    let person = params.text("person").map(user_id).transpose();
+    let person = person.map_err(|_| params::refuse("person", "expected a person's id (a UUID)".to_owned(), None))?;
+    Ok(Sieve { type_name, since: moment("since")?, until: moment("until")?, stream: person.map(StreamId::User) })
 }
 
 async fn of_user(
@@ -58,25 +87,22 @@ async fn of_user(
     let (limit, after) = (params.limit()?, params.number::<u64>("after")?.unwrap_or(0));
     let user = user_id(&id)?;
     let commits = service.committer.stores.log.load(&StreamId::User(user), after, limit + 1).await;
-    let commits = commits.map_err(store_problem)?;
+    let mut commits = commits.map_err(store_problem)?;
     if commits.is_empty() && after == 0 {
         return Err(Problem::new(ProblemCode::NotFound, format!("there is no user {user}")));
     }
-    page(&request, commits, limit, |commit| commit.version)
-}
-
-fn page(
-    request: &HttpRequest,
-    mut commits: Vec<StoredCommit>,
-    limit: usize,
-    place: impl Fn(&StoredCommit) -> u64,
-) -> Answer {
     let more = commits.len() > limit;
     commits.truncate(limit);
-    let last = commits.last().filter(|_| more).map(|commit| place(commit).to_string());
+    let last = commits.last().filter(|_| more).map(|commit| commit.version.to_string());
+    Ok(answer::page(&request, &documents(&commits, |_| true)?, limit, last))
+}
+
+/// The events of commits, as they are shown.
+pub(super) fn documents(commits: &[StoredCommit], wanted: impl Fn(&str) -> bool) -> Result<Vec<Value>, Problem> {
     let mut events: Vec<Value> = Vec::new();
-    for commit in &commits {
-        events.extend(persisted::documents(commit).map_err(Problem::internal)?);
+    for commit in commits {
+        events.extend(persisted::positioned(commit).map_err(Problem::internal)?);
     }
-    Ok(answer::page(request, &events, limit, last))
+    events.retain(|event| event.get("type").and_then(Value::as_str).is_some_and(&wanted));
+    Ok(events)
 }

@@ -6,8 +6,10 @@ mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
 mod dead_letters;
-mod events;
+pub(in crate::http) mod events;
+pub(in crate::http) mod follow;
 pub(in crate::http) mod imports;
+pub(in crate::http) mod invitations;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
 mod metrics;
@@ -34,6 +36,7 @@ pub const RETRY_AFTER_S: u64 = 1;
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
         .configure(usage::configure)
+        .configure(invitations::configure)
         .configure(keys::configure)
         .configure(plans::configure)
         .configure(leaks::configure)

@@ -1,4 +1,4 @@
-//! Plans: `/plans`, `/plans/{name}`.
+//! Plans: `/plans`, `/plans/{name}`, `/plans/{name}/users`.
 
 use actix_web::{
     HttpRequest,
@@ -13,7 +13,7 @@ use super::{
     command::{Command, Fields, Nothing},
     params::Params,
     refusal::command_problem,
-    store_problem,
+    store_problem, users,
 };
 use crate::{
     actors::commit::{CommandError, Committed},
@@ -24,14 +24,15 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, method,
-        session::{Admin, OfPlans},
+        session::{Admin, OfPeople, OfPlans},
         state::Service,
     },
+    store::UserFilter,
 };
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::readable("/plans", list)).service(
+    app.service(method::readable("/plans", list)).service(method::readable("/plans/{name}/users", people)).service(
         method::resource("/plans/{name}", "GET, HEAD, PUT, DELETE")
             .route(method::read().to(show))
             .route(web::method(Method::PUT).to(define))
@@ -50,11 +51,18 @@ fn row(committed: &Committed) -> Result<PlanRow, Problem> {
 }
 
 async fn list(_: Admin<OfPlans>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    let plans = service.committer.stores.views.plans().await.map_err(store_problem)?;
+    let params = Params::read(request.query_string(), &["count"])?;
+    let views = &service.committer.stores.views;
+    let counted = match params.one_of("count", &[("people", ())])? {
+        Some(()) => Some(views.people_of_plans().await.map_err(store_problem)?),
+        None => None,
+    };
     let default = &service.settings.users.default_plan;
-    let listed: Vec<ListedPlan> =
-        plans.into_iter().map(|plan| ListedPlan { is_default: plan.name == *default, plan }).collect();
+    let listed = |plan: PlanRow| {
+        let people = counted.as_ref().map(|counted| counted.get(&plan.name).copied().unwrap_or(0));
+        ListedPlan { is_default: plan.name == *default, people, plan }
+    };
+    let listed: Vec<ListedPlan> = views.plans().await.map_err(store_problem)?.into_iter().map(listed).collect();
     Ok(answer::list(&listed))
 }
 
@@ -66,6 +74,22 @@ pub(in crate::http) struct ListedPlan {
     plan: PlanRow,
     /// Whether invitations that name no plan get this one: the setting `users.default_plan`.
     is_default: bool,
+    /// How many people have it, with `count=people`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<u64>,
+}
+
+/// Who has the plan, those left out who were deleted.
+async fn people(
+    _: Admin<OfPeople>,
+    request: HttpRequest,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
+    let params = Params::read(request.query_string(), &["search", "status", "invitation", "limit", "after"])?;
+    let plan = service.committer.stores.views.plan(&name).await.map_err(store_problem)?;
+    let plan = Some(plan.ok_or_else(|| no_plan(&name))?.name);
+    users::page(&request, &service, &params, UserFilter { plan, ..UserFilter::default() }).await
 }
 
 async fn show(_: Admin<OfPlans>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {

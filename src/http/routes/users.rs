@@ -1,4 +1,4 @@
-//! People: `/users`, `/users/{id}`, `/users/{id}/invitations`.
+//! People: `/users`, `/users/{id}` (also as they were), `/users/{id}/invitations`.
 
 use actix_web::{
     HttpRequest,
@@ -17,14 +17,15 @@ use super::{
     store_problem,
 };
 use crate::{
-    actors::{account::AccountCommand, commit::Committed, invite::Invitee},
+    actors::{account::AccountCommand, commit::Committed},
     domain::{
         email::Email,
-        event::Role,
-        id::UserId,
+        event::{AsOf, Role},
+        id::{StreamId, UserId},
         notice::ChosenNotices,
+        roster::Invitee,
         user::{Changes, NAME_CHARS_MAX},
-        view::{UserRow, UserStatus},
+        view::{InvitationState, UserRow, UserStatus},
     },
     http::{
         Problem, ProblemCode, method,
@@ -42,6 +43,12 @@ const STATUSES: [(&str, UserStatus); 4] = [
     (UserStatus::Active.as_str(), UserStatus::Active),
     (UserStatus::Disabled.as_str(), UserStatus::Disabled),
     (UserStatus::Deleted.as_str(), UserStatus::Deleted),
+];
+
+const INVITATIONS: [(&str, InvitationState); 3] = [
+    (InvitationState::Invited.as_str(), InvitationState::Invited),
+    (InvitationState::Mailed.as_str(), InvitationState::Mailed),
+    (InvitationState::Failed.as_str(), InvitationState::Failed),
 ];
 
 /// Adds the routes.
@@ -132,23 +139,39 @@ async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Servi
 }
 
 async fn list(_: Admin<OfPeople>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let params = Params::read(request.query_string(), &["search", "status", "limit", "after"])?;
+    let params = Params::read(request.query_string(), &["search", "status", "invitation", "plan", "limit", "after"])?;
+    let plan = params.text("plan").map(ToOwned::to_owned);
+    page(&request, &service, &params, UserFilter { plan, ..UserFilter::default() }).await
+}
+
+/// A page of people, as the parameters say and the filter besides.
+pub(super) async fn page(request: &HttpRequest, service: &Service, params: &Params<'_>, filter: UserFilter) -> Answer {
     let limit = params.limit()?;
     let search: Option<String> = params.text("search").map(|text| text.chars().take(SEARCH_CHARS_MAX).collect());
     let after = params.text("after").map(UserId::parse).transpose();
     let after = after.map_err(|error| params::refuse("after", error.to_string(), None))?;
     // One more than the page holds tells whether another follows.
-    let filter = UserFilter { search, status: params.one_of("status", &STATUSES)?, after, limit: limit + 1 };
+    let (status, invitation) = (params.one_of("status", &STATUSES)?, params.one_of("invitation", &INVITATIONS)?);
+    let filter = UserFilter { search, status, invitation, after, limit: limit + 1, ..filter };
     let mut users = service.committer.stores.views.users(filter).await.map_err(store_problem)?;
     let more = users.len() > limit;
     users.truncate(limit);
     let last = users.last().filter(|_| more).map(|user| user.id.to_string());
-    Ok(answer::page(&request, &users, limit, last))
+    Ok(answer::page(request, &users, limit, last))
 }
 
 async fn show(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    let user = existing(&service, user_id(&id)?).await?;
+    let params = Params::read(request.query_string(), &["as_of"])?;
+    let id = user_id(&id)?;
+    let user = match params.text("as_of") {
+        None => existing(&service, id).await?,
+        Some(text) => {
+            let as_of = AsOf::parse(text).map_err(|error| params::refuse("as_of", error.to_string(), None))?;
+            let state = service.committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
+            let no_user = || Problem::new(ProblemCode::NotFound, format!("there was no user {id} as of {text}"));
+            state.rows().users.pop().ok_or_else(no_user)?
+        }
+    };
     Ok(answer::versioned(StatusCode::OK, user.version, &user))
 }
 

@@ -32,7 +32,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::{KeyRules, Limits},
-        view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{DueNotice, StoreError, words},
 };
@@ -216,6 +216,8 @@ fn user(of: &UserRow) -> Item {
         ("role", text(of.role.as_str())),
         ("plan", text(&of.plan)),
         ("status", text(of.status.as_str())),
+        ("invitation", text(of.invitation.state.as_str())),
+        ("invitation_since", moment(of.invitation.since)),
         ("invited_at", moment(of.invited_at)),
         ("changed_at", moment(of.changed_at)),
     ]));
@@ -345,7 +347,23 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
         deleted_at: find_moment(item, "deleted_at")?,
         mail_failure: owned(find_text(item, "mail_failure")?),
         notices: words::choice(find_text(item, "notices_off")?).map_err(|word| damaged("notices_off", word))?,
+        invitation: read_invitation(item)?,
     })
+}
+
+/// How far a person's last invitation has come. A row of an earlier permitd does not say so: it tells what it knows, until the next
+/// commit of the person, or a replay, writes it anew.
+fn read_invitation(item: &Item) -> Result<InvitationProgress, StoreError> {
+    if let Some(state) = find_text(item, "invitation")? {
+        let state = InvitationState::named(state).ok_or_else(|| damaged("invitation", state))?;
+        return Ok(InvitationProgress { state, since: get_moment(item, "invitation_since")? });
+    }
+    let state = match (find_text(item, "mail_failure")?, read_status(item)?) {
+        (Some(_), _) => InvitationState::Failed,
+        (None, UserStatus::Active) => InvitationState::Mailed,
+        (None, _) => InvitationState::Invited,
+    };
+    Ok(InvitationProgress { state, since: get_moment(item, "changed_at")? })
 }
 
 /// How the person of a row stands.
@@ -490,6 +508,7 @@ mod tests {
             deleted_at: None,
             mail_failure: None,
             notices: NoticeChoice { quota: false, ..NoticeChoice::default() },
+            invitation: InvitationProgress { state: InvitationState::Mailed, since: at(2) },
         }
     }
 

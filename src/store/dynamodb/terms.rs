@@ -162,7 +162,7 @@ mod tests {
         bounds::DataAction,
         event::Role,
         notice::NoticeChoice,
-        view::{KeyRow, UserRow},
+        view::{InvitationProgress, InvitationState, KeyRow, UserRow},
     };
 
     fn rows(status: UserStatus) -> Rows {
@@ -180,6 +180,7 @@ mod tests {
             deleted_at: None,
             mail_failure: None,
             notices: NoticeChoice::default(),
+            invitation: InvitationProgress { state: InvitationState::Mailed, since: at },
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),

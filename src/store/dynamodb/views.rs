@@ -5,7 +5,11 @@
 //! was written, and what they show is read from the table: a list may lack what has only just come, but shows nobody as they
 //! were.
 
-use std::{borrow::Cow, cmp::Reverse, collections::HashMap};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -77,6 +81,15 @@ impl Views for Dynamo {
 
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
         row(self, plan_key(name)).await?.as_ref().map(read_plan).transpose()
+    }
+
+    async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
+        let mut counted = BTreeMap::new();
+        for user in list.rows(self, usize::MAX, read_user, |user| user.status != UserStatus::Deleted).await? {
+            *counted.entry(user.plan).or_default() += 1;
+        }
+        Ok(counted)
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
@@ -210,10 +223,14 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
         search.as_ref().is_none_or(is_in)
     };
     let wanted = |user: &UserRow| {
-        (holds(&user.email) || holds(&user.name)) && filter.status.is_none_or(|status| status == user.status)
+        let has_plan = |plan: &String| *plan == user.plan && user.status != UserStatus::Deleted;
+        (holds(&user.email) || holds(&user.name))
+            && filter.status.is_none_or(|status| status == user.status)
+            && filter.invitation.is_none_or(|state| state == user.invitation.state)
+            && filter.plan.as_ref().is_none_or(has_plan)
     };
     // Where few of many are wanted, a page of them takes many entries.
-    let picks = search.is_some() || filter.status.is_some();
+    let picks = search.is_some() || filter.status.is_some() || filter.invitation.is_some() || filter.plan.is_some();
     let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
     let list = List { name: USERS, newest_first: true, before, page };
     list.rows(dynamo, filter.limit, read_user, wanted).await

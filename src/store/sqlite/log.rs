@@ -18,7 +18,8 @@ use crate::{
     store::{Append, AppendError, ClaimChange, EventLog, PersonalChange, user_list},
 };
 
-const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";
+pub(super) const COLUMNS: &str =
+    "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";
 
 #[async_trait]
 impl EventLog for Database {

@@ -328,7 +328,7 @@ mod tests {
             id::{CommandId, StreamId, UserId},
             notice::NoticeChoice,
             personal::PersonalKey,
-            view::{Rows, UserRow, UserStatus},
+            view::{InvitationProgress, InvitationState, Rows, UserRow, UserStatus},
         },
         store::{Append, PersonalChange},
     };
@@ -365,6 +365,7 @@ mod tests {
             deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
             notices: NoticeChoice::default(),
+            invitation: InvitationProgress { state: InvitationState::Failed, since: Timestamp::UNIX_EPOCH },
         }
     }
 

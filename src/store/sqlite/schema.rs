@@ -2,8 +2,12 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, corrupt, views};
-use crate::domain::persisted;
+use super::{StoreError, corrupt, log, views};
+use crate::domain::{
+    id::{StreamId, UserId},
+    persisted,
+    view::State,
+};
 
 /// The version of the tables that this binary writes.
 pub const SCHEMA_VERSION: i64 = 3;
@@ -234,6 +238,7 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
     connection.execute_batch(&views::tokens_table(""))?;
+    invitations(connection)?;
     let columns = [
         ("messages", "hidden_since", "INTEGER"),
         ("messages", "sent_tick", "INTEGER"),
@@ -266,6 +271,48 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
+    Ok(())
+}
+
+/// People's rows of an earlier permitd do not say how far the last invitation has come: the log does.
+fn invitations(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('users') WHERE name = 'invitation')";
+    let is_there: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    if !is_there {
+        connection.execute_batch(
+            "ALTER TABLE users ADD COLUMN invitation TEXT NOT NULL DEFAULT 'invited';
+             ALTER TABLE users ADD COLUMN invitation_since INTEGER NOT NULL DEFAULT 0;",
+        )?;
+        let mut users = connection.prepare("SELECT id FROM users")?;
+        let ids: Vec<String> = users.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for id in ids {
+            fill_invitation(connection, &id)?;
+        }
+    }
+    let generation = connection.query_row("SELECT generation FROM view_generation", [], |row| row.get(0))?;
+    connection.execute_batch(&views::plan_index("", generation))?;
+    Ok(())
+}
+
+fn fill_invitation(connection: &Connection, id: &str) -> Result<(), StoreError> {
+    let user = UserId::parse(id).map_err(|error| corrupt("user id", error))?;
+    let stream = StreamId::User(user);
+    let mut state = State::empty(&stream);
+    let sql = format!("SELECT {} FROM commits WHERE stream = ?1 ORDER BY version", log::COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut commits = statement.query([stream.to_string()])?;
+    while let Some(row) = commits.next()? {
+        // Nothing sealed is needed here.
+        if let Err(error) = persisted::fold(log::commit(row)?.encoded(), None, &mut state) {
+            tracing::warn!(%user, %error, "how far their invitation has come is not known: `permitd events replay` finds out");
+            return Ok(());
+        }
+    }
+    for row in state.rows().users {
+        let sql = "UPDATE users SET invitation = ?2, invitation_since = ?3 WHERE id = ?1";
+        let (state, since) = (row.invitation.state.as_str(), row.invitation.since.as_microsecond());
+        connection.prepare_cached(sql)?.execute(rusqlite::params![id, state, since])?;
+    }
     Ok(())
 }
 

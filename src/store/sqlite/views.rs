@@ -1,6 +1,6 @@
 //! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::{KeyRules, Limits},
-        view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{DueFilter, DueNotice, UserFilter, Views, words},
 };
@@ -32,7 +32,8 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
         "CREATE TABLE users{suffix} (
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
-             mail_failure TEXT, notices_off TEXT
+             mail_failure TEXT, notices_off TEXT, invitation TEXT NOT NULL DEFAULT 'invited',
+             invitation_since INTEGER NOT NULL DEFAULT 0
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
@@ -72,9 +73,18 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
+         {}
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
          CREATE INDEX keys_notice_{generation} ON keys{suffix} (notice_at, id) WHERE notice_at IS NOT NULL;
-         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
+         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);",
+        plan_index(suffix, generation)
+    )
+}
+
+/// The statement that makes the index of people by their plans, which a file of an earlier permitd lacks.
+pub(super) fn plan_index(suffix: &str, generation: i64) -> String {
+    format!(
+        "CREATE INDEX IF NOT EXISTS users_plan_{generation} ON users{suffix} (plan, invited_at, id) WHERE status != 'deleted';"
     )
 }
 
@@ -159,6 +169,8 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         row.deleted_at.map(Timestamp::as_microsecond),
         row.mail_failure,
         words::of_unwanted(row.notices),
+        row.invitation.state.as_str(),
+        row.invitation.since.as_microsecond(),
     ])
 }
 
@@ -259,7 +271,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-const USER_COLUMNS: [&str; 12] = [
+pub(super) const USER_COLUMNS: [&str; 14] = [
     "id",
     "version",
     "email",
@@ -272,6 +284,8 @@ const USER_COLUMNS: [&str; 12] = [
     "deleted_at",
     "mail_failure",
     "notices_off",
+    "invitation",
+    "invitation_since",
 ];
 const KEY_COLUMNS: [&str; 17] = [
     "id",
@@ -346,6 +360,7 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         "deleted" => UserStatus::Deleted,
         other => return Err(corrupt("status", other)),
     };
+    let invitation: String = row.get(12)?;
     Ok(UserRow {
         id: user_id(&row.get::<_, String>(0)?)?,
         version: row.get(1)?,
@@ -359,6 +374,10 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         deleted_at: optional_moment(row.get(9)?)?,
         mail_failure: row.get(10)?,
         notices: words::choice(optional_text(row, 11)?).map_err(|word| corrupt("notice", word))?,
+        invitation: InvitationProgress {
+            state: InvitationState::named(&invitation).ok_or_else(|| corrupt("invitation", invitation))?,
+            since: moment(row.get(13)?)?,
+        },
     })
 }
 
@@ -501,6 +520,14 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
         sql.push_str(" AND status = ?");
         values.push(text(status.as_str()));
     }
+    if let Some(plan) = &filter.plan {
+        sql.push_str(" AND plan = ? AND status != 'deleted'");
+        values.push(text(plan));
+    }
+    if let Some(invitation) = filter.invitation {
+        sql.push_str(" AND invitation = ?");
+        values.push(text(invitation.as_str()));
+    }
     if let Some(after) = filter.after {
         let found = connection
             .prepare_cached("SELECT invited_at FROM users WHERE id = ?1")?
@@ -581,6 +608,15 @@ impl Views for Database {
         let sql = format!("SELECT {} FROM plans WHERE name = ?", columns(&PLAN_COLUMNS));
         let name = text(name);
         self.read(move |connection| Ok(select(connection, &sql, &[name], read_plan)?.pop())).await
+    }
+
+    async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let sql = "SELECT plan, count(*) FROM users WHERE status != 'deleted' GROUP BY plan";
+        self.read(move |connection| {
+            let counted = select(connection, sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(counted.into_iter().collect())
+        })
+        .await
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {

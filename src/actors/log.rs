@@ -1,0 +1,128 @@
+//! Looking through the log for what is wanted of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    domain::{
+        id::StreamId,
+        persisted::{self, StoredCommit},
+    },
+    store::{EventLog, StoreError},
+};
+
+/// Commits that are read at once.
+const BATCH_COMMITS: usize = 512;
+/// Commits that are looked through for one page: one that is not full after so many ends there.
+const LOOKED_THROUGH_MAX: usize = 20_000;
+
+/// Which end of the log comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The oldest commit.
+    OldestFirst,
+    /// The newest commit.
+    NewestFirst,
+}
+
+/// What is wanted of the log.
+#[derive(Debug, Clone, Default)]
+pub struct Sieve {
+    /// Only events of this type.
+    pub type_name: Option<String>,
+    /// Only what was recorded at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Only what was recorded before this moment.
+    pub until: Option<Timestamp>,
+    /// Only of this stream.
+    pub stream: Option<StreamId>,
+}
+
+impl Sieve {
+    /// Whether events of this type are wanted.
+    pub fn wants_type(&self, name: &str) -> bool {
+        self.type_name.as_deref().is_none_or(|wanted| wanted == name)
+    }
+
+    fn wants(&self, commit: &StoredCommit) -> bool {
+        let has_type = || persisted::type_names(commit).unwrap_or_default().iter().any(|name| self.wants_type(name));
+        self.since.is_none_or(|since| commit.recorded_at >= since)
+            && self.until.is_none_or(|until| commit.recorded_at < until)
+            && self.stream.as_ref().is_none_or(|stream| *stream == commit.stream)
+            && (self.type_name.is_none() || has_type())
+    }
+}
+
+/// The log, as far as it is wanted.
+pub struct Events {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// What is wanted of it.
+    pub sieve: Sieve,
+    /// In which order.
+    pub direction: Direction,
+}
+
+/// A page of the log.
+#[derive(Debug, Default)]
+pub struct LogPage {
+    /// The commits that are wanted.
+    pub commits: Vec<StoredCommit>,
+    /// The position after which the next page begins; none at the end.
+    pub next: Option<u64>,
+    /// The last position that was looked at.
+    pub seen: Option<u64>,
+    /// The latest moment of what was looked at.
+    pub seen_at: Option<Timestamp>,
+}
+
+impl Events {
+    /// Commits after a position, before it where the newest come first; at most `max` that are wanted.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn page(&self, after: Option<u64>, max: usize) -> Result<LogPage, StoreError> {
+        let (mut page, mut looked_through) = (LogPage::default(), 0);
+        let mut version = 0;
+        loop {
+            let from = page.seen.or(after);
+            let batch = if self.is_filtered() { BATCH_COMMITS } else { max.saturating_add(1) };
+            let commits = match (&self.sieve.stream, self.direction) {
+                (Some(stream), Direction::OldestFirst) => self.log.load(stream, version, batch).await?,
+                (_, Direction::OldestFirst) => self.log.read(from.unwrap_or(0), batch).await?,
+                (_, Direction::NewestFirst) => self.log.read_back(from, batch).await?,
+            };
+            let is_end = commits.len() < batch;
+            looked_through += commits.len();
+            for commit in commits {
+                version = commit.version;
+                if self.direction == Direction::OldestFirst && after.is_some_and(|after| commit.position <= after) {
+                    continue;
+                }
+                let is_wanted = self.sieve.wants(&commit);
+                if is_wanted && page.commits.len() == max {
+                    page.next = page.seen;
+                    return Ok(page);
+                }
+                page.seen = Some(commit.position);
+                page.seen_at = page.seen_at.max(Some(commit.recorded_at));
+                if is_wanted {
+                    page.commits.push(commit);
+                }
+            }
+            if is_end {
+                return Ok(page);
+            }
+            if looked_through >= LOOKED_THROUGH_MAX {
+                page.next = page.seen.or(after);
+                return Ok(page);
+            }
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        let Sieve { type_name, since, until, stream } = &self.sieve;
+        type_name.is_some() || since.is_some() || until.is_some() || stream.is_some()
+    }
+}

@@ -1,0 +1,135 @@
+//! Every command of the command line has its twin over HTTP, and the other way round: two lists that are compared. What has none
+//! says why. A new operation or a new subcommand fails this until it is named here.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Home;
+
+/// Operations of the API, as `schemas/openapi.json` names them, and the subcommands that do the same.
+const TWINS: &[(&str, &str)] = &[
+    ("list_users", "users list"),
+    ("show_user", "users show"),
+    ("show_usage", "users show"),
+    ("change_user", "users set"),
+    ("change_user", "users disable"),
+    ("change_user", "users enable"),
+    ("delete_user", "users delete"),
+    ("resend_invitation", "users resend"),
+    ("invite_user", "invite"),
+    ("invite_users", "invite"),
+    ("resend_invitations", "invite"),
+    ("list_keys", "keys list"),
+    ("show_key", "keys list"),
+    ("issue_key", "keys issue"),
+    ("rotate_key", "keys rotate"),
+    ("revoke_key", "keys revoke"),
+    ("report_leak", "keys report-leak"),
+    ("list_plans", "plans list"),
+    ("show_plan", "plans list"),
+    ("list_plan_users", "users list"),
+    ("define_plan", "plans set"),
+    ("retire_plan", "plans retire"),
+    ("list_events", "events list"),
+    ("list_user_events", "events list"),
+    ("list_datasets", "datasets list"),
+    ("list_dead_letters", "dead-letters list"),
+    ("redrive_dead_letter", "dead-letters redrive"),
+    ("redrive_dead_letters", "dead-letters redrive"),
+    ("list_admin_tokens", "admin-tokens list"),
+    ("show_admin_token", "admin-tokens list"),
+    ("create_admin_token", "admin-tokens create"),
+    ("create_admin_token", "admin-tokens new"),
+    ("revoke_admin_token", "admin-tokens revoke"),
+    ("show_openapi", "openapi"),
+];
+
+/// Operations that no subcommand has, and why.
+const ONLY_OVER_HTTP: &[(&str, &str)] = &[
+    ("show_server", "a page"),
+    ("show_admin_page", "a page"),
+    ("show_docs", "a page"),
+    ("list_problems", "a page"),
+    ("show_problem", "a page"),
+    ("show_counters", "counted by a running server"),
+    ("list_imports", "part of `events list` on the command line"),
+    ("show_import", "the command that imports says how it ended"),
+];
+
+/// Subcommands that no operation has, and why.
+const ONLY_HERE: &[(&str, &str)] = &[
+    ("demo", "a server of its own"),
+    ("serve", "the server itself"),
+    ("health", "asks the port for operators"),
+    ("backup", "writes files of this machine"),
+    ("restore", "replaces what a server works on"),
+    ("secret", "the server secret leaves no machine"),
+    ("aws", "prepares what servers need"),
+    ("sample", "writes a file"),
+    ("config", "settings are of a process"),
+    ("completions", "for a shell"),
+    ("man", "for this machine"),
+    ("events replay", "needs no server, and mends what one reads"),
+    ("events verify", "needs no server"),
+    ("import", "over HTTP with the imports"),
+    ("datasets", "over HTTP with the imports"),
+];
+
+/// The subcommands below this one, as its help lists them: those that have none of their own.
+fn subcommands(home: &Home, path: &[String], found: &mut BTreeSet<String>) {
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = home.run(&arguments).out;
+    let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let names: Vec<String> = listed
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(ToOwned::to_owned)
+        .collect();
+    if names.is_empty() {
+        found.insert(path.join(" "));
+    }
+    for name in names {
+        subcommands(home, &[path, &[name]].concat(), found);
+    }
+}
+
+#[test]
+fn every_command_has_its_twin_over_http_and_the_other_way_round() {
+    let document: Value = serde_json::from_str(include_str!("../../schemas/openapi.json")).unwrap();
+    let mut operations = BTreeSet::new();
+    for methods in document["paths"].as_object().unwrap().values() {
+        // Data sets are read with a key, over HTTP only.
+        let of_records = |one: &&Value| one["security"][0]["apiKey"].is_array();
+        let others = methods.as_object().unwrap().values().filter(|one| !of_records(one));
+        operations.extend(others.map(|one| one["operationId"].as_str().unwrap()));
+    }
+    let paired: BTreeSet<&str> = TWINS.iter().map(|(operation, _)| *operation).collect();
+    let alone: BTreeSet<&str> = ONLY_OVER_HTTP.iter().map(|(operation, _)| *operation).collect();
+    let named: BTreeSet<&str> = paired.union(&alone).copied().collect();
+    assert_eq!(operations, named, "each operation is named, and each name is an operation");
+    assert!(paired.is_disjoint(&alone));
+
+    let home = Home::new();
+    let mut commands = BTreeSet::new();
+    subcommands(&home, &[], &mut commands);
+    assert!(commands.contains("users list") && commands.contains("invite"), "{commands:?}");
+    let is_alone = |command: &str| {
+        ONLY_HERE.iter().any(|(alone, _)| command == *alone || command.starts_with(&format!("{alone} ")))
+    };
+    let paired: BTreeSet<&str> = TWINS.iter().map(|(_, command)| *command).collect();
+    let without: Vec<&String> =
+        commands.iter().filter(|command| !paired.contains(command.as_str()) && !is_alone(command)).collect();
+    assert!(without.is_empty(), "without a twin, and without a reason: {without:?}");
+    let unknown: Vec<&&str> = paired.iter().filter(|command| !commands.contains(**command)).collect();
+    assert!(unknown.is_empty(), "there are no such commands: {unknown:?}");
+    let idle: Vec<&&str> = ONLY_HERE
+        .iter()
+        .map(|(alone, _)| alone)
+        .filter(|alone| !commands.iter().any(|command| command == **alone || command.starts_with(&format!("{alone} "))))
+        .collect();
+    assert!(idle.is_empty(), "there are no such commands: {idle:?}");
+}
