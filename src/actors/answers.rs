@@ -11,7 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{admin_token::TokenRefusal, id::StreamId, key::KeyId, user::CommandRefusal},
+    domain::{
+        admin_token::TokenRefusal,
+        id::StreamId,
+        key::KeyId,
+        user::{CommandRefusal, MailStop},
+    },
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -33,6 +38,8 @@ pub(super) enum Answered {
     Deleted,
     /// [`CommandRefusal::Disabled`]
     Disabled,
+    /// [`CommandRefusal::MailStopped`]
+    MailStopped(MailStop),
     /// [`CommandRefusal::Exists`]
     Exists,
     /// [`CommandRefusal::NoKey`]
@@ -98,6 +105,7 @@ impl Answered {
                 CommandRefusal::NoUser => Self::NoUser,
                 CommandRefusal::Deleted => Self::Deleted,
                 CommandRefusal::Disabled => Self::Disabled,
+                CommandRefusal::MailStopped(stop) => Self::MailStopped(*stop),
                 CommandRefusal::Exists => Self::Exists,
                 CommandRefusal::NoKey(key) => Self::NoKey(*key),
                 CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
@@ -142,6 +150,7 @@ impl Answered {
             Self::NoUser => CommandRefusal::NoUser,
             Self::Deleted => CommandRefusal::Deleted,
             Self::Disabled => CommandRefusal::Disabled,
+            Self::MailStopped(stop) => CommandRefusal::MailStopped(stop),
             Self::Exists => CommandRefusal::Exists,
             Self::NoKey(key) => CommandRefusal::NoKey(key),
             Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
@@ -266,6 +275,7 @@ mod tests {
             CommandRefusal::NoUser,
             CommandRefusal::Deleted,
             CommandRefusal::Disabled,
+            CommandRefusal::MailStopped(MailStop::Bounced),
             CommandRefusal::Exists,
             CommandRefusal::NoKey(key),
             CommandRefusal::KeyEnded(key),

@@ -34,7 +34,8 @@ use crate::{
         ready::ReadyAnswers,
         state::{OldToken, Readiness, Service},
     },
-    mail,
+    mail::{self, templates::Templates},
+    queue::Queue,
     secrets::{Entropy, Secrets},
     store::{
         Stores,
@@ -74,6 +75,7 @@ impl Node {
         aws: Option<Access>,
     ) -> Result<Self, StartError> {
         let definitions = definitions(settings.datasets())?;
+        let templates = Templates::load(settings.mail.templates())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
         let (beside_server, premises) = (kept.beside_server, kept.premises);
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
@@ -82,6 +84,8 @@ impl Node {
             committer: Arc::new(committer),
             records: kept.records,
             mailer: kept.mailer,
+            templates,
+            feedback: kept.feedback,
             secrets: kept.secrets,
             shared: kept.shared,
             aws: kept.aws,
@@ -132,13 +136,15 @@ struct NodeParts {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     mailer: Arc<dyn mail::Mailer>,
+    templates: Templates,
+    feedback: Option<Arc<dyn Queue>>,
     secrets: Secrets,
     shared: bool,
     aws: Option<Access>,
 }
 
 fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts, purpose: Purpose) -> Service {
-    let NodeParts { committer, records, mailer, secrets, shared, aws } = parts;
+    let NodeParts { committer, records, mailer, templates, feedback, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
     let public_url = settings.public_url(public_address);
@@ -152,19 +158,24 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
     let tokens = Tokens::start(Arc::clone(&committer), capacity, patience);
     let serving = purpose == Purpose::Serve;
+    let polling = Polling {
+        poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
+        wait: Duration::from_secs(settings.queue.wait_s),
+    };
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
-        offering(&settings, &public_url, &records),
+        offering(&settings, &public_url, &records).in_words(templates),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
         settings.actors.mailers,
-        serving.then(|| Polling {
-            poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
-            wait: Duration::from_secs(settings.queue.wait_s),
-        }),
+        serving.then_some(polling),
         capacity,
     );
+    let mailers = match feedback.filter(|_| serving) {
+        Some(queue) => mailers.listening(queue, polling, capacity),
+        None => mailers,
+    };
     let limits = Limits {
         rows_max: settings.import.rows_max,
         sheet_bytes_max: settings.import.inflate_bytes_max,
@@ -201,7 +212,7 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
-    Arc::new(move || {
+    Offering::new(move || {
         let data_sets = records.data_sets();
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
             title: data_set.definition.title.clone(),

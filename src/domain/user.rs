@@ -1,6 +1,7 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
 pub mod administrators;
+mod post;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use self::refusal::CommandRefusal;
+pub use self::{
+    post::{Comeback, ComebackKind, MailStop},
+    refusal::CommandRefusal,
+};
 use super::{
     event::{Event, Fact, Recorded, RevocationReason, Role},
     id::UserId,
@@ -113,6 +117,8 @@ pub struct User {
     pub invitations_at: Vec<Timestamp>,
     /// Why the last mail failed, unless a later one did not.
     pub mail_failure: Option<String>,
+    /// Why they get no more mail, if they get none.
+    pub mail_stop: Option<MailStop>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// Who was told by mail of which key's leak.
@@ -182,6 +188,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             invitations: vec![(*invitation, None)],
             invitations_at: vec![at],
             mail_failure: None,
+            mail_stop: None,
             keys: BTreeMap::new(),
             leak_notices: BTreeSet::new(),
         });
@@ -223,7 +230,9 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             user.keys.insert(*key_id, key);
         }
         Event::ApiKeyMailed { key_id, invitation, .. } => {
-            user.mail_failure = None;
+            if user.mail_stop.is_none() {
+                user.mail_failure = None;
+            }
             if let Some(key) = user.keys.get_mut(key_id) {
                 key.version = version;
                 key.mailed_at = Some(at);
@@ -248,8 +257,8 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::LeakNoticeMailed { key_id, to, .. } => {
             user.leak_notices.insert((*key_id, *to));
         }
-        Event::MailFailed { class, reason, .. } => {
-            user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+        Event::MailFailed { .. } | Event::MailBounced { .. } | Event::MailComplained { .. } | Event::MailAllowed => {
+            post::apply(user, event)
         }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
@@ -272,6 +281,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.email = Personal::Erased;
     user.name = user.name.take().map(|_| Personal::Erased);
     user.mail_failure = None;
+    user.mail_stop = None;
     for key in user.keys.values_mut() {
         if key.label.take().is_some() {
             // The view's row of the key changes with it.
@@ -377,6 +387,10 @@ pub enum Command {
         /// What kind of refusal it was, if the mail was refused.
         refused: Option<String>,
     },
+    /// Write down what became of a mail that had been taken.
+    RecordComeback(Comeback),
+    /// Let mail go to their address again.
+    AllowMail,
     /// Write down that a mail was refused.
     RecordMailFailed {
         /// The invitation.
@@ -409,6 +423,9 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
         Command::Invite { .. } => Err(CommandRefusal::Exists),
         Command::ResendInvitation { invitation } => {
             enabled(user)?;
+            if let Some(stop) = user.mail_stop {
+                return Err(CommandRefusal::MailStopped(stop));
+            }
             Ok(vec![Event::InvitationResent { invitation }])
         }
         Command::Change(changes) => Ok(changes.events(user)),
@@ -460,6 +477,8 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             }
             Ok(vec![Event::ApiKeyMailed { key_id, invitation, message_id }])
         }
+        Command::RecordComeback(comeback) => Ok(vec![comeback.event()]),
+        Command::AllowMail => Ok(user.mail_stop.map(|_| Event::MailAllowed).into_iter().collect()),
         Command::RecordMailFailed { invitation, class, reason } => {
             Ok(vec![Event::MailFailed { invitation, class, reason: Personal::Known(reason) }])
         }

@@ -14,7 +14,7 @@ use super::{
     key::{KeyHash, KeyId},
     permission::{Permission, Permissions},
     plan::{Limits, Plan},
-    user::{Standing, User},
+    user::{MailStop, Standing, User},
 };
 
 /// How a person stands, as the views show it.
@@ -69,6 +69,8 @@ pub struct UserRow {
     pub deleted_at: Option<Timestamp>,
     /// Why the last mail to them failed, unless a later one did not.
     pub mail_failure: Option<String>,
+    /// Why they get no more mail until an administrator allows it; none where they get it.
+    pub mail_stop: Option<MailStop>,
 }
 
 /// A key. Never the key itself.
@@ -285,6 +287,7 @@ fn user_row(user: &User) -> UserRow {
         changed_at: user.changed_at,
         deleted_at: user.deleted_at,
         mail_failure: user.mail_failure.clone(),
+        mail_stop: user.mail_stop,
     }
 }
 

@@ -9,13 +9,14 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 13] = [
     "users",
     "plans",
     "keys",
     "events",
     "imports",
     "leaks",
+    "mail",
     "datasets",
     "dead-letters",
     "admin",

@@ -30,6 +30,7 @@ mod idempotency;
 mod leaks;
 mod lifecycle;
 mod lost;
+mod mails;
 mod openapi;
 mod operation;
 mod page;

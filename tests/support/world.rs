@@ -15,7 +15,7 @@ use permitd::{
         commit::{CommandError, Committed, Committer, Envelope},
         grants::{Admission, GrantBook},
         invite::{Invitee, Inviting},
-        mailer::{Mailers, Offer},
+        mailer::{Mailers, Offer, Offering},
         relay::Relay,
     },
     clock::Clock,
@@ -148,7 +148,7 @@ impl World {
             mailers: Mailers::start(
                 Arc::clone(&committer),
                 mailer,
-                Arc::new(offer),
+                Offering::new(offer),
                 visibility,
                 RETRY_FOR,
                 2,

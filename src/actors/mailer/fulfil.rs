@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{MailerWork, MessageError, Offer, leak};
+use super::{MailerWork, MessageError, Offer, example, leak};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -21,6 +21,7 @@ use crate::{
     failpoint::crash_point,
     mail::{
         MailError, OutgoingMail,
+        ses::feedback,
         templates::{self, Invitation},
     },
     queue::{Delivery, EventMessage, Message as QueueMessage},
@@ -31,7 +32,12 @@ const STEPS_MAX: u32 = 12;
 
 impl MailerWork {
     pub(super) async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
-        let QueueMessage::V1(message) = delivery.message()?;
+        let QueueMessage::V1(message) = match delivery.message() {
+            Ok(message) => message,
+            // From a queue of its own, or redriven to this one.
+            Err(_) if feedback::looks_like_it(&delivery.body) => return self.take_feedback(&delivery.body).await,
+            Err(unreadable) => return Err(unreadable.into()),
+        };
         let stream = message.stream_id()?;
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
@@ -64,7 +70,7 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
-            let mails = mails.chain([leak::mail_prefix(person.id)]);
+            let mails = mails.chain([leak::mail_prefix(person.id), example::mail_prefix(person.id)]);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -117,7 +123,7 @@ impl MailerWork {
         let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
         crash_point("mailer-before-mail");
         // Two commands: a message that comes again may be refused once and taken later.
-        let (step, command) = match self.mailer.send(&mail).await {
+        let (step, command) = match self.hand_over(person.mail_stop, &mail).await {
             Ok(_) => {
                 self.counters.mails_sent.add(1);
                 ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() })
@@ -158,7 +164,7 @@ impl MailerWork {
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, contact, datasets, example_path } = (self.offering)();
+        let Offer { brand, public_url, contact, datasets, example_path } = self.offering.offer();
         let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
@@ -171,9 +177,10 @@ impl MailerWork {
             example_path,
             limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
         });
-        let rendered = templates::invitation(&invited)?;
+        let rendered = self.offering.templates.invitation(&invited)?;
         Ok(Some(Zeroizing::new(OutgoingMail {
             to: to.to_owned(),
+            recipient: Some(person.id),
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,

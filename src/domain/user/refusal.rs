@@ -1,7 +1,7 @@
 //! Why a command on a person is refused.
 
-use super::ACTIVE_KEYS_MAX;
 use super::administrators::ADMINISTRATORS_MAX;
+use super::{ACTIVE_KEYS_MAX, MailStop};
 use crate::domain::{key::KeyId, text::HiddenCharacter};
 
 /// Why a command was refused.
@@ -16,6 +16,12 @@ pub enum CommandRefusal {
     /// The person is disabled.
     #[error("the user is disabled: enable the user first")]
     Disabled,
+    /// The address gets no mail.
+    #[error(
+        "{}: nothing is sent to it until an administrator says so (`permitd users allow-mail EMAIL`, or POST /users/{{id}}/mail/allow)",
+        .0.class()
+    )]
+    MailStopped(MailStop),
     /// There is somebody already.
     #[error("this user exists already")]
     Exists,

@@ -22,7 +22,7 @@ use crate::{
             InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
             UnsupportedMediaType,
         },
-        routes::{admin_tokens, keys, leaks, plans, users},
+        routes::{admin_tokens, keys, leaks, mail, plans, users},
         session::{Needs, OfAll, OfData, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
@@ -111,6 +111,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     log(paths);
     imports(paths, types);
     dead_letters(paths);
+    mails(paths, types);
     admin_tokens(paths, types);
     leaked(paths, types);
     server(paths);
@@ -222,6 +223,12 @@ fn people(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
     let most = u64::from(users::USAGE_DAYS_MAX);
+    let allow = command::<OfPeople>("allow_mail", tag, "Let mail go to a person's address again")
+        .says("Where a mail to it came back for good, or was reported as unwanted. What was not sent meanwhile is not sent by this: resend the invitation.")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::POST, "/users/{id}/mail/allow", allow);
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
     let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
     let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
@@ -355,6 +362,17 @@ fn dead_letters(paths: &mut Paths) {
         )
         .fails(&[NotFound]);
     paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
+}
+
+fn mails(paths: &mut Paths, types: &mut Types) {
+    let outcomes = super::schema::one_of(&["taken", "refused", "unavailable", "withheld"]);
+    let transports = super::schema::one_of(&["file", "smtp", "ses"]);
+    let tested = whole("", [("mail", text()), ("transport", transports), ("outcome", outcomes), ("answer", text())]);
+    let test = command::<OfServer>("test_mail", "server", "Send the example of a mail")
+        .says("The answer says what the mail system said. To an address whose mail came back nothing is sent.")
+        .with_body(types.body::<mail::TestBody>(), true)
+        .answers(ok("What became of it.", tested));
+    paths.add(&Method::POST, "/mail/test", test);
 }
 
 fn admin_tokens(paths: &mut Paths, types: &mut Types) {

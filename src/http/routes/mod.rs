@@ -9,6 +9,7 @@ mod events;
 mod imports;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
+pub(in crate::http) mod mail;
 mod metrics;
 mod operation;
 mod params;
@@ -37,6 +38,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(events::configure)
         .configure(imports::configure)
         .configure(dead_letters::configure)
+        .configure(mail::configure)
         .configure(admin_tokens::configure);
 }
 

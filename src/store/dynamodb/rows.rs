@@ -29,6 +29,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::Limits,
+        user::MailStop,
         view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::StoreError,
@@ -210,6 +211,7 @@ fn user(of: &UserRow) -> Item {
     put_some(&mut item, "name", of.name.as_deref().map(text));
     put_some(&mut item, "deleted_at", of.deleted_at.map(moment));
     put_some(&mut item, "mail_failure", of.mail_failure.as_deref().map(text));
+    put_some(&mut item, "mail_stop", of.mail_stop.map(|stop| text(stop.as_str())));
     item
 }
 
@@ -319,6 +321,9 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
         changed_at: get_moment(item, "changed_at")?,
         deleted_at: find_moment(item, "deleted_at")?,
         mail_failure: owned(find_text(item, "mail_failure")?),
+        mail_stop: find_text(item, "mail_stop")?
+            .map(|name| MailStop::named(name).ok_or_else(|| damaged("mail_stop", name)))
+            .transpose()?,
     })
 }
 
@@ -439,6 +444,7 @@ mod tests {
             changed_at: at(2),
             deleted_at: None,
             mail_failure: None,
+            mail_stop: Some(MailStop::Bounced),
         }
     }
 

@@ -142,6 +142,7 @@ mod tests {
             changed_at: at,
             deleted_at: None,
             mail_failure: None,
+            mail_stop: None,
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),

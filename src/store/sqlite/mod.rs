@@ -363,6 +363,7 @@ mod tests {
             changed_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
+            mail_stop: None,
         }
     }
 

@@ -216,17 +216,18 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
     connection.execute_batch(&views::tokens_table(""))?;
     let columns = [
-        ("messages", "hidden_since"),
-        ("messages", "sent_tick"),
-        ("dead_letters", "died_tick"),
-        ("worked", "cut_us"),
-        ("answers", "ends_tick"),
+        ("messages", "hidden_since", "INTEGER"),
+        ("messages", "sent_tick", "INTEGER"),
+        ("dead_letters", "died_tick", "INTEGER"),
+        ("worked", "cut_us", "INTEGER"),
+        ("answers", "ends_tick", "INTEGER"),
+        ("users", "mail_stop", "TEXT"),
     ];
-    for (table, column) in columns {
+    for (table, column, kind) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
         let is_there: bool = connection.query_row(sql, [table, column], |row| row.get(0))?;
         if !is_there {
-            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER"))?;
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
         }
     }
     // What was hidden by an older permitd is so for five minutes at most.

@@ -16,6 +16,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::Limits,
+        user::MailStop,
         view::{ImportRow, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{UserFilter, Views},
@@ -31,7 +32,7 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
         "CREATE TABLE users{suffix} (
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
-             mail_failure TEXT
+             mail_failure TEXT, mail_stop TEXT
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
@@ -154,6 +155,7 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         row.changed_at.as_microsecond(),
         row.deleted_at.map(Timestamp::as_microsecond),
         row.mail_failure,
+        row.mail_stop.map(MailStop::as_str),
     ])
 }
 
@@ -237,7 +239,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-const USER_COLUMNS: [&str; 11] = [
+const USER_COLUMNS: [&str; 12] = [
     "id",
     "version",
     "email",
@@ -249,6 +251,7 @@ const USER_COLUMNS: [&str; 11] = [
     "changed_at",
     "deleted_at",
     "mail_failure",
+    "mail_stop",
 ];
 const KEY_COLUMNS: [&str; 12] = [
     "id",
@@ -325,6 +328,10 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         changed_at: moment(row.get(8)?)?,
         deleted_at: optional_moment(row.get(9)?)?,
         mail_failure: row.get(10)?,
+        mail_stop: row
+            .get::<_, Option<String>>(11)?
+            .map(|name| MailStop::named(&name).ok_or_else(|| corrupt("mail_stop", name)))
+            .transpose()?,
     })
 }
 
