@@ -3,6 +3,8 @@
 //!
 //! Guarantees: nothing of a request or an answer is logged here; every attempt that is sent is counted, retries included.
 
+mod feedback;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -28,6 +30,8 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::{config_bag::ConfigBag, error::metadata::ProvideErrorMetadata};
 
+pub use self::feedback::FeedbackPlace;
+
 /// How often a call is tried that was throttled or not answered.
 const ATTEMPTS_MAX: u32 = 5;
 /// How long a connection may take to be made.
@@ -49,6 +53,8 @@ pub struct Endpoints {
     pub sqs: Option<String>,
     /// SES.
     pub ses: Option<String>,
+    /// SNS.
+    pub sns: Option<String>,
 }
 
 /// Why AWS cannot be asked anything.

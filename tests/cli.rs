@@ -19,6 +19,8 @@ mod import;
 mod keys;
 #[path = "cli/lists.rs"]
 mod lists;
+#[path = "cli/mails.rs"]
+mod mails;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;

@@ -29,7 +29,7 @@ use permitd::{
     domain::{
         admin_token::Others,
         bounds::{DataAction, KeyBounds, KeyChange, KeyScopes},
-        event::{Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
+        event::{BounceKind, Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
         guard::{Excess, ExcessKind, GuardLimits},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
@@ -171,6 +171,24 @@ fn released_events() -> Vec<(&'static str, Event)> {
         ("LeakNoticeMailed.v1", Event::LeakNoticeMailed { key_id, to: UserId(Uuid::from_u128(0xe5)), refused: None }),
         ("MailFailed.v1", failed("refused for good")),
         ("MailFailed.v2", failed("550, refused the address")),
+        (
+            "MailBounced.v1",
+            Event::MailBounced {
+                kind: BounceKind::Permanent,
+                class: "Permanent/General 5.1.1".to_owned(),
+                reason: known("smtp; 550 5.1.1 user unknown <ana@example.org>"),
+                message_id: Some("invitation-1".to_owned()),
+            },
+        ),
+        (
+            "MailComplained.v1",
+            Event::MailComplained {
+                class: "complaint: abuse".to_owned(),
+                reason: known("complaint: abuse"),
+                message_id: None,
+            },
+        ),
+        ("MailAllowed.v1", Event::MailAllowed),
         ("PlanDefined.v1", Event::PlanDefined { limits, rules: KeyRules::default() }),
         ("PlanDefined.v2", Event::PlanDefined { limits, rules }),
         ("PlanRetired.v1", Event::PlanRetired),
@@ -389,6 +407,13 @@ async fn whole_life() -> World {
     world.invite("ben@example.org").await;
     world.notices.quota_reached(ana, 20_000, 100).await.unwrap();
     world.mailers.drain().await.unwrap();
+    for what in [
+        r#"{"eventType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{"emailAddress":"ana@example.org"}],"feedbackId":"1"},"mail":{"messageId":"1"}}"#,
+        r#"{"eventType":"Complaint","complaint":{"complainedRecipients":[{"emailAddress":"ana@example.org"}],"feedbackId":"2"},"mail":{"messageId":"1"}}"#,
+    ] {
+        world.mailers.take_feedback(what).await.unwrap();
+    }
+    world.perform(ana, AccountCommand::AllowMail).await.unwrap();
     world.perform(ana, AccountCommand::DeleteUser).await.unwrap();
     world.settle().await;
     imports(&world).await;

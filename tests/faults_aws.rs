@@ -17,6 +17,8 @@ mod answers;
 mod batches;
 #[path = "faults/delivery.rs"]
 mod delivery;
+#[path = "faults/feedback.rs"]
+mod feedback;
 #[path = "faults/history.rs"]
 mod history;
 #[path = "faults/importing.rs"]

@@ -77,20 +77,22 @@ fn mailer(port: u16, further: &[(&str, &str)]) -> std::sync::Arc<dyn Mailer> {
 }
 
 fn invitation(to: &str) -> OutgoingMail {
-    let rendered = templates::invitation(&templates::Invitation {
-        brand: "SF Permits".to_owned(),
-        name: Some("Zoë Ångström".to_owned()),
-        invited_by: None,
-        public_url: "https://permits.example.org".to_owned(),
-        contact: None,
-        datasets: vec![templates::Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
-        key: "pmt_k1_secret_crc".to_owned(),
-        example_path: Some("/permits/201612013997".to_owned()),
-        limits: templates::Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
-    })
-    .unwrap();
+    let rendered = templates::Templates::default()
+        .invitation(&templates::Invitation {
+            brand: "SF Permits".to_owned(),
+            name: Some("Zoë Ångström".to_owned()),
+            invited_by: None,
+            public_url: "https://permits.example.org".to_owned(),
+            contact: None,
+            datasets: vec![templates::Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
+            key: "pmt_k1_secret_crc".to_owned(),
+            example_path: Some("/permits/201612013997".to_owned()),
+            limits: templates::Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
+        })
+        .unwrap();
     OutgoingMail {
         to: to.to_owned(),
+        recipient: None,
         subject: rendered.subject,
         text: rendered.text,
         html: rendered.html,

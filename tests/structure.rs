@@ -146,7 +146,7 @@ fn what_decides_is_pure_and_names_nothing_above_it() {
 
 #[test]
 fn each_library_is_known_to_one_part_only() {
-    let known_to: [(&str, &[&str]); 9] = [
+    let known_to: [(&str, &[&str]); 10] = [
         ("actix::", &["src/actors"]),
         // The settings read an address as the server does.
         ("actix_web::", &["src/http", "src/app", "src/config/check"]),
@@ -155,6 +155,7 @@ fn each_library_is_known_to_one_part_only() {
         ("aws_sdk_dynamodb::", &["src/store/dynamodb"]),
         ("aws_sdk_sqs::", &["src/queue"]),
         ("aws_sdk_sesv2::", &["src/mail"]),
+        ("aws_sdk_sns::", &["src/mail"]),
         ("lettre::", &["src/mail"]),
         ("clap::", &["src/cli"]),
     ];

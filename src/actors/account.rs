@@ -44,6 +44,8 @@ pub enum AccountCommand {
     DisableUser,
     /// Let their keys work again.
     EnableUser,
+    /// Let mail go to their address again.
+    AllowMail,
     /// Let them do something else.
     ChangeRole(Role),
     /// Give their keys another plan.
@@ -283,6 +285,7 @@ fn to_domain(
         AccountCommand::DeleteUser => Command::Delete,
         AccountCommand::DisableUser => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
         AccountCommand::EnableUser => Command::Change(Changes { enabled: Some(true), ..Changes::default() }),
+        AccountCommand::AllowMail => Command::AllowMail,
         AccountCommand::ChangeRole(role) => Command::Change(Changes { role: Some(role), ..Changes::default() }),
         AccountCommand::AssignPlan(plan) => Command::Change(Changes { plan: Some(plan), ..Changes::default() }),
         AccountCommand::ChangeUser(changes) => Command::Change(changes),

@@ -15,8 +15,12 @@ use uuid::Uuid;
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
     domain::{
-        admin_token::TokenRefusal, data_set::HoldRefusal, id::StreamId, key::KeyId, plan::KEYS_MAX_DEFAULT,
-        user::CommandRefusal,
+        admin_token::TokenRefusal,
+        data_set::HoldRefusal,
+        id::StreamId,
+        key::KeyId,
+        plan::KEYS_MAX_DEFAULT,
+        user::{CommandRefusal, MailStop},
     },
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
@@ -39,6 +43,8 @@ pub(super) enum Answered {
     Deleted,
     /// [`CommandRefusal::Disabled`]
     Disabled,
+    /// [`CommandRefusal::MailStopped`]
+    MailStopped(MailStop),
     /// [`CommandRefusal::Exists`]
     Exists,
     /// [`CommandRefusal::NoKey`]
@@ -132,6 +138,7 @@ impl Answered {
                 CommandRefusal::NoUser => Self::NoUser,
                 CommandRefusal::Deleted => Self::Deleted,
                 CommandRefusal::Disabled => Self::Disabled,
+                CommandRefusal::MailStopped(stop) => Self::MailStopped(*stop),
                 CommandRefusal::Exists => Self::Exists,
                 CommandRefusal::NoKey(key) => Self::NoKey(*key),
                 CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
@@ -182,6 +189,7 @@ impl Answered {
             Self::NoUser => CommandRefusal::NoUser,
             Self::Deleted => CommandRefusal::Deleted,
             Self::Disabled => CommandRefusal::Disabled,
+            Self::MailStopped(stop) => CommandRefusal::MailStopped(stop),
             Self::Exists => CommandRefusal::Exists,
             Self::NoKey(key) => CommandRefusal::NoKey(key),
             Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
@@ -353,6 +361,7 @@ mod tests {
             CommandRefusal::NoUser,
             CommandRefusal::Deleted,
             CommandRefusal::Disabled,
+            CommandRefusal::MailStopped(MailStop::Bounced),
             CommandRefusal::Exists,
             CommandRefusal::NoKey(key),
             CommandRefusal::KeyEnded(key),

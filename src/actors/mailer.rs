@@ -9,6 +9,8 @@
 //! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
 //! two processes get a message at once. Both mails carry the same key.
 
+mod example;
+mod feedback;
 mod fulfil;
 mod leak;
 mod notify;
@@ -19,6 +21,7 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
+pub use self::example::{ExampleError, Tested};
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
     commit::{CommandError, Committer},
@@ -29,9 +32,10 @@ use crate::{
     failpoint::crash_point,
     mail::{
         MailError, Mailer,
-        templates::{Dataset, TemplateError},
+        ses::feedback::FeedbackError,
+        templates::{Dataset, Service, TemplateError, Templates},
     },
-    queue::{BATCH_MAX, Delivery, QueueError},
+    queue::{BATCH_MAX, Delivery, Queue, QueueError},
 };
 
 /// First delay before a message that failed is received again, seconds; it doubles with every receive.
@@ -59,8 +63,37 @@ pub struct Offer {
     pub example_path: Option<String>,
 }
 
-/// Says what is on offer at the moment.
-pub type Offering = Arc<dyn Fn() -> Offer + Send + Sync>;
+impl Offer {
+    /// What mails say of the service.
+    fn service(self) -> Service {
+        let Self { brand, public_url, contact, .. } = self;
+        Service { brand, public_url, contact }
+    }
+}
+
+/// Says what is on offer at the moment, and how.
+#[derive(Clone)]
+pub struct Offering {
+    offer: Arc<dyn Fn() -> Offer + Send + Sync>,
+    templates: Templates,
+}
+
+impl Offering {
+    /// What is on offer, in the program's own words.
+    pub fn new(offer: impl Fn() -> Offer + Send + Sync + 'static) -> Self {
+        Self { offer: Arc::new(offer), templates: Templates::default() }
+    }
+
+    /// The same in these words.
+    #[must_use]
+    pub fn in_words(self, templates: Templates) -> Self {
+        Self { templates, ..self }
+    }
+
+    fn offer(&self) -> Offer {
+        (self.offer)()
+    }
+}
 
 /// Why a message failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +106,8 @@ enum MessageError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Mail(#[from] MailError),
+    #[error(transparent)]
+    Feedback(#[from] FeedbackError),
     #[error("event {0} is not in its stream: the queue belongs to another log")]
     NoEvent(String),
     #[error(
@@ -107,6 +142,8 @@ counters! {
         mails_sent,
         /// Mails refused for good.
         mails_rejected,
+        /// Mails that came back, or were not wanted.
+        mails_back,
         /// Mails handed over that tell of a leaked key.
         leaks_told,
         /// Deleted people whose keys were revoked.
@@ -158,6 +195,8 @@ struct Stop {
 /// The actor.
 pub struct MailerActor {
     work: Arc<MailerWork>,
+    /// Where it looks for messages.
+    queue: Arc<dyn Queue>,
     watch: Option<Polling>,
     /// Whether this one of the mailers looks for mails that are kept for too long.
     tidies: bool,
@@ -176,11 +215,11 @@ impl Actor for MailerActor {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox_capacity);
         let Some(watch) = self.watch else { return };
-        let (work, watching, stopping) =
-            (Arc::clone(&self.work), Arc::clone(&self.watching), self.stopping.subscribe());
+        let (work, queue) = (Arc::clone(&self.work), Arc::clone(&self.queue));
+        let (watching, stopping) = (Arc::clone(&self.watching), self.stopping.subscribe());
         let watching = async move {
             let _watching = watching.lock().await;
-            work.watch(watch, stopping).await;
+            work.watch(&*queue, watch, stopping).await;
         };
         context.spawn(actix::fut::wrap_future(watching));
         if self.tidies {
@@ -201,8 +240,8 @@ impl Handler<Drain> for MailerActor {
     type Result = ();
 
     fn handle(&mut self, Drain { reply }: Drain, _: &mut Self::Context) {
-        let (work, draining) = (Arc::clone(&self.work), Arc::clone(&self.draining));
-        reply.answer_later(async move { work.drain(&draining).await });
+        let (work, queue, draining) = (Arc::clone(&self.work), Arc::clone(&self.queue), Arc::clone(&self.draining));
+        reply.answer_later(async move { work.drain(&*queue, &draining).await });
     }
 }
 
@@ -226,15 +265,15 @@ impl Handler<Stop> for MailerActor {
 
 impl MailerWork {
     /// Looks for messages and works on them until the actor stops: what was received by then is finished.
-    async fn watch(&self, watch: Polling, mut stopping: watch::Receiver<bool>) {
-        let can_wait = self.committer.queue.can_wait() && !watch.wait.is_zero();
+    async fn watch(&self, queue: &dyn Queue, watch: Polling, mut stopping: watch::Receiver<bool>) {
+        let can_wait = queue.can_wait() && !watch.wait.is_zero();
         let wait = if can_wait { watch.wait } else { Duration::ZERO };
         loop {
             if self.committer.secrets.doubted().is_some() {
                 // Whoever has the right secret can work on what is there; this process is to be started again.
                 return stopped(&mut stopping).await;
             }
-            let receive = self.committer.queue.receive(self.batch_max(), wait);
+            let receive = queue.receive(batch_max(queue), wait);
             let received = tokio::select! {
                 biased;
                 // Only a wait is given up: what was on its way then is received again after its visibility timeout.
@@ -243,7 +282,7 @@ impl MailerWork {
             };
             let is_idle = match received {
                 Ok(deliveries) => {
-                    for error in self.handle_all(&deliveries).await {
+                    for error in self.handle_all(queue, &deliveries).await {
                         tracing::warn!(%error, "a message cannot be answered; it is received again");
                     }
                     deliveries.is_empty() && !can_wait
@@ -265,7 +304,7 @@ impl MailerWork {
     }
 
     /// Works on messages until the queue has none, and never waits for any; returns how many there were.
-    async fn drain(&self, draining: &Mutex<()>) -> Result<u64, QueueError> {
+    async fn drain(&self, queue: &dyn Queue, draining: &Mutex<()>) -> Result<u64, QueueError> {
         let mut count = 0;
         self.expire().await;
         loop {
@@ -273,34 +312,29 @@ impl MailerWork {
             if self.committer.secrets.doubted().is_some() {
                 return Ok(count);
             }
-            let deliveries = self.committer.queue.receive(self.batch_max(), Duration::ZERO).await?;
+            let deliveries = queue.receive(batch_max(queue), Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
             }
             count += u64::try_from(deliveries.len()).unwrap_or(u64::MAX);
-            if let Some(error) = self.handle_all(&deliveries).await.into_iter().next() {
+            if let Some(error) = self.handle_all(queue, &deliveries).await.into_iter().next() {
                 return Err(error);
             }
         }
     }
 
-    /// Messages that one mailer takes at once: a queue behind a network is asked for as many as it gives.
-    fn batch_max(&self) -> usize {
-        if self.committer.queue.can_wait() { BATCH_MAX } else { 1 }
-    }
-
     /// Works on messages at the same time, each by itself; returns why some could not be answered.
-    async fn handle_all(&self, deliveries: &[Delivery]) -> Vec<QueueError> {
+    async fn handle_all(&self, queue: &dyn Queue, deliveries: &[Delivery]) -> Vec<QueueError> {
         for _ in deliveries {
             self.counters.received.add(1);
             crash_point("mailer-received");
         }
-        let handled = join_all(deliveries.iter().map(|delivery| self.handle(delivery))).await;
+        let handled = join_all(deliveries.iter().map(|delivery| self.handle(queue, delivery))).await;
         handled.into_iter().filter_map(Result::err).collect()
     }
 
     /// Works on one message under a heartbeat, then acknowledges it or lets it go with the reason.
-    async fn handle(&self, delivery: &Delivery) -> Result<(), QueueError> {
+    async fn handle(&self, queue: &dyn Queue, delivery: &Delivery) -> Result<(), QueueError> {
         let outcome = {
             let mut heartbeat = tokio::time::interval(self.visibility / 3);
             heartbeat.tick().await;
@@ -311,7 +345,7 @@ impl MailerWork {
                     outcome = &mut work => break outcome,
                     _ = heartbeat.tick() => {
                         self.counters.heartbeats.add(1);
-                        match self.committer.queue.extend(delivery).await {
+                        match queue.extend(delivery).await {
                             Ok(true) => {}
                             Ok(false) => {
                                 tracing::info!(message_id = %delivery.id, "another mailer has taken the message meanwhile");
@@ -327,35 +361,43 @@ impl MailerWork {
             Ok(()) => {
                 crash_point("mailer-before-ack");
                 self.counters.done.add(1);
-                self.committer.queue.acknowledge(delivery).await?;
+                queue.acknowledge(delivery).await?;
             }
             Err(error) if error.is_of_secret() && !self.committer.check_secret().await.unwrap_or(true) => {
                 // It is not the message's fault: others can work on it.
-                self.committer.queue.release(delivery, RELEASE_DELAY_S).await?;
+                queue.release(delivery, RELEASE_DELAY_S).await?;
             }
-            Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => self.put_off(delivery, &error).await?,
+            Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => {
+                self.put_off(queue, delivery, &error).await?
+            }
+            // It will never be another.
+            Err(MessageError::Feedback(error)) => {
+                self.counters.failed.add(1);
+                tracing::error!(message_id = %delivery.id, %error, "a message was given up");
+                queue.bury(delivery, &error.to_string()).await?;
+            }
             Err(error) => {
                 self.counters.failed.add(1);
                 let delay_s = RETRY_DELAY_S.saturating_mul(1 << delivery.receives.min(10)).min(RETRY_DELAY_S_MAX);
                 tracing::warn!(message_id = %delivery.id, receives = delivery.receives, %error, "a message failed");
-                self.committer.queue.fail(delivery, &error.to_string(), delay_s).await?;
+                queue.fail(delivery, &error.to_string(), delay_s).await?;
             }
         }
         Ok(())
     }
 
     /// Puts a message off whose mail was not taken for now, or gives it up when that went on for too long.
-    async fn put_off(&self, delivery: &Delivery, error: &MailError) -> Result<(), QueueError> {
+    async fn put_off(&self, queue: &dyn Queue, delivery: &Delivery, error: &MailError) -> Result<(), QueueError> {
         let times = delivery.put_off();
         let Some(pause_s) = retry::pause_s(times, self.retry_for.as_secs()) else {
             self.counters.failed.add(1);
             let (tries, minutes) = (u64::from(times) + 1, retry::waited_s(times) / 60);
             let reason = format!("given up after {tries} tries in {minutes} minutes: {error}");
             tracing::error!(message_id = %delivery.id, reason, "a mail was given up: put right what it says, then redrive it");
-            return self.committer.queue.bury(delivery, &reason).await;
+            return queue.bury(delivery, &reason).await;
         };
         tracing::warn!(message_id = %delivery.id, pause_s, %error, "a mail was not taken; it is tried again later");
-        self.committer.queue.postpone(delivery, pause_s).await?;
+        queue.postpone(delivery, pause_s).await?;
         self.counters.put_off.add(1);
         Ok(())
     }
@@ -377,10 +419,36 @@ impl MailerWork {
     }
 }
 
+/// Messages that one mailer takes at once: a queue behind a network is asked for as many as it gives.
+fn batch_max(queue: &dyn Queue) -> usize {
+    if queue.can_wait() { BATCH_MAX } else { 1 }
+}
+
 /// Returns when the actor stops, or is gone.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // An error means that nobody can say it any more.
     stopping.wait_for(|is_stopping| *is_stopping).await.ok();
+}
+
+fn start(
+    work: &Arc<MailerWork>,
+    queue: Arc<dyn Queue>,
+    watch: Option<Polling>,
+    tidies: bool,
+    mailbox_capacity: usize,
+) -> Mailbox<MailerActor> {
+    let actor = MailerActor {
+        work: Arc::clone(work),
+        queue,
+        watch,
+        tidies,
+        mailbox_capacity,
+        watching: Arc::default(),
+        draining: Arc::default(),
+        stopping: Arc::new(watch::Sender::new(false)),
+    };
+    // A stop has room beside all that it stops.
+    Mailbox::start(actor, mailbox_capacity.saturating_add(1))
 }
 
 /// How others reach the mailers.
@@ -410,20 +478,10 @@ impl Mailers {
         let turns = std::array::from_fn(|_| Mutex::new(()));
         let work =
             Arc::new(MailerWork { turns, committer, mailer, offering, visibility, retry_for, notices, counters });
-        let start = |place| {
-            let actor = MailerActor {
-                work: Arc::clone(&work),
-                watch,
-                tidies: place == 0,
-                mailbox_capacity,
-                watching: Arc::default(),
-                draining: Arc::default(),
-                stopping: Arc::new(watch::Sender::new(false)),
-            };
-            // A stop has room beside all that it stops.
-            Mailbox::start(actor, mailbox_capacity.saturating_add(1))
-        };
-        Self { actors: (0..count.max(1)).map(start).collect(), work: Arc::clone(&work) }
+        let queue = &work.committer.queue;
+        let started =
+            (0..count.max(1)).map(|place| start(&work, Arc::clone(queue), watch, place == 0, mailbox_capacity));
+        Self { actors: started.collect(), work: Arc::clone(&work) }
     }
 
     /// Works on messages until the queue has none; returns how many there were.

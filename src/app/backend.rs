@@ -42,6 +42,8 @@ pub(super) struct Kept {
     pub(super) secrets: Secrets,
     pub(super) stores: Stores,
     pub(super) queue: Arc<dyn Queue>,
+    /// Where a mail system tells what became of mails, if it does.
+    pub(super) feedback: Option<Arc<dyn Queue>>,
     pub(super) records: Arc<dyn RecordStore>,
     pub(super) mailer: Arc<dyn Mailer>,
     /// Whether a server works on the same at the same time, as far as is known.
@@ -188,6 +190,7 @@ async fn open_sqlite(
         secrets,
         stores,
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
+        feedback: None,
         records: Arc::new(records),
         mailer: mailer(settings, Arc::clone(clock), aws.as_ref())?,
         beside_server,
@@ -225,10 +228,17 @@ async fn open_aws(
     let dynamo = dynamo.keeping_time_by(Arc::clone(clock));
     let stores = dynamo.stores();
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
+    let (prefix, policy, told_in) = (&settings.aws.prefix, settings.queue.policy(), &settings.mail.ses.feedback_queue);
+    // Commands do not listen.
+    let feedback: Option<Arc<dyn Queue>> = match purpose == Purpose::Serve && !told_in.is_empty() {
+        true => Some(Arc::new(SqsQueue::open_feedback(&access, prefix, told_in, policy).await?)),
+        false => None,
+    };
     Ok(Kept {
         secrets,
         stores,
-        queue: Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?),
+        queue: Arc::new(SqsQueue::open(&access, prefix, policy).await?),
+        feedback,
         records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?),
         mailer: mailer(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.

@@ -86,6 +86,9 @@ pub enum StartError {
     /// The mail settings.
     #[error(transparent)]
     Mail(#[from] mail::SetupError),
+    /// The templates of mails.
+    #[error(transparent)]
+    Templates(#[from] mail::templates::TemplatesError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

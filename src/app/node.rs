@@ -40,7 +40,8 @@ use crate::{
         ready::ReadyAnswers,
         state::{OldToken, Readiness, Service, followers},
     },
-    mail,
+    mail::{self, templates::Templates},
+    queue::Queue,
     secrets::{Entropy, Secrets},
     store::{
         Stores,
@@ -80,6 +81,7 @@ impl Node {
         aws: Option<Access>,
     ) -> Result<Self, StartError> {
         let definitions = definitions(settings.datasets())?;
+        let templates = Templates::load(settings.mail.templates())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
         let (beside_server, premises) = (kept.beside_server, kept.premises);
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
@@ -88,6 +90,8 @@ impl Node {
             committer: Arc::new(committer),
             records: kept.records,
             mailer: kept.mailer,
+            templates,
+            feedback: kept.feedback,
             secrets: kept.secrets,
             shared: kept.shared,
             aws: kept.aws,
@@ -145,13 +149,15 @@ struct NodeParts {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     mailer: Arc<dyn mail::Mailer>,
+    templates: Templates,
+    feedback: Option<Arc<dyn Queue>>,
     secrets: Secrets,
     shared: bool,
     aws: Option<Access>,
 }
 
 fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts, purpose: Purpose) -> Service {
-    let NodeParts { committer, records, mailer, secrets, shared, aws } = parts;
+    let NodeParts { committer, records, mailer, templates, feedback, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
     let public_url = settings.public_url(public_address);
@@ -168,20 +174,25 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
     let accounts =
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
     let tokens = Tokens::start(Arc::clone(&committer), capacity, patience);
+    let polling = Polling {
+        poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
+        wait: Duration::from_secs(settings.queue.wait_s),
+    };
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
-        offering(&settings, &public_url, &records),
+        offering(&settings, &public_url, &records).in_words(templates),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
         settings.mail.notices,
         settings.actors.mailers,
-        serving.then(|| Polling {
-            poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
-            wait: Duration::from_secs(settings.queue.wait_s),
-        }),
+        serving.then_some(polling),
         capacity,
     );
+    let mailers = match feedback.filter(|_| serving) {
+        Some(queue) => mailers.listening(queue, polling, capacity),
+        None => mailers,
+    };
     let importing = importing(&settings, &records);
     Service {
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
@@ -241,7 +252,7 @@ fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSetti
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
-    Arc::new(move || {
+    Offering::new(move || {
         let mut data_sets = records.data_sets();
         data_sets.retain(|data_set| !data_set.standing.withdrawn);
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {

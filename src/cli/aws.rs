@@ -102,6 +102,7 @@ async fn resources(action: Action, access: &Access, settings: &Settings) -> Resu
     let mut resources = tables(action, access, settings).await?;
     resources.extend(queues(action, access, settings).await?);
     resources.extend(mail(action, access, settings).await?);
+    resources.extend(feedback(action, access, settings).await?);
     Ok(resources)
 }
 
@@ -136,6 +137,27 @@ async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Ve
         Action::Setup => ses::setup(access, &sender, configuration_set).await?,
         Action::Check => ses::check(access, &sender, configuration_set).await?,
     })
+}
+
+/// What bounces and complaints come through; nothing where they do not.
+async fn feedback(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+    let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
+    let (set, name) = (&settings.mail.ses.configuration_set, &settings.mail.ses.feedback_queue);
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (queue, place) = match action {
+        Action::Setup => sqs::setup_feedback(access, prefix, name, policy).await?,
+        Action::Check => sqs::check_feedback(access, prefix, name, policy).await?,
+    };
+    let mut resources = vec![queue];
+    if let Some(place) = place {
+        resources.extend(match action {
+            Action::Setup => ses::setup_feedback(access, &place, set).await?,
+            Action::Check => ses::check_feedback(access, &place, set).await?,
+        });
+    }
+    Ok(resources)
 }
 
 fn answer(prefix: &str, region: Option<&str>, resources: &[Checked]) -> Answer {

@@ -5,7 +5,12 @@ use std::process::ExitCode;
 use super::output::{printable, printable_json};
 use crate::{
     actors::{
-        Busy, commit::CommandError, import::ImportError, lineage::JudgeError, mailer::DrainError, relay::SweepError,
+        Busy,
+        commit::CommandError,
+        import::ImportError,
+        lineage::JudgeError,
+        mailer::{DrainError, ExampleError},
+        relay::SweepError,
     },
     app::{BackupError, StartError},
     aws::AccessError,
@@ -151,6 +156,7 @@ fn refusal_exit(refusal: &CommandRefusal) -> Exit {
         CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => Exit::Usage,
         CommandRefusal::Deleted
         | CommandRefusal::Disabled
+        | CommandRefusal::MailStopped(_)
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
@@ -247,9 +253,11 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
         StartError::Privacy(_) => Exit::Refused,
         StartError::LostDatabase { .. } => Exit::Damaged,
-        StartError::NotData { .. } | StartError::Definition(_) | StartError::Definitions(_) | StartError::Mail(_) => {
-            Exit::Usage
-        }
+        StartError::NotData { .. }
+        | StartError::Definition(_)
+        | StartError::Definitions(_)
+        | StartError::Mail(_)
+        | StartError::Templates(_) => Exit::Usage,
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
@@ -328,6 +336,11 @@ failures! {
         SweepError::Queue(error) => queue_exit(error),
         SweepError::Stream(error) => command_exit(error),
         SweepError::Busy(_) => Exit::Unavailable,
+    };
+    ExampleError => |error| match error {
+        ExampleError::NoMail(_) => Exit::NotFound,
+        ExampleError::Template(_) => Exit::Usage,
+        ExampleError::Command(error) => command_exit(error),
     };
     DrainError => |error| match error {
         DrainError::Queue(error) => queue_exit(error),

@@ -33,6 +33,7 @@ mod imports;
 mod invite;
 mod keys;
 mod leak;
+mod mail;
 mod man;
 mod openapi;
 mod people;
@@ -109,6 +110,7 @@ enum Command {
     DataSets(datasets::DataSets),
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
+    Mail(mail::MailArgs),
     Backup(backup::Backup),
     Restore(backup::Restore),
     #[command(visible_alias = "admin-token")]
@@ -153,6 +155,7 @@ pub fn run() -> ExitCode {
         Command::DataSets(command) => command.run(&cli.common),
         Command::Events(command) => command.run(&cli.common),
         Command::DeadLetters(command) => command.run(&cli.common),
+        Command::Mail(command) => command.run(&cli.common),
         Command::Backup(command) => command.run(&cli.common),
         Command::Restore(command) => command.run(&cli.common),
         Command::AdminTokens(command) => command.run(&cli.common),

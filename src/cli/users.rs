@@ -48,6 +48,7 @@ enum Command {
     Resend(Resend),
     Disable(Disable),
     Enable(Enable),
+    AllowMail(AllowMail),
     Delete(Delete),
 }
 
@@ -186,6 +187,19 @@ struct Enable {
     user: String,
 }
 
+/// Let mail go to a user's address again, after one came back for good or was reported as unwanted
+///
+/// What was not sent meanwhile is not sent by this: `permitd users resend` mails the invitation again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd users allow-mail ana@example.org")]
+struct AllowMail {
+    /// The address or the id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+}
+
 /// Delete a user for ever: their keys are refused and their personal data is erased
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -210,6 +224,7 @@ impl Users {
             Command::Resend(resend) => resend.run(common),
             Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
             Command::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
+            Command::AllowMail(AllowMail { user }) => allow_mail(common, &user),
             Command::Delete(delete) => delete.run(common),
         }
     }
@@ -312,6 +327,9 @@ fn described(user: &UserRow) -> Vec<(&'static str, String)> {
     if let Some(reason) = &user.mail_failure {
         lines.push(("mail failed", reason.clone()));
     }
+    if let Some(stop) = user.mail_stop {
+        lines.push(("mail stopped", format!("{}; `permitd users allow-mail` lets it go again", stop.class())));
+    }
     lines
 }
 
@@ -351,6 +369,20 @@ impl Resend {
 
 async fn perform(node: &Node, user: &UserRow, command: AccountCommand) -> Result<Done, Failure> {
     Ok(node.service.accounts.perform(user.id, command, node.envelope()?).await?)
+}
+
+fn allow_mail(common: &Common, user: &str) -> Result<Answer, Failure> {
+    with_node(common.settings(&[])?, Data::MustExist, async |node| {
+        let user = people::find(&*node.service.committer.stores.views, user).await?;
+        let is_new = !perform(&node, &user, AccountCommand::AllowMail).await?.committed.events.is_empty();
+        let after = node.service.committer.stores.views.user(user.id).await?;
+        let said = if is_new {
+            "mail goes to this address again; `permitd users resend` mails the invitation"
+        } else {
+            "mail was not stopped"
+        };
+        Ok(Answer::new(json!({ "user": after, "changed": is_new }), format!("{}: {said}", shown_email(&user))))
+    })
 }
 
 /// Carries out a command on a person's account and says since when it holds.

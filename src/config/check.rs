@@ -18,6 +18,7 @@ const CONTACT_CHARS_MAX: usize = 200;
 /// SQS keeps no message longer.
 const SQS_RETENTION_DAYS_MAX: u32 = 14;
 const AWS_PREFIX_CHARS_MAX: usize = 64;
+const SQS_NAME_CHARS_MAX: usize = 80;
 
 /// The range of every whole number, both ends included.
 pub(super) const RANGES: &[(&str, i64, i64)] = &[
@@ -188,6 +189,27 @@ impl Settings {
         }
     }
 
+    fn check_feedback(&self) -> Result<(), ConfigError> {
+        let (path, queue) = ("mail.ses.feedback_queue", &self.mail.ses.feedback_queue);
+        if queue.is_empty() {
+            return Ok(());
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if queue.len() > SQS_NAME_CHARS_MAX || !queue.chars().all(plain) {
+            let expected = format!("1 to {SQS_NAME_CHARS_MAX} letters, digits, hyphens and underscores are expected");
+            return Err(self.layers.invalid(path, expected));
+        }
+        if self.backend != Backend::Aws {
+            return Err(self.layers.conflict(path, "it is a queue in SQS, which backend = \"aws\" has"));
+        }
+        if self.mail.ses.configuration_set.is_empty() {
+            return Err(self
+                .layers
+                .conflict(path, "SES publishes to it by mail.ses.configuration_set, which names none"));
+        }
+        Ok(())
+    }
+
     pub(super) fn check_combinations(&self) -> Result<(), ConfigError> {
         if self.listen == self.ops.listen && self.listen.port() != 0 {
             return Err(self.layers.conflict("ops.listen", "`listen` is the same address; give it a port of its own"));
@@ -195,6 +217,7 @@ impl Settings {
         if self.backend == Backend::Aws && self.queue.retention_days > SQS_RETENTION_DAYS_MAX {
             return Err(self.layers.conflict("queue.retention_days", "SQS keeps messages for at most 14 days"));
         }
+        self.check_feedback()?;
         if self.mail.transport != MailTransport::Smtp {
             return Ok(());
         }

@@ -69,6 +69,16 @@ impl RevocationReason {
     }
 }
 
+/// Whether a mail that came back would do so again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BounceKind {
+    /// Such as to a mailbox that is not there.
+    Permanent,
+    /// Such as to a mailbox that is full.
+    Transient,
+}
+
 /// What an import did, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImportCounts {
@@ -225,6 +235,28 @@ pub enum Event {
         /// What the mail system said, which may repeat the address.
         reason: Personal,
     },
+    /// A mail that had been taken came back.
+    MailBounced {
+        /// Whether another one would.
+        kind: BounceKind,
+        /// What kind of bounce it was, in permitd's own words.
+        class: String,
+        /// What the mail system said, which may repeat the address.
+        reason: Personal,
+        /// The mail's Message-ID, before the `@`, where it is known.
+        message_id: Option<String>,
+    },
+    /// Whoever got a mail does not want it.
+    MailComplained {
+        /// What kind of complaint it was, in permitd's own words.
+        class: String,
+        /// What the mail system said, which may repeat the address.
+        reason: Personal,
+        /// The mail's Message-ID, before the `@`, where it is known.
+        message_id: Option<String>,
+    },
+    /// The address gets mail again.
+    MailAllowed,
     /// A plan has these limits.
     PlanDefined {
         /// The limits.
@@ -363,6 +395,9 @@ impl Event {
             Self::NoticesChosen { .. } => "NoticesChosen",
             Self::NoticeMailed { .. } => "NoticeMailed",
             Self::NoticeFailed { .. } => "NoticeFailed",
+            Self::MailBounced { .. } => "MailBounced",
+            Self::MailComplained { .. } => "MailComplained",
+            Self::MailAllowed => "MailAllowed",
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",
             Self::AdminTokenIssued { .. } => "AdminTokenIssued",

@@ -123,6 +123,11 @@ impl CommandId {
         Self(format!("part:{}", hex(hash.as_slice().get(..16).unwrap_or_default())))
     }
 
+    /// The command that follows from what a mail system says of a mail, by the id that it gives that.
+    pub fn from_feedback(id: &str) -> Self {
+        Self(format!("feedback:{}", hex(Sha256::digest(id).as_slice().get(..16).unwrap_or_default())))
+    }
+
     /// The command that an import's step is.
     pub fn from_import(import: Uuid, step: &str) -> Self {
         Self(format!("import:{import}:{step}"))

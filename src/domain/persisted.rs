@@ -3,6 +3,7 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+pub mod feedback;
 pub mod keys;
 pub mod roles;
 pub mod tokens;
@@ -415,6 +416,18 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::LeakNoticeMailed { key_id, to, refused } => {
             raw(&v1::LeakNoticeMailed { key_id: key_id.to_string(), to: to.0, refused: refused.clone() })
         }
+        Event::MailBounced { kind, class, reason, message_id } => raw(&feedback::MailBounced {
+            kind: *kind,
+            class: class.clone(),
+            reason: seal("reason", reason)?,
+            message_id: message_id.clone(),
+        }),
+        Event::MailComplained { class, reason, message_id } => raw(&feedback::MailComplained {
+            class: class.clone(),
+            reason: seal("reason", reason)?,
+            message_id: message_id.clone(),
+        }),
+        Event::MailAllowed => raw(&feedback::MailAllowed {}),
         Event::MailFailed { invitation, class, reason } => raw(&v2::SealedMailFailed {
             invitation: *invitation,
             class: class.clone(),
@@ -495,7 +508,7 @@ fn schema_version(event: &Event) -> u32 {
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    [v1::schemas(), v2::schemas(), keys::schemas(), roles::schemas(), tokens::schemas()].concat()
+    [v1::schemas(), v2::schemas(), feedback::schemas(), keys::schemas(), roles::schemas(), tokens::schemas()].concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

@@ -1,6 +1,7 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
 pub mod administrators;
+mod post;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use self::refusal::CommandRefusal;
+pub use self::{
+    post::{Comeback, ComebackKind, MailStop},
+    refusal::CommandRefusal,
+};
 use super::{
     bounds::{KeyBounds, KeyChange, Lifetime},
     event::{Event, Fact, Recorded, RevocationReason, Role},
@@ -131,6 +135,8 @@ pub struct User {
     pub quota: QuotaNotices,
     /// When that mail failed.
     pub mail_failed_at: Option<Timestamp>,
+    /// Why they get no more mail, if they get none.
+    pub mail_stop: Option<MailStop>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// Who was told by mail of which key's leak.
@@ -203,6 +209,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             notices: NoticeChoice::default(),
             quota: QuotaNotices::default(),
             mail_failed_at: None,
+            mail_stop: None,
             keys: BTreeMap::new(),
             leak_notices: BTreeSet::new(),
         });
@@ -247,8 +254,10 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             user.keys.insert(*key_id, key);
         }
         Event::ApiKeyMailed { key_id, invitation, .. } => {
-            user.mail_failure = None;
-            user.mail_failed_at = None;
+            if user.mail_stop.is_none() {
+                user.mail_failure = None;
+                user.mail_failed_at = None;
+            }
             if let Some(key) = user.keys.get_mut(key_id) {
                 key.version = version;
                 key.mailed_at = Some(at);
@@ -305,9 +314,8 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::LeakNoticeMailed { key_id, to, .. } => {
             user.leak_notices.insert((*key_id, *to));
         }
-        Event::MailFailed { class, reason, .. } => {
-            user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
-            user.mail_failed_at = Some(at);
+        Event::MailFailed { .. } | Event::MailBounced { .. } | Event::MailComplained { .. } | Event::MailAllowed => {
+            post::apply(user, event, at)
         }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
@@ -337,6 +345,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.name = user.name.take().map(|_| Personal::Erased);
     user.mail_failure = None;
     user.mail_failed_at = None;
+    user.mail_stop = None;
     for key in user.keys.values_mut() {
         let (label, allowed_ips) = (key.label.take(), key.bounds.allowed_ips.take());
         if label.is_some() || allowed_ips.is_some() {
@@ -496,6 +505,10 @@ pub enum Command {
         /// What kind of refusal it was, if the mail was refused.
         refused: Option<String>,
     },
+    /// Write down what became of a mail that had been taken.
+    RecordComeback(Comeback),
+    /// Let mail go to their address again.
+    AllowMail,
     /// Write down that a mail was refused.
     RecordMailFailed {
         /// The invitation.
@@ -528,6 +541,9 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
         Command::Invite { .. } => Err(CommandRefusal::Exists),
         Command::ResendInvitation { invitation } => {
             enabled(user)?;
+            if let Some(stop) = user.mail_stop {
+                return Err(CommandRefusal::MailStopped(stop));
+            }
             Ok(vec![Event::InvitationResent { invitation }])
         }
         Command::Change(changes) => Ok(changes.events(user)),
@@ -614,6 +630,8 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
         Command::RecordNoticeFailed { notice, class, reason } => {
             Ok(vec![Event::NoticeFailed { notice, class, reason: Personal::Known(reason) }])
         }
+        Command::RecordComeback(comeback) => Ok(vec![comeback.event()]),
+        Command::AllowMail => Ok(user.mail_stop.map(|_| Event::MailAllowed).into_iter().collect()),
         Command::RecordMailFailed { invitation, class, reason } => {
             Ok(vec![Event::MailFailed { invitation, class, reason: Personal::Known(reason) }])
         }

@@ -17,7 +17,7 @@ use super::{
     notice::NoticeChoice,
     permission::{Permission, Permissions},
     plan::{KeyRules, Limits, Plan},
-    user::{Standing, User},
+    user::{MailStop, Standing, User},
 };
 
 /// How a person stands, as the views show it.
@@ -117,6 +117,8 @@ pub struct UserRow {
     pub notices: NoticeChoice,
     /// How far their last invitation has come.
     pub invitation: InvitationProgress,
+    /// Why they get no more mail until an administrator allows it; none where they get it.
+    pub mail_stop: Option<MailStop>,
 }
 
 /// A key. Never the key itself.
@@ -351,6 +353,7 @@ fn user_row(user: &User) -> UserRow {
         mail_failure: user.mail_failure.clone(),
         notices: user.notices,
         invitation: invitation_progress(user),
+        mail_stop: user.mail_stop,
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
     "users",
     "plans",
     "keys",
@@ -17,6 +17,7 @@ const FIXED: [&str; 13] = [
     "imports",
     "invitations",
     "leaks",
+    "mail",
     "datasets",
     "dead-letters",
     "admin",

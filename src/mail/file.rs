@@ -177,6 +177,7 @@ mod tests {
     fn mail(message_id: &str) -> OutgoingMail {
         OutgoingMail {
             to: "ada@example.org".to_owned(),
+            recipient: None,
             subject: "s".to_owned(),
             text: "the text".to_owned(),
             html: "<p>the html</p>".to_owned(),

@@ -130,6 +130,7 @@ mod tests {
     fn mail() -> OutgoingMail {
         OutgoingMail {
             to: "ada@example.org".to_owned(),
+            recipient: None,
             subject: "Zugang für Ada".to_owned(),
             text: "the key".to_owned(),
             html: "<p>the key</p>".to_owned(),

@@ -24,7 +24,11 @@ pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
 
 use self::settings::{Mail, MailTransport};
-use crate::{aws::Access, clock::SharedClock, domain::text::hidden};
+use crate::{
+    aws::Access,
+    clock::SharedClock,
+    domain::{id::UserId, text::hidden},
+};
 
 /// The longest `reason` or `reference` that is kept of a server's words, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -60,6 +64,8 @@ pub trait Mailer: Send + Sync + fmt::Debug {
 pub struct OutgoingMail {
     /// The address, without a name.
     pub to: String,
+    /// Who has it, where that is known: what the mail system says of the mail later is found by this, and holds no address then.
+    pub recipient: Option<UserId>,
     /// One line.
     pub subject: String,
     /// The plain text part.

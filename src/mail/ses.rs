@@ -5,6 +5,7 @@
 //! configuration set, throttling) is [`MailError::Unavailable`] with what to do, so that the mail is tried again. No error holds
 //! the recipient's address or anything of the mail.
 
+pub mod feedback;
 mod refusal;
 mod setup;
 
@@ -22,8 +23,11 @@ use aws_sdk_sesv2::{
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use self::refusal::SesRefusal;
-pub use self::setup::{SesError, check, setup};
+pub use self::setup::{SesError, check, check_feedback, setup, setup_feedback};
+use self::{
+    feedback::{MESSAGE_TAG, USER_TAG},
+    refusal::SesRefusal,
+};
 use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::recipient};
 use crate::{
     aws::{self, Access},
@@ -43,8 +47,6 @@ const NO_SMTPUTF8: &str = "the address has letters beyond ASCII before its @, wh
 const MAIL_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// The tag that says what kind of mail it is.
 const KIND_TAG: &str = "permitd-mail";
-/// The tag that says which mail it is.
-const MESSAGE_TAG: &str = "permitd-message";
 
 /// Hands mail to SES.
 #[derive(Debug)]
@@ -85,14 +87,16 @@ impl SesMailer {
         let raw = RawMessage::builder().data(Blob::new(content)).build().map_err(broken)?;
         let tag = |name: &str, value: &str| MessageTag::builder().name(name).value(tag_value(value)).build();
         let kind = mail.message_id.split_once('-').map_or(mail.message_id.as_str(), |(kind, _)| kind);
+        let user = mail.recipient.map(|user| tag(USER_TAG, &user.to_string())).transpose().map_err(broken)?;
+        let tags = [tag(KIND_TAG, kind), tag(MESSAGE_TAG, &mail.message_id)];
+        let tags = tags.into_iter().collect::<Result<Vec<_>, _>>().map_err(broken)?;
         Ok(self
             .sending
             .send_email()
             .from_email_address(self.sender.address())
             .destination(Destination::builder().to_addresses(to).build())
             .content(EmailContent::builder().raw(raw).build())
-            .email_tags(tag(KIND_TAG, kind).map_err(broken)?)
-            .email_tags(tag(MESSAGE_TAG, &mail.message_id).map_err(broken)?)
+            .set_email_tags(Some(tags.into_iter().chain(user).collect()))
             .set_configuration_set_name(self.configuration_set.clone()))
     }
 

@@ -1,6 +1,9 @@
 //! `[mail]`: how mail is sent, and how much of it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -22,6 +25,8 @@ pub struct Mail {
     pub contact: String,
     /// `mail.brand`
     pub brand: String,
+    /// `mail.templates`; see [`Self::templates`].
+    pub templates: PathBuf,
     /// `mail.outbox`; `Settings::outbox` has the folder in force.
     pub outbox: PathBuf,
     /// `mail.outbox_days`
@@ -48,6 +53,8 @@ pub struct Mail {
 pub struct Ses {
     /// `mail.ses.configuration_set`; empty for none.
     pub configuration_set: String,
+    /// `mail.ses.feedback_queue`; empty for none.
+    pub feedback_queue: String,
 }
 
 /// `mail.transport`
@@ -62,6 +69,18 @@ pub enum MailTransport {
     Smtp,
     /// Amazon SES.
     Ses,
+}
+
+impl MailTransport {
+    /// The name in settings and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::File => "file",
+            Self::Smtp => "smtp",
+            Self::Ses => "ses",
+        }
+    }
 }
 
 /// `mail.delivery`
@@ -115,6 +134,11 @@ impl Mail {
             .into_iter()
             .flatten()
             .find(|text| !text.is_empty())
+    }
+
+    /// The directory of templates that replace the program's, if there is one.
+    pub fn templates(&self) -> Option<&Path> {
+        (!self.templates.as_os_str().is_empty()).then_some(self.templates.as_path())
     }
 
     /// How long a mail is tried that is not taken for now.

@@ -1,8 +1,25 @@
-//! The mails there are. Each has a folder under `templates/` with its subject, its text and its HTML.
+//! The mails there are. Each has a folder under `templates/` with its subject, its text and its HTML, which those of a directory
+//! replace, one by one.
+//!
+//! Guarantees: a template sees what its mail is given, the frame [`LAYOUT`], and nothing else, neither files nor other templates; a variable that is not
+//! there is an error, never a gap; in HTML all that is filled in is escaped; a subject is one line of bounded length, whatever is in
+//! it; what a template does and makes is bounded. No error holds anything that was filled in.
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, value::Serde};
+mod check;
+mod directory;
+mod examples;
+mod render;
+
+use std::sync::Arc;
+
 use serde::Serialize;
-use thiserror::Error;
+
+pub use self::{
+    check::{Checked, Mistake, check},
+    directory::{TemplatesError, write_built_in},
+    render::TemplateError,
+};
+use self::{examples::examples_of, render::Source};
 
 /// What an invitation says.
 #[derive(Clone, Serialize)]
@@ -10,18 +27,22 @@ pub struct Invitation {
     /// What the service calls itself.
     pub brand: String,
     /// The invited person's name, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Who invited, as far as it may be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
     /// Whom to ask, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// What can be read. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
     /// The API key.
     pub key: String,
     /// The path of a request that works, such as `/permits/201612013997`. None where none does yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub example_path: Option<String>,
     /// What the plan allows.
     pub limits: Limits,
@@ -60,10 +81,12 @@ pub struct KeyLeak {
     /// What the service calls itself.
     pub brand: String,
     /// The owner's name, if known: for the owner alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
     /// Whom to ask, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// The key's public id.
     pub key_id: String,
@@ -74,69 +97,79 @@ pub struct KeyLeak {
 }
 
 /// What a notice says.
-#[derive(Serialize)]
-pub struct NoticeMail {
+#[derive(Clone, Serialize)]
+pub struct NoticeMail<T> {
     /// What the service calls itself.
     pub brand: String,
     /// The person's name, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
     /// Whom to ask, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// What it is about.
     #[serde(flatten)]
-    pub told: NoticeTold,
+    pub told: T,
 }
 
-/// What somebody is told.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum NoticeTold {
-    /// Somebody else made a key for them.
-    KeyMade {
-        /// The key.
-        key: KeyTold,
-    },
-    /// Somebody else revoked a key of theirs.
-    KeyRevoked {
-        /// The key.
-        key: KeyTold,
-    },
-    /// A key of theirs expires.
-    KeyExpiring {
-        /// The key.
-        key: KeyTold,
-        /// Whether its end has come before this mail.
-        is_over: bool,
-    },
-    /// A share of a day's quota is spent.
-    QuotaReached {
-        /// The UTC day, such as `2026-03-01`.
-        day: String,
-        /// The share, percent.
-        percent: u8,
-        /// The quota.
-        quota: u64,
-    },
+impl NoticeMail<()> {
+    /// The same, about this.
+    pub fn telling<T>(self, told: T) -> NoticeMail<T> {
+        let Self { brand, name, public_url, contact, told: () } = self;
+        NoticeMail { brand, name, public_url, contact, told }
+    }
+}
+
+/// Somebody else made or revoked a key of theirs.
+#[derive(Clone, Serialize)]
+pub struct KeyChanged {
+    /// The key.
+    pub key: KeyTold,
+}
+
+/// A key of theirs expires.
+#[derive(Clone, Serialize)]
+pub struct KeyExpires {
+    /// The key.
+    pub key: KeyTold,
+    /// Whether its end has come before this mail.
+    pub is_over: bool,
+}
+
+/// A share of a day's quota is spent.
+#[derive(Clone, Serialize)]
+pub struct QuotaSpent {
+    /// The UTC day, such as `2026-03-01`.
+    pub day: String,
+    /// The share, percent.
+    pub percent: u8,
+    /// The quota.
+    pub quota: u64,
 }
 
 /// A key as its owner knows it; never the key itself. Moments as people read them.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct KeyTold {
     /// Its public id.
     pub id: String,
     /// The last four characters of its secret.
     pub last_four: String,
     /// What its owner calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// When it stops working by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     /// When it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
     /// The key that it replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// Until when that one works.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_until: Option<String>,
 }
 
@@ -158,118 +191,162 @@ impl std::fmt::Debug for Rendered {
     }
 }
 
-/// A template that cannot be rendered: a defect of the program.
-#[derive(Debug, Error)]
-#[error("the mail template {template} cannot be rendered: {reason}; please report this")]
-pub struct TemplateError {
-    template: &'static str,
-    reason: String,
-}
+/// The names of a mail's three parts, as its folder has them.
+pub const PARTS: [&str; 3] = ["subject.txt", "body.txt", "body.html"];
+/// The place of a part of the program.
+pub const BUILT_IN: &str = "built in";
 
-/// Renders the mail of a folder.
-macro_rules! mail {
-    ($folder:literal, $context:expr) => {{
-        let part = |template, source| render(template, source, $context);
-        Ok(Rendered {
-            subject: in_one_line(&part(
-                concat!($folder, "/subject.txt"),
-                include_str!(concat!("templates/", $folder, "/subject.txt")),
-            )?),
-            text: part(concat!($folder, "/body.txt"), include_str!(concat!("templates/", $folder, "/body.txt")))?,
-            html: part(concat!($folder, "/body.html"), include_str!(concat!("templates/", $folder, "/body.html")))?,
-        })
-    }};
-}
-
-/// What the HTML of notices is put into.
+/// What the HTML of mails is put into: `{% extends "layout.html" %}`, with the blocks `title` and `body`.
 const LAYOUT: (&str, &str) = ("layout.html", include_str!("templates/layout.html"));
 
-/// The mail that carries a new user's key.
-///
-/// # Errors
-/// When a template is damaged.
-pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
-    mail!("invitation", invitation)
+/// A mail as the program has it.
+struct BuiltIn {
+    /// Its folder's name.
+    name: &'static str,
+    /// What it is.
+    about: &'static str,
+    /// Its parts, in the order of [`PARTS`].
+    parts: [&'static str; 3],
+    /// What it may be given, as JSON: first all that there can be, then what can be left out is.
+    examples: fn() -> Vec<serde_json::Value>,
 }
 
-/// The mail that tells somebody of a key of theirs, or of their quota.
-///
-/// # Errors
-/// When a template is damaged.
-pub fn notice(notice: &NoticeMail) -> Result<Rendered, TemplateError> {
-    match notice.told {
-        NoticeTold::KeyMade { .. } => mail!("key-made", notice),
-        NoticeTold::KeyRevoked { .. } => mail!("key-revoked", notice),
-        NoticeTold::KeyExpiring { .. } => mail!("key-expiring", notice),
-        NoticeTold::QuotaReached { .. } => mail!("quota-reached", notice),
+/// Lists the mails: for each what it is, the function that renders it, what it is given, and its folder.
+macro_rules! mails {
+    ($($(#[doc = $doc:literal])+ $function:ident($context:ty) = $folder:literal;)+) => {
+        const MAILS: &[BuiltIn] = &[$(BuiltIn {
+            name: $folder,
+            about: concat!($($doc),+),
+            parts: [
+                include_str!(concat!("templates/", $folder, "/subject.txt")),
+                include_str!(concat!("templates/", $folder, "/body.txt")),
+                include_str!(concat!("templates/", $folder, "/body.html")),
+            ],
+            examples: examples_of::<$context>,
+        }),+];
+
+        impl Templates {
+            $($(#[doc = $doc])+
+            ///
+            /// # Errors
+            /// When a template cannot be filled in.
+            pub fn $function(&self, context: &$context) -> Result<Rendered, TemplateError> {
+                self.render($folder, context)
+            })+
+        }
+    };
+}
+
+mails! {
+    /// The mail that carries a new user's key.
+    invitation(Invitation) = "invitation";
+    /// The mail that tells somebody that an administrator made a key for them.
+    key_made(NoticeMail<KeyChanged>) = "key-made";
+    /// The mail that tells somebody that an administrator revoked a key of theirs.
+    key_revoked(NoticeMail<KeyChanged>) = "key-revoked";
+    /// The mail that tells somebody that a key of theirs expires.
+    key_expiring(NoticeMail<KeyExpires>) = "key-expiring";
+    /// The mail that tells somebody how much of a day's quota is used.
+    quota_reached(NoticeMail<QuotaSpent>) = "quota-reached";
+    /// The mail that tells the owner of a key that it was revoked because it had leaked.
+    key_leaked(KeyLeak) = "key-leaked";
+    /// The mail that tells an administrator of it.
+    key_leaked_told(KeyLeak) = "key-leaked-told";
+}
+
+/// The templates in force: those of the program, or what replaces them.
+#[derive(Debug, Clone)]
+pub struct Templates {
+    /// In the order of [`MAILS`] and [`PARTS`].
+    mails: Arc<Vec<[Source; 3]>>,
+}
+
+impl Default for Templates {
+    /// Those of the program.
+    fn default() -> Self {
+        Self {
+            mails: Arc::new(
+                MAILS.iter().map(|mail| std::array::from_fn(|part| Source::built_in(mail, part))).collect(),
+            ),
+        }
     }
 }
 
-/// The mail that tells the owner of a key that it was revoked because it had leaked.
-///
-/// # Errors
-/// When a template is damaged.
-pub fn key_leaked(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
-    mail!("key-leaked", leak)
+impl Templates {
+    /// The names of the mails.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        MAILS.iter().map(|mail| mail.name)
+    }
+
+    /// The mail of this name with an example of what it is given; what it says of the service is `of_service`'s. None where there
+    /// is no such mail.
+    ///
+    /// # Errors
+    /// When a template cannot be filled in.
+    pub fn example(&self, name: &str, of_service: &Service) -> Option<Result<Rendered, TemplateError>> {
+        let mail = MAILS.iter().find(|mail| mail.name == name)?;
+        let mut example = (mail.examples)().into_iter().next()?;
+        if let (Some(fields), Ok(serde_json::Value::Object(of_service))) =
+            (example.as_object_mut(), serde_json::to_value(of_service))
+        {
+            fields.remove("contact");
+            fields.extend(of_service);
+        }
+        Some(self.render(mail.name, &example))
+    }
+
+    fn render(&self, name: &str, context: &impl Serialize) -> Result<Rendered, TemplateError> {
+        let place = MAILS.iter().position(|mail| mail.name == name);
+        let Some([subject, text, html]) = place.and_then(|place| self.mails.get(place)) else {
+            return Err(TemplateError::no_mail(name));
+        };
+        Ok(Rendered {
+            subject: render::in_one_line(&subject.render(context)?),
+            text: text.render(context)?,
+            html: html.render(context)?,
+        })
+    }
 }
 
-/// The mail that tells an administrator of it.
-///
-/// # Errors
-/// When a template is damaged.
-pub fn key_leaked_told(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
-    mail!("key-leaked-told", leak)
-}
-
-/// A subject in one line: a name with a line break in it must not reach the headers.
-fn in_one_line(subject: &str) -> String {
-    subject.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn render<C: Serialize>(template: &'static str, source: &'static str, context: &C) -> Result<String, TemplateError> {
-    let failed =
-        |e: minijinja::Error| TemplateError { template, reason: format!("{:?} at line {:?}", e.kind(), e.line()) };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment
-        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-    environment.add_template(LAYOUT.0, LAYOUT.1).map_err(failed)?;
-    environment.add_template(template, source).map_err(failed)?;
-    environment.get_template(template).and_then(|compiled| compiled.render(Serde(context))).map_err(failed)
+/// What mails say of the service.
+#[derive(Debug, Clone, Serialize)]
+pub struct Service {
+    /// What it calls itself.
+    pub brand: String,
+    /// The API's address without a slash at its end.
+    pub public_url: String,
+    /// Whom to ask, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{examples::Example, *};
 
     fn example() -> Invitation {
-        Invitation {
-            brand: "SF Permits".to_owned(),
-            name: Some("Ada Lovelace".to_owned()),
-            invited_by: Some("the permit office".to_owned()),
-            public_url: "https://permits.example.org".to_owned(),
-            contact: Some("Bea <bea@example.org>".to_owned()),
-            datasets: vec![
-                Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
-                Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
-            ],
-            key: "pmt_abc_def_012".to_owned(),
-            example_path: Some("/permits/201612013997".to_owned()),
-            limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
-        }
+        Invitation::examples().remove(0)
     }
 
     #[test]
     fn an_invitation_says_what_is_needed_in_both_parts() {
-        let mail = invitation(&example()).unwrap();
+        let mail = Templates::default().invitation(&example()).unwrap();
         assert_eq!(mail.subject, "Your key to SF Permits");
-        let curl = "curl -H 'x-api-key: pmt_abc_def_012' 'https://permits.example.org/permits/201612013997'";
+        let curl =
+            "curl -H 'x-api-key: pmt_EXAMPLE_this-is-not-a-key' 'https://permits.example.org/permits/201612013997'";
         assert!(mail.text.lines().any(|line| line.trim() == curl), "{}", mail.text);
         let shown_html = mail.html.replace("&#x2f;", "/").replace("&#x27;", "'");
         assert!(shown_html.contains(&format!(">{curl}</pre>")), "{}", mail.html);
         for part in [&mail.text, &mail.html] {
-            for words in ["Ada Lovelace", "the permit office", "Building permits", "pmt_abc_def_012", "5", "10", "1000"]
-            {
+            for words in [
+                "Ada Lovelace",
+                "the permit office",
+                "Building permits",
+                "pmt_EXAMPLE_this-is-not-a-key",
+                "5",
+                "10",
+                "1000",
+            ] {
                 assert!(part.contains(words), "{words:?} is missing in\n{part}");
             }
             assert!(part.contains("did not expect"), "{part}");
@@ -287,10 +364,12 @@ mod tests {
 
     #[test]
     fn before_the_first_import_no_request_is_promised() {
-        let mail = invitation(&Invitation { datasets: Vec::new(), example_path: None, ..example() }).unwrap();
+        let mail = Templates::default()
+            .invitation(&Invitation { datasets: Vec::new(), example_path: None, ..example() })
+            .unwrap();
         for part in [&mail.text, &mail.html] {
             assert!(part.contains("No data has been published yet"), "{part}");
-            assert!(part.contains("pmt_abc_def_012"), "the key is there all the same: {part}");
+            assert!(part.contains("pmt_EXAMPLE_this-is-not-a-key"), "the key is there all the same: {part}");
             assert!(!part.contains("curl") && !part.contains("<ul>") && !part.contains("{%"), "{part}");
             let shown = part.replace("&#x2f;", "/");
             assert!(shown.contains("https://permits.example.org"), "where the data will be: {part}");
@@ -301,7 +380,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_leaves_no_gap() {
-        let mail = invitation(&Invitation { name: None, invited_by: None, contact: None, ..example() }).unwrap();
+        let mail = Templates::default()
+            .invitation(&Invitation { name: None, invited_by: None, contact: None, ..example() })
+            .unwrap();
         assert!(mail.text.starts_with("Hello,\n"), "{}", mail.text);
         assert!(mail.text.contains("Questions: ask whoever"), "{}", mail.text);
         assert!(!mail.text.contains("None") && !mail.html.contains("None") && !mail.text.contains("none"));
@@ -318,7 +399,10 @@ mod tests {
             last_four: "wXyZ".to_owned(),
             user: "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11".to_owned(),
         };
-        let (owner, told) = (key_leaked(&leak).unwrap(), key_leaked_told(&KeyLeak { name: None, ..leak }).unwrap());
+        let (owner, told) = (
+            Templates::default().key_leaked(&leak).unwrap(),
+            Templates::default().key_leaked_told(&KeyLeak { name: None, ..leak }).unwrap(),
+        );
         for part in [&owner.text, &owner.html, &told.text, &told.html] {
             for words in ["3fE9kQ0aZb7LmN2p", "revoked", "SF Permits"] {
                 assert!(part.contains(words), "{words}: {part}");
@@ -337,7 +421,9 @@ mod tests {
     #[test]
     fn names_cannot_inject_headers_or_html() {
         let hostile = "Eve\r\nBcc: all@example.org<script>alert(1)</script>".to_owned();
-        let mail = invitation(&Invitation { name: Some(hostile.clone()), brand: hostile, ..example() }).unwrap();
+        let mail = Templates::default()
+            .invitation(&Invitation { name: Some(hostile.clone()), brand: hostile, ..example() })
+            .unwrap();
         assert!(!mail.subject.contains(['\r', '\n']), "{:?}", mail.subject);
         assert!(!mail.html.contains("<script>"), "{}", mail.html);
         assert!(!format!("{mail:?}").contains("pmt_"));
@@ -355,48 +441,45 @@ mod tests {
         }
     }
 
-    fn told(told: NoticeTold) -> Rendered {
-        let mail = NoticeMail {
+    fn of<T>(told: T) -> NoticeMail<T> {
+        NoticeMail {
             brand: "SF Permits".to_owned(),
             name: Some("Ada Lovelace".to_owned()),
             public_url: "https://permits.example.org".to_owned(),
             contact: Some("Bea <bea@example.org>".to_owned()),
             told,
-        };
-        notice(&mail).unwrap()
+        }
     }
 
     #[test]
     fn notices_say_what_happened_and_what_to_do_in_both_parts() {
         let bare = KeyTold { label: None, expires_at: None, replaces: None, replaces_until: None, ..key() };
-        let quota = |percent| NoticeTold::QuotaReached { day: "2026-03-01".to_owned(), percent, quota: 1000 };
+        let mails = Templates::default();
+        let made = |key| mails.key_made(&of(KeyChanged { key })).unwrap();
+        let revoked = |key| mails.key_revoked(&of(KeyChanged { key })).unwrap();
+        let expiring = |is_over| mails.key_expiring(&of(KeyExpires { key: key(), is_over })).unwrap();
+        let quota = |percent| {
+            let spent = QuotaSpent { day: "2026-03-01".to_owned(), percent, quota: 1000 };
+            mails.quota_reached(&of(spent)).unwrap()
+        };
         let cases = [
             (
-                NoticeTold::KeyMade { key: key() },
+                made(key()),
                 "A key was made for you at SF Permits",
                 vec!["3fE9kQ0aZb7LmN2p", "Zz9a", "2026-04-01 12:00 UTC", "OLDkQ0aZb7LmN2pq", "2026-03-02 12:00 UTC"],
             ),
-            (NoticeTold::KeyMade { key: bare }, "A key was made for you at SF Permits", vec!["3fE9kQ0aZb7LmN2p"]),
+            (made(bare), "A key was made for you at SF Permits", vec!["3fE9kQ0aZb7LmN2p"]),
             (
-                NoticeTold::KeyRevoked { key: key() },
+                revoked(key()),
                 "A key of yours at SF Permits was revoked",
                 vec!["3fE9kQ0aZb7LmN2p", "2026-03-01 12:00 UTC"],
             ),
-            (
-                NoticeTold::KeyExpiring { key: key(), is_over: false },
-                "Your key to SF Permits expires on 2026-04-01 12:00 UTC",
-                vec!["stops working", "Zz9a"],
-            ),
-            (
-                NoticeTold::KeyExpiring { key: key(), is_over: true },
-                "Your key to SF Permits has expired",
-                vec!["stopped working", "Zz9a"],
-            ),
+            (expiring(false), "Your key to SF Permits expires on 2026-04-01 12:00 UTC", vec!["stops working", "Zz9a"]),
+            (expiring(true), "Your key to SF Permits has expired", vec!["stopped working", "Zz9a"]),
             (quota(80), "80 % of your requests to SF Permits for 2026-03-01 are used", vec!["1000", "2026-03-01"]),
             (quota(100), "All of your requests to SF Permits for 2026-03-01 are used", vec!["1000", "midnight"]),
         ];
-        for (what, subject, words) in cases {
-            let mail = told(what);
+        for (mail, subject, words) in cases {
             assert_eq!(mail.subject, subject);
             for part in [&mail.text, &mail.html] {
                 let shown = part.replace("&lt;", "<").replace("&gt;", ">").replace("&#x2f;", "/");

@@ -7,6 +7,7 @@
 //! message had been ours. Consumers therefore decide from what is recorded, never from the queue's answer.
 
 mod dead;
+mod feedback;
 mod later;
 mod setup;
 
@@ -23,7 +24,10 @@ use aws_sdk_sqs::{
 };
 use aws_smithy_types::timeout::TimeoutConfig;
 
-pub use self::setup::{check, setup};
+pub use self::{
+    feedback::{check_feedback, setup_feedback},
+    setup::{check, setup},
+};
 use super::{
     BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX,
     body_put_off,
@@ -67,6 +71,15 @@ impl SqsQueue {
     /// # Errors
     /// When one is missing or SQS cannot be reached.
     pub async fn open(access: &Access, prefix: &str, policy: Policy) -> Result<Self, QueueError> {
+        Self::open_feedback(access, prefix, &messages_name(prefix), policy).await
+    }
+
+    /// The queue of this name, in which SES tells what became of mails. Its dead letters are with the others, and a redriven one goes
+    /// to [`messages_name`].
+    ///
+    /// # Errors
+    /// When one is missing or SQS cannot be reached.
+    pub async fn open_feedback(access: &Access, prefix: &str, name: &str, policy: Policy) -> Result<Self, QueueError> {
         let client = client(access, None);
         let timeouts = access.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let timeouts = timeouts
@@ -74,7 +87,7 @@ impl SqsQueue {
             .operation_timeout(WAITED_OPERATION_TIMEOUT)
             .build();
         let waiting = self::client(access, Some(timeouts));
-        let messages = found(&client, &messages_name(prefix)).await?;
+        let messages = found(&client, name).await?;
         let dead = found(&client, &dead_letters_name(prefix)).await?;
         Ok(Self { client, waiting, messages, dead, policy, looking: tokio::sync::Mutex::default() })
     }

@@ -34,6 +34,7 @@ mod keys;
 mod leaks;
 mod lifecycle;
 mod lost;
+mod mails;
 mod openapi;
 mod operation;
 mod page;

@@ -10,6 +10,7 @@ mod support;
 
 mod calls;
 mod deploy;
+mod feedback;
 mod proxy;
 mod ses;
 mod sqs;

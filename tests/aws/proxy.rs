@@ -29,7 +29,7 @@ struct Bench {
 
 async fn access(url: &str) -> Access {
     let url = || Some(url.to_owned());
-    let access = Access::to_endpoints(Endpoints { dynamodb: url(), sqs: url(), ses: url() }).await;
+    let access = Access::to_endpoints(Endpoints { dynamodb: url(), sqs: url(), ses: url(), sns: url() }).await;
     access.with_first_backoff(Duration::from_millis(1))
 }
 

@@ -22,6 +22,7 @@ const KEY: &str = "pmt_k1_secret_crc";
 fn mail(to: &str) -> OutgoingMail {
     OutgoingMail {
         to: to.to_owned(),
+        recipient: None,
         subject: "Zugang für Zoë".to_owned(),
         text: format!("The key is {KEY}."),
         html: format!("<p>The key is {KEY}.</p>"),

@@ -380,3 +380,53 @@ async fn an_end_is_told_wherever_the_process_dies_between_the_mail_and_the_event
     assert!((1..=2).contains(&dies_while_telling_of_an_end("mailer-after-mail").await));
     assert_eq!(dies_while_telling_of_an_end("mailer-after-mailed").await, 1);
 }
+
+/// Hears of a bounce with a process that dies at `failpoint`.
+async fn dies_while_told_of_a_bounce(failpoint: &str) {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    deployment.check_invited(&serving, &user, ANA).await;
+    drop(serving);
+    let bounce = json!({
+        "eventType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent",
+            "bouncedRecipients": [{ "emailAddress": ANA, "status": "5.1.1" }],
+            "feedbackId": "one",
+        },
+        "mail": { "messageId": "m", "tags": { "permitd-user": [user] } },
+    });
+    deployment.place().put_message(&bounce.to_string()).await;
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    let path = format!("/users/{user}");
+    let stop = async || {
+        let (_, shown) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+        shown["mail_stop"] == "bounced"
+    };
+    deployment.until("that mail is stopped", stop).await;
+    let is_done = async || {
+        let (_, counters) = deployment.admin(&serving, Method::GET, "/admin/counters", "", None).await.unwrap();
+        counters["queue"]["visible"] == 0 && counters["queue"]["in_flight"] == 0
+    };
+    deployment.until("that the message is done", is_done).await;
+    let (_, events) = deployment.admin(&serving, Method::GET, &format!("{path}/events"), "", None).await.unwrap();
+    let bounces = events["data"].as_array().unwrap().iter().filter(|event| event["type"] == "MailBounced").count();
+    assert_eq!(bounces, 1, "{events}");
+    drop(serving);
+    deployment.verify();
+}
+
+#[tokio::test]
+async fn a_bounce_is_written_down_once_when_the_process_dies_before_the_event() {
+    dies_while_told_of_a_bounce("feedback-before").await;
+}
+
+#[tokio::test]
+async fn a_bounce_is_written_down_once_when_the_process_dies_before_the_acknowledgement() {
+    dies_while_told_of_a_bounce("feedback-recorded").await;
+    dies_while_told_of_a_bounce("mailer-before-ack").await;
+}

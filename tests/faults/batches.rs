@@ -15,7 +15,7 @@ use futures_util::future::join;
 use permitd::{
     actors::{
         commit::Committer,
-        mailer::{Mailers, Offer, Polling},
+        mailer::{Mailers, Offer, Offering, Polling},
     },
     mail::Mailer,
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
@@ -133,7 +133,7 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mail
         Mailers::start(
             Arc::new(committer),
             mailer,
-            Arc::new(offer),
+            Offering::new(offer),
             visibility,
             Duration::from_secs(1800),
             true,

@@ -24,6 +24,7 @@ mod admission;
 mod answers;
 mod batches;
 mod delivery;
+mod feedback;
 mod history;
 mod importing;
 mod leaks;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use permitd::{
-    actors::mailer::{Mailers, Offer},
+    actors::mailer::{Mailers, Offer, Offering},
     mail::{Sender, SesMailer, ses},
 };
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ impl Post {
         let mailers = Mailers::start(
             committer,
             Arc::new(mailer),
-            Arc::new(offer),
+            Offering::new(offer),
             visibility,
             Duration::from_secs(1800),
             true,

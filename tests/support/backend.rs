@@ -92,7 +92,7 @@ impl Place {
             let own = emulator::lease();
             let own_url = || Some(own.url());
             let dynamodb = Some(emulator::shared_dynamodb(Kind::Dynoxide));
-            let endpoints = Endpoints { dynamodb, sqs: own_url(), ses: own_url() };
+            let endpoints = Endpoints { dynamodb, sqs: own_url(), ses: own_url(), sns: own_url() };
             Cloud { prefix: emulator::prefix(), endpoints, own: Some(own), proxy: None }
         });
         Self::make(cloud, Policy::default()).await
@@ -115,7 +115,7 @@ impl Place {
         let own = emulator::lease();
         let proxy = Proxy::before(&own.url());
         let url = || Some(proxy.url());
-        let endpoints = Endpoints { dynamodb: url(), sqs: url(), ses: url() };
+        let endpoints = Endpoints { dynamodb: url(), sqs: url(), ses: url(), sns: url() };
         let cloud = Cloud { prefix: emulator::prefix(), endpoints, own: Some(own), proxy: Some(proxy) };
         Self::make(Some(cloud), Policy::default()).await
     }
@@ -208,6 +208,23 @@ impl Place {
         let database = Database::open(&self.data()).expect("a database");
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock, Policy::default()));
         Kept { stores: database.stores(), queue, secrets }
+    }
+
+    /// Puts a message into the queue that no process of permitd has sent. With files of a machine, while none has them.
+    pub(crate) async fn put_message(&self, body: &str) {
+        let (Some(cloud), Some(access)) = (&self.cloud, self.access().await) else {
+            let database = rusqlite::Connection::open(self.data().join("permitd.db")).expect("the database");
+            let sql = "INSERT INTO messages (id, body, sent_at, visible_at, receives) VALUES ('put', ?1, 0, 0, 0)";
+            database.execute(sql, [body]).expect("a message");
+            return;
+        };
+        let endpoint = access.endpoints().sqs.clone().expect("an emulator's address");
+        let config = aws_sdk_sqs::config::Builder::from(access.config()).endpoint_url(endpoint).build();
+        let client = aws_sdk_sqs::Client::from_conf(config);
+        let queue =
+            client.get_queue_url().queue_name(sqs::messages_name(&cloud.prefix)).send().await.expect("the queue");
+        let url = queue.queue_url().expect("its address");
+        client.send_message().queue_url(url).message_body(body).send().await.expect("a message");
     }
 
     /// Takes a data set's records away beneath running nodes.

@@ -99,6 +99,7 @@ pub(crate) fn shared_endpoints(kind: Kind) -> Endpoints {
         dynamodb: Some(shared_dynamodb(kind)),
         sqs: named("PERMITD_TEST_SQS").or_else(|| Some(MINISTACK.url())),
         ses: named("PERMITD_TEST_SES").or_else(|| Some(MINISTACK.url())),
+        sns: named("PERMITD_TEST_SNS").or_else(|| Some(MINISTACK.url())),
     }
 }
 

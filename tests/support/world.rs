@@ -15,7 +15,7 @@ use permitd::{
         commit::{CommandError, Committed, Committer, Envelope},
         grants::{Admission, GrantBook},
         invite::{Invitee, Inviting},
-        mailer::{Mailers, Offer},
+        mailer::{Mailers, Offer, Offering},
         notices::Notices,
         relay::Relay,
     },
@@ -156,7 +156,7 @@ impl World {
             mailers: Mailers::start(
                 Arc::clone(&committer),
                 mailer,
-                Arc::new(offer),
+                Offering::new(offer),
                 visibility,
                 RETRY_FOR,
                 true,

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::{
-    MailerWork, MessageError, Offer, leak,
+    MailerWork, MessageError, Offer, example, leak,
     notify::{invitation_prefix, notice_prefix},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         bounds::KeyChange,
         event::Origin,
         fulfilment::{self, Duty, FulfilmentStep},
-        id::{CommandId, StreamId, UserId, Who},
+        id::{CommandId, StreamId, Who},
         key::KeyId,
         plan::Limits,
         text::one_line,
@@ -26,6 +26,7 @@ use crate::{
     failpoint::crash_point,
     mail::{
         MailError, OutgoingMail,
+        ses::feedback,
         templates::{self, Invitation},
     },
     queue::{Delivery, EventMessage, Message as QueueMessage},
@@ -36,7 +37,12 @@ const STEPS_MAX: u32 = 12;
 
 impl MailerWork {
     pub(super) async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
-        let QueueMessage::V1(message) = delivery.message()?;
+        let QueueMessage::V1(message) = match delivery.message() {
+            Ok(message) => message,
+            // From a queue of its own, or redriven to this one.
+            Err(_) if feedback::looks_like_it(&delivery.body) => return self.take_feedback(&delivery.body).await,
+            Err(unreadable) => return Err(unreadable.into()),
+        };
         let stream = message.stream_id()?;
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
@@ -78,7 +84,8 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
-            let mails = invitations.chain([notice_prefix(person.id), leak::mail_prefix(person.id)]);
+            let of_person = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
+            let mails = invitations.chain(of_person);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -140,29 +147,29 @@ impl MailerWork {
         let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
         let mailed = Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() };
         let refused = |class, reason| Command::RecordMailFailed { invitation, class, reason };
-        self.hand_over(stream, message, person.id, &mail, mailed, refused).await
+        self.deliver(stream, message, person, &mail, mailed, refused).await
     }
 
     /// Hands a mail over and writes down what became of it.
-    pub(super) async fn hand_over(
+    pub(super) async fn deliver(
         &self,
         stream: &StreamId,
         message: &EventMessage,
-        user: UserId,
+        person: &User,
         mail: &OutgoingMail,
         mailed: Command,
         refused: impl FnOnce(String, String) -> Command,
     ) -> Result<(), MessageError> {
         crash_point("mailer-before-mail");
         // Two commands: a message that comes again may be refused once and taken later.
-        let (step, command) = match self.mailer.send(mail).await {
+        let (step, command) = match self.hand_over(person.mail_stop, mail).await {
             Ok(_) => {
                 self.counters.mails_sent.add(1);
                 ("mailed", mailed)
             }
             Err(MailError::Rejected { class, reason }) => {
                 self.counters.mails_rejected.add(1);
-                tracing::warn!(%user, class, "a mail was refused for good");
+                tracing::warn!(user = %person.id, class, "a mail was refused for good");
                 ("refused", refused(class, reason))
             }
             Err(error @ (MailError::Unavailable { .. } | MailError::Here(_))) => return Err(MessageError::Mail(error)),
@@ -196,7 +203,7 @@ impl MailerWork {
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, contact, datasets, example_path } = (self.offering)();
+        let Offer { brand, public_url, contact, datasets, example_path } = self.offering.offer();
         let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
@@ -209,9 +216,10 @@ impl MailerWork {
             example_path,
             limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
         });
-        let rendered = templates::invitation(&invited)?;
+        let rendered = self.offering.templates.invitation(&invited)?;
         Ok(Some(Zeroizing::new(OutgoingMail {
             to: to.to_owned(),
+            recipient: Some(person.id),
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,

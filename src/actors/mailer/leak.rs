@@ -8,13 +8,13 @@ use crate::{
         id::{StreamId, UserId},
         key::KeyId,
         text::one_line,
-        user::{Command, CommandRefusal, Standing, User, decide},
+        user::{Command, CommandRefusal, MailStop, Standing, User, decide},
         view::{State, UserRow, UserStatus},
     },
     failpoint::crash_point,
     mail::{
         MailError, OutgoingMail,
-        templates::{self, KeyLeak, Rendered},
+        templates::{KeyLeak, Rendered},
     },
     queue::EventMessage,
 };
@@ -26,6 +26,7 @@ const ADMINISTRATORS_MAX: usize = 50;
 struct Recipient {
     id: UserId,
     address: String,
+    stop: Option<MailStop>,
 }
 
 /// What the message ids of a person's mails about leaks begin with.
@@ -43,7 +44,11 @@ impl MailerWork {
         owner: &User,
         key_id: KeyId,
     ) -> Result<(), MessageError> {
-        let of_owner = owner.email.known().map(|address| Recipient { id: owner.id, address: address.to_owned() });
+        let of_owner = owner.email.known().map(|address| Recipient {
+            id: owner.id,
+            address: address.to_owned(),
+            stop: owner.mail_stop,
+        });
         let administrators = self.administrators(owner.id).await?;
         for recipient in of_owner.into_iter().chain(administrators) {
             if owner.leak_notices.contains(&(key_id, recipient.id)) {
@@ -51,7 +56,7 @@ impl MailerWork {
             }
             let notice = self.leak_notice(owner, key_id, &recipient)?;
             crash_point("mailer-before-mail");
-            let refused = match self.mailer.send(&notice).await {
+            let refused = match self.hand_over(recipient.stop, &notice).await {
                 Ok(_) => {
                     self.counters.leaks_told.add(1);
                     None
@@ -91,7 +96,9 @@ impl MailerWork {
             let is_one =
                 |person: &UserRow| person.role == Role::Admin && person.id != owner && !has_left(person.status);
             let administrators = people.into_iter().filter(is_one);
-            found.extend(administrators.filter_map(|person| Some(Recipient { id: person.id, address: person.email? })));
+            found.extend(administrators.filter_map(|person| {
+                Some(Recipient { id: person.id, stop: person.mail_stop, address: person.email? })
+            }));
             if found.len() >= ADMINISTRATORS_MAX {
                 tracing::warn!(
                     told = ADMINISTRATORS_MAX,
@@ -105,8 +112,8 @@ impl MailerWork {
     }
 
     fn leak_notice(&self, owner: &User, key_id: KeyId, to: &Recipient) -> Result<OutgoingMail, MessageError> {
-        let is_owner = to.id == owner.id;
-        let Offer { brand, public_url, contact, .. } = (self.offering)();
+        let (is_owner, templates) = (to.id == owner.id, &self.offering.templates);
+        let Offer { brand, public_url, contact, .. } = self.offering.offer();
         let name = owner.name.as_ref().filter(|_| is_owner);
         let leak = KeyLeak {
             brand,
@@ -118,8 +125,9 @@ impl MailerWork {
             user: owner.id.to_string(),
         };
         let Rendered { subject, text, html } =
-            if is_owner { templates::key_leaked(&leak) } else { templates::key_leaked_told(&leak) }?;
+            if is_owner { templates.key_leaked(&leak) } else { templates.key_leaked_told(&leak) }?;
         let message_id = format!("{}{key_id}", mail_prefix(to.id));
-        Ok(OutgoingMail { to: to.address.clone(), subject, text, html, message_id, headers: Vec::new() })
+        let recipient = Some(to.id);
+        Ok(OutgoingMail { to: to.address.clone(), recipient, subject, text, html, message_id, headers: Vec::new() })
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     mail::{
         OutgoingMail,
-        templates::{self, KeyTold, NoticeMail, NoticeTold},
+        templates::{KeyChanged, KeyExpires, KeyTold, NoticeMail, QuotaSpent},
     },
     queue::EventMessage,
 };
@@ -31,33 +31,38 @@ impl MailerWork {
         let Some(mail) = self.compose_notice(person, notice).await? else { return Ok(()) };
         let mailed = Command::RecordNotice { notice, message_id: mail.message_id.clone() };
         let refused = |class, reason| Command::RecordNoticeFailed { notice, class, reason };
-        self.hand_over(stream, message, person.id, &mail, mailed, refused).await
+        self.deliver(stream, message, person, &mail, mailed, refused).await
     }
 
     async fn compose_notice(&self, person: &User, notice: Notice) -> Result<Option<OutgoingMail>, MessageError> {
         let Some(to) = person.email.known() else { return Ok(None) };
         let key_told = |id| person.keys.get(&id).map(|key| key_told(person, key));
         let now = self.committer.clock.now();
-        let told = match notice {
-            Notice::KeyMade { key_id } => key_told(key_id).map(|key| NoticeTold::KeyMade { key }),
-            Notice::KeyRevoked { key_id } => key_told(key_id).map(|key| NoticeTold::KeyRevoked { key }),
+        let (Offer { brand, public_url, contact, .. }, templates) = (self.offering.offer(), &self.offering.templates);
+        let name = person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned);
+        let of = NoticeMail { brand, name, public_url, contact, told: () };
+        let rendered = match notice {
+            Notice::KeyMade { key_id } => {
+                key_told(key_id).map(|key| templates.key_made(&of.telling(KeyChanged { key })))
+            }
+            Notice::KeyRevoked { key_id } => {
+                key_told(key_id).map(|key| templates.key_revoked(&of.telling(KeyChanged { key })))
+            }
             Notice::KeyExpiring { key_id, .. } => {
                 let end = person.keys.get(&key_id).and_then(|key| key.bounds.expires_at);
                 let is_over = end.is_some_and(|end| end <= now);
-                key_told(key_id).map(|key| NoticeTold::KeyExpiring { key, is_over })
+                key_told(key_id).map(|key| templates.key_expiring(&of.telling(KeyExpires { key, is_over })))
             }
             Notice::QuotaReached { day, percent } => {
                 let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
                 let quota = plan.map(|plan| plan.limits.quota_per_day);
-                quota.map(|quota| NoticeTold::QuotaReached { day: date(day), percent, quota })
+                quota.map(|quota| templates.quota_reached(&of.telling(QuotaSpent { day: date(day), percent, quota })))
             }
         };
-        let Some(told) = told else { return Ok(None) };
-        let Offer { brand, public_url, contact, .. } = (self.offering)();
-        let name = person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned);
-        let rendered = templates::notice(&NoticeMail { brand, name, public_url, contact, told })?;
+        let Some(rendered) = rendered.transpose()? else { return Ok(None) };
         Ok(Some(OutgoingMail {
             to: to.to_owned(),
+            recipient: Some(person.id),
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,

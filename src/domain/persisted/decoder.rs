@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, keys, roles, tokens, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, feedback, keys, roles, tokens, v1, v2};
 use crate::domain::{
     bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},
@@ -119,6 +119,15 @@ impl<'a> Decoder<'a> {
                 let v1::MailFailed { invitation, reason } = self.read(stored)?;
                 Event::MailFailed { invitation, class: v1::MAIL_FAILED.to_owned(), reason: self.plain(reason) }
             }
+            "MailBounced" => {
+                let feedback::MailBounced { kind, class, reason, message_id } = self.read(stored)?;
+                Event::MailBounced { kind, class, reason: self.open(stored.id, "reason", &reason)?, message_id }
+            }
+            "MailComplained" => {
+                let feedback::MailComplained { class, reason, message_id } = self.read(stored)?;
+                Event::MailComplained { class, reason: self.open(stored.id, "reason", &reason)?, message_id }
+            }
+            "MailAllowed" => self.read::<feedback::MailAllowed>(stored).map(|_| Event::MailAllowed)?,
             "PlanDefined" => {
                 let v1::PlanDefined { rate_per_s, burst, quota_per_day } = self.read(stored)?;
                 let limits = Limits { rate_per_s, burst, quota_per_day };

@@ -1,5 +1,6 @@
 //! Why a command on a person is refused.
 
+use super::MailStop;
 use super::administrators::ADMINISTRATORS_MAX;
 use crate::domain::{bounds::BoundsError, key::KeyId, text::HiddenCharacter};
 
@@ -15,6 +16,12 @@ pub enum CommandRefusal {
     /// The person is disabled.
     #[error("the user is disabled: enable the user first")]
     Disabled,
+    /// The address gets no mail.
+    #[error(
+        "{}: nothing is sent to it until an administrator says so (`permitd users allow-mail EMAIL`, or POST /users/{{id}}/mail/allow)",
+        .0.class()
+    )]
+    MailStopped(MailStop),
     /// There is somebody already.
     #[error("this user exists already")]
     Exists,

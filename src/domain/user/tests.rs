@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{
     bounds::KeyScopes,
     email::Email,
-    event::Origin,
+    event::{BounceKind, Origin},
     fulfilment::{Duty, FulfilmentStep, next_step},
     id::{StreamId, Who},
     key::ApiKey,
@@ -44,13 +44,17 @@ fn issue(key: NewKey, invitation: Option<Uuid>, wanted: KeyChange) -> Command {
     Command::IssueKey { key, invitation, wanted, rules: KeyRules::default(), now: at(0) }
 }
 
+fn comeback(kind: ComebackKind) -> Comeback {
+    Comeback { kind, class: "class".to_owned(), reason: "reason".to_owned(), message_id: None }
+}
+
 fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
     let some_key = user.and_then(|user| user.keys.keys().nth(usize::from(seed) % user.keys.len().max(1)).copied());
     let key_id = some_key.unwrap_or(new_key(seed).id);
     let invitation =
         user.map_or(Uuid::from_u128(1), |user| user.invitations[usize::from(seed) % user.invitations.len()].0);
     let (rules, now) = (KeyRules::default(), at(0));
-    match choice % 20 {
+    match choice % 23 {
         0 => Command::Invite {
             email: Email::parse("ana@example.org").unwrap(),
             name: None,
@@ -91,6 +95,12 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
             Command::RevokeLeakedKey { key_id, hash: hash.filter(|_| seed < 128).unwrap_or(new_key(seed).hash) }
         }
         19 => Command::RecordLeakNotice { key_id, to: UserId(Uuid::from_u128(u128::from(seed % 4))), refused: None },
+        20 => Command::RecordComeback(comeback(ComebackKind::Bounce(BounceKind::Permanent))),
+        21 => Command::RecordComeback(comeback(match seed % 2 {
+            0 => ComebackKind::Complaint,
+            _ => ComebackKind::Bounce(BounceKind::Transient),
+        })),
+        22 => Command::AllowMail,
         10 => Command::RecordMailed { key_id, invitation, message_id: "m".to_owned() },
         _ => Command::RecordMailFailed { invitation, class: "550".to_owned(), reason: "no".to_owned() },
     }
@@ -394,6 +404,42 @@ fn who_does_it_alone_is_not_told() {
     let events = decide(state.as_ref(), Command::Change(unwanted)).unwrap();
     run(&mut state, events, 1);
     assert_eq!(next_step(state.as_ref(), Duty::Notify(notice)), FulfilmentStep::Acknowledge);
+}
+
+#[test]
+fn an_address_whose_mail_came_back_for_good_gets_none_until_it_is_allowed() {
+    for (kind, stop) in [
+        (ComebackKind::Bounce(BounceKind::Permanent), Some(MailStop::Bounced)),
+        (ComebackKind::Complaint, Some(MailStop::Complained)),
+        (ComebackKind::Bounce(BounceKind::Transient), None),
+    ] {
+        let mut state = None;
+        run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
+        let came_back = decide(state.as_ref(), Command::RecordComeback(comeback(kind))).unwrap();
+        run(&mut state, came_back, 1);
+        let user = state.clone().unwrap();
+        assert_eq!((user.mail_stop, user.mail_failure.as_deref()), (stop, Some("reason")));
+        let resend = Command::ResendInvitation { invitation: Uuid::from_u128(2) };
+        let failed = Command::RecordMailFailed {
+            invitation: Uuid::from_u128(1),
+            class: "not sent".to_owned(),
+            reason: "not sent".to_owned(),
+        };
+        let Some(stop) = stop else {
+            assert!(decide(state.as_ref(), resend).is_ok());
+            assert!(decide(state.as_ref(), Command::AllowMail).unwrap().is_empty());
+            continue;
+        };
+        assert_eq!(decide(state.as_ref(), resend.clone()), Err(CommandRefusal::MailStopped(stop)));
+        let failed = decide(state.as_ref(), failed).unwrap();
+        run(&mut state, failed, 2);
+        assert_eq!(state.as_ref().unwrap().mail_failure.as_deref(), Some("reason"), "the cause is shown on");
+        let allowed = decide(state.as_ref(), Command::AllowMail).unwrap();
+        run(&mut state, allowed, 3);
+        let user = state.clone().unwrap();
+        assert_eq!((user.mail_stop, user.mail_failure), (None, None));
+        assert!(decide(state.as_ref(), resend).is_ok());
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{
             InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
             UnsupportedMediaType,
         },
-        routes::{admin_tokens, invitations, keys, leaks, plans, usage, users},
+        routes::{admin_tokens, invitations, keys, leaks, mail, plans, usage, users},
         session::{Needs, OfAll, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
@@ -118,6 +118,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     records::imports(paths, types);
     records::data_sets(paths, types);
     dead_letters(paths);
+    mails(paths, types);
     admin_tokens(paths, types);
     leaked(paths, types);
     server(paths);
@@ -231,6 +232,12 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
+    let allow = command::<OfPeople>("allow_mail", tag, "Let mail go to a person's address again")
+        .says("Where a mail to it came back for good, or was reported as unwanted. What was not sent meanwhile is not sent by this: resend the invitation.")
+        .takes([user_id()])
+        .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::POST, "/users/{id}/mail/allow", allow);
     many_invitations(paths, types);
     let most = u64::from(usage::DAYS_MAX);
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
@@ -460,6 +467,17 @@ fn dead_letters(paths: &mut Paths) {
         )
         .fails(&[NotFound]);
     paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
+}
+
+fn mails(paths: &mut Paths, types: &mut Types) {
+    let outcomes = super::schema::one_of(&["taken", "refused", "unavailable", "withheld"]);
+    let transports = super::schema::one_of(&["file", "smtp", "ses"]);
+    let tested = whole("", [("mail", text()), ("transport", transports), ("outcome", outcomes), ("answer", text())]);
+    let test = command::<OfServer>("test_mail", "server", "Send the example of a mail")
+        .says("The answer says what the mail system said. To an address whose mail came back nothing is sent.")
+        .with_body(types.body::<mail::TestBody>(), true)
+        .answers(ok("What became of it.", tested));
+    paths.add(&Method::POST, "/mail/test", test);
 }
 
 fn admin_tokens(paths: &mut Paths, types: &mut Types) {

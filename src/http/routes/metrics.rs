@@ -87,7 +87,7 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 37] {
+    fn counters(&self) -> [(&'static str, &'static str, u64); 38] {
         let Self { grants, commits, mailers, notices, leaks, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
@@ -108,6 +108,7 @@ impl Snapshot {
             ("permitd_mailer_keys_issued", "Keys issued for invitations", mailers.keys_issued),
             ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
+            ("permitd_mailer_mails_back", "Mails that came back, or were not wanted", mailers.mails_back),
             ("permitd_mailer_leaks_told", "Mails handed over that tell of a leaked key", mailers.leaks_told),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),

@@ -12,6 +12,7 @@ pub(in crate::http) mod imports;
 pub(in crate::http) mod invitations;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
+pub(in crate::http) mod mail;
 mod metrics;
 mod operation;
 mod params;
@@ -44,6 +45,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(imports::configure)
         .configure(datasets::configure)
         .configure(dead_letters::configure)
+        .configure(mail::configure)
         .configure(admin_tokens::configure);
 }
 

@@ -55,6 +55,7 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         CommandRefusal::NoUser | CommandRefusal::NoKey(_) => ProblemCode::NotFound,
         CommandRefusal::Deleted
         | CommandRefusal::Disabled
+        | CommandRefusal::MailStopped(_)
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)

@@ -64,9 +64,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route(web::method(Method::PATCH).to(change))
             .route(web::method(Method::DELETE).to(delete)),
     )
-    .service(
-        method::resource("/users/{id}/invitations", "POST").route(web::method(Method::POST).to(resend_invitation)),
-    );
+    .service(method::resource("/users/{id}/invitations", "POST").route(web::method(Method::POST).to(resend_invitation)))
+    .service(method::resource("/users/{id}/mail/allow", "POST").route(web::method(Method::POST).to(allow_mail)));
 }
 
 /// The user that a path names.
@@ -242,4 +241,10 @@ async fn resend_invitation(
 ) -> Answer {
     let committed = service.inviting.resend(user_id(&id)?, command.envelope).await.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&committed)?))
+}
+
+async fn allow_mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let done = service.accounts.perform(user_id(&id)?, AccountCommand::AllowMail, command.envelope).await;
+    let committed = done.map_err(command_problem)?.committed;
+    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
 }

@@ -1,11 +1,14 @@
 //! What SES needs before it sends: the sender's identity, the account out of its sandbox, the configuration set.
 
+mod topic;
+
 use aws_sdk_sesv2::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     types::{DkimAttributes, IdentityType},
 };
 
+pub use self::topic::{check_feedback, setup_feedback};
 use super::{Sender, client};
 use crate::aws::{self, Access, Checked, Found};
 

@@ -12,7 +12,7 @@ use crate::aws::{Access, Checked, Found};
 const RETENTION_DAYS_MAX: u32 = 14;
 const DAY_S: u32 = 86_400;
 
-type Attributes = HashMap<Attribute, String>;
+pub(super) type Attributes = HashMap<Attribute, String>;
 
 /// Makes the queues that are missing and puts right what is different; says how each was found.
 ///
@@ -39,21 +39,23 @@ pub async fn check(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<
     let target = dead.as_ref().and_then(|(_, attributes)| attributes.get(&Attribute::QueueArn));
     let messages = describe(&client, &messages_name(prefix)).await?;
     let expected = message_attributes(policy, target.map(String::as_str));
-    let compare = |queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]| {
-        let Some((_, attributes)) = queue else { return Found::Missing };
-        let differences = differences(attributes, expected);
-        if differences.is_empty() {
-            return Found::Right;
-        }
-        let said: Vec<String> = differences.iter().map(|difference| difference.said(attributes)).collect();
-        Found::Different(format!("{}; `permitd aws setup` puts it right", said.join(", ")))
-    };
     let messages = Checked { resource: resource(&messages_name(prefix)), found: compare(messages.as_ref(), &expected) };
     let found = compare(dead.as_ref(), &dead_letter_attributes());
     Ok(vec![messages, Checked { resource: resource(&dead_letters_name(prefix)), found }])
 }
 
-fn resource(name: &str) -> String {
+/// How a queue stands to what it should be.
+pub(super) fn compare(queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]) -> Found {
+    let Some((_, attributes)) = queue else { return Found::Missing };
+    let differences = differences(attributes, expected);
+    if differences.is_empty() {
+        return Found::Right;
+    }
+    let said: Vec<String> = differences.iter().map(|difference| difference.said(attributes)).collect();
+    Found::Different(format!("{}; `permitd aws setup` puts it right", said.join(", ")))
+}
+
+pub(super) fn resource(name: &str) -> String {
     format!("queue {name}")
 }
 
@@ -64,7 +66,7 @@ fn dead_letter_attributes() -> Vec<(Attribute, String)> {
     ]
 }
 
-fn message_attributes(policy: Policy, dead_letters: Option<&str>) -> Vec<(Attribute, String)> {
+pub(super) fn message_attributes(policy: Policy, dead_letters: Option<&str>) -> Vec<(Attribute, String)> {
     let retention_s = policy.retention_days.clamp(1, RETENTION_DAYS_MAX) * DAY_S;
     let mut attributes = vec![
         (Attribute::VisibilityTimeout, policy.visibility_s.to_string()),
@@ -100,6 +102,11 @@ fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)])
                 let own_key = attributes.get(&Attribute::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
                 !own_key && is != Some(value)
             }
+            // However it is written.
+            Attribute::Policy => {
+                let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+                is.and_then(read) != read(value)
+            }
             Attribute::RedrivePolicy => !is.is_some_and(|is| is_same_redrive(is, value)),
             _ => is != Some(value),
         }
@@ -119,14 +126,18 @@ fn is_same_redrive(one: &str, other: &str) -> bool {
 }
 
 /// A queue's URL and attributes, if it is there.
-async fn describe(client: &Client, name: &str) -> Result<Option<(String, Attributes)>, QueueError> {
+pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<(String, Attributes)>, QueueError> {
     let Some(url) = look_up(client, name).await? else { return Ok(None) };
     let described = client.get_queue_attributes().queue_url(&url).attribute_names(Attribute::All).send().await;
     let described = described.map_err(|error| unavailable(&error))?;
     Ok(Some((url, described.attributes.unwrap_or_default())))
 }
 
-async fn put_right(client: &Client, name: &str, expected: Vec<(Attribute, String)>) -> Result<Checked, QueueError> {
+pub(super) async fn put_right(
+    client: &Client,
+    name: &str,
+    expected: Vec<(Attribute, String)>,
+) -> Result<Checked, QueueError> {
     let checked = |found| Ok(Checked { resource: resource(name), found });
     let Some((url, attributes)) = describe(client, name).await? else {
         let made = client.create_queue().queue_name(name).set_attributes(Some(expected.into_iter().collect()));

@@ -32,6 +32,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::{KeyRules, Limits},
+        user::MailStop,
         view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{DueNotice, StoreError, words},
@@ -226,6 +227,7 @@ fn user(of: &UserRow) -> Item {
     put_some(&mut item, "deleted_at", of.deleted_at.map(moment));
     put_some(&mut item, "mail_failure", of.mail_failure.as_deref().map(text));
     put_some(&mut item, "notices_off", words::of_unwanted(of.notices).map(text));
+    put_some(&mut item, "mail_stop", of.mail_stop.map(|stop| text(stop.as_str())));
     item
 }
 
@@ -348,6 +350,9 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
         mail_failure: owned(find_text(item, "mail_failure")?),
         notices: words::choice(find_text(item, "notices_off")?).map_err(|word| damaged("notices_off", word))?,
         invitation: read_invitation(item)?,
+        mail_stop: find_text(item, "mail_stop")?
+            .map(|name| MailStop::named(name).ok_or_else(|| damaged("mail_stop", name)))
+            .transpose()?,
     })
 }
 
@@ -509,6 +514,7 @@ mod tests {
             mail_failure: None,
             notices: NoticeChoice { quota: false, ..NoticeChoice::default() },
             invitation: InvitationProgress { state: InvitationState::Mailed, since: at(2) },
+            mail_stop: Some(MailStop::Bounced),
         }
     }
 

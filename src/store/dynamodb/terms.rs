@@ -181,6 +181,7 @@ mod tests {
             mail_failure: None,
             notices: NoticeChoice::default(),
             invitation: InvitationProgress { state: InvitationState::Mailed, since: at },
+            mail_stop: None,
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),

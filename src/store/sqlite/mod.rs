@@ -366,6 +366,7 @@ mod tests {
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
             notices: NoticeChoice::default(),
             invitation: InvitationProgress { state: InvitationState::Failed, since: Timestamp::UNIX_EPOCH },
+            mail_stop: None,
         }
     }
 

@@ -254,6 +254,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
         ("plans", "key_max_age_days", "INTEGER"),
         ("plans", "datasets", "TEXT"),
         ("plans", "keys_max", "INTEGER"),
+        ("users", "mail_stop", "TEXT"),
     ];
     for (table, column, kind) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";

@@ -17,6 +17,7 @@ use crate::{
         key::{KeyHash, KeyId},
         permission::Permission,
         plan::{KeyRules, Limits},
+        user::MailStop,
         view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
     },
     store::{DueFilter, DueNotice, UserFilter, Views, words},
@@ -33,7 +34,7 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
              mail_failure TEXT, notices_off TEXT, invitation TEXT NOT NULL DEFAULT 'invited',
-             invitation_since INTEGER NOT NULL DEFAULT 0
+             invitation_since INTEGER NOT NULL DEFAULT 0, mail_stop TEXT
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
@@ -171,6 +172,7 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         words::of_unwanted(row.notices),
         row.invitation.state.as_str(),
         row.invitation.since.as_microsecond(),
+        row.mail_stop.map(MailStop::as_str),
     ])
 }
 
@@ -271,7 +273,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-pub(super) const USER_COLUMNS: [&str; 14] = [
+pub(super) const USER_COLUMNS: [&str; 15] = [
     "id",
     "version",
     "email",
@@ -286,6 +288,7 @@ pub(super) const USER_COLUMNS: [&str; 14] = [
     "notices_off",
     "invitation",
     "invitation_since",
+    "mail_stop",
 ];
 const KEY_COLUMNS: [&str; 17] = [
     "id",
@@ -378,6 +381,10 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
             state: InvitationState::named(&invitation).ok_or_else(|| corrupt("invitation", invitation))?,
             since: moment(row.get(13)?)?,
         },
+        mail_stop: row
+            .get::<_, Option<String>>(14)?
+            .map(|name| MailStop::named(&name).ok_or_else(|| corrupt("mail_stop", name)))
+            .transpose()?,
     })
 }
 

@@ -304,6 +304,7 @@ fn images_and_measurements_are_of_the_profile_for_handing_out() {
     let level = |profile: &str, package: &str| Some(&profiles[profile]["package"].get(package)?["opt-level"]);
     let nobody_waits_for = [
         "aws-sdk-sesv2",
+        "aws-sdk-sns",
         "aws-sdk-sso",
         "aws-sdk-sts",
         "clap_",

@@ -168,6 +168,12 @@ async fn deploys(mail_identity: Option<&str>) {
         for row in ses::check(&access, &sender, &prefix).await.unwrap() {
             assert_eq!(row.found, Found::Right, "{row:?}");
         }
+        let name = format!("{prefix}-mail-feedback");
+        let (queue, place) = sqs::check_feedback(&access, &prefix, &name, Policy::default()).await.unwrap();
+        assert_eq!(queue.found, Found::Right, "{queue:?}");
+        for row in ses::check_feedback(&access, &place.unwrap(), &prefix).await.unwrap() {
+            assert_eq!(row.found, Found::Right, "{row:?}");
+        }
     }
     let put_right = setup(&dynamo, &tables).await.unwrap();
     let says_no_days = |row: &permitd::aws::Checked| {

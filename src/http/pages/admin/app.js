@@ -205,7 +205,7 @@ async function peopleView() {
 function peopleTable(users) {
   return table("People", [
     { head: "Person", cell: (user) => [h("a", { href: `#people/${user.id}` }, user.email ?? "(erased)"), user.name && h("span", { class: "second" }, user.name)] },
-    { head: "Status", cell: (user) => [badge(user.status), user.mail_failure && h("span", { class: "second" }, "mail failed")] },
+    { head: "Status", cell: (user) => [badge(user.status), user.mail_stop ? h("span", { class: "second" }, "mail stopped") : user.mail_failure && h("span", { class: "second" }, "mail failed")] },
     { head: "Plan", cell: (user) => user.plan },
     { head: "Role", cell: (user) => user.role, small: "hide-small" },
     { head: "Invited", cell: (user) => moment(user.invited_at), small: "hide-small" },
@@ -247,6 +247,7 @@ async function personView(id) {
     h("p", null, h("a", { href: "#people" }, "← People")),
     h("div", { class: "head" }, h("h1", null, name, " ", badge(user.status)), !gone && personActions(path, user, name)),
     user.mail_failure && h("div", { class: "alert" }, h("p", null, `The last mail failed: ${user.mail_failure}`)),
+    user.mail_stop && h("div", { class: "alert" }, h("p", null, "No mail goes to this address until `permitd users allow-mail` allows it.")),
     h("div", { class: "columns spaced" }, factsPanel(path, user, plans.data, gone), usagePanel(usage)),
     keysPanel(path, user, keys.data, gone),
     panel("What happened", eventsTable([...events.data].reverse())),

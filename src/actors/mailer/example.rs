@@ -1,0 +1,109 @@
+//! An example of a mail, to see whether mail arrives.
+
+use uuid::Uuid;
+
+use super::{CommandError, MailerWork, Mailers, TemplateError};
+use crate::{
+    domain::{
+        email::Email,
+        id::{CommandId, StreamId, UserId},
+        user::MailStop,
+    },
+    mail::{MailError, OutgoingMail, templates::Rendered},
+};
+
+/// What the message ids of examples to a person begin with.
+pub(super) fn mail_prefix(to: UserId) -> String {
+    format!("test-{to}-")
+}
+
+/// What became of an example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tested {
+    /// The mail system has it, and said this.
+    Taken(String),
+    /// It will not take it.
+    Refused(String),
+    /// It does not take it for now.
+    Unavailable(String),
+    /// The address gets no mail.
+    Withheld(MailStop),
+}
+
+impl Tested {
+    /// The word for it, and what was said.
+    pub fn told(&self) -> (&'static str, String) {
+        match self {
+            Self::Taken(answer) => ("taken", answer.clone()),
+            Self::Refused(answer) => ("refused", answer.clone()),
+            Self::Unavailable(answer) => ("unavailable", answer.clone()),
+            Self::Withheld(stop) => (
+                "withheld",
+                format!(
+                    "{}: `permitd users allow-mail`, or POST /users/{{id}}/mail/allow, lets it be sent",
+                    stop.class()
+                ),
+            ),
+        }
+    }
+}
+
+/// Why there is no example.
+#[derive(Debug, thiserror::Error)]
+pub enum ExampleError {
+    /// There is no such mail.
+    #[error("there is no such mail; there are {0}")]
+    NoMail(String),
+    /// Its template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The store.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl Mailers {
+    /// Sends the example of a mail. The same command sends it under the same message id.
+    ///
+    /// # Errors
+    /// When there is no such mail, its template cannot be filled in, or the store does not answer. What the mail system says is
+    /// [`Tested`].
+    pub async fn send_example(&self, to: &Email, mail: &str, command: &CommandId) -> Result<Tested, ExampleError> {
+        self.work.send_example(to, mail, command).await
+    }
+}
+
+impl MailerWork {
+    async fn send_example(&self, to: &Email, mail: &str, command: &CommandId) -> Result<Tested, ExampleError> {
+        let names = || crate::mail::templates::Templates::names().collect::<Vec<_>>().join(", ");
+        let rendered = self.offering.templates.example(mail, &self.offering.offer().service());
+        let Rendered { subject, text, html } = rendered.ok_or_else(|| ExampleError::NoMail(names()))??;
+        let mut person = None;
+        for form in to.forms() {
+            person = self.committer.stores.views.user_by_email(&form).await.map_err(CommandError::from)?;
+            if person.is_some() {
+                break;
+            }
+        }
+        if let Some(stop) = person.as_ref().and_then(|person| person.mail_stop) {
+            return Ok(Tested::Withheld(stop));
+        }
+        // Of a person who is deleted later it is removed as well.
+        let whose = person.map_or(UserId(Uuid::nil()), |person| person.id);
+        let message_id = format!("{}{}", mail_prefix(whose), command.derived_uuid("example", &StreamId::User(whose)));
+        let mail = OutgoingMail {
+            to: to.as_str().to_owned(),
+            recipient: Some(whose).filter(|whose| !whose.0.is_nil()),
+            subject,
+            text,
+            html,
+            message_id,
+            headers: Vec::new(),
+        };
+        Ok(match self.mailer.send(&mail).await {
+            Ok(receipt) => Tested::Taken(receipt.reference),
+            Err(MailError::Rejected { reason, .. }) => Tested::Refused(reason),
+            Err(MailError::Unavailable { reason, .. } | MailError::Here(reason)) => Tested::Unavailable(reason),
+        })
+    }
+}

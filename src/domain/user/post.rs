@@ -1,0 +1,109 @@
+//! What became of mails to a person after they were handed over.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::User;
+use crate::domain::{
+    event::{BounceKind, Event},
+    personal::Personal,
+};
+
+/// Why an address gets no more mail, until an administrator says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MailStop {
+    /// A mail came back for good.
+    Bounced,
+    /// The person said that they do not want it.
+    Complained,
+}
+
+impl MailStop {
+    /// The name in answers and in the view.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
+        }
+    }
+
+    /// The stop of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Bounced, Self::Complained].into_iter().find(|stop| stop.as_str() == name)
+    }
+
+    /// Why a mail is not sent.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Bounced => "an earlier mail to this address came back for good",
+            Self::Complained => "an earlier mail to this address was reported as unwanted",
+        }
+    }
+}
+
+/// What a mail system says of a mail that it had taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comeback {
+    /// What happened to it.
+    pub kind: ComebackKind,
+    /// What kind of it, in permitd's own words.
+    pub class: String,
+    /// What the mail system said.
+    pub reason: String,
+    /// Which mail, where that is known.
+    pub message_id: Option<String>,
+}
+
+/// What happened to a mail that had been taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComebackKind {
+    /// It could not be delivered.
+    Bounce(BounceKind),
+    /// Whoever got it does not want it.
+    Complaint,
+}
+
+impl Comeback {
+    /// It as an event.
+    pub(super) fn event(self) -> Event {
+        let Self { kind, class, reason, message_id } = self;
+        let reason = Personal::Known(reason);
+        match kind {
+            ComebackKind::Bounce(kind) => Event::MailBounced { kind, class, reason, message_id },
+            ComebackKind::Complaint => Event::MailComplained { class, reason, message_id },
+        }
+    }
+}
+
+/// Takes in an event about mails. One that stops mails says why until they are let through again; a mail that is not sent for that
+/// reason tells nothing new.
+pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {
+    let mut failed = |class: &str, reason: &Personal| {
+        user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+        user.mail_failed_at = Some(at);
+    };
+    match event {
+        Event::MailFailed { class, reason, .. }
+        | Event::MailBounced { kind: BounceKind::Transient, class, reason, .. }
+            if user.mail_stop.is_none() =>
+        {
+            failed(class, reason);
+        }
+        Event::MailBounced { kind: BounceKind::Permanent, class, reason, .. } => {
+            user.mail_stop = Some(MailStop::Bounced);
+            failed(class, reason);
+        }
+        Event::MailComplained { class, reason, .. } => {
+            user.mail_stop = Some(MailStop::Complained);
+            failed(class, reason);
+        }
+        Event::MailAllowed => {
+            user.mail_stop = None;
+            user.mail_failure = None;
+            user.mail_failed_at = None;
+        }
+        _ => {}
+    }
+}

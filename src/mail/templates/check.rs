@@ -1,0 +1,195 @@
+//! Trying templates with examples, and telling what there is and what is wrong.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    MAILS, PARTS, Rendered, Templates, TemplatesError,
+    render::{Source, TemplateError, in_one_line},
+};
+use crate::dataset::suggest;
+
+/// Something that is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// The file.
+    pub file: String,
+    /// The line, where one is to blame.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Mistake {
+    pub(super) fn of_file(file: PathBuf, reason: String) -> Self {
+        Self { file: file.display().to_string(), line: None, reason }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.reason),
+            None => write!(f, "{}: {}", self.file, self.reason),
+        }
+    }
+}
+
+/// A variable of a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Variable {
+    /// Such as `limits.burst`, or `datasets[].title` for one of each.
+    pub name: String,
+    /// What it may be.
+    pub example: String,
+    /// Whether it may be missing.
+    pub optional: bool,
+}
+
+/// A mail as its templates are now.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// Its name.
+    pub mail: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// What can be used in it.
+    pub variables: Vec<Variable>,
+    /// Where each part comes from.
+    pub parts: BTreeMap<&'static str, String>,
+    /// It with the first example; none where something is wrong with it.
+    #[serde(serialize_with = "shown")]
+    pub example: Option<Rendered>,
+}
+
+fn shown<S: serde::Serializer>(example: &Option<Rendered>, to: S) -> Result<S::Ok, S::Error> {
+    let parts = example
+        .as_ref()
+        .map(|Rendered { subject, text, html }| serde_json::json!({ "subject": subject, "text": text, "html": html }));
+    parts.serialize(to)
+}
+
+/// All mails with the templates of a directory, if one is named, and all that is wrong.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<Checked>, Vec<Mistake>), TemplatesError> {
+    let (templates, mut found) = match folder {
+        Some(folder) => Templates::read(folder)?,
+        None => (Templates::default(), Vec::new()),
+    };
+    found.extend(mistakes(&templates));
+    let checked = MAILS.iter().zip(templates.mails.iter()).map(|(mail, parts)| {
+        let examples = (mail.examples)();
+        Checked {
+            mail: mail.name,
+            about: mail.about.trim(),
+            variables: variables(&examples),
+            parts: PARTS.into_iter().zip(parts.iter().map(Source::place)).collect(),
+            example: examples.first().and_then(|example| templates.render(mail.name, example).ok()),
+        }
+    });
+    Ok((checked.collect(), found))
+}
+
+/// What is wrong with templates, the first thing of each.
+pub(super) fn mistakes(templates: &Templates) -> Vec<Mistake> {
+    let mails = MAILS.iter().zip(templates.mails.iter());
+    let of_mail = |(mail, parts): (&super::BuiltIn, &[Source; 3])| {
+        let examples = (mail.examples)();
+        parts.iter().filter_map(|part| mistake(part, &examples)).collect::<Vec<_>>()
+    };
+    mails.flat_map(of_mail).collect()
+}
+
+fn mistake(source: &Source, examples: &[Value]) -> Option<Mistake> {
+    let wrong = |line, reason: String| Some(Mistake { file: source.file_name(), line, reason });
+    let told = |error: TemplateError| wrong(error.line(), error.reason().to_owned());
+    let environment = match source.environment() {
+        Ok(environment) => environment,
+        Err(error) => return told(error),
+    };
+    let whole = examples.first().cloned().unwrap_or_default();
+    let used = environment.get_template(&source.name).map(|template| template.undeclared_variables(true));
+    let mut unknown: Vec<String> =
+        used.into_iter().flatten().filter(|name| !is_known(&whole, name) && !is_global(&environment, name)).collect();
+    unknown.sort();
+    if let Some(name) = unknown.first() {
+        let names: Vec<String> = variables(examples).into_iter().map(|variable| variable.name).collect();
+        let meant = suggest::nearest(name, names.iter().map(String::as_str));
+        let meant = meant.map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+        return wrong(
+            line_of(&source.text, name),
+            format!("there is no variable {name}{meant}; there are {}", names.join(", ")),
+        );
+    }
+    for example in examples {
+        match source.render(example) {
+            Ok(made) if source.name.ends_with("subject.txt") && in_one_line(&made).is_empty() => {
+                return wrong(None, "the subject is empty".to_owned());
+            }
+            Ok(made) if made.trim().is_empty() => return wrong(None, "the part is empty".to_owned()),
+            Ok(_) => {}
+            Err(error) => return told(error),
+        }
+    }
+    None
+}
+
+/// Whether the examples have the variable, or what it is taken of.
+fn is_known(example: &Value, name: &str) -> bool {
+    let mut at = example;
+    for field in name.split('.') {
+        match at {
+            Value::Object(fields) => match fields.get(field) {
+                Some(value) => at = value,
+                None => return false,
+            },
+            // A method, such as of a text or a list: rendering tells.
+            _ => return true,
+        }
+    }
+    true
+}
+
+fn is_global(environment: &minijinja::Environment<'_>, name: &str) -> bool {
+    environment.globals().any(|(global, _)| name.split('.').next() == Some(global))
+}
+
+/// The line on which a variable stands first.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let stands = |line: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let (before, after) = (line.get(..at).unwrap_or_default(), line.get(at + name.len()..).unwrap_or_default());
+            !before.ends_with(is_of_word) && !after.starts_with(is_of_word)
+        })
+    };
+    text.lines().position(stands).map(|line| line + 1)
+}
+
+fn variables(examples: &[Value]) -> Vec<Variable> {
+    let mut found = Vec::new();
+    if let Some(whole) = examples.first() {
+        collect(whole, "", &mut found);
+    }
+    for variable in &mut found {
+        let field = variable.name.split(['.', '[']).next().unwrap_or_default();
+        variable.optional = examples.iter().any(|example| example.get(field).is_none());
+    }
+    found
+}
+
+fn collect(value: &Value, name: &str, found: &mut Vec<Variable>) {
+    let join = |field: &str| if name.is_empty() { field.to_owned() } else { format!("{name}.{field}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(field, value)| collect(value, &join(field), found)),
+        Value::Array(items) => items.iter().take(1).for_each(|item| collect(item, &format!("{name}[]"), found)),
+        value => {
+            let example = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            found.push(Variable { name: name.to_owned(), example, optional: false });
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Templates of a directory: `<mail>/<part>` replaces that part of that mail.
+
+use std::{
+    borrow::Cow,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    MAILS, PARTS, Templates,
+    check::{Mistake, mistakes},
+    render::{Source, TEMPLATE_BYTES_MAX},
+};
+use crate::dataset::suggest;
+
+/// Entries of a directory that are looked at.
+const ENTRIES_MAX: usize = 1000;
+/// Mistakes that a refusal tells.
+const MISTAKES_MAX: usize = 20;
+
+/// Templates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplatesError {
+    /// The directory cannot be read.
+    #[error("mail.templates = {}: {source}; name the folder of your templates, which `permitd config mails --write DIR` begins", .folder.display())]
+    Folder {
+        /// The directory.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is in it is wrong.
+    #[error("mail.templates = {}: {}; `permitd config mails` tells what there is", .folder.display(), shown(.mistakes))]
+    Mistakes {
+        /// The directory.
+        folder: PathBuf,
+        /// Each of them.
+        mistakes: Vec<Mistake>,
+    },
+    /// The built-in ones cannot be written.
+    #[error("{}: {source}", .path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn shown(mistakes: &[Mistake]) -> String {
+    let mut told: Vec<String> = mistakes.iter().take(MISTAKES_MAX).map(ToString::to_string).collect();
+    if let Some(more) = mistakes.len().checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
+        told.push(format!("and {more} more"));
+    }
+    told.join("; ")
+}
+
+impl Templates {
+    /// The program's templates, and in their place those of a directory, if one is named. All are tried with examples.
+    ///
+    /// # Errors
+    /// When the directory cannot be read, or something in it is no template that can be used.
+    pub fn load(folder: Option<&Path>) -> Result<Self, TemplatesError> {
+        let Some(folder) = folder else { return Ok(Self::default()) };
+        let (templates, mut found) = Self::read(folder)?;
+        found.extend(mistakes(&templates));
+        if found.is_empty() {
+            return Ok(templates);
+        }
+        Err(TemplatesError::Mistakes { folder: folder.to_owned(), mistakes: found })
+    }
+
+    /// The same, not tried yet, with what is wrong with the files themselves.
+    pub(super) fn read(folder: &Path) -> Result<(Self, Vec<Mistake>), TemplatesError> {
+        let failed = |source| TemplatesError::Folder { folder: folder.to_owned(), source };
+        let root = fs::canonicalize(folder).map_err(failed)?;
+        let mut found = Vec::new();
+        let mut mails: Vec<[Source; 3]> = Self::default().mails.to_vec();
+        for (name, path) in entries(folder).map_err(failed)? {
+            let Some(place) = MAILS.iter().position(|mail| mail.name == name) else {
+                found.push(unknown(path, "mail", &name, &MAILS.iter().map(|mail| mail.name).collect::<Vec<_>>()));
+                continue;
+            };
+            let parts = match entries(&path) {
+                Ok(parts) => parts,
+                Err(error) => {
+                    found.push(Mistake::of_file(path, format!("a mail's folder cannot be read: {error}")));
+                    continue;
+                }
+            };
+            for (name, path) in parts {
+                let known = PARTS.iter().position(|part| *part == name);
+                let slot = known.and_then(|part| mails.get_mut(place)?.get_mut(part));
+                let Some(slot) = slot else {
+                    found.push(unknown(path, "part", &name, &PARTS));
+                    continue;
+                };
+                match text(&path, &root) {
+                    Ok(text) => *slot = Source { name: slot.name.clone(), file: Some(path), text: Cow::Owned(text) },
+                    Err(reason) => found.push(Mistake::of_file(path, reason)),
+                }
+            }
+        }
+        Ok((Self { mails: Arc::new(mails) }, found))
+    }
+}
+
+/// What is in a folder, by name, without what is hidden: that is the system's or an editor's.
+fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if entries.len() == ENTRIES_MAX {
+            return Err(io::Error::other(format!("more than {ENTRIES_MAX} files: it is no folder of templates")));
+        }
+        entries.push((name, entry.path()));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn unknown(path: PathBuf, kind: &str, name: &str, known: &[&'static str]) -> Mistake {
+    let meant = suggest::nearest(name, known.iter().copied());
+    let meant = meant.map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+    Mistake::of_file(path, format!("there is no {kind} of this name{meant}; there are {}", known.join(", ")))
+}
+
+/// A template's text. A link may lead to another file of the directory, and nowhere else.
+fn text(path: &Path, root: &Path) -> Result<String, String> {
+    let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    if !real.starts_with(root) {
+        return Err("it is a link that leads out of the directory".to_owned());
+    }
+    // Asked before it is opened: a pipe would never end.
+    if !fs::metadata(&real).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let read = fs::File::open(&real).and_then(|file| file.take(TEMPLATE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > TEMPLATE_BYTES_MAX {
+        return Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned())
+}
+
+/// Writes the program's templates into a directory, to begin with; returns the files. What is there stays.
+///
+/// # Errors
+/// When one is there already, or cannot be written.
+pub fn write_built_in(folder: &Path) -> Result<Vec<PathBuf>, TemplatesError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TemplatesError::Write { path, source }
+    };
+    let files =
+        || MAILS.iter().flat_map(|mail| PARTS.iter().zip(mail.parts).map(|(part, text)| (mail.name, *part, text)));
+    // Looked for first, so that nothing or all of it is written.
+    for (mail, part, _) in files() {
+        let path = folder.join(mail).join(part);
+        if fs::symlink_metadata(&path).is_ok() {
+            let there = io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is such a file: name another folder, or move it away",
+            );
+            return Err(failed(&path)(there));
+        }
+    }
+    let mut written = Vec::new();
+    for (mail, part, text) in files() {
+        let of_mail = folder.join(mail);
+        fs::create_dir_all(&of_mail).map_err(failed(&of_mail))?;
+        let path = of_mail.join(part);
+        let mut file = fs::File::create_new(&path).map_err(failed(&path))?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(failed(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests;
