@@ -168,6 +168,16 @@ async fn nobody_gives_a_role_that_may_more_than_they() {
     invite(&people, "manager").await.expect(403);
     invite(&both, "manager").await.expect(201);
     invite(&both, "admin").await.expect(403);
+    let list = async |token: &str, role: &str| {
+        let list = format!("email,role\nlisted@example.org,reader\n{role}@example.org,{role}\n");
+        let request = app.request(Method::POST, "/invitations?dry_run=true").bearer_auth(token);
+        app.send(request.header("content-type", "text/csv").body(list)).await
+    };
+    list(&people, "reader").await.expect(200);
+    let refused = list(&people, "admin").await.expect(403);
+    assert!(text(&refused.json()["detail"]).contains("to give the role admin"), "{}", refused.body);
+    list(&both, "admin").await.expect(403);
+    list(&app.admin_token, "admin").await.expect(200);
     let change = async |token: &str, role: &str| {
         let request = app.request(Method::PATCH, &format!("/users/{reader}")).bearer_auth(token);
         app.send(request.json(&json!({ "role": role }))).await

@@ -150,6 +150,9 @@ async fn invite_all(
     let bytes = body::bytes_of(&request, payload.into_inner(), ROSTER_BYTES_MAX).await?;
     let rows = roster::read(&bytes, &service.settings.users.default_plan)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, error.to_string()))?;
+    for role in rows.iter().filter_map(|row| Some(row.asked.as_ref().ok()?.role)) {
+        admin.caller.may_give(role)?;
+    }
     // Another mode is another request.
     let asked = [request.query_string().as_bytes(), b"\n", &bytes].concat();
     let envelope = conditions.envelope(&service, &admin.caller.who, &request, &asked)?;
