@@ -134,6 +134,12 @@ async fn not_mailed(app: &TestApp, email: &str, has_failed: bool) -> String {
         Ok([invited].into_iter().chain(failed).chain([Event::UserDisabled]).collect())
     };
     committer.run(&StreamId::User(UserId(id)), &envelope, decide).await.unwrap();
+    // The message of the invitation is looked at while they are disabled.
+    let is_done = async || {
+        let queue = app.admin_get("/admin/counters").await.json()["queue"].clone();
+        (queue["visible"] == 0 && queue["in_flight"] == 0).then_some(())
+    };
+    app.eventually("the message to be looked at", is_done).await;
     app.admin_send(Method::PATCH, &format!("/users/{id}"), &json!({ "status": "active" })).await.expect(200);
     id.to_string()
 }

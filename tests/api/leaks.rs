@@ -43,14 +43,14 @@ async fn a_key_in_a_report_is_revoked_and_its_owner_and_the_administrators_are_t
     let text = format!("commit 0123\n+export KEY=\"{key}\" # {key}\n");
     report(&app, &text).await.expect(202);
     ends(&app, &key).await;
-    let told = app.mail_to("ana@example.org", 2).await;
+    let told = app.notice_to("ana@example.org", "leaked").await;
     assert!(
         told.text.contains("Ana") && told.text.contains("was revoked") && told.text.contains(&key[4..20]),
         "{}",
         told.text
     );
     assert!(!told.text.contains(&key), "the key itself is not repeated");
-    let told = app.mail_to("boss@example.org", 2).await;
+    let told = app.notice_to("boss@example.org", "leaked").await;
     assert!(told.text.contains(&user) && told.text.contains(&key[4..20]), "{}", told.text);
     assert!(!told.text.contains("Ana") && !told.text.contains("ana@"), "{}", told.text);
     // Once, however often it is reported.
@@ -59,7 +59,7 @@ async fn a_key_in_a_report_is_revoked_and_its_owner_and_the_administrators_are_t
     }
     let other = app.invite("eve@example.org").await;
     report(&app, &other).await.expect(202);
-    app.mail_to("eve@example.org", 2).await;
+    app.notice_to("eve@example.org", "leaked").await;
     let mails = |address: &str| app.mails().into_iter().filter(|mail| mail.to == address).count();
     app.eventually("the mail about the other key", async || (mails("boss@example.org") == 3).then_some(())).await;
     assert_eq!((mails("ana@example.org"), mails("ben@example.org")), (2, 1));
@@ -122,7 +122,7 @@ async fn mails_about_a_leak_leave_the_outbox_with_their_reader() {
     let app = TestApp::with_sample(5).await;
     let (user, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
     report(&app, &key).await.expect(202);
-    app.mail_to("ana@example.org", 2).await;
+    app.notice_to("ana@example.org", "leaked").await;
     app.send(app.admin(Method::DELETE, &format!("/users/{user}"))).await.expect(200);
     app.eventually("an outbox without their mails", async || app.mails().is_empty().then_some(())).await;
 }

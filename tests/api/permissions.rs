@@ -62,6 +62,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/users/{id}/keys", PEOPLE),
     ("POST", "/users/{id}/keys", PEOPLE),
     ("GET", "/users/{id}/keys/{key_id}", PEOPLE),
+    ("PATCH", "/users/{id}/keys/{key_id}", PEOPLE),
     ("DELETE", "/users/{id}/keys/{key_id}", PEOPLE),
     ("POST", "/users/{id}/keys/{key_id}/rotate", PEOPLE),
     ("GET", "/plans", PLANS),

@@ -17,6 +17,7 @@ const TWINS: &[(&str, &str)] = &[
     ("change_user", "users enable"),
     ("delete_user", "users delete"),
     ("resend_invitation", "users resend"),
+    ("allow_mail", "users allow-mail"),
     ("invite_user", "invite"),
     ("invite_users", "invite"),
     ("resend_invitations", "invite"),
@@ -24,6 +25,7 @@ const TWINS: &[(&str, &str)] = &[
     ("show_key", "keys list"),
     ("issue_key", "keys issue"),
     ("rotate_key", "keys rotate"),
+    ("change_key", "keys change"),
     ("revoke_key", "keys revoke"),
     ("report_leak", "keys report-leak"),
     ("list_plans", "plans list"),
@@ -34,6 +36,18 @@ const TWINS: &[(&str, &str)] = &[
     ("list_events", "events list"),
     ("list_user_events", "events list"),
     ("list_datasets", "datasets list"),
+    ("show_dataset", "datasets show"),
+    ("withdraw_dataset", "datasets withdraw"),
+    ("restore_dataset", "datasets restore"),
+    ("rename_dataset", "datasets rename"),
+    ("remove_dataset", "datasets remove"),
+    ("send_import", "import"),
+    ("list_imports", "imports list"),
+    ("show_import", "imports show"),
+    ("approve_import", "imports approve"),
+    ("discard_import", "imports discard"),
+    ("cancel_import", "imports cancel"),
+    ("test_mail", "mail test"),
     ("list_dead_letters", "dead-letters list"),
     ("redrive_dead_letter", "dead-letters redrive"),
     ("redrive_dead_letters", "dead-letters redrive"),
@@ -53,8 +67,7 @@ const ONLY_OVER_HTTP: &[(&str, &str)] = &[
     ("list_problems", "a page"),
     ("show_problem", "a page"),
     ("show_counters", "counted by a running server"),
-    ("list_imports", "part of `events list` on the command line"),
-    ("show_import", "the command that imports says how it ended"),
+    ("show_import_rejects", "a file of the machine that imports, which names it"),
 ];
 
 /// Subcommands that no operation has, and why.
@@ -72,8 +85,7 @@ const ONLY_HERE: &[(&str, &str)] = &[
     ("man", "for this machine"),
     ("events replay", "needs no server, and mends what one reads"),
     ("events verify", "needs no server"),
-    ("import", "over HTTP with the imports"),
-    ("datasets", "over HTTP with the imports"),
+    ("datasets language", "a text of the program"),
 ];
 
 /// The subcommands below this one, as its help lists them: those that have none of their own.
