@@ -88,6 +88,8 @@ impl Answered {
                 CommandRefusal::TooManyKeys => Self::TooManyKeys,
                 // The request itself was wrong, whatever the state.
                 CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => return None,
+                // A wrong code, or too many of something, holds for now.
+                CommandRefusal::SignIn(_) => return None,
             },
             CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
             CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },

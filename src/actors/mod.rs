@@ -3,13 +3,16 @@
 //! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
 //! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
 
+pub mod about;
 pub mod account;
 mod answers;
 mod ask;
+pub mod attempts;
 pub mod commit;
 mod counting;
 pub mod gate;
 pub mod grants;
+pub mod hashing;
 pub mod import;
 pub mod invite;
 pub mod lineage;
@@ -17,6 +20,7 @@ pub mod mailer;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod sign_in;
 pub mod turns;
 
 pub use ask::Busy;

@@ -2,19 +2,23 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
 use super::{Premises, Purpose, StartError, admin_token::put_admin_token, backend, data_dir, definitions::definitions};
 use crate::{
     actors::{
         account::Accounts,
+        attempts::Attempts,
         commit::{Committer, Envelope},
         grants::GrantBook,
+        hashing::HashingPool,
         import::Imports,
         invite::Inviting,
         lineage::Lineages,
-        mailer::{Mailers, Offer, Offering, Polling},
+        mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
         relay::Relay,
+        sign_in::{SignInPolicy, SignIns},
     },
     aws::Access,
     clock::SharedClock,
@@ -22,6 +26,7 @@ use crate::{
     dataset::{Definition, cursor::CursorKey, reader::Limits},
     domain::{
         event::Origin,
+        fulfilment::MailContents,
         id::{CommandId, Who},
         plan::{self, DEFAULT_PLAN},
     },
@@ -30,7 +35,8 @@ use crate::{
         ready::ReadyAnswers,
         state::{Readiness, Service},
     },
-    mail,
+    mail::{self, settings::MailDelivery},
+    passwords::PasswordHashing,
     secrets::{Entropy, Secrets},
     store::{
         PutToken,
@@ -83,7 +89,7 @@ impl Node {
             aws: kept.aws,
         };
         let is_shared = parts.shared;
-        let mut service = start_actors(settings, public_address, parts, purpose);
+        let mut service = start_actors(settings, public_address, parts, purpose)?;
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
@@ -130,7 +136,12 @@ struct NodeParts {
     aws: Option<Access>,
 }
 
-fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts, purpose: Purpose) -> Service {
+fn start_actors(
+    settings: Settings,
+    public_address: SocketAddr,
+    parts: NodeParts,
+    purpose: Purpose,
+) -> Result<Service, StartError> {
     let NodeParts { committer, records, mailer, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
@@ -163,7 +174,9 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         ..Limits::default()
     };
     let rejects = data_dir::rejects(&settings.data);
-    Service {
+    let sign_ins = Arc::new(sign_ins(&settings, &committer)?);
+    Ok(Service {
+        sign_ins,
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
@@ -183,13 +196,39 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         checkup: Arc::new(Checkup::new(shared)),
         old_tokens: Arc::default(),
         meter: Arc::default(),
-    }
+    })
+}
+
+fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, StartError> {
+    let of = &settings.accounts;
+    let hashing = PasswordHashing::new(of.argon2_memory_kib, of.argon2_iterations, of.argon2_parallelism)?;
+    let pool = HashingPool::new(hashing, Arc::clone(&committer.entropy), of.hash_threads, of.hash_queue_max);
+    let clock = Arc::clone(&committer.clock);
+    let attempts = Attempts::new(of.wrong_passwords_max, of.wrong_passwords_wait_s.into(), clock);
+    let policy = SignInPolicy {
+        reset_link: SignedDuration::from_mins(of.reset_link_min.into()),
+        resets_per_hour: settings.mail.invitations_per_person_per_hour,
+        session: SignedDuration::from_hours(of.session_h.into()),
+        idle_s: of.session_idle_min.saturating_mul(60),
+        bounds: of.bounds(),
+        password_chars_min: of.password_chars_min,
+    };
+    Ok(SignIns::new(Arc::clone(committer), pool, attempts, policy))
+}
+
+/// What mails carry.
+fn link_policy(settings: &Settings) -> LinkPolicy {
+    let of = &settings.accounts;
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
+    let delivery = MailContents { key: settings.mail.delivery == MailDelivery::Key, sign_in: of.sign_in };
+    LinkPolicy { delivery, invitation: hours(of.invitation_link_h), claim: hours(of.claim_link_h) }
 }
 
 /// What invitations say is on offer: the data sets at the time of the mail.
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
+    let links = link_policy(settings);
     Arc::new(move || {
         let data_sets = records.data_sets();
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
@@ -203,6 +242,7 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             datasets: data_sets.iter().map(offered).collect(),
             // Before the first import every path of data is a 404.
             example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
+            links,
         }
     })
 }

@@ -128,7 +128,7 @@ fn without_numbers(message: String) -> String {
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::Refused(refusal) => refusal_exit(refusal),
-        CommandError::Plan(_) => Exit::Usage,
+        CommandError::Plan(_) | CommandError::Hashing(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
         CommandError::EmailTaken { .. }
         | CommandError::DefaultPlan { .. }
@@ -151,6 +151,7 @@ fn refusal_exit(refusal: &CommandRefusal) -> Exit {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
+        | CommandRefusal::SignIn(_)
         | CommandRefusal::TooManyKeys => Exit::Refused,
     }
 }
@@ -233,7 +234,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
         StartError::Queue(error) => queue_exit(error),
-        StartError::Aws(_) => Exit::Usage,
+        StartError::Aws(_) | StartError::Hashing(_) => Exit::Usage,
         StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
         StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),

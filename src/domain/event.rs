@@ -9,6 +9,7 @@ use super::{
     key::{KeyHash, KeyId},
     personal::Personal,
     plan::Limits,
+    sign_in::SignInEvent,
 };
 
 /// What a person may do.
@@ -156,6 +157,8 @@ pub enum Event {
         /// What the mail system said, which may repeat the address.
         reason: Personal,
     },
+    /// Something happened to how a person signs in.
+    SignIn(SignInEvent),
     /// A plan has these limits.
     PlanDefined {
         /// The limits.
@@ -233,6 +236,7 @@ impl Event {
             Self::ApiKeyRotated { .. } => "ApiKeyRotated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
             Self::MailFailed { .. } => "MailFailed",
+            Self::SignIn(event) => event.type_name(),
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",
             Self::ImportStarted { .. } => "ImportStarted",

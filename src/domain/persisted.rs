@@ -3,6 +3,7 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+mod sign_in;
 pub mod v1;
 pub mod v2;
 
@@ -294,6 +295,33 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
     stored.iter().enumerate().map(to_document).collect()
 }
 
+/// The same with the personal data in them opened, for the person themselves. Not what they are recognised by, which would let whoever
+/// reads it sign in as them.
+///
+/// # Errors
+/// When the stored bytes are not JSON.
+pub fn opened_documents(
+    commit: &StoredCommit,
+    key: Option<&PersonalKey>,
+) -> Result<Vec<serde_json::Value>, CodecError> {
+    let mut documents = documents(commit)?;
+    for document in &mut documents {
+        let id = document.get("id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
+        let Some((id, fields)) = id.zip(document.get_mut("data").and_then(|data| data.as_object_mut())) else {
+            continue;
+        };
+        for (name, value) in fields {
+            let Some(sealed) = value.as_str() else { continue };
+            if sign_in::RECOGNISED_BY.contains(&name.as_str()) {
+                *value = sign_in::NOT_SHOWN.into();
+            } else if let Some(opened) = key.and_then(|key| key.open(id, name, sealed)) {
+                *value = opened.into();
+            }
+        }
+    }
+    Ok(documents)
+}
+
 /// The types of a commit's events, also of those that this permitd does not know.
 ///
 /// # Errors
@@ -351,6 +379,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             class: class.clone(),
             reason: seal("reason", reason)?,
         }),
+        Event::SignIn(event) => return sign_in::encode(event, seal),
         Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } } => {
             raw(&v1::PlanDefined { rate_per_s: *rate_per_s, burst: *burst, quota_per_day: *quota_per_day })
         }

@@ -13,6 +13,7 @@ use super::{
     id::UserId,
     key::{KeyHash, KeyId},
     personal::Personal,
+    sign_in::{self, SessionEnd, SignIn, SignInCommand},
     text::one_line,
 };
 
@@ -114,6 +115,8 @@ pub struct User {
     pub mail_failure: Option<String>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
+    /// How they sign in.
+    pub sign_in: SignIn,
 }
 
 impl User {
@@ -175,6 +178,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             invitations_at: vec![at],
             mail_failure: None,
             keys: BTreeMap::new(),
+            sign_in: SignIn::default(),
         });
         return;
     }
@@ -191,10 +195,22 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             user.invitations.push((*invitation, None));
             user.invitations_at.push(at);
         }
-        Event::UserDisabled => user.standing = Standing::Disabled,
+        Event::SignIn(event) => {
+            if matches!(event, sign_in::SignInEvent::LinkMailed { .. }) {
+                user.mail_failure = None;
+            }
+            user.sign_in.apply(event, at, version);
+        }
+        Event::UserDisabled => {
+            user.standing = Standing::Disabled;
+            user.sign_in.end_all(at, version, SessionEnd::Disabled, None);
+        }
         Event::UserEnabled => user.standing = Standing::Enabled,
         Event::UserDeleted => erase(user, at),
-        Event::RoleChanged { role } => user.role = *role,
+        Event::RoleChanged { role } => {
+            user.role = *role;
+            user.sign_in.end_all(at, version, SessionEnd::RoleChanged, None);
+        }
         Event::PlanAssigned { plan } => user.plan.clone_from(plan),
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
             let key = Key {
@@ -258,6 +274,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.email = Personal::Erased;
     user.name = user.name.take().map(|_| Personal::Erased);
     user.mail_failure = None;
+    user.sign_in.erase(at, user.version);
     for key in user.keys.values_mut() {
         if key.label.take().is_some() {
             // The view's row of the key changes with it.
@@ -336,6 +353,8 @@ pub enum Command {
         /// The key.
         key_id: KeyId,
     },
+    /// Something about how they sign in.
+    SignIn(SignInCommand),
     /// Revoke what a deleted person still has.
     RevokeAll,
     /// Write down that a mail was handed over.
@@ -408,6 +427,10 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 return Ok(Vec::new());
             }
             Ok(vec![Event::ApiKeyRevoked { key_id, reason: RevocationReason::Requested }])
+        }
+        Command::SignIn(command) => {
+            enabled(user)?;
+            Ok(sign_in::decide(&user.sign_in, command)?.into_iter().map(Event::SignIn).collect())
         }
         Command::RevokeAll => Ok(Vec::new()),
         Command::RecordMailed { key_id, invitation, message_id } => {

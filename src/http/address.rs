@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 15] = [
     "users",
     "plans",
     "keys",
@@ -21,6 +21,10 @@ const FIXED: [&str; 11] = [
     "docs",
     "problems",
     "openapi.json",
+    "links",
+    "me",
+    "password-resets",
+    "sessions",
 ];
 
 /// The base of addresses, as the request's server knows it.

@@ -49,29 +49,36 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limits = request.app_data::<BodyLimits>().copied();
-        let is_json = is_json(request.content_type());
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        let (payload, connection) = (payload.take(), request.conn_data::<Rc<Connection>>().cloned());
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
-            if !is_json {
+            if !is_json(request.content_type()) {
                 let detail = "the body must be JSON and say so: content-type: application/json";
                 return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
             }
-            if length.is_some_and(|length| length > limits.bytes_max as u64) {
-                return Err(too_large(limits));
-            }
-            let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
-                let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
-                Problem::new(ProblemCode::RequestTimeout, detail)
-            })?;
-            // The connection knows better what was wrong with the body's bytes.
-            let refusal = || connection.and_then(|connection| connection.refusal());
-            let bytes = bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))?;
+            let bytes = receive(&request, payload).await?;
             Ok(Self { value: parse(&bytes)?, bytes })
         })
     }
+}
+
+/// A request's body, whatever it is, within the limits.
+///
+/// # Errors
+/// 413 over the limit, 408 over the time, 400 when it does not arrive whole.
+pub(super) async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    let limits = request.app_data::<BodyLimits>().copied();
+    let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limits.bytes_max as u64) {
+        return Err(too_large(limits));
+    }
+    let bytes = tokio::time::timeout(limits.timeout, read(payload, limits)).await.map_err(|_| {
+        let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
+        Problem::new(ProblemCode::RequestTimeout, detail)
+    })?;
+    // The connection knows better what was wrong with the body's bytes.
+    let refusal = || request.conn_data::<Rc<Connection>>().and_then(|connection| connection.refusal());
+    bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))
 }
 
 async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {

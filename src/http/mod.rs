@@ -4,6 +4,7 @@ mod address;
 pub mod body;
 pub mod checkup;
 mod coding;
+mod cookie;
 pub mod cors;
 pub mod edge;
 mod masking;
@@ -18,6 +19,7 @@ pub mod request_id;
 pub mod routes;
 mod sent;
 pub mod session;
+pub mod signed_in;
 pub mod state;
 pub mod wire;
 

@@ -65,7 +65,7 @@ fn may_be_token(service: &Service, token: &str) -> bool {
         || service.old_tokens.contains(&AdminToken::stored_hash(token))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -112,14 +112,14 @@ impl Conditions {
         Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
-    /// The envelope of the command that `admin` gives with this request; `body` are the bytes that were sent.
+    /// The envelope of the command that `who` gives with this request; `body` are the bytes that were sent.
     ///
     /// # Errors
     /// When no identifier can be made.
     pub fn envelope(
         &self,
         service: &Service,
-        admin: &Admin,
+        who: &Who,
         request: &HttpRequest,
         body: &[u8],
     ) -> Result<Envelope, Problem> {
@@ -138,19 +138,19 @@ impl Conditions {
                     hash.update([0]);
                     hash.update(version.to_string());
                 }
-                (CommandId::from_idempotency_key(&admin.who, key), Some(hex(&hash.finalize())))
+                (CommandId::from_idempotency_key(who, key), Some(hex(&hash.finalize())))
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
         };
         let correlation_id = self.correlation_id(service)?;
-        let origin = Origin { who: admin.who.clone(), correlation_id, causation_id: None };
+        let origin = Origin { who: who.clone(), correlation_id, causation_id: None };
         Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
     }
 
     /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
     /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
     /// kept for ever.
-    fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
+    pub(super) fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
         if let Some(id) = self.request_id.as_ref().and_then(RequestId::as_uuid) {
             return Ok(id.to_string());
         }

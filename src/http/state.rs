@@ -11,7 +11,7 @@ use std::{
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
-        mailer::Mailers, query::Shares, relay::Relay,
+        mailer::Mailers, query::Shares, relay::Relay, sign_in::SignIns,
     },
     aws::Access,
     config::Settings,
@@ -41,6 +41,8 @@ pub struct Service {
     pub inviting: Inviting,
     /// Changes accounts and plans.
     pub accounts: Accounts,
+    /// Signs people in.
+    pub sign_ins: Arc<SignIns>,
     /// Publishes what was left behind.
     pub relay: Relay,
     /// Fulfils invitations and deletions.

@@ -19,18 +19,46 @@ pub struct Invitation {
     pub contact: Option<String>,
     /// What can be read. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
-    /// The API key.
-    pub key: String,
+    /// The API key, where the mail carries it.
+    pub key: Option<String>,
+    /// The address of a link that shows the key once, where the mail carries that instead.
+    pub claim_link: Option<String>,
+    /// The address of a link to set a password, for whoever can sign in and has none.
+    pub password_link: Option<String>,
     /// The path of a request that works, such as `/permits/201612013997`. None where none does yet.
     pub example_path: Option<String>,
     /// What the plan allows.
     pub limits: Limits,
 }
 
-/// Overwrites the key: whoever has one here keeps it in [`zeroize::Zeroizing`].
+/// Overwrites the key and the links: whoever has one here keeps it in [`zeroize::Zeroizing`].
 impl zeroize::Zeroize for Invitation {
     fn zeroize(&mut self) {
         self.key.zeroize();
+        self.claim_link.zeroize();
+        self.password_link.zeroize();
+    }
+}
+
+/// What the mail to who forgot their password says.
+#[derive(Clone, Serialize)]
+pub struct PasswordReset {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The person's name, if known.
+    pub name: Option<String>,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
+    /// The address of the link.
+    pub link: String,
+    /// Until when it works, for people.
+    pub expires_at: String,
+}
+
+/// Overwrites the link: whoever has one here keeps it in [`zeroize::Zeroizing`].
+impl zeroize::Zeroize for PasswordReset {
+    fn zeroize(&mut self) {
+        self.link.zeroize();
     }
 }
 
@@ -88,16 +116,30 @@ pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
     let part = |template, source| render(template, source, invitation);
     let subject = part("invitation/subject.txt", include_str!("templates/invitation/subject.txt"))?;
     Ok(Rendered {
-        // A name with a line break in it must not reach the headers.
-        subject: subject
-            .split(char::is_control)
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" "),
+        subject: one_line(&subject),
         text: part("invitation/body.txt", include_str!("templates/invitation/body.txt"))?,
         html: part("invitation/body.html", include_str!("templates/invitation/body.html"))?,
     })
+}
+
+/// The mail to who forgot their password.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn password_reset(reset: &PasswordReset) -> Result<Rendered, TemplateError> {
+    let part = |template, source| render(template, source, reset);
+    let subject = part("password-reset/subject.txt", include_str!("templates/password-reset/subject.txt"))?;
+    Ok(Rendered {
+        subject: one_line(&subject),
+        text: part("password-reset/body.txt", include_str!("templates/password-reset/body.txt"))?,
+        html: part("password-reset/body.html", include_str!("templates/password-reset/body.html"))?,
+    })
+}
+
+/// A subject: a name with a line break in it must not reach the headers.
+fn one_line(subject: &str) -> String {
+    let parts: Vec<&str> = subject.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }
 
 fn render<C: Serialize>(template: &'static str, source: &'static str, context: &C) -> Result<String, TemplateError> {
@@ -126,7 +168,9 @@ mod tests {
                 Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
                 Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
             ],
-            key: "pmt_abc_def_012".to_owned(),
+            key: Some("pmt_abc_def_012".to_owned()),
+            claim_link: None,
+            password_link: None,
             example_path: Some("/permits/201612013997".to_owned()),
             limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         }
@@ -187,5 +231,47 @@ mod tests {
         assert!(!mail.subject.contains(['\r', '\n']), "{:?}", mail.subject);
         assert!(!mail.html.contains("<script>"), "{}", mail.html);
         assert!(!format!("{mail:?}").contains("pmt_"));
+    }
+
+    #[test]
+    fn a_link_stands_in_place_of_the_key() {
+        let claim = "https://permits.example.org/links/pml_claim".to_owned();
+        let mail = invitation(&Invitation { key: None, claim_link: Some(claim), ..example() }).unwrap();
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("https://permits.example.org/links/pml_claim"), "{part}");
+            assert!(!part.contains("pmt_") && !part.contains("none") && !part.contains("{%"), "{part}");
+        }
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
+    }
+
+    #[test]
+    fn whoever_can_sign_in_is_told_where_to_set_a_password() {
+        let link = "https://permits.example.org/links/pml_password".to_owned();
+        let mail = invitation(&Invitation { password_link: Some(link), ..example() }).unwrap();
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("/links/pml_password") && shown.contains("pmt_abc_def_012"), "{part}");
+        }
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
+        assert!(!invitation(&example()).unwrap().text.contains("password"));
+    }
+
+    #[test]
+    fn a_reset_says_what_it_is_and_what_to_do_about_one_that_nobody_wanted() {
+        let reset = PasswordReset {
+            brand: "SF Permits".to_owned(),
+            name: Some("Eve\r\nBcc: all@example.org".to_owned()),
+            contact: None,
+            link: "https://permits.example.org/links/pml_x".to_owned(),
+            expires_at: "2026-03-01 11:00 UTC".to_owned(),
+        };
+        let mail = password_reset(&reset).unwrap();
+        assert_eq!(mail.subject, "A new password for SF Permits");
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("/links/pml_x") && part.contains("2026-03-01 11:00 UTC"), "{part}");
+            assert!(part.contains("did not ask") && !part.contains("{%"), "{part}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
         personal::PersonalKey,
-        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
 };
@@ -201,6 +201,10 @@ pub trait Views: Send + Sync {
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError>;
     /// A key.
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError>;
+    /// A person's sessions, oldest first, with those that have ended.
+    async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError>;
+    /// A session.
+    async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError>;
     /// The plans by name.
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.

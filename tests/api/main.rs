@@ -13,6 +13,7 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
 mod address;
 mod admin;
 mod admission;
@@ -34,6 +35,7 @@ mod past;
 mod protocol;
 mod quota;
 mod raw;
+mod second_factor;
 mod stalled;
 mod stopping;
 

@@ -1,8 +1,10 @@
 //! What a message asks for, step by step: each decides from what is recorded.
 
+mod links;
+
 use zeroize::Zeroizing;
 
-use super::{MailerWork, MessageError, Offer};
+use super::{LinkPolicy, MailerWork, MessageError, Offer};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -13,7 +15,9 @@ use crate::{
         fulfilment::{self, Duty, FulfilmentStep},
         id::{CommandId, StreamId, Who},
         key::KeyId,
+        link::LinkPurpose,
         plan::Limits,
+        sign_in::SignInCommand,
         text::one_line,
         user::{Command, CommandRefusal, NewKey, Standing, User, decide},
         view::State,
@@ -36,11 +40,17 @@ impl MailerWork {
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
+        let policy = (self.offering)().links;
         for _ in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;
-            match fulfilment::next_step(person.as_ref(), duty) {
+            match fulfilment::next_step(person.as_ref(), duty, policy.delivery) {
                 FulfilmentStep::Acknowledge => return self.forget(person.as_ref(), duty).await,
-                FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty).await?,
+                FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty, policy).await?,
+                FulfilmentStep::IssueLinks => self.issue_links(&stream, &message, duty, policy).await?,
+                FulfilmentStep::SendLink { number } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.send_link(&stream, &message, &person, number).await;
+                }
                 FulfilmentStep::RevokeKeys => {
                     let envelope = envelope(&message, "revoke");
                     let revoke = |state: &State| Ok(decide(user_in(state), Command::RevokeAll)?);
@@ -59,7 +69,8 @@ impl MailerWork {
     /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
-            let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation));
+            let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
+            let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation)).chain(links);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -77,7 +88,13 @@ impl MailerWork {
         Ok(fulfilment::duty(&event.event))
     }
 
-    async fn issue_key(&self, stream: &StreamId, message: &EventMessage, duty: Duty) -> Result<(), MessageError> {
+    async fn issue_key(
+        &self,
+        stream: &StreamId,
+        message: &EventMessage,
+        duty: Duty,
+        policy: LinkPolicy,
+    ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let envelope = envelope(message, "issue");
         // The id follows from the message, so that two mailers with the same message issue the same key.
@@ -87,11 +104,13 @@ impl MailerWork {
         let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
         let issue = |state: &State| {
             let user = user_in(state);
-            if fulfilment::next_step(user, duty) != FulfilmentStep::IssueKey {
+            if fulfilment::next_step(user, duty, policy.delivery) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
             let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
-            Ok(decide(user, command)?)
+            // In one commit, so that an invitation is no more commits than without links.
+            let links = self.missing_links(user, invitation, policy)?;
+            Ok([decide(user, command)?, decide(user, Command::SignIn(SignInCommand::IssueLinks(links)))?].concat())
         };
         crash_point("mailer-before-issue");
         let committed = self.committer.run(stream, &envelope, issue).await?;
@@ -132,10 +151,16 @@ impl MailerWork {
             Err(refusal) => Err(refusal.into()),
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
-        if user_in(&recorded.state).is_some_and(|person| person.standing == Standing::Deleted) {
-            self.mailer.forget(&[mail_prefix(invitation)]).await?;
-        }
+        self.forget_if_deleted(&recorded, mail_prefix(invitation)).await?;
         crash_point("mailer-after-mailed");
+        Ok(())
+    }
+
+    /// Removes a mail that was on its way to somebody who was deleted meanwhile.
+    async fn forget_if_deleted(&self, recorded: &Committed, mail: String) -> Result<(), MessageError> {
+        if user_in(&recorded.state).is_some_and(|person| person.standing == Standing::Deleted) {
+            self.mailer.forget(&[mail]).await?;
+        }
         Ok(())
     }
 
@@ -153,7 +178,9 @@ impl MailerWork {
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, contact, datasets, example_path } = (self.offering)();
+        let Offer { brand, public_url, contact, datasets, example_path, links } = (self.offering)();
+        let link = |purpose| self.address_of(person, invitation, purpose, &public_url);
+        let (password_link, claim_link) = (link(LinkPurpose::Invitation)?, link(LinkPurpose::ClaimKey)?);
         let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
@@ -162,7 +189,9 @@ impl MailerWork {
             public_url,
             contact,
             datasets,
-            key: key.reveal().to_owned(),
+            key: links.delivery.key.then(|| key.reveal().to_owned()),
+            claim_link: claim_link.filter(|_| !links.delivery.key),
+            password_link: password_link.filter(|_| links.delivery.sign_in),
             example_path,
             limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
         });

@@ -1,7 +1,7 @@
 //! Why a command on a person is refused.
 
 use super::ACTIVE_KEYS_MAX;
-use crate::domain::{key::KeyId, text::HiddenCharacter};
+use crate::domain::{key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum CommandRefusal {
     /// There is a key with this id: it may have been revoked, and must not come to life again.
     #[error("the user has a key {0} already")]
     KeyExists(KeyId),
+    /// Something about signing in does not go.
+    #[error(transparent)]
+    SignIn(#[from] SignInRefusal),
     /// They have as many keys as one may have.
     #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
     TooManyKeys,

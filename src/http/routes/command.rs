@@ -64,18 +64,23 @@ impl<T: Fields> FromRequest for Command<T> {
         Box::pin(async move {
             let admin = Admin::from_request(&request, &mut payload).await?;
             let conditions = Conditions::extract(&request).await?;
-            Params::read(request.query_string(), &[])?;
-            let bytes = match T::OPTIONAL && is_absent(&request) {
-                true => Bytes::from_static(b"{}"),
-                false => JsonBody::<IgnoredAny>::from_request(&request, &mut payload).await?.bytes,
-            };
-            let body = read(&bytes)?;
+            let (body, bytes) = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let envelope = conditions.envelope(service, &admin, &request, &bytes)?;
+            let envelope = conditions.envelope(service, &admin.who, &request, &bytes)?;
             Ok(Self { body, envelope })
         })
     }
+}
+
+/// What the body says, and its bytes. A command has no parameters.
+pub(super) async fn said<T: Fields>(request: &HttpRequest, payload: &mut Payload) -> Result<(T, Bytes), Problem> {
+    Params::read(request.query_string(), &[])?;
+    let bytes = match T::OPTIONAL && is_absent(request) {
+        true => Bytes::from_static(b"{}"),
+        false => JsonBody::<IgnoredAny>::from_request(request, payload).await?.bytes,
+    };
+    Ok((read(&bytes)?, bytes))
 }
 
 /// Whether the request has no body, as its head says.

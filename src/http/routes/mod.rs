@@ -7,18 +7,23 @@ mod dead_letters;
 mod events;
 mod imports;
 pub(in crate::http) mod keys;
+pub(in crate::http) mod links;
+pub(in crate::http) mod me;
 mod metrics;
 mod operation;
+mod own;
 mod params;
+pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 mod refusal;
+pub(in crate::http) mod sessions;
 pub(in crate::http) mod users;
 
 use actix_web::web;
 
 pub(super) use answer::{Answer, document};
 pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::queue_problem;
+pub(super) use refusal::{command_problem, queue_problem};
 
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;
@@ -34,6 +39,14 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(events::configure)
         .configure(imports::configure)
         .configure(dead_letters::configure);
+}
+
+/// Signing in, and what people see of themselves.
+pub fn accounts(app: &mut web::ServiceConfig) {
+    app.configure(sessions::configure)
+        .configure(passwords::configure)
+        .configure(links::configure)
+        .configure(me::configure);
 }
 
 /// Health and metrics, on a port of their own.

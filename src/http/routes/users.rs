@@ -213,12 +213,17 @@ async fn resend_invitation(command: Command<Nothing>, id: web::Path<String>, ser
 }
 
 async fn usage(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    usage_of(&request, user_id(&id)?, &service).await
+}
+
+/// How many requests a person's keys have made, day by day.
+pub(super) async fn usage_of(request: &HttpRequest, user: UserId, service: &Service) -> Answer {
     let params = Params::read(request.query_string(), &["days"])?;
     let days = params.number::<u16>("days")?.unwrap_or(USAGE_DAYS_DEFAULT);
     if !(1..=USAGE_DAYS_MAX).contains(&days) {
         return Err(params::refuse("days", format!("must be from 1 to {USAGE_DAYS_MAX}"), None));
     }
-    let user = existing(&service, user_id(&id)?).await?;
+    let user = existing(service, user).await?;
     let today = service.committer.clock.now().as_second().div_euclid(DAY_S);
     let from_day = today - i64::from(days) + 1;
     let usage = service.committer.stores.ledger.usage(user.id, from_day).await.map_err(store_problem)?;

@@ -157,6 +157,12 @@ impl Wire {
     }
 }
 
+/// Where a request comes from; none where that is not known.
+pub(in crate::http) fn network_of(request: &HttpRequest) -> Option<Network> {
+    let connection = request.conn_data::<Rc<Connection>>()?;
+    Some(Network::of(connection.client(request.headers())))
+}
+
 /// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait.
 pub(in crate::http) fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {
     let Some(connection) = request.conn_data::<Rc<Connection>>() else { return refusal };

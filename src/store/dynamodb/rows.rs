@@ -8,7 +8,8 @@
 //!
 //! | `k` | `r` | is |
 //! |---|---|---|
-//! | `user#<id>` | `user`, `key#<key id>` | a person, a key |
+//! | `user#<id>` | `user`, `key#<key id>`, `session#<id>` | a person, a key, a session |
+//! | `session#<id>` | `user` | whose a session is: it is asked for by its id alone |
 //! | `plan#<name>` | `plan` | a plan |
 //! | `dataset#<name>` | `import#<id>` | an import |
 //! | `import#<id>` | `dataset` | in which data set an import is: it is asked for by its id alone |
@@ -27,7 +28,7 @@ use crate::{
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
         plan::Limits,
-        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
     },
     store::StoreError,
 };
@@ -43,6 +44,7 @@ const USER: &str = "user";
 const PLAN: &str = "plan";
 const DATASET: &str = "dataset";
 const KEY_PREFIX: &str = "key#";
+const SESSION_PREFIX: &str = "session#";
 const IMPORT_PREFIX: &str = "import#";
 
 /// Which of a stream's rows an item is.
@@ -52,6 +54,8 @@ pub(super) enum Kind {
     User,
     /// A key.
     Key(KeyId),
+    /// A session.
+    Session(KeyId),
     /// The plan.
     Plan,
     /// An import.
@@ -63,6 +67,9 @@ impl Kind {
     pub(super) fn of(row: &str) -> Option<Self> {
         if let Some(key) = row.strip_prefix(KEY_PREFIX) {
             return KeyId::parse(key).ok().map(Self::Key);
+        }
+        if let Some(session) = row.strip_prefix(SESSION_PREFIX) {
+            return KeyId::parse(session).ok().map(Self::Session);
         }
         if let Some(import) = row.strip_prefix(IMPORT_PREFIX) {
             return Uuid::parse_str(import).ok().map(Self::Import);
@@ -79,9 +86,10 @@ impl Kind {
 pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
     let users = rows.users.iter().map(user);
     let keys = rows.keys.iter().map(key);
+    let sessions = rows.sessions.iter().flat_map(|row| [session(row), session_pointer(row)]);
     let plans = rows.plans.iter().map(plan);
     let imports = rows.imports.iter().flat_map(|row| [import(row), pointer(row)]);
-    let items: Vec<Item> = users.chain(keys).chain(plans).chain(imports).collect();
+    let items: Vec<Item> = users.chain(keys).chain(sessions).chain(plans).chain(imports).collect();
     for item in &items {
         check_size(&format!("the view row {} {}", get_text(item, "k")?, get_text(item, "r")?), item)?;
     }
@@ -97,6 +105,7 @@ pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
             Some(Kind::User) => rows.users.push(read_user(item)?),
             Some(Kind::Plan) => rows.plans.push(read_plan(item)?),
             Some(Kind::Key(_)) => rows.keys.push(read_key(item)?),
+            Some(Kind::Session(_)) => rows.sessions.push(read_session(item)?),
             Some(Kind::Import(_)) => rows.imports.push(read_import(item)?),
             None => return Err(unknown(item)),
         }
@@ -123,6 +132,11 @@ pub(super) fn key_key(user: UserId, key: KeyId) -> Item {
     place(&StreamId::User(user), &format!("{KEY_PREFIX}{key}"))
 }
 
+/// The key of a session's row.
+pub(super) fn session_key(user: UserId, session: KeyId) -> Item {
+    place(&StreamId::User(user), &format!("{SESSION_PREFIX}{session}"))
+}
+
 /// The key of a plan's row.
 pub(super) fn plan_key(name: &str) -> Item {
     place(&StreamId::Plan(name.to_owned()), PLAN)
@@ -138,15 +152,38 @@ pub(super) fn pointer_key(import: Uuid) -> Item {
     item::item([("k", text(format!("{IMPORT_PREFIX}{import}"))), ("r", text(DATASET))])
 }
 
-/// The import that an item leads to; none when the item is a row.
-pub(super) fn pointed_at(item: &Item) -> Result<Option<Uuid>, StoreError> {
-    let Some(id) = get_text(item, "k")?.strip_prefix(IMPORT_PREFIX) else { return Ok(None) };
-    Uuid::parse_str(id).map(Some).map_err(|error| damaged("k", error))
+/// The key of the item that says whose a session is.
+pub(super) fn session_pointer_key(session: KeyId) -> Item {
+    item::item([("k", text(format!("{SESSION_PREFIX}{session}"))), ("r", text(USER))])
+}
+
+/// What an item leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An import.
+    Import(Uuid),
+    /// A session.
+    Session(KeyId),
+}
+
+/// What an item leads to; none when the item is a row.
+pub(super) fn pointed_at(item: &Item) -> Result<Option<Target>, StoreError> {
+    let stream = get_text(item, "k")?;
+    if let Some(id) = stream.strip_prefix(SESSION_PREFIX) {
+        return KeyId::parse(id).map(|id| Some(Target::Session(id))).map_err(|error| damaged("k", error));
+    }
+    let Some(id) = stream.strip_prefix(IMPORT_PREFIX) else { return Ok(None) };
+    Uuid::parse_str(id).map(|id| Some(Target::Import(id))).map_err(|error| damaged("k", error))
 }
 
 /// What the rows of one person's keys begin with.
 pub(super) fn key_prefix() -> AttributeValue {
     text(KEY_PREFIX)
+}
+
+/// What the rows of one person's sessions begin with.
+pub(super) fn session_prefix() -> AttributeValue {
+    text(SESSION_PREFIX)
 }
 
 /// What the rows of a data set's imports begin with.
@@ -207,6 +244,34 @@ fn key(of: &KeyRow) -> Item {
     put_some(&mut item, "revoked_at", of.revoked_at.map(moment));
     put_some(&mut item, "revocation_reason", of.revocation_reason.as_deref().map(text));
     item
+}
+
+fn session(of: &SessionRow) -> Item {
+    let mut item = row(&StreamId::User(of.user), &format!("{SESSION_PREFIX}{}", of.id), of.version);
+    item.extend(item::item([
+        ("sha256", text(of.hash.to_hex())),
+        ("started_at", moment(of.started_at)),
+        ("expires_at", moment(of.expires_at)),
+        ("idle_at", moment(of.idle_at)),
+        ("seen_at", moment(of.seen_at)),
+        ("method", text(&of.method)),
+    ]));
+    put_some(&mut item, "network", of.network.as_deref().map(text));
+    put_some(&mut item, "ended_at", of.ended_at.map(moment));
+    put_some(&mut item, "end_reason", of.end_reason.as_deref().map(text));
+    item
+}
+
+/// Says whose a session is; never changes.
+fn session_pointer(of: &SessionRow) -> Item {
+    let mut item = session_pointer_key(of.id);
+    item.insert(USER.to_owned(), text(of.user.to_string()));
+    item
+}
+
+/// Whose the session is that a pointer leads to.
+pub(super) fn read_session_pointer(item: &Item) -> Result<UserId, StoreError> {
+    UserId::parse(get_text(item, USER)?).map_err(|error| damaged(USER, error))
 }
 
 fn plan(of: &PlanRow) -> Item {
@@ -322,6 +387,26 @@ pub(super) fn read_key(item: &Item) -> Result<KeyRow, StoreError> {
     })
 }
 
+/// Reads a session's row.
+pub(super) fn read_session(item: &Item) -> Result<SessionRow, StoreError> {
+    let StreamId::User(user) = stream_of(item)? else { return Err(wrong_stream()) };
+    let id = get_text(item, "r")?.strip_prefix(SESSION_PREFIX).unwrap_or_default();
+    Ok(SessionRow {
+        id: KeyId::parse(id).map_err(|error| damaged("r", error))?,
+        user,
+        version: get_number(item, "pv")?,
+        hash: KeyHash::parse(get_text(item, "sha256")?).map_err(|error| damaged("sha256", error))?,
+        started_at: get_moment(item, "started_at")?,
+        expires_at: get_moment(item, "expires_at")?,
+        idle_at: get_moment(item, "idle_at")?,
+        seen_at: get_moment(item, "seen_at")?,
+        method: get_text(item, "method")?.to_owned(),
+        network: owned(find_text(item, "network")?),
+        ended_at: find_moment(item, "ended_at")?,
+        end_reason: owned(find_text(item, "end_reason")?),
+    })
+}
+
 /// Reads a plan's row.
 pub(super) fn read_plan(item: &Item) -> Result<PlanRow, StoreError> {
     let StreamId::Plan(name) = stream_of(item)? else { return Err(wrong_stream()) };
@@ -430,10 +515,35 @@ mod tests {
                 revoked_at: Some(at(8)),
                 revocation_reason: Some("requested".to_owned()),
             }],
+            sessions: vec![],
             plans: vec![],
             imports: vec![],
         };
         assert_eq!(from_items(&to_items(&rows).unwrap()).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_session_reads_back_and_is_found_by_its_id() {
+        let row = SessionRow {
+            id: KeyId::from_random([1; 12]),
+            user: person().id,
+            version: 2,
+            hash: KeyHash::parse(&"5e".repeat(32)).unwrap(),
+            started_at: at(5),
+            expires_at: at(9),
+            idle_at: at(8),
+            seen_at: at(6),
+            method: "password".to_owned(),
+            network: Some("192.0.2.1".to_owned()),
+            ended_at: Some(at(7)),
+            end_reason: Some("signed_out".to_owned()),
+        };
+        let items = to_items(&Rows { sessions: vec![row.clone()], ..Rows::default() }).unwrap();
+        assert_eq!(items.len(), 2);
+        assert_eq!(read_session(&items[0]).unwrap(), row);
+        assert_eq!(pointed_at(&items[1]).unwrap(), Some(Target::Session(row.id)));
+        assert_eq!(read_session_pointer(&items[1]).unwrap(), row.user);
+        assert_eq!(from_items(&items[..1]).unwrap().sessions, [row]);
     }
 
     #[test]
@@ -464,7 +574,10 @@ mod tests {
         let items = to_items(&Rows { imports: vec![row.clone()], ..Rows::default() }).unwrap();
         assert_eq!(items.len(), 2);
         assert_eq!(read_import(&items[0]).unwrap(), row);
-        assert_eq!((pointed_at(&items[0]).unwrap(), pointed_at(&items[1]).unwrap()), (None, Some(row.id)));
+        assert_eq!(
+            (pointed_at(&items[0]).unwrap(), pointed_at(&items[1]).unwrap()),
+            (None, Some(Target::Import(row.id)))
+        );
         assert_eq!(read_pointer(&items[1]).unwrap(), "permits");
     }
 

@@ -252,6 +252,7 @@ fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreErr
     let labelled = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL)";
     let is_personal = match table {
         "users" => true,
+        "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
         "keys" => connection.query_row(labelled, [], |row| row.get(0))?,
         _ => false,
     };

@@ -164,6 +164,13 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 /// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
+    connection.execute_batch(&views::sessions(""))?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL)";
+    if !connection.query_row(sql, [], |row| row.get::<_, bool>(0))? {
+        let sql = "SELECT generation FROM view_generation";
+        let generation = connection.query_row(sql, [], |row| row.get(0))?;
+        connection.execute_batch(&views::sessions_index("", generation))?;
+    }
     let columns = [
         ("messages", "hidden_since"),
         ("messages", "sent_tick"),

@@ -15,13 +15,13 @@ use crate::{
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
         plan::Limits,
-        view::{ImportRow, KeyRow, PlanRow, Rows, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
     },
     store::{UserFilter, Views},
 };
 
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
-pub(in crate::store) const TABLES: [&str; 4] = ["users", "keys", "plans", "imports"];
+pub(in crate::store) const TABLES: [&str; 5] = ["users", "keys", "sessions", "plans", "imports"];
 
 /// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
 /// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
@@ -37,6 +37,7 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
              revoked_at INTEGER, revocation_reason TEXT, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
+         {}
          CREATE TABLE plans{suffix} (
              name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
              quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL
@@ -46,8 +47,25 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              definition TEXT NOT NULL, replaces INTEGER NOT NULL, status TEXT NOT NULL, started_at INTEGER NOT NULL,
              ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
              removed INTEGER, rejected INTEGER, reason TEXT
+         ) STRICT, WITHOUT ROWID;",
+        sessions(suffix)
+    )
+}
+
+/// The statement that makes the table of sessions, which a file of an earlier version lacks.
+pub(in crate::store) fn sessions(suffix: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS sessions{suffix} (
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL,
+             started_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, idle_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
+             method TEXT NOT NULL, network TEXT, ended_at INTEGER, end_reason TEXT, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;"
     )
+}
+
+/// The statement that makes its index.
+pub(in crate::store) fn sessions_index(suffix: &str, generation: i64) -> String {
+    format!("CREATE INDEX IF NOT EXISTS sessions_id_{generation} ON sessions{suffix} (id);")
 }
 
 /// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than for one after
@@ -57,7 +75,9 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
-         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);"
+         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);
+         {}",
+        sessions_index(suffix, generation)
     )
 }
 
@@ -66,6 +86,7 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
 pub(in crate::store) struct Statements {
     users: String,
     keys: String,
+    sessions: String,
     plans: String,
     imports: String,
 }
@@ -93,6 +114,7 @@ impl Statements {
         Self {
             users: statement("users", &USER_COLUMNS),
             keys: statement("keys", &KEY_COLUMNS),
+            sessions: statement("sessions", &SESSION_COLUMNS),
             plans: statement("plans", &PLAN_COLUMNS),
             imports: statement("imports", &IMPORT_COLUMNS),
         }
@@ -102,6 +124,7 @@ impl Statements {
     pub(in crate::store) fn put(&self, connection: &Connection, rows: &[Rows]) -> Result<(), StoreError> {
         put_each(connection, &self.users, rows.iter().flat_map(|rows| &rows.users), put_user)?;
         put_each(connection, &self.keys, rows.iter().flat_map(|rows| &rows.keys), put_key)?;
+        put_each(connection, &self.sessions, rows.iter().flat_map(|rows| &rows.sessions), put_session)?;
         put_each(connection, &self.plans, rows.iter().flat_map(|rows| &rows.plans), put_plan)?;
         put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports), put_import)
     }
@@ -158,6 +181,23 @@ fn put_key(statement: &mut Statement<'_>, row: &KeyRow) -> rusqlite::Result<usiz
     ])
 }
 
+fn put_session(statement: &mut Statement<'_>, row: &SessionRow) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        row.id.as_str(),
+        hyphenated(row.user.0, &mut Uuid::encode_buffer()),
+        row.version,
+        row.hash.to_hex(),
+        row.started_at.as_microsecond(),
+        row.expires_at.as_microsecond(),
+        row.idle_at.as_microsecond(),
+        row.seen_at.as_microsecond(),
+        row.method,
+        row.network,
+        row.ended_at.map(Timestamp::as_microsecond),
+        row.end_reason,
+    ])
+}
+
 fn put_plan(statement: &mut Statement<'_>, row: &PlanRow) -> rusqlite::Result<usize> {
     let Limits { rate_per_s, burst, quota_per_day } = row.limits;
     statement.execute(params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired])
@@ -199,7 +239,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     format!(
         "{} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version{}",
         insert(table, suffix, columns),
-        columns.first().copied().unwrap_or_default(),
+        if table == "sessions" { "user, id" } else { columns.first().copied().unwrap_or_default() },
         changes.join(", "),
         // A key that was issued twice stays its first owner's.
         if table == "keys" { " AND excluded.user = user" } else { "" },
@@ -232,6 +272,20 @@ const KEY_COLUMNS: [&str; 12] = [
     "replaced_by",
     "revoked_at",
     "revocation_reason",
+];
+const SESSION_COLUMNS: [&str; 12] = [
+    "id",
+    "user",
+    "version",
+    "sha256",
+    "started_at",
+    "expires_at",
+    "idle_at",
+    "seen_at",
+    "method",
+    "network",
+    "ended_at",
+    "end_reason",
 ];
 const PLAN_COLUMNS: [&str; 6] = ["name", "version", "rate_per_s", "burst", "quota_per_day", "retired"];
 const IMPORT_COLUMNS: [&str; 16] = [
@@ -311,6 +365,23 @@ fn read_key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
         replaced_by: row.get::<_, Option<String>>(9)?.as_deref().map(key_id).transpose()?,
         revoked_at: optional_moment(row.get(10)?)?,
         revocation_reason: row.get(11)?,
+    })
+}
+
+fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: key_id(&row.get::<_, String>(0)?)?,
+        user: user_id(&row.get::<_, String>(1)?)?,
+        version: row.get(2)?,
+        hash: KeyHash::parse(&row.get::<_, String>(3)?).map_err(|error| corrupt("session hash", error))?,
+        started_at: moment(row.get(4)?)?,
+        expires_at: moment(row.get(5)?)?,
+        idle_at: moment(row.get(6)?)?,
+        seen_at: moment(row.get(7)?)?,
+        method: row.get(8)?,
+        network: row.get(9)?,
+        ended_at: optional_moment(row.get(10)?)?,
+        end_reason: row.get(11)?,
     })
 }
 
@@ -414,6 +485,7 @@ pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> R
         StreamId::User(id) => {
             rows.users = select(connection, &by(&USER_COLUMNS, "users", "id"), &[text(id)], read_user)?;
             rows.keys = select(connection, &by(&KEY_COLUMNS, "keys", "user"), &[text(id)], read_key)?;
+            rows.sessions = select(connection, &by(&SESSION_COLUMNS, "sessions", "user"), &[text(id)], read_session)?;
         }
         StreamId::Plan(name) => {
             rows.plans = select(connection, &by(&PLAN_COLUMNS, "plans", "name"), &[text(name)], read_plan)?;
@@ -450,6 +522,16 @@ impl Views for Database {
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError> {
         let sql = format!("SELECT {} FROM keys WHERE id = ?", columns(&KEY_COLUMNS));
         self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_key)?.pop())).await
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = format!("SELECT {} FROM sessions WHERE user = ? ORDER BY started_at, id", columns(&SESSION_COLUMNS));
+        self.read(move |connection| select(connection, &sql, &[text(user)], read_session)).await
+    }
+
+    async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
+        let sql = format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_session)?.pop())).await
     }
 
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
