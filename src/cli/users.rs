@@ -10,6 +10,7 @@ use super::{
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
     people::{self, mailing, noted, notes, outbox, shown_email},
+    sign_in,
 };
 use crate::{
     actors::account::{AccountCommand, Done},
@@ -48,6 +49,11 @@ enum Command {
     Disable(Disable),
     Enable(Enable),
     Delete(Delete),
+    ResetPassword(sign_in::ResetPassword),
+    Sessions(sign_in::Sessions),
+    EndSessions(sign_in::EndSessions),
+    SecondFactor(sign_in::SecondFactorArgs),
+    Export(sign_in::Export),
 }
 
 /// List users, the last invited first
@@ -166,6 +172,11 @@ impl Users {
             Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
             Command::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
             Command::Delete(delete) => delete.run(common),
+            Command::ResetPassword(reset) => reset.run(common),
+            Command::Sessions(sessions) => sessions.run(common),
+            Command::EndSessions(end) => end.run(common),
+            Command::SecondFactor(factor) => factor.run(common),
+            Command::Export(export) => export.run(common),
         }
     }
 }

@@ -34,6 +34,9 @@ use crate::{
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+const WWW: HeaderName = header::WWW_AUTHENTICATE;
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
+
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
 fn service_of(request: &HttpRequest) -> Result<&web::Data<Service>, Problem> {
@@ -94,10 +97,10 @@ impl FromRequest for SignedIn {
     type Error = Problem;
     type Future = Extracting<Self>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, mut payload) = (request.clone(), payload.take());
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
         Box::pin(async move {
-            let SessionHolder(holder) = SessionHolder::from_request(&request, &mut payload).await?;
+            let SessionHolder(holder) = SessionHolder::extract(&request).await?;
             let demand = service_of(&request)?.settings.accounts.second_factor;
             let must = demand == SecondFactorDemand::Administrators && holder.user.role == Role::Admin;
             if must && holder.user.sign_in.second_factor.is_none() {
@@ -124,14 +127,14 @@ impl FromRequest for Oneself {
     type Error = Problem;
     type Future = Extracting<Self>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, mut payload) = (request.clone(), payload.take());
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
         Box::pin(async move {
             let bearer_key = bearer(request.headers()).filter(|token| !token.starts_with(SESSION_PREFIX));
             let key = request.headers().get(API_KEY).map(HeaderValue::as_bytes).or(bearer_key.map(str::as_bytes));
             match key {
                 Some(key) => by_key(&request, key).await.map(Self),
-                None => SignedIn::from_request(&request, &mut payload).await.map(|SignedIn(holder)| Self(holder.user)),
+                None => SignedIn::extract(&request).await.map(|SignedIn(holder)| Self(holder.user)),
             }
         })
     }
@@ -140,7 +143,9 @@ impl FromRequest for Oneself {
 /// The owner of a key that works.
 async fn by_key(request: &HttpRequest, key: &[u8]) -> Result<User, Problem> {
     let service = service_of(request)?;
-    let refused = || Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more");
+    let refused = || {
+        Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more").header(WWW, CHALLENGE)
+    };
     let wrong = || wire::guessed(request, refused());
     let presented = PresentedKey::parse(key).ok_or_else(wrong)?;
     let (id, hash) = (presented.id(), presented.hash());
@@ -158,8 +163,7 @@ async fn by_key(request: &HttpRequest, key: &[u8]) -> Result<User, Problem> {
 }
 
 fn sign_in_required() -> Problem {
-    Problem::new(ProblemCode::SignInRequired, "sign in: POST /sessions with email and password")
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"permitd\""))
+    Problem::new(ProblemCode::SignInRequired, "sign in: POST /sessions with email and password").header(WWW, CHALLENGE)
 }
 
 /// Whether a request with a cookie comes from a page of this server. Browsers say so in one of two ways, and scripts have no cookie.

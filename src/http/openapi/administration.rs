@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What a command without a body can fail with.
-const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
+pub(super) const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
 /// What a body can make it fail with besides.
 const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
 
@@ -35,6 +35,8 @@ pub(super) fn tags() -> Vec<Value> {
     let tags = [
         ("people", "Who is invited, and what they may do."),
         ("keys", "The API keys of people."),
+        ("signing in", "Links of mails, passwords and sessions."),
+        ("oneself", "What people see and change of themselves."),
         ("plans", "How fast and how much keys may ask."),
         ("log", "The append-only log that everything follows from."),
         ("imports", "Where the records came from."),
@@ -59,11 +61,11 @@ impl Types {
         }
     }
 
-    fn body<T: JsonSchema>(&mut self) -> Value {
+    pub(super) fn body<T: JsonSchema>(&mut self) -> Value {
         self.read.subschema_for::<T>().to_value()
     }
 
-    fn answer<T: JsonSchema>(&mut self) -> Value {
+    pub(super) fn answer<T: JsonSchema>(&mut self) -> Value {
         self.written.subschema_for::<T>().to_value()
     }
 
@@ -119,7 +121,7 @@ fn command(id: &str, tag: &str, summary: &str) -> Operation {
     Operation::new(Caller::Admin, id, tag, summary).takes(conditions_of_writing()).fails(&COMMAND)
 }
 
-trait WithBody {
+pub(super) trait WithBody {
     fn with_body(self, schema: Value, required: bool) -> Self;
 }
 
@@ -130,20 +132,20 @@ impl WithBody for Operation {
 }
 
 /// Nobody keeps an administrator's answers.
-fn ok(description: &'static str, schema: Value) -> Answer {
+pub(super) fn ok(description: &'static str, schema: Value) -> Answer {
     Answer::json(StatusCode::OK, description, schema).header(Header::CacheControl)
 }
 
-fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
+pub(super) fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
     Answer::json(status, description, schema).header(Header::CacheControl).header(Header::ETag)
 }
 
-fn created(description: &'static str, schema: Value) -> Answer {
+pub(super) fn created(description: &'static str, schema: Value) -> Answer {
     versioned(StatusCode::CREATED, description, schema).header(Header::Location)
 }
 
 /// A list that is answered as a whole.
-fn all(items: Value) -> Value {
+pub(super) fn all(items: Value) -> Value {
     whole("", [("data", list(items))])
 }
 
@@ -156,7 +158,7 @@ fn user_id() -> Value {
     in_path("id", "The person.", uuid())
 }
 
-fn key_id() -> Value {
+pub(super) fn key_id() -> Value {
     let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<KeyId>();
     let pattern = schema.get("pattern").cloned().unwrap_or_default();
     in_path("key_id", "The key's public id.", json!({ "type": "string", "pattern": pattern }))
@@ -212,15 +214,31 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
-    let most = u64::from(users::USAGE_DAYS_MAX);
-    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
-    let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
-    let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
     let usage = read("show_usage", tag, "Show how many requests a person's keys have made, day by day")
-        .takes([user_id(), in_query("days", "UTC days, today included.", days)])
-        .answers(ok("The days on which there were requests.", used))
+        .takes([user_id(), usage_days()])
+        .answers(ok("The days on which there were requests.", used()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/usage", usage);
+}
+
+/// How many days of usage are shown.
+pub(super) fn usage_days() -> Value {
+    let most = u64::from(users::USAGE_DAYS_MAX);
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
+    in_query("days", "UTC days, today included.", days)
+}
+
+/// The days on which there were requests.
+pub(super) fn used() -> Value {
+    let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
+    whole("", [("data", list(used)), ("from", date()), ("to", date())])
+}
+
+/// Something of one person: read, or commanded.
+pub(super) fn of_user(id: &str, summary: &str, is_command: bool) -> Operation {
+    let operation =
+        if is_command { command(id, "people", summary).fails(&[Conflict]) } else { read(id, "people", summary) };
+    operation.takes([user_id()]).fails(&[NotFound])
 }
 
 fn effective_at() -> Value {
@@ -247,19 +265,10 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
-    let revoked = whole(
-        "A key that was revoked.",
-        [
-            ("id", reference("KeyId")),
-            ("user", uuid()),
-            ("revoked_at", nullable(moment())),
-            ("effective_at", nullable(effective_at())),
-        ],
-    );
     let revoke = command("revoke_key", tag, "Revoke a key")
         .says("It is refused at once by this server, and everywhere from `effective_at` on.")
         .takes([user_id(), key_id()])
-        .answers(versioned(StatusCode::OK, "It is revoked.", revoked))
+        .answers(versioned(StatusCode::OK, "It is revoked.", revoked()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/users/{id}/keys/{key_id}", revoke);
     let rotate = command("rotate_key", tag, "Replace a key by a new one")
@@ -268,6 +277,19 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(created("The new key.", reference("IssuedKey")))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/keys/{key_id}/rotate", rotate);
+}
+
+/// A key that was revoked.
+pub(super) fn revoked() -> Value {
+    whole(
+        "A key that was revoked.",
+        [
+            ("id", reference("KeyId")),
+            ("user", uuid()),
+            ("revoked_at", nullable(moment())),
+            ("effective_at", nullable(effective_at())),
+        ],
+    )
 }
 
 fn of_plans(paths: &mut Paths, types: &mut Types) {
@@ -475,7 +497,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "relay", "importer", "queue"];
+    let groups = ["gate", "committer", "mailers", "relay", "importer", "passwords", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Caller {
     Anybody,
     /// Whoever has an API key.
     Reader,
+    /// Whoever has a session.
+    Person,
     /// Whoever has an administrator's token.
     Admin,
 }
@@ -22,6 +24,7 @@ impl Caller {
         match self {
             Self::Anybody => json!([]),
             Self::Reader => json!([{ "apiKey": [] }]),
+            Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
             Self::Admin => json!([{ "adminToken": [] }]),
         }
     }
@@ -29,8 +32,8 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, TooManyFromAddress,
-            Unavailable, UrlTooLong,
+            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, SignInRequired,
+            TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
@@ -39,6 +42,16 @@ impl Caller {
                 UrlTooLong,
                 QuotaExceeded,
                 OwnShare,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
+            Self::Person => &[
+                InvalidKey,
+                SignInRequired,
+                UrlTooLong,
                 TooManyFromAddress,
                 HeadTooLarge,
                 Internal,

@@ -41,6 +41,7 @@ pub(super) async fn counters(_: Admin, service: web::Data<Service>) -> Answer {
             "mailers": service.mailers.counts(),
             "relay": service.relay.counts(),
             "importer": service.imports.counts(),
+            "passwords": service.sign_ins.pool().counts(),
             "queue": queue?,
         }),
     ))
