@@ -17,5 +17,7 @@ mod deployment;
 mod quota;
 #[path = "crash/rows.rs"]
 mod rows;
+#[path = "crash/sign_in.rs"]
+mod sign_in;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

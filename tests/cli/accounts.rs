@@ -275,3 +275,27 @@ fn mail_that_reaches_nobody_is_told_as_long_as_it_does() {
         "{mail}"
     );
 }
+
+#[test]
+fn how_somebody_signs_in_is_administered_offline() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "--name", "Ana"]);
+    let reset = home.json(&["users", "reset-password", "ana@example.org"]);
+    assert_eq!(reset["mail"], "sent");
+    let mails = home.mails();
+    assert_eq!(mails.iter().filter(|mail| mail.contains("Subject: A new password")).count(), 1);
+    assert_eq!(home.json(&["users", "sessions", "ana@example.org"])["sessions"], serde_json::json!([]));
+    assert_eq!(home.json(&["users", "end-sessions", "ana@example.org"])["ended"], 0);
+    assert_eq!(home.json(&["users", "second-factor", "remove", "ana@example.org"])["changed"], false);
+    let export = home.json(&["users", "export", "ana@example.org"]);
+    let types: Vec<&str> =
+        export["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["UserInvited", "ApiKeyIssued", "LinkIssued", "ApiKeyMailed", "LinkIssued", "LinkMailed"]);
+    assert_eq!(export["events"][0]["data"]["name"], "Ana");
+    home.json(&["users", "delete", "ana@example.org", "--yes"]);
+    let id = export["user"]["id"].as_str().unwrap();
+    let erased = home.json(&["users", "export", id]);
+    assert!(!erased.to_string().contains("ana@") && !erased.to_string().contains("\"Ana\""), "{erased}");
+    assert!(home.mails().is_empty(), "the mails to somebody who is erased go, too");
+    home.refused(4, &["users", "reset-password", id]);
+}

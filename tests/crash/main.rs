@@ -18,6 +18,7 @@ mod at_random;
 mod deployment;
 mod quota;
 mod rows;
+mod sign_in;
 mod sqlite;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;
