@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Failure,
+    Answer, Common, Exit, Failure,
     open::{Data, stores, with_node},
     output::{Table, counted, moment},
     people::{self, noted, notes, outbox, shown_email},
@@ -89,6 +89,10 @@ impl ResetPassword {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let service = &node.service;
+            if !service.settings.accounts.sign_in {
+                let what = "nobody signs in here: accounts.sign_in is false (PERMITD_ACCOUNTS_SIGN_IN)";
+                return Err(Failure::new(Exit::Refused, what));
+            }
             let user = people::find(&*service.committer.stores.views, &self.user).await?;
             let asked = service.sign_ins.mail_reset(user.id, None, &node.envelope()?).await?;
             node.settle().await?;

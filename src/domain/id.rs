@@ -155,7 +155,7 @@ fn uuid_of(bytes: &[u8; 32]) -> Uuid {
     Uuid::new_v8(first)
 }
 
-/// Who did something: `admin:<token id>`, `cli:<account>`, `system:<actor>`.
+/// Who did something: `admin:<token id>`, `user:<id>`, `cli:<account>`, `system:<actor>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Who(pub String);

@@ -259,6 +259,7 @@ async fn wrong_passwords_count_for_the_address_they_come_from() {
         assert_eq!(try_sign_in(&app, &format!("nobody{nth}@example.org"), PASSWORD).await.status, 401);
     }
     assert_eq!(try_sign_in(&app, "nobody9@example.org", PASSWORD).await.status, 429);
+    post(&app, "/password-resets", &json!({ "email": ANA })).await.expect(429);
 }
 
 #[tokio::test]
@@ -426,6 +427,8 @@ async fn people_keep_their_keys_and_see_nobody_else_s() {
 async fn a_claim_link_shows_the_key_once() {
     let app = TestApp::set(&[("mail.delivery", "claim-link"), ("accounts.sign_in", "false")], 5).await;
     let user = app.admin_send(Method::POST, "/users", &json!({ "email": ANA })).await.expect(201).json();
+    assert_eq!(try_sign_in(&app, ANA, PASSWORD).await.status, 404, "nobody signs in here");
+    post(&app, "/password-resets", &json!({ "email": ANA })).await.expect(404);
     let mail = app.mail_to(ANA, 1).await;
     assert!(mail.key.is_none() && mail.links.len() == 1 && !mail.text.contains("password"), "{}", mail.text);
     let link = &mail.links[0];

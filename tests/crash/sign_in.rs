@@ -12,7 +12,9 @@ const CHEAP: [(&str, &str); 2] =
     [("PERMITD_ACCOUNTS_ARGON2_MEMORY_KIB", "16"), ("PERMITD_ACCOUNTS_ARGON2_ITERATIONS", "1")];
 
 async fn deployment() -> Deployment {
-    Deployment::with(crate::MODE, crate::deployment::POLICY, &CHEAP).await
+    let deployment = Deployment::with(crate::MODE, crate::deployment::POLICY, &CHEAP).await;
+    deployment.import("", 10);
+    deployment
 }
 
 async fn ask(

@@ -82,7 +82,7 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
                 .header(Header::CacheControl)
                 .may_have(Header::SetCookie),
         )
-        .fails(&[InvalidRequest, InvalidBody, InvalidCredentials, CodeRequired, TooManyAttempts, Conflict]);
+        .fails(&[InvalidRequest, InvalidBody, InvalidCredentials, CodeRequired, NotFound, TooManyAttempts, Conflict]);
     paths.add(&Method::POST, "/sessions", start);
     let reset = open("ask_for_password_reset", "Have a link to set another password mailed")
         .says("The answer is the same whether somebody has the address or not.")
@@ -98,7 +98,8 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
         .fails(&[InvalidRequest, InvalidBody]);
     paths.add(&Method::POST, "/password-resets", reset);
 
-    let token = || in_path("token", "What stands behind `/links/` in the mail.", text());
+    let form = json!({ "type": "string", "pattern": "^pml_[0-9A-Za-z]{27}_[0-9A-Za-z]{43}$" });
+    let token = || in_path("token", "What stands behind `/links/` in the mail.", form.clone());
     let purposes = ["invitation", "password_reset", "claim_key"];
     let behind = whole(
         "",
@@ -108,7 +109,7 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
         .says("Spends nothing: only posting to it does. Browsers get a form.")
         .takes([token()])
         .answers(ok("What it is for.", behind).content("text/html", text()))
-        .fails(&[LinkOver]);
+        .fails(&[LinkOver, NotFound]);
     paths.add(&Method::GET, "/links/{token}", show);
     let redeemed = closed(
         "What came of it: the password that was set, or the key.",
@@ -119,7 +120,7 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
         .takes([token()])
         .with_body(types.body::<links::LinkBody>(), false)
         .answers(ok("It is done.", redeemed).content("text/html", text()))
-        .fails(&[InvalidRequest, InvalidBody, LinkOver]);
+        .fails(&[InvalidRequest, InvalidBody, LinkOver, NotFound]);
     paths.add(&Method::POST, "/links/{token}", redeem);
 }
 

@@ -14,11 +14,12 @@ use super::{
     answer::{self, Answer},
     command::{Command, Fields, Nothing, said},
     refusal::command_problem,
+    sessions::offered,
     users::user_id,
 };
 use crate::{
     domain::{email::Email, id::Who},
-    http::{method, signed_in::own_envelope, state::Service},
+    http::{Problem, ProblemCode, method, signed_in::own_envelope, state::Service, wire},
 };
 
 /// Adds the routes.
@@ -42,8 +43,14 @@ impl Fields for ResetBody {
 
 /// The answer is the same for every address, and is given before anything is looked up.
 async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<ResetBody>(&request, &mut payload).await?;
+    // Whatever address it names, it counts for the one that it comes from.
+    let counted = wire::guessed(&request, Problem::internal("it was not refused"));
+    if counted.code() == ProblemCode::TooManyFromAddress {
+        return Err(counted);
+    }
     let envelope = own_envelope(&request, Who::system("password-reset")).await?;
     service.sign_ins.ask_for_reset(Email::parse(&body.email).ok(), envelope).map_err(command_problem)?;
     let detail = "if somebody with this address was invited here, a link to set a password is on its way to it";
@@ -51,6 +58,7 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
 }
 
 async fn mail(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
     let user = user_id(&id)?;
     let bound = service.settings.mail.invitations_per_person_per_hour;
     let asked = service.sign_ins.mail_reset(user, Some(bound), &command.envelope).await.map_err(command_problem)?;

@@ -30,7 +30,7 @@ use crate::{
         view::SessionRow,
     },
     http::{
-        Problem, cookie, method,
+        Problem, ProblemCode, cookie, method,
         session::Admin,
         signed_in::{SessionHolder, is_cross_origin, own_envelope},
         state::Service,
@@ -68,7 +68,20 @@ impl Fields for SignInBody {
     const NAMES: &'static [&'static str] = &["email", "password", "code"];
 }
 
+/// Whether people sign in here at all.
+///
+/// # Errors
+/// 404 when the setting says that they do not.
+pub(super) fn offered(service: &Service) -> Result<(), Problem> {
+    if service.settings.accounts.sign_in {
+        return Ok(());
+    }
+    let detail = "nobody signs in here: keys alone are given out (accounts.sign_in)";
+    Err(Problem::new(ProblemCode::NotFound, detail))
+}
+
 async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<SignInBody>(&request, &mut payload).await?;
     let SignInBody { email, password, code } = body;
