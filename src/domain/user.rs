@@ -116,7 +116,7 @@ pub struct User {
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// How they sign in.
-    pub sign_in: SignIn,
+    pub sign_in: Box<SignIn>,
 }
 
 impl User {
@@ -178,7 +178,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             invitations_at: vec![at],
             mail_failure: None,
             keys: BTreeMap::new(),
-            sign_in: SignIn::default(),
+            sign_in: Box::default(),
         });
         return;
     }
