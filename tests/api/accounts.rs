@@ -101,6 +101,10 @@ async fn from_the_invitation_to_a_session_and_out_again() {
 async fn a_scanner_that_follows_links_spends_nothing_and_a_link_works_once() {
     let app = TestApp::start().await;
     let (user, link) = invited(&app, ANA).await;
+    app.eventually("the mail to be written down", async || {
+        events(&app, &user).await.contains(&"ApiKeyMailed".to_owned()).then_some(())
+    })
+    .await;
     let before = events(&app, &user).await;
     for _ in 0..3 {
         let shown = app.send(app.request(Method::GET, &link)).await.expect(200);
