@@ -149,7 +149,8 @@ async fn redeem(
 }
 
 fn form(service: &Service, behind: &Behind, token: &str, wrong: Option<&str>) -> HttpResponse {
-    let action = escaped(&format!("{}/links/{token}", address::prefix(&service.public_url)));
+    let prefix = escaped(address::prefix(&service.public_url));
+    let action = format!("{prefix}/links/{}", escaped(token));
     let brand = escaped(&service.settings.mail.brand);
     let wrong =
         wrong.map(|wrong| format!("<p role=\"alert\"><strong>{}.</strong></p>", escaped(wrong))).unwrap_or_default();
@@ -167,7 +168,9 @@ fn form(service: &Service, behind: &Behind, token: &str, wrong: Option<&str>) ->
             ("Set your password", inner)
         }
     };
-    let body = format!("<p>{brand}</p><h1>{title}</h1>{wrong}<form method=\"post\" action=\"{action}\">{inner}</form>");
+    let body = format!(
+        "<p><a href=\"{prefix}/\">{brand}</a></p><h1>{title}</h1>{wrong}<form method=\"post\" action=\"{action}\">{inner}</form>"
+    );
     page(title, &body)
 }
 

@@ -233,6 +233,8 @@ mod tests {
         old.execute_batch(TABLES).unwrap();
         old.execute_batch(&views::tables("")).unwrap();
         old.execute_batch(&views::indexes("", 1)).unwrap();
+        // There were no sessions then.
+        old.execute_batch("DROP TABLE sessions").unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         let commit = |stream: StreamId, position: u32, hash: &str, events: String| {
             let sql = "INSERT INTO commits VALUES (?1, 1, ?2, 'idem:1', ?3, 0, ?4, NULL)";
@@ -245,6 +247,8 @@ mod tests {
 
         let stores = Database::open(folder.path()).unwrap().stores();
         drop(Database::open(folder.path()).expect("it is done once"));
+        assert!(stores.views.sessions(UserId(uuid::Uuid::from_u128(1))).await.unwrap().is_empty());
+        assert!(stores.views.session(KeyId::from_random([7; 12])).await.unwrap().is_none());
         let owners: Vec<(String, String)> = Connection::open(folder.path().join("permitd.db"))
             .unwrap()
             .prepare("SELECT id, owner FROM issued_keys")
