@@ -157,14 +157,38 @@ pub struct Http {
     pub connections_per_address_max: u32,
     /// `http.trusted_proxies`: addresses and ranges.
     pub trusted_proxies: Vec<String>,
+    /// `http.proxy_header`
+    pub proxy_header: ProxyHeader,
     /// `http.wrong_keys_max`
     pub wrong_keys_max: u32,
     /// `http.wrong_keys_window_s`
     pub wrong_keys_window_s: u64,
+    /// `http.wrong_keys_wait_max_s`
+    pub wrong_keys_wait_max_s: u64,
+    /// `http.leak_reports_max`
+    pub leak_reports_max: u32,
+    /// `http.refusals_per_s`
+    pub refusals_per_s: u32,
+    /// `http.refusal_delay_max_ms`
+    pub refusal_delay_max_ms: u64,
+    /// `http.refusals_delayed_max`
+    pub refusals_delayed_max: usize,
     /// `http.shutdown_timeout_s`
     pub shutdown_timeout_s: u64,
     /// `http.cors_allowed_origins`
     pub cors_allowed_origins: Vec<String>,
+}
+
+/// `http.proxy_header`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// Whichever there is. Where both are there, they must name the same client.
+    Any,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
 }
 
 /// Log lines.

@@ -275,11 +275,12 @@ impl Secrets {
     /// Whether a text is an administrator's token that was derived here: tells a wrong one without a look-up.
     pub fn recognises_admin_token(&self, text: &str) -> bool {
         let Some(id) = AdminToken::id_in(text) else { return false };
-        let presented = KeyHash::of(text.as_bytes());
-        self.0
-            .versions
-            .keys()
-            .any(|version| self.admin_token_of(*version, id).is_ok_and(|token| token.hash() == presented))
+        self.derived_admin_token(id, &KeyHash::of(text.as_bytes()))
+    }
+
+    /// Whether the administrator's token with this id and hash was derived here.
+    pub fn derived_admin_token(&self, id: KeyId, hash: &KeyHash) -> bool {
+        self.0.versions.keys().any(|version| self.admin_token_of(*version, id).is_ok_and(|token| token.hash() == *hash))
     }
 
     fn admin_token_of(&self, version: u32, id: KeyId) -> Result<AdminToken, SecretsError> {

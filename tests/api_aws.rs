@@ -1,5 +1,5 @@
 //! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES. Left out is what no backend has a part in: how
-//! connections and requests are read (`connections`, `protocol`), guesses slowed (`guesses`), servers stopped (`farewell`, `stopping`), and
+//! connections and requests are read (`connections`, `protocol`), guesses slowed (`guesses`, `credentials`), servers stopped (`farewell`, `stopping`), and
 //! the interface described (`openapi`).
 
 #![allow(
@@ -20,6 +20,8 @@ mod accounts;
 mod address;
 #[path = "api/admin.rs"]
 mod admin;
+#[path = "api/administrators.rs"]
+mod administrators;
 #[path = "api/admission.rs"]
 mod admission;
 #[path = "api/ask.rs"]
@@ -32,6 +34,8 @@ mod data;
 mod exports;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/leaks.rs"]
+mod leaks;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/lost.rs"]
@@ -52,5 +56,7 @@ mod second_factor;
 mod ses;
 #[path = "api/stalled.rs"]
 mod stalled;
+#[path = "api/tokens.rs"]
+mod tokens;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

@@ -21,6 +21,8 @@ mod delivery;
 mod history;
 #[path = "faults/importing.rs"]
 mod importing;
+#[path = "faults/leaks.rs"]
+mod leaks;
 #[path = "faults/proxied.rs"]
 mod proxied;
 #[path = "faults/proxied_imports.rs"]

@@ -104,6 +104,7 @@ impl Person {
             recorded_at: Timestamp::now(),
             events: persisted::encode(&[event], None)?,
             secret: None,
+            administrators: None,
             claims: if self.version == 0 { vec![claim] } else { Vec::new() },
             personal: PersonalChange::Keep,
             rows: Rows::default(),

@@ -14,6 +14,8 @@ pub(crate) enum Target<'a> {
     Path(&'a str),
     /// A path from a file of paths, at random.
     AnyOf(&'a Path),
+    /// One path, asked for from another address each time, as a proxy says that the server trusts.
+    FromAnywhere(&'a str),
 }
 
 /// Load to put on a server.
@@ -54,6 +56,17 @@ end
 function request() return paths[math.random(count)] end
 ";
 
+const RANDOM_CLIENTS: &str = "
+function init(arguments) math.randomseed(tonumber(arguments[1])) end
+function request()
+  local part = function() return math.random(1, 254) end
+  wrk.headers['x-forwarded-for'] = string.format('100.%d.%d.%d', part(), part(), part())
+  return wrk.format('GET')
+end
+";
+/// Longer than any answer is put off.
+const ANSWER_WITHIN: &str = "30s";
+
 /// A wrk that has been started.
 pub(crate) struct Running<'a> {
     child: std::process::Child,
@@ -70,7 +83,14 @@ pub(crate) fn run(plan: &Plan, server: &Server, load: &Load<'_>) -> Outcome<Rate
 /// Begins a round of load.
 pub(crate) fn start<'a>(plan: &Plan, server: &'a Server, load: &'a Load<'a>) -> Outcome<Running<'a>> {
     let mut command = process::pinned(load.cores, "wrk");
-    command.args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", plan.round_s)]);
+    command.args([
+        "-t1",
+        "--latency",
+        "--timeout",
+        ANSWER_WITHIN,
+        &format!("-c{}", load.connections),
+        &format!("-d{}s", plan.round_s),
+    ]);
     if let Some(key) = load.key {
         command.args(["-H", &format!("x-api-key: {key}")]);
     }
@@ -78,9 +98,14 @@ pub(crate) fn start<'a>(plan: &Plan, server: &'a Server, load: &'a Load<'a>) -> 
     match load.target {
         Target::Path(path) => command.arg(format!("{}{path}", base(server.address))),
         Target::AnyOf(paths) => {
-            let script = write_script(plan)?;
+            let script = write_script(plan, "random-paths.lua", RANDOM_PATHS)?;
             let seed = plan.next_seed().to_string();
             command.arg("-s").arg(script).arg(base(server.address)).arg("--").arg(paths).arg(seed)
+        }
+        Target::FromAnywhere(path) => {
+            let script = write_script(plan, "random-clients.lua", RANDOM_CLIENTS)?;
+            let (url, seed) = (format!("{}{path}", base(server.address)), plan.next_seed().to_string());
+            command.arg("-s").arg(script).arg(url).arg("--").arg(seed)
         }
     };
     let cpu_before_s = server.cpu_s();
@@ -88,9 +113,9 @@ pub(crate) fn start<'a>(plan: &Plan, server: &'a Server, load: &'a Load<'a>) -> 
     Ok(Running { child, load, server, cpu_before_s })
 }
 
-fn write_script(plan: &Plan) -> Outcome<PathBuf> {
-    let script = plan.scratch.join("random-paths.lua");
-    fs::write(&script, RANDOM_PATHS)?;
+fn write_script(plan: &Plan, name: &str, text: &str) -> Outcome<PathBuf> {
+    let script = plan.scratch.join(name);
+    fs::write(&script, text)?;
     Ok(script)
 }
 

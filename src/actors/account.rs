@@ -18,7 +18,7 @@ use super::{
 use crate::domain::{
     event::{Event, Role},
     id::{StreamId, UserId},
-    key::{ApiKey, KeyId},
+    key::{ApiKey, KeyHash, KeyId},
     plan::{self, Limits},
     user::{Changes, Command, NewKey, Standing, User, decide},
     view::State,
@@ -61,6 +61,13 @@ pub enum AccountCommand {
     RevokeApiKey {
         /// The key.
         key: KeyId,
+    },
+    /// Revoke a key that was found where others could read it.
+    RevokeLeakedApiKey {
+        /// The key's id.
+        key: KeyId,
+        /// What was found hashes to this.
+        hash: KeyHash,
     },
 }
 
@@ -176,7 +183,7 @@ async fn perform(
     };
     let committed = committer.run(&stream, &envelope, decide).await?;
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
-    if let Err(error) = book.withdraw(keys).await {
+    if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }
     let recorded_at = committed.events.last().map_or_else(|| committer.clock.now(), |event| event.recorded_at);
@@ -260,6 +267,7 @@ fn to_domain(
             Command::RotateKey { key_id: key, new: new_key(committer, stream, envelope)?, valid_until }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+        AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
     })
 }
 
@@ -280,7 +288,7 @@ async fn change_plan(
             None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
         },
-        State::User(_) | State::DataSet(..) => Err(no_plan()),
+        State::User(_) | State::DataSet(..) | State::AdminTokens(_) => Err(no_plan()),
     };
     committer.run(&stream, &envelope, decide).await
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{id::StreamId, key::KeyId, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, id::StreamId, key::KeyId, user::CommandRefusal},
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -43,6 +43,23 @@ pub(super) enum Answered {
     KeyExists(KeyId),
     /// [`CommandRefusal::TooManyKeys`]
     TooManyKeys,
+    /// [`CommandRefusal::LastAdministrator`]
+    LastAdministrator,
+    /// [`CommandRefusal::TooManyAdministrators`]
+    TooManyAdministrators,
+    /// [`TokenRefusal::NoToken`]
+    NoToken(KeyId),
+    /// [`TokenRefusal::Exists`]
+    TokenExists(KeyId),
+    /// [`TokenRefusal::NameTaken`]
+    TokenNameTaken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        id: KeyId,
+    },
+    /// [`TokenRefusal::TooMany`]
+    TooManyTokens,
     /// [`CommandError::NoPlan`]
     NoPlan {
         /// The name.
@@ -86,10 +103,21 @@ impl Answered {
                 CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
                 CommandRefusal::KeyExists(key) => Self::KeyExists(*key),
                 CommandRefusal::TooManyKeys => Self::TooManyKeys,
+                CommandRefusal::LastAdministrator => Self::LastAdministrator,
+                CommandRefusal::TooManyAdministrators => Self::TooManyAdministrators,
                 // The request itself was wrong, whatever the state.
                 CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => return None,
                 // A wrong code, or too many of something, holds for now.
                 CommandRefusal::SignIn(_) => return None,
+            },
+            CommandError::Token(refusal) => match refusal {
+                TokenRefusal::NoToken(id) => Self::NoToken(*id),
+                TokenRefusal::Exists(id) => Self::TokenExists(*id),
+                TokenRefusal::NameTaken { name, id } => Self::TokenNameTaken { name: name.clone(), id: *id },
+                TokenRefusal::TooMany => Self::TooManyTokens,
+                TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => {
+                    return None;
+                }
             },
             CommandError::NoPlan { name, known } => Self::NoPlan { name: name.clone(), known: known.clone() },
             CommandError::EmailTaken { user } => Self::EmailTaken { user: user.clone() },
@@ -121,6 +149,12 @@ impl Answered {
             Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
             Self::KeyExists(key) => CommandRefusal::KeyExists(key),
             Self::TooManyKeys => CommandRefusal::TooManyKeys,
+            Self::LastAdministrator => CommandRefusal::LastAdministrator,
+            Self::TooManyAdministrators => CommandRefusal::TooManyAdministrators,
+            Self::NoToken(id) => return Some(TokenRefusal::NoToken(id).into()),
+            Self::TokenExists(id) => return Some(TokenRefusal::Exists(id).into()),
+            Self::TokenNameTaken { name, id } => return Some(TokenRefusal::NameTaken { name, id }.into()),
+            Self::TooManyTokens => return Some(TokenRefusal::TooMany.into()),
             Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
             Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
             Self::Stale { current } => return Some(CommandError::Stale { current }),
@@ -239,13 +273,22 @@ mod tests {
             CommandRefusal::KeyEnded(key),
             CommandRefusal::KeyExists(key),
             CommandRefusal::TooManyKeys,
+            CommandRefusal::LastAdministrator,
+            CommandRefusal::TooManyAdministrators,
+        ];
+        let of_tokens = [
+            TokenRefusal::NoToken(key),
+            TokenRefusal::Exists(key),
+            TokenRefusal::NameTaken { name: "ci".to_owned(), id: key },
+            TokenRefusal::TooMany,
         ];
         let others = [
             CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },
             CommandError::EmailTaken { user: "1".to_owned() },
             CommandError::Stale { current: 7 },
         ];
-        for error in refused.into_iter().map(CommandError::from).chain(others) {
+        for error in refused.into_iter().map(CommandError::from).chain(of_tokens.map(CommandError::from)).chain(others)
+        {
             let kept = Answered::of(&error).expect("it is kept").write().unwrap();
             let again = Answered::read(&kept).unwrap().into_error().expect("an error");
             assert_eq!(format!("{again:?}"), format!("{error:?}"));

@@ -96,6 +96,25 @@ where
     M: Message<Result = ()> + Send + 'static,
     (): MessageResponse<A, M>,
 {
+    let answer = tell(mailbox, message)?;
+    let Some(patience) = patience else { return answer.await.map_err(|_| Busy::Stopped) };
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answered) => answered.map_err(|_| Busy::Stopped),
+        Err(_) => Err(Busy::TimedOut),
+    }
+}
+
+/// Puts a message into a mailbox, if there is room. Whoever does not wait for the answer drops it.
+pub(super) fn tell<A, M, T>(
+    mailbox: &Mailbox<A>,
+    message: impl FnOnce(Reply<T>) -> M,
+) -> Result<oneshot::Receiver<T>, Busy>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = ()> + Send + 'static,
+    (): MessageResponse<A, M>,
+{
     let place = Arc::clone(&mailbox.room).try_acquire_owned().map_err(|_| Busy::Full)?;
     let (sender, answer) = oneshot::channel();
     let reply = Reply { sender, span: Span::current(), _place: place };
@@ -103,9 +122,5 @@ where
         actix::prelude::SendError::Full(_) => Busy::Full,
         actix::prelude::SendError::Closed(_) => Busy::Stopped,
     })?;
-    let Some(patience) = patience else { return answer.await.map_err(|_| Busy::Stopped) };
-    match tokio::time::timeout(patience, answer).await {
-        Ok(answered) => answered.map_err(|_| Busy::Stopped),
-        Err(_) => Err(Busy::TimedOut),
-    }
+    Ok(answer)
 }

@@ -1,6 +1,7 @@
 //! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
 //! that decide.
 
+mod administrators;
 mod error;
 
 use std::{sync::Arc, time::Duration};
@@ -274,6 +275,7 @@ impl Committer {
         let (personal, key) = self.personal_change(stream, &events, loaded.key)?;
         let encoded = persisted::encode(&events, key.as_ref())?;
         let claims = self.claims(stream, &loaded.state, &events);
+        let could_administer = administrators::can(&loaded.state);
         let mut state = loaded.state;
         let recorded: Vec<Recorded> = events
             .into_iter()
@@ -290,11 +292,15 @@ impl Committer {
             .collect();
         recorded.iter().for_each(|event| state.apply(event));
         // Asked before, not in the write as for a name: in DynamoDB all that issue keys would meet at one item.
-        if recorded.iter().any(|recorded| matches!(recorded.event, Event::ApiKeyIssued { .. }))
-            && !self.check_secret().await?
-        {
+        let is_derived = |event: &Event| matches!(event, Event::ApiKeyIssued { .. } | Event::AdminTokenIssued { .. });
+        if recorded.iter().any(|recorded| is_derived(&recorded.event)) && !self.check_secret().await? {
             return Err(self.other_secret());
         }
+        let change = self.administrators_change(stream, could_administer, administrators::can(&state)).await;
+        let administrators = match change {
+            Ok(change) => change,
+            Err(error) => return self.keep_error(envelope, error).await,
+        };
         let takes_names = claims.iter().any(|change| matches!(change, ClaimChange::Take { .. }));
         let append = Append {
             stream: stream.clone(),
@@ -306,6 +312,7 @@ impl Committer {
             secret: takes_names.then(|| self.secrets.current_mark()),
             claims,
             personal,
+            administrators,
             rows: state.rows(),
             publishes: recorded.iter().any(|recorded| fulfilment::duty(&recorded.event).is_some()),
         };
@@ -428,7 +435,7 @@ impl Committer {
     async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
         match stream {
             StreamId::User(user) => self.stores.log.personal_key(*user).await,
-            StreamId::Plan(_) | StreamId::DataSet(_) => Ok(None),
+            StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => Ok(None),
         }
     }
 
@@ -439,7 +446,7 @@ impl Committer {
     pub async fn load_user(&self, id: UserId) -> Result<Option<crate::domain::user::User>, CommandError> {
         match self.load(&StreamId::User(id), None).await?.state {
             State::User(user) => Ok(user),
-            State::Plan(..) | State::DataSet(..) => Ok(None),
+            State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => Ok(None),
         }
     }
 

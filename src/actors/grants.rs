@@ -1,11 +1,13 @@
-//! The grants that this node holds, shared by its gates, so that a node has one grant a key however many workers it has.
+//! The grants that this node holds, shared by its gates, so that a node has one grant a person however many workers it has
+//! and however many keys they use.
 //!
-//! Guarantees: a request is admitted only by a grant that the ledger has counted in advance; a grant is not spent after its
-//! life, reckoned on the monotonic clock from before the ledger was asked; what is given back is kept until the ledger has said
-//! that it has it, and is given back once.
+//! Guarantees: a request is admitted only by a grant that the ledger has counted in advance, and by a key that the ledger has said
+//! to work; neither is believed for longer than a grant's life, reckoned on the monotonic clock from before the ledger was asked;
+//! what is given back is kept until the ledger has said that it has it, and is given back once.
 
 mod cell;
 mod failing;
+mod pass;
 
 use std::{
     collections::HashMap,
@@ -17,26 +19,27 @@ use std::{
     time::Duration,
 };
 
+pub use self::pass::{Admission, Pass};
 use self::{
-    cell::{CellState, KeyCell, lock},
+    cell::{CellState, KeyCell, KeyState, PersonCell, lock},
     failing::Failing,
 };
 use super::counting::counters;
 use crate::{
-    clock::{Clock, SharedClock},
+    clock::SharedClock,
     domain::{
-        admission::{self, Holder, Return, Slot, Standing, Verdict},
+        admission::{self, Holder, Return, Verdict},
         id::UserId,
         key::{KeyHash, KeyId},
     },
     secrets::Secrets,
-    store::{GrantRequest, Granted, KeyRefusal, Ledger, SERIALS_PER_REQUEST, StoreError},
+    store::{GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
 };
 
-/// Locks over which the keys are spread.
+/// Locks over which keys, and people, are spread.
 const SHARDS: usize = 32;
-/// Keys in a shard before those whose grant has ended are given back and forgotten.
-const SHARD_KEYS_MAX: usize = 4096;
+/// Keys, and people, in a shard before those that are not in use are forgotten, and what they hold is given back.
+const SHARD_CELLS_MAX: usize = 4096;
 /// How often a request may find its grant spent and take another.
 const RENEWALS_MAX: u32 = 8;
 
@@ -59,84 +62,6 @@ counters! {
     }
 }
 
-/// What became of a request at the gate.
-#[derive(Debug, Clone)]
-pub enum Admission {
-    /// It may pass.
-    Admitted(Pass),
-    /// A limit is reached.
-    Limited {
-        /// The rate is.
-        rate: bool,
-        /// The quota is.
-        quota: bool,
-        /// Nanoseconds until a request could pass.
-        retry_after_ns: i64,
-        /// Where the key stands.
-        standing: Standing,
-    },
-    /// The key is not one that works. Why is nobody's business.
-    Unknown,
-}
-
-/// An admitted request.
-#[derive(Debug, Clone)]
-pub struct Pass {
-    /// Where the key stands after it.
-    pub standing: Standing,
-    /// The key's owner.
-    pub user: UserId,
-    /// The key.
-    pub key: KeyId,
-    day: i64,
-    cost: u64,
-    slot: Slot,
-    serial: u64,
-    cell: Arc<KeyCell>,
-}
-
-impl Pass {
-    /// What the request counts as.
-    pub fn cost(&self) -> u64 {
-        self.cost
-    }
-
-    /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.
-    pub fn refund(&mut self) {
-        let cost = std::mem::take(&mut self.cost);
-        match &mut *lock(&self.cell.held) {
-            CellState::Granted { grant, .. } => grant.refund(self.day, cost),
-            _ => self.cell.refund_later(self.day, cost),
-        }
-        self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
-    }
-
-    /// Says that the request counts as no more than `kept` after all, neither against the quota nor against the rate: nothing
-    /// at all if it was refused before anything was done for it.
-    pub fn keep(&mut self, kept: u64, clock: &dyn Clock) {
-        let kept = kept.min(self.cost);
-        let cost = self.cost - kept;
-        self.cost = kept;
-        if cost == 0 {
-            return;
-        }
-        let held = &mut *lock(&self.cell.held);
-        if let CellState::Granted { grant, taken_wall_ns, taken_us, .. } = held {
-            let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
-            if grant.holder().serial == self.serial {
-                grant.undo(self.slot, kept, cost, now_ns);
-            } else {
-                // The grant that it was admitted by has ended: its place is behind the clock, or somebody else's.
-                grant.refund(self.day, cost);
-            }
-            self.standing = grant.standing(now_ns);
-        } else {
-            self.cell.refund_later(self.day, cost);
-            self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
-        }
-    }
-}
-
 /// All grants of a node.
 pub struct GrantBook {
     /// What the ledger knows this node by.
@@ -146,16 +71,24 @@ pub struct GrantBook {
     clock: SharedClock,
     secrets: Secrets,
     life_us: i64,
-    shards: [Mutex<HashMap<KeyId, Arc<KeyCell>>>; SHARDS],
+    keys: Shards<KeyId, KeyCell>,
+    people: Shards<UserId, PersonCell>,
     counters: GrantCounters,
     failing: Mutex<Failing>,
 }
 
-/// What a cell says without asking the ledger.
-enum Answer {
-    Now { verdict: Verdict, standing: Standing, user: UserId, day: i64, cost: u64, slot: Slot, serial: u64 },
-    Unknown,
-    Ask,
+type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
+
+/// What the node lacks to decide a request.
+enum Missing {
+    /// Whether the key works.
+    Terms,
+    /// A grant.
+    Grant,
+}
+
+fn shard(id: &[u8]) -> usize {
+    id.iter().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % SHARDS
 }
 
 impl GrantBook {
@@ -169,7 +102,8 @@ impl GrantBook {
             clock,
             secrets,
             life_us: i64::try_from(life.as_micros()).unwrap_or(i64::MAX),
-            shards: std::array::from_fn(|_| Mutex::default()),
+            keys: std::array::from_fn(|_| Mutex::default()),
+            people: std::array::from_fn(|_| Mutex::default()),
             counters: GrantCounters::default(),
             failing: Mutex::default(),
         }
@@ -185,22 +119,22 @@ impl GrantBook {
         self.counters.read()
     }
 
-    /// Decides a request that counts as `cost` of them, but not as more than the key's bucket holds, from what the node holds;
+    /// Decides a request that counts as `cost` of them, but not as more than the person's bucket holds, from what the node holds;
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
-        let cell = lock(self.shard(id)?).get(&id).cloned();
-        let Some(cell) = cell else {
+        let cell = lock(self.keys_beside(id)?).get(&id).cloned();
+        match cell.map_or(Err(Missing::Terms), |cell| self.decide(id, hash, cost, &cell)) {
+            Ok(admission) => Some(self.count(admission)),
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
-            if self.secrets.recognises(id, hash) || self.secrets.doubted().is_some() {
-                return None;
+            Err(Missing::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
+                Some(self.count(Admission::Unknown))
             }
-            return Some(self.count(Admission::Unknown));
-        };
-        self.answer(id, hash, cost, &cell)
+            Err(_) => None,
+        }
     }
 
-    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger when the node's grant is spent or has
-    /// ended.
+    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger whether the key works, and for a grant
+    /// where the node's is spent or has ended.
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
@@ -209,50 +143,44 @@ impl GrantBook {
             if let Some(admission) = self.admit_now(id, hash, cost) {
                 return Ok(admission);
             }
-            self.take(id, hash, cost).await?;
+            self.ask(id, hash, cost).await?;
         }
-        Err(StoreError::Unavailable("the key's grant is spent faster than it can be renewed".to_owned()))
+        Err(StoreError::Unavailable("the person's grant is spent faster than it can be renewed".to_owned()))
     }
 
-    fn answer(&self, id: KeyId, hash: &KeyHash, wanted: u64, cell: &Arc<KeyCell>) -> Option<Admission> {
-        let answer = self.look(hash, wanted, &mut lock(&cell.held));
-        Some(self.count(match answer {
-            Answer::Ask => return None,
-            Answer::Unknown => Admission::Unknown,
-            Answer::Now { verdict, standing, user, day, cost, slot, serial } => match verdict {
-                Verdict::Renew => return None,
-                Verdict::Admit => {
-                    let cell = Arc::clone(cell);
-                    Admission::Admitted(Pass { standing, user, key: id, day, cost, slot, serial, cell })
-                }
-                Verdict::Refuse { rate, quota, retry_after_ns } => {
-                    Admission::Limited { rate, quota, retry_after_ns, standing }
-                }
-            },
-        }))
-    }
-
-    fn look(&self, presented: &KeyHash, cost: u64, held: &mut CellState) -> Answer {
+    /// Decides a request, and counts it if it passes.
+    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Missing> {
         let now_us = self.clock.monotonic_us();
-        match held {
-            CellState::Nothing { .. } => Answer::Ask,
-            CellState::Refused { until_us } if now_us < *until_us => Answer::Unknown,
-            CellState::Refused { .. } => Answer::Ask,
-            CellState::Granted { hash, .. } if *hash != *presented => Answer::Unknown,
-            CellState::Granted { expires_us, .. } if now_us >= *expires_us => Answer::Ask,
-            CellState::Granted { grant, user, taken_wall_ns, taken_us, .. } => {
-                let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
-                let cost = grant.capped(cost);
-                let verdict = grant.admit_as(now_ns, cost);
-                Answer::Now {
-                    verdict,
-                    standing: grant.standing(now_ns),
-                    user: *user,
-                    day: grant.day(),
-                    cost,
-                    slot: grant.last_slot(cost),
-                    serial: grant.holder().serial,
-                }
+        let held = lock(&cell.held);
+        let person = match &*held {
+            KeyState::Works { hash, .. } if hash != presented => return Ok(Admission::Unknown),
+            KeyState::Works { person, until_us, .. } if now_us < *until_us => person,
+            KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
+            KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Missing::Terms),
+        };
+        let mut spent = lock(&person.held);
+        let CellState::Granted { grant, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
+            return Err(Missing::Grant);
+        };
+        if now_us >= *expires_us {
+            return Err(Missing::Grant);
+        }
+        let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
+        let cost = grant.capped(cost);
+        match grant.admit_as(now_ns, cost) {
+            Verdict::Renew => Err(Missing::Grant),
+            Verdict::Admit => Ok(Admission::Admitted(Pass {
+                standing: grant.standing(now_ns),
+                user: person.user,
+                key: id,
+                day: grant.day(),
+                cost,
+                slot: grant.last_slot(cost),
+                serial: grant.holder().serial,
+                cell: Arc::clone(person),
+            })),
+            Verdict::Refuse { rate, quota, retry_after_ns } => {
+                Ok(Admission::Limited { rate, quota, retry_after_ns, standing: grant.standing(now_ns) })
             }
         }
     }
@@ -267,16 +195,45 @@ impl GrantBook {
         admission
     }
 
-    /// Takes a grant from the ledger, giving back what is left of the last one. Of several requests that want the same one
-    /// asks and the others wait for it.
-    async fn take(&self, id: KeyId, hash: &KeyHash, need: u64) -> Result<(), StoreError> {
-        let cell = self.cell(id).await?;
+    /// Asks the ledger for what the node lacks: what the key may, and then a grant of its owner, unless there is one. Both are
+    /// believed from now on for a grant's life. Of several requests that lack the same one asks and the others wait for it.
+    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64) -> Result<(), StoreError> {
+        let cell = self.key_cell(id);
         let _only_one = cell.taking.lock().await;
+        if self.has(presented, need, &cell) {
+            return Ok(());
+        }
+        let (asked_us, wall_us) = (self.clock.monotonic_us(), self.clock.now().as_microsecond());
+        let wall_ns = wall_us.saturating_mul(1000);
+        let until_us = asked_us.saturating_add(self.life_us);
+        let terms = self.ledger.terms(id, wall_ns).await.inspect_err(|error| self.note_failure(error))?;
+        let Ok(KeyTerms { user, hash, valid_until, plan }) = terms else {
+            *lock(&cell.held) = KeyState::Refused { until_us };
+            return Ok(());
+        };
+        let person = self.person_cell(user).await;
+        let left_us = valid_until.map_or(i64::MAX, |until| until.as_microsecond().saturating_sub(wall_us));
+        let works = KeyState::Works {
+            person: Arc::clone(&person),
+            hash,
+            until_us: until_us.min(asked_us.saturating_add(left_us)),
+        };
+        *lock(&cell.held) = works;
+        if hash == *presented {
+            self.take(&person, plan, need, (asked_us, wall_ns)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a grant from the ledger, giving back what is left of the last one. It lives from `asked` on, which is the moment on the
+    /// monotonic clock and on the wall's.
+    async fn take(&self, person: &PersonCell, plan: Arc<str>, need: u64, asked: (i64, i64)) -> Result<(), StoreError> {
+        let _only_one = person.taking.lock().await;
         let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
         let (returned, want, unanswered_from) = {
-            let mut held = lock(&cell.held);
-            if !self.peek(hash, need, &held) {
-                // Another request has taken one while this one waited.
+            let mut held = lock(&person.held);
+            if self.is_enough(need, &held) {
+                // A request with another key has taken one while this one waited.
                 return Ok(());
             }
             let ended = self.end(&mut held);
@@ -285,46 +242,48 @@ impl GrantBook {
             *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from };
             ended
         };
-        let taken_us = self.clock.monotonic_us();
-        let taken_wall_ns = self.clock.now().as_microsecond().saturating_mul(1000);
+        let (taken_us, now_ns) = asked;
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
-        let request =
-            GrantRequest { key: id, now_ns: taken_wall_ns, life_ns, want, need, holder, unanswered_from, returned };
-        let granted = self.ledger.grant(request).await.inspect_err(|error| {
-            self.counters.failed.add(1);
-            lock(&self.failing).note(error, self.clock.monotonic_us());
-        })?;
+        let user = person.user;
+        let request = GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned };
+        let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
         *lock(&self.failing) = Failing::default();
         self.counters.taken.add(1);
-        let until_us = taken_us.saturating_add(self.life_us);
-        let mut held = lock(&cell.held);
-        *held = match granted {
-            Ok(Granted { user, hash, valid_until, grant, limits_age_ns, .. }) => {
-                let grant = cell.with_late(grant);
-                let until_us = until_us.saturating_sub(limits_age_ns / 1000);
-                let left_us = valid_until.map(|until| until.as_microsecond() - taken_wall_ns / 1000);
-                let expires_us = left_us.map_or(until_us, |left_us| until_us.min(taken_us.saturating_add(left_us)));
-                CellState::Granted { user, hash, grant, want, taken_wall_ns, taken_us, expires_us }
-            }
-            Err(KeyRefusal::Unknown | KeyRefusal::Ended) => CellState::Refused { until_us },
-        };
+        let Granted { grant, limits_age_ns } = granted;
+        let expires_us = taken_us.saturating_add(self.life_us).saturating_sub(limits_age_ns / 1000);
+        let mut held = lock(&person.held);
+        let grant = person.with_late(grant);
+        *held = CellState::Granted { grant, want, taken_wall_ns: now_ns, taken_us, expires_us };
         Ok(())
     }
 
-    /// Whether the ledger has to be asked, without counting a request.
-    fn peek(&self, presented: &KeyHash, cost: u64, held: &CellState) -> bool {
+    fn note_failure(&self, error: &StoreError) {
+        self.counters.failed.add(1);
+        lock(&self.failing).note(error, self.clock.monotonic_us());
+    }
+
+    /// Whether the node knows enough to decide such a request, without counting it.
+    fn has(&self, presented: &KeyHash, cost: u64, cell: &KeyCell) -> bool {
+        let now_us = self.clock.monotonic_us();
+        match &*lock(&cell.held) {
+            KeyState::Works { hash, .. } if hash != presented => true,
+            KeyState::Works { person, until_us, .. } => now_us < *until_us && self.is_enough(cost, &lock(&person.held)),
+            KeyState::Refused { until_us } => now_us < *until_us,
+            KeyState::Unchecked => false,
+        }
+    }
+
+    /// Whether there is a grant that can decide a request of this cost.
+    fn is_enough(&self, cost: u64, held: &CellState) -> bool {
         let now_us = self.clock.monotonic_us();
         match held {
-            CellState::Nothing { .. } => true,
-            CellState::Refused { until_us } => now_us >= *until_us,
-            CellState::Granted { hash, .. } if *hash != *presented => false,
-            CellState::Granted { expires_us, .. } if now_us >= *expires_us => true,
-            CellState::Granted { grant, taken_wall_ns, taken_us, .. } => {
+            CellState::Granted { grant, taken_wall_ns, taken_us, expires_us, .. } if now_us < *expires_us => {
                 let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
                 let mut grant = *grant;
-                grant.admit_as(now_ns, grant.capped(cost)) == Verdict::Renew
+                grant.admit_as(now_ns, grant.capped(cost)) != Verdict::Renew
             }
+            CellState::Granted { .. } | CellState::Nothing { .. } => false,
         }
     }
 
@@ -339,49 +298,63 @@ impl GrantBook {
                 (Some(returned), next, None)
             }
             CellState::Nothing { want, owed, unanswered_from } => (*owed, *want, *unanswered_from),
-            CellState::Refused { .. } => (None, admission::WANT_MIN, None),
         };
         *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from: ended.2 };
         ended
     }
 
-    fn shard(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<KeyCell>>>> {
-        let at = id.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        self.shards.get(at % SHARDS)
+    fn keys_beside(&self, id: KeyId) -> Option<&Mutex<HashMap<KeyId, Arc<KeyCell>>>> {
+        self.keys.get(shard(id.as_str().as_bytes()))
     }
 
-    async fn cell(&self, id: KeyId) -> Result<Arc<KeyCell>, StoreError> {
-        let Some(shard) = self.shard(id) else { return Err(StoreError::Unavailable("no shard".to_owned())) };
+    fn people_beside(&self, user: UserId) -> Option<&Mutex<HashMap<UserId, Arc<PersonCell>>>> {
+        self.people.get(shard(user.0.as_bytes()))
+    }
+
+    /// The key's place. Where there are many, those are forgotten that the ledger would be asked of anyway.
+    fn key_cell(&self, id: KeyId) -> Arc<KeyCell> {
+        let Some(shard) = self.keys_beside(id) else { return Arc::default() };
+        let mut cells = lock(shard);
+        if cells.len() >= SHARD_CELLS_MAX {
+            let now_us = self.clock.monotonic_us();
+            let is_known = |cell: &KeyCell| match *lock(&cell.held) {
+                KeyState::Works { until_us, .. } | KeyState::Refused { until_us } => now_us < until_us,
+                KeyState::Unchecked => false,
+            };
+            cells.retain(|_, cell| Arc::strong_count(cell) > 1 || is_known(cell));
+        }
+        Arc::clone(cells.entry(id).or_default())
+    }
+
+    async fn person_cell(&self, user: UserId) -> Arc<PersonCell> {
+        let fresh = || Arc::new(PersonCell::new(user));
+        let Some(shard) = self.people_beside(user) else { return fresh() };
         let (cell, ended) = {
             let mut cells = lock(shard);
-            let ended = if cells.len() >= SHARD_KEYS_MAX { self.ended(&mut cells) } else { Vec::new() };
-            let fresh = || {
-                let held = Mutex::new(CellState::nothing());
-                Arc::new(KeyCell { held, late: Mutex::default(), taking: tokio::sync::Mutex::default() })
-            };
-            (Arc::clone(cells.entry(id).or_insert_with(fresh)), ended)
+            let ended = if cells.len() >= SHARD_CELLS_MAX { self.ended(&mut cells) } else { Vec::new() };
+            (Arc::clone(cells.entry(user).or_insert_with(fresh)), ended)
         };
         if !ended.is_empty()
             && let Err(error) = self.give_back(&ended).await
         {
-            // They are kept, and tried again with the next new key.
+            // They are kept, and tried again with the next new person.
             tracing::warn!(%error, "grants that have ended could not be given back");
         }
-        Ok(cell)
+        cell
     }
 
-    /// The keys of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
-    fn ended(&self, cells: &mut HashMap<KeyId, Arc<KeyCell>>) -> Vec<(KeyId, Arc<KeyCell>)> {
+    /// The people of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
+    fn ended(&self, cells: &mut HashMap<UserId, Arc<PersonCell>>) -> Vec<Arc<PersonCell>> {
         let now_us = self.clock.monotonic_us();
         let today = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
         let mut ended = Vec::new();
-        cells.retain(|id, cell| {
+        cells.retain(|_, cell| {
             let mut held = lock(&cell.held);
             let has_ended = match &*held {
                 CellState::Nothing { .. } => true,
-                CellState::Refused { until_us } => now_us >= *until_us,
                 CellState::Granted { expires_us, .. } => now_us >= *expires_us,
             };
+            // Keys that are in use hold their owner's cell.
             if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
             }
@@ -389,20 +362,20 @@ impl GrantBook {
             let is_late = lock(&cell.late).is_some_and(|(day, _)| day >= today);
             let is_settled = self.end(&mut held).0.is_none() && !is_late;
             if !is_settled {
-                ended.push((*id, Arc::clone(cell)));
+                ended.push(Arc::clone(cell));
             }
             !is_settled
         });
         ended
     }
 
-    /// Gives back what these keys owe. What the ledger says that it has is owed no more.
-    async fn give_back(&self, cells: &[(KeyId, Arc<KeyCell>)]) -> Result<(), StoreError> {
-        let owed = |(id, cell): &(KeyId, Arc<KeyCell>)| match &*lock(&cell.held) {
-            CellState::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (*id, owed))),
-            CellState::Granted { .. } | CellState::Refused { .. } => None,
+    /// Gives back what these people owe. What the ledger says that it has is owed no more.
+    async fn give_back(&self, cells: &[Arc<PersonCell>]) -> Result<(), StoreError> {
+        let owed = |cell: &Arc<PersonCell>| match &*lock(&cell.held) {
+            CellState::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (cell.user, owed))),
+            CellState::Granted { .. } => None,
         };
-        let (cells, returns): (Vec<Arc<KeyCell>>, Vec<(KeyId, Return)>) = cells.iter().filter_map(owed).unzip();
+        let (cells, returns): (Vec<Arc<PersonCell>>, Vec<(UserId, Return)>) = cells.iter().filter_map(owed).unzip();
         if returns.is_empty() {
             return Ok(());
         }
@@ -417,24 +390,30 @@ impl GrantBook {
         Ok(())
     }
 
-    /// Ends the grants of these keys at once: the next request asks the ledger. What was not spent is given back.
+    /// Ends at once what the node holds of a person and of these keys of theirs: the next request asks the ledger. What was not
+    /// spent is given back.
     ///
     /// # Errors
-    /// When the ledger cannot be reached; the grants have ended all the same, and what was not spent is given back with the next
+    /// When the ledger cannot be reached; the grant has ended all the same, and what was not spent is given back with the next
     /// request.
-    pub async fn withdraw(&self, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
-        let mut ended = Vec::new();
+    pub async fn withdraw(&self, user: UserId, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
         for id in keys {
-            let cell = self.shard(id).and_then(|shard| lock(shard).get(&id).cloned());
+            let cell = self.keys_beside(id).and_then(|shard| lock(shard).get(&id).cloned());
             let Some(cell) = cell else { continue };
-            {
-                // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
-                let _nobody_takes = cell.taking.lock().await;
-                self.end(&mut lock(&cell.held));
-            }
-            ended.push((id, cell));
+            // What is on its way from the ledger was read before the change: wait for it and end it too.
+            let _nobody_asks = cell.taking.lock().await;
+            *lock(&cell.held) = KeyState::Unchecked;
         }
-        self.give_back(&ended).await
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
+        let Some(cell) = cell else { return Ok(()) };
+        self.end_grant(&cell).await;
+        self.give_back(&[cell]).await
+    }
+
+    async fn end_grant(&self, cell: &PersonCell) {
+        // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
+        let _nobody_takes = cell.taking.lock().await;
+        self.end(&mut lock(&cell.held));
     }
 
     /// Ends all grants and gives back what was not spent: at a stop.
@@ -442,8 +421,11 @@ impl GrantBook {
     /// # Errors
     /// When the ledger cannot be reached: the quota is then short of what was out.
     pub async fn withdraw_all(&self) -> Result<(), StoreError> {
-        let keys: Vec<KeyId> =
-            self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect();
-        self.withdraw(keys).await
+        let everybody = self.people.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>());
+        let cells: Vec<Arc<PersonCell>> = everybody.collect();
+        for cell in &cells {
+            self.end_grant(cell).await;
+        }
+        self.give_back(&cells).await
     }
 }

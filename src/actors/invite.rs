@@ -187,7 +187,7 @@ impl KnownPlans {
 pub fn user_in(state: &State) -> Option<&User> {
     match state {
         State::User(user) => user.as_ref(),
-        State::Plan(..) | State::DataSet(..) => None,
+        State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! two processes get a message at once. Both mails carry the same key.
 
 mod fulfil;
+mod leak;
 
 use std::{sync::Arc, time::Duration};
 
@@ -137,6 +138,8 @@ counters! {
         mails_sent,
         /// Mails refused for good.
         mails_rejected,
+        /// Mails handed over that tell of a leaked key.
+        leaks_told,
         /// Deleted people whose keys were revoked.
         revocations,
         /// Times that a message was kept from others.

@@ -14,13 +14,13 @@ use zeroize::Zeroizing;
 
 use super::{
     ask::Busy,
-    attempts::Attempts,
     commit::{CommandError, Committed, Committer, Envelope},
     hashing::HashingPool,
     invite::user_in,
 };
 use crate::{
     domain::{
+        attempts::{Attempts, Slowing},
         email::Email,
         event::Event,
         id::{StreamId, UserId, Who},
@@ -41,6 +41,8 @@ use crate::{
 
 /// Requests for a new password that are worked on at the same time, after they were answered.
 const RESETS_AT_ONCE: usize = 64;
+/// Accounts of which wrong tries are remembered: some megabytes.
+const ACCOUNTS_MAX: usize = 16_384;
 
 /// How long links and sessions last, and how many there may be.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,8 @@ pub struct SignInPolicy {
     pub idle_s: u32,
     /// How many sessions there may be.
     pub bounds: Bounds,
+    /// How wrong passwords and codes of one account are slowed.
+    pub slowing: Slowing,
     /// The shortest password, characters.
     pub password_chars_min: usize,
 }
@@ -139,14 +143,15 @@ pub enum Redeemed {
 pub struct SignIns {
     committer: Arc<Committer>,
     pool: HashingPool,
-    attempts: Attempts,
+    attempts: Attempts<String>,
     policy: SignInPolicy,
     resets: Arc<Semaphore>,
 }
 
 impl SignIns {
     /// Signing in by this pool and policy.
-    pub fn new(committer: Arc<Committer>, pool: HashingPool, attempts: Attempts, policy: SignInPolicy) -> Self {
+    pub fn new(committer: Arc<Committer>, pool: HashingPool, policy: SignInPolicy) -> Self {
+        let attempts = Attempts::new(policy.slowing, ACCOUNTS_MAX);
         Self { committer, pool, attempts, policy, resets: Arc::new(Semaphore::new(RESETS_AT_ONCE)) }
     }
 
@@ -162,7 +167,7 @@ impl SignIns {
     /// is missing; [`SignInError::Wait`].
     pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
         let account = self.account(given.email.as_ref());
-        self.attempts.begin(&account).map_err(SignInError::Wait)?;
+        self.begin(&account)?;
         let user = self.find(given.email.as_ref()).await?;
         let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
         let known = known.filter(|user| user.standing == Standing::Enabled);
@@ -192,13 +197,13 @@ impl SignIns {
                 let error = SignInError::from(error);
                 // The password was right, and a code that is missing is no guess.
                 if !error.is_wrong_guess() {
-                    self.attempts.right(&account);
+                    self.attempts.forget(&account);
                 }
                 return Err(error);
             }
             Ok(committed) => committed,
         };
-        self.attempts.right(&account);
+        self.attempts.forget(&account);
         crash_point("session-started");
         Ok(Started { user: user.id, token, committed })
     }
@@ -358,7 +363,7 @@ impl SignIns {
         let password = PasswordText::new(password.unwrap_or_default(), self.policy.password_chars_min, &user.email)?;
         let phc = self.pool.hash(password).await?;
         self.used(user.id, envelope, SignInCommand::SetPasswordByLink { link, phc, now }).await?;
-        self.attempts.right(&self.account_of(&user));
+        self.attempts.forget(&self.account_of(&user));
         Ok(Redeemed::PasswordSet)
     }
 
@@ -393,12 +398,12 @@ impl SignIns {
     /// The hash of the person's password, if this is it.
     async fn check(&self, user: &User, password: &str) -> Result<String, SignInError> {
         let account = self.account_of(user);
-        self.attempts.begin(&account).map_err(SignInError::Wait)?;
+        self.begin(&account)?;
         let phc = user.sign_in.password.as_ref().and_then(|phc| phc.known()).map(ToOwned::to_owned);
         let given = PasswordText::given(password).unwrap_or_else(PasswordText::nobodys);
         match (self.pool.verify(given, phc.clone()).await?, phc) {
             (true, Some(phc)) => {
-                self.attempts.right(&account);
+                self.attempts.forget(&account);
                 Ok(phc)
             }
             _ => Err(SignInRefusal::Credentials.into()),
@@ -438,14 +443,14 @@ impl SignIns {
         envelope: &Envelope,
     ) -> Result<Vec<Zeroizing<String>>, SignInError> {
         let account = self.account_of(&who.user);
-        self.attempts.begin(&account).map_err(SignInError::Wait)?;
+        self.begin(&account)?;
         let codes: Vec<Zeroizing<String>> =
             (0..RECOVERY_CODES).map(|_| self.recovery_code()).collect::<Result<_, CommandError>>()?;
         let recovery = codes.iter().map(|code| recovery_hash(code)).collect();
         let (code, now, session) = (code.to_owned(), self.committer.clock.now(), who.session);
         let confirm = SignInCommand::ConfirmSecondFactor { code, recovery, now, session };
         let confirmed = self.run(who.user.id, envelope, confirm).await?;
-        self.attempts.right(&account);
+        self.attempts.forget(&account);
         // The codes of the first try of a repeated command are not kept.
         if confirmed.repeated && !confirmed.events.iter().any(|recorded| has_codes(&recorded.event, &codes)) {
             return Err(SignInRefusal::FactorExists.into());
@@ -467,10 +472,10 @@ impl SignIns {
         let now = self.committer.clock.now();
         if let Some(code) = code {
             let account = self.account_of(&who.user);
-            self.attempts.begin(&account).map_err(SignInError::Wait)?;
+            self.begin(&account)?;
             let remove = SignInCommand::RemoveSecondFactor { proof: FactorProof::Code(code.to_owned()), now };
             let removed = self.run(who.user.id, envelope, remove).await?;
-            self.attempts.right(&account);
+            self.attempts.forget(&account);
             return Ok(removed);
         }
         let checked = self.check(&who.user, password.unwrap_or_default()).await?;
@@ -508,6 +513,12 @@ impl SignIns {
     fn account(&self, email: Option<&Email>) -> String {
         let names = email.map(|email| self.committer.claim_names(email.as_str()));
         names.and_then(|names| names.into_iter().min()).unwrap_or_default()
+    }
+
+    /// Takes a try for an account. An address that nobody has is an account like any other, so that a wait tells nothing.
+    fn begin(&self, account: &String) -> Result<(), SignInError> {
+        let wait = |wait_us| SignInError::Wait(u64::try_from(wait_us).unwrap_or(0).div_ceil(1_000_000));
+        self.attempts.begin(account, self.committer.clock.monotonic_us()).map_err(wait)
     }
 
     fn account_of(&self, user: &User) -> String {

@@ -1,35 +1,55 @@
-//! Making administrators' tokens.
+//! Making administrators' tokens that may everything: the first, and those that an operator makes to get in again.
 
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::StartError;
 use crate::{
-    actors::commit::Committer,
-    domain::key::KeyId,
-    store::{PutToken, StoreError},
+    actors::{
+        commit::{CommandError, Envelope},
+        tokens::TokenOrder,
+    },
+    domain::{
+        admin_token::{FIRST_TOKEN, Others},
+        event::Origin,
+        id::{CommandId, Who},
+        permission::Permissions,
+    },
+    http::state::Service,
+    store::StoreError,
 };
 
-/// Makes an administrator's token; with `replace` the others stop working. Only its SHA-256 is kept.
+/// Makes an administrator's token that may everything and does not expire; with `replace` the others stop working. Only its SHA-256
+/// is kept.
 ///
 /// # Errors
-/// When there are no random bytes or the token cannot be stored.
-pub async fn new_admin_token(committer: &Committer, replace: bool) -> Result<Zeroizing<String>, StartError> {
-    let how = if replace { PutToken::Instead } else { PutToken::Beside };
+/// When it cannot be stored.
+pub async fn new_admin_token(service: &Service, who: Who, replace: bool) -> Result<Zeroizing<String>, StartError> {
+    let others = if replace { Others::End } else { Others::Stay };
     // Only a token that is to be the first can come too late.
     let refused = || StoreError::Corrupt("a token that was not to be the first was not taken".to_owned());
-    Ok(put_admin_token(committer, how).await?.ok_or_else(refused)?)
+    Ok(make(service, None, others, who).await?.ok_or_else(refused)?)
 }
 
-pub(super) async fn put_admin_token(
-    committer: &Committer,
-    how: PutToken,
+/// Makes the first token; none when there was one before.
+pub(super) async fn first_admin_token(service: &Service) -> Result<Option<Zeroizing<String>>, StartError> {
+    make(service, Some(FIRST_TOKEN), Others::MustBeNone, Who::system("start")).await
+}
+
+async fn make(
+    service: &Service,
+    name: Option<&str>,
+    others: Others,
+    who: Who,
 ) -> Result<Option<Zeroizing<String>>, StartError> {
-    let mut random = [0; 12];
-    committer.entropy.fill(&mut random)?;
-    let token = committer.secrets.admin_token(KeyId::from_random(random))?;
-    let id: Uuid = committer.new_id()?;
-    let now = committer.clock.now();
-    let put = committer.stores.admin_tokens.put(&id.to_string(), &token.hash().to_hex(), now, how).await?;
-    Ok(put.then(|| Zeroizing::new(token.reveal().to_owned())))
+    let id = service.committer.new_id()?;
+    let order = TokenOrder { name: name.map(ToOwned::to_owned), permissions: Permissions::ALL, expires_at: None };
+    let envelope = Envelope {
+        command: CommandId::unique(id),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who, correlation_id: id.to_string(), causation_id: None },
+    };
+    let made = service.tokens.issue(order, others, envelope).await?;
+    let shown = made.map(|made| made.shown.map_err(|_| CommandError::Contended)).transpose()?;
+    Ok(shown.map(|token| Zeroizing::new(token.reveal().to_owned())))
 }

@@ -1,24 +1,27 @@
 //! Builds a node from its settings: opens the stores, starts the actors, and makes what a first start needs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
-use super::{Premises, Purpose, StartError, admin_token::put_admin_token, backend, data_dir, definitions::definitions};
+use super::{
+    Premises, Purpose, StartError, admin_token::first_admin_token, backend, data_dir, definitions::definitions,
+};
 use crate::{
     actors::{
         account::Accounts,
-        attempts::Attempts,
         commit::{Committer, Envelope},
         grants::GrantBook,
         hashing::HashingPool,
         import::Imports,
         invite::Inviting,
+        leaks::Leaks,
         lineage::Lineages,
         mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
         relay::Relay,
         sign_in::{SignInPolicy, SignIns},
+        tokens::Tokens,
     },
     aws::Access,
     clock::SharedClock,
@@ -33,13 +36,13 @@ use crate::{
     http::{
         checkup::Checkup,
         ready::ReadyAnswers,
-        state::{Readiness, Service},
+        state::{OldToken, Readiness, Service},
     },
     mail::{self, settings::MailDelivery},
     passwords::PasswordHashing,
     secrets::{Entropy, Secrets},
     store::{
-        PutToken,
+        Stores,
         records::{DataSet, RecordStore},
     },
 };
@@ -90,12 +93,15 @@ impl Node {
         };
         let is_shared = parts.shared;
         let mut service = start_actors(settings, public_address, parts, purpose)?;
+        let take_over =
+            Envelope { command: CommandId::unique(service.committer.new_id()?), ..system_envelope("tokens") };
+        service.tokens.take_over(&take_over).await?;
         // A command that happens to come first must not make a token that nobody gets to see.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command | Purpose::ReplaceSecret => None,
         };
-        service.old_tokens = Arc::new(service.committer.stores.admin_tokens.hashes().await?.into_iter().collect());
+        service.old_tokens = Arc::new(old_tokens(&service.committer.stores).await?);
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
@@ -154,6 +160,7 @@ fn start_actors(
     let default_plan = settings.users.default_plan.as_str();
     let accounts =
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
+    let tokens = Tokens::start(Arc::clone(&committer), capacity, patience);
     let serving = purpose == Purpose::Serve;
     let mailers = Mailers::start(
         Arc::clone(&committer),
@@ -178,6 +185,7 @@ fn start_actors(
     Ok(Service {
         sign_ins,
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
+        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
@@ -195,6 +203,8 @@ fn start_actors(
         readiness: Readiness::default(),
         checkup: Arc::new(Checkup::new(shared)),
         old_tokens: Arc::default(),
+        token_uses: Arc::default(),
+        tokens,
         meter: Arc::default(),
     })
 }
@@ -203,17 +213,16 @@ fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, 
     let of = &settings.accounts;
     let hashing = PasswordHashing::new(of.argon2_memory_kib, of.argon2_iterations, of.argon2_parallelism)?;
     let pool = HashingPool::new(hashing, Arc::clone(&committer.entropy), of.hash_threads, of.hash_queue_max);
-    let clock = Arc::clone(&committer.clock);
-    let attempts = Attempts::new(of.wrong_passwords_max, of.wrong_passwords_wait_s.into(), clock);
     let policy = SignInPolicy {
         reset_link: SignedDuration::from_mins(of.reset_link_min.into()),
         resets_per_hour: settings.mail.invitations_per_person_per_hour,
         session: SignedDuration::from_hours(of.session_h.into()),
         idle_s: of.session_idle_min.saturating_mul(60),
         bounds: of.bounds(),
+        slowing: of.slowing(),
         password_chars_min: of.password_chars_min,
     };
-    Ok(SignIns::new(Arc::clone(committer), pool, attempts, policy))
+    Ok(SignIns::new(Arc::clone(committer), pool, policy))
 }
 
 /// What mails carry.
@@ -247,6 +256,18 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
     })
 }
 
+/// The administrators' tokens, by their hashes.
+async fn old_tokens(stores: &Stores) -> Result<HashMap<String, OldToken>, StartError> {
+    let earlier: HashMap<String, String> =
+        stores.admin_tokens.earlier().await?.into_iter().map(|token| (token.hash.to_hex(), token.id)).collect();
+    let known = stores.views.admin_tokens().await?.into_iter().map(|row| {
+        let (hash, id) = (row.hash.to_hex(), row.id);
+        let who = Who::token(&earlier.get(&hash).map_or_else(|| id.to_string(), Clone::clone));
+        (hash, OldToken { id, who })
+    });
+    Ok(known.collect())
+}
+
 async fn first_plan(service: &Service) -> Result<(), StartError> {
     if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
         let limits = plan::Limits::default();
@@ -266,13 +287,6 @@ async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
         );
     }
     Ok(())
-}
-
-async fn first_admin_token(service: &Service) -> Result<Option<Zeroizing<String>>, StartError> {
-    if service.committer.stores.admin_tokens.count().await? > 0 {
-        return Ok(None);
-    }
-    put_admin_token(&service.committer, PutToken::First).await
 }
 
 /// What the node does of its own accord.

@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, Common, Failure,
+    Answer, Common, Exit, Failure,
     invite::invite_one,
     open::{DATA_VARIABLE, origin, quiet_log},
     output::{counted, facts},
@@ -23,13 +23,16 @@ use crate::{
     actors::{
         import::{ImportProgress, Order},
         invite::Invitee,
+        tokens::TokenOrder,
     },
-    app::{self, Node, new_admin_token},
+    app::{self, Node},
     dataset::sample::{SampleFormat, generate},
     domain::{
+        admin_token::Others,
         event::Role,
         id::UserId,
         key::{KEY_CHARS, PREFIX, PresentedKey},
+        permission::Permissions,
         view::KeyRow,
     },
     store::StoreError,
@@ -37,6 +40,8 @@ use crate::{
 
 /// Where the demo keeps its data unless told otherwise.
 const DATA: &str = "./permitd-demo";
+/// What its administrator's token is called.
+const TOKEN: &str = "demo";
 /// The data set.
 const DATA_SET: &str = "permits";
 /// Rows of the generated sample.
@@ -98,6 +103,20 @@ fn other_ports(mut failure: Failure) -> Failure {
     failure
 }
 
+/// A token that may everything, instead of that of the demo before: the link to sign in with is shown at each start.
+async fn demo_token(node: &Node) -> Result<Zeroizing<String>, Failure> {
+    let service = &node.service;
+    let rows = service.committer.stores.views.admin_tokens().await?;
+    for row in rows.iter().filter(|row| row.name == TOKEN && row.revoked_at.is_none()) {
+        service.tokens.revoke(row.id, node.envelope()?).await?;
+    }
+    let order = TokenOrder { name: Some(TOKEN.to_owned()), permissions: Permissions::ALL, expires_at: None };
+    let made = service.tokens.issue(order, Others::Stay, node.envelope()?).await?;
+    let token = made.and_then(|made| made.shown.ok());
+    let lost = || Failure::new(Exit::Damaged, "the token was made but cannot be shown; please report this");
+    Ok(Zeroizing::new(token.ok_or_else(lost)?.reveal().to_owned()))
+}
+
 /// Sees that everything is there, and tells what.
 async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> Result<Answer, Failure> {
     let service = &node.service;
@@ -108,7 +127,7 @@ async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> R
     let token = match first_admin_token {
         Some(token) => token,
         // Only the hash of the earlier one is kept. That one goes on working: the directory may be more than a demo's.
-        None => new_admin_token(&service.committer, false).await?,
+        None => demo_token(node).await?,
     };
     let key = user_key(node).await?;
     let records = service.records.data_set(DATA_SET).map_or(0, |data_set| data_set.records);

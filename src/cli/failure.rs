@@ -11,7 +11,7 @@ use crate::{
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
-    domain::{persisted::CodecError, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, persisted::CodecError, user::CommandRefusal},
     mail::ses::SesError,
     private::PrivacyError,
     queue::QueueError,
@@ -128,6 +128,7 @@ fn without_numbers(message: String) -> String {
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::Refused(refusal) => refusal_exit(refusal),
+        CommandError::Token(refusal) => token_exit(refusal),
         CommandError::Plan(_) | CommandError::Hashing(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
         CommandError::EmailTaken { .. }
@@ -152,7 +153,17 @@ fn refusal_exit(refusal: &CommandRefusal) -> Exit {
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
         | CommandRefusal::SignIn(_)
-        | CommandRefusal::TooManyKeys => Exit::Refused,
+        | CommandRefusal::TooManyKeys
+        | CommandRefusal::LastAdministrator
+        | CommandRefusal::TooManyAdministrators => Exit::Refused,
+    }
+}
+
+fn token_exit(refusal: &TokenRefusal) -> Exit {
+    match refusal {
+        TokenRefusal::NoToken(_) => Exit::NotFound,
+        TokenRefusal::Exists(_) | TokenRefusal::NameTaken { .. } | TokenRefusal::TooMany => Exit::Refused,
+        TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => Exit::Usage,
     }
 }
 

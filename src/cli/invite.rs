@@ -12,10 +12,7 @@ use super::{
 use crate::{
     actors::{commit::CommandError, invite::Invitee},
     app::Node,
-    domain::{
-        email::Email,
-        event::{NO_ADMIN_ROLE, Role},
-    },
+    domain::{email::Email, event::Role},
 };
 
 /// Invite people: each of them gets an API key by mail
@@ -26,7 +23,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   permitd invite ana@example.org --name Ana
-  permitd invite ana@example.org bob@example.org --plan research")]
+  permitd invite ana@example.org bob@example.org --plan research
+  permitd invite eve@example.org --role manager")]
 pub(super) struct Invite {
     /// Their addresses
     #[arg(value_name = "EMAIL", required = true)]
@@ -34,7 +32,7 @@ pub(super) struct Invite {
     /// The name of the one who is invited
     #[arg(long)]
     name: Option<String>,
-    /// What they may do
+    /// What they may do: a reader reads the data, a manager signs in and imports and manages data, an admin signs in and administers
     #[arg(long, default_value = "reader", value_parser = role)]
     role: Role,
     /// The plan of their keys [default: the setting users.default_plan]
@@ -44,11 +42,7 @@ pub(super) struct Invite {
 
 /// Reads a role that somebody may be given.
 pub(super) fn role(text: &str) -> Result<Role, &'static str> {
-    match text {
-        "reader" => Ok(Role::Reader),
-        "admin" => Err(NO_ADMIN_ROLE),
-        _ => Err("the one role that can be given is reader"),
-    }
+    Role::named(text).ok_or("a role is reader, manager or admin")
 }
 
 impl Invite {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Common, Exit, Failure,
+    leak::ReportLeak,
     number::whole,
     open::{Data, stores, with_node},
     output::{Table, counted, facts, moment},
@@ -39,6 +40,7 @@ enum Command {
     Issue(Issue),
     Rotate(Rotate),
     Revoke(Revoke),
+    ReportLeak(ReportLeak),
 }
 
 /// List keys: never the keys themselves, of which only a hash is kept
@@ -106,6 +108,7 @@ impl Keys {
             Command::Issue(issue) => issue.run(common),
             Command::Rotate(rotate) => rotate.run(common),
             Command::Revoke(revoke) => revoke.run(common),
+            Command::ReportLeak(report) => report.run(common),
         }
     }
 }

@@ -18,7 +18,7 @@ mod open;
 mod output;
 mod progress;
 
-mod admin_token;
+mod admin_tokens;
 mod aws;
 mod backup;
 mod completions;
@@ -31,6 +31,7 @@ mod health;
 mod import;
 mod invite;
 mod keys;
+mod leak;
 mod man;
 mod openapi;
 mod people;
@@ -109,7 +110,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     Backup(backup::Backup),
     Restore(backup::Restore),
-    AdminToken(admin_token::AdminTokenArgs),
+    #[command(visible_alias = "admin-token")]
+    AdminTokens(admin_tokens::AdminTokensArgs),
     Secret(secret::SecretArgs),
     Aws(aws::Aws),
     Sample(sample::Sample),
@@ -151,7 +153,7 @@ pub fn run() -> ExitCode {
         Command::DeadLetters(command) => command.run(&cli.common),
         Command::Backup(command) => command.run(&cli.common),
         Command::Restore(command) => command.run(&cli.common),
-        Command::AdminToken(command) => command.run(&cli.common),
+        Command::AdminTokens(command) => command.run(&cli.common),
         Command::Secret(command) => command.run(&cli.common),
         Command::Aws(command) => command.run(&cli.common),
         Command::Sample(command) => command.run(),

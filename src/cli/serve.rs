@@ -31,7 +31,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_millis(500);
 /// Serve the API
 ///
 /// Prints once, when it is ready, where it listens; log lines go to standard error. At its first start it makes the
-/// administrator's token and prints it: only a hash is kept (`permitd admin-token new` makes another).
+/// administrator's token and prints it: only a hash is kept (`permitd admin-tokens new` makes another).
 ///
 /// SIGTERM or SIGINT: finishes the requests in flight and ends within http.shutdown_timeout_s; a second one ends it at once.
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
         let sign_in = sign_in_url(url, &token);
         lines.push(("sign in", sign_in.clone()));
         lines.push(("admin token", token.to_string()));
-        note = "The token is shown this once: only its hash is kept. `permitd admin-token new` makes another.\n";
+        note = "The token is shown this once: only its hash is kept. `permitd admin-tokens new` makes another.\n";
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }

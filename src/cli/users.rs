@@ -109,7 +109,7 @@ struct Set {
     /// The plan of their keys
     #[arg(long)]
     plan: Option<String>,
-    /// What they may do
+    /// What they may do: reader, manager or admin
     #[arg(long, value_parser = role)]
     role: Option<Role>,
 }
@@ -250,7 +250,7 @@ impl Set {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
         let changes = Changes { plan: self.plan, role: self.role, enabled: None };
         if changes == Changes::default() {
-            return Err(Failure::usage("nothing to set: give --plan, as `permitd plans list` names them"));
+            return Err(Failure::usage("nothing to set: give --plan, as `permitd plans list` names them, or --role"));
         }
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;

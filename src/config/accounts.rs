@@ -2,7 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::domain::sign_in::Bounds;
+use crate::domain::{attempts::Slowing, sign_in::Bounds};
+
+const SECOND_US: i64 = 1_000_000;
+/// The longest wait: whoever keeps others out by guessing does so for no longer than that after they stop.
+const WAIT_MAX_US: i64 = 900 * SECOND_US;
+/// The quiet time after which wrong tries are forgotten.
+const FORGOTTEN_AFTER_US: i64 = 3600 * SECOND_US;
 
 /// How people sign in.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,5 +64,15 @@ impl AccountSettings {
     /// How many sessions there may be.
     pub fn bounds(&self) -> Bounds {
         Bounds { sessions: self.sessions_max, sessions_per_hour: self.sessions_per_hour_max }
+    }
+
+    /// How wrong passwords and codes of one account are slowed: the last of the free ones makes the next one wait.
+    pub fn slowing(&self) -> Slowing {
+        Slowing {
+            free: self.wrong_passwords_max.saturating_sub(1),
+            window_us: FORGOTTEN_AFTER_US,
+            first_wait_us: i64::from(self.wrong_passwords_wait_s) * SECOND_US,
+            wait_max_us: WAIT_MAX_US,
+        }
     }
 }

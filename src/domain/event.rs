@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    id::{StreamId, Who},
+    id::{StreamId, UserId, Who},
     key::{KeyHash, KeyId},
+    permission::Permissions,
     personal::Personal,
     plan::Limits,
     sign_in::SignInEvent,
@@ -18,21 +19,28 @@ use super::{
 pub enum Role {
     /// Reads the data.
     Reader,
+    /// Imports and manages the data, but no people.
+    Manager,
     /// Administers.
     Admin,
 }
 
-/// Why nobody is made an administrator: what one is today. Events of before may tell of some.
-pub const NO_ADMIN_ROLE: &str = "the role admin cannot be given yet: it would do nothing. Whoever has the administrator's token \
-                                 is one, and `permitd admin-token new` makes it";
-
 impl Role {
+    /// All of them, each with more permissions than the one before.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Manager, Self::Admin];
+
     /// The name in answers and on the command line.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reader => "reader",
+            Self::Manager => "manager",
             Self::Admin => "admin",
         }
+    }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 
@@ -44,6 +52,8 @@ pub enum RevocationReason {
     Requested,
     /// Its owner was deleted.
     UserDeleted,
+    /// It was found where others could read it.
+    Leaked,
 }
 
 impl RevocationReason {
@@ -52,6 +62,7 @@ impl RevocationReason {
         match self {
             Self::Requested => "requested",
             Self::UserDeleted => "user_deleted",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -148,6 +159,15 @@ pub enum Event {
         /// Why.
         reason: RevocationReason,
     },
+    /// Somebody was told by mail that the key was revoked because it had leaked.
+    LeakNoticeMailed {
+        /// The key.
+        key_id: KeyId,
+        /// Who was told: its owner, or an administrator.
+        to: UserId,
+        /// What kind of refusal it was, in permitd's own words, where the mail system would not take the mail.
+        refused: Option<String>,
+    },
     /// The mail system will not take the mail.
     MailFailed {
         /// The invitation that was not fulfilled.
@@ -166,6 +186,24 @@ pub enum Event {
     },
     /// Nobody gets this plan any more.
     PlanRetired,
+    /// An administrator's token exists.
+    AdminTokenIssued {
+        /// Its public id.
+        token: KeyId,
+        /// What it is called.
+        name: String,
+        /// The SHA-256 of the token.
+        hash: KeyHash,
+        /// What it may.
+        permissions: Permissions,
+        /// When it stops working, if ever.
+        expires_at: Option<Timestamp>,
+    },
+    /// The token never works again.
+    AdminTokenRevoked {
+        /// Which.
+        token: KeyId,
+    },
     /// An import began.
     ImportStarted {
         /// The import.
@@ -235,10 +273,13 @@ impl Event {
             Self::ApiKeyMailed { .. } => "ApiKeyMailed",
             Self::ApiKeyRotated { .. } => "ApiKeyRotated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
+            Self::LeakNoticeMailed { .. } => "LeakNoticeMailed",
             Self::MailFailed { .. } => "MailFailed",
             Self::SignIn(event) => event.type_name(),
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",
+            Self::AdminTokenIssued { .. } => "AdminTokenIssued",
+            Self::AdminTokenRevoked { .. } => "AdminTokenRevoked",
             Self::ImportStarted { .. } => "ImportStarted",
             Self::ImportCompleted { .. } => "ImportCompleted",
             Self::ImportFailed { .. } => "ImportFailed",

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{
-    event::Event,
+    event::{Event, RevocationReason},
     key::KeyId,
     link::LinkPurpose,
     sign_in::SignInEvent,
@@ -44,6 +44,11 @@ pub enum Duty {
     },
     /// Revoke what a deleted person still has.
     RevokeKeys,
+    /// Tell the owner of this key and the administrators that it was revoked because it had leaked.
+    TellOfLeak {
+        /// The key.
+        key_id: KeyId,
+    },
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
@@ -56,6 +61,7 @@ pub fn duty(event: &Event) -> Option<Duty> {
             Some(Duty::MailLink { number: *number })
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
+        Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
         _ => None,
     }
 }
@@ -81,6 +87,11 @@ pub enum FulfilmentStep {
     },
     /// Revoke all keys.
     RevokeKeys,
+    /// Tell those who were not told yet of the key's leak, and write that down for each.
+    TellOfLeak {
+        /// The key.
+        key_id: KeyId,
+    },
 }
 
 /// The next step for `duty`, given the person as just loaded and what mails carry.
@@ -91,6 +102,9 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
             FulfilmentStep::RevokeKeys
         }
         Duty::RevokeKeys => FulfilmentStep::Acknowledge,
+        // Of a deleted person all keys are revoked, and nobody needs to look after them.
+        Duty::TellOfLeak { .. } if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
+        Duty::TellOfLeak { key_id } => FulfilmentStep::TellOfLeak { key_id },
         _ if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
         // One that a newer one has replaced is not mailed any more.
         Duty::MailLink { number } => match user.sign_in.link(number) {

@@ -50,6 +50,8 @@ pub enum StreamId {
     Plan(String),
     /// `dataset#<name>`
     DataSet(String),
+    /// `tokens#admin`: the administrators' tokens, all in one stream.
+    AdminTokens,
 }
 
 impl StreamId {
@@ -58,11 +60,12 @@ impl StreamId {
     /// # Errors
     /// When the kind is none of those known.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        const EXPECTED: &str = "a stream such as user#<id>, plan#<name> or dataset#<name>";
+        const EXPECTED: &str = "a stream such as user#<id>, plan#<name>, dataset#<name> or tokens#admin";
         match text.split_once('#') {
             Some(("user", id)) => Ok(Self::User(UserId::parse(id)?)),
             Some(("plan", name)) if !name.is_empty() => Ok(Self::Plan(name.to_owned())),
             Some(("dataset", name)) if !name.is_empty() => Ok(Self::DataSet(name.to_owned())),
+            Some(("tokens", "admin")) => Ok(Self::AdminTokens),
             _ => Err(IdError::new(text, EXPECTED)),
         }
     }
@@ -74,6 +77,7 @@ impl fmt::Display for StreamId {
             Self::User(id) => write!(f, "user#{id}"),
             Self::Plan(name) => write!(f, "plan#{name}"),
             Self::DataSet(name) => write!(f, "dataset#{name}"),
+            Self::AdminTokens => f.write_str("tokens#admin"),
         }
     }
 }
@@ -161,6 +165,11 @@ fn uuid_of(bytes: &[u8; 32]) -> Uuid {
 pub struct Who(pub String);
 
 impl Who {
+    /// Whoever uses the administrator's token with this id.
+    pub fn token(id: &str) -> Self {
+        Self(format!("admin:{id}"))
+    }
+
     /// An actor of permitd itself.
     pub fn system(actor: &str) -> Self {
         Self(format!("system:{actor}"))

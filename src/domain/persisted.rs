@@ -3,7 +3,9 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+pub mod roles;
 mod sign_in;
+pub mod tokens;
 pub mod v1;
 pub mod v2;
 
@@ -16,7 +18,7 @@ use uuid::Uuid;
 
 use self::decoder::Decoder;
 use super::{
-    event::{Event, Fact, Origin, Recorded},
+    event::{Event, Fact, Origin, Recorded, RevocationReason},
     id::{CommandId, StreamId, Who},
     key::KeyId,
     personal::{Personal, PersonalKey},
@@ -338,7 +340,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Ok(v1::Sealed(sealed))
     };
     let raw = match &new.event {
-        Event::UserInvited { email, name, role, plan, invitation } => raw(&v1::UserInvited {
+        Event::UserInvited { email, name, role, plan, invitation } => raw(&roles::InvitedInRole {
             email: seal("email", email)?,
             name: name.as_ref().map(|name| seal("name", name)).transpose()?,
             role: *role,
@@ -349,7 +351,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::UserDisabled => raw(&v1::UserDisabled {}),
         Event::UserEnabled => raw(&v1::UserEnabled {}),
         Event::UserDeleted => raw(&v1::UserDeleted {}),
-        Event::RoleChanged { role } => raw(&v1::RoleChanged { role: *role }),
+        Event::RoleChanged { role } => raw(&roles::RoleGiven { role: *role }),
         Event::PlanAssigned { plan } => raw(&v1::PlanAssigned { plan: plan.clone() }),
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
             raw(&v2::SealedKeyIssued {
@@ -372,7 +374,16 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             valid_until: valid_until.to_string(),
         }),
         Event::ApiKeyRevoked { key_id, reason } => {
-            raw(&v1::ApiKeyRevoked { key_id: key_id.to_string(), reason: *reason })
+            let key_id = key_id.to_string();
+            let earlier = |reason| v1::ApiKeyRevoked { key_id: key_id.clone(), reason };
+            match reason {
+                RevocationReason::Requested => raw(&earlier(v1::EarlierReason::Requested)),
+                RevocationReason::UserDeleted => raw(&earlier(v1::EarlierReason::UserDeleted)),
+                RevocationReason::Leaked => raw(&v2::KeyRevokedFor { key_id, reason: *reason }),
+            }
+        }
+        Event::LeakNoticeMailed { key_id, to, refused } => {
+            raw(&v1::LeakNoticeMailed { key_id: key_id.to_string(), to: to.0, refused: refused.clone() })
         }
         Event::MailFailed { invitation, class, reason } => raw(&v2::SealedMailFailed {
             invitation: *invitation,
@@ -384,6 +395,15 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             raw(&v1::PlanDefined { rate_per_s: *rate_per_s, burst: *burst, quota_per_day: *quota_per_day })
         }
         Event::PlanRetired => raw(&v1::PlanRetired {}),
+        Event::AdminTokenIssued { token, name, hash, permissions, expires_at } => raw(&tokens::AdminTokenIssued {
+            token_id: token.to_string(),
+            name: name.clone(),
+            sha256: hash.to_hex(),
+            scopes: permissions.list().collect(),
+            read_only: permissions.read_only,
+            expires_at: expires_at.map(|until| until.to_string()),
+        }),
+        Event::AdminTokenRevoked { token } => raw(&tokens::AdminTokenRevoked { token_id: token.to_string() }),
         Event::ImportStarted { import, file_name, definition, replace } => raw(&v1::ImportStarted {
             import: *import,
             file_name: file_name.clone(),
@@ -412,14 +432,18 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
 /// The version in which an event is written.
 fn schema_version(event: &Event) -> u32 {
     match event {
-        Event::ApiKeyIssued { .. } | Event::MailFailed { .. } => 2,
+        Event::UserInvited { .. }
+        | Event::RoleChanged { .. }
+        | Event::ApiKeyIssued { .. }
+        | Event::MailFailed { .. }
+        | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
         _ => 1,
     }
 }
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    v1::schemas().into_iter().chain(v2::schemas()).collect()
+    [v1::schemas(), v2::schemas(), roles::schemas(), tokens::schemas()].concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

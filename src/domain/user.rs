@@ -1,8 +1,9 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
+pub mod administrators;
 mod refusal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -117,6 +118,8 @@ pub struct User {
     pub keys: BTreeMap<KeyId, Key>,
     /// How they sign in.
     pub sign_in: Box<SignIn>,
+    /// Who was told by mail of which key's leak.
+    pub leak_notices: BTreeSet<(KeyId, UserId)>,
 }
 
 impl User {
@@ -145,6 +148,11 @@ impl User {
     /// Whether a mail for this invitation was handed over.
     pub fn is_mailed(&self, invitation: Uuid) -> bool {
         self.invitations.iter().any(|(id, mailed_at)| *id == invitation && mailed_at.is_some())
+    }
+
+    /// Whether they can sign in and administer.
+    pub fn can_administer(&self) -> bool {
+        self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.password.is_some()
     }
 
     /// The keys that were not revoked.
@@ -179,6 +187,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             mail_failure: None,
             keys: BTreeMap::new(),
             sign_in: Box::default(),
+            leak_notices: BTreeSet::new(),
         });
         return;
     }
@@ -252,12 +261,17 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
                 key.revoked = Some((at, *reason));
             }
         }
+        Event::LeakNoticeMailed { key_id, to, .. } => {
+            user.leak_notices.insert((*key_id, *to));
+        }
         Event::MailFailed { class, reason, .. } => {
             user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
         }
         Event::UserInvited { .. }
         | Event::PlanDefined { .. }
         | Event::PlanRetired
+        | Event::AdminTokenIssued { .. }
+        | Event::AdminTokenRevoked { .. }
         | Event::ImportStarted { .. }
         | Event::ImportCompleted { .. }
         | Event::ImportFailed { .. }
@@ -355,6 +369,13 @@ pub enum Command {
     },
     /// Something about how they sign in.
     SignIn(SignInCommand),
+    /// Revoke a key that was found where others could read it.
+    RevokeLeakedKey {
+        /// The key's id.
+        key_id: KeyId,
+        /// What was found hashes to this: a key of the same id that it is not goes on working.
+        hash: KeyHash,
+    },
     /// Revoke what a deleted person still has.
     RevokeAll,
     /// Write down that a mail was handed over.
@@ -365,6 +386,15 @@ pub enum Command {
         invitation: Uuid,
         /// The mail's Message-ID.
         message_id: String,
+    },
+    /// Write down that somebody was told of a leak.
+    RecordLeakNotice {
+        /// The key.
+        key_id: KeyId,
+        /// Who was told.
+        to: UserId,
+        /// What kind of refusal it was, if the mail was refused.
+        refused: Option<String>,
     },
     /// Write down that a mail was refused.
     RecordMailFailed {
@@ -432,7 +462,21 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             enabled(user)?;
             Ok(sign_in::decide(&user.sign_in, command)?.into_iter().map(Event::SignIn).collect())
         }
+        Command::RevokeLeakedKey { key_id, hash } => {
+            let is_it = |key: &&Key| key.revoked.is_none() && key.hash == hash;
+            let leaked = user.keys.get(&key_id).filter(is_it);
+            Ok(leaked
+                .map(|key| Event::ApiKeyRevoked { key_id: key.id, reason: RevocationReason::Leaked })
+                .into_iter()
+                .collect())
+        }
         Command::RevokeAll => Ok(Vec::new()),
+        Command::RecordLeakNotice { key_id, to, refused } => {
+            if user.leak_notices.contains(&(key_id, to)) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::LeakNoticeMailed { key_id, to, refused }])
+        }
         Command::RecordMailed { key_id, invitation, message_id } => {
             if user.is_mailed(invitation) {
                 return Ok(Vec::new());
@@ -456,6 +500,8 @@ fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Comm
             Some(key) if key.revoked.is_some() => Ok(Vec::new()),
             Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
         },
+        // All their keys are revoked, or about to be.
+        Command::RevokeLeakedKey { .. } => Ok(Vec::new()),
         _ => Err(CommandRefusal::Deleted),
     }
 }

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    admin_token::{IssuedToken, TokenLog},
     data_set::{DataSetLog, Outcome},
     event::{Fact, ImportCounts, Recorded, Role},
     id::{StreamId, UserId},
     key::{KeyHash, KeyId},
+    permission::{Permission, Permissions},
     plan::{Limits, Plan},
     sign_in::Session,
     user::{Standing, User},
@@ -147,6 +149,43 @@ pub struct PlanRow {
     pub retired: bool,
 }
 
+/// An administrator's token. Never the token itself.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "AdminToken", deny_unknown_fields)]
+pub struct TokenRow {
+    /// Its public id.
+    pub id: KeyId,
+    /// The version of the commit that last changed the row.
+    pub version: u64,
+    /// The SHA-256 of the token.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// What it is called.
+    pub name: String,
+    /// What it may.
+    pub scopes: Vec<Permission>,
+    /// Whether it may only read.
+    pub read_only: bool,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it stops working, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    /// What it may.
+    pub fn permissions(&self) -> Permissions {
+        Permissions::of(&self.scopes).only_reading(self.read_only)
+    }
+
+    /// Whether it is neither revoked nor expired.
+    pub fn works(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|until| now < until)
+    }
+}
+
 /// The status of an import that was completed, and whose records are not under this name any more.
 pub const REMOVED: &str = "removed";
 
@@ -194,6 +233,8 @@ pub struct Rows {
     pub plans: Vec<PlanRow>,
     /// The imports of a data set.
     pub imports: Vec<ImportRow>,
+    /// The administrators' tokens.
+    pub tokens: Vec<TokenRow>,
 }
 
 /// The state that a stream's events fold into.
@@ -205,6 +246,8 @@ pub enum State {
     Plan(String, Plan),
     /// Of a `dataset#` stream.
     DataSet(String, DataSetLog),
+    /// Of the stream `tokens#admin`.
+    AdminTokens(TokenLog),
 }
 
 impl State {
@@ -214,6 +257,7 @@ impl State {
             StreamId::User(_) => Self::User(None),
             StreamId::Plan(name) => Self::Plan(name.clone(), Plan::default()),
             StreamId::DataSet(name) => Self::DataSet(name.clone(), DataSetLog::default()),
+            StreamId::AdminTokens => Self::AdminTokens(TokenLog::default()),
         }
     }
 
@@ -228,6 +272,7 @@ impl State {
             Self::User(user) => super::user::evolve(user, fact),
             Self::Plan(_, plan) => plan.apply(fact.version, fact.event),
             Self::DataSet(_, log) => log.apply(fact),
+            Self::AdminTokens(log) => log.apply(fact),
         }
     }
 
@@ -248,6 +293,7 @@ impl State {
                 retired: plan.retired,
             })),
             Self::DataSet(name, log) => rows.imports.extend(import_rows(name, log)),
+            Self::AdminTokens(log) => rows.tokens.extend(log.tokens.iter().map(|(id, token)| token_row(*id, token))),
         }
         rows
     }
@@ -308,6 +354,20 @@ fn session_row(user: &User, session: &Session) -> SessionRow {
         network: session.network.as_ref().and_then(|network| network.known()).map(ToOwned::to_owned),
         ended_at: session.ended.map(|(at, _)| at),
         end_reason: session.ended.map(|(_, reason)| reason.as_str().to_owned()),
+    }
+}
+
+fn token_row(id: KeyId, token: &IssuedToken) -> TokenRow {
+    TokenRow {
+        id,
+        version: token.version,
+        hash: token.hash,
+        name: token.name.clone(),
+        scopes: token.permissions.list().collect(),
+        read_only: token.permissions.read_only,
+        issued_at: token.issued_at,
+        expires_at: token.expires_at,
+        revoked_at: token.revoked_at,
     }
 }
 

@@ -9,12 +9,13 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 16] = [
     "users",
     "plans",
     "keys",
     "events",
     "imports",
+    "leaks",
     "datasets",
     "dead-letters",
     "admin",

@@ -51,23 +51,29 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
+            let limits = request.app_data::<BodyLimits>().copied();
+            let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
             if !is_json(request.content_type()) {
                 let detail = "the body must be JSON and say so: content-type: application/json";
                 return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
             }
-            let bytes = receive(&request, payload).await?;
+            let bytes = whole(&request, payload, limits).await?;
             Ok(Self { value: parse(&bytes)?, bytes })
         })
     }
 }
 
-/// A request's body, whatever it is, within the limits.
+/// A request's body of at most so many bytes, whatever it is.
 ///
 /// # Errors
-/// 413 over the limit, 408 over the time, 400 when it does not arrive whole.
-pub(super) async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+/// 413 over the limit, 408 over the time, 400 when it does not come to its end.
+pub(super) async fn bytes_of(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
     let limits = request.app_data::<BodyLimits>().copied();
     let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
+    whole(request, payload, BodyLimits { bytes_max, ..limits }).await
+}
+
+async fn whole(request: &HttpRequest, payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limits.bytes_max as u64) {
         return Err(too_large(limits));
@@ -103,7 +109,8 @@ async fn read(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem
     Ok(bytes.freeze())
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads JSON.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let wrong = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(wrong("the body is empty; it must be JSON".to_owned()));
@@ -139,7 +146,8 @@ fn too_large(limits: BodyLimits) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, format!("the body may have at most {} bytes", limits.bytes_max))
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a media type is one of JSON.
+pub(super) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

@@ -6,6 +6,7 @@ pub mod checkup;
 mod coding;
 mod cookie;
 pub mod cors;
+mod credentials;
 pub mod edge;
 mod masking;
 pub mod meter;
@@ -21,6 +22,7 @@ mod sent;
 pub mod session;
 pub mod signed_in;
 pub mod state;
+pub mod token_uses;
 pub mod wire;
 
 use actix_web::web;

@@ -36,7 +36,8 @@ refused, never ignored. Every answer says in `RateLimit` what is left of the pla
 **People** sign in with their address and a password, which they set by the link in their invitation, and see and change what is theirs \
 below `/me`.
 
-**Administration** wants the administrator's token, as `Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
+**Administration** wants an administrator's token that has the scope of the operation, or the session of somebody whose role has it, as \
+`Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
 the version that they were decided upon.
 
 Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
@@ -63,6 +64,9 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
     let of_types = types.finish();
     if let Some((_, key)) = of_types.iter().find(|(name, _)| name == "Key") {
         schemas.insert("IssuedKey".to_owned(), administration::issued_key(key));
+    }
+    if let Some((_, token)) = of_types.iter().find(|(name, _)| name == "ShownToken") {
+        schemas.insert("IssuedAdminToken".to_owned(), administration::issued_token(token));
     }
     schemas.extend(of_types);
     let others =
@@ -97,9 +101,18 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
                     "type": "apiKey", "in": "cookie", "name": "__Host-permitd",
                     "description": "The session's cookie; without TLS it is called `permitd`. In writing requests it counts only where they come from a page of this server.",
                 },
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The same key as `Authorization: Bearer`.",
+                },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "The same key as the user name, with any password or none, or as the password.",
+                },
                 "adminToken": {
                     "type": "http", "scheme": "bearer",
-                    "description": "An administrator's token: `pmt_admin_…`.",
+                    "description": "An administrator's token: `pmt_admin_…`. Each operation lists the scopes that it needs: `people`, `data`, \
+                        `plans`, `events`, `server`. A token that may only read is refused what changes something.",
                 },
             },
         },

@@ -1,6 +1,6 @@
 //! Who is asking: what a caller may do is part of a handler's arguments.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -8,61 +8,179 @@ use actix_web::{
     http::header::{self, HeaderMap, HeaderValue},
     web,
 };
+use jiff::Timestamp;
 
-use super::{Problem, ProblemCode, RequestId, state::Service, wire};
+use super::{
+    Problem, ProblemCode, RequestId, cookie,
+    signed_in::SignedIn,
+    state::{OldToken, Service},
+    wire,
+};
 use crate::{
-    actors::commit::Envelope,
+    actors::{commit::Envelope, sign_in::person},
     domain::{
         event::Origin,
         id::{CommandId, Who, hex},
-        key::AdminToken,
+        key::{AdminToken, KeyHash},
+        permission::{Access, Permission, Permissions},
+        session_token::SESSION_PREFIX,
     },
 };
 
 /// Longest `Idempotency-Key`, bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// An administrator, as their token shows: `Authorization: Bearer pmt_admin_…`.
+/// Whoever asks for something of the administration.
 #[derive(Debug, Clone)]
-pub struct Admin {
-    /// Who, for the log: the token's id.
+pub struct Caller {
+    /// Who, for the log: `admin:<token id>` or `user:<id>`.
     pub who: Who,
+    /// What they may.
+    pub permissions: Permissions,
+    /// Until when, if not for good.
+    pub until: Option<Timestamp>,
 }
 
-impl FromRequest for Admin {
+/// Who sent a request, as its credentials show. The one place where credentials of the administration are read.
+///
+/// # Errors
+/// 401 when there are none, or none that work.
+async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
+    let service = request.app_data::<web::Data<Service>>();
+    let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
+    if shows_session(request, service) {
+        let SignedIn(holder) = SignedIn::extract(request).await?;
+        let permissions = Permissions::of_role(holder.user.role);
+        return Ok(Caller { who: person(holder.user.id), permissions, until: None });
+    }
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        wire::refused(request).await;
+        return Err(unauthorized());
+    }
+    let caller = match bearer(request.headers()) {
+        Some(token) => of_token(service, token).await?,
+        None => None,
+    };
+    match caller {
+        Some(caller) => Ok(caller),
+        None => Err(wire::guessed(request, unauthorized()).await),
+    }
+}
+
+/// Whether it is a session by which a request is to be known.
+fn shows_session(request: &HttpRequest, service: &Service) -> bool {
+    let headers = request.headers();
+    match headers.contains_key(header::AUTHORIZATION) {
+        true => bearer(headers).is_some_and(|token| token.starts_with(SESSION_PREFIX)),
+        false => cookie::read(headers, &service.public_url).is_some(),
+    }
+}
+
+/// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.
+async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Problem> {
+    let hash = KeyHash::of(token.as_bytes());
+    let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
+    let committer = &service.committer;
+    let row = committer.stores.views.admin_token(id).await.map_err(super::routes::store_problem)?;
+    let now = committer.clock.now();
+    let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
+    service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
+    Ok(Some(Caller { who, permissions: row.permissions(), until: row.expires_at }))
+}
+
+/// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
+/// has. Whatever else is sent costs no look-up.
+fn known(service: &Service, token: &str, hash: KeyHash) -> Option<OldToken> {
+    if let Some(old) = service.old_tokens.get(&hash.to_hex()) {
+        return Some(old.clone());
+    }
+    let secrets = &service.committer.secrets;
+    // Whose secret is not the deployment's any more cannot tell a wrong one.
+    let may_be = secrets.recognises_admin_token(token) || secrets.doubted().is_some();
+    let id = AdminToken::id_in(token).filter(|_| may_be)?;
+    Some(OldToken { id, who: Who::token(id.as_str()) })
+}
+
+/// What a route needs: a type, so that it stands in the handler's arguments.
+pub trait Needs: 'static {
+    /// The permissions.
+    const PERMISSIONS: Permissions;
+}
+
+macro_rules! needs {
+    ($($(#[$doc:meta])* $name:ident = $permissions:expr;)*) => {
+        $($(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Needs for $name {
+            const PERMISSIONS: Permissions = $permissions;
+        })*
+    };
+}
+
+needs! {
+    /// [`Permission::People`]
+    OfPeople = Permissions::of(&[Permission::People]);
+    /// [`Permission::Data`]
+    OfData = Permissions::of(&[Permission::Data]);
+    /// [`Permission::Plans`]
+    OfPlans = Permissions::of(&[Permission::Plans]);
+    /// [`Permission::Events`]
+    OfEvents = Permissions::of(&[Permission::Events]);
+    /// [`Permission::Server`]
+    OfServer = Permissions::of(&[Permission::Server]);
+    /// All permissions: whoever makes others' tokens can give nothing that they have not got themselves.
+    OfAll = Permissions::ALL;
+}
+
+/// Somebody who may what `N` says: to look at it, or, with a method that changes something, to change it.
+///
+/// # Errors
+/// As an extractor: 401 when nobody is known by the request's credentials, 403 when they may not.
+#[derive(Debug, Clone)]
+pub struct Admin<N> {
+    /// Who.
+    pub caller: Caller,
+    needs: PhantomData<N>,
+}
+
+impl<N: Needs> FromRequest for Admin<N> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let service = request.app_data::<web::Data<Service>>();
-            let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
-            if !request.headers().contains_key(header::AUTHORIZATION) {
-                return Err(unauthorized());
+            let caller = caller_of(&request).await?;
+            let access = if request.method().is_safe() { Access::Read } else { Access::Write };
+            if !caller.permissions.may(N::PERMISSIONS, access) {
+                return Err(forbidden(caller.permissions, N::PERMISSIONS, access));
             }
-            let id = match bearer(request.headers()).filter(|token| may_be_token(service, token)) {
-                // Only the store knows whether it still works.
-                Some(token) => {
-                    let tokens = &service.committer.stores.admin_tokens;
-                    tokens.find(&AdminToken::stored_hash(token)).await.map_err(super::routes::store_problem)?
-                }
-                None => None,
-            };
-            let wrong = || wire::guessed(&request, unauthorized());
-            id.map(|id| Self { who: Who(format!("admin:{id}")) }).ok_or_else(wrong)
+            Ok(Self { caller, needs: PhantomData })
         })
     }
 }
 
-/// Whether the store is to be asked of a token: one that was derived here, or one of the older form that was there when the
-/// node started. Whatever else is sent costs no look-up.
-fn may_be_token(service: &Service, token: &str) -> bool {
-    let is_derived = || service.committer.secrets.recognises_admin_token(token);
-    // Whose secret is not the deployment's any more cannot tell a wrong one.
-    is_derived()
-        || service.committer.secrets.doubted().is_some()
-        || service.old_tokens.contains(&AdminToken::stored_hash(token))
+/// Says what is needed.
+fn forbidden(has: Permissions, needed: Permissions, access: Access) -> Problem {
+    let to = match access {
+        Access::Read => "read",
+        Access::Write => "change",
+    };
+    beyond(format!("to {to} this, the permission {needed} is needed; you have {has}"), needed)
+}
+
+/// The refusal of what is more than somebody may, with what is needed in the form of RFC 6750, section 3.1.
+pub(super) fn beyond(detail: String, needed: Permissions) -> Problem {
+    let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
+    let challenge = format!("Bearer realm=\"permitd\", error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => {
+            Problem::new(ProblemCode::MissingPermission, detail).header(header::WWW_AUTHENTICATE, challenge)
+        }
+        Err(error) => Problem::internal(error),
+    }
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -11,6 +11,7 @@ use actix_web::{
 
 use super::{
     Problem, ProblemCode, cookie,
+    credentials::{Credential, NoCredential},
     routes::{self, store_problem},
     session::{Conditions, bearer},
     state::Service,
@@ -25,14 +26,12 @@ use crate::{
     domain::{
         event::{Origin, Role},
         id::{CommandId, Who},
-        key::PresentedKey,
         session_token::{SESSION_PREFIX, SessionToken},
         user::{Standing, User},
     },
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 const WWW: HeaderName = header::WWW_AUTHENTICATE;
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
@@ -79,9 +78,13 @@ impl FromRequest for SessionHolder {
                     token
                 }
             };
-            let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(sign_in_required()) };
-            let wrong = || wire::guessed(&request, sign_in_required());
-            let (id, hash) = SessionToken::presented(token).ok_or_else(wrong)?;
+            let Some(token) = token.filter(|token| !token.is_empty()) else {
+                wire::refused(&request).await;
+                return Err(sign_in_required());
+            };
+            let Some((id, hash)) = SessionToken::presented(token) else {
+                return Err(wire::guessed(&request, sign_in_required()).await);
+            };
             let envelope = own_envelope(&request, Who::system("session")).await?;
             let found = service.sign_ins.signed_in(id, &hash, &envelope).await.map_err(routes::command_problem)?;
             found.map(Self).ok_or_else(sign_in_required)
@@ -130,36 +133,49 @@ impl FromRequest for Oneself {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let bearer_key = bearer(request.headers()).filter(|token| !token.starts_with(SESSION_PREFIX));
-            let key = request.headers().get(API_KEY).map(HeaderValue::as_bytes).or(bearer_key.map(str::as_bytes));
-            match key {
-                Some(key) => by_key(&request, key).await.map(Self),
-                None => SignedIn::extract(&request).await.map(|SignedIn(holder)| Self(holder.user)),
+            let is_session = bearer(request.headers()).is_some_and(|token| token.starts_with(SESSION_PREFIX));
+            match Credential::of(request.headers()) {
+                Err(NoCredential::Missing) => {}
+                Err(NoCredential::Wrong) if is_session => {}
+                shown => return by_key(&request, shown).await.map(Self),
             }
+            SignedIn::extract(&request).await.map(|SignedIn(holder)| Self(holder.user))
         })
     }
 }
 
 /// The owner of a key that works.
-async fn by_key(request: &HttpRequest, key: &[u8]) -> Result<User, Problem> {
-    let service = service_of(request)?;
-    let refused = || {
-        Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more").header(WWW, CHALLENGE)
-    };
-    let wrong = || wire::guessed(request, refused());
-    let presented = PresentedKey::parse(key).ok_or_else(wrong)?;
-    let (id, hash) = (presented.id(), presented.hash());
-    if !service.committer.secrets.recognises(id, &hash) {
-        return Err(wrong());
+async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) -> Result<User, Problem> {
+    if shown.is_err_and(|why| why == NoCredential::Two) {
+        wire::refused(request).await;
+        let detail = "the request shows two different keys: send the one whose owner is meant";
+        return Err(Problem::new(ProblemCode::InvalidRequest, detail));
     }
-    let row = service.committer.stores.views.key(id).await.map_err(store_problem)?.ok_or_else(wrong)?;
+    let owner = match shown {
+        Ok(key) => owner_of(service_of(request)?, key).await?,
+        Err(_) => None,
+    };
+    match owner {
+        Some(user) => Ok(user),
+        None => {
+            let refused = Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more");
+            Err(wire::guessed(request, refused.header(WWW, CHALLENGE)).await)
+        }
+    }
+}
+
+async fn owner_of(service: &Service, Credential { id, hash }: Credential) -> Result<Option<User>, Problem> {
+    if !service.committer.secrets.recognises(id, &hash) {
+        return Ok(None);
+    }
+    let Some(row) = service.committer.stores.views.key(id).await.map_err(store_problem)? else { return Ok(None) };
     let user = service.committer.load_user(row.user).await.map_err(routes::command_problem)?;
     let now = service.committer.clock.now();
     let works = |user: &User| {
         let known = user.keys.get(&id).filter(|key| key.hash == hash && key.revoked.is_none());
         user.standing == Standing::Enabled && known.is_some_and(|key| key.valid_until.is_none_or(|until| now < until))
     };
-    user.filter(works).ok_or_else(wrong)
+    Ok(user.filter(works))
 }
 
 fn sign_in_required() -> Problem {

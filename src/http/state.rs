@@ -1,7 +1,7 @@
 //! What the routes have at hand.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -10,13 +10,14 @@ use std::{
 
 use crate::{
     actors::{
-        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, lineage::Lineages,
-        mailer::Mailers, query::Shares, relay::Relay, sign_in::SignIns,
+        account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
+        lineage::Lineages, mailer::Mailers, query::Shares, relay::Relay, sign_in::SignIns, tokens::Tokens,
     },
     aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
-    http::{checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers},
+    domain::{id::Who, key::KeyId},
+    http::{checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers, token_uses::TokenUses},
     store::records::RecordStore,
 };
 
@@ -43,6 +44,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs people in.
     pub sign_ins: Arc<SignIns>,
+    /// Revokes keys that are reported as leaked.
+    pub leaks: Leaks,
     /// Publishes what was left behind.
     pub relay: Relay,
     /// Fulfils invitations and deletions.
@@ -59,11 +62,24 @@ pub struct Service {
     pub checkup: Arc<Checkup>,
     /// Access to AWS, where the node has one: it counts its calls.
     pub aws: Option<Access>,
-    /// Hashes of the administrators' tokens that were there at the start: those of the older form, without a checksum, are
-    /// known by them.
-    pub old_tokens: Arc<HashSet<String>>,
+    /// The administrators' tokens that were there at the start, by their hashes: those of the older form, without an id in
+    /// them, are known by them.
+    pub old_tokens: Arc<HashMap<String, OldToken>>,
+    /// When this node noted the use of each.
+    pub token_uses: Arc<TokenUses>,
+    /// Makes and revokes them.
+    pub tokens: Tokens,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
+}
+
+/// A token that was there at the start.
+#[derive(Debug, Clone)]
+pub struct OldToken {
+    /// Its public id.
+    pub id: KeyId,
+    /// How the log names whoever uses it. One that is older than its events is named as before: commands that are repeated are found by it.
+    pub who: Who,
 }
 
 /// Whether the node wants requests: `/health/ready` says so.

@@ -82,6 +82,25 @@ pub struct Limits {
     pub quota_per_day: u64,
 }
 
+/// What the mails about a leaked key say.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyLeak {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The owner's name, if known: for the owner alone.
+    pub name: Option<String>,
+    /// The API's address without a slash at its end.
+    pub public_url: String,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
+    /// The key's public id.
+    pub key_id: String,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// The owner's id.
+    pub user: String,
+}
+
 /// A mail's three parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -108,18 +127,27 @@ pub struct TemplateError {
     reason: String,
 }
 
+/// Renders the mail of a folder.
+macro_rules! mail {
+    ($folder:literal, $context:expr) => {{
+        let part = |template, source| render(template, source, $context);
+        Ok(Rendered {
+            subject: in_one_line(&part(
+                concat!($folder, "/subject.txt"),
+                include_str!(concat!("templates/", $folder, "/subject.txt")),
+            )?),
+            text: part(concat!($folder, "/body.txt"), include_str!(concat!("templates/", $folder, "/body.txt")))?,
+            html: part(concat!($folder, "/body.html"), include_str!(concat!("templates/", $folder, "/body.html")))?,
+        })
+    }};
+}
+
 /// The mail that carries a new user's key.
 ///
 /// # Errors
 /// When a template is damaged.
 pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
-    let part = |template, source| render(template, source, invitation);
-    let subject = part("invitation/subject.txt", include_str!("templates/invitation/subject.txt"))?;
-    Ok(Rendered {
-        subject: one_line(&subject),
-        text: part("invitation/body.txt", include_str!("templates/invitation/body.txt"))?,
-        html: part("invitation/body.html", include_str!("templates/invitation/body.html"))?,
-    })
+    mail!("invitation", invitation)
 }
 
 /// The mail to who forgot their password.
@@ -127,19 +155,28 @@ pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
 /// # Errors
 /// When a template is damaged.
 pub fn password_reset(reset: &PasswordReset) -> Result<Rendered, TemplateError> {
-    let part = |template, source| render(template, source, reset);
-    let subject = part("password-reset/subject.txt", include_str!("templates/password-reset/subject.txt"))?;
-    Ok(Rendered {
-        subject: one_line(&subject),
-        text: part("password-reset/body.txt", include_str!("templates/password-reset/body.txt"))?,
-        html: part("password-reset/body.html", include_str!("templates/password-reset/body.html"))?,
-    })
+    mail!("password-reset", reset)
 }
 
-/// A subject: a name with a line break in it must not reach the headers.
-fn one_line(subject: &str) -> String {
-    let parts: Vec<&str> = subject.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect();
-    parts.join(" ")
+/// The mail that tells the owner of a key that it was revoked because it had leaked.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn key_leaked(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
+    mail!("key-leaked", leak)
+}
+
+/// The mail that tells an administrator of it.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn key_leaked_told(leak: &KeyLeak) -> Result<Rendered, TemplateError> {
+    mail!("key-leaked-told", leak)
+}
+
+/// A subject in one line: a name with a line break in it must not reach the headers.
+fn in_one_line(subject: &str) -> String {
+    subject.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn render<C: Serialize>(template: &'static str, source: &'static str, context: &C) -> Result<String, TemplateError> {
@@ -222,6 +259,33 @@ mod tests {
         assert!(mail.text.starts_with("Hello,\n"), "{}", mail.text);
         assert!(mail.text.contains("Questions: ask whoever"), "{}", mail.text);
         assert!(!mail.text.contains("None") && !mail.html.contains("None") && !mail.text.contains("none"));
+    }
+
+    #[test]
+    fn a_leak_is_told_to_the_owner_by_name_and_to_administrators_by_id() {
+        let leak = KeyLeak {
+            brand: "SF Permits".to_owned(),
+            name: Some("Ada <b>".to_owned()),
+            public_url: "https://permits.example.org".to_owned(),
+            contact: None,
+            key_id: "3fE9kQ0aZb7LmN2p".to_owned(),
+            last_four: "wXyZ".to_owned(),
+            user: "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11".to_owned(),
+        };
+        let (owner, told) = (key_leaked(&leak).unwrap(), key_leaked_told(&KeyLeak { name: None, ..leak }).unwrap());
+        for part in [&owner.text, &owner.html, &told.text, &told.html] {
+            for words in ["3fE9kQ0aZb7LmN2p", "revoked", "SF Permits"] {
+                assert!(part.contains(words), "{words}: {part}");
+            }
+            assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
+        }
+        assert!(!owner.html.contains("<b>"), "{}", owner.html);
+        assert!(owner.text.starts_with("Hello Ada <b>,\n") && owner.text.contains("wXyZ"), "{}", owner.text);
+        assert!(owner.text.contains("ask whoever invited you"), "{}", owner.text);
+        assert!(told.text.contains("permitd users show 0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11"), "{}", told.text);
+        for mail in [&owner, &told] {
+            assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
+        }
     }
 
     #[test]

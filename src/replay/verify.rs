@@ -166,7 +166,8 @@ fn described(rows: &Rows) -> BTreeMap<String, String> {
     let sessions = rows.sessions.iter().map(|row| (format!("sessions {}", row.id), session(row)));
     let plans = rows.plans.iter().map(|row| (format!("plans {}", row.name), hidden(row, &[])));
     let imports = rows.imports.iter().map(|row| (format!("imports {}", row.id), hidden(row, &[])));
-    users.chain(keys).chain(sessions).chain(plans).chain(imports).collect()
+    let tokens = rows.tokens.iter().map(|row| (format!("tokens {}", row.id), hidden(row, &[&Some(row.hash.to_hex())])));
+    users.chain(keys).chain(sessions).chain(plans).chain(imports).chain(tokens).collect()
 }
 
 fn hidden(row: &impl Serialize, personal: &[&Option<String>]) -> String {

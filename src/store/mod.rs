@@ -6,6 +6,7 @@ pub mod dynamodb;
 pub mod records;
 mod replay;
 pub mod sqlite;
+mod user_list;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::{
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
         personal::PersonalKey,
-        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
 };
@@ -76,6 +77,15 @@ pub enum PersonalChange {
     Destroy(UserId),
 }
 
+/// A change of the set of administrators who can sign in ([`crate::domain::user::administrators`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdministratorsChange {
+    /// The set that was seen; none when there was none yet.
+    pub seen: Option<Vec<UserId>>,
+    /// The set from now on.
+    pub now: Vec<UserId>,
+}
+
 /// One command's commit: written as a whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -98,6 +108,9 @@ pub struct Append {
     pub claims: Vec<ClaimChange>,
     /// Personal keys made and destroyed.
     pub personal: PersonalChange,
+    /// The set of administrators, where the commit changes it. Written only if the set is still what was seen; otherwise the append
+    /// is a [`AppendError::Conflict`].
+    pub administrators: Option<AdministratorsChange>,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
     /// Whether messages follow from it: the commit is marked until they have been sent.
@@ -159,6 +172,9 @@ pub trait EventLog: Send + Sync {
     /// The person's key, unless it was destroyed.
     async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError>;
 
+    /// The set of administrators who can sign in; none before a commit has written one.
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError>;
+
     /// Commits of all streams in the order of the log, after a position, at most `max`.
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
@@ -209,6 +225,10 @@ pub trait Views: Send + Sync {
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError>;
+    /// The administrators' tokens, also those that have ended, by id.
+    async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
+    /// An administrator's token.
+    async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError>;
     /// Imports, the last begun first, at most `limit`.
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError>;
     /// An import.
@@ -216,10 +236,12 @@ pub trait Views: Send + Sync {
 }
 
 /// What a node asks the ledger for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GrantRequest {
-    /// The key.
-    pub key: KeyId,
+    /// The person. All their keys spend from their grants.
+    pub user: UserId,
+    /// Their plan, as one of their keys was just said to have it ([`Ledger::terms`]).
+    pub plan: Arc<str>,
     /// The node's wall clock, nanoseconds since the Unix epoch.
     pub now_ns: i64,
     /// How long the grant may live, nanoseconds.
@@ -231,7 +253,7 @@ pub struct GrantRequest {
     /// The node, and the serial of the grant that it asks for. A ledger that tries several times takes the following ones, up to
     /// [`SERIALS_PER_REQUEST`] in all, so that it knows its own tries apart.
     pub holder: Holder,
-    /// The serial of the node's first request for the key that was not answered, if there was one since the last that was.
+    /// The serial of the node's first request for the person that was not answered, if there was one since the last that was.
     pub unanswered_from: Option<u64>,
     /// What the node gives back of its last grant. It keeps that until a request is answered.
     pub returned: Option<Return>,
@@ -249,72 +271,75 @@ pub enum KeyRefusal {
     Ended,
 }
 
-/// A grant with what the node has to know about the key.
+/// What a node has to know of a key that works.
 #[derive(Debug, Clone)]
-pub struct Granted {
+pub struct KeyTerms {
     /// Its owner.
     pub user: UserId,
     /// What the key must hash to.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated, by the clock of the request. What was set on that clock since the rotation
+    /// When it stops working because it was rotated, by the clock of the question. What was set on that clock since the rotation
     /// changes nothing, as far as the store can tell.
     pub valid_until: Option<Timestamp>,
-    /// The plan's name.
-    pub plan: String,
+    /// The name of its owner's plan.
+    pub plan: Arc<str>,
+}
+
+/// A grant.
+#[derive(Debug, Clone, Copy)]
+pub struct Granted {
     /// The requests.
     pub grant: Grant,
     /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
     pub limits_age_ns: i64,
 }
 
-/// A day's consumption of a key.
+/// A day's consumption of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct DayUsage {
-    /// The key.
-    pub key: KeyId,
     /// The UTC day, counted from 1970-01-01.
     pub day: i64,
-    /// Requests that were spent or are out in grants.
+    /// Requests that were spent or are out in grants, with whichever of the person's keys.
     pub used: u64,
 }
 
-/// The key's rows: one conditional write for a grant.
+/// What people have consumed, and which keys work: one conditional write for a grant.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Takes back what is returned and grants, in one write that succeeds only while the key works. Where an earlier request of
-    /// the node was carried out, though its answer was lost, what that one reserved is taken back instead
+    /// What a key may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last commit that
+    /// was acknowledged.
+    async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError>;
+
+    /// Takes back what is returned and grants, in one write. Where an earlier request of the node was carried out, though its
+    /// answer was lost, what that one reserved is taken back instead
     /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
-    async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError>;
+    async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError>;
 
     /// Takes back what nodes will not spend. What came back before changes nothing: to try again does no harm.
-    async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError>;
+    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError>;
 
-    /// A person's consumption by key and day, from a UTC day on.
+    /// A person's consumption by day, from a UTC day on.
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 }
 
-/// How an administrator's token is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutToken {
-    /// Beside the others.
-    Beside,
-    /// It becomes the only one.
-    Instead,
-    /// Only if there is none: of several nodes that start at once, one makes it.
-    First,
+/// An administrator's token that was made before tokens were events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierToken {
+    /// Its id then.
+    pub id: String,
+    /// The SHA-256 of the token.
+    pub hash: KeyHash,
 }
 
-/// The administrator's token, of which only the SHA-256 is kept.
+/// What is kept of the administrators' tokens beside the log.
 #[async_trait]
 pub trait AdminTokens: Send + Sync {
-    /// How many there are.
-    async fn count(&self) -> Result<u64, StoreError>;
-    /// Adds one, as `how` says, in one write. `false` when there is one already and this was to be the first.
-    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError>;
-    /// The id of the token with this hash.
-    async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError>;
-    /// The hashes of all tokens.
-    async fn hashes(&self) -> Result<Vec<String>, StoreError>;
+    /// Those that an earlier permitd kept outside of the log, oldest first. They are never removed: what became of them is in the log.
+    async fn earlier(&self) -> Result<Vec<EarlierToken>, StoreError>;
+    /// Notes that a token was used, unless a later use is noted.
+    async fn note_use(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
+    /// When each token was used last, as far as was noted.
+    async fn uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
 }
 
 /// The store as a whole: whether it works, whose secret it was written with, and its end.

@@ -1,11 +1,10 @@
 //! Wrong keys and tokens: they are known without a look-up, and who guesses is told to wait.
 
-use permitd::{
-    domain::key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
-    store::PutToken,
+use permitd::domain::{
+    id::Who,
+    key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES},
 };
 use reqwest::Method;
-use sha2::{Digest, Sha256};
 
 use crate::app::{Answer, TestApp};
 
@@ -80,18 +79,40 @@ async fn guesses_count_for_the_client_whom_a_trusted_proxy_names() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_older_form_goes_on_working_until_it_is_replaced() {
+async fn a_token_of_the_older_form_goes_on_working_until_it_is_revoked_or_replaced() {
     let mut app = TestApp::set(&[], 10).await;
-    let (old, unknown) = (format!("pmt_admin_{:048x}", 7), format!("pmt_admin_{:048x}", 8));
-    assert!(AdminToken::id_in(&old).is_none() && AdminToken::id_in(&app.admin_token).is_some());
-    let hash: String = Sha256::digest(old.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let tokens = app.service().committer.stores.admin_tokens.clone();
-    tokens.put("old", &hash, jiff::Timestamp::UNIX_EPOCH, PutToken::Beside).await.unwrap();
+    let old = |number: u8| format!("pmt_admin_{number:048x}");
+    assert!(AdminToken::id_in(&old(7)).is_none() && AdminToken::id_in(&app.admin_token).is_some());
+    app.stop().await;
+    let store = rusqlite::Connection::open(app.data().join("permitd.db")).unwrap();
+    for number in [7, 8] {
+        let hash = KeyHash::of(old(number).as_bytes()).to_hex();
+        let sql = "INSERT INTO admin_tokens (id, sha256, created_at) VALUES (?1, ?2, ?3)";
+        store.execute(sql, rusqlite::params![format!("old-{number}"), hash, number]).unwrap();
+    }
+    drop(store);
     app.restart().await;
-    with_token(&app, &old).await.expect(200);
-    with_token(&app, &unknown).await.expect(401);
-    let new = permitd::app::new_admin_token(&app.service().committer, true).await.unwrap();
+    with_token(&app, &old(7)).await.expect(200);
+    with_token(&app, &old(9)).await.expect(401);
+    // The log goes on naming it as before: commands that are repeated are found by the name.
+    let plan = serde_json::json!({ "rate_per_s": 1, "burst": 1, "quota_per_day": 1 });
+    app.send(app.request(Method::PUT, "/plans/p").bearer_auth(old(7)).json(&plan)).await.expect(201);
+    let newest = app.admin_get("/events?order=newest&limit=1").await.expect(200).json();
+    assert_eq!(newest["data"][0]["actor"], "admin:old-7");
+    let listed = app.admin_get("/admin-tokens").await.expect(200).json();
+    let firsts = listed["data"].as_array().unwrap().iter().filter(|row| row["name"] == "first");
+    // The node's own first token is of the first commit, those of before came with the second.
+    let mut taken_over = firsts.filter(|row| row["version"] == 2);
+    let id = taken_over.next().unwrap()["id"].as_str().unwrap().to_owned();
+    app.send(app.admin(Method::DELETE, &format!("/admin-tokens/{id}"))).await.expect(200);
+    app.restart().await;
+    let work = [with_token(&app, &old(7)).await.status, with_token(&app, &old(8)).await.status];
+    assert_eq!(work.iter().filter(|status| **status == 401).count(), 1, "{work:?}: it does not come back with a start");
+    let new = permitd::app::new_admin_token(app.service(), Who::system("test"), true).await.unwrap();
     with_token(&app, &new).await.expect(200);
-    with_token(&app, &old).await.expect(401);
-    with_token(&app, &app.admin_token).await.expect(401);
+    for ended in [&old(7), &old(8), &app.admin_token] {
+        with_token(&app, ended).await.expect(401);
+    }
+    app.restart().await;
+    with_token(&app, &old(8)).await.expect(401);
 }

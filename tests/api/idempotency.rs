@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: one request each, and its first answer.
 
-use permitd::clock::ManualClock;
+use permitd::{clock::ManualClock, domain::id::Who};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -163,7 +163,7 @@ async fn a_key_is_shown_again_for_an_hour_and_not_once_it_was_revoked() {
 #[tokio::test]
 async fn a_key_is_of_one_caller() {
     let app = TestApp::start().await;
-    let other = permitd::app::new_admin_token(&app.service().committer, false).await.unwrap();
+    let other = permitd::app::new_admin_token(app.service(), Who::system("test"), false).await.unwrap();
     let invite = async |token: &str, name: &str| {
         let request = app.request(Method::POST, "/users").bearer_auth(token).header("idempotency-key", "k");
         app.send(request.json(&json!({ "email": format!("{name}@example.org") }))).await.expect(201).json()["id"]

@@ -299,3 +299,75 @@ fn how_somebody_signs_in_is_administered_offline() {
     assert!(home.mails().is_empty(), "the mails to somebody who is erased go, too");
     home.refused(4, &["users", "reset-password", id]);
 }
+
+#[test]
+fn named_tokens_are_made_listed_and_revoked() {
+    let home = Home::new();
+    let made = home.json(&["admin-tokens", "create", "nightly", "--scopes", "data,plans", "--expires-in", "90d"]);
+    assert!(made["admin_token"].as_str().unwrap().starts_with("pmt_admin_"));
+    assert_eq!(made["token"]["scopes"], serde_json::json!(["data", "plans"]));
+    let days =
+        |name: &str| made["token"][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() / 86_400;
+    assert_eq!(days("expires_at") - days("issued_at"), 90);
+    let id = made["token"]["id"].as_str().unwrap();
+    home.json(&["admin-tokens", "create", "audit", "--scopes", "all", "--read-only"]);
+    let listed = home.run(&["admin-tokens", "list"]).out;
+    assert!(
+        listed.contains("nightly") && listed.contains("people, data, plans, events, server (read-only)"),
+        "{listed}"
+    );
+    assert!(!listed.contains("pmt_admin_"));
+    assert!(home.refused(4, &["admin-tokens", "create", "audit", "--scopes", "data"]).contains("already"));
+    home.refused(2, &["admin-tokens", "create", "other"]);
+    assert!(home.refused(2, &["admin-tokens", "create", "other", "--scopes", "money"]).contains("people, data"));
+    home.refused(2, &["admin-tokens", "create", "other", "--scopes", "data", "--expires-in", "soon"]);
+    assert_eq!(home.json(&["admin-tokens", "revoke", id])["changed"], true);
+    assert_eq!(home.json(&["admin-tokens", "revoke", id])["changed"], false);
+    home.refused(3, &["admin-tokens", "revoke", "0000000000000000"]);
+    home.refused(2, &["admin-tokens", "revoke", "nightly"]);
+    let count = |arguments: &[&str]| home.json(arguments)["admin_tokens"].as_array().unwrap().len();
+    assert_eq!((count(&["admin-tokens", "list"]), count(&["admin-tokens", "list", "--all"])), (1, 2));
+    // The log says who did it, and the views follow from it.
+    let events = home.json(&["events", "list", "--stream", "tokens#admin"]);
+    let who = |event: &serde_json::Value| event["actor"].as_str().unwrap().starts_with("cli:");
+    assert!(events["events"].as_array().unwrap().len() == 3 && events["events"].as_array().unwrap().iter().all(who));
+    assert_eq!(home.json(&["events", "verify"])["differences"], 0);
+    home.json(&["events", "replay"]);
+    assert_eq!((count(&["admin-tokens", "list"]), count(&["admin-tokens", "list", "--all"])), (1, 2));
+}
+
+#[test]
+fn the_last_administrator_is_not_taken_away() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "--role", "admin"]);
+    home.json(&["invite", "ben@example.org", "--role", "manager"]);
+    let last = |arguments: &[&str]| assert!(home.refused(4, arguments).contains("last administrator"));
+    last(&["users", "set", "ana@example.org", "--role", "manager"]);
+    last(&["users", "disable", "ana@example.org"]);
+    last(&["users", "delete", "ana@example.org", "--yes"]);
+    home.refused(2, &["users", "set", "ana@example.org", "--role", "king"]);
+    home.json(&["users", "set", "ben@example.org", "--role", "admin"]);
+    home.json(&["users", "delete", "ana@example.org", "--yes"]);
+    last(&["users", "disable", "ben@example.org"]);
+    assert_eq!(home.json(&["events", "verify"])["differences"], 0);
+}
+
+#[test]
+fn a_leaked_key_is_revoked_and_its_owner_told() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org"]);
+    let key = key_in(&home.mails()[0]);
+    let (cut, _) = key.split_at(key.len() - 1);
+    std::fs::write(home.path("found.txt"), format!("a: {cut}\nb: {key}\nc: {key}")).unwrap();
+    let reported = home.json(&["keys", "report-leak", "found.txt"]);
+    let found = reported["found"].as_array().unwrap();
+    assert_eq!((found.len(), found[0]["outcome"].as_str()), (1, Some("revoked")), "{reported}");
+    assert!(!reported.to_string().contains(&key));
+    let mails = home.mails();
+    assert!(mails.len() == 2 && mails[1].contains("has leaked and was revoked"), "{}", mails[1]);
+    let again = home.json(&["keys", "report-leak", "found.txt"]);
+    assert_eq!((again["found"][0]["outcome"].as_str(), home.mails().len()), (Some("had_ended"), 2));
+    let shown = home.json(&["users", "show", "ana@example.org"]);
+    assert_eq!(shown["keys"][0]["revocation_reason"], "leaked");
+    assert!(home.refused(3, &["keys", "report-leak", "no-such-file"]).contains("no-such-file"));
+}

@@ -225,7 +225,7 @@ async fn commands_beside_a_server() {
     server.becomes(StatusCode::UNAUTHORIZED, "/permits/201612013997", second).await;
     assert_eq!(server.status("/permits/201612013997", &key).await, StatusCode::OK, "the other key works on");
 
-    assert_eq!(home.json(&["events", "replay"])["streams"], 3);
+    assert_eq!(home.json(&["events", "replay"])["streams"], 4);
     assert_eq!(home.json(&["events", "verify"])["differences"], 0);
     assert_eq!(server.status("/permits/201612013997", &key).await, StatusCode::OK);
 

@@ -39,8 +39,11 @@ const COMMANDS: &[&str] = &[
     "dead-letters",
     "dead-letters list",
     "dead-letters redrive",
-    "admin-token",
-    "admin-token new",
+    "admin-tokens",
+    "admin-tokens create",
+    "admin-tokens list",
+    "admin-tokens revoke",
+    "admin-tokens new",
     "backup",
     "restore",
     "aws",
@@ -248,9 +251,13 @@ fn wrong_values_are_told_in_our_words() {
         (&["serve", "--listen", "localhost"], "an address and a port are expected"),
         (&["serve", "--ops-listen", "9090"], "an address and a port are expected"),
         (&["serve", "--backend", "postgres"], "`sqlite` or `aws` is expected"),
-        (&["invite", "ana@example.org", "--role", "admin"], "administrator's token"),
-        (&["invite", "ana@example.org", "--role", "king"], "reader"),
-        (&["users", "set", "ana@example.org", "--role", "admin"], "administrator's token"),
+        (&["invite", "ana@example.org", "--role", "king"], "a role is reader, manager or admin"),
+        (&["users", "set", "ana@example.org", "--role", "king"], "a role is reader, manager or admin"),
+        (
+            &["admin-tokens", "create", "a", "--scopes", "x"],
+            "a scope is one of people, data, plans, events, server, or all",
+        ),
+        (&["admin-tokens", "create", "a", "--scopes", "data", "--expires-in", "x"], "90d"),
     ] {
         let said = home.refused(2, arguments);
         ours(&said);

@@ -131,6 +131,7 @@ impl Stream {
             recorded_at: at,
             events: encoded,
             secret: None,
+            administrators: None,
             claims: Vec::new(),
             personal,
             rows: state.rows(),

@@ -11,7 +11,7 @@ use permitd::{
     domain::{
         admission::{DAY_NS, Holder, Return, SECOND_NS, Verdict, day_of},
         event::{Event, RevocationReason},
-        key::KeyId,
+        id::UserId,
         plan::Limits,
     },
     store::{GrantRequest, KeyRefusal, SERIALS_PER_REQUEST, Stores, sqlite::Database},
@@ -20,33 +20,49 @@ use permitd::{
 use crate::backend::{Backend, beginning, clock, issued, key, member, now_ns, seconds};
 
 /// A request of a node of its own.
-fn request(key: KeyId, clock: &ManualClock, want: u64) -> GrantRequest {
+fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
     static NODES: AtomicU64 = AtomicU64::new(1);
     let holder = Holder { node: NODES.fetch_add(1, Ordering::Relaxed), serial: SERIALS_PER_REQUEST };
     let now_ns = now_ns(clock);
-    GrantRequest { key, now_ns, life_ns: SECOND_NS, want, need: 1, holder, unanswered_from: None, returned: None }
+    let plan = "default".into();
+    GrantRequest {
+        user,
+        plan,
+        now_ns,
+        life_ns: SECOND_NS,
+        want,
+        need: 1,
+        holder,
+        unanswered_from: None,
+        returned: None,
+    }
+}
+
+/// A person on a plan of these limits.
+async fn person(stores: &Stores, number: u8, limits: Limits) -> UserId {
+    member(stores, number, limits).await.0.user_id()
 }
 
 /// The next request of the same node, which returns what it has.
 fn next(before: &GrantRequest, returned: Option<Return>) -> GrantRequest {
     let serial = before.holder.serial + SERIALS_PER_REQUEST;
-    GrantRequest { holder: Holder { serial, ..before.holder }, returned, ..*before }
+    GrantRequest { holder: Holder { serial, ..before.holder }, returned, ..before.clone() }
 }
 
 /// Takes grants of `want` and spends them until nothing more comes; how many requests passed.
-async fn spend(stores: &Stores, key: KeyId, clock: &Arc<ManualClock>, want: u64, requests: u64) -> u64 {
+async fn spend(stores: &Stores, user: UserId, clock: &Arc<ManualClock>, want: u64, requests: u64) -> u64 {
     let (mut admitted, mut returned) = (0, None);
-    let mut taken = request(key, clock, want);
+    let mut taken = request(user, clock, want);
     for _ in 0..requests {
         taken = next(&taken, returned.take());
-        let mut grant = stores.ledger.grant(taken).await.unwrap().expect("a key that works").grant;
+        let mut grant = stores.ledger.grant(taken.clone()).await.unwrap().grant;
         while grant.admit(now_ns(clock)) == Verdict::Admit {
             admitted += 1;
         }
         returned = Some(grant.into_return());
     }
     if let Some(returned) = returned {
-        stores.ledger.give_back(vec![(key, returned)]).await.unwrap();
+        stores.ledger.give_back(vec![(user, returned)]).await.unwrap();
     }
     admitted
 }
@@ -54,34 +70,34 @@ async fn spend(stores: &Stores, key: KeyId, clock: &Arc<ManualClock>, want: u64,
 pub(crate) async fn grants_together_never_exceed_the_quota<B: Backend>() {
     let backend = B::new();
     let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 500 };
-    let (_, key) = member(&backend.stores(), 1, limits).await;
+    let user = person(&backend.stores(), 1, limits).await;
     let clock = clock();
     let nodes = (0..10u64).map(|node| {
         let stores = if node % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() };
         let clock = Arc::clone(&clock);
-        async move { spend(&stores, key, &clock, 7 + node, 30).await }
+        async move { spend(&stores, user, &clock, 7 + node, 30).await }
     });
     let admitted: u64 = join_all(nodes).await.iter().sum();
     assert_eq!(admitted, 500);
     // What a node lost with its life is gone for the day, never the other way round.
     clock.advance_us(DAY_NS / 1000);
     let stores = backend.stores();
-    let lost = stores.ledger.grant(request(key, &clock, 64)).await.unwrap().unwrap().grant;
-    assert_eq!(spend(&stores, key, &clock, 64, 100).await, 500 - lost.into_return().unspent);
+    let lost = stores.ledger.grant(request(user, &clock, 64)).await.unwrap().grant;
+    assert_eq!(spend(&stores, user, &clock, 64, 100).await, 500 - lost.into_return().unspent);
     // A clock that is set back brings nothing back.
     clock.advance_us(-DAY_NS / 1000);
-    assert_eq!(spend(&stores, key, &clock, 64, 10).await, 0);
+    assert_eq!(spend(&stores, user, &clock, 64, 10).await, 0);
 }
 
 pub(crate) async fn grants_together_never_exceed_the_rate<B: Backend>() {
     let backend = B::new();
-    let (_, key) = member(&backend.stores(), 1, Limits { rate_per_s: 5.0, burst: 10, quota_per_day: 100_000 }).await;
+    let user = person(&backend.stores(), 1, Limits { rate_per_s: 5.0, burst: 10, quota_per_day: 100_000 }).await;
     let clock = clock();
     let nodes = [backend.stores(), backend.stores_of_another_process()];
     let mut admitted = 0;
     for second in 0..20 {
         for stores in &nodes {
-            admitted += spend(stores, key, &clock, 64, 2).await;
+            admitted += spend(stores, user, &clock, 64, 2).await;
         }
         assert_eq!(admitted, 10 + 5 * second, "after {second} s");
         seconds(&clock, 1);
@@ -91,20 +107,20 @@ pub(crate) async fn grants_together_never_exceed_the_rate<B: Backend>() {
 pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let (_, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
+    let user = person(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
     let clock = clock();
-    let grant = stores.ledger.grant(request(key, &clock, 80)).await.unwrap().unwrap().grant;
+    let grant = stores.ledger.grant(request(user, &clock, 80)).await.unwrap().grant;
     let returned = grant.into_return();
     assert_eq!(returned.unspent, 80);
-    let second = stores.ledger.grant(request(key, &clock, 80)).await.unwrap().unwrap().grant.into_return();
+    let second = stores.ledger.grant(request(user, &clock, 80)).await.unwrap().grant.into_return();
     assert_eq!(second.unspent, 20, "the first grant is out");
-    let mut third = GrantRequest { returned: Some(returned), ..request(key, &clock, 500) };
+    let mut third = GrantRequest { returned: Some(returned), ..request(user, &clock, 500) };
     // The same node.
     third.holder = Holder { serial: returned.holder.serial + SERIALS_PER_REQUEST, ..returned.holder };
-    let third = stores.ledger.grant(third).await.unwrap().unwrap().grant.into_return();
+    let third = stores.ledger.grant(third).await.unwrap().grant.into_return();
     assert_eq!(third.unspent, 80);
-    stores.ledger.give_back(vec![(key, second), (key, third)]).await.unwrap();
-    assert_eq!(spend(&stores, key, &clock, 64, 20).await, 100);
+    stores.ledger.give_back(vec![(user, second), (user, third)]).await.unwrap();
+    assert_eq!(spend(&stores, user, &clock, 64, 20).await, 100);
 }
 
 pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
@@ -113,7 +129,7 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
     let (mut ana, first) = member(&stores, 1, limits).await;
     let clock = clock();
-    let refusal = async |key| stores.ledger.grant(request(key, &clock, 1)).await.unwrap().err();
+    let refusal = async |key| stores.ledger.terms(key, now_ns(&clock)).await.unwrap().err();
     assert_eq!(refusal(key(99).id()).await, Some(KeyRefusal::Unknown));
     assert_eq!(refusal(first).await, None);
     ana.write(&stores, vec![Event::UserDisabled], beginning()).await;
@@ -124,20 +140,14 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     let valid_until = beginning().checked_add(jiff::SignedDuration::from_secs(10)).unwrap();
     let rotated = Event::ApiKeyRotated { key_id: first, replaced_by: second.id(), valid_until };
     ana.write(&stores, vec![issued(&second), rotated], beginning()).await;
-    let granted = stores.ledger.grant(request(first, &clock, 1)).await.unwrap().expect("it works for a while");
-    assert_eq!((granted.valid_until, granted.user), (Some(valid_until), ana.user_id()));
-    assert_eq!(granted.hash, key(1).hash());
+    let terms = stores.ledger.terms(first, now_ns(&clock)).await.unwrap().expect("it works for a while");
+    assert_eq!((terms.valid_until, terms.user), (Some(valid_until), ana.user_id()));
+    assert_eq!((terms.hash, &*terms.plan), (key(1).hash(), "default"));
     seconds(&clock, 10);
     assert_eq!((refusal(first).await, refusal(second.id()).await), (Some(KeyRefusal::Ended), None));
-    // What a node gives back is taken even when the key has ended.
-    let out = stores.ledger.grant(request(second.id(), &clock, 40)).await.unwrap().unwrap().grant.into_return();
     let revoked = Event::ApiKeyRevoked { key_id: second.id(), reason: RevocationReason::Requested };
     ana.write(&stores, vec![revoked], beginning()).await;
-    let mut last = GrantRequest { returned: Some(out), ..request(second.id(), &clock, 1) };
-    last.holder = Holder { serial: out.holder.serial + SERIALS_PER_REQUEST, ..out.holder };
-    assert_eq!(stores.ledger.grant(last).await.unwrap().err(), Some(KeyRefusal::Ended));
-    let used = stores.ledger.usage(ana.user_id(), 0).await.unwrap();
-    assert_eq!(used.iter().find(|usage| usage.key == second.id()).map(|usage| usage.used), Some(1));
+    assert_eq!(refusal(second.id()).await, Some(KeyRefusal::Ended));
     let third = key(3);
     ana.write(&stores, vec![issued(&third)], beginning()).await;
     assert_eq!(refusal(third.id()).await, None);
@@ -145,58 +155,57 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     assert_eq!(refusal(third.id()).await, Some(KeyRefusal::Ended), "the deletion itself marks it");
 }
 
-pub(crate) async fn usage_is_counted_by_key_and_day<B: Backend>() {
+pub(crate) async fn usage_is_counted_by_person_and_day<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
     let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
-    let (ana, key) = member(&stores, 1, limits).await;
-    let (_, other) = member(&stores, 2, limits).await;
+    let [ana, other] = [person(&stores, 1, limits).await, person(&stores, 2, limits).await];
     let clock = clock();
     let today = day_of(now_ns(&clock));
-    let spent = async |key, count: u64| {
-        let mut grant = stores.ledger.grant(request(key, &clock, 50)).await.unwrap().unwrap().grant;
+    let spent = async |user, count: u64| {
+        let mut grant = stores.ledger.grant(request(user, &clock, 50)).await.unwrap().grant;
         (0..count).for_each(|_| assert_eq!(grant.admit(now_ns(&clock)), Verdict::Admit));
-        stores.ledger.give_back(vec![(key, grant.into_return())]).await.unwrap();
+        stores.ledger.give_back(vec![(user, grant.into_return())]).await.unwrap();
     };
-    spent(key, 7).await;
+    spent(ana, 7).await;
     spent(other, 3).await;
     seconds(&clock, 86_400);
-    spent(key, 11).await;
-    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
-    let days: Vec<_> = usage.iter().map(|usage| (usage.key, usage.day, usage.used)).collect();
-    assert_eq!(days, [(key, today, 7), (key, today + 1, 11)]);
-    assert_eq!(stores.ledger.usage(ana.user_id(), today + 1).await.unwrap().len(), 1);
+    spent(ana, 11).await;
+    let usage = stores.ledger.usage(ana, today).await.unwrap();
+    let days: Vec<_> = usage.iter().map(|usage| (usage.day, usage.used)).collect();
+    assert_eq!(days, [(today, 7), (today + 1, 11)]);
+    assert_eq!(stores.ledger.usage(ana, today + 1).await.unwrap().len(), 1);
 }
 
 /// A node that did not hear of its grants gets back what it did not hear of, and nothing twice.
 pub(crate) async fn what_was_not_answered_comes_back_once<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let (ana, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
+    let user = person(&stores, 1, Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 }).await;
     let clock = clock();
-    let grant = async |request| stores.ledger.grant(request).await.unwrap().unwrap().grant;
-    let used = async || stores.ledger.usage(ana.user_id(), 0).await.unwrap().iter().map(|day| day.used).sum::<u64>();
-    let first = request(key, &clock, 30);
-    let mut heard = grant(first).await;
+    let grant = async |request| stores.ledger.grant(request).await.unwrap().grant;
+    let used = async || stores.ledger.usage(user, 0).await.unwrap().iter().map(|day| day.used).sum::<u64>();
+    let first = request(user, &clock, 30);
+    let mut heard = grant(first.clone()).await;
     (0..10).for_each(|_| assert_eq!(heard.admit(now_ns(&clock)), Verdict::Admit));
     let returned = heard.into_return();
     // The answers of two requests are lost, a third was never carried out.
     let second = next(&first, Some(returned));
-    grant(second).await;
+    grant(second.clone()).await;
     let unanswered_from = Some(second.holder.serial);
     let third = GrantRequest { unanswered_from, ..next(&second, Some(returned)) };
-    grant(third).await;
+    grant(third.clone()).await;
     let fourth = GrantRequest { unanswered_from, ..next(&third, Some(returned)) };
     let fifth = GrantRequest { unanswered_from, want: 7, ..next(&fourth, Some(returned)) };
-    let last = grant(fifth).await;
+    let last = grant(fifth.clone()).await;
     assert_eq!(last.left(), 7);
     assert_eq!(used().await, 17, "ten were spent, seven are out");
     // What came back before does not again, in whichever way it is given.
-    stores.ledger.give_back(vec![(key, returned)]).await.unwrap();
+    stores.ledger.give_back(vec![(user, returned)]).await.unwrap();
     assert_eq!(used().await, 17);
     let last = last.into_return();
     for _ in 0..3 {
-        stores.ledger.give_back(vec![(key, last)]).await.unwrap();
+        stores.ledger.give_back(vec![(user, last)]).await.unwrap();
         assert_eq!(used().await, 10);
     }
     let again = next(&fifth, Some(last));
@@ -209,16 +218,16 @@ pub(crate) async fn what_was_not_answered_comes_back_once<B: Backend>() {
 pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let (ana, key) = member(&stores, 1, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100 }).await;
+    let user = person(&stores, 1, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100 }).await;
     let (clock, years_us) = (clock(), 1500 * DAY_NS / 1000);
     let today = day_of(now_ns(&clock));
     let pass = async |requests: usize| {
         let mut passed = 0;
-        let mut grant = stores.ledger.grant(request(key, &clock, 1000)).await.unwrap().unwrap().grant;
+        let mut grant = stores.ledger.grant(request(user, &clock, 1000)).await.unwrap().grant;
         for _ in 0..requests {
             passed += u64::from(grant.admit(now_ns(&clock)) == Verdict::Admit);
         }
-        stores.ledger.give_back(vec![(key, grant.into_return())]).await.unwrap();
+        stores.ledger.give_back(vec![(user, grant.into_return())]).await.unwrap();
         passed
     };
     assert_eq!(pass(30).await, 30);
@@ -226,7 +235,7 @@ pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>()
     assert_eq!(pass(200).await, 100);
     clock.advance_us(-years_us);
     assert_eq!(pass(1).await, 1, "at once");
-    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
+    let usage = stores.ledger.usage(user, today).await.unwrap();
     let days: Vec<_> = usage.iter().map(|usage| (usage.day - today, usage.used)).collect();
     assert_eq!(days, [(0, 31), (1500, 100)], "each day is told once");
     seconds(&clock, 2);
@@ -237,7 +246,7 @@ pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>()
     assert_eq!(pass(200).await, 0, "and so was this one");
     seconds(&clock, 86_400);
     assert_eq!(pass(200).await, 100);
-    let usage = stores.ledger.usage(ana.user_id(), today).await.unwrap();
+    let usage = stores.ledger.usage(user, today).await.unwrap();
     let days: Vec<_> = usage.iter().map(|usage| (usage.day - today, usage.used)).collect();
     assert_eq!(days, [(0, 100), (1, 100), (1500, 100)]);
 }
@@ -246,12 +255,12 @@ pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>()
 pub(crate) async fn a_grant_holds_what_a_request_needs<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    let (_, key) = member(&stores, 1, Limits { rate_per_s: 1.0, burst: 10, quota_per_day: 1000 }).await;
+    let user = person(&stores, 1, Limits { rate_per_s: 1.0, burst: 10, quota_per_day: 1000 }).await;
     let clock = clock();
-    let needed = GrantRequest { need: 10, ..request(key, &clock, 1) };
-    let mut grant = stores.ledger.grant(needed).await.unwrap().unwrap().grant;
+    let needed = GrantRequest { need: 10, ..request(user, &clock, 1) };
+    let mut grant = stores.ledger.grant(needed).await.unwrap().grant;
     assert_eq!(grant.admit_as(now_ns(&clock), 10), Verdict::Admit);
-    let again = stores.ledger.grant(GrantRequest { need: 10, ..request(key, &clock, 1) }).await.unwrap().unwrap();
+    let again = stores.ledger.grant(GrantRequest { need: 10, ..request(user, &clock, 1) }).await.unwrap();
     let mut again = again.grant;
     let refused = again.admit_as(now_ns(&clock), 10);
     let Verdict::Refuse { rate: true, quota: false, retry_after_ns } = refused else { panic!("{refused:?}") };
@@ -281,7 +290,7 @@ async fn what_is_rotated_beside_a_server_ends_after_its_grace_by_the_servers_tim
         let rotated = Event::ApiKeyRotated { key_id: first, replaced_by: second.id(), valid_until };
         ana.write(&command.stores(), vec![issued(&second), rotated], now).await;
         let ledger = server.stores().ledger;
-        let refusal = async || ledger.grant(request(first, &server_clock, 1)).await.unwrap().err();
+        let refusal = async || ledger.terms(first, now_ns(&server_clock)).await.unwrap().err();
         assert_eq!(refusal().await, None, "{shift_days}");
         server_clock.advance_us(3600 * 1_000_000 - 1);
         assert_eq!(refusal().await, None, "{shift_days}");

@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
         event::{Event, Role},
-        id::CommandId,
+        id::{CommandId, UserId},
         persisted,
         personal::Personal,
         plan::Limits,
     },
-    store::{AnswerPlace, Append, AppendError, ClaimChange, KeptAnswer, NewAnswer, Stores},
+    store::{AdministratorsChange, AnswerPlace, Append, AppendError, ClaimChange, KeptAnswer, NewAnswer, Stores},
 };
 use uuid::Uuid;
 
@@ -376,4 +376,36 @@ pub(crate) async fn a_client_s_command_has_one_answer<B: Backend>() {
     assert!(stores.log.load(&Stream::user(2).id, 0, 10).await.unwrap().is_empty());
     stores.answers.sweep(later(40 * 86_400)).await.unwrap();
     assert_eq!(find("idem:1", "b", later(40 * 86_400)).await, committed);
+}
+
+pub(crate) async fn the_set_of_administrators_is_replaced_if_it_is_what_was_seen<B: Backend>() {
+    let backend = B::new();
+    let (stores, other) = (backend.stores(), backend.stores_of_another_process());
+    assert_eq!(stores.log.administrators().await.unwrap(), None);
+    let users: Vec<UserId> = (1..=3).map(|number| Stream::user(number).user_id()).collect();
+    let change = |seen: Option<&[UserId]>, now: &[UserId]| {
+        Some(AdministratorsChange { seen: seen.map(<[UserId]>::to_vec), now: now.to_vec() })
+    };
+    let mut ana = Stream::user(1);
+    let append = async |stream: &mut Stream, change| {
+        let event =
+            if stream.version == 0 { invited("ana@example.org") } else { Event::RoleChanged { role: Role::Admin } };
+        let (append, state) = stream.commit(vec![event], beginning());
+        let appended = stores.log.append(Append { administrators: change, ..append }).await;
+        if appended.is_ok() {
+            (stream.state, stream.version) = (state, stream.version + 1);
+        }
+        appended
+    };
+    append(&mut ana, change(None, &users[..2])).await.unwrap();
+    assert_eq!(other.log.administrators().await.unwrap().as_deref(), Some(&users[..2]));
+    for stale in [None, Some(&users[..1]), Some(&users[..])] {
+        let refused = append(&mut ana, change(stale, &users[..1])).await;
+        assert!(matches!(refused, Err(AppendError::Conflict)), "{refused:?}");
+    }
+    assert_eq!(stores.log.load(&ana.id, 0, 9).await.unwrap().len(), 1, "a refused commit leaves nothing");
+    append(&mut ana, change(Some(&users[..2]), &users[1..2])).await.unwrap();
+    assert_eq!(other.log.administrators().await.unwrap().as_deref(), Some(&users[1..2]));
+    append(&mut ana, None).await.unwrap();
+    assert_eq!(other.log.administrators().await.unwrap().as_deref(), Some(&users[1..2]), "others leave it alone");
 }

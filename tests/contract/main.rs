@@ -52,6 +52,7 @@ macro_rules! cases {
             a_stream_may_be_larger_than_1_mb,
             a_key_id_is_issued_once,
             a_client_s_command_has_one_answer,
+            the_set_of_administrators_is_replaced_if_it_is_what_was_seen,
         }
     };
     ($backend:ident views) => {
@@ -72,12 +73,13 @@ macro_rules! cases {
             each_day_keeps_its_count_when_clocks_are_wrong,
             a_grant_holds_what_a_request_needs,
             keys_that_do_not_work_get_nothing,
-            usage_is_counted_by_key_and_day,
+            usage_is_counted_by_person_and_day,
         }
     };
     ($backend:ident admin_tokens) => {
         run! { $backend admin_tokens:
-            a_token_is_found_by_its_hash_and_replaced,
+            tokens_come_back_as_they_were_written,
+            the_last_use_of_a_token_is_kept,
         }
     };
     ($backend:ident upkeep) => {
@@ -113,9 +115,7 @@ macro_rules! cases {
     };
     ($backend:ident tables) => {
         run! { $backend tables:
-            of_several_nodes_one_makes_the_first_token,
-            tokens_that_replace_each_other_leave_one,
-            there_are_no_more_tokens_than_can_be_replaced_at_once,
+            tokens_of_before_are_found_oldest_first,
             appends_to_many_streams_at_once_are_all_in_feed_and_outbox_once,
             commits_are_read_in_the_order_of_their_moments,
             a_command_that_is_sent_twice_at_once_commits_once,

@@ -18,7 +18,7 @@ use permitd::{
     replay,
     secrets::{Secrets, SeededEntropy},
     store::{
-        Append, AppendError, PutToken, StoreError, Stores,
+        Append, AppendError, StoreError, Stores,
         dynamodb::{Dynamo, secrets},
     },
 };
@@ -71,53 +71,25 @@ fn live(key: KeyId) -> [(&'static str, AttributeValue); 2] {
     [("k", text(key.as_str())), ("d", text("0"))]
 }
 
-pub(crate) async fn of_several_nodes_one_makes_the_first_token<B: Tables>() {
+/// An earlier permitd kept the administrators' tokens as items, beside one that counted their changes.
+pub(crate) async fn tokens_of_before_are_found_oldest_first<B: Tables>() {
     let backend = B::new();
-    let nodes: Vec<Stores> =
-        (0..8).map(|node| if node % 2 == 0 { backend.stores() } else { backend.stores_of_another_process() }).collect();
-    let starts = nodes.iter().enumerate().map(|(node, stores)| async move {
-        let (id, hash) = (node.to_string(), format!("hash-{node}"));
-        stores.admin_tokens.put(&id, &hash, beginning(), PutToken::First).await.unwrap()
-    });
-    let made = join_all(starts).await;
-    assert_eq!(made.iter().filter(|made| **made).count(), 1);
-    let winner = made.iter().position(|made| *made).unwrap();
-    for stores in &nodes {
-        assert_eq!(stores.admin_tokens.count().await.unwrap(), 1);
-        let found = stores.admin_tokens.find(&format!("hash-{winner}")).await.unwrap();
-        assert_eq!(found, Some(winner.to_string()));
+    let dynamo = backend.dynamo();
+    let hash = |digit: &str| digit.repeat(64);
+    for (id, digit, at) in [("b", "1", "2"), ("a", "2", "1")] {
+        let attributes = [("sha256", text(&hash(digit))), ("at", AttributeValue::N(at.to_owned()))];
+        set(&dynamo, "state", &[("k", text("admin")), ("r", text(id))], &attributes).await;
     }
-}
-
-pub(crate) async fn tokens_that_replace_each_other_leave_one<B: Tables>() {
-    let backend = B::new();
-    let tokens = backend.stores().admin_tokens;
-    tokens.put("old", "old", beginning(), PutToken::First).await.unwrap();
-    let put = |number: u32, how| {
-        let stores = if number.is_multiple_of(2) { backend.stores() } else { backend.stores_of_another_process() };
-        async move { stores.admin_tokens.put(&number.to_string(), &format!("{number}"), beginning(), how).await.unwrap() }
-    };
-    assert!(join_all((0..6).map(|number| put(number, PutToken::Instead))).await.iter().all(|made| *made));
-    assert_eq!(tokens.count().await.unwrap(), 1);
-    assert!(join_all((10..14).map(|number| put(number, PutToken::Beside))).await.iter().all(|made| *made));
-    assert_eq!(tokens.count().await.unwrap(), 5);
-    let again = tokens.put("11", "11", beginning(), PutToken::Beside).await;
-    assert!(again.unwrap(), "a try that was not answered");
-    let taken = tokens.put("11", "another", beginning(), PutToken::Beside).await;
-    assert!(matches!(taken, Err(StoreError::Limit(_))), "{taken:?}");
-}
-
-pub(crate) async fn there_are_no_more_tokens_than_can_be_replaced_at_once<B: Tables>() {
-    let backend = B::new();
-    let tokens = backend.stores().admin_tokens;
-    for number in 0..98 {
-        let id = number.to_string();
-        assert!(tokens.put(&id, &id, beginning(), PutToken::Beside).await.unwrap());
-    }
-    let refused = tokens.put("98", "98", beginning(), PutToken::Beside).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Limit(text) if text.contains("98")), "{refused}");
-    assert!(tokens.put("last", "last", beginning(), PutToken::Instead).await.unwrap());
-    assert_eq!((tokens.count().await.unwrap(), tokens.find("5").await.unwrap()), (1, None));
+    set(
+        &dynamo,
+        "state",
+        &[("k", text("admin")), ("r", text("first"))],
+        &[("changes", AttributeValue::N("2".to_owned()))],
+    )
+    .await;
+    let found = backend.stores().admin_tokens.earlier().await.unwrap();
+    let found: Vec<(&str, String)> = found.iter().map(|token| (token.id.as_str(), token.hash.to_hex())).collect();
+    assert_eq!(found, [("a", hash("2")), ("b", hash("1"))]);
 }
 
 /// The log in pages, both ways: the same.

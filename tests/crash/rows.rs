@@ -112,6 +112,50 @@ async fn row_11_deletion_received_crash_before_the_revocation() {
     dies_while_deleting("mailer-before-ack").await;
 }
 
+/// Reports a leaked key with a process that dies at `failpoint`; the mails that tell of it in the end.
+async fn dies_while_telling_of_a_leak(failpoint: &str) -> usize {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    let key = deployment.check_invited(&serving, &user, ANA).await;
+    drop(serving);
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    // The answer does not wait for what is done.
+    deployment.report_leak(&serving, &key).await.ok();
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    let told =
+        || deployment.mails().into_iter().filter(|mail| mail.to == ANA && mail.text.contains("was revoked")).count();
+    deployment.until("the mail about the leak", async || told() > 0).await;
+    assert!(!deployment.admits(&serving, &key).await);
+    let count = async |type_name: &str| {
+        let path = format!("/users/{user}/events");
+        let (_, events) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+        events["data"].as_array().unwrap().iter().filter(|event| event["type"] == type_name).count()
+    };
+    deployment.until("that it is written down", async || count("LeakNoticeMailed").await == 1).await;
+    assert_eq!(count("ApiKeyRevoked").await, 1);
+    drop(serving);
+    deployment.verify();
+    told()
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_revoked_crash_before_its_owner_is_told() {
+    for failpoint in ["append-after", "publish-before", "publish-after-send", "mailer-received", "mailer-before-mail"] {
+        assert_eq!(dies_while_telling_of_a_leak(failpoint).await, 1, "{failpoint}");
+    }
+}
+
+#[tokio::test]
+async fn a_leaked_key_s_owner_is_told_crash_before_that_is_written_down() {
+    // The mail again, with the same message id: one file.
+    assert!((1..=2).contains(&dies_while_telling_of_a_leak("mailer-after-mail").await));
+    assert_eq!(dies_while_telling_of_a_leak("mailer-after-mailed").await, 1);
+    assert_eq!(dies_while_telling_of_a_leak("mailer-before-ack").await, 1);
+}
+
 #[tokio::test]
 async fn row_24_crash_during_a_rebuild() {
     let deployment = Deployment::new().await;

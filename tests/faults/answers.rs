@@ -80,6 +80,7 @@ async fn commands_of_an_earlier_version_are_answered_again() {
         recorded_at: world.now(),
         events: format!("[{golden}]"),
         secret: None,
+        administrators: None,
         claims: Vec::new(),
         personal: PersonalChange::Keep,
         rows: Rows::default(),
@@ -185,7 +186,7 @@ async fn what_the_state_refused_stays_refused() {
     assert!(matches!(assign().await, Err(CommandError::NoPlan { .. })));
     let mut stale = keyed("m", "if-match 7");
     stale.expected_version = Some(7);
-    let change = |stale| world.accounts.perform(ana, AccountCommand::ChangeRole(Role::Admin), stale);
+    let change = |stale| world.accounts.perform(ana, AccountCommand::ChangeRole(Role::Manager), stale);
     assert!(matches!(change(stale.clone()).await, Err(CommandError::Stale { current: 1 })));
     let nobody = UserId(uuid::Uuid::from_u128(7));
     let missing = || world.accounts.perform(nobody, AccountCommand::DisableUser, keyed("n", "nobody"));
@@ -438,7 +439,7 @@ impl Model {
             Account::Issue => issue(),
             Account::Disable => AccountCommand::DisableUser,
             Account::Enable => AccountCommand::EnableUser,
-            Account::Admin => AccountCommand::ChangeRole(Role::Admin),
+            Account::Admin => AccountCommand::ChangeRole(Role::Manager),
             Account::Reader => AccountCommand::ChangeRole(Role::Reader),
             Account::Rotate => AccountCommand::RotateApiKey { key, grace_s: 60 },
             Account::Revoke => AccountCommand::RevokeApiKey { key },

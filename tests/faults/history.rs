@@ -60,7 +60,7 @@ async fn row_24_rebuild_while_serving() {
         let (user, _) = world.member(&address).await;
         match n % 3 {
             0 => world.perform(user, AccountCommand::DeleteUser).await.unwrap(),
-            1 => world.perform(user, AccountCommand::ChangeRole(Role::Admin)).await.unwrap(),
+            1 => world.perform(user, AccountCommand::ChangeRole(Role::Manager)).await.unwrap(),
             _ => world.perform(user, AccountCommand::IssueApiKey { label: None }).await.unwrap(),
         };
         assert_eq!(world.request(&key).await, 200, "keys work during a rebuild");
@@ -88,6 +88,7 @@ async fn from_the_future(world: &World, stream: StreamId, recorded_at: Timestamp
         recorded_at,
         events,
         secret: None,
+        administrators: None,
         claims: Vec::new(),
         personal: PersonalChange::Keep,
         rows: Rows::default(),
@@ -213,6 +214,7 @@ async fn what_an_earlier_version_wrote_in_plain_is_shown_to_nobody_after_the_era
         recorded_at: world.now(),
         events: format!("[{},{}]", golden("MailFailed"), golden("ApiKeyIssued")),
         secret: None,
+        administrators: None,
         claims: Vec::new(),
         personal: PersonalChange::Keep,
         rows: Rows::default(),
@@ -267,6 +269,7 @@ async fn a_mailbox_that_an_earlier_version_claimed_in_one_form_is_taken_in_all()
             recorded_at: world.now(),
             events: "[]".to_owned(),
             secret: None,
+            administrators: None,
             claims: vec![ClaimChange::Take { name, owner: "somebody".to_owned() }],
             personal: PersonalChange::Keep,
             rows: Rows::default(),
@@ -286,7 +289,7 @@ async fn row_27_a_stream_over_1_mb() {
     let (user, _) = world.member(ANA).await;
     let stream = StreamId::User(user);
     let change_role = async |n: u32| {
-        let role = if n.is_multiple_of(2) { Role::Admin } else { Role::Reader };
+        let role = if n.is_multiple_of(2) { Role::Manager } else { Role::Reader };
         world.perform(user, AccountCommand::ChangeRole(role)).await.unwrap();
     };
     // Each command reads what is there by then: most of the many come before the large ones, or the test reads 400 MB.

@@ -26,6 +26,7 @@ mod batches;
 mod delivery;
 mod history;
 mod importing;
+mod leaks;
 mod random;
 mod writing;
 

@@ -54,9 +54,9 @@ async fn row_02_the_answer_to_an_append_is_lost() {
     let user = world.invite(ANA).await;
     assert_eq!(world.count(user, "UserInvited").await, 1);
     world.proxy().add(commits(), Trouble::LoseAnswer);
-    world.change_role(user, Role::Admin).await.unwrap();
+    world.change_role(user, Role::Manager).await.unwrap();
     assert_eq!(world.count(user, "RoleChanged").await, 1);
-    assert_eq!(world.load(user).await.role, Role::Admin);
+    assert_eq!(world.load(user).await.role, Role::Manager);
     world.settle().await;
     world.check_invited(user, ANA).await;
     assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
@@ -70,11 +70,11 @@ async fn row_02_an_append_is_written_and_then_nothing_is_heard() {
     // It is written, and all that the client tries after it is cut.
     world.proxy().add(commits(), Trouble::LoseAnswer);
     world.proxy().add_many(&commits(), ATTEMPTS - 1, || Trouble::Cut);
-    let repeated = world.change_role(user, Role::Admin).await.unwrap();
+    let repeated = world.change_role(user, Role::Manager).await.unwrap();
     assert!(repeated, "the command's next try finds what the first wrote");
     assert_eq!(world.count(user, "RoleChanged").await, 1);
     let row = world.stores.views.user(user).await.unwrap().expect("the row");
-    assert_eq!(row.role, Role::Admin, "whoever is answered sees what was done");
+    assert_eq!(row.role, Role::Manager, "whoever is answered sees what was done");
     let marked = world.stores.log.unpublished(Timestamp::MIN, 10).await.unwrap();
     assert!(marked.iter().all(|commit| commit.version == 2), "{marked:?}");
     world.settle().await;
@@ -168,9 +168,9 @@ async fn row_03_a_transaction_has_the_item_at_the_same_time() {
     let user = world.invite(ANA).await;
     world.proxy().add_many(&commits(), 3, || Trouble::Refuse(Refusal::Conflict));
     world.proxy().add_many(&On::operation("PutItem").table(schema::VIEWS), 2, || Trouble::Refuse(Refusal::Conflict));
-    assert!(!world.change_role(user, Role::Admin).await.unwrap());
+    assert!(!world.change_role(user, Role::Manager).await.unwrap());
     assert_eq!(world.proxy().left(), 0);
-    assert_eq!(world.stores.views.user(user).await.unwrap().expect("the row").role, Role::Admin);
+    assert_eq!(world.stores.views.user(user).await.unwrap().expect("the row").role, Role::Manager);
     world.settle().await;
     world.check_invited(user, ANA).await;
 }
@@ -408,10 +408,10 @@ async fn row_18_a_view_row_arrives_after_a_newer_one() {
         other.perform(user, AccountCommand::DisableUser).await.unwrap();
         gate.open();
     };
-    let (changed, ()) = tokio::join!(world.change_role(user, Role::Admin), newer);
+    let (changed, ()) = tokio::join!(world.change_role(user, Role::Manager), newer);
     changed.unwrap();
     let row = world.stores.views.user(user).await.unwrap().expect("the row");
-    assert_eq!((row.version, row.role, row.status), (5, Role::Admin, permitd::domain::view::UserStatus::Disabled));
+    assert_eq!((row.version, row.role, row.status), (5, Role::Manager, permitd::domain::view::UserStatus::Disabled));
     world.settle().await;
     world.verify();
 }
@@ -457,9 +457,9 @@ async fn row_21_clocks_of_two_writers_disagree_and_the_indexes_go_by_them() {
         let lags = [schema::OUTBOX, schema::FEED].map(|index| world.proxy().lag(&events, index));
         world.proxy().add_many(&sends(), ATTEMPTS, || Trouble::Refuse(Refusal::Unavailable));
         let user = skewed.invite(ANA).await;
-        world.change_role(user, Role::Admin).await.unwrap();
+        world.change_role(user, Role::Manager).await.unwrap();
         let person = world.load(user).await;
-        assert_eq!((person.version, person.role), (2, Role::Admin), "versions order a stream, not clocks");
+        assert_eq!((person.version, person.role), (2, Role::Manager), "versions order a stream, not clocks");
         world.advance(Duration::from_secs(1));
         assert_eq!(world.relay.sweep().await.unwrap(), 0);
         drop(lags);

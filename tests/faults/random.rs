@@ -83,7 +83,7 @@ async fn carry_out(world: &World, people: &mut Vec<UserId>, deed: &Deed) {
         Deed::Delete(person) => (*person, AccountCommand::DeleteUser),
         Deed::Disable(person) => (*person, AccountCommand::DisableUser),
         Deed::Enable(person) => (*person, AccountCommand::EnableUser),
-        Deed::Promote(person) => (*person, AccountCommand::ChangeRole(Role::Admin)),
+        Deed::Promote(person) => (*person, AccountCommand::ChangeRole(Role::Manager)),
         Deed::Issue(person) => (*person, AccountCommand::IssueApiKey { label: Some("k".to_owned()) }),
         Deed::Assign(person) => (*person, AccountCommand::AssignPlan("large".to_owned())),
         Deed::Rotate(person, key) | Deed::Revoke(person, key) => {

@@ -99,7 +99,7 @@ async fn row_03_a_command_that_loses_each_race_is_decided_sixteen_times() {
         let other = world.again().await;
         for race in 0..races {
             let (accounts, once) = (other.accounts.clone(), other.once());
-            let faster = AccountCommand::ChangeRole(if race % 2 == 0 { Role::Admin } else { Role::Reader });
+            let faster = AccountCommand::ChangeRole(if race % 2 == 0 { Role::Manager } else { Role::Reader });
             world.faults.add(
                 "append",
                 Fault::first(async move {
@@ -166,9 +166,9 @@ async fn row_21_clocks_of_two_writers_disagree() {
         // The skewed writer dies between its commit and the publication.
         skewed.faults.add("send", Fault::Before);
         let user = skewed.invite(ANA).await;
-        world.perform(user, AccountCommand::ChangeRole(Role::Admin)).await.unwrap();
+        world.perform(user, AccountCommand::ChangeRole(Role::Manager)).await.unwrap();
         let person = world.load(user).await;
-        assert_eq!((person.version, person.role), (2, Role::Admin), "versions order a stream, not clocks");
+        assert_eq!((person.version, person.role), (2, Role::Manager), "versions order a stream, not clocks");
         world.advance(Duration::from_secs(1));
         assert_eq!(
             world.relay.sweep().await.unwrap(),
@@ -238,7 +238,7 @@ async fn row_29_the_same_command_again_much_later() {
     let first = world.try_invite(ANA, command.clone()).await.unwrap();
     let user = user_of(&first);
     for n in 0..300 {
-        let role = if n % 2 == 0 { Role::Admin } else { Role::Reader };
+        let role = if n % 2 == 0 { Role::Manager } else { Role::Reader };
         world.perform(user, AccountCommand::ChangeRole(role)).await.unwrap();
     }
     world.advance(Duration::from_secs(366 * 86_400));

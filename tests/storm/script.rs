@@ -288,7 +288,7 @@ fn command(chances: &mut Chances, memory: &Memory) -> Act {
         5 => Act::Resend { person },
         6..=8 => {
             let status = chances.one_in(2).then(|| chances.among(&["active", "disabled"]).to_owned());
-            let role = chances.one_in(3).then(|| "reader".to_owned());
+            let role = chances.one_in(3).then(|| if chances.one_in(2) { "reader" } else { "manager" }.to_owned());
             let plan = (status.is_none() && role.is_none() || chances.one_in(3)).then(|| plan(chances));
             Act::Change { person, status, role, plan }
         }

@@ -26,7 +26,7 @@ use permitd::{
     },
     mail::{MailError, Mailer, OutgoingMail, Receipt},
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
-    store::{Append, AppendError, DayUsage, EventLog, GrantRequest, Granted, KeyRefusal, Ledger, StoreError},
+    store::{Append, AppendError, DayUsage, EventLog, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger, StoreError},
 };
 
 type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -151,6 +151,10 @@ impl EventLog for FaultyLog {
         self.faults.around("personal_key", store_failure, self.inner.personal_key(user)).await
     }
 
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError> {
+        self.faults.around("administrators", store_failure, self.inner.administrators()).await
+    }
+
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         self.inner.read(after_position, max).await
     }
@@ -184,11 +188,15 @@ pub(crate) struct FaultyLedger {
 
 #[async_trait]
 impl Ledger for FaultyLedger {
-    async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
+    async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError> {
+        self.faults.around("terms", store_failure, self.inner.terms(key, now_ns)).await
+    }
+
+    async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {
         self.faults.around("grant", store_failure, self.inner.grant(request)).await
     }
 
-    async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError> {
+    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
         self.faults.around("give_back", store_failure, self.inner.give_back(returns)).await
     }
 

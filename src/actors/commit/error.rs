@@ -2,7 +2,7 @@
 
 use crate::{
     actors::Busy,
-    domain::{persisted::CodecError, plan::PlanError, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal},
     secrets::{EntropyError, SecretsError},
     store::StoreError,
 };
@@ -13,6 +13,9 @@ pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
     Refused(#[from] CommandRefusal),
+    /// The administrators' tokens do not allow it.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
     /// The plan cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -1,6 +1,6 @@
-//! What a node holds of one key: a grant, the ledger's refusal, or what it owes the ledger.
+//! What a node holds of a person: a grant, or what it owes the ledger; and of each of their keys: whether it works.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::{
     admission::{self, Grant, Return},
@@ -9,8 +9,33 @@ use crate::domain::{
 };
 
 /// A key's place in the book.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct KeyCell {
+    pub(super) held: Mutex<KeyState>,
+    /// Held by the one request that asks the ledger.
+    pub(super) taking: tokio::sync::Mutex<()>,
+}
+
+/// What is known of a key.
+#[derive(Debug, Default)]
+pub(super) enum KeyState {
+    /// Nothing, or nothing any more.
+    #[default]
+    Unchecked,
+    Works {
+        person: Arc<PersonCell>,
+        hash: KeyHash,
+        until_us: i64,
+    },
+    Refused {
+        until_us: i64,
+    },
+}
+
+/// A person's place in the book.
+#[derive(Debug)]
+pub(super) struct PersonCell {
+    pub(super) user: UserId,
     pub(super) held: Mutex<CellState>,
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
@@ -18,7 +43,16 @@ pub(super) struct KeyCell {
     pub(super) taking: tokio::sync::Mutex<()>,
 }
 
-impl KeyCell {
+impl PersonCell {
+    pub(super) fn new(user: UserId) -> Self {
+        Self {
+            user,
+            held: Mutex::new(CellState::nothing()),
+            late: Mutex::default(),
+            taking: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
     pub(super) fn refund_later(&self, day: i64, cost: u64) {
         let mut late = lock(&self.late);
@@ -38,7 +72,7 @@ impl KeyCell {
     }
 }
 
-/// What a cell holds.
+/// What a person's cell holds.
 #[derive(Debug)]
 pub(super) enum CellState {
     /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
@@ -49,16 +83,11 @@ pub(super) enum CellState {
         unanswered_from: Option<u64>,
     },
     Granted {
-        user: UserId,
-        hash: KeyHash,
         grant: Grant,
         want: u64,
         taken_wall_ns: i64,
         taken_us: i64,
         expires_us: i64,
-    },
-    Refused {
-        until_us: i64,
     },
 }
 

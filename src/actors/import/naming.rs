@@ -123,7 +123,7 @@ impl ImportWork {
         let loaded = self.committer.load(&StreamId::DataSet(dataset.to_owned()), None).await?;
         Ok(match loaded.state {
             State::DataSet(_, log) => log,
-            State::User(_) | State::Plan(..) => DataSetLog::default(),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => DataSetLog::default(),
         })
     }
 
@@ -142,7 +142,7 @@ impl ImportWork {
         };
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(events(log)),
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())

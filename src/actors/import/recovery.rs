@@ -30,7 +30,7 @@ impl ImportWork {
         };
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last.as_ref())).collect()),
-            State::User(_) | State::Plan(..) => Ok(Vec::new()),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())

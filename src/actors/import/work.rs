@@ -246,7 +246,7 @@ impl ImportWork {
                 Ok(log.end_import(import, ending.clone()))
             }
             (State::DataSet(..), events) => Ok(events.to_vec()),
-            (State::User(_) | State::Plan(..), _) => Ok(Vec::new()),
+            (State::User(_) | State::Plan(..) | State::AdminTokens(_), _) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
     }

@@ -4,7 +4,7 @@ mod links;
 
 use zeroize::Zeroizing;
 
-use super::{LinkPolicy, MailerWork, MessageError, Offer};
+use super::{LinkPolicy, MailerWork, MessageError, Offer, leak};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -57,6 +57,10 @@ impl MailerWork {
                     let committed = self.committer.run(&stream, &envelope, revoke).await?;
                     self.counters.revocations.add(newly(&committed));
                 }
+                FulfilmentStep::TellOfLeak { key_id } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.tell_of_leak(&stream, &message, &person, key_id).await;
+                }
                 FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };
                     return self.send_mail(&stream, &message, duty, &person, key_id).await;
@@ -71,6 +75,7 @@ impl MailerWork {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
             let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation)).chain(links);
+            let mails = mails.chain([leak::mail_prefix(person.id)]);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -218,7 +223,7 @@ fn mail_prefix(invitation: uuid::Uuid) -> String {
 }
 
 /// The command that a step of a message is: the same for every delivery of it.
-fn envelope(message: &EventMessage, step: &str) -> Envelope {
+pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
     Envelope {
         command: CommandId::from_message(message.event, step),
         request_hash: None,

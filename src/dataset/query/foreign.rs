@@ -86,7 +86,8 @@ const KEYS: &[&str] = &[
 
 /// What is said of a key in an address, which others may read in logs and histories.
 pub const KEY_IN_ADDRESS: &str = "a key in an address ends in logs and histories, so it is not read from there: send it in the \
-                                  header x-api-key";
+                                  header x-api-key, as Authorization: Bearer, or as the user name of Authorization: Basic. Have \
+                                  this one replaced, since others may have read it by now";
 
 /// Whether a parameter is by its name one that holds a key.
 pub fn is_key(name: &str) -> bool {

@@ -3,10 +3,12 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, roles, tokens, v1, v2};
 use crate::domain::{
-    event::Event,
+    event::{Event, RevocationReason},
+    id::UserId,
     key::{KeyHash, KeyId},
+    permission::Permissions,
     personal::{Personal, PersonalKey},
     plan::Limits,
 };
@@ -68,7 +70,7 @@ impl<'a> Decoder<'a> {
                 let v1::UserInvited { email, name, role, plan, invitation } = self.read(stored)?;
                 let email = self.open(stored.id, "email", &email)?;
                 let name = name.map(|name| self.open(stored.id, "name", &name)).transpose()?;
-                Event::UserInvited { email, name, role, plan, invitation }
+                Event::UserInvited { email, name, role: role.into(), plan, invitation }
             }
             "InvitationResent" => {
                 Event::InvitationResent { invitation: self.read::<v1::InvitationResent>(stored)?.invitation }
@@ -76,7 +78,7 @@ impl<'a> Decoder<'a> {
             "UserDisabled" => self.read::<v1::UserDisabled>(stored).map(|_| Event::UserDisabled)?,
             "UserEnabled" => self.read::<v1::UserEnabled>(stored).map(|_| Event::UserEnabled)?,
             "UserDeleted" => self.read::<v1::UserDeleted>(stored).map(|_| Event::UserDeleted)?,
-            "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role },
+            "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role.into() },
             "PlanAssigned" => Event::PlanAssigned { plan: self.read::<v1::PlanAssigned>(stored)?.plan },
             "ApiKeyIssued" => {
                 let v1::ApiKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
@@ -97,7 +99,15 @@ impl<'a> Decoder<'a> {
             }
             "ApiKeyRevoked" => {
                 let v1::ApiKeyRevoked { key_id, reason } = self.read(stored)?;
+                let reason = match reason {
+                    v1::EarlierReason::Requested => RevocationReason::Requested,
+                    v1::EarlierReason::UserDeleted => RevocationReason::UserDeleted,
+                };
                 Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason }
+            }
+            "LeakNoticeMailed" => {
+                let v1::LeakNoticeMailed { key_id, to, refused } = self.read(stored)?;
+                Event::LeakNoticeMailed { key_id: self.key_id(&key_id)?, to: UserId(to), refused }
             }
             "MailFailed" => {
                 let v1::MailFailed { invitation, reason } = self.read(stored)?;
@@ -108,6 +118,19 @@ impl<'a> Decoder<'a> {
                 Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } }
             }
             "PlanRetired" => self.read::<v1::PlanRetired>(stored).map(|_| Event::PlanRetired)?,
+            "AdminTokenIssued" => {
+                let tokens::AdminTokenIssued { token_id, name, sha256, scopes, read_only, expires_at } =
+                    self.read(stored)?;
+                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
+                let expires_at = expires_at.map(|until| until.parse()).transpose();
+                let expires_at = expires_at.map_err(|error: jiff::Error| self.invalid(error))?;
+                let permissions = Permissions::of(&scopes).only_reading(read_only);
+                Event::AdminTokenIssued { token: self.key_id(&token_id)?, name, hash, permissions, expires_at }
+            }
+            "AdminTokenRevoked" => {
+                let token = self.key_id(&self.read::<tokens::AdminTokenRevoked>(stored)?.token_id)?;
+                Event::AdminTokenRevoked { token }
+            }
             "ImportStarted" => {
                 let v1::ImportStarted { import, file_name, definition, replace } = self.read(stored)?;
                 Event::ImportStarted { import, file_name, definition, replace }
@@ -138,6 +161,13 @@ impl<'a> Decoder<'a> {
     /// Those that have a second version.
     fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
         Ok(match type_name {
+            "UserInvited" => {
+                let roles::InvitedInRole { email, name, role, plan, invitation } = self.read(stored)?;
+                let email = self.open(stored.id, "email", &email)?;
+                let name = name.map(|name| self.open(stored.id, "name", &name)).transpose()?;
+                Some(Event::UserInvited { email, name, role, plan, invitation })
+            }
+            "RoleChanged" => Some(Event::RoleChanged { role: self.read::<roles::RoleGiven>(stored)?.role }),
             "ApiKeyIssued" => {
                 let v2::SealedKeyIssued { key_id, sha256, last_four, secret_version, invitation, label } =
                     self.read(stored)?;
@@ -145,6 +175,10 @@ impl<'a> Decoder<'a> {
                 let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
                 let key_id = self.key_id(&key_id)?;
                 Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
+            }
+            "ApiKeyRevoked" => {
+                let v2::KeyRevokedFor { key_id, reason } = self.read(stored)?;
+                Some(Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason })
             }
             "MailFailed" => {
                 let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;

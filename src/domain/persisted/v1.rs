@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    event::{ImportCounts, RevocationReason, Role},
+    event::{ImportCounts, Role},
     link::LinkPurpose,
     sign_in::{SessionEnd, SignInMethod},
 };
@@ -17,6 +17,37 @@ pub const MAIL_FAILED: &str = "refused for good";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Sealed(pub String);
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Role")]
+pub enum EarlyRole {
+    /// Reads the data.
+    Reader,
+    /// Administers.
+    Admin,
+}
+
+impl From<EarlyRole> for Role {
+    fn from(role: EarlyRole) -> Self {
+        match role {
+            EarlyRole::Reader => Self::Reader,
+            EarlyRole::Admin => Self::Admin,
+        }
+    }
+}
+
+/// Why a key was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "RevocationReason")]
+pub enum EarlierReason {
+    /// Somebody asked for it.
+    Requested,
+    /// Its owner was deleted.
+    UserDeleted,
+}
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
@@ -40,7 +71,7 @@ events! {
         /// Their name, sealed.
         name: Option<Sealed>,
         /// What they may do.
-        role: Role,
+        role: EarlyRole,
         /// The plan of their keys.
         plan: String,
         /// The invitation.
@@ -60,7 +91,7 @@ events! {
     /// The person may do something else.
     RoleChanged {
         /// What they may do.
-        role: Role,
+        role: EarlyRole,
     }
     /// The person's keys have another plan.
     PlanAssigned {
@@ -105,7 +136,16 @@ events! {
         /// The key.
         key_id: String,
         /// Why.
-        reason: RevocationReason,
+        reason: EarlierReason,
+    }
+    /// Somebody was told by mail that the key was revoked because it had leaked.
+    LeakNoticeMailed {
+        /// The key.
+        key_id: String,
+        /// Who was told: its owner, or an administrator.
+        to: Uuid,
+        /// What kind of refusal it was, where the mail system would not take the mail.
+        refused: Option<String>,
     }
     /// The mail system will not take the mail.
     MailFailed {

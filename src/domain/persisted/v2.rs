@@ -1,11 +1,13 @@
 //! Version 2 of the events that kept a stranger's words in plain: a mail system's, which may repeat the address, and what a key's
-//! owner calls it. Both are sealed like the person's own data, and end with it.
+//! owner calls it. Both are sealed like the person's own data, and end with it. And of a key's revocation, which knows more reasons;
+//! it is written for those alone, so that an older permitd reads the others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::v1::Sealed;
+use crate::domain::event::RevocationReason;
 
 /// A key exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,17 @@ pub struct SealedKeyIssued {
     pub label: Option<Sealed>,
 }
 
+/// The key never works again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ApiKeyRevoked")]
+pub struct KeyRevokedFor {
+    /// The key.
+    pub key_id: String,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
 /// The mail system will not take the mail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +56,7 @@ pub struct SealedMailFailed {
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     vec![
         ("ApiKeyIssued.v2", schemars::schema_for!(SealedKeyIssued)),
+        ("ApiKeyRevoked.v2", schemars::schema_for!(KeyRevokedFor)),
         ("MailFailed.v2", schemars::schema_for!(SealedMailFailed)),
     ]
 }

@@ -1,6 +1,7 @@
 //! Why a command on a person is refused.
 
 use super::ACTIVE_KEYS_MAX;
+use super::administrators::ADMINISTRATORS_MAX;
 use crate::domain::{key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
 
 /// Why a command was refused.
@@ -33,6 +34,15 @@ pub enum CommandRefusal {
     /// They have as many keys as one may have.
     #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
     TooManyKeys,
+    /// Nobody would be left who can sign in and administer.
+    #[error(
+        "the user is the last administrator who can sign in: make somebody else one first (`permitd users set EMAIL --role admin`, or \
+         PATCH /users/{{id}} with {{\"role\": \"admin\"}})"
+    )]
+    LastAdministrator,
+    /// There are as many administrators as there may be.
+    #[error("there are {ADMINISTRATORS_MAX} administrators, which is the most: lower one to another role first")]
+    TooManyAdministrators,
     /// A text is too long.
     #[error("{field} is longer than {max} characters")]
     TooLong {

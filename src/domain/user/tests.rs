@@ -22,7 +22,7 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
     let key_id = some_key.unwrap_or(new_key(seed).id);
     let invitation =
         user.map_or(Uuid::from_u128(1), |user| user.invitations[usize::from(seed) % user.invitations.len()].0);
-    match choice % 12 {
+    match choice % 14 {
         0 => Command::Invite {
             email: Email::parse("ana@example.org").unwrap(),
             name: None,
@@ -44,6 +44,11 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
         7 => Command::RotateKey { key_id, new: new_key(seed), valid_until: Timestamp::UNIX_EPOCH },
         8 => Command::RevokeKey { key_id },
         9 => Command::RevokeAll,
+        12 => {
+            let hash = user.and_then(|user| user.keys.get(&key_id)).map(|key| key.hash);
+            Command::RevokeLeakedKey { key_id, hash: hash.filter(|_| seed < 128).unwrap_or(new_key(seed).hash) }
+        }
+        13 => Command::RecordLeakNotice { key_id, to: UserId(Uuid::from_u128(u128::from(seed % 4))), refused: None },
         10 => Command::RecordMailed { key_id, invitation, message_id: "m".to_owned() },
         _ => Command::RecordMailFailed { invitation, class: "550".to_owned(), reason: "no".to_owned() },
     }
@@ -94,6 +99,27 @@ proptest! {
         }
     }
 
+    /// Somebody who knows a key's id, and not the key, revokes nothing.
+    #[test]
+    fn a_leaked_key_is_revoked_by_its_hash_alone(seeds in prop::collection::btree_set(0_u8..200, 2..6)) {
+        let mut state = None;
+        run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
+        for seed in &seeds {
+            let issue = Command::IssueKey { key: new_key(*seed), invitation: None, label: None };
+            let issued = decide(state.as_ref(), issue).unwrap();
+            run(&mut state, issued, 1);
+        }
+        let keys: Vec<NewKey> = seeds.iter().map(|seed| new_key(*seed)).collect();
+        let revoke = |key_id, hash| Command::RevokeLeakedKey { key_id, hash };
+        let none = decide(state.as_ref(), revoke(keys[0].id, keys[1].hash)).unwrap();
+        prop_assert!(none.is_empty());
+        let revoked = decide(state.as_ref(), revoke(keys[0].id, keys[0].hash)).unwrap();
+        prop_assert_eq!(&revoked, &[Event::ApiKeyRevoked { key_id: keys[0].id, reason: RevocationReason::Leaked }]);
+        run(&mut state, revoked, 2);
+        prop_assert!(decide(state.as_ref(), revoke(keys[0].id, keys[0].hash)).unwrap().is_empty(), "once");
+        prop_assert_eq!(state.unwrap().current_keys().count(), keys.len() - 1);
+    }
+
     /// However often the mailer is interrupted and begins again, an invited person ends with one key and a mail for it, and
     /// a deleted one with none that works.
     #[test]
@@ -134,7 +160,9 @@ proptest! {
                     let mailed = Command::RecordMailed { key_id, invitation: Uuid::from_u128(1), message_id: "m".to_owned() };
                     if let Ok(events) = decide(state.as_ref(), mailed) { run(&mut state, events, 3) }
                 }
-                FulfilmentStep::SendLink { .. } | FulfilmentStep::RevokeKeys => prop_assert!(false, "not for this duty"),
+                FulfilmentStep::SendLink { .. } | FulfilmentStep::RevokeKeys | FulfilmentStep::TellOfLeak { .. } => {
+                    prop_assert!(false, "not for this duty");
+                }
             }
         }
         if next_step(state.as_ref(), Duty::RevokeKeys, delivery) == FulfilmentStep::RevokeKeys {

@@ -13,15 +13,17 @@ use super::{
 use crate::{
     domain::{
         key::KeyId,
-        persisted::v1,
+        persisted,
         view::{ImportRow, KeyRow, PlanRow, UserRow},
     },
     http::{
         ProblemCode::{
             self, BodyTooLarge, Conflict, IdempotencyKeyReused, InvalidBody, InvalidParameters, InvalidRequest,
-            InvitationLimit, NotFound, PreconditionFailed, RequestTimeout, UnsupportedMediaType,
+            InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
+            UnsupportedMediaType,
         },
-        routes::{keys, plans, users},
+        routes::{admin_tokens, keys, leaks, plans, users},
+        session::{Needs, OfAll, OfData, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
 
@@ -41,6 +43,7 @@ pub(super) fn tags() -> Vec<Value> {
         ("log", "The append-only log that everything follows from."),
         ("imports", "Where the records came from."),
         ("dead letters", "Messages that failed too often."),
+        ("administrators' tokens", "Named tokens that may a part of this, or all of it."),
         ("server", "What this server is and how it says no."),
     ];
     tags.map(|(name, description)| json!({ "name": name, "description": description })).into()
@@ -110,15 +113,17 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     log(paths);
     imports(paths, types);
     dead_letters(paths);
+    admin_tokens(paths, types);
+    leaked(paths, types);
     server(paths);
 }
 
-fn read(id: &str, tag: &str, summary: &str) -> Operation {
-    Operation::new(Caller::Admin, id, tag, summary).fails(&[InvalidParameters])
+fn read<N: Needs>(id: &str, tag: &str, summary: &str) -> Operation {
+    Operation::new(Caller::Admin(N::PERMISSIONS), id, tag, summary).fails(&[InvalidParameters])
 }
 
-fn command(id: &str, tag: &str, summary: &str) -> Operation {
-    Operation::new(Caller::Admin, id, tag, summary).takes(conditions_of_writing()).fails(&COMMAND)
+fn command<N: Needs>(id: &str, tag: &str, summary: &str) -> Operation {
+    Operation::new(Caller::Admin(N::PERMISSIONS), id, tag, summary).takes(conditions_of_writing()).fails(&COMMAND)
 }
 
 pub(super) trait WithBody {
@@ -159,16 +164,20 @@ fn user_id() -> Value {
 }
 
 pub(super) fn key_id() -> Value {
+    in_path("key_id", "The key's public id.", key_pattern())
+}
+
+fn key_pattern() -> Value {
     let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<KeyId>();
     let pattern = schema.get("pattern").cloned().unwrap_or_default();
-    in_path("key_id", "The key's public id.", json!({ "type": "string", "pattern": pattern }))
+    json!({ "type": "string", "pattern": pattern })
 }
 
 fn people(paths: &mut Paths, types: &mut Types) {
     let tag = "people";
     let statuses = ["invited", "active", "disabled", "deleted"];
     let search = json!({ "type": "string", "maxLength": users::SEARCH_CHARS_MAX });
-    let list = read("list_users", tag, "List people, the newest first")
+    let list = read::<OfPeople>("list_users", tag, "List people, the newest first")
         .takes([
             in_query("search", "Only those whose address or name holds this.", search),
             one_word("status", "Only those who stand so.", &statuses),
@@ -177,19 +186,19 @@ fn people(paths: &mut Paths, types: &mut Types) {
         ])
         .answers(page("A page of people.", types.answer::<UserRow>()));
     paths.add(&Method::GET, "/users", list);
-    let invite = command("invite_user", tag, "Invite somebody")
+    let invite = command::<OfPeople>("invite_user", tag, "Invite somebody")
         .says("They get an API key by mail.")
         .with_body(types.body::<users::InviteBody>(), true)
         .answers(created("They are invited.", types.answer::<UserRow>()))
         .fails(&[Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users", invite);
 
-    let show = read("show_user", tag, "Show a person")
+    let show = read::<OfPeople>("show_user", tag, "Show a person")
         .takes([user_id()])
         .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}", show);
-    let change = command("change_user", tag, "Change a person")
+    let change = command::<OfPeople>("change_user", tag, "Change a person")
         .says("Their keys follow at once, on other servers within a second.")
         .takes([user_id()])
         .with_body(types.body::<users::ChangeBody>(), true)
@@ -201,20 +210,20 @@ fn people(paths: &mut Paths, types: &mut Types) {
         &["id", "deleted_at", "effective_at"],
         [("id", uuid()), ("deleted_at", moment()), ("effective_at", nullable(effective_at()))],
     );
-    let delete = command("delete_user", tag, "Delete a person")
+    let delete = command::<OfPeople>("delete_user", tag, "Delete a person")
         .says("Ends their keys and erases their name and address for good.")
         .takes([user_id()])
         .answers(versioned(StatusCode::OK, "They are deleted.", deleted))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/users/{id}", delete);
 
-    let resend = command("resend_invitation", tag, "Mail a person's invitation again")
+    let resend = command::<OfPeople>("resend_invitation", tag, "Mail a person's invitation again")
         .takes([user_id()])
         .answers(versioned(StatusCode::ACCEPTED, "It will be mailed.", types.answer::<UserRow>()))
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
-    let usage = read("show_usage", tag, "Show how many requests a person's keys have made, day by day")
+    let usage = read::<OfPeople>("show_usage", tag, "Show how many requests a person's keys have made, day by day")
         .takes([user_id(), usage_days()])
         .answers(ok("The days on which there were requests.", used()))
         .fails(&[NotFound]);
@@ -230,14 +239,16 @@ pub(super) fn usage_days() -> Value {
 
 /// The days on which there were requests.
 pub(super) fn used() -> Value {
-    let used = whole("", [("day", date()), ("key", reference("KeyId")), ("used", integer(0, None))]);
+    let used = whole("", [("day", date()), ("used", integer(0, None))]);
     whole("", [("data", list(used)), ("from", date()), ("to", date())])
 }
 
 /// Something of one person: read, or commanded.
 pub(super) fn of_user(id: &str, summary: &str, is_command: bool) -> Operation {
-    let operation =
-        if is_command { command(id, "people", summary).fails(&[Conflict]) } else { read(id, "people", summary) };
+    let operation = match is_command {
+        true => command::<OfPeople>(id, "people", summary).fails(&[Conflict]),
+        false => read::<OfPeople>(id, "people", summary),
+    };
     operation.takes([user_id()]).fails(&[NotFound])
 }
 
@@ -247,12 +258,12 @@ fn effective_at() -> Value {
 
 fn of_keys(paths: &mut Paths, types: &mut Types) {
     let tag = "keys";
-    let list = read("list_keys", tag, "List a person's keys")
+    let list = read::<OfPeople>("list_keys", tag, "List a person's keys")
         .takes([user_id()])
         .answers(versioned(StatusCode::OK, "Their keys.", all(types.answer::<KeyRow>())))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys", list);
-    let issue = command("issue_key", tag, "Issue a key")
+    let issue = command::<OfPeople>("issue_key", tag, "Issue a key")
         .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key within an hour.")
         .takes([user_id()])
         .with_body(types.body::<keys::IssueBody>(), false)
@@ -260,18 +271,18 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/keys", issue);
 
-    let show = read("show_key", tag, "Show a key")
+    let show = read::<OfPeople>("show_key", tag, "Show a key")
         .takes([user_id(), key_id()])
         .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
-    let revoke = command("revoke_key", tag, "Revoke a key")
+    let revoke = command::<OfPeople>("revoke_key", tag, "Revoke a key")
         .says("It is refused at once by this server, and everywhere from `effective_at` on.")
         .takes([user_id(), key_id()])
         .answers(versioned(StatusCode::OK, "It is revoked.", revoked()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/users/{id}/keys/{key_id}", revoke);
-    let rotate = command("rotate_key", tag, "Replace a key by a new one")
+    let rotate = command::<OfPeople>("rotate_key", tag, "Replace a key by a new one")
         .takes([user_id(), key_id()])
         .with_body(types.body::<keys::RotateBody>(), false)
         .answers(created("The new key.", reference("IssuedKey")))
@@ -295,22 +306,22 @@ pub(super) fn revoked() -> Value {
 fn of_plans(paths: &mut Paths, types: &mut Types) {
     let tag = "plans";
     let name = || in_path("name", "The plan.", json!({ "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$" }));
-    let list =
-        read("list_plans", tag, "List the plans").answers(ok("All plans.", all(types.answer::<plans::ListedPlan>())));
+    let list = read::<OfPlans>("list_plans", tag, "List the plans")
+        .answers(ok("All plans.", all(types.answer::<plans::ListedPlan>())));
     paths.add(&Method::GET, "/plans", list);
-    let show = read("show_plan", tag, "Show a plan")
+    let show = read::<OfPlans>("show_plan", tag, "Show a plan")
         .takes([name()])
         .answers(versioned(StatusCode::OK, "The plan.", types.answer::<PlanRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/plans/{name}", show);
-    let define = command("define_plan", tag, "Make a plan, or change one")
+    let define = command::<OfPlans>("define_plan", tag, "Make a plan, or change one")
         .says("Keys of the plan have the new limits within a second.")
         .takes([name()])
         .with_body(types.body::<plans::LimitsBody>(), true)
         .answers(versioned(StatusCode::OK, "The plan as it is now.", types.answer::<PlanRow>()))
         .answers(created("The plan, which is new.", types.answer::<PlanRow>()));
     paths.add(&Method::PUT, "/plans/{name}", define);
-    let retire = command("retire_plan", tag, "Retire a plan")
+    let retire = command::<OfPlans>("retire_plan", tag, "Retire a plan")
         .says("Nobody gets it any more; those who have it keep it. The one of `users.default_plan` is refused.")
         .takes([name()])
         .answers(versioned(StatusCode::OK, "The plan, retired.", types.answer::<PlanRow>()))
@@ -322,7 +333,7 @@ fn log(paths: &mut Paths) {
     let tag = "log";
     let place = json!({ "type": "integer", "format": "int64", "minimum": 0 });
     let after = || in_query("after", "Where the page begins: `page.next` of the page before has it.", place.clone());
-    let events = read("list_events", tag, "List events")
+    let events = read::<OfEvents>("list_events", tag, "List events")
         .says("`limit` bounds the commits of a page, so that the events of one command stay together.")
         .takes([
             one_word("order", "Which end of the log comes first.", &["oldest", "newest"]),
@@ -331,7 +342,7 @@ fn log(paths: &mut Paths) {
         ])
         .answers(page("A page of the log.", reference("Event")));
     paths.add(&Method::GET, "/events", events);
-    let of_user = read("list_user_events", tag, "List what happened to a person")
+    let of_user = read::<OfPeople>("list_user_events", tag, "List what happened to a person")
         .takes([user_id(), after(), shared("items")])
         .answers(page("A page of their events, the oldest first.", reference("Event")))
         .fails(&[NotFound]);
@@ -340,27 +351,27 @@ fn log(paths: &mut Paths) {
 
 fn imports(paths: &mut Paths, types: &mut Types) {
     let tag = "imports";
-    let list = read("list_imports", tag, "List imports, the newest first")
+    let list = read::<OfData>("list_imports", tag, "List imports, the newest first")
         .takes([in_query("dataset", "Only into this data set.", text()), shared("items")])
         .answers(ok("The imports.", all(types.answer::<ImportRow>())));
     paths.add(&Method::GET, "/imports", list);
-    let show = read("show_import", tag, "Show an import")
+    let show = read::<OfData>("show_import", tag, "Show an import")
         .takes([in_path("id", "The import.", uuid())])
         .answers(ok("The import.", types.answer::<ImportRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/imports/{id}", show);
-    let data_sets = read("list_datasets", tag, "List the data sets with their columns")
+    let data_sets = read::<OfData>("list_datasets", tag, "List the data sets with their columns")
         .answers(ok("The data sets.", all(reference("DataSet"))));
     paths.add(&Method::GET, "/datasets", data_sets);
 }
 
 fn dead_letters(paths: &mut Paths) {
     let tag = "dead letters";
-    let list = read("list_dead_letters", tag, "List messages that failed too often")
+    let list = read::<OfServer>("list_dead_letters", tag, "List messages that failed too often")
         .takes([shared("items")])
         .answers(ok("The messages.", all(reference("DeadLetter"))));
     paths.add(&Method::GET, "/dead-letters", list);
-    let redrive = command("redrive_dead_letter", tag, "Send a message again")
+    let redrive = command::<OfServer>("redrive_dead_letter", tag, "Send a message again")
         .takes([in_path("id", "The message.", json!({ "type": "string", "minLength": 1 }))])
         .answers(
             Answer::json(StatusCode::ACCEPTED, "It will be worked on.", whole("", [("id", text())]))
@@ -368,6 +379,54 @@ fn dead_letters(paths: &mut Paths) {
         )
         .fails(&[NotFound]);
     paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
+}
+
+fn admin_tokens(paths: &mut Paths, types: &mut Types) {
+    let tag = "administrators' tokens";
+    let id = || in_path("id", "The token's public id.", key_pattern());
+    let list = read::<OfAll>("list_admin_tokens", tag, "List the administrators' tokens, the newest first")
+        .takes([
+            one_word("status", "Only those that stand so.", &["active", "expired", "revoked"]),
+            shared("items"),
+            in_query("after", "Where the page begins: `page.next` of the page before has it.", key_pattern()),
+        ])
+        .answers(page("A page of tokens, without their secrets.", types.answer::<admin_tokens::ShownToken>()));
+    paths.add(&Method::GET, "/admin-tokens", list);
+    let create = command::<OfAll>("create_admin_token", tag, "Make a token")
+        .says(
+            "It may what its scopes say, and only read where `read_only` is set. It does not outlive the token that makes it. The answer \
+             holds the token itself: this once, and for a retry under the same Idempotency-Key within an hour.",
+        )
+        .with_body(types.body::<admin_tokens::TokenBody>(), true)
+        .answers(created("The token.", reference("IssuedAdminToken")))
+        .fails(&[Conflict]);
+    paths.add(&Method::POST, "/admin-tokens", create);
+    let show = read::<OfAll>("show_admin_token", tag, "Show a token")
+        .takes([id()])
+        .answers(ok("The token, without its secret.", types.answer::<admin_tokens::ShownToken>()))
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/admin-tokens/{id}", show);
+    let revoked = whole("A token that was revoked.", [("id", reference("KeyId")), ("revoked_at", nullable(moment()))]);
+    let revoke = command::<OfAll>("revoke_admin_token", tag, "Revoke a token")
+        .says("Every server refuses it at once.")
+        .takes([id()])
+        .answers(versioned(StatusCode::OK, "It is revoked.", revoked))
+        .fails(&[NotFound]);
+    paths.add(&Method::DELETE, "/admin-tokens/{id}", revoke);
+}
+
+fn leaked(paths: &mut Paths, types: &mut Types) {
+    let received = whole("That the report was received.", [("status", super::schema::one_of(&["received"]))]);
+    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys that have leaked")
+        .says(
+            "For whoever finds keys where others can read them. Those that are ours and work are revoked, and their owners told. The \
+             answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",
+        )
+        .body("application/json", types.body::<leaks::ReportBody>(), true)
+        .answers(Answer::json(StatusCode::ACCEPTED, "It is looked at.", received).header(Header::CacheControl))
+        .fails(&[InvalidParameters, InvalidRequest, InvalidBody, TooManyFromAddress, Overloaded])
+        .fails(&BODY);
+    paths.add(&Method::POST, "/leaks", report);
 }
 
 fn server(paths: &mut Paths) {
@@ -380,7 +439,7 @@ fn server(paths: &mut Paths) {
         .answers(Answer::json(StatusCode::OK, "What there is.", reference("Server")).content("text/html", text()));
     paths.add(&Method::GET, "/", home);
     paths.add(&Method::GET, "/admin", open("show_admin_page", "The administrator's page").answers(html("The page.")));
-    let counters = read("show_counters", tag, "Show what the actors have counted since the start")
+    let counters = read::<OfServer>("show_counters", tag, "Show what the actors have counted since the start")
         .answers(ok("The counters.", reference("Counters")));
     paths.add(&Method::GET, "/admin/counters", counters);
     let problems = open("list_problems", "List the kinds of problems").answers(html("A page with all kinds."));
@@ -441,14 +500,37 @@ pub(super) fn issued_key(key: &Value) -> Value {
     described(issued, "A key with what is shown of it this once.")
 }
 
+/// A token with what is shown of it this once.
+pub(super) fn issued_token(token: &Value) -> Value {
+    let mut issued = token.clone();
+    if let Some(Value::Object(members)) = issued.get_mut("properties") {
+        let token = "The token itself. A repeated command has it for an hour, while the token works; then it has `token_withheld` instead.";
+        members.insert("token".to_owned(), described(text(), token));
+        let withheld = "Why a repeated command does not show the token again, and what to do.";
+        members.insert("token_withheld".to_owned(), described(text(), withheld));
+    }
+    described(issued, "A token with what is shown of it this once.")
+}
+
 fn event() -> Value {
-    let schemas = v1::schemas();
-    let names: Vec<&str> = schemas.iter().filter_map(|(name, _)| name.split('.').next()).collect();
+    let schemas = persisted::schemas();
+    let mut names: Vec<&str> = Vec::new();
+    for name in schemas.iter().filter_map(|(name, _)| name.split('.').next()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     whole(
         "An event. Personal data in it stays sealed.",
         [
             ("id", uuid()),
-            ("stream", described(text(), "What it happened to: `user#<id>`, `plan#<name>` or `dataset#<name>`.")),
+            (
+                "stream",
+                described(
+                    text(),
+                    "What it happened to: `user#<id>`, `plan#<name>`, `dataset#<name>` or `tokens#admin`.",
+                ),
+            ),
             ("version", described(integer(1, None), "Its commit's place in the stream.")),
             ("index", described(integer(0, None), "Its place in the commit.")),
             ("type", super::schema::one_of(&names)),
@@ -497,7 +579,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "relay", "importer", "passwords", "queue"];
+    let groups = ["gate", "committer", "mailers", "leaks", "relay", "importer", "passwords", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

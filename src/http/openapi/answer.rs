@@ -182,6 +182,7 @@ fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str)
         let header = match code {
             ProblemCode::InvalidKey
             | ProblemCode::InvalidToken
+            | ProblemCode::MissingPermission
             | ProblemCode::SignInRequired
             | ProblemCode::InvalidCredentials
             | ProblemCode::CodeRequired => Header::Authenticate,

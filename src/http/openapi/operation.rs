@@ -4,7 +4,10 @@ use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Problems};
-use crate::http::ProblemCode;
+use crate::{
+    domain::permission::{Permission, Permissions},
+    http::ProblemCode,
+};
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,29 +18,34 @@ pub(super) enum Caller {
     Reader,
     /// Whoever has a session.
     Person,
-    /// Whoever has an administrator's token.
-    Admin,
+    /// Whoever has these permissions.
+    Admin(Permissions),
 }
 
 impl Caller {
     fn security(self) -> Value {
         match self {
             Self::Anybody => json!([]),
-            Self::Reader => json!([{ "apiKey": [] }]),
+            Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
             Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
-            Self::Admin => json!([{ "adminToken": [] }]),
+            Self::Admin(needed) => {
+                let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
+                json!([{ "adminToken": scopes }, { "session": scopes }, { "sessionCookie": scopes }])
+            }
         }
     }
 
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            HeadTooLarge, Internal, InvalidKey, InvalidToken, Overloaded, OwnShare, QuotaExceeded, SignInRequired,
-            TooManyFromAddress, Unavailable, UrlTooLong,
+            CrossOrigin, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, MissingPermission,
+            Overloaded, OwnShare, QuotaExceeded, SecondFactorRequired, SignInRequired, TooManyFromAddress, Unavailable,
+            UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
+                InvalidRequest,
                 InvalidKey,
                 UrlTooLong,
                 QuotaExceeded,
@@ -49,6 +57,7 @@ impl Caller {
                 Unavailable,
             ],
             Self::Person => &[
+                InvalidRequest,
                 InvalidKey,
                 SignInRequired,
                 UrlTooLong,
@@ -58,9 +67,19 @@ impl Caller {
                 Overloaded,
                 Unavailable,
             ],
-            Self::Admin => {
-                &[InvalidToken, UrlTooLong, TooManyFromAddress, HeadTooLarge, Internal, Overloaded, Unavailable]
-            }
+            Self::Admin(_) => &[
+                InvalidToken,
+                SignInRequired,
+                MissingPermission,
+                CrossOrigin,
+                SecondFactorRequired,
+                UrlTooLong,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
         }
     }
 }

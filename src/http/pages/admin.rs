@@ -8,7 +8,7 @@ use super::file;
 use crate::http::{
     Problem,
     routes::{self, Answer},
-    session::Admin,
+    session::{Admin, OfServer},
     state::Service,
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn style() -> HttpResponse {
 }
 
 /// `GET /admin/counters`: what the actors have counted since the start.
-pub(super) async fn counters(_: Admin, service: web::Data<Service>) -> Answer {
+pub(super) async fn counters(_: Admin<OfServer>, service: web::Data<Service>) -> Answer {
     let queue: Result<_, Problem> = service.committer.queue.depth().await.map_err(routes::queue_problem);
     Ok(routes::document(
         StatusCode::OK,
@@ -39,6 +39,7 @@ pub(super) async fn counters(_: Admin, service: web::Data<Service>) -> Answer {
             "gate": service.book.counts(),
             "committer": service.committer.counts(),
             "mailers": service.mailers.counts(),
+            "leaks": service.leaks.counts(),
             "relay": service.relay.counts(),
             "importer": service.imports.counts(),
             "passwords": service.sign_ins.pool().counts(),

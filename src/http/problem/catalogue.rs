@@ -56,8 +56,8 @@ catalogue! {
         "The body is not JSON, or a field is missing, unknown or of the wrong kind. The detail names the place.";
     /// 401: the API key.
     InvalidKey = "invalid-key", UNAUTHORIZED, "A valid API key is required",
-        "Send the key from your invitation in the header x-api-key. A key that is missing, mistyped, unknown or revoked gets \
-         this same answer.";
+        "Send the key from your invitation in the header x-api-key, as Authorization: Bearer, or as the user name of \
+         Authorization: Basic; never in an address. A key that is missing, mistyped, unknown or revoked gets this same answer.";
     /// 401: the administrator's token.
     InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
         "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
@@ -80,6 +80,10 @@ catalogue! {
     SecondFactorRequired = "second-factor-required", FORBIDDEN, "Set up a second factor first",
         "Here administrators need a second factor. POST /me/second-factor begins one, PUT /me/second-factor confirms it; until then \
          the session is good for nothing else.";
+    /// 403: who it is, is known; they may not.
+    MissingPermission = "missing-permission", FORBIDDEN, "This needs another permission",
+        "The token, or the person who is signed in, is known but may not do this. The detail says which permission is needed and \
+         which there are. An administrator gives another role, or makes a token that has the scope.";
     /// 404: no such resource.
     NotFound = "not-found", NOT_FOUND, "There is no such thing",
         "The path is right, but nothing of this name exists. The detail says what was looked for.";
@@ -139,7 +143,8 @@ catalogue! {
     /// 429: one address.
     TooManyFromAddress = "too-many-from-address", TOO_MANY_REQUESTS, "Too much from one address",
         "This address has sent too many wrong keys or tokens, or has as many connections or requests at the same time as an \
-         address may have. The detail says which. A right key passes all the same; wait for Retry-After seconds with others.";
+         address may have. The detail says which. A right key passes all the same; wait for Retry-After seconds with others: the wait doubles with \
+         each further wrong one.";
     /// 431.
     HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
         "The header fields are more or longer than this server reads. Send fewer, or shorter ones.";

@@ -1,6 +1,6 @@
 //! What an administrator's writing request is made of: who gives the command, under which conditions, and its body.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::{
     http::{
         InvalidParam, JsonBody, Problem, ProblemCode,
         body::misfit_at,
-        session::{Admin, Conditions},
+        session::{Admin, Caller, Conditions, Needs},
         state::Service,
     },
 };
@@ -43,32 +43,35 @@ impl Fields for Nothing {
     const OPTIONAL: bool = true;
 }
 
-/// A command of an administrator. Who has no token learns nothing else about the request.
+/// A command of somebody who may what `N` says. Who may not learns nothing else about the request.
 ///
 /// # Errors
-/// As an extractor: 401 first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
+/// As an extractor: those of [`Admin`] first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
 /// those of [`JsonBody`], with `invalid_params` for unknown fields.
-pub(super) struct Command<T> {
+pub(super) struct Command<T, N> {
     /// What the body says.
     pub(super) body: T,
     /// What the command brings along.
     pub(super) envelope: Envelope,
+    /// Who gives it.
+    pub(super) caller: Caller,
+    needs: PhantomData<N>,
 }
 
-impl<T: Fields> FromRequest for Command<T> {
+impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let admin = Admin::from_request(&request, &mut payload).await?;
+            let Admin { caller, .. } = Admin::<N>::from_request(&request, &mut payload).await?;
             let conditions = Conditions::extract(&request).await?;
             let (body, bytes) = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let envelope = conditions.envelope(service, &admin.who, &request, &bytes)?;
-            Ok(Self { body, envelope })
+            let envelope = conditions.envelope(service, &caller.who, &request, &bytes)?;
+            Ok(Self { body, envelope, caller, needs: PhantomData })
         })
     }
 }

@@ -14,7 +14,11 @@ use super::{
     refusal::{queue_problem, redrive_problem},
 };
 use crate::{
-    http::{method, session::Admin, state::Service},
+    http::{
+        method,
+        session::{Admin, OfServer},
+        state::Service,
+    },
     queue::DeadLetter,
 };
 
@@ -24,7 +28,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/dead-letters/{id}/redrive", "POST").route(web::method(Method::POST).to(redrive)));
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfServer>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["limit"])?;
     let letters = service.committer.queue.dead_letters(params.limit()?).await.map_err(queue_problem)?;
     let shown: Vec<Value> = letters.iter().map(shown).collect();
@@ -41,7 +45,7 @@ fn shown(letter: &DeadLetter) -> Value {
 }
 
 /// The log shows what comes of it.
-async fn redrive(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn redrive(command: Command<Nothing, OfServer>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     service.committer.redrive(&id, &command.envelope).await.map_err(redrive_problem)?;
     let (id, who) = (id.into_inner(), command.envelope.origin.who);
     tracing::info!(%id, %who, "a dead letter was sent again");

@@ -14,7 +14,11 @@ use crate::{
         id::StreamId,
         persisted::{self, StoredCommit},
     },
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfEvents, OfPeople},
+        state::Service,
+    },
 };
 
 /// Adds the routes.
@@ -32,7 +36,7 @@ enum Order {
 const ORDERS: [(&str, Order); 2] = [("oldest", Order::OldestFirst), ("newest", Order::NewestFirst)];
 
 /// `limit` bounds the commits of a page, so that the events of one command stay together.
-async fn all(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["order", "after", "limit"])?;
     let (limit, after) = (params.limit()?, params.number::<u64>("after")?);
     let order = params.one_of("order", &ORDERS)?.unwrap_or(Order::OldestFirst);
@@ -44,7 +48,12 @@ async fn all(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Ans
     page(&request, commits.map_err(store_problem)?, limit, |commit| commit.position)
 }
 
-async fn of_user(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn of_user(
+    _: Admin<OfPeople>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let params = Params::read(request.query_string(), &["after", "limit"])?;
     let (limit, after) = (params.limit()?, params.number::<u64>("after")?.unwrap_or(0));
     let user = user_id(&id)?;

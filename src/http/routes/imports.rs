@@ -10,7 +10,11 @@ use super::{
     store_problem,
 };
 use crate::{
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfData},
+        state::Service,
+    },
     store::records::DataSet,
 };
 
@@ -21,13 +25,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/datasets", data_sets));
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["dataset", "limit"])?;
     let imports = service.committer.stores.views.imports(params.text("dataset"), params.limit()?).await;
     Ok(answer::list(&imports.map_err(store_problem)?))
 }
 
-async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn show(_: Admin<OfData>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let missing = || Problem::new(ProblemCode::NotFound, "there is no such import");
     let id = Uuid::parse_str(&id).map_err(|_| missing())?;
@@ -35,7 +39,7 @@ async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: we
     Ok(answer::document(StatusCode::OK, &import))
 }
 
-async fn data_sets(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn data_sets(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let shown: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
     Ok(answer::list(&shown))

@@ -18,9 +18,16 @@ use super::{
     users::{existing, user_id},
 };
 use crate::{
-    actors::account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
+    actors::{
+        account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
+        commit::Envelope,
+    },
     domain::{id::UserId, key::KeyId, user::LABEL_CHARS_MAX, view::KeyRow},
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfPeople},
+        state::Service,
+    },
 };
 
 /// Adds the routes.
@@ -49,7 +56,7 @@ fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
     found.ok_or_else(|| Problem::internal("a key's commit left no such key"))
 }
 
-async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     list_of(&service, user_id(&id)?).await
 }
@@ -83,7 +90,7 @@ pub(super) fn key_id(text: &str) -> Result<KeyId, Problem> {
 }
 
 async fn show(
-    _: Admin,
+    _: Admin<OfPeople>,
     request: HttpRequest,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
@@ -112,14 +119,14 @@ impl Fields for IssueBody {
     const OPTIONAL: bool = true;
 }
 
-async fn issue(command: Command<IssueBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    issue_for(command, &Owner::of(user_id(&id)?), &service).await
+async fn issue(command: Command<IssueBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    issue_for(command.body, command.envelope, &Owner::of(user_id(&id)?), &service).await
 }
 
 /// Issues a key to somebody.
-pub(super) async fn issue_for(command: Command<IssueBody>, owner: &Owner, service: &Service) -> Answer {
-    let label = command.body.label;
-    let done = service.accounts.perform(owner.user, AccountCommand::IssueApiKey { label }, command.envelope).await;
+pub(super) async fn issue_for(body: IssueBody, envelope: Envelope, owner: &Owner, service: &Service) -> Answer {
+    let issue = AccountCommand::IssueApiKey { label: body.label };
+    let done = service.accounts.perform(owner.user, issue, envelope).await;
     issued(service, owner, &done.map_err(command_problem)?, None)
 }
 
@@ -140,23 +147,28 @@ impl Fields for RotateBody {
 }
 
 async fn rotate(
-    command: Command<RotateBody>,
+    command: Command<RotateBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
     let (user, key) = path_of(&path)?;
-    rotate_for(command, &Owner::of(user), key, &service).await
+    rotate_for(command.body, command.envelope, &Owner::of(user), key, &service).await
 }
 
 /// Replaces somebody's key.
-pub(super) async fn rotate_for(command: Command<RotateBody>, owner: &Owner, key: KeyId, service: &Service) -> Answer {
-    let grace_s = command.body.grace_s;
+pub(super) async fn rotate_for(
+    RotateBody { grace_s }: RotateBody,
+    envelope: Envelope,
+    owner: &Owner,
+    key: KeyId,
+    service: &Service,
+) -> Answer {
     if grace_s > GRACE_S_MAX {
         let detail = format!("at `grace_s`: at most {GRACE_S_MAX} seconds");
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
     let rotation = AccountCommand::RotateApiKey { key, grace_s };
-    let done = service.accounts.perform(owner.user, rotation, command.envelope).await.map_err(command_problem)?;
+    let done = service.accounts.perform(owner.user, rotation, envelope).await.map_err(command_problem)?;
     let old = row(&done, key)?;
     issued(service, owner, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
 }
@@ -195,14 +207,18 @@ fn advice(keys: &str, Withheld { id, reason }: Withheld) -> String {
     }
 }
 
-async fn revoke(command: Command<Nothing>, path: web::Path<(String, String)>, service: web::Data<Service>) -> Answer {
+async fn revoke(
+    command: Command<Nothing, OfPeople>,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
     let (user, key) = path_of(&path)?;
-    revoke_for(command, user, key, &service).await
+    revoke_for(command.envelope, user, key, &service).await
 }
 
 /// Revokes somebody's key.
-pub(super) async fn revoke_for(command: Command<Nothing>, user: UserId, key: KeyId, service: &Service) -> Answer {
-    let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
+pub(super) async fn revoke_for(envelope: Envelope, user: UserId, key: KeyId, service: &Service) -> Answer {
+    let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, envelope).await;
     let done = done.map_err(command_problem)?;
     let revoked_at = row(&done, key)?.revoked_at;
     // Of a key that had been revoked before as of the first time.

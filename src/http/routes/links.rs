@@ -20,7 +20,7 @@ use super::{
     answer::{self, Answer},
     command::{Fields, said},
     params::Params,
-    refusal::sign_in_problem,
+    refusal::{sign_in_done, sign_in_problem},
 };
 use crate::{
     actors::sign_in::{Behind, Redeemed, SignInError},
@@ -31,7 +31,7 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, address,
-        body::receive,
+        body::bytes_of,
         method,
         pages::{escaped, wants_html},
         signed_in::own_envelope,
@@ -48,6 +48,8 @@ const STYLE: &str = "body{max-width:32rem;margin:4rem auto;padding:0 1rem;font:1
                      input,button{font:inherit;padding:.5rem .7rem}input{width:100%;box-sizing:border-box}button{margin-top:1rem}\
                      pre{overflow-x:auto;padding:.8rem;border:1px solid #8888;border-radius:.4rem;white-space:pre-wrap;word-break:break-all}";
 const FORM: &str = "application/x-www-form-urlencoded";
+/// The longest form, bytes: the longest password, with each of its bytes escaped.
+const FORM_BYTES_MAX: usize = 8 * 1024;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -74,15 +76,15 @@ impl Fields for LinkBody {
     const OPTIONAL: bool = true;
 }
 
-fn presented(token: &str, request: &HttpRequest) -> Result<PresentedLink, Problem> {
-    let over = || SignInError::from(SignInRefusal::LinkOver);
-    PresentedLink::parse(token).ok_or_else(|| sign_in_problem(over(), request))
+async fn presented(token: &str, request: &HttpRequest) -> Result<PresentedLink, Problem> {
+    let link = PresentedLink::parse(token).ok_or_else(|| SignInError::from(SignInRefusal::LinkOver));
+    sign_in_done(link, request).await
 }
 
 async fn show(request: HttpRequest, token: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let link = presented(&token, &request)?;
-    let behind = service.sign_ins.behind(&link).await.map_err(|error| sign_in_problem(error, &request))?;
+    let link = presented(&token, &request).await?;
+    let behind = sign_in_done(service.sign_ins.behind(&link).await, &request).await?;
     if wants_html(&request) {
         return Ok(form(&service, &behind, &token, None));
     }
@@ -109,11 +111,11 @@ async fn redeem(
     token: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
-    let link = presented(&token, &request)?;
+    let link = presented(&token, &request).await?;
     let mut payload: Payload = payload.into_inner();
     let is_form = actix_web::HttpMessage::content_type(&request).eq_ignore_ascii_case(FORM);
     let password = if is_form {
-        let bytes = receive(&request, payload).await?;
+        let bytes = bytes_of(&request, payload, FORM_BYTES_MAX).await?;
         let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "password");
         field.map(|(_, value)| Zeroizing::new(value.into_owned()))
     } else {
@@ -139,12 +141,12 @@ async fn redeem(
         }
         // The link still works: the form again, with what was wrong.
         Err(SignInError::Password(error)) if is_page => {
-            let behind = service.sign_ins.behind(&link).await.map_err(|error| sign_in_problem(error, &request))?;
+            let behind = sign_in_done(service.sign_ins.behind(&link).await, &request).await?;
             let mut response = form(&service, &behind, &token, Some(&error.to_string()));
             *response.status_mut() = ProblemCode::InvalidBody.status();
             Ok(response)
         }
-        Err(error) => Err(sign_in_problem(error, &request)),
+        Err(error) => Err(sign_in_problem(error, &request).await),
     }
 }
 

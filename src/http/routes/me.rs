@@ -19,7 +19,7 @@ use super::{
     keys::{self, IssueBody, Owner, RotateBody, key_id},
     own::Own,
     params::Params,
-    refusal::{command_problem, sign_in_problem},
+    refusal::{command_problem, sign_in_done},
     sessions, store_problem,
     users::{existing, usage_of},
 };
@@ -92,9 +92,9 @@ impl Fields for PasswordBody {
 }
 
 async fn change_password(own: Own<PasswordBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let PasswordBody { current, new } = &own.command.body;
-    let changed = service.sign_ins.change_password(&own.who, current, new, &own.command.envelope).await;
-    let changed = changed.map_err(|error| sign_in_problem(error, &request))?;
+    let PasswordBody { current, new } = &own.body;
+    let changed = service.sign_ins.change_password(&own.who, current, new, &own.envelope).await;
+    let changed = sign_in_done(changed, &request).await?;
     Ok(answer::versioned(StatusCode::OK, changed.version, &json!({ "password": "set" })))
 }
 
@@ -109,16 +109,16 @@ fn owner<T>(own: &Own<T>) -> Owner {
 
 async fn issue_key(own: Own<IssueBody>, service: web::Data<Service>) -> Answer {
     let owner = owner(&own);
-    keys::issue_for(own.command, &owner, &service).await
+    keys::issue_for(own.body, own.envelope, &owner, &service).await
 }
 
 async fn rotate_key(own: Own<RotateBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let owner = owner(&own);
-    keys::rotate_for(own.command, &owner, key_id(&id)?, &service).await
+    keys::rotate_for(own.body, own.envelope, &owner, key_id(&id)?, &service).await
 }
 
 async fn revoke_key(own: Own<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    keys::revoke_for(own.command, own.who.user.id, key_id(&id)?, &service).await
+    keys::revoke_for(own.envelope, own.who.user.id, key_id(&id)?, &service).await
 }
 
 async fn usage(Oneself(user): Oneself, request: HttpRequest, service: web::Data<Service>) -> Answer {
@@ -131,12 +131,12 @@ async fn list_sessions(SignedIn(who): SignedIn, request: HttpRequest, service: w
 }
 
 async fn end_sessions(own: Own<Nothing>, service: web::Data<Service>) -> Answer {
-    sessions::end_all_of(&service, own.who.user.id, SessionEnd::EndedByOwner, own.command).await
+    sessions::end_all_of(&service, own.who.user.id, SessionEnd::EndedByOwner, &own.envelope).await
 }
 
 async fn end_session(own: Own<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let (user, session) = (own.who.user.id, key_id(&id)?);
-    let ended = service.sign_ins.end(user, session, SessionEnd::EndedByOwner, &own.command.envelope).await;
+    let ended = service.sign_ins.end(user, session, SessionEnd::EndedByOwner, &own.envelope).await;
     let ended = ended.map_err(command_problem)?;
     let row = ended.state.rows().sessions.into_iter().find(|row| row.id == session);
     let body = json!({ "id": session, "ended_at": row.and_then(|row| row.ended_at) });

@@ -11,7 +11,8 @@ use prometheus_client::{
 
 use crate::{
     actors::{
-        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, mailer::MailerCounts, relay::RelayCounts,
+        commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, leaks::LeakCounts, mailer::MailerCounts,
+        relay::RelayCounts,
     },
     aws::{Access, Calls},
     http::{
@@ -33,6 +34,7 @@ pub(super) struct Snapshot {
     grants: GrantCounts,
     commits: CommitCounts,
     mailers: MailerCounts,
+    leaks: LeakCounts,
     relay: RelayCounts,
     importer: ImporterCounts,
     queue: Depth,
@@ -58,6 +60,7 @@ impl Snapshot {
             grants: service.book.counts(),
             commits: service.committer.counts(),
             mailers: service.mailers.counts(),
+            leaks: service.leaks.counts(),
             relay: service.relay.counts(),
             importer: service.imports.counts(),
             queue,
@@ -82,8 +85,8 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 28] {
-        let Self { grants, commits, mailers, relay, importer, .. } = self;
+    fn counters(&self) -> [(&'static str, &'static str, u64); 32] {
+        let Self { grants, commits, mailers, leaks, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
             ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
@@ -102,8 +105,16 @@ impl Snapshot {
             ("permitd_mailer_keys_issued", "Keys issued for invitations", mailers.keys_issued),
             ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
+            ("permitd_mailer_leaks_told", "Mails handed over that tell of a leaked key", mailers.leaks_told),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
+            ("permitd_leaks_reports", "Reports with something in them that has the form of a key", leaks.reports),
+            ("permitd_leaks_revoked", "Keys revoked because they were reported as leaked", leaks.revoked),
+            (
+                "permitd_leaks_passed_over",
+                "What was reported, is nobody's by its form, and was not looked up",
+                leaks.passed_over,
+            ),
             ("permitd_relay_sweeps", "Sweeps for commits left unpublished", relay.sweeps),
             ("permitd_relay_published", "Commits that the relay published", relay.published),
             ("permitd_relay_failures", "Sweeps that ended early", relay.failed),

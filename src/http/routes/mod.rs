@@ -1,5 +1,6 @@
 //! The routes, one file for each resource.
 
+pub(in crate::http) mod admin_tokens;
 mod answer;
 mod command;
 pub mod data;
@@ -7,6 +8,7 @@ mod dead_letters;
 mod events;
 mod imports;
 pub(in crate::http) mod keys;
+pub(in crate::http) mod leaks;
 pub(in crate::http) mod links;
 pub(in crate::http) mod me;
 mod metrics;
@@ -31,14 +33,16 @@ use crate::store::StoreError;
 /// Seconds after which a client may try again when something is away.
 pub const RETRY_AFTER_S: u64 = 1;
 
-/// The administrator's resources.
+/// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
         .configure(keys::configure)
         .configure(plans::configure)
+        .configure(leaks::configure)
         .configure(events::configure)
         .configure(imports::configure)
-        .configure(dead_letters::configure);
+        .configure(dead_letters::configure)
+        .configure(admin_tokens::configure);
 }
 
 /// Signing in, and what people see of themselves.

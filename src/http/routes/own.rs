@@ -4,9 +4,9 @@ use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 
-use super::command::{Command, Fields, said};
+use super::command::{Fields, said};
 use crate::{
-    actors::sign_in::SignedInAs,
+    actors::{commit::Envelope, sign_in::SignedInAs},
     http::{
         Problem,
         session::Conditions,
@@ -36,12 +36,14 @@ impl Person for SessionHolder {
 /// A command of somebody who is signed in.
 ///
 /// # Errors
-/// As an extractor: 401 first, then as [`Command`].
+/// As an extractor: 401 first, then as a [`Command`](super::command::Command).
 pub(super) struct Own<T, P = SignedIn> {
     /// Who.
     pub(super) who: SignedInAs,
     /// What they say.
-    pub(super) command: Command<T>,
+    pub(super) body: T,
+    /// What the command brings along.
+    pub(super) envelope: Envelope,
     /// By what they are known.
     by: std::marker::PhantomData<P>,
 }
@@ -60,7 +62,7 @@ impl<T: Fields, P: Person> FromRequest for Own<T, P> {
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
             let person = crate::actors::sign_in::person(who.user.id);
             let envelope = conditions.envelope(service, &person, &request, &bytes)?;
-            Ok(Self { who, command: Command { body, envelope }, by: std::marker::PhantomData })
+            Ok(Self { who, body, envelope, by: std::marker::PhantomData })
         })
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{email::Email, id::Who},
-    http::{Problem, ProblemCode, method, signed_in::own_envelope, state::Service, wire},
+    http::{Problem, ProblemCode, method, session::OfPeople, signed_in::own_envelope, state::Service, wire},
 };
 
 /// Adds the routes.
@@ -47,7 +47,7 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<ResetBody>(&request, &mut payload).await?;
     // Whatever address it names, it counts for the one that it comes from.
-    let counted = wire::guessed(&request, Problem::internal("it was not refused"));
+    let counted = wire::guessed(&request, Problem::internal("it was not refused")).await;
     if counted.code() == ProblemCode::TooManyFromAddress {
         return Err(counted);
     }
@@ -57,7 +57,7 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "detail": detail })))
 }
 
-async fn mail(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     offered(&service)?;
     let user = user_id(&id)?;
     let bound = service.settings.mail.invitations_per_person_per_hour;

@@ -21,7 +21,11 @@ use crate::{
         plan::{self, Limits},
         view::PlanRow,
     },
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfPlans},
+        state::Service,
+    },
 };
 
 /// Adds the routes.
@@ -44,7 +48,7 @@ fn row(committed: &Committed) -> Result<PlanRow, Problem> {
     committed.state.rows().plans.pop().ok_or_else(|| Problem::internal("a plan's commit left no plan"))
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPlans>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let plans = service.committer.stores.views.plans().await.map_err(store_problem)?;
     let default = &service.settings.users.default_plan;
@@ -63,7 +67,7 @@ pub(in crate::http) struct ListedPlan {
     is_default: bool,
 }
 
-async fn show(_: Admin, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn show(_: Admin<OfPlans>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let plan = service.committer.stores.views.plan(&name).await.map_err(store_problem)?;
     let plan = plan.ok_or_else(|| no_plan(&name))?;
@@ -90,7 +94,7 @@ impl Fields for LimitsBody {
     const NAMES: &'static [&'static str] = &["rate_per_s", "burst", "quota_per_day"];
 }
 
-async fn define(command: Command<LimitsBody>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn define(command: Command<LimitsBody, OfPlans>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     let LimitsBody { rate_per_s, burst, quota_per_day } = command.body;
     let limits = Limits { rate_per_s, burst, quota_per_day };
     let committed = service.accounts.define_plan(name.into_inner(), limits, command.envelope).await;
@@ -104,7 +108,7 @@ async fn define(command: Command<LimitsBody>, name: web::Path<String>, service: 
     Ok(answer::versioned(StatusCode::OK, plan.version, &plan))
 }
 
-async fn retire(command: Command<Nothing>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn retire(command: Command<Nothing, OfPlans>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
     let retired = service.accounts.retire_plan(name.clone(), command.envelope).await;
     let committed = retired.map_err(|error| match error {
         CommandError::NoPlan { .. } | CommandError::Plan(_) => no_plan(&name),

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, redrive::RedriveError, sign_in::SignInError},
-    domain::{sign_in::SignInRefusal, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, sign_in::SignInRefusal, user::CommandRefusal},
     http::{Problem, ProblemCode, wire},
     queue::QueueError,
     secrets::SecretsError,
@@ -27,6 +27,7 @@ pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
         CommandError::Refused(refusal) => refused(&refusal, text),
+        CommandError::Token(refusal) => Problem::new(token_code(&refusal), text),
         CommandError::Plan(_) => Problem::new(ProblemCode::InvalidBody, text),
         CommandError::NoPlan { known, .. } => {
             Problem::new(ProblemCode::InvalidBody, text).member("known_plans", json!(known))
@@ -65,7 +66,9 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys => ProblemCode::Conflict,
+        | CommandRefusal::TooManyKeys
+        | CommandRefusal::LastAdministrator
+        | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
         CommandRefusal::SignIn(refusal) => return sign_in_refused(*refusal, text),
         CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
     };
@@ -88,7 +91,7 @@ fn sign_in_refused(refusal: SignInRefusal, text: String) -> Problem {
 }
 
 /// The problem that something about signing in is answered with. What was guessed wrong counts for the address that it came from.
-pub(super) fn sign_in_problem(error: SignInError, request: &HttpRequest) -> Problem {
+pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -> Problem {
     let is_guess = error.is_wrong_guess();
     let problem = match error {
         SignInError::Command(error) => command_problem(error),
@@ -97,7 +100,25 @@ pub(super) fn sign_in_problem(error: SignInError, request: &HttpRequest) -> Prob
             Problem::new(ProblemCode::TooManyAttempts, SignInError::Wait(wait_s).to_string()).retry_after(wait_s)
         }
     };
-    if is_guess { wire::guessed(request, problem) } else { problem }
+    if is_guess { wire::guessed(request, problem).await } else { problem }
+}
+
+/// What was done about signing in, or its problem.
+pub(super) async fn sign_in_done<T>(done: Result<T, SignInError>, request: &HttpRequest) -> Result<T, Problem> {
+    match done {
+        Ok(done) => Ok(done),
+        Err(error) => Err(sign_in_problem(error, request).await),
+    }
+}
+
+fn token_code(refusal: &TokenRefusal) -> ProblemCode {
+    match refusal {
+        TokenRefusal::NoToken(_) => ProblemCode::NotFound,
+        TokenRefusal::Exists(_) | TokenRefusal::NameTaken { .. } | TokenRefusal::TooMany => ProblemCode::Conflict,
+        TokenRefusal::LongName | TokenRefusal::Hidden(_) | TokenRefusal::NoScope | TokenRefusal::Past => {
+            ProblemCode::InvalidBody
+        }
+    }
 }
 
 /// An actor that did not answer.

@@ -16,12 +16,15 @@ use super::{
     command::{Command, Fields, Nothing, said},
     own::Own,
     params::Params,
-    refusal::{command_problem, sign_in_problem},
+    refusal::{command_problem, sign_in_done},
     store_problem,
     users::{existing, user_id},
 };
 use crate::{
-    actors::sign_in::{Credentials, Started},
+    actors::{
+        commit::Envelope,
+        sign_in::{Credentials, Started},
+    },
     domain::{
         email::Email,
         id::{UserId, Who},
@@ -31,7 +34,7 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, cookie, method,
-        session::Admin,
+        session::{Admin, OfPeople},
         signed_in::{SessionHolder, is_cross_origin, own_envelope},
         state::Service,
         wire,
@@ -88,8 +91,8 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     let network = wire::network_of(&request).map(|network| network.to_string()).unwrap_or_default();
     let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
     let envelope = own_envelope(&request, Who::system("sign-in")).await?;
-    let started = service.sign_ins.start(given, &envelope).await.map_err(|error| sign_in_problem(error, &request))?;
-    let Started { user, token, committed } = started;
+    let started = service.sign_ins.start(given, &envelope).await;
+    let Started { user, token, committed } = sign_in_done(started, &request).await?;
     let row = committed.state.rows().sessions.into_iter().find(|row| row.id == token.id());
     let row = row.ok_or_else(|| Problem::internal("a sign-in left no session"))?;
     let age_s = row.expires_at.duration_since(row.started_at).as_secs();
@@ -121,7 +124,7 @@ fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::Sta
 
 async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>) -> Answer {
     let (user, session) = (own.who.user.id, own.who.session);
-    let ended = service.sign_ins.end(user, session, SessionEnd::SignedOut, &own.command.envelope).await;
+    let ended = service.sign_ins.end(user, session, SessionEnd::SignedOut, &own.envelope).await;
     let ended = ended.map_err(command_problem)?;
     let row = ended.state.rows().sessions.into_iter().find(|row| row.id == session);
     let mut response =
@@ -148,23 +151,18 @@ pub(super) async fn live(service: &Service, user: UserId, current: Option<KeyId>
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": shown })))
 }
 
-async fn list(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     live(&service, user_id(&id)?, None).await
 }
 
-async fn end_all(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    end_all_of(&service, user_id(&id)?, SessionEnd::EndedByAdministrator, command).await
+async fn end_all(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    end_all_of(&service, user_id(&id)?, SessionEnd::EndedByAdministrator, &command.envelope).await
 }
 
 /// Ends all sessions of a person.
-pub(super) async fn end_all_of(
-    service: &Service,
-    user: UserId,
-    reason: SessionEnd,
-    command: Command<Nothing>,
-) -> Answer {
-    let ended = service.sign_ins.end_all(user, reason, &command.envelope).await.map_err(command_problem)?;
+pub(super) async fn end_all_of(service: &Service, user: UserId, reason: SessionEnd, envelope: &Envelope) -> Answer {
+    let ended = service.sign_ins.end_all(user, reason, envelope).await.map_err(command_problem)?;
     let body = json!({ "ended": ended.events.len() });
     Ok(answer::versioned(StatusCode::OK, ended.version, &body))
 }

@@ -21,12 +21,16 @@ use crate::{
     actors::{account::AccountCommand, commit::Committed, invite::Invitee},
     domain::{
         email::Email,
-        event::{NO_ADMIN_ROLE, Role},
+        event::Role,
         id::UserId,
         user::{Changes, NAME_CHARS_MAX},
         view::{UserRow, UserStatus},
     },
-    http::{Problem, ProblemCode, method, session::Admin, state::Service},
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfPeople},
+        state::Service,
+    },
     store::UserFilter,
 };
 
@@ -97,7 +101,7 @@ pub(in crate::http) struct InviteBody {
     name: Option<String>,
     /// What they may do; `reader` where nothing is said.
     #[serde(default)]
-    #[schemars(extend("enum" = ["reader", null]))]
+    #[schemars(extend("enum" = ["reader", "manager", "admin", null]))]
     role: Option<String>,
     /// The plan of their keys; the setting `users.default_plan` where nothing is said.
     #[serde(default)]
@@ -106,21 +110,19 @@ pub(in crate::http) struct InviteBody {
 
 /// The role that a request gives somebody.
 fn given(role: Option<&str>) -> Result<Option<Role>, Problem> {
-    let wrong = |detail: String| Err(Problem::new(ProblemCode::InvalidBody, format!("at `role`: {detail}")));
-    match role {
-        None => Ok(None),
-        Some("reader") => Ok(Some(Role::Reader)),
-        Some("admin") => wrong(NO_ADMIN_ROLE.to_owned()),
-        Some(_) => wrong("`reader` is the one role that can be given".to_owned()),
-    }
+    let named = |name| {
+        let wrong = || Problem::new(ProblemCode::InvalidBody, "at `role`: a role is `reader`, `manager` or `admin`");
+        Role::named(name).ok_or_else(wrong)
+    };
+    role.map(named).transpose()
 }
 
 impl Fields for InviteBody {
     const NAMES: &'static [&'static str] = &["email", "name", "role", "plan"];
 }
 
-async fn invite(command: Command<InviteBody>, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope } = command;
+async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
+    let Command { body, envelope, .. } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
@@ -131,7 +133,7 @@ async fn invite(command: Command<InviteBody>, service: web::Data<Service>) -> An
     Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))
 }
 
-async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> Answer {
+async fn list(_: Admin<OfPeople>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["search", "status", "limit", "after"])?;
     let limit = params.limit()?;
     let search: Option<String> = params.text("search").map(|text| text.chars().take(SEARCH_CHARS_MAX).collect());
@@ -146,7 +148,7 @@ async fn list(_: Admin, request: HttpRequest, service: web::Data<Service>) -> An
     Ok(answer::page(&request, &users, limit, last))
 }
 
-async fn show(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn show(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
     let user = existing(&service, user_id(&id)?).await?;
     Ok(answer::versioned(StatusCode::OK, user.version, &user))
@@ -162,7 +164,7 @@ pub(in crate::http) struct ChangeBody {
     status: Option<NewStatus>,
     /// What they may do.
     #[serde(default)]
-    #[schemars(extend("enum" = ["reader", null]))]
+    #[schemars(extend("enum" = ["reader", "manager", "admin", null]))]
     role: Option<String>,
     /// The plan of their keys.
     #[serde(default)]
@@ -187,7 +189,7 @@ impl ChangeBody {
     }
 }
 
-async fn change(command: Command<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
     let changes = command.body.changes()?;
     if changes == Changes::default() {
@@ -199,7 +201,7 @@ async fn change(command: Command<ChangeBody>, id: web::Path<String>, service: we
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
 }
 
-async fn delete(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn delete(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let done = service.accounts.perform(user_id(&id)?, AccountCommand::DeleteUser, command.envelope).await;
     let done = done.map_err(command_problem)?;
     let user = row(&done.committed)?;
@@ -207,12 +209,16 @@ async fn delete(command: Command<Nothing>, id: web::Path<String>, service: web::
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
 }
 
-async fn resend_invitation(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn resend_invitation(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let committed = service.inviting.resend(user_id(&id)?, command.envelope).await.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&committed)?))
 }
 
-async fn usage(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn usage(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     usage_of(&request, user_id(&id)?, &service).await
 }
 
@@ -227,8 +233,7 @@ pub(super) async fn usage_of(request: &HttpRequest, user: UserId, service: &Serv
     let today = service.committer.clock.now().as_second().div_euclid(DAY_S);
     let from_day = today - i64::from(days) + 1;
     let usage = service.committer.stores.ledger.usage(user.id, from_day).await.map_err(store_problem)?;
-    let shown: Vec<_> =
-        usage.iter().map(|used| json!({ "day": day(used.day), "key": used.key, "used": used.used })).collect();
+    let shown: Vec<_> = usage.iter().map(|used| json!({ "day": day(used.day), "used": used.used })).collect();
     Ok(answer::document(StatusCode::OK, &json!({ "data": shown, "from": day(from_day), "to": day(today) })))
 }
 

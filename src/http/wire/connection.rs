@@ -7,13 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::HeaderMap;
 
-use super::{Place, Refusal, Wire, address::forwarded};
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Proxies of one's own that stand behind each other at most.
-const PROXIES_MAX: usize = 32;
+use super::{Place, Refusal, Wire, forwarded};
 
 /// A connection, as its requests know it.
 #[derive(Debug)]
@@ -49,22 +45,18 @@ impl Connection {
         &self.wire
     }
 
-    /// Whose request this is: the address of the connection, or, where that is a trusted proxy's, the last in
-    /// `X-Forwarded-For` that is not. What stands before it can be anybody's invention.
+    /// Whose request this is: the address of the connection, or, where that is a trusted proxy's, what the proxies say. Where they say
+    /// different things it is nobody's.
     pub(super) fn client(&self, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy {
             return self.peer;
         }
-        let mut client = self.peer;
-        let lines: Vec<&str> = headers.get_all(X_FORWARDED_FOR).filter_map(|line| line.to_str().ok()).collect();
-        for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(PROXIES_MAX) {
-            let Some(address) = forwarded(entry) else { break };
-            client = address;
-            if !self.wire.is_proxy(address) {
-                break;
-            }
-        }
-        client
+        let client =
+            forwarded::client(self.peer, headers, self.wire.proxy_header, |address| self.wire.is_proxy(address));
+        client.unwrap_or_else(|| {
+            self.wire.warn_of_contradiction();
+            forwarded::NOBODY
+        })
     }
 
     /// A request passes to the parser.
@@ -100,9 +92,14 @@ impl Connection {
         self.refusal.borrow().is_some()
     }
 
-    /// Whether the answer at hand ends the connection because the server stops. If so, nothing further is read.
+    /// Makes the answer at hand the last.
+    pub(super) fn end_with_this_answer(&self) {
+        self.is_last.set(true);
+    }
+
+    /// Whether the answer at hand ends the connection, be it because the server stops. If so, nothing further is read.
     pub(in crate::http) fn ends_with_this_answer(&self) -> bool {
-        let ends = self.wire.is_draining() && !self.has_more.get();
+        let ends = self.is_last.get() || self.wire.is_draining() && !self.has_more.get();
         if ends {
             self.is_last.set(true);
         }

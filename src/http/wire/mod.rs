@@ -11,6 +11,7 @@ mod alarm;
 mod body;
 mod connection;
 mod farewell;
+mod forwarded;
 mod guesses;
 mod head;
 mod places;
@@ -41,7 +42,11 @@ pub use stream::Stream;
 
 use self::{guesses::Guesses, places::Places};
 use super::{Problem, ProblemCode};
-use crate::{clock::SharedClock, config::Settings, domain::network::AddressRange};
+use crate::{
+    clock::SharedClock,
+    config::{ProxyHeader, Settings},
+    domain::{attempts::Attempts, network::AddressRange},
+};
 
 /// What a head may be longer than the longest path and query, bytes.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;
@@ -77,11 +82,17 @@ pub struct Wire {
     /// What a connection is told whose address has as many as it may.
     crowded: Bytes,
     trusted_proxies: Vec<AddressRange>,
+    proxy_header: ProxyHeader,
+    /// Whether it was said that proxies contradict each other.
+    has_warned: AtomicBool,
     /// Connections by the address that made them.
     connections: Places,
     /// Requests at work by the client whom a trusted proxy names.
     requests: Places,
     guesses: Guesses,
+    /// Reports of leaks, by the address that they come from.
+    reports: Attempts<Network>,
+    clock: SharedClock,
     is_draining: AtomicBool,
     draining: watch::Sender<bool>,
 }
@@ -106,9 +117,13 @@ impl Wire {
             per_address_max: settings.connections_per_address_max,
             // The settings were checked when they were read.
             trusted_proxies: settings.trusted_proxies.iter().filter_map(|text| AddressRange::parse(text)).collect(),
+            proxy_header: settings.proxy_header,
+            has_warned: AtomicBool::new(false),
             connections: Places::default(),
             requests: Places::default(),
-            guesses: Guesses::new(settings.wrong_keys_max, Duration::from_secs(settings.wrong_keys_window_s), clock),
+            guesses: Guesses::new(settings, Arc::clone(&clock)),
+            reports: Attempts::new(guesses::slowing(settings, settings.leak_reports_max), guesses::ADDRESSES_MAX),
+            clock,
             is_draining: AtomicBool::new(false),
             draining: watch::Sender::new(false),
         }
@@ -134,6 +149,16 @@ impl Wire {
     /// Whether what this address says of its clients is believed.
     fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|range| range.contains(address))
+    }
+
+    /// Says once that requests have come of which `Forwarded` and `X-Forwarded-For` name different clients.
+    fn warn_of_contradiction(&self) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "Forwarded and X-Forwarded-For of a request behind a trusted proxy name different clients: set http.proxy_header to \
+                 the one that the proxies write; until then such requests count as one address"
+            );
+        }
     }
 
     /// Whether the connections are being ended.
@@ -163,12 +188,36 @@ pub(in crate::http) fn network_of(request: &HttpRequest) -> Option<Network> {
     Some(Network::of(connection.client(request.headers())))
 }
 
-/// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait.
-pub(in crate::http) fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {
-    let Some(connection) = request.conn_data::<Rc<Connection>>() else { return refusal };
-    let client = Network::of(connection.client(request.headers()));
-    match connection.wire().guesses.wrong(client) {
+/// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. It is put off
+/// as long as the address, or all refusals together, have earned.
+pub(in crate::http) async fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {
+    let Some(connection) = request.conn_data::<Rc<Connection>>().cloned() else { return refusal };
+    let verdict = connection.wire().guesses.wrong(Network::of(connection.client(request.headers())));
+    put_off(&connection, verdict.delay).await;
+    match verdict.wait_s {
         None => refusal,
         Some(wait_s) => Problem::new(ProblemCode::TooManyFromAddress, GUESSED).retry_after(wait_s),
     }
+}
+
+/// Puts the answer to a request off that is refused for want of a key: it keeps the pace of all refusals, and is no guess.
+pub(in crate::http) async fn refused(request: &HttpRequest) {
+    let Some(connection) = request.conn_data::<Rc<Connection>>().cloned() else { return };
+    let delay = connection.wire().guesses.refused();
+    put_off(&connection, delay).await;
+}
+
+async fn put_off(connection: &Connection, delay: Option<Duration>) {
+    if !guesses::put_off(connection.wire(), delay).await {
+        connection.end_with_this_answer();
+    }
+}
+
+/// Counts a report of a leak. `Some` when its address has sent too many: seconds to wait.
+pub(in crate::http) fn reported(request: &HttpRequest) -> Option<u64> {
+    let connection = request.conn_data::<Rc<Connection>>()?;
+    let wire = connection.wire();
+    let client = Network::of(connection.client(request.headers()));
+    let slowed = wire.reports.wrong(&client, wire.clock.monotonic_us())?;
+    Some(u64::try_from(slowed.wait_us).unwrap_or(0).div_ceil(1_000_000))
 }

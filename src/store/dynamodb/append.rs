@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, answers,
+    Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, administrators, answers,
     commit::{from_item, to_item},
     fetch,
     item::{self, Item, binary, find_text, get_text, text},
@@ -47,7 +47,7 @@ pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, Appen
     let keys = persisted::issued_keys(&append.events)
         .map_err(|error| StoreError::Corrupt(format!("the events of a commit cannot be read: {error}")))?;
     let is_alone = append.claims.is_empty() && append.personal == PersonalChange::Keep && keys.is_empty();
-    if is_alone && append.request_hash.is_none() {
+    if is_alone && append.request_hash.is_none() && append.administrators.is_none() {
         put(dynamo, &append, commit).await?;
     } else {
         transact(dynamo, &append, &keys, commit).await?;
@@ -109,6 +109,7 @@ enum Part {
     Commit,
     Answer,
     Secret,
+    Administrators,
     Key(KeyId),
     Take(String),
     Release(String),
@@ -124,6 +125,8 @@ enum Cancelled {
     Answered,
     /// The deployment has another server secret.
     OtherSecret,
+    /// The set of administrators is another one.
+    OtherAdministrators,
     /// The key was issued before.
     KeyIssued(KeyId),
     /// The name has this owner, if the answer says so.
@@ -153,6 +156,7 @@ async fn transact(dynamo: &Dynamo, append: &Append, keys: &[KeyId], commit: Item
             Cancelled::VersionTaken(old) => return Err(version_taken(dynamo, append, old.as_ref()).await),
             Cancelled::Answered => return Err(AppendError::Answered),
             Cancelled::OtherSecret => return Err(AppendError::OtherSecret),
+            Cancelled::OtherAdministrators => return Err(AppendError::Conflict),
             Cancelled::KeyIssued(key) => return Err(AppendError::KeyIssued { key }),
             Cancelled::NameTaken { owner: Some(owner), .. } => return Err(AppendError::ClaimTaken { owner }),
             Cancelled::NameTaken { name, owner: None } => match owner_of(dynamo, &name).await? {
@@ -208,6 +212,10 @@ fn parts(
     if let Some(mark) = &append.secret {
         parts.push(Part::Secret);
         writes.push(upkeep::remembers(dynamo, mark)?);
+    }
+    if let Some(change) = &append.administrators {
+        parts.push(Part::Administrators);
+        writes.push(administrators::write(dynamo, change)?);
     }
     for change in &append.claims {
         let (ClaimChange::Take { name, owner } | ClaimChange::Release { name, owner }) = change;
@@ -318,15 +326,17 @@ fn why_cancelled(parts: &[Part], reasons: &[CancellationReason]) -> Cancelled {
         Part::Answer => 1,
         // Names of another secret say nothing.
         Part::Secret => 2,
-        Part::Take(_) => 3,
-        Part::Key(_) => 4,
-        Part::Personal(_) => 5,
-        Part::Release(_) => 6,
+        Part::Administrators => 3,
+        Part::Take(_) => 4,
+        Part::Key(_) => 5,
+        Part::Personal(_) => 6,
+        Part::Release(_) => 7,
     };
     match failed.min_by_key(|(part, _)| order(part)) {
         Some((Part::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
         Some((Part::Answer, _)) => Cancelled::Answered,
         Some((Part::Secret, _)) => Cancelled::OtherSecret,
+        Some((Part::Administrators, _)) => Cancelled::OtherAdministrators,
         Some((Part::Key(key), _)) => Cancelled::KeyIssued(*key),
         Some((Part::Take(name), reason)) => {
             let owner = reason.item().and_then(|item| find_text(item, "owner").ok().flatten());

@@ -151,6 +151,7 @@ mod tests {
             recorded_at: Timestamp::from_microsecond(us).unwrap(),
             events: "[]".to_owned(),
             secret: None,
+            administrators: None,
             claims: Vec::new(),
             personal: PersonalChange::Keep,
             rows: Default::default(),

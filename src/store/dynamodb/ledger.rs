@@ -1,13 +1,17 @@
-//! The ledger: one item a key, with what the key may (its terms, which the log's projection writes) and what it has consumed
-//! (which only this file writes).
+//! The ledger: one item a person, with what they have consumed, which only this file writes; and one item a key, with what the key
+//! may (its terms, which the log's projection writes).
 //!
-//! A grant is one conditional write. It says what it needs of the item, not what the item was: that the key works and its
-//! terms are those that were last seen, that the day's count has room, that the bucket's TAT is on the right side of the
-//! clock. So it succeeds although other nodes have written since this node last saw the item. Where it fails, the answer
-//! holds the item, and the next try knows it.
+//! A grant is one conditional write of the person's item. It says what it needs of the item, not what the item was: that the day's
+//! count has room, that the bucket's TAT is on the right side of the clock. So it succeeds although other nodes have written since
+//! this node last saw the item. Where it fails, the answer holds the item, and the next try knows it. Whether a key works is a
+//! read of its item, which every node makes once in a grant's life for each key that is used through it.
 //!
-//! The item also holds the last grant of each node, which a node's next write replaces under the condition that it is the one
-//! that the node has seen there. So a write whose answer was lost is known to be carried out or not, and is not carried out late.
+//! The person's item also holds the last grant of each node, which a node's next write replaces under the condition that it is the
+//! one that the node has seen there. So a write whose answer was lost is known to be carried out or not, and is not carried out
+//! late.
+//!
+//! In an earlier version the items of keys held what each of them had consumed. A person's first grant begins with that, as far as it
+//! is of the same day.
 //!
 //! Guarantees: what a node gives back is taken once, and what it reserved without hearing of it comes back with its next grant.
 //! So the quota is never exceeded, and errors withhold nothing of it.
@@ -16,7 +20,8 @@ mod attempt;
 mod known;
 
 use std::{
-    collections::HashMap,
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,26 +41,25 @@ use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
-    known::{Known, Terms, reservation_name},
+    known::{Known, Terms, consumption, reservation_name},
 };
 use super::{
-    Dynamo,
+    Dynamo, fetch,
     item::{Item, damaged, find_number, get_number, get_text, number, text},
     schema::{LEDGER, VIEWS},
+    terms::{LIVE, live_key},
     unavailable,
 };
 use crate::{
     domain::{
         admission::{Asked, Bucket, Holder, LedgerRow, Return, TatStep, settled},
-        id::UserId,
+        id::{StreamId, UserId},
         key::KeyId,
         plan::Limits,
     },
-    store::{DayUsage, GrantRequest, Granted, KeyRefusal, Ledger, StoreError, Views},
+    store::{DayUsage, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger, StoreError, Views},
 };
 
-/// The sort key of the item that is written by grants; past days have theirs, see [`day_key`].
-pub(super) const LIVE: &str = "0";
 /// How often a grant is tried that others come in between of.
 const TRIES_MAX: u32 = 8;
 /// How often a grant is tried whose write was throttled or not answered.
@@ -65,8 +69,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// The part of a grant's life for which limits that were looked up are used again, an eighth: grants that are made by older ones
 /// would be short, and so many.
 const LIMITS_LIFE_PART: i64 = 8;
-/// Keys that are remembered before all are forgotten: to remember one saves a read.
-const KNOWN_KEYS_MAX: usize = 100_000;
+/// People who are remembered before all are forgotten: to remember one saves a read.
+const KNOWN_PEOPLE_MAX: usize = 100_000;
 /// Items that are read or written at the same time for one request.
 const PARALLEL: usize = 16;
 
@@ -74,7 +78,7 @@ const PARALLEL: usize = 16;
 pub struct DynamoLedger {
     dynamo: Dynamo,
     views: Arc<dyn Views>,
-    known: Mutex<HashMap<KeyId, Known>>,
+    known: Mutex<HashMap<UserId, Known>>,
     plans: Mutex<HashMap<String, (Limits, i64)>>,
 }
 
@@ -94,6 +98,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The partition key of a person's items.
+fn partition(user: UserId) -> String {
+    StreamId::User(user).to_string()
+}
+
 /// The sort key of a past day's count.
 fn day_key(day: i64) -> String {
     format!("{day:08}")
@@ -109,12 +118,12 @@ impl DynamoLedger {
         self.dynamo.table(LEDGER)
     }
 
-    fn remember(&self, key: KeyId, known: Known) {
-        let mut keys = lock(&self.known);
-        if keys.len() >= KNOWN_KEYS_MAX && !keys.contains_key(&key) {
-            keys.clear();
+    fn remember(&self, user: UserId, known: Known) {
+        let mut people = lock(&self.known);
+        if people.len() >= KNOWN_PEOPLE_MAX && !people.contains_key(&user) {
+            people.clear();
         }
-        keys.insert(key, known);
+        people.insert(user, known);
     }
 
     /// When a key stops working because it was rotated, by a clock that stands at `now_ns`.
@@ -126,16 +135,43 @@ impl DynamoLedger {
         Timestamp::from_microsecond(now_us.saturating_add(left_us)).ok().or(Some(until))
     }
 
-    fn work_at(&self, key: KeyId, terms: &Terms, now_ns: i64) -> bool {
-        terms.on && self.until(key, terms, now_ns).is_none_or(|until| until.as_nanosecond() > i128::from(now_ns))
-    }
-
-    async fn read(&self, key: KeyId) -> Result<Option<Known>, StoreError> {
+    async fn item(&self, partition: String, sort: String) -> Result<Option<Item>, StoreError> {
         let table = self.table();
         let request = self.dynamo.client().get_item().table_name(&table).consistent_read(true);
-        let answer = request.key("k", text(key.as_str())).key("d", text(LIVE)).send().await;
-        let item = answer.map_err(|error| unavailable(&table, &error))?.item;
-        item.as_ref().map(Known::read).transpose().map(Option::flatten)
+        let answer = request.key("k", text(partition)).key("d", text(sort)).send().await;
+        Ok(answer.map_err(|error| unavailable(&table, &error))?.item)
+    }
+
+    async fn read(&self, user: UserId) -> Result<Known, StoreError> {
+        let known = match self.item(partition(user), LIVE.to_owned()).await? {
+            Some(item) => Known::read(&item)?,
+            None => Known { unused: true, ..Known::default() },
+        };
+        if !known.unused {
+            return Ok(known);
+        }
+        Ok(Known { row: self.consumed_by_keys(user).await?, ..known })
+    }
+
+    /// What the person's keys have consumed in an earlier version, in which each had a bucket and a quota: of the last day together,
+    /// and the emptiest of the buckets.
+    async fn consumed_by_keys(&self, user: UserId) -> Result<LedgerRow, StoreError> {
+        let keys: Vec<Item> = self.keys_of(user).await?.into_iter().map(live_key).collect();
+        let mut together = LedgerRow::default();
+        for item in fetch::get_all(&self.dynamo, &self.table(), keys).await? {
+            let row = consumption(&item)?;
+            if row.tat_ns > together.tat_ns {
+                (together.tat_ns, together.interval_ns) = (row.tat_ns, row.interval_ns);
+                (together.owed_ns, together.owed_burst) = (row.owed_ns, row.owed_burst);
+            }
+            together.used = match row.day.cmp(&together.day) {
+                Ordering::Less => together.used,
+                Ordering::Equal => together.used.saturating_add(row.used),
+                Ordering::Greater => row.used,
+            };
+            together.day = together.day.max(row.day);
+        }
+        Ok(together)
     }
 
     /// The limits of a plan and how long ago they were looked up, nanoseconds. A grant that is made by them lives as much
@@ -155,73 +191,61 @@ impl DynamoLedger {
 
     /// What was counted of a day that a grant begins: something only where the day was left for an earlier one before, or lies
     /// before the one that is left.
-    async fn kept(&self, key: KeyId, seen: &Known, now_ns: i64) -> Result<u64, StoreError> {
+    async fn kept(&self, user: UserId, seen: &Known, now_ns: i64) -> Result<u64, StoreError> {
         let day = seen.row.day_at(now_ns);
         let is_left_before = seen.far_day.is_some_and(|far_day| day <= far_day);
         if seen.unused || day == seen.row.day || (day > seen.row.day && !is_left_before) {
             return Ok(0);
         }
-        let table = self.table();
-        let request = self.dynamo.client().get_item().table_name(&table).consistent_read(true);
-        let answer = request.key("k", text(key.as_str())).key("d", text(day_key(day))).send().await;
-        let item = answer.map_err(|error| unavailable(&table, &error))?.item;
+        let item = self.item(partition(user), day_key(day)).await?;
         Ok(item.as_ref().map(|item| get_number(item, "used")).transpose()?.unwrap_or(0))
     }
 
-    async fn take(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
-        let GrantRequest { key, now_ns, life_ns, want, need, holder, mut unanswered_from, returned } = request;
-        let mut known = lock(&self.known).get(&key).cloned();
+    async fn take(&self, request: GrantRequest) -> Result<Granted, StoreError> {
+        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned } = request;
+        let mut known = lock(&self.known).get(&user).cloned();
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
             let seen = match known.take() {
                 // What became of a request without an answer is seen in the item only.
-                Some(seen) if fresh || (self.work_at(key, &seen.terms, now_ns) && unanswered_from.is_none()) => seen,
+                Some(seen) if fresh || unanswered_from.is_none() => seen,
                 _ => {
                     fresh = true;
-                    match self.read(key).await? {
-                        Some(seen) => seen,
-                        None => return Ok(Err(KeyRefusal::Unknown)),
-                    }
+                    self.read(user).await?
                 }
             };
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
-            if !self.work_at(key, &seen.terms, now_ns) {
-                self.remember(key, seen);
-                if let Some(returned) = returned {
-                    self.return_one(key, returned).await?;
-                }
-                return Ok(Err(KeyRefusal::Ended));
-            }
-            let (limits, limits_age_ns) = self.limits(&seen.terms.plan, now_ns, life_ns).await?;
-            let kept = self.kept(key, &seen, now_ns).await?;
+            let (limits, limits_age_ns) = self.limits(&plan, now_ns, life_ns).await?;
+            let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
             // Each try has a name of its own, so that none is taken for another.
             let serial = holder.serial + u64::from(nth);
             let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh);
             if attempt.needs_no_write() {
                 if fresh {
-                    let granted = attempt.unwritten().granted(&seen, &seen.row);
-                    let valid_until = self.until(key, &seen.terms, now_ns);
-                    self.remember(key, seen);
-                    return Ok(Ok(Granted { valid_until, limits_age_ns, ..granted }));
+                    let grant = attempt.unwritten().granted(&seen.row);
+                    if !seen.unused {
+                        self.remember(user, seen);
+                    }
+                    return Ok(Granted { grant, limits_age_ns });
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
             }
-            match self.write(key, &seen, &attempt).await? {
+            match self.write(user, &seen, &attempt).await? {
                 Written::Done(after) => {
-                    let granted = attempt.granted(&seen, &after.row);
+                    let grant = attempt.granted(&after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
-                    let valid_until = self.until(key, &seen.terms, now_ns);
-                    self.remember(key, Known { shared, ..after });
-                    return Ok(Ok(Granted { valid_until, limits_age_ns, ..granted }));
+                    self.remember(user, Known { shared, ..after });
+                    return Ok(Granted { grant, limits_age_ns });
                 }
                 Written::Refused(item) => {
-                    let after = item.as_ref().map(Known::read).transpose()?.flatten();
-                    let Some(after) = after else { return Ok(Err(KeyRefusal::Unknown)) };
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
-                    (known, fresh) = (Some(Known { shared, ..after }), true);
+                    let after = item.as_ref().map(Known::read).transpose()?.filter(|after| !after.unused);
+                    // Where there is no item, or an empty one, what keys have consumed counts.
+                    known = after.map(|after| Known { shared, ..after });
+                    fresh = known.is_some();
                 }
                 Written::Throttled(error) => {
                     failures = pause(failures, error).await?;
@@ -234,21 +258,21 @@ impl DynamoLedger {
                 }
             }
         }
-        Err(StoreError::Unavailable("too many nodes take grants of one key at the same time".to_owned()))
+        Err(StoreError::Unavailable("too many nodes take grants of one person at the same time".to_owned()))
     }
 
-    async fn write(&self, key: KeyId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
+    async fn write(&self, user: UserId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
         let change = attempt.change(seen);
         match attempt.ended_day(seen) {
-            Some(ended) => self.send_with_day(key, change, &ended, attempt.known_after(seen)).await,
-            None => self.send(change.of(self.update(key))).await,
+            Some(ended) => self.send_with_day(user, change, &ended, attempt.known_after(seen)).await,
+            None => self.send(change.of(self.update(user))).await,
         }
     }
 
-    fn update(&self, key: KeyId) -> UpdateItemFluentBuilder {
+    fn update(&self, user: UserId) -> UpdateItemFluentBuilder {
         let update = self.dynamo.client().update_item().table_name(self.table());
         update
-            .key("k", text(key.as_str()))
+            .key("k", text(partition(user)))
             .key("d", text(LIVE))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -258,8 +282,7 @@ impl DynamoLedger {
     async fn send(&self, update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
         let error = match update.customize().config_override(once()).send().await {
             Ok(done) => {
-                let after = Known::read(&done.attributes.unwrap_or_default())?;
-                return after.map(Written::Done).ok_or_else(|| damaged("h", "it is missing"));
+                return Known::read(&done.attributes.unwrap_or_default()).map(Written::Done);
             }
             Err(error) => error,
         };
@@ -278,16 +301,17 @@ impl DynamoLedger {
     /// Sends a write that begins a day, once, together with the count of the day that ends: neither without the other.
     async fn send_with_day(
         &self,
-        key: KeyId,
+        user: UserId,
         change: Change,
         ended: &LedgerRow,
         after: Known,
     ) -> Result<Written, StoreError> {
         let table = self.table();
         let built = |error: BuildError| StoreError::Unavailable(error.to_string());
-        let update = Update::builder().table_name(&table).key("k", text(key.as_str())).key("d", text(LIVE));
+        let update = Update::builder().table_name(&table).key("k", text(partition(user))).key("d", text(LIVE));
         let update = change.of_transaction(update).build().map_err(built)?;
-        let day = Put::builder().table_name(&table).item("k", text(key.as_str())).item("d", text(day_key(ended.day)));
+        let day =
+            Put::builder().table_name(&table).item("k", text(partition(user))).item("d", text(day_key(ended.day)));
         let day = day.item("used", number(ended.used)).build().map_err(built)?;
         let writes = self.dynamo.client().transact_write_items();
         let writes = writes
@@ -319,10 +343,10 @@ impl DynamoLedger {
 
     /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
     /// back before.
-    async fn return_one(&self, key: KeyId, returned: Return) -> Result<(), StoreError> {
+    async fn return_one(&self, user: UserId, returned: Return) -> Result<(), StoreError> {
         let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
         let update = |update: &str, condition: &str| {
-            let request = self.update(key).update_expression(format!("{update} REMOVE #me"));
+            let request = self.update(user).update_expression(format!("{update} REMOVE #me"));
             request
                 .condition_expression(format!("#me.s = :mine AND {condition}"))
                 .expression_attribute_names("#me", reservation_name(holder.node))
@@ -344,8 +368,8 @@ impl DynamoLedger {
             "SET tat = :tat, used = used - :spare",
             "tat = :limit AND iv = :rate AND #day = :day AND used >= :spare",
         );
-        let Some(item) = self.returned(key, self.send(of_quota(of_bucket(whole))).await?)? else { return Ok(()) };
-        let Some(known) = Known::read(&item)? else { return Ok(()) };
+        let Some(item) = self.returned(user, self.send(of_quota(of_bucket(whole))).await?)? else { return Ok(()) };
+        let known = Known::read(&item)?;
         let is_out = known.reservations.get(&holder.node).is_some_and(|kept| kept.serial == holder.serial);
         let row = known.row;
         let part = if !is_out {
@@ -358,15 +382,15 @@ impl DynamoLedger {
             return Ok(());
         };
         // What others come in between of now stays counted.
-        self.returned(key, self.send(part).await?).map(drop)
+        self.returned(user, self.send(part).await?).map(drop)
     }
 
     /// The item when a return's condition did not hold.
-    fn returned(&self, key: KeyId, written: Written) -> Result<Option<Item>, StoreError> {
+    fn returned(&self, user: UserId, written: Written) -> Result<Option<Item>, StoreError> {
         match written {
             Written::Done(after) => {
-                let shared = lock(&self.known).get(&key).is_some_and(|known| known.shared);
-                self.remember(key, Known { shared, ..after });
+                let shared = lock(&self.known).get(&user).is_some_and(|known| known.shared);
+                self.remember(user, Known { shared, ..after });
                 Ok(None)
             }
             Written::Refused(None) => Ok(None),
@@ -395,12 +419,12 @@ impl DynamoLedger {
         Ok(keys)
     }
 
-    async fn usage_of(&self, key: KeyId, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
+    async fn usage_of(&self, partition: String, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
         let table = self.table();
         let query = self.dynamo.client().query().table_name(&table).consistent_read(true);
         let mut pages = query
             .key_condition_expression("k = :k")
-            .expression_attribute_values(":k", text(key.as_str()))
+            .expression_attribute_values(":k", text(partition))
             .into_paginator()
             .items()
             .send();
@@ -414,7 +438,7 @@ impl DynamoLedger {
             // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
             let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
             if let Some(day) = day.filter(|day| *day >= from_day && !is_told(day)) {
-                days.push(DayUsage { key, day, used: get_number(&item, "used")? });
+                days.push(DayUsage { day, used: get_number(&item, "used")? });
             }
         }
         Ok(days)
@@ -454,23 +478,44 @@ fn was_not_done(code: Option<&str>) -> bool {
 
 #[async_trait]
 impl Ledger for DynamoLedger {
-    async fn grant(&self, request: GrantRequest) -> Result<Result<Granted, KeyRefusal>, StoreError> {
+    async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError> {
+        let item = self.item(key.to_string(), LIVE.to_owned()).await?;
+        let Some(terms) = item.as_ref().map(Terms::read).transpose()?.flatten() else {
+            return Ok(Err(KeyRefusal::Unknown));
+        };
+        let valid_until = self.until(key, &terms, now_ns);
+        let has_ended = valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
+        if !terms.on || has_ended {
+            return Ok(Err(KeyRefusal::Ended));
+        }
+        Ok(Ok(KeyTerms { user: terms.user, hash: terms.hash, valid_until, plan: terms.plan.into() }))
+    }
+
+    async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {
         self.take(request).await
     }
 
-    async fn give_back(&self, returns: Vec<(KeyId, Return)>) -> Result<(), StoreError> {
-        let writes = returns.into_iter().map(|(key, returned)| self.return_one(key, returned));
+    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
+        let writes = returns.into_iter().map(|(user, returned)| self.return_one(user, returned));
         // All are tried, even if one fails.
         let done: Vec<Result<(), StoreError>> = stream::iter(writes).buffer_unordered(PARALLEL).collect().await;
         done.into_iter().collect()
     }
 
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
+        let mut days = self.usage_of(partition(user), from_day).await?;
         let keys = self.keys_of(user).await?;
-        let reads = stream::iter(keys.into_iter().map(|key| self.usage_of(key, from_day)));
-        let days: Vec<Vec<DayUsage>> = reads.buffered(PARALLEL).try_collect().await?;
-        let mut days: Vec<DayUsage> = days.into_iter().flatten().collect();
-        days.sort_by(|a, b| (a.day, a.key.as_str()).cmp(&(b.day, b.key.as_str())));
+        let reads = stream::iter(keys.into_iter().map(|key| self.usage_of(key.to_string(), from_day)));
+        let of_keys: Vec<Vec<DayUsage>> = reads.buffered(PARALLEL).try_collect().await?;
+        // Of the days that an earlier version counted, by key. The last of them is in the person's count.
+        let first = days.iter().map(|told| told.day).min().unwrap_or(i64::MAX);
+        let mut before: BTreeMap<i64, u64> = BTreeMap::new();
+        for DayUsage { day, used } in of_keys.into_iter().flatten().filter(|told| told.day < first) {
+            let sum = before.entry(day).or_default();
+            *sum = sum.saturating_add(used);
+        }
+        days.extend(before.into_iter().map(|(day, used)| DayUsage { day, used }));
+        days.sort_by_key(|told| told.day);
         Ok(days)
     }
 }

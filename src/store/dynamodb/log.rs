@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Dynamo, StoreError,
+    Dynamo, StoreError, administrators,
     append::append,
     commit::{STREAM_BYTES_MAX, from_item},
     feed, fetch,
@@ -42,6 +42,10 @@ impl EventLog for Dynamo {
 
     async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
         personal_key(self, user).await
+    }
+
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError> {
+        administrators::read(self).await
     }
 
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {

@@ -5,6 +5,7 @@
 //! with errors that say what to do; what decides is read consistently.
 
 mod admin_tokens;
+mod administrators;
 mod answers;
 mod append;
 mod commit;

@@ -88,6 +88,7 @@ enum ViewItem {
     Session { user: UserId, session: KeyId, item: Item },
     SessionPointer { session: KeyId, user: UserId, item: Item },
     Plan { plan: String, item: Item },
+    Token { token: KeyId, item: Item },
 }
 
 async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError> {
@@ -129,6 +130,7 @@ impl ViewItem {
             (Ok(StreamId::DataSet(data_set)), Some(rows::Kind::Import(import))) => {
                 Self::Import { import, data_set, item }
             }
+            (Ok(StreamId::AdminTokens), Some(rows::Kind::Token(token))) => Self::Token { token, item },
             _ => return Err(rows::unknown(&item)),
         })
     }
@@ -155,7 +157,8 @@ impl LiveRows {
                 ViewItem::Person { .. }
                 | ViewItem::Pointer { .. }
                 | ViewItem::SessionPointer { .. }
-                | ViewItem::Plan { .. } => {}
+                | ViewItem::Plan { .. }
+                | ViewItem::Token { .. } => {}
             }
         }
         seen
@@ -166,6 +169,7 @@ impl LiveRows {
             ViewItem::Person { user, item, .. } => (StreamId::User(user), format!("users {user}"), item),
             ViewItem::Key { user, key, item } => (StreamId::User(user), format!("keys {key}"), item),
             ViewItem::Plan { plan, item } => (StreamId::Plan(plan.clone()), format!("plans {plan}"), item),
+            ViewItem::Token { token, item } => (StreamId::AdminTokens, format!("tokens {token}"), item),
             ViewItem::Import { import, data_set, item } => {
                 (StreamId::DataSet(data_set), format!("imports {import}"), item)
             }
@@ -216,19 +220,19 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
         Doubt::NoStream(stream) => log::load(dynamo, &stream, 0, 1).await?.is_empty(),
         Doubt::NoImport(data_set, import) => match Now::read(dynamo, &StreamId::DataSet(data_set)).await?.state {
             State::DataSet(_, log) => !log.imports.contains_key(&import),
-            State::User(_) | State::Plan(..) => true,
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => true,
         },
         Doubt::NoKey(user, key) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
             State::User(Some(user)) => !user.keys.contains_key(&key),
-            State::User(None) | State::Plan(..) | State::DataSet(..) => true,
+            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
         },
         Doubt::NoSession(user, session) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
             State::User(Some(user)) => !user.sign_in.sessions.contains_key(&session),
-            State::User(None) | State::Plan(..) | State::DataSet(..) => true,
+            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
         },
         Doubt::NotLiving(user) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
             State::User(Some(user)) => user.standing == Standing::Deleted,
-            State::User(None) | State::Plan(..) | State::DataSet(..) => true,
+            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
         },
     };
     Ok(is_orphan.then_some(orphan))

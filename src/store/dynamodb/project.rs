@@ -44,6 +44,7 @@ pub(super) fn of_commit(rows: &Rows, version: u64) -> Result<Vec<Write>, StoreEr
     changed.sessions.retain(|row| row.version == version);
     changed.plans.retain(|row| row.version == version);
     changed.imports.retain(|row| row.version == version);
+    changed.tokens.retain(|row| row.version == version);
     of(&changed, terms)
 }
 

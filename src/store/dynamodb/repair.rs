@@ -83,7 +83,8 @@ fn stream_of(rows: &Rows) -> Option<StreamId> {
     let user = rows.users.first().map(|row| StreamId::User(row.id));
     let plan = || rows.plans.first().map(|row| StreamId::Plan(row.name.clone()));
     let data_set = || rows.imports.first().map(|row| StreamId::DataSet(row.dataset.clone()));
-    user.or_else(plan).or_else(data_set)
+    let tokens = || rows.tokens.first().map(|_| StreamId::AdminTokens);
+    user.or_else(plan).or_else(data_set).or_else(tokens)
 }
 
 /// Looks at what is live, then at the stream: what the stream says is then never older. Whatever differs is replaced, if it is
@@ -181,7 +182,7 @@ impl Now {
 async fn personal_key(dynamo: &Dynamo, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
     match stream {
         StreamId::User(user) => log::personal_key(dynamo, *user).await,
-        StreamId::Plan(_) | StreamId::DataSet(_) => Ok(None),
+        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => Ok(None),
     }
 }
 

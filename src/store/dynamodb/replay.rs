@@ -204,7 +204,7 @@ impl ReplayLog for Log {
 async fn load(dynamo: &Dynamo, streams: Vec<StreamId>) -> Result<Vec<Loaded>, StoreError> {
     let users = streams.iter().filter_map(|stream| match stream {
         StreamId::User(user) => Some(*user),
-        StreamId::Plan(_) | StreamId::DataSet(_) => None,
+        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => None,
     });
     let keys = personal_keys(dynamo, users.collect()).await?;
     let work = streams.iter().map(|stream| log::load(dynamo, stream, 0, usize::MAX)).collect();

@@ -12,6 +12,7 @@
 //! | `session#<id>` | `user` | whose a session is: it is asked for by its id alone |
 //! | `plan#<name>` | `plan` | a plan |
 //! | `dataset#<name>` | `import#<id>` | an import |
+//! | `tokens#admin` | `token#<id>` | an administrator's token |
 //! | `import#<id>` | `dataset` | in which data set an import is: it is asked for by its id alone |
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -27,8 +28,9 @@ use crate::{
         event::{ImportCounts, Role},
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
+        permission::Permission,
         plan::Limits,
-        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::StoreError,
 };
@@ -46,6 +48,7 @@ const DATASET: &str = "dataset";
 const KEY_PREFIX: &str = "key#";
 const SESSION_PREFIX: &str = "session#";
 const IMPORT_PREFIX: &str = "import#";
+const TOKEN_PREFIX: &str = "token#";
 
 /// Which of a stream's rows an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(super) enum Kind {
     Plan,
     /// An import.
     Import(Uuid),
+    /// An administrator's token.
+    Token(KeyId),
 }
 
 impl Kind {
@@ -70,6 +75,9 @@ impl Kind {
         }
         if let Some(session) = row.strip_prefix(SESSION_PREFIX) {
             return KeyId::parse(session).ok().map(Self::Session);
+        }
+        if let Some(token) = row.strip_prefix(TOKEN_PREFIX) {
+            return KeyId::parse(token).ok().map(Self::Token);
         }
         if let Some(import) = row.strip_prefix(IMPORT_PREFIX) {
             return Uuid::parse_str(import).ok().map(Self::Import);
@@ -89,7 +97,8 @@ pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
     let sessions = rows.sessions.iter().flat_map(|row| [session(row), session_pointer(row)]);
     let plans = rows.plans.iter().map(plan);
     let imports = rows.imports.iter().flat_map(|row| [import(row), pointer(row)]);
-    let items: Vec<Item> = users.chain(keys).chain(sessions).chain(plans).chain(imports).collect();
+    let tokens = rows.tokens.iter().map(token);
+    let items: Vec<Item> = users.chain(keys).chain(sessions).chain(plans).chain(imports).chain(tokens).collect();
     for item in &items {
         check_size(&format!("the view row {} {}", get_text(item, "k")?, get_text(item, "r")?), item)?;
     }
@@ -107,6 +116,7 @@ pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
             Some(Kind::Key(_)) => rows.keys.push(read_key(item)?),
             Some(Kind::Session(_)) => rows.sessions.push(read_session(item)?),
             Some(Kind::Import(_)) => rows.imports.push(read_import(item)?),
+            Some(Kind::Token(_)) => rows.tokens.push(read_token(item)?),
             None => return Err(unknown(item)),
         }
     }
@@ -145,6 +155,11 @@ pub(super) fn plan_key(name: &str) -> Item {
 /// The key of an import's row.
 pub(super) fn import_key(data_set: &str, import: Uuid) -> Item {
     place(&StreamId::DataSet(data_set.to_owned()), &format!("{IMPORT_PREFIX}{import}"))
+}
+
+/// The key of an administrator's token's row.
+pub(super) fn token_key(id: KeyId) -> Item {
+    place(&StreamId::AdminTokens, &format!("{TOKEN_PREFIX}{id}"))
 }
 
 /// The key of the item that says in which data set an import is.
@@ -189,6 +204,11 @@ pub(super) fn session_prefix() -> AttributeValue {
 /// What the rows of a data set's imports begin with.
 pub(super) fn import_prefix() -> AttributeValue {
     text(IMPORT_PREFIX)
+}
+
+/// What the rows of the administrators' tokens begin with.
+pub(super) fn token_prefix() -> AttributeValue {
+    text(TOKEN_PREFIX)
 }
 
 fn place(stream: &StreamId, row: &str) -> Item {
@@ -287,6 +307,21 @@ fn plan(of: &PlanRow) -> Item {
     item
 }
 
+fn token(of: &TokenRow) -> Item {
+    let mut item = row(&StreamId::AdminTokens, &format!("{TOKEN_PREFIX}{}", of.id), of.version);
+    let scopes: Vec<&str> = of.scopes.iter().map(|scope| scope.as_str()).collect();
+    item.extend(item::item([
+        ("sha256", text(of.hash.to_hex())),
+        ("name", text(&of.name)),
+        ("scopes", text(scopes.join(","))),
+        ("read_only", AttributeValue::Bool(of.read_only)),
+        ("issued_at", moment(of.issued_at)),
+    ]));
+    put_some(&mut item, "expires_at", of.expires_at.map(moment));
+    put_some(&mut item, "revoked_at", of.revoked_at.map(moment));
+    item
+}
+
 fn import(of: &ImportRow) -> Item {
     let mut item = row(&StreamId::DataSet(of.dataset.clone()), &format!("{IMPORT_PREFIX}{}", of.id), of.version);
     in_list(&mut item, IMPORTS, order(of.started_at, of.id));
@@ -335,11 +370,8 @@ fn wrong_stream() -> StoreError {
 /// Reads a person's row.
 pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
     let StreamId::User(id) = stream_of(item)? else { return Err(wrong_stream()) };
-    let role = match get_text(item, "role")? {
-        "reader" => Role::Reader,
-        "admin" => Role::Admin,
-        other => return Err(damaged("role", other)),
-    };
+    let role = get_text(item, "role")?;
+    let role = Role::named(role).ok_or_else(|| damaged("role", role))?;
     Ok(UserRow {
         id,
         version: get_number(item, "pv")?,
@@ -404,6 +436,23 @@ pub(super) fn read_session(item: &Item) -> Result<SessionRow, StoreError> {
         network: owned(find_text(item, "network")?),
         ended_at: find_moment(item, "ended_at")?,
         end_reason: owned(find_text(item, "end_reason")?),
+    })
+}
+
+/// Reads the row of an administrator's token.
+pub(super) fn read_token(item: &Item) -> Result<TokenRow, StoreError> {
+    let id = get_text(item, "r")?.strip_prefix(TOKEN_PREFIX).unwrap_or_default();
+    let scope = |name: &str| Permission::named(name).ok_or_else(|| damaged("scopes", name));
+    Ok(TokenRow {
+        id: KeyId::parse(id).map_err(|error| damaged("r", error))?,
+        version: get_number(item, "pv")?,
+        hash: KeyHash::parse(get_text(item, "sha256")?).map_err(|error| damaged("sha256", error))?,
+        name: get_text(item, "name")?.to_owned(),
+        scopes: get_text(item, "scopes")?.split(',').map(scope).collect::<Result<_, _>>()?,
+        read_only: get_bool(item, "read_only")?,
+        issued_at: get_moment(item, "issued_at")?,
+        expires_at: find_moment(item, "expires_at")?,
+        revoked_at: find_moment(item, "revoked_at")?,
     })
 }
 
@@ -515,9 +564,18 @@ mod tests {
                 revoked_at: Some(at(8)),
                 revocation_reason: Some("requested".to_owned()),
             }],
-            sessions: vec![],
-            plans: vec![],
-            imports: vec![],
+            tokens: vec![TokenRow {
+                id: KeyId::from_random([3; 12]),
+                version: 2,
+                hash: KeyHash::parse(&"7a".repeat(32)).unwrap(),
+                name: "nightly".to_owned(),
+                scopes: Permission::ALL.to_vec(),
+                read_only: true,
+                issued_at: at(5),
+                expires_at: Some(at(6)),
+                revoked_at: None,
+            }],
+            ..Rows::default()
         };
         assert_eq!(from_items(&to_items(&rows).unwrap()).unwrap(), rows);
     }

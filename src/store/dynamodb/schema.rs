@@ -5,8 +5,8 @@
 //! |---|---|---|
 //! | `events` | one a commit | `s` stream, `v` version |
 //! | `views` | people, keys, plans, imports | `k` stream, `r` row |
-//! | `ledger` | what a key may and has consumed, by day | `k` key id, `d` day |
-//! | `state` | claims on names, administrators' tokens, data sets, what commands were answered | `k` kind, `r` name |
+//! | `ledger` | what a key may; what a person has consumed, by day | `k` key id or `user#<id>`, `d` day |
+//! | `state` | claims on names, the set of administrators, last uses of their tokens, data sets, what commands were answered | `k` kind, `r` name |
 //! | `changes` | what imports changed, one an inserted, updated or removed record; one a version | `k` data set and epoch, `r` record |
 //! | `personal` | the keys that people's data is sealed with | `k` person |
 //! | `secrets` | the server secret | `k` name |

@@ -1,6 +1,6 @@
-//! The terms of a key: what the ledger's row of it says of its owner, its plan and whether it works, so that a grant needs no
-//! other row. They follow from the person's rows and carry the version of the person's stream that they come from. The row's
-//! other attributes are what the key has consumed: nothing here touches them.
+//! The terms of a key: what the ledger's row of it says of its owner, its plan and whether it works, so that a node needs no
+//! other row to admit it. They follow from the person's rows and carry the version of the person's stream that they come from. Other
+//! attributes are what an earlier version counted for the key: nothing here touches them.
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -25,7 +25,7 @@ use crate::{
     store::StoreError,
 };
 
-/// The live row of a key, beside those of past days.
+/// The sort key of the live item of a person or a key, beside those of past days.
 pub(super) const LIVE: &str = "0";
 
 /// A key's terms.

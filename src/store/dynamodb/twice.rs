@@ -47,6 +47,6 @@ pub(super) async fn of_stream(dynamo: &Dynamo, stream: &StreamId, now: &Now) -> 
 async fn read(dynamo: &Dynamo, user: UserId) -> Result<Option<User>, StoreError> {
     Ok(match Now::read(dynamo, &StreamId::User(user)).await?.state {
         State::User(person) => person,
-        State::Plan(..) | State::DataSet(..) => None,
+        State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => None,
     })
 }

@@ -18,7 +18,7 @@ use super::{
     item::{self, Item, find_text, get_text, text},
     rows::{
         self, IMPORTS, PLANS, USERS, import_key, key_key, plan_key, pointer_key, read_import, read_key, read_plan,
-        read_session, read_user, session_key, session_pointer_key, user_key,
+        read_session, read_token, read_user, session_key, session_pointer_key, user_key,
     },
     schema::{EMAILS, LEDGER, LISTS, VIEWS},
     terms::live_key,
@@ -30,7 +30,7 @@ use crate::{
         email::EMAIL_BYTES_MAX,
         id::{StreamId, UserId},
         key::KeyId,
-        view::{ImportRow, KeyRow, PlanRow, SessionRow, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::{UserFilter, Views},
 };
@@ -86,6 +86,15 @@ impl Views for Dynamo {
 
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
         row(self, plan_key(name)).await?.as_ref().map(read_plan).transpose()
+    }
+
+    async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        let items = rows_beginning_with(self, &StreamId::AdminTokens, rows::token_prefix()).await?;
+        items.iter().map(read_token).collect()
+    }
+
+    async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError> {
+        row(self, rows::token_key(id)).await?.as_ref().map(read_token).transpose()
     }
 
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {

@@ -1,53 +1,53 @@
-//! The administrator's tokens.
+//! When administrators' tokens were used last, and those that were made before they were events.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Database, StoreError};
-use crate::store::{AdminTokens, PutToken};
+use super::{
+    Database, StoreError, corrupt,
+    views::{key_id, moment},
+};
+use crate::{
+    domain::key::{KeyHash, KeyId},
+    store::{AdminTokens, EarlierToken},
+};
 
 #[async_trait]
 impl AdminTokens for Database {
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.read(|connection| Ok(connection.query_row("SELECT count(*) FROM admin_tokens", [], |row| row.get(0))?))
-            .await
-    }
-
-    async fn put(&self, id: &str, sha256: &str, created_at: Timestamp, how: PutToken) -> Result<bool, StoreError> {
-        let (id, sha256) = (id.to_owned(), sha256.to_owned());
-        self.write(move |connection| {
-            match how {
-                PutToken::Beside => {}
-                PutToken::Instead => drop(connection.execute("DELETE FROM admin_tokens", [])?),
-                PutToken::First => {
-                    let sql = "SELECT EXISTS (SELECT 1 FROM admin_tokens)";
-                    if connection.query_row(sql, [], |row| row.get(0))? {
-                        return Ok(false);
-                    }
-                }
-            }
-            let sql = "INSERT INTO admin_tokens (id, sha256, created_at) VALUES (?1, ?2, ?3)";
-            connection.execute(sql, params![id, sha256, created_at.as_microsecond()])?;
-            Ok(true)
-        })
-        .await
-    }
-
-    async fn find(&self, sha256: &str) -> Result<Option<String>, StoreError> {
-        let sha256 = sha256.to_owned();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT id FROM admin_tokens WHERE sha256 = ?1")?;
-            Ok(statement.query_row([sha256], |row| row.get(0)).optional()?)
-        })
-        .await
-    }
-
-    async fn hashes(&self) -> Result<Vec<String>, StoreError> {
+    async fn earlier(&self) -> Result<Vec<EarlierToken>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare("SELECT sha256 FROM admin_tokens")?;
-            let hashes = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            Ok(hashes)
+            let mut statement = connection.prepare("SELECT id, sha256 FROM admin_tokens ORDER BY created_at, id")?;
+            let mut rows = statement.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let hash = KeyHash::parse(&row.get::<_, String>(1)?).map_err(|error| corrupt("token hash", error))?;
+                found.push(EarlierToken { id: row.get(0)?, hash });
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn note_use(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let sql = "INSERT INTO token_uses (token, used_at) VALUES (?1, ?2)
+                       ON CONFLICT (token) DO UPDATE SET used_at = max(used_at, excluded.used_at)";
+            connection.prepare_cached(sql)?.execute(params![id.as_str(), at.as_microsecond()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT token, used_at FROM token_uses ORDER BY token")?;
+            let mut rows = statement.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push((key_id(&row.get::<_, String>(0)?)?, moment(row.get(1)?)?));
+            }
+            Ok(found)
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::{
         personal::PersonalKey,
         view::Rows,
     },
-    store::{Append, AppendError, ClaimChange, EventLog, PersonalChange},
+    store::{Append, AppendError, ClaimChange, EventLog, PersonalChange, user_list},
 };
 
 const COLUMNS: &str = "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";
@@ -47,6 +47,10 @@ impl EventLog for Database {
 
     async fn personal_key(&self, user: UserId) -> Result<Option<PersonalKey>, StoreError> {
         self.read(move |connection| personal_key(connection, user)).await
+    }
+
+    async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError> {
+        Database::read(self, administrators).await
     }
 
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
@@ -121,6 +125,13 @@ fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked
     for key in persisted::issued_keys(&append.events).map_err(|error| corrupt("commit", error))? {
         register_key(connection, &append.stream, key)?;
     }
+    if let Some(change) = &append.administrators {
+        if administrators(connection)? != change.seen {
+            return Err(AppendError::Conflict);
+        }
+        let sql = "INSERT INTO administrators (one, users) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET users = excluded.users";
+        execute(connection, sql, [user_list::write(&change.now)])?;
+    }
     for claim in &append.claims {
         change_claim(connection, claim)?;
     }
@@ -132,6 +143,12 @@ fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked
         endings::note(connection, worked, &append.rows.keys, version, append.recorded_at)?;
     }
     Ok(version)
+}
+
+fn administrators(connection: &Connection) -> Result<Option<Vec<UserId>>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT users FROM administrators")?;
+    let users: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
+    users.as_deref().map(user_list::read).transpose()
 }
 
 fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) -> Result<(), StoreError> {
@@ -173,7 +190,7 @@ fn find_command(
 fn register_key(connection: &Connection, stream: &StreamId, key: KeyId) -> Result<(), AppendError> {
     let owner = match stream {
         StreamId::User(user) => user.to_string(),
-        StreamId::Plan(_) | StreamId::DataSet(_) => stream.to_string(),
+        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => stream.to_string(),
     };
     let sql = "INSERT INTO issued_keys (id, owner) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM keys WHERE id = ?1)
                ON CONFLICT DO NOTHING";

@@ -341,6 +341,7 @@ mod tests {
             recorded_at: Timestamp::UNIX_EPOCH,
             events: "[]".to_owned(),
             secret: None,
+            administrators: None,
             claims: Vec::new(),
             personal,
             rows: Rows::default(),

@@ -137,6 +137,8 @@ impl ReplayLog for Log {
             SELECT 'imports ' || id FROM imports
              WHERE NOT EXISTS (SELECT 1 FROM commits WHERE stream = 'dataset#' || imports.dataset)
             UNION ALL
+            SELECT 'tokens ' || id FROM tokens WHERE NOT EXISTS (SELECT 1 FROM commits WHERE stream = 'tokens#admin')
+            UNION ALL
             SELECT 'claim of user ' || owner FROM claims
              WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = claims.owner AND status != 'deleted')
             UNION ALL
@@ -301,7 +303,7 @@ impl Source {
         let id = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
         let key = match id {
             StreamId::User(user) => log::personal_key(connection, user)?,
-            StreamId::Plan(_) | StreamId::DataSet(_) => None,
+            StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => None,
         };
         Ok(Self { name: name.to_owned(), id, key })
     }

@@ -6,7 +6,7 @@ use super::{StoreError, corrupt, views};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
 /// its own, and few streams become longer.
@@ -98,15 +98,62 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 does to the ledger: buckets and quotas belong to people and not to their keys. What a person's keys have used of a
+/// day is the person's together; of their buckets the emptiest counts. Of grants that crashed nodes took and did not give back
+/// nothing comes back any more.
+const PEOPLE: &str = "
+CREATE TABLE IF NOT EXISTS owed (key TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+ALTER TABLE ledger RENAME TO ledger_of_keys;
+ALTER TABLE usage RENAME TO usage_of_keys;
+ALTER TABLE owed RENAME TO owed_of_keys;
+DROP TABLE reservations;
+CREATE TABLE ledger (
+    user        TEXT PRIMARY KEY,
+    tat_ns      INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
+    used        INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+    user TEXT NOT NULL,
+    day  INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (user, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE owed (user TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE reservations (
+    user        TEXT NOT NULL,
+    node        INTEGER NOT NULL,
+    serial      INTEGER NOT NULL,
+    count       INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
+    tat_ns      INTEGER NOT NULL,
+    limit_ns    INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    PRIMARY KEY (user, node)
+) STRICT, WITHOUT ROWID;
+INSERT INTO usage SELECT owner, day, sum(used) FROM usage_of_keys JOIN issued_keys ON id = usage_of_keys.key GROUP BY owner, day;
+INSERT INTO ledger
+    SELECT owner, max(tat_ns), 0, 0, interval_ns FROM ledger_of_keys JOIN issued_keys ON id = ledger_of_keys.key GROUP BY owner;
+UPDATE ledger SET day = coalesce((SELECT max(day) FROM usage WHERE usage.user = ledger.user), 0);
+UPDATE ledger SET used = coalesce((SELECT used FROM usage WHERE usage.user = ledger.user AND usage.day = ledger.day), 0);
+INSERT INTO owed SELECT owner, sum(owed_ns), max(burst) FROM owed_of_keys JOIN issued_keys ON id = owed_of_keys.key GROUP BY owner;
+DROP TABLE ledger_of_keys;
+DROP TABLE usage_of_keys;
+DROP TABLE owed_of_keys;
+";
+
 /// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
-/// when rotated keys end in that time, what keys owe of deeper buckets ([`LedgerRow`](crate::domain::admission::LedgerRow)), and a row that is written to see whether writing works.
+/// when rotated keys end in that time, a row that is written to see whether writing works, the set of administrators, and when their
+/// tokens were used last.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS key_endings (key TEXT PRIMARY KEY, ends_tick INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS owed (key TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS administrators (one INTEGER PRIMARY KEY CHECK (one = 1), users TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS token_uses (token TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
@@ -134,6 +181,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.execute_batch(KEYS_AND_ANSWERS)?;
         register_keys(&transaction)?;
         transaction.execute_batch(RESERVATIONS)?;
+    }
+    if found < 3 {
+        transaction.execute_batch(PEOPLE)?;
     }
     if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -171,6 +221,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
         let generation = connection.query_row(sql, [], |row| row.get(0))?;
         connection.execute_batch(&views::sessions_index("", generation))?;
     }
+    connection.execute_batch(&views::tokens_table(""))?;
     let columns = [
         ("messages", "hidden_since"),
         ("messages", "sent_tick"),
@@ -274,6 +325,7 @@ mod tests {
             secret: None,
             claims: Vec::new(),
             personal: PersonalChange::Keep,
+            administrators: None,
             rows: Rows::default(),
             publishes: false,
         };

@@ -101,6 +101,6 @@ fn person(connection: &Connection, user: UserId) -> Result<Option<User>, StoreEr
     }
     Ok(match state {
         State::User(person) => person,
-        State::Plan(..) | State::DataSet(..) => None,
+        State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => None,
     })
 }

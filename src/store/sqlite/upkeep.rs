@@ -10,8 +10,8 @@ use crate::{secrets::SecretMark, store::Upkeep};
 
 /// What a request or a command reads: the first and last entry of each. Where a page of them is damaged, they say so.
 const ENDS: [&str; 8] = [
-    "SELECT min(key), max(key) FROM ledger",
-    "SELECT min(key), max(key) FROM usage",
+    "SELECT min(user), max(user) FROM ledger",
+    "SELECT min(user), max(user) FROM usage",
     "SELECT min(user), max(user) FROM keys",
     "SELECT min(id), max(id) FROM users",
     "SELECT min(name), max(name) FROM plans",

@@ -14,14 +14,15 @@ use crate::{
         event::{ImportCounts, Role},
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
+        permission::Permission,
         plan::Limits,
-        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::{UserFilter, Views},
 };
 
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
-pub(in crate::store) const TABLES: [&str; 5] = ["users", "keys", "sessions", "plans", "imports"];
+pub(in crate::store) const TABLES: [&str; 6] = ["users", "keys", "sessions", "plans", "imports", "tokens"];
 
 /// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
 /// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
@@ -37,7 +38,6 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
              revoked_at INTEGER, revocation_reason TEXT, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
-         {}
          CREATE TABLE plans{suffix} (
              name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
              quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL
@@ -47,8 +47,11 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              definition TEXT NOT NULL, replaces INTEGER NOT NULL, status TEXT NOT NULL, started_at INTEGER NOT NULL,
              ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
              removed INTEGER, rejected INTEGER, reason TEXT
-         ) STRICT, WITHOUT ROWID;",
-        sessions(suffix)
+         ) STRICT, WITHOUT ROWID;
+         {}
+         {}",
+        sessions(suffix),
+        tokens_table(suffix)
     )
 }
 
@@ -59,6 +62,16 @@ pub(in crate::store) fn sessions(suffix: &str) -> String {
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL,
              started_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, idle_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
              method TEXT NOT NULL, network TEXT, ended_at INTEGER, end_reason TEXT, PRIMARY KEY (user, id)
+         ) STRICT, WITHOUT ROWID;"
+    )
+}
+
+/// The statement that makes the table of administrators' tokens, which a file of an earlier permitd lacks.
+pub(super) fn tokens_table(suffix: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS tokens{suffix} (
+             id TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
+             read_only INTEGER NOT NULL, issued_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER
          ) STRICT, WITHOUT ROWID;"
     )
 }
@@ -89,6 +102,7 @@ pub(in crate::store) struct Statements {
     sessions: String,
     plans: String,
     imports: String,
+    tokens: String,
 }
 
 /// Those that write into the live tables.
@@ -117,6 +131,7 @@ impl Statements {
             sessions: statement("sessions", &SESSION_COLUMNS),
             plans: statement("plans", &PLAN_COLUMNS),
             imports: statement("imports", &IMPORT_COLUMNS),
+            tokens: statement("tokens", &TOKEN_COLUMNS),
         }
     }
 
@@ -126,7 +141,8 @@ impl Statements {
         put_each(connection, &self.keys, rows.iter().flat_map(|rows| &rows.keys), put_key)?;
         put_each(connection, &self.sessions, rows.iter().flat_map(|rows| &rows.sessions), put_session)?;
         put_each(connection, &self.plans, rows.iter().flat_map(|rows| &rows.plans), put_plan)?;
-        put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports), put_import)
+        put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports), put_import)?;
+        put_each(connection, &self.tokens, rows.iter().flat_map(|rows| &rows.tokens), put_token)
     }
 }
 
@@ -224,6 +240,21 @@ fn put_import(statement: &mut Statement<'_>, row: &ImportRow) -> rusqlite::Resul
     ])
 }
 
+fn put_token(statement: &mut Statement<'_>, row: &TokenRow) -> rusqlite::Result<usize> {
+    let scopes: Vec<&str> = row.scopes.iter().map(|scope| scope.as_str()).collect();
+    statement.execute(params![
+        row.id.as_str(),
+        row.version,
+        row.hash.to_hex(),
+        row.name,
+        scopes.join(","),
+        row.read_only,
+        row.issued_at.as_microsecond(),
+        row.expires_at.map(Timestamp::as_microsecond),
+        row.revoked_at.map(Timestamp::as_microsecond),
+    ])
+}
+
 fn hyphenated(id: Uuid, buffer: &mut [u8]) -> &str {
     id.hyphenated().encode_lower(buffer)
 }
@@ -307,7 +338,10 @@ const IMPORT_COLUMNS: [&str; 16] = [
     "reason",
 ];
 
-fn moment(us: i64) -> Result<Timestamp, StoreError> {
+const TOKEN_COLUMNS: [&str; 9] =
+    ["id", "version", "sha256", "name", "scopes", "read_only", "issued_at", "expires_at", "revoked_at"];
+
+pub(super) fn moment(us: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(us).map_err(|error| corrupt("moment", error))
 }
 
@@ -319,16 +353,13 @@ fn user_id(text: &str) -> Result<UserId, StoreError> {
     UserId::parse(text).map_err(|error| corrupt("user id", error))
 }
 
-fn key_id(text: &str) -> Result<KeyId, StoreError> {
+pub(super) fn key_id(text: &str) -> Result<KeyId, StoreError> {
     KeyId::parse(text).map_err(|error| corrupt("key id", error))
 }
 
 fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
-    let role = match row.get::<_, String>(4)?.as_str() {
-        "reader" => Role::Reader,
-        "admin" => Role::Admin,
-        other => return Err(corrupt("role", other)),
-    };
+    let role: String = row.get(4)?;
+    let role = Role::named(&role).ok_or_else(|| corrupt("role", role))?;
     let status = match row.get::<_, String>(6)?.as_str() {
         "invited" => UserStatus::Invited,
         "active" => UserStatus::Active,
@@ -383,6 +414,26 @@ fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         ended_at: optional_moment(row.get(10)?)?,
         end_reason: row.get(11)?,
     })
+}
+
+fn read_token(row: &Row<'_>) -> Result<TokenRow, StoreError> {
+    let scopes: String = row.get(4)?;
+    let scope = |name: &str| Permission::named(name).ok_or_else(|| corrupt("scope", name));
+    Ok(TokenRow {
+        id: key_id(&row.get::<_, String>(0)?)?,
+        version: row.get(1)?,
+        hash: KeyHash::parse(&row.get::<_, String>(2)?).map_err(|error| corrupt("token hash", error))?,
+        name: row.get(3)?,
+        scopes: scopes.split(',').map(scope).collect::<Result<_, _>>()?,
+        read_only: row.get(5)?,
+        issued_at: moment(row.get(6)?)?,
+        expires_at: optional_moment(row.get(7)?)?,
+        revoked_at: optional_moment(row.get(8)?)?,
+    })
+}
+
+fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
+    select(connection, &format!("SELECT {} FROM tokens ORDER BY id", columns(&TOKEN_COLUMNS)), &[], read_token)
 }
 
 fn read_plan(row: &Row<'_>) -> Result<PlanRow, StoreError> {
@@ -493,6 +544,7 @@ pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> R
         StreamId::DataSet(name) => {
             rows.imports = select(connection, &by(&IMPORT_COLUMNS, "imports", "dataset"), &[text(name)], read_import)?;
         }
+        StreamId::AdminTokens => rows.tokens = tokens(connection)?,
     }
     Ok(rows)
 }
@@ -543,6 +595,15 @@ impl Views for Database {
         let sql = format!("SELECT {} FROM plans WHERE name = ?", columns(&PLAN_COLUMNS));
         let name = text(name);
         self.read(move |connection| Ok(select(connection, &sql, &[name], read_plan)?.pop())).await
+    }
+
+    async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.read(tokens).await
+    }
+
+    async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError> {
+        let sql = format!("SELECT {} FROM tokens WHERE id = ?", columns(&TOKEN_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_token)?.pop())).await
     }
 
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {

@@ -48,6 +48,8 @@ async fn every_operation_makes_the_calls_that_the_table_says() {
     let access = app.place().access().await.expect("access to AWS");
     ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
     let mut counting = Counting::of(&app).await;
+    // That the token is used is noted once a minute.
+    counting.aside(app.admin_get("/plans")).await.expect(200);
 
     let user = people(&app, &mut counting).await;
     let (path, nothing) = (format!("/users/{user}/keys"), json!({}));

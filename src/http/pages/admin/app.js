@@ -214,21 +214,24 @@ function peopleTable(users) {
 
 const planOptions = (plans, chosen) => plans.map((plan) => h("option", { value: plan.name, selected: plan.name === chosen }, plan.name));
 
+const roleOptions = (chosen) => ["reader", "manager", "admin"].map((role) => h("option", { value: role, selected: role === chosen }, role));
+
 function inviteForm(plans) {
   const email = h("input", { type: "email", required: true, autocomplete: "off", placeholder: "ana@example.org" });
   const name = h("input", { type: "text", autocomplete: "off", maxlength: "200" });
   const plan = h("select", null, planOptions(plans, plans.find((one) => one.is_default)?.name));
+  const role = h("select", null, roleOptions("reader"));
   const button = h("button", { class: "main" }, "Invite");
   const form = h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     attempt(button, section, async () => {
-      const body = { email: email.value.trim(), plan: plan.value };
+      const body = { email: email.value.trim(), plan: plan.value, role: role.value };
       if (name.value.trim()) body.name = name.value.trim();
       const user = await call("POST", "/users", body);
       notify(`${user.email} is invited. The key goes out by mail.`);
       await show();
     });
-  } }, field("Address", email, "grow"), field("Name (optional)", name, "grow"), field("Plan", plan), button);
+  } }, field("Address", email, "grow"), field("Name (optional)", name, "grow"), field("Plan", plan), field("Role", role), button);
   const section = panel("Invite somebody", form);
   return section;
 }
@@ -282,13 +285,14 @@ function personActions(path, user, name) {
 
 function factsPanel(path, user, plans, gone) {
   const offered = plans.filter((plan) => !plan.retired || plan.name === user.plan);
-  const change = (event) => attempt(event.target, main, async () => {
-    await changePerson(path, user, { plan: event.target.value });
+  const change = (name) => (event) => attempt(event.target, main, async () => {
+    await changePerson(path, user, { [name]: event.target.value });
     notify("Changed.");
     await show();
   });
-  const plan = gone ? user.plan : h("select", { "aria-label": "Plan", onchange: change }, planOptions(offered, user.plan));
-  const facts = [["Name", user.name ?? "–"], ["Plan", plan], ["Role", user.role], ["Invited", moment(user.invited_at)],
+  const plan = gone ? user.plan : h("select", { "aria-label": "Plan", onchange: change("plan") }, planOptions(offered, user.plan));
+  const role = gone ? user.role : h("select", { "aria-label": "Role", onchange: change("role") }, roleOptions(user.role));
+  const facts = [["Name", user.name ?? "–"], ["Plan", plan], ["Role", role], ["Invited", moment(user.invited_at)],
     ["Last change", moment(user.changed_at)], gone && ["Deleted", moment(user.deleted_at)], ["Id", h("code", null, user.id)]];
   return panel("Person", h("dl", { class: "facts" }, facts.filter(Boolean).map(([term, value]) => [h("dt", null, term), h("dd", null, value)])));
 }

@@ -13,8 +13,11 @@ use super::super::RETRY_AFTER_S;
 use crate::{
     actors::{Busy, gate::GateError, grants::Admission},
     dataset::query,
-    domain::admission::{Bucket, DAY_NS, SECOND_NS, Standing},
-    http::{Charge, Problem, ProblemCode},
+    domain::{
+        admission::{Bucket, DAY_NS, SECOND_NS, Standing},
+        key::PresentedKey,
+    },
+    http::{Charge, Problem, ProblemCode, credentials::NoCredential},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -28,34 +31,47 @@ const OTHER_HEADERS: [&str; 6] =
 
 /// Missing, mistyped, unknown, revoked: the same answer.
 pub(super) fn invalid_key() -> Problem {
-    Problem::new(ProblemCode::InvalidKey, "send the key from your invitation in the header x-api-key").header(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("ApiKey realm=\"permitd\", in=\"header\", name=\"x-api-key\""),
-    )
+    let detail = "send the key from your invitation in the header x-api-key, as Authorization: Bearer, or as the user name of \
+                  Authorization: Basic";
+    Problem::new(ProblemCode::InvalidKey, detail)
 }
 
-/// The same to a request that has no key where keys are read: where it has one that is not, that is said. Whether it would be
-/// right is not looked at.
-pub(super) fn no_key(request: &HttpRequest) -> Problem {
+/// The refusal of a request that shows no key. Where it has one where keys are not read, that is said; whether it would be right is
+/// not looked at.
+pub(super) fn not_shown(request: &HttpRequest, why: NoCredential) -> Problem {
+    match why {
+        NoCredential::Wrong => invalid_key(),
+        NoCredential::Missing => no_key(request),
+        NoCredential::Two => Problem::new(
+            ProblemCode::InvalidRequest,
+            "the request shows two different keys, in x-api-key and Authorization or in one of them: send the one that it is to be \
+             counted for",
+        ),
+    }
+}
+
+fn no_key(request: &HttpRequest) -> Problem {
     let headers = request.headers();
-    let is_in_address =
-        || form_urlencoded::parse(request.query_string().as_bytes()).any(|(name, _)| query::is_key(&name));
-    let mut problem = invalid_key();
-    if headers.contains_key(&super::API_KEY) {
-        return problem;
-    }
+    let is_in_address = || {
+        let mut given = form_urlencoded::parse(request.query_string().as_bytes());
+        given.any(|(name, value)| query::is_key(&name) || PresentedKey::parse(value.as_bytes()).is_some())
+    };
+    let problem = invalid_key();
     if is_in_address() {
-        problem = problem.detailed(query::KEY_IN_ADDRESS);
-    } else if headers.contains_key(header::AUTHORIZATION) {
-        problem = problem.detailed(
-            "Authorization, be it Bearer or Basic, is not read for data: send the key from your invitation in the header x-api-key",
-        );
-    } else if let Some(other) = OTHER_HEADERS.iter().find(|name| headers.contains_key(**name)) {
-        problem = problem.detailed(format!(
-            "the header {other} is not read: send the key from your invitation in the header x-api-key"
-        ));
+        return problem.detailed(query::KEY_IN_ADDRESS);
     }
-    problem
+    if headers.get(header::AUTHORIZATION).is_some_and(|value| !value.is_empty()) {
+        return problem.detailed(
+            "the scheme of Authorization is not read for data: send the key from your invitation as Bearer, as the user name of Basic, \
+             or in the header x-api-key",
+        );
+    }
+    match OTHER_HEADERS.iter().find(|name| headers.contains_key(**name)) {
+        Some(other) => problem.detailed(format!(
+            "the header {other} is not read: send the key from your invitation in the header x-api-key, or as Authorization: Bearer"
+        )),
+        None => problem,
+    }
 }
 
 pub(super) fn not_admitted(admission: Admission) -> Problem {

@@ -17,7 +17,7 @@ use actix_web::{
     guard::{self, GuardContext},
     http::{
         Method, StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderValue},
     },
 };
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use self::{
     caching::Tag,
     failure::query_problem,
-    limits::{limits, no_key, not_admitted, undecided},
+    limits::{limits, not_admitted, not_shown, undecided},
 };
 use crate::{
     actors::{
@@ -37,11 +37,12 @@ use crate::{
         json,
         query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
     },
-    domain::key::PresentedKey,
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
+        credentials::{self, Credential, NoCredential},
         method,
+        pages::wants_html,
         passage::Passage,
         ready::Ready,
         state::Service,
@@ -50,7 +51,6 @@ use crate::{
     store::records::DataSet,
 };
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JSON_OF_TEXTS: HeaderValue = HeaderValue::from_static(NUMBERS_AS_TEXTS);
 /// The media type of an answer whose whole numbers and amounts are strings: generated clients keep the types of the other.
@@ -186,7 +186,7 @@ impl DataSets {
         };
         let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
-            Err(problem) => return self.after_guess(request, problem).respond(request),
+            Err(problem) => return Box::pin(self.refusal(request, problem)).await.respond(request),
         };
         // What is known already counts against the rate only. That there is anything is not known: see `wants_nothing`.
         let is_known =
@@ -242,17 +242,17 @@ impl DataSets {
 
     /// Tells what is wrong to who may ask.
     async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
-        let presented = presented_key(request)?;
-        Ok((self.admit(&presented).await?, Err(problem)))
+        let credential = credential(request)?;
+        Ok((self.admit(credential).await?, Err(problem)))
     }
 
-    async fn admit(&self, key: &PresentedKey<'_>) -> Result<Pass, Problem> {
-        self.admit_as(key, 1).await?.map_err(not_admitted)
+    async fn admit(&self, credential: Credential) -> Result<Pass, Problem> {
+        self.admit_as(credential, 1).await?.map_err(not_admitted)
     }
 
     /// Admits a request that counts as several, or says why not.
-    async fn admit_as(&self, key: &PresentedKey<'_>, cost: u64) -> Result<Result<Pass, Admission>, Problem> {
-        match self.gate.admit(key.id(), key.hash(), cost).await {
+    async fn admit_as(&self, credential: Credential, cost: u64) -> Result<Result<Pass, Admission>, Problem> {
+        match self.gate.admit(credential.id, credential.hash, cost).await {
             Ok(Admission::Admitted(pass)) => Ok(Ok(pass)),
             Ok(refused) => Ok(Err(refused)),
             Err(error) => Err(undecided(error)),
@@ -267,7 +267,7 @@ impl DataSets {
         key: &str,
         record_id: Option<&str>,
     ) -> Result<Admitted, Problem> {
-        let presented = presented_key(request)?;
+        let credential = credential(request)?;
         let asked = numbers_as_texts(request).and_then(|as_texts| {
             let (key, record_id) = named(&data_set, key, record_id)?;
             Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, as_texts))
@@ -275,7 +275,7 @@ impl DataSets {
         let (wanted, as_texts) = match asked {
             Ok(asked) => asked,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(&presented).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(credential).await?, Err(problem))),
         };
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
             let tag = caching::of_read(&data_set, version, key, record_id);
@@ -285,9 +285,9 @@ impl DataSets {
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(tag) = tag.is_known(request)
         {
-            return Ok((self.admit(&presented).await?, Ok(caching::not_modified(tag))));
+            return Ok((self.admit(credential).await?, Ok(caching::not_modified(tag))));
         }
-        match self.gate.get(presented.id(), presented.hash(), wanted).await {
+        match self.gate.get(credential.id, credential.hash, wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
@@ -320,7 +320,7 @@ impl DataSets {
         data_set: Arc<DataSet>,
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
-        let pass = self.admit(&presented_key(request)?).await?;
+        let pass = self.admit(credential(request)?).await?;
         let who = pass.user;
         let answer = match question {
             Question::Facets => self.facets(request, who, data_set).await,
@@ -331,26 +331,37 @@ impl DataSets {
         Ok((pass, answer))
     }
 
-    /// A key that is wrong, and not only missing, counts as a guess. Whoever asks on with a key that was once right does not guess:
-    /// they are told that it has ended however often they ask.
-    fn after_guess(&self, request: &HttpRequest, problem: Problem) -> Problem {
-        if problem.code() != ProblemCode::InvalidKey || !request.headers().contains_key(API_KEY) {
+    /// The refusal of a request without a right key, when it is due. A key that is wrong, and not only missing, counts as a guess.
+    /// Whoever asks on with a key that was once right does not guess: they are told that it has ended however often they ask.
+    async fn refusal(&self, request: &HttpRequest, problem: Problem) -> Problem {
+        let shown = Credential::of(request.headers());
+        let problem = match (problem.code(), shown) {
+            (ProblemCode::InvalidKey, Err(NoCredential::Wrong) | Ok(_)) => {
+                let answer = wire::guessed(request, problem.clone()).await;
+                // Looked at only where it matters: a derivation costs as much as the refusal.
+                let secrets = &self.service.committer.secrets;
+                let was_right = || shown.is_ok_and(|key| secrets.recognises(key.id, &key.hash));
+                if answer.code() != ProblemCode::InvalidKey && was_right() { problem } else { answer }
+            }
+            (ProblemCode::InvalidKey, _) | (_, Err(NoCredential::Two)) => {
+                wire::refused(request).await;
+                problem
+            }
+            _ => return problem,
+        };
+        if problem.code() != ProblemCode::InvalidKey {
             return problem;
         }
-        let answer = wire::guessed(request, problem.clone());
-        // Looked at only where it matters: a derivation costs as much as the refusal.
-        let secrets = &self.service.committer.secrets;
-        let was_right = || presented_key(request).is_ok_and(|key| secrets.recognises(key.id(), &key.hash()));
-        if answer.code() != ProblemCode::InvalidKey && was_right() { problem } else { answer }
+        credentials::challenges(request.headers(), wants_html(request))
+            .fold(problem, |problem, challenge| problem.header(header::WWW_AUTHENTICATE, challenge))
     }
 }
 
 /// The pass of a request that was let pass, and its answer.
 type Admitted = (Pass, Result<HttpResponse, Problem>);
 
-fn presented_key(request: &HttpRequest) -> Result<PresentedKey<'_>, Problem> {
-    let presented = request.headers().get(API_KEY).and_then(|key| PresentedKey::parse(key.as_bytes()));
-    presented.ok_or_else(|| no_key(request))
+fn credential(request: &HttpRequest) -> Result<Credential, Problem> {
+    Credential::of(request.headers()).map_err(|why| not_shown(request, why))
 }
 
 /// The key in canonical form and the record id that a path names.

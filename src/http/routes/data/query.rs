@@ -9,9 +9,8 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets, Made, QuestionForm,
+    Admitted, DataSets, Made, QuestionForm, credential,
     failure::{query_problem, wrong_parameters},
-    presented_key,
 };
 use crate::{
     dataset::{
@@ -24,19 +23,19 @@ use crate::{
 
 impl DataSets {
     pub(super) async fn find(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<Admitted, Problem> {
-        let presented = &presented_key(request)?;
+        let credential = credential(request)?;
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(presented).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(credential).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
         let version = query.version().unwrap_or(data_set.version);
         if query.format.is_some_and(Format::is_export) {
-            return self.export(request, data_set, query, &form, presented).await;
+            return self.export(request, data_set, query, &form, credential).await;
         }
-        let pass = self.admit(presented).await?;
+        let pass = self.admit(credential).await?;
         let make = async || {
             let found = self.queries.find(pass.user, Arc::clone(&data_set), query.clone()).await;
             let page = found.map_err(query_problem)?;

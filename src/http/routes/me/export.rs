@@ -13,7 +13,7 @@ use crate::{
             refusal::command_problem,
             users::user_id,
         },
-        session::Admin,
+        session::{Admin, OfPeople},
         signed_in::SignedIn,
         state::Service,
     },
@@ -28,7 +28,12 @@ async fn own(SignedIn(who): SignedIn, request: HttpRequest, service: web::Data<S
     export(&request, who.user.id, &service).await
 }
 
-async fn of_user(_: Admin, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn of_user(
+    _: Admin<OfPeople>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     export(&request, user_id(&id)?, &service).await
 }
 

@@ -18,9 +18,10 @@ use crate::{
             answer::{self, Answer},
             command::{Command, Fields, Nothing},
             own::Own,
-            refusal::{command_problem, sign_in_problem},
+            refusal::{command_problem, sign_in_done},
             users::user_id,
         },
+        session::OfPeople,
         signed_in::SessionHolder,
         state::Service,
     },
@@ -39,8 +40,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 
 async fn begin(own: Own<Nothing, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let user = &own.who.user;
-    let begun = service.sign_ins.begin_second_factor(user.id, &own.command.envelope).await;
-    let secret = begun.map_err(|error| sign_in_problem(error, &request))?;
+    let begun = service.sign_ins.begin_second_factor(user.id, &own.envelope).await;
+    let secret = sign_in_done(begun, &request).await?;
     let account = user.email.known().unwrap_or_default();
     let otpauth = totp::otpauth(&secret, &service.settings.mail.brand, account);
     Ok(answer::document(StatusCode::CREATED, &json!({ "secret": secret.as_str(), "otpauth": otpauth })))
@@ -60,9 +61,9 @@ impl Fields for CodeBody {
 }
 
 async fn confirm(own: Own<CodeBody, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope } = &own.command;
+    let Own { body, envelope, .. } = &own;
     let codes = service.sign_ins.confirm_second_factor(&own.who, &body.code, envelope).await;
-    let codes = codes.map_err(|error| sign_in_problem(error, &request))?;
+    let codes = sign_in_done(codes, &request).await?;
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     Ok(answer::document(StatusCode::OK, &json!({ "recovery_codes": codes })))
 }
@@ -86,17 +87,17 @@ impl Fields for RemovalBody {
 }
 
 async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope } = &own.command;
+    let Own { body, envelope, .. } = &own;
     let password = body.password.as_ref().map(|password| password.as_str());
     if body.code.is_none() && password.is_none() {
         return Err(Problem::new(ProblemCode::InvalidBody, "send a code of the second factor, or the password"));
     }
     let removed = service.sign_ins.remove_second_factor(&own.who, password, body.code.as_deref(), envelope).await;
-    let removed = removed.map_err(|error| sign_in_problem(error, &request))?;
+    let removed = sign_in_done(removed, &request).await?;
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "second_factor": null })))
 }
 
-async fn remove_of(command: Command<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+async fn remove_of(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
     let removed = service.sign_ins.drop_second_factor(user, &command.envelope).await.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "user": user, "second_factor": null })))

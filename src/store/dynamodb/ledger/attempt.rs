@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure, builders::UpdateBuilder},
 };
 
-use super::known::{Known, Terms, reservation_name, reservation_value};
+use super::known::{Known, reservation_name, reservation_value};
 use crate::{
     domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, TatStep},
-    store::{Granted, dynamodb::item::number},
+    store::dynamodb::item::number,
 };
 
 /// Changes of an item, and the conditions under which they are made.
@@ -153,11 +153,7 @@ impl Attempt {
     /// What to write.
     pub(super) fn change(&self, seen: &Known) -> Change {
         let mut change = Change::default();
-        change.name("#on", "on");
         change.name("#day", "day");
-        change.only_if("#on = :on AND pv = :pv");
-        change.value(":on", AttributeValue::Bool(true));
-        change.value(":pv", number(seen.terms.version));
         change.name("#me", &reservation_name(self.holder.node));
         change.set("#me = :out, iv = :iv");
         change.value(":out", reservation_value(&self.reservation()));
@@ -170,14 +166,15 @@ impl Attempt {
             }
             None => change.only_if("attribute_not_exists(#me)"),
         }
-        if seen.row.interval_ns == 0 {
+        if seen.unused || seen.row.interval_ns == 0 {
             change.only_if("attribute_not_exists(iv)");
         } else {
             change.only_if("iv = :rate");
             change.value(":rate", number(seen.row.interval_ns));
         }
         let LedgerRow { owed_ns, owed_burst, .. } = self.after;
-        if (owed_ns, owed_burst) != (seen.row.owed_ns, seen.row.owed_burst) {
+        let stored = if seen.unused { (0, 0) } else { (seen.row.owed_ns, seen.row.owed_burst) };
+        if (owed_ns, owed_burst) != stored {
             // Each write that changes what is owed says exactly of which TAT.
             change.set("ow = :owed, ob = :depth");
             change.value(":owed", number(owed_ns));
@@ -278,14 +275,12 @@ impl Attempt {
     }
 
     /// The grant, in the row as it is after the write.
-    pub(super) fn granted(self: &Attempt, seen: &Known, after: &LedgerRow) -> Granted {
+    pub(super) fn granted(&self, after: &LedgerRow) -> Grant {
         let limit_ns = if self.step == TatStep::Advanced { after.tat_ns } else { self.grant.limit_ns() };
-        let Terms { user, hash, valid_until, plan, .. } = seen.terms.clone();
-        let grant = self.grant.placed(limit_ns, after.used);
-        Granted { user, hash, valid_until, plan, grant, limits_age_ns: 0 }
+        self.grant.placed(limit_ns, after.used)
     }
 
-    /// Whether others take grants of the key, as far as the row after the write tells.
+    /// Whether others take grants of the person, as far as the row after the write tells.
     pub(super) fn shared_after(&self, seen: &Known, after: &LedgerRow) -> bool {
         let Some(returned) = self.asked.returned else { return seen.shared };
         match self.step {

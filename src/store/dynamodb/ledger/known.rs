@@ -1,4 +1,4 @@
-//! A key's item, read.
+//! A person's item, and a key's, read.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,13 @@ use crate::{
     },
 };
 
-/// A key's item as this node last saw it.
-#[derive(Debug, Clone)]
+/// A person's item as this node last saw it.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known {
-    pub(super) terms: Terms,
     pub(super) row: LedgerRow,
-    /// Whether the key was never used: the item has no consumption yet.
+    /// Whether the person never asked for anything: there is no item yet.
     pub(super) unused: bool,
-    /// Whether others were seen to take grants of the key, too.
+    /// Whether others were seen to take grants of the person, too.
     pub(super) shared: bool,
     /// The last day that was left for an earlier one, with its count kept apart: only up to that can a day that begins have a
     /// count already.
@@ -71,6 +70,26 @@ fn reservations(item: &Item) -> Result<BTreeMap<u64, Reservation>, StoreError> {
     named.map(read).collect()
 }
 
+/// What a person, or in an earlier version a key, has consumed.
+pub(super) fn consumption(item: &Item) -> Result<LedgerRow, StoreError> {
+    Ok(LedgerRow {
+        tat_ns: find_number(item, "tat")?.unwrap_or_default(),
+        day: find_number(item, "day")?.unwrap_or_default(),
+        used: find_number(item, "used")?.unwrap_or_default(),
+        interval_ns: find_number(item, "iv")?.unwrap_or_default(),
+        owed_ns: find_number(item, "ow")?.unwrap_or_default(),
+        owed_burst: find_number(item, "ob")?.unwrap_or_default(),
+    })
+}
+
+impl Known {
+    /// Reads the live item.
+    pub(super) fn read(item: &Item) -> Result<Self, StoreError> {
+        let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
+        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations: reservations(item)? })
+    }
+}
+
 /// What a key may.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Terms {
@@ -81,34 +100,22 @@ pub(super) struct Terms {
     pub(super) since: Option<Timestamp>,
     pub(super) plan: String,
     pub(super) on: bool,
-    pub(super) version: u64,
 }
 
-impl Known {
-    /// Reads the live item; nothing where it has no terms: then there is no such key.
+impl Terms {
+    /// Reads a key's item; nothing where it has no terms: then there is no such key.
     pub(super) fn read(item: &Item) -> Result<Option<Self>, StoreError> {
         if !item.contains_key("h") {
             return Ok(None);
         }
         let moment = |us| Timestamp::from_microsecond(us).map_err(|error| damaged("vu", error));
-        let terms = Terms {
+        Ok(Some(Self {
             user: UserId::parse(get_text(item, "u")?).map_err(|error| damaged("u", error))?,
             hash: KeyHash::parse(get_text(item, "h")?).map_err(|error| damaged("h", error))?,
             valid_until: find_number(item, "vu")?.map(moment).transpose()?,
             since: find_number(item, "vs")?.map(moment).transpose()?,
             plan: get_text(item, "pl")?.to_owned(),
             on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
-            version: get_number(item, "pv")?,
-        };
-        let row = LedgerRow {
-            tat_ns: find_number(item, "tat")?.unwrap_or_default(),
-            day: find_number(item, "day")?.unwrap_or_default(),
-            used: find_number(item, "used")?.unwrap_or_default(),
-            interval_ns: find_number(item, "iv")?.unwrap_or_default(),
-            owed_ns: find_number(item, "ow")?.unwrap_or_default(),
-            owed_burst: find_number(item, "ob")?.unwrap_or_default(),
-        };
-        let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
-        Ok(Some(Self { terms, row, unused, shared: false, far_day, reservations: reservations(item)? }))
+        }))
     }
 }

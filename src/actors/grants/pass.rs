@@ -1,0 +1,91 @@
+//! What the gate decided of a request, and what an admitted one counts as in the end.
+
+use std::sync::Arc;
+
+use super::cell::{CellState, PersonCell, lock};
+use crate::{
+    clock::Clock,
+    domain::{
+        admission::{Slot, Standing},
+        id::UserId,
+        key::KeyId,
+    },
+};
+
+/// What became of a request at the gate.
+#[derive(Debug, Clone)]
+pub enum Admission {
+    /// It may pass.
+    Admitted(Pass),
+    /// A limit is reached.
+    Limited {
+        /// The rate is.
+        rate: bool,
+        /// The quota is.
+        quota: bool,
+        /// Nanoseconds until a request could pass.
+        retry_after_ns: i64,
+        /// Where the person stands.
+        standing: Standing,
+    },
+    /// The key is not one that works. Why is nobody's business.
+    Unknown,
+}
+
+/// An admitted request.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Where the person stands after it.
+    pub standing: Standing,
+    /// The person.
+    pub user: UserId,
+    /// The key.
+    pub key: KeyId,
+    pub(super) day: i64,
+    pub(super) cost: u64,
+    pub(super) slot: Slot,
+    pub(super) serial: u64,
+    pub(super) cell: Arc<PersonCell>,
+}
+
+impl Pass {
+    /// What the request counts as.
+    pub fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.
+    pub fn refund(&mut self) {
+        let cost = std::mem::take(&mut self.cost);
+        match &mut *lock(&self.cell.held) {
+            CellState::Granted { grant, .. } => grant.refund(self.day, cost),
+            _ => self.cell.refund_later(self.day, cost),
+        }
+        self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
+    }
+
+    /// Says that the request counts as no more than `kept` after all, neither against the quota nor against the rate: nothing
+    /// at all if it was refused before anything was done for it.
+    pub fn keep(&mut self, kept: u64, clock: &dyn Clock) {
+        let kept = kept.min(self.cost);
+        let cost = self.cost - kept;
+        self.cost = kept;
+        if cost == 0 {
+            return;
+        }
+        let held = &mut *lock(&self.cell.held);
+        if let CellState::Granted { grant, taken_wall_ns, taken_us, .. } = held {
+            let now_ns = taken_wall_ns.saturating_add((clock.monotonic_us() - *taken_us).saturating_mul(1000));
+            if grant.holder().serial == self.serial {
+                grant.undo(self.slot, kept, cost, now_ns);
+            } else {
+                // The grant that it was admitted by has ended: its place is behind the clock, or somebody else's.
+                grant.refund(self.day, cost);
+            }
+            self.standing = grant.standing(now_ns);
+        } else {
+            self.cell.refund_later(self.day, cost);
+            self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
+        }
+    }
+}

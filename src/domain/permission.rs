@@ -1,0 +1,164 @@
+//! What a caller of the administration may: permissions, which a role or an administrator's token has, and which each route needs.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::event::Role;
+
+/// A part of the administration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// People and their keys.
+    People,
+    /// Data sets and imports.
+    Data,
+    /// Plans.
+    Plans,
+    /// The event log.
+    Events,
+    /// What the server counts, and messages that were given up.
+    Server,
+}
+
+impl Permission {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::People, Self::Data, Self::Plans, Self::Events, Self::Server];
+
+    /// The name in answers and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::People => "people",
+            Self::Data => "data",
+            Self::Plans => "plans",
+            Self::Events => "events",
+            Self::Server => "server",
+        }
+    }
+
+    /// The permission of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == name)
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Whether something is only looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is.
+    Read,
+    /// It changes something.
+    Write,
+}
+
+/// A set of permissions, which may be for reading only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permissions {
+    set: u8,
+    /// Whether nothing may be changed.
+    pub read_only: bool,
+}
+
+impl Permissions {
+    /// None at all.
+    pub const NONE: Self = Self::of(&[]);
+    /// All of them, for reading and writing.
+    pub const ALL: Self = Self::of(&Permission::ALL);
+
+    /// These, for reading and writing.
+    pub const fn of(permissions: &[Permission]) -> Self {
+        let mut set = 0;
+        let mut rest = permissions;
+        while let [first, others @ ..] = rest {
+            set |= first.bit();
+            rest = others;
+        }
+        Self { set, read_only: false }
+    }
+
+    /// The same, for reading only if `read_only`.
+    #[must_use]
+    pub const fn only_reading(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+
+    /// What a person of this role may.
+    pub const fn of_role(role: Role) -> Self {
+        match role {
+            Role::Reader => Self::NONE,
+            Role::Manager => Self::of(&[Permission::Data]),
+            Role::Admin => Self::ALL,
+        }
+    }
+
+    /// Whether all that `needed` holds may be done so.
+    pub const fn may(self, needed: Self, access: Access) -> bool {
+        let is_in = self.set & needed.set == needed.set;
+        is_in && (matches!(access, Access::Read) || !self.read_only)
+    }
+
+    /// Those in the set, in their order.
+    pub fn list(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |permission| self.set & permission.bit() != 0)
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.set == 0
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.list().map(Permission::as_str).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        write!(f, "{names}{}", if self.read_only { " (read-only)" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn some() -> impl Strategy<Value = Permissions> {
+        (proptest::sample::subsequence(Permission::ALL.to_vec(), 0..=5), any::<bool>())
+            .prop_map(|(some, read_only)| Permissions::of(&some).only_reading(read_only))
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_may_more_than_is_in_the_set(has in some(), needed in some()) {
+            let all_in = needed.list().all(|one| has.list().any(|own| own == one));
+            prop_assert_eq!(has.may(needed, Access::Read), all_in);
+            prop_assert_eq!(has.may(needed, Access::Write), all_in && !has.read_only);
+            prop_assert_eq!(Permissions::of(&has.list().collect::<Vec<_>>()).only_reading(has.read_only), has);
+        }
+    }
+
+    #[test]
+    fn each_role_may_what_the_one_below_it_may() {
+        let [reader, manager, admin] = Role::ALL.map(Permissions::of_role);
+        assert!(reader.is_empty());
+        assert!(manager.may(Permissions::of(&[Permission::Data]), Access::Write));
+        for other in [Permission::People, Permission::Plans, Permission::Events, Permission::Server] {
+            assert!(!manager.may(Permissions::of(&[other]), Access::Read), "{other:?}");
+        }
+        assert!(admin.may(Permissions::ALL, Access::Write));
+    }
+
+    #[test]
+    fn they_are_named() {
+        let some = Permissions::of(&[Permission::Data, Permission::People]);
+        assert_eq!(some.to_string(), "people, data");
+        assert_eq!(some.only_reading(true).to_string(), "people, data (read-only)");
+        assert_eq!(Permissions::NONE.to_string(), "none");
+    }
+}

@@ -1,0 +1,43 @@
+//! The set of the administrators who can sign in: one item of the table `state`, replaced together with the commit that changes it.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+
+use super::{
+    Dynamo, StoreError, fetch,
+    item::{self, Item, get_text, text},
+    not_built,
+    schema::STATE,
+};
+use crate::{
+    domain::id::UserId,
+    store::{AdministratorsChange, user_list},
+};
+
+/// The kind of the item, and its name.
+const SET: &str = "administrators";
+
+/// The set; none when no commit has written one.
+pub(super) async fn read(dynamo: &Dynamo) -> Result<Option<Vec<UserId>>, StoreError> {
+    let found = fetch::get(dynamo, &dynamo.table(STATE), place()).await?;
+    found.map(|item| user_list::read(get_text(&item, "users")?)).transpose()
+}
+
+/// The write that replaces the set, if it is still what was seen.
+pub(super) fn write(dynamo: &Dynamo, change: &AdministratorsChange) -> Result<TransactWriteItem, StoreError> {
+    let mut set = place();
+    set.insert("users".to_owned(), text(user_list::write(&change.now)));
+    item::check_size("the set of administrators", &set)?;
+    let put = Put::builder().table_name(dynamo.table(STATE)).set_item(Some(set));
+    let put = match &change.seen {
+        None => put.condition_expression("attribute_not_exists(k)"),
+        Some(seen) => put
+            .condition_expression("#users = :seen")
+            .expression_attribute_names("#users", "users")
+            .expression_attribute_values(":seen", text(user_list::write(seen))),
+    };
+    Ok(TransactWriteItem::builder().put(put.build().map_err(not_built)?).build())
+}
+
+fn place() -> Item {
+    item::item([("k", text(SET)), ("r", text(SET))])
+}

@@ -1,0 +1,294 @@
+//! Who may what: a table of every route with what it needs, walked with every kind of caller. A route that the table does not name
+//! fails the test, and so does one whose description says something else.
+
+use std::collections::BTreeSet;
+
+use permitd::clock::ManualClock;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Answer, Options, TestApp},
+    data::unlimited,
+};
+
+/// What a route needs of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing.
+    Nothing,
+    /// An API key.
+    Key,
+    /// These scopes, all of them.
+    Scopes(&'static [&'static str]),
+}
+
+const ALL_SCOPES: [&str; 5] = ["people", "data", "plans", "events", "server"];
+const PEOPLE: Need = Need::Scopes(&["people"]);
+const DATA: Need = Need::Scopes(&["data"]);
+const PLANS: Need = Need::Scopes(&["plans"]);
+const EVENTS: Need = Need::Scopes(&["events"]);
+const SERVER: Need = Need::Scopes(&["server"]);
+const EVERYTHING: Need = Need::Scopes(&ALL_SCOPES);
+
+/// Every route, as the description names it. `{…}` stands for something that is there or not: see [`Paths`].
+const TABLE: &[(&str, &str, Need)] = &[
+    ("GET", "/", Need::Nothing),
+    ("GET", "/admin", Need::Nothing),
+    ("GET", "/docs", Need::Nothing),
+    ("GET", "/openapi.json", Need::Nothing),
+    ("GET", "/problems", Need::Nothing),
+    ("GET", "/problems/{code}", Need::Nothing),
+    ("GET", "/permits", Need::Key),
+    ("GET", "/permits/changes", Need::Key),
+    ("GET", "/permits/facets", Need::Key),
+    ("GET", "/permits/stats", Need::Key),
+    ("GET", "/permits/{key}", Need::Key),
+    ("GET", "/permits/{key}/history", Need::Key),
+    ("GET", "/permits/{key}/{record_id}", Need::Key),
+    ("GET", "/permits/{key}/{record_id}/history", Need::Key),
+    ("GET", "/users", PEOPLE),
+    ("POST", "/users", PEOPLE),
+    ("GET", "/users/{id}", PEOPLE),
+    ("PATCH", "/users/{id}", PEOPLE),
+    ("DELETE", "/users/{id}", PEOPLE),
+    ("POST", "/users/{id}/invitations", PEOPLE),
+    ("GET", "/users/{id}/usage", PEOPLE),
+    ("GET", "/users/{id}/events", PEOPLE),
+    ("GET", "/users/{id}/keys", PEOPLE),
+    ("POST", "/users/{id}/keys", PEOPLE),
+    ("GET", "/users/{id}/keys/{key_id}", PEOPLE),
+    ("DELETE", "/users/{id}/keys/{key_id}", PEOPLE),
+    ("POST", "/users/{id}/keys/{key_id}/rotate", PEOPLE),
+    ("GET", "/plans", PLANS),
+    ("GET", "/plans/{name}", PLANS),
+    ("PUT", "/plans/{name}", PLANS),
+    ("DELETE", "/plans/{name}", PLANS),
+    ("GET", "/imports", DATA),
+    ("GET", "/imports/{id}", DATA),
+    ("GET", "/datasets", DATA),
+    ("GET", "/events", EVENTS),
+    ("GET", "/dead-letters", SERVER),
+    ("POST", "/dead-letters/{id}/redrive", SERVER),
+    ("GET", "/admin/counters", SERVER),
+    ("GET", "/admin-tokens", EVERYTHING),
+    ("POST", "/admin-tokens", EVERYTHING),
+    ("GET", "/admin-tokens/{id}", EVERYTHING),
+    ("DELETE", "/admin-tokens/{id}", EVERYTHING),
+];
+
+/// Somebody who asks: with this header, and known to the administration with these permissions.
+struct Caller {
+    name: String,
+    header: Option<(&'static str, String)>,
+    has_key: bool,
+    /// Scopes, and whether they are for reading only; none for whoever the administration does not know.
+    may: Option<(Vec<&'static str>, bool)>,
+}
+
+impl Caller {
+    /// One whom the administration does not know.
+    fn stranger(name: &str, header: Option<(&'static str, String)>) -> Self {
+        Self { name: name.to_owned(), header, has_key: false, may: None }
+    }
+
+    fn with_token(name: String, token: &str, scopes: &[&'static str], read_only: bool) -> Self {
+        let header = Some(("authorization", format!("Bearer {token}")));
+        Self { name, header, has_key: false, may: Some((scopes.to_vec(), read_only)) }
+    }
+
+    /// The status that refuses them, if they are refused.
+    fn refused(&self, method: &str, need: Need) -> Option<u16> {
+        match (need, &self.may) {
+            (Need::Nothing, _) => None,
+            (Need::Key, _) => (!self.has_key).then_some(401),
+            (Need::Scopes(_), None) => Some(401),
+            (Need::Scopes(needed), Some((scopes, read_only))) => {
+                let has_all = needed.iter().all(|scope| scopes.contains(scope));
+                (!has_all || (*read_only && method != "GET")).then_some(403)
+            }
+        }
+    }
+}
+
+/// Makes a token; gives its id and the token itself.
+async fn token(
+    app: &TestApp,
+    name: &str,
+    scopes: &[&str],
+    read_only: bool,
+    expires_at: Option<&str>,
+) -> (String, String) {
+    let body = json!({ "name": name, "scopes": scopes, "read_only": read_only, "expires_at": expires_at });
+    let made = app.admin_send(Method::POST, "/admin-tokens", &body).await.expect(201).json();
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    (text("id"), text("token"))
+}
+
+async fn callers(app: &TestApp, clock: &ManualClock, key: &str) -> Vec<Caller> {
+    let bearer = |token: &str| Some(("authorization", format!("Bearer {token}")));
+    let mut callers = vec![
+        Caller::stranger("nobody", None),
+        Caller::stranger("a wrong token", bearer("pmt_admin_0")),
+        Caller { has_key: true, ..Caller::stranger("a reader's key", Some(("x-api-key", key.to_owned()))) },
+        Caller::with_token("the first token".to_owned(), &app.admin_token, &ALL_SCOPES, false),
+    ];
+    for scope in ALL_SCOPES {
+        for (kind, read_only) in [("", false), (", read-only", true)] {
+            let name = format!("a token of {scope}{kind}");
+            let (_, token) = token(app, &name, &[scope], read_only, None).await;
+            callers.push(Caller::with_token(name, &token, &[scope], read_only));
+        }
+    }
+    let others = ["data", "plans", "events", "server"];
+    let (_, all_but_people) = token(app, "all but people", &others, false, None).await;
+    callers.push(Caller::with_token("all but people".to_owned(), &all_but_people, &others, false));
+    let (_, reading) = token(app, "all, read-only", &ALL_SCOPES, true, None).await;
+    callers.push(Caller::with_token("all, read-only".to_owned(), &reading, &ALL_SCOPES, true));
+    let (id, revoked) = token(app, "revoked", &ALL_SCOPES, false, None).await;
+    app.send(app.admin(Method::DELETE, &format!("/admin-tokens/{id}"))).await.expect(200);
+    callers.push(Caller::stranger("a revoked token", bearer(&revoked)));
+    let (_, expired) = token(app, "expired", &ALL_SCOPES, false, Some("2026-03-01T12:01:00Z")).await;
+    clock.advance_us(60_000_000);
+    callers.push(Caller::stranger("an expired token", bearer(&expired)));
+    callers
+}
+
+/// What stands for the `{…}` of a path.
+struct Paths {
+    user: String,
+    key_id: String,
+    import: String,
+    token: String,
+    number: String,
+    record: String,
+}
+
+impl Paths {
+    /// The path with what is there.
+    fn known(&self, path: &str) -> String {
+        let id = match path.split('/').nth(1) {
+            Some("users") => &self.user,
+            Some("imports") => &self.import,
+            Some("admin-tokens") => &self.token,
+            _ => "none",
+        };
+        let path = path.replace("{id}", id).replace("{key_id}", &self.key_id).replace("{name}", "default");
+        let path =
+            path.replace("{code}", "not-found").replace("{key}", &self.number).replace("{record_id}", &self.record);
+        // What a route cannot do without.
+        match path.rsplit('/').next() {
+            Some("facets") => format!("{path}?columns=status"),
+            Some("stats") => format!("{path}?columns=estimated_cost"),
+            Some("changes") => format!("{path}?since=1"),
+            _ => path,
+        }
+    }
+
+    /// The path with what is not there.
+    fn unknown(path: &str) -> String {
+        let id =
+            if path.starts_with("/admin-tokens") { "0000000000000000" } else { "00000000-0000-0000-0000-000000000000" };
+        let path = path.replace("{id}", id).replace("{key_id}", "0000000000000000").replace("{name}", "none");
+        path.replace("{code}", "none").replace("{key}", "209912310001").replace("{record_id}", "9")
+    }
+}
+
+async fn ask(app: &TestApp, caller: &Caller, method: &str, path: &str) -> Answer {
+    let request = app.request(method.parse().unwrap(), path);
+    let request = match &caller.header {
+        Some((name, value)) => request.header(*name, value),
+        None => request,
+    };
+    app.send(if method == "GET" { request } else { request.header("content-type", "application/json").body("{}") })
+        .await
+}
+
+fn described(document: &Value) -> Vec<(String, String, Need)> {
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let security = operation["security"].as_array().unwrap();
+            let need = match security.first() {
+                None => Need::Nothing,
+                Some(first) if first["apiKey"].is_array() => Need::Key,
+                Some(first) => {
+                    let scopes: Vec<&str> =
+                        first["adminToken"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+                    let named = TABLE.iter().find(|(at, of, _)| *of == path && at.to_lowercase() == *method);
+                    match named {
+                        Some((_, _, need @ Need::Scopes(needed))) if scopes == *needed => *need,
+                        _ => panic!("{method} {path} needs {scopes:?}, says its description; the table has {named:?}"),
+                    }
+                }
+            };
+            found.push((method.to_uppercase(), path.clone(), need));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn everybody_may_what_the_table_says_and_nothing_else() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    // What does not work counts as a guess, of which there are many here.
+    let settings = vec![("http.wrong_keys_max", "100000".to_owned())];
+    let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 5, ..Options::default() }).await;
+    let key = unlimited(&app).await;
+    let list = async |path: &str| app.admin_get(path).await.expect(200).json()["data"][0].clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (user, import, first) = (list("/users").await, list("/imports").await, list("/admin-tokens").await);
+    let permit = app.get("/permits?limit=1", &key).await.expect(200).json()["data"][0].clone();
+    let (number, record) = (text(&permit["application_number"]), permit["record_id"].to_string());
+    let (user, import, token) = (text(&user["id"]), text(&import["id"]), text(&first["id"]));
+    let paths = Paths { user, key_id: key[4..20].to_owned(), import, token, number, record };
+
+    let document = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
+    let described = described(&document);
+    let named: BTreeSet<(&str, &str)> = TABLE.iter().map(|(method, path, _)| (*method, *path)).collect();
+    let there: BTreeSet<(&str, &str)> =
+        described.iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect();
+    assert_eq!(there, named, "each route has its row, and each row its route");
+    for (method, path, need) in &described {
+        let row = TABLE.iter().find(|row| (row.0, row.1) == (method.as_str(), path.as_str())).unwrap();
+        assert_eq!(row.2, *need, "{method} {path}");
+    }
+
+    for caller in callers(&app, &clock, &key).await {
+        for (method, path, need) in TABLE {
+            let refused = caller.refused(method, *need);
+            let unknown = Paths::unknown(path);
+            check(&caller, method, &unknown, refused, &ask(&app, &caller, method, &unknown).await);
+            // Whoever may not gets no further with what is there; whoever may reads it, and changes nothing here.
+            if refused.is_some() || *method == "GET" {
+                let known = paths.known(path);
+                let answer = ask(&app, &caller, method, &known).await;
+                check(&caller, method, &known, refused, &answer);
+                let is_read = refused.is_some() || answer.status == 200;
+                assert!(is_read, "{} {method} {known}: {} {}", caller.name, answer.status, answer.body);
+            }
+        }
+    }
+    assert_eq!(app.admin_get(&format!("/users/{}", paths.user)).await.expect(200).json()["status"], "active");
+}
+
+#[track_caller]
+fn check(caller: &Caller, method: &str, path: &str, refused: Option<u16>, answer: &Answer) {
+    let told = || format!("{}: {method} {path}: {} {}", caller.name, answer.status, answer.body);
+    match refused {
+        Some(status) => {
+            assert_eq!(answer.status, status, "{}", told());
+            let problem = answer.json();
+            match status {
+                401 => assert!(answer.header("www-authenticate").is_some(), "{}", told()),
+                _ => {
+                    assert_eq!(problem["type"], "/problems/missing-permission", "{}", told());
+                    let challenge = answer.header("www-authenticate").unwrap_or_default();
+                    assert!(challenge.contains("insufficient_scope"), "{}", told());
+                    assert!(problem["detail"].as_str().unwrap().contains("is needed; you have"), "{}", told());
+                }
+            }
+        }
+        None => assert!(![401, 403, 429].contains(&answer.status) && answer.status < 500, "{}", told()),
+    }
+}
