@@ -41,9 +41,20 @@ fn posted(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
 
 /// Invites somebody, who sets a password.
 pub(crate) async fn member(app: &TestApp, email: &str) -> String {
-    let (user, link) = invited(app, email).await;
-    post(app, &link, &json!({ "password": PASSWORD })).await.expect(200);
+    member_as(app, email, "reader").await
+}
+
+/// Invites somebody of this role, who sets a password.
+pub(crate) async fn member_as(app: &TestApp, email: &str, role: &str) -> String {
+    let (user, _) = app.invite_as(&json!({ "email": email, "name": "Ana Núñez", "role": role })).await;
+    set_password(app, email).await;
     user
+}
+
+/// Sets a password by the link in the last mail to somebody.
+pub(crate) async fn set_password(app: &TestApp, email: &str) {
+    let link = app.mail_to(email, 1).await.links[0].clone();
+    post(app, &link, &json!({ "password": PASSWORD })).await.expect(200);
 }
 
 async fn try_sign_in(app: &TestApp, email: &str, password: &str) -> Answer {

@@ -1,6 +1,6 @@
 //! Invitations, users, keys and plans without a server.
 
-use super::{Home, key_in, number};
+use super::{Home, key_in, link_in, number, server::Server};
 
 #[test]
 fn an_invitation_is_a_mail_with_a_key() {
@@ -336,11 +336,21 @@ fn named_tokens_are_made_listed_and_revoked() {
     assert_eq!((count(&["admin-tokens", "list"]), count(&["admin-tokens", "list", "--all"])), (1, 2));
 }
 
-#[test]
-fn the_last_administrator_is_not_taken_away() {
+#[tokio::test]
+async fn the_last_administrator_is_not_taken_away() {
     let home = Home::new();
     home.json(&["invite", "ana@example.org", "--role", "admin"]);
     home.json(&["invite", "ben@example.org", "--role", "manager"]);
+    // Without a password nobody can sign in, so nobody is the last who can.
+    home.json(&["users", "set", "ana@example.org", "--role", "manager"]);
+    home.json(&["users", "set", "ana@example.org", "--role", "admin"]);
+    let server = Server::start(&home, "serve");
+    for mail in home.mails() {
+        let url = format!("{}{}", server.ready()["url"].as_str().unwrap(), link_in(&mail));
+        let set = server.client().post(url).json(&serde_json::json!({ "password": "correct horse battery" }));
+        assert_eq!(set.send().await.unwrap().status(), 200);
+    }
+    drop(server);
     let last = |arguments: &[&str]| assert!(home.refused(4, arguments).contains("last administrator"));
     last(&["users", "set", "ana@example.org", "--role", "manager"]);
     last(&["users", "disable", "ana@example.org"]);

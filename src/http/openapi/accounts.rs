@@ -46,6 +46,10 @@ fn read(id: &str, summary: &str) -> Operation {
     Operation::new(Caller::Person, id, "oneself", summary).fails(&[InvalidParameters, SecondFactorRequired])
 }
 
+fn read_with_key(id: &str, summary: &str) -> Operation {
+    Operation::new(Caller::Oneself, id, "oneself", summary).fails(&[InvalidParameters, SecondFactorRequired])
+}
+
 fn command(id: &str, summary: &str) -> Operation {
     let operation = Operation::new(Caller::Person, id, "oneself", summary).takes(conditions_of_writing());
     operation.fails(&COMMAND).fails(&[InvalidParameters, CrossOrigin, SecondFactorRequired, NotFound, Conflict])
@@ -140,14 +144,15 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
             ("recovery_codes_left", nullable(integer(0, Some(RECOVERY_CODES as u64)))),
         ],
     );
-    let show = read("show_me", "Show who is asking, with a session or with a key")
+    let show = read_with_key("show_me", "Show who is asking, with a session or with a key")
         .answers(versioned(StatusCode::OK, "You.", me))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/me", show);
-    let usage = read("show_my_usage", "Show how many requests one's keys have made, with a session or with a key")
-        .takes([usage_days()])
-        .answers(ok("The days on which there were requests.", used()))
-        .fails(&[NotFound]);
+    let usage =
+        read_with_key("show_my_usage", "Show how many requests one's keys have made, with a session or with a key")
+            .takes([usage_days()])
+            .answers(ok("The days on which there were requests.", used()))
+            .fails(&[NotFound]);
     paths.add(&Method::GET, "/me/usage", usage);
     let set = whole("", [("password", one_of(&["set"]))]);
     let change = command("change_my_password", "Set another password")
@@ -286,7 +291,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let required: Vec<&str> = members().iter().map(|(name, _)| *name).collect();
     let current = described(flag(), "Whether it is the one that asks.");
     let session = closed("A session.", &required, members().into_iter().chain([("current", current)]));
-    let day = whole("", [("key", reference("KeyId")), ("day", integer(0, None)), ("used", integer(0, None))]);
+    let day = whole("", [("day", integer(0, None)), ("used", integer(0, None))]);
     let export = whole(
         "Everything that is kept about a person.",
         [
@@ -294,7 +299,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("user", reference("User")),
             ("keys", list(reference("Key"))),
             ("sessions", list(reference("Session"))),
-            ("usage", described(list(day), "Requests by key and day, counted from 1970-01-01.")),
+            ("usage", described(list(day), "Requests by day, counted from 1970-01-01.")),
             ("events", described(list(reference("Event")), "All that happened, with what is personal in it opened.")),
         ],
     );

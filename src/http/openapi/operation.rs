@@ -18,6 +18,8 @@ pub(super) enum Caller {
     Reader,
     /// Whoever has a session.
     Person,
+    /// Whoever has a session, or an API key.
+    Oneself,
     /// Whoever has these permissions.
     Admin(Permissions),
 }
@@ -28,6 +30,9 @@ impl Caller {
             Self::Anybody => json!([]),
             Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
             Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
+            Self::Oneself => {
+                json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }, { "session": [] }, { "sessionCookie": [] }])
+            }
             Self::Admin(needed) => {
                 let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
                 json!([{ "adminToken": scopes }, { "session": scopes }, { "sessionCookie": scopes }])
@@ -56,7 +61,7 @@ impl Caller {
                 Overloaded,
                 Unavailable,
             ],
-            Self::Person => &[
+            Self::Person | Self::Oneself => &[
                 InvalidRequest,
                 InvalidKey,
                 SignInRequired,
