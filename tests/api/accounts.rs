@@ -434,7 +434,7 @@ async fn people_keep_their_keys_and_see_nobody_else_s() {
     app.send(own(Method::DELETE, &format!("/me/keys/{}", &other_key[4..20]))).await.expect(404);
     app.get("/me", &other_key).await.expect(200);
     for path in ["/users", "/events", &format!("/users/{other}/export")] {
-        app.send(own(Method::GET, path)).await.expect(401);
+        app.send(own(Method::GET, path)).await.expect(403);
     }
 }
 
