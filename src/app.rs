@@ -22,7 +22,7 @@ pub use self::{
     backend::mailer,
     backup::{BackupError, Manifest, Report, backup, restore},
     data_dir::{Premises, refuse_a_lost_database},
-    definitions::{Known, Place, definitions, known_definitions, read_definition},
+    definitions::{Known, Place, chosen_definition, definitions, known_definitions, read_definition},
     error::StartError,
     listeners::Listeners,
     node::Node,

@@ -305,6 +305,24 @@ pub struct Import {
     pub rows_max: u64,
     /// `import.inflate_bytes_max`
     pub inflate_bytes_max: u64,
+    /// `import.removed_max`
+    pub removed_max: u32,
+    /// `import.rejected_max`
+    pub rejected_max: u32,
+    /// `import.nulled_max`
+    pub nulled_max: u32,
+    /// `import.held_days`
+    pub held_days: u32,
+    /// `import.rejects_days`
+    pub rejects_days: u32,
+    /// `import.uploads_max`
+    pub uploads_max: usize,
+    /// `import.uploads_per_caller_max`
+    pub uploads_per_caller_max: usize,
+    /// `import.chunk_timeout_ms`
+    pub chunk_timeout_ms: u64,
+    /// `import.free_bytes_min`
+    pub free_bytes_min: u64,
 }
 
 /// Invited users.

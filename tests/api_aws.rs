@@ -34,6 +34,8 @@ mod data;
 mod exports;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/imports/mod.rs"]
+mod imports;
 #[path = "api/leaks.rs"]
 mod leaks;
 #[path = "api/lifecycle.rs"]

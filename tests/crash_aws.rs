@@ -13,6 +13,8 @@ mod at_random;
 mod aws;
 #[path = "crash/deployment.rs"]
 mod deployment;
+#[path = "crash/held.rs"]
+mod held;
 #[path = "crash/quota.rs"]
 mod quota;
 #[path = "crash/rows.rs"]

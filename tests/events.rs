@@ -21,8 +21,9 @@ use jiff::SignedDuration;
 use permitd::{
     actors::{
         account::AccountCommand,
+        commit::Envelope,
         hashing::HashingPool,
-        import::{Imports, Order},
+        import::{ImportSettings, Imports, Order, Wanted},
         sign_in::{Credentials, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
     },
@@ -32,6 +33,7 @@ use permitd::{
         attempts::Slowing,
         email::Email,
         event::{Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
+        guard::{Excess, ExcessKind, GuardLimits},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
         link::{LinkPlace, LinkPurpose, PresentedLink},
@@ -212,6 +214,30 @@ fn released_events() -> Vec<(&'static str, Event)> {
         ),
         ("ImportCompleted.v1", Event::ImportCompleted { import, dataset_version: 7, counts }),
         ("ImportFailed.v1", Event::ImportFailed { import, reason: "the file holds no header".to_owned() }),
+        (
+            "ImportHeld.v1",
+            Event::ImportHeld {
+                import,
+                dataset_version: 6,
+                counts,
+                why: vec![Excess {
+                    kind: ExcessKind::Nulled,
+                    column: Some("height".to_owned()),
+                    count: 8,
+                    of: 9,
+                    percent_max: 5,
+                }],
+                node: "a-machine".to_owned(),
+            },
+        ),
+        ("ImportApproved.v1", Event::ImportApproved { import }),
+        (
+            "ImportDiscarded.v1",
+            Event::ImportDiscarded { import, reason: Some("nobody approved of it within 7 days".to_owned()) },
+        ),
+        ("ImportCancelled.v1", Event::ImportCancelled { import }),
+        ("DataSetWithdrawn.v1", Event::DataSetWithdrawn),
+        ("DataSetRestored.v1", Event::DataSetRestored),
         ("DataSetRemoved.v1", Event::DataSetRemoved { dataset_version: 7 }),
         ("DataSetRenamed.v1", Event::DataSetRenamed { to: "trees".to_owned(), dataset_version: 7 }),
         (
@@ -442,7 +468,25 @@ async fn imports(world: &World) {
     let records = SqliteRecordStore::open(settings, world.clock.shared()).unwrap();
     let rejects = world.place.data().join("rejects");
     let committer = Arc::clone(&world.committer);
-    let imports = Imports::start(committer, Arc::new(records), reader::Limits::default(), rejects, 4);
+    let settings = ImportSettings {
+        limits: reader::Limits::default(),
+        guard: GuardLimits::default(),
+        rejects,
+        spool: world.place.data().join("imports"),
+        node: "here".to_owned(),
+        held_for: SignedDuration::from_hours(24),
+        kept_for: SignedDuration::from_hours(24),
+        file_bytes_max: 1 << 24,
+        free_bytes_min: 0,
+        uploads_max: 4,
+        uploads_per_caller_max: 4,
+        definitions: Arc::new(|name| {
+            let known = Definition::builtin().map_err(|error| error.to_string())?;
+            Ok(known.into_iter().find(|definition| definition.name == name).map(Arc::new))
+        }),
+        mailbox_capacity: 4,
+    };
+    let imports = Imports::start(committer, Arc::new(records), settings);
     let definition = Definition::builtin().unwrap().into_iter().find(|definition| definition.name == "permits");
     let definition = Arc::new(definition.expect("permits"));
     let order = |file: Vec<u8>| Order {
@@ -452,6 +496,8 @@ async fn imports(world: &World) {
         reading: Arc::clone(&definition),
         replace: false,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: origin(),
         progress: Arc::default(),
@@ -460,8 +506,53 @@ async fn imports(world: &World) {
     sample::generate(20, 1, sample::SampleFormat::Csv, &mut rows).unwrap();
     imports.import(order(rows.into_inner())).await.unwrap();
     imports.import(order(b"this,is\nno,report\n".to_vec())).await.expect_err("no header is recognised");
+    // A file that is sent and exceeds the guard: approved, discarded, cancelled.
+    let envelope = |number: u128| Envelope {
+        command: CommandId::unique(Uuid::from_u128(number)),
+        request_hash: None,
+        expected_version: None,
+        origin: origin(),
+    };
+    let send = async |number: u128, rows: u64| {
+        let mut file = Cursor::new(Vec::new());
+        sample::generate(rows, 1, sample::SampleFormat::Csv, &mut file).unwrap();
+        let mut upload = imports.receive("permits", &origin().who, None, None).unwrap();
+        upload.write(file.get_ref()).unwrap();
+        let wanted = Wanted {
+            dataset: "permits".to_owned(),
+            replace: true,
+            dry_run: false,
+            keep_absent: false,
+            options: Vec::new(),
+            file_name: "few.csv".to_owned(),
+        };
+        imports.accept(upload, wanted, &envelope(number)).await.unwrap()
+    };
+    let becomes = async |import: Uuid, status: &str| {
+        for _ in 0..2000 {
+            if imports.status(import).await.unwrap().unwrap().status == status {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{:?}", imports.status(import).await);
+    };
+    let (first, second) = (send(1, 3).await, send(2, 4).await);
+    becomes(first, "held").await;
+    becomes(second, "held").await;
+    imports.discard(second, &envelope(3)).await.unwrap();
+    imports.approve(first, envelope(4)).await.unwrap();
+    becomes(first, "completed").await;
+    let third = send(5, 10_000).await;
+    while world.committer.stores.views.import(third).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    imports.cancel(third, origin()).await.unwrap();
+    becomes(third, "cancelled").await;
+    imports.withdraw("permits", true, &envelope(6)).await.unwrap();
+    imports.withdraw("permits", false, &envelope(7)).await.unwrap();
     imports.rename("permits", "issued", origin()).await.unwrap();
-    imports.remove("issued", origin()).await.unwrap();
+    imports.remove("issued", &envelope(8)).await.unwrap();
 }
 
 #[actix_web::test]

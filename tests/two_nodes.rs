@@ -54,13 +54,15 @@ impl Storm {
         u64::try_from(self.admitted.borrow().len()).unwrap()
     }
 
-    /// Sends until the quota is used up, as this node sees it, and enough were sent; or until the node is gone.
-    async fn rage(&self, deployment: &Deployment, serving: &Serving, key: &str) {
+    /// Sends, with the keys in turn, until the quota is used up, as this node sees it, and enough were sent; or until the node is
+    /// gone.
+    async fn rage(&self, deployment: &Deployment, serving: &Serving, keys: &RefCell<Vec<String>>) {
         let connection = || async {
             loop {
                 let sent_at = Instant::now();
                 self.sent.set(self.sent.get() + 1);
-                match deployment.get(serving, "/permits/201612013997", key).await {
+                let key = keys.borrow()[usize::try_from(self.sent.get()).unwrap() % keys.borrow().len()].clone();
+                match deployment.get(serving, "/permits/201612013997", &key).await {
                     Ok((200, _)) => self.admitted.borrow_mut().push((sent_at, Instant::now())),
                     Ok((429, problem)) if problem.contains("\"daily\"") && self.sent.get() >= REQUESTS => return,
                     Ok((429, _)) => tokio::task::yield_now().await,
@@ -102,16 +104,35 @@ fn is_still(day: &str) -> bool {
 }
 
 #[tokio::test]
-async fn ten_thousand_requests_through_both_are_admitted_to_the_quota_and_within_the_rate() {
+async fn ten_thousand_requests_through_both_with_several_keys_are_admitted_to_the_quota_and_within_the_rate() {
     const RATE_PER_S: u32 = 400;
     const BURST: u32 = 100;
     const QUOTA: u64 = 1500;
     let day = today();
     let limits = json!({ "rate_per_s": RATE_PER_S, "burst": BURST, "quota_per_day": QUOTA });
-    let (deployment, _, key) = deployment(limits).await;
+    let (deployment, user, first) = deployment(limits).await;
     let nodes = [deployment.serve_on(1, ""), deployment.serve_on(2, "")];
-    let storm = Storm::default();
-    join_all(nodes.iter().map(|node| storm.rage(&deployment, node, &key))).await;
+    let issue = async |node: &Serving, path: &str, body: Value| {
+        let path = format!("/users/{user}/keys{path}");
+        let (status, issued) = deployment.admin(node, Method::POST, &path, "", Some(body)).await.unwrap();
+        assert_eq!(status, 201, "{issued}");
+        issued["key"].as_str().unwrap().to_owned()
+    };
+    let second = issue(&nodes[0], "", json!({})).await;
+    let (storm, keys) = (Storm::default(), RefCell::new(vec![first, second]));
+    // Meanwhile each of them is rotated, through the other node.
+    let rotations = async {
+        for (nth, node) in nodes.iter().enumerate() {
+            while storm.admitted() < QUOTA / 4 * (nth as u64 + 1) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let id = keys.borrow()[nth].split('_').nth(1).unwrap().to_owned();
+            let next = issue(node, &format!("/{id}/rotate"), json!({ "grace_s": 3600 })).await;
+            keys.borrow_mut().push(next);
+        }
+    };
+    let requests = join_all(nodes.iter().map(|node| storm.rage(&deployment, node, &keys)));
+    tokio::join!(requests, rotations);
     if !is_still(&day) {
         return;
     }
@@ -128,6 +149,7 @@ async fn the_quota_holds_when_a_node_is_killed_in_the_middle() {
     let day = today();
     let limits = json!({ "rate_per_s": RATE_PER_S, "burst": BURST, "quota_per_day": QUOTA });
     let (deployment, _, key) = deployment(limits).await;
+    let keys = RefCell::new(vec![key]);
     let (staying, mut dying) = (deployment.serve_on(1, ""), deployment.serve_on(2, ""));
     let storm = Storm::default();
     let killed_after = async {
@@ -135,17 +157,17 @@ async fn the_quota_holds_when_a_node_is_killed_in_the_middle() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let survivor = storm.rage(&deployment, &staying, &key);
+    let survivor = storm.rage(&deployment, &staying, &keys);
     let victim = async {
         tokio::select! {
-            () = storm.rage(&deployment, &dying, &key) => panic!("the quota was used up before the node could be killed"),
+            () = storm.rage(&deployment, &dying, &keys) => panic!("the quota was used up before the node could be killed"),
             () = killed_after => {}
         }
         dying.process.kill();
     };
     tokio::join!(survivor, victim);
     let again = deployment.serve_on(2, "");
-    storm.rage(&deployment, &again, &key).await;
+    storm.rage(&deployment, &again, &keys).await;
     if !is_still(&day) {
         return;
     }

@@ -8,10 +8,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{admin_token::TokenRefusal, id::StreamId, key::KeyId, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, id::StreamId, key::KeyId, user::CommandRefusal},
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -77,6 +78,20 @@ pub(super) enum Answered {
         /// The stream's version.
         current: u64,
     },
+    /// A file was taken that is to be imported.
+    ImportAccepted {
+        /// The import.
+        import: Uuid,
+    },
+    /// [`HoldRefusal::Unknown`]
+    NoImport,
+    /// [`HoldRefusal::NotHeld`]
+    NotHeld {
+        /// What it does instead.
+        what: String,
+    },
+    /// [`HoldRefusal::NotRunning`]
+    NotRunning,
     /// A dead letter is about to be sent again.
     Redriving {
         /// Since when.
@@ -110,6 +125,9 @@ impl Answered {
                 // A wrong code, or too many of something, holds for now.
                 CommandRefusal::SignIn(_) => return None,
             },
+            CommandError::Hold(HoldRefusal::Unknown) => Self::NoImport,
+            CommandError::Hold(HoldRefusal::NotHeld(what)) => Self::NotHeld { what: what.clone() },
+            CommandError::Hold(HoldRefusal::NotRunning) => Self::NotRunning,
             CommandError::Token(refusal) => match refusal {
                 TokenRefusal::NoToken(id) => Self::NoToken(*id),
                 TokenRefusal::Exists(id) => Self::TokenExists(*id),
@@ -158,7 +176,14 @@ impl Answered {
             Self::NoPlan { name, known } => return Some(CommandError::NoPlan { name, known }),
             Self::EmailTaken { user } => return Some(CommandError::EmailTaken { user }),
             Self::Stale { current } => return Some(CommandError::Stale { current }),
-            Self::Unchanged { .. } | Self::Redriving { .. } | Self::Redriven | Self::NoDeadLetter => return None,
+            Self::NoImport => return Some(HoldRefusal::Unknown.into()),
+            Self::NotHeld { what } => return Some(HoldRefusal::NotHeld(what).into()),
+            Self::NotRunning => return Some(HoldRefusal::NotRunning.into()),
+            Self::Unchanged { .. }
+            | Self::ImportAccepted { .. }
+            | Self::Redriving { .. }
+            | Self::Redriven
+            | Self::NoDeadLetter => return None,
         };
         Some(refusal.into())
     }
@@ -286,6 +311,9 @@ mod tests {
             CommandError::NoPlan { name: "gold".to_owned(), known: vec!["default".to_owned()] },
             CommandError::EmailTaken { user: "1".to_owned() },
             CommandError::Stale { current: 7 },
+            HoldRefusal::Unknown.into(),
+            HoldRefusal::NotHeld("was discarded".to_owned()).into(),
+            HoldRefusal::NotRunning.into(),
         ];
         for error in refused.into_iter().map(CommandError::from).chain(of_tokens.map(CommandError::from)).chain(others)
         {

@@ -33,13 +33,18 @@ use crate::{
         key::{KeyHash, KeyId},
     },
     secrets::Secrets,
-    store::{GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
+    store::{GivenBack, GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
 };
 
 /// Locks over which keys, and people, are spread.
 const SHARDS: usize = 32;
 /// Keys, and people, in a shard before those that are not in use are forgotten, and what they hold is given back.
 const SHARD_CELLS_MAX: usize = 4096;
+/// The status of a request that a limit refuses.
+const TOO_MANY_REQUESTS: u16 = 429;
+/// How long a person's last grant, and what was counted of their requests, wait for the next request before the ledger is told without
+/// one.
+const SETTLES_AFTER_US: i64 = 60_000_000;
 /// How often a request may find its grant spent and take another.
 const RENEWALS_MAX: u32 = 8;
 
@@ -80,7 +85,7 @@ pub struct GrantBook {
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
 
 /// What the node lacks to decide a request.
-enum Missing {
+enum Lacking {
     /// Whether the key works.
     Terms,
     /// A grant.
@@ -123,10 +128,10 @@ impl GrantBook {
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
     pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
         let cell = lock(self.keys_beside(id)?).get(&id).cloned();
-        match cell.map_or(Err(Missing::Terms), |cell| self.decide(id, hash, cost, &cell)) {
+        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(id, hash, cost, &cell)) {
             Ok(admission) => Some(self.count(admission)),
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
-            Err(Missing::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
+            Err(Lacking::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
                 Some(self.count(Admission::Unknown))
             }
             Err(_) => None,
@@ -149,26 +154,26 @@ impl GrantBook {
     }
 
     /// Decides a request, and counts it if it passes.
-    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Missing> {
+    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Lacking> {
         let now_us = self.clock.monotonic_us();
         let held = lock(&cell.held);
         let person = match &*held {
             KeyState::Works { hash, .. } if hash != presented => return Ok(Admission::Unknown),
             KeyState::Works { person, until_us, .. } if now_us < *until_us => person,
             KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
-            KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Missing::Terms),
+            KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Lacking::Terms),
         };
         let mut spent = lock(&person.held);
         let CellState::Granted { grant, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
-            return Err(Missing::Grant);
+            return Err(Lacking::Grant);
         };
         if now_us >= *expires_us {
-            return Err(Missing::Grant);
+            return Err(Lacking::Grant);
         }
         let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
         let cost = grant.capped(cost);
         match grant.admit_as(now_ns, cost) {
-            Verdict::Renew => Err(Missing::Grant),
+            Verdict::Renew => Err(Lacking::Grant),
             Verdict::Admit => Ok(Admission::Admitted(Pass {
                 standing: grant.standing(now_ns),
                 user: person.user,
@@ -177,9 +182,11 @@ impl GrantBook {
                 cost,
                 slot: grant.last_slot(cost),
                 serial: grant.holder().serial,
+                admitted_us: (now_us, now_ns / 1000),
                 cell: Arc::clone(person),
             })),
             Verdict::Refuse { rate, quota, retry_after_ns } => {
+                person.count(now_us, |tally| tally.count(grant.day(), id, "", TOO_MANY_REQUESTS, (1, 0)));
                 Ok(Admission::Limited { rate, quota, retry_after_ns, standing: grant.standing(now_ns) })
             }
         }
@@ -230,7 +237,7 @@ impl GrantBook {
     async fn take(&self, person: &PersonCell, plan: Arc<str>, need: u64, asked: (i64, i64)) -> Result<(), StoreError> {
         let _only_one = person.taking.lock().await;
         let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
-        let (returned, want, unanswered_from) = {
+        let (returned, want, unanswered_from, tally) = {
             let mut held = lock(&person.held);
             if self.is_enough(need, &held) {
                 // A request with another key has taken one while this one waited.
@@ -240,17 +247,22 @@ impl GrantBook {
             // Whoever asks may stop waiting at any moment: until there is an answer, this request has none.
             let unanswered_from = Some(ended.2.unwrap_or(serial));
             *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from };
-            ended
+            // From here on only this request tells it.
+            (ended.0, ended.1, ended.2, lock(&person.counted).next())
         };
         let (taken_us, now_ns) = asked;
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
         let user = person.user;
-        let request = GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned };
+        let request =
+            GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally };
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
         *lock(&self.failing) = Failing::default();
         self.counters.taken.add(1);
-        let Granted { grant, limits_age_ns } = granted;
+        let Granted { grant, limits_age_ns, tallied } = granted;
+        if tallied {
+            lock(&person.counted).was_told(taken_us);
+        }
         let expires_us = taken_us.saturating_add(self.life_us).saturating_sub(limits_age_ns / 1000);
         let mut held = lock(&person.held);
         let grant = person.with_late(grant);
@@ -360,7 +372,7 @@ impl GrantBook {
             }
             // What came too late for a day that is over is taken by no grant any more.
             let is_late = lock(&cell.late).is_some_and(|(day, _)| day >= today);
-            let is_settled = self.end(&mut held).0.is_none() && !is_late;
+            let is_settled = self.end(&mut held).0.is_none() && !is_late && lock(&cell.counted).since_us.is_none();
             if !is_settled {
                 ended.push(Arc::clone(cell));
             }
@@ -369,25 +381,90 @@ impl GrantBook {
         ended
     }
 
-    /// Gives back what these people owe. What the ledger says that it has is owed no more.
+    /// Gives back what these people owe, and tells what was counted of them. What the ledger says that it has is owed no more.
     async fn give_back(&self, cells: &[Arc<PersonCell>]) -> Result<(), StoreError> {
-        let owed = |cell: &Arc<PersonCell>| match &*lock(&cell.held) {
-            CellState::Nothing { owed, .. } => owed.map(|owed| (Arc::clone(cell), (cell.user, owed))),
-            CellState::Granted { .. } => None,
-        };
-        let (cells, returns): (Vec<Arc<PersonCell>>, Vec<(UserId, Return)>) = cells.iter().filter_map(owed).unzip();
-        if returns.is_empty() {
+        let mut given = Vec::new();
+        let now_us = self.clock.monotonic_us();
+        for cell in cells {
+            let held = lock(&cell.held);
+            let (returned, is_known) = match &*held {
+                CellState::Nothing { owed, unanswered_from, .. } => (*owed, unanswered_from.is_none()),
+                CellState::Granted { .. } => (None, true),
+            };
+            // Of a tally that was not answered only the next grant can tell whether it was taken.
+            let tally = if is_known { lock(&cell.counted).give(now_us) } else { None };
+            drop(held);
+            if returned.is_some() || tally.is_some() {
+                given.push((cell, GivenBack { user: cell.user, returned, tally }));
+            }
+        }
+        if given.is_empty() {
             return Ok(());
         }
-        self.ledger.give_back(returns.clone()).await?;
-        for (cell, (_, returned)) in cells.iter().zip(&returns) {
-            if let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
-                && owed.as_ref() == Some(returned)
+        let told = self.ledger.give_back(given.iter().map(|(_, given)| given.clone()).collect()).await;
+        for (cell, given) in given {
+            if told.is_ok()
+                && let CellState::Nothing { owed, .. } = &mut *lock(&cell.held)
+                && *owed == given.returned
             {
                 *owed = None;
             }
         }
-        Ok(())
+        told
+    }
+
+    /// Tells the ledger what was counted of a person's requests, and gives back what is left of a grant that has ended, so that
+    /// what the ledger says of them is true as far as this node goes.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached.
+    pub async fn settle(&self, user: UserId) -> Result<(), StoreError> {
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
+        let Some(cell) = cell else { return Ok(()) };
+        self.end_if_over(&cell, 0).await;
+        self.give_back(&[cell]).await
+    }
+
+    /// What the node holds of a person's quota and may still spend: of which UTC day, and how much.
+    pub fn unspent(&self, user: UserId) -> Option<(i64, u64)> {
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned())?;
+        match &*lock(&cell.held) {
+            CellState::Granted { grant, .. } => Some((grant.day(), grant.left())),
+            CellState::Nothing { .. } => None,
+        }
+    }
+
+    /// The same as [`Self::settle`] for all whose grants have ended a while ago, or of whom something was counted a while ago.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached.
+    pub async fn settle_idle(&self) -> Result<(), StoreError> {
+        let now_us = self.clock.monotonic_us();
+        let mut idle = Vec::new();
+        for shard in &self.people {
+            let cells: Vec<Arc<PersonCell>> = lock(shard).values().cloned().collect();
+            for cell in cells {
+                let waits = lock(&cell.counted).since_us.is_some_and(|since| now_us - since >= SETTLES_AFTER_US);
+                if self.end_if_over(&cell, SETTLES_AFTER_US).await || waits {
+                    idle.push(cell);
+                }
+            }
+        }
+        self.give_back(&idle).await
+    }
+
+    /// Ends a grant whose life was over so long ago. Whether there is something to be given back.
+    async fn end_if_over(&self, cell: &PersonCell, since_us: i64) -> bool {
+        let is_over = |held: &CellState| match held {
+            CellState::Granted { expires_us, .. } => self.clock.monotonic_us() - *expires_us >= since_us,
+            CellState::Nothing { .. } => false,
+        };
+        if !is_over(&lock(&cell.held)) {
+            return false;
+        }
+        let _nobody_takes = cell.taking.lock().await;
+        let held = &mut *lock(&cell.held);
+        is_over(held) && self.end(held).0.is_some()
     }
 
     /// Ends at once what the node holds of a person and of these keys of theirs: the next request asks the ledger. What was not

@@ -4,39 +4,111 @@
 //! between ([`Imports::recover`]); what an import would empty or remove beyond the usual takes a confirmation; a row that cannot be a record is written to the rejects file with its line, column, value
 //! and reason, and counted.
 
+mod desk;
 mod error;
 mod guard;
 mod naming;
 mod recovery;
 mod rejects;
+mod spool;
+mod staging;
+mod status;
 mod work;
 
 use std::{
     collections::BTreeMap,
     io::{Read, Seek},
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
 };
 
 use actix::{Actor, Context, Handler, Message};
-use serde::Serialize;
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::work::ImportWork;
-pub use self::{error::ImportError, guard::Guarded};
+use self::{
+    desk::{Desk, Seat},
+    spool::{Spool, Ticket},
+    work::ImportWork,
+};
+pub use self::{
+    error::ImportError,
+    guard::Guarded,
+    staging::{Upload, UploadRefusal},
+    status::ImportStatus,
+};
 use super::{
     ask::{Mailbox, Reply, ask},
-    commit::Committer,
+    commit::{Committer, Envelope},
     counting::counters,
 };
 use crate::{
     dataset::{Definition, reader::Limits},
-    domain::event::{ImportCounts, Origin},
+    domain::{
+        event::{ImportCounts, Origin},
+        guard::{Excess, GuardLimits},
+    },
     store::records::RecordStore,
 };
 
 /// Imports that are looked at for those that died beside a server.
 const RECENT_IMPORTS: usize = 200;
+
+/// Finds the definition that a data set's files are read by; an error where definitions cannot be read.
+pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<Arc<Definition>>, String> + Send + Sync>;
+
+/// How files are imported, and kept until they are.
+#[derive(Clone)]
+pub struct ImportSettings {
+    /// The limits of files.
+    pub limits: Limits,
+    /// The guard, where a definition says nothing else.
+    pub guard: GuardLimits,
+    /// The folder of rejected rows.
+    pub rejects: PathBuf,
+    /// The folder of files that were sent.
+    pub spool: PathBuf,
+    /// The name of this machine.
+    pub node: String,
+    /// For how long an import is held that nobody decides upon.
+    pub held_for: SignedDuration,
+    /// For how long rejected rows and reports are kept.
+    pub kept_for: SignedDuration,
+    /// The largest file that is taken, bytes.
+    pub file_bytes_max: u64,
+    /// Bytes of the disk that are left free.
+    pub free_bytes_min: u64,
+    /// Files that arrive at the same time.
+    pub uploads_max: usize,
+    /// The same of one caller.
+    pub uploads_per_caller_max: usize,
+    /// The definitions.
+    pub definitions: FindDefinition,
+    /// Imports that wait in the mailbox.
+    pub mailbox_capacity: usize,
+}
+
+/// What is to be done with a file that is sent.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The data set.
+    pub dataset: String,
+    /// Whether the file is the whole data set.
+    pub replace: bool,
+    /// Whether it is only to be known what it would do.
+    pub dry_run: bool,
+    /// Whether stored records keep their values of columns that the file does not have.
+    pub keep_absent: bool,
+    /// What is said of the file, by the names of parameters.
+    pub options: Vec<(String, String)>,
+    /// Its name, without its folders.
+    pub file_name: String,
+}
 
 /// Something that can be read from any place.
 pub trait Source: Read + Seek + Send {}
@@ -55,8 +127,13 @@ pub struct Order {
     pub reading: Arc<Definition>,
     /// Whether it is the whole data set, so that what it lacks is removed.
     pub replace: bool,
-    /// Whether it may empty columns that the file does not have, and remove more than a few records.
+    /// Whether it may do more than the guard lets it.
     pub confirmed: bool,
+    /// Whether stored records keep their values of columns that the file does not have; where nothing is said, they do unless it is
+    /// confirmed.
+    pub keep_absent: Option<bool>,
+    /// What it is besides, where its file was sent to the server.
+    pub staged: Option<Staged>,
     /// Whether it is only to be known what it would do.
     pub dry_run: bool,
     /// Who wants it.
@@ -65,13 +142,64 @@ pub struct Order {
     pub progress: Arc<ImportProgress>,
 }
 
+/// An import whose file is kept: what exceeds the guard is held.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// The import.
+    pub id: Uuid,
+    /// The command that approves of it, where it was held.
+    pub approval: Option<Envelope>,
+}
+
+/// Where an import is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Its file is arriving.
+    Uploading,
+    /// Its file is being read, or waits to be.
+    Reading,
+    /// What was read is becoming visible.
+    Committing,
+}
+
 /// How far an import is.
 #[derive(Debug, Default)]
 pub struct ImportProgress {
     /// Rows read.
     pub rows: AtomicU64,
-    /// Bytes of the file read.
+    /// Bytes of the file read, or arrived.
     pub bytes: AtomicU64,
+    /// Bytes of the file, once they are known.
+    pub bytes_total: AtomicU64,
+    phase: AtomicU8,
+    /// Who wants it to end.
+    cancelled: OnceLock<Origin>,
+}
+
+impl ImportProgress {
+    /// Where it is.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Uploading,
+            1 => Phase::Reading,
+            _ => Phase::Committing,
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Says that it is to end. Who comes first did it.
+    fn cancel(&self, who: Origin) {
+        self.cancelled.set(who).ok();
+    }
+
+    /// Who wants it to end, if somebody does.
+    pub fn cancelled(&self) -> Option<&Origin> {
+        self.cancelled.get()
+    }
 }
 
 /// What an import did.
@@ -83,6 +211,10 @@ pub struct Summary {
     pub dataset: String,
     /// Whether nothing was changed, and the rest says what would have been.
     pub dry_run: bool,
+    /// Whether the file was the whole data set.
+    pub replace: bool,
+    /// Its version before; 0 where there was none.
+    pub version_before: u64,
     /// Its version afterwards; of a dry run, its version, or 0 where there is none yet.
     pub dataset_version: u64,
     /// Whether the version rose; of a dry run, whether it would rise.
@@ -110,12 +242,41 @@ pub struct Summary {
     pub similar_headers: BTreeMap<String, String>,
     /// Why this is refused unless it is confirmed; of a dry run only, others end with it.
     pub refused_unless_confirmed: Option<String>,
+    /// The limits that it exceeds.
+    pub exceeds: Vec<Excess>,
+    /// The first values of stored records that it changes.
+    pub differences: Vec<ImportDifference>,
+}
+
+/// A value that an import changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportDifference {
+    /// The record's key.
+    pub key: String,
+    /// Its record id.
+    pub record_id: String,
+    /// The column.
+    pub column: String,
+    /// What is stored; nothing where no value is.
+    pub old: Option<String>,
+    /// What the file says.
+    pub new: Option<String>,
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
 struct StartImport {
     order: Order,
+    reply: Reply<Result<Summary, ImportError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct RunStaged {
+    ticket: Ticket,
+    approval: Option<Envelope>,
+    seat: Seat,
     reply: Reply<Result<Summary, ImportError>>,
 }
 
@@ -128,6 +289,8 @@ counters! {
         completed,
         /// Imports that had no effect.
         failed,
+        /// Imports that were held.
+        held,
         /// Rows read.
         rows,
         /// Rows rejected.
@@ -161,6 +324,15 @@ impl Handler<StartImport> for ImportActor {
     }
 }
 
+impl Handler<RunStaged> for ImportActor {
+    type Result = ();
+
+    fn handle(&mut self, RunStaged { ticket, approval, seat, reply }: RunStaged, _: &mut Self::Context) {
+        let work = Arc::clone(&self.work);
+        reply.answer_later(async move { work.run_staged(ticket, approval, seat).await });
+    }
+}
+
 /// How others import.
 #[derive(Clone)]
 pub struct Imports {
@@ -169,16 +341,19 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// Starts the actor on the calling thread's arbiter. Rejected rows are written into the folder `rejects`.
-    pub fn start(
-        committer: Arc<Committer>,
-        records: Arc<dyn RecordStore>,
-        limits: Limits,
-        rejects: PathBuf,
-        mailbox_capacity: usize,
-    ) -> Self {
-        let (counters, one_at_a_time) = (ImportCounters::default(), tokio::sync::Mutex::default());
-        let work = Arc::new(ImportWork { committer, records, limits, rejects, counters, one_at_a_time });
+    /// Starts the actor on the calling thread's arbiter.
+    pub fn start(committer: Arc<Committer>, records: Arc<dyn RecordStore>, settings: ImportSettings) -> Self {
+        let (mailbox_capacity, spool) = (settings.mailbox_capacity, Spool::new(settings.spool.clone()));
+        let work = Arc::new(ImportWork {
+            committer,
+            records,
+            settings,
+            spool,
+            desk: Desk::default(),
+            counters: ImportCounters::default(),
+            one_at_a_time: tokio::sync::Mutex::default(),
+            accepting: tokio::sync::Mutex::default(),
+        });
         Self {
             actor: Mailbox::start(ImportActor { work: Arc::clone(&work), mailbox_capacity }, mailbox_capacity),
             work,
@@ -213,8 +388,8 @@ impl Imports {
     ///
     /// # Errors
     /// When there is none, an import into it is running, or the store cannot.
-    pub async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
-        self.work.remove(dataset, origin).await
+    pub async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
+        self.work.remove(dataset, envelope).await
     }
 
     /// Gives a data set another name, under which it has its records, their past and their version.
@@ -223,6 +398,23 @@ impl Imports {
     /// When there is none, or one of the other name; an import into it is running; or the store cannot.
     pub async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
         self.work.rename(dataset, to, origin).await
+    }
+
+    /// Keeps a data set and serves it to nobody, or serves it again. Its version.
+    ///
+    /// # Errors
+    /// When there is none, an import into it is running, or the store cannot.
+    pub async fn withdraw(&self, dataset: &str, withdrawn: bool, envelope: &Envelope) -> Result<u64, ImportError> {
+        self.work.withdraw(dataset, withdrawn, envelope).await
+    }
+
+    /// The definition that a data set's files are read by, as it is now.
+    ///
+    /// # Errors
+    /// When there is none, or definitions cannot be read.
+    pub fn definition(&self, dataset: &str) -> Result<Arc<Definition>, ImportError> {
+        let found = (self.work.settings.definitions)(dataset).map_err(ImportError::Definitions)?;
+        found.ok_or_else(|| ImportError::NoDefinition { name: dataset.to_owned() })
     }
 
     /// What was counted.

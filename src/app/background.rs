@@ -25,6 +25,9 @@ const SECRET_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a server removes what has expired of the answers that are kept with idempotency keys.
 const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// How often a server looks for people who ask for nothing any more.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Looks whether the data directory and the files in it are still where they were. When one was taken away the server goes on
 /// in a file that nobody will find, or beside another one: it answers nothing but 503 from then on.
 pub(super) async fn watch(service: Service, mut premises: Premises) {
@@ -56,6 +59,7 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
         actix_web::rt::spawn(notice_imports(service.clone())),
         actix_web::rt::spawn(write_down_the_dead(service.clone())),
         actix_web::rt::spawn(sweep_answers(service.clone())),
+        actix_web::rt::spawn(settle_usage(service.clone())),
     ];
     if service.settings.backend == Backend::Aws {
         tasks.push(actix_web::rt::spawn(check_secret(service.clone())));
@@ -102,6 +106,9 @@ async fn write_down_the_dead(service: Service) {
         if let Err(error) = service.imports.recover_recent().await {
             tracing::warn!(%error, "imports that died cannot be written down yet");
         }
+        if let Err(error) = service.imports.tend().await {
+            tracing::warn!(%error, "files that were sent to be imported cannot be tended yet");
+        }
     }
 }
 
@@ -123,6 +130,17 @@ async fn sweep_answers(service: Service) {
         ticks.tick().await;
         if let Err(error) = service.committer.sweep_answers().await {
             tracing::warn!(%error, "answers that have expired cannot be removed yet");
+        }
+    }
+}
+
+/// Tells the ledger what was counted of people who ask for nothing any more, and gives back what is left of their grants.
+async fn settle_usage(service: Service) {
+    let mut ticks = ticks(SETTLE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.book.settle_idle().await {
+            tracing::warn!(%error, "what people have used could not be told to the ledger yet");
         }
     }
 }

@@ -45,6 +45,11 @@ pub(super) fn rejects(data: &Path) -> PathBuf {
     data.join("rejects")
 }
 
+/// Where files are that were sent to be imported, in the data directory.
+pub(super) fn spool(data: &Path) -> PathBuf {
+    data.join("imports")
+}
+
 /// Makes the data directory, or checks it and what is in it.
 ///
 /// # Errors
@@ -57,7 +62,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
         private::file(&data.join(file))?;
     }
     // The secret is not among them: whether others may have read it must be said by whoever reads it.
-    for directory in [records(data), scratch(data), rejects(data), data.join("outbox")] {
+    for directory in [records(data), scratch(data), rejects(data), spool(data), data.join("outbox")] {
         // A file in the place of the outbox, say, keeps mails from being sent, and is told by whoever cannot use it.
         let is_needed = directory == records(data);
         if directory.symlink_metadata().is_ok_and(|found| is_needed || found.is_dir() || found.is_symlink()) {
@@ -74,6 +79,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     }
     if purpose == Purpose::Serve {
         private::files_in(&rejects(data))?;
+        private::files_in(&spool(data))?;
     }
     Ok(())
 }

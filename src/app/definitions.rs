@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::StartError;
-use crate::{dataset::Definition, store::sqlite};
+use crate::{
+    actors::import::FindDefinition,
+    dataset::Definition,
+    store::{records::RecordStore, sqlite},
+};
 
 /// Definition files that are read from a folder at most.
 const DEFINITION_FILES_MAX: usize = 1000;
@@ -79,6 +83,32 @@ pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError
         known.push(Known { definition, place: Place::File(path) });
     }
     Ok(known)
+}
+
+/// The definition to import by, and another one of its name: that of the folder goes first, which is kept by hand; then the one that
+/// the records were stored with; then a built-in one.
+pub fn chosen_definition(
+    known: Vec<Known>,
+    stored: Option<&Arc<Definition>>,
+    name: &str,
+) -> Option<(Known, Option<Known>)> {
+    let known = known.into_iter().find(|known| known.definition.name == name);
+    let stored = stored.map(|stored| Known { definition: Arc::clone(stored), place: Place::Stored });
+    match (known, stored) {
+        (Some(known), Some(stored)) if known.place == Place::Builtin => Some((stored, Some(known))),
+        (Some(known), stored) => Some((known, stored)),
+        (None, stored) => stored.map(|stored| (stored, None)),
+    }
+}
+
+/// Finds the definition that files are read by which are sent to a server: as it is at that time.
+pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> FindDefinition {
+    let (folder, records) = (folder.map(Path::to_owned), Arc::clone(records));
+    Arc::new(move |name| {
+        let known = known_definitions(folder.as_deref()).map_err(|error| error.to_string())?;
+        let stored = records.data_set(name).map(|stored| Arc::clone(&stored.definition));
+        Ok(chosen_definition(known, stored.as_ref(), name).map(|(chosen, _)| chosen.definition))
+    })
 }
 
 /// What is wrong with what should be a folder of definitions.

@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
 use super::{
-    Premises, Purpose, StartError, admin_token::first_admin_token, backend, data_dir, definitions::definitions,
+    Premises, Purpose, StartError,
+    admin_token::first_admin_token,
+    backend, data_dir,
+    definitions::{self, definitions},
 };
 use crate::{
     actors::{
@@ -14,7 +17,7 @@ use crate::{
         commit::{Committer, Envelope},
         grants::GrantBook,
         hashing::HashingPool,
-        import::Imports,
+        import::{ImportSettings, Imports},
         invite::Inviting,
         leaks::Leaks,
         lineage::Lineages,
@@ -30,6 +33,7 @@ use crate::{
     domain::{
         event::Origin,
         fulfilment::MailContents,
+        guard::GuardLimits,
         id::{CommandId, Who},
         plan::{self, DEFAULT_PLAN},
     },
@@ -120,6 +124,13 @@ impl Node {
             node.service.imports.recover().await?;
         }
         if purpose == Purpose::Serve {
+            let spool = data_dir::spool(&node.service.settings.data);
+            node.service.imports.clear_unfinished().map_err(|source| StartError::Io {
+                doing: "cannot remove unfinished files in",
+                path: spool,
+                source,
+            })?;
+            node.service.imports.tend().await?;
             warn_of_default_plan(&node.service).await?;
             node.service.lineages.judge_all().await?;
         }
@@ -175,12 +186,7 @@ fn start_actors(
         }),
         capacity,
     );
-    let limits = Limits {
-        rows_max: settings.import.rows_max,
-        sheet_bytes_max: settings.import.inflate_bytes_max,
-        ..Limits::default()
-    };
-    let rejects = data_dir::rejects(&settings.data);
+    let importing = importing(&settings, &records);
     let sign_ins = Arc::new(sign_ins(&settings, &committer)?);
     Ok(Service {
         sign_ins,
@@ -189,7 +195,7 @@ fn start_actors(
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
-        imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), limits, rejects, capacity),
+        imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), importing),
         shares: backend::shares(&settings),
         lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
         settings: Arc::new(settings),
@@ -233,13 +239,40 @@ fn link_policy(settings: &Settings) -> LinkPolicy {
     LinkPolicy { delivery, invitation: hours(of.invitation_link_h), claim: hours(of.claim_link_h) }
 }
 
+/// How files are imported.
+fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSettings {
+    let import = &settings.import;
+    let limits = Limits { rows_max: import.rows_max, sheet_bytes_max: import.inflate_bytes_max, ..Limits::default() };
+    let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+    ImportSettings {
+        limits,
+        guard: GuardLimits {
+            removed_percent: import.removed_max,
+            rejected_percent: import.rejected_max,
+            nulled_percent: import.nulled_max,
+        },
+        rejects: data_dir::rejects(&settings.data),
+        spool: data_dir::spool(&settings.data),
+        node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        held_for: days(import.held_days),
+        kept_for: days(import.rejects_days),
+        file_bytes_max: import.file_bytes_max,
+        free_bytes_min: import.free_bytes_min,
+        uploads_max: import.uploads_max,
+        uploads_per_caller_max: import.uploads_per_caller_max,
+        definitions: definitions::finder(settings.datasets(), records),
+        mailbox_capacity: settings.actors.mailbox_capacity,
+    }
+}
+
 /// What invitations say is on offer: the data sets at the time of the mail.
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
     let links = link_policy(settings);
     Arc::new(move || {
-        let data_sets = records.data_sets();
+        let mut data_sets = records.data_sets();
+        data_sets.retain(|data_set| !data_set.standing.withdrawn);
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
             title: data_set.definition.title.clone(),
             path: format!("/{}", data_set.definition.name),

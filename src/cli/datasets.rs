@@ -18,7 +18,7 @@ use crate::{
     store::records::{DataSet, RecordStoreError},
 };
 
-/// List, show, rename and remove data sets
+/// List, show, withdraw, rename and remove data sets
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,6 +42,8 @@ enum Command {
 enum OfRecords {
     List(List),
     Show(Show),
+    Withdraw(Withdraw),
+    Restore(RestoreDataSet),
     Rename(Rename),
     Remove(Remove),
 }
@@ -73,8 +75,31 @@ struct Show {
     name: String,
 }
 
+/// Keep a data set, and serve it to nobody: who asks is told so
+///
+/// A running server stops serving it within records.refresh_interval_ms.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets withdraw trees")]
+struct Withdraw {
+    /// The data set
+    name: String,
+}
+
+/// Serve a data set again that was withdrawn
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd datasets restore trees")]
+struct RestoreDataSet {
+    /// The data set
+    name: String,
+}
+
 /// Give a data set another name: its path changes, its records, their past and all keys stay
 ///
+/// Its former name leads to the new one until another data set has it.
 /// A running server serves it under the new name within records.refresh_interval_ms. The definition that is stored with the records
 /// is renamed with them; a file that defines the old name is yours to change.
 #[derive(Debug, Args)]
@@ -117,6 +142,8 @@ impl DataSets {
         with_node(settings, Data::MustExist, async |node| match command {
             OfRecords::List(List {}) => list(&node, &known).await,
             OfRecords::Show(Show { name }) => show(&node, &known, &name).await,
+            OfRecords::Withdraw(Withdraw { name }) => withdraw(&node, &name, true).await,
+            OfRecords::Restore(RestoreDataSet { name }) => withdraw(&node, &name, false).await,
             OfRecords::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
             OfRecords::Remove(Remove { name, yes }) => remove(&node, &name, yes).await,
         })
@@ -137,6 +164,16 @@ fn missing(node: &Node, name: &str) -> Failure {
         None => format!("there are: {}", names.join(", ")),
     };
     Failure::not_found(format!("there is no data set {name:?} with records; {hint}"))
+}
+
+async fn withdraw(node: &Node, name: &str, withdrawn: bool) -> Result<Answer, Failure> {
+    let version = match node.service.imports.withdraw(name, withdrawn, &node.envelope()?).await {
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
+        done => done?,
+    };
+    let what = if withdrawn { "is kept, and served to nobody" } else { "is served" };
+    let document = json!({ "name": name, "withdrawn": withdrawn, "version": version });
+    Ok(Answer::new(document, format!("{name} {what}, at version {version}")))
 }
 
 async fn rename(node: &Node, name: &str, to: &str) -> Result<Answer, Failure> {
@@ -161,7 +198,7 @@ async fn remove(node: &Node, name: &str, yes: bool) -> Result<Answer, Failure> {
             return Err(Failure::new(Exit::Refused, format!("{name} was not removed")));
         }
     }
-    let version = match node.service.imports.remove(name, new_origin(node)?).await {
+    let version = match node.service.imports.remove(name, &node.envelope()?).await {
         Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
         removed => removed?,
     };
@@ -199,6 +236,8 @@ fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[Known]) -> Va
         "path": format!("/{}", definition.name),
         "version": data_set.version,
         "records": data_set.records,
+        "withdrawn": data_set.standing.withdrawn,
+        "former_names": data_set.standing.former_names,
         "last_import": last,
         "definition": {
             "from": place.to_string(), "fingerprint": definition.fingerprint(), "another_of_this_name_differs": differs,
@@ -247,6 +286,8 @@ async fn show(node: &Node, known: &[Known], name: &str) -> Result<Answer, Failur
         ("path", format!("GET /{name}, /{name}/{{{}}}", definition.column_name(definition.key))),
         ("records", grouped(data_set.records)),
         ("version", data_set.version.to_string()),
+        ("served", if data_set.standing.withdrawn { "no: it was withdrawn" } else { "yes" }.to_owned()),
+        ("former names", data_set.standing.former_names.join(", ")),
         ("versions kept", format!("{} to {}", data_set.held_from, data_set.version)),
         ("key", definition.column_name(definition.key).to_owned()),
         ("record id", format!("{}: {id}", definition.column_name(definition.record_id))),

@@ -170,6 +170,8 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
         definition,
         replace: false,
         confirmed: false,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: origin(id),
         progress: Arc::new(ImportProgress::default()),

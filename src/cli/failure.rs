@@ -11,7 +11,7 @@ use crate::{
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
-    domain::{admin_token::TokenRefusal, persisted::CodecError, user::CommandRefusal},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, persisted::CodecError, user::CommandRefusal},
     mail::ses::SesError,
     private::PrivacyError,
     queue::QueueError,
@@ -128,6 +128,8 @@ fn without_numbers(message: String) -> String {
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::Refused(refusal) => refusal_exit(refusal),
+        CommandError::Hold(HoldRefusal::Unknown) => Exit::NotFound,
+        CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => Exit::Refused,
         CommandError::Token(refusal) => token_exit(refusal),
         CommandError::Plan(_) | CommandError::Hashing(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
@@ -225,10 +227,17 @@ fn import_exit(error: &ImportError) -> Exit {
     match error {
         ImportError::FileName(_) => Exit::Usage,
         ImportError::Read(_) => Exit::BadFile,
-        ImportError::Guarded(_) => Exit::Refused,
+        ImportError::Guarded(_) | ImportError::Cancelled | ImportError::Elsewhere { .. } | ImportError::NotHere => {
+            Exit::Refused
+        }
+        ImportError::NoDefinition { .. } => Exit::NotFound,
+        ImportError::Said(_) | ImportError::Definitions(_) => Exit::Usage,
         ImportError::Records(error) => records_exit(error),
         ImportError::Command(error) => command_exit(error),
-        ImportError::Rejects { .. } | ImportError::Interrupted(_) | ImportError::Busy(_) => Exit::Unavailable,
+        ImportError::Rejects { .. }
+        | ImportError::Spool { .. }
+        | ImportError::Interrupted(_)
+        | ImportError::Busy(_) => Exit::Unavailable,
     }
 }
 

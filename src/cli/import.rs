@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -13,19 +13,17 @@ use clap::Args;
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, Definitions, is_begun, origin, with_node},
-    output::{counted, facts, grouped, printable},
+    output::{confirmed, counted, facts, grouped, printable},
     progress,
 };
 use crate::{
-    actors::import::{ImportError, ImportProgress, Order, Summary},
+    actors::{
+        commit::CommandError,
+        import::{ImportError, ImportProgress, Order, Summary},
+    },
     app::{self, Known, Node, Place, StartError},
     config::Settings,
-    dataset::{
-        Definition,
-        definition::{DATE_ORDERS, Dialect, Said},
-        infer,
-        reader::Limits,
-    },
+    dataset::{Definition, definition::Said, infer, reader::Limits},
     domain::text::{escaped, one_line},
     store::records::DataSet,
 };
@@ -37,8 +35,9 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// An import is a comparison and all or nothing: rows that are new are inserted, changed ones updated, others left alone, and
 /// the data set's version rises only when something changed. Rows that cannot be records go to a file with their line, column,
-/// value and reason. A column that the file does not have leaves stored records as they are, and --replace removes no more than
-/// 5 % of the records and nothing for a file without records: --yes does as the file says. It works beside a running server, which serves the new rows at once.
+/// value and reason. A column that the file does not have leaves stored records as they are. What would remove more than 5 % of the
+/// records, reject more than 1 % of the rows, or empty more than 5 % of a column's values is asked about, or wants --yes: the settings
+/// import.removed_max, rejected_max and nulled_max, or [guard] of the definition, say other numbers. It works beside a running server, which serves the new rows at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,16 +60,19 @@ pub(super) struct Import {
     /// Only say what the import would do: everything is read, compared and counted, and nothing is changed
     #[arg(long)]
     dry_run: bool,
-    /// Do as the file says: empty the columns that it does not have, and replace the records whatever is removed
+    /// Do as the file says: empty the columns that it does not have, and import it whatever is removed, rejected or emptied
     #[arg(long)]
     yes: bool,
+    /// What becomes of stored values of columns that the file does not have [default: keep, with --yes empty]
+    #[arg(long, value_name = "WHAT", value_parser = ["keep", "empty"])]
+    absent: Option<String>,
     /// The definition to read the file by. It is stored with the records: later imports need only --dataset
     #[arg(long, value_name = "FILE.toml")]
     definition: Option<PathBuf>,
     #[command(flatten)]
     definitions: Definitions,
     /// Import nothing: print a definition for this unknown file, as commented TOML
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replace", "definition", "dry_run", "yes", "absent"])]
     define: Option<PathBuf>,
     #[command(flatten)]
     file_options: FileOptions,
@@ -120,35 +122,23 @@ struct FileOptions {
 
 impl FileOptions {
     fn said(&self) -> Result<Said, Failure> {
-        let mut dialect = Dialect::default();
-        let texts = [
-            &self.delimiter,
-            &self.quote,
-            &self.encoding,
-            &self.sheet,
-            &self.decimal,
-            &self.thousands,
-            &self.time_zone,
+        let skip_rows = self.skip_rows.map(|rows| rows.to_string());
+        let singles = [
+            ("delimiter", &self.delimiter),
+            ("quote", &self.quote),
+            ("encoding", &self.encoding),
+            ("sheet", &self.sheet),
+            ("decimal", &self.decimal),
+            ("thousands", &self.thousands),
+            ("time_zone", &self.time_zone),
+            ("date_order", &self.date_order),
+            ("skip_rows", &skip_rows),
         ];
-        let wrong = |key: &str| {
-            let flag = key.replace('_', "-");
-            move |reason: String| Failure::usage(format!("--{flag}: {reason}"))
-        };
-        for (key, text) in Dialect::KEYS.into_iter().zip(texts) {
-            if let Some(text) = text {
-                dialect.say(key, text).map_err(wrong(key))?;
-            }
-        }
-        if let Some(rows) = self.skip_rows {
-            dialect.say_skip_rows(rows).map_err(wrong("skip_rows"))?;
-        }
-        dialect.say_stop_at(self.stop_at.clone()).map_err(wrong("stop_at"))?;
-        let order = |name: &String| {
-            let known = DATE_ORDERS.iter().find(|(known, _)| known == name).map(|(_, order)| *order);
-            known.ok_or_else(|| Failure::usage(format!("--date-order: {name:?} is neither month_first nor day_first")))
-        };
-        let date_order = self.date_order.as_ref().map(order).transpose()?;
-        Ok(Said { dialect, date_order, blanks: self.blanks.clone(), fill_down: self.fill_down.clone() })
+        let singles = singles.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
+        let lists = [("blanks", &self.blanks), ("stop_at", &self.stop_at), ("fill_down", &self.fill_down)];
+        let lists = lists.into_iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text.as_str())));
+        Said::of(singles.chain(lists))
+            .map_err(|(name, reason)| Failure::usage(format!("--{}: {reason}", name.replace('_', "-"))))
     }
 }
 
@@ -184,32 +174,58 @@ impl Import {
         })
     }
 
+    /// Imports the file; where the guard is in the way, somebody at a terminal is asked.
     async fn import(
         &self,
         node: &Node,
         (file, bytes): (File, u64),
         file_name: &str,
-        (definition, reading): (Arc<Definition>, Arc<Definition>),
+        definitions: (Arc<Definition>, Arc<Definition>),
     ) -> Result<Summary, Failure> {
-        let id = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
+        let keeps_absent = self.absent.as_deref().map_or(!self.yes, |absent| absent == "keep");
+        let again = file.try_clone().map_err(|error| Failure::unavailable(format!("{file_name}: {error}")))?;
+        match self.try_import(node, (file, bytes), file_name, definitions.clone(), (self.yes, keeps_absent)).await {
+            Err(ImportError::Guarded(guarded)) if io::stdin().is_terminal() => {
+                let reason = guarded.reason();
+                if !confirmed(&format!("{reason}. Import it all the same?"), &reason)? {
+                    return Err(Failure::new(Exit::Refused, "nothing was imported"));
+                }
+                let imported =
+                    self.try_import(node, (again, bytes), file_name, definitions, (true, keeps_absent)).await;
+                imported.map_err(|error| about(file_name, error.into()))
+            }
+            imported => imported.map_err(|error| about(file_name, error.into())),
+        }
+    }
+
+    async fn try_import(
+        &self,
+        node: &Node,
+        (file, bytes): (File, u64),
+        file_name: &str,
+        (definition, reading): (Arc<Definition>, Arc<Definition>),
+        (confirmed, keeps_absent): (bool, bool),
+    ) -> Result<Summary, ImportError> {
+        let id = node.service.committer.new_id().map_err(CommandError::from)?;
         let order = Order {
             file: Box::new(file),
             file_name: file_name.to_owned(),
             definition,
             reading,
             replace: self.replace,
-            confirmed: self.yes,
+            confirmed,
+            keep_absent: Some(keeps_absent),
+            staged: None,
             dry_run: self.dry_run,
             origin: origin(id),
             progress: Arc::new(ImportProgress::default()),
         };
-        import(node, bytes, order).await.map_err(|error| {
-            if let ImportError::Guarded(guarded) = &error
-                && let Some(path) = &guarded.rejects_file
+        import(node, bytes, order).await.inspect_err(|error| {
+            if let ImportError::Guarded(guarded) = error
+                && let Some(path) = &guarded.would.rejects_file
             {
-                warn_of_rejects(guarded.rejected(), path);
+                warn_of_rejects(guarded.would.counts.rejected, path);
             }
-            about(file_name, error.into())
         })
     }
 
@@ -230,16 +246,10 @@ impl Import {
                 "which data set? give --dataset NAME ({names}) or --definition FILE.toml"
             )));
         };
-        let known = known.into_iter().find(|known| known.definition.name == *name);
-        let stored = stored
-            .iter()
-            .find(|stored| stored.definition.name == *name)
-            .map(|stored| Known { definition: Arc::clone(&stored.definition), place: Place::Stored });
-        let (chosen, other) = match (known, stored) {
-            (Some(known), Some(stored)) if known.place == Place::Builtin => (stored, Some(known)),
-            (Some(known), stored) => (known, stored),
-            (None, Some(stored)) => (stored, None),
-            (None, None) => {
+        let stored = stored.iter().find(|stored| stored.definition.name == *name).map(|stored| &stored.definition);
+        let (chosen, other) = match app::chosen_definition(known, stored, name) {
+            Some(chosen) => chosen,
+            None => {
                 return Err(Failure::not_found(format!(
                     "there is no definition of a data set {name:?}; there are: {names}; give your own with --definition, and \
                      begin one with `permitd import --define FILE`"

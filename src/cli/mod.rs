@@ -29,6 +29,7 @@ mod demo;
 mod events;
 mod health;
 mod import;
+mod imports;
 mod invite;
 mod keys;
 mod leak;
@@ -60,7 +61,7 @@ Exit codes:
   0  done; of an import also when rows were rejected, which it says
   1  `events verify` or `aws check` found differences, or `aws setup` some that it cannot put right
   2  wrong usage, or a wrong setting
-  3  there is no such user, key, plan, event stream, dead letter or file
+  3  there is no such user, key, plan, event stream, data set, import, dead letter or file
   4  refused: the state does not allow it, or it exists already
   5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying again may help
   6  the file cannot be imported; the data set is as it was
@@ -100,6 +101,7 @@ enum Command {
     Serve(serve::Serve),
     Health(health::Health),
     Import(Box<import::Import>),
+    Imports(imports::ImportsArgs),
     Invite(invite::Invite),
     Users(users::Users),
     Keys(keys::Keys),
@@ -144,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(&cli.common),
         Command::Health(command) => command.run(&cli.common),
         Command::Import(command) => command.run(&cli.common),
+        Command::Imports(command) => command.run(&cli.common),
         Command::Invite(command) => command.run(&cli.common),
         Command::Users(command) => command.run(&cli.common),
         Command::Keys(command) => command.run(&cli.common),

@@ -75,6 +75,27 @@ pub struct Index {
     pub sort: Option<String>,
 }
 
+/// How much of what there is an import may take away before somebody has to approve of it, in percent. What is not said is so as
+/// the settings have it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Of the stored records, those that may be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_max: Option<u32>,
+    /// Of the rows of a file, those that may be rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_max: Option<u32>,
+    /// Of the stored values of a column, those that may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nulled_max: Option<u32>,
+}
+
+impl Guard {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A data set's definition: what the server publishes, and how a file's rows become records.
 ///
 /// `columns` always holds the key column, the record id column (type integer or text) and, when declared, the load date
@@ -101,6 +122,9 @@ pub struct Definition {
     /// How a file's rows are read.
     #[serde(default)]
     pub source: Source,
+    /// What an import may take away.
+    #[serde(default, skip_serializing_if = "Guard::is_default")]
+    pub guard: Guard,
 }
 
 impl Definition {

@@ -15,10 +15,12 @@
 
 mod grant;
 mod reservation;
+mod tally;
 
 pub use self::{
     grant::{Grant, Slot, Standing, Verdict},
-    reservation::{Holder, Reservation, settled},
+    reservation::{Holder, Reservation, settled, was_carried_out},
+    tally::{KeyUse, TALLY_LINES_MAX, Tally, UsageCount},
 };
 use super::plan::Limits;
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     event::{Event, Fact, ImportCounts},
+    guard::Excess,
     key,
 };
 
@@ -27,6 +28,15 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// It would do too much: it waits for somebody to approve or discard it.
+    Held,
+    /// Nothing comes of it: somebody did not want it, or nobody did for too long.
+    Discarded {
+        /// Why, where nobody asked for it.
+        reason: Option<String>,
+    },
+    /// Somebody ended it; the data set is as it was.
+    Cancelled,
     /// It was completed, and its records are not under this name any more.
     Removed {
         /// The data set's version after it.
@@ -34,6 +44,21 @@ pub enum Outcome {
         /// What it did.
         counts: ImportCounts,
     },
+}
+
+/// What an import was held for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldFor {
+    /// The data set's version that it was compared with; 0 where there was none.
+    pub dataset_version: u64,
+    /// What it would do.
+    pub counts: ImportCounts,
+    /// The limits that it exceeds.
+    pub why: Vec<Excess>,
+    /// The machine that keeps its file.
+    pub node: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// An import.
@@ -55,6 +80,8 @@ pub struct Import {
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What it was held for last, if it ever was.
+    pub held: Option<HeldFor>,
 }
 
 /// Longest file name that is written into the log, characters.
@@ -80,6 +107,22 @@ pub struct DataSetLog {
     pub imports: BTreeMap<Uuid, Import>,
     /// The name that the records had before, and what stands for their import, if they were renamed to this one.
     pub taken_over: Option<(String, Uuid)>,
+    /// Whether its records are kept and served to nobody.
+    pub withdrawn: bool,
+}
+
+/// Why an import that was held is neither approved nor discarded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoldRefusal {
+    /// There is no such import.
+    #[error("there is no such import")]
+    Unknown,
+    /// It is not held.
+    #[error("the import is not held: it {0}")]
+    NotHeld(String),
+    /// It is not under way.
+    #[error("the import is not under way: it has ended, or waits to be approved or discarded")]
+    NotRunning,
 }
 
 impl DataSetLog {
@@ -99,9 +142,24 @@ impl DataSetLog {
                     started_at: at,
                     ended_at: None,
                     outcome: Outcome::Running,
+                    held: None,
                 };
                 self.imports.insert(*import, started);
             }
+            Event::ImportHeld { import, dataset_version, counts, why, node } => {
+                self.change(*import, version, None, Outcome::Held);
+                if let Some(import) = self.imports.get_mut(import) {
+                    let (dataset_version, counts, why) = (*dataset_version, *counts, why.clone());
+                    import.held = Some(HeldFor { dataset_version, counts, why, node: node.clone(), since: at });
+                }
+            }
+            Event::ImportApproved { import } => self.change(*import, version, None, Outcome::Running),
+            Event::ImportDiscarded { import, reason } => {
+                self.end(*import, version, at, Outcome::Discarded { reason: reason.clone() });
+            }
+            Event::ImportCancelled { import } => self.end(*import, version, at, Outcome::Cancelled),
+            Event::DataSetWithdrawn => self.withdrawn = true,
+            Event::DataSetRestored => self.withdrawn = false,
             Event::ImportCompleted { import, dataset_version, counts } => {
                 self.end(
                     *import,
@@ -114,7 +172,7 @@ impl DataSetLog {
                 self.end(*import, version, at, Outcome::Failed { reason: reason.clone() })
             }
             Event::DataSetRemoved { .. } | Event::DataSetRenamed { .. } => {
-                self.taken_over = None;
+                (self.taken_over, self.withdrawn) = (None, false);
                 self.remove_all(version);
             }
             Event::DataSetTakenOver { import, from, definition, dataset_version, records } => {
@@ -128,6 +186,7 @@ impl DataSetLog {
                     started_at: at,
                     ended_at: Some(at),
                     outcome: Outcome::Completed { dataset_version: *dataset_version, counts },
+                    held: None,
                 };
                 self.imports.insert(*import, taken_over);
                 self.taken_over = Some((from.clone(), *import));
@@ -137,9 +196,13 @@ impl DataSetLog {
     }
 
     fn end(&mut self, import: Uuid, version: u64, at: Timestamp, outcome: Outcome) {
+        self.change(import, version, Some(at), outcome);
+    }
+
+    fn change(&mut self, import: Uuid, version: u64, ended_at: Option<Timestamp>, outcome: Outcome) {
         if let Some(import) = self.imports.get_mut(&import) {
             import.version = version;
-            import.ended_at = Some(at);
+            import.ended_at = ended_at;
             import.outcome = outcome;
         }
     }
@@ -172,6 +235,46 @@ impl DataSetLog {
     pub fn end_import(&self, import: Uuid, ending: Event) -> Vec<Event> {
         match self.imports.get(&import) {
             Some(known) if known.outcome == Outcome::Running => vec![ending],
+            _ => Vec::new(),
+        }
+    }
+
+    /// An import that waits for somebody to approve or discard it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn held(&self, import: Uuid) -> Result<(&Import, &HeldFor), HoldRefusal> {
+        let import = self.imports.get(&import).ok_or(HoldRefusal::Unknown)?;
+        let what = match (&import.outcome, &import.held) {
+            (Outcome::Held, Some(held)) => return Ok((import, held)),
+            (Outcome::Held | Outcome::Running, _) => "is being done",
+            (Outcome::Completed { .. } | Outcome::Removed { .. }, _) => "has been completed",
+            (Outcome::Failed { .. }, _) => "has failed",
+            (Outcome::Discarded { .. }, _) => "was discarded",
+            (Outcome::Cancelled, _) => "was cancelled",
+        };
+        Err(HoldRefusal::NotHeld(what.to_owned()))
+    }
+
+    /// What became of an import whose process died before it was visible: one that was held is so again.
+    pub fn died(&self, import: Uuid) -> Event {
+        let held = self.imports.get(&import).and_then(|import| import.held.clone());
+        match held {
+            Some(HeldFor { dataset_version, counts, why, node, .. }) => {
+                Event::ImportHeld { import, dataset_version, counts, why, node }
+            }
+            None => {
+                let reason = "the process ended before the import did; the data set is as it was".to_owned();
+                Event::ImportFailed { import, reason }
+            }
+        }
+    }
+
+    /// Decides that the records are kept and served to nobody, or to all again: nothing happens where that is so.
+    pub fn serve(&self, is_served: bool) -> Vec<Event> {
+        match (self.withdrawn, is_served) {
+            (false, false) => vec![Event::DataSetWithdrawn],
+            (true, true) => vec![Event::DataSetRestored],
             _ => Vec::new(),
         }
     }
@@ -221,6 +324,42 @@ mod tests {
         assert_eq!(take(5, Event::DataSetRenamed { to: "more".to_owned(), dataset_version: 4 }), (None, None));
         assert_eq!(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version }), []);
         assert!(log.imports.values().all(|import| matches!(import.outcome, Outcome::Removed { .. })));
+    }
+
+    #[test]
+    fn what_is_held_waits_and_is_held_again_when_its_approval_dies() {
+        let stream = crate::domain::id::StreamId::DataSet("things".to_owned());
+        let (mut log, import) = (DataSetLog::default(), Uuid::from_u128(1));
+        let mut version = 0;
+        let mut take = |log: &mut DataSetLog, event: Event| {
+            version += 1;
+            log.apply(Fact { stream: &stream, version, recorded_at: Timestamp::UNIX_EPOCH, event: &event });
+        };
+        let started =
+            Event::ImportStarted { import, file_name: "a".to_owned(), definition: String::new(), replace: true };
+        let (counts, node) = (ImportCounts { removed: 7, ..ImportCounts::default() }, "one".to_owned());
+        let held = Event::ImportHeld { import, dataset_version: 3, counts, why: Vec::new(), node };
+        assert_eq!(log.held(import).unwrap_err(), HoldRefusal::Unknown);
+        take(&mut log, started);
+        assert!(matches!(log.died(import), Event::ImportFailed { .. }));
+        assert!(matches!(log.held(import), Err(HoldRefusal::NotHeld(_))));
+        take(&mut log, held.clone());
+        assert_eq!((log.held(import).unwrap().1.counts, log.running().count(), log.known_version()), (counts, 0, None));
+        take(&mut log, Event::ImportApproved { import });
+        assert_eq!((log.running().count(), log.died(import)), (1, held.clone()));
+        take(&mut log, held);
+        take(&mut log, Event::ImportDiscarded { import, reason: None });
+        assert_eq!(log.held(import).unwrap_err(), HoldRefusal::NotHeld("was discarded".to_owned()));
+        assert!(log.imports[&import].ended_at.is_some());
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_served_again_once() {
+        let mut log = DataSetLog::default();
+        assert_eq!(log.serve(true), []);
+        assert_eq!(log.serve(false), [Event::DataSetWithdrawn]);
+        log.withdrawn = true;
+        assert_eq!((log.serve(false), log.serve(true)), (vec![], vec![Event::DataSetRestored]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod data_set;
 pub mod email;
 pub mod event;
 pub mod fulfilment;
+pub mod guard;
 pub mod id;
 pub mod key;
 pub mod leak;

@@ -50,7 +50,7 @@ impl Permission {
 
 /// Whether something is only looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum AccessKind {
     /// It is.
     Read,
     /// It changes something.
@@ -98,9 +98,9 @@ impl Permissions {
     }
 
     /// Whether all that `needed` holds may be done so.
-    pub const fn may(self, needed: Self, access: Access) -> bool {
+    pub const fn may(self, needed: Self, access: AccessKind) -> bool {
         let is_in = self.set & needed.set == needed.set;
-        is_in && (matches!(access, Access::Read) || !self.read_only)
+        is_in && (matches!(access, AccessKind::Read) || !self.read_only)
     }
 
     /// Those in the set, in their order.
@@ -137,8 +137,8 @@ mod tests {
         #[test]
         fn nobody_may_more_than_is_in_the_set(has in some(), needed in some()) {
             let all_in = needed.list().all(|one| has.list().any(|own| own == one));
-            prop_assert_eq!(has.may(needed, Access::Read), all_in);
-            prop_assert_eq!(has.may(needed, Access::Write), all_in && !has.read_only);
+            prop_assert_eq!(has.may(needed, AccessKind::Read), all_in);
+            prop_assert_eq!(has.may(needed, AccessKind::Write), all_in && !has.read_only);
             prop_assert_eq!(Permissions::of(&has.list().collect::<Vec<_>>()).only_reading(has.read_only), has);
         }
     }
@@ -147,11 +147,11 @@ mod tests {
     fn each_role_may_what_the_one_below_it_may() {
         let [reader, manager, admin] = Role::ALL.map(Permissions::of_role);
         assert!(reader.is_empty());
-        assert!(manager.may(Permissions::of(&[Permission::Data]), Access::Write));
+        assert!(manager.may(Permissions::of(&[Permission::Data]), AccessKind::Write));
         for other in [Permission::People, Permission::Plans, Permission::Events, Permission::Server] {
-            assert!(!manager.may(Permissions::of(&[other]), Access::Read), "{other:?}");
+            assert!(!manager.may(Permissions::of(&[other]), AccessKind::Read), "{other:?}");
         }
-        assert!(admin.may(Permissions::ALL, Access::Write));
+        assert!(admin.may(Permissions::ALL, AccessKind::Write));
     }
 
     #[test]

@@ -414,6 +414,20 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             raw(&v1::ImportCompleted { import: *import, dataset_version: *dataset_version, counts: *counts })
         }
         Event::ImportFailed { import, reason } => raw(&v1::ImportFailed { import: *import, reason: reason.clone() }),
+        Event::ImportHeld { import, dataset_version, counts, why, node } => raw(&v1::ImportHeld {
+            import: *import,
+            dataset_version: *dataset_version,
+            counts: *counts,
+            why: why.clone(),
+            node: node.clone(),
+        }),
+        Event::ImportApproved { import } => raw(&v1::ImportApproved { import: *import }),
+        Event::ImportDiscarded { import, reason } => {
+            raw(&v1::ImportDiscarded { import: *import, reason: reason.clone() })
+        }
+        Event::ImportCancelled { import } => raw(&v1::ImportCancelled { import: *import }),
+        Event::DataSetWithdrawn => raw(&v1::DataSetWithdrawn {}),
+        Event::DataSetRestored => raw(&v1::DataSetRestored {}),
         Event::DataSetRemoved { dataset_version } => raw(&v1::DataSetRemoved { dataset_version: *dataset_version }),
         Event::DataSetRenamed { to, dataset_version } => {
             raw(&v1::DataSetRenamed { to: to.clone(), dataset_version: *dataset_version })

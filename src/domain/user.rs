@@ -275,6 +275,12 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         | Event::ImportStarted { .. }
         | Event::ImportCompleted { .. }
         | Event::ImportFailed { .. }
+        | Event::ImportHeld { .. }
+        | Event::ImportApproved { .. }
+        | Event::ImportDiscarded { .. }
+        | Event::ImportCancelled { .. }
+        | Event::DataSetWithdrawn
+        | Event::DataSetRestored
         | Event::DataSetRemoved { .. }
         | Event::DataSetRenamed { .. }
         | Event::DataSetTakenOver { .. } => {}

@@ -10,6 +10,7 @@ use super::{
     admin_token::{IssuedToken, TokenLog},
     data_set::{DataSetLog, Outcome},
     event::{Fact, ImportCounts, Recorded, Role},
+    guard,
     id::{StreamId, UserId},
     key::{KeyHash, KeyId},
     permission::{Permission, Permissions},
@@ -186,6 +187,8 @@ impl TokenRow {
     }
 }
 
+/// The status of an import that waits for somebody to approve or discard it.
+pub const HELD: &str = "held";
 /// The status of an import that was completed, and whose records are not under this name any more.
 pub const REMOVED: &str = "removed";
 
@@ -205,8 +208,9 @@ pub struct ImportRow {
     pub definition: String,
     /// Whether the file was the whole data set.
     pub replace: bool,
-    /// `running`, `completed`, `failed`, or `removed` where it was completed and its records are not under this name any more.
-    #[schemars(extend("enum" = ["running", "completed", "failed", "removed"]))]
+    /// `running`; `held` until somebody approves or discards it; `completed`, `failed`, `cancelled`, `discarded`; or `removed` where it
+    /// was completed and its records are not under this name any more.
+    #[schemars(extend("enum" = ["running", "held", "completed", "failed", "cancelled", "discarded", "removed"]))]
     pub status: String,
     /// When it began.
     pub started_at: Timestamp,
@@ -214,9 +218,9 @@ pub struct ImportRow {
     pub ended_at: Option<Timestamp>,
     /// The data set's version after it.
     pub dataset_version: Option<u64>,
-    /// What it did.
+    /// What it did, or would do where it is held.
     pub counts: Option<ImportCounts>,
-    /// Why it failed.
+    /// Why it failed, is held or was discarded.
     pub reason: Option<String>,
 }
 
@@ -379,6 +383,12 @@ fn import_rows<'a>(name: &'a str, log: &'a DataSetLog) -> impl Iterator<Item = I
                 ("completed", Some(*dataset_version), Some(*counts), None)
             }
             Outcome::Removed { dataset_version, counts } => (REMOVED, Some(*dataset_version), Some(*counts), None),
+            Outcome::Held => {
+                let held = import.held.as_ref();
+                (HELD, None, held.map(|held| held.counts), held.map(|held| guard::told(&held.why)))
+            }
+            Outcome::Discarded { reason } => ("discarded", None, None, reason.clone()),
+            Outcome::Cancelled => ("cancelled", None, None, None),
             Outcome::Failed { reason } => ("failed", None, None, Some(reason.clone())),
         };
         ImportRow {

@@ -153,7 +153,9 @@ pub fn configure(app: &mut web::ServiceConfig) {
 }
 
 async fn show(request: HttpRequest, service: web::Data<Service>, last: web::Data<Last>) -> HttpResponse {
-    let definitions = service.records.data_sets().iter().map(|data_set| Arc::clone(&data_set.definition)).collect();
+    let data_sets = service.records.data_sets();
+    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
+    let definitions = served.map(|data_set| Arc::clone(&data_set.definition)).collect();
     let Made { bytes, tag, .. } = last.of(&service, definitions);
     let tag = EntityTag::new_strong(tag);
     let known = match IfNoneMatch::parse(&request) {

@@ -19,10 +19,10 @@ use super::{
 use crate::{
     actors::{commit::Envelope, sign_in::person},
     domain::{
-        event::Origin,
+        event::{Origin, Role},
         id::{CommandId, Who, hex},
         key::{AdminToken, KeyHash},
-        permission::{Access, Permission, Permissions},
+        permission::{AccessKind, Permission, Permissions},
         session_token::SESSION_PREFIX,
     },
 };
@@ -32,7 +32,7 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// Whoever asks for something of the administration.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct KnownCaller {
     /// Who, for the log: `admin:<token id>` or `user:<id>`.
     pub who: Who,
     /// What they may.
@@ -45,13 +45,13 @@ pub struct Caller {
 ///
 /// # Errors
 /// 401 when there are none, or none that work.
-async fn caller_of(request: &HttpRequest) -> Result<Caller, Problem> {
+async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
     if shows_session(request, service) {
         let SignedIn(holder) = SignedIn::extract(request).await?;
         let permissions = Permissions::of_role(holder.user.role);
-        return Ok(Caller { who: person(holder.user.id), permissions, until: None });
+        return Ok(KnownCaller { who: person(holder.user.id), permissions, until: None });
     }
     if !request.headers().contains_key(header::AUTHORIZATION) {
         wire::refused(request).await;
@@ -77,7 +77,7 @@ fn shows_session(request: &HttpRequest, service: &Service) -> bool {
 }
 
 /// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.
-async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Problem> {
+async fn of_token(service: &Service, token: &str) -> Result<Option<KnownCaller>, Problem> {
     let hash = KeyHash::of(token.as_bytes());
     let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
@@ -85,7 +85,7 @@ async fn of_token(service: &Service, token: &str) -> Result<Option<Caller>, Prob
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
-    Ok(Some(Caller { who, permissions: row.permissions(), until: row.expires_at }))
+    Ok(Some(KnownCaller { who, permissions: row.permissions(), until: row.expires_at }))
 }
 
 /// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
@@ -141,7 +141,7 @@ needs! {
 #[derive(Debug, Clone)]
 pub struct Admin<N> {
     /// Who.
-    pub caller: Caller,
+    pub caller: KnownCaller,
     needs: PhantomData<N>,
 }
 
@@ -153,7 +153,7 @@ impl<N: Needs> FromRequest for Admin<N> {
         let request = request.clone();
         Box::pin(async move {
             let caller = caller_of(&request).await?;
-            let access = if request.method().is_safe() { Access::Read } else { Access::Write };
+            let access = if request.method().is_safe() { AccessKind::Read } else { AccessKind::Write };
             if !caller.permissions.may(N::PERMISSIONS, access) {
                 return Err(forbidden(caller.permissions, N::PERMISSIONS, access));
             }
@@ -162,11 +162,27 @@ impl<N: Needs> FromRequest for Admin<N> {
     }
 }
 
+impl KnownCaller {
+    /// Whether they may make somebody what a role says: nobody gives what they have not got themselves.
+    ///
+    /// # Errors
+    /// 403 with what is needed.
+    pub fn may_give(&self, role: Role) -> Result<(), Problem> {
+        let needed = Permissions::of_role(role);
+        if self.permissions.may(needed, AccessKind::Write) {
+            return Ok(());
+        }
+        let has = self.permissions;
+        let detail = format!("to give the role {}, the permission {needed} is needed; you have {has}", role.as_str());
+        Err(beyond(detail, needed))
+    }
+}
+
 /// Says what is needed.
-fn forbidden(has: Permissions, needed: Permissions, access: Access) -> Problem {
+fn forbidden(has: Permissions, needed: Permissions, access: AccessKind) -> Problem {
     let to = match access {
-        Access::Read => "read",
-        Access::Write => "change",
+        AccessKind::Read => "read",
+        AccessKind::Write => "change",
     };
     beyond(format!("to {to} this, the permission {needed} is needed; you have {has}"), needed)
 }
@@ -230,6 +246,22 @@ impl Conditions {
         Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
+    /// The command that `who` gives with this request, where they may repeat it.
+    pub fn command(&self, who: &Who) -> Option<CommandId> {
+        self.idempotency_key.as_ref().map(|key| CommandId::from_idempotency_key(who, key))
+    }
+
+    /// Refuses a version that is expected of something that has none.
+    ///
+    /// # Errors
+    /// 400 with the reason.
+    pub fn without_version(&self, reason: &'static str) -> Result<(), Problem> {
+        match self.expected_version {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(ProblemCode::InvalidRequest, format!("leave If-Match out: {reason}"))),
+        }
+    }
+
     /// The envelope of the command that `who` gives with this request; `body` are the bytes that were sent.
     ///
     /// # Errors
@@ -242,8 +274,8 @@ impl Conditions {
         body: &[u8],
     ) -> Result<Envelope, Problem> {
         use sha2::{Digest, Sha256};
-        let (command, request_hash) = match &self.idempotency_key {
-            Some(key) => {
+        let (command, request_hash) = match self.command(who) {
+            Some(command) => {
                 let mut hash = Sha256::new()
                     .chain_update(request.method().as_str())
                     .chain_update([0])
@@ -256,7 +288,7 @@ impl Conditions {
                     hash.update([0]);
                     hash.update(version.to_string());
                 }
-                (CommandId::from_idempotency_key(who, key), Some(hex(&hash.finalize())))
+                (command, Some(hex(&hash.finalize())))
             }
             None => (CommandId::unique(service.committer.new_id().map_err(Problem::internal)?), None),
         };

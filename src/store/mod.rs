@@ -17,7 +17,7 @@ pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
 pub use self::replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::{
     domain::{
-        admission::{Grant, Holder, Return},
+        admission::{Grant, Holder, Return, Tally, UsageCount},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -257,6 +257,19 @@ pub struct GrantRequest {
     pub unanswered_from: Option<u64>,
     /// What the node gives back of its last grant. It keeps that until a request is answered.
     pub returned: Option<Return>,
+    /// What the node has counted of the person's requests. It keeps that until a request is answered that took it.
+    pub tally: Option<Arc<Tally>>,
+}
+
+/// What a node gives back of a person's.
+#[derive(Debug, Clone)]
+pub struct GivenBack {
+    /// The person.
+    pub user: UserId,
+    /// Of its last grant.
+    pub returned: Option<Return>,
+    /// What it has counted of their requests.
+    pub tally: Option<Arc<Tally>>,
 }
 
 /// How far apart the serials of two requests are.
@@ -292,6 +305,8 @@ pub struct Granted {
     pub grant: Grant,
     /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
     pub limits_age_ns: i64,
+    /// Whether the tally was taken, be it with an earlier request.
+    pub tallied: bool,
 }
 
 /// A day's consumption of a person.
@@ -301,6 +316,32 @@ pub struct DayUsage {
     pub day: i64,
     /// Requests that were spent or are out in grants, with whichever of the person's keys.
     pub used: u64,
+}
+
+/// A key's last use, exact to a grant's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastUse {
+    /// The key.
+    pub key: KeyId,
+    /// When.
+    pub at: Timestamp,
+    /// The network that it came from, if that is known and the person was not erased.
+    pub network: Option<String>,
+}
+
+/// The field that a last use's network is sealed as.
+const NETWORK: &str = "network";
+
+/// The name under which a last use's network is sealed with its person's key: each is sealed once.
+fn use_name(key: KeyId, at_us: i64) -> uuid::Uuid {
+    let mut bytes = [0; 16];
+    for (byte, of_key) in bytes.iter_mut().zip(key.as_str().bytes()) {
+        *byte = of_key;
+    }
+    for (byte, of_moment) in bytes.iter_mut().rev().zip(at_us.to_le_bytes()) {
+        *byte ^= of_moment;
+    }
+    uuid::Uuid::from_bytes(bytes)
 }
 
 /// What people have consumed, and which keys work: one conditional write for a grant.
@@ -315,11 +356,18 @@ pub trait Ledger: Send + Sync {
     /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError>;
 
-    /// Takes back what nodes will not spend. What came back before changes nothing: to try again does no harm.
-    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError>;
+    /// Takes back what nodes will not spend, and takes what they have counted. What came back before changes nothing: to try again
+    /// does no harm. A tally is not to be tried again: one that was not answered may have been taken.
+    async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError>;
 
     /// A person's consumption by day, from a UTC day on.
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
+
+    /// What a person's requests were, from a UTC day on: by day, key, data set and status.
+    async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError>;
+
+    /// When a person's keys were last used, and from where.
+    async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError>;
 }
 
 /// An administrator's token that was made before tokens were events.

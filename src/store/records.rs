@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use crate::dataset::query::Since;
 use crate::{
     dataset::{
-        Definition, Document, Record,
+        Definition, Document, Record, Value,
         query::{Facets, PageStart, Position, Query, Stats},
         summary::{Facet, Figures},
     },
@@ -81,6 +81,18 @@ pub struct DataSet {
     pub records: u64,
     /// The last committed import.
     pub last_import: LastImport,
+    /// What follows from what was done to it as a whole.
+    pub standing: DataSetStanding,
+}
+
+/// How a data set stands, apart from its records: it follows from the log, and is kept with the records so that whoever serves them
+/// knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DataSetStanding {
+    /// Whether it is kept and served to nobody.
+    pub withdrawn: bool,
+    /// The names that it had before, which lead to it.
+    pub former_names: Vec<String>,
 }
 
 impl DataSet {
@@ -207,7 +219,7 @@ pub struct ImportResult {
 }
 
 /// What an import comes to when it is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
     /// The version before; 0 where there was none.
     pub version_before: u64,
@@ -217,6 +229,39 @@ pub struct Outlook {
     pub result: ImportResult,
     /// The columns of stored records that the file does not have.
     pub absent: Vec<AbsentColumn>,
+    /// The columns of which updated records lose values.
+    pub nulled: Vec<NulledColumn>,
+    /// The first values that updates change, at most [`DIFFERENCES_MAX`].
+    pub differences: Vec<ChangedValue>,
+}
+
+/// Differences that an import tells at most.
+pub const DIFFERENCES_MAX: usize = 20;
+
+/// A column of which stored records lose values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NulledColumn {
+    /// Its place in the definition.
+    pub column: usize,
+    /// Stored records that have a value there.
+    pub before: u64,
+    /// Of these, the ones that have none afterwards, and are not removed.
+    pub lost: u64,
+}
+
+/// A value that an import changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedValue {
+    /// The record's key.
+    pub key: String,
+    /// Its id.
+    pub record_id: Value,
+    /// The column's place in the definition.
+    pub column: usize,
+    /// What is stored.
+    pub old: Value,
+    /// What the file says.
+    pub new: Value,
 }
 
 /// A column of stored records that a file does not have.
@@ -479,6 +524,9 @@ pub trait RecordStore: Send + Sync {
 pub trait Held: Send {
     /// Removes its records, and their past.
     fn remove(self: Box<Self>) -> Result<(), RecordStoreError>;
+
+    /// Serves it to nobody, or to all again.
+    fn withdraw(self: Box<Self>, withdrawn: bool) -> Result<(), RecordStoreError>;
 
     /// Gives it another name, which no data set has.
     fn rename(self: Box<Self>, renaming: Renaming) -> Result<(), RecordStoreError>;

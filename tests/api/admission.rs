@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use permitd::{clock::ManualClock, domain::id::UserId};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{Answer, Options, TestApp};
 
@@ -207,6 +207,57 @@ async fn refusals_and_failures_do_not_count_and_mistakes_do() {
     let user = usage.views.user_by_email("ana@example.org").await.unwrap().expect("ana").id;
     let days = usage.ledger.usage(user, 0).await.unwrap();
     assert_eq!(days.iter().map(|day| day.used).collect::<Vec<_>>(), [11]);
+}
+
+/// Whatever keys somebody has, it is their quota: to rotate a key, or to have another one, gives nothing.
+#[tokio::test]
+async fn all_keys_of_a_person_have_one_quota() {
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 50, ..Options::default() }).await;
+    let limits = json!({ "rate_per_s": 10, "burst": 100, "quota_per_day": 5 });
+    app.admin_send(Method::PUT, "/plans/small", &limits).await;
+    let (user, first) = app.invite_as(&json!({ "email": "ana@example.org", "plan": "small" })).await;
+    let keys = format!("/users/{user}/keys");
+    let new = async |path: &str, body: Value| {
+        let answer = app.admin_send(Method::POST, path, &body).await;
+        answer.json()["key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(daily_left(&app.get("/permits/201612013997", &first).await.expect(200)), 4);
+    let usage = app.admin_get(&format!("/users/{user}/usage")).await.expect(200).json();
+    assert_eq!(usage["data"][0]["used"], 1, "what the server holds of its grant is not used: {usage}");
+    let id = first.split('_').nth(1).unwrap();
+    let second = new(&format!("{keys}/{id}/rotate"), json!({ "grace_s": 3600 })).await;
+    let third = new(&keys, json!({ "label": "another" })).await;
+    for (key, left) in [(&second, 3), (&third, 2), (&first, 1), (&second, 0)] {
+        assert_eq!(daily_left(&app.get("/permits/201612013997", key).await.expect(200)), left);
+    }
+    for key in [&first, &second, &third] {
+        app.get("/permits/201612013997", key).await.expect(429);
+    }
+    // Another person's is another one.
+    let (_, other) = app.invite_as(&json!({ "email": "ben@example.org", "plan": "small" })).await;
+    assert_eq!(daily_left(&app.get("/permits/201612013997", &other).await.expect(200)), 4);
+    clock.advance_us(2_000_000);
+    let usage = app.admin_get(&format!("/users/{user}/usage")).await.expect(200).json();
+    assert_eq!(usage["data"], json!([{ "day": "2026-03-01", "used": 5, "requests": 5, "refused": 3 }]));
+    let by_key = app.admin_get(&format!("/users/{user}/usage?by=key")).await.expect(200).json();
+    let sums = by_key["data"].as_array().unwrap();
+    assert_eq!(sums.len(), 3, "{by_key}");
+    let of = |key: &str| {
+        let id = key.split('_').nth(1).unwrap();
+        sums.iter().find(|sum| sum["key"] == id).map(|sum| (sum["requests"].clone(), sum["refused"].clone())).unwrap()
+    };
+    assert_eq!(of(&first), (json!(2), json!(1)));
+    assert_eq!(of(&second), (json!(2), json!(1)));
+    assert_eq!(of(&third), (json!(1), json!(1)));
+    let csv = app.admin_get(&format!("/users/{user}/usage?by=dataset&format=csv")).await.expect(200);
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    let lines = "day,dataset,requests,refused,counted\r\n2026-03-01,,0,3,0\r\n2026-03-01,permits,5,0,5\r\n";
+    assert_eq!(csv.body, lines);
+    let by_status = app.admin_get(&format!("/users/{user}/usage?by=status")).await.expect(200).json();
+    let statuses: Vec<_> = by_status["data"].as_array().unwrap().iter().map(|sum| sum["status"].clone()).collect();
+    assert_eq!(statuses, [json!(200), json!(429)]);
+    app.admin_get(&format!("/users/{user}/usage?by=colour")).await.expect(400);
 }
 
 #[tokio::test]

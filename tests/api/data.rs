@@ -353,6 +353,8 @@ pub(crate) async fn imported(app: &TestApp, definition: Definition, file: Vec<u8
         reading: definition,
         replace: false,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::default(),

@@ -28,6 +28,7 @@ mod exports;
 mod farewell;
 mod guesses;
 mod idempotency;
+mod imports;
 mod leaks;
 mod lifecycle;
 mod lost;

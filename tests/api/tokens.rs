@@ -147,6 +147,38 @@ async fn a_token_makes_none_that_outlives_it_and_ends_at_its_moment() {
     assert_eq!(child["status"], "expired");
 }
 
+/// To make an administrator of somebody is to make one who may everything: a token that may less cannot.
+#[tokio::test]
+async fn nobody_gives_a_role_that_may_more_than_they() {
+    let app = TestApp::start().await;
+    let token = async |name: &str, scopes: &[&str]| {
+        let made = create(&app, &app.admin_token, &json!({ "name": name, "scopes": scopes })).await;
+        text(&made.expect(201).json()["token"])
+    };
+    let (people, both) = (token("people", &["people"]).await, token("both", &["people", "data"]).await);
+    let mut number = 0;
+    let mut invite = async |token: &str, role: &str| {
+        number += 1;
+        let body = json!({ "email": format!("user{number}@example.org"), "role": role });
+        app.send(app.request(Method::POST, "/users").bearer_auth(token).json(&body)).await
+    };
+    let reader = text(&invite(&people, "reader").await.expect(201).json()["id"]);
+    let refused = invite(&people, "admin").await.expect(403);
+    assert!(text(&refused.json()["detail"]).contains("to give the role admin"), "{}", refused.body);
+    invite(&people, "manager").await.expect(403);
+    invite(&both, "manager").await.expect(201);
+    invite(&both, "admin").await.expect(403);
+    let change = async |token: &str, role: &str| {
+        let request = app.request(Method::PATCH, &format!("/users/{reader}")).bearer_auth(token);
+        app.send(request.json(&json!({ "role": role }))).await
+    };
+    change(&people, "admin").await.expect(403);
+    change(&people, "manager").await.expect(403);
+    change(&both, "manager").await.expect(200);
+    change(&people, "reader").await.expect(200);
+    change(&app.admin_token, "admin").await.expect(200);
+}
+
 #[tokio::test]
 async fn the_last_use_is_exact_to_a_minute() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());

@@ -63,7 +63,14 @@ fn a_bad_row_is_told_and_stops_nothing() {
     let mut writer = csv::Writer::from_path(&file).unwrap();
     records.iter().for_each(|record| writer.write_record(record).unwrap());
     drop(writer);
-    let ran = home.run(&["import", "a.csv", "--dataset", "permits", "--json"]);
+    let refused = home.run(&["import", "a.csv", "--dataset", "permits", "--json"]);
+    assert_eq!(refused.exit, 4, "more than 1 % of a file's rows are not rejected unasked");
+    assert!(
+        refused.err.contains("1 of 20 rows could not be records") && refused.err.contains("--yes"),
+        "{}",
+        refused.err
+    );
+    let ran = home.run(&["import", "a.csv", "--dataset", "permits", "--json", "--yes"]);
     assert_eq!(ran.exit, 0);
     assert!(ran.err.contains("1 row could not be"), "{}", ran.err);
     let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
@@ -78,7 +85,7 @@ fn a_bad_row_is_told_and_stops_nothing() {
     let mut writer = csv::Writer::from_path(&file).unwrap();
     records.iter().for_each(|record| writer.write_record(record).unwrap());
     drop(writer);
-    let summary = home.json(&["import", "a.csv", "--dataset", "permits"]);
+    let summary = home.json(&["import", "a.csv", "--dataset", "permits", "--yes"]);
     let rejects = std::fs::read_to_string(home.path(summary["rejects_file"].as_str().unwrap())).unwrap();
     assert!(
         rejects.contains(",'=HYPERLINK(0),") && rejects.contains(",'@SUM(A1),"),
@@ -399,9 +406,29 @@ fn what_keeps_its_values_keeps_its_place_among_others() {
     // The first of the three is rejected, and still counts; the last comes twice as a key of its own.
     let done = things.import("CODE,INT\nk1,one\nk1,2\nk1,33\nk3,5\n", &["--replace", "--yes", "--dry-run"]);
     assert_eq!(counts(&done), [1, 2, 0, 1, 1], "emptied");
-    let done = things.import("CODE,INT\nk1,one\nk1,2\nk1,33\nk2,4\nk3,5\n", &["--replace"]);
+    let done =
+        things.import("CODE,INT\nk1,one\nk1,2\nk1,33\nk2,4\nk3,5\n", &["--replace", "--yes", "--absent", "keep"]);
     assert_eq!((counts(&done), &done["kept_columns"]["txt"]), ([1, 1, 2, 0, 1], &3.into()));
     things.holds("CODE,TXT,INT\nk1,a,1\nk1,b,2\nk1,c,33\nk2,d,4\nk3,,5\n");
+}
+
+#[test]
+fn a_column_that_would_be_emptied_is_not_unasked() {
+    let things = Things::new();
+    things.import("CODE,TXT,INT\nk1,a,1\nk2,b,2\nk3,c,3\n", &[]);
+    let file = "CODE,TXT,INT\nk1,,1\nk2,b,2\nk3,c,3\n";
+    let told = things.told(file, &["--dry-run"]);
+    assert!(told.contains("txt would lose 1 of its 3 values"), "{told}");
+    std::fs::write(things.0.path("a.csv"), file).unwrap();
+    let refused = things.0.run(&things.arguments(file, &[]));
+    assert_eq!(refused.exit, 4);
+    assert!(refused.err.contains("txt would lose 1 of its 3 values, which is more than 5 %"), "{}", refused.err);
+    // The definition may say another number.
+    let text = std::fs::read_to_string(things.0.path("things.toml")).unwrap();
+    std::fs::write(things.0.path("things.toml"), format!("{text}\n[guard]\nnulled_max = 101\n")).unwrap();
+    assert_eq!(things.0.run(&things.arguments(file, &[])).exit, 2, "no percent");
+    std::fs::write(things.0.path("things.toml"), format!("{text}\n[guard]\nnulled_max = 50\n")).unwrap();
+    assert_eq!(counts(&things.import(file, &[])), [0, 1, 2, 0, 0]);
 }
 
 #[test]

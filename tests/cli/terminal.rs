@@ -221,6 +221,26 @@ fn a_replay_shows_how_far_it_is() {
 }
 
 #[test]
+fn an_import_that_removes_much_asks_first() {
+    let home = Home::new();
+    home.sample(40, "many.csv");
+    home.sample(3, "few.csv");
+    home.json(&["import", "many.csv", "--dataset", "permits"]);
+    let records = || number(&home.json(&["datasets", "show", "permits"]), "records");
+    let answering = |keys: &str| {
+        let import = home.command(&["import", "few.csv", "--dataset", "permits", "--replace"]);
+        let mut terminal = Terminal::start(import, Output::Terminal);
+        terminal.answer("Import it all the same? [y/N] ", keys);
+        terminal.end()
+    };
+    let left = answering("n\n");
+    assert_eq!((left.exit, records()), (4, 40), "{:?}", left.lines);
+    assert!(left.lines.iter().any(|line| line.contains("of 40 records would be removed")), "{:?}", left.lines);
+    let left = answering("y\n");
+    assert_eq!((left.exit, records()), (0, 3), "{:?}", left.lines);
+}
+
+#[test]
 fn a_deletion_asks_first() {
     let home = Home::new();
     home.json(&["invite", "ana@example.org"]);

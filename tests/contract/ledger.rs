@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use permitd::{
     clock::{Clock, ManualClock},
     domain::{
-        admission::{DAY_NS, Holder, Return, SECOND_NS, Verdict, day_of},
+        admission::{DAY_NS, Holder, KeyUse, Return, SECOND_NS, Tally, Verdict, day_of},
         event::{Event, RevocationReason},
         id::UserId,
         plan::Limits,
     },
-    store::{GrantRequest, KeyRefusal, SERIALS_PER_REQUEST, Stores, sqlite::Database},
+    store::{GivenBack, GrantRequest, KeyRefusal, LastUse, SERIALS_PER_REQUEST, Stores, sqlite::Database},
 };
 
 use crate::backend::{Backend, beginning, clock, issued, key, member, now_ns, seconds};
@@ -35,12 +35,17 @@ fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
         holder,
         unanswered_from: None,
         returned: None,
+        tally: None,
     }
 }
 
 /// A person on a plan of these limits.
 async fn person(stores: &Stores, number: u8, limits: Limits) -> UserId {
     member(stores, number, limits).await.0.user_id()
+}
+
+fn back(user: UserId, returned: Return) -> GivenBack {
+    GivenBack { user, returned: Some(returned), tally: None }
 }
 
 /// The next request of the same node, which returns what it has.
@@ -62,7 +67,7 @@ async fn spend(stores: &Stores, user: UserId, clock: &Arc<ManualClock>, want: u6
         returned = Some(grant.into_return());
     }
     if let Some(returned) = returned {
-        stores.ledger.give_back(vec![(user, returned)]).await.unwrap();
+        stores.ledger.give_back(vec![back(user, returned)]).await.unwrap();
     }
     admitted
 }
@@ -119,7 +124,7 @@ pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     third.holder = Holder { serial: returned.holder.serial + SERIALS_PER_REQUEST, ..returned.holder };
     let third = stores.ledger.grant(third).await.unwrap().grant.into_return();
     assert_eq!(third.unspent, 80);
-    stores.ledger.give_back(vec![(user, second), (user, third)]).await.unwrap();
+    stores.ledger.give_back(vec![back(user, second), back(user, third)]).await.unwrap();
     assert_eq!(spend(&stores, user, &clock, 64, 20).await, 100);
 }
 
@@ -165,7 +170,7 @@ pub(crate) async fn usage_is_counted_by_person_and_day<B: Backend>() {
     let spent = async |user, count: u64| {
         let mut grant = stores.ledger.grant(request(user, &clock, 50)).await.unwrap().grant;
         (0..count).for_each(|_| assert_eq!(grant.admit(now_ns(&clock)), Verdict::Admit));
-        stores.ledger.give_back(vec![(user, grant.into_return())]).await.unwrap();
+        stores.ledger.give_back(vec![back(user, grant.into_return())]).await.unwrap();
     };
     spent(ana, 7).await;
     spent(other, 3).await;
@@ -201,16 +206,78 @@ pub(crate) async fn what_was_not_answered_comes_back_once<B: Backend>() {
     assert_eq!(last.left(), 7);
     assert_eq!(used().await, 17, "ten were spent, seven are out");
     // What came back before does not again, in whichever way it is given.
-    stores.ledger.give_back(vec![(user, returned)]).await.unwrap();
+    stores.ledger.give_back(vec![back(user, returned)]).await.unwrap();
     assert_eq!(used().await, 17);
     let last = last.into_return();
     for _ in 0..3 {
-        stores.ledger.give_back(vec![(user, last)]).await.unwrap();
+        stores.ledger.give_back(vec![back(user, last)]).await.unwrap();
         assert_eq!(used().await, 10);
     }
     let again = next(&fifth, Some(last));
     let again = grant(again).await.into_return();
     assert_eq!(used().await, 10 + again.unspent);
+}
+
+/// What a node counts comes with a grant, or with what is given back, and is counted once although it does not hear of it; each
+/// day has its own.
+pub(crate) async fn what_requests_were_is_counted_once<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
+    let (ana, key) = member(&stores, 1, limits).await;
+    let (user, clock) = (ana.user_id(), clock());
+    let today = day_of(now_ns(&clock));
+    let tally = |day, dataset: &str, status, requests, counted| {
+        let mut tally = Tally::default();
+        tally.count(day, key, dataset, status, (requests, counted));
+        let from = Some("203.0.113.9".parse().unwrap());
+        tally.note_use(KeyUse { key, at_us: clock.now().as_microsecond(), from });
+        Some(Arc::new(tally))
+    };
+    let counts = async || {
+        let counts = stores.ledger.counts(user, 0).await.unwrap();
+        let shown = counts.iter().map(|line| {
+            assert_eq!(line.key, Some(key));
+            (line.day - today, line.dataset.to_string(), line.status, line.requests, line.counted)
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let grant = async |request| stores.ledger.grant(request).await.unwrap();
+    let first = request(user, &clock, 10);
+    let taken = grant(first.clone()).await;
+    // The answer to the second is lost; the third brings the same.
+    let second =
+        GrantRequest { tally: tally(today, "permits", 200, 7, 7), ..next(&first, Some(taken.grant.into_return())) };
+    assert!(grant(second.clone()).await.tallied);
+    let unanswered_from = Some(second.holder.serial);
+    let third = next(&second, second.returned);
+    let third = grant(GrantRequest { unanswered_from, tally: second.tally.clone(), ..third }).await;
+    assert!(third.tallied);
+    assert_eq!(counts().await, [(0, "permits".to_owned(), 200, 7, 7)]);
+    // With what is given back, and alone.
+    let given = |returned, tally| vec![GivenBack { user, returned, tally }];
+    let exports = tally(today, "permits", 200, 1, 10);
+    stores.ledger.give_back(given(Some(third.grant.into_return()), exports)).await.unwrap();
+    stores.ledger.give_back(given(None, tally(today, "", 429, 3, 0))).await.unwrap();
+    assert_eq!(counts().await, [(0, String::new(), 429, 3, 0), (0, "permits".to_owned(), 200, 8, 17)]);
+    let uses = stores.ledger.last_uses(user).await.unwrap();
+    assert_eq!(uses, [LastUse { key, at: clock.now(), network: Some("203.0.113.0/24".to_owned()) }]);
+    // What is told of a day with the first grant of the next one belongs to the day.
+    seconds(&clock, 86_400);
+    let morning = GrantRequest { tally: tally(today, "permits", 404, 2, 2), ..request(user, &clock, 10) };
+    let fifth = grant(morning.clone()).await;
+    let sixth = GrantRequest {
+        tally: tally(today + 1, "permits", 200, 1, 1),
+        ..next(&morning, Some(fifth.grant.into_return()))
+    };
+    grant(sixth).await;
+    let expected =
+        [(0, "", 429, 3, 0), (0, "permits", 200, 8, 17), (0, "permits", 404, 2, 2), (1, "permits", 200, 1, 1)];
+    assert_eq!(
+        counts().await,
+        expected.map(|(day, set, status, all, counted)| (day, set.to_owned(), status, all, counted))
+    );
+    assert_eq!(stores.ledger.last_uses(user).await.unwrap()[0].at, clock.now());
 }
 
 /// A day that is further ahead of the clock than clocks may be apart has a count of its own, and so has the one that is come back
@@ -227,7 +294,7 @@ pub(crate) async fn each_day_keeps_its_count_when_clocks_are_wrong<B: Backend>()
         for _ in 0..requests {
             passed += u64::from(grant.admit(now_ns(&clock)) == Verdict::Admit);
         }
-        stores.ledger.give_back(vec![(user, grant.into_return())]).await.unwrap();
+        stores.ledger.give_back(vec![back(user, grant.into_return())]).await.unwrap();
         passed
     };
     assert_eq!(pass(30).await, 30);

@@ -74,6 +74,7 @@ macro_rules! cases {
             a_grant_holds_what_a_request_needs,
             keys_that_do_not_work_get_nothing,
             usage_is_counted_by_person_and_day,
+            what_requests_were_is_counted_once,
         }
     };
     ($backend:ident admin_tokens) => {
@@ -124,6 +125,7 @@ macro_rules! cases {
             rows_that_cannot_be_written_leave_the_mark,
             an_append_makes_few_calls,
             terms_follow_from_the_person_and_leave_consumption_alone,
+            what_keys_have_used_of_the_day_is_the_persons,
             what_is_wrong_is_found_and_put_right,
             verifying_while_others_append_finds_nothing,
             a_row_that_cannot_be_read_is_replaced,

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
+        admission::{Holder, day_of},
         event::{Event, RevocationReason, Role},
         id::{CommandId, StreamId},
         key::KeyId,
@@ -18,14 +19,14 @@ use permitd::{
     replay,
     secrets::{Secrets, SeededEntropy},
     store::{
-        Append, AppendError, StoreError, Stores,
+        Append, AppendError, GrantRequest, SERIALS_PER_REQUEST, StoreError, Stores,
         dynamodb::{Dynamo, secrets},
     },
 };
 use uuid::Uuid;
 
 use crate::{
-    backend::{Stream, beginning, invited, issued, key, take},
+    backend::{Stream, beginning, clock, invited, issued, key, member, now_ns, take},
     dynamodb::Tables,
     replay::{differences, rebuild},
     support::emulator,
@@ -350,6 +351,38 @@ pub(crate) async fn terms_follow_from_the_person_and_leave_consumption_alone<B: 
     rebuild(&*stores.replay);
     assert_eq!(terms(old.id()).await, (works(false), plan("large"), Some(number(6)), until));
     assert_eq!(differences(&stores), Vec::<String>::new());
+}
+
+/// In an earlier version each key had a bucket and a quota of its own: what they have used of the day counts for the person.
+pub(crate) async fn what_keys_have_used_of_the_day_is_the_persons<B: Tables>() {
+    let backend = B::new();
+    let (stores, dynamo) = (backend.stores(), backend.dynamo());
+    let limits = Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100 };
+    let (mut ana, first) = member(&stores, 1, limits).await;
+    ana.write(&stores, vec![issued(&key(2))], beginning()).await;
+    let now_ns = now_ns(&clock());
+    let today = day_of(now_ns);
+    let used = |day: i64, used: i64| {
+        [("day", number(day)), ("used", number(used)), ("tat", number(now_ns)), ("iv", number(1_000_000))]
+    };
+    set(&dynamo, "ledger", &live(first), &used(today, 60)).await;
+    set(&dynamo, "ledger", &live(key(2).id()), &used(today, 30)).await;
+    let user = ana.user_id();
+    let request = GrantRequest {
+        user,
+        plan: "default".into(),
+        now_ns,
+        life_ns: 1_000_000_000,
+        want: 64,
+        need: 1,
+        holder: Holder { node: 7, serial: SERIALS_PER_REQUEST },
+        unanswered_from: None,
+        returned: None,
+        tally: None,
+    };
+    assert_eq!(stores.ledger.grant(request).await.unwrap().grant.left(), 10, "what is left of the person's quota");
+    let days = stores.ledger.usage(user, 0).await.unwrap();
+    assert_eq!(days.iter().map(|day| (day.day, day.used)).collect::<Vec<_>>(), [(today, 100)]);
 }
 
 pub(crate) async fn what_is_wrong_is_found_and_put_right<B: Tables>() {

@@ -16,6 +16,7 @@ mod support;
 
 mod at_random;
 mod deployment;
+mod held;
 mod quota;
 mod rows;
 mod sign_in;

@@ -1,9 +1,12 @@
 //! The grant when the ledger fails: under-admitted at the most, never over-admitted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use permitd::{
-    actors::{account::AccountCommand, grants::Admission},
+    actors::{
+        account::AccountCommand,
+        grants::{Admission, GrantBook},
+    },
     domain::{
         key::PresentedKey,
         plan::{DEFAULT_PLAN, Limits},
@@ -113,6 +116,135 @@ async fn a_failure_after_midnight_gives_nothing_to_the_new_day() {
     world.advance(Duration::from_secs(2));
     today += admitted(&world, &key, 50).await;
     assert_eq!(today, 10);
+}
+
+/// All keys of a person spend from one bucket and one quota, on however many nodes, whatever is issued, rotated and revoked meanwhile.
+#[actix_web::test]
+async fn a_person_has_one_quota_whatever_their_keys() {
+    const QUOTA: u32 = 300;
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 20.0, burst: 30, quota_per_day: QUOTA.into() }).await;
+    let (user, first) = world.member(ANA).await;
+    let mut nodes = vec![world.again().await, world.again().await, world.again().await];
+    let id = |key: &str| PresentedKey::parse(key.as_bytes()).unwrap().id();
+    let issue = async |command| world.perform(user, command).await.unwrap().key.unwrap().reveal().to_owned();
+    let mut keys = vec![first];
+    let mut total = 0;
+    for round in 0..48u32 {
+        for (nth, node) in nodes.iter().enumerate() {
+            // Each node has another key first.
+            let (last, first) = keys.split_at(nth % keys.len());
+            for key in first.iter().chain(last) {
+                total += admitted(node, key, 3).await;
+            }
+        }
+        assert!(total <= (30 + 10 * round).min(QUOTA), "round {round}: {total}");
+        match round % 8 {
+            1 => keys.push(issue(AccountCommand::IssueApiKey { label: None }).await),
+            3 => keys.push(issue(AccountCommand::RotateApiKey { key: id(keys.last().unwrap()), grace_s: 3600 }).await),
+            5 => {
+                let gone = keys.remove(0);
+                world.perform(user, AccountCommand::RevokeApiKey { key: id(&gone) }).await.unwrap();
+            }
+            7 if round > 30 => {
+                nodes.remove(0);
+                nodes.push(world.again().await);
+            }
+            _ => {}
+        }
+        world.advance(Duration::from_millis(500));
+    }
+    assert!(total <= QUOTA && total > QUOTA / 2, "{total} of {QUOTA}");
+    // None of them has more on the day, on a node that sees them for the first time.
+    let fresh = world.again().await;
+    world.advance(Duration::from_secs(60));
+    for node in &nodes {
+        node.book.withdraw_all().await.unwrap();
+    }
+    for key in &keys {
+        total += admitted(&fresh, key, 400).await;
+        world.advance(Duration::from_secs(30));
+    }
+    assert!(total <= QUOTA, "{total} of {QUOTA}");
+}
+
+/// What nodes count of requests is what the quota was charged with, although answers of the ledger are lost.
+#[actix_web::test]
+async fn what_was_counted_is_what_was_admitted_though_answers_are_lost() {
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100_000 }).await;
+    let (user, key) = world.member(ANA).await;
+    let presented = PresentedKey::parse(key.as_bytes()).unwrap();
+    let mut total = 0;
+    for round in 0..40u32 {
+        match round % 5 {
+            1 => world.faults.add("grant", Fault::After),
+            2 => world.faults.add("grant", Fault::Before),
+            3 => world.faults.add_many("grant", 2, || Fault::After),
+            _ => {}
+        }
+        for _ in 0..4 {
+            if let Ok(Admission::Admitted(pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await {
+                pass.tell("permits", 200, None);
+                total += 1;
+            }
+        }
+        world.faults.clear();
+        world.advance(Duration::from_millis(1100));
+    }
+    world.advance(Duration::from_secs(60));
+    world.book.settle_idle().await.unwrap();
+    let ledger = &world.stores.ledger;
+    let counts = ledger.counts(user, 0).await.unwrap();
+    let shown: Vec<_> = counts.iter().map(|line| (&*line.dataset, line.status, line.requests, line.counted)).collect();
+    assert_eq!(shown, [("permits", 200, total, total)]);
+    let used: u64 = ledger.usage(user, 0).await.unwrap().iter().map(|day| day.used).sum();
+    assert_eq!(i64::try_from(used).unwrap(), total, "nothing is out any more");
+}
+
+/// What was counted is told once, also where a grant is asked for while somebody settles, and the other way round.
+#[actix_web::test]
+async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
+    let world = World::new().await;
+    world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100_000 }).await;
+    let (user, key) = world.member(ANA).await;
+    let presented = PresentedKey::parse(key.as_bytes()).unwrap();
+    let (id, hash) = (presented.id(), presented.hash());
+    let ask = async |book: &GrantBook| match book.admit(id, &hash, 1).await {
+        Ok(Admission::Admitted(pass)) => pass.tell("permits", 200, None),
+        other => panic!("{other:?}"),
+    };
+    ask(&world.book).await;
+    let mut total = 1;
+    for crossing in ["give_back", "grant"] {
+        for is_over in [false, true] {
+            ask(&world.book).await;
+            if is_over {
+                world.advance(Duration::from_millis(1100));
+            }
+            let book = Arc::clone(&world.book);
+            if crossing == "give_back" {
+                world.faults.add(
+                    "give_back",
+                    Fault::first(async move {
+                        let Ok(Admission::Admitted(pass)) = book.admit(id, &hash, 1).await else { panic!("it passes") };
+                        pass.tell("permits", 200, None);
+                    }),
+                );
+                world.book.settle(user).await.unwrap();
+            } else {
+                world.advance(Duration::from_millis(1100));
+                world.faults.add("grant", Fault::first(async move { book.settle(user).await.unwrap() }));
+                ask(&world.book).await;
+            }
+            total += 2;
+        }
+    }
+    assert_eq!(world.faults.left(), 0, "all of them were met");
+    world.advance(Duration::from_secs(61));
+    world.book.settle_idle().await.unwrap();
+    let counts = world.stores.ledger.counts(user, 0).await.unwrap();
+    assert_eq!(counts.iter().map(|line| line.requests).sum::<i64>(), total);
 }
 
 /// Grants that were carried out and not answered, or answered and not carried out, in whatever order, with what came back in

@@ -38,6 +38,8 @@ fn order(node: &Node) -> Order {
         reading: Arc::clone(node.definition("permits").unwrap()),
         replace: false,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),

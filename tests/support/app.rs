@@ -372,6 +372,8 @@ async fn import_sample(node: &Node, rows: u64) {
         reading: Arc::clone(definition),
         replace: false,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "sample".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use permitd::{
     domain::{
-        admission::Return,
+        admission::UsageCount,
         id::{StreamId, UserId},
         key::KeyId,
         persisted::StoredCommit,
@@ -26,7 +26,10 @@ use permitd::{
     },
     mail::{MailError, Mailer, OutgoingMail, Receipt},
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
-    store::{Append, AppendError, DayUsage, EventLog, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger, StoreError},
+    store::{
+        Append, AppendError, DayUsage, EventLog, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse,
+        Ledger, StoreError,
+    },
 };
 
 type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -196,8 +199,16 @@ impl Ledger for FaultyLedger {
         self.faults.around("grant", store_failure, self.inner.grant(request)).await
     }
 
-    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
-        self.faults.around("give_back", store_failure, self.inner.give_back(returns)).await
+    async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
+        self.faults.around("give_back", store_failure, self.inner.give_back(given)).await
+    }
+
+    async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
+        self.inner.counts(user, from_day).await
+    }
+
+    async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError> {
+        self.inner.last_uses(user).await
     }
 
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {

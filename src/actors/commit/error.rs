@@ -2,7 +2,9 @@
 
 use crate::{
     actors::Busy,
-    domain::{admin_token::TokenRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal},
+    domain::{
+        admin_token::TokenRefusal, data_set::HoldRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal,
+    },
     secrets::{EntropyError, SecretsError},
     store::StoreError,
 };
@@ -13,6 +15,9 @@ pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
     Refused(#[from] CommandRefusal),
+    /// The import is not what the command is for.
+    #[error(transparent)]
+    Hold(#[from] HoldRefusal),
     /// The administrators' tokens do not allow it.
     #[error(transparent)]
     Token(#[from] TokenRefusal),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::{
-    admission::{self, Grant, Return},
+    admission::{self, Grant, Return, Tally},
     id::UserId,
     key::KeyHash,
 };
@@ -39,8 +39,44 @@ pub(super) struct PersonCell {
     pub(super) held: Mutex<CellState>,
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
+    /// Locked after `held`, where both are.
+    pub(super) counted: Mutex<PendingCounts>,
     /// Held by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
+}
+
+/// What was counted of the person's requests.
+#[derive(Debug, Default)]
+pub(super) struct PendingCounts {
+    /// What the ledger was not told yet.
+    pub(super) new: Tally,
+    /// What it was told, and has not said that it has it.
+    pub(super) told: Option<Arc<Tally>>,
+    /// Since when something waits, on the monotonic clock.
+    pub(super) since_us: Option<i64>,
+}
+
+impl PendingCounts {
+    /// What the ledger is to be told next: one tally until it has it.
+    pub(super) fn next(&mut self) -> Option<Arc<Tally>> {
+        if self.told.is_none() && !self.new.is_empty() {
+            self.told = Some(Arc::new(std::mem::take(&mut self.new)));
+        }
+        self.told.clone()
+    }
+
+    /// Takes out what the ledger is told at once and never again, whether it answers or not: nobody else tells it meanwhile.
+    pub(super) fn give(&mut self, now_us: i64) -> Option<Arc<Tally>> {
+        let given = self.next();
+        self.was_told(now_us);
+        given
+    }
+
+    /// The ledger has what it was told.
+    pub(super) fn was_told(&mut self, now_us: i64) {
+        self.told = None;
+        self.since_us = (!self.new.is_empty()).then_some(now_us);
+    }
 }
 
 impl PersonCell {
@@ -49,8 +85,16 @@ impl PersonCell {
             user,
             held: Mutex::new(CellState::nothing()),
             late: Mutex::default(),
+            counted: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Counts, from `now_us` on.
+    pub(super) fn count(&self, now_us: i64, note: impl FnOnce(&mut Tally)) {
+        let mut counted = lock(&self.counted);
+        note(&mut counted.new);
+        counted.since_us.get_or_insert(now_us);
     }
 
     /// Keeps what is given back for the next grant. Of two days the later one: the other is over.

@@ -1,12 +1,12 @@
 //! What the gate decided of a request, and what an admitted one counts as in the end.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::cell::{CellState, PersonCell, lock};
 use crate::{
     clock::Clock,
     domain::{
-        admission::{Slot, Standing},
+        admission::{KeyUse, Slot, Standing},
         id::UserId,
         key::KeyId,
     },
@@ -45,6 +45,8 @@ pub struct Pass {
     pub(super) cost: u64,
     pub(super) slot: Slot,
     pub(super) serial: u64,
+    /// When it was admitted, on the monotonic clock and on the wall's.
+    pub(super) admitted_us: (i64, i64),
     pub(super) cell: Arc<PersonCell>,
 }
 
@@ -52,6 +54,22 @@ impl Pass {
     /// What the request counts as.
     pub fn cost(&self) -> u64 {
         self.cost
+    }
+
+    /// Counts the request by what was answered, once it is known what it counts as: for whoever looks at who asks for what.
+    pub fn tell(&self, dataset: &str, status: u16, from: Option<IpAddr>) {
+        let (now_us, at_us) = self.admitted_us;
+        self.cell.count(now_us, |tally| {
+            tally.count(self.day, self.key, dataset, status, (1, i64::try_from(self.cost).unwrap_or(i64::MAX)));
+            tally.note_use(KeyUse { key: self.key, at_us, from });
+        });
+    }
+
+    /// The same as [`Self::refund`], of a request that was told to have counted.
+    pub fn refund_told(&mut self, dataset: &str, status: u16) {
+        let cost = i64::try_from(self.cost).unwrap_or(i64::MAX);
+        self.refund();
+        self.cell.count(self.admitted_us.0, |tally| tally.count(self.day, self.key, dataset, status, (0, -cost)));
     }
 
     /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.

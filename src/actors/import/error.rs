@@ -25,6 +25,40 @@ pub enum ImportError {
     /// It would replace too much.
     #[error(transparent)]
     Guarded(#[from] Guarded),
+    /// Somebody ended it.
+    #[error("the import was cancelled; the data set is as it was")]
+    Cancelled,
+    /// The file that was sent cannot be kept or read.
+    #[error("the file that was sent cannot be {doing}: {source}")]
+    Spool {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file of a held import is not here.
+    #[error("the file of this import is kept by {node:?}: ask that server, or send the file again")]
+    Elsewhere {
+        /// The machine that has it.
+        node: String,
+    },
+    /// Nothing here imports it.
+    #[error(
+        "the import is not under way on this server: it may be on another, or of a command, which ends with Ctrl-C"
+    )]
+    NotHere,
+    /// There is no definition to read it by.
+    #[error("there is no definition of a data set {name:?}")]
+    NoDefinition {
+        /// The data set.
+        name: String,
+    },
+    /// Definitions cannot be read.
+    #[error("the definitions of data sets cannot be read: {0}")]
+    Definitions(String),
+    /// What was said of the file does not go with the definition.
+    #[error("{0}")]
+    Said(String),
     /// The log could not be written.
     #[error(transparent)]
     Command(#[from] CommandError),

@@ -1,103 +1,70 @@
-//! What an import does not do unless that is confirmed: replacing a data set by next to nothing.
+//! What an import does not do unless that is confirmed or approved: see [`guard`].
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
+use std::fmt;
+
+use super::Summary;
+use crate::{
+    dataset::{Definition, definition::Guard},
+    domain::guard::{self, ColumnLoss, Consequences, Excess, GuardLimits},
+    store::records::Outlook,
 };
 
-use crate::store::records::{ImportResult, Outlook};
-
-/// Of so many records in a hundred, more are not removed unless that is confirmed.
-const REMOVED_PERCENT_MAX: u64 = 5;
-
-/// Why records are not replaced unless that is confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why an import is not done unless that is confirmed or approved.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Guarded {
-    records_before: u64,
-    result: ImportResult,
-    /// Where the rejected rows are, if there are any. It is no part of the message, which goes into the log.
-    pub rejects_file: Option<PathBuf>,
+    /// The limits that it exceeds.
+    pub excess: Vec<Excess>,
+    /// What it would do.
+    pub would: Box<Summary>,
 }
 
 impl fmt::Display for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = self.reason();
-        write!(
-            f,
-            "{reason}; nothing was changed. If that is meant, repeat the import with --yes; without --replace, the records stay \
-             that the file does not hold"
-        )
+        write!(f, "{}; nothing was changed. If that is meant, repeat the import with --yes", self.reason())?;
+        if self.would.replace {
+            f.write_str("; without --replace, the records stay that the file does not hold")
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl std::error::Error for Guarded {}
 
 impl Guarded {
-    /// What is in the way of an import that replaces the records.
-    pub(super) fn found(outlook: &Outlook, rejects_file: Option<&Path>) -> Option<Self> {
-        let Outlook { records_before, result, .. } = outlook;
-        let is_too_much = result.removed.saturating_mul(100) > records_before.saturating_mul(REMOVED_PERCENT_MAX);
-        (is_too_much || valid(result) == 0).then(|| Self {
-            records_before: *records_before,
-            result: result.clone(),
-            rejects_file: rejects_file.map(Path::to_owned),
-        })
-    }
-
-    /// Rows that could not become records.
-    pub fn rejected(&self) -> u64 {
-        self.result.rejected
-    }
-
     /// What is wrong, and what would be done.
     pub fn reason(&self) -> String {
-        let Self { records_before, result, .. } = self;
-        let ImportResult { inserted, updated, unchanged, removed, rejected, .. } = result;
-        let what = if valid(result) == 0 {
-            format!("no row of the file could be a record, and {removed} of {records_before} records would be removed")
-        } else {
-            format!(
-                "{removed} of {records_before} records would be removed, which is more than {REMOVED_PERCENT_MAX} %"
-            )
-        };
+        let counts = &self.would.counts;
         format!(
-            "{what} (inserted {inserted}, updated {updated}, unchanged {unchanged}, removed {removed}, rejected {rejected})"
+            "{} (inserted {}, updated {}, unchanged {}, removed {}, rejected {})",
+            guard::told(&self.excess),
+            counts.inserted,
+            counts.updated,
+            counts.unchanged,
+            counts.removed,
+            counts.rejected
         )
     }
 }
 
-/// Rows that are records.
-fn valid(result: &ImportResult) -> u64 {
-    result.inserted + result.updated + result.unchanged
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outlook(records_before: u64, unchanged: u64, removed: u64) -> Outlook {
-        let (version, changed, inserted, updated, rejected) = (2, true, 0, 0, 3);
-        let result = ImportResult { version, changed, inserted, updated, unchanged, removed, rejected };
-        Outlook { version_before: 1, records_before, result, absent: Vec::new() }
-    }
-
-    #[test]
-    fn five_percent_may_go() {
-        for (before, removed) in [(100, 5), (20, 1), (199, 9), (u64::MAX, 5)] {
-            assert_eq!(Guarded::found(&outlook(before, 1, removed), None), None, "{removed} of {before}");
-        }
-        for (before, removed) in [(100, 6), (19, 1), (199, 10), (1, 1)] {
-            let found = Guarded::found(&outlook(before, 1, removed), None).unwrap().to_string();
-            let what = format!("{removed} of {before} records would be removed, which is more than 5 %");
-            assert!(found.starts_with(&what) && found.contains(", rejected 3)") && found.contains("--yes"), "{found}");
-        }
-    }
-
-    #[test]
-    fn a_file_without_records_replaces_nothing() {
-        for before in [0, 1, 100] {
-            let found = Guarded::found(&outlook(before, 0, 0), None).unwrap().to_string();
-            assert!(found.starts_with("no row of the file could be a record"), "{found}");
-        }
-    }
+/// The limits that an import exceeds: those of the definition, and where it says none, those of the settings.
+pub(super) fn found(limits: GuardLimits, definition: &Definition, replace: bool, outlook: &Outlook) -> Vec<Excess> {
+    let Guard { removed_max, rejected_max, nulled_max } = definition.guard;
+    let limits = GuardLimits {
+        removed_percent: removed_max.unwrap_or(limits.removed_percent),
+        rejected_percent: rejected_max.unwrap_or(limits.rejected_percent),
+        nulled_percent: nulled_max.unwrap_or(limits.nulled_percent),
+    };
+    let losses = outlook.nulled.iter().map(|nulled| ColumnLoss {
+        column: definition.column_name(nulled.column).to_owned(),
+        before: nulled.before,
+        lost: nulled.lost,
+    });
+    let consequences = Consequences {
+        records_before: outlook.records_before,
+        replaces: replace,
+        counts: super::work::counts(&outlook.result),
+        losses: losses.collect(),
+    };
+    guard::exceeded(limits, &consequences)
 }

@@ -6,6 +6,7 @@
 
 use super::{
     ImportError,
+    staging::failed_to,
     work::{ImportWork, blocking},
 };
 use crate::{
@@ -17,26 +18,68 @@ use crate::{
         view::State,
     },
     failpoint::crash_point,
-    store::records::{DataSet, Held, RecordStoreError, Renaming},
+    store::{
+        AnswerPlace,
+        records::{DataSet, Held, RecordStoreError, Renaming},
+    },
 };
 
 impl ImportWork {
-    pub(super) async fn remove(&self, dataset: &str, origin: Origin) -> Result<u64, ImportError> {
+    pub(super) async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
         let _turn = self.one_at_a_time.lock().await;
         self.records.refresh().await?;
-        let stored = self.records.data_set(dataset);
+        let stored = self.records.data_set(dataset).map(|stored| stored.version);
         let known = self.log_of(dataset).await?.known_version();
-        let version = stored.as_ref().map(|stored| stored.version).or(known).ok_or_else(|| unknown(dataset))?;
+        let is_repeated = matches!(self.committer.find_answer(envelope).await?, Some(AnswerPlace::Commit(_)));
+        if stored.or(known).is_none() && !is_repeated {
+            return Err(unknown(dataset));
+        }
         // Held from before the log says so: no import becomes visible in between.
         let held = self.hold(dataset).await?;
-        self.append(dataset, &origin, |log| {
-            log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })
-        })
-        .await?;
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
+        };
+        let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
+        let removed = committed.events.iter().find_map(|recorded| match recorded.event {
+            Event::DataSetRemoved { dataset_version } => Some(dataset_version),
+            _ => None,
+        });
+        let version = removed.or(stored).or(known).ok_or_else(|| unknown(dataset))?;
         crash_point("dataset-removal-recorded");
-        blocking(move || Ok(held.remove()?)).await?;
+        // What was imported under the name since a command that is repeated late is not what it removed.
+        if self.log_of(dataset).await?.known_version().is_none() {
+            blocking(move || Ok(held.remove()?)).await?;
+            self.forget_files(dataset).await?;
+        }
         self.records.refresh().await?;
         Ok(version)
+    }
+
+    pub(super) async fn withdraw(
+        &self,
+        dataset: &str,
+        withdrawn: bool,
+        envelope: &Envelope,
+    ) -> Result<u64, ImportError> {
+        let _turn = self.one_at_a_time.lock().await;
+        self.records.refresh().await?;
+        let stored = self.records.data_set(dataset).ok_or_else(|| unknown(dataset))?;
+        let held = self.hold(dataset).await?;
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.serve(!withdrawn)),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
+        };
+        let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
+        crash_point("dataset-withdrawal-recorded");
+        // What the log says now: a command that is repeated late takes nothing back.
+        let is_withdrawn = match committed.repeated {
+            true => self.log_of(dataset).await?.withdrawn,
+            false => withdrawn,
+        };
+        blocking(move || Ok(held.withdraw(is_withdrawn)?)).await?;
+        self.records.refresh().await?;
+        Ok(stored.version)
     }
 
     pub(super) async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
@@ -72,6 +115,25 @@ impl ImportWork {
         crash_point("dataset-renamed");
         self.finish(dataset, to, &origin).await?;
         Ok(stored.version)
+    }
+
+    /// Removes what this node keeps of the rows of its files.
+    async fn forget_files(&self, dataset: &str) -> Result<(), ImportError> {
+        let (spool, rejects, name) = (self.spool.clone(), self.settings.rejects.clone(), dataset.to_owned());
+        let held: Vec<uuid::Uuid> = self.log_of(dataset).await?.imports.keys().copied().collect();
+        blocking(move || {
+            for import in held {
+                spool.remove(import).map_err(failed_to("removed"))?;
+                match std::fs::remove_file(rejects.join(format!("{name}-{import}.csv"))) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(failed_to("removed")(error));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the old name, whose records go by the other one: what is left of its file goes, and the log says so.
@@ -119,7 +181,7 @@ impl ImportWork {
         blocking(move || Ok(records.hold(&name, who)?)).await
     }
 
-    async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {
+    pub(super) async fn log_of(&self, dataset: &str) -> Result<DataSetLog, ImportError> {
         let loaded = self.committer.load(&StreamId::DataSet(dataset.to_owned()), None).await?;
         Ok(match loaded.state {
             State::DataSet(_, log) => log,

@@ -9,9 +9,10 @@ use super::{
 use crate::{
     actors::commit::{CommandError, Envelope},
     domain::{
+        data_set::DataSetLog,
         event::{Event, Origin},
         id::{CommandId, StreamId, Who},
-        view::State,
+        view::{HELD, ImportRow, State},
     },
     store::records::LastImport,
 };
@@ -29,11 +30,26 @@ impl ImportWork {
             origin: recovery_origin(import),
         };
         let decide = |state: &State| match state {
-            State::DataSet(_, log) => Ok(log.running().map(|running| ending(running.id, last.as_ref())).collect()),
+            State::DataSet(_, log) => Ok(log.running().map(|running| ending(log, running.id, last.as_ref())).collect()),
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())
+    }
+
+    /// Writes down how an import ended whose process did not, if it has not ended.
+    pub(super) async fn died(&self, dataset: &str, import: Uuid, last: Option<LastImport>) -> Result<(), CommandError> {
+        let envelope = Envelope {
+            command: CommandId::unique(self.committer.new_id()?),
+            request_hash: None,
+            expected_version: None,
+            origin: recovery_origin(import),
+        };
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => Ok(log.end_import(import, ending(log, import, last.as_ref()))),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
     }
 
     /// The import that the records of a data set are of, looked at now.
@@ -44,15 +60,20 @@ impl ImportWork {
 
     /// Ends those of the last `last` imports that run by the log and no longer in fact; how many.
     pub(super) async fn recover(&self, last: usize) -> Result<u64, ImportError> {
-        let running = self.committer.stores.views.imports(None, last).await.map_err(CommandError::from)?;
+        let known = self.committer.stores.views.imports(None, last).await.map_err(CommandError::from)?;
+        let is_expired =
+            |import: &&ImportRow| import.status == HELD && self.is_older(import.started_at, self.settings.held_for);
+        for import in known.iter().filter(is_expired) {
+            self.expire(import.id).await?;
+        }
         let mut ended = 0;
-        for import in running.into_iter().filter(|import| import.status == "running") {
+        for import in known.into_iter().filter(|import| import.status == "running") {
             // In this order: one that ends meanwhile is seen as running, or as visible.
             if self.records.is_importing(&import.dataset)? {
                 continue;
             }
-            let event = ending(import.id, self.last_visible(&import.dataset).await?.as_ref());
-            self.record(&import.dataset, &recovery_origin(import.id), import.id, "end", vec![event]).await?;
+            let last = self.last_visible(&import.dataset).await?;
+            self.died(&import.dataset, import.id, last).await?;
             ended += 1;
         }
         Ok(ended)
@@ -65,14 +86,11 @@ fn recovery_origin(import: Uuid) -> Origin {
 }
 
 /// How an import ended whose process did not say so: it is visible, or has had no effect.
-pub(super) fn ending(import: Uuid, last: Option<&LastImport>) -> Event {
+fn ending(log: &DataSetLog, import: Uuid, last: Option<&LastImport>) -> Event {
     match last {
         Some(LastImport { id, result, .. }) if *id == import => {
             Event::ImportCompleted { import, dataset_version: result.version, counts: counts(result) }
         }
-        _ => {
-            let reason = "the process ended before the import did; the data set is as it was".to_owned();
-            Event::ImportFailed { import, reason }
-        }
+        _ => log.died(import),
     }
 }

@@ -41,6 +41,11 @@ impl Rejects {
                 if let Some(folder) = path.parent() {
                     private::directory(folder).map_err(|error| io_failed(std::io::Error::other(error)))?;
                 }
+                // Of a held import that is approved the first reading has left one.
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_failed(error)),
+                    _ => {}
+                }
                 let file = private::new_file(path).map_err(io_failed)?;
                 let mut writer = csv::Writer::from_writer(BufWriter::new(file));
                 writer.write_record(["line", "column", "value", "reason"]).map_err(failed(path))?;

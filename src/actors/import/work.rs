@@ -4,36 +4,47 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Guarded, ImportCounters, ImportError, Order, Summary, recovery::ending, rejects::Rejects};
+use super::{
+    Guarded, ImportCounters, ImportDifference, ImportError, ImportSettings, Order, Phase, Summary, desk::Desk, guard,
+    rejects::Rejects, spool::Spool,
+};
 use crate::{
     actors::{
         commit::{CommandError, Committer, Envelope},
         lineage::judged,
     },
     dataset::{
-        Definition,
+        Definition, Value,
         definition::Origin as FieldOrigin,
-        reader::{self, Header, ImportRow, Limits, Problem},
+        reader::{self, Header, ImportRow, Problem},
         suggest,
     },
     domain::{
-        data_set::name_to_keep,
+        data_set::{HeldFor, name_to_keep},
         event::{Event, ImportCounts, Origin},
+        guard::{Excess, covers},
         id::{CommandId, StreamId},
         text::one_line,
         view::State,
     },
     failpoint::crash_point,
-    store::records::{AbsentColumn, Anew, ImportResult, ImportSession, RecordStore, RecordStoreError, RowOutcome},
+    store::records::{
+        AbsentColumn, Anew, ChangedValue, ImportResult, ImportSession, Outlook, RecordStore, RecordStoreError,
+        RowOutcome,
+    },
 };
 
 /// Rows between two reports of progress.
 const ROWS_PER_REPORT: u64 = 1024;
+/// How often, and how long after each other, an import is begun that waits for another one's end.
+const RUNNING_TRIES_MAX: u32 = 600;
+const RUNNING_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest reason that is written into the log, characters.
 const REASON_CHARS_MAX: usize = 1000;
 
@@ -41,31 +52,58 @@ const REASON_CHARS_MAX: usize = 1000;
 pub(super) struct ImportWork {
     pub(super) committer: Arc<Committer>,
     pub(super) records: Arc<dyn RecordStore>,
-    pub(super) limits: Limits,
-    pub(super) rejects: PathBuf,
+    pub(super) settings: ImportSettings,
+    pub(super) spool: Spool,
+    pub(super) desk: Desk,
     pub(super) counters: ImportCounters,
     pub(super) one_at_a_time: tokio::sync::Mutex<()>,
+    /// Held while a file that has arrived is taken.
+    pub(super) accepting: tokio::sync::Mutex<()>,
 }
 
 /// What reading and writing came to.
 struct Written {
     definition: Arc<Definition>,
     header: Header,
+    version_before: u64,
     version: u64,
     changed: bool,
     counts: ImportCounts,
     rejects_file: Option<PathBuf>,
     notes: Vec<String>,
     absent: Vec<AbsentColumn>,
-    confirmed: bool,
-    /// What would have been in the way, of a dry run.
-    guarded: Option<Guarded>,
+    /// Whether stored records kept their values of columns that the file does not have.
+    kept: bool,
+    replace: bool,
+    /// The limits that are exceeded.
+    exceeds: Vec<Excess>,
+    differences: Vec<ChangedValue>,
+}
+
+/// An import that was held and is approved: what it was held for, and by which definition it was read.
+struct Approved {
+    definition: String,
+    held: HeldFor,
+}
+
+impl Approved {
+    /// Whether what is found now is what was approved: the same comparison, or one that comes to no more.
+    fn covers(&self, written: &Written) -> bool {
+        let is_same = self.definition == written.definition.fingerprint();
+        is_same && self.held.dataset_version == written.version_before || covers(&self.held.why, &written.exceeds)
+    }
 }
 
 impl ImportWork {
     pub(super) async fn import(self: &Arc<Self>, order: Order) -> Result<Summary, ImportError> {
         one_line(&order.file_name)?;
-        let import = self.committer.new_id().map_err(CommandError::from)?;
+        let import = match &order.staged {
+            Some(staged) => staged.id,
+            None => self.committer.new_id().map_err(CommandError::from)?,
+        };
+        let approval = order.staged.as_ref().and_then(|staged| staged.approval.clone());
+        let progress = Arc::clone(&order.progress);
+        progress.enter(Phase::Reading);
         let (dataset, origin) = (order.definition.name.clone(), order.origin.clone());
         let started = Event::ImportStarted {
             import,
@@ -75,45 +113,71 @@ impl ImportWork {
         };
         // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
         // runs, and do not take it for one that died.
-        let anew = self.anew(&dataset).await?;
-        let (work, definition, replace) = (Arc::clone(self), Arc::clone(&order.definition), order.replace);
-        let dry_run = order.dry_run;
-        let session = blocking(move || {
-            Ok(match anew {
-                anew if dry_run => work.records.begin_dry_run(&definition, import, work.today(), replace, anew)?,
-                None => work.records.begin_import(&definition, import, work.today(), replace)?,
-                Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
-            })
-        })
-        .await;
+        let (definition, replace, dry_run) = (Arc::clone(&order.definition), order.replace, order.dry_run);
+        let mut tries = if order.staged.is_some() { RUNNING_TRIES_MAX } else { 1 };
+        let session = loop {
+            tries -= 1;
+            let anew = self.anew(&dataset).await?;
+            let (work, definition) = (Arc::clone(self), Arc::clone(&definition));
+            let session = blocking(move || {
+                Ok(match anew {
+                    anew if dry_run => work.records.begin_dry_run(&definition, import, work.today(), replace, anew)?,
+                    None => work.records.begin_import(&definition, import, work.today(), replace)?,
+                    Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
+                })
+            });
+            match session.await {
+                // Whoever sent a file has gone: it waits for an import of a command, or of another server.
+                Err(ImportError::Records(RecordStoreError::ImportRunning { .. }))
+                    if tries > 0 && progress.cancelled().is_none() =>
+                {
+                    tokio::time::sleep(RUNNING_INTERVAL).await;
+                }
+                session => break session,
+            }
+        };
         if dry_run {
             return self.rehearse(import, order, session?).await;
         }
         let session = match session {
             Ok(session) => session,
+            Err(error) if approval.is_some() => return Err(error),
             Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
         };
         self.counters.started.add(1);
-        if let Err(error) = self.write_down_start(&dataset, &origin, import, started).await {
-            self.counters.failed.add(1);
-            give_up(Some(session)).await?;
-            return Err(error);
-        }
-        crash_point("import-started");
-        let work = Arc::clone(self);
+        let begun = match &approval {
+            None => self.write_down_start(&dataset, &origin, import, started).await.map(|()| None),
+            Some(approval) => self.write_down_approval(&dataset, import, approval).await.map(Some),
+        };
+        let approved = match begun {
+            Ok(approved) => approved,
+            Err(error) => {
+                self.counters.failed.add(1);
+                give_up(Some(session)).await?;
+                return Err(error);
+            }
+        };
+        crash_point(if approval.is_some() { "import-approved" } else { "import-started" });
+        let (work, is_staged) = (Arc::clone(self), order.staged.is_some());
         let done = blocking(move || {
             let mut session = Some(session);
-            Ok((work.write(import, order, &mut session), session))
+            Ok((work.write(import, order, approved.as_ref(), &mut session), session))
         });
         let (written, session) = done.await.unwrap_or_else(|error| (Err(error), None));
         crash_point("import-written");
         match written {
             Ok(written) => self.completed(&dataset, &origin, import, written).await,
             Err(error) => {
-                let recorded = if session.is_none() {
-                    self.after_commit(&dataset, &origin, import, &error).await
-                } else {
-                    self.failed(&dataset, &origin, Vec::new(), import, &error).await
+                let recorded = match &error {
+                    _ if session.is_none() => self.after_commit(&dataset, &origin, import, &error).await,
+                    ImportError::Guarded(guarded) if is_staged => self.hold_back(&origin, import, guarded).await,
+                    ImportError::Cancelled => {
+                        self.counters.failed.add(1);
+                        let who = progress.cancelled().unwrap_or(&origin);
+                        self.record(&dataset, who, import, "end", vec![Event::ImportCancelled { import }]).await
+                    }
+                    _ if approval.is_some() => self.died(&dataset, import, None).await,
+                    _ => self.failed(&dataset, &origin, Vec::new(), import, &error).await,
                 };
                 // Given up after that is written down: until then others see that it runs.
                 give_up(session).await?;
@@ -130,9 +194,54 @@ impl ImportWork {
         order: Order,
         session: Box<dyn ImportSession>,
     ) -> Result<Summary, ImportError> {
-        let (work, dataset) = (Arc::clone(self), order.definition.name.clone());
-        let written = blocking(move || work.write(import, order, &mut Some(session))).await?;
-        Ok(Summary { dry_run: true, ..summary(import, &dataset, written) })
+        let (work, dataset, is_confirmed) = (Arc::clone(self), order.definition.name.clone(), order.confirmed);
+        let written = blocking(move || work.write(import, order, None, &mut Some(session))).await?;
+        let mut would = Summary { dry_run: true, ..summary(import, &dataset, written) };
+        if !is_confirmed && !would.exceeds.is_empty() {
+            let guarded = Guarded { excess: would.exceeds.clone(), would: Box::new(would.clone()) };
+            would.refused_unless_confirmed = Some(guarded.reason());
+        }
+        Ok(would)
+    }
+
+    /// Writes down that an import is approved, if it is held. What it was held for, and by which definition it was read.
+    async fn write_down_approval(
+        &self,
+        dataset: &str,
+        import: Uuid,
+        approval: &Envelope,
+    ) -> Result<Approved, ImportError> {
+        self.end_others(dataset, import).await?;
+        let held = self.log_of(dataset).await?;
+        let (known, held) = held.held(import).map_err(CommandError::from)?;
+        let approved = Approved { definition: known.definition.clone(), held: held.clone() };
+        let decide = |state: &State| match state {
+            State::DataSet(_, log) => {
+                log.held(import)?;
+                Ok(vec![Event::ImportApproved { import }])
+            }
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
+        };
+        self.committer.run(&StreamId::DataSet(dataset.to_owned()), approval, decide).await?;
+        Ok(approved)
+    }
+
+    /// Writes down that an import is held, and what for.
+    async fn hold_back(&self, origin: &Origin, import: Uuid, guarded: &Guarded) -> Result<(), CommandError> {
+        let Guarded { excess, would } = guarded;
+        let event = Event::ImportHeld {
+            import,
+            dataset_version: would.version_before,
+            counts: would.counts,
+            why: excess.clone(),
+            node: self.settings.node.clone(),
+        };
+        self.counters.held.add(1);
+        // An import may be held more than once.
+        let step = format!("held-{}", self.committer.new_id()?);
+        self.record(&would.dataset, origin, import, &step, vec![event]).await?;
+        crash_point("import-held");
+        Ok(())
     }
 
     async fn write_down_start(
@@ -155,19 +264,20 @@ impl ImportWork {
         import: Uuid,
         error: &ImportError,
     ) -> Result<(), CommandError> {
-        let event = match self.last_visible(dataset).await {
-            Ok(Some(last)) if last.id == import => ending(import, Some(&last)),
+        match self.last_visible(dataset).await {
+            Ok(Some(last)) if last.id == import => {
+                self.counters.failed.add(1);
+                self.died(dataset, import, Some(last)).await
+            }
             Ok(_) if !matches!(error, ImportError::Records(RecordStoreError::Unavailable { .. })) => {
-                return self.failed(dataset, origin, Vec::new(), import, error).await;
+                self.failed(dataset, origin, Vec::new(), import, error).await
             }
             Ok(_) | Err(_) => {
                 self.counters.failed.add(1);
                 tracing::warn!(dataset, %import, %error, "whether an import became visible is not known yet");
-                return Ok(());
+                Ok(())
             }
-        };
-        self.counters.failed.add(1);
-        self.record(dataset, origin, import, "end", vec![event]).await
+        }
     }
 
     /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
@@ -261,18 +371,27 @@ impl ImportWork {
         &self,
         import: Uuid,
         order: Order,
+        approved: Option<&Approved>,
         session: &mut Option<Box<dyn ImportSession>>,
     ) -> Result<Written, ImportError> {
         let ended = || ImportError::Interrupted("its session has ended".to_owned());
-        let Order { file, file_name, definition, reading, progress, replace, confirmed, dry_run, .. } = order;
-        let mut source = reader::open(file, &file_name, &reading, &self.limits)?;
-        let path = self.rejects.join(format!("{}-{import}.csv", definition.name));
+        let Order { file, file_name, definition, reading, progress, replace, confirmed, .. } = order;
+        let Order { dry_run, keep_absent, staged, .. } = order;
+        let kept = keep_absent.unwrap_or(!confirmed);
+        let still_wanted = || {
+            if let Some(who) = staged.as_ref().and_then(|_| self.spool.cancelled_by(import)) {
+                progress.cancel(who);
+            }
+            if progress.cancelled().is_some() { Err(ImportError::Cancelled) } else { Ok(()) }
+        };
+        let mut source = reader::open(file, &file_name, &reading, &self.settings.limits)?;
+        let path = self.settings.rejects.join(format!("{}-{import}.csv", definition.name));
         let mut rejects = Rejects::into(path);
         let mut rows = 0;
         let running = session.as_deref_mut().ok_or_else(ended)?;
         let header = source.header().clone();
         let absent: Vec<usize> = header.absent.iter().filter_map(|name| definition.column_index(name)).collect();
-        running.absent(&absent, !confirmed)?;
+        running.absent(&absent, kept)?;
         if header.brings_ids {
             running.take_ids();
         }
@@ -280,6 +399,7 @@ impl ImportWork {
             self.take(running, &mut rejects, &definition, row?)?;
             rows += 1;
             if rows % ROWS_PER_REPORT == 0 {
+                still_wanted()?;
                 progress.rows.store(rows, Ordering::Relaxed);
                 progress.bytes.store(source.progress().bytes_read, Ordering::Relaxed);
             }
@@ -287,23 +407,42 @@ impl ImportWork {
         progress.rows.store(rows, Ordering::Relaxed);
         let rejected = rejects.rows();
         let rejects_file = rejects.finish()?;
+        still_wanted()?;
         let outlook = running.settle()?;
-        let guarded = if replace && !confirmed { Guarded::found(&outlook, rejects_file.as_deref()) } else { None };
-        crash_point("import-before-commit");
-        let (result, version) = match guarded.clone() {
-            _ if dry_run => (outlook.result, outlook.version_before),
-            Some(guarded) => return Err(guarded.into()),
-            None => {
-                let result = session.take().ok_or_else(ended)?.commit()?;
-                self.counters.rows.add(rows);
-                self.counters.rejected.add(rejected);
-                let version = result.version;
-                (result, version)
-            }
-        };
-        let (counts, changed, absent) = (counts(&result), result.changed, outlook.absent);
+        let exceeds = guard::found(self.settings.guard, &definition, replace, &outlook);
         let notes = source.notes().iter().map(ToString::to_string).collect();
-        Ok(Written { definition, header, version, changed, counts, rejects_file, notes, absent, confirmed, guarded })
+        let Outlook { version_before, result, absent, differences, .. } = outlook;
+        let mut written = Written {
+            definition,
+            header,
+            version_before,
+            version: if dry_run { version_before } else { result.version },
+            changed: result.changed,
+            counts: counts(&result),
+            rejects_file,
+            notes,
+            absent,
+            kept,
+            replace,
+            exceeds,
+            differences,
+        };
+        crash_point("import-before-commit");
+        if dry_run {
+            return Ok(written);
+        }
+        let is_approved = approved.is_some_and(|approved| approved.covers(&written));
+        if !confirmed && !is_approved && !written.exceeds.is_empty() {
+            let (excess, dataset) = (written.exceeds.clone(), written.definition.name.clone());
+            return Err(Guarded { excess, would: Box::new(summary(import, &dataset, written)) }.into());
+        }
+        still_wanted()?;
+        progress.enter(Phase::Committing);
+        let result = session.take().ok_or_else(ended)?.commit()?;
+        self.counters.rows.add(rows);
+        self.counters.rejected.add(rejected);
+        (written.version, written.changed, written.counts) = (result.version, result.changed, counts(&result));
+        Ok(written)
     }
 
     fn take(
@@ -337,15 +476,26 @@ impl ImportWork {
 
 /// What is said of an import that went well.
 fn summary(import: Uuid, dataset: &str, written: Written) -> Summary {
-    let Written { definition, header, version, changed, counts, rejects_file, notes, absent, confirmed, guarded } =
-        written;
+    let Written { definition, header, version, version_before, changed, counts, .. } = written;
+    let Written { rejects_file, notes, absent, kept, replace, exceeds, differences, .. } = written;
     let named = |absent: &AbsentColumn| (definition.column_name(absent.column).to_owned(), absent.values);
     let stored: BTreeMap<String, u64> = absent.iter().map(named).collect();
-    let (kept_columns, emptied_columns) = if confirmed { (BTreeMap::new(), stored) } else { (stored, BTreeMap::new()) };
+    let (kept_columns, emptied_columns) = if kept { (stored, BTreeMap::new()) } else { (BTreeMap::new(), stored) };
+    let text = |value: &Value| (!value.is_null()).then(|| value.to_string());
+    let change = |ChangedValue { key, record_id, column, old, new }: &ChangedValue| ImportDifference {
+        key: key.clone(),
+        record_id: record_id.to_string(),
+        column: definition.column_name(*column).to_owned(),
+        old: text(old),
+        new: text(new),
+    };
+    let differences = differences.iter().map(change).collect();
     Summary {
         import,
         dataset: dataset.to_owned(),
         dry_run: false,
+        replace,
+        version_before,
         dataset_version: version,
         changed,
         counts,
@@ -358,7 +508,9 @@ fn summary(import: Uuid, dataset: &str, written: Written) -> Summary {
         notes,
         kept_columns,
         emptied_columns,
-        refused_unless_confirmed: guarded.map(|guarded| guarded.reason()),
+        refused_unless_confirmed: None,
+        exceeds,
+        differences,
     }
 }
 

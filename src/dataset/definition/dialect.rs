@@ -216,6 +216,54 @@ pub struct Said {
     pub fill_down: Vec<String>,
 }
 
+impl Said {
+    /// What can be said of one file, by the names of the parameters that say it. The last three may be said several times.
+    pub const NAMES: [&str; 12] = [
+        "delimiter",
+        "quote",
+        "encoding",
+        "sheet",
+        "decimal",
+        "thousands",
+        "time_zone",
+        "date_order",
+        "skip_rows",
+        "blanks",
+        "stop_at",
+        "fill_down",
+    ];
+    /// Of these, the ones that may be said several times.
+    pub const REPEATED: [&str; 3] = ["blanks", "stop_at", "fill_down"];
+
+    /// What these names and texts say.
+    ///
+    /// # Errors
+    /// The name that is said wrongly, and what would be right.
+    pub fn of<'t>(options: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Self, (String, String)> {
+        let (mut said, mut stop_at) = (Self::default(), Vec::new());
+        for (name, text) in options {
+            let wrong = |reason: String| (name.to_owned(), reason);
+            match name {
+                "date_order" => {
+                    let known = super::DATE_ORDERS.iter().find(|(known, _)| *known == text).map(|(_, order)| *order);
+                    let expected = || wrong(format!("{text:?} is neither month_first nor day_first"));
+                    said.date_order = Some(known.ok_or_else(expected)?);
+                }
+                "skip_rows" => {
+                    let rows = text.parse().map_err(|_| wrong("expected a whole number".to_owned()))?;
+                    said.dialect.say_skip_rows(rows).map_err(wrong)?;
+                }
+                "blanks" => said.blanks.push(text.to_owned()),
+                "stop_at" => stop_at.push(text.to_owned()),
+                "fill_down" => said.fill_down.push(text.to_owned()),
+                name => said.dialect.say(name, text).map_err(wrong)?,
+            }
+        }
+        said.dialect.say_stop_at(stop_at).map_err(|reason| ("stop_at".to_owned(), reason))?;
+        Ok(said)
+    }
+}
+
 /// One ASCII character that is neither a letter nor a digit; or a name.
 fn delimiter(text: &str) -> Result<u8, String> {
     let named = match text.to_ascii_lowercase().as_str() {

@@ -3,8 +3,8 @@
 use toml::Table;
 
 use super::{
-    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Dialect, Extract, Field, Fold, Index, KeyFormat,
-    Origin, Part, RecordIdRule, Source,
+    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Dialect, Extract, Field, Fold, Guard, Index,
+    KeyFormat, Origin, Part, RecordIdRule, Source,
     node::{DefinitionTable, hint},
     normal_header,
 };
@@ -42,7 +42,7 @@ const RESERVED_DATASETS: [&str; 18] = [
     "users",
 ];
 
-const ROOT: [&str; 19] = [
+const ROOT: [&str; 20] = [
     "name",
     "title",
     "key",
@@ -52,6 +52,7 @@ const ROOT: [&str; 19] = [
     "blanks",
     "column",
     "index",
+    "guard",
     "delimiter",
     "quote",
     "encoding",
@@ -63,6 +64,7 @@ const ROOT: [&str; 19] = [
     "stop_at",
     "fill_down",
 ];
+const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
 const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
 const COLUMN: [&str; 14] = [
     "name",
@@ -140,7 +142,21 @@ pub(super) fn definition(text: &str, file: &str) -> Result<Definition, Definitio
     check_headers(&root, &source)?;
     let indexes = indexes(&root, &columns)?;
     let title = root.text("title")?.unwrap_or(&name).to_owned();
-    Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source })
+    let guard = guard(&root)?;
+    Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source, guard })
+}
+
+/// What an import may take away.
+fn guard(root: &DefinitionTable<'_>) -> Result<Guard, DefinitionError> {
+    let Some(node) = root.child("guard")? else { return Ok(Guard::default()) };
+    node.only(&GUARD)?;
+    let percent = |key: &str| {
+        let wrong = || node.error(key, "expected a whole number of percent, from 0 to 100");
+        let number = node.integer(key)?;
+        number.map(|number| u32::try_from(number).ok().filter(|n| *n <= 100).ok_or_else(wrong)).transpose()
+    };
+    let [removed_max, rejected_max, nulled_max] = GUARD.map(percent);
+    Ok(Guard { removed_max: removed_max?, rejected_max: rejected_max?, nulled_max: nulled_max? })
 }
 
 fn dialect(root: &DefinitionTable<'_>) -> Result<Dialect, DefinitionError> {

@@ -53,6 +53,11 @@ impl Reservation {
     }
 }
 
+/// Whether a request of the node that it has no answer to was carried out: what came with it came.
+pub fn was_carried_out(kept: Option<Reservation>, unanswered_from: Option<u64>) -> bool {
+    kept.is_some_and(|kept| unanswered_from.is_some_and(|from| kept.serial >= from))
+}
+
 /// What is to be taken back of a node: `kept` is what the ledger gave it last, `returned` what the node gives back, and
 /// `unanswered_from` the first of its requests since then that it has no answer to.
 pub fn settled(
@@ -61,7 +66,7 @@ pub fn settled(
     returned: Option<Return>,
     unanswered_from: Option<u64>,
 ) -> Option<Return> {
-    if let Some(kept) = kept.filter(|kept| unanswered_from.is_some_and(|from| kept.serial >= from)) {
+    if let Some(kept) = kept.filter(|_| was_carried_out(kept, unanswered_from)) {
         return Some(kept.unspent(node));
     }
     // Of what was not written down nothing can come back twice: it holds nothing.

@@ -143,6 +143,18 @@ impl<'a> Decoder<'a> {
                 let v1::ImportFailed { import, reason } = self.read(stored)?;
                 Event::ImportFailed { import, reason }
             }
+            "ImportHeld" => {
+                let v1::ImportHeld { import, dataset_version, counts, why, node } = self.read(stored)?;
+                Event::ImportHeld { import, dataset_version, counts, why, node }
+            }
+            "ImportApproved" => Event::ImportApproved { import: self.read::<v1::ImportApproved>(stored)?.import },
+            "ImportDiscarded" => {
+                let v1::ImportDiscarded { import, reason } = self.read(stored)?;
+                Event::ImportDiscarded { import, reason }
+            }
+            "ImportCancelled" => Event::ImportCancelled { import: self.read::<v1::ImportCancelled>(stored)?.import },
+            "DataSetWithdrawn" => self.read::<v1::DataSetWithdrawn>(stored).map(|_| Event::DataSetWithdrawn)?,
+            "DataSetRestored" => self.read::<v1::DataSetRestored>(stored).map(|_| Event::DataSetRestored)?,
             "DataSetRemoved" => {
                 Event::DataSetRemoved { dataset_version: self.read::<v1::DataSetRemoved>(stored)?.dataset_version }
             }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     event::{ImportCounts, Role},
+    guard::Excess,
     link::LinkPurpose,
     sign_in::{SessionEnd, SignInMethod},
 };
@@ -192,6 +193,40 @@ events! {
         /// Why.
         reason: String,
     }
+    /// The import would remove, reject or empty too much: nobody sees it until it is approved.
+    ImportHeld {
+        /// The import.
+        import: Uuid,
+        /// The data set's version that it was compared with; 0 where there was none.
+        dataset_version: u64,
+        /// What it would do.
+        counts: ImportCounts,
+        /// The limits that it exceeds.
+        why: Vec<Excess>,
+        /// The machine that keeps its file.
+        node: String,
+    }
+    /// The import is to be done as it is.
+    ImportApproved {
+        /// The import.
+        import: Uuid,
+    }
+    /// The import is not to be done.
+    ImportDiscarded {
+        /// The import.
+        import: Uuid,
+        /// Why, where nobody asked for it.
+        reason: Option<String>,
+    }
+    /// Somebody ended the import before its rows were visible.
+    ImportCancelled {
+        /// The import.
+        import: Uuid,
+    }
+    /// The records of the data set are kept, and served to nobody.
+    DataSetWithdrawn {}
+    /// The records of the data set are served again.
+    DataSetRestored {}
     /// The records of the data set, and their past, were removed.
     DataSetRemoved {
         /// The version that they had.

@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    administration::{COMMAND, Types, WithBody as _, all, created, of_user, ok, usage_days, used, versioned},
+    administration::{COMMAND, Types, WithBody as _, all, created, of_user, ok, reads_usage, versioned},
     answer::{Answer, Header},
     operation::{Caller, Operation, Paths},
     parameter::{conditions_of_writing, in_path},
@@ -148,12 +148,8 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "You.", me))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/me", show);
-    let usage =
-        read_with_key("show_my_usage", "Show how many requests one's keys have made, with a session or with a key")
-            .takes([usage_days()])
-            .answers(ok("The days on which there were requests.", used()))
-            .fails(&[NotFound]);
-    paths.add(&Method::GET, "/me/usage", usage);
+    let usage = read_with_key("show_my_usage", "Show what one has used, day by day, with a session or with a key");
+    paths.add(&Method::GET, "/me/usage", reads_usage(usage).fails(&[NotFound]));
     let set = whole("", [("password", one_of(&["set"]))]);
     let change = command("change_my_password", "Set another password")
         .says("All other sessions end.")

@@ -1,5 +1,7 @@
 //! The administrator's resources, and what the server says about itself.
 
+mod records;
+
 use actix_web::http::{Method, StatusCode};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use crate::{
     domain::{
         key::KeyId,
         persisted,
-        view::{ImportRow, KeyRow, PlanRow, UserRow},
+        view::{KeyRow, PlanRow, UserRow},
     },
     http::{
         ProblemCode::{
@@ -22,8 +24,8 @@ use crate::{
             InvitationLimit, NotFound, Overloaded, PreconditionFailed, RequestTimeout, TooManyFromAddress,
             UnsupportedMediaType,
         },
-        routes::{admin_tokens, keys, leaks, plans, users},
-        session::{Needs, OfAll, OfData, OfEvents, OfPeople, OfPlans, OfServer},
+        routes::{admin_tokens, keys, leaks, plans, usage, users},
+        session::{Needs, OfAll, OfEvents, OfPeople, OfPlans, OfServer},
     },
 };
 
@@ -42,6 +44,7 @@ pub(super) fn tags() -> Vec<Value> {
         ("plans", "How fast and how much keys may ask."),
         ("log", "The append-only log that everything follows from."),
         ("imports", "Where the records came from."),
+        ("data sets", "What is published."),
         ("dead letters", "Messages that failed too often."),
         ("administrators' tokens", "Named tokens that may a part of this, or all of it."),
         ("server", "What this server is and how it says no."),
@@ -111,7 +114,8 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     of_keys(paths, types);
     of_plans(paths, types);
     log(paths);
-    imports(paths, types);
+    records::imports(paths, types);
+    records::data_sets(paths, types);
     dead_letters(paths);
     admin_tokens(paths, types);
     leaked(paths, types);
@@ -223,24 +227,40 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users/{id}/invitations", resend);
 
-    let usage = read::<OfPeople>("show_usage", tag, "Show how many requests a person's keys have made, day by day")
-        .takes([user_id(), usage_days()])
-        .answers(ok("The days on which there were requests.", used()))
-        .fails(&[NotFound]);
-    paths.add(&Method::GET, "/users/{id}/usage", usage);
+    let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day").takes([user_id()]);
+    paths.add(&Method::GET, "/users/{id}/usage", reads_usage(shown).fails(&[NotFound]));
 }
 
-/// How many days of usage are shown.
-pub(super) fn usage_days() -> Value {
-    let most = u64::from(users::USAGE_DAYS_MAX);
-    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": users::USAGE_DAYS_DEFAULT });
-    in_query("days", "UTC days, today included.", days)
-}
-
-/// The days on which there were requests.
-pub(super) fn used() -> Value {
-    let used = whole("", [("day", date()), ("used", integer(0, None))]);
-    whole("", [("data", list(used)), ("from", date()), ("to", date())])
+/// What an operation takes and answers that shows a person's usage.
+pub(super) fn reads_usage(operation: Operation) -> Operation {
+    let most = u64::from(usage::DAYS_MAX);
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
+    let parts = [
+        ("day", date()),
+        ("used", integer(0, None)),
+        ("key", nullable(reference("KeyId"))),
+        ("dataset", nullable(json!({ "type": "string" }))),
+        ("status", nullable(integer(100, Some(599)))),
+        ("requests", json!({ "type": "integer" })),
+        ("refused", json!({ "type": "integer" })),
+        ("counted", json!({ "type": "integer" })),
+    ];
+    let used = closed("", &["day", "requests", "refused"], parts);
+    let used = whole("", [("data", list(used)), ("from", date()), ("to", date())]);
+    operation
+        .says(
+            "`used` is what counts against the quota, what other servers hold for requests to come included. With `by` a day is divided: \
+             `requests` were answered, `refused` were not, and `counted` is what they counted as. What is not known is null.",
+        )
+        .takes([
+            in_query("days", "UTC days, today included.", days),
+            one_word("by", "What to divide days by.", &usage::DIVISIONS),
+            one_word("format", "The form of the answer.", &usage::FORMATS),
+        ])
+        .answers(ok("The days on which there were requests.", used).content(
+            "text/csv",
+            json!({ "type": "string", "description": "The same as a table (RFC 4180). What is not known is an empty cell." }),
+        ))
 }
 
 /// Something of one person: read, or commanded.
@@ -347,22 +367,6 @@ fn log(paths: &mut Paths) {
         .answers(page("A page of their events, the oldest first.", reference("Event")))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/events", of_user);
-}
-
-fn imports(paths: &mut Paths, types: &mut Types) {
-    let tag = "imports";
-    let list = read::<OfData>("list_imports", tag, "List imports, the newest first")
-        .takes([in_query("dataset", "Only into this data set.", text()), shared("items")])
-        .answers(ok("The imports.", all(types.answer::<ImportRow>())));
-    paths.add(&Method::GET, "/imports", list);
-    let show = read::<OfData>("show_import", tag, "Show an import")
-        .takes([in_path("id", "The import.", uuid())])
-        .answers(ok("The import.", types.answer::<ImportRow>()))
-        .fails(&[NotFound]);
-    paths.add(&Method::GET, "/imports/{id}", show);
-    let data_sets = read::<OfData>("list_datasets", tag, "List the data sets with their columns")
-        .answers(ok("The data sets.", all(reference("DataSet"))));
-    paths.add(&Method::GET, "/datasets", data_sets);
 }
 
 fn dead_letters(paths: &mut Paths) {
@@ -474,7 +478,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     );
     vec![
         ("Counters", counters()),
-        ("DataSet", data_set()),
+        ("DataSet", records::data_set()),
+        ("DescribedDataSet", records::described_data_set()),
         ("DeadLetter", dead_letter()),
         ("Event", event()),
         ("ListPage", list_page),
@@ -543,22 +548,6 @@ fn event() -> Value {
                 "data",
                 json!({ "type": "object", "description": "What the type says; `schemas/events` has a schema for each." }),
             ),
-        ],
-    )
-}
-
-fn data_set() -> Value {
-    let kinds = crate::dataset::ColumnType::NAMES.map(|(name, _)| name);
-    let column = whole("", [("name", text()), ("type", super::schema::one_of(&kinds)), ("description", text())]);
-    whole(
-        "A data set.",
-        [
-            ("name", text()),
-            ("title", text()),
-            ("path", path()),
-            ("version", integer(0, None)),
-            ("records", integer(0, None)),
-            ("columns", list(column)),
         ],
     )
 }

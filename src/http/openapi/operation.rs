@@ -43,15 +43,16 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            CrossOrigin, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, MissingPermission,
-            Overloaded, OwnShare, QuotaExceeded, SecondFactorRequired, SignInRequired, TooManyFromAddress, Unavailable,
-            UrlTooLong,
+            CrossOrigin, DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken,
+            MissingPermission, Overloaded, OwnShare, QuotaExceeded, SecondFactorRequired, SignInRequired,
+            TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
                 InvalidRequest,
                 InvalidKey,
+                DataSetWithdrawn,
                 UrlTooLong,
                 QuotaExceeded,
                 OwnShare,
@@ -93,6 +94,7 @@ impl Caller {
 #[derive(Debug)]
 pub(super) struct Operation {
     caller: Caller,
+    also_with_key: bool,
     id: String,
     tag: String,
     summary: String,
@@ -108,6 +110,7 @@ impl Operation {
     pub(super) fn new(caller: Caller, id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         Self {
             caller,
+            also_with_key: false,
             id: id.into(),
             tag: tag.to_owned(),
             summary: summary.into(),
@@ -134,6 +137,19 @@ impl Operation {
     pub(super) fn body(mut self, media_type: &str, schema: Value, required: bool) -> Self {
         self.body = Some(json!({ "required": required, "content": { media_type: { "schema": schema } } }));
         self
+    }
+
+    /// The same where the body may be of this media type, too.
+    pub(super) fn or_body(mut self, media_type: &str, schema: Value) -> Self {
+        if let Some(Value::Object(content)) = self.body.as_mut().and_then(|body| body.get_mut("content")) {
+            content.insert(media_type.to_owned(), json!({ "schema": schema }));
+        }
+        self
+    }
+
+    /// The same for whoever has an API key, too.
+    pub(super) fn also_with_key(self) -> Self {
+        Self { also_with_key: true, ..self }.fails(Caller::Reader.problems())
     }
 
     /// The same with this answer too.
@@ -166,7 +182,8 @@ impl Paths {
 
     /// Adds a method of a path.
     pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
-        let Operation { caller, id, tag, summary, description, parameters, body, answers, problems } = operation;
+        let Operation { caller, also_with_key, id, tag, summary, description, parameters, body, answers, problems } =
+            operation;
         let mut fields = json!({ "operationId": id, "tags": [tag], "summary": summary });
         let mut responses = Map::new();
         for answer in answers {
@@ -188,7 +205,11 @@ impl Paths {
                 put("requestBody", body);
             }
             put("responses", responses.into());
-            put("security", caller.security());
+            let mut security = caller.security();
+            if let (true, Value::Array(ways)) = (also_with_key, &mut security) {
+                ways.push(json!({ "apiKey": [] }));
+            }
+            put("security", security);
         }
         let methods = self.paths.entry(path).or_insert_with(|| json!({}));
         if let Value::Object(methods) = methods {

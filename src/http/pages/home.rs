@@ -1,10 +1,15 @@
 //! `GET /`: what this server is, for whoever opens its address.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
 use super::file;
-use crate::http::{address, state::Service};
+use crate::{
+    http::{address, state::Service},
+    store::records::DataSet,
+};
 
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -18,9 +23,7 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
     if wants_html(&request) {
         return file("text/html; charset=utf-8", POLICY, page(&service));
     }
-    let data_sets: Vec<Value> = service
-        .records
-        .data_sets()
+    let data_sets: Vec<Value> = served(&service)
         .iter()
         .map(|set| {
             let (name, title) = (&set.definition.name, &set.definition.title);
@@ -38,6 +41,13 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
     }))
 }
 
+/// The data sets that are served.
+fn served(service: &Service) -> Vec<Arc<DataSet>> {
+    let mut data_sets = service.records.data_sets();
+    data_sets.retain(|data_set| !data_set.standing.withdrawn);
+    data_sets
+}
+
 /// Whether HTML is named before JSON: browsers do so, `curl` and the like take anything.
 pub(in crate::http) fn wants_html(request: &HttpRequest) -> bool {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -50,7 +60,7 @@ pub(in crate::http) fn wants_html(request: &HttpRequest) -> bool {
 
 fn page(service: &Service) -> String {
     let brand = escaped(&service.settings.mail.brand);
-    let data_sets = service.records.data_sets();
+    let data_sets = served(service);
     let items: String = data_sets
         .iter()
         .map(|set| {

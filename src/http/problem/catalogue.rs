@@ -107,6 +107,9 @@ catalogue! {
     LinkOver = "link-over", GONE, "This link does not work any more",
         "It was used, has expired, or a newer one was sent. POST /password-resets mails a new link to set a password; whoever invited \
          you can send the invitation again.";
+    /// 410: a data set that is kept and not served.
+    DataSetWithdrawn = "data-set-withdrawn", GONE, "The data set is not served at the moment",
+        "It was withdrawn by an administrator. Its records are kept, and may be served again. Ask the operator when.";
     /// 412.
     PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "It has changed in the meantime",
         "If-Match named a version that is no longer the present one. Read it again, decide again, and send the new version.";
@@ -159,6 +162,9 @@ catalogue! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
         "A part that the server needs to decide about the request is out of reach, and it refuses rather than guess. Wait for \
          Retry-After seconds, then send the request again. It does not count against any limit.";
+    /// 507.
+    InsufficientStorage = "insufficient-storage", INSUFFICIENT_STORAGE, "There is no room for the file",
+        "The disk of the server has no room for what was sent. The operator has to make some; nothing was changed.";
 }
 
 impl ProblemCode {

@@ -41,6 +41,11 @@ pub(super) fn created(location: &str, version: u64, body: &impl Serialize) -> Ht
         .json(body)
 }
 
+/// What is only begun, and where it is seen how it goes on.
+pub(super) fn accepted(location: &str, body: &impl Serialize) -> HttpResponse {
+    begin(StatusCode::ACCEPTED).insert_header((header::LOCATION, location)).json(body)
+}
+
 fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }

@@ -17,7 +17,7 @@ use crate::{
     http::{
         InvalidParam, JsonBody, Problem, ProblemCode,
         body::misfit_at,
-        session::{Admin, Caller, Conditions, Needs},
+        session::{Admin, Conditions, KnownCaller, Needs},
         state::Service,
     },
 };
@@ -54,7 +54,7 @@ pub(super) struct Command<T, N> {
     /// What the command brings along.
     pub(super) envelope: Envelope,
     /// Who gives it.
-    pub(super) caller: Caller,
+    pub(super) caller: KnownCaller,
     needs: PhantomData<N>,
 }
 

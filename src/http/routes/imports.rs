@@ -1,28 +1,46 @@
-//! Imports and data sets: `/imports`, `/imports/{id}`, `/datasets`.
+//! Imports: `/imports`, `/imports/{id}` and what lies below it.
 
-use actix_web::{HttpRequest, http::StatusCode, web};
-use serde_json::{Value, json};
+mod rejects;
+mod upload;
+mod watch;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, StatusCode, header},
+    web,
+};
 use uuid::Uuid;
 
 use super::{
     answer::{self, Answer},
+    command::{Command, Nothing},
     params::Params,
+    refusal::import_problem,
     store_problem,
 };
 use crate::{
+    actors::import::ImportStatus,
     http::{
         Problem, ProblemCode, method,
         session::{Admin, OfData},
         state::Service,
     },
-    store::records::DataSet,
 };
 
-/// Adds the routes.
+pub(in crate::http) use upload::{MODES, ON_ABSENT};
+
+/// Adds the routes. All of them are the administrator's.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::readable("/imports", list))
-        .service(method::readable("/imports/{id}", show))
-        .service(method::readable("/datasets", data_sets));
+    app.service(
+        method::resource("/imports", "GET, HEAD, POST")
+            .route(method::read().to(list))
+            .route(web::method(Method::POST).to(upload::send)),
+    )
+    .service(method::readable("/imports/{id}", show))
+    .service(method::readable("/imports/{id}/rejects", rejects::show))
+    .service(method::resource("/imports/{id}/approve", "POST").route(web::method(Method::POST).to(approve)))
+    .service(method::resource("/imports/{id}/discard", "POST").route(web::method(Method::POST).to(discard)))
+    .service(method::resource("/imports/{id}/cancel", "POST").route(web::method(Method::POST).to(cancel)));
 }
 
 async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
@@ -33,31 +51,50 @@ async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service
 
 async fn show(_: Admin<OfData>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let missing = || Problem::new(ProblemCode::NotFound, "there is no such import");
-    let id = Uuid::parse_str(&id).map_err(|_| missing())?;
-    let import = service.committer.stores.views.import(id).await.map_err(store_problem)?.ok_or_else(missing)?;
-    Ok(answer::document(StatusCode::OK, &import))
+    let status = status(&service, import_id(&id)?).await?;
+    match wants_events(&request) {
+        true => watch::stream(service, status),
+        false => Ok(answer::document(StatusCode::OK, &status)),
+    }
 }
 
-async fn data_sets(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    let shown: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
-    Ok(answer::list(&shown))
+fn wants_events(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|part| part.split(';').next().is_some_and(|media| media.trim() == watch::MEDIA_TYPE))
 }
 
-fn shown(data_set: &DataSet) -> Value {
-    let definition = &data_set.definition;
-    let columns: Vec<Value> = definition
-        .columns
-        .iter()
-        .map(|column| json!({ "name": column.name, "type": column.kind, "description": column.description }))
-        .collect();
-    json!({
-        "name": definition.name,
-        "title": definition.title,
-        "path": format!("/{}", definition.name),
-        "version": data_set.version,
-        "records": data_set.records,
-        "columns": columns,
-    })
+fn no_import() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such import")
+}
+
+fn import_id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(text).map_err(|_| no_import())
+}
+
+async fn status(service: &Service, import: Uuid) -> Result<ImportStatus, Problem> {
+    service.imports.status(import).await.map_err(import_problem)?.ok_or_else(no_import)
+}
+
+/// The answer to what is only begun: where it is seen how it goes on.
+fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
+    let location = format!("{}/imports/{}", service.public_url, status.id);
+    answer::accepted(&location, status)
+}
+
+async fn approve(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let import = import_id(&id)?;
+    service.imports.approve(import, command.envelope).await.map_err(import_problem)?;
+    Ok(accepted(&service, &status(&service, import).await?))
+}
+
+async fn discard(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let import = import_id(&id)?;
+    service.imports.discard(import, &command.envelope).await.map_err(import_problem)?;
+    Ok(answer::document(StatusCode::OK, &status(&service, import).await?))
+}
+
+async fn cancel(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let import = import_id(&id)?;
+    service.imports.cancel(import, command.envelope.origin).await.map_err(import_problem)?;
+    Ok(accepted(&service, &status(&service, import).await?))
 }

@@ -21,7 +21,8 @@ use super::{
     params::Params,
     refusal::{command_problem, sign_in_done},
     sessions, store_problem,
-    users::{existing, usage_of},
+    usage::UsageQuery,
+    users::existing,
 };
 use crate::{
     domain::sign_in::SessionEnd,
@@ -122,7 +123,7 @@ async fn revoke_key(own: Own<Nothing>, id: web::Path<String>, service: web::Data
 }
 
 async fn usage(Oneself(user): Oneself, request: HttpRequest, service: web::Data<Service>) -> Answer {
-    usage_of(&request, user.id, &service).await
+    UsageQuery::read(&request)?.answer(&service, user.id).await
 }
 
 async fn list_sessions(SignedIn(who): SignedIn, request: HttpRequest, service: web::Data<Service>) -> Answer {

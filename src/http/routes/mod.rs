@@ -4,9 +4,10 @@ pub(in crate::http) mod admin_tokens;
 mod answer;
 mod command;
 pub mod data;
+pub(in crate::http) mod datasets;
 mod dead_letters;
 mod events;
-mod imports;
+pub(in crate::http) mod imports;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
 pub(in crate::http) mod links;
@@ -19,6 +20,7 @@ pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 mod refusal;
 pub(in crate::http) mod sessions;
+pub(in crate::http) mod usage;
 pub(in crate::http) mod users;
 
 use actix_web::web;
@@ -36,11 +38,13 @@ pub const RETRY_AFTER_S: u64 = 1;
 /// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
+        .configure(usage::configure)
         .configure(keys::configure)
         .configure(plans::configure)
         .configure(leaks::configure)
         .configure(events::configure)
         .configure(imports::configure)
+        .configure(datasets::configure)
         .configure(dead_letters::configure)
         .configure(admin_tokens::configure);
 }

@@ -25,6 +25,14 @@ impl<'a> Params<'a> {
     /// # Errors
     /// 400 with every parameter that is unknown or repeated.
     pub(super) fn read(query: &'a str, known: &[&str]) -> Result<Self, Problem> {
+        Self::read_with(query, known, &[])
+    }
+
+    /// The same where some may be repeated.
+    ///
+    /// # Errors
+    /// As [`Params::read`].
+    pub(super) fn read_with(query: &'a str, known: &[&str], repeated: &[&str]) -> Result<Self, Problem> {
         let mut params: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
         let mut wrong = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -33,7 +41,7 @@ impl<'a> Params<'a> {
                     [] => "there are no parameters here".to_owned(),
                     known => format!("unknown parameter; there are: {}", known.join(", ")),
                 }
-            } else if params.iter().any(|(earlier, _)| *earlier == name) {
+            } else if !repeated.contains(&&*name) && params.iter().any(|(earlier, _)| *earlier == name) {
                 "given twice".to_owned()
             } else {
                 params.push((name, value));
@@ -45,6 +53,11 @@ impl<'a> Params<'a> {
             }
         }
         if wrong.is_empty() { Ok(Self(params)) } else { Err(Problem::invalid_params(&wrong)) }
+    }
+
+    /// All of them, with their texts.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (&**name, &**text))
     }
 
     /// A parameter's text; an empty one counts as absent.
@@ -119,6 +132,8 @@ mod tests {
         assert!(Params::read("serach=ana", &["search", "limit"]).is_err());
         assert!(Params::read("limit=1&limit=2", &["search", "limit"]).is_err());
         assert!(Params::read("a=1", &[]).is_err());
+        assert!(Params::read_with("a=1&a=2", &["a", "b"], &["a"]).is_ok());
+        assert!(Params::read_with("b=1&b=2", &["a", "b"], &["a"]).is_err());
     }
 
     #[test]

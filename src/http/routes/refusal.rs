@@ -11,11 +11,12 @@ use serde_json::json;
 
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
-    actors::{Busy, commit::CommandError, redrive::RedriveError, sign_in::SignInError},
-    domain::{admin_token::TokenRefusal, sign_in::SignInRefusal, user::CommandRefusal},
+    actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError, sign_in::SignInError},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, sign_in::SignInRefusal, user::CommandRefusal},
     http::{Problem, ProblemCode, wire},
     queue::QueueError,
     secrets::SecretsError,
+    store::records::RecordStoreError,
 };
 
 /// Seconds after which what is bound by the hour goes on, at the latest.
@@ -27,6 +28,10 @@ pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
         CommandError::Refused(refusal) => refused(&refusal, text),
+        CommandError::Hold(HoldRefusal::Unknown) => Problem::new(ProblemCode::NotFound, text),
+        CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => {
+            Problem::new(ProblemCode::Conflict, text)
+        }
         CommandError::Token(refusal) => Problem::new(token_code(&refusal), text),
         CommandError::Plan(_) => Problem::new(ProblemCode::InvalidBody, text),
         CommandError::NoPlan { known, .. } => {
@@ -144,5 +149,45 @@ pub(super) fn redrive_problem(error: RedriveError) -> Problem {
     match error {
         RedriveError::Queue(error) => queue_problem(error),
         RedriveError::Command(error) => command_problem(error),
+    }
+}
+
+/// An import, or something about a data set, that was not done.
+pub(super) fn import_problem(error: ImportError) -> Problem {
+    let text = error.to_string();
+    match error {
+        ImportError::Command(error) => command_problem(error),
+        ImportError::Busy(busy) => busy_problem(busy),
+        ImportError::Records(error) => records_problem(&error),
+        ImportError::NoDefinition { .. } => Problem::new(
+            ProblemCode::NotFound,
+            format!("{text}: put one into the folder of definitions, or import it once by a command"),
+        ),
+        ImportError::FileName(_) | ImportError::Read(_) | ImportError::Said(_) => {
+            Problem::new(ProblemCode::InvalidBody, text)
+        }
+        ImportError::Guarded(_) | ImportError::Cancelled | ImportError::Elsewhere { .. } | ImportError::NotHere => {
+            Problem::new(ProblemCode::Conflict, text)
+        }
+        ImportError::Definitions(_)
+        | ImportError::Spool { .. }
+        | ImportError::Rejects { .. }
+        | ImportError::Interrupted(_) => Problem::internal(text),
+    }
+}
+
+fn records_problem(error: &RecordStoreError) -> Problem {
+    let text = error.to_string();
+    match error {
+        RecordStoreError::UnknownDataSet { .. } => Problem::new(ProblemCode::NotFound, text),
+        RecordStoreError::BadName { .. } => Problem::new(ProblemCode::InvalidBody, text),
+        RecordStoreError::NameTaken { .. } | RecordStoreError::NotRenamed | RecordStoreError::ImportRunning { .. } => {
+            Problem::new(ProblemCode::Conflict, text)
+        }
+        RecordStoreError::Unavailable { .. } => {
+            tracing::warn!(cause = text, "the records do not answer");
+            Problem::new(ProblemCode::Unavailable, "the records do not answer").retry_after(RETRY_AFTER_S)
+        }
+        _ => Problem::internal(text),
     }
 }

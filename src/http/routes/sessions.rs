@@ -88,7 +88,7 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<SignInBody>(&request, &mut payload).await?;
     let SignInBody { email, password, code } = body;
-    let network = wire::network_of(&request).map(|network| network.to_string()).unwrap_or_default();
+    let network = wire::client_of(&request).map(|client| wire::Network::of(client).to_string()).unwrap_or_default();
     let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
     let envelope = own_envelope(&request, Who::system("sign-in")).await?;
     let started = service.sign_ins.start(given, &envelope).await;

@@ -1,11 +1,10 @@
-//! People: `/users`, `/users/{id}`, `/users/{id}/invitations`, `/users/{id}/usage`.
+//! People: `/users`, `/users/{id}`, `/users/{id}/invitations`.
 
 use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
     web,
 };
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -34,12 +33,8 @@ use crate::{
     store::UserFilter,
 };
 
-/// Days that `/users/{id}/usage` shows when the request does not say, and the most that it does.
-pub(in crate::http) const USAGE_DAYS_DEFAULT: u16 = 30;
-pub(in crate::http) const USAGE_DAYS_MAX: u16 = 366;
 /// Longest text that is searched for, characters.
 pub(in crate::http) const SEARCH_CHARS_MAX: usize = 200;
-const DAY_S: i64 = 86_400;
 
 const STATUSES: [(&str, UserStatus); 4] = [
     (UserStatus::Invited.as_str(), UserStatus::Invited),
@@ -61,8 +56,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route(web::method(Method::PATCH).to(change))
             .route(web::method(Method::DELETE).to(delete)),
     )
-    .service(method::resource("/users/{id}/invitations", "POST").route(web::method(Method::POST).to(resend_invitation)))
-    .service(method::readable("/users/{id}/usage", usage));
+    .service(
+        method::resource("/users/{id}/invitations", "POST").route(web::method(Method::POST).to(resend_invitation)),
+    );
 }
 
 /// The user that a path names.
@@ -122,11 +118,12 @@ impl Fields for InviteBody {
 }
 
 async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope, .. } = command;
+    let Command { body, envelope, caller, .. } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
     let role = given(body.role.as_deref())?.unwrap_or(Role::Reader);
+    caller.may_give(role)?;
     let invitee = Invitee { email, name: body.name, role, plan };
     let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
     let user = row(&committed)?;
@@ -196,6 +193,7 @@ async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, s
         let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
+    changes.role.map_or(Ok(()), |role| command.caller.may_give(role))?;
     let done = service.accounts.perform(user, AccountCommand::ChangeUser(changes), command.envelope).await;
     let committed = done.map_err(command_problem)?.committed;
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
@@ -216,41 +214,4 @@ async fn resend_invitation(
 ) -> Answer {
     let committed = service.inviting.resend(user_id(&id)?, command.envelope).await.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&committed)?))
-}
-
-async fn usage(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    usage_of(&request, user_id(&id)?, &service).await
-}
-
-/// How many requests a person's keys have made, day by day.
-pub(super) async fn usage_of(request: &HttpRequest, user: UserId, service: &Service) -> Answer {
-    let params = Params::read(request.query_string(), &["days"])?;
-    let days = params.number::<u16>("days")?.unwrap_or(USAGE_DAYS_DEFAULT);
-    if !(1..=USAGE_DAYS_MAX).contains(&days) {
-        return Err(params::refuse("days", format!("must be from 1 to {USAGE_DAYS_MAX}"), None));
-    }
-    let user = existing(service, user).await?;
-    let today = service.committer.clock.now().as_second().div_euclid(DAY_S);
-    let from_day = today - i64::from(days) + 1;
-    let usage = service.committer.stores.ledger.usage(user.id, from_day).await.map_err(store_problem)?;
-    let shown: Vec<_> = usage.iter().map(|used| json!({ "day": day(used.day), "used": used.used })).collect();
-    Ok(answer::document(StatusCode::OK, &json!({ "data": shown, "from": day(from_day), "to": day(today) })))
-}
-
-/// The date of a UTC day that is counted from 1970-01-01.
-fn day(number: i64) -> Option<String> {
-    let moment = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(number.checked_mul(DAY_S)?)).ok()?;
-    Some(moment.to_zoned(TimeZone::UTC).date().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_counted_from_the_epoch() {
-        assert_eq!(day(0).as_deref(), Some("1970-01-01"));
-        assert_eq!(day(20_453).as_deref(), Some("2025-12-31"));
-        assert_eq!(day(i64::MAX), None);
-    }
 }

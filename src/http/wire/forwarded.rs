@@ -20,7 +20,7 @@ pub(super) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// One entry: whom a proxy had its request from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+enum ForwardedEntry {
     Address(IpAddr),
     /// The proxy does not tell.
     Hidden,
@@ -36,13 +36,13 @@ pub(super) fn client(
     reads: ProxyHeader,
     is_proxy: impl Fn(IpAddr) -> bool,
 ) -> Option<IpAddr> {
-    let from = |entries: &mut dyn Iterator<Item = Entry>| {
+    let from = |entries: &mut dyn Iterator<Item = ForwardedEntry>| {
         let mut client = peer;
         for entry in entries.take(PROXIES_MAX) {
             client = match entry {
-                Entry::Address(address) => address,
-                Entry::Hidden => break,
-                Entry::Broken => return NOBODY,
+                ForwardedEntry::Address(address) => address,
+                ForwardedEntry::Hidden => break,
+                ForwardedEntry::Broken => return NOBODY,
             };
             if !is_proxy(client) {
                 break;
@@ -83,12 +83,12 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// An entry of `X-Forwarded-For`.
-fn listed_entry(text: &str) -> Entry {
-    address(text.trim()).map_or(Entry::Hidden, Entry::Address)
+fn listed_entry(text: &str) -> ForwardedEntry {
+    address(text.trim()).map_or(ForwardedEntry::Hidden, ForwardedEntry::Address)
 }
 
 /// The last elements of a line of `Forwarded`; one that is broken where the line is not what the grammar says.
-fn elements(line: &str) -> VecDeque<Entry> {
+fn elements(line: &str) -> VecDeque<ForwardedEntry> {
     let mut rest = line;
     let mut entries = VecDeque::new();
     loop {
@@ -96,7 +96,7 @@ fn elements(line: &str) -> VecDeque<Entry> {
             Some(Some(entry)) => entries.push_back(entry),
             // The grammar of lists lets elements be empty.
             Some(None) => {}
-            None => return VecDeque::from([Entry::Broken]),
+            None => return VecDeque::from([ForwardedEntry::Broken]),
         }
         if entries.len() > PROXIES_MAX {
             entries.pop_front();
@@ -109,7 +109,7 @@ fn elements(line: &str) -> VecDeque<Entry> {
 }
 
 /// Reads an element up to the comma behind it, or to the end. `None` where there is none; `Some(None)` for an empty one.
-fn element(rest: &mut &str) -> Option<Option<Entry>> {
+fn element(rest: &mut &str) -> Option<Option<ForwardedEntry>> {
     let (mut is_empty, mut client) = (true, None);
     loop {
         *rest = rest.trim_start_matches([' ', '\t']);
@@ -124,7 +124,8 @@ fn element(rest: &mut &str) -> Option<Option<Entry>> {
             *rest = rest.trim_start_matches([' ', '\t']);
         }
         if rest.is_empty() || rest.starts_with(',') {
-            let told = || client.and_then(|client| address(&client)).map_or(Entry::Hidden, Entry::Address);
+            let told =
+                || client.and_then(|client| address(&client)).map_or(ForwardedEntry::Hidden, ForwardedEntry::Address);
             return Some((!is_empty).then(told));
         }
         *rest = rest.strip_prefix(';')?;

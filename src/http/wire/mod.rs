@@ -182,10 +182,10 @@ impl Wire {
     }
 }
 
-/// Where a request comes from; none where that is not known.
-pub(in crate::http) fn network_of(request: &HttpRequest) -> Option<Network> {
+/// The address of the client, where the connection or a trusted proxy says it.
+pub(in crate::http) fn client_of(request: &HttpRequest) -> Option<IpAddr> {
     let connection = request.conn_data::<Rc<Connection>>()?;
-    Some(Network::of(connection.client(request.headers())))
+    Some(connection.client(request.headers())).filter(|address| *address != forwarded::NOBODY)
 }
 
 /// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. It is put off

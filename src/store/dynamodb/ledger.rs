@@ -17,7 +17,9 @@
 //! So the quota is never exceeded, and errors withhold nothing of it.
 
 mod attempt;
+mod counting;
 mod known;
+mod usage;
 
 use std::{
     cmp::Ordering,
@@ -36,28 +38,35 @@ use aws_sdk_dynamodb::{
     },
     types::{CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
+    counting::{SealedUse, TallyWrite},
     known::{Known, Terms, consumption, reservation_name},
 };
 use super::{
     Dynamo, fetch,
-    item::{Item, damaged, find_number, get_number, get_text, number, text},
-    schema::{LEDGER, VIEWS},
+    item::{Item, damaged, get_number, number, text},
+    log,
+    schema::LEDGER,
     terms::{LIVE, live_key},
     unavailable,
 };
 use crate::{
     domain::{
-        admission::{Asked, Bucket, Holder, LedgerRow, Return, TatStep, settled},
+        admission::{
+            Asked, Bucket, Holder, KeyUse, LedgerRow, Return, Tally, TatStep, UsageCount, settled, was_carried_out,
+        },
         id::{StreamId, UserId},
         key::KeyId,
         plan::Limits,
     },
-    store::{DayUsage, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger, StoreError, Views},
+    store::{
+        DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, StoreError, Views,
+        use_name,
+    },
 };
 
 /// How often a grant is tried that others come in between of.
@@ -80,6 +89,8 @@ pub struct DynamoLedger {
     views: Arc<dyn Views>,
     known: Mutex<HashMap<UserId, Known>>,
     plans: Mutex<HashMap<String, (Limits, i64)>>,
+    /// The network of each key's last use that this node has written.
+    networks: Mutex<HashMap<KeyId, String>>,
 }
 
 /// What became of a write.
@@ -111,7 +122,7 @@ fn day_key(day: i64) -> String {
 impl DynamoLedger {
     /// The ledger in these tables. `views` tells the plans' limits.
     pub fn new(dynamo: Dynamo, views: Arc<dyn Views>) -> Self {
-        Self { dynamo, views, known: Mutex::default(), plans: Mutex::default() }
+        Self { dynamo, views, known: Mutex::default(), plans: Mutex::default(), networks: Mutex::default() }
     }
 
     fn table(&self) -> String {
@@ -202,7 +213,9 @@ impl DynamoLedger {
     }
 
     async fn take(&self, request: GrantRequest) -> Result<Granted, StoreError> {
-        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned } = request;
+        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned, tally } =
+            request;
+        let counting = self.sealed(user, tally.as_deref()).await?;
         let mut known = lock(&self.known).get(&user).cloned();
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
@@ -216,19 +229,21 @@ impl DynamoLedger {
             };
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
+            let was_tallied = was_carried_out(kept, unanswered_from);
+            let counting = if was_tallied { TallyWrite::default() } else { counting.clone() };
             let (limits, limits_age_ns) = self.limits(&plan, now_ns, life_ns).await?;
             let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
             // Each try has a name of its own, so that none is taken for another.
             let serial = holder.serial + u64::from(nth);
-            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh);
+            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh, counting);
             if attempt.needs_no_write() {
                 if fresh {
                     let grant = attempt.unwritten().granted(&seen.row);
                     if !seen.unused {
                         self.remember(user, seen);
                     }
-                    return Ok(Granted { grant, limits_age_ns });
+                    return Ok(Granted { grant, limits_age_ns, tallied: was_tallied });
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
@@ -238,7 +253,7 @@ impl DynamoLedger {
                     let grant = attempt.granted(&after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(user, Known { shared, ..after });
-                    return Ok(Granted { grant, limits_age_ns });
+                    return Ok(Granted { grant, limits_age_ns, tallied: true });
                 }
                 Written::Refused(item) => {
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
@@ -264,7 +279,7 @@ impl DynamoLedger {
     async fn write(&self, user: UserId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
         let change = attempt.change(seen);
         match attempt.ended_day(seen) {
-            Some(ended) => self.send_with_day(user, change, &ended, attempt.known_after(seen)).await,
+            Some(ended) => self.send_with_day(user, change, ended, attempt.known_after(seen)).await,
             None => self.send(change.of(self.update(user))).await,
         }
     }
@@ -303,7 +318,7 @@ impl DynamoLedger {
         &self,
         user: UserId,
         change: Change,
-        ended: &LedgerRow,
+        (ended, counts): (LedgerRow, BTreeMap<String, i64>),
         after: Known,
     ) -> Result<Written, StoreError> {
         let table = self.table();
@@ -312,6 +327,7 @@ impl DynamoLedger {
         let update = change.of_transaction(update).build().map_err(built)?;
         let day =
             Put::builder().table_name(&table).item("k", text(partition(user))).item("d", text(day_key(ended.day)));
+        let day = counts.iter().fold(day, |day, (name, value)| day.item(name, number(value)));
         let day = day.item("used", number(ended.used)).build().map_err(built)?;
         let writes = self.dynamo.client().transact_write_items();
         let writes = writes
@@ -343,46 +359,97 @@ impl DynamoLedger {
 
     /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
     /// back before.
-    async fn return_one(&self, user: UserId, returned: Return) -> Result<(), StoreError> {
+    async fn return_one(&self, user: UserId, returned: Return, counting: &TallyWrite) -> Result<(), StoreError> {
         let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
-        let update = |update: &str, condition: &str| {
-            let request = self.update(user).update_expression(format!("{update} REMOVE #me"));
-            request
-                .condition_expression(format!("#me.s = :mine AND {condition}"))
-                .expression_attribute_names("#me", reservation_name(holder.node))
-                .expression_attribute_values(":mine", number(holder.serial))
+        let change = || {
+            let mut change = Change::default();
+            change.remove("#me".to_owned());
+            change.only_if("#me.s = :mine");
+            change.name("#me", &reservation_name(holder.node));
+            change.value(":mine", number(holder.serial));
+            counting.add_to(&BTreeMap::new(), &mut change);
+            change
         };
-        let of_bucket = |request: UpdateItemFluentBuilder| {
-            request
-                .expression_attribute_values(":tat", number(tat_ns))
-                .expression_attribute_values(":limit", number(limit_ns))
-                .expression_attribute_values(":rate", number(returned.interval_ns))
+        let of_bucket = |change: &mut Change| {
+            change.set("tat = :tat");
+            change.only_if("tat = :limit AND iv = :rate");
+            change.value(":tat", number(tat_ns));
+            change.value(":limit", number(limit_ns));
+            change.value(":rate", number(returned.interval_ns));
         };
-        let of_quota = |request: UpdateItemFluentBuilder| {
-            request
-                .expression_attribute_names("#day", "day")
-                .expression_attribute_values(":day", number(day))
-                .expression_attribute_values(":spare", number(unspent))
+        let of_quota = |change: &mut Change| {
+            change.set("used = used - :spare");
+            change.only_if("#day = :day AND used >= :spare");
+            change.name("#day", "day");
+            change.value(":day", number(day));
+            change.value(":spare", number(unspent));
         };
-        let whole = update(
-            "SET tat = :tat, used = used - :spare",
-            "tat = :limit AND iv = :rate AND #day = :day AND used >= :spare",
-        );
-        let Some(item) = self.returned(user, self.send(of_quota(of_bucket(whole))).await?)? else { return Ok(()) };
+        let mut whole = change();
+        of_bucket(&mut whole);
+        of_quota(&mut whole);
+        let Some(item) = self.returned(user, self.send(whole.of(self.update(user))).await?)? else { return Ok(()) };
         let known = Known::read(&item)?;
         let is_out = known.reservations.get(&holder.node).is_some_and(|kept| kept.serial == holder.serial);
         let row = known.row;
-        let part = if !is_out {
-            return Ok(());
-        } else if row.tat_ns == limit_ns && row.interval_ns == returned.interval_ns {
-            of_bucket(update("SET tat = :tat", "tat = :limit AND iv = :rate"))
+        if !is_out {
+            // It has come back before, or was never written down.
+            return self.count(user, counting).await;
+        }
+        let mut part = change();
+        if row.tat_ns == limit_ns && row.interval_ns == returned.interval_ns {
+            of_bucket(&mut part);
         } else if row.day == day && unspent > 0 {
-            of_quota(update("SET used = used - :spare", "#day = :day AND used >= :spare"))
-        } else {
-            return Ok(());
-        };
+            of_quota(&mut part);
+        }
         // What others come in between of now stays counted.
-        self.returned(user, self.send(part).await?).map(drop)
+        self.returned(user, self.send(part.of(self.update(user))).await?).map(drop)
+    }
+
+    /// Counts what a node has counted, with nothing else.
+    async fn count(&self, user: UserId, counting: &TallyWrite) -> Result<(), StoreError> {
+        if counting.is_empty() {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        counting.add_to(&BTreeMap::new(), &mut change);
+        self.returned(user, self.send(change.of(self.update(user))).await?).map(drop)
+    }
+
+    /// A tally as it is written: networks that are not the ones that were written last are sealed with the person's key. An erased
+    /// person's are not kept.
+    async fn sealed(&self, user: UserId, tally: Option<&Tally>) -> Result<TallyWrite, StoreError> {
+        let Some(tally) = tally else { return Ok(TallyWrite::default()) };
+        let lines = tally.lines().to_vec();
+        let is_known =
+            |used: &KeyUse| used.network().is_none_or(|network| lock(&self.networks).get(&used.key) == Some(&network));
+        let plain = |used: &KeyUse| SealedUse { key: used.key, at_us: used.at_us, network: None };
+        if tally.uses().iter().all(is_known) {
+            return Ok(TallyWrite { lines, uses: tally.uses().iter().map(plain).collect() });
+        }
+        let Some(own) = log::personal_key(&self.dynamo, user).await? else {
+            return Ok(TallyWrite { lines, uses: Vec::new() });
+        };
+        let mut networks = lock(&self.networks);
+        if networks.len() >= KNOWN_PEOPLE_MAX {
+            networks.clear();
+        }
+        let seal = |used: &KeyUse| {
+            let network = used.network();
+            let sealed = network.as_deref().and_then(|text| own.seal(use_name(used.key, used.at_us), NETWORK, text));
+            if let Some(network) = network {
+                networks.insert(used.key, network);
+            }
+            SealedUse { network: sealed, ..plain(used) }
+        };
+        Ok(TallyWrite { lines, uses: tally.uses().iter().map(seal).collect() })
+    }
+
+    async fn give_one_back(&self, GivenBack { user, returned, tally }: GivenBack) -> Result<(), StoreError> {
+        let counting = self.sealed(user, tally.as_deref()).await?;
+        match returned {
+            Some(returned) => self.return_one(user, returned, &counting).await,
+            None => self.count(user, &counting).await,
+        }
     }
 
     /// The item when a return's condition did not hold.
@@ -397,51 +464,6 @@ impl DynamoLedger {
             Written::Refused(Some(item)) => Ok(Some(item)),
             Written::Throttled(error) | Written::Unknown(error) => Err(error),
         }
-    }
-
-    async fn keys_of(&self, user: UserId) -> Result<Vec<KeyId>, StoreError> {
-        let table = self.dynamo.table(VIEWS);
-        let query = self.dynamo.client().query().table_name(&table).consistent_read(true);
-        let mut pages = query
-            .key_condition_expression("k = :k AND begins_with(r, :key)")
-            .expression_attribute_values(":k", text(format!("user#{user}")))
-            .expression_attribute_values(":key", text(KEY_ROWS))
-            .projection_expression("r")
-            .into_paginator()
-            .items()
-            .send();
-        let mut keys = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| unavailable(&table, &error))?;
-            let id = get_text(&item, "r")?.trim_start_matches(KEY_ROWS);
-            keys.push(KeyId::parse(id).map_err(|error| damaged("r", error))?);
-        }
-        Ok(keys)
-    }
-
-    async fn usage_of(&self, partition: String, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
-        let table = self.table();
-        let query = self.dynamo.client().query().table_name(&table).consistent_read(true);
-        let mut pages = query
-            .key_condition_expression("k = :k")
-            .expression_attribute_values(":k", text(partition))
-            .into_paginator()
-            .items()
-            .send();
-        let mut days = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| unavailable(&table, &error))?;
-            let day = match get_text(&item, "d")? {
-                LIVE => find_number(&item, "day")?,
-                day => Some(day.parse().map_err(|error| damaged("d", error))?),
-            };
-            // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
-            let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
-            if let Some(day) = day.filter(|day| *day >= from_day && !is_told(day)) {
-                days.push(DayUsage { day, used: get_number(&item, "used")? });
-            }
-        }
-        Ok(days)
     }
 }
 
@@ -495,27 +517,22 @@ impl Ledger for DynamoLedger {
         self.take(request).await
     }
 
-    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
-        let writes = returns.into_iter().map(|(user, returned)| self.return_one(user, returned));
+    async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
+        let writes = given.into_iter().map(|given| self.give_one_back(given));
         // All are tried, even if one fails.
         let done: Vec<Result<(), StoreError>> = stream::iter(writes).buffer_unordered(PARALLEL).collect().await;
         done.into_iter().collect()
     }
 
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
-        let mut days = self.usage_of(partition(user), from_day).await?;
-        let keys = self.keys_of(user).await?;
-        let reads = stream::iter(keys.into_iter().map(|key| self.usage_of(key.to_string(), from_day)));
-        let of_keys: Vec<Vec<DayUsage>> = reads.buffered(PARALLEL).try_collect().await?;
-        // Of the days that an earlier version counted, by key. The last of them is in the person's count.
-        let first = days.iter().map(|told| told.day).min().unwrap_or(i64::MAX);
-        let mut before: BTreeMap<i64, u64> = BTreeMap::new();
-        for DayUsage { day, used } in of_keys.into_iter().flatten().filter(|told| told.day < first) {
-            let sum = before.entry(day).or_default();
-            *sum = sum.saturating_add(used);
-        }
-        days.extend(before.into_iter().map(|(day, used)| DayUsage { day, used }));
-        days.sort_by_key(|told| told.day);
-        Ok(days)
+        self.usage_by_day(user, from_day).await
+    }
+
+    async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
+        self.counts_by_day(user, from_day).await
+    }
+
+    async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError> {
+        self.uses(user).await
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{AbsentColumn, Anew, DataSet, ImportResult, LastImport, Outlook, RecordStoreError, rules};
+use super::{
+    AbsentColumn, Anew, ChangedValue, DIFFERENCES_MAX, DataSet, ImportResult, LastImport, NulledColumn, Outlook,
+    RecordStoreError, rules,
+};
 use crate::dataset::{Definition, Record, Value};
 
 /// What was asked for.
@@ -59,6 +62,60 @@ impl Absent {
                 *value = stored;
             }
         }
+    }
+}
+
+/// What updates do to the values of records.
+#[derive(Debug, Default, Clone)]
+pub(in crate::store) struct Effects {
+    /// For each column, how many values are lost.
+    lost: Vec<u64>,
+    differences: Vec<ChangedValue>,
+}
+
+impl Effects {
+    /// Takes in that a record loses its values of these columns.
+    pub(in crate::store) fn lose(&mut self, columns: impl IntoIterator<Item = usize>) {
+        for column in columns {
+            if self.lost.len() <= column {
+                self.lost.resize(column + 1, 0);
+            }
+            if let Some(lost) = self.lost.get_mut(column) {
+                *lost += 1;
+            }
+        }
+    }
+
+    /// Whether there is room for more differences.
+    pub(in crate::store) fn wants_differences(&self) -> bool {
+        self.differences.len() < DIFFERENCES_MAX
+    }
+
+    /// Takes in what differs between a stored record and what the file says of it.
+    pub(in crate::store) fn compare(&mut self, definition: &Definition, old: &Record, new: &Record) {
+        let text = |place: usize| new.values.get(place).map(ToString::to_string).unwrap_or_default();
+        let record_id = new.values.get(definition.record_id).cloned().unwrap_or(Value::Null);
+        for (column, (old, new)) in old.values.iter().zip(&new.values).enumerate() {
+            if old != new && Some(column) != definition.load_date && self.wants_differences() {
+                let (key, record_id) = (text(definition.key), record_id.clone());
+                self.differences.push(ChangedValue { key, record_id, column, old: old.clone(), new: new.clone() });
+            }
+        }
+    }
+
+    /// The columns that lose values.
+    pub(in crate::store) fn losing(&self) -> Vec<usize> {
+        self.lost.iter().enumerate().filter(|(_, lost)| **lost > 0).map(|(column, _)| column).collect()
+    }
+
+    /// What there is to tell. `before` says of the columns that lose values how many there were, in that order.
+    pub(in crate::store) fn told(&self, before: &[u64]) -> (Vec<NulledColumn>, Vec<ChangedValue>) {
+        let losing = self.losing().into_iter().zip(before);
+        let nulled = losing.map(|(column, before)| {
+            let lost = self.lost.get(column).copied().unwrap_or_default();
+            NulledColumn { column, before: *before, lost }
+        });
+        (nulled.collect(), self.differences.clone())
     }
 }
 
@@ -123,12 +180,15 @@ impl Order {
         before: Option<&DataSet>,
         columns: Columns,
         absent: &Absent,
+        (nulled, differences): (Vec<NulledColumn>, Vec<ChangedValue>),
     ) -> Outlook {
         Outlook {
             version_before: before.map_or(0, |before| before.version),
             records_before: before.filter(|_| self.anew.is_none()).map_or(0, |before| before.records),
             result: self.outcome(counts, before, columns).last_import.result,
             absent: absent.columns.clone(),
+            nulled,
+            differences,
         }
     }
 
@@ -183,6 +243,7 @@ impl Order {
                 .map_or(result.version, |before| before.changes_from),
             records: (records + counts.inserted).saturating_sub(counts.removed),
             last_import: LastImport { id: self.import_id, day: self.today, result },
+            standing: before.map(|before| before.standing.clone()).unwrap_or_default(),
         }
     }
 }

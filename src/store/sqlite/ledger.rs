@@ -8,15 +8,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     Database, StoreError, corrupt,
     endings::{self, Rotated},
+    log,
 };
 use crate::{
     domain::{
-        admission::{Asked, Bucket, Holder, LedgerRow, Reservation, Return, settled},
+        admission::{
+            Asked, Bucket, Holder, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
+        },
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
     },
-    store::{DayUsage, GrantRequest, Granted, KeyRefusal, KeyTerms, Ledger},
+    store::{DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, use_name},
 };
 
 #[async_trait]
@@ -43,12 +46,17 @@ impl Ledger for Database {
         self.write(move |connection| grant(connection, &request)).await
     }
 
-    async fn give_back(&self, returns: Vec<(UserId, Return)>) -> Result<(), StoreError> {
+    async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
         self.write(move |connection| {
-            for (user, returned) in &returns {
-                let kept = read_reservation(connection, *user, returned.holder.node)?;
-                if let Some(returned) = settled(returned.holder.node, kept, Some(*returned), None) {
-                    take_back(connection, *user, &returned)?;
+            for GivenBack { user, returned, tally } in &given {
+                if let Some(returned) = returned {
+                    let kept = read_reservation(connection, *user, returned.holder.node)?;
+                    if let Some(returned) = settled(returned.holder.node, kept, Some(*returned), None) {
+                        take_back(connection, *user, &returned)?;
+                    }
+                }
+                if let Some(tally) = tally {
+                    count(connection, *user, tally)?;
                 }
             }
             Ok(())
@@ -67,6 +75,76 @@ impl Ledger for Database {
         })
         .await
     }
+
+    async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT day, key, dataset, status, requests, counted FROM usage_counts
+                       WHERE user = ?1 AND day >= ?2 ORDER BY day, key, dataset, status";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![user.to_string(), from_day])?;
+            let mut counts = Vec::new();
+            while let Some(row) = rows.next()? {
+                counts.push(UsageCount {
+                    day: row.get(0)?,
+                    key: KeyId::parse(&row.get::<_, String>(1)?).ok(),
+                    dataset: row.get::<_, String>(2)?.into(),
+                    status: row.get(3)?,
+                    requests: row.get(4)?,
+                    counted: row.get(5)?,
+                });
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError> {
+        self.read(move |connection| {
+            let own = log::personal_key(connection, user)?;
+            let sql = "SELECT key, at, network, network_at FROM key_uses WHERE user = ?1 ORDER BY key";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([user.to_string()])?;
+            let mut uses = Vec::new();
+            while let Some(row) = rows.next()? {
+                let key = KeyId::parse(&row.get::<_, String>(0)?).map_err(|error| corrupt("key id", error))?;
+                let at = Timestamp::from_microsecond(row.get(1)?).map_err(|error| corrupt("moment", error))?;
+                let sealed = row.get::<_, Option<String>>(2)?.zip(row.get::<_, Option<i64>>(3)?);
+                let open = |(sealed, at_us): (String, i64)| own.as_ref()?.open(use_name(key, at_us), NETWORK, &sealed);
+                uses.push(LastUse { key, at, network: sealed.and_then(open) });
+            }
+            Ok(uses)
+        })
+        .await
+    }
+}
+
+/// Counts what a node has counted.
+fn count(connection: &Connection, user: UserId, tally: &Tally) -> Result<(), StoreError> {
+    let user_text = user.to_string();
+    let sql = "INSERT INTO usage_counts (user, day, key, dataset, status, requests, counted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+               ON CONFLICT (user, day, key, dataset, status)
+               DO UPDATE SET requests = requests + excluded.requests, counted = counted + excluded.counted";
+    for line in tally.lines() {
+        let key = line.key.as_ref().map_or("", KeyId::as_str);
+        let UsageCount { day, ref dataset, status, requests, counted, .. } = *line;
+        connection.prepare_cached(sql)?.execute(params![user_text, day, key, dataset, status, requests, counted])?;
+    }
+    if tally.uses().is_empty() {
+        return Ok(());
+    }
+    // An erased person's network is not kept, be it sealed.
+    let Some(own) = log::personal_key(connection, user)? else { return Ok(()) };
+    let sql = "INSERT INTO key_uses (user, key, at, network, network_at) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (user, key) DO UPDATE SET at = max(at, excluded.at),
+               network = coalesce(excluded.network, network), network_at = coalesce(excluded.network_at, network_at)";
+    for used in tally.uses() {
+        let name = use_name(used.key, used.at_us);
+        let network = used.network().and_then(|network| own.seal(name, NETWORK, &network));
+        let network_at = network.as_ref().map(|_| used.at_us);
+        let values = params![user_text, used.key.as_str(), used.at_us, network, network_at];
+        connection.prepare_cached(sql)?.execute(values)?;
+    }
+    Ok(())
 }
 
 /// What the views say of a key that was not revoked and whose owner may.
@@ -108,9 +186,13 @@ fn limits_of(connection: &Connection, plan: &str) -> Result<Limits, StoreError> 
 }
 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, StoreError> {
-    let GrantRequest { user, ref plan, now_ns, life_ns, want, need, holder, unanswered_from, returned } = *request;
+    let GrantRequest { user, ref plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, ref tally } =
+        *request;
     let limits = limits_of(connection, plan)?;
     let kept = read_reservation(connection, user, holder.node)?;
+    if let Some(tally) = tally.as_deref().filter(|_| !was_carried_out(kept, unanswered_from)) {
+        count(connection, user, tally)?;
+    }
     let returned = settled(holder.node, kept, returned, unanswered_from);
     let mut row = read_row(connection, user)?;
     let day = row.day_at(now_ns);
@@ -132,7 +214,7 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, Sto
         write_owed(connection, user, &row)?;
     }
     write_reservation(connection, user, holder.node, &grant.reservation(holder.serial))?;
-    Ok(Granted { grant: grant.held_by(holder), limits_age_ns: 0 })
+    Ok(Granted { grant: grant.held_by(holder), limits_age_ns: 0, tallied: true })
 }
 
 /// Takes back what a node's last grant holds, and forgets that grant: what comes again changes nothing.

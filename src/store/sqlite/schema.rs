@@ -100,7 +100,7 @@ CREATE TABLE reservations (
 
 /// What version 3 does to the ledger: buckets and quotas belong to people and not to their keys. What a person's keys have used of a
 /// day is the person's together; of their buckets the emptiest counts. Of grants that crashed nodes took and did not give back
-/// nothing comes back any more.
+/// nothing comes back any more. Beside it stands what requests were for, and when each key was used last.
 const PEOPLE: &str = "
 CREATE TABLE IF NOT EXISTS owed (key TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ALTER TABLE ledger RENAME TO ledger_of_keys;
@@ -132,6 +132,25 @@ CREATE TABLE reservations (
     interval_ns INTEGER NOT NULL,
     PRIMARY KEY (user, node)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE usage_counts (
+    user     TEXT NOT NULL,
+    day      INTEGER NOT NULL,
+    key      TEXT NOT NULL,
+    dataset  TEXT NOT NULL,
+    status   INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    counted  INTEGER NOT NULL,
+    PRIMARY KEY (user, day, key, dataset, status)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE key_uses (
+    user       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    network    TEXT,
+    network_at INTEGER,
+    PRIMARY KEY (user, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO usage_counts SELECT owner, day, key, '', 0, used, used FROM usage_of_keys JOIN issued_keys ON id = usage_of_keys.key;
 INSERT INTO usage SELECT owner, day, sum(used) FROM usage_of_keys JOIN issued_keys ON id = usage_of_keys.key GROUP BY owner, day;
 INSERT INTO ledger
     SELECT owner, max(tat_ns), 0, 0, interval_ns FROM ledger_of_keys JOIN issued_keys ON id = ledger_of_keys.key GROUP BY owner;
@@ -275,6 +294,51 @@ mod tests {
             label: None,
         };
         persisted::encode(&[NewEvent { id: uuid::Uuid::nil(), origin, event }], None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_ledger_of_keys_becomes_one_of_people() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut old = Connection::open(folder.path().join("permitd.db")).unwrap();
+        let transaction = old.transaction().unwrap();
+        transaction.execute_batch(TABLES).unwrap();
+        transaction.execute_batch(&views::tables("")).unwrap();
+        transaction.execute_batch(&views::indexes("", 1)).unwrap();
+        transaction.execute_batch(KEYS_AND_ANSWERS).unwrap();
+        transaction.execute_batch(RESERVATIONS).unwrap();
+        transaction.pragma_update(None, "user_version", 2).unwrap();
+        let [ana, ben] = [1, 2].map(|number| UserId(uuid::Uuid::from_u128(number)));
+        let keys = [1, 2, 3].map(|number| KeyId::from_random([number; 12]));
+        for (key, owner, days) in
+            [(0, ana, [(9, 100), (10, 5)]), (1, ana, [(8, 7), (10, 4)]), (2, ben, [(9, 1), (10, 2)])]
+        {
+            let key: KeyId = keys[key];
+            let sql = "INSERT INTO issued_keys VALUES (?1, ?2)";
+            transaction.execute(sql, [key.to_string(), owner.to_string()]).unwrap();
+            let sql = "INSERT INTO ledger VALUES (?1, 77, ?2, ?3, 5)";
+            transaction.execute(sql, rusqlite::params![key.as_str(), days[1].0, days[1].1]).unwrap();
+            for (day, used) in days {
+                let sql = "INSERT INTO usage VALUES (?1, ?2, ?3)";
+                transaction.execute(sql, rusqlite::params![key.as_str(), day, used]).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+        drop(old);
+
+        let stores = Database::open(folder.path()).unwrap().stores();
+        let days = async |user| {
+            let days = stores.ledger.usage(user, 0).await.unwrap();
+            days.iter().map(|day| (day.day, day.used)).collect::<Vec<_>>()
+        };
+        assert_eq!(days(ana).await, [(8, 7), (9, 100), (10, 9)], "both keys together");
+        assert_eq!(days(ben).await, [(9, 1), (10, 2)]);
+        let counts = stores.ledger.counts(ana, 10).await.unwrap();
+        let counts: Vec<_> = counts.iter().map(|line| (line.key, line.status, line.requests, line.counted)).collect();
+        assert_eq!(counts, [(Some(keys[0]), 0, 5, 5), (Some(keys[1]), 0, 4, 4)]);
+        let row = Connection::open(folder.path().join("permitd.db")).unwrap();
+        let sql = "SELECT tat_ns, day, used, interval_ns FROM ledger WHERE user = ?1";
+        let row = row.query_row(sql, [ana.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        assert_eq!(row, Ok((77, 10, 9, 5)));
     }
 
     #[tokio::test]

@@ -101,7 +101,7 @@ async fn keyed(app: &TestApp, counting: &mut Counting<'_>, path: &str) {
 /// Requests of records with a key that is on the plan `fast`.
 async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, key: &str) {
     let first = app.get(RECORD, key);
-    counting.count("first request of a key on a node, of a record that is not cached", &[], first).await.expect(200);
+    counting.count("first request of a person, of a record that is not cached", &[], first).await.expect(200);
     let page = counting.aside(app.get("/permits?limit=5", key)).await.expect(200).json();
     let records = page["data"].as_array().expect("records").iter();
     let paths = records.filter_map(|record| record["application_number"].as_str());
@@ -114,7 +114,13 @@ async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualCloc
     let page = counting.count("page of an index", &[("S", SHARDS)], page).await.expect(200).json();
     assert_eq!(page["data"].as_array().map(Vec::len), Some(5), "a whole page");
     clock.advance_us(1_000_000);
-    counting.count("next grant of a key in use", &[], app.get(&path, key)).await.expect(200);
+    let second = app.get(&path, key);
+    counting
+        .count("second grant of a person, which tells the network of a key for the first time", &[], second)
+        .await
+        .expect(200);
+    clock.advance_us(1_000_000);
+    counting.count("next grant of a person who goes on", &[], app.get(&path, key)).await.expect(200);
 
     let forged = ApiKey::new(KeyId::from_random([7; 12]), &[7; 24]);
     counting.count("request with junk for a key", &[], app.get(&path, "pmt_junk")).await.expect(401);
@@ -127,7 +133,10 @@ async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualCloc
 /// What becomes of the key that the requests were made with; its owner has another, and is deleted at last.
 async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, user: &str, key_path: &str, key: &str) {
     let usage = format!("/users/{user}/usage");
-    counting.count("page of somebody's usage", &[("K", 2)], app.admin_get(&usage)).await.expect(200);
+    counting
+        .count("page of somebody's usage, of whom this node has counted something", &[("K", 2)], app.admin_get(&usage))
+        .await
+        .expect(200);
     let (rotate, grace) = (format!("{key_path}/rotate"), json!({ "grace_s": 3600 }));
     let rotate = app.admin_send(Method::POST, &rotate, &grace);
     // The new one, too. This node holds a grant of one of them.
@@ -182,6 +191,8 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
         reading: Arc::clone(&definition),
         replace: true,
         confirmed: true,
+        keep_absent: None,
+        staged: None,
         dry_run: false,
         origin: Origin { who: Who::system("test"), correlation_id: "import".to_owned(), causation_id: None },
         progress: Arc::new(ImportProgress::default()),
@@ -234,7 +245,10 @@ async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
 #[tokio::test]
 async fn wrong_tokens_and_keys_make_no_call() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-    let app = TestApp::with(quiet(&clock, 0, Vec::new())).await;
+    // Its clock stands, and so would answers that are put off.
+    let unpaced = [("http.wrong_keys_max", "100000"), ("http.refusals_per_s", "1000000")];
+    let unpaced = unpaced.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let app = TestApp::with(quiet(&clock, 0, unpaced)).await;
     let mut counting = Counting::of(&app).await;
     let forged = ApiKey::new(KeyId::from_random([7; 12]), &[7; 24]);
     let token = AdminToken::new(KeyId::from_random([7; 12]), &[7; 24]);

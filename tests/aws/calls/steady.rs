@@ -20,9 +20,10 @@ const RECORD: &str = "/permits/201612013997";
 /// Writes of a node beside one for each second: the first grant, and a few while it learns how much the key spends and that it
 /// is not alone. Its guesses may then be wrong (a write that is refused and repeated) or small (a grant that is soon spent).
 const WRITES_TO_BEGIN: u64 = 3;
-/// Reads of a node beside one for each second: the key's row, when the node sees the key for the first time, and the limits once
-/// more for a small guess: a grant ends a life after its limits were read, so that a change of the plan is in force by then.
-const READS_TO_BEGIN: u64 = 2;
+/// Reads of a node beside two for each second, of the key and of the plan's limits: the person's row, when the node sees the person
+/// for the first time, and those two once more for a small guess: a grant ends a life after they were read, so that a change is in
+/// force by then; and where what was counted is told for the first time, the key that the network is sealed with.
+const READS_TO_BEGIN: u64 = 8;
 
 /// What each of two nodes called while a key on this plan made requests through both in turn, and how many were admitted.
 async fn half_a_minute(limits: Value) -> ([Counts; 2], u64) {
@@ -45,14 +46,16 @@ async fn half_a_minute(limits: Value) -> ([Counts; 2], u64) {
     ([0, 1].map(|node: usize| between(&before[node], &calls(nodes[node]))), admitted)
 }
 
-/// Of the ledger at most a write a second, and a read of the plan's limits; of the records the one that is asked for, once.
+/// Of the ledger at most a write a second, and a read of the key and of the plan's limits; of the records the one that is asked for,
+/// once.
 fn check(counts: &Counts) {
     let mut left = counts.clone();
     let mut take = |call: &str| left.remove(&("DynamoDB".to_owned(), call.to_owned())).unwrap_or(0);
     let (writes, reads, records) = (take("UpdateItem"), take("GetItem"), take("Query"));
     assert!((SECONDS / 2..=SECONDS + WRITES_TO_BEGIN).contains(&writes), "{writes} writes of the ledger: {counts:?}");
-    assert!(reads <= SECONDS + READS_TO_BEGIN, "{reads} reads of limits: {counts:?}");
-    assert_eq!(records, 1, "{counts:?}");
+    assert!(reads <= 2 * SECONDS + READS_TO_BEGIN, "{reads} reads of the key and of limits: {counts:?}");
+    // The record, and the names of the keys of a person who never asked for anything.
+    assert!((1..=2).contains(&records) && take("BatchGetItem") < 2, "{counts:?}");
     left.retain(|(service, _), _| service == "DynamoDB");
     assert!(left.is_empty(), "{left:?}");
 }

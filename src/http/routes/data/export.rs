@@ -67,10 +67,11 @@ impl DataSets {
             Ok(exporting) => exporting,
             Err(error) => return Ok((pass, Err(query_problem(error)))),
         };
-        let version = export.version;
+        let (version, dataset) = (export.version, data_set.definition.name.to_string());
         let coding = Coding::accepted(request);
         let encoder = coding.map(Encoder::new).transpose().map_err(Problem::internal)?;
-        let parts = ExportBody { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), place: Some(place) };
+        let parts =
+            ExportBody { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), dataset, place: Some(place) };
         let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(parts)));
         describe(&mut response, &data_set, format, version);
         if let Some(coding) = coding {
@@ -118,6 +119,7 @@ struct ExportBody {
     export: Export,
     encoder: Encoding,
     pass: Pass,
+    dataset: String,
     /// Its place among the exports at the same time: given back with the last part.
     place: Option<Turn>,
 }
@@ -135,7 +137,7 @@ impl ExportBody {
         self.encoder = Encoding::Ended;
         self.place = None;
         if charge != Charge::Whole {
-            self.pass.refund();
+            self.pass.refund_told(&self.dataset, StatusCode::OK.as_u16());
         }
         Poll::Ready(Some(Err(BrokenOff)))
     }

@@ -5,7 +5,7 @@ use crate::{
     actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
     domain::lineage::Loss,
     http::{Charge, InvalidParam, Problem, ProblemCode},
-    store::records::RecordStoreError,
+    store::records::{DataSet, RecordStoreError},
 };
 
 /// That parameters are wrong; or that what the only wrong one is about is gone.
@@ -22,6 +22,12 @@ pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
 pub(super) fn lost(loss: &Loss) -> Problem {
     let detail = format!("{loss}. The operator has to restore them or to import again; the request was not counted");
     Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+}
+
+/// A data set that is kept and served to nobody.
+pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
+    let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
+    Problem::new(ProblemCode::DataSetWithdrawn, detail)
 }
 
 /// That a data set's records are there again, but not served yet.

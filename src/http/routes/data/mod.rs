@@ -1,6 +1,7 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
 mod caching;
+mod directory;
 mod export;
 mod failure;
 mod limits;
@@ -22,6 +23,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 
+pub(super) use self::directory::shown;
 use self::{
     caching::Tag,
     failure::query_problem,
@@ -76,9 +78,13 @@ impl DataSets {
 
     /// Whether the path is a data set's, be it one that has lost its records; keeps which one for the answer.
     fn takes(&self, context: &GuardContext<'_>) -> bool {
-        let Some(name) = first_segment(context.head().uri.path()) else { return false };
+        let path = context.head().uri.path();
+        let Some(name) = first_segment(path) else { return false };
+        if directory::is_asked_with_key(path, context.head().headers()) {
+            return true;
+        }
         let data_set = self.service.records.data_set(name);
-        if data_set.is_none() && !self.service.lineages.is_lost(name) {
+        if data_set.is_none() && !self.service.lineages.is_lost(name) && self.renamed(name).is_none() {
             return false;
         }
         if let Some(passage) = context.req_data().get::<Passage>() {
@@ -167,6 +173,13 @@ impl<'a> Wanted<'a> {
 impl DataSets {
     /// One request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        if request.path() == directory::PATH {
+            let listed = match request.method() {
+                &Method::GET | &Method::HEAD => Box::pin(self.list(request)).await,
+                _ => return method::other(request, METHODS),
+            };
+            return self.answered(request, listed).await;
+        }
         let Some((data_set, wanted)) = self.destination(request) else {
             let path = request.match_info().as_str();
             return match path.strip_suffix('/').and_then(Wanted::of) {
@@ -177,6 +190,13 @@ impl DataSets {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return method::other(request, METHODS);
         }
+        let name = first_segment(request.uri().path()).unwrap_or_default();
+        if data_set.is_none()
+            && let Some(to) = self.renamed(name)
+        {
+            let moved = Box::pin(self.moved(request, &to)).await;
+            return self.answered(request, moved).await;
+        }
         let admitted = match (self.sound(request, data_set).await, wanted) {
             (Ok(data_set), Wanted::Read(key, record_id)) => self.read(request, data_set, key, record_id).await,
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
@@ -184,6 +204,11 @@ impl DataSets {
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
+        self.answered(request, admitted).await
+    }
+
+    /// The answer to a request that was let pass or not, with the limits in its header.
+    async fn answered(&self, request: &HttpRequest, admitted: Result<Admitted, Problem>) -> HttpResponse {
         let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => return Box::pin(self.refusal(request, problem)).await.respond(request),
@@ -193,6 +218,7 @@ impl DataSets {
             |response: &HttpResponse| response.status() == StatusCode::NOT_MODIFIED && !caching::wants_nothing(request);
         let charge = match &answer {
             Err(problem) => problem.charge(),
+            Ok(response) if response.status() == StatusCode::PERMANENT_REDIRECT => Charge::Rate,
             Ok(response) if is_known(response) => Charge::Rate,
             Ok(_) => Charge::Whole,
         };
@@ -202,6 +228,8 @@ impl DataSets {
             Charge::Nothing => pass.keep(0, self.service.committer.clock.as_ref()),
         }
         let mut response = answer.unwrap_or_else(|problem| problem.respond(request));
+        let dataset = first_segment(request.uri().path()).unwrap_or_default();
+        pass.tell(dataset, response.status().as_u16(), wire::client_of(request));
         limits(&pass.standing, |name, value| {
             response.headers_mut().insert(name, value);
         });
@@ -219,6 +247,9 @@ impl DataSets {
 
     /// The data set, if its records are those that the log knows.
     async fn sound(&self, request: &HttpRequest, data_set: Option<Arc<DataSet>>) -> Result<Arc<DataSet>, Problem> {
+        if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
+            return Err(failure::withdrawn(withdrawn));
+        }
         let lineages = &self.service.lineages;
         let verdict = match &data_set {
             Some(present) => lineages.verdict(present),

@@ -1,13 +1,16 @@
 //! A grant that is about to be written: which changes of the item under which conditions. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure, builders::UpdateBuilder},
 };
 
-use super::known::{Known, reservation_name, reservation_value};
+use super::{
+    counting::TallyWrite,
+    known::{Known, reservation_name, reservation_value},
+};
 use crate::{
     domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, TatStep},
     store::dynamodb::item::number,
@@ -16,7 +19,8 @@ use crate::{
 /// Changes of an item, and the conditions under which they are made.
 #[derive(Default)]
 pub(super) struct Change {
-    sets: Vec<&'static str>,
+    sets: Vec<String>,
+    adds: Vec<String>,
     removes: Vec<String>,
     conditions: Vec<&'static str>,
     names: HashMap<String, String>,
@@ -24,27 +28,36 @@ pub(super) struct Change {
 }
 
 impl Change {
-    fn set(&mut self, set: &'static str) {
-        self.sets.push(set);
+    pub(super) fn set(&mut self, set: impl Into<String>) {
+        self.sets.push(set.into());
     }
 
-    fn only_if(&mut self, condition: &'static str) {
+    pub(super) fn add(&mut self, add: impl Into<String>) {
+        self.adds.push(add.into());
+    }
+
+    pub(super) fn remove(&mut self, place: String) {
+        self.removes.push(place);
+    }
+
+    pub(super) fn only_if(&mut self, condition: &'static str) {
         self.conditions.push(condition);
     }
 
-    fn name(&mut self, place: &str, name: &str) {
+    pub(super) fn name(&mut self, place: &str, name: &str) {
         self.names.insert(place.to_owned(), name.to_owned());
     }
 
-    fn value(&mut self, place: &str, value: AttributeValue) {
+    pub(super) fn value(&mut self, place: &str, value: AttributeValue) {
         self.values.insert(place.to_owned(), value);
     }
 
     fn expressions(&self) -> (String, String) {
-        let mut update = format!("SET {}", self.sets.join(", "));
-        if !self.removes.is_empty() {
-            update.push_str(&format!(" REMOVE {}", self.removes.join(", ")));
-        }
+        let clause = |word: &str, parts: &[String]| match parts {
+            [] => String::new(),
+            parts => format!("{word} {} ", parts.join(", ")),
+        };
+        let update = clause("SET", &self.sets) + &clause("REMOVE", &self.removes) + &clause("ADD", &self.adds);
         (update, self.conditions.join(" AND "))
     }
 
@@ -53,9 +66,9 @@ impl Change {
         let (sets, conditions) = self.expressions();
         update
             .update_expression(sets)
-            .condition_expression(conditions)
-            .set_expression_attribute_names(Some(self.names))
-            .set_expression_attribute_values(Some(self.values))
+            .set_condition_expression((!conditions.is_empty()).then_some(conditions))
+            .set_expression_attribute_names((!self.names.is_empty()).then_some(self.names))
+            .set_expression_attribute_values((!self.values.is_empty()).then_some(self.values))
     }
 
     /// As a part of a transaction.
@@ -79,11 +92,13 @@ pub(super) struct Attempt {
     after: LedgerRow,
     grant: Grant,
     pub(super) step: TatStep,
+    /// What was counted and is not in the item yet.
+    counting: TallyWrite,
 }
 
 impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
-    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool) -> Self {
+    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, counting: TallyWrite) -> Self {
         let mut before = seen.row;
         // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
         let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;
@@ -95,7 +110,7 @@ impl Attempt {
         }
         let mut after = before;
         let (grant, step) = after.renew(&asked);
-        Self { holder, asked, before, after, grant: grant.held_by(holder), step }
+        Self { holder, asked, before, after, grant: grant.held_by(holder), step, counting }
     }
 
     /// The same grant as one that is not written down: it holds nothing.
@@ -111,25 +126,36 @@ impl Attempt {
     /// Whether it changes nothing: there is no request to be had, and none is given back.
     pub(super) fn needs_no_write(&self) -> bool {
         let brings_back = self.asked.returned.is_some_and(|back| back.unspent > 0);
-        self.grant.left() == 0 && self.step == TatStep::Kept && !brings_back
+        // Refusals alone can wait.
+        let has_answers = !self.counting.uses.is_empty() || self.counting.lines.iter().any(|line| line.counted != 0);
+        self.grant.left() == 0 && self.step == TatStep::Kept && !brings_back && !has_answers
     }
 
     fn begins_a_day(&self, seen: &Known) -> bool {
         seen.unused || self.after.day != seen.row.day
     }
 
-    /// The day that the grant ends, if there is something to be kept of it: with what comes back of it.
-    pub(super) fn ended_day(&self, seen: &Known) -> Option<LedgerRow> {
+    /// The day that the grant ends, if there is something to be kept of it: with what comes back of it, and the counts of its
+    /// requests.
+    pub(super) fn ended_day(&self, seen: &Known) -> Option<(LedgerRow, BTreeMap<String, i64>)> {
         let mut ended = seen.row;
         if let Some(returned) = &self.asked.returned {
             ended.take_back(returned);
         }
-        (self.begins_a_day(seen) && !seen.unused && ended.used > 0).then_some(ended)
+        let counts = self.counting.ended(ended.day, seen);
+        (self.begins_a_day(seen) && !seen.unused && (ended.used > 0 || !counts.is_empty())).then_some((ended, counts))
+    }
+
+    /// The day that the grant ends, where there was one.
+    fn day_that_ends(seen: &Known) -> Option<i64> {
+        (!seen.unused).then_some(seen.row.day)
     }
 
     /// The item after a write that begins a day, whose condition is that it was what was seen.
     pub(super) fn known_after(&self, seen: &Known) -> Known {
-        let mut after = Known { row: self.after, unused: false, far_day: self.far_day(seen), ..seen.clone() };
+        let (counts, tallies) = (self.counting.begun(Self::day_that_ends(seen)), seen.tallies.saturating_add(1));
+        let far_day = self.far_day(seen);
+        let mut after = Known { row: self.after, unused: false, far_day, counts, tallies, ..seen.clone() };
         for node in self.long_gone(seen) {
             after.reservations.remove(&node);
         }
@@ -185,6 +211,7 @@ impl Attempt {
         } else {
             self.count(&mut change);
             self.advance(&mut change);
+            self.counting.add_to(&seen.counts, &mut change);
         }
         change
     }
@@ -201,13 +228,20 @@ impl Attempt {
         for (place, node) in self.long_gone(seen).into_iter().enumerate() {
             let gone = format!("#gone{place}");
             change.name(&gone, &reservation_name(node));
-            change.removes.push(gone);
+            change.remove(gone);
         }
+        self.counting.begin(Self::day_that_ends(seen), seen, change);
         if seen.unused {
             change.only_if("attribute_not_exists(#day)");
             return;
         }
         change.only_if("#day = :day AND used = :was AND tat = :from");
+        if seen.tallies == 0 {
+            change.only_if("attribute_not_exists(tn)");
+        } else {
+            change.only_if("tn = :tallies");
+            change.value(":tallies", number(seen.tallies));
+        }
         change.value(":day", number(seen.row.day));
         change.value(":was", number(seen.row.used));
         change.value(":from", number(seen.row.tat_ns));

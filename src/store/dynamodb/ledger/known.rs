@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use crate::{
     domain::{
-        admission::{LedgerRow, Reservation},
+        admission::{LedgerRow, Reservation, UsageCount},
         id::UserId,
-        key::KeyHash,
+        key::{KeyHash, KeyId},
     },
     store::{
         StoreError,
-        dynamodb::item::{self, Item, damaged, find_number, get_number, get_text, number},
+        dynamodb::item::{self, Item, damaged, find_number, find_text, get_number, get_text, number},
     },
 };
 
@@ -30,6 +30,71 @@ pub(super) struct Known {
     pub(super) far_day: Option<i64>,
     /// The last grant of each node that has not come back. An attribute for each, named by [`reservation_name`].
     pub(super) reservations: BTreeMap<u64, Reservation>,
+    /// What was counted of the day's requests, by the names of its attributes ([`count_names`]).
+    pub(super) counts: BTreeMap<String, i64>,
+    /// How often something was counted: it tells whether `counts` are those of the item.
+    pub(super) tallies: u64,
+}
+
+/// What the names of counts begin with: requests, and by how much what they counted as against the quota differs.
+const COUNTS: [&str; 2] = ["u|", "c|"];
+
+/// The attributes that count the requests of a line: key, status and data set in their names.
+pub(super) fn count_names(line: &UsageCount) -> [String; 2] {
+    let key = line.key.as_ref().map_or("", KeyId::as_str);
+    COUNTS.map(|kind| format!("{kind}{key}|{}|{}", line.status, line.dataset))
+}
+
+/// What a line adds to its attributes.
+pub(super) fn count_values(line: &UsageCount) -> [i64; 2] {
+    [line.requests, line.counted - line.requests]
+}
+
+/// The counts of an item.
+pub(super) fn counts(item: &Item) -> Result<BTreeMap<String, i64>, StoreError> {
+    let names = item.keys().filter(|name| COUNTS.iter().any(|kind| name.starts_with(kind)));
+    names.map(|name| Ok((name.clone(), get_number(item, name)?))).collect()
+}
+
+/// The counts of a day as lines.
+pub(super) fn lines(day: i64, counts: &BTreeMap<String, i64>) -> Vec<UsageCount> {
+    let line = |(name, requests): (&String, &i64)| {
+        let mut parts = name.strip_prefix(COUNTS[0])?.splitn(3, '|');
+        let (key, status, dataset) = (parts.next()?, parts.next()?, parts.next()?);
+        let differs = counts.get(&format!("{}{key}|{status}|{dataset}", COUNTS[1])).copied().unwrap_or(0);
+        Some(UsageCount {
+            day,
+            key: KeyId::parse(key).ok(),
+            dataset: dataset.into(),
+            status: status.parse().unwrap_or(0),
+            requests: *requests,
+            counted: requests + differs,
+        })
+    };
+    counts.iter().filter_map(line).collect()
+}
+
+/// What the attributes of last uses begin with: when, and the sealed network with when it was sealed.
+const USES: [&str; 2] = ["l|", "w|"];
+
+/// The attributes that tell a key's last use.
+pub(super) fn use_names(key: KeyId) -> [String; 2] {
+    USES.map(|kind| format!("{kind}{key}"))
+}
+
+/// A sealed network, and when it was sealed.
+type SealedAt = (i64, String);
+
+/// The keys of an item whose last use is told, with when, and the sealed network with when it was sealed.
+pub(super) fn uses(item: &Item) -> Result<Vec<(KeyId, i64, Option<SealedAt>)>, StoreError> {
+    let keys = item.keys().filter_map(|name| KeyId::parse(name.strip_prefix(USES[0])?).ok());
+    keys.map(|key| {
+        let [at, network] = use_names(key);
+        let sealed = find_text(item, &network)?.and_then(|text| text.split_once(' '));
+        let sealed = sealed.and_then(|(at_us, sealed)| Some((at_us.parse().ok()?, sealed.to_owned())));
+        Ok((key, get_number(item, &at)?, sealed))
+    })
+    .collect()
 }
 
 /// What the attributes of reservations begin with.
@@ -86,7 +151,9 @@ impl Known {
     /// Reads the live item.
     pub(super) fn read(item: &Item) -> Result<Self, StoreError> {
         let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
-        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations: reservations(item)? })
+        let (counts, tallies) = (counts(item)?, find_number(item, "tn")?.unwrap_or_default());
+        let reservations = reservations(item)?;
+        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies })
     }
 }
 

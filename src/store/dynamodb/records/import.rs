@@ -31,7 +31,7 @@ use crate::{
         dynamodb::{Dynamo, item::text, schema, unavailable},
         records::{
             ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
-            outcome::{Absent, Columns, Counts, Order},
+            outcome::{Absent, Columns, Counts, Effects, Order},
             past::Kind,
             rules::{self, set},
         },
@@ -67,6 +67,10 @@ pub(super) struct Session {
     scratch: Scratch,
     counts: Counts,
     absent: Absent,
+    effects: Effects,
+    filled: stock::Filled,
+    /// The first updated records: their keys, the sort keys of what they were, and what they are.
+    updated: Vec<(String, String, Record)>,
     /// Whether the rows bring their ids where they would be counted.
     brings_ids: bool,
     /// Whether what the file does not hold is marked for removal by now.
@@ -145,6 +149,9 @@ impl Session {
             scratch,
             counts: Counts::default(),
             absent: Absent::default(),
+            effects: Effects::default(),
+            filled: stock::Filled::default(),
+            updated: Vec::new(),
             brings_ids: false,
             is_settled: false,
             wrote: false,
@@ -240,6 +247,7 @@ impl Session {
                 Ok(RowOutcome::Unchanged)
             }
             Some((epoch, _)) => {
+                self.note_effects(key, (&id, epoch), &record)?;
                 self.write(line, &mut record)?;
                 self.end(key, &id, epoch)?;
                 self.note(Kind::Updated, key, row::value(&record, place), Some(epoch))?;
@@ -344,8 +352,10 @@ impl ImportSession for Session {
 
     fn settle(&mut self) -> Result<Outlook, RecordStoreError> {
         self.mark_removed()?;
+        self.note_differences()?;
         let stored = self.stored.as_ref().map(|stored| &*stored.data_set);
-        Ok(self.order.outlook(self.counts, stored, self.columns, &self.absent))
+        let effects = self.effects.told(&self.filled.of(&self.effects.losing()));
+        Ok(self.order.outlook(self.counts, stored, self.columns, &self.absent, effects))
     }
 
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {

@@ -15,7 +15,7 @@ use crate::{
     store::{
         StoreError,
         dynamodb::item::{Item, damaged, get_number, get_text, number, text},
-        records::{DataSet, ImportResult, LastImport},
+        records::{DataSet, DataSetStanding, ImportResult, LastImport},
     },
 };
 
@@ -23,6 +23,8 @@ use crate::{
 pub(super) const KIND: &str = "dataset";
 /// The attribute of the visible epoch, which every write is conditional on.
 pub(super) const EPOCH: &str = "epoch";
+/// The attribute that an item has while the data set is served to nobody.
+pub(super) const WITHDRAWN: &str = "withdrawn";
 /// The layout that this code reads and writes.
 const FORMAT: u32 = 2;
 
@@ -67,8 +69,17 @@ impl Manifest {
     }
 
     pub(super) fn item(&self) -> Result<Item, serde_json::Error> {
-        let DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import } =
-            &*self.data_set;
+        let DataSet {
+            definition,
+            instance,
+            version,
+            generation,
+            held_from,
+            changes_from,
+            records,
+            last_import,
+            standing,
+        } = &*self.data_set;
         let LastImport { id, day, result } = last_import;
         let (epoch, gaps, given_up) = self.epochs.to_texts();
         let Kept { held, generations, cleared } = &self.kept;
@@ -99,7 +110,11 @@ impl Manifest {
             ("removed", number(result.removed)),
             ("rejected", number(result.rejected)),
         ];
-        Ok(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        let mut item: Item = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if standing.withdrawn {
+            item.insert(WITHDRAWN.to_owned(), AttributeValue::Bool(true));
+        }
+        Ok(item)
     }
 
     /// Reads an item. The definition of `before` is kept where it is the same, and what follows from it.
@@ -144,6 +159,8 @@ impl Manifest {
             changes_from: get_number(item, "changes_from")?,
             records: get_number(item, "records")?,
             last_import: LastImport { id, day, result },
+            // No data set has another name here than the one that it began with.
+            standing: DataSetStanding { withdrawn: item.contains_key(WITHDRAWN), former_names: Vec::new() },
         };
         Ok(Self { data_set: Arc::new(data_set), epochs, kept, layout })
     }
@@ -183,6 +200,7 @@ mod tests {
             changes_from: 1,
             records: 6,
             last_import,
+            standing: DataSetStanding { withdrawn: true, former_names: Vec::new() },
         };
         let kept = Kept { held: Held::only(2, 4).followed_by(3, 7), generations: vec![(1, 4)], cleared: 2 };
         Manifest::new(data_set, Epochs::default().committed(7, 2, 5), kept, 4)

@@ -432,9 +432,12 @@ impl Shared {
 
     fn put(&self, served: &mut BTreeMap<String, Arc<Served>>, name: &str, manifest: Manifest) {
         let next = manifest.epochs.visible();
+        let standing = |manifest: &Manifest| manifest.data_set.standing.clone();
+        let is_as_known = served.get(name).is_some_and(|known| standing(&known.manifest) == standing(&manifest));
         let known = served.get(name).map(|before| (before.id, before.manifest.epochs.visible()));
         let id = match known {
-            Some((_, known)) if known == next => return,
+            Some((_, known)) if known == next && is_as_known => return,
+            Some((id, known)) if known == next => id,
             Some((id, known)) if known < next => id,
             // Also a data set that was taken away and made anew: its answers are not to be mixed with those before.
             _ => self.next_id.fetch_add(1, Ordering::Relaxed),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::{
@@ -169,6 +170,29 @@ impl Held for HeldDataSet {
         })?;
         self.remove_rows(stored)?;
         self.remove_past(stored)
+    }
+
+    fn withdraw(self: Box<Self>, withdrawn: bool) -> Result<(), RecordStoreError> {
+        let Some(stored) = &self.stored else {
+            return Err(RecordStoreError::UnknownDataSet { name: self.name.clone() });
+        };
+        self.still_held()?;
+        let (dynamo, name, epoch) = (self.dynamo.clone(), self.name.clone(), stored.epochs.visible());
+        self.run(async move {
+            let table = dynamo.table(schema::STATE);
+            let request = dynamo.client().update_item().table_name(&table);
+            let request = request.key("k", text(manifest::KIND)).key("r", text(name));
+            let request = request.condition_expression("#e = :e").expression_attribute_names("#e", manifest::EPOCH);
+            let request = request.expression_attribute_names("#w", manifest::WITHDRAWN);
+            let request = request.expression_attribute_values(":e", number(epoch));
+            let request = match withdrawn {
+                true => request
+                    .update_expression("SET #w = :w")
+                    .expression_attribute_values(":w", AttributeValue::Bool(true)),
+                false => request.update_expression("REMOVE #w"),
+            };
+            request.send().await.map(drop).map_err(|error| unavailable(&table, &error))
+        })
     }
 
     fn rename(self: Box<Self>, _: Renaming) -> Result<(), RecordStoreError> {

@@ -19,6 +19,7 @@ const CREATE: &str = "
         id TEXT NOT NULL,
         epoch INTEGER NOT NULL,
         fingerprint BLOB NOT NULL,
+        filled BLOB NOT NULL,
         rewrite INTEGER NOT NULL,
         fate INTEGER NOT NULL,
         PRIMARY KEY (key, id)
@@ -28,7 +29,9 @@ const CREATE: &str = "
     CREATE TABLE keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE owed (n INTEGER PRIMARY KEY, key TEXT NOT NULL, sort_key TEXT NOT NULL, due INTEGER NOT NULL,
         owed TEXT NOT NULL) STRICT;";
-const ADD: &str = "INSERT INTO stored (key, id, epoch, fingerprint, rewrite, fate) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const ADD: &str =
+    "INSERT INTO stored (key, id, epoch, fingerprint, filled, rewrite, fate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const FILLED: &str = "SELECT filled FROM stored WHERE key = ?1 AND id = ?2";
 const FIND: &str = "SELECT epoch, fingerprint FROM stored WHERE key = ?1 AND id = ?2 AND fate <> 4";
 const MARK: &str = "UPDATE stored SET fate = ?3 WHERE key = ?1 AND id = ?2 AND fate <> 4";
 const KEEP_KEY: &str = "INSERT INTO keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
@@ -159,10 +162,11 @@ impl Scratch {
         }
     }
 
-    pub(super) fn add(&self, stored: &Stored, fingerprint: &[u8; 16]) -> Result<(), RecordStoreError> {
+    /// Adds a stored record. `filled` has a bit for each column that it has a value of.
+    pub(super) fn add(&self, stored: &Stored, fingerprint: &[u8; 16], filled: &[u8]) -> Result<(), RecordStoreError> {
         let Stored { key, id, epoch, rewrite, fate } = stored;
         let run = || {
-            let row = (key, id, epoch.cast_signed(), fingerprint, rewrite, *fate as i64);
+            let row = (key, id, epoch.cast_signed(), fingerprint, filled, rewrite, *fate as i64);
             self.connection.prepare_cached(ADD)?.execute(row).map(drop)
         };
         run().map_err(|error| self.failed(&error))
@@ -199,6 +203,12 @@ impl Scratch {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?));
             self.connection.prepare_cached(FIND)?.query_row((key, id), read).optional()
         };
+        run().map_err(|error| self.failed(&error))
+    }
+
+    /// Of which columns a stored record has values.
+    pub(super) fn filled(&self, key: &str, id: &str) -> Result<Vec<u8>, RecordStoreError> {
+        let run = || self.connection.prepare_cached(FILLED)?.query_row((key, id), |row| row.get(0));
         run().map_err(|error| self.failed(&error))
     }
 
@@ -288,7 +298,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
         for (key, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("c", "1")] {
-            scratch.add(&stored(key, id, Fate::Unseen), &[7; 16]).unwrap();
+            scratch.add(&stored(key, id, Fate::Unseen), &[7; 16], &[]).unwrap();
         }
         scratch.mark("a", "1", Fate::Same).unwrap();
         scratch.mark("z", "1", Fate::Same).unwrap();
@@ -305,7 +315,7 @@ mod tests {
     fn what_is_foreign_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
-        scratch.add(&stored("a", "1", Fate::Foreign), &[0; 16]).unwrap();
+        scratch.add(&stored("a", "1", Fate::Foreign), &[0; 16], &[]).unwrap();
         assert_eq!(scratch.find("a", "1").unwrap(), None);
         scratch.mark("a", "1", Fate::Same).unwrap();
         assert_eq!(scratch.after("", "", 9).unwrap()[0].fate, Fate::Foreign);

@@ -9,7 +9,7 @@ use crate::{
     dataset::Definition,
     private::{self, PrivacyError},
     store::{
-        records::{DataSet, ImportResult, LastImport, RecordStoreError},
+        records::{DataSet, DataSetStanding, ImportResult, LastImport, RecordStoreError},
         sqlite::Trouble,
     },
 };
@@ -72,7 +72,8 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
                 },
             )
             .optional()?;
-        Ok(state.map(Ok))
+        let Some(state) = state else { return Ok(None) };
+        Ok(Some(Ok((state, read_standing(connection)?))))
     };
     let Some(state) = read(connection).map_err(|error| match is_busy(&error) {
         true => RecordStoreError::ImportRunning { name: name.to_owned() },
@@ -81,7 +82,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     else {
         return Ok(None);
     };
-    let ([generation, records, held_from, changes_from], result, [id, day, definition, instance]) =
+    let (([generation, records, held_from, changes_from], result, [id, day, definition, instance]), standing) =
         state.map_err(|format: i64| {
             let known = schema::FORMAT;
             corrupt(format!(
@@ -96,7 +97,40 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     let version = result.version;
     let last_import = LastImport { id, day, result };
     let definition = Arc::new(definition);
-    Ok(Some(DataSet { definition, instance, version, generation, held_from, changes_from, records, last_import }))
+    Ok(Some(DataSet {
+        definition,
+        instance,
+        version,
+        generation,
+        held_from,
+        changes_from,
+        records,
+        last_import,
+        standing,
+    }))
+}
+
+/// How the data set stands; the table is there once it stood otherwise than as it began.
+fn read_standing(connection: &Connection) -> rusqlite::Result<DataSetStanding> {
+    let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'standing'", [], |row| row.get(0));
+    if made == Ok(0_i64) {
+        return Ok(DataSetStanding::default());
+    }
+    let (withdrawn, names): (bool, String) =
+        connection
+            .query_row("SELECT withdrawn, former_names FROM standing", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let former_names = names.split_whitespace().map(ToOwned::to_owned).collect();
+    Ok(DataSetStanding { withdrawn, former_names })
+}
+
+/// Writes down how the data set stands.
+pub(super) fn write_standing(connection: &Connection, standing: &DataSetStanding) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS standing
+             (one INTEGER PRIMARY KEY CHECK (one = 1), withdrawn INTEGER NOT NULL, former_names TEXT NOT NULL) STRICT",
+    )?;
+    let row = (standing.withdrawn, standing.former_names.join(" "));
+    connection.execute("INSERT OR REPLACE INTO standing VALUES (1, ?1, ?2)", row).map(drop)
 }
 
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {

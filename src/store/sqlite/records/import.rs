@@ -18,7 +18,7 @@ use crate::{
     private::{self, FilePlace},
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
-        outcome::{Absent, Columns, Counts, Order},
+        outcome::{Absent, Columns, Counts, Effects, Order},
         rules::{self, set},
         seen::Seen,
     },
@@ -58,6 +58,7 @@ pub(super) struct Session {
     seen: Seen,
     counts: Counts,
     absent: Absent,
+    effects: Effects,
     /// Whether the rows bring their ids where they would be counted.
     brings_ids: bool,
     /// Whether what the file does not hold is removed by now.
@@ -129,6 +130,7 @@ impl Session {
             seen,
             counts: Counts::default(),
             absent: Absent::default(),
+            effects: Effects::default(),
             brings_ids: false,
             is_settled: false,
             statements,
@@ -209,6 +211,7 @@ impl Session {
             }
             Some((row, false)) => {
                 self.rows_seen.insert(row);
+                self.note_effects(row, &record)?;
                 self.retire(row, true)?;
                 self.write(&mut record, Some(row))?;
                 RowOutcome::Updated
@@ -247,6 +250,38 @@ impl Session {
         self.values.clear();
         render::write_values(record, &mut self.values);
         Ok(Some((row.get(0)?, published == self.values.as_slice())))
+    }
+
+    /// Notes what an update does to the values of a stored record.
+    fn note_effects(&mut self, row: i64, record: &Record) -> rusqlite::Result<()> {
+        let is_blank = |(place, value): (usize, &Value)| value.is_null().then_some(place);
+        let blank: Vec<usize> = record.values.iter().enumerate().filter_map(is_blank).collect();
+        if blank.is_empty() && !self.effects.wants_differences() {
+            return Ok(());
+        }
+        let definition = Arc::clone(&self.order.definition);
+        let old = table::read_record(&self.connection, &self.statements.read, &definition, row)?;
+        let is_lost = |place: &usize| old.values.get(*place).is_some_and(|value| !value.is_null());
+        let own = [Some(definition.record_id), definition.load_date];
+        self.effects.lose(blank.into_iter().filter(is_lost).filter(|place| !own.contains(&Some(*place))));
+        self.effects.compare(&definition, &old, record);
+        Ok(())
+    }
+
+    /// How many stored records have values of the columns that lose some, as others still see them.
+    fn values_before(&self) -> rusqlite::Result<Vec<u64>> {
+        let losing = self.effects.losing();
+        let Some(stored) = self.stored.as_ref().filter(|_| !losing.is_empty()) else { return Ok(Vec::new()) };
+        let place = |column: &usize| stored.definition.column_index(self.order.definition.column_name(*column));
+        let counted = |column| match place(column) {
+            Some(place) => format!("COUNT({})", schema::column_name(&stored.definition, place)),
+            None => "0".to_owned(),
+        };
+        let counted: Vec<String> = losing.iter().map(counted).collect();
+        let others = open(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        others.query_row(&format!("SELECT {} FROM records", counted.join(", ")), [], |row| {
+            (0..losing.len()).map(|place| schema::count(row, place)).collect()
+        })
     }
 
     fn write(&mut self, record: &mut Record, row: Option<i64>) -> rusqlite::Result<i64> {
@@ -436,7 +471,9 @@ impl ImportSession for Session {
 
     fn settle(&mut self) -> Result<Outlook, RecordStoreError> {
         self.remove_once().map_err(|error| self.failed(&error))?;
-        Ok(self.order.outlook(self.counts, self.stored.as_ref(), self.columns, &self.absent))
+        let before = self.values_before().map_err(|error| self.failed(&error))?;
+        let effects = self.effects.told(&before);
+        Ok(self.order.outlook(self.counts, self.stored.as_ref(), self.columns, &self.absent, effects))
     }
 
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {

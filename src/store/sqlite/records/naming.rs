@@ -9,11 +9,15 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Shared, is_busy, open, unavailable};
+use super::{
+    Shared,
+    file::{load, write_standing},
+    is_busy, open, unavailable,
+};
 use crate::{
     failpoint::crash_point,
     store::{
-        records::{Held, RecordStoreError, Renaming},
+        records::{DataSetStanding, Held, RecordStoreError, Renaming},
         sqlite::copy::Source,
     },
 };
@@ -68,6 +72,19 @@ impl Held for HeldFile {
         Ok(())
     }
 
+    fn withdraw(self: Box<Self>, withdrawn: bool) -> Result<(), RecordStoreError> {
+        let Some(lock) = &self.lock else {
+            return Err(RecordStoreError::UnknownDataSet { name: self.name.clone() });
+        };
+        let failed = |error: rusqlite::Error| unavailable("write", &self.path, &error);
+        let stored = load(lock, &self.name)?;
+        let standing = stored.map(|stored| stored.standing).unwrap_or_default();
+        write_standing(lock, &DataSetStanding { withdrawn, ..standing })
+            .and_then(|()| lock.execute_batch("COMMIT"))
+            .map_err(failed)?;
+        self.shared.imported(&self.name, &self.path)
+    }
+
     /// Makes a copy of that name and removes the file: somebody may have it open, and would take what is written into it under the
     /// other name for their own.
     fn rename(self: Box<Self>, Renaming { definition, import }: Renaming) -> Result<(), RecordStoreError> {
@@ -90,6 +107,10 @@ impl Held for HeldFile {
             reason: format!("its definition: {error}"),
         })?;
         let copy = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        let mut standing = load(&copy, &self.name)?.map(|copied| copied.standing).unwrap_or_default();
+        standing.former_names.retain(|name| *name != definition.name);
+        standing.former_names.push(self.name.clone());
+        write_standing(&copy, &standing).map_err(failed)?;
         copy.execute("UPDATE state SET import_id = ?1, definition = ?2", [import.to_string(), text]).map_err(failed)?;
         // What was written is moved into the file: it gets another name than its log.
         copy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;

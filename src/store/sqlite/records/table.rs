@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Statements {
     pub(super) look_up: String,
     pub(super) insert: String,
+    /// Reads a whole record by its row.
+    pub(super) read: String,
     /// As `insert`, with the row's number.
     copy: String,
     pub(super) update: String,
@@ -34,6 +36,7 @@ impl Statements {
         Self {
             look_up: look_up(definition, []),
             insert: insert("NULL"),
+            read: format!("SELECT {}, \"$values\" FROM records WHERE \"$row\" = ?1", names.join(", ")),
             copy: insert(&format!("?{}", names.len() + 3)),
             update: format!(
                 "UPDATE records SET \"$from\" = ?, {}, \"$values\" = ? WHERE \"$row\" = ?",
@@ -58,6 +61,23 @@ pub(super) fn look_up(definition: &Definition, columns: impl IntoIterator<Item =
         "SELECT \"$row\", \"$values\", {} FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2",
         read.join(", ")
     )
+}
+
+/// Reads a whole record by its row.
+pub(super) fn read_record(
+    connection: &Connection,
+    sql: &str,
+    definition: &Definition,
+    row: i64,
+) -> rusqlite::Result<Record> {
+    connection.prepare_cached(sql)?.query_row([row], |row| {
+        let published = row.get_ref(definition.columns.len())?.as_bytes()?;
+        let values = definition.columns.iter().enumerate().map(|(place, column)| {
+            let value = schema::value(column.kind, row.get_ref(place)?)?;
+            Ok(render::as_published(value, published, place))
+        });
+        Ok(Record { values: values.collect::<rusqlite::Result<_>>()? })
+    })
 }
 
 /// Runs a statement whose parameters are the version that writes a record, the record's columns, its values as they are

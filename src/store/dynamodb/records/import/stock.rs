@@ -23,12 +23,40 @@ use crate::{
             item::{Item, get_text},
             unavailable,
         },
-        records::{RecordStoreError, outcome::Columns, rules},
+        records::{DIFFERENCES_MAX, RecordStoreError, outcome::Columns, rules},
     },
 };
 
 /// Segments that the table is read in at most: each holds a page in memory.
 const SEGMENTS_MAX: usize = 16;
+
+/// How many stored records have a value of each column.
+#[derive(Debug, Default)]
+pub(super) struct Filled(Vec<u64>);
+
+impl Filled {
+    /// Counts a record; a bit for each column that it has a value of.
+    fn count(&mut self, record: &Record) -> Vec<u8> {
+        self.0.resize(record.values.len(), 0);
+        let mut bits = vec![0; record.values.len().div_ceil(8)];
+        for (place, (value, count)) in record.values.iter().zip(&mut self.0).enumerate() {
+            if let Some(byte) = bits.get_mut(place / 8).filter(|_| !value.is_null()) {
+                *byte |= 1 << (place % 8);
+                *count += 1;
+            }
+        }
+        bits
+    }
+
+    fn has(bits: &[u8], place: usize) -> bool {
+        bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1)
+    }
+
+    /// How many have one of these columns.
+    pub(super) fn of(&self, columns: &[usize]) -> Vec<u64> {
+        columns.iter().map(|column| self.0.get(*column).copied().unwrap_or_default()).collect()
+    }
+}
 
 /// How a stored record is seen under the definition of the import.
 struct Conversion {
@@ -142,6 +170,50 @@ impl Session {
         })
     }
 
+    /// Notes what an update does to the values of a stored record.
+    pub(super) fn note_effects(
+        &mut self,
+        key: &str,
+        (id, epoch): (&str, u64),
+        record: &Record,
+    ) -> Result<(), RecordStoreError> {
+        let definition = Arc::clone(&self.order.definition);
+        let own = [Some(definition.record_id), definition.load_date];
+        let is_blank = |place: &usize| row::value(record, *place).is_null() && !own.contains(&Some(*place));
+        let blank: Vec<usize> = (0..definition.columns.len()).filter(is_blank).collect();
+        if !blank.is_empty() {
+            let filled = self.scratch.filled(key, id)?;
+            self.effects.lose(blank.into_iter().filter(|place| Filled::has(&filled, *place)));
+        }
+        if self.updated.len() < DIFFERENCES_MAX {
+            self.updated.push((key.to_owned(), row::sort_key(id, epoch), record.clone()));
+        }
+        Ok(())
+    }
+
+    /// Looks at what the first updated records were, at once.
+    pub(super) fn note_differences(&mut self) -> Result<(), RecordStoreError> {
+        let updated = std::mem::take(&mut self.updated);
+        let Some(stored) = self.stored.clone().filter(|_| !updated.is_empty()) else { return Ok(()) };
+        let target = self.writer.target();
+        let (key_name, id_name) = (target.key.clone(), target.id.clone());
+        let wanted = updated.iter().map(|(key, sort_key, _)| target.key_of(key, sort_key)).collect();
+        let (dynamo, table) = (self.dynamo.clone(), target.table.clone());
+        let found = self.run(async move { fetch::get_all(&dynamo, &table, wanted).await })?;
+        let definition = Arc::clone(&self.order.definition);
+        let conversion = Conversion::new(stored.layout.definition(), &definition);
+        for (key, sort_key, record) in updated {
+            let is_it = |item: &&Item| {
+                get_text(item, &key_name).is_ok_and(|found| found == key)
+                    && get_text(item, &id_name).is_ok_and(|found| found == sort_key)
+            };
+            let Some(item) = found.iter().find(is_it) else { continue };
+            let old = stored.layout.record(item).map_err(|error| self.failed(error))?;
+            self.effects.compare(&definition, &conversion.convert(&old), &record);
+        }
+        Ok(())
+    }
+
     /// Reads all of the table, some segments at a time.
     fn read_table(
         &mut self,
@@ -240,14 +312,15 @@ impl Session {
         let mut found =
             Stored { key: key.to_owned(), id: id.to_owned(), epoch: from, rewrite: false, fate: Fate::Foreign };
         if self.columns == Columns::New {
-            return self.scratch.add(&found, &[0; 16]);
+            return self.scratch.add(&found, &[0; 16], &[]);
         }
         let record = stored.layout.record(item).map_err(|error| self.failed(error))?;
         found.fate = Fate::Unseen;
         found.rewrite = view.conversion.needs_rewriting(&record);
-        let fingerprint = row::fingerprint(&self.order.definition, &view.conversion.convert(&record));
+        let seen = view.conversion.convert(&record);
+        let fingerprint = row::fingerprint(&self.order.definition, &seen);
         self.empty = false;
-        self.scratch.add(&found, &fingerprint)
+        self.scratch.add(&found, &fingerprint, &self.filled.count(&seen))
     }
 
     /// Notes what is to be done with a row that an epoch ended.

@@ -1,0 +1,166 @@
+//! What a person's requests were, counted beside the quota: by key, data set, day and status. A node counts them in memory and
+//! hands them to the ledger with what it asks for anyway.
+
+use core::net::IpAddr;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::domain::key::KeyId;
+
+/// Lines of one tally. What is beyond them is counted in one line that names neither key nor data set.
+pub const TALLY_LINES_MAX: usize = 48;
+/// Keys of one tally whose last use is told.
+const USES_MAX: usize = 32;
+/// Bits of an address that name its network.
+const NETWORK_BITS_V4: u8 = 24;
+const NETWORK_BITS_V6: u8 = 48;
+
+/// How many requests of one kind there were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageCount {
+    /// The UTC day, counted from 1970-01-01.
+    pub day: i64,
+    /// The key; none where it is not known.
+    pub key: Option<KeyId>,
+    /// The data set; empty where it is not known: of a request that a limit refused, and of what was counted by an earlier version.
+    pub dataset: Box<str>,
+    /// The status of the answer; 0 where it is not known.
+    pub status: u16,
+    /// Requests. Fewer than none where what was told before is taken back.
+    pub requests: i64,
+    /// What they counted as against the quota.
+    pub counted: i64,
+}
+
+impl UsageCount {
+    /// Whether both count requests of the same kind.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.day, self.key, self.status) == (other.day, other.key, other.status) && self.dataset == other.dataset
+    }
+}
+
+/// A key's last use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub key: KeyId,
+    /// When, microseconds since the Unix epoch.
+    pub at_us: i64,
+    /// The client's address, if it is known.
+    pub from: Option<IpAddr>,
+}
+
+impl KeyUse {
+    /// The network that it was used from: an IPv4 address's /24, an IPv6 address's /48. Where somebody is exactly is not kept.
+    pub fn network(&self) -> Option<String> {
+        Some(match self.from?.to_canonical() {
+            IpAddr::V4(address) => Ipv4Net::new_assert(address, NETWORK_BITS_V4).trunc().to_string(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, NETWORK_BITS_V6).trunc().to_string(),
+        })
+    }
+}
+
+/// What was counted and is not in the ledger yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    lines: Vec<UsageCount>,
+    uses: Vec<KeyUse>,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn count(&mut self, day: i64, key: KeyId, dataset: &str, status: u16, (requests, counted): (i64, i64)) {
+        let is_it = |line: &&mut UsageCount| {
+            line.day == day && line.status == status && line.key == Some(key) && *line.dataset == *dataset
+        };
+        if let Some(line) = self.lines.iter_mut().find(is_it) {
+            line.requests += requests;
+            line.counted += counted;
+            return;
+        }
+        let line = UsageCount { day, key: Some(key), dataset: dataset.into(), status, requests, counted };
+        if self.lines.len() < TALLY_LINES_MAX {
+            self.lines.push(line);
+            return;
+        }
+        let other = UsageCount { key: None, dataset: Box::default(), status: 0, ..line };
+        match self.lines.iter_mut().find(|line| line.is_like(&other)) {
+            Some(line) => {
+                line.requests += requests;
+                line.counted += counted;
+            }
+            None => self.lines.push(other),
+        }
+    }
+
+    /// Notes that a key was used.
+    pub fn note_use(&mut self, new: KeyUse) {
+        if let Some(known) = self.uses.iter_mut().find(|known| known.key == new.key) {
+            if new.at_us >= known.at_us {
+                *known = KeyUse { from: new.from.or(known.from), ..new };
+            }
+        } else if self.uses.len() < USES_MAX {
+            self.uses.push(new);
+        }
+    }
+
+    /// What was counted.
+    pub fn lines(&self) -> &[UsageCount] {
+        &self.lines
+    }
+
+    /// The last use of each key.
+    pub fn uses(&self) -> &[KeyUse] {
+        &self.uses
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.uses.is_empty()
+    }
+
+    /// Whether it has more than refusals.
+    pub fn has_answers(&self) -> bool {
+        !self.uses.is_empty() || self.lines.iter().any(|line| line.counted != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u8) -> KeyId {
+        KeyId::from_random([number; 12])
+    }
+
+    #[test]
+    fn a_tally_is_bounded_and_loses_no_request() {
+        let mut tally = Tally::default();
+        for number in 0..10_000u32 {
+            let [dataset, last] = [number % 500, number % 7];
+            tally.count(3, key(u8::try_from(last).unwrap()), &format!("set{dataset}"), 200, (1, 2));
+        }
+        assert!(tally.lines().len() <= TALLY_LINES_MAX + 1);
+        let sum = |of: fn(&UsageCount) -> i64| tally.lines().iter().map(of).sum::<i64>();
+        assert_eq!((sum(|line| line.requests), sum(|line| line.counted)), (10_000, 20_000));
+    }
+
+    #[test]
+    fn what_is_alike_is_one_line_and_the_last_use_counts() {
+        let mut tally = Tally::default();
+        for (day, status) in [(1, 200), (1, 200), (2, 200), (1, 404)] {
+            tally.count(day, key(1), "permits", status, (1, 1));
+        }
+        let lines: Vec<_> = tally.lines().iter().map(|line| (line.day, line.status, line.requests)).collect();
+        assert_eq!(lines, [(1, 200, 2), (2, 200, 1), (1, 404, 1)]);
+        let used =
+            |at_us, from: Option<&str>| KeyUse { key: key(1), at_us, from: from.map(|text| text.parse().unwrap()) };
+        tally.note_use(used(5, Some("203.0.113.77")));
+        tally.note_use(used(9, None));
+        tally.note_use(used(7, Some("198.51.100.1")));
+        assert_eq!(tally.uses(), [used(9, Some("203.0.113.77"))]);
+        assert_eq!(tally.uses()[0].network().as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(used(1, Some("::ffff:203.0.113.77")).network().as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(used(1, Some("2001:db8:1:2::3")).network().as_deref(), Some("2001:db8:1::/48"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Which data sets there are, for who has a key; and where one is that has another name now.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderValue},
+    },
+};
+use serde_json::{Value, json};
+
+use super::{Admitted, DataSets, credential};
+use crate::{
+    http::{
+        Problem, address,
+        credentials::{API_KEY, Credential},
+        routes::params::Params,
+    },
+    store::records::DataSet,
+};
+
+/// The path at which data sets are listed.
+pub(super) const PATH: &str = "/datasets";
+
+/// Whether the list is asked for with a key: the administrator's is another one.
+pub(super) fn is_asked_with_key(path: &str, headers: &HeaderMap) -> bool {
+    path == PATH && (headers.contains_key(API_KEY) || Credential::of(headers).is_ok())
+}
+
+impl DataSets {
+    /// The present name of a data set that had this one.
+    pub(super) fn renamed(&self, name: &str) -> Option<Arc<DataSet>> {
+        let had = |data_set: &Arc<DataSet>| data_set.standing.former_names.iter().any(|former| former == name);
+        self.service.records.data_sets().into_iter().find(had)
+    }
+
+    /// Leads to the present name, whoever may ask there.
+    pub(super) async fn moved(&self, request: &HttpRequest, to: &DataSet) -> Result<Admitted, Problem> {
+        let pass = self.admit(credential(request)?).await?;
+        let rest = request.uri().path().trim_start_matches('/').split_once('/').map(|(_, rest)| rest);
+        let mut target = format!("{}/{}", address::base(request), to.definition.name);
+        if let Some(rest) = rest {
+            target.push('/');
+            target.push_str(rest);
+        }
+        if let Some(query) = request.uri().query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        let response = HttpResponse::build(StatusCode::PERMANENT_REDIRECT)
+            .insert_header((header::LOCATION, target))
+            // The old name may be used again.
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .finish();
+        Ok((pass, Ok(response)))
+    }
+
+    /// The data sets that a key may read.
+    pub(super) async fn list(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
+        let pass = self.admit(credential(request)?).await?;
+        if let Err(problem) = Params::read(request.query_string(), &[]) {
+            return Ok((pass, Err(problem)));
+        }
+        let data_sets = self.service.records.data_sets();
+        let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
+        let listed: Vec<Value> = served.map(|data_set| shown(data_set)).collect();
+        let response = HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .json(json!({ "data": listed }));
+        Ok((pass, Ok(response)))
+    }
+}
+
+/// What is said of a data set to whoever may read it.
+pub(in crate::http::routes) fn shown(data_set: &DataSet) -> Value {
+    let definition = &data_set.definition;
+    let columns: Vec<Value> = definition
+        .columns
+        .iter()
+        .map(|column| json!({ "name": column.name, "type": column.kind, "description": column.description }))
+        .collect();
+    json!({
+        "name": definition.name,
+        "title": definition.title,
+        "path": format!("/{}", definition.name),
+        "version": data_set.version,
+        "records": data_set.records,
+        "last_import_on": data_set.last_import.day,
+        "withdrawn": data_set.standing.withdrawn,
+        "columns": columns,
+    })
+}

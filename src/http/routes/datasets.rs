@@ -1,0 +1,135 @@
+//! Data sets as a whole: `/datasets`, `/datasets/{name}` and what can be done to them.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+    web,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing},
+    data::shown,
+    params::Params,
+    refusal::import_problem,
+    store_problem,
+};
+use crate::{
+    actors::import::ImportError,
+    dataset::Definition,
+    http::{
+        Problem, ProblemCode, method,
+        session::{Admin, OfData},
+        state::Service,
+    },
+    store::records::{DataSet, RecordStoreError},
+};
+
+/// Adds the routes. All of them are the administrator's; a list for keys is among the routes of data.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::readable("/datasets", list))
+        .service(
+            method::resource("/datasets/{name}", "GET, HEAD, DELETE")
+                .route(method::read().to(show))
+                .route(web::method(Method::DELETE).to(remove)),
+        )
+        .service(method::resource("/datasets/{name}/withdraw", "POST").route(web::method(Method::POST).to(withdraw)))
+        .service(method::resource("/datasets/{name}/restore", "POST").route(web::method(Method::POST).to(restore)))
+        .service(method::resource("/datasets/{name}/rename", "POST").route(web::method(Method::POST).to(rename)));
+}
+
+async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let listed: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
+    Ok(answer::list(&listed))
+}
+
+fn no_data_set(name: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
+}
+
+async fn show(_: Admin<OfData>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let data_set = service.records.data_set(&name).ok_or_else(|| no_data_set(&name))?;
+    Ok(answer::document(StatusCode::OK, &described(&service, &data_set).await?))
+}
+
+async fn described(service: &Service, data_set: &DataSet) -> Result<Value, Problem> {
+    let definition = &data_set.definition;
+    let imports = service.committer.stores.views.imports(Some(&definition.name), usize::MAX).await;
+    let last = imports.map_err(store_problem)?.into_iter().find(|import| import.status == "completed");
+    let mut document = shown(data_set);
+    let more = [
+        ("held_from", json!(data_set.held_from)),
+        ("key", json!(definition.column_name(definition.key))),
+        ("record_id", json!(definition.column_name(definition.record_id))),
+        ("indexes", json!(definition.indexes)),
+        ("guard", json!(definition.guard)),
+        ("definition", json!(definition.fingerprint())),
+        ("former_names", json!(data_set.standing.former_names)),
+        ("last_import", json!(last)),
+    ];
+    if let Some(fields) = document.as_object_mut() {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    Ok(document)
+}
+
+async fn withdraw(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    serve(command, &name, &service, true).await
+}
+
+async fn restore(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    serve(command, &name, &service, false).await
+}
+
+async fn serve(command: Command<Nothing, OfData>, name: &str, service: &Service, withdrawn: bool) -> Answer {
+    service.imports.withdraw(name, withdrawn, &command.envelope).await.map_err(import_problem)?;
+    let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
+    Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
+}
+
+async fn remove(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let version = service.imports.remove(&name, &command.envelope).await.map_err(import_problem)?;
+    Ok(answer::document(StatusCode::OK, &json!({ "name": *name, "removed": true, "version": version })))
+}
+
+/// A data set's new name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewName")]
+pub(in crate::http) struct RenameBody {
+    /// Lower-case letters, digits and `_`, a letter first.
+    to: String,
+}
+
+impl Fields for RenameBody {
+    const NAMES: &'static [&'static str] = &["to"];
+}
+
+async fn rename(command: Command<RenameBody, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let to = command.body.to;
+    Definition::check_name(&to)
+        .map_err(|reason| Problem::new(ProblemCode::InvalidBody, format!("to: {to:?} {reason}")))?;
+    if *name == to {
+        return Err(Problem::new(ProblemCode::Conflict, format!("{to} has that name already")));
+    }
+    match service.imports.rename(&name, &to, command.envelope.origin).await {
+        Ok(_) => {}
+        // A repeated request, or one that another try has made: it has the name, and had the other.
+        Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) if had_name(&service, &to, &name) => {}
+        Err(error) => return Err(import_problem(error)),
+    }
+    let data_set = service.records.data_set(&to).ok_or_else(|| no_data_set(&to))?;
+    Ok(answer::document(StatusCode::OK, &described(&service, &data_set).await?))
+}
+
+/// Whether the data set had this name before.
+fn had_name(service: &Service, data_set: &str, name: &str) -> bool {
+    let known = service.records.data_set(data_set);
+    known.is_some_and(|known| known.standing.former_names.last().is_some_and(|former| former == name))
+}

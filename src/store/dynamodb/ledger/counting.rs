@@ -1,0 +1,134 @@
+//! What a tally changes in a person's item.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    attempt::Change,
+    known::{Known, count_names, count_values, use_names},
+};
+use crate::{
+    domain::{admission::UsageCount, key::KeyId},
+    store::dynamodb::item::{number, text},
+};
+
+/// Attributes that count a day's requests. What is beyond them is counted in one line that names neither key nor data set: an update
+/// has 4 KB for its expression.
+const COUNTS_MAX: usize = 120;
+/// Attributes of a day's counts that are moved at once when a day begins, for the same reason. What is left, where many nodes have
+/// added to them at once, is counted with the next day.
+const MOVED_MAX: usize = 160;
+
+/// A key's last use, sealed.
+#[derive(Debug, Clone)]
+pub(super) struct SealedUse {
+    pub(super) key: KeyId,
+    pub(super) at_us: i64,
+    /// The network, where it is another than the one that was written last.
+    pub(super) network: Option<String>,
+}
+
+/// A tally as it is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TallyWrite {
+    pub(super) lines: Vec<UsageCount>,
+    pub(super) uses: Vec<SealedUse>,
+}
+
+impl TallyWrite {
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.uses.is_empty()
+    }
+
+    /// What is added to the counts of a day, by the names of the attributes; `seen` are those that are there.
+    fn sums<'l>(lines: impl Iterator<Item = &'l UsageCount>, seen: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+        let mut sums = BTreeMap::new();
+        for line in lines {
+            let is_there =
+                seen.len() < COUNTS_MAX || count_names(line).first().is_some_and(|name| seen.contains_key(name));
+            let line = match is_there {
+                true => Cow::Borrowed(line),
+                false => Cow::Owned(UsageCount { key: None, dataset: Box::default(), status: 0, ..line.clone() }),
+            };
+            for (name, value) in
+                count_names(&line).into_iter().zip(count_values(&line)).filter(|(_, value)| *value != 0)
+            {
+                *sums.entry(name).or_default() += value;
+            }
+        }
+        sums
+    }
+
+    /// The names of the counts that the item is rid of when a day begins, but for those that begin anew.
+    fn moved<'s>(seen: &'s Known, begun: &BTreeMap<String, i64>) -> impl Iterator<Item = &'s String> {
+        seen.counts.keys().filter(|name| !begun.contains_key(*name)).take(MOVED_MAX)
+    }
+
+    /// The counts of a day that ends: those that were seen, and what is told of it only now.
+    pub(super) fn ended(&self, day: i64, seen: &Known) -> BTreeMap<String, i64> {
+        let begun = self.begun(Some(day));
+        let names = Self::moved(seen, &begun).chain(seen.counts.keys().filter(|name| begun.contains_key(*name)));
+        let mut counts: BTreeMap<String, i64> =
+            names.filter_map(|name| Some((name.clone(), *seen.counts.get(name)?))).collect();
+        for (name, value) in Self::sums(self.lines.iter().filter(|line| line.day == day), &seen.counts) {
+            *counts.entry(name).or_default() += value;
+        }
+        counts
+    }
+
+    /// The counts of a day that begins after `ended`. What is told of days before is counted with it.
+    pub(super) fn begun(&self, ended: Option<i64>) -> BTreeMap<String, i64> {
+        Self::sums(self.lines.iter().filter(|line| Some(line.day) != ended), &BTreeMap::new())
+    }
+
+    /// Adds to the counts of the item.
+    pub(super) fn add_to(&self, seen: &BTreeMap<String, i64>, change: &mut Change) {
+        for (place, (name, value)) in Self::sums(self.lines.iter(), seen).into_iter().enumerate() {
+            let (place, placed) = (format!("#c{place}"), format!(":c{place}"));
+            change.add(format!("{place} {placed}"));
+            change.name(&place, &name);
+            change.value(&placed, number(value));
+        }
+        self.tell_uses(change);
+        if !self.is_empty() {
+            change.add("tn :once");
+            change.value(":once", number(1));
+        }
+    }
+
+    /// Begins the counts of a day, in the place of those that were seen.
+    pub(super) fn begin(&self, ended: Option<i64>, seen: &Known, change: &mut Change) {
+        let begun = self.begun(ended);
+        for (place, (name, value)) in begun.iter().enumerate() {
+            let (place, placed) = (format!("#c{place}"), format!(":c{place}"));
+            change.set(format!("{place} = {placed}"));
+            change.name(&place, name);
+            change.value(&placed, number(value));
+        }
+        for (place, name) in Self::moved(seen, &begun).enumerate() {
+            let place = format!("#o{place}");
+            change.name(&place, name);
+            change.remove(place);
+        }
+        self.tell_uses(change);
+        change.set("tn = :tn");
+        change.value(":tn", number(seen.tallies.saturating_add(1)));
+    }
+
+    fn tell_uses(&self, change: &mut Change) {
+        for (nth, used) in self.uses.iter().enumerate() {
+            let [at_name, network_name] = use_names(used.key);
+            let mut put = |kind: &str, name: &str, value: AttributeValue| {
+                change.set(format!("#{kind}{nth} = :{kind}{nth}"));
+                change.name(&format!("#{kind}{nth}"), name);
+                change.value(&format!(":{kind}{nth}"), value);
+            };
+            put("l", &at_name, number(used.at_us));
+            if let Some(network) = &used.network {
+                put("w", &network_name, text(format!("{} {network}", used.at_us)));
+            }
+        }
+    }
+}

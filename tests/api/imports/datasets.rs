@@ -1,0 +1,107 @@
+//! Data sets over HTTP: listed, described, withdrawn, renamed, removed.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use permitd::dataset::Definition;
+
+use super::{THINGS, Things, things};
+use crate::{app::Answer, data::imported, support::backend::Mode};
+
+async fn post(of: &Things, path: &str, body: Option<Value>) -> Answer {
+    let request = of.app.admin(Method::POST, path);
+    of.app.send(if let Some(body) = body { request.json(&body) } else { request }).await
+}
+
+#[tokio::test]
+async fn a_key_sees_the_data_sets_that_it_reads() {
+    let of = Things::with(7).await;
+    let listed = of.app.get("/datasets", &of.key).await.expect(200);
+    assert!(listed.header("ratelimit").is_some(), "it counts as any question");
+    let things = &listed.json()["data"][0];
+    assert_eq!((&things["name"], &things["version"], &things["records"]), (&json!("things"), &json!(1), &json!(7)));
+    assert!(things["last_import_on"].is_string());
+    of.app.get("/datasets?x=1", &of.key).await.expect(400);
+    of.app.get("/datasets", "pmt_nobody").await.expect(401);
+    of.app.send(of.app.request(Method::GET, "/datasets")).await.expect(401);
+    of.app.get("/datasets/things", &of.key).await.expect(401);
+    post(&of, "/datasets/things/withdraw", None).await.expect(200);
+    assert_eq!(of.app.get("/datasets", &of.key).await.expect(200).json()["data"], json!([]));
+    assert_eq!(of.app.admin_get("/datasets").await.expect(200).json()["data"][0]["withdrawn"], true);
+}
+
+#[tokio::test]
+async fn a_data_set_that_is_withdrawn_is_kept_and_served_to_nobody() {
+    let of = Things::with(7).await;
+    let described = of.app.admin_get("/datasets/things").await.expect(200).json();
+    assert_eq!((&described["key"], &described["withdrawn"]), (&json!("tag"), &json!(false)), "{described}");
+    assert_eq!(described["last_import"]["counts"]["inserted"], 7);
+    for _ in 0..2 {
+        assert_eq!(post(&of, "/datasets/things/withdraw", None).await.expect(200).json()["withdrawn"], true);
+    }
+    for path in ["/things", "/things/T1", "/things/T1/1", "/things/changes?since=1", "/things/stats"] {
+        let gone = of.app.get(path, &of.key).await.expect(410).json();
+        assert_eq!(gone["type"], "/problems/data-set-withdrawn", "{path}");
+    }
+    of.app.send(of.app.request(Method::GET, "/things")).await.expect(401);
+    // It goes on being imported into.
+    assert_eq!(of.import("", things(0..9)).await["status"], "completed");
+    of.app.get("/things", &of.key).await.expect(410);
+    assert_eq!(post(&of, "/datasets/things/restore", None).await.expect(200).json()["withdrawn"], false);
+    assert_eq!(of.state().await, (9, 2));
+    let events = of.app.admin_get("/events?limit=1000").await.body;
+    assert_eq!([events.matches("DataSetWithdrawn").count(), events.matches("DataSetRestored").count()], [1, 1]);
+    post(&of, "/datasets/nothing/withdraw", None).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_data_set_that_is_removed_stays_in_the_log_alone() {
+    let of = Things::with(7).await;
+    let send = async |key: &str| {
+        of.app.send(of.app.admin(Method::DELETE, "/datasets/things").header("idempotency-key", key)).await
+    };
+    let removed = send("a").await.expect(200).json();
+    assert_eq!(removed, json!({"name": "things", "removed": true, "version": 1}));
+    of.app.get("/things", &of.key).await.expect(404);
+    assert_eq!(send("a").await.expect(200).json(), removed, "a repeated request gets its first answer");
+    send("b").await.expect(404);
+    of.app.admin_get("/datasets/things").await.expect(404);
+    let imports = of.app.admin_get("/imports?dataset=things").await.json();
+    assert_eq!(imports["data"][0]["status"], "removed");
+}
+
+#[tokio::test]
+async fn a_former_name_leads_to_the_present_one_until_it_is_used_again() {
+    let of = Things::with(7).await;
+    let renamed = post(&of, "/datasets/things/rename", Some(json!({ "to": "articles" }))).await;
+    if crate::MODE == Mode::Aws {
+        assert!(renamed.expect(409).body.contains("keeps its name"));
+        return;
+    }
+    assert_eq!(renamed.expect(200).json()["former_names"], json!(["things"]));
+    post(&of, "/datasets/things/rename", Some(json!({ "to": "articles" }))).await.expect(200);
+    post(&of, "/datasets/articles/rename", Some(json!({ "to": "admin" }))).await.expect(400);
+    post(&of, "/datasets/articles/rename", Some(json!({ "too": "x" }))).await.expect(400);
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let asked = |path: &str| client.get(of.app.url(path)).header("x-api-key", &of.key);
+    for (path, to) in [
+        ("/things", "/articles"),
+        ("/things/T1/1", "/articles/T1/1"),
+        ("/things?height__gte=3&limit=2", "/articles?height__gte=3&limit=2"),
+        ("/things/%2F%2Fevil.example", "/articles/%2F%2Fevil.example"),
+    ] {
+        let answer = asked(path).send().await.unwrap();
+        assert_eq!(answer.status(), 308, "{path}");
+        assert_eq!(answer.headers()["location"], of.app.url(to).as_str());
+        assert!(answer.headers().contains_key("ratelimit"));
+    }
+    let stranger = client.get(of.app.url("/things")).send().await.unwrap();
+    assert_eq!(stranger.status(), 401, "who may not ask is not told the name");
+    assert_eq!(of.app.get("/things?limit=1", &of.key).await.expect(200).json()["dataset"]["name"], "articles");
+    // Once the name is used again, it is the other's.
+    let definition = Definition::from_toml(THINGS, "things.toml").unwrap();
+    imported(&of.app, definition, things(0..2).into_bytes(), "things.csv").await;
+    assert_eq!(of.app.get("/things?limit=1", &of.key).await.expect(200).json()["dataset"]["name"], "things");
+    of.app.send(of.app.admin(Method::DELETE, "/datasets/things")).await.expect(200);
+    assert_eq!(asked("/things").send().await.unwrap().status(), 308);
+}
