@@ -36,6 +36,8 @@ mod exports;
 mod idempotency;
 #[path = "api/imports/mod.rs"]
 mod imports;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/leaks.rs"]
 mod leaks;
 #[path = "api/lifecycle.rs"]

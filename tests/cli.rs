@@ -15,6 +15,8 @@ mod events;
 mod health;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/keys.rs"]
+mod keys;
 #[cfg(target_os = "linux")]
 #[path = "cli/memory.rs"]
 mod memory;

@@ -31,18 +31,21 @@ use permitd::{
     domain::{
         admin_token::Others,
         attempts::Slowing,
+        bounds::{DataAction, KeyBounds, KeyChange, KeyScopes},
         email::Email,
         event::{Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
         guard::{Excess, ExcessKind, GuardLimits},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
         link::{LinkPlace, LinkPurpose, PresentedLink},
+        notice::{ChosenNotices, Notice, NoticeChoice},
         permission::{Permission, Permissions},
         persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
-        plan::Limits,
+        plan::{KeyRules, Limits},
         sign_in::{Bounds, SessionEnd, SignInEvent, SignInMethod},
         totp,
+        user::Changes,
         view::State,
     },
     passwords::PasswordHashing,
@@ -100,14 +103,22 @@ fn released_events() -> Vec<(&'static str, Event)> {
     let limits = Limits { rate_per_s: 2.5, burst: 10, quota_per_day: 1000 };
     let counts = ImportCounts { inserted: 5, updated: 4, unchanged: 3, removed: 2, rejected: 1 };
     let known = |text: &str| Personal::Known(text.to_owned());
-    let issued = || Event::ApiKeyIssued {
+    let issued = |bounds: KeyBounds| Event::ApiKeyIssued {
         key_id,
         hash: key.hash(),
         last_four: key.last_four(),
         secret_version: 1,
         invitation: Some(invitation),
         label: Some(known("laptop")),
+        bounds,
     };
+    let bounds = || KeyBounds {
+        expires_at: Some("2027-03-01T12:00:00Z".parse().unwrap()),
+        allowed_ips: Some(known("192.0.2.0/24 2001:db8::1")),
+        scopes: KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] },
+    };
+    let rules = KeyRules { key_max_age_days: Some(90), datasets: Some(vec!["permits".to_owned()]), keys_max: Some(3) };
+    let expiring = Notice::KeyExpiring { key_id, days: 30 };
     let failed =
         |class: &str| Event::MailFailed { invitation, class: class.to_owned(), reason: known("550 no such mailbox") };
     let invited = |role| Event::UserInvited {
@@ -138,8 +149,22 @@ fn released_events() -> Vec<(&'static str, Event)> {
         ),
         ("AdminTokenRevoked.v1", Event::AdminTokenRevoked { token: key_id }),
         ("PlanAssigned.v1", Event::PlanAssigned { plan: "large".to_owned() }),
-        ("ApiKeyIssued.v1", issued()),
-        ("ApiKeyIssued.v2", issued()),
+        ("ApiKeyIssued.v1", issued(KeyBounds::default())),
+        ("ApiKeyIssued.v2", issued(KeyBounds::default())),
+        ("ApiKeyIssued.v3", issued(bounds())),
+        ("ApiKeyChanged.v1", Event::ApiKeyChanged { key_id, label: Some(known("laptop")), bounds: bounds() }),
+        ("ApiKeyExpiring.v1", Event::ApiKeyExpiring { key_id, days: 30 }),
+        ("QuotaReached.v1", Event::QuotaReached { day: 20_000, percent: 80 }),
+        ("NoticesChosen.v1", Event::NoticesChosen { choice: NoticeChoice { quota: false, ..NoticeChoice::default() } }),
+        ("NoticeMailed.v1", Event::NoticeMailed { notice: expiring, message_id: "notice-1".to_owned() }),
+        (
+            "NoticeFailed.v1",
+            Event::NoticeFailed {
+                notice: Notice::QuotaReached { day: 20_000, percent: 100 },
+                class: "550, refused the address".to_owned(),
+                reason: known("550 no such mailbox"),
+            },
+        ),
         ("ApiKeyMailed.v1", Event::ApiKeyMailed { key_id, invitation, message_id: "invitation-1".to_owned() }),
         (
             "ApiKeyRotated.v1",
@@ -201,7 +226,8 @@ fn released_events() -> Vec<(&'static str, Event)> {
             Event::SignIn(SignInEvent::SecondFactorUsed { step: Some(59_000_001), recovery: None }),
         ),
         ("SecondFactorRemoved.v1", Event::SignIn(SignInEvent::SecondFactorRemoved)),
-        ("PlanDefined.v1", Event::PlanDefined { limits }),
+        ("PlanDefined.v1", Event::PlanDefined { limits, rules: KeyRules::default() }),
+        ("PlanDefined.v2", Event::PlanDefined { limits, rules }),
         ("PlanRetired.v1", Event::PlanRetired),
         (
             "ImportStarted.v1",
@@ -368,6 +394,18 @@ fn personal_data_without_its_key_reads_as_erased() {
         let Event::MailFailed { reason, .. } = &read[1].event else { panic!("{read:?}") };
         assert_eq!((label, reason), (&Some(Personal::Erased), &Personal::Erased), "and shown to nobody in either");
     }
+    for name in ["ApiKeyIssued.v3", "ApiKeyChanged.v1"] {
+        let text = fs::read_to_string(folder().join(format!("golden/{name}.json"))).unwrap();
+        assert!(
+            !text.contains("laptop") && !text.contains("192.0.2"),
+            "{name}: what a key is called and where it is used"
+        );
+        let read = persisted::decode(&stored(format!("[{text}]")), None).unwrap();
+        let (Event::ApiKeyIssued { bounds, .. } | Event::ApiKeyChanged { bounds, .. }) = &read[0].event else {
+            panic!("{read:?}")
+        };
+        assert_eq!(bounds.allowed_ips, Some(Personal::Erased));
+    }
 }
 
 /// Everything that can happen, at least once.
@@ -379,12 +417,23 @@ async fn whole_life() -> World {
     world.mailers.drain().await.unwrap();
     world.perform(ana, AccountCommand::ChangeRole(Role::Manager)).await.unwrap();
     world.perform(ana, AccountCommand::AssignPlan("large".to_owned())).await.unwrap();
-    let issued = world.perform(ana, AccountCommand::IssueApiKey { label: Some("laptop".to_owned()) }).await.unwrap();
+    let issued = world.perform(ana, AccountCommand::IssueApiKey(KeyChange::labelled("laptop"))).await.unwrap();
     let key = issued.key.expect("a key").id();
+    let end = world.now().checked_add(jiff::SignedDuration::from_hours(31 * 24)).unwrap();
+    let change = KeyChange { expires_at: Some(Some(end)), ..KeyChange::default() };
+    world.perform(ana, AccountCommand::ChangeApiKey { key, change }).await.unwrap();
+    world.advance(std::time::Duration::from_secs(2 * 86_400));
+    assert_eq!(world.notices.sweep().await.unwrap(), 1);
+    world.notices.quota_reached(ana, 20_000, 80).await.unwrap();
+    world.mailers.drain().await.unwrap();
+    let chosen = ChosenNotices { expiry: Some(false), ..ChosenNotices::default() };
+    let changes = Changes { notices: Some(chosen), ..Changes::default() };
+    world.perform(ana, AccountCommand::ChangeUser(changes)).await.unwrap();
     let rotated = world.perform(ana, AccountCommand::RotateApiKey { key, grace_s: 60 }).await.unwrap();
     let key = rotated.key.expect("a key").id();
     world.perform(ana, AccountCommand::RevokeApiKey { key }).await.unwrap();
-    let leaked = world.perform(ana, AccountCommand::IssueApiKey { label: None }).await.unwrap().key.expect("a key");
+    let leaked =
+        world.perform(ana, AccountCommand::IssueApiKey(KeyChange::default())).await.unwrap().key.expect("a key");
     let leak = AccountCommand::RevokeLeakedApiKey { key: leaked.id(), hash: leaked.hash() };
     world.perform(ana, leak).await.unwrap();
     world.mailers.drain().await.unwrap();
@@ -394,6 +443,7 @@ async fn whole_life() -> World {
     world.accounts.retire_plan("large".to_owned(), world.once()).await.unwrap();
     *world.mailbox.refuse.lock().unwrap() = Some("550 no such mailbox".to_owned());
     world.invite("ben@example.org").await;
+    world.notices.quota_reached(ana, 20_000, 100).await.unwrap();
     world.mailers.drain().await.unwrap();
     world.perform(ana, AccountCommand::DeleteUser).await.unwrap();
     world.settle().await;
@@ -573,7 +623,9 @@ async fn every_event_that_is_emitted_is_what_its_schema_says() {
         emitted.insert(name);
     }
     // What an earlier version wrote is read, but not written any more.
-    let superseded = ["ApiKeyIssued.v1", "MailFailed.v1", "RoleChanged.v1", "UserInvited.v1"].map(ToOwned::to_owned);
+    let superseded =
+        ["ApiKeyIssued.v1", "ApiKeyIssued.v2", "MailFailed.v1", "PlanDefined.v1", "RoleChanged.v1", "UserInvited.v1"]
+            .map(ToOwned::to_owned);
     assert!(emitted.is_disjoint(&superseded.clone().into()), "{emitted:?}");
     emitted.extend(superseded);
     assert_eq!(emitted, names(&folder()), "the life holds every event");

@@ -23,6 +23,8 @@ mod history;
 mod importing;
 #[path = "faults/leaks.rs"]
 mod leaks;
+#[path = "faults/notices.rs"]
+mod notices;
 #[path = "faults/proxied.rs"]
 mod proxied;
 #[path = "faults/proxied_imports.rs"]

@@ -5,6 +5,7 @@ use std::{path::Path, time::Instant};
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
+        bounds::KeyBounds,
         event::{Event, Origin, RevocationReason, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId, SECRET_BYTES},
@@ -185,6 +186,7 @@ impl Someone {
             secret_version: 1,
             invitation,
             label: Some(Personal::Known("laptop".to_owned())),
+            bounds: KeyBounds::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! refuses from the commit on, and this node's grants of those keys have ended before the answer; another process that
 //! serves the same ledger refuses within a grant's life.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 use jiff::{SignedDuration, Timestamp};
@@ -14,12 +14,14 @@ use super::{
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
     invite::{KnownPlans, user_in},
+    key_rules::KnownRules,
 };
 use crate::domain::{
+    bounds::KeyChange,
     event::{Event, Role},
     id::{StreamId, UserId},
     key::{ApiKey, KeyHash, KeyId},
-    plan::{self, Limits},
+    plan::{self, KeyRules, Limits},
     user::{Changes, Command, NewKey, Standing, User, decide},
     view::State,
 };
@@ -29,6 +31,9 @@ pub const GRACE_S_MAX: u32 = 30 * 86_400;
 
 /// How long after a key was issued a repeated command hands it out again.
 pub const KEY_SHOWN_FOR: SignedDuration = SignedDuration::from_secs(3600);
+
+/// How often a person's plan is looked up for one command because another was given meanwhile.
+const RULES_TRIES_MAX: u32 = 4;
 
 /// What may be asked of a person's account.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,10 +50,14 @@ pub enum AccountCommand {
     AssignPlan(String),
     /// Several of these at once: all of them, or none.
     ChangeUser(Changes),
-    /// Issue a key.
-    IssueApiKey {
-        /// What its owner calls it.
-        label: Option<String>,
+    /// Issue a key, with what is wanted of it.
+    IssueApiKey(KeyChange),
+    /// Change what a key is called and what it may.
+    ChangeApiKey {
+        /// The key.
+        key: KeyId,
+        /// How.
+        change: KeyChange,
     },
     /// Replace a key.
     RotateApiKey {
@@ -120,8 +129,8 @@ struct Perform {
 #[rtype(result = "()")]
 struct ChangePlan {
     name: String,
-    /// The limits; without, the plan is retired.
-    limits: Option<Limits>,
+    /// What the plan says; without, it is retired.
+    says: Option<(Limits, KeyRules)>,
     envelope: Envelope,
     reply: Reply<Result<Committed, CommandError>>,
 }
@@ -155,9 +164,9 @@ impl Handler<Perform> for AccountActor {
 impl Handler<ChangePlan> for AccountActor {
     type Result = ();
 
-    fn handle(&mut self, ChangePlan { name, limits, envelope, reply }: ChangePlan, _: &mut Self::Context) {
+    fn handle(&mut self, ChangePlan { name, says, envelope, reply }: ChangePlan, _: &mut Self::Context) {
         let (committer, is_default) = (Arc::clone(&self.committer), name == self.default_plan);
-        reply.answer_later(async move { change_plan(&committer, name, is_default, limits, envelope).await });
+        reply.answer_later(async move { change_plan(&committer, name, is_default, says, envelope).await });
     }
 }
 
@@ -170,18 +179,36 @@ async fn perform(
     envelope: Envelope,
 ) -> Result<Done, CommandError> {
     let stream = StreamId::User(user);
-    let command = to_domain(committer, &stream, &envelope, command)?;
     let plan = match &command {
-        Command::Change(Changes { plan: Some(plan), .. }) => Some((KnownPlans::load(committer, plan).await?, plan)),
+        AccountCommand::AssignPlan(plan) | AccountCommand::ChangeUser(Changes { plan: Some(plan), .. }) => {
+            Some((KnownPlans::load(committer, plan).await?, plan.clone()))
+        }
         _ => None,
     };
-    let decide = |state: &State| {
-        if let Some((known, plan)) = &plan {
-            known.check(plan)?;
+    let is_of_a_key = matches!(
+        command,
+        AccountCommand::IssueApiKey(_) | AccountCommand::ChangeApiKey { .. } | AccountCommand::RotateApiKey { .. }
+    );
+    let (mut tries, is_moved) = (0, Cell::new(false));
+    let committed = loop {
+        let known = if is_of_a_key { Some(KnownRules::load(committer, user).await?) } else { None };
+        let decide = |state: &State| {
+            if let Some((known, plan)) = &plan {
+                known.check(plan)?;
+            }
+            let user = user_in(state);
+            let rules = known.as_ref().map_or(Some(KeyRules::default()), |known| known.of(user));
+            is_moved.set(rules.is_none());
+            let rules = rules.ok_or(CommandError::Contended)?;
+            Ok(decide(user, to_domain(committer, &stream, &envelope, command.clone(), rules)?)?)
+        };
+        tries += 1;
+        match committer.run(&stream, &envelope, decide).await {
+            // Another plan was given meanwhile, which may say something else of keys.
+            Err(CommandError::Contended) if is_moved.get() && tries < RULES_TRIES_MAX => {}
+            committed => break committed?,
         }
-        Ok(decide(user_in(state), command.clone())?)
     };
-    let committed = committer.run(&stream, &envelope, decide).await?;
     let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
     if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
@@ -240,7 +267,7 @@ async fn issued_key(
 
 /// Whether a key will ever work again, as far as the person's stream tells.
 fn works(user: &User, id: KeyId, now: Timestamp) -> bool {
-    let key = user.keys.get(&id).filter(|key| key.revoked.is_none());
+    let key = user.keys.get(&id).filter(|key| key.revoked.is_none() && !key.is_expired(now));
     user.standing != Standing::Deleted && key.is_some_and(|key| key.valid_until.is_none_or(|until| until > now))
 }
 
@@ -249,7 +276,9 @@ fn to_domain(
     stream: &StreamId,
     envelope: &Envelope,
     command: AccountCommand,
+    rules: KeyRules,
 ) -> Result<Command, CommandError> {
+    let now = committer.clock.now();
     Ok(match command {
         AccountCommand::DeleteUser => Command::Delete,
         AccountCommand::DisableUser => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
@@ -257,14 +286,16 @@ fn to_domain(
         AccountCommand::ChangeRole(role) => Command::Change(Changes { role: Some(role), ..Changes::default() }),
         AccountCommand::AssignPlan(plan) => Command::Change(Changes { plan: Some(plan), ..Changes::default() }),
         AccountCommand::ChangeUser(changes) => Command::Change(changes),
-        AccountCommand::IssueApiKey { label } => {
-            Command::IssueKey { key: new_key(committer, stream, envelope)?, invitation: None, label }
+        AccountCommand::IssueApiKey(wanted) => {
+            let key = new_key(committer, stream, envelope)?;
+            Command::IssueKey { key, invitation: None, wanted, rules, now }
         }
+        AccountCommand::ChangeApiKey { key, change } => Command::ChangeKey { key_id: key, change, rules, now },
         AccountCommand::RotateApiKey { key, grace_s } => {
-            let now = committer.clock.now();
             let grace = SignedDuration::from_secs(i64::from(grace_s.min(GRACE_S_MAX)));
             let valid_until = now.checked_add(grace).unwrap_or(now);
-            Command::RotateKey { key_id: key, new: new_key(committer, stream, envelope)?, valid_until }
+            let new = new_key(committer, stream, envelope)?;
+            Command::RotateKey { key_id: key, new, valid_until, rules, now }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
         AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
@@ -275,15 +306,15 @@ async fn change_plan(
     committer: &Committer,
     name: String,
     is_default: bool,
-    limits: Option<Limits>,
+    says: Option<(Limits, KeyRules)>,
     envelope: Envelope,
 ) -> Result<Committed, CommandError> {
     plan::check_name(&name)?;
     let stream = StreamId::Plan(name.clone());
     let no_plan = || CommandError::NoPlan { name: name.clone(), known: Vec::new() };
     let decide = |state: &State| match state {
-        State::Plan(_, plan) => match limits {
-            Some(limits) => Ok(plan.define(limits)?),
+        State::Plan(_, plan) => match &says {
+            Some((limits, rules)) => Ok(plan.define(*limits, rules.clone())?),
             None if plan.limits.is_none() => Err(no_plan()),
             None if is_default && !plan.retired => Err(CommandError::DefaultPlan { name: name.clone() }),
             None => Ok(plan.retire()),
@@ -332,15 +363,16 @@ impl Accounts {
     /// Defines a plan, or changes it: its keys have the new limits within a grant's life.
     ///
     /// # Errors
-    /// When the name or the limits cannot be.
+    /// When the name, the limits or the rules cannot be.
     pub async fn define_plan(
         &self,
         name: String,
         limits: Limits,
+        rules: KeyRules,
         envelope: Envelope,
     ) -> Result<Committed, CommandError> {
-        ask(&self.actor, |reply| ChangePlan { name, limits: Some(limits), envelope, reply }, Some(self.patience))
-            .await?
+        let says = Some((limits, rules));
+        ask(&self.actor, |reply| ChangePlan { name, says, envelope, reply }, Some(self.patience)).await?
     }
 
     /// Retires a plan: whoever has it keeps it, nobody gets it anew.
@@ -348,6 +380,6 @@ impl Accounts {
     /// # Errors
     /// [`CommandError::NoPlan`] when there is none; [`CommandError::DefaultPlan`].
     pub async fn retire_plan(&self, name: String, envelope: Envelope) -> Result<Committed, CommandError> {
-        ask(&self.actor, |reply| ChangePlan { name, limits: None, envelope, reply }, Some(self.patience)).await?
+        ask(&self.actor, |reply| ChangePlan { name, says: None, envelope, reply }, Some(self.patience)).await?
     }
 }

@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
 use crate::{
-    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, id::StreamId, key::KeyId, user::CommandRefusal},
+    domain::{
+        admin_token::TokenRefusal, data_set::HoldRefusal, id::StreamId, key::KeyId, plan::KEYS_MAX_DEFAULT,
+        user::CommandRefusal,
+    },
     failpoint::crash_point,
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
@@ -42,8 +45,15 @@ pub(super) enum Answered {
     KeyEnded(KeyId),
     /// [`CommandRefusal::KeyExists`]
     KeyExists(KeyId),
-    /// [`CommandRefusal::TooManyKeys`]
+    /// [`CommandRefusal::TooManyKeys`] of the time when all plans had the same most.
     TooManyKeys,
+    /// [`CommandRefusal::TooManyKeys`]
+    KeysMax {
+        /// The most.
+        max: u32,
+    },
+    /// [`CommandRefusal::KeyExpired`]
+    KeyExpired(KeyId),
     /// [`CommandRefusal::LastAdministrator`]
     LastAdministrator,
     /// [`CommandRefusal::TooManyAdministrators`]
@@ -117,11 +127,14 @@ impl Answered {
                 CommandRefusal::NoKey(key) => Self::NoKey(*key),
                 CommandRefusal::KeyEnded(key) => Self::KeyEnded(*key),
                 CommandRefusal::KeyExists(key) => Self::KeyExists(*key),
-                CommandRefusal::TooManyKeys => Self::TooManyKeys,
+                CommandRefusal::TooManyKeys { max } => Self::KeysMax { max: *max },
+                CommandRefusal::KeyExpired(key) => Self::KeyExpired(*key),
                 CommandRefusal::LastAdministrator => Self::LastAdministrator,
                 CommandRefusal::TooManyAdministrators => Self::TooManyAdministrators,
                 // The request itself was wrong, whatever the state.
-                CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => return None,
+                CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+                    return None;
+                }
                 // A wrong code, or too many of something, holds for now.
                 CommandRefusal::SignIn(_) => return None,
             },
@@ -166,7 +179,9 @@ impl Answered {
             Self::NoKey(key) => CommandRefusal::NoKey(key),
             Self::KeyEnded(key) => CommandRefusal::KeyEnded(key),
             Self::KeyExists(key) => CommandRefusal::KeyExists(key),
-            Self::TooManyKeys => CommandRefusal::TooManyKeys,
+            Self::TooManyKeys => CommandRefusal::TooManyKeys { max: KEYS_MAX_DEFAULT },
+            Self::KeysMax { max } => CommandRefusal::TooManyKeys { max },
+            Self::KeyExpired(key) => CommandRefusal::KeyExpired(key),
             Self::LastAdministrator => CommandRefusal::LastAdministrator,
             Self::TooManyAdministrators => CommandRefusal::TooManyAdministrators,
             Self::NoToken(id) => return Some(TokenRefusal::NoToken(id).into()),
@@ -297,7 +312,8 @@ mod tests {
             CommandRefusal::NoKey(key),
             CommandRefusal::KeyEnded(key),
             CommandRefusal::KeyExists(key),
-            CommandRefusal::TooManyKeys,
+            CommandRefusal::TooManyKeys { max: 3 },
+            CommandRefusal::KeyExpired(key),
             CommandRefusal::LastAdministrator,
             CommandRefusal::TooManyAdministrators,
         ];

@@ -314,7 +314,7 @@ impl Committer {
             personal,
             administrators,
             rows: state.rows(),
-            publishes: recorded.iter().any(|recorded| fulfilment::duty(&recorded.event).is_some()),
+            publishes: recorded.iter().any(|recorded| fulfilment::duty(recorded).is_some()),
         };
         let publishes = append.publishes;
         crash_point("append-before");
@@ -457,7 +457,7 @@ impl Committer {
     pub async fn publish(&self, events: &[Recorded]) -> Result<(), QueueError> {
         let Some(first) = events.first() else { return Ok(()) };
         let messages: Vec<Message> =
-            events.iter().filter(|recorded| fulfilment::duty(&recorded.event).is_some()).map(message).collect();
+            events.iter().filter(|recorded| fulfilment::duty(recorded).is_some()).map(message).collect();
         for batch in messages.chunks(BATCH_MAX) {
             crash_point("publish-before");
             for sent in self.queue.send(batch).await? {

@@ -4,7 +4,7 @@
 //!
 //! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 use tracing::{Instrument, Span};
@@ -15,9 +15,31 @@ use super::{
     query::{Answer, GetRecords, Queries, Wanted},
 };
 use crate::{
-    domain::key::{KeyHash, KeyId},
-    store::StoreError,
+    domain::{
+        bounds::DataAction,
+        key::{KeyHash, KeyId},
+        reach::KeyPurpose,
+    },
+    store::{StoreError, records::DataSet},
 };
+
+/// What a request would use its key for.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// The client's address; none where nobody knows it.
+    pub from: Option<IpAddr>,
+    /// The data set; none where it is about none.
+    pub data_set: Option<Arc<DataSet>>,
+    /// What it does.
+    pub action: DataAction,
+}
+
+impl Asking {
+    fn purpose(&self) -> KeyPurpose<'_> {
+        let dataset = self.data_set.as_ref().map(|data_set| data_set.definition.name.as_str());
+        KeyPurpose { from: self.from, dataset, action: self.action }
+    }
+}
 
 /// May a request with this key pass?
 #[derive(Message)]
@@ -27,6 +49,7 @@ struct Admit {
     hash: KeyHash,
     /// What it counts as.
     cost: u64,
+    asking: Asking,
     then: Then,
 }
 
@@ -78,8 +101,8 @@ impl Actor for GateActor {
 impl Handler<Admit> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, Admit { id, hash, cost, then }: Admit, _: &mut Self::Context) {
-        if let Some(admission) = self.book.admit_now(id, &hash, cost) {
+    fn handle(&mut self, Admit { id, hash, cost, asking, then }: Admit, _: &mut Self::Context) {
+        if let Some(admission) = self.book.admit_now(id, &hash, cost, &asking.purpose()) {
             then.go_on(Ok(admission), &self.queries);
             return;
         }
@@ -87,7 +110,8 @@ impl Handler<Admit> for GateActor {
         let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
         let span = then.span();
         let deciding = async move {
-            let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost)).await {
+            let what = asking.purpose();
+            let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost, &what)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),
             };
@@ -125,15 +149,22 @@ impl Gate {
     ///
     /// # Errors
     /// When that cannot be decided: the request must not pass.
-    pub async fn admit(&self, id: KeyId, hash: KeyHash, cost: u64) -> Result<Admission, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, cost, then: Then::Tell(reply) }, None).await?
+    pub async fn admit(&self, id: KeyId, hash: KeyHash, cost: u64, asking: Asking) -> Result<Admission, GateError> {
+        ask(&self.actor, |reply| Admit { id, hash, cost, asking, then: Then::Tell(reply) }, None).await?
     }
 
     /// The same, and reads records for the request if it may pass.
     ///
     /// # Errors
     /// When it cannot be decided whether it may: nothing was read then.
-    pub async fn get(&self, id: KeyId, hash: KeyHash, wanted: Wanted) -> Result<Answer, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, cost: 1, then: Then::Get(wanted, reply) }, None).await?
+    pub async fn get(
+        &self,
+        id: KeyId,
+        hash: KeyHash,
+        from: Option<IpAddr>,
+        wanted: Wanted,
+    ) -> Result<Answer, GateError> {
+        let asking = Asking { from, data_set: Some(Arc::clone(&wanted.data_set)), action: DataAction::Read };
+        ask(&self.actor, |reply| Admit { id, hash, cost: 1, asking, then: Then::Get(wanted, reply) }, None).await?
     }
 }

@@ -24,13 +24,16 @@ use self::{
     cell::{CellState, KeyCell, KeyState, PersonCell, lock},
     failing::Failing,
 };
-use super::counting::counters;
+use super::{counting::counters, notices::Notices};
 use crate::{
     clock::SharedClock,
     domain::{
-        admission::{self, Holder, Return, Verdict},
+        admission::{self, Holder, Return, Standing, Verdict},
+        bounds::names_dataset,
         id::UserId,
         key::{KeyHash, KeyId},
+        notice,
+        reach::{KeyPurpose, OutOfReach},
     },
     secrets::Secrets,
     store::{GivenBack, GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
@@ -40,6 +43,8 @@ use crate::{
 const SHARDS: usize = 32;
 /// Keys, and people, in a shard before those that are not in use are forgotten, and what they hold is given back.
 const SHARD_CELLS_MAX: usize = 4096;
+/// The status of a request that a key may not be used for.
+const FORBIDDEN: u16 = 403;
 /// The status of a request that a limit refuses.
 const TOO_MANY_REQUESTS: u16 = 429;
 /// How long a person's last grant, and what was counted of their requests, wait for the next request before the ledger is told without
@@ -58,6 +63,8 @@ counters! {
         admitted,
         /// Requests refused by a limit.
         limited,
+        /// Requests refused because their key may not be used for them.
+        out_of_reach,
         /// Requests refused because their key does not work.
         unknown,
         /// Grants taken from the ledger.
@@ -80,6 +87,8 @@ pub struct GrantBook {
     people: Shards<UserId, PersonCell>,
     counters: GrantCounters,
     failing: Mutex<Failing>,
+    /// Whoever tells people how much of their quota is spent.
+    notices: Option<Notices>,
 }
 
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
@@ -111,7 +120,14 @@ impl GrantBook {
             people: std::array::from_fn(|_| Mutex::default()),
             counters: GrantCounters::default(),
             failing: Mutex::default(),
+            notices: None,
         }
+    }
+
+    /// One that has people told how much of a day's quota is spent.
+    #[must_use]
+    pub fn telling(self, notices: Option<Notices>) -> Self {
+        Self { notices, ..self }
     }
 
     /// Why the ledger has refused the last grants, one after the other, and lately; none when it has answered since.
@@ -126,9 +142,9 @@ impl GrantBook {
 
     /// Decides a request that counts as `cost` of them, but not as more than the person's bucket holds, from what the node holds;
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
-    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Option<Admission> {
+    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64, what: &KeyPurpose<'_>) -> Option<Admission> {
         let cell = lock(self.keys_beside(id)?).get(&id).cloned();
-        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(id, hash, cost, &cell)) {
+        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(id, hash, cost, what, &cell)) {
             Ok(admission) => Some(self.count(admission)),
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
             Err(Lacking::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
@@ -143,32 +159,51 @@ impl GrantBook {
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
-    pub async fn admit(&self, id: KeyId, hash: &KeyHash, cost: u64) -> Result<Admission, StoreError> {
+    pub async fn admit(
+        &self,
+        id: KeyId,
+        hash: &KeyHash,
+        cost: u64,
+        what: &KeyPurpose<'_>,
+    ) -> Result<Admission, StoreError> {
         for _ in 0..RENEWALS_MAX {
-            if let Some(admission) = self.admit_now(id, hash, cost) {
+            if let Some(admission) = self.admit_now(id, hash, cost, what) {
                 return Ok(admission);
             }
-            self.ask(id, hash, cost).await?;
+            self.ask(id, hash, cost, what).await?;
         }
         Err(StoreError::Unavailable("the person's grant is spent faster than it can be renewed".to_owned()))
     }
 
     /// Decides a request, and counts it if it passes.
-    fn decide(&self, id: KeyId, presented: &KeyHash, cost: u64, cell: &KeyCell) -> Result<Admission, Lacking> {
+    fn decide(
+        &self,
+        id: KeyId,
+        presented: &KeyHash,
+        cost: u64,
+        what: &KeyPurpose<'_>,
+        cell: &KeyCell,
+    ) -> Result<Admission, Lacking> {
         let now_us = self.clock.monotonic_us();
         let held = lock(&cell.held);
-        let person = match &*held {
+        let (person, reach) = match &*held {
             KeyState::Works { hash, .. } if hash != presented => return Ok(Admission::Unknown),
-            KeyState::Works { person, until_us, .. } if now_us < *until_us => person,
+            KeyState::Works { person, reach, until_us, .. } if now_us < *until_us => (person, reach),
             KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
             KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Lacking::Terms),
         };
+        if let Some(why) = reach.refusal(what) {
+            return Ok(self.out_of_reach(why, id, what, person));
+        }
         let mut spent = lock(&person.held);
-        let CellState::Granted { grant, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
+        let CellState::Granted { grant, datasets, taken_wall_ns, taken_us, expires_us, .. } = &mut *spent else {
             return Err(Lacking::Grant);
         };
         if now_us >= *expires_us {
             return Err(Lacking::Grant);
+        }
+        if what.dataset.is_some_and(|name| !names_dataset(datasets.as_deref(), name)) {
+            return Ok(self.out_of_reach(OutOfReach::Plan, id, what, person));
         }
         let now_ns = taken_wall_ns.saturating_add((now_us - *taken_us).saturating_mul(1000));
         let cost = grant.capped(cost);
@@ -183,6 +218,8 @@ impl GrantBook {
                 slot: grant.last_slot(cost),
                 serial: grant.holder().serial,
                 admitted_us: (now_us, now_ns / 1000),
+                reach: Arc::clone(reach),
+                datasets: datasets.clone(),
                 cell: Arc::clone(person),
             })),
             Verdict::Refuse { rate, quota, retry_after_ns } => {
@@ -192,10 +229,19 @@ impl GrantBook {
         }
     }
 
+    /// Counts a request that the key may not be used for: as refused, and against nothing.
+    fn out_of_reach(&self, why: OutOfReach, id: KeyId, what: &KeyPurpose<'_>, person: &PersonCell) -> Admission {
+        let day = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
+        let dataset = what.dataset.unwrap_or_default();
+        person.count(self.clock.monotonic_us(), |tally| tally.count(day, id, dataset, FORBIDDEN, (1, 0)));
+        Admission::OutOfReach(why)
+    }
+
     fn count(&self, admission: Admission) -> Admission {
         let counter = match &admission {
             Admission::Admitted(_) => &self.counters.admitted,
             Admission::Limited { .. } => &self.counters.limited,
+            Admission::OutOfReach(_) => &self.counters.out_of_reach,
             Admission::Unknown => &self.counters.unknown,
         };
         counter.add(1);
@@ -204,17 +250,17 @@ impl GrantBook {
 
     /// Asks the ledger for what the node lacks: what the key may, and then a grant of its owner, unless there is one. Both are
     /// believed from now on for a grant's life. Of several requests that lack the same one asks and the others wait for it.
-    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64) -> Result<(), StoreError> {
+    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64, what: &KeyPurpose<'_>) -> Result<(), StoreError> {
         let cell = self.key_cell(id);
         let _only_one = cell.taking.lock().await;
-        if self.has(presented, need, &cell) {
+        if self.has(presented, need, what, &cell) {
             return Ok(());
         }
         let (asked_us, wall_us) = (self.clock.monotonic_us(), self.clock.now().as_microsecond());
         let wall_ns = wall_us.saturating_mul(1000);
         let until_us = asked_us.saturating_add(self.life_us);
         let terms = self.ledger.terms(id, wall_ns).await.inspect_err(|error| self.note_failure(error))?;
-        let Ok(KeyTerms { user, hash, valid_until, plan }) = terms else {
+        let Ok(KeyTerms { user, hash, valid_until, reach, plan }) = terms else {
             *lock(&cell.held) = KeyState::Refused { until_us };
             return Ok(());
         };
@@ -223,10 +269,11 @@ impl GrantBook {
         let works = KeyState::Works {
             person: Arc::clone(&person),
             hash,
+            reach: Arc::clone(&reach),
             until_us: until_us.min(asked_us.saturating_add(left_us)),
         };
         *lock(&cell.held) = works;
-        if hash == *presented {
+        if hash == *presented && reach.refusal(what).is_none() {
             self.take(&person, plan, need, (asked_us, wall_ns)).await?;
         }
         Ok(())
@@ -234,7 +281,13 @@ impl GrantBook {
 
     /// Takes a grant from the ledger, giving back what is left of the last one. It lives from `asked` on, which is the moment on the
     /// monotonic clock and on the wall's.
-    async fn take(&self, person: &PersonCell, plan: Arc<str>, need: u64, asked: (i64, i64)) -> Result<(), StoreError> {
+    async fn take(
+        &self,
+        person: &Arc<PersonCell>,
+        plan: Arc<str>,
+        need: u64,
+        asked: (i64, i64),
+    ) -> Result<(), StoreError> {
         let _only_one = person.taking.lock().await;
         let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
         let (returned, want, unanswered_from, tally) = {
@@ -259,15 +312,37 @@ impl GrantBook {
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
         *lock(&self.failing) = Failing::default();
         self.counters.taken.add(1);
-        let Granted { grant, limits_age_ns, tallied } = granted;
+        let Granted { grant, limits_age_ns, datasets, tallied } = granted;
         if tallied {
             lock(&person.counted).was_told(taken_us);
         }
         let expires_us = taken_us.saturating_add(self.life_us).saturating_sub(limits_age_ns / 1000);
         let mut held = lock(&person.held);
         let grant = person.with_late(grant);
-        *held = CellState::Granted { grant, want, taken_wall_ns: now_ns, taken_us, expires_us };
+        self.tell_of_quota(person, &grant.standing(now_ns), grant.day());
+        *held = CellState::Granted { grant, datasets, want, taken_wall_ns: now_ns, taken_us, expires_us };
         Ok(())
+    }
+
+    /// Has a person told how much of a day's quota is spent, once it is so much. What could not be written down is said again with
+    /// the next grant.
+    fn tell_of_quota(&self, person: &Arc<PersonCell>, standing: &Standing, day: i64) {
+        let Some(notices) = &self.notices else { return };
+        let Some(percent) = notice::quota_share(standing.bucket.quota, standing.quota_left) else { return };
+        let before = {
+            let mut told = lock(&person.told);
+            if *told >= (day, percent) {
+                return;
+            }
+            std::mem::replace(&mut *told, (day, percent))
+        };
+        let (notices, person) = (notices.clone(), Arc::clone(person));
+        actix::spawn(async move {
+            if let Err(error) = notices.quota_reached(person.user, day, percent).await {
+                tracing::warn!(user = %person.user, %error, "it could not be written down how much of a quota is spent");
+                *lock(&person.told) = before;
+            }
+        });
     }
 
     fn note_failure(&self, error: &StoreError) {
@@ -276,11 +351,13 @@ impl GrantBook {
     }
 
     /// Whether the node knows enough to decide such a request, without counting it.
-    fn has(&self, presented: &KeyHash, cost: u64, cell: &KeyCell) -> bool {
+    fn has(&self, presented: &KeyHash, cost: u64, what: &KeyPurpose<'_>, cell: &KeyCell) -> bool {
         let now_us = self.clock.monotonic_us();
         match &*lock(&cell.held) {
             KeyState::Works { hash, .. } if hash != presented => true,
-            KeyState::Works { person, until_us, .. } => now_us < *until_us && self.is_enough(cost, &lock(&person.held)),
+            KeyState::Works { person, reach, until_us, .. } => {
+                now_us < *until_us && (reach.refusal(what).is_some() || self.is_enough(cost, &lock(&person.held)))
+            }
             KeyState::Refused { until_us } => now_us < *until_us,
             KeyState::Unchecked => false,
         }

@@ -11,6 +11,7 @@
 
 mod fulfil;
 mod leak;
+mod notify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -160,6 +161,8 @@ struct MailerWork {
     visibility: Duration,
     /// How long a mail is tried that is not taken for now.
     retry_for: Duration,
+    /// Whether notices are mailed.
+    notices: bool,
     counters: MailerCounters,
 }
 
@@ -421,7 +424,8 @@ pub struct Mailers {
 
 impl Mailers {
     /// Starts `count` mailers on the calling thread's arbiter. They look for messages as `watch` says, or only when told to
-    /// ([`Self::drain`]) without it. A mail that is not taken for now is tried again for `retry_for`.
+    /// ([`Self::drain`]) without it. A mail that is not taken for now is tried again for `retry_for`. `notices` says whether those
+    /// are mailed.
     #[allow(clippy::too_many_arguments, reason = "each stands for itself, and there is one caller")]
     pub fn start(
         committer: Arc<Committer>,
@@ -429,13 +433,15 @@ impl Mailers {
         offering: Offering,
         visibility: Duration,
         retry_for: Duration,
+        notices: bool,
         count: usize,
         watch: Option<Polling>,
         mailbox_capacity: usize,
     ) -> Self {
         let counters = MailerCounters::default();
         let turns = std::array::from_fn(|_| Mutex::new(()));
-        let work = Arc::new(MailerWork { turns, committer, mailer, offering, visibility, retry_for, counters });
+        let work =
+            Arc::new(MailerWork { turns, committer, mailer, offering, visibility, retry_for, notices, counters });
         let start = |place| {
             let actor = MailerActor {
                 work: Arc::clone(&work),

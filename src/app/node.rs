@@ -22,6 +22,7 @@ use crate::{
         leaks::Leaks,
         lineage::Lineages,
         mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
+        notices::Notices,
         relay::Relay,
         sign_in::{SignInPolicy, SignIns},
         tokens::Tokens,
@@ -35,7 +36,7 @@ use crate::{
         fulfilment::MailContents,
         guard::GuardLimits,
         id::{CommandId, Who},
-        plan::{self, DEFAULT_PLAN},
+        plan::{self, DEFAULT_PLAN, KeyRules},
     },
     http::{
         checkup::Checkup,
@@ -166,19 +167,23 @@ fn start_actors(
     let ready = Arc::new(ReadyAnswers::new(settings.http.ready_bytes_max));
     let cursor_key = CursorKey::new(secrets.cursor_key());
     let ledger = Arc::clone(&committer.stores.ledger);
-    let book = Arc::new(GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life));
+    let serving = purpose == Purpose::Serve;
+    let notices =
+        Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity);
+    let book = GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life);
+    let book = Arc::new(book.telling(settings.mail.notices.then(|| notices.clone())));
     let elsewhere = shared.then_some(life);
     let default_plan = settings.users.default_plan.as_str();
     let accounts =
         Accounts::start(Arc::clone(&committer), Arc::clone(&book), elsewhere, default_plan, capacity, patience);
     let tokens = Tokens::start(Arc::clone(&committer), capacity, patience);
-    let serving = purpose == Purpose::Serve;
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
         offering(&settings, &public_url, &records),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
+        settings.mail.notices,
         settings.actors.mailers,
         serving.then(|| Polling {
             poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
@@ -195,6 +200,7 @@ fn start_actors(
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
+        notices,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), importing),
         shares: backend::shares(&settings),
         lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
@@ -304,7 +310,10 @@ async fn old_tokens(stores: &Stores) -> Result<HashMap<String, OldToken>, StartE
 async fn first_plan(service: &Service) -> Result<(), StartError> {
     if service.committer.stores.views.plan(DEFAULT_PLAN).await?.is_none() {
         let limits = plan::Limits::default();
-        service.accounts.define_plan(DEFAULT_PLAN.to_owned(), limits, system_envelope("first-plan")).await?;
+        service
+            .accounts
+            .define_plan(DEFAULT_PLAN.to_owned(), limits, KeyRules::default(), system_envelope("first-plan"))
+            .await?;
     }
     Ok(())
 }

@@ -148,14 +148,15 @@ fn command_exit(error: &CommandError) -> Exit {
 fn refusal_exit(refusal: &CommandRefusal) -> Exit {
     match refusal {
         CommandRefusal::NoUser | CommandRefusal::NoKey(_) => Exit::NotFound,
-        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => Exit::Usage,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => Exit::Usage,
         CommandRefusal::Deleted
         | CommandRefusal::Disabled
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
+        | CommandRefusal::KeyExpired(_)
         | CommandRefusal::SignIn(_)
-        | CommandRefusal::TooManyKeys
+        | CommandRefusal::TooManyKeys { .. }
         | CommandRefusal::LastAdministrator
         | CommandRefusal::TooManyAdministrators => Exit::Refused,
     }

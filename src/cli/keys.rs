@@ -1,7 +1,7 @@
 //! `permitd keys`: the API keys.
 
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,13 +16,17 @@ use crate::{
     actors::account::{AccountCommand, Done, GRACE_S_MAX},
     app::{self, Node},
     domain::{
+        bounds::{DataAction, KeyChange, KeyScopes, LIFE_DAYS_MAX},
         key::{ApiKey, KeyId, PREFIX, PresentedKey},
         view::{KeyRow, UserRow, UserStatus},
     },
     store::Stores,
 };
 
-/// List, issue, rotate and revoke API keys
+/// Seconds of a day.
+const DAY_S: u32 = 86_400;
+
+/// List, issue, change, rotate and revoke API keys
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,6 +42,7 @@ pub(super) struct Keys {
 enum Command {
     List(List),
     Issue(Issue),
+    Change(Change),
     Rotate(Rotate),
     Revoke(Revoke),
     ReportLeak(ReportLeak),
@@ -62,15 +67,98 @@ struct List {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  permitd keys issue --user ana@example.org --label laptop
+  permitd keys issue --user ana@example.org --label laptop --expires-in 90d
+  permitd keys issue --user ana@example.org --allow-ip 192.0.2.0/24 --dataset permits --scope read
   permitd keys issue --user ana@example.org --json      the document has the key under `key`")]
 struct Issue {
     /// Its owner
     #[arg(long, value_name = "EMAIL")]
     user: String,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// What is wanted of a key.
+#[derive(Debug, Args)]
+struct Wanted {
     /// What its owner calls it
     #[arg(long)]
     label: Option<String>,
+    /// For how long it works from now on: 12h, 90d; at most 3653d, or what its owner's plan says
+    #[arg(long, value_name = "TIME", value_parser = life, conflicts_with = "expires_at")]
+    expires_in: Option<u32>,
+    /// When it stops working: a date, from whose beginning (UTC) on it is refused, or a moment such as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = end)]
+    expires_at: Option<Timestamp>,
+    /// An address or a network (CIDR) that it may be used from; may be given several times
+    #[arg(long = "allow-ip", value_name = "NETWORK")]
+    allow_ips: Vec<String>,
+    /// A data set that it may be used for; may be given several times
+    #[arg(long = "dataset", value_name = "NAME")]
+    datasets: Vec<String>,
+    /// What it may be used for; may be given several times
+    #[arg(long = "scope", value_name = "ACTION")]
+    scopes: Vec<ActionArgument>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ActionArgument {
+    /// Questions: records, pages, groups, changes
+    Read,
+    /// All that a question means, as one stream
+    Export,
+}
+
+impl Wanted {
+    /// As a change of a key with these scopes: what is not said of them stays.
+    fn change(self, now: Timestamp, scopes: KeyScopes) -> KeyChange {
+        let given = |texts: Vec<String>| Some(texts).filter(|texts| !texts.is_empty());
+        let life = |seconds: u32| now.checked_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX);
+        let action = |argument: &ActionArgument| match argument {
+            ActionArgument::Read => DataAction::Read,
+            ActionArgument::Export => DataAction::Export,
+        };
+        let (datasets, actions) = (given(self.datasets), self.scopes.iter().map(action).collect::<Vec<_>>());
+        let are_said = datasets.is_some() || !actions.is_empty();
+        let actions = if actions.is_empty() { scopes.actions } else { actions };
+        let scopes = KeyScopes { datasets: datasets.or(scopes.datasets), actions };
+        KeyChange {
+            label: self.label.map(Some),
+            expires_at: self.expires_at.or(self.expires_in.map(life)).map(Some),
+            allowed_ips: given(self.allow_ips).map(Some),
+            scopes: are_said.then_some(Some(scopes)),
+        }
+    }
+}
+
+/// Change what a key is called and what it may; what is left out stays as it is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd keys change 3fE9kQ0aZb7LmN2p --expires-in 30d
+  permitd keys change 3fE9kQ0aZb7LmN2p --allow-ip 192.0.2.0/24 --allow-ip 2001:db8::/32
+  permitd keys change 3fE9kQ0aZb7LmN2p --clear allowed-ips --clear scopes")]
+struct Change {
+    /// The key's id, as `permitd keys list` shows it
+    #[arg(value_name = "KEY_ID")]
+    key: String,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// What is no longer to be said of it; may be given several times
+    #[arg(long, value_name = "WHAT")]
+    clear: Vec<ClearArgument>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ClearArgument {
+    /// It has no label
+    Label,
+    /// It works for as long as its owner's plan allows
+    ExpiresAt,
+    /// It may be used from anywhere
+    AllowedIps,
+    /// It may be used for all that its owner's plan allows
+    Scopes,
 }
 
 /// Replace a key by a new one, which is printed: this once
@@ -106,6 +194,7 @@ impl Keys {
         match self.command {
             Command::List(list) => app::block_on(list.answer(&stores(common)?)),
             Command::Issue(issue) => issue.run(common),
+            Command::Change(change) => change.run(common),
             Command::Rotate(rotate) => rotate.run(common),
             Command::Revoke(revoke) => revoke.run(common),
             Command::ReportLeak(report) => report.run(common),
@@ -113,19 +202,35 @@ impl Keys {
     }
 }
 
-/// Reads a time such as `15m` as seconds.
 fn grace(text: &str) -> Result<u32, String> {
-    let expected = || format!("a time such as 90s, 15m, 2h or 7d is expected, at most {} days", GRACE_S_MAX / 86_400);
+    seconds(text, GRACE_S_MAX)
+}
+
+fn life(text: &str) -> Result<u32, String> {
+    seconds(text, LIFE_DAYS_MAX * DAY_S)
+}
+
+/// Reads a date or a moment.
+fn end(text: &str) -> Result<Timestamp, String> {
+    let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|midnight| midnight.timestamp());
+    let expected = "a date such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z, is expected";
+    let date = (!text.contains(['T', 't', ' '])).then(|| text.parse::<Date>().and_then(midnight).ok()).flatten();
+    date.or_else(|| text.parse().ok()).ok_or_else(|| expected.to_owned())
+}
+
+/// Reads a time such as `15m` as seconds.
+fn seconds(text: &str, most_s: u32) -> Result<u32, String> {
+    let expected = || format!("a time such as 90s, 15m, 2h or 7d is expected, at most {} days", most_s / DAY_S);
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let unit_s: u32 = match unit {
         "s" | "" => 1,
         "m" => 60,
         "h" => 3_600,
-        "d" => 86_400,
+        "d" => DAY_S,
         _ => return Err(expected()),
     };
     let seconds = digits.parse::<u32>().ok().and_then(|count| count.checked_mul(unit_s));
-    seconds.filter(|seconds| *seconds <= GRACE_S_MAX).ok_or_else(expected)
+    seconds.filter(|seconds| *seconds <= most_s).ok_or_else(expected)
 }
 
 /// Reads a key's id. Whoever has only the key itself, such as a leaked one, may give that.
@@ -151,18 +256,42 @@ async fn find(node: &Node, text: &str) -> Result<(KeyRow, UserRow), Failure> {
 
 /// How a key stands at `now`.
 fn state(key: &KeyRow, now: Timestamp) -> String {
-    match (key.revoked_at, key.valid_until) {
-        (Some(_), _) => "revoked".to_owned(),
-        (None, Some(until)) if until <= now => "replaced".to_owned(),
-        (None, Some(until)) => format!("works until {}", moment(Some(until))),
-        (None, None) => "works".to_owned(),
+    let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
+    match key.valid_until.into_iter().chain(key.expires_at).min() {
+        _ if key.revoked_at.is_some() => "revoked".to_owned(),
+        _ if is_over(key.valid_until) => "replaced".to_owned(),
+        _ if is_over(key.expires_at) => "expired".to_owned(),
+        Some(until) => format!("works until {}", moment(Some(until))),
+        None => "works".to_owned(),
+    }
+}
+
+/// Where a key may be used from.
+fn from(key: &KeyRow) -> String {
+    match key.allowed_ips.as_deref() {
+        None => "anywhere".to_owned(),
+        Some([network]) => network.clone(),
+        Some(networks) => format!("{} networks", networks.len()),
+    }
+}
+
+/// What a key may be used for.
+fn uses(key: &KeyRow) -> String {
+    let KeyScopes { datasets, actions } = &key.scopes;
+    let actions = match actions.as_slice() {
+        [action] => action.as_str(),
+        _ => "all",
+    };
+    match datasets {
+        None => actions.to_owned(),
+        Some(datasets) => format!("{actions} of {}", datasets.join(", ")),
     }
 }
 
 /// A table of keys with their owners' addresses.
 pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow)>) -> String {
     let now = Timestamp::now();
-    let mut table = Table::new(&["KEY ID", "ENDS IN", "STATE", "USER", "LABEL", "ISSUED", "MAILED"]);
+    let mut table = Table::new(&["KEY ID", "ENDS IN", "STATE", "USER", "LABEL", "FROM", "MAY", "ISSUED", "MAILED"]);
     for (email, key) in keys {
         table.row([
             key.id.to_string(),
@@ -170,6 +299,8 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow)>) -> St
             state(key, now),
             email.to_owned(),
             key.label.clone().unwrap_or_default(),
+            from(key),
+            uses(key),
             moment(Some(key.issued_at)),
             moment(key.mailed_at),
         ]);
@@ -227,6 +358,9 @@ async fn shown_once(node: &Node, user: &UserRow, key: Option<&ApiKey>) -> Result
         ("key id", key.id().to_string()),
         ("user", shown_email(user).to_owned()),
         ("label", row.label.clone().unwrap_or_default()),
+        ("expires", moment(row.expires_at)),
+        ("from", from(&row)),
+        ("may", uses(&row)),
     ];
     Ok((document, format!("{}It is shown this once: only its hash is kept.\n", facts(&lines))))
 }
@@ -235,9 +369,49 @@ impl Issue {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
-            let done = perform(&node, &user, AccountCommand::IssueApiKey { label: self.label }).await?;
+            let wanted = self.wanted.change(node.service.committer.clock.now(), KeyScopes::default());
+            let done = perform(&node, &user, AccountCommand::IssueApiKey(wanted)).await?;
             let (document, text) = shown_once(&node, &user, done.key.as_ref()).await?;
+            node.settle().await?;
             Ok(Answer::new(document, text))
+        })
+    }
+}
+
+impl Change {
+    fn run(self, common: &Common) -> Result<Answer, Failure> {
+        with_node(common.settings(&[])?, Data::MustExist, async |node| {
+            let (key, user) = find(&node, &self.key).await?;
+            let mut change = self.wanted.change(node.service.committer.clock.now(), key.scopes.clone());
+            let clashes = |field: &str| Failure::usage(format!("--clear {field} and a new value exclude each other"));
+            for what in &self.clear {
+                match what {
+                    ClearArgument::Label if change.label.is_none() => change.label = Some(None),
+                    ClearArgument::ExpiresAt if change.expires_at.is_none() => change.expires_at = Some(None),
+                    ClearArgument::AllowedIps if change.allowed_ips.is_none() => change.allowed_ips = Some(None),
+                    ClearArgument::Scopes if change.scopes.is_none() => change.scopes = Some(None),
+                    ClearArgument::Label => return Err(clashes("label")),
+                    ClearArgument::ExpiresAt => return Err(clashes("expires-at")),
+                    ClearArgument::AllowedIps => return Err(clashes("allowed-ips")),
+                    ClearArgument::Scopes => return Err(clashes("scopes")),
+                }
+            }
+            if change == KeyChange::default() {
+                return Err(Failure::usage(
+                    "nothing to change: give --label, --expires-in, --allow-ip, --dataset, --scope or --clear",
+                ));
+            }
+            let done = perform(&node, &user, AccountCommand::ChangeApiKey { key: key.id, change }).await?;
+            let key = node.service.committer.stores.views.key(key.id).await?.unwrap_or(key);
+            let is_new = !done.committed.events.is_empty();
+            let mut document = document(&key, &user);
+            if let Some(fields) = document.as_object_mut() {
+                fields.insert("changed".to_owned(), is_new.into());
+                fields.insert("effective_at".to_owned(), json!(done.effective_at));
+            }
+            let told = if is_new { "changed" } else { "was so already" };
+            let table = table(std::iter::once((shown_email(&user), &key)));
+            Ok(Answer::new(document, format!("{}: {told}\n{table}", key.id)))
         })
     }
 }
@@ -250,6 +424,7 @@ impl Rotate {
             let done = perform(&node, &user, command).await?;
             let (mut document, mut text) = shown_once(&node, &user, done.key.as_ref()).await?;
             // The old key ends after its grace, and where another process serves, when that one has noticed.
+            node.settle().await?;
             let grace = SignedDuration::from_secs(i64::from(self.grace));
             let ends_at = done.effective_at.checked_add(grace).unwrap_or(done.effective_at);
             text.push_str(&format!("The old one, {}, is refused everywhere from {ends_at:.3}.\n", old.id));
@@ -267,6 +442,7 @@ impl Revoke {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let (key, user) = find(&node, &self.key).await?;
             let done = perform(&node, &user, AccountCommand::RevokeApiKey { key: key.id }).await?;
+            node.settle().await?;
             let views = &node.service.committer.stores.views;
             let key = views.key(key.id).await?.unwrap_or(key);
             let is_new = !done.committed.events.is_empty();
@@ -305,6 +481,18 @@ mod tests {
         for text in ["", "s", "31d", "-1s", "1w", "1.5h", "99999999999s", "5 m"] {
             assert!(grace(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_end_is_a_date_or_a_moment() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(end("2027-01-31"), Ok(at("2027-01-31T00:00:00Z")));
+        assert_eq!(end("2027-01-31T12:00:00+02:00"), Ok(at("2027-01-31T10:00:00Z")));
+        for text in ["", "tomorrow", "2027-02-30", "2027-01-31T12:00:00", "31.1.2027"] {
+            assert!(end(text).is_err(), "{text}");
+        }
+        assert_eq!(life("3653d"), Ok(LIFE_DAYS_MAX * DAY_S));
+        assert!(life("3654d").is_err());
     }
 
     #[test]

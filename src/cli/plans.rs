@@ -12,7 +12,8 @@ use super::{
 use crate::{
     app,
     domain::{
-        plan::{self, Limits},
+        bounds::LIFE_DAYS_MAX,
+        plan::{self, KeyRules, Limits},
         view::PlanRow,
     },
     store::{Stores, Views},
@@ -51,7 +52,8 @@ struct List {}
 #[command(after_help = "\
 Examples:
   permitd plans set research --rate 20 --burst 40 --quota 50000
-  permitd plans set default --quota 2000")]
+  permitd plans set default --quota 2000
+  permitd plans set partners --key-max-age 365 --dataset permits --keys-max 3")]
 struct Set {
     /// The plan: lower-case letters, digits, - and _
     name: String,
@@ -64,6 +66,30 @@ struct Set {
     /// Requests per UTC day
     #[arg(long, value_name = "PER_DAY", value_parser = whole(1..=plan::QUOTA_PER_DAY_MAX))]
     quota: Option<u64>,
+    /// Days for which a key works after it was issued, or none: those that are issued from now on
+    #[arg(long, value_name = "DAYS", value_parser = or_none(LIFE_DAYS_MAX))]
+    key_max_age: Option<OrNone>,
+    /// A data set that the plan's people may read; may be given several times
+    #[arg(long = "dataset", value_name = "NAME", conflicts_with = "all_datasets")]
+    datasets: Vec<String>,
+    /// The plan's people may read all data sets
+    #[arg(long)]
+    all_datasets: bool,
+    /// Most keys of a person that work at the same time, or none for 20
+    #[arg(long, value_name = "KEYS", value_parser = or_none(plan::KEYS_MAX_MOST))]
+    keys_max: Option<OrNone>,
+}
+
+/// A number, or none.
+type OrNone = Option<u32>;
+
+/// Reads a whole number from 1 on, or `none`.
+fn or_none(most: u32) -> impl Fn(&str) -> Result<OrNone, String> + Clone + Send + Sync + 'static {
+    let number = whole(1..=most);
+    move |text| match text {
+        "none" => Ok(None),
+        text => number(text).map(Some).map_err(|error| format!("{error}, or none")),
+    }
 }
 
 /// Retire a plan: whoever has it keeps it, nobody gets it anew
@@ -93,13 +119,18 @@ async fn list(stores: &Stores) -> Result<Answer, Failure> {
 }
 
 fn table(plans: &[PlanRow]) -> String {
-    let mut table = Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "STATE"]);
+    let most = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let mut table =
+        Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEYS LIVE, DAYS", "KEYS", "DATA SETS", "STATE"]);
     for plan in plans {
         table.row([
             plan.name.clone(),
             plan.limits.rate_per_s.to_string(),
             grouped(plan.limits.burst.into()),
             grouped(plan.limits.quota_per_day),
+            most(plan.rules.key_max_age_days),
+            plan.rules.keys_max().to_string(),
+            plan.rules.datasets.as_ref().map_or_else(|| "all".to_owned(), |datasets| datasets.join(", ")),
             if plan.retired { "retired" } else { "in use" }.to_owned(),
         ]);
     }
@@ -116,13 +147,23 @@ impl Set {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MayBeNew, async |node| {
             let views = &node.service.committer.stores.views;
-            let before = views.plan(&self.name).await?.map(|plan| plan.limits).unwrap_or_default();
+            let (before, kept) =
+                views.plan(&self.name).await?.map(|plan| (plan.limits, plan.rules)).unwrap_or_default();
             let limits = Limits {
                 rate_per_s: self.rate.unwrap_or(before.rate_per_s),
                 burst: self.burst.unwrap_or(before.burst),
                 quota_per_day: self.quota.unwrap_or(before.quota_per_day),
             };
-            let committed = node.service.accounts.define_plan(self.name.clone(), limits, node.envelope()?).await?;
+            let rules = KeyRules {
+                key_max_age_days: self.key_max_age.unwrap_or(kept.key_max_age_days),
+                datasets: match self.datasets.is_empty() {
+                    false => Some(self.datasets),
+                    true => kept.datasets.filter(|_| !self.all_datasets),
+                },
+                keys_max: self.keys_max.unwrap_or(kept.keys_max),
+            };
+            let defined = node.service.accounts.define_plan(self.name.clone(), limits, rules, node.envelope()?);
+            let committed = defined.await?;
             answer(&**views, &self.name, !committed.events.is_empty(), "set").await
         })
     }

@@ -18,6 +18,7 @@ use crate::{
     domain::{
         event::Role,
         id::UserId,
+        notice::{ChosenNotices, NoticeChoice},
         text::escaped,
         user::Changes,
         view::{UserRow, UserStatus},
@@ -97,11 +98,13 @@ struct Show {
     user: String,
 }
 
-/// Change the plan of a user's keys, or what they may do; what is left out stays as it is
+/// Change a user's plan, what they may do, or what they are told by mail; what is left out stays as it is
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  permitd users set ana@example.org --plan research")]
+  permitd users set ana@example.org --plan research
+  permitd users set ana@example.org --notices expiry,quota
+  permitd users set ana@example.org --notices none")]
 struct Set {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
@@ -112,6 +115,34 @@ struct Set {
     /// What they may do: reader, manager or admin
     #[arg(long, value_parser = role)]
     role: Option<Role>,
+    /// What they are told by mail: all, none, or some of expiry, keys and quota, with commas between them
+    #[arg(long, value_name = "WHICH", value_parser = notices)]
+    notices: Option<ChosenNotices>,
+}
+
+/// Reads which notices somebody wants.
+fn notices(text: &str) -> Result<ChosenNotices, String> {
+    let all = |wanted| ChosenNotices { expiry: Some(wanted), keys: Some(wanted), quota: Some(wanted) };
+    let mut chosen = match text {
+        "all" => return Ok(all(true)),
+        _ => all(false),
+    };
+    for word in text.split(',').filter(|_| text != "none") {
+        match word {
+            "expiry" => chosen.expiry = Some(true),
+            "keys" => chosen.keys = Some(true),
+            "quota" => chosen.quota = Some(true),
+            _ => return Err("all, none, or some of expiry, keys and quota are expected".to_owned()),
+        }
+    }
+    Ok(chosen)
+}
+
+/// The notices that somebody gets, as they are typed.
+fn shown_notices(choice: NoticeChoice) -> String {
+    let words = [("expiry", choice.expiry), ("keys", choice.keys), ("quota", choice.quota)];
+    let words: Vec<&str> = words.into_iter().filter(|(_, wanted)| *wanted).map(|(word, _)| word).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(",") }
 }
 
 /// Mail a user's invitation again, with the same key while that works
@@ -233,6 +264,7 @@ impl Show {
             ("status", user.status.as_str().to_owned()),
             ("role", user.role.as_str().to_owned()),
             ("plan", user.plan.clone()),
+            ("notices", shown_notices(user.notices)),
             ("invited", moment(Some(user.invited_at))),
             ("changed", moment(Some(user.changed_at))),
             ("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))),
@@ -248,15 +280,18 @@ impl Show {
 
 impl Set {
     fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let changes = Changes { plan: self.plan, role: self.role, enabled: None };
+        let changes = Changes { plan: self.plan, role: self.role, enabled: None, notices: self.notices };
         if changes == Changes::default() {
-            return Err(Failure::usage("nothing to set: give --plan, as `permitd plans list` names them, or --role"));
+            return Err(Failure::usage(
+                "nothing to set: give --plan, as `permitd plans list` names them, --role or --notices",
+            ));
         }
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
             perform(&node, &user, AccountCommand::ChangeUser(changes)).await?;
             let user = people::find(&*node.service.committer.stores.views, &user.id.to_string()).await?;
-            let text = format!("{}: role {}, plan {}", shown_email(&user), user.role.as_str(), user.plan);
+            let (role, notices) = (user.role.as_str(), shown_notices(user.notices));
+            let text = format!("{}: role {role}, plan {}, notices {notices}", shown_email(&user), user.plan);
             Ok(Answer::new(json!({ "user": user }), text))
         })
     }

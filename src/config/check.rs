@@ -98,6 +98,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("mail.retry_for_h", 1, 336),
     ("mail.invitations_per_person_per_hour", 1, 10_000),
     ("mail.invitations_per_hour_max", 1, 1_000_000),
+    ("mail.notices_interval_s", 1, 86_400),
     ("mail.smtp.port", 1, 65_535),
     ("mail.smtp.timeout_s", 1, 300),
 ];

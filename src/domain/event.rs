@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    bounds::KeyBounds,
     guard::Excess,
     id::{StreamId, UserId, Who},
     key::{KeyHash, KeyId},
+    notice::{Notice, NoticeChoice},
     permission::Permissions,
     personal::Personal,
-    plan::Limits,
+    plan::{KeyRules, Limits},
     sign_in::SignInEvent,
 };
 
@@ -134,6 +136,24 @@ pub enum Event {
         invitation: Option<Uuid>,
         /// What its owner calls it.
         label: Option<Personal>,
+        /// Until when it works, from where, and what for.
+        bounds: KeyBounds,
+    },
+    /// The key is called, or may do, something else: all of it as it is from now on.
+    ApiKeyChanged {
+        /// The key.
+        key_id: KeyId,
+        /// What its owner calls it.
+        label: Option<Personal>,
+        /// Until when it works, from where, and what for.
+        bounds: KeyBounds,
+    },
+    /// It was noticed that the key expires within so many days, so that its owner is told.
+    ApiKeyExpiring {
+        /// The key.
+        key_id: KeyId,
+        /// How many days before its end this is for.
+        days: u8,
     },
     /// A mail with the key was handed to the mail system.
     ApiKeyMailed {
@@ -180,10 +200,40 @@ pub enum Event {
     },
     /// Something happened to how a person signs in.
     SignIn(SignInEvent),
+    /// The person's requests of a day have come to this share of their quota, so that they are told.
+    QuotaReached {
+        /// The UTC day, counted from 1970-01-01.
+        day: i64,
+        /// The share.
+        percent: u8,
+    },
+    /// The person wants these notices, and no others.
+    NoticesChosen {
+        /// Which.
+        choice: NoticeChoice,
+    },
+    /// A mail with a notice was handed to the mail system.
+    NoticeMailed {
+        /// The notice.
+        notice: Notice,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// The mail system will not take the mail with a notice.
+    NoticeFailed {
+        /// The notice.
+        notice: Notice,
+        /// What kind of refusal it was, in permitd's own words: nothing of the person is in it.
+        class: String,
+        /// What the mail system said, which may repeat the address.
+        reason: Personal,
+    },
     /// A plan has these limits.
     PlanDefined {
         /// The limits.
         limits: Limits,
+        /// What it says of keys.
+        rules: KeyRules,
     },
     /// Nobody gets this plan any more.
     PlanRetired,
@@ -305,12 +355,18 @@ impl Event {
             Self::RoleChanged { .. } => "RoleChanged",
             Self::PlanAssigned { .. } => "PlanAssigned",
             Self::ApiKeyIssued { .. } => "ApiKeyIssued",
+            Self::ApiKeyChanged { .. } => "ApiKeyChanged",
+            Self::ApiKeyExpiring { .. } => "ApiKeyExpiring",
             Self::ApiKeyMailed { .. } => "ApiKeyMailed",
             Self::ApiKeyRotated { .. } => "ApiKeyRotated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
             Self::LeakNoticeMailed { .. } => "LeakNoticeMailed",
             Self::MailFailed { .. } => "MailFailed",
             Self::SignIn(event) => event.type_name(),
+            Self::QuotaReached { .. } => "QuotaReached",
+            Self::NoticesChosen { .. } => "NoticesChosen",
+            Self::NoticeMailed { .. } => "NoticeMailed",
+            Self::NoticeFailed { .. } => "NoticeFailed",
             Self::PlanDefined { .. } => "PlanDefined",
             Self::PlanRetired => "PlanRetired",
             Self::AdminTokenIssued { .. } => "AdminTokenIssued",

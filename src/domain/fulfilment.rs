@@ -4,9 +4,10 @@
 use uuid::Uuid;
 
 use super::{
-    event::{Event, RevocationReason},
+    event::{Event, Recorded, RevocationReason},
     key::KeyId,
     link::LinkPurpose,
+    notice::{self, Notice},
     sign_in::SignInEvent,
     user::{Standing, User},
 };
@@ -44,6 +45,8 @@ pub enum Duty {
     },
     /// Revoke what a deleted person still has.
     RevokeKeys,
+    /// See that this notice is mailed.
+    Notify(Notice),
     /// Tell the owner of this key and the administrators that it was revoked because it had leaked.
     TellOfLeak {
         /// The key.
@@ -52,8 +55,8 @@ pub enum Duty {
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
-pub fn duty(event: &Event) -> Option<Duty> {
-    match event {
+pub fn duty(recorded: &Recorded) -> Option<Duty> {
+    match &recorded.event {
         Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
             Some(Duty::Fulfil { invitation: *invitation })
         }
@@ -62,7 +65,7 @@ pub fn duty(event: &Event) -> Option<Duty> {
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
         Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
-        _ => None,
+        _ => notice::asked(recorded).map(Duty::Notify),
     }
 }
 
@@ -87,6 +90,8 @@ pub enum FulfilmentStep {
     },
     /// Revoke all keys.
     RevokeKeys,
+    /// Mail this notice, then write down that it was sent.
+    Notify(Notice),
     /// Tell those who were not told yet of the key's leak, and write that down for each.
     TellOfLeak {
         /// The key.
@@ -111,6 +116,8 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
             Some(link) if !link.mailed && !link.used => FulfilmentStep::SendLink { number },
             _ => FulfilmentStep::Acknowledge,
         },
+        Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
+        Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
             // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.

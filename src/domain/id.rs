@@ -110,6 +110,11 @@ impl CommandId {
         Self(format!("msg:{event}:{step}"))
     }
 
+    /// The command by which something is noticed: the same for every node that does.
+    pub fn from_notice(what: &str) -> Self {
+        Self(format!("notice:{what}"))
+    }
+
     /// The command that an import's step is.
     pub fn from_import(import: Uuid, step: &str) -> Self {
         Self(format!("import:{import}:{step}"))
@@ -173,6 +178,16 @@ impl Who {
     /// An actor of permitd itself.
     pub fn system(actor: &str) -> Self {
         Self(format!("system:{actor}"))
+    }
+
+    /// A person who is signed in.
+    pub fn user(id: UserId) -> Self {
+        Self(format!("user:{id}"))
+    }
+
+    /// Whether permitd did it of its own accord.
+    pub fn is_system(&self) -> bool {
+        self.0.starts_with("system:")
     }
 }
 

@@ -1,6 +1,6 @@
-//! Ranges of addresses that a setting names.
+//! Ranges of addresses that a setting or a key names.
 
-use core::net::IpAddr;
+use core::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -22,7 +22,7 @@ impl AddressRange {
             }
             _ => range,
         };
-        Some(Self(plain))
+        Some(Self(plain.trunc()))
     }
 
     /// Whether the range has this address. An IPv4 address in IPv6's form is the IPv4 address.
@@ -31,9 +31,57 @@ impl AddressRange {
     }
 }
 
+/// As it is read: an address alone, or its first address and the number of bits.
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range = self.0;
+        if range.prefix_len() == range.max_prefix_len() { range.addr().fmt(f) } else { range.fmt(f) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The first bits of an address, as a text of zeros and ones.
+    fn first_bits(address: IpAddr, bits: u8) -> String {
+        let all = match address {
+            IpAddr::V4(address) => format!("{:032b}", u32::from(address)),
+            IpAddr::V6(address) => format!("{:0128b}", u128::from(address)),
+        };
+        all[..usize::from(bits)].to_owned()
+    }
+
+    /// Addresses that are often near each other.
+    fn addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+        let v4 = (any::<u32>(), 0..=32u32, any::<u32>()).prop_map(|(one, shift, noise)| {
+            let other = one ^ noise.checked_shr(shift).unwrap_or(0);
+            (IpAddr::V4(Ipv4Addr::from(one)), IpAddr::V4(Ipv4Addr::from(other)))
+        });
+        let v6 = (any::<u128>(), 0..=128u32, any::<u128>()).prop_map(|(one, shift, noise)| {
+            // Not IPv4 in IPv6's form, which is the IPv4 address.
+            let (one, other) = (one | 1 << 127, one ^ noise.checked_shr(shift).unwrap_or(0) | 1 << 127);
+            (IpAddr::V6(Ipv6Addr::from(one)), IpAddr::V6(Ipv6Addr::from(other)))
+        });
+        prop_oneof![v4, v6]
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_has_the_addresses_that_begin_as_it_does((network, address) in addresses(), bits in 0..=128u8) {
+            let bits = if network.is_ipv4() { bits.min(32) } else { bits };
+            let range = AddressRange::parse(&format!("{network}/{bits}")).unwrap();
+            let is_in = first_bits(network, bits) == first_bits(address, bits);
+            prop_assert_eq!(range.contains(address), is_in);
+            prop_assert_eq!(AddressRange::parse(&range.to_string()), Some(range), "{}", range);
+            let of_the_other_kind: IpAddr = if network.is_ipv4() { Ipv6Addr::from(1u128 << 127).into() } else { Ipv4Addr::from(7).into() };
+            prop_assert!(!range.contains(of_the_other_kind));
+        }
+    }
 
     #[test]
     fn ranges_have_what_their_bits_say() {

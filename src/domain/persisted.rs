@@ -3,6 +3,7 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+pub mod keys;
 pub mod roles;
 mod sign_in;
 pub mod tokens;
@@ -21,8 +22,9 @@ use super::{
     event::{Event, Fact, Origin, Recorded, RevocationReason},
     id::{CommandId, StreamId, Who},
     key::KeyId,
+    notice::NoticeChoice,
     personal::{Personal, PersonalKey},
-    plan::Limits,
+    plan::{KeyRules, Limits},
     view::State,
 };
 
@@ -339,6 +341,8 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         let sealed = key.and_then(|key| key.seal(new.id, field, text)).ok_or(CodecError::NoPersonalKey)?;
         Ok(v1::Sealed(sealed))
     };
+    let seal_some =
+        |field: &str, personal: Option<&Personal>| personal.map(|personal| seal(field, personal)).transpose();
     let raw = match &new.event {
         Event::UserInvited { email, name, role, plan, invitation } => raw(&roles::InvitedInRole {
             email: seal("email", email)?,
@@ -353,15 +357,38 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
         Event::UserDeleted => raw(&v1::UserDeleted {}),
         Event::RoleChanged { role } => raw(&roles::RoleGiven { role: *role }),
         Event::PlanAssigned { plan } => raw(&v1::PlanAssigned { plan: plan.clone() }),
-        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
-            raw(&v2::SealedKeyIssued {
+        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label, bounds } => {
+            raw(&keys::BoundedKeyIssued {
                 key_id: key_id.to_string(),
                 sha256: hash.to_hex(),
                 last_four: last_four.clone(),
                 secret_version: *secret_version,
                 invitation: *invitation,
-                label: label.as_ref().map(|label| seal("label", label)).transpose()?,
+                label: seal_some("label", label.as_ref())?,
+                expires_at: bounds.expires_at.map(|at| at.to_string()),
+                allowed_ips: seal_some("allowed_ips", bounds.allowed_ips.as_ref())?,
+                datasets: bounds.scopes.datasets.clone(),
+                actions: bounds.scopes.actions.clone(),
             })
+        }
+        Event::ApiKeyChanged { key_id, label, bounds } => raw(&keys::KeyChanged {
+            key_id: key_id.to_string(),
+            label: seal_some("label", label.as_ref())?,
+            expires_at: bounds.expires_at.map(|at| at.to_string()),
+            allowed_ips: seal_some("allowed_ips", bounds.allowed_ips.as_ref())?,
+            datasets: bounds.scopes.datasets.clone(),
+            actions: bounds.scopes.actions.clone(),
+        }),
+        Event::ApiKeyExpiring { key_id, days } => raw(&keys::KeyExpiring { key_id: key_id.to_string(), days: *days }),
+        Event::QuotaReached { day, percent } => raw(&keys::QuotaReached { day: *day, percent: *percent }),
+        Event::NoticesChosen { choice: NoticeChoice { expiry, keys, quota } } => {
+            raw(&keys::NoticesChosen { expiry: *expiry, keys: *keys, quota: *quota })
+        }
+        Event::NoticeMailed { notice, message_id } => {
+            raw(&keys::NoticeMailed { notice: *notice, message_id: message_id.clone() })
+        }
+        Event::NoticeFailed { notice, class, reason } => {
+            raw(&keys::NoticeFailed { notice: *notice, class: class.clone(), reason: seal("reason", reason)? })
         }
         Event::ApiKeyMailed { key_id, invitation, message_id } => raw(&v1::ApiKeyMailed {
             key_id: key_id.to_string(),
@@ -391,9 +418,17 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             reason: seal("reason", reason)?,
         }),
         Event::SignIn(event) => return sign_in::encode(event, seal),
-        Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } } => {
-            raw(&v1::PlanDefined { rate_per_s: *rate_per_s, burst: *burst, quota_per_day: *quota_per_day })
-        }
+        Event::PlanDefined {
+            limits: Limits { rate_per_s, burst, quota_per_day },
+            rules: KeyRules { key_max_age_days, datasets, keys_max },
+        } => raw(&keys::RuledPlanDefined {
+            rate_per_s: *rate_per_s,
+            burst: *burst,
+            quota_per_day: *quota_per_day,
+            key_max_age_days: *key_max_age_days,
+            datasets: datasets.clone(),
+            keys_max: *keys_max,
+        }),
         Event::PlanRetired => raw(&v1::PlanRetired {}),
         Event::AdminTokenIssued { token, name, hash, permissions, expires_at } => raw(&tokens::AdminTokenIssued {
             token_id: token.to_string(),
@@ -446,10 +481,11 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
 /// The version in which an event is written.
 fn schema_version(event: &Event) -> u32 {
     match event {
+        Event::ApiKeyIssued { .. } => 3,
         Event::UserInvited { .. }
         | Event::RoleChanged { .. }
-        | Event::ApiKeyIssued { .. }
         | Event::MailFailed { .. }
+        | Event::PlanDefined { .. }
         | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
         _ => 1,
     }
@@ -457,7 +493,7 @@ fn schema_version(event: &Event) -> u32 {
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    [v1::schemas(), v2::schemas(), roles::schemas(), tokens::schemas()].concat()
+    [v1::schemas(), v2::schemas(), keys::schemas(), roles::schemas(), tokens::schemas()].concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

@@ -1,8 +1,11 @@
-//! Plans: how fast and how much a key may ask.
+//! Plans: how fast and how much people may ask, and what their keys may be.
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
+use super::{
+    bounds::{DATASETS_MAX, LIFE_DAYS_MAX},
+    event::Event,
+};
 
 /// The plan that people get when none is named.
 pub const DEFAULT_PLAN: &str = "default";
@@ -16,6 +19,13 @@ pub const RATE_PER_S_MIN: f64 = 0.001;
 pub const BURST_MAX: u32 = 10_000_000;
 /// Highest quota, requests per UTC day.
 pub const QUOTA_PER_DAY_MAX: u64 = 1_000_000_000_000;
+
+/// Most keys that work at the same time for one person where their plan says nothing.
+pub const KEYS_MAX_DEFAULT: u32 = 20;
+/// The most that a plan can say.
+pub const KEYS_MAX_MOST: u32 = 100;
+/// Longest name of a data set, bytes.
+const DATASET_NAME_BYTES_MAX: usize = 64;
 
 /// A plan that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +45,72 @@ pub enum PlanError {
         /// The greatest value.
         max: String,
     },
+    /// There are too many data sets, or none.
+    #[error("datasets must have 1 to {DATASETS_MAX} names; null, or nothing, means all")]
+    Datasets,
+    /// The name of a data set is none.
+    #[error("datasets: entry {place} is no name of a data set: lower-case letters, digits and `_`, a letter first")]
+    Dataset {
+        /// Which one, from 1.
+        place: usize,
+    },
+}
+
+/// What a plan says of its people's keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct KeyRules {
+    /// Days for which a key works after it was issued; null until it is ended.
+    pub key_max_age_days: Option<u32>,
+    /// The data sets that the plan's people may read; null for all.
+    pub datasets: Option<Vec<String>>,
+    /// Most keys of a person that work at the same time; null for 20.
+    pub keys_max: Option<u32>,
+}
+
+impl KeyRules {
+    /// Checks the bounds; the names of data sets stand in order, each once.
+    ///
+    /// # Errors
+    /// The first that is out of bounds.
+    pub fn checked(mut self) -> Result<Self, PlanError> {
+        let within = |field, given: Option<u32>, max: u32| match given {
+            Some(given) if !(1..=max).contains(&given) => {
+                Err(PlanError::Bounds { field, min: "1".to_owned(), max: max.to_string() })
+            }
+            _ => Ok(()),
+        };
+        within("key_max_age_days", self.key_max_age_days, LIFE_DAYS_MAX)?;
+        within("keys_max", self.keys_max, KEYS_MAX_MOST)?;
+        self.datasets = checked_datasets(self.datasets)?;
+        Ok(self)
+    }
+
+    /// Most keys of a person that work at the same time.
+    pub fn keys_max(&self) -> u32 {
+        self.keys_max.unwrap_or(KEYS_MAX_DEFAULT)
+    }
+}
+
+/// The names of data sets in order, each once.
+///
+/// # Errors
+/// When there are none or too many, or one cannot be a name.
+pub(super) fn checked_datasets(names: Option<Vec<String>>) -> Result<Option<Vec<String>>, PlanError> {
+    let Some(mut names) = names else { return Ok(None) };
+    let is_name = |name: &String| {
+        name.len() <= DATASET_NAME_BYTES_MAX
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if !(1..=DATASETS_MAX).contains(&names.len()) {
+        return Err(PlanError::Datasets);
+    }
+    if let Some(place) = names.iter().position(|name| !is_name(name)) {
+        return Err(PlanError::Dataset { place: place + 1 });
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(Some(names))
 }
 
 /// The limits of a plan. The reference system's: 5 requests per second, burst 10, 1,000 a day.
@@ -92,6 +168,8 @@ pub struct Plan {
     pub version: u64,
     /// The limits; `None` before the first definition.
     pub limits: Option<Limits>,
+    /// What it says of keys.
+    pub rules: KeyRules,
     /// Whether it was retired: keys that have it keep it, nobody gets it anew.
     pub retired: bool,
 }
@@ -101,8 +179,9 @@ impl Plan {
     pub fn apply(&mut self, version: u64, event: &Event) {
         self.version = version;
         match event {
-            Event::PlanDefined { limits } => {
+            Event::PlanDefined { limits, rules } => {
                 self.limits = Some(*limits);
+                self.rules.clone_from(rules);
                 self.retired = false;
             }
             Event::PlanRetired => self.retired = true,
@@ -113,13 +192,13 @@ impl Plan {
     /// Decides a definition: nothing happens when it says what is already so.
     ///
     /// # Errors
-    /// When the limits are out of bounds.
-    pub fn define(&self, limits: Limits) -> Result<Vec<Event>, PlanError> {
-        let limits = limits.checked()?;
-        if self.limits == Some(limits) && !self.retired {
+    /// When the limits or the rules are out of bounds.
+    pub fn define(&self, limits: Limits, rules: KeyRules) -> Result<Vec<Event>, PlanError> {
+        let (limits, rules) = (limits.checked()?, rules.checked()?);
+        if self.limits == Some(limits) && self.rules == rules && !self.retired {
             return Ok(Vec::new());
         }
-        Ok(vec![Event::PlanDefined { limits }])
+        Ok(vec![Event::PlanDefined { limits, rules }])
     }
 
     /// Decides a retirement.

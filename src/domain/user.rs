@@ -10,16 +10,17 @@ use uuid::Uuid;
 
 pub use self::refusal::CommandRefusal;
 use super::{
+    bounds::{KeyBounds, KeyChange, Lifetime},
     event::{Event, Fact, Recorded, RevocationReason, Role},
     id::UserId,
     key::{KeyHash, KeyId},
+    notice::{self, ChosenNotices, KeyNotices, Notice, NoticeChoice, QuotaNotices},
     personal::Personal,
+    plan::KeyRules,
     sign_in::{self, SessionEnd, SignIn, SignInCommand},
     text::one_line,
 };
 
-/// Most keys that work at the same time for one person.
-pub const ACTIVE_KEYS_MAX: usize = 20;
 /// Longest label of a key, characters.
 pub const LABEL_CHARS_MAX: usize = 80;
 /// Longest name of a person, characters.
@@ -55,6 +56,12 @@ pub struct Key {
     pub invitation: Option<Uuid>,
     /// What its owner calls it.
     pub label: Option<Personal>,
+    /// Until when it works, from where, and what for.
+    pub bounds: KeyBounds,
+    /// When its end was set last.
+    pub end_set_at: Timestamp,
+    /// What its owner was told of it.
+    pub noticed: KeyNotices,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it was last mailed.
@@ -71,6 +78,11 @@ impl Key {
     /// Whether it was neither revoked nor replaced.
     pub fn is_current(&self) -> bool {
         self.revoked.is_none() && self.replaced_by.is_none()
+    }
+
+    /// Whether its own end has come.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.bounds.expires_at.is_some_and(|end| end <= now)
     }
 }
 
@@ -114,6 +126,10 @@ pub struct User {
     pub invitations_at: Vec<Timestamp>,
     /// Why the last mail failed, unless a later one did not.
     pub mail_failure: Option<String>,
+    /// The notices that they want.
+    pub notices: NoticeChoice,
+    /// What they were told of their quota.
+    pub quota: QuotaNotices,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// How they sign in.
@@ -185,6 +201,8 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             invitations: vec![(*invitation, None)],
             invitations_at: vec![at],
             mail_failure: None,
+            notices: NoticeChoice::default(),
+            quota: QuotaNotices::default(),
             keys: BTreeMap::new(),
             sign_in: Box::default(),
             leak_notices: BTreeSet::new(),
@@ -221,7 +239,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             user.sign_in.end_all(at, version, SessionEnd::RoleChanged, None);
         }
         Event::PlanAssigned { plan } => user.plan.clone_from(plan),
-        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label } => {
+        Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label, bounds } => {
             let key = Key {
                 id: *key_id,
                 version,
@@ -230,6 +248,9 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
                 secret_version: *secret_version,
                 invitation: *invitation,
                 label: label.clone(),
+                bounds: bounds.clone(),
+                end_set_at: at,
+                noticed: KeyNotices::default(),
                 issued_at: at,
                 mailed_at: None,
                 valid_until: None,
@@ -247,6 +268,38 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             if let Some(mailed) = user.invitations.iter_mut().find(|(id, _)| id == invitation) {
                 mailed.1 = Some(at);
             }
+        }
+        Event::ApiKeyChanged { key_id, label, bounds } => {
+            if let Some(key) = user.keys.get_mut(key_id) {
+                key.version = version;
+                key.label.clone_from(label);
+                if key.bounds.expires_at != bounds.expires_at {
+                    key.end_set_at = at;
+                    key.noticed = KeyNotices { expiring: None, expiring_told: None, ..key.noticed };
+                }
+                key.bounds.clone_from(bounds);
+            }
+        }
+        Event::ApiKeyExpiring { key_id, days } => {
+            if let Some(key) = user.keys.get_mut(key_id) {
+                key.version = version;
+                key.noticed.expiring = Some(*days);
+            }
+        }
+        Event::QuotaReached { day, percent } => {
+            if *day != user.quota.day {
+                user.quota = QuotaNotices { day: *day, ..QuotaNotices::default() };
+            }
+            user.quota.reached = *percent;
+        }
+        Event::NoticesChosen { choice } => user.notices = *choice,
+        Event::NoticeMailed { notice, .. } => {
+            user.mail_failure = None;
+            notice::told(user, *notice);
+        }
+        Event::NoticeFailed { notice, class, reason } => {
+            user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
+            notice::told(user, *notice);
         }
         Event::ApiKeyRotated { key_id, replaced_by, valid_until } => {
             if let Some(key) = user.keys.get_mut(key_id) {
@@ -296,7 +349,8 @@ fn erase(user: &mut User, at: Timestamp) {
     user.mail_failure = None;
     user.sign_in.erase(at, user.version);
     for key in user.keys.values_mut() {
-        if key.label.take().is_some() {
+        let (label, allowed_ips) = (key.label.take(), key.bounds.allowed_ips.take());
+        if label.is_some() || allowed_ips.is_some() {
             // The view's row of the key changes with it.
             key.version = user.version;
         }
@@ -312,6 +366,8 @@ pub struct Changes {
     pub role: Option<Role>,
     /// Whether their keys work.
     pub enabled: Option<bool>,
+    /// The notices that they want.
+    pub notices: Option<ChosenNotices>,
 }
 
 impl Changes {
@@ -321,7 +377,9 @@ impl Changes {
         let role = self.role.filter(|role| *role != user.role).map(|role| Event::RoleChanged { role });
         let enabled = self.enabled.filter(|enabled| *enabled != (user.standing == Standing::Enabled));
         let standing = enabled.map(|enabled| if enabled { Event::UserEnabled } else { Event::UserDisabled });
-        [plan, role, standing].into_iter().flatten().collect()
+        let choice = self.notices.map(|chosen| chosen.of(user.notices)).filter(|choice| *choice != user.notices);
+        let notices = choice.map(|choice| Event::NoticesChosen { choice });
+        [plan, role, standing, notices].into_iter().flatten().collect()
     }
 }
 
@@ -356,8 +414,23 @@ pub enum Command {
         key: NewKey,
         /// The invitation that it fulfils, if any.
         invitation: Option<Uuid>,
-        /// What its owner calls it.
-        label: Option<String>,
+        /// What is wanted of it.
+        wanted: KeyChange,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Change what a key is called and what it may.
+    ChangeKey {
+        /// The key.
+        key_id: KeyId,
+        /// How.
+        change: KeyChange,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
     },
     /// Replace a key.
     RotateKey {
@@ -367,6 +440,10 @@ pub enum Command {
         new: NewKey,
         /// When the old one stops working.
         valid_until: Timestamp,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
     },
     /// Revoke a key.
     RevokeKey {
@@ -392,6 +469,36 @@ pub enum Command {
         invitation: Uuid,
         /// The mail's Message-ID.
         message_id: String,
+    },
+    /// Write down that a key is about to expire, if a notice of that is due.
+    NoteExpiring {
+        /// The key.
+        key_id: KeyId,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Write down that a share of a day's quota is spent.
+    NoteQuota {
+        /// The UTC day, counted from 1970-01-01.
+        day: i64,
+        /// The share.
+        percent: u8,
+    },
+    /// Write down that a notice was handed over.
+    RecordNotice {
+        /// Which.
+        notice: Notice,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// Write down that a notice was refused.
+    RecordNoticeFailed {
+        /// Which.
+        notice: Notice,
+        /// What kind of refusal it was.
+        class: String,
+        /// What the mail system said.
+        reason: String,
     },
     /// Write down that somebody was told of a leak.
     RecordLeakNotice {
@@ -438,16 +545,34 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
         }
         Command::Change(changes) => Ok(changes.events(user)),
         Command::Delete => Ok(vec![Event::UserDeleted]),
-        Command::IssueKey { key, invitation, label } => {
+        Command::IssueKey { key, invitation, wanted, rules, now } => {
             enabled(user)?;
-            let label = line("label", label, LABEL_CHARS_MAX)?.map(Personal::Known);
             unused(user, key.id)?;
-            if user.current_keys().count() >= ACTIVE_KEYS_MAX {
-                return Err(CommandRefusal::TooManyKeys);
+            let max = rules.keys_max();
+            if user.current_keys().filter(|key| !key.is_expired(now)).count()
+                >= usize::try_from(max).unwrap_or(usize::MAX)
+            {
+                return Err(CommandRefusal::TooManyKeys { max });
             }
-            Ok(vec![issued(key, invitation, label)])
+            let life = Lifetime { issued_at: now, now, rules: &rules };
+            let label = label(wanted.label.clone().flatten())?;
+            Ok(vec![issued(key, invitation, label, KeyBounds::default().changed(wanted, life, true)?)])
         }
-        Command::RotateKey { key_id, new, valid_until } => {
+        Command::ChangeKey { key_id, change, rules, now } => {
+            let key = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
+            if key.revoked.is_some() {
+                return Err(CommandRefusal::KeyEnded(key_id));
+            }
+            let label = match change.label.clone() {
+                None => key.label.clone(),
+                Some(wanted) => label(wanted)?,
+            };
+            let life = Lifetime { issued_at: key.issued_at, now, rules: &rules };
+            let bounds = key.bounds.clone().changed(change, life, false)?;
+            let is_so = label == key.label && bounds == key.bounds;
+            Ok(if is_so { Vec::new() } else { vec![Event::ApiKeyChanged { key_id, label, bounds }] })
+        }
+        Command::RotateKey { key_id, new, valid_until, rules, now } => {
             enabled(user)?;
             let old = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
             if !old.is_current() {
@@ -455,7 +580,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             }
             unused(user, new.id)?;
             let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
-            Ok(vec![issued(new, old.invitation, old.label.clone()), rotated])
+            Ok(vec![issued(new, old.invitation, old.label.clone(), successor(old, &rules, now)?), rotated])
         }
         Command::RevokeKey { key_id } => {
             let key = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
@@ -488,6 +613,23 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 return Ok(Vec::new());
             }
             Ok(vec![Event::ApiKeyMailed { key_id, invitation, message_id }])
+        }
+        Command::NoteExpiring { key_id, now } => {
+            let due = user.keys.get(&key_id).and_then(|key| key.due_notice(now));
+            Ok(due.map(|days| Event::ApiKeyExpiring { key_id, days }).into_iter().collect())
+        }
+        Command::NoteQuota { day, percent } => {
+            let is_news = day > user.quota.day || (day == user.quota.day && percent > user.quota.reached);
+            Ok(if is_news { vec![Event::QuotaReached { day, percent }] } else { Vec::new() })
+        }
+        Command::RecordNotice { notice, .. } | Command::RecordNoticeFailed { notice, .. }
+            if !notice::is_open(user, notice) =>
+        {
+            Ok(Vec::new())
+        }
+        Command::RecordNotice { notice, message_id } => Ok(vec![Event::NoticeMailed { notice, message_id }]),
+        Command::RecordNoticeFailed { notice, class, reason } => {
+            Ok(vec![Event::NoticeFailed { notice, class, reason: Personal::Known(reason) }])
         }
         Command::RecordMailFailed { invitation, class, reason } => {
             Ok(vec![Event::MailFailed { invitation, class, reason: Personal::Known(reason) }])
@@ -524,9 +666,30 @@ fn unused(user: &User, id: KeyId) -> Result<(), CommandRefusal> {
     if user.keys.contains_key(&id) { Err(CommandRefusal::KeyExists(id)) } else { Ok(()) }
 }
 
-fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>) -> Event {
+fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>, bounds: KeyBounds) -> Event {
     let NewKey { id, hash, last_four, secret_version } = key;
-    Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label }
+    Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label, bounds }
+}
+
+/// The bounds of the key that replaces this one: the same. A key that has the plan's longest life is replaced by one that has it
+/// anew; an end that was set for the key itself stays.
+fn successor(old: &Key, rules: &KeyRules, now: Timestamp) -> Result<KeyBounds, CommandRefusal> {
+    let latest = |issued_at| Lifetime { issued_at, now, rules }.latest();
+    let has_longest = old.bounds.expires_at.is_none() || old.bounds.expires_at == latest(old.issued_at);
+    let expires_at = if has_longest { latest(now) } else { old.bounds.expires_at };
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(CommandRefusal::KeyExpired(old.id));
+    }
+    // A plan that has become stricter since holds for the new key.
+    let expires_at = match (expires_at, latest(now)) {
+        (Some(end), Some(latest)) => Some(end.min(latest)),
+        (end, _) => end,
+    };
+    Ok(KeyBounds { expires_at, ..old.bounds.clone() })
+}
+
+fn label(text: Option<String>) -> Result<Option<Personal>, CommandRefusal> {
+    Ok(line("label", text, LABEL_CHARS_MAX)?.map(Personal::Known))
 }
 
 /// A text that somebody gave: one line, without the spaces around it; none when it shows nothing.

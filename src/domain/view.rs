@@ -8,13 +8,15 @@ use uuid::Uuid;
 
 use super::{
     admin_token::{IssuedToken, TokenLog},
+    bounds::{self, KeyScopes},
     data_set::{DataSetLog, Outcome},
     event::{Fact, ImportCounts, Recorded, Role},
     guard,
     id::{StreamId, UserId},
     key::{KeyHash, KeyId},
+    notice::NoticeChoice,
     permission::{Permission, Permissions},
-    plan::{Limits, Plan},
+    plan::{KeyRules, Limits, Plan},
     sign_in::Session,
     user::{Standing, User},
 };
@@ -71,6 +73,8 @@ pub struct UserRow {
     pub deleted_at: Option<Timestamp>,
     /// Why the last mail to them failed, unless a later one did not.
     pub mail_failure: Option<String>,
+    /// The notices that they get by mail.
+    pub notices: NoticeChoice,
 }
 
 /// A key. Never the key itself.
@@ -90,6 +94,15 @@ pub struct KeyRow {
     pub last_four: String,
     /// What its owner calls it.
     pub label: Option<String>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The networks that it may be used from; null for any.
+    pub allowed_ips: Option<Vec<String>>,
+    /// What it may be used for, as far as its owner's plan allows that.
+    pub scopes: KeyScopes,
+    /// When its owner is to be told next that it expires.
+    #[serde(skip)]
+    pub notice_at: Option<Timestamp>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it was last mailed.
@@ -146,6 +159,9 @@ pub struct PlanRow {
     /// Its limits.
     #[serde(flatten)]
     pub limits: Limits,
+    /// What it says of keys.
+    #[serde(flatten)]
+    pub rules: KeyRules,
     /// Whether it was retired.
     pub retired: bool,
 }
@@ -294,6 +310,7 @@ impl State {
                 name: name.clone(),
                 version: plan.version,
                 limits,
+                rules: plan.rules.clone(),
                 retired: plan.retired,
             })),
             Self::DataSet(name, log) => rows.imports.extend(import_rows(name, log)),
@@ -324,10 +341,13 @@ fn user_row(user: &User) -> UserRow {
         changed_at: user.changed_at,
         deleted_at: user.deleted_at,
         mail_failure: user.mail_failure.clone(),
+        notices: user.notices,
     }
 }
 
 fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
+    let allowed_ips = key.bounds.allowed_ips.as_ref();
+    let listed = |text| bounds::networks(text).map(ToOwned::to_owned).collect();
     KeyRow {
         id: key.id,
         user: user.id,
@@ -335,6 +355,11 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
         hash: key.hash,
         last_four: key.last_four.clone(),
         label: key.label.as_ref().and_then(|label| label.known()).map(ToOwned::to_owned),
+        expires_at: key.bounds.expires_at,
+        // Erased ones are none that anybody has: nobody may use the key.
+        allowed_ips: allowed_ips.map(|networks| networks.known().map(listed).unwrap_or_default()),
+        scopes: key.bounds.scopes.clone(),
+        notice_at: key.notice_at(),
         issued_at: key.issued_at,
         mailed_at: key.mailed_at,
         valid_until: key.valid_until,

@@ -11,7 +11,8 @@ use std::{
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
-        lineage::Lineages, mailer::Mailers, query::Shares, relay::Relay, sign_in::SignIns, tokens::Tokens,
+        lineage::Lineages, mailer::Mailers, notices::Notices, query::Shares, relay::Relay, sign_in::SignIns,
+        tokens::Tokens,
     },
     aws::Access,
     config::Settings,
@@ -50,6 +51,8 @@ pub struct Service {
     pub relay: Relay,
     /// Fulfils invitations and deletions.
     pub mailers: Mailers,
+    /// Notices what people are to be told.
+    pub notices: Notices,
     /// Imports files.
     pub imports: Imports,
     /// Seals cursors.

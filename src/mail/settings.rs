@@ -32,6 +32,10 @@ pub struct Mail {
     pub invitations_per_person_per_hour: u32,
     /// `mail.invitations_per_hour_max`
     pub invitations_per_hour_max: u32,
+    /// `mail.notices`
+    pub notices: bool,
+    /// `mail.notices_interval_s`; see [`Self::notices_interval`].
+    pub notices_interval_s: u32,
     /// `[mail.smtp]`
     pub smtp: Smtp,
     /// `[mail.ses]`
@@ -118,6 +122,11 @@ impl Mail {
     /// How long a mail is tried that is not taken for now.
     pub fn retry_for(&self) -> Duration {
         Duration::from_secs(u64::from(self.retry_for_h) * 3600)
+    }
+
+    /// How often keys are looked for that expire; none where nobody is told.
+    pub fn notices_interval(&self) -> Option<Duration> {
+        self.notices.then(|| Duration::from_secs(self.notices_interval_s.into()))
     }
 
     /// How many invitations are mailed in an hour.

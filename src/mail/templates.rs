@@ -101,6 +101,73 @@ pub struct KeyLeak {
     pub user: String,
 }
 
+/// What a notice says.
+#[derive(Serialize)]
+pub struct NoticeMail {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The person's name, if known.
+    pub name: Option<String>,
+    /// The API's address without a slash at its end.
+    pub public_url: String,
+    /// Whom to ask, if known.
+    pub contact: Option<String>,
+    /// What it is about.
+    #[serde(flatten)]
+    pub told: NoticeTold,
+}
+
+/// What somebody is told.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum NoticeTold {
+    /// Somebody else made a key for them.
+    KeyMade {
+        /// The key.
+        key: KeyTold,
+    },
+    /// Somebody else revoked a key of theirs.
+    KeyRevoked {
+        /// The key.
+        key: KeyTold,
+    },
+    /// A key of theirs expires.
+    KeyExpiring {
+        /// The key.
+        key: KeyTold,
+        /// Whether its end has come before this mail.
+        is_over: bool,
+    },
+    /// A share of a day's quota is spent.
+    QuotaReached {
+        /// The UTC day, such as `2026-03-01`.
+        day: String,
+        /// The share, percent.
+        percent: u8,
+        /// The quota.
+        quota: u64,
+    },
+}
+
+/// A key as its owner knows it; never the key itself. Moments as people read them.
+#[derive(Serialize)]
+pub struct KeyTold {
+    /// Its public id.
+    pub id: String,
+    /// The last four characters of its secret.
+    pub last_four: String,
+    /// What its owner calls it.
+    pub label: Option<String>,
+    /// When it stops working by itself.
+    pub expires_at: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
+    /// The key that it replaces.
+    pub replaces: Option<String>,
+    /// Until when that one works.
+    pub replaces_until: Option<String>,
+}
+
 /// A mail's three parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -142,6 +209,9 @@ macro_rules! mail {
     }};
 }
 
+/// What the HTML of notices is put into.
+const LAYOUT: (&str, &str) = ("layout.html", include_str!("templates/layout.html"));
+
 /// The mail that carries a new user's key.
 ///
 /// # Errors
@@ -156,6 +226,19 @@ pub fn invitation(invitation: &Invitation) -> Result<Rendered, TemplateError> {
 /// When a template is damaged.
 pub fn password_reset(reset: &PasswordReset) -> Result<Rendered, TemplateError> {
     mail!("password-reset", reset)
+}
+
+/// The mail that tells somebody of a key of theirs, or of their quota.
+///
+/// # Errors
+/// When a template is damaged.
+pub fn notice(notice: &NoticeMail) -> Result<Rendered, TemplateError> {
+    match notice.told {
+        NoticeTold::KeyMade { .. } => mail!("key-made", notice),
+        NoticeTold::KeyRevoked { .. } => mail!("key-revoked", notice),
+        NoticeTold::KeyExpiring { .. } => mail!("key-expiring", notice),
+        NoticeTold::QuotaReached { .. } => mail!("quota-reached", notice),
+    }
 }
 
 /// The mail that tells the owner of a key that it was revoked because it had leaked.
@@ -186,6 +269,7 @@ fn render<C: Serialize>(template: &'static str, source: &'static str, context: &
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment
         .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment.add_template(LAYOUT.0, LAYOUT.1).map_err(failed)?;
     environment.add_template(template, source).map_err(failed)?;
     environment.get_template(template).and_then(|compiled| compiled.render(Serde(context))).map_err(failed)
 }
@@ -336,6 +420,74 @@ mod tests {
             let shown = part.replace("&#x2f;", "/");
             assert!(shown.contains("/links/pml_x") && part.contains("2026-03-01 11:00 UTC"), "{part}");
             assert!(part.contains("did not ask") && !part.contains("{%"), "{part}");
+        }
+    }
+
+    fn key() -> KeyTold {
+        KeyTold {
+            id: "3fE9kQ0aZb7LmN2p".to_owned(),
+            last_four: "Zz9a".to_owned(),
+            label: Some("laptop <old>".to_owned()),
+            expires_at: Some("2026-04-01 12:00 UTC".to_owned()),
+            revoked_at: Some("2026-03-01 12:00 UTC".to_owned()),
+            replaces: Some("OLDkQ0aZb7LmN2pq".to_owned()),
+            replaces_until: Some("2026-03-02 12:00 UTC".to_owned()),
+        }
+    }
+
+    fn told(told: NoticeTold) -> Rendered {
+        let mail = NoticeMail {
+            brand: "SF Permits".to_owned(),
+            name: Some("Ada Lovelace".to_owned()),
+            public_url: "https://permits.example.org".to_owned(),
+            contact: Some("Bea <bea@example.org>".to_owned()),
+            told,
+        };
+        notice(&mail).unwrap()
+    }
+
+    #[test]
+    fn notices_say_what_happened_and_what_to_do_in_both_parts() {
+        let bare = KeyTold { label: None, expires_at: None, replaces: None, replaces_until: None, ..key() };
+        let quota = |percent| NoticeTold::QuotaReached { day: "2026-03-01".to_owned(), percent, quota: 1000 };
+        let cases = [
+            (
+                NoticeTold::KeyMade { key: key() },
+                "A key was made for you at SF Permits",
+                vec!["3fE9kQ0aZb7LmN2p", "Zz9a", "2026-04-01 12:00 UTC", "OLDkQ0aZb7LmN2pq", "2026-03-02 12:00 UTC"],
+            ),
+            (NoticeTold::KeyMade { key: bare }, "A key was made for you at SF Permits", vec!["3fE9kQ0aZb7LmN2p"]),
+            (
+                NoticeTold::KeyRevoked { key: key() },
+                "A key of yours at SF Permits was revoked",
+                vec!["3fE9kQ0aZb7LmN2p", "2026-03-01 12:00 UTC"],
+            ),
+            (
+                NoticeTold::KeyExpiring { key: key(), is_over: false },
+                "Your key to SF Permits expires on 2026-04-01 12:00 UTC",
+                vec!["stops working", "Zz9a"],
+            ),
+            (
+                NoticeTold::KeyExpiring { key: key(), is_over: true },
+                "Your key to SF Permits has expired",
+                vec!["stopped working", "Zz9a"],
+            ),
+            (quota(80), "80 % of your requests to SF Permits for 2026-03-01 are used", vec!["1000", "2026-03-01"]),
+            (quota(100), "All of your requests to SF Permits for 2026-03-01 are used", vec!["1000", "midnight"]),
+        ];
+        for (what, subject, words) in cases {
+            let mail = told(what);
+            assert_eq!(mail.subject, subject);
+            for part in [&mail.text, &mail.html] {
+                let shown = part.replace("&lt;", "<").replace("&gt;", ">").replace("&#x2f;", "/");
+                for words in words.iter().chain(&["Ada Lovelace", "Bea <bea@example.org>"]) {
+                    assert!(shown.contains(words), "{words:?} is missing in\n{part}");
+                }
+                assert!(!part.contains("{{") && !part.contains("{%") && !part.contains("none"), "{part}");
+            }
+            assert!(!mail.html.contains("<old>"), "{}", mail.html);
+            assert!(mail.text.lines().all(|line| line.len() < 120 && line.trim_end() == line), "{}", mail.text);
+            assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod records;
 mod replay;
 pub mod sqlite;
 mod user_list;
+mod words;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::{
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
         personal::PersonalKey,
+        reach::KeyReach,
         view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
@@ -204,6 +206,30 @@ pub struct UserFilter {
     pub limit: usize,
 }
 
+/// A key of whose end its owner is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueNotice {
+    /// Since when.
+    pub at: Timestamp,
+    /// The key.
+    pub key: KeyId,
+    /// Its owner.
+    pub user: UserId,
+}
+
+/// Which keys of whose end their owners are to be told.
+#[derive(Debug, Clone, Copy)]
+pub struct DueFilter {
+    /// Not those that are due since before this moment.
+    pub from: Timestamp,
+    /// Those that are due at this moment.
+    pub until: Timestamp,
+    /// The last one of the page before.
+    pub after: Option<DueNotice>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// What is read from day to day.
 #[async_trait]
 pub trait Views: Send + Sync {
@@ -221,6 +247,9 @@ pub trait Views: Send + Sync {
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError>;
     /// A session.
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError>;
+    /// Keys of whose end their owners are to be told, those first that are due for longest. One whose row has only just been
+    /// written may be missing, or stand there as it was.
+    async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError>;
     /// The plans by name.
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.
@@ -291,20 +320,27 @@ pub struct KeyTerms {
     pub user: UserId,
     /// What the key must hash to.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated, by the clock of the question. What was set on that clock since the rotation
-    /// changes nothing, as far as the store can tell.
+    /// When it stops working because it was rotated or expires, whichever comes first, by the clock of the question. What was set
+    /// on that clock since the rotation changes nothing of that, as far as the store can tell; a key expires at its date.
     pub valid_until: Option<Timestamp>,
+    /// From where it may be used, and what for.
+    pub reach: Arc<KeyReach>,
     /// The name of its owner's plan.
     pub plan: Arc<str>,
 }
 
+/// The data sets that a plan's people may read; none for all.
+pub type PlanDatasets = Option<Arc<[String]>>;
+
 /// A grant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Granted {
     /// The requests.
     pub grant: Grant,
     /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
     pub limits_age_ns: i64,
+    /// The data sets that the plan has; of the same age.
+    pub datasets: PlanDatasets,
     /// Whether the tally was taken, be it with an earlier request.
     pub tallied: bool,
 }

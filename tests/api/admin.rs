@@ -339,7 +339,7 @@ async fn every_resource_names_the_methods_that_it_has() {
         ("/users/1/usage", "GET, HEAD"),
         ("/users/1/events", "GET, HEAD"),
         ("/users/1/keys", "GET, HEAD, POST"),
-        ("/users/1/keys/2", "GET, HEAD, DELETE"),
+        ("/users/1/keys/2", "GET, HEAD, PATCH, DELETE"),
         ("/users/1/keys/2/rotate", "POST"),
         ("/plans", "GET, HEAD"),
         ("/plans/gold", "GET, HEAD, PUT, DELETE"),

@@ -29,6 +29,7 @@ mod farewell;
 mod guesses;
 mod idempotency;
 mod imports;
+mod keys;
 mod leaks;
 mod lifecycle;
 mod lost;

@@ -56,6 +56,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/me/export", Need::Session),
     ("GET", "/me/keys", Need::Session),
     ("POST", "/me/keys", Need::Session),
+    ("PATCH", "/me/keys/{key_id}", Need::Session),
     ("DELETE", "/me/keys/{key_id}", Need::Session),
     ("POST", "/me/keys/{key_id}/rotate", Need::Session),
     ("GET", "/me/sessions", Need::Session),

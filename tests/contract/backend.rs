@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use permitd::{
     clock::{Clock, ManualClock, SharedClock},
     domain::{
+        bounds::KeyBounds,
         event::{Event, Origin, Recorded, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
         persisted::{self, NewEvent},
         personal::{Personal, PersonalKey},
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::{Rows, State},
     },
     queue::{Policy, Queue},
@@ -183,13 +184,16 @@ pub(crate) fn issued(key: &ApiKey) -> Event {
         secret_version: 1,
         invitation: None,
         label: None,
+        bounds: KeyBounds::default(),
     }
 }
 
 /// A person with one key on a plan of these limits.
 pub(crate) async fn member(stores: &Stores, number: u8, limits: Limits) -> (Stream, KeyId) {
     if stores.views.plan("default").await.unwrap().is_none() {
-        Stream::plan("default").write(stores, vec![Event::PlanDefined { limits }], beginning()).await;
+        Stream::plan("default")
+            .write(stores, vec![Event::PlanDefined { limits, rules: KeyRules::default() }], beginning())
+            .await;
     }
     let mut stream = Stream::user(u128::from(number));
     let key = key(number);

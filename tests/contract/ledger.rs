@@ -10,14 +10,17 @@ use permitd::{
     clock::{Clock, ManualClock},
     domain::{
         admission::{DAY_NS, Holder, KeyUse, Return, SECOND_NS, Tally, Verdict, day_of},
+        bounds::{DataAction, KeyBounds, KeyScopes},
         event::{Event, RevocationReason},
         id::UserId,
-        plan::Limits,
+        personal::Personal,
+        plan::{KeyRules, Limits},
+        reach::{KeyPurpose, KeyReach, OutOfReach},
     },
     store::{GivenBack, GrantRequest, KeyRefusal, LastUse, SERIALS_PER_REQUEST, Stores, sqlite::Database},
 };
 
-use crate::backend::{Backend, beginning, clock, issued, key, member, now_ns, seconds};
+use crate::backend::{Backend, Stream, beginning, clock, issued, key, member, now_ns, seconds};
 
 /// A request of a node of its own.
 fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
@@ -158,6 +161,59 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     assert_eq!(refusal(third.id()).await, None);
     ana.write(&stores, vec![Event::UserDeleted], beginning()).await;
     assert_eq!(refusal(third.id()).await, Some(KeyRefusal::Ended), "the deletion itself marks it");
+}
+
+pub(crate) async fn a_key_ends_at_its_date_and_carries_what_it_may<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
+    let (mut ana, first) = member(&stores, 1, limits).await;
+    let clock = clock();
+    let terms = async |key| stores.ledger.terms(key, now_ns(&clock)).await.unwrap();
+    let at = |second: i64| beginning().checked_add(jiff::SignedDuration::from_secs(second)).unwrap();
+    let change = |key_id, end: Option<i64>| {
+        let allowed_ips = Some(Personal::Known("192.0.2.0/24 2001:db8::1".to_owned()));
+        let scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
+        Event::ApiKeyChanged { key_id, label: None, bounds: KeyBounds { expires_at: end.map(at), allowed_ips, scopes } }
+    };
+    let read = |from: &str, dataset: &'static str| KeyPurpose {
+        from: Some(from.parse().unwrap()),
+        dataset: Some(dataset),
+        action: DataAction::Read,
+    };
+    assert_eq!(*terms(first).await.unwrap().reach, KeyReach::default());
+    ana.write(&stores, vec![change(first, Some(20))], beginning()).await;
+    let bounded = terms(first).await.expect("it works");
+    assert_eq!(bounded.valid_until, Some(at(20)));
+    let refusal = |asked: KeyPurpose<'_>| bounded.reach.refusal(&asked);
+    assert_eq!(refusal(read("192.0.2.9", "permits")), None);
+    assert_eq!(refusal(read("192.0.3.9", "permits")), Some(OutOfReach::Address));
+    assert_eq!(refusal(read("2001:db8::1", "trees")), Some(OutOfReach::Dataset));
+    let export = KeyPurpose { action: DataAction::Export, ..read("192.0.2.9", "permits") };
+    assert_eq!(refusal(export), Some(OutOfReach::Action(DataAction::Export)));
+    // The earlier of two ends, whichever it is.
+    let second = key(2);
+    let rotated = |until| Event::ApiKeyRotated { key_id: first, replaced_by: second.id(), valid_until: at(until) };
+    ana.write(&stores, vec![issued(&second), rotated(10)], beginning()).await;
+    assert_eq!(terms(first).await.unwrap().valid_until, Some(at(10)));
+    ana.write(&stores, vec![change(first, Some(5)), change(second.id(), Some(15))], beginning()).await;
+    assert_eq!(terms(first).await.unwrap().valid_until, Some(at(5)));
+    seconds(&clock, 5);
+    assert_eq!(terms(first).await.err(), Some(KeyRefusal::Ended));
+    assert_eq!(terms(second.id()).await.unwrap().valid_until, Some(at(15)));
+    seconds(&clock, 10);
+    assert_eq!(terms(second.id()).await.err(), Some(KeyRefusal::Ended));
+    ana.write(&stores, vec![change(second.id(), None)], beginning()).await;
+    assert_eq!(terms(second.id()).await.unwrap().valid_until, None, "an end that is taken away");
+
+    let grant = async |user| stores.ledger.grant(request(user, &clock, 1)).await.unwrap();
+    assert_eq!(grant(ana.user_id()).await.datasets, None);
+    let mut plan = Stream::plan("narrow");
+    let rules = KeyRules { datasets: Some(vec!["permits".to_owned(), "trees".to_owned()]), ..KeyRules::default() };
+    plan.write(&stores, vec![Event::PlanDefined { limits, rules }], beginning()).await;
+    let narrow = GrantRequest { plan: "narrow".into(), ..request(person(&stores, 7, limits).await, &clock, 1) };
+    let datasets = stores.ledger.grant(narrow).await.unwrap().datasets.expect("some");
+    assert_eq!(*datasets, ["permits".to_owned(), "trees".to_owned()]);
 }
 
 pub(crate) async fn usage_is_counted_by_person_and_day<B: Backend>() {

@@ -8,7 +8,7 @@ use permitd::{
         id::{CommandId, UserId},
         persisted,
         personal::Personal,
-        plan::Limits,
+        plan::{KeyRules, Limits},
     },
     store::{AdministratorsChange, AnswerPlace, Append, AppendError, ClaimChange, KeptAnswer, NewAnswer, Stores},
 };
@@ -246,7 +246,9 @@ pub(crate) async fn a_mark_stays_until_it_is_cleared<B: Backend>() {
         append.publishes = true;
         stores.log.append(append).await.unwrap();
     }
-    Stream::plan("p").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    Stream::plan("p")
+        .write(&stores, vec![Event::PlanDefined { limits: Limits::default(), rules: KeyRules::default() }], beginning())
+        .await;
     let marked = async |from| {
         let commits = stores.log.unpublished(from, 10).await.unwrap();
         commits.into_iter().map(|commit| commit.recorded_at).collect::<Vec<_>>()

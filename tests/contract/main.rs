@@ -62,6 +62,7 @@ macro_rules! cases {
             an_older_row_never_replaces_a_newer_one,
             people_are_found_and_listed_in_pages,
             rows_are_written_with_their_commit,
+            keys_that_expire_are_found_when_they_are_due,
         }
     };
     ($backend:ident ledger) => {
@@ -73,6 +74,7 @@ macro_rules! cases {
             each_day_keeps_its_count_when_clocks_are_wrong,
             a_grant_holds_what_a_request_needs,
             keys_that_do_not_work_get_nothing,
+            a_key_ends_at_its_date_and_carries_what_it_may,
             usage_is_counted_by_person_and_day,
             what_requests_were_is_counted_once,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use permitd::{
     domain::{
         event::{Event, RevocationReason, Role},
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::{Rows, UserStatus},
     },
     replay,
@@ -29,7 +29,8 @@ pub(crate) fn differences(stores: &Stores) -> Vec<String> {
 async fn history(stores: &Stores) -> Vec<Stream> {
     let mut streams = Vec::new();
     let mut plan = Stream::plan("default");
-    plan.write(stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    plan.write(stores, vec![Event::PlanDefined { limits: Limits::default(), rules: KeyRules::default() }], beginning())
+        .await;
     for number in 1..=30u8 {
         let (mut user, key) = (Stream::user(u128::from(number)), key(number));
         user.write(stores, vec![invited(&format!("user{number}@example.org"))], beginning()).await;
@@ -125,7 +126,9 @@ pub(crate) async fn differences_are_found<B: Backend>() {
 pub(crate) async fn a_key_that_was_issued_twice_is_named_and_stays_the_first_one_s<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    Stream::plan("default").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    Stream::plan("default")
+        .write(&stores, vec![Event::PlanDefined { limits: Limits::default(), rules: KeyRules::default() }], beginning())
+        .await;
     // In the order of their ids the second comes first.
     let (mut first, mut second) = (Stream::user(2), Stream::user(1));
     let key = key(1);

@@ -13,7 +13,7 @@ use permitd::{
         key::KeyId,
         persisted::StoredCommit,
         personal::Personal,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::State,
     },
     replay,
@@ -388,7 +388,9 @@ pub(crate) async fn what_keys_have_used_of_the_day_is_the_persons<B: Tables>() {
 pub(crate) async fn what_is_wrong_is_found_and_put_right<B: Tables>() {
     let backend = B::new();
     let (stores, dynamo) = (backend.stores(), backend.dynamo());
-    Stream::plan("default").write(&stores, vec![Event::PlanDefined { limits: Limits::default() }], beginning()).await;
+    Stream::plan("default")
+        .write(&stores, vec![Event::PlanDefined { limits: Limits::default(), rules: KeyRules::default() }], beginning())
+        .await;
     let mut ana = Stream::user(1);
     let (mut append, state) = ana.commit(vec![invited("ana@example.org")], beginning());
     append.claims = vec![take("email#ana", &ana.user_id().to_string())];

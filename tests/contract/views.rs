@@ -3,14 +3,16 @@
 use jiff::SignedDuration;
 use permitd::{
     domain::{
-        event::{Event, ImportCounts, Role},
+        bounds::{DataAction, KeyBounds, KeyScopes},
+        event::{Event, ImportCounts, RevocationReason, Role},
         id::StreamId,
+        notice::NoticeChoice,
         personal::Personal,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         sign_in::{SessionEnd, SignInEvent, SignInMethod},
         view::{Rows, State, UserStatus},
     },
-    store::UserFilter,
+    store::{DueFilter, UserFilter},
 };
 use uuid::Uuid;
 
@@ -26,6 +28,15 @@ pub(crate) async fn rows_come_back_as_they_were_written<B: Backend>() {
     let valid_until = beginning().checked_add(SignedDuration::from_micros(90_000_001)).unwrap();
     let rotated = Event::ApiKeyRotated { key_id: old.id(), replaced_by: new.id(), valid_until };
     ana.write(&stores, vec![issued(&new), rotated], beginning()).await;
+    let bounds = KeyBounds {
+        expires_at: Some(beginning().checked_add(SignedDuration::from_hours(24 * 40)).unwrap()),
+        allowed_ips: Some(Personal::Known("192.0.2.0/24 2001:db8::1".to_owned())),
+        scopes: KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Export] },
+    };
+    let changed = Event::ApiKeyChanged { key_id: new.id(), label: Some(Personal::Known("büro".to_owned())), bounds };
+    ana.write(&stores, vec![changed], beginning()).await;
+    let choice = NoticeChoice { keys: false, quota: false, ..NoticeChoice::default() };
+    ana.write(&stores, vec![Event::NoticesChosen { choice }], beginning()).await;
     let failed = Event::MailFailed {
         invitation: Uuid::from_u128(5),
         class: "550".to_owned(),
@@ -40,7 +51,8 @@ pub(crate) async fn rows_come_back_as_they_were_written<B: Backend>() {
     }
     let mut plan = Stream::plan("large");
     let limits = Limits { rate_per_s: 0.25, burst: 7, quota_per_day: 123_456_789_012 };
-    plan.write(&stores, vec![Event::PlanDefined { limits }], beginning()).await;
+    let rules = KeyRules { key_max_age_days: Some(90), datasets: Some(vec!["permits".to_owned()]), keys_max: Some(3) };
+    plan.write(&stores, vec![Event::PlanDefined { limits, rules }], beginning()).await;
     assert_eq!(stores.views.plan("large").await.unwrap().as_ref(), plan.rows().plans.first());
     assert_eq!(stores.views.plan("small").await.unwrap(), None);
     assert_eq!(stores.views.plans().await.unwrap(), plan.rows().plans);
@@ -176,4 +188,56 @@ pub(crate) async fn a_session_is_found_by_its_id_and_its_network_is_erased_with_
     assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
     crate::replay::rebuild(&*stores.replay);
     assert_eq!(stores.views.sessions(ana.user_id()).await.unwrap(), rows, "a rebuild comes to the same");
+}
+
+/// Keys that expire are found in the order in which they are due, a page at a time, until it is noticed.
+pub(crate) async fn keys_that_expire_are_found_when_they_are_due<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let after_h = |hours: i64| beginning().checked_add(SignedDuration::from_hours(hours)).unwrap();
+    let mut people = Vec::new();
+    for number in 1..=12u8 {
+        let mut stream = Stream::user(u128::from(number));
+        stream.write(&stores, vec![invited(&format!("user{number}@example.org"))], beginning()).await;
+        let mut event = issued(&key(number));
+        if let Event::ApiKeyIssued { bounds, .. } = &mut event {
+            // The first notice is due after so many hours; of pairs at the same moment.
+            bounds.expires_at = Some(after_h(30 * 24 + i64::from(number.div_ceil(2))));
+        }
+        stream.write(&stores, vec![event], beginning()).await;
+        people.push(stream);
+    }
+    let mut never = Stream::user(99);
+    never.write(&stores, vec![invited("never@example.org")], beginning()).await;
+    never.write(&stores, vec![issued(&key(99))], beginning()).await;
+    let all = async |from: i64, until: i64| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let filter = DueFilter { from: after_h(from), until: after_h(until), after, limit: 3 };
+            let page = stores.views.due_notices(filter).await.unwrap();
+            after = page.last().copied();
+            found.extend(page);
+            if after.is_none() {
+                return found;
+            }
+        }
+    };
+    assert!(all(0, 0).await.is_empty(), "none is due yet");
+    let due = all(0, 4).await;
+    assert_eq!(due.len(), 8, "{due:?}");
+    assert!(due.is_sorted_by(|left, right| (left.at, left.key) < (right.at, right.key)), "{due:?}");
+    assert_eq!(all(3, 100).await.len(), 8, "those that are due since an earlier moment are left out");
+    for found in &due {
+        let stream = people.iter_mut().find(|stream| stream.user_id() == found.user).expect("its owner");
+        assert_eq!(stores.views.keys(found.user).await.unwrap()[0].id, found.key);
+        let noticed = Event::ApiKeyExpiring { key_id: found.key, days: 30 };
+        stream.write(&stores, vec![noticed], after_h(5)).await;
+    }
+    assert!(all(0, 4).await.is_empty(), "what was noticed is due no more");
+    assert_eq!(all(0, 6).await.len(), 4);
+    assert_eq!(all(0, 23 * 24 + 6).await.len(), 12, "the next notice is due 23 days later");
+    let last = people.last_mut().unwrap();
+    let revoked = Event::ApiKeyRevoked { key_id: key(12).id(), reason: RevocationReason::Requested };
+    last.write(&stores, vec![revoked], after_h(6)).await;
+    assert_eq!(all(0, 6).await.len(), 3, "nobody is told of a key that is revoked");
 }

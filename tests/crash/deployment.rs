@@ -232,8 +232,7 @@ impl Deployment {
 
     /// The keys in the mails to an address, oldest first on each machine.
     pub(crate) fn mailed(&self, address: &str) -> Vec<String> {
-        let mails = self.mails().into_iter().filter(|mail| mail.to == address);
-        mails.map(|mail| mail.key.expect("a key in the mail")).collect()
+        self.mails().into_iter().filter(|mail| mail.to == address).filter_map(|mail| mail.key).collect()
     }
 
     /// All mails, oldest first on each machine.

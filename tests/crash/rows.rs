@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::deployment::{Deployment, Serving};
+use crate::deployment::{Deployment, POLICY, Serving};
 
 const ANA: &str = "ana@example.org";
 
@@ -327,4 +327,56 @@ async fn dies_while_answering(point: &str) {
 async fn a_command_that_changed_nothing_is_answered_again_whenever_the_server_died() {
     dies_while_answering("answer-before-keeping").await;
     dies_while_answering("answer-kept").await;
+}
+
+/// A key expires a day from now: its owner is told by a process that dies at `failpoint`, or by the one after it. How many mails
+/// there are in the end.
+async fn dies_while_telling_of_an_end(failpoint: &str) -> usize {
+    let deployment = Deployment::with(crate::MODE, POLICY, &[("PERMITD_MAIL_NOTICES_INTERVAL_S", "1")]).await;
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    deployment.settled(&serving, &user, ANA).await;
+    let keys = format!("/users/{user}/keys");
+    let key = deployment.keys(&serving, &user).await[0]["id"].as_str().unwrap().to_owned();
+    drop(serving);
+    // Its last notice is due in some seconds.
+    let end = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(86_400 + 3)).unwrap();
+    let end = end.to_string();
+    let (well, text) = deployment.run("", &["keys", "change", &key, "--expires-at", &end]);
+    assert!(well, "{text}");
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    let events = async |type_name: &str| {
+        let path = format!("/users/{user}/events");
+        let (status, events) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+        assert_eq!(status, 200, "{events}");
+        events["data"].as_array().unwrap().iter().filter(|event| event["type"] == type_name).count()
+    };
+    deployment.until("the notice to be written down", async || events("NoticeMailed").await == 1).await;
+    assert_eq!(events("ApiKeyExpiring").await, 1, "it was noticed once");
+    let (status, shown) = deployment.admin(&serving, Method::GET, &format!("{keys}/{key}"), "", None).await.unwrap();
+    assert_eq!((status, shown["revoked_at"].is_null()), (200, true), "{shown}");
+    drop(serving);
+    deployment.verify();
+    deployment.mails().iter().filter(|mail| mail.to == ANA && mail.subject.contains("expires on")).count()
+}
+
+#[tokio::test]
+async fn an_end_is_told_once_wherever_the_process_dies_before_the_event() {
+    assert_eq!(dies_while_telling_of_an_end("notice-before").await, 1);
+}
+
+#[tokio::test]
+async fn an_end_is_told_once_wherever_the_process_dies_before_the_mail() {
+    for failpoint in ["append-after", "publish-before", "publish-after-send", "notice-after", "mailer-before-mail"] {
+        assert_eq!(dies_while_telling_of_an_end(failpoint).await, 1, "{failpoint}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_told_wherever_the_process_dies_between_the_mail_and_the_event() {
+    // The one unavoidable duplicate (a mailer that names its files after the mail has one).
+    assert!((1..=2).contains(&dies_while_telling_of_an_end("mailer-after-mail").await));
+    assert_eq!(dies_while_telling_of_an_end("mailer-after-mailed").await, 1);
 }

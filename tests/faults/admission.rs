@@ -8,12 +8,17 @@ use permitd::{
         grants::{Admission, GrantBook},
     },
     domain::{
+        bounds::KeyChange,
         key::PresentedKey,
         plan::{DEFAULT_PLAN, Limits},
     },
 };
 
-use crate::{faults::Fault, support::backend::Mode, world::World};
+use crate::{
+    faults::Fault,
+    support::backend::Mode,
+    world::{ANYTHING, World},
+};
 
 const ANA: &str = "ana@example.org";
 
@@ -106,7 +111,8 @@ async fn a_failure_after_midnight_gives_nothing_to_the_new_day() {
     world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 10 }).await;
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
-    let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+    let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+    else {
         panic!("the first request passes")
     };
     // The request that began yesterday fails today.
@@ -140,7 +146,7 @@ async fn a_person_has_one_quota_whatever_their_keys() {
         }
         assert!(total <= (30 + 10 * round).min(QUOTA), "round {round}: {total}");
         match round % 8 {
-            1 => keys.push(issue(AccountCommand::IssueApiKey { label: None }).await),
+            1 => keys.push(issue(AccountCommand::IssueApiKey(KeyChange::default())).await),
             3 => keys.push(issue(AccountCommand::RotateApiKey { key: id(keys.last().unwrap()), grace_s: 3600 }).await),
             5 => {
                 let gone = keys.remove(0);
@@ -184,7 +190,9 @@ async fn what_was_counted_is_what_was_admitted_though_answers_are_lost() {
             _ => {}
         }
         for _ in 0..4 {
-            if let Ok(Admission::Admitted(pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await {
+            if let Ok(Admission::Admitted(pass)) =
+                world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+            {
                 pass.tell("permits", 200, None);
                 total += 1;
             }
@@ -210,7 +218,7 @@ async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
     let (user, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
     let (id, hash) = (presented.id(), presented.hash());
-    let ask = async |book: &GrantBook| match book.admit(id, &hash, 1).await {
+    let ask = async |book: &GrantBook| match book.admit(id, &hash, 1, &ANYTHING).await {
         Ok(Admission::Admitted(pass)) => pass.tell("permits", 200, None),
         other => panic!("{other:?}"),
     };
@@ -227,7 +235,9 @@ async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
                 world.faults.add(
                     "give_back",
                     Fault::first(async move {
-                        let Ok(Admission::Admitted(pass)) = book.admit(id, &hash, 1).await else { panic!("it passes") };
+                        let Ok(Admission::Admitted(pass)) = book.admit(id, &hash, 1, &ANYTHING).await else {
+                            panic!("it passes")
+                        };
                         pass.tell("permits", 200, None);
                     }),
                 );
@@ -303,7 +313,8 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
     for by_rate in [true, false] {
-        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+        else {
             panic!("the last request of the quota is there")
         };
         world.advance(Duration::from_secs(2));
@@ -312,7 +323,8 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
             "grant",
             Fault::then(async move { if by_rate { pass.refund() } else { pass.keep(0, clock.as_ref()) } }),
         );
-        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1).await else {
+        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
+        else {
             panic!("what came back was lost")
         };
         next.refund();

@@ -10,10 +10,11 @@ use permitd::{
         redrive::RedriveError,
     },
     domain::{
+        bounds::KeyChange,
         event::Role,
         id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         user::{CommandRefusal, Standing},
         view::Rows,
     },
@@ -41,7 +42,7 @@ fn keyed(key: &str, request: &str) -> Envelope {
 }
 
 fn issue() -> AccountCommand {
-    AccountCommand::IssueApiKey { label: None }
+    AccountCommand::IssueApiKey(KeyChange::default())
 }
 
 async fn issue_under(world: &World, user: UserId, key: &str, request: &str) -> Result<Done, CommandError> {
@@ -87,9 +88,14 @@ async fn commands_of_an_earlier_version_are_answered_again() {
         publishes: false,
     };
     world.stores.log.append(append).await.unwrap();
-    let again = world.accounts.define_plan("old".to_owned(), Limits::default(), keyed("p", "one")).await.unwrap();
+    let again = world
+        .accounts
+        .define_plan("old".to_owned(), Limits::default(), KeyRules::default(), keyed("p", "one"))
+        .await
+        .unwrap();
     assert!(again.repeated && again.version == 1);
-    let reused = world.accounts.define_plan("old".to_owned(), Limits::default(), keyed("p", "two")).await;
+    let reused =
+        world.accounts.define_plan("old".to_owned(), Limits::default(), KeyRules::default(), keyed("p", "two")).await;
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
 
     let nobody = UserId(uuid::Uuid::nil());
@@ -117,7 +123,10 @@ async fn a_key_that_was_used_for_one_person_is_refused_for_another() {
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
     let elsewhere = world.inviting.invite(crate::world::invitee("eve@example.org"), keyed("k", "POST /users")).await;
     assert!(matches!(elsewhere, Err(CommandError::KeyReused)), "{elsewhere:?}");
-    let plan = world.accounts.define_plan("p".to_owned(), Limits::default(), keyed("k", "PUT /plans/p")).await;
+    let plan = world
+        .accounts
+        .define_plan("p".to_owned(), Limits::default(), KeyRules::default(), keyed("k", "PUT /plans/p"))
+        .await;
     assert!(matches!(plan, Err(CommandError::KeyReused)), "{plan:?}");
     assert_eq!(world.count(ben, "ApiKeyIssued").await, 0);
     // Another process knows as well.
@@ -158,7 +167,9 @@ async fn what_was_so_already_is_answered_again_and_not_done_later() {
     // A plan that was so already does not come back over a newer one.
     let (old, new) = (Limits { burst: 7, ..Limits::default() }, Limits { burst: 8, ..Limits::default() });
     world.plan("p", old).await;
-    let define = |limits, key: &'static str| world.accounts.define_plan("p".to_owned(), limits, keyed(key, key));
+    let define = |limits, key: &'static str| {
+        world.accounts.define_plan("p".to_owned(), limits, KeyRules::default(), keyed(key, key))
+    };
     let first = define(old, "p1").await.unwrap();
     define(new, "p2").await.unwrap();
     assert!(same(&define(old, "p1").await.unwrap(), &first));
@@ -213,7 +224,7 @@ async fn what_says_nothing_of_the_state_is_not_kept() {
     world.faults.add_many("load", 3, || Fault::Before);
     let away = issue_under(&world, user, "k", "issue").await;
     assert!(matches!(away, Err(CommandError::Store(_))), "{away:?}");
-    let long = AccountCommand::IssueApiKey { label: Some("x".repeat(81)) };
+    let long = AccountCommand::IssueApiKey(KeyChange::labelled(&"x".repeat(81)));
     let refused = world.accounts.perform(user, long, keyed("k", "too long")).await;
     assert!(matches!(refused, Err(CommandError::Refused(CommandRefusal::TooLong { .. }))), "{refused:?}");
     assert!(!issue_under(&world, user, "k", "issue").await.unwrap().committed.repeated);
@@ -399,7 +410,7 @@ impl Model {
             }
             Asked::Plan(burst, _) => {
                 let limits = Limits { burst: *burst, ..Limits::default() };
-                world.accounts.define_plan("p".to_owned(), limits, envelope).await
+                world.accounts.define_plan("p".to_owned(), limits, KeyRules::default(), envelope).await
             }
             Asked::Days(_) => unreachable!("it was seen to above"),
         };

@@ -137,6 +137,7 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mail
             Arc::new(offer),
             visibility,
             Duration::from_secs(1800),
+            true,
             2,
             watch,
             16,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use permitd::{
     actors::{account::AccountCommand, commit::CommandError},
     domain::{
+        bounds::KeyChange,
         event::{Event, Role},
         id::{CommandId, StreamId},
         persisted::CodecError,
@@ -61,7 +62,7 @@ async fn row_24_rebuild_while_serving() {
         match n % 3 {
             0 => world.perform(user, AccountCommand::DeleteUser).await.unwrap(),
             1 => world.perform(user, AccountCommand::ChangeRole(Role::Manager)).await.unwrap(),
-            _ => world.perform(user, AccountCommand::IssueApiKey { label: None }).await.unwrap(),
+            _ => world.perform(user, AccountCommand::IssueApiKey(KeyChange::default())).await.unwrap(),
         };
         assert_eq!(world.request(&key).await, 200, "keys work during a rebuild");
         world.advance(Duration::from_secs(1));
@@ -158,7 +159,7 @@ async fn row_26_what_strangers_said_of_an_erased_person_is_gone_as_well() {
     const LABEL: &str = "laptop of Ana Nowhere";
     let world = World::new().await;
     let (user, _) = world.member(ANA).await;
-    let issued = world.perform(user, AccountCommand::IssueApiKey { label: Some(LABEL.to_owned()) }).await.unwrap();
+    let issued = world.perform(user, AccountCommand::IssueApiKey(KeyChange::labelled(LABEL))).await.unwrap();
     let key = issued.key.expect("a key").id();
     *world.mailbox.refuse.lock().unwrap() = Some(format!("550 5.1.1 <{ANA}>: no such mailbox"));
     world.inviting.resend(user, world.once()).await.unwrap();

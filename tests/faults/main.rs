@@ -27,6 +27,7 @@ mod delivery;
 mod history;
 mod importing;
 mod leaks;
+mod notices;
 mod random;
 mod writing;
 

@@ -47,6 +47,7 @@ impl Post {
             Arc::new(offer),
             visibility,
             Duration::from_secs(1800),
+            true,
             2,
             None,
             16,

@@ -6,6 +6,7 @@ use futures_util::future::{join, join_all};
 use permitd::{
     actors::{Busy, account::AccountCommand, commit::CommandError},
     domain::{
+        bounds::KeyChange,
         event::Role,
         id::{CommandId, StreamId},
         plan::Limits,
@@ -61,7 +62,7 @@ async fn row_03_append_lost_the_race() {
             accounts.perform(user, AccountCommand::DisableUser, once).await.unwrap();
         }),
     );
-    let refused = world.perform(user, AccountCommand::IssueApiKey { label: None }).await;
+    let refused = world.perform(user, AccountCommand::IssueApiKey(KeyChange::default())).await;
     assert!(
         matches!(refused, Err(CommandError::Refused(CommandRefusal::Disabled))),
         "decided anew on what the other wrote: {refused:?}"
@@ -76,14 +77,14 @@ async fn row_03_many_change_the_same_person_at_once() {
     let (user, _) = world.member(ANA).await;
     let other = world.again().await;
     let commands = (0..10).flat_map(|_| [&world, &other]).map(|node| {
-        let command = AccountCommand::IssueApiKey { label: None };
+        let command = AccountCommand::IssueApiKey(KeyChange::default());
         node.accounts.perform(user, command, node.once())
     });
     let done = join_all(commands).await;
     let issued = done.iter().filter(|done| done.is_ok()).count();
     for refused in done.iter().filter_map(|done| done.as_ref().err()) {
         assert!(
-            matches!(refused, CommandError::Contended | CommandError::Refused(CommandRefusal::TooManyKeys)),
+            matches!(refused, CommandError::Contended | CommandError::Refused(CommandRefusal::TooManyKeys { .. })),
             "{refused}"
         );
     }
@@ -107,7 +108,7 @@ async fn row_03_a_command_that_loses_each_race_is_decided_sixteen_times() {
                 }),
             );
         }
-        let done = world.perform(user, AccountCommand::IssueApiKey { label: None }).await;
+        let done = world.perform(user, AccountCommand::IssueApiKey(KeyChange::default())).await;
         assert_eq!(world.faults.left(), 0, "each race was run");
         assert_eq!(world.count(user, "ApiKeyIssued").await, 1 + usize::from(wins), "{done:?}");
         assert!(if wins { done.is_ok() } else { matches!(done, Err(CommandError::Contended)) }, "{done:?}");
@@ -129,7 +130,7 @@ async fn row_04_reply_lost_client_retries() {
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
     let user = user_of(&first);
     let once = world.once();
-    let command = AccountCommand::IssueApiKey { label: Some("laptop".to_owned()) };
+    let command = AccountCommand::IssueApiKey(KeyChange::labelled("laptop"));
     let first = world.accounts.perform(user, command.clone(), once.clone()).await.unwrap();
     let again = world.accounts.perform(user, command, once).await.unwrap();
     assert_eq!(first.key.unwrap().reveal(), again.key.unwrap().reveal(), "a retry hands out the same key");

@@ -59,6 +59,8 @@ impl Default for Options {
 pub(crate) struct Mail {
     /// The address.
     pub(crate) to: String,
+    /// What it is about.
+    pub(crate) subject: String,
     /// The plain text part.
     pub(crate) text: String,
     /// The key in it.
@@ -235,13 +237,20 @@ impl TestApp {
         (user["id"].as_str().expect("an id").to_owned(), key)
     }
 
-    /// The last mail to somebody, once there are at least `count`.
+    /// The last mail with a key to somebody, once there are at least `count`.
     pub(crate) async fn mail_to(&self, email: &str, count: usize) -> Mail {
+        let is_one = |mail: &Mail| mail.to == email && mail.key.is_some();
         self.eventually(&format!("mail number {count} to {email}"), async || {
-            let mut mails: Vec<Mail> = self.mails().into_iter().filter(|mail| mail.to == email).collect();
+            let mut mails: Vec<Mail> = self.mails().into_iter().filter(is_one).collect();
             if mails.len() >= count { mails.pop() } else { None }
         })
         .await
+    }
+
+    /// The mail to somebody whose subject has these words, once there is one.
+    pub(crate) async fn notice_to(&self, email: &str, words: &str) -> Mail {
+        let is_it = |mail: &Mail| mail.to == email && mail.subject.contains(words);
+        self.eventually(&format!("a mail of {words:?} to {email}"), async || self.mails().into_iter().find(is_it)).await
     }
 
     /// Looks until there is what it looks for.
@@ -390,13 +399,14 @@ pub(crate) fn read_mail(path: &Path) -> Option<Mail> {
         Err(error) => panic!("{}: {error}", path.display()),
     };
     let to = raw.lines().find_map(|line| line.strip_prefix("To: ")).unwrap_or_default().trim().to_owned();
+    let subject = raw.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().trim().to_owned();
     let plain = raw.split("\r\n--").find(|part| part.contains("Content-Type: text/plain")).unwrap_or_default();
     let (head, body) = plain.split_once("\r\n\r\n").unwrap_or_default();
     let text = if head.contains("quoted-printable") { quoted_printable(body) } else { body.to_owned() };
     let key = text.split_whitespace().find(|word| word.starts_with(KEY_PREFIX)).map(ToOwned::to_owned);
     let path = |word: &str| word.find("/links/pml_").and_then(|at| word.get(at..)).map(ToOwned::to_owned);
     let links = text.split_whitespace().filter_map(path).collect();
-    Some(Mail { to, text, key, links })
+    Some(Mail { to, subject, text, key, links })
 }
 
 /// RFC 2045, section 6.7.

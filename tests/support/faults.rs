@@ -301,10 +301,21 @@ impl std::fmt::Debug for Mailbox {
 }
 
 impl Mailbox {
-    /// The keys in the mails to this address, oldest mail first.
+    /// The keys in the invitations to this address, oldest mail first.
     pub(crate) fn keys_to(&self, address: &str) -> Vec<String> {
         let mails = self.mails.lock().unwrap();
-        mails.iter().filter(|mail| mail.to == address).map(|mail| key_in(&mail.text)).collect()
+        let is_one = |mail: &&OutgoingMail| mail.to == address && mail.message_id.starts_with("invitation-");
+        mails.iter().filter(is_one).map(|mail| key_in(&mail.text)).collect()
+    }
+
+    /// The message ids of the notices to this address, without what they begin with, oldest mail first.
+    pub(crate) fn notices_to(&self, address: &str) -> Vec<String> {
+        let mails = self.mails.lock().unwrap();
+        let notice = |mail: &OutgoingMail| {
+            let rest = mail.message_id.strip_prefix("notice-").filter(|_| mail.to == address)?;
+            Some(rest.split_once('-')?.1.to_owned())
+        };
+        mails.iter().filter_map(notice).collect()
     }
 }
 

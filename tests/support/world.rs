@@ -16,17 +16,20 @@ use permitd::{
         grants::{Admission, GrantBook},
         invite::{Invitee, Inviting},
         mailer::{LinkPolicy, Mailers, Offer},
+        notices::Notices,
         relay::Relay,
     },
     clock::Clock,
     domain::{
+        bounds::DataAction,
         email::Email,
         event::{Event, Origin, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::PresentedKey,
         pace::InvitationBounds,
         persisted,
-        plan::{DEFAULT_PLAN, Limits},
+        plan::{DEFAULT_PLAN, KeyRules, Limits},
+        reach::KeyPurpose,
         user::User,
     },
     mail::Mailer,
@@ -56,6 +59,9 @@ pub(crate) const BOUNDS: InvitationBounds = InvitationBounds { per_person: 20, o
 /// How long a grant lives in a world.
 pub(crate) const GRANT_LIFE: Duration = Duration::from_secs(1);
 
+/// A request that every key may be used for that is not bound to an address.
+pub(crate) const ANYTHING: KeyPurpose<'_> = KeyPurpose { from: None, dataset: None, action: DataAction::Read };
+
 /// A node.
 pub(crate) struct World {
     pub(crate) place: Arc<Place>,
@@ -68,6 +74,7 @@ pub(crate) struct World {
     pub(crate) inviting: Inviting,
     pub(crate) accounts: Accounts,
     pub(crate) mailers: Mailers,
+    pub(crate) notices: Notices,
     pub(crate) relay: Relay,
     pub(crate) book: Arc<GrantBook>,
 }
@@ -126,7 +133,8 @@ impl World {
             Arc::new(Committer::new(faulty, queue, Arc::clone(&shared), Arc::new(SystemEntropy), secrets.clone()));
         let mailbox =
             Arc::new(Mailbox { faults: Arc::clone(&faults), mails: Mutex::default(), refuse: Mutex::default() });
-        let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE));
+        let notices = Notices::start(Arc::clone(&committer), None, mailbox_capacity);
+        let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE).telling(Some(notices.clone())));
         let offer = || Offer {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
@@ -152,10 +160,12 @@ impl World {
                 Arc::new(offer),
                 visibility,
                 RETRY_FOR,
+                true,
                 2,
                 None,
                 mailbox_capacity,
             ),
+            notices,
             relay: Relay::start(Arc::clone(&committer), Duration::from_secs(3600), mailbox_capacity),
             place,
             stores,
@@ -188,7 +198,11 @@ impl World {
     }
 
     pub(crate) async fn plan(&self, name: &str, limits: Limits) -> Committed {
-        self.accounts.define_plan(name.to_owned(), limits, self.once()).await.unwrap()
+        self.plan_with(name, limits, KeyRules::default()).await
+    }
+
+    pub(crate) async fn plan_with(&self, name: &str, limits: Limits, rules: KeyRules) -> Committed {
+        self.accounts.define_plan(name.to_owned(), limits, rules, self.once()).await.unwrap()
     }
 
     /// Invites; the user's id.
@@ -220,9 +234,10 @@ impl World {
     /// A request with this key: 200, 401, 429 or 503.
     pub(crate) async fn request(&self, key: &str) -> u16 {
         let Some(presented) = PresentedKey::parse(key.as_bytes()) else { return 401 };
-        match self.book.admit(presented.id(), &presented.hash(), 1).await {
+        match self.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await {
             Ok(Admission::Admitted(_)) => 200,
             Ok(Admission::Unknown) => 401,
+            Ok(Admission::OutOfReach(_)) => 403,
             Ok(Admission::Limited { .. }) => 429,
             Err(StoreError::Unavailable(_)) => 503,
             Err(error) => panic!("{error}"),

@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::domain::{
-    admission::{self, Grant, Return, Tally},
-    id::UserId,
-    key::KeyHash,
+use crate::{
+    domain::{
+        admission::{self, Grant, Return, Tally},
+        id::UserId,
+        key::KeyHash,
+        reach::KeyReach,
+    },
+    store::PlanDatasets,
 };
 
 /// A key's place in the book.
@@ -25,6 +29,7 @@ pub(super) enum KeyState {
     Works {
         person: Arc<PersonCell>,
         hash: KeyHash,
+        reach: Arc<KeyReach>,
         until_us: i64,
     },
     Refused {
@@ -39,6 +44,8 @@ pub(super) struct PersonCell {
     pub(super) held: Mutex<CellState>,
     /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
     pub(super) late: Mutex<Option<(i64, u64)>>,
+    /// Of which day they are told how much of the quota is spent, percent.
+    pub(super) told: Mutex<(i64, u8)>,
     /// Locked after `held`, where both are.
     pub(super) counted: Mutex<PendingCounts>,
     /// Held by the one request that asks the ledger.
@@ -85,6 +92,7 @@ impl PersonCell {
             user,
             held: Mutex::new(CellState::nothing()),
             late: Mutex::default(),
+            told: Mutex::default(),
             counted: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
         }
@@ -128,6 +136,7 @@ pub(super) enum CellState {
     },
     Granted {
         grant: Grant,
+        datasets: PlanDatasets,
         want: u64,
         taken_wall_ns: i64,
         taken_us: i64,

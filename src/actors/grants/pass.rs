@@ -7,9 +7,12 @@ use crate::{
     clock::Clock,
     domain::{
         admission::{KeyUse, Slot, Standing},
+        bounds::names_dataset,
         id::UserId,
         key::KeyId,
+        reach::{KeyReach, OutOfReach},
     },
+    store::PlanDatasets,
 };
 
 /// What became of a request at the gate.
@@ -28,6 +31,8 @@ pub enum Admission {
         /// Where the person stands.
         standing: Standing,
     },
+    /// The key works, but may not be used for this.
+    OutOfReach(OutOfReach),
     /// The key is not one that works. Why is nobody's business.
     Unknown,
 }
@@ -47,10 +52,17 @@ pub struct Pass {
     pub(super) serial: u64,
     /// When it was admitted, on the monotonic clock and on the wall's.
     pub(super) admitted_us: (i64, i64),
+    pub(super) reach: Arc<KeyReach>,
+    pub(super) datasets: PlanDatasets,
     pub(super) cell: Arc<PersonCell>,
 }
 
 impl Pass {
+    /// Whether the key, and its owner's plan, are for this data set.
+    pub fn is_for(&self, dataset: &str) -> bool {
+        self.reach.is_for(dataset) && names_dataset(self.datasets.as_deref(), dataset)
+    }
+
     /// What the request counts as.
     pub fn cost(&self) -> u64 {
         self.cost

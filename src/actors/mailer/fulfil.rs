@@ -4,16 +4,21 @@ mod links;
 
 use zeroize::Zeroizing;
 
-use super::{LinkPolicy, MailerWork, MessageError, Offer, leak};
+use super::{
+    LinkPolicy, MailerWork, MessageError, Offer, leak,
+    notify::{invitation_prefix, notice_prefix},
+};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
         invite::user_in,
+        key_rules::KnownRules,
     },
     domain::{
+        bounds::KeyChange,
         event::Origin,
         fulfilment::{self, Duty, FulfilmentStep},
-        id::{CommandId, StreamId, Who},
+        id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
         link::LinkPurpose,
         plan::Limits,
@@ -45,11 +50,20 @@ impl MailerWork {
             let person = self.committer.load_user(user).await?;
             match fulfilment::next_step(person.as_ref(), duty, policy.delivery) {
                 FulfilmentStep::Acknowledge => return self.forget(person.as_ref(), duty).await,
-                FulfilmentStep::IssueKey => self.issue_key(&stream, &message, duty, policy).await?,
+                FulfilmentStep::IssueKey => {
+                    let Some(person) = person else { return Ok(()) };
+                    let rules = KnownRules::of_plan(&self.committer, Some(person.plan)).await?;
+                    self.issue_key(&stream, &message, duty, policy, &rules).await?;
+                }
                 FulfilmentStep::IssueLinks => self.issue_links(&stream, &message, duty, policy).await?,
                 FulfilmentStep::SendLink { number } => {
                     let Some(person) = person else { return Ok(()) };
                     return self.send_link(&stream, &message, &person, number).await;
+                }
+                FulfilmentStep::Notify(_) if !self.notices => return Ok(()),
+                FulfilmentStep::Notify(notice) => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.notify(&stream, &message, notice, &person).await;
                 }
                 FulfilmentStep::RevokeKeys => {
                     let envelope = envelope(&message, "revoke");
@@ -74,8 +88,9 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
-            let mails = person.invitations.iter().map(|(invitation, _)| mail_prefix(*invitation)).chain(links);
-            let mails = mails.chain([leak::mail_prefix(person.id)]);
+            let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
+            let others = [notice_prefix(person.id), leak::mail_prefix(person.id)];
+            let mails = invitations.chain(links).chain(others);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -90,7 +105,7 @@ impl MailerWork {
         let events = crate::domain::persisted::decode(commit, None).map_err(CommandError::from)?;
         let event = events.iter().find(|recorded| recorded.id == message.event);
         let event = event.ok_or_else(|| MessageError::NoEvent(message.event.to_string()))?;
-        Ok(fulfilment::duty(&event.event))
+        Ok(fulfilment::duty(event))
     }
 
     async fn issue_key(
@@ -99,6 +114,7 @@ impl MailerWork {
         message: &EventMessage,
         duty: Duty,
         policy: LinkPolicy,
+        known: &KnownRules,
     ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let envelope = envelope(message, "issue");
@@ -112,7 +128,10 @@ impl MailerWork {
             if fulfilment::next_step(user, duty, policy.delivery) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
-            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), label: None };
+            // Where another plan was given meanwhile the next step looks it up.
+            let Some(rules) = known.of(user) else { return Ok(Vec::new()) };
+            let (wanted, now) = (KeyChange::default(), self.committer.clock.now());
+            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now };
             // In one commit, so that an invitation is no more commits than without links.
             let links = self.missing_links(user, invitation, policy)?;
             Ok([decide(user, command)?, decide(user, Command::SignIn(SignInCommand::IssueLinks(links)))?].concat())
@@ -134,38 +153,47 @@ impl MailerWork {
     ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let Some(mail) = self.compose(person, key_id, invitation).await? else { return Ok(()) };
+        let mailed = Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() };
+        let refused = |class, reason| Command::RecordMailFailed { invitation, class, reason };
+        self.hand_over(stream, message, person.id, &mail, mailed, refused).await
+    }
+
+    /// Hands a mail over and writes down what became of it.
+    pub(super) async fn hand_over(
+        &self,
+        stream: &StreamId,
+        message: &EventMessage,
+        user: UserId,
+        mail: &OutgoingMail,
+        mailed: Command,
+        refused: impl FnOnce(String, String) -> Command,
+    ) -> Result<(), MessageError> {
         crash_point("mailer-before-mail");
         // Two commands: a message that comes again may be refused once and taken later.
-        let (step, command) = match self.mailer.send(&mail).await {
+        let (step, command) = match self.mailer.send(mail).await {
             Ok(_) => {
                 self.counters.mails_sent.add(1);
-                ("mailed", Command::RecordMailed { key_id, invitation, message_id: mail.message_id.clone() })
+                ("mailed", mailed)
             }
             Err(MailError::Rejected { class, reason }) => {
                 self.counters.mails_rejected.add(1);
-                tracing::warn!(user = %person.id, class, "a mail was refused for good");
-                ("refused", Command::RecordMailFailed { invitation, class, reason })
+                tracing::warn!(%user, class, "a mail was refused for good");
+                ("refused", refused(class, reason))
             }
             Err(error @ (MailError::Unavailable { .. } | MailError::Here(_))) => return Err(MessageError::Mail(error)),
         };
         crash_point("mailer-after-mail");
         let record = |state: &State| match decide(user_in(state), command.clone()) {
             Ok(events) => Ok(events),
-            // Deleted while the mail was on its way: there is nothing to write down any more.
-            Err(CommandRefusal::Deleted) => Ok(Vec::new()),
+            // Deleted or disabled while the mail was on its way: there is nothing to write down any more.
+            Err(CommandRefusal::Deleted | CommandRefusal::Disabled) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
-        self.forget_if_deleted(&recorded, mail_prefix(invitation)).await?;
-        crash_point("mailer-after-mailed");
-        Ok(())
-    }
-
-    /// Removes a mail that was on its way to somebody who was deleted meanwhile.
-    async fn forget_if_deleted(&self, recorded: &Committed, mail: String) -> Result<(), MessageError> {
         if user_in(&recorded.state).is_some_and(|person| person.standing == Standing::Deleted) {
-            self.mailer.forget(&[mail]).await?;
+            self.mailer.forget(std::slice::from_ref(&mail.message_id)).await?;
         }
+        crash_point("mailer-after-mailed");
         Ok(())
     }
 
@@ -206,7 +234,7 @@ impl MailerWork {
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
-            message_id: format!("{}{key_id}", mail_prefix(invitation)),
+            message_id: format!("{}{key_id}", invitation_prefix(invitation)),
             headers: Vec::new(),
         })))
     }
@@ -215,11 +243,6 @@ impl MailerWork {
 /// Whether a command did something just now, as a count.
 fn newly(committed: &Committed) -> u64 {
     u64::from(!committed.repeated && !committed.events.is_empty())
-}
-
-/// What the message ids of an invitation's mails begin with.
-fn mail_prefix(invitation: uuid::Uuid) -> String {
-    format!("invitation-{invitation}-")
 }
 
 /// The command that a step of a message is: the same for every delivery of it.

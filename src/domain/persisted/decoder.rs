@@ -3,14 +3,16 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, roles, tokens, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, keys, roles, tokens, v1, v2};
 use crate::domain::{
+    bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},
     id::UserId,
     key::{KeyHash, KeyId},
+    notice::NoticeChoice,
     permission::Permissions,
     personal::{Personal, PersonalKey},
-    plan::Limits,
+    plan::{KeyRules, Limits},
 };
 
 /// A commit with the key of its person, if there is one: opens what is sealed, and says of whatever is wrong where it stands.
@@ -60,6 +62,9 @@ impl<'a> Decoder<'a> {
             schema_version: stored.schema_version,
         };
         let type_name = stored.type_name.0.as_ref();
+        if let Some(event) = self.decode_of_keys(type_name, stored)? {
+            return Ok(event);
+        }
         match stored.schema_version {
             1 => {}
             2 => return self.decode_v2(type_name, stored)?.ok_or_else(unknown),
@@ -85,7 +90,8 @@ impl<'a> Decoder<'a> {
                     self.read(stored)?;
                 let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
                 let (key_id, label) = (self.key_id(&key_id)?, label.map(|label| self.plain(label)));
-                Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label }
+                let bounds = KeyBounds::default();
+                Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label, bounds }
             }
             "ApiKeyMailed" => {
                 let v1::ApiKeyMailed { key_id, invitation, message_id } = self.read(stored)?;
@@ -115,7 +121,8 @@ impl<'a> Decoder<'a> {
             }
             "PlanDefined" => {
                 let v1::PlanDefined { rate_per_s, burst, quota_per_day } = self.read(stored)?;
-                Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day } }
+                let limits = Limits { rate_per_s, burst, quota_per_day };
+                Event::PlanDefined { limits, rules: KeyRules::default() }
             }
             "PlanRetired" => self.read::<v1::PlanRetired>(stored).map(|_| Event::PlanRetired)?,
             "AdminTokenIssued" => {
@@ -170,6 +177,82 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    /// Those about what keys may and what people are told.
+    fn decode_of_keys(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
+        Ok(Some(match (type_name, stored.schema_version) {
+            ("ApiKeyIssued", 3) => {
+                let issued: keys::BoundedKeyIssued = self.read(stored)?;
+                let (expires_at, allowed_ips) = (issued.expires_at.as_deref(), issued.allowed_ips.as_ref());
+                Event::ApiKeyIssued {
+                    key_id: self.key_id(&issued.key_id)?,
+                    hash: KeyHash::parse(&issued.sha256).map_err(|error| self.invalid(error))?,
+                    label: self.open_some(stored.id, "label", issued.label.as_ref())?,
+                    bounds: self.bounds(stored.id, expires_at, allowed_ips, issued.datasets, issued.actions)?,
+                    last_four: issued.last_four,
+                    secret_version: issued.secret_version,
+                    invitation: issued.invitation,
+                }
+            }
+            ("ApiKeyChanged", 1) => {
+                let changed: keys::KeyChanged = self.read(stored)?;
+                let (expires_at, allowed_ips) = (changed.expires_at.as_deref(), changed.allowed_ips.as_ref());
+                Event::ApiKeyChanged {
+                    key_id: self.key_id(&changed.key_id)?,
+                    label: self.open_some(stored.id, "label", changed.label.as_ref())?,
+                    bounds: self.bounds(stored.id, expires_at, allowed_ips, changed.datasets, changed.actions)?,
+                }
+            }
+            ("ApiKeyExpiring", 1) => {
+                let keys::KeyExpiring { key_id, days } = self.read(stored)?;
+                Event::ApiKeyExpiring { key_id: self.key_id(&key_id)?, days }
+            }
+            ("QuotaReached", 1) => {
+                let keys::QuotaReached { day, percent } = self.read(stored)?;
+                Event::QuotaReached { day, percent }
+            }
+            ("NoticesChosen", 1) => {
+                let keys::NoticesChosen { expiry, keys, quota } = self.read(stored)?;
+                Event::NoticesChosen { choice: NoticeChoice { expiry, keys, quota } }
+            }
+            ("NoticeMailed", 1) => {
+                let keys::NoticeMailed { notice, message_id } = self.read(stored)?;
+                Event::NoticeMailed { notice, message_id }
+            }
+            ("NoticeFailed", 1) => {
+                let keys::NoticeFailed { notice, class, reason } = self.read(stored)?;
+                Event::NoticeFailed { notice, class, reason: self.open(stored.id, "reason", &reason)? }
+            }
+            ("PlanDefined", 2) => {
+                let defined: keys::RuledPlanDefined = self.read(stored)?;
+                let keys::RuledPlanDefined { rate_per_s, burst, quota_per_day, key_max_age_days, datasets, keys_max } =
+                    defined;
+                let rules = KeyRules { key_max_age_days, datasets, keys_max };
+                Event::PlanDefined { limits: Limits { rate_per_s, burst, quota_per_day }, rules }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn open_some(&self, event: Uuid, field: &str, sealed: Option<&v1::Sealed>) -> Result<Option<Personal>, CodecError> {
+        sealed.map(|sealed| self.open(event, field, sealed)).transpose()
+    }
+
+    fn bounds(
+        &self,
+        event: Uuid,
+        expires_at: Option<&str>,
+        allowed_ips: Option<&v1::Sealed>,
+        datasets: Option<Vec<String>>,
+        actions: Vec<DataAction>,
+    ) -> Result<KeyBounds, CodecError> {
+        let moment = |text: &str| text.parse().map_err(|error: jiff::Error| self.invalid(error));
+        Ok(KeyBounds {
+            expires_at: expires_at.map(moment).transpose()?,
+            allowed_ips: self.open_some(event, "allowed_ips", allowed_ips)?,
+            scopes: KeyScopes { datasets, actions },
+        })
+    }
+
     /// Those that have a second version.
     fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
         Ok(match type_name {
@@ -186,7 +269,8 @@ impl<'a> Decoder<'a> {
                 let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
                 let label = label.map(|label| self.open(stored.id, "label", &label)).transpose()?;
                 let key_id = self.key_id(&key_id)?;
-                Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label })
+                let bounds = KeyBounds::default();
+                Some(Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label, bounds })
             }
             "ApiKeyRevoked" => {
                 let v2::KeyRevokedFor { key_id, reason } = self.read(stored)?;

@@ -1,8 +1,7 @@
 //! Why a command on a person is refused.
 
-use super::ACTIVE_KEYS_MAX;
 use super::administrators::ADMINISTRATORS_MAX;
-use crate::domain::{key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
+use crate::domain::{bounds::BoundsError, key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +31,17 @@ pub enum CommandRefusal {
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
     /// They have as many keys as one may have.
-    #[error("the user has {ACTIVE_KEYS_MAX} active keys, which is the most: revoke one first")]
-    TooManyKeys,
+    #[error("the user has {max} active keys, which is the most that their plan allows: revoke one first")]
+    TooManyKeys {
+        /// The most.
+        max: u32,
+    },
+    /// The key's own end has come: the key that would replace it would end at once.
+    #[error("key {0} has expired: give it another end first, or issue another key")]
+    KeyExpired(KeyId),
+    /// What a key is to be cannot be.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// Nobody would be left who can sign in and administer.
     #[error(
         "the user is the last administrator who can sign in: make somebody else one first (`permitd users set EMAIL --role admin`, or \

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    bounds::KeyScopes,
     email::Email,
     event::Origin,
     fulfilment::{Duty, FulfilmentStep, MailContents, next_step},
@@ -17,12 +18,42 @@ fn new_key(seed: u8) -> NewKey {
     NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version: 1 }
 }
 
+const DAY_S: i64 = 86_400;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// An end within half a year, or another label.
+fn change(seed: u8) -> KeyChange {
+    KeyChange {
+        label: seed.is_multiple_of(3).then(|| Some(format!("k{seed}"))),
+        expires_at: (!seed.is_multiple_of(5)).then(|| Some(at((i64::from(seed % 180) + 1) * DAY_S))),
+        allowed_ips: seed.is_multiple_of(4).then(|| Some(vec![format!("192.0.2.{seed}")])),
+        scopes: None,
+    }
+}
+
+fn notice(seed: u8, key_id: KeyId) -> Notice {
+    match seed % 5 {
+        0 => Notice::KeyMade { key_id },
+        1 => Notice::KeyRevoked { key_id },
+        2 | 3 => Notice::KeyExpiring { key_id, days: notice::EXPIRY_DAYS[usize::from(seed % 3)] },
+        _ => Notice::QuotaReached { day: i64::from(seed % 4), percent: if seed < 128 { 80 } else { 100 } },
+    }
+}
+
+fn issue(key: NewKey, invitation: Option<Uuid>, wanted: KeyChange) -> Command {
+    Command::IssueKey { key, invitation, wanted, rules: KeyRules::default(), now: at(0) }
+}
+
 fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
     let some_key = user.and_then(|user| user.keys.keys().nth(usize::from(seed) % user.keys.len().max(1)).copied());
     let key_id = some_key.unwrap_or(new_key(seed).id);
     let invitation =
         user.map_or(Uuid::from_u128(1), |user| user.invitations[usize::from(seed) % user.invitations.len()].0);
-    match choice % 14 {
+    let (rules, now) = (KeyRules::default(), at(0));
+    match choice % 20 {
         0 => Command::Invite {
             email: Email::parse("ana@example.org").unwrap(),
             name: None,
@@ -39,16 +70,30 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
             plan: Some(format!("plan{seed}")),
             role: Some(if seed.is_multiple_of(2) { Role::Admin } else { Role::Reader }),
             enabled: seed.is_multiple_of(3).then_some(seed.is_multiple_of(2)),
+            notices: None,
         }),
-        6 => Command::IssueKey { key: new_key(seed), invitation: None, label: None },
-        7 => Command::RotateKey { key_id, new: new_key(seed), valid_until: Timestamp::UNIX_EPOCH },
+        6 => Command::IssueKey { key: new_key(seed), invitation: None, wanted: change(seed), rules, now },
+        7 => Command::RotateKey { key_id, new: new_key(seed), valid_until: at(0), rules, now },
         8 => Command::RevokeKey { key_id },
         9 => Command::RevokeAll,
-        12 => {
+        12 => Command::ChangeKey { key_id, change: change(seed), rules, now },
+        13 => Command::NoteExpiring { key_id, now: at(i64::from(seed) * DAY_S) },
+        14 => Command::NoteQuota { day: i64::from(seed % 4), percent: if seed < 128 { 80 } else { 100 } },
+        15 => Command::RecordNotice { notice: notice(seed, key_id), message_id: "m".to_owned() },
+        16 => Command::RecordNoticeFailed {
+            notice: notice(seed, key_id),
+            class: "550".to_owned(),
+            reason: "no".to_owned(),
+        },
+        17 => Command::Change(Changes {
+            notices: Some(ChosenNotices { expiry: Some(seed.is_multiple_of(2)), ..ChosenNotices::default() }),
+            ..Changes::default()
+        }),
+        18 => {
             let hash = user.and_then(|user| user.keys.get(&key_id)).map(|key| key.hash);
             Command::RevokeLeakedKey { key_id, hash: hash.filter(|_| seed < 128).unwrap_or(new_key(seed).hash) }
         }
-        13 => Command::RecordLeakNotice { key_id, to: UserId(Uuid::from_u128(u128::from(seed % 4))), refused: None },
+        19 => Command::RecordLeakNotice { key_id, to: UserId(Uuid::from_u128(u128::from(seed % 4))), refused: None },
         10 => Command::RecordMailed { key_id, invitation, message_id: "m".to_owned() },
         _ => Command::RecordMailFailed { invitation, class: "550".to_owned(), reason: "no".to_owned() },
     }
@@ -84,7 +129,7 @@ proptest! {
             }
             run(&mut state, events, at as i64);
             let Some(user) = &state else { continue };
-            prop_assert!(user.current_keys().count() <= ACTIVE_KEYS_MAX);
+            prop_assert!(user.current_keys().count() <= KeyRules::default().keys_max() as usize);
             if let Some(before) = before {
                 for (id, key) in &before.keys {
                     prop_assert!(user.keys.contains_key(id), "a key is never forgotten");
@@ -95,6 +140,8 @@ proptest! {
             }
             if user.standing == Standing::Deleted {
                 prop_assert_eq!(&user.email, &Personal::Erased);
+                let says = |key: &Key| key.label.is_some() || key.bounds.allowed_ips.is_some();
+                prop_assert!(!user.keys.values().any(says), "nothing that was said of a key stays");
             }
         }
     }
@@ -105,7 +152,7 @@ proptest! {
         let mut state = None;
         run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
         for seed in &seeds {
-            let issue = Command::IssueKey { key: new_key(*seed), invitation: None, label: None };
+            let issue = issue(new_key(*seed), None, KeyChange::default());
             let issued = decide(state.as_ref(), issue).unwrap();
             run(&mut state, issued, 1);
         }
@@ -140,7 +187,7 @@ proptest! {
             match next_step(state.as_ref(), duty, delivery) {
                 FulfilmentStep::Acknowledge => break,
                 FulfilmentStep::IssueKey => {
-                    let issue = Command::IssueKey { key: new_key(steps as u8), invitation: Some(Uuid::from_u128(1)), label: None };
+                    let issue = issue(new_key(steps as u8), Some(Uuid::from_u128(1)), KeyChange::default());
                     if let Ok(events) = decide(state.as_ref(), issue) { run(&mut state, events, 2) }
                 }
                 FulfilmentStep::IssueLinks => {
@@ -160,7 +207,10 @@ proptest! {
                     let mailed = Command::RecordMailed { key_id, invitation: Uuid::from_u128(1), message_id: "m".to_owned() };
                     if let Ok(events) = decide(state.as_ref(), mailed) { run(&mut state, events, 3) }
                 }
-                FulfilmentStep::SendLink { .. } | FulfilmentStep::RevokeKeys | FulfilmentStep::TellOfLeak { .. } => {
+                FulfilmentStep::SendLink { .. }
+                | FulfilmentStep::RevokeKeys
+                | FulfilmentStep::Notify(_)
+                | FulfilmentStep::TellOfLeak { .. } => {
                     prop_assert!(false, "not for this duty");
                 }
             }
@@ -180,15 +230,198 @@ proptest! {
     }
 }
 
+fn rotate(old: u8, new: u8, rules: KeyRules, now: i64) -> Command {
+    Command::RotateKey { key_id: new_key(old).id, new: new_key(new), valid_until: at(now), rules, now: at(now) }
+}
+
+/// A person with one key, issued at the beginning.
+fn with_key(wanted: KeyChange, rules: &KeyRules) -> Option<User> {
+    let mut state = None;
+    run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
+    let issue = Command::IssueKey { key: new_key(1), invitation: None, wanted, rules: rules.clone(), now: at(0) };
+    let events = decide(state.as_ref(), issue).unwrap();
+    run(&mut state, events, 0);
+    state
+}
+
+fn end_of(state: &Option<User>, key: u8) -> Option<Timestamp> {
+    state.as_ref().unwrap().keys[&new_key(key).id].bounds.expires_at
+}
+
+#[test]
+fn a_rotation_carries_over_what_was_set_and_renews_the_life_that_the_plan_gives() {
+    let aged = |days| KeyRules { key_max_age_days: Some(days), ..KeyRules::default() };
+    let set = KeyChange {
+        label: Some(Some("laptop".to_owned())),
+        expires_at: Some(Some(at(40 * DAY_S))),
+        allowed_ips: Some(Some(vec!["192.0.2.0/24".to_owned()])),
+        scopes: Some(Some(KeyScopes { datasets: Some(vec!["permits".to_owned()]), ..KeyScopes::default() })),
+    };
+    let mut state = with_key(set, &aged(90));
+    let events = decide(state.as_ref(), rotate(1, 2, aged(90), 30 * DAY_S)).unwrap();
+    run(&mut state, events, 30 * DAY_S);
+    let keys = &state.as_ref().unwrap().keys;
+    let (old, new) = (&keys[&new_key(1).id], &keys[&new_key(2).id]);
+    assert_eq!((&new.label, &new.bounds), (&old.label, &old.bounds), "an end that was set stays");
+    let late = decide(state.as_ref(), rotate(2, 3, aged(90), 50 * DAY_S));
+    assert_eq!(late, Err(CommandRefusal::KeyExpired(new_key(2).id)));
+
+    let mut state = with_key(KeyChange::default(), &aged(90));
+    assert_eq!(end_of(&state, 1), Some(at(90 * DAY_S)));
+    let events = decide(state.as_ref(), rotate(1, 2, aged(90), 100 * DAY_S)).unwrap();
+    run(&mut state, events, 100 * DAY_S);
+    assert_eq!(end_of(&state, 2), Some(at(190 * DAY_S)), "the plan's longest life begins anew");
+    let events = decide(state.as_ref(), rotate(2, 3, aged(10), 110 * DAY_S)).unwrap();
+    run(&mut state, events, 110 * DAY_S);
+    assert_eq!(end_of(&state, 3), Some(at(120 * DAY_S)), "a stricter plan holds for the new key");
+}
+
+#[test]
+fn a_plan_says_how_many_keys_work_and_expired_ones_do_not_count() {
+    let rules = KeyRules { keys_max: Some(1), ..KeyRules::default() };
+    let set = KeyChange { expires_at: Some(Some(at(10))), ..KeyChange::default() };
+    let state = with_key(set, &rules);
+    let another = |now| Command::IssueKey {
+        key: new_key(2),
+        invitation: None,
+        wanted: KeyChange::default(),
+        rules: rules.clone(),
+        now: at(now),
+    };
+    assert_eq!(decide(state.as_ref(), another(9)), Err(CommandRefusal::TooManyKeys { max: 1 }));
+    assert!(decide(state.as_ref(), another(10)).is_ok());
+}
+
+#[test]
+fn a_revoked_key_does_not_change() {
+    let mut state = with_key(KeyChange::default(), &KeyRules::default());
+    let key_id = new_key(1).id;
+    let change = |label: &str| Command::ChangeKey {
+        key_id,
+        change: KeyChange::labelled(label),
+        rules: KeyRules::default(),
+        now: at(1),
+    };
+    let events = decide(state.as_ref(), change("laptop")).unwrap();
+    run(&mut state, events, 1);
+    assert_eq!(decide(state.as_ref(), change(" laptop ")), Ok(Vec::new()), "it is so already");
+    let events = decide(state.as_ref(), Command::RevokeKey { key_id }).unwrap();
+    run(&mut state, events, 2);
+    assert_eq!(decide(state.as_ref(), change("desktop")), Err(CommandRefusal::KeyEnded(key_id)));
+}
+
+proptest! {
+    /// However often somebody looks, whatever comes in between and however often a message comes, each notice of a key's end is
+    /// mailed once, in time, and none after the end.
+    #[test]
+    fn a_key_that_expires_is_told_of_once_for_each_notice(
+        life in 1..60i64,
+        looks in prop::collection::vec((0..5_000_000i64, any::<bool>(), any::<bool>()), 1..40),
+    ) {
+        let set = KeyChange { expires_at: Some(Some(at(life * DAY_S))), ..KeyChange::default() };
+        let mut state = with_key(set, &KeyRules::default());
+        let key_id = new_key(1).id;
+        let mut looks = looks;
+        looks.sort_unstable();
+        let mut mailed: Vec<u8> = Vec::new();
+        let mut asked: Vec<Notice> = Vec::new();
+        for (second, crash, again) in looks {
+            let events = decide(state.as_ref(), Command::NoteExpiring { key_id, now: at(second) }).unwrap();
+            for event in &events {
+                let Event::ApiKeyExpiring { days, .. } = event else { panic!("{event:?}") };
+                prop_assert!(second < life * DAY_S, "none after the end");
+                prop_assert!(second >= (life - i64::from(*days)) * DAY_S, "none too early");
+                prop_assert!(i64::from(*days) < life, "none whose moment had passed when the end was set");
+                asked.push(Notice::KeyExpiring { key_id, days: *days });
+            }
+            run(&mut state, events, second);
+            let next = state.as_ref().unwrap().keys[&key_id].notice_at();
+            prop_assert!(next.is_none_or(|next| next > at(second)) || second >= life * DAY_S, "nothing stays due that was noticed");
+            for notice in asked.iter().copied().filter(|_| !crash) {
+                for _ in 0..=usize::from(again) {
+                    if next_step(state.as_ref(), Duty::Notify(notice), PLAIN) == FulfilmentStep::Notify(notice) {
+                        let Notice::KeyExpiring { days, .. } = notice else { panic!("{notice:?}") };
+                        mailed.push(days);
+                        let record = Command::RecordNotice { notice, message_id: "m".to_owned() };
+                        let events = decide(state.as_ref(), record).unwrap();
+                        run(&mut state, events, second);
+                    }
+                }
+            }
+        }
+        prop_assert!(mailed.windows(2).all(|pair| pair[0] > pair[1]), "{:?}", mailed);
+    }
+
+    #[test]
+    fn a_share_of_the_quota_is_told_once_a_day(seen in prop::collection::vec((0..3i64, prop::sample::select(notice::QUOTA_PERCENTS.to_vec())), 1..30)) {
+        let mut state = with_key(KeyChange::default(), &KeyRules::default());
+        let mut seen = seen;
+        seen.sort_by_key(|(day, _)| *day);
+        let mut mailed = Vec::new();
+        for (day, percent) in seen {
+            let day = day + 20_000;
+            let events = decide(state.as_ref(), Command::NoteQuota { day, percent }).unwrap();
+            run(&mut state, events, day * DAY_S);
+            let notice = Notice::QuotaReached { day, percent };
+            if next_step(state.as_ref(), Duty::Notify(notice), PLAIN) == FulfilmentStep::Notify(notice) {
+                mailed.push((day, percent));
+                let events = decide(state.as_ref(), Command::RecordNotice { notice, message_id: "m".to_owned() }).unwrap();
+                run(&mut state, events, day * DAY_S);
+            }
+        }
+        prop_assert!(mailed.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", mailed);
+        prop_assert!(!mailed.is_empty());
+    }
+}
+
+#[test]
+fn who_does_it_alone_is_not_told() {
+    use crate::domain::{fulfilment::duty, id::Who};
+    let user = UserId(Uuid::from_u128(9));
+    let key_id = new_key(1).id;
+    let by = |who: Who, event: Event| {
+        duty(&Recorded {
+            id: Uuid::from_u128(7),
+            stream: StreamId::User(user),
+            version: 2,
+            index: 0,
+            recorded_at: at(0),
+            origin: Origin { who, correlation_id: String::new(), causation_id: None },
+            event,
+        })
+    };
+    let revoked = |reason| Event::ApiKeyRevoked { key_id, reason };
+    let told = Some(Duty::Notify(Notice::KeyRevoked { key_id }));
+    assert_eq!(by(Who("admin:1".to_owned()), revoked(RevocationReason::Requested)), told);
+    assert_eq!(by(Who::user(UserId(Uuid::from_u128(8))), revoked(RevocationReason::Requested)), told);
+    assert_eq!(by(Who::user(user), revoked(RevocationReason::Requested)), None);
+    assert_eq!(by(Who("admin:1".to_owned()), revoked(RevocationReason::UserDeleted)), None, "a deletion mails nothing");
+    let state = with_key(KeyChange::default(), &KeyRules::default());
+    let issued = decide(state.as_ref(), issue(new_key(2), None, KeyChange::default())).unwrap().remove(0);
+    assert_eq!(by(Who::system("mailer"), issued.clone()), None, "an invitation's own key");
+    let made = Some(Duty::Notify(Notice::KeyMade { key_id: new_key(2).id }));
+    assert_eq!(by(Who("cli:root".to_owned()), issued), made);
+    let unwanted = Changes {
+        notices: Some(ChosenNotices { keys: Some(false), ..ChosenNotices::default() }),
+        ..Changes::default()
+    };
+    let mut state = state;
+    let notice = Notice::KeyMade { key_id };
+    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice), PLAIN), FulfilmentStep::Notify(notice));
+    let events = decide(state.as_ref(), Command::Change(unwanted)).unwrap();
+    run(&mut state, events, 1);
+    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice), PLAIN), FulfilmentStep::Acknowledge);
+}
+
 #[test]
 fn a_rotated_key_keeps_its_invitation_so_that_a_resent_mail_carries_the_new_one() {
     let mut state = None;
     run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
     let invitation = Some(Uuid::from_u128(1));
-    let issue = Command::IssueKey { key: new_key(1), invitation, label: None };
+    let issue = issue(new_key(1), invitation, KeyChange::default());
     let events = decide(state.as_ref(), issue).unwrap();
     run(&mut state, events, 1);
-    let rotate = Command::RotateKey { key_id: new_key(1).id, new: new_key(2), valid_until: Timestamp::UNIX_EPOCH };
+    let rotate = rotate(1, 2, KeyRules::default(), 2);
     let events = decide(state.as_ref(), rotate.clone()).unwrap();
     run(&mut state, events, 2);
     assert_eq!(state.as_ref().unwrap().invitation_key().unwrap().id, new_key(2).id);
@@ -200,7 +433,7 @@ fn a_key_that_was_revoked_before_its_mail_is_not_replaced_by_the_mailer() {
     let mut state = None;
     run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
     let invitation = Uuid::from_u128(1);
-    let issue = Command::IssueKey { key: new_key(1), invitation: Some(invitation), label: None };
+    let issue = issue(new_key(1), Some(invitation), KeyChange::default());
     let events = decide(state.as_ref(), issue.clone()).unwrap();
     run(&mut state, events, 1);
     let events = decide(state.as_ref(), Command::RevokeKey { key_id: new_key(1).id }).unwrap();

@@ -171,9 +171,15 @@ fn own_keys(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/me/keys", keys);
     let issue = command("issue_my_key", "Issue a key to oneself")
-        .with_body(types.body::<keys::IssueBody>(), false)
+        .with_body(types.body::<keys::NewKeyBody>(), false)
         .answers(created("The key.", reference("IssuedKey")));
     paths.add(&Method::POST, "/me/keys", issue);
+    let change = command("change_my_key", "Change what one's key is called and what it may")
+        .says("Only what is sent changes; null takes away what was said. It holds at once, on other servers within a second.")
+        .takes([key_id()])
+        .with_body(types.body::<keys::ChangeBody>(), true)
+        .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()));
+    paths.add(&Method::PATCH, "/me/keys/{key_id}", change);
     let rotate = command("rotate_my_key", "Replace one's key by a new one")
         .takes([key_id()])
         .with_body(types.body::<keys::RotateBody>(), false)

@@ -286,7 +286,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
     let issue = command::<OfPeople>("issue_key", tag, "Issue a key")
         .says("The answer holds the key itself: this once, and for a retry under the same Idempotency-Key within an hour.")
         .takes([user_id()])
-        .with_body(types.body::<keys::IssueBody>(), false)
+        .with_body(types.body::<keys::NewKeyBody>(), false)
         .answers(created("The key.", reference("IssuedKey")))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/keys", issue);
@@ -296,6 +296,13 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
+    let change = command::<OfPeople>("change_key", tag, "Change what a key is called and what it may")
+        .says("Only what is sent changes; null takes away what was said. It holds at once, on other servers within a second.")
+        .takes([user_id(), key_id()])
+        .with_body(types.body::<keys::ChangeBody>(), true)
+        .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()))
+        .fails(&[NotFound, Conflict]);
+    paths.add(&Method::PATCH, "/users/{id}/keys/{key_id}", change);
     let revoke = command::<OfPeople>("revoke_key", tag, "Revoke a key")
         .says("It is refused at once by this server, and everywhere from `effective_at` on.")
         .takes([user_id(), key_id()])
@@ -568,7 +575,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "leaks", "relay", "importer", "passwords", "queue"];
+    let groups = ["gate", "committer", "mailers", "notices", "leaks", "relay", "importer", "passwords", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

@@ -44,14 +44,16 @@ impl Caller {
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
             CrossOrigin, DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken,
-            MissingPermission, Overloaded, OwnShare, QuotaExceeded, SecondFactorRequired, SignInRequired,
-            TooManyFromAddress, Unavailable, UrlTooLong,
+            KeyNotAllowedHere, MissingPermission, Overloaded, OwnShare, QuotaExceeded, Scope, SecondFactorRequired,
+            SignInRequired, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
             Self::Reader => &[
                 InvalidRequest,
                 InvalidKey,
+                KeyNotAllowedHere,
+                Scope,
                 DataSetWithdrawn,
                 UrlTooLong,
                 QuotaExceeded,

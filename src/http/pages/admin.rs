@@ -39,6 +39,7 @@ pub(super) async fn counters(_: Admin<OfServer>, service: web::Data<Service>) ->
             "gate": service.book.counts(),
             "committer": service.committer.counts(),
             "mailers": service.mailers.counts(),
+            "notices": service.notices.counts(),
             "leaks": service.leaks.counts(),
             "relay": service.relay.counts(),
             "importer": service.imports.counts(),

@@ -61,6 +61,15 @@ catalogue! {
     /// 401: the administrator's token.
     InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
         "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
+    /// 403: a key, and where it is used from.
+    KeyNotAllowedHere = "key-not-allowed-here", FORBIDDEN, "The key may not be used from this address",
+        "The key works, but only from some networks, and the request came from another. From which ones it works is not told. \
+         Nothing was counted. Send the request from where the key is meant for, or ask whoever gave you the key to let it work from \
+         here.";
+    /// 403: a key, and what it is used for.
+    Scope = "scope", FORBIDDEN, "The key may not be used for this",
+        "The key works, but it or your plan does not allow this. needed says what is missing: read or export, that the key is for \
+         this data set, or that your plan has it. Nothing was counted. Use a key that has it, or ask for it.";
     /// 401: a session.
     SignInRequired = "sign-in-required", UNAUTHORIZED, "Sign in first",
         "Send the token of a session in the header Authorization: Bearer, or its cookie. POST /sessions begins one. A session that is \

@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,7 +22,13 @@ use crate::{
         account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
         commit::Envelope,
     },
-    domain::{id::UserId, key::KeyId, user::LABEL_CHARS_MAX, view::KeyRow},
+    domain::{
+        bounds::{DATASETS_MAX, DataAction, KeyChange, KeyScopes, NETWORKS_MAX},
+        id::UserId,
+        key::KeyId,
+        user::LABEL_CHARS_MAX,
+        view::KeyRow,
+    },
     http::{
         Problem, ProblemCode, method,
         session::{Admin, OfPeople},
@@ -38,8 +44,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route(web::method(Method::POST).to(issue)),
     )
     .service(
-        method::resource("/users/{id}/keys/{key_id}", "GET, HEAD, DELETE")
+        method::resource("/users/{id}/keys/{key_id}", "GET, HEAD, PATCH, DELETE")
             .route(method::read().to(show))
+            .route(web::method(Method::PATCH).to(change))
             .route(web::method(Method::DELETE).to(revoke)),
     )
     .service(method::resource("/users/{id}/keys/{key_id}/rotate", "POST").route(web::method(Method::POST).to(rotate)));
@@ -103,31 +110,118 @@ async fn show(
     Ok(answer::versioned(StatusCode::OK, key.version, &key))
 }
 
-/// A key to issue.
+/// What is wanted of a key; what is absent stays, and null takes away what was said.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "NewKey")]
-pub(in crate::http) struct IssueBody {
+#[schemars(rename = "ChangeOfKey", extend("minProperties" = 1))]
+pub(in crate::http) struct ChangeBody {
     /// What its owner calls it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(length(max = LABEL_CHARS_MAX))]
-    label: Option<String>,
+    label: Option<Option<String>>,
+    /// When it stops working; null for as long as its owner's plan allows.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(extend("format" = "date-time"))]
+    expires_at: Option<Option<String>>,
+    /// The addresses and networks (CIDR) that it may be used from; null for any.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(length(min = 1, max = NETWORKS_MAX))]
+    allowed_ips: Option<Option<Vec<String>>>,
+    /// What it may be used for; null for all that its owner's plan allows.
+    #[serde(default, deserialize_with = "sent")]
+    scopes: Option<Option<ScopesBody>>,
 }
 
-impl Fields for IssueBody {
-    const NAMES: &'static [&'static str] = &["label"];
+/// A key to issue: what is absent is as the plan has it, or without bounds.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(rename = "NewKey", transparent, extend("minProperties" = 0))]
+pub(in crate::http) struct NewKeyBody(ChangeBody);
+
+/// What a key may be used for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewKeyScopes")]
+struct ScopesBody {
+    /// The data sets; null, or nothing, for all.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = DATASETS_MAX))]
+    datasets: Option<Vec<String>>,
+    /// What it may do with them; null, or nothing, for all.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = DataAction::ALL.len()))]
+    actions: Option<Vec<DataAction>>,
+}
+
+/// A field that was sent, be it null.
+fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
+}
+
+impl Fields for ChangeBody {
+    const NAMES: &'static [&'static str] = &["label", "expires_at", "allowed_ips", "scopes"];
+}
+
+impl Fields for NewKeyBody {
+    const NAMES: &'static [&'static str] = ChangeBody::NAMES;
     const OPTIONAL: bool = true;
 }
 
-async fn issue(command: Command<IssueBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+impl ChangeBody {
+    fn change(self) -> Result<KeyChange, Problem> {
+        let moment = |text: String| {
+            let expected = "at `expires_at`: a moment such as 2027-01-31T00:00:00Z is expected";
+            text.parse().map_err(|_| Problem::new(ProblemCode::InvalidBody, expected))
+        };
+        let scopes = |body: ScopesBody| {
+            let actions = body.actions.unwrap_or_else(|| DataAction::ALL.to_vec());
+            KeyScopes { datasets: body.datasets, actions }
+        };
+        Ok(KeyChange {
+            label: self.label,
+            expires_at: self.expires_at.map(|expires_at| expires_at.map(moment).transpose()).transpose()?,
+            allowed_ips: self.allowed_ips,
+            scopes: self.scopes.map(|body| body.map(scopes)),
+        })
+    }
+}
+
+async fn issue(command: Command<NewKeyBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     issue_for(command.body, command.envelope, &Owner::of(user_id(&id)?), &service).await
 }
 
 /// Issues a key to somebody.
-pub(super) async fn issue_for(body: IssueBody, envelope: Envelope, owner: &Owner, service: &Service) -> Answer {
-    let issue = AccountCommand::IssueApiKey { label: body.label };
+pub(super) async fn issue_for(body: NewKeyBody, envelope: Envelope, owner: &Owner, service: &Service) -> Answer {
+    let issue = AccountCommand::IssueApiKey(body.0.change()?);
     let done = service.accounts.perform(owner.user, issue, envelope).await;
     issued(service, owner, &done.map_err(command_problem)?, None)
+}
+
+async fn change(
+    command: Command<ChangeBody, OfPeople>,
+    path: web::Path<(String, String)>,
+    service: web::Data<Service>,
+) -> Answer {
+    let (user, key) = path_of(&path)?;
+    change_for(command.body, command.envelope, user, key, &service).await
+}
+
+/// Changes what somebody's key is called and what it may.
+pub(super) async fn change_for(
+    body: ChangeBody,
+    envelope: Envelope,
+    user: UserId,
+    key: KeyId,
+    service: &Service,
+) -> Answer {
+    let change = body.change()?;
+    if change == KeyChange::default() {
+        let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
+        return Err(Problem::new(ProblemCode::InvalidBody, detail));
+    }
+    let done = service.accounts.perform(user, AccountCommand::ChangeApiKey { key, change }, envelope).await;
+    let done = done.map_err(command_problem)?;
+    Ok(answer::versioned(StatusCode::OK, done.committed.version, &row(&done, key)?))
 }
 
 /// A rotation.

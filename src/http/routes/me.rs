@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     answer::{self, Answer},
     command::{Fields, Nothing},
-    keys::{self, IssueBody, Owner, RotateBody, key_id},
+    keys::{self, ChangeBody, NewKeyBody, Owner, RotateBody, key_id},
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
@@ -42,7 +42,11 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
                 .route(method::read().to(list_keys))
                 .route(web::method(Method::POST).to(issue_key)),
         )
-        .service(method::resource("/me/keys/{key_id}", "DELETE").route(web::method(Method::DELETE).to(revoke_key)))
+        .service(
+            method::resource("/me/keys/{key_id}", "PATCH, DELETE")
+                .route(web::method(Method::PATCH).to(change_key))
+                .route(web::method(Method::DELETE).to(revoke_key)),
+        )
         .service(method::resource("/me/keys/{key_id}/rotate", "POST").route(web::method(Method::POST).to(rotate_key)))
         .service(method::readable("/me/usage", usage))
         .service(
@@ -108,9 +112,13 @@ fn owner<T>(own: &Own<T>) -> Owner {
     Owner { user: own.who.user.id, path: "/me/keys".to_owned() }
 }
 
-async fn issue_key(own: Own<IssueBody>, service: web::Data<Service>) -> Answer {
+async fn issue_key(own: Own<NewKeyBody>, service: web::Data<Service>) -> Answer {
     let owner = owner(&own);
     keys::issue_for(own.body, own.envelope, &owner, &service).await
+}
+
+async fn change_key(own: Own<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    keys::change_for(own.body, own.envelope, own.who.user.id, key_id(&id)?, &service).await
 }
 
 async fn rotate_key(own: Own<RotateBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {

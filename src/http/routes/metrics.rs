@@ -12,7 +12,7 @@ use prometheus_client::{
 use crate::{
     actors::{
         commit::CommitCounts, grants::GrantCounts, import::ImporterCounts, leaks::LeakCounts, mailer::MailerCounts,
-        relay::RelayCounts,
+        notices::NoticeCounts, relay::RelayCounts,
     },
     aws::{Access, Calls},
     http::{
@@ -34,6 +34,7 @@ pub(super) struct Snapshot {
     grants: GrantCounts,
     commits: CommitCounts,
     mailers: MailerCounts,
+    notices: NoticeCounts,
     leaks: LeakCounts,
     relay: RelayCounts,
     importer: ImporterCounts,
@@ -60,6 +61,7 @@ impl Snapshot {
             grants: service.book.counts(),
             commits: service.committer.counts(),
             mailers: service.mailers.counts(),
+            notices: service.notices.counts(),
             leaks: service.leaks.counts(),
             relay: service.relay.counts(),
             importer: service.imports.counts(),
@@ -85,11 +87,12 @@ impl Snapshot {
     }
 
     /// Counters of the actors and of what they share: name, help, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 32] {
-        let Self { grants, commits, mailers, leaks, relay, importer, .. } = self;
+    fn counters(&self) -> [(&'static str, &'static str, u64); 37] {
+        let Self { grants, commits, mailers, notices, leaks, relay, importer, .. } = self;
         [
             ("permitd_admission_admitted", "Requests that the gate let pass", grants.admitted),
             ("permitd_admission_limited", "Requests that a plan's limit refused", grants.limited),
+            ("permitd_admission_out_of_reach", "Requests that their key may not be used for", grants.out_of_reach),
             ("permitd_admission_unknown_keys", "Requests refused for a key that does not work", grants.unknown),
             ("permitd_admission_grants", "Grants taken from the ledger", grants.taken),
             ("permitd_admission_ledger_failures", "Times that the ledger did not answer", grants.failed),
@@ -108,6 +111,10 @@ impl Snapshot {
             ("permitd_mailer_leaks_told", "Mails handed over that tell of a leaked key", mailers.leaks_told),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
+            ("permitd_notices_sweeps", "Looks for keys that expire", notices.sweeps),
+            ("permitd_notices_expiring", "Keys of which it was noticed that they expire", notices.expiring),
+            ("permitd_notices_quotas", "Shares of quotas of which it was noticed that they are spent", notices.quotas),
+            ("permitd_notices_failures", "Times that something to be told could not be written down", notices.failed),
             ("permitd_leaks_reports", "Reports with something in them that has the form of a key", leaks.reports),
             ("permitd_leaks_revoked", "Keys revoked because they were reported as leaked", leaks.revoked),
             (

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     actors::commit::{CommandError, Committed},
     domain::{
-        plan::{self, Limits},
+        bounds::{DATASETS_MAX, LIFE_DAYS_MAX},
+        plan::{self, KeyRules, Limits},
         view::PlanRow,
     },
     http::{
@@ -88,16 +89,30 @@ pub(in crate::http) struct LimitsBody {
     /// Requests per UTC day.
     #[schemars(range(min = 1, max = plan::QUOTA_PER_DAY_MAX))]
     quota_per_day: u64,
+    /// Days for which a key works after it was issued; null, or nothing, until it is ended.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = LIFE_DAYS_MAX))]
+    key_max_age_days: Option<u32>,
+    /// The data sets that the plan's people may read; null, or nothing, for all.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = DATASETS_MAX))]
+    datasets: Option<Vec<String>>,
+    /// Most keys of a person that work at the same time; null, or nothing, for 20.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = plan::KEYS_MAX_MOST))]
+    keys_max: Option<u32>,
 }
 
 impl Fields for LimitsBody {
-    const NAMES: &'static [&'static str] = &["rate_per_s", "burst", "quota_per_day"];
+    const NAMES: &'static [&'static str] =
+        &["rate_per_s", "burst", "quota_per_day", "key_max_age_days", "datasets", "keys_max"];
 }
 
 async fn define(command: Command<LimitsBody, OfPlans>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
-    let LimitsBody { rate_per_s, burst, quota_per_day } = command.body;
+    let LimitsBody { rate_per_s, burst, quota_per_day, key_max_age_days, datasets, keys_max } = command.body;
     let limits = Limits { rate_per_s, burst, quota_per_day };
-    let committed = service.accounts.define_plan(name.into_inner(), limits, command.envelope).await;
+    let rules = KeyRules { key_max_age_days, datasets, keys_max };
+    let committed = service.accounts.define_plan(name.into_inner(), limits, rules, command.envelope).await;
     let committed = committed.map_err(command_problem)?;
     let plan = row(&committed)?;
     // The first commit of a plan's stream is its first definition.

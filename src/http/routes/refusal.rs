@@ -71,11 +71,14 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::Exists
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
-        | CommandRefusal::TooManyKeys
+        | CommandRefusal::KeyExpired(_)
+        | CommandRefusal::TooManyKeys { .. }
         | CommandRefusal::LastAdministrator
         | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
         CommandRefusal::SignIn(refusal) => return sign_in_refused(*refusal, text),
-        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } => ProblemCode::InvalidBody,
+        CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
+            ProblemCode::InvalidBody
+        }
     };
     Problem::new(code, text)
 }

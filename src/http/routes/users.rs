@@ -22,6 +22,7 @@ use crate::{
         email::Email,
         event::Role,
         id::UserId,
+        notice::ChosenNotices,
         user::{Changes, NAME_CHARS_MAX},
         view::{UserRow, UserStatus},
     },
@@ -166,6 +167,9 @@ pub(in crate::http) struct ChangeBody {
     /// The plan of their keys.
     #[serde(default)]
     plan: Option<String>,
+    /// The notices that they get by mail; what is absent stays.
+    #[serde(default)]
+    notices: Option<ChosenNotices>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -176,13 +180,14 @@ enum NewStatus {
 }
 
 impl Fields for ChangeBody {
-    const NAMES: &'static [&'static str] = &["status", "role", "plan"];
+    const NAMES: &'static [&'static str] = &["status", "role", "plan", "notices"];
 }
 
 impl ChangeBody {
     fn changes(self) -> Result<Changes, Problem> {
         let enabled = self.status.map(|status| matches!(status, NewStatus::Active));
-        Ok(Changes { plan: self.plan, role: given(self.role.as_deref())?, enabled })
+        let role = given(self.role.as_deref())?;
+        Ok(Changes { plan: self.plan, role, enabled, notices: self.notices })
     }
 }
 

@@ -64,8 +64,8 @@ use crate::{
         plan::Limits,
     },
     store::{
-        DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, StoreError, Views,
-        use_name,
+        DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, PlanDatasets,
+        StoreError, Views, use_name,
     },
 };
 
@@ -88,9 +88,17 @@ pub struct DynamoLedger {
     dynamo: Dynamo,
     views: Arc<dyn Views>,
     known: Mutex<HashMap<UserId, Known>>,
-    plans: Mutex<HashMap<String, (Limits, i64)>>,
+    plans: Mutex<HashMap<String, PlanSeen>>,
     /// The network of each key's last use that this node has written.
     networks: Mutex<HashMap<KeyId, String>>,
+}
+
+/// What a plan says, and when it was looked up.
+#[derive(Clone)]
+struct PlanSeen {
+    limits: Limits,
+    datasets: PlanDatasets,
+    at_ns: i64,
 }
 
 /// What became of a write.
@@ -185,19 +193,20 @@ impl DynamoLedger {
         Ok(together)
     }
 
-    /// The limits of a plan and how long ago they were looked up, nanoseconds. A grant that is made by them lives as much
+    /// What a plan says. A grant that is made by them lives as much
     /// shorter, so that a change of the plan is in force when a grant's life is over; a plan is looked up a few times in that time
     /// by however many keys.
-    async fn limits(&self, plan: &str, now_ns: i64, life_ns: i64) -> Result<(Limits, i64), StoreError> {
-        if let Some((limits, at_ns)) = lock(&self.plans).get(plan)
-            && (0..life_ns / LIMITS_LIFE_PART).contains(&now_ns.saturating_sub(*at_ns))
+    async fn plan(&self, plan: &str, now_ns: i64, life_ns: i64) -> Result<PlanSeen, StoreError> {
+        if let Some(seen) = lock(&self.plans).get(plan)
+            && (0..life_ns / LIMITS_LIFE_PART).contains(&now_ns.saturating_sub(seen.at_ns))
         {
-            return Ok((*limits, now_ns - at_ns));
+            return Ok(seen.clone());
         }
         let row = self.views.plan(plan).await?;
-        let limits = row.ok_or_else(|| damaged("pl", "the plan of a key's owner does not exist"))?.limits;
-        lock(&self.plans).insert(plan.to_owned(), (limits, now_ns));
-        Ok((limits, 0))
+        let row = row.ok_or_else(|| damaged("pl", "the plan of a key's owner does not exist"))?;
+        let seen = PlanSeen { limits: row.limits, datasets: row.rules.datasets.map(Into::into), at_ns: now_ns };
+        lock(&self.plans).insert(plan.to_owned(), seen.clone());
+        Ok(seen)
     }
 
     /// What was counted of a day that a grant begins: something only where the day was left for an earlier one before, or lies
@@ -231,7 +240,8 @@ impl DynamoLedger {
             let returned = settled(holder.node, kept, returned, unanswered_from);
             let was_tallied = was_carried_out(kept, unanswered_from);
             let counting = if was_tallied { TallyWrite::default() } else { counting.clone() };
-            let (limits, limits_age_ns) = self.limits(&plan, now_ns, life_ns).await?;
+            let PlanSeen { limits, datasets, at_ns } = self.plan(&plan, now_ns, life_ns).await?;
+            let limits_age_ns = now_ns.saturating_sub(at_ns);
             let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
             // Each try has a name of its own, so that none is taken for another.
@@ -243,7 +253,7 @@ impl DynamoLedger {
                     if !seen.unused {
                         self.remember(user, seen);
                     }
-                    return Ok(Granted { grant, limits_age_ns, tallied: was_tallied });
+                    return Ok(Granted { grant, limits_age_ns, datasets, tallied: was_tallied });
                 }
                 // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
                 continue;
@@ -253,7 +263,7 @@ impl DynamoLedger {
                     let grant = attempt.granted(&after.row);
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(user, Known { shared, ..after });
-                    return Ok(Granted { grant, limits_age_ns, tallied: true });
+                    return Ok(Granted { grant, limits_age_ns, datasets, tallied: true });
                 }
                 Written::Refused(item) => {
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
@@ -505,12 +515,13 @@ impl Ledger for DynamoLedger {
         let Some(terms) = item.as_ref().map(Terms::read).transpose()?.flatten() else {
             return Ok(Err(KeyRefusal::Unknown));
         };
-        let valid_until = self.until(key, &terms, now_ns);
+        let valid_until = self.until(key, &terms, now_ns).into_iter().chain(terms.expires_at).min();
         let has_ended = valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
         if !terms.on || has_ended {
             return Ok(Err(KeyRefusal::Ended));
         }
-        Ok(Ok(KeyTerms { user: terms.user, hash: terms.hash, valid_until, plan: terms.plan.into() }))
+        let Terms { user, hash, plan, reach, .. } = terms;
+        Ok(Ok(KeyTerms { user, hash, valid_until, reach: Arc::new(reach), plan: plan.into() }))
     }
 
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {

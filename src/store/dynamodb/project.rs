@@ -128,7 +128,7 @@ async fn update_terms(dynamo: &Dynamo, terms: &Terms, over: Over) -> Result<bool
             request = request.expression_attribute_values(":version", value.clone());
         }
         request
-            .update_expression(update)
+            .update_expression(&update)
             .expression_attribute_names("#on", "on")
             .condition_expression(&condition)
             .send()

@@ -106,7 +106,7 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         let mut work = Vec::new();
         for write in of_all(&expected)? {
             if let Some(over) = kept.take(&write)? {
-                work.push(Change::Write(write, over));
+                work.push(Change::Write(Box::new(write), over));
             }
         }
         for row in kept.rows {
@@ -125,14 +125,14 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
 }
 
 enum Change {
-    Write(Write, Over),
+    Write(Box<Write>, Over),
     Remove(Item),
 }
 
 impl Change {
     async fn make(self, dynamo: &Dynamo) -> Result<bool, StoreError> {
         match self {
-            Self::Write(write, over) => write_one(dynamo, write, over).await,
+            Self::Write(write, over) => write_one(dynamo, *write, over).await,
             Self::Remove(row) => remove_row(dynamo, &row).await,
         }
     }

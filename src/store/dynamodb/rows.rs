@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `k`, `r` | the stream that it follows from; which of its rows |
 //! | `pv` | the row's version |
-//! | `l`, `o` | the list that it is in, and its place there (people, plans, imports) |
+//! | `l`, `o` | the list that it is in, and its place there (people, plans, imports; keys of whose end their owners are to be told) |
 //!
 //! | `k` | `r` | is |
 //! |---|---|---|
@@ -14,6 +14,8 @@
 //! | `dataset#<name>` | `import#<id>` | an import |
 //! | `tokens#admin` | `token#<id>` | an administrator's token |
 //! | `import#<id>` | `dataset` | in which data set an import is: it is asked for by its id alone |
+
+use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -25,14 +27,15 @@ use super::item::{
 };
 use crate::{
     domain::{
+        bounds::KeyScopes,
         event::{ImportCounts, Role},
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
         permission::Permission,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
-    store::StoreError,
+    store::{DueNotice, StoreError, words},
 };
 
 /// The list of all people, the last invited first.
@@ -41,6 +44,10 @@ pub(super) const USERS: &str = "users";
 pub(super) const PLANS: &str = "plans";
 /// The list of all imports, the last begun first.
 pub(super) const IMPORTS: &str = "imports";
+
+/// The lists of keys of whose end their owners are to be told, over which they are spread.
+pub(super) const NOTICES: [&str; 8] =
+    ["notices#0", "notices#1", "notices#2", "notices#3", "notices#4", "notices#5", "notices#6", "notices#7"];
 
 const USER: &str = "user";
 const PLAN: &str = "plan";
@@ -216,10 +223,16 @@ fn place(stream: &StreamId, row: &str) -> Item {
 }
 
 /// A place in a list by time: sorts as the moments do, those of one moment by the id.
-pub(super) fn order(at: Timestamp, id: Uuid) -> String {
+pub(super) fn order(at: Timestamp, id: impl Display) -> String {
     // Moments before 1970 are negative: with the sign's bit turned over they sort before the others.
     let sortable = at.as_microsecond().cast_unsigned() ^ (1 << 63);
     format!("{sortable:016x}#{id}")
+}
+
+/// The list that a key is in of whose end its owner is to be told.
+fn notices_of(key: KeyId) -> &'static str {
+    let sum = key.as_str().bytes().map(usize::from).sum::<usize>();
+    NOTICES.get(sum % NOTICES.len()).copied().unwrap_or("notices#0")
 }
 
 fn row(stream: &StreamId, row: &str, version: u64) -> Item {
@@ -247,6 +260,7 @@ fn user(of: &UserRow) -> Item {
     put_some(&mut item, "name", of.name.as_deref().map(text));
     put_some(&mut item, "deleted_at", of.deleted_at.map(moment));
     put_some(&mut item, "mail_failure", of.mail_failure.as_deref().map(text));
+    put_some(&mut item, "notices_off", words::of_unwanted(of.notices).map(text));
     item
 }
 
@@ -263,6 +277,14 @@ fn key(of: &KeyRow) -> Item {
     put_some(&mut item, "replaced_by", of.replaced_by.map(|id| text(id.as_str())));
     put_some(&mut item, "revoked_at", of.revoked_at.map(moment));
     put_some(&mut item, "revocation_reason", of.revocation_reason.as_deref().map(text));
+    put_some(&mut item, "expires_at", of.expires_at.map(moment));
+    put_some(&mut item, "allowed_ips", of.allowed_ips.as_deref().map(words::joined).map(text));
+    put_some(&mut item, "datasets", of.scopes.datasets.as_deref().map(words::joined).map(text));
+    put_some(&mut item, "actions", words::of_actions(&of.scopes.actions).map(text));
+    if let Some(at) = of.notice_at {
+        item.insert("notice_at".to_owned(), moment(at));
+        in_list(&mut item, notices_of(of.id), order(at, of.id));
+    }
     item
 }
 
@@ -304,6 +326,9 @@ fn plan(of: &PlanRow) -> Item {
         ("quota_per_day", number(quota_per_day)),
         ("retired", AttributeValue::Bool(of.retired)),
     ]));
+    put_some(&mut item, "key_max_age_days", of.rules.key_max_age_days.map(number));
+    put_some(&mut item, "datasets", of.rules.datasets.as_deref().map(words::joined).map(text));
+    put_some(&mut item, "keys_max", of.rules.keys_max.map(number));
     item
 }
 
@@ -384,6 +409,7 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
         changed_at: get_moment(item, "changed_at")?,
         deleted_at: find_moment(item, "deleted_at")?,
         mail_failure: owned(find_text(item, "mail_failure")?),
+        notices: words::choice(find_text(item, "notices_off")?).map_err(|word| damaged("notices_off", word))?,
     })
 }
 
@@ -416,6 +442,10 @@ pub(super) fn read_key(item: &Item) -> Result<KeyRow, StoreError> {
         replaced_by: find_text(item, "replaced_by")?.map(|id| key_id("replaced_by", id)).transpose()?,
         revoked_at: find_moment(item, "revoked_at")?,
         revocation_reason: owned(find_text(item, "revocation_reason")?),
+        expires_at: find_moment(item, "expires_at")?,
+        allowed_ips: find_text(item, "allowed_ips")?.map(words::split),
+        scopes: read_scopes(item, "datasets", "actions")?,
+        notice_at: find_moment(item, "notice_at")?,
     })
 }
 
@@ -437,6 +467,20 @@ pub(super) fn read_session(item: &Item) -> Result<SessionRow, StoreError> {
         ended_at: find_moment(item, "ended_at")?,
         end_reason: owned(find_text(item, "end_reason")?),
     })
+}
+
+/// The scopes of a key, as these attributes have them.
+pub(super) fn read_scopes(item: &Item, datasets: &str, actions: &str) -> Result<KeyScopes, StoreError> {
+    Ok(KeyScopes {
+        datasets: find_text(item, datasets)?.map(words::split),
+        actions: words::actions(find_text(item, actions)?).map_err(|word| damaged(actions, word))?,
+    })
+}
+
+/// Reads of a key's row when its owner is to be told of its end; none when that is not so any more.
+pub(super) fn read_due(item: &Item) -> Result<Option<DueNotice>, StoreError> {
+    let key = read_key(item)?;
+    Ok(key.notice_at.map(|at| DueNotice { at, key: key.id, user: key.user }))
 }
 
 /// Reads the row of an administrator's token.
@@ -464,7 +508,12 @@ pub(super) fn read_plan(item: &Item) -> Result<PlanRow, StoreError> {
         burst: get_number(item, "burst")?,
         quota_per_day: get_number(item, "quota_per_day")?,
     };
-    Ok(PlanRow { name, version: get_number(item, "pv")?, limits, retired: get_bool(item, "retired")? })
+    let rules = KeyRules {
+        key_max_age_days: find_number(item, "key_max_age_days")?,
+        datasets: find_text(item, "datasets")?.map(words::split),
+        keys_max: find_number(item, "keys_max")?,
+    };
+    Ok(PlanRow { name, version: get_number(item, "pv")?, limits, rules, retired: get_bool(item, "retired")? })
 }
 
 /// Reads an import's row.
@@ -506,6 +555,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{bounds::DataAction, notice::NoticeChoice};
 
     fn at(us: i64) -> Timestamp {
         Timestamp::from_microsecond(us).unwrap()
@@ -524,12 +574,18 @@ mod tests {
             changed_at: at(2),
             deleted_at: None,
             mail_failure: None,
+            notices: NoticeChoice { quota: false, ..NoticeChoice::default() },
         }
     }
 
     fn plan_row(rate_per_s: f64) -> PlanRow {
         let limits = Limits { rate_per_s, burst: u32::MAX, quota_per_day: u64::MAX };
-        PlanRow { name: "large".to_owned(), version: 1, limits, retired: true }
+        let rules = KeyRules {
+            key_max_age_days: Some(90),
+            datasets: Some(vec!["a".to_owned(), "b".to_owned()]),
+            keys_max: Some(3),
+        };
+        PlanRow { name: "large".to_owned(), version: 1, limits, rules, retired: true }
     }
 
     proptest! {
@@ -563,6 +619,10 @@ mod tests {
                 replaced_by: Some(KeyId::from_random([2; 12])),
                 revoked_at: Some(at(8)),
                 revocation_reason: Some("requested".to_owned()),
+                expires_at: Some(at(9_000_000)),
+                allowed_ips: Some(vec!["192.0.2.0/24".to_owned(), "2001:db8::1".to_owned()]),
+                scopes: KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] },
+                notice_at: Some(at(8_000_000)),
             }],
             tokens: vec![TokenRow {
                 id: KeyId::from_random([3; 12]),

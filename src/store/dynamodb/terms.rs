@@ -8,6 +8,8 @@
 //! | `u`, `h` | the owner, the SHA-256 of the key |
 //! | `pl` | the plan |
 //! | `vu` | when it stops working because it was rotated, microseconds since the Unix epoch; absent otherwise |
+//! | `ex` | when it expires, microseconds; absent otherwise |
+//! | `ip`, `ds`, `ac` | the networks that it may be used from, the data sets and actions that it may be used for; absent for all |
 //! | `vs` | when it was rotated, microseconds; absent otherwise, and where an earlier version wrote it |
 //! | `on` | false once it is revoked, and while its owner is disabled or deleted |
 //! | `pv` | the version of the owner's stream |
@@ -15,14 +17,15 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{self, Item, find_moment, find_number, get_bool, get_text, moment, number, text};
+use super::item::{self, Item, find_number, get_bool, get_text, moment, number, text};
 use crate::{
     domain::{
+        bounds::KeyScopes,
         id::UserId,
         key::{KeyHash, KeyId},
         view::{Rows, UserStatus},
     },
-    store::StoreError,
+    store::{StoreError, words},
 };
 
 /// The sort key of the live item of a person or a key, beside those of past days.
@@ -41,6 +44,12 @@ pub(super) struct Terms {
     pub(super) valid_until: Option<Timestamp>,
     /// When it was rotated: since then the key has so long to go as its grace says.
     pub(super) since: Option<Timestamp>,
+    /// When it expires.
+    pub(super) expires_at: Option<Timestamp>,
+    /// The networks that it may be used from.
+    pub(super) allowed_ips: Option<Vec<String>>,
+    /// What it may be used for.
+    pub(super) scopes: KeyScopes,
     /// The plan.
     pub(super) plan: String,
     /// Whether it works, as far as revocation and its owner's standing go.
@@ -62,6 +71,9 @@ impl Terms {
             hash: key.hash,
             valid_until: key.valid_until,
             since: key.valid_until.and(key.replaced_by).and_then(issued_at),
+            expires_at: key.expires_at,
+            allowed_ips: key.allowed_ips.clone(),
+            scopes: key.scopes.clone(),
             plan: user.plan.clone(),
             works: owner_works && key.revoked_at.is_none(),
             version: user.version,
@@ -84,7 +96,7 @@ impl Terms {
     }
 
     /// The update that writes them, and the values in it; `#on` stands for `on`, which is a reserved word.
-    pub(super) fn update(&self) -> (&'static str, Vec<(&'static str, AttributeValue)>) {
+    pub(super) fn update(&self) -> (String, Vec<(&'static str, AttributeValue)>) {
         let mut values = vec![
             (":u", text(self.user.to_string())),
             (":h", text(self.hash.to_hex())),
@@ -92,14 +104,33 @@ impl Terms {
             (":on", AttributeValue::Bool(self.works)),
             (":pv", number(self.version)),
         ];
-        let ends = [(":vu", self.valid_until), (":vs", self.since)];
-        values.extend(ends.into_iter().filter_map(|(name, at)| Some((name, moment(at?)))));
-        let update = match (self.valid_until, self.since) {
-            (Some(_), Some(_)) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu, vs = :vs",
-            (Some(_), None) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv, vu = :vu REMOVE vs",
-            (None, _) => "SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv REMOVE vu, vs",
-        };
+        let (mut set, mut remove) = (String::new(), Vec::new());
+        for (name, value) in self.further() {
+            match value {
+                Some(value) => {
+                    set.push_str(&format!(", {} = {name}", name.trim_start_matches(':')));
+                    values.push((name, value));
+                }
+                None => remove.push(name.trim_start_matches(':')),
+            }
+        }
+        let mut update = format!("SET u = :u, h = :h, pl = :pl, #on = :on, pv = :pv{set}");
+        if !remove.is_empty() {
+            update.push_str(&format!(" REMOVE {}", remove.join(", ")));
+        }
         (update, values)
+    }
+
+    /// What only some keys have.
+    fn further(&self) -> [(&'static str, Option<AttributeValue>); 6] {
+        [
+            (":vu", self.valid_until.map(moment)),
+            (":vs", self.since.map(moment)),
+            (":ex", self.expires_at.map(moment)),
+            (":ip", self.allowed_ips.as_deref().map(words::joined).map(text)),
+            (":ds", self.scopes.datasets.as_deref().map(words::joined).map(text)),
+            (":ac", words::of_actions(&self.scopes.actions).map(text)),
+        ]
     }
 
     /// Whether an item says the same. Of a key that does not work only that is asked, and whose it is: its plan is not kept up.
@@ -108,7 +139,11 @@ impl Terms {
         let Some(version) = find_number::<u64>(item, "pv")? else { return Ok(false) };
         let is_theirs = get_text(item, "u")? == self.user.to_string() && get_text(item, "h")? == self.hash.to_hex();
         let works = get_bool(item, "on")?;
-        let is_same = get_text(item, "pl")? == self.plan && find_moment(item, "vu")? == self.valid_until;
+        let is_so = |(name, value): (&str, Option<AttributeValue>)| {
+            // When a key was rotated an earlier version did not say.
+            name == ":vs" || item.get(name.trim_start_matches(':')) == value.as_ref()
+        };
+        let is_same = get_text(item, "pl")? == self.plan && self.further().into_iter().all(is_so);
         Ok(version <= self.version && is_theirs && works == self.works && (!works || is_same))
     }
 }
@@ -124,7 +159,9 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        bounds::DataAction,
         event::Role,
+        notice::NoticeChoice,
         view::{KeyRow, UserRow},
     };
 
@@ -142,6 +179,7 @@ mod tests {
             changed_at: at,
             deleted_at: None,
             mail_failure: None,
+            notices: NoticeChoice::default(),
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),
@@ -156,6 +194,10 @@ mod tests {
             replaced_by: None,
             revoked_at,
             revocation_reason: None,
+            expires_at: None,
+            allowed_ips: None,
+            scopes: KeyScopes::default(),
+            notice_at: None,
         };
         let keys = vec![key(1, 4, None), key(2, 5, None), key(3, 9, Some(at)), key(4, 8, Some(at))];
         Rows { users: vec![user], keys, ..Rows::default() }
@@ -211,14 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_key_may_is_part_of_its_terms() {
+        let mut rows = rows(UserStatus::Active);
+        let plain = Terms::of(&rows).remove(0);
+        rows.keys[0].expires_at = Some(Timestamp::UNIX_EPOCH);
+        rows.keys[0].allowed_ips = Some(vec!["192.0.2.0/24".to_owned(), "2001:db8::1".to_owned()]);
+        rows.keys[0].scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
+        let bounded = Terms::of(&rows).remove(0);
+        assert!(bounded.update().0.ends_with("ex = :ex, ip = :ip, ds = :ds, ac = :ac REMOVE vu, vs"));
+        assert!(bounded.are_in(&item_of(&bounded)).unwrap());
+        assert!(!bounded.are_in(&item_of(&plain)).unwrap() && !plain.are_in(&item_of(&bounded)).unwrap());
+    }
+
+    #[test]
     fn an_end_that_is_no_more_is_removed() {
         let terms = Terms::of(&rows(UserStatus::Active));
-        assert!(terms[0].update().0.ends_with("REMOVE vu, vs"));
-        assert!(terms[1].update().0.ends_with("vu = :vu REMOVE vs"));
+        assert!(terms[0].update().0.ends_with("pv = :pv REMOVE vu, vs, ex, ip, ds, ac"));
+        assert!(terms[1].update().0.ends_with("vu = :vu REMOVE vs, ex, ip, ds, ac"));
         let mut rows = rows(UserStatus::Active);
         rows.keys[1].replaced_by = Some(rows.keys[0].id);
         let rotated = Terms::of(&rows).remove(1);
         assert_eq!(rotated.since, Some(Timestamp::UNIX_EPOCH), "when the one was issued that replaces it");
-        assert!(rotated.update().0.ends_with("vu = :vu, vs = :vs"));
+        assert!(rotated.update().0.ends_with("vu = :vu, vs = :vs REMOVE ex, ip, ds, ac"));
     }
 }

@@ -32,7 +32,7 @@ use crate::{
         key::KeyId,
         view::{ImportRow, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
     },
-    store::{UserFilter, Views},
+    store::{DueFilter, DueNotice, UserFilter, Views},
 };
 
 /// Entries of a list that are read at once.
@@ -79,6 +79,10 @@ impl Views for Dynamo {
         row(self, session_key(user, id)).await?.as_ref().map(read_session).transpose()
     }
 
+    async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
+        due_notices(self, filter).await
+    }
+
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
         let list = List { name: PLANS, newest_first: false, before: None, page: PAGE_ENTRIES };
         list.rows(self, usize::MAX, read_plan, |_| true).await
@@ -113,6 +117,48 @@ impl Views for Dynamo {
         let Some(pointer) = row(self, pointer_key(id)).await? else { return Ok(None) };
         row(self, import_key(rows::read_pointer(&pointer)?, id)).await?.as_ref().map(read_import).transpose()
     }
+}
+
+/// Each list's first ones: together they have the first ones of all.
+async fn due_notices(dynamo: &Dynamo, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
+    let DueFilter { from, until, after, limit } = filter;
+    // Every id of that moment comes after none, and before a sign that comes after all that are in an id.
+    let first = after.map_or_else(|| rows::order(from, ""), |after| rows::order(after.at, after.key));
+    let last = rows::order(until, "~");
+    if first > last || limit == 0 {
+        return Ok(Vec::new());
+    }
+    let of_list = |list| due_in(dynamo, list, &first, &last, limit.saturating_add(1));
+    let mut due = fetch::in_parallel(rows::NOTICES.map(of_list).into()).await?.concat();
+    due.retain(|notice| {
+        after.is_none_or(|after| (notice.at, notice.key) > (after.at, after.key)) && notice.at <= until
+    });
+    due.sort_unstable();
+    due.truncate(limit);
+    Ok(due)
+}
+
+async fn due_in(
+    dynamo: &Dynamo,
+    list: &str,
+    first: &str,
+    last: &str,
+    limit: usize,
+) -> Result<Vec<DueNotice>, StoreError> {
+    let table = dynamo.table(VIEWS);
+    let request = dynamo
+        .client()
+        .query()
+        .table_name(&table)
+        .index_name(LISTS)
+        .key_condition_expression("l = :list AND o BETWEEN :first AND :last")
+        .expression_attribute_values(":list", text(list))
+        .expression_attribute_values(":first", text(first))
+        .expression_attribute_values(":last", text(last))
+        .limit(fetch::page_limit(limit));
+    let shown = fetch::query(&table, request, limit).await?;
+    let due: Vec<Option<DueNotice>> = shown.iter().map(rows::read_due).collect::<Result<_, _>>()?;
+    Ok(due.into_iter().flatten().collect())
 }
 
 async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {

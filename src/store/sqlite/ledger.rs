@@ -1,6 +1,8 @@
 //! The ledger: one row a person. A grant is a read and a write in the writer's transaction, which no other process can cut in
 //! two.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -9,37 +11,43 @@ use super::{
     Database, StoreError, corrupt,
     endings::{self, Rotated},
     log,
+    views::{optional_text, read_scopes},
 };
 use crate::{
     domain::{
         admission::{
             Asked, Bucket, Holder, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
         },
+        bounds::networks,
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
+        reach::KeyReach,
     },
-    store::{DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, use_name},
+    store::{
+        DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, PlanDatasets,
+        use_name, words,
+    },
 };
 
 #[async_trait]
 impl Ledger for Database {
     async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError> {
         let found = self.read(move |connection| find_terms(connection, key)).await?;
-        let mut terms = match found {
-            Ok(FoundTerms { terms, rotated: None }) => return Ok(Ok(terms)),
-            Ok(FoundTerms { terms, rotated: Some(rotated) }) => (terms, rotated),
+        let FoundTerms { mut terms, rotated, expires_at } = match found {
+            Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Some(worked) = self.worked() {
-            let (rotated, now_us) = (terms.1, now_ns / 1000);
+        if let (Some(rotated), Some(worked)) = (rotated, self.worked()) {
+            let now_us = now_ns / 1000;
             let left_us = self.write(move |connection| endings::left_us(connection, &worked, &rotated, now_us)).await?;
             // Beyond all that a moment can be it is what the event says.
             let until = Timestamp::from_microsecond(now_us.saturating_add(left_us)).ok();
-            terms.0.valid_until = until.or(terms.0.valid_until);
+            terms.valid_until = until.or(terms.valid_until);
         }
-        let has_ended = terms.0.valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
-        Ok(if has_ended { Err(KeyRefusal::Ended) } else { Ok(terms.0) })
+        terms.valid_until = terms.valid_until.into_iter().chain(expires_at).min();
+        let has_ended = terms.valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
+        Ok(if has_ended { Err(KeyRefusal::Ended) } else { Ok(terms) })
     }
 
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {
@@ -151,11 +159,13 @@ fn count(connection: &Connection, user: UserId, tally: &Tally) -> Result<(), Sto
 struct FoundTerms {
     terms: KeyTerms,
     rotated: Option<Rotated>,
+    expires_at: Option<Timestamp>,
 }
 
 fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, KeyRefusal>, StoreError> {
     let sql = "SELECT keys.user, keys.sha256, keys.valid_until, keys.revoked_at, users.status, users.plan,
-                      (SELECT next.issued_at FROM keys AS next WHERE next.id = keys.replaced_by)
+                      (SELECT next.issued_at FROM keys AS next WHERE next.id = keys.replaced_by),
+                      keys.expires_at, keys.allowed_ips, keys.datasets, keys.actions
                FROM keys JOIN users ON users.id = keys.user WHERE keys.id = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([key.as_str()])?;
@@ -173,14 +183,19 @@ fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, 
         hash: KeyHash::parse(&row.get::<_, String>(1)?).map_err(|error| corrupt("key hash", error))?,
         valid_until,
         plan: row.get::<_, String>(5)?.into(),
+        reach: Arc::new(KeyReach::new(optional_text(row, 8)?.map(networks), read_scopes(row, 9)?)),
     };
     let rotated = valid_until.map(|valid_until| Rotated { key, valid_until, since });
-    Ok(Ok(FoundTerms { terms, rotated }))
+    Ok(Ok(FoundTerms { terms, rotated, expires_at: moment(row.get(7)?)? }))
 }
 
-fn limits_of(connection: &Connection, plan: &str) -> Result<Limits, StoreError> {
-    let sql = "SELECT rate_per_s, burst, quota_per_day FROM plans WHERE name = ?1";
-    let limits = |row: &Row<'_>| Ok(Limits { rate_per_s: row.get(0)?, burst: row.get(1)?, quota_per_day: row.get(2)? });
+fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDatasets), StoreError> {
+    let sql = "SELECT rate_per_s, burst, quota_per_day, datasets FROM plans WHERE name = ?1";
+    let limits = |row: &Row<'_>| {
+        let limits = Limits { rate_per_s: row.get(0)?, burst: row.get(1)?, quota_per_day: row.get(2)? };
+        let datasets: Option<String> = row.get(3)?;
+        Ok((limits, datasets.map(|datasets| words::split(&datasets).into())))
+    };
     let found = connection.prepare_cached(sql)?.query_row([plan], limits).optional()?;
     found.ok_or_else(|| corrupt("plan", "the plan of a key's owner does not exist"))
 }
@@ -188,7 +203,7 @@ fn limits_of(connection: &Connection, plan: &str) -> Result<Limits, StoreError> 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, StoreError> {
     let GrantRequest { user, ref plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, ref tally } =
         *request;
-    let limits = limits_of(connection, plan)?;
+    let (limits, datasets) = limits_of(connection, plan)?;
     let kept = read_reservation(connection, user, holder.node)?;
     if let Some(tally) = tally.as_deref().filter(|_| !was_carried_out(kept, unanswered_from)) {
         count(connection, user, tally)?;
@@ -214,7 +229,7 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, Sto
         write_owed(connection, user, &row)?;
     }
     write_reservation(connection, user, holder.node, &grant.reservation(holder.serial))?;
-    Ok(Granted { grant: grant.held_by(holder), limits_age_ns: 0, tallied: true })
+    Ok(Granted { grant: grant.held_by(holder), limits_age_ns: 0, datasets, tallied: true })
 }
 
 /// Takes back what a node's last grant holds, and forgets that grant: what comes again changes nothing.

@@ -326,6 +326,7 @@ mod tests {
         domain::{
             event::Role,
             id::{CommandId, StreamId, UserId},
+            notice::NoticeChoice,
             personal::PersonalKey,
             view::{Rows, UserRow, UserStatus},
         },
@@ -363,6 +364,7 @@ mod tests {
             changed_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
+            notices: NoticeChoice::default(),
         }
     }
 

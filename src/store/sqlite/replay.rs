@@ -248,14 +248,14 @@ impl NewViews {
     }
 }
 
-/// How thoroughly a table's old content is removed: people's addresses and names, and what they call their keys, are
-/// overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
+/// How thoroughly a table's old content is removed: people's addresses and names, what they call their keys and where they use them
+/// are overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
 fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
-    let labelled = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL)";
+    let told = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL OR allowed_ips IS NOT NULL)";
     let is_personal = match table {
         "users" => true,
         "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
-        "keys" => connection.query_row(labelled, [], |row| row.get(0))?,
+        "keys" => connection.query_row(told, [], |row| row.get(0))?,
         _ => false,
     };
     Ok(if is_personal { "ON" } else { "OFF" })

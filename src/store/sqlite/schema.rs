@@ -242,17 +242,31 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     }
     connection.execute_batch(&views::tokens_table(""))?;
     let columns = [
-        ("messages", "hidden_since"),
-        ("messages", "sent_tick"),
-        ("dead_letters", "died_tick"),
-        ("worked", "cut_us"),
-        ("answers", "ends_tick"),
+        ("messages", "hidden_since", "INTEGER"),
+        ("messages", "sent_tick", "INTEGER"),
+        ("dead_letters", "died_tick", "INTEGER"),
+        ("worked", "cut_us", "INTEGER"),
+        ("answers", "ends_tick", "INTEGER"),
+        ("users", "notices_off", "TEXT"),
+        ("keys", "expires_at", "INTEGER"),
+        ("keys", "allowed_ips", "TEXT"),
+        ("keys", "datasets", "TEXT"),
+        ("keys", "actions", "TEXT"),
+        ("keys", "notice_at", "INTEGER"),
+        ("plans", "key_max_age_days", "INTEGER"),
+        ("plans", "datasets", "TEXT"),
+        ("plans", "keys_max", "INTEGER"),
     ];
-    for (table, column) in columns {
+    for (table, column, kind) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
         let is_there: bool = connection.query_row(sql, [table, column], |row| row.get(0))?;
         if !is_there {
-            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER"))?;
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+            if column == "notice_at" {
+                // Of a generation that no rebuild has.
+                connection
+                    .execute_batch("CREATE INDEX keys_notice_0 ON keys (notice_at, id) WHERE notice_at IS NOT NULL")?;
+            }
         }
     }
     // What was hidden by an older permitd is so for five minutes at most.
@@ -269,6 +283,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
+            bounds::KeyBounds,
             event::{Event, Origin},
             id::{CommandId, StreamId, UserId, Who},
             key::{ApiKey, KeyId},
@@ -292,6 +307,7 @@ mod tests {
             secret_version: 1,
             invitation: None,
             label: None,
+            bounds: KeyBounds::default(),
         };
         persisted::encode(&[NewEvent { id: uuid::Uuid::nil(), origin, event }], None).unwrap()
     }
@@ -350,6 +366,13 @@ mod tests {
         old.execute_batch(&views::indexes("", 1)).unwrap();
         // There were no sessions then.
         old.execute_batch("DROP TABLE sessions").unwrap();
+        old.execute_batch("DROP INDEX keys_notice_1; ALTER TABLE users DROP COLUMN notices_off").unwrap();
+        for column in ["expires_at", "allowed_ips", "datasets", "actions", "notice_at"] {
+            old.execute_batch(&format!("ALTER TABLE keys DROP COLUMN {column}")).unwrap();
+        }
+        for column in ["key_max_age_days", "datasets", "keys_max"] {
+            old.execute_batch(&format!("ALTER TABLE plans DROP COLUMN {column}")).unwrap();
+        }
         old.pragma_update(None, "user_version", 1).unwrap();
         let commit = |stream: StreamId, position: u32, hash: &str, events: String| {
             let sql = "INSERT INTO commits VALUES (?1, 1, ?2, 'idem:1', ?3, 0, ?4, NULL)";

@@ -11,14 +11,15 @@ use super::{Database, StoreError, corrupt};
 use crate::{
     dataset::text::folded,
     domain::{
+        bounds::KeyScopes,
         event::{ImportCounts, Role},
         id::{StreamId, UserId},
         key::{KeyHash, KeyId},
         permission::Permission,
-        plan::Limits,
+        plan::{KeyRules, Limits},
         view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
-    store::{UserFilter, Views},
+    store::{DueFilter, DueNotice, UserFilter, Views, words},
 };
 
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
@@ -31,16 +32,18 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
         "CREATE TABLE users{suffix} (
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
-             mail_failure TEXT
+             mail_failure TEXT, notices_off TEXT
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
              label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
-             revoked_at INTEGER, revocation_reason TEXT, PRIMARY KEY (user, id)
+             revoked_at INTEGER, revocation_reason TEXT, expires_at INTEGER, allowed_ips TEXT, datasets TEXT, actions TEXT,
+             notice_at INTEGER, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE plans{suffix} (
              name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
-             quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL
+             quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL, key_max_age_days INTEGER, datasets TEXT,
+             keys_max INTEGER
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE imports{suffix} (
              id TEXT PRIMARY KEY, dataset TEXT NOT NULL, version INTEGER NOT NULL, file_name TEXT NOT NULL,
@@ -88,6 +91,7 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
+         CREATE INDEX keys_notice_{generation} ON keys{suffix} (notice_at, id) WHERE notice_at IS NOT NULL;
          CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);
          {}",
         sessions_index(suffix, generation)
@@ -177,6 +181,7 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         row.changed_at.as_microsecond(),
         row.deleted_at.map(Timestamp::as_microsecond),
         row.mail_failure,
+        words::of_unwanted(row.notices),
     ])
 }
 
@@ -194,6 +199,11 @@ fn put_key(statement: &mut Statement<'_>, row: &KeyRow) -> rusqlite::Result<usiz
         row.replaced_by.as_ref().map(KeyId::as_str),
         row.revoked_at.map(Timestamp::as_microsecond),
         row.revocation_reason,
+        row.expires_at.map(Timestamp::as_microsecond),
+        row.allowed_ips.as_deref().map(words::joined),
+        row.scopes.datasets.as_deref().map(words::joined),
+        words::of_actions(&row.scopes.actions),
+        row.notice_at.map(Timestamp::as_microsecond),
     ])
 }
 
@@ -216,7 +226,19 @@ fn put_session(statement: &mut Statement<'_>, row: &SessionRow) -> rusqlite::Res
 
 fn put_plan(statement: &mut Statement<'_>, row: &PlanRow) -> rusqlite::Result<usize> {
     let Limits { rate_per_s, burst, quota_per_day } = row.limits;
-    statement.execute(params![row.name, row.version, rate_per_s, burst, quota_per_day, row.retired])
+    let KeyRules { key_max_age_days, datasets, keys_max } = &row.rules;
+    let datasets = datasets.as_deref().map(words::joined);
+    statement.execute(params![
+        row.name,
+        row.version,
+        rate_per_s,
+        burst,
+        quota_per_day,
+        row.retired,
+        key_max_age_days,
+        datasets,
+        keys_max,
+    ])
 }
 
 fn put_import(statement: &mut Statement<'_>, row: &ImportRow) -> rusqlite::Result<usize> {
@@ -277,7 +299,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-const USER_COLUMNS: [&str; 11] = [
+const USER_COLUMNS: [&str; 12] = [
     "id",
     "version",
     "email",
@@ -289,8 +311,9 @@ const USER_COLUMNS: [&str; 11] = [
     "changed_at",
     "deleted_at",
     "mail_failure",
+    "notices_off",
 ];
-const KEY_COLUMNS: [&str; 12] = [
+const KEY_COLUMNS: [&str; 17] = [
     "id",
     "user",
     "version",
@@ -303,6 +326,11 @@ const KEY_COLUMNS: [&str; 12] = [
     "replaced_by",
     "revoked_at",
     "revocation_reason",
+    "expires_at",
+    "allowed_ips",
+    "datasets",
+    "actions",
+    "notice_at",
 ];
 const SESSION_COLUMNS: [&str; 12] = [
     "id",
@@ -318,7 +346,8 @@ const SESSION_COLUMNS: [&str; 12] = [
     "ended_at",
     "end_reason",
 ];
-const PLAN_COLUMNS: [&str; 6] = ["name", "version", "rate_per_s", "burst", "quota_per_day", "retired"];
+const PLAN_COLUMNS: [&str; 9] =
+    ["name", "version", "rate_per_s", "burst", "quota_per_day", "retired", "key_max_age_days", "datasets", "keys_max"];
 const IMPORT_COLUMNS: [&str; 16] = [
     "id",
     "dataset",
@@ -347,6 +376,10 @@ pub(super) fn moment(us: i64) -> Result<Timestamp, StoreError> {
 
 fn optional_moment(us: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
     us.map(moment).transpose()
+}
+
+pub(super) fn optional_text<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>, StoreError> {
+    row.get_ref(column)?.as_str_or_null().map_err(|error| corrupt("text", error))
 }
 
 fn user_id(text: &str) -> Result<UserId, StoreError> {
@@ -379,6 +412,7 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         changed_at: moment(row.get(8)?)?,
         deleted_at: optional_moment(row.get(9)?)?,
         mail_failure: row.get(10)?,
+        notices: words::choice(optional_text(row, 11)?).map_err(|word| corrupt("notice", word))?,
     })
 }
 
@@ -396,6 +430,10 @@ fn read_key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
         replaced_by: row.get::<_, Option<String>>(9)?.as_deref().map(key_id).transpose()?,
         revoked_at: optional_moment(row.get(10)?)?,
         revocation_reason: row.get(11)?,
+        expires_at: optional_moment(row.get(12)?)?,
+        allowed_ips: optional_text(row, 13)?.map(words::split),
+        scopes: read_scopes(row, 14)?,
+        notice_at: optional_moment(row.get(16)?)?,
     })
 }
 
@@ -414,6 +452,13 @@ fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         ended_at: optional_moment(row.get(10)?)?,
         end_reason: row.get(11)?,
     })
+}
+
+/// The scopes of a key: its data sets stand in this column, what it may do in the next.
+pub(super) fn read_scopes(row: &Row<'_>, column: usize) -> Result<KeyScopes, StoreError> {
+    let datasets = optional_text(row, column)?.map(words::split);
+    let actions = words::actions(optional_text(row, column + 1)?).map_err(|word| corrupt("action", word))?;
+    Ok(KeyScopes { datasets, actions })
 }
 
 fn read_token(row: &Row<'_>) -> Result<TokenRow, StoreError> {
@@ -438,7 +483,20 @@ fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
 
 fn read_plan(row: &Row<'_>) -> Result<PlanRow, StoreError> {
     let limits = Limits { rate_per_s: row.get(2)?, burst: row.get(3)?, quota_per_day: row.get(4)? };
-    Ok(PlanRow { name: row.get(0)?, version: row.get(1)?, limits, retired: row.get(5)? })
+    let rules = KeyRules {
+        key_max_age_days: row.get(6)?,
+        datasets: optional_text(row, 7)?.map(words::split),
+        keys_max: row.get(8)?,
+    };
+    Ok(PlanRow { name: row.get(0)?, version: row.get(1)?, limits, rules, retired: row.get(5)? })
+}
+
+fn read_due(row: &Row<'_>) -> Result<DueNotice, StoreError> {
+    Ok(DueNotice {
+        at: moment(row.get(0)?)?,
+        key: key_id(&row.get::<_, String>(1)?)?,
+        user: user_id(&row.get::<_, String>(2)?)?,
+    })
 }
 
 /// All imports, as a connection sees them.
@@ -584,6 +642,16 @@ impl Views for Database {
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
         let sql = format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS));
         self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_session)?.pop())).await
+    }
+
+    async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
+        let sql = "SELECT notice_at, id, user FROM keys
+                   WHERE notice_at IS NOT NULL AND (notice_at, id) > (?, ?) AND notice_at <= ? ORDER BY notice_at, id LIMIT ?";
+        // Nothing comes before an id that is empty: all of that moment is shown.
+        let (at, id) = filter.after.map_or((filter.from, String::new()), |after| (after.at, after.key.to_string()));
+        let moment = |at: Timestamp| SqlValue::Integer(at.as_microsecond());
+        let values = [moment(at), SqlValue::Text(id), moment(filter.until), count(filter.limit)];
+        self.read(move |connection| select(connection, sql, &values, read_due)).await
     }
 
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {

@@ -55,7 +55,11 @@ async fn every_operation_makes_the_calls_that_the_table_says() {
     let (path, nothing) = (format!("/users/{user}/keys"), json!({}));
     let issue = app.admin_send(Method::POST, &path, &nothing);
     // Beside the one that was mailed.
-    let issued = counting.count("issue a key", &[("K", 2), ("G", 0)], issue).await.expect(201).json();
+    let issued = counting
+        .count_with_message("issue a key, up to the notice", &[("K", 2), ("G", 0)], issue)
+        .await
+        .expect(201)
+        .json();
     let key = issued["key"].as_str().expect("a key").to_owned();
     requests(&app, &mut counting, &clock, &key).await;
     let key_path = format!("{path}/{}", issued["id"].as_str().unwrap());
@@ -140,13 +144,17 @@ async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, u
     let (rotate, grace) = (format!("{key_path}/rotate"), json!({ "grace_s": 3600 }));
     let rotate = app.admin_send(Method::POST, &rotate, &grace);
     // The new one, too. This node holds a grant of one of them.
-    let rotated = counting.count("rotate a key", &[("K", 3), ("G", 1)], rotate).await.expect(201).json();
+    let rotated = counting
+        .count_with_message("rotate a key, up to the notice", &[("K", 3), ("G", 1)], rotate)
+        .await
+        .expect(201)
+        .json();
     let other = app.beside().await;
     let mut elsewhere = Counting::of(&other).await;
     elsewhere.aside(other.get(RECORD, key)).await.expect(200);
     counting.aside(app.get(RECORD, key)).await.expect(200);
     let revoke = app.send(app.admin(Method::DELETE, key_path));
-    counting.count("revoke a key", &[("K", 3), ("G", 1)], revoke).await.expect(200);
+    counting.count_with_message("revoke a key, up to the notice", &[("K", 3), ("G", 1)], revoke).await.expect(200);
     let here = || app.get(RECORD, key);
     counting.count("first request of a revoked key, where it was revoked", &[], here()).await.expect(401);
     counting.count("request of a revoked key within a grant's life of that", &[], here()).await.expect(401);
@@ -219,6 +227,8 @@ async fn imports(app: &TestApp, counting: &mut Counting<'_>) {
 async fn ticks(app: &TestApp, counting: &mut Counting<'_>) {
     let swept = counting.count("sweep of the relay, nothing left behind", &[], app.service().relay.sweep()).await;
     assert_eq!(swept.unwrap(), 0);
+    let noticed = counting.count("look for keys that expire, none due", &[], app.service().notices.sweep()).await;
+    assert_eq!(noticed.unwrap(), 0);
     let drained = counting.count("look for a message, none there", &[], app.service().mailers.drain()).await;
     assert_eq!(drained.unwrap(), 0);
     let ready =

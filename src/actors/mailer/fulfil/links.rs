@@ -13,12 +13,12 @@ use crate::{
         link::{LinkPlace, LinkPurpose},
         sign_in::{NewLink, SignInCommand},
         text::one_line,
-        user::{Command, CommandRefusal, User, decide},
+        user::{Command, User, decide},
         view::State,
     },
     failpoint::crash_point,
     mail::{
-        MailError, OutgoingMail,
+        OutgoingMail,
         templates::{self, PasswordReset},
     },
     queue::EventMessage,
@@ -111,31 +111,10 @@ impl MailerWork {
             message_id: format!("{}{number}", mail_prefix(link.mail)),
             headers: Vec::new(),
         });
-        crash_point("mailer-before-mail");
-        let (step, command) = match self.mailer.send(&mail).await {
-            Ok(_) => {
-                self.counters.mails_sent.add(1);
-                let message_id = mail.message_id.clone();
-                ("mailed", Command::SignIn(SignInCommand::RecordLinkMailed { number, message_id }))
-            }
-            Err(MailError::Rejected { class, reason }) => {
-                self.counters.mails_rejected.add(1);
-                tracing::warn!(user = %person.id, class, "a mail was refused for good");
-                ("refused", Command::RecordMailFailed { invitation: link.mail, class, reason })
-            }
-            Err(error @ (MailError::Unavailable { .. } | MailError::Here(_))) => return Err(MessageError::Mail(error)),
-        };
-        crash_point("mailer-after-mail");
-        let record = |state: &State| match decide(user_in(state), command.clone()) {
-            Ok(events) => Ok(events),
-            // Deleted or disabled while the mail was on its way: there is nothing to write down any more.
-            Err(CommandRefusal::Deleted | CommandRefusal::Disabled) => Ok(Vec::new()),
-            Err(refusal) => Err(refusal.into()),
-        };
-        let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
-        self.forget_if_deleted(&recorded, mail_prefix(link.mail)).await?;
-        crash_point("mailer-after-mailed");
-        Ok(())
+        let message_id = mail.message_id.clone();
+        let mailed = Command::SignIn(SignInCommand::RecordLinkMailed { number, message_id });
+        let refused = |class, reason| Command::RecordMailFailed { invitation: link.mail, class, reason };
+        self.hand_over(stream, message, person.id, &mail, mailed, refused).await
     }
 }
 

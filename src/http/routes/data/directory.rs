@@ -38,7 +38,7 @@ impl DataSets {
 
     /// Leads to the present name, whoever may ask there.
     pub(super) async fn moved(&self, request: &HttpRequest, to: &DataSet) -> Result<Admitted, Problem> {
-        let pass = self.admit(credential(request)?).await?;
+        let pass = self.admit(request, None, credential(request)?).await?;
         let rest = request.uri().path().trim_start_matches('/').split_once('/').map(|(_, rest)| rest);
         let mut target = format!("{}/{}", address::base(request), to.definition.name);
         if let Some(rest) = rest {
@@ -59,12 +59,13 @@ impl DataSets {
 
     /// The data sets that a key may read.
     pub(super) async fn list(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
-        let pass = self.admit(credential(request)?).await?;
+        let pass = self.admit(request, None, credential(request)?).await?;
         if let Err(problem) = Params::read(request.query_string(), &[]) {
             return Ok((pass, Err(problem)));
         }
         let data_sets = self.service.records.data_sets();
-        let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
+        let may_read = |data_set: &&Arc<DataSet>| pass.is_for(&data_set.definition.name);
+        let served = data_sets.iter().filter(may_read).filter(|data_set| !data_set.standing.withdrawn);
         let listed: Vec<Value> = served.map(|data_set| shown(data_set)).collect();
         let response = HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))

@@ -20,12 +20,14 @@ use super::{
     limits,
 };
 use crate::{
-    actors::{grants::Pass, query::Exporting, turns::Turn},
+    actors::{gate::Asking, grants::Pass, query::Exporting, turns::Turn},
     dataset::query::{Format, Query},
+    domain::bounds::DataAction,
     http::{
         Charge, Problem,
         coding::{self, Coding, Encoder},
         credentials::Credential,
+        wire,
     },
     store::records::{DataSet, Export},
 };
@@ -43,22 +45,25 @@ impl DataSets {
         credential: Credential,
     ) -> Result<Admitted, Problem> {
         let tag = Tag::of(&data_set, data_set.version, form);
+        let from = wire::client_of(request);
+        let asking = Asking { from, data_set: Some(Arc::clone(&data_set)), action: DataAction::Export };
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(known) = tag.is_known(request)
         {
-            return Ok((self.admit(credential).await?, Ok(caching::not_modified(known))));
+            let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
+            return Ok((pass, Ok(caching::not_modified(known))));
         }
         let format = query.format.unwrap_or(Format::Ndjson);
         if request.method() == Method::HEAD {
             // One request, and no export: there is nothing to be said of it that only its making would tell.
-            let pass = self.admit(credential).await?;
+            let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
             let head = head(request, &data_set, format, &tag);
             let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
             return Ok((pass, Ok(head)));
         }
         // All of its price, or nothing: one that the limits have no room for takes nothing of them.
         let cost = self.service.settings.records.export_cost;
-        let admitted = self.admit_as(credential, cost).await?;
+        let admitted = self.admit_as(credential, cost, asking).await?;
         let pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
         if caching::wants_nothing(request) {
             return Ok((pass, Ok(caching::without_body(head(request, &data_set, format, &tag)))));

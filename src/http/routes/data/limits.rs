@@ -16,6 +16,7 @@ use crate::{
     domain::{
         admission::{Bucket, DAY_NS, SECOND_NS, Standing},
         key::PresentedKey,
+        reach::OutOfReach,
     },
     http::{Charge, Problem, ProblemCode, credentials::NoCredential},
 };
@@ -77,8 +78,30 @@ fn no_key(request: &HttpRequest) -> Problem {
 pub(super) fn not_admitted(admission: Admission) -> Problem {
     match admission {
         Admission::Limited { rate, quota, retry_after_ns, standing } => limited(rate, quota, retry_after_ns, &standing),
+        Admission::OutOfReach(why) => out_of_reach(why),
         Admission::Admitted(_) | Admission::Unknown => invalid_key(),
     }
+}
+
+/// What the key may not be used for, and what would be needed. From where it may be used nobody is told.
+fn out_of_reach(why: OutOfReach) -> Problem {
+    let (detail, needed) = match why {
+        OutOfReach::Address => {
+            let detail =
+                "this key works, but not from this address: whoever gave you the key can let it work from here";
+            return Problem::new(ProblemCode::KeyNotAllowedHere, detail);
+        }
+        OutOfReach::Action(action) => {
+            let action = action.as_str();
+            (format!("this key lacks the scope {action}: use one that has it, or ask for it"), action)
+        }
+        OutOfReach::Dataset => (
+            "this key is not for this data set: use one that is, or ask for the data set to be added".to_owned(),
+            "dataset",
+        ),
+        OutOfReach::Plan => ("your plan does not have this data set: ask for a plan that does".to_owned(), "plan"),
+    };
+    Problem::new(ProblemCode::Scope, detail).member("needed", needed.into())
 }
 
 pub(super) fn undecided(error: GateError) -> Problem {

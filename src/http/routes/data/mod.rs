@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     actors::{
-        gate::Gate,
+        gate::{Asking, Gate},
         grants::{Admission, Pass},
         query::{self as query_actor, Answer, Queries},
     },
@@ -39,6 +39,7 @@ use crate::{
         json,
         query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
     },
+    domain::bounds::DataAction,
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
@@ -274,16 +275,29 @@ impl DataSets {
     /// Tells what is wrong to who may ask.
     async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
         let credential = credential(request)?;
-        Ok((self.admit(credential).await?, Err(problem)))
+        Ok((self.admit(request, None, credential).await?, Err(problem)))
     }
 
-    async fn admit(&self, credential: Credential) -> Result<Pass, Problem> {
-        self.admit_as(credential, 1).await?.map_err(not_admitted)
+    /// Admits a request for a data set, if it is about one.
+    async fn admit(
+        &self,
+        request: &HttpRequest,
+        data_set: Option<&Arc<DataSet>>,
+        credential: Credential,
+    ) -> Result<Pass, Problem> {
+        let (from, data_set) = (wire::client_of(request), data_set.map(Arc::clone));
+        let asking = Asking { from, data_set, action: DataAction::Read };
+        self.admit_as(credential, 1, asking).await?.map_err(not_admitted)
     }
 
     /// Admits a request that counts as several, or says why not.
-    async fn admit_as(&self, credential: Credential, cost: u64) -> Result<Result<Pass, Admission>, Problem> {
-        match self.gate.admit(credential.id, credential.hash, cost).await {
+    async fn admit_as(
+        &self,
+        credential: Credential,
+        cost: u64,
+        asking: Asking,
+    ) -> Result<Result<Pass, Admission>, Problem> {
+        match self.gate.admit(credential.id, credential.hash, cost, asking).await {
             Ok(Admission::Admitted(pass)) => Ok(Ok(pass)),
             Ok(refused) => Ok(Err(refused)),
             Err(error) => Err(undecided(error)),
@@ -306,7 +320,7 @@ impl DataSets {
         let (wanted, as_texts) = match asked {
             Ok(asked) => asked,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(credential).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
             let tag = caching::of_read(&data_set, version, key, record_id);
@@ -316,9 +330,9 @@ impl DataSets {
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(tag) = tag.is_known(request)
         {
-            return Ok((self.admit(credential).await?, Ok(caching::not_modified(tag))));
+            return Ok((self.admit(request, Some(&data_set), credential).await?, Ok(caching::not_modified(tag))));
         }
-        match self.gate.get(credential.id, credential.hash, wanted).await {
+        match self.gate.get(credential.id, credential.hash, wire::client_of(request), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
@@ -351,7 +365,7 @@ impl DataSets {
         data_set: Arc<DataSet>,
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
-        let pass = self.admit(credential(request)?).await?;
+        let pass = self.admit(request, Some(&data_set), credential(request)?).await?;
         let who = pass.user;
         let answer = match question {
             Question::Facets => self.facets(request, who, data_set).await,

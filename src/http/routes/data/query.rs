@@ -27,7 +27,7 @@ impl DataSets {
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
             // What is wrong with a request is told to those that may make it.
-            Err(problem) => return Ok((self.admit(credential).await?, Err(problem))),
+            Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
         // A page of a version is what it is: the tag is known before the page.
@@ -35,7 +35,7 @@ impl DataSets {
         if query.format.is_some_and(Format::is_export) {
             return self.export(request, data_set, query, &form, credential).await;
         }
-        let pass = self.admit(credential).await?;
+        let pass = self.admit(request, Some(&data_set), credential).await?;
         let make = async || {
             let found = self.queries.find(pass.user, Arc::clone(&data_set), query.clone()).await;
             let page = found.map_err(query_problem)?;

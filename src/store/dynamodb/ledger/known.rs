@@ -8,12 +8,17 @@ use jiff::Timestamp;
 use crate::{
     domain::{
         admission::{LedgerRow, Reservation, UsageCount},
+        bounds::networks,
         id::UserId,
         key::{KeyHash, KeyId},
+        reach::KeyReach,
     },
     store::{
         StoreError,
-        dynamodb::item::{self, Item, damaged, find_number, find_text, get_number, get_text, number},
+        dynamodb::{
+            item::{self, Item, damaged, find_number, find_text, get_number, get_text, number},
+            rows::read_scopes,
+        },
     },
 };
 
@@ -158,13 +163,15 @@ impl Known {
 }
 
 /// What a key may.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Terms {
     pub(super) user: UserId,
     pub(super) hash: KeyHash,
     pub(super) valid_until: Option<Timestamp>,
     /// When it was rotated, if that is known.
     pub(super) since: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) reach: KeyReach,
     pub(super) plan: String,
     pub(super) on: bool,
 }
@@ -181,6 +188,8 @@ impl Terms {
             hash: KeyHash::parse(get_text(item, "h")?).map_err(|error| damaged("h", error))?,
             valid_until: find_number(item, "vu")?.map(moment).transpose()?,
             since: find_number(item, "vs")?.map(moment).transpose()?,
+            expires_at: find_number(item, "ex")?.map(moment).transpose()?,
+            reach: KeyReach::new(find_text(item, "ip")?.map(networks), read_scopes(item, "ds", "ac")?),
             plan: get_text(item, "pl")?.to_owned(),
             on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
         }))

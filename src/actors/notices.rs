@@ -1,0 +1,267 @@
+//! What people are to be told is noticed here: keys that expire, and shares of quotas that are spent. One in the process.
+//!
+//! Guarantees: what is noticed is written down in the person's stream before anybody is told, once for each key and time, and for
+//! each day and share, however many nodes look; the mail follows from that as from any event. Keys are found by an index: a sweep
+//! reads those that are due, a page at a time, and no others. Two sweeps at once do no harm.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use futures_util::{StreamExt, stream};
+use jiff::SignedDuration;
+
+use super::{
+    ask::{Busy, Mailbox, Reply, ask},
+    commit::{CommandError, Committer, Envelope},
+    counting::counters,
+    invite::user_in,
+};
+use crate::{
+    domain::{
+        event::Origin,
+        id::{CommandId, StreamId, UserId, Who},
+        notice::EXPIRY_DAYS,
+        user::{Command, CommandRefusal, decide},
+        view::State,
+    },
+    failpoint::crash_point,
+    store::{DueFilter, DueNotice, StoreError},
+};
+
+/// Keys that are looked for at once.
+const PAGE_KEYS: usize = 100;
+/// Of these so many are written down at the same time.
+const PARALLEL: usize = 8;
+/// Time between two pages: what else the node does has room.
+const PAGE_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a sweep ended early. The next one begins anew.
+#[derive(Debug, thiserror::Error)]
+pub enum NoticeError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stream cannot be read or written.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The actor did not answer.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl NoticeError {
+    /// Whether it stops nobody else's notices.
+    fn is_of_the_stream(&self) -> bool {
+        use StoreError::{Corrupt, Incompatible};
+        matches!(
+            self,
+            Self::Command(
+                CommandError::Codec(_) | CommandError::Contended | CommandError::Store(Corrupt(_) | Incompatible(_))
+            )
+        )
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SweepKeys {
+    reply: Reply<Result<u64, NoticeError>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NoteQuota {
+    user: UserId,
+    day: i64,
+    percent: u8,
+    reply: Reply<Result<(), CommandError>>,
+}
+
+counters! {
+    /// What was noticed.
+    NoticeCounters read as NoticeCounts {
+        /// Sweeps of keys that expire.
+        sweeps,
+        /// Keys of which it was noticed that they expire.
+        expiring,
+        /// Shares of quotas of which it was noticed that they are spent.
+        quotas,
+        /// Times that something could not be written down.
+        failed,
+    }
+}
+
+/// The actor.
+pub struct NoticeActor {
+    committer: Arc<Committer>,
+    counters: Arc<NoticeCounters>,
+    interval: Option<Duration>,
+    mailbox_capacity: usize,
+    /// One sweep at a time.
+    sweeping: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Actor for NoticeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+        if let Some(interval) = self.interval {
+            self.start_sweep(None);
+            context.run_interval(interval, |notices, _| notices.start_sweep(None));
+        }
+    }
+}
+
+impl Handler<SweepKeys> for NoticeActor {
+    type Result = ();
+
+    fn handle(&mut self, SweepKeys { reply }: SweepKeys, _: &mut Self::Context) {
+        self.start_sweep(Some(reply));
+    }
+}
+
+impl Handler<NoteQuota> for NoticeActor {
+    type Result = ();
+
+    fn handle(&mut self, NoteQuota { user, day, percent, reply }: NoteQuota, _: &mut Self::Context) {
+        let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
+        reply.answer_later(async move {
+            let what = format!("quota:{day}:{percent}");
+            let noted = note(&committer, user, &what, Command::NoteQuota { day, percent }).await;
+            count(&noted, &counters.quotas, &counters);
+            noted.map(|_| ())
+        });
+    }
+}
+
+impl NoticeActor {
+    fn start_sweep(&self, reply: Option<Reply<Result<u64, NoticeError>>>) {
+        let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
+        let sweeping = Arc::clone(&self.sweeping);
+        actix::spawn(async move {
+            // A tick that comes while a sweep is under way has nothing to add; whoever asks for one waits.
+            let _guard = match (&reply, sweeping.try_lock()) {
+                (_, Ok(guard)) => guard,
+                (None, Err(_)) => return,
+                (Some(_), Err(_)) => sweeping.lock().await,
+            };
+            let swept = sweep(&committer, &counters).await;
+            if let Err(error) = &swept {
+                tracing::warn!(%error, "looking for keys that expire ended early; the next look begins anew");
+            }
+            if let Some(reply) = reply {
+                reply.send(swept);
+            }
+        });
+    }
+}
+
+/// Notices the keys that are due, page by page; returns how many there were.
+async fn sweep(committer: &Committer, counters: &NoticeCounters) -> Result<u64, NoticeError> {
+    counters.sweeps.add(1);
+    let until = committer.clock.now();
+    // What has been due for longer has expired.
+    let longest = EXPIRY_DAYS.into_iter().max().unwrap_or_default();
+    let from = until.checked_sub(SignedDuration::from_hours(24 * i64::from(longest))).unwrap_or(until);
+    let (mut noticed, mut after) = (0, None);
+    loop {
+        let due = committer.stores.views.due_notices(DueFilter { from, until, after, limit: PAGE_KEYS }).await?;
+        let noting = due.iter().map(|due| note_expiring(committer, counters, due));
+        let noted: Vec<_> = stream::iter(noting).buffered(PARALLEL).collect().await;
+        for noted in noted {
+            match noted.map_err(NoticeError::from) {
+                Ok(is_news) => noticed += u64::from(is_news),
+                Err(error) if error.is_of_the_stream() => {
+                    tracing::error!(%error, "it cannot be written down that a key expires");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if due.len() < PAGE_KEYS {
+            return Ok(noticed);
+        }
+        after = due.last().copied();
+        tokio::time::sleep(PAGE_PAUSE).await;
+    }
+}
+
+async fn note_expiring(
+    committer: &Committer,
+    counters: &NoticeCounters,
+    due: &DueNotice,
+) -> Result<bool, CommandError> {
+    let now = committer.clock.now();
+    // The moment tells this notice from that of another end.
+    let what = format!("expiring:{}:{}", due.key, due.at.as_microsecond());
+    let noted = note(committer, due.user, &what, Command::NoteExpiring { key_id: due.key, now }).await;
+    count(&noted, &counters.expiring, counters);
+    noted
+}
+
+fn count(noted: &Result<bool, CommandError>, news: &super::counting::Counter, counters: &NoticeCounters) {
+    match noted {
+        Ok(is_news) => news.add(u64::from(*is_news)),
+        Err(_) => counters.failed.add(1),
+    }
+}
+
+/// Writes something down in a person's stream, if it is news.
+async fn note(committer: &Committer, user: UserId, what: &str, command: Command) -> Result<bool, CommandError> {
+    let id = committer.new_id()?.to_string();
+    let envelope = Envelope {
+        command: CommandId::from_notice(what),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who: Who::system("notices"), correlation_id: id, causation_id: None },
+    };
+    let noted = |state: &State| match decide(user_in(state), command.clone()) {
+        // Nobody is told any more.
+        Err(CommandRefusal::Deleted | CommandRefusal::NoUser) => Ok(Vec::new()),
+        decided => Ok(decided?),
+    };
+    crash_point("notice-before");
+    let committed = committer.run(&StreamId::User(user), &envelope, noted).await?;
+    crash_point("notice-after");
+    Ok(!committed.repeated && !committed.events.is_empty())
+}
+
+/// How others reach it.
+#[derive(Clone)]
+pub struct Notices {
+    actor: Mailbox<NoticeActor>,
+    counters: Arc<NoticeCounters>,
+}
+
+impl Notices {
+    /// Starts the actor on the calling thread's arbiter. It looks for keys that expire every `interval`, or only when told to
+    /// ([`Self::sweep`]) without one.
+    pub fn start(committer: Arc<Committer>, interval: Option<Duration>, mailbox_capacity: usize) -> Self {
+        let counters = Arc::new(NoticeCounters::default());
+        let sweeping = Arc::new(tokio::sync::Mutex::default());
+        let actor = NoticeActor { committer, counters: Arc::clone(&counters), interval, mailbox_capacity, sweeping };
+        Self { actor: Mailbox::start(actor, mailbox_capacity), counters }
+    }
+
+    /// Looks for keys that expire now; returns of how many that is news.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<u64, NoticeError> {
+        ask(&self.actor, |reply| SweepKeys { reply }, None).await?
+    }
+
+    /// Writes down that so many percent of a person's quota of a UTC day are spent, and so has them told of it, once a day for
+    /// each share.
+    ///
+    /// # Errors
+    /// When it could not be written: whoever noticed it says it again with the next grant.
+    pub async fn quota_reached(&self, user: UserId, day: i64, percent: u8) -> Result<(), CommandError> {
+        ask(&self.actor, |reply| NoteQuota { user, day, percent, reply }, None).await?
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> NoticeCounts {
+        self.counters.read()
+    }
+}

@@ -1,0 +1,100 @@
+//! Whether a key may be used for a request: where the request comes from, and what it asks for. Looked at for every request, so
+//! that nothing is read or made anew for it.
+
+use core::{fmt, net::IpAddr};
+
+use super::{
+    bounds::{DataAction, KeyScopes, names_dataset},
+    network::AddressRange,
+};
+
+/// What a request would use a key for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyPurpose<'a> {
+    /// The client's address; none where nobody knows it.
+    pub from: Option<IpAddr>,
+    /// The data set; none where it is about none.
+    pub dataset: Option<&'a str>,
+    /// What it does.
+    pub action: DataAction,
+}
+
+/// Why a key that works may not be used for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfReach {
+    /// Not from this address.
+    Address,
+    /// Not for this.
+    Action(DataAction),
+    /// Not for this data set.
+    Dataset,
+    /// Its owner's plan does not have this data set.
+    Plan,
+}
+
+/// What a key may be used for. Parsed once.
+#[derive(Default, PartialEq)]
+pub struct KeyReach {
+    networks: Option<Box<[AddressRange]>>,
+    scopes: KeyScopes,
+}
+
+/// Does not show the networks: they are personal data.
+impl fmt::Debug for KeyReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyReach").field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
+impl KeyReach {
+    /// Whether its scopes have this data set.
+    pub fn is_for(&self, dataset: &str) -> bool {
+        names_dataset(self.scopes.datasets.as_deref(), dataset)
+    }
+
+    /// That of a key with these networks, none for any, and scopes. A text that is no network allows nobody.
+    pub fn new<'a>(networks: Option<impl Iterator<Item = &'a str>>, scopes: KeyScopes) -> Self {
+        Self { networks: networks.map(|texts| texts.filter_map(AddressRange::parse).collect()), scopes }
+    }
+
+    /// Why it may not be used so; none where it may.
+    pub fn refusal(&self, what: &KeyPurpose<'_>) -> Option<OutOfReach> {
+        let is_in = |networks: &[AddressRange]| {
+            what.from.is_some_and(|from| networks.iter().any(|network| network.contains(from)))
+        };
+        if self.networks.as_deref().is_some_and(|networks| !is_in(networks)) {
+            return Some(OutOfReach::Address);
+        }
+        let dataset = what.dataset?;
+        if !self.is_for(dataset) {
+            return Some(OutOfReach::Dataset);
+        }
+        (!self.scopes.allow(what.action)).then_some(OutOfReach::Action(what.action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_used_from_where_and_for_what_it_may() {
+        let scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
+        let reach = KeyReach::new(Some(["192.0.2.0/24", "no network", "2001:db8::/32"].into_iter()), scopes);
+        let ask = |from: Option<&str>, dataset, action| {
+            reach.refusal(&KeyPurpose { from: from.map(|from| from.parse().unwrap()), dataset, action })
+        };
+        let (read, export) = (DataAction::Read, DataAction::Export);
+        assert_eq!(ask(Some("192.0.2.7"), Some("permits"), read), None);
+        assert_eq!(ask(Some("::ffff:192.0.2.7"), Some("permits"), read), None);
+        assert_eq!(ask(Some("2001:db8::9"), None, export), None, "what is about no data set needs no scope");
+        assert_eq!(ask(Some("192.0.3.7"), Some("permits"), read), Some(OutOfReach::Address));
+        assert_eq!(ask(None, Some("permits"), read), Some(OutOfReach::Address), "whose address nobody knows");
+        assert_eq!(ask(Some("192.0.2.7"), Some("trees"), read), Some(OutOfReach::Dataset));
+        assert_eq!(ask(Some("192.0.2.7"), Some("permits"), export), Some(OutOfReach::Action(export)));
+        let nobody = KeyReach::new(Some([].into_iter()), KeyScopes::default());
+        let anybody = KeyPurpose { from: Some("192.0.2.7".parse().unwrap()), dataset: None, action: read };
+        assert_eq!(nobody.refusal(&anybody), Some(OutOfReach::Address));
+        assert_eq!(KeyReach::default().refusal(&KeyPurpose { from: None, ..anybody }), None);
+    }
+}
