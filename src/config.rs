@@ -3,6 +3,7 @@
 //! The layers are merged by hand over TOML tables, because an error has to name the variable, file or flag that holds the
 //! wrong value, and `permitd config` has to show where each value came from; both are lost once a merging crate is done.
 
+pub mod accounts;
 mod check;
 mod error;
 mod layers;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub import: Import,
     /// `[users]`
     pub users: Users,
+    /// `[accounts]`
+    pub accounts: accounts::AccountSettings,
     /// `[aws]`
     pub aws: Aws,
     /// `[mail]`

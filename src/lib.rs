@@ -12,6 +12,7 @@ pub mod config;
 pub mod failpoint;
 pub mod http;
 pub mod mail;
+pub mod passwords;
 pub mod private;
 pub mod queue;
 pub mod replay;

@@ -31,6 +31,7 @@ pub use self::{
 use crate::domain::{
     id::hex,
     key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
+    link::{LinkPlace, LinkToken, PresentedLink},
 };
 
 /// The secret's file name in the data directory.
@@ -288,6 +289,23 @@ impl Secrets {
         let mut token_secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
         token_secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
         Ok(AdminToken::new(id, &token_secret))
+    }
+
+    /// The token of a person's link, derived from this version of the server secret: a mail that is sent again carries the same.
+    ///
+    /// # Errors
+    /// When the version is no longer in the file.
+    pub fn link_token(&self, version: u32, place: LinkPlace) -> Result<LinkToken, SecretsError> {
+        let secret = self.0.versions.get(&version).ok_or(SecretsError::UnknownVersion(version))?;
+        let derived = Zeroizing::new(derive(secret, "permitd/link/v1", &place.to_bytes()));
+        Ok(LinkToken::new(place, &derived))
+    }
+
+    /// Whether a link's token was derived here: tells a made-up one without a look-up.
+    pub fn recognises_link(&self, presented: &PresentedLink) -> bool {
+        let mut versions = self.0.versions.keys();
+        versions
+            .any(|version| self.link_token(*version, presented.place).is_ok_and(|token| token.hash() == presented.hash))
     }
 
     /// The key that seals cursors. Rotating the secret voids the cursors that are out.

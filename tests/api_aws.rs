@@ -14,6 +14,8 @@
 mod app;
 mod support;
 
+#[path = "api/accounts.rs"]
+mod accounts;
 #[path = "api/address.rs"]
 mod address;
 #[path = "api/admin.rs"]
@@ -52,6 +54,8 @@ mod past;
 mod quota;
 #[path = "api/raw.rs"]
 mod raw;
+#[path = "api/second_factor.rs"]
+mod second_factor;
 #[path = "api/ses.rs"]
 mod ses;
 #[path = "api/stalled.rs"]

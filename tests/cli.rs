@@ -134,6 +134,13 @@ fn key_in(mail: &str) -> String {
     mail[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
+/// The path of the link in a mail, whose lines are broken where they were too long.
+fn link_in(mail: &str) -> String {
+    let text = mail.replace("=\r\n", "");
+    let at = text.find("/links/pml_").unwrap();
+    text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '/')).collect()
+}
+
 /// A number in a document.
 fn number(document: &Value, name: &str) -> u64 {
     document[name].as_u64().unwrap_or_else(|| panic!("{name} in {document}"))

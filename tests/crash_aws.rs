@@ -19,5 +19,7 @@ mod held;
 mod quota;
 #[path = "crash/rows.rs"]
 mod rows;
+#[path = "crash/sign_in.rs"]
+mod sign_in;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

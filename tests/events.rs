@@ -22,25 +22,33 @@ use permitd::{
     actors::{
         account::AccountCommand,
         commit::Envelope,
+        hashing::HashingPool,
         import::{ImportSettings, Imports, Order, Wanted},
+        sign_in::{Credentials, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
     },
     dataset::{Definition, reader, sample},
     domain::{
         admin_token::Others,
+        attempts::Slowing,
         bounds::{DataAction, KeyBounds, KeyChange, KeyScopes},
+        email::Email,
         event::{BounceKind, Event, ImportCounts, Origin, Recorded, RevocationReason, Role},
         guard::{Excess, ExcessKind, GuardLimits},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
+        link::{LinkPlace, LinkPurpose, PresentedLink},
         notice::{ChosenNotices, Notice, NoticeChoice},
         permission::{Permission, Permissions},
         persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
         plan::{KeyRules, Limits},
+        sign_in::{Bounds, SessionEnd, SignInEvent, SignInMethod},
+        totp,
         user::Changes,
         view::State,
     },
+    passwords::PasswordHashing,
     store::{
         records::Retention,
         sqlite::records::{Settings, SqliteRecordStore},
@@ -189,6 +197,53 @@ fn released_events() -> Vec<(&'static str, Event)> {
             },
         ),
         ("MailAllowed.v1", Event::MailAllowed),
+        (
+            "LinkIssued.v1",
+            Event::SignIn(SignInEvent::LinkIssued {
+                number: 1,
+                purpose: LinkPurpose::Invitation,
+                mail: invitation,
+                hash: key.hash(),
+                secret_version: 1,
+                expires_at: "2026-03-08T12:00:00Z".parse().unwrap(),
+            }),
+        ),
+        ("LinkMailed.v1", Event::SignIn(SignInEvent::LinkMailed { number: 1, message_id: "link-1".to_owned() })),
+        ("LinkUsed.v1", Event::SignIn(SignInEvent::LinkUsed { number: 1 })),
+        (
+            "PasswordSet.v1",
+            Event::SignIn(SignInEvent::PasswordSet {
+                phc: known("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"),
+                session: Some(key_id),
+            }),
+        ),
+        ("PasswordRehashed.v1", Event::SignIn(SignInEvent::PasswordRehashed { phc: known("$argon2id$v=19") })),
+        (
+            "SessionStarted.v1",
+            Event::SignIn(SignInEvent::SessionStarted {
+                session: key_id,
+                hash: key.hash(),
+                expires_at: "2026-03-15T12:00:00Z".parse().unwrap(),
+                idle_s: 86_400,
+                method: SignInMethod::PasswordAndCode,
+                network: known("192.0.2.1"),
+            }),
+        ),
+        ("SessionSeen.v1", Event::SignIn(SignInEvent::SessionSeen { session: key_id })),
+        (
+            "SessionEnded.v1",
+            Event::SignIn(SignInEvent::SessionEnded { session: key_id, reason: SessionEnd::SignedOut }),
+        ),
+        ("SecondFactorBegun.v1", Event::SignIn(SignInEvent::SecondFactorBegun { secret: known("JBSWY3DPEHPK3PXP") })),
+        (
+            "SecondFactorConfirmed.v1",
+            Event::SignIn(SignInEvent::SecondFactorConfirmed { step: 59_000_000, recovery: known("[\"00ff\"]") }),
+        ),
+        (
+            "SecondFactorUsed.v1",
+            Event::SignIn(SignInEvent::SecondFactorUsed { step: Some(59_000_001), recovery: None }),
+        ),
+        ("SecondFactorRemoved.v1", Event::SignIn(SignInEvent::SecondFactorRemoved)),
         ("PlanDefined.v1", Event::PlanDefined { limits, rules: KeyRules::default() }),
         ("PlanDefined.v2", Event::PlanDefined { limits, rules }),
         ("PlanRetired.v1", Event::PlanRetired),
@@ -400,6 +455,7 @@ async fn whole_life() -> World {
     let leak = AccountCommand::RevokeLeakedApiKey { key: leaked.id(), hash: leaked.hash() };
     world.perform(ana, leak).await.unwrap();
     world.mailers.drain().await.unwrap();
+    signs_in(&world, ana).await;
     world.perform(ana, AccountCommand::DisableUser).await.unwrap();
     world.perform(ana, AccountCommand::EnableUser).await.unwrap();
     world.accounts.retire_plan("large".to_owned(), world.once()).await.unwrap();
@@ -419,6 +475,50 @@ async fn whole_life() -> World {
     imports(&world).await;
     tokens(&world).await;
     world
+}
+
+/// All that can happen to how somebody signs in.
+async fn signs_in(world: &World, ana: UserId) {
+    let committer = &world.committer;
+    let signing = |memory_kib| {
+        let hashing = PasswordHashing::new(memory_kib, 1, 1).unwrap();
+        let pool = HashingPool::new(hashing, Arc::clone(&committer.entropy), 1, 8);
+        let policy = SignInPolicy {
+            reset_link: SignedDuration::from_hours(1),
+            resets_per_hour: 5,
+            session: SignedDuration::from_hours(24),
+            idle_s: 3600,
+            bounds: Bounds { sessions: 5, sessions_per_hour: 50 },
+            slowing: Slowing { free: 4, window_us: 60_000_000, first_wait_us: 1_000_000, wait_max_us: 60_000_000 },
+            password_chars_min: 12,
+        };
+        SignIns::new(Arc::clone(committer), pool, policy)
+    };
+    let (signing, costlier) = (signing(16), signing(32));
+    signing.mail_reset(ana, None, &world.once()).await.unwrap();
+    world.mailers.drain().await.unwrap();
+    let place = LinkPlace { user: ana, number: 1 };
+    let token = committer.secrets.link_token(committer.secrets.current_version(), place).unwrap();
+    let link = PresentedLink::parse(token.reveal()).unwrap();
+    let password = "correct horse";
+    signing.redeem(link, Some(password), &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
+    let given = |code: Option<String>| Credentials {
+        email: Email::parse("ana@example.org").ok(),
+        password: password.to_owned().into(),
+        code,
+        network: "192.0.2.1".to_owned(),
+    };
+    let started = costlier.start(given(None), &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
+    world.clock.advance(std::time::Duration::from_secs(1000));
+    let (id, hash) = (started.token.id(), started.token.hash());
+    let who = signing.signed_in(id, &hash, &world.once()).await.unwrap().expect("signed in");
+    let secret = signing.begin_second_factor(ana, &world.once()).await.unwrap();
+    let code = || totp::code(&totp::unbase32(&secret).unwrap(), totp::step_at(world.clock.shared().now())).unwrap();
+    signing.confirm_second_factor(&who, &code(), &world.once()).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let started = signing.start(given(Some(code())), &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
+    signing.end(ana, started.token.id(), SessionEnd::SignedOut, &world.once()).await.unwrap();
+    signing.drop_second_factor(ana, &world.once()).await.unwrap();
 }
 
 async fn tokens(world: &World) {

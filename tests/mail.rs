@@ -85,7 +85,9 @@ fn invitation(to: &str) -> OutgoingMail {
             public_url: "https://permits.example.org".to_owned(),
             contact: None,
             datasets: vec![templates::Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() }],
-            key: "pmt_k1_secret_crc".to_owned(),
+            key: Some("pmt_k1_secret_crc".to_owned()),
+            claim_link: None,
+            password_link: None,
             example_path: Some("/permits/201612013997".to_owned()),
             limits: templates::Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         })

@@ -151,6 +151,8 @@ impl Answered {
                 CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
                     return None;
                 }
+                // A wrong code, or too many of something, holds for now.
+                CommandRefusal::SignIn(_) => return None,
             },
             CommandError::Hold(HoldRefusal::Unknown) => Self::NoImport,
             CommandError::Hold(HoldRefusal::NotHeld(what)) => Self::NotHeld { what: what.clone() },

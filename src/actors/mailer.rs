@@ -28,7 +28,7 @@ use super::{
     counting::counters,
 };
 use crate::{
-    domain::{id::UserId, key::KeyId, retry},
+    domain::{fulfilment::MailContents, id::UserId, key::KeyId, link::LinkPurpose, retry},
     failpoint::crash_point,
     mail::{
         MailError, Mailer,
@@ -61,6 +61,34 @@ pub struct Offer {
     pub datasets: Vec<Dataset>,
     /// The path of a request that works, if any does.
     pub example_path: Option<String>,
+    /// What mails carry.
+    pub links: LinkPolicy,
+}
+
+/// What mails carry, and how long links work.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkPolicy {
+    /// What the mail of an invitation carries.
+    pub delivery: MailContents,
+    /// How long its link to set a password works.
+    pub invitation: Duration,
+    /// How long its link to see the key works.
+    pub claim: Duration,
+}
+
+impl LinkPolicy {
+    /// Mails carry the key, and no link.
+    pub fn keys_alone() -> Self {
+        let delivery = MailContents { key: true, sign_in: false };
+        Self { delivery, invitation: Duration::ZERO, claim: Duration::ZERO }
+    }
+
+    fn life(&self, purpose: LinkPurpose) -> Duration {
+        match purpose {
+            LinkPurpose::ClaimKey => self.claim,
+            LinkPurpose::Invitation | LinkPurpose::PasswordReset => self.invitation,
+        }
+    }
 }
 
 impl Offer {
@@ -114,6 +142,10 @@ enum MessageError {
         "key {0} cannot be derived again: the server secret is not the one that it was issued with; restore secret.json"
     )]
     OtherSecret(KeyId),
+    #[error(
+        "a link of user {0} cannot be derived again: the server secret is not the one that it was issued with; restore secret.json"
+    )]
+    OtherSecretOfLink(UserId),
     #[error("the message takes too many steps: please report this")]
     Circle,
 }
@@ -121,7 +153,7 @@ enum MessageError {
 impl MessageError {
     /// Whether a process with another server secret could do better.
     fn is_of_secret(&self) -> bool {
-        matches!(self, Self::OtherSecret(_) | Self::Command(CommandError::Secrets(_)))
+        matches!(self, Self::OtherSecret(_) | Self::OtherSecretOfLink(_) | Self::Command(CommandError::Secrets(_)))
     }
 }
 

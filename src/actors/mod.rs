@@ -3,6 +3,7 @@
 //! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
 //! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
 
+pub mod about;
 pub mod account;
 mod answers;
 mod ask;
@@ -10,6 +11,7 @@ pub mod commit;
 mod counting;
 pub mod gate;
 pub mod grants;
+pub mod hashing;
 pub mod import;
 pub mod invite;
 mod key_rules;
@@ -21,6 +23,7 @@ pub mod notices;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod sign_in;
 pub mod tokens;
 pub mod turns;
 

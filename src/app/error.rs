@@ -7,6 +7,7 @@ use crate::{
     aws::AccessError,
     dataset::definition::DefinitionError,
     mail,
+    passwords::HashError,
     private::PrivacyError,
     queue::QueueError,
     secrets::{EntropyError, SecretsError},
@@ -52,6 +53,9 @@ pub enum StartError {
         /// What is there.
         file: PathBuf,
     },
+    /// Passwords cannot be hashed as the settings want it.
+    #[error(transparent)]
+    Hashing(#[from] HashError),
     /// Another server has the data directory.
     #[error("another permitd serves {path} already: stop it, or use another --data", path = path.display())]
     Served {

@@ -16,13 +16,15 @@ use crate::{
         account::Accounts,
         commit::{Committer, Envelope},
         grants::GrantBook,
+        hashing::HashingPool,
         import::{ImportSettings, Imports},
         invite::Inviting,
         leaks::Leaks,
         lineage::Lineages,
-        mailer::{Mailers, Offer, Offering, Polling},
+        mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
         notices::Notices,
         relay::Relay,
+        sign_in::{SignInPolicy, SignIns},
         tokens::Tokens,
     },
     aws::Access,
@@ -31,6 +33,7 @@ use crate::{
     dataset::{Definition, cursor::CursorKey, reader::Limits},
     domain::{
         event::Origin,
+        fulfilment::MailContents,
         guard::GuardLimits,
         id::{CommandId, Who},
         plan::{self, DEFAULT_PLAN, KeyRules},
@@ -40,7 +43,8 @@ use crate::{
         ready::ReadyAnswers,
         state::{OldToken, Readiness, Service, followers},
     },
-    mail::{self, templates::Templates},
+    mail::{self, settings::MailDelivery, templates::Templates},
+    passwords::PasswordHashing,
     queue::Queue,
     secrets::{Entropy, Secrets},
     store::{
@@ -97,7 +101,7 @@ impl Node {
             aws: kept.aws,
         };
         let is_shared = parts.shared;
-        let mut service = start_actors(settings, public_address, parts, purpose);
+        let mut service = start_actors(settings, public_address, parts, purpose)?;
         let take_over =
             Envelope { command: CommandId::unique(service.committer.new_id()?), ..system_envelope("tokens") };
         service.tokens.take_over(&take_over).await?;
@@ -156,7 +160,12 @@ struct NodeParts {
     aws: Option<Access>,
 }
 
-fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts, purpose: Purpose) -> Service {
+fn start_actors(
+    settings: Settings,
+    public_address: SocketAddr,
+    parts: NodeParts,
+    purpose: Purpose,
+) -> Result<Service, StartError> {
     let NodeParts { committer, records, mailer, templates, feedback, secrets, shared, aws } = parts;
     let (capacity, patience) = (settings.actors.mailbox_capacity, settings.actors.send_timeout());
     let life = settings.admission.grant_ttl();
@@ -194,7 +203,9 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         None => mailers,
     };
     let importing = importing(&settings, &records);
-    Service {
+    let sign_ins = Arc::new(sign_ins(&settings, &committer)?);
+    Ok(Service {
+        sign_ins,
         inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
         leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
         accounts,
@@ -219,7 +230,31 @@ fn start_actors(settings: Settings, public_address: SocketAddr, parts: NodeParts
         token_uses: Arc::default(),
         tokens,
         meter: Arc::default(),
-    }
+    })
+}
+
+fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, StartError> {
+    let of = &settings.accounts;
+    let hashing = PasswordHashing::new(of.argon2_memory_kib, of.argon2_iterations, of.argon2_parallelism)?;
+    let pool = HashingPool::new(hashing, Arc::clone(&committer.entropy), of.hash_threads, of.hash_queue_max);
+    let policy = SignInPolicy {
+        reset_link: SignedDuration::from_mins(of.reset_link_min.into()),
+        resets_per_hour: settings.mail.invitations_per_person_per_hour,
+        session: SignedDuration::from_hours(of.session_h.into()),
+        idle_s: of.session_idle_min.saturating_mul(60),
+        bounds: of.bounds(),
+        slowing: of.slowing(),
+        password_chars_min: of.password_chars_min,
+    };
+    Ok(SignIns::new(Arc::clone(committer), pool, policy))
+}
+
+/// What mails carry.
+fn link_policy(settings: &Settings) -> LinkPolicy {
+    let of = &settings.accounts;
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
+    let delivery = MailContents { key: settings.mail.delivery == MailDelivery::Key, sign_in: of.sign_in };
+    LinkPolicy { delivery, invitation: hours(of.invitation_link_h), claim: hours(of.claim_link_h) }
 }
 
 /// How files are imported.
@@ -252,6 +287,7 @@ fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSetti
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
+    let links = link_policy(settings);
     Offering::new(move || {
         let mut data_sets = records.data_sets();
         data_sets.retain(|data_set| !data_set.standing.withdrawn);
@@ -266,6 +302,7 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             datasets: data_sets.iter().map(offered).collect(),
             // Before the first import every path of data is a 404.
             example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
+            links,
         }
     })
 }

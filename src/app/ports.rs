@@ -62,6 +62,7 @@ pub(super) fn public(
             .app_data(web::Data::new(service.clone()))
             .service(DataSets::new(service.clone(), gate, queries))
             .configure(http::routes::administration)
+            .configure(http::routes::accounts)
             .configure(http::openapi::configure)
             .configure(http::pages::configure)
             .configure(http::configure(&settings.http))

@@ -136,7 +136,7 @@ fn command_exit(error: &CommandError) -> Exit {
         CommandError::Hold(HoldRefusal::Unknown) => Exit::NotFound,
         CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => Exit::Refused,
         CommandError::Token(refusal) => token_exit(refusal),
-        CommandError::Plan(_) => Exit::Usage,
+        CommandError::Plan(_) | CommandError::Hashing(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
         CommandError::EmailTaken { .. }
         | CommandError::DefaultPlan { .. }
@@ -161,6 +161,7 @@ fn refusal_exit(refusal: &CommandRefusal) -> Exit {
         | CommandRefusal::KeyExists(_)
         | CommandRefusal::KeyEnded(_)
         | CommandRefusal::KeyExpired(_)
+        | CommandRefusal::SignIn(_)
         | CommandRefusal::TooManyKeys { .. }
         | CommandRefusal::LastAdministrator
         | CommandRefusal::TooManyAdministrators => Exit::Refused,
@@ -262,7 +263,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
         StartError::Queue(error) => queue_exit(error),
-        StartError::Aws(_) => Exit::Usage,
+        StartError::Aws(_) | StartError::Hashing(_) => Exit::Usage,
         StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
         StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),

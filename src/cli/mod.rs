@@ -41,6 +41,7 @@ mod plans;
 mod sample;
 mod secret;
 mod serve;
+mod sign_in;
 mod users;
 
 use failure::{Exit, Failure};

@@ -10,6 +10,7 @@ use super::{
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
     people::{self, mailing, noted, notes, outbox, shown_email},
+    sign_in,
 };
 use crate::{
     actors::account::{AccountCommand, Done},
@@ -50,6 +51,11 @@ enum Command {
     Enable(Enable),
     AllowMail(AllowMail),
     Delete(Delete),
+    ResetPassword(sign_in::ResetPassword),
+    Sessions(sign_in::Sessions),
+    EndSessions(sign_in::EndSessions),
+    SecondFactor(sign_in::SecondFactorArgs),
+    Export(sign_in::Export),
 }
 
 /// List users, the last invited first
@@ -226,6 +232,11 @@ impl Users {
             Command::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
             Command::AllowMail(AllowMail { user }) => allow_mail(common, &user),
             Command::Delete(delete) => delete.run(common),
+            Command::ResetPassword(reset) => reset.run(common),
+            Command::Sessions(sessions) => sessions.run(common),
+            Command::EndSessions(end) => end.run(common),
+            Command::SecondFactor(factor) => factor.run(common),
+            Command::Export(export) => export.run(common),
         }
     }
 }

@@ -80,7 +80,7 @@ fn a_wrong_setting_is_refused_with_its_name_place_value_and_what_would_be_right(
             &[("PERMITD_MAIL_TRANSPORT", "pigeon")],
             &["mail.transport", "PERMITD_MAIL_TRANSPORT", "pigeon", "`file`, `smtp`, `ses`"],
         ),
-        (&[("PERMITD_MAIL_DELIVERY", "claim-link")], &["mail.delivery", "claim-link", "`key`"]),
+        (&[("PERMITD_MAIL_DELIVERY", "pigeon")], &["mail.delivery", "pigeon", "`key` or `claim-link`"]),
         (&[("PERMITD_LOG_FORMAT", "xml")], &["log.format", "`human`, `json`"]),
         (&[("PERMITD_LOG_FILTER", "a=b=c")], &["log.filter", "permitd::access=off"]),
         (&[("PERMITD_LOG_FILTER", "wran")], &["log.filter", "wran", "warn"]),

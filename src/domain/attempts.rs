@@ -108,20 +108,35 @@ impl<K: Eq + Hash + Clone> Attempts<K> {
         Self { slowing, tallies: Cache::new(remembered_max) }
     }
 
-    /// Counts a wrong attempt. `Some` when there were too many.
-    pub fn wrong(&self, of: &K, now_us: i64) -> Option<Slowed> {
+    fn tally(&self, of: &K, now_us: i64) -> Arc<Mutex<Tally>> {
         let fresh =
             || Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Tally { begun_us: now_us, ..Tally::default() })));
         let Ok(tally) = self.tallies.get_or_insert_with(of, fresh);
+        tally
+    }
+
+    /// Counts a wrong attempt. `Some` when there were too many.
+    pub fn wrong(&self, of: &K, now_us: i64) -> Option<Slowed> {
+        let tally = self.tally(of, now_us);
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.wrong(&self.slowing, now_us)
     }
 
-    /// How long an attempt has to wait at this moment, microseconds: 0 for one that may be made. For what costs something to be
-    /// looked at, such as a password.
-    pub fn wait_us(&self, of: &K, now_us: i64) -> i64 {
-        let Some(tally) = self.tallies.get(of) else { return 0 };
-        tally.lock().unwrap_or_else(PoisonError::into_inner).wait_us(&self.slowing, now_us)
+    /// Begins an attempt that costs something to be looked at, such as a password. It counts as a wrong one until
+    /// [`Self::forget`], so that many at once are no more than one after the other.
+    ///
+    /// # Errors
+    /// How long it has to wait, microseconds. Then it was not made.
+    pub fn begin(&self, of: &K, now_us: i64) -> Result<(), i64> {
+        let tally = self.tally(of, now_us);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        match tally.wait_us(&self.slowing, now_us) {
+            0 => {
+                tally.wrong(&self.slowing, now_us);
+                Ok(())
+            }
+            wait_us => Err(wait_us),
+        }
     }
 
     /// Forgets the wrong attempts: a right one was made.
@@ -178,13 +193,35 @@ mod tests {
         let waits: Vec<i64> = (0..12).map(|_| attempts.wrong(&1, SECOND).unwrap().wait_us / SECOND).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
         assert_eq!(attempts.wrong(&2, SECOND), None, "others are not slowed");
-        assert_eq!((attempts.wait_us(&1, 2 * SECOND), attempts.wait_us(&2, SECOND)), (899 * SECOND, 0));
         let quiet = SECOND + (900 + 60) * SECOND;
         assert_eq!(attempts.wrong(&1, quiet - 1).map(|slowed| slowed.nth), Some(13));
         assert_eq!(attempts.wrong(&1, 2 * quiet), None);
         attempts.wrong(&3, 0);
         attempts.forget(&3);
         assert!((0..3).all(|_| attempts.wrong(&3, 0).is_none()), "a right one begins anew");
+    }
+
+    #[test]
+    fn an_attempt_waits_for_its_turn_and_counts_when_it_begins() {
+        let attempts = Attempts::new(SLOWING, 100);
+        assert!(
+            (0..4).all(|_| attempts.begin(&"ana", 0).is_ok()),
+            "the first beyond the free ones makes the next wait"
+        );
+        assert_eq!((attempts.begin(&"ana", 0), attempts.begin(&"ben", 0)), (Err(SECOND), Ok(())));
+        let (mut now, mut waits) = (0, Vec::new());
+        for _ in 0..12 {
+            let wait = attempts.begin(&"ana", now).unwrap_err();
+            assert_eq!(attempts.begin(&"ana", now + wait - 1), Err(1), "who does not wait is no further");
+            now += wait;
+            assert!(attempts.begin(&"ana", now).is_ok());
+            waits.push(wait / SECOND);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        attempts.forget(&"ana");
+        assert!((0..4).all(|_| attempts.begin(&"ana", now).is_ok()));
+        assert_eq!(attempts.begin(&"ana", now + 1), Err(SECOND - 1));
+        assert!((0..4).all(|_| attempts.begin(&"ana", now + 61 * SECOND).is_ok()), "forgotten after a quiet time");
     }
 
     #[test]
@@ -233,7 +270,7 @@ mod tests {
                             prop_assert!(slowed.wait_us >= before.wait_us && slowed.nth == before.nth + 1);
                         }
                         last = Some((now, slowed));
-                        prop_assert_eq!(attempts.wait_us(&(), now), slowed.wait_us);
+                        prop_assert_eq!(attempts.begin(&(), now), if slowed.wait_us == 0 { Ok(()) } else { Err(slowed.wait_us) });
                     }
                 }
             }

@@ -133,7 +133,7 @@ fn too_long() -> EmailError {
     EmailError(format!("longer than {EMAIL_BYTES_MAX} bytes"))
 }
 
-fn nfc(text: &str) -> Cow<'_, str> {
+pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 

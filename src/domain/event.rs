@@ -13,6 +13,7 @@ use super::{
     permission::Permissions,
     personal::Personal,
     plan::{KeyRules, Limits},
+    sign_in::SignInEvent,
 };
 
 /// What a person may do.
@@ -207,6 +208,8 @@ pub enum Event {
         /// What the mail system said, which may repeat the address.
         reason: Personal,
     },
+    /// Something happened to how a person signs in.
+    SignIn(SignInEvent),
     /// The person's requests of a day have come to this share of their quota, so that they are told.
     QuotaReached {
         /// The UTC day, counted from 1970-01-01.
@@ -391,6 +394,7 @@ impl Event {
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
             Self::LeakNoticeMailed { .. } => "LeakNoticeMailed",
             Self::MailFailed { .. } => "MailFailed",
+            Self::SignIn(event) => event.type_name(),
             Self::QuotaReached { .. } => "QuotaReached",
             Self::NoticesChosen { .. } => "NoticesChosen",
             Self::NoticeMailed { .. } => "NoticeMailed",

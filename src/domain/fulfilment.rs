@@ -6,9 +6,29 @@ use uuid::Uuid;
 use super::{
     event::{Event, Recorded, RevocationReason},
     key::KeyId,
+    link::LinkPurpose,
     notice::{self, Notice},
+    sign_in::SignInEvent,
     user::{Standing, User},
 };
+
+/// What the mail of an invitation carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailContents {
+    /// The key itself; without, a link that shows it once.
+    pub key: bool,
+    /// A link to set a password, for whoever has none.
+    pub sign_in: bool,
+}
+
+impl MailContents {
+    /// The links that the mail of an invitation has to carry.
+    pub fn links(self, user: &User) -> Vec<LinkPurpose> {
+        let claim = (!self.key).then_some(LinkPurpose::ClaimKey);
+        let set = (self.sign_in && user.sign_in.password.is_none()).then_some(LinkPurpose::Invitation);
+        claim.into_iter().chain(set).collect()
+    }
+}
 
 /// What an event asks of the mailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +37,11 @@ pub enum Duty {
     Fulfil {
         /// Which invitation.
         invitation: Uuid,
+    },
+    /// See that a mail with this link is sent.
+    MailLink {
+        /// Which link of the person's.
+        number: u32,
     },
     /// Revoke what a deleted person still has.
     RevokeKeys,
@@ -35,6 +60,9 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
         Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
             Some(Duty::Fulfil { invitation: *invitation })
         }
+        Event::SignIn(SignInEvent::LinkIssued { purpose: LinkPurpose::PasswordReset, number, .. }) => {
+            Some(Duty::MailLink { number: *number })
+        }
         Event::UserDeleted => Some(Duty::RevokeKeys),
         Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
         _ => notice::asked(recorded).map(Duty::Notify),
@@ -46,8 +74,15 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
 pub enum FulfilmentStep {
     /// Nothing is left to do: acknowledge the message.
     Acknowledge,
-    /// Issue a key for this invitation.
+    /// Issue a key for this invitation, and the links that its mail carries.
     IssueKey,
+    /// Issue the links that the mail carries: the key is there.
+    IssueLinks,
+    /// Send the mail with this link, then write down that it was sent.
+    SendLink {
+        /// Which link of the person's.
+        number: u32,
+    },
     /// Send the mail with this key, then write down that it was sent.
     SendMail {
         /// The key to send.
@@ -64,8 +99,8 @@ pub enum FulfilmentStep {
     },
 }
 
-/// The next step for `duty`, given the person as just loaded.
-pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
+/// The next step for `duty`, given the person as just loaded and what mails carry.
+pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> FulfilmentStep {
     let Some(user) = user else { return FulfilmentStep::Acknowledge };
     match duty {
         Duty::RevokeKeys if user.standing == Standing::Deleted && user.unrevoked_keys().next().is_some() => {
@@ -75,7 +110,12 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
         // Of a deleted person all keys are revoked, and nobody needs to look after them.
         Duty::TellOfLeak { .. } if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
         Duty::TellOfLeak { key_id } => FulfilmentStep::TellOfLeak { key_id },
-        Duty::Fulfil { .. } | Duty::Notify(_) if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        _ if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
+        // One that a newer one has replaced is not mailed any more.
+        Duty::MailLink { number } => match user.sign_in.link(number) {
+            Some(link) if !link.mailed && !link.used => FulfilmentStep::SendLink { number },
+            _ => FulfilmentStep::Acknowledge,
+        },
         Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
         Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
@@ -83,6 +123,9 @@ pub fn next_step(user: Option<&User>, duty: Duty) -> FulfilmentStep {
             // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.
             None if user.had_key_for(invitation) => FulfilmentStep::Acknowledge,
             None => FulfilmentStep::IssueKey,
+            Some(_) if delivery.links(user).iter().any(|link| user.sign_in.link_in(invitation, *link).is_none()) => {
+                FulfilmentStep::IssueLinks
+            }
             Some(key) => FulfilmentStep::SendMail { key_id: key.id },
         },
     }

@@ -154,7 +154,7 @@ impl<'a> PresentedKey<'a> {
 }
 
 /// `<prefix><id>_<secret>_<checksum>`
-fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> String {
+pub(super) fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> String {
     let mut digits = Zeroizing::new([b'0'; SECRET_CHARS]);
     write_base62(secret, digits.as_mut_slice());
     let mut text = String::with_capacity(prefix.len() + BEHIND_PREFIX_CHARS);
@@ -170,7 +170,7 @@ fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> String {
 }
 
 /// The id in such a text; `None` when its form or its checksum is wrong.
-fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
+pub(super) fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
     if text.len() != prefix.len() + BEHIND_PREFIX_CHARS {
         return None;
     }
@@ -294,7 +294,7 @@ impl fmt::Debug for KeyHash {
 
 /// Writes `bytes`, a big-endian number, as base-62 digits, most significant first, filled with zeros. The caller provides
 /// room for the largest number.
-fn write_base62(bytes: &[u8], digits: &mut [u8]) {
+pub(super) fn write_base62(bytes: &[u8], digits: &mut [u8]) {
     let mut number = [0u32; 8];
     let limbs = bytes.len().div_ceil(4);
     for (place, byte) in bytes.iter().rev().enumerate() {
@@ -311,6 +311,23 @@ fn write_base62(bytes: &[u8], digits: &mut [u8]) {
         }
         *digit = usize::try_from(remainder).ok().and_then(|at| DIGITS.get(at).copied()).unwrap_or(b'0');
     }
+}
+
+/// Reads what [`write_base62`] wrote into so many bytes; `None` when it is another text, or a larger number.
+pub(super) fn read_base62<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
+    let mut bytes = [0u8; BYTES];
+    for digit in digits {
+        let mut carry = u32::try_from(DIGITS.iter().position(|known| known == digit)?).ok()?;
+        for byte in bytes.iter_mut().rev() {
+            let sum = u32::from(*byte) * 62 + carry;
+            *byte = u8::try_from(sum & 0xff).ok()?;
+            carry = sum >> 8;
+        }
+        if carry > 0 {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod decoder;
 pub mod feedback;
 pub mod keys;
 pub mod roles;
+mod sign_in;
 pub mod tokens;
 pub mod v1;
 pub mod v2;
@@ -317,6 +318,33 @@ pub fn positioned(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, Codec
     Ok(documents)
 }
 
+/// The same with the personal data in them opened, for the person themselves. Not what they are recognised by, which would let whoever
+/// reads it sign in as them.
+///
+/// # Errors
+/// When the stored bytes are not JSON.
+pub fn opened_documents(
+    commit: &StoredCommit,
+    key: Option<&PersonalKey>,
+) -> Result<Vec<serde_json::Value>, CodecError> {
+    let mut documents = documents(commit)?;
+    for document in &mut documents {
+        let id = document.get("id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
+        let Some((id, fields)) = id.zip(document.get_mut("data").and_then(|data| data.as_object_mut())) else {
+            continue;
+        };
+        for (name, value) in fields {
+            let Some(sealed) = value.as_str() else { continue };
+            if sign_in::RECOGNISED_BY.contains(&name.as_str()) {
+                *value = sign_in::NOT_SHOWN.into();
+            } else if let Some(opened) = key.and_then(|key| key.open(id, name, sealed)) {
+                *value = opened.into();
+            }
+        }
+    }
+    Ok(documents)
+}
+
 /// The types of events, each once, in the order of the alphabet.
 pub fn types() -> Vec<&'static str> {
     let mut known: Vec<&str> = schemas().iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
@@ -433,6 +461,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             class: class.clone(),
             reason: seal("reason", reason)?,
         }),
+        Event::SignIn(event) => return sign_in::encode(event, seal),
         Event::PlanDefined {
             limits: Limits { rate_per_s, burst, quota_per_day },
             rules: KeyRules { key_max_age_days, datasets, keys_max },

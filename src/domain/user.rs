@@ -21,6 +21,7 @@ use super::{
     notice::{self, ChosenNotices, KeyNotices, Notice, NoticeChoice, QuotaNotices},
     personal::Personal,
     plan::KeyRules,
+    sign_in::{self, SessionEnd, SignIn, SignInCommand},
     text::one_line,
 };
 
@@ -139,6 +140,8 @@ pub struct User {
     pub mail_stop: Option<MailStop>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
+    /// How they sign in.
+    pub sign_in: Box<SignIn>,
     /// Who was told by mail of which key's leak.
     pub leak_notices: BTreeSet<(KeyId, UserId)>,
 }
@@ -173,7 +176,7 @@ impl User {
 
     /// Whether they can sign in and administer.
     pub fn can_administer(&self) -> bool {
-        self.role == Role::Admin && self.standing == Standing::Enabled
+        self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.password.is_some()
     }
 
     /// The keys that were not revoked.
@@ -211,6 +214,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             mail_failed_at: None,
             mail_stop: None,
             keys: BTreeMap::new(),
+            sign_in: Box::default(),
             leak_notices: BTreeSet::new(),
         });
         return;
@@ -228,10 +232,22 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             user.invitations.push((*invitation, None));
             user.invitations_at.push(at);
         }
-        Event::UserDisabled => user.standing = Standing::Disabled,
+        Event::SignIn(event) => {
+            if matches!(event, sign_in::SignInEvent::LinkMailed { .. }) {
+                user.mail_failure = None;
+            }
+            user.sign_in.apply(event, at, version);
+        }
+        Event::UserDisabled => {
+            user.standing = Standing::Disabled;
+            user.sign_in.end_all(at, version, SessionEnd::Disabled, None);
+        }
         Event::UserEnabled => user.standing = Standing::Enabled,
         Event::UserDeleted => erase(user, at),
-        Event::RoleChanged { role } => user.role = *role,
+        Event::RoleChanged { role } => {
+            user.role = *role;
+            user.sign_in.end_all(at, version, SessionEnd::RoleChanged, None);
+        }
         Event::PlanAssigned { plan } => user.plan.clone_from(plan),
         Event::ApiKeyIssued { key_id, hash, last_four, secret_version, invitation, label, bounds } => {
             let key = Key {
@@ -346,6 +362,7 @@ fn erase(user: &mut User, at: Timestamp) {
     user.mail_failure = None;
     user.mail_failed_at = None;
     user.mail_stop = None;
+    user.sign_in.erase(at, user.version);
     for key in user.keys.values_mut() {
         let (label, allowed_ips) = (key.label.take(), key.bounds.allowed_ips.take());
         if label.is_some() || allowed_ips.is_some() {
@@ -448,6 +465,8 @@ pub enum Command {
         /// The key.
         key_id: KeyId,
     },
+    /// Something about how they sign in.
+    SignIn(SignInCommand),
     /// Revoke a key that was found where others could read it.
     RevokeLeakedKey {
         /// The key's id.
@@ -591,6 +610,10 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 return Ok(Vec::new());
             }
             Ok(vec![Event::ApiKeyRevoked { key_id, reason: RevocationReason::Requested }])
+        }
+        Command::SignIn(command) => {
+            enabled(user)?;
+            Ok(sign_in::decide(&user.sign_in, command)?.into_iter().map(Event::SignIn).collect())
         }
         Command::RevokeLeakedKey { key_id, hash } => {
             let is_it = |key: &&Key| key.revoked.is_none() && key.hash == hash;

@@ -17,6 +17,7 @@ use super::{
     notice::NoticeChoice,
     permission::{Permission, Permissions},
     plan::{KeyRules, Limits, Plan},
+    sign_in::Session,
     user::{MailStop, Standing, User},
 };
 
@@ -161,6 +162,37 @@ pub struct KeyRow {
     pub revocation_reason: Option<String>,
 }
 
+/// A session. Never its token.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Session", deny_unknown_fields)]
+pub struct SessionRow {
+    /// Its public id.
+    pub id: KeyId,
+    /// Whose.
+    pub user: UserId,
+    /// The version of the commit that last changed the row.
+    pub version: u64,
+    /// The SHA-256 of its token.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it ends unless it is used.
+    pub idle_at: Timestamp,
+    /// When it was last used, to a quarter of the time after which it ends as an idle one.
+    pub seen_at: Timestamp,
+    /// How its owner signed in.
+    pub method: String,
+    /// Where from; none once erased.
+    pub network: Option<String>,
+    /// When it ended before its time.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended before its time.
+    pub end_reason: Option<String>,
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Plan", deny_unknown_fields)]
@@ -260,6 +292,8 @@ pub struct Rows {
     pub users: Vec<UserRow>,
     /// Their keys.
     pub keys: Vec<KeyRow>,
+    /// Their sessions.
+    pub sessions: Vec<SessionRow>,
     /// At most one plan.
     pub plans: Vec<PlanRow>,
     /// The imports of a data set.
@@ -315,6 +349,7 @@ impl State {
             Self::User(Some(user)) => {
                 rows.users.push(user_row(user));
                 rows.keys.extend(user.keys.values().map(|key| key_row(user, key)));
+                rows.sessions.extend(user.sign_in.sessions.values().map(|session| session_row(user, session)));
             }
             Self::Plan(name, plan) => rows.plans.extend(plan.limits.map(|limits| PlanRow {
                 name: name.clone(),
@@ -391,6 +426,23 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
         replaced_by: key.replaced_by,
         revoked_at: key.revoked.map(|(at, _)| at),
         revocation_reason: key.revoked.map(|(_, reason)| reason.as_str().to_owned()),
+    }
+}
+
+fn session_row(user: &User, session: &Session) -> SessionRow {
+    SessionRow {
+        id: session.id,
+        user: user.id,
+        version: session.version,
+        hash: session.hash,
+        started_at: session.started_at,
+        expires_at: session.expires_at,
+        idle_at: session.idle_at(),
+        seen_at: session.seen_at,
+        method: session.method.as_str().to_owned(),
+        network: session.network.as_ref().and_then(|network| network.known()).map(ToOwned::to_owned),
+        ended_at: session.ended.map(|(at, _)| at),
+        end_reason: session.ended.map(|(_, reason)| reason.as_str().to_owned()),
     }
 }
 

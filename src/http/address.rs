@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 18] = [
     "users",
     "plans",
     "keys",
@@ -24,6 +24,10 @@ const FIXED: [&str; 14] = [
     "docs",
     "problems",
     "openapi.json",
+    "links",
+    "me",
+    "password-resets",
+    "sessions",
 ];
 
 /// The base of addresses, as the request's server knows it.

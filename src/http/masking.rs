@@ -5,10 +5,14 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use crate::domain::key::PREFIX;
+use crate::domain::{key::PREFIX, link::LINK_PREFIX, session_token::SESSION_PREFIX};
+
+/// What keys, tokens, sessions and links begin with.
+const PREFIXES: [&str; 3] = [PREFIX, SESSION_PREFIX, LINK_PREFIX];
 
 /// Made once: that takes longer than a search in a small document.
-static PREFIX_FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
+static PREFIX_FINDERS: LazyLock<[memmem::Finder<'static>; PREFIXES.len()]> =
+    LazyLock::new(|| PREFIXES.map(memmem::Finder::new));
 
 /// The longest word of an unmatched path that is logged. A key's secret is longer, and has capital letters and digits.
 const WORD_CHARS_MAX: usize = 24;
@@ -54,21 +58,29 @@ pub(super) fn is_harmless_id(id: &str) -> bool {
     };
     let is_short = id.len() <= ID_CHARS_MAX
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'='));
-    !id.is_empty() && !id.to_ascii_lowercase().contains(PREFIX) && (is_short || is_hex(id) || is_hex(digits))
+    !id.is_empty()
+        && !PREFIXES.iter().any(|prefix| id.to_ascii_lowercase().contains(prefix))
+        && (is_short || is_hex(id) || is_hex(digits))
 }
 
-/// A document without the keys in it that begin as keys and tokens do. JSON writes a key as it is, so that it stays whole.
-pub(super) fn without_keys(document: Vec<u8>) -> Vec<u8> {
-    if PREFIX_FINDER.find(&document).is_none() {
-        return document;
+/// A document without the keys, sessions and links in it. JSON writes them as they are, so that they stay whole.
+pub(super) fn without_keys(mut document: Vec<u8>) -> Vec<u8> {
+    for (prefix, finder) in PREFIXES.iter().zip(PREFIX_FINDERS.iter()) {
+        if finder.find(&document).is_some() {
+            document = without(prefix, &document);
+        }
     }
-    let document = String::from_utf8_lossy(&document);
-    let mut pieces = document.split(PREFIX);
+    document
+}
+
+fn without(prefix: &str, document: &[u8]) -> Vec<u8> {
+    let document = String::from_utf8_lossy(document);
+    let mut pieces = document.split(prefix);
     let mut shown = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let behind = piece.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
         let is_key = piece.len() - behind.len() >= KEY_CHARS_MIN;
-        shown.extend(if is_key { [PREFIX, "…", behind] } else { [PREFIX, "", piece] });
+        shown.extend(if is_key { [prefix, "…", behind] } else { [prefix, "", piece] });
     }
     shown.into_bytes()
 }

@@ -4,6 +4,7 @@
 //! The document is built by hand, from values: paths, parameters and records depend on definitions that are read at run time,
 //! which no derive macro knows. What has a type of its own, the administrator's bodies and answers, comes from that type.
 
+mod accounts;
 mod administration;
 mod answer;
 mod data;
@@ -32,7 +33,11 @@ const DESCRIPTION: &str = "Tables of records, for those who were invited.
 `status=issued`, `estimated_cost__gte=10000`; `filter` takes a whole expression. What is unknown, repeated or of the wrong type is \
 refused, never ignored. Every answer says in `RateLimit` what is left of the plan.
 
-**Administration** wants an administrator's token that has the scope of the operation, as `Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
+**People** sign in with their address and a password, which they set by the link in their invitation, and see and change what is theirs \
+below `/me`.
+
+**Administration** wants an administrator's token that has the scope of the operation, or the session of somebody whose role has it, as \
+`Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
 the version that they were decided upon.
 
 Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
@@ -47,6 +52,7 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
         data_set.add_to(&mut paths);
     }
     administration::add_to(&mut paths, &mut types);
+    accounts::add_to(&mut paths, &mut types);
     let (paths, responses) = paths.finish();
 
     let mut parameters = Map::new();
@@ -63,7 +69,8 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
         schemas.insert("IssuedAdminToken".to_owned(), administration::issued_token(token));
     }
     schemas.extend(of_types);
-    let others = [data::schemas(), administration::schemas(), answer::schemas(explained_below)].concat();
+    let others =
+        [data::schemas(), administration::schemas(), accounts::schemas(), answer::schemas(explained_below)].concat();
     schemas.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
 
     let tags: Vec<Value> = data_sets.iter().map(data::Described::tag).chain(administration::tags()).collect();
@@ -85,6 +92,14 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
                 "apiKey": {
                     "type": "apiKey", "in": "header", "name": "x-api-key",
                     "description": "The key from the invitation: `pmt_…`.",
+                },
+                "session": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The token of a session: `pms_…`.",
+                },
+                "sessionCookie": {
+                    "type": "apiKey", "in": "cookie", "name": "__Host-permitd",
+                    "description": "The session's cookie; without TLS it is called `permitd`. In writing requests it counts only where they come from a page of this server.",
                 },
                 "bearer": {
                     "type": "http", "scheme": "bearer",

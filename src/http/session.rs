@@ -11,17 +11,19 @@ use actix_web::{
 use jiff::Timestamp;
 
 use super::{
-    Problem, ProblemCode, RequestId,
+    Problem, ProblemCode, RequestId, cookie,
+    signed_in::SignedIn,
     state::{OldToken, Service},
     wire,
 };
 use crate::{
-    actors::commit::Envelope,
+    actors::{commit::Envelope, sign_in::person},
     domain::{
         event::{Origin, Role},
         id::{CommandId, Who, hex},
         key::{AdminToken, KeyHash},
         permission::{AccessKind, Permission, Permissions},
+        session_token::SESSION_PREFIX,
     },
 };
 
@@ -31,7 +33,7 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Whoever asks for something of the administration.
 #[derive(Debug, Clone)]
 pub struct KnownCaller {
-    /// Who, for the log: `admin:<token id>`.
+    /// Who, for the log: `admin:<token id>` or `user:<id>`.
     pub who: Who,
     /// What they may.
     pub permissions: Permissions,
@@ -46,6 +48,11 @@ pub struct KnownCaller {
 async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
+    if shows_session(request, service) {
+        let SignedIn(holder) = SignedIn::extract(request).await?;
+        let permissions = Permissions::of_role(holder.user.role);
+        return Ok(KnownCaller { who: person(holder.user.id), permissions, until: None });
+    }
     if !request.headers().contains_key(header::AUTHORIZATION) {
         wire::refused(request).await;
         return Err(unauthorized());
@@ -57,6 +64,15 @@ async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     match caller {
         Some(caller) => Ok(caller),
         None => Err(wire::guessed(request, unauthorized()).await),
+    }
+}
+
+/// Whether it is a session by which a request is to be known.
+fn shows_session(request: &HttpRequest, service: &Service) -> bool {
+    let headers = request.headers();
+    match headers.contains_key(header::AUTHORIZATION) {
+        true => bearer(headers).is_some_and(|token| token.starts_with(SESSION_PREFIX)),
+        false => cookie::read(headers, &service.public_url).is_some(),
     }
 }
 
@@ -183,7 +199,7 @@ pub(super) fn beyond(detail: String, needed: Permissions) -> Problem {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -284,7 +300,7 @@ impl Conditions {
     /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
     /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
     /// kept for ever.
-    fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
+    pub(super) fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
         if let Some(id) = self.request_id.as_ref().and_then(RequestId::as_uuid) {
             return Ok(id.to_string());
         }

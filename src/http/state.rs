@@ -13,7 +13,8 @@ use tokio::sync::Semaphore;
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
-        lineage::Lineages, mailer::Mailers, notices::Notices, query::Shares, relay::Relay, tokens::Tokens,
+        lineage::Lineages, mailer::Mailers, notices::Notices, query::Shares, relay::Relay, sign_in::SignIns,
+        tokens::Tokens,
     },
     aws::Access,
     config::Settings,
@@ -47,6 +48,8 @@ pub struct Service {
     pub inviting: Inviting,
     /// Changes accounts and plans.
     pub accounts: Accounts,
+    /// Signs people in.
+    pub sign_ins: Arc<SignIns>,
     /// Revokes keys that are reported as leaked.
     pub leaks: Leaks,
     /// Publishes what was left behind.

@@ -89,6 +89,8 @@ impl MailTransport {
 pub enum MailDelivery {
     /// The mail carries the key.
     Key,
+    /// The mail carries a link that shows the key once.
+    ClaimLink,
 }
 
 /// The SMTP server that takes mail.

@@ -39,8 +39,15 @@ pub struct Invitation {
     pub contact: Option<String>,
     /// What can be read. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
-    /// The API key.
-    pub key: String,
+    /// The API key, where the mail carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The address of a link that shows the key once, where the mail carries that instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_link: Option<String>,
+    /// The address of a link to set a password, for whoever can sign in and has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_link: Option<String>,
     /// The path of a request that works, such as `/permits/201612013997`. None where none does yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example_path: Option<String>,
@@ -48,10 +55,36 @@ pub struct Invitation {
     pub limits: Limits,
 }
 
-/// Overwrites the key: whoever has one here keeps it in [`zeroize::Zeroizing`].
+/// Overwrites the key and the links: whoever has one here keeps it in [`zeroize::Zeroizing`].
 impl zeroize::Zeroize for Invitation {
     fn zeroize(&mut self) {
         self.key.zeroize();
+        self.claim_link.zeroize();
+        self.password_link.zeroize();
+    }
+}
+
+/// What the mail to who forgot their password says.
+#[derive(Clone, Serialize)]
+pub struct PasswordReset {
+    /// What the service calls itself.
+    pub brand: String,
+    /// The person's name, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whom to ask, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// The address of the link.
+    pub link: String,
+    /// Until when it works, for people.
+    pub expires_at: String,
+}
+
+/// Overwrites the link: whoever has one here keeps it in [`zeroize::Zeroizing`].
+impl zeroize::Zeroize for PasswordReset {
+    fn zeroize(&mut self) {
+        self.link.zeroize();
     }
 }
 
@@ -240,6 +273,8 @@ macro_rules! mails {
 mails! {
     /// The mail that carries a new user's key.
     invitation(Invitation) = "invitation";
+    /// The mail to who forgot their password.
+    password_reset(PasswordReset) = "password-reset";
     /// The mail that tells somebody that an administrator made a key for them.
     key_made(NoticeMail<KeyChanged>) = "key-made";
     /// The mail that tells somebody that an administrator revoked a key of theirs.
@@ -427,6 +462,48 @@ mod tests {
         assert!(!mail.subject.contains(['\r', '\n']), "{:?}", mail.subject);
         assert!(!mail.html.contains("<script>"), "{}", mail.html);
         assert!(!format!("{mail:?}").contains("pmt_"));
+    }
+
+    #[test]
+    fn a_link_stands_in_place_of_the_key() {
+        let claim = "https://permits.example.org/links/pml_claim".to_owned();
+        let mail = Templates::default().invitation(&Invitation { key: None, claim_link: Some(claim), ..example() }).unwrap();
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("https://permits.example.org/links/pml_claim"), "{part}");
+            assert!(!part.contains("pmt_") && !part.contains("none") && !part.contains("{%"), "{part}");
+        }
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
+    }
+
+    #[test]
+    fn whoever_can_sign_in_is_told_where_to_set_a_password() {
+        let link = "https://permits.example.org/links/pml_password".to_owned();
+        let mail = Templates::default().invitation(&Invitation { password_link: Some(link), ..example() }).unwrap();
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("/links/pml_password") && shown.contains("pmt_abc_def_012"), "{part}");
+        }
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
+        assert!(!Templates::default().invitation(&Invitation { password_link: None, ..example() }).unwrap().text.contains("password"));
+    }
+
+    #[test]
+    fn a_reset_says_what_it_is_and_what_to_do_about_one_that_nobody_wanted() {
+        let reset = PasswordReset {
+            brand: "SF Permits".to_owned(),
+            name: Some("Eve\r\nBcc: all@example.org".to_owned()),
+            contact: None,
+            link: "https://permits.example.org/links/pml_x".to_owned(),
+            expires_at: "2026-03-01 11:00 UTC".to_owned(),
+        };
+        let mail = Templates::default().password_reset(&reset).unwrap();
+        assert_eq!(mail.subject, "A new password for SF Permits");
+        for part in [&mail.text, &mail.html] {
+            let shown = part.replace("&#x2f;", "/");
+            assert!(shown.contains("/links/pml_x") && part.contains("2026-03-01 11:00 UTC"), "{part}");
+            assert!(part.contains("did not ask") && !part.contains("{%"), "{part}");
+        }
     }
 
     fn key() -> KeyTold {

@@ -13,7 +13,7 @@ use crate::{
         id::StreamId,
         key::KeyId,
         lineage::{Lineage, Loss, RecordsIdentity},
-        view::{ImportRow, Rows},
+        view::{ImportRow, Rows, SessionRow},
     },
     store::{IssuedTwice, Live, ReplayLog, ReplaySpace, records::DataSet},
 };
@@ -162,10 +162,12 @@ fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>,
 fn described(rows: &Rows) -> BTreeMap<String, String> {
     let users = rows.users.iter().map(|row| (format!("users {}", row.id), hidden(row, &[&row.email, &row.name])));
     let keys = rows.keys.iter().map(|row| (key_row(row.id), hidden(row, &[&Some(row.hash.to_hex())])));
+    let session = |row: &SessionRow| hidden(row, &[&Some(row.hash.to_hex()), &row.network]);
+    let sessions = rows.sessions.iter().map(|row| (format!("sessions {}", row.id), session(row)));
     let plans = rows.plans.iter().map(|row| (format!("plans {}", row.name), hidden(row, &[])));
     let imports = rows.imports.iter().map(|row| (format!("imports {}", row.id), hidden(row, &[])));
     let tokens = rows.tokens.iter().map(|row| (format!("tokens {}", row.id), hidden(row, &[&Some(row.hash.to_hex())])));
-    users.chain(keys).chain(plans).chain(imports).chain(tokens).collect()
+    users.chain(keys).chain(sessions).chain(plans).chain(imports).chain(tokens).collect()
 }
 
 fn hidden(row: &impl Serialize, personal: &[&Option<String>]) -> String {

@@ -24,7 +24,7 @@ use crate::{
         persisted::StoredCommit,
         personal::PersonalKey,
         reach::KeyReach,
-        view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
 };
@@ -247,6 +247,10 @@ pub trait Views: Send + Sync {
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError>;
     /// A key.
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError>;
+    /// A person's sessions, oldest first, with those that have ended.
+    async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError>;
+    /// A session.
+    async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError>;
     /// Keys of whose end their owners are to be told, those first that are due for longest. One whose row has only just been
     /// written may be missing, or stand there as it was.
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError>;

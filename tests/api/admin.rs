@@ -238,14 +238,14 @@ async fn the_log_is_read_from_both_ends_and_keeps_personal_data_sealed() {
     let of_user = app
         .eventually("the mail to be written down", async || {
             let events = app.admin_get(&format!("/users/{id}/events")).await.expect(200);
-            (events.json()["data"].as_array().unwrap().len() == 3).then_some(events)
+            (events.json()["data"].as_array().unwrap().len() == 4).then_some(events)
         })
         .await;
     let types = |answer: &Answer| -> Vec<String> {
         let list = answer.json()["data"].as_array().unwrap().clone();
         list.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(types(&of_user), ["UserInvited", "ApiKeyIssued", "ApiKeyMailed"]);
+    assert_eq!(types(&of_user), ["UserInvited", "ApiKeyIssued", "LinkIssued", "ApiKeyMailed"]);
     for text in ["unusual", "Unusual", &key] {
         assert!(!of_user.body.contains(text), "{text} is in the log");
     }
@@ -254,7 +254,7 @@ async fn the_log_is_read_from_both_ends_and_keeps_personal_data_sealed() {
     let next = oldest.json()["page"]["next"].as_str().unwrap().to_owned();
     assert_eq!(types(&app.admin_get(&next).await.expect(200)), ["PlanDefined"]);
     let newest = app.admin_get("/events?order=newest&limit=2").await.expect(200);
-    assert_eq!(types(&newest), ["ApiKeyMailed", "ApiKeyIssued"]);
+    assert_eq!(types(&newest), ["ApiKeyMailed", "ApiKeyIssued", "LinkIssued"]);
     let next = newest.json()["page"]["next"].as_str().unwrap().to_owned();
     let last = app.admin_get(&next).await.expect(200);
     assert_eq!(types(&last), ["UserInvited", "PlanDefined"]);

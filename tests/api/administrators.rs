@@ -4,15 +4,20 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    MODE,
+    MODE, accounts,
     app::{Answer, TestApp},
     support::backend::Mode,
 };
 
 async fn invite(app: &TestApp, name: &str, role: &str) -> String {
-    let body = json!({ "email": format!("{name}@example.org"), "role": role });
-    let user = app.admin_send(Method::POST, "/users", &body).await.expect(201).json();
-    format!("/users/{}", user["id"].as_str().unwrap())
+    let (user, _) = app.invite_as(&json!({ "email": format!("{name}@example.org"), "role": role })).await;
+    format!("/users/{user}")
+}
+
+/// Invites somebody, who sets a password.
+async fn member(app: &TestApp, name: &str, role: &str) -> String {
+    let user = accounts::member_as(app, &format!("{name}@example.org"), role).await;
+    format!("/users/{user}")
 }
 
 async fn patch(app: &TestApp, path: &str, body: Value) -> Answer {
@@ -31,7 +36,7 @@ async fn each_removal(app: &TestApp, path: &str) -> Vec<Answer> {
 #[tokio::test]
 async fn the_last_administrator_stays_until_there_is_another() {
     let app = TestApp::start().await;
-    let (ana, ben) = (invite(&app, "ana", "admin").await, invite(&app, "ben", "reader").await);
+    let (ana, ben) = (member(&app, "ana", "admin").await, member(&app, "ben", "reader").await);
     for refused in each_removal(&app, &ana).await {
         let refused = refused.expect(409).json();
         let detail = refused["detail"].as_str().unwrap();
@@ -54,11 +59,27 @@ async fn the_last_administrator_stays_until_there_is_another() {
         app.send(request).await
     };
     let first = key(&ana, json!({ "role": "reader" })).await.expect(409);
-    let eve = invite(&app, "eve", "admin").await;
+    let eve = member(&app, "eve", "admin").await;
     let again = key(&ana, json!({ "role": "reader" })).await.expect(409);
     assert_eq!(first.json()["detail"], again.json()["detail"], "a repeated command gets its first answer");
     patch(&app, &ana, json!({ "role": "reader" })).await.expect(200);
     patch(&app, &eve, json!({ "role": "reader" })).await.expect(409);
+}
+
+/// Whoever has set no password cannot sign in: they may come and go, and leave nobody without an administrator.
+#[tokio::test]
+async fn somebody_without_a_password_is_no_administrator_yet() {
+    let app = TestApp::start().await;
+    let ana = invite(&app, "ana", "admin").await;
+    patch(&app, &ana, json!({ "role": "reader" })).await.expect(200);
+    patch(&app, &ana, json!({ "role": "admin" })).await.expect(200);
+    let ben = member(&app, "ben", "admin").await;
+    for refused in each_removal(&app, &ben).await {
+        refused.expect(409);
+    }
+    accounts::set_password(&app, "ana@example.org").await;
+    patch(&app, &ben, json!({ "role": "reader" })).await.expect(200);
+    patch(&app, &ana, json!({ "role": "reader" })).await.expect(409);
 }
 
 #[tokio::test]
@@ -67,7 +88,7 @@ async fn of_two_administrators_who_remove_each_other_at_once_one_is_left() {
     // Where a deployment has several servers, by two of them.
     let beside = if matches!(MODE, Mode::Aws) { Some(app.beside().await) } else { None };
     let second = beside.as_ref().unwrap_or(&app);
-    let (ana, ben) = (invite(&app, "ana", "admin").await, invite(&app, "ben", "admin").await);
+    let (ana, ben) = (member(&app, "ana", "admin").await, member(&app, "ben", "admin").await);
     for round in 0..12 {
         let remove = async |app: &TestApp, path: &str| match round % 2 {
             0 => patch(app, path, json!({ "role": "reader" })).await.status,
@@ -90,7 +111,7 @@ async fn without_a_set_the_administrators_are_those_of_the_log() {
         return;
     }
     let app = TestApp::start().await;
-    let (ana, ben) = (invite(&app, "ana", "admin").await, invite(&app, "ben", "admin").await);
+    let (ana, ben) = (member(&app, "ana", "admin").await, member(&app, "ben", "admin").await);
     let forget = |sql: &str| {
         let store = rusqlite::Connection::open(app.data().join("permitd.db")).unwrap();
         store.busy_timeout(std::time::Duration::from_secs(30)).unwrap();

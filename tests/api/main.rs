@@ -13,6 +13,7 @@ mod app;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
 mod address;
 mod admin;
 mod administrators;
@@ -43,6 +44,7 @@ mod permissions;
 mod protocol;
 mod quota;
 mod raw;
+mod second_factor;
 mod stalled;
 mod stopping;
 mod tokens;

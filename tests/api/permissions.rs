@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    accounts,
     app::{Answer, Options, TestApp},
     data::unlimited,
 };
@@ -19,6 +20,10 @@ enum Need {
     Nothing,
     /// An API key.
     Key,
+    /// A session.
+    Session,
+    /// An API key or a session.
+    Oneself,
     /// These scopes, all of them.
     Scopes(&'static [&'static str]),
 }
@@ -37,9 +42,29 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/admin", Need::Nothing),
     ("GET", "/docs", Need::Nothing),
     ("GET", "/openapi.json", Need::Nothing),
-    ("POST", "/leaks", Need::Nothing),
     ("GET", "/problems", Need::Nothing),
     ("GET", "/problems/{code}", Need::Nothing),
+    ("POST", "/leaks", Need::Nothing),
+    ("POST", "/sessions", Need::Nothing),
+    ("POST", "/password-resets", Need::Nothing),
+    ("GET", "/links/{token}", Need::Nothing),
+    ("POST", "/links/{token}", Need::Nothing),
+    ("DELETE", "/sessions/current", Need::Session),
+    ("GET", "/me", Need::Oneself),
+    ("GET", "/me/usage", Need::Oneself),
+    ("PUT", "/me/password", Need::Session),
+    ("GET", "/me/export", Need::Session),
+    ("GET", "/me/keys", Need::Session),
+    ("POST", "/me/keys", Need::Session),
+    ("PATCH", "/me/keys/{key_id}", Need::Session),
+    ("DELETE", "/me/keys/{key_id}", Need::Session),
+    ("POST", "/me/keys/{key_id}/rotate", Need::Session),
+    ("GET", "/me/sessions", Need::Session),
+    ("DELETE", "/me/sessions", Need::Session),
+    ("DELETE", "/me/sessions/{key_id}", Need::Session),
+    ("POST", "/me/second-factor", Need::Session),
+    ("PUT", "/me/second-factor", Need::Session),
+    ("DELETE", "/me/second-factor", Need::Session),
     ("GET", "/permits", Need::Key),
     ("GET", "/permits/changes", Need::Key),
     ("GET", "/permits/facets", Need::Key),
@@ -65,6 +90,11 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("PATCH", "/users/{id}/keys/{key_id}", PEOPLE),
     ("DELETE", "/users/{id}/keys/{key_id}", PEOPLE),
     ("POST", "/users/{id}/keys/{key_id}/rotate", PEOPLE),
+    ("GET", "/users/{id}/sessions", PEOPLE),
+    ("DELETE", "/users/{id}/sessions", PEOPLE),
+    ("POST", "/users/{id}/password-resets", PEOPLE),
+    ("DELETE", "/users/{id}/second-factor", PEOPLE),
+    ("GET", "/users/{id}/export", PEOPLE),
     ("GET", "/plans", PLANS),
     ("GET", "/plans/{name}", PLANS),
     ("GET", "/plans/{name}/users", PEOPLE),
@@ -95,24 +125,44 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("DELETE", "/admin-tokens/{id}", EVERYTHING),
 ];
 
-/// Somebody who asks: with this header, and known to the administration with these permissions.
+/// Somebody who asks: with these headers, and known to the administration with these permissions.
 struct Caller {
     name: String,
-    header: Option<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
     has_key: bool,
+    /// Whose session it is, for whoever has one.
+    signed_in: Option<&'static str>,
     /// Scopes, and whether they are for reading only; none for whoever the administration does not know.
     may: Option<(Vec<&'static str>, bool)>,
 }
 
 impl Caller {
     /// One whom the administration does not know.
-    fn stranger(name: &str, header: Option<(&'static str, String)>) -> Self {
-        Self { name: name.to_owned(), header, has_key: false, may: None }
+    fn stranger(name: &str, headers: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let headers = headers.into_iter().collect();
+        Self { name: name.to_owned(), headers, has_key: false, signed_in: None, may: None }
+    }
+
+    /// Somebody who is signed in, whose role has these scopes.
+    fn with_session(email: &'static str, token: &str, scopes: &[&'static str]) -> Self {
+        let stranger = Self::stranger(&format!("the session of {email}"), bearer(token));
+        Self { signed_in: Some(email), may: Some((scopes.to_vec(), false)), ..stranger }
     }
 
     fn with_token(name: String, token: &str, scopes: &[&'static str], read_only: bool) -> Self {
-        let header = Some(("authorization", format!("Bearer {token}")));
-        Self { name, header, has_key: false, may: Some((scopes.to_vec(), read_only)) }
+        Self { may: Some((scopes.to_vec(), read_only)), ..Self::stranger(&name, bearer(token)) }
+    }
+
+    /// Begins another session: what somebody may do to their own sessions ends this one.
+    async fn sign_in_anew(&mut self, app: &TestApp, email: &str) {
+        let token = accounts::sign_in(app, email).await;
+        for (name, value) in &mut self.headers {
+            match *name {
+                "authorization" => *value = format!("Bearer {token}"),
+                "cookie" => *value = format!("permitd={token}"),
+                _ => {}
+            }
+        }
     }
 
     /// The status that refuses them, if they are refused.
@@ -120,6 +170,8 @@ impl Caller {
         match (need, &self.may) {
             (Need::Nothing, _) => None,
             (Need::Key, _) => (!self.has_key).then_some(401),
+            (Need::Session, _) => self.signed_in.is_none().then_some(401),
+            (Need::Oneself, _) => (!self.has_key && self.signed_in.is_none()).then_some(401),
             (Need::Scopes(_), None) => Some(401),
             (Need::Scopes(needed), Some((scopes, read_only))) => {
                 let has_all = needed.iter().all(|scope| scopes.contains(scope));
@@ -127,6 +179,10 @@ impl Caller {
             }
         }
     }
+}
+
+fn bearer(token: &str) -> Option<(&'static str, String)> {
+    Some(("authorization", format!("Bearer {token}")))
 }
 
 /// Makes a token; gives its id and the token itself.
@@ -144,7 +200,6 @@ async fn token(
 }
 
 async fn callers(app: &TestApp, clock: &ManualClock, key: &str) -> Vec<Caller> {
-    let bearer = |token: &str| Some(("authorization", format!("Bearer {token}")));
     let mut callers = vec![
         Caller::stranger("nobody", None),
         Caller::stranger("a wrong token", bearer("pmt_admin_0")),
@@ -166,6 +221,21 @@ async fn callers(app: &TestApp, clock: &ManualClock, key: &str) -> Vec<Caller> {
     let (id, revoked) = token(app, "revoked", &ALL_SCOPES, false, None).await;
     app.send(app.admin(Method::DELETE, &format!("/admin-tokens/{id}"))).await.expect(200);
     callers.push(Caller::stranger("a revoked token", bearer(&revoked)));
+    for (email, role, scopes) in [
+        ("reader@example.org", "reader", &[][..]),
+        ("manager@example.org", "manager", &["data"]),
+        ("admin@example.org", "admin", &ALL_SCOPES),
+    ] {
+        accounts::member_as(app, email, role).await;
+        callers.push(Caller::with_session(email, &accounts::sign_in(app, email).await, scopes));
+    }
+    let cookie = format!("permitd={}", accounts::sign_in(app, "admin@example.org").await);
+    let headers = vec![("cookie", cookie), ("sec-fetch-site", "same-origin".to_owned())];
+    let name = "the cookie of an administrator, from a page of the server".to_owned();
+    callers.push(Caller { name, headers, ..Caller::with_session("admin@example.org", "", &ALL_SCOPES) });
+    let over = accounts::sign_in(app, "admin@example.org").await;
+    app.send(app.request(Method::DELETE, "/sessions/current").bearer_auth(&over)).await.expect(200);
+    callers.push(Caller::stranger("a session that is over", bearer(&over)));
     let (_, expired) = token(app, "expired", &ALL_SCOPES, false, Some("2026-03-01T12:01:00Z")).await;
     clock.advance_us(60_000_000);
     callers.push(Caller::stranger("an expired token", bearer(&expired)));
@@ -180,6 +250,7 @@ struct Paths {
     token: String,
     number: String,
     record: String,
+    link: String,
 }
 
 impl Paths {
@@ -195,6 +266,7 @@ impl Paths {
         let path = path.replace("{name}", if path.starts_with("/datasets") { "permits" } else { "default" });
         let path =
             path.replace("{code}", "not-found").replace("{key}", &self.number).replace("{record_id}", &self.record);
+        let path = path.replace("/links/{token}", &self.link);
         // What a route cannot do without.
         match path.rsplit('/').next() {
             Some("facets") => format!("{path}?columns=status"),
@@ -209,16 +281,14 @@ impl Paths {
         let id =
             if path.starts_with("/admin-tokens") { "0000000000000000" } else { "00000000-0000-0000-0000-000000000000" };
         let path = path.replace("{id}", id).replace("{key_id}", "0000000000000000").replace("{name}", "none");
-        path.replace("{code}", "none").replace("{key}", "209912310001").replace("{record_id}", "9")
+        let path = path.replace("{code}", "none").replace("{key}", "209912310001").replace("{record_id}", "9");
+        path.replace("{token}", "pml_none")
     }
 }
 
 async fn ask(app: &TestApp, caller: &Caller, method: &str, path: &str) -> Answer {
     let request = app.request(method.parse().unwrap(), path);
-    let request = match &caller.header {
-        Some((name, value)) => request.header(*name, value),
-        None => request,
-    };
+    let request = caller.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
     app.send(if method == "GET" { request } else { request.header("content-type", "application/json").body("{}") })
         .await
 }
@@ -230,7 +300,10 @@ fn described(document: &Value) -> Vec<(String, String, Need)> {
             let security = operation["security"].as_array().unwrap();
             let need = match security.first() {
                 None => Need::Nothing,
-                Some(first) if first["apiKey"].is_array() => Need::Key,
+                Some(first) if first["apiKey"].is_array() => {
+                    if security.iter().any(|other| other["session"].is_array()) { Need::Oneself } else { Need::Key }
+                }
+                Some(first) if first["session"].is_array() => Need::Session,
                 Some(first) => {
                     let scopes: Vec<&str> =
                         first["adminToken"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
@@ -251,16 +324,23 @@ fn described(document: &Value) -> Vec<(String, String, Need)> {
 async fn everybody_may_what_the_table_says_and_nothing_else() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
     // What does not work counts as a guess, of which there are many here.
-    let settings = vec![("http.wrong_keys_max", "100000".to_owned())];
+    let many = || "100000".to_owned();
+    let settings = vec![
+        ("http.wrong_keys_max", many()),
+        ("http.leak_reports_max", many()),
+        ("http.refusal_delay_max_ms", "0".to_owned()),
+        ("accounts.sessions_per_hour_max", "1000".to_owned()),
+    ];
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 5, ..Options::default() }).await;
     let key = unlimited(&app).await;
+    let link = app.mail_to("ana@example.org", 1).await.links[0].clone();
     let list = async |path: &str| app.admin_get(path).await.expect(200).json()["data"][0].clone();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (user, import, first) = (list("/users").await, list("/imports").await, list("/admin-tokens").await);
     let permit = app.get("/permits?limit=1", &key).await.expect(200).json()["data"][0].clone();
     let (number, record) = (text(&permit["application_number"]), permit["record_id"].to_string());
     let (user, import, token) = (text(&user["id"]), text(&import["id"]), text(&first["id"]));
-    let paths = Paths { user, key_id: key[4..20].to_owned(), import, token, number, record };
+    let paths = Paths { user, key_id: key[4..20].to_owned(), import, token, number, record, link };
 
     let document = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
     let described = described(&document);
@@ -273,8 +353,11 @@ async fn everybody_may_what_the_table_says_and_nothing_else() {
         assert_eq!(row.2, *need, "{method} {path}");
     }
 
-    for caller in callers(&app, &clock, &key).await {
+    for mut caller in callers(&app, &clock, &key).await {
         for (method, path, need) in TABLE {
+            if let Some(email) = caller.signed_in {
+                caller.sign_in_anew(&app, email).await;
+            }
             // The one route that answers both, each in its own way.
             let lists_own = caller.has_key && *path == "/datasets";
             let refused = caller.refused(method, *need).filter(|_| !lists_own);
@@ -293,6 +376,43 @@ async fn everybody_may_what_the_table_says_and_nothing_else() {
         }
     }
     assert_eq!(app.admin_get(&format!("/users/{}", paths.user)).await.expect(200).json()["status"], "active");
+}
+
+/// A session administers as its role may, but for what another site makes a browser send, and where a second factor is missing.
+#[tokio::test]
+async fn a_session_administers_only_from_the_own_pages_and_with_what_is_demanded() {
+    let app = TestApp::start().await;
+    let user = accounts::member_as(&app, "ana@example.org", "admin").await;
+    let token = accounts::sign_in(&app, "ana@example.org").await;
+    let invite = |name: &str| {
+        app.request(Method::POST, "/users").json(&json!({ "email": format!("{name}@example.org"), "role": "reader" }))
+    };
+    let by_cookie = |request: reqwest::RequestBuilder| request.header("cookie", format!("permitd={token}"));
+    for site in ["cross-site", "same-site"] {
+        let refused = app.send(by_cookie(invite("ben")).header("sec-fetch-site", site)).await.expect(403).json();
+        assert_eq!(refused["type"], "/problems/cross-origin");
+    }
+    app.send(by_cookie(invite("ben"))).await.expect(403);
+    app.send(by_cookie(app.request(Method::GET, "/users"))).await.expect(200);
+    app.send(by_cookie(invite("ben")).header("sec-fetch-site", "same-origin")).await.expect(201);
+    // A token beside the cookie is what counts.
+    app.send(by_cookie(invite("eve")).bearer_auth("pmt_admin_0").header("sec-fetch-site", "same-origin"))
+        .await
+        .expect(401);
+    let made = app.send(invite("eve").bearer_auth(&token)).await.expect(201).json();
+    let events = app.admin_get(&format!("/users/{}/events", made["id"].as_str().unwrap())).await.expect(200).json();
+    assert_eq!(events["data"][0]["actor"], format!("user:{user}"), "the log names who did it");
+    let body = json!({ "name": "nightly", "scopes": ALL_SCOPES });
+    app.send(app.request(Method::POST, "/admin-tokens").bearer_auth(&token).json(&body)).await.expect(201);
+
+    let app = TestApp::set(&[("accounts.second_factor", "administrators")], 0).await;
+    accounts::member_as(&app, "ana@example.org", "admin").await;
+    accounts::member_as(&app, "ben@example.org", "manager").await;
+    let (ana, ben) =
+        (accounts::sign_in(&app, "ana@example.org").await, accounts::sign_in(&app, "ben@example.org").await);
+    let refused = app.send(app.request(Method::GET, "/users").bearer_auth(&ana)).await.expect(403).json();
+    assert_eq!(refused["type"], "/problems/second-factor-required");
+    app.send(app.request(Method::GET, "/imports").bearer_auth(&ben)).await.expect(200);
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Invitations, users, keys and plans without a server.
 
-use super::{Home, key_in, number};
+use super::{Home, key_in, link_in, number, server::Server};
 
 #[test]
 fn an_invitation_is_a_mail_with_a_key() {
@@ -277,6 +277,30 @@ fn mail_that_reaches_nobody_is_told_as_long_as_it_does() {
 }
 
 #[test]
+fn how_somebody_signs_in_is_administered_offline() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "--name", "Ana"]);
+    let reset = home.json(&["users", "reset-password", "ana@example.org"]);
+    assert_eq!(reset["mail"], "sent");
+    let mails = home.mails();
+    assert_eq!(mails.iter().filter(|mail| mail.contains("Subject: A new password")).count(), 1);
+    assert_eq!(home.json(&["users", "sessions", "ana@example.org"])["sessions"], serde_json::json!([]));
+    assert_eq!(home.json(&["users", "end-sessions", "ana@example.org"])["ended"], 0);
+    assert_eq!(home.json(&["users", "second-factor", "remove", "ana@example.org"])["changed"], false);
+    let export = home.json(&["users", "export", "ana@example.org"]);
+    let types: Vec<&str> =
+        export["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["UserInvited", "ApiKeyIssued", "LinkIssued", "ApiKeyMailed", "LinkIssued", "LinkMailed"]);
+    assert_eq!(export["events"][0]["data"]["name"], "Ana");
+    home.json(&["users", "delete", "ana@example.org", "--yes"]);
+    let id = export["user"]["id"].as_str().unwrap();
+    let erased = home.json(&["users", "export", id]);
+    assert!(!erased.to_string().contains("ana@") && !erased.to_string().contains("\"Ana\""), "{erased}");
+    assert!(home.mails().is_empty(), "the mails to somebody who is erased go, too");
+    home.refused(4, &["users", "reset-password", id]);
+}
+
+#[test]
 fn named_tokens_are_made_listed_and_revoked() {
     let home = Home::new();
     let made = home.json(&["admin-tokens", "create", "nightly", "--scopes", "data,plans", "--expires-in", "90d"]);
@@ -312,11 +336,21 @@ fn named_tokens_are_made_listed_and_revoked() {
     assert_eq!((count(&["admin-tokens", "list"]), count(&["admin-tokens", "list", "--all"])), (1, 2));
 }
 
-#[test]
-fn the_last_administrator_is_not_taken_away() {
+#[tokio::test]
+async fn the_last_administrator_is_not_taken_away() {
     let home = Home::new();
     home.json(&["invite", "ana@example.org", "--role", "admin"]);
     home.json(&["invite", "ben@example.org", "--role", "manager"]);
+    // Without a password nobody can sign in, so nobody is the last who can.
+    home.json(&["users", "set", "ana@example.org", "--role", "manager"]);
+    home.json(&["users", "set", "ana@example.org", "--role", "admin"]);
+    let server = Server::start(&home, "serve");
+    for mail in home.mails() {
+        let url = format!("{}{}", server.ready()["url"].as_str().unwrap(), link_in(&mail));
+        let set = server.client().post(url).json(&serde_json::json!({ "password": "correct horse battery" }));
+        assert_eq!(set.send().await.unwrap().status(), 200);
+    }
+    drop(server);
     let last = |arguments: &[&str]| assert!(home.refused(4, arguments).contains("last administrator"));
     last(&["users", "set", "ana@example.org", "--role", "manager"]);
     last(&["users", "disable", "ana@example.org"]);

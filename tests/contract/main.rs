@@ -58,6 +58,7 @@ macro_rules! cases {
     ($backend:ident views) => {
         run! { $backend views:
             rows_come_back_as_they_were_written,
+            a_session_is_found_by_its_id_and_its_network_is_erased_with_its_person,
             an_older_row_never_replaces_a_newer_one,
             people_are_found_and_listed_in_pages,
             rows_are_written_with_their_commit,

@@ -9,6 +9,7 @@ use permitd::{
         notice::NoticeChoice,
         personal::Personal,
         plan::{KeyRules, Limits},
+        sign_in::{SessionEnd, SignInEvent, SignInMethod},
         view::{Rows, State, UserStatus},
     },
     store::{DueFilter, UserFilter},
@@ -144,6 +145,49 @@ pub(crate) async fn rows_are_written_with_their_commit<B: Backend>() {
         let row = other.views.user(ana.user_id()).await.unwrap().expect("the row");
         assert_eq!(row.version, ana.version, "what was acknowledged is seen by another process");
     }
+}
+
+pub(crate) async fn a_session_is_found_by_its_id_and_its_network_is_erased_with_its_person<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    let started = |number: u8| {
+        Event::SignIn(SignInEvent::SessionStarted {
+            session: key(number).id(),
+            hash: key(number).hash(),
+            expires_at: beginning().checked_add(SignedDuration::from_hours(24)).unwrap(),
+            idle_s: 3600,
+            method: SignInMethod::Password,
+            network: Personal::Known("192.0.2.77".to_owned()),
+        })
+    };
+    ana.write(&stores, vec![started(1)], beginning()).await;
+    ana.write(&stores, vec![started(2)], beginning().checked_add(SignedDuration::from_secs(1)).unwrap()).await;
+    let ended = SignInEvent::SessionEnded { session: key(1).id(), reason: SessionEnd::SignedOut };
+    ana.write(&stores, vec![Event::SignIn(ended)], beginning()).await;
+    let by_time = |rows: Rows| {
+        let mut sessions = rows.sessions;
+        sessions.sort_by_key(|row| (row.started_at, row.id));
+        sessions
+    };
+    let rows = by_time(ana.rows());
+    assert_eq!(stores.views.sessions(ana.user_id()).await.unwrap(), rows);
+    for row in &rows {
+        assert_eq!(stores.views.session(row.id).await.unwrap().as_ref(), Some(row));
+    }
+    assert_eq!(stores.views.session(key(3).id()).await.unwrap(), None);
+    assert!(stores.views.sessions(Stream::user(2).user_id()).await.unwrap().is_empty());
+    assert_eq!(rows[0].end_reason.as_deref(), Some("signed_out"));
+    assert!(rows.iter().all(|row| row.network.as_deref() == Some("192.0.2.77")));
+
+    ana.write(&stores, vec![Event::UserDeleted], beginning()).await;
+    let rows = stores.views.sessions(ana.user_id()).await.unwrap();
+    assert_eq!(rows, by_time(ana.rows()));
+    assert!(rows.iter().all(|row| row.network.is_none() && row.ended_at.is_some()), "{rows:?}");
+    assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
+    crate::replay::rebuild(&*stores.replay);
+    assert_eq!(stores.views.sessions(ana.user_id()).await.unwrap(), rows, "a rebuild comes to the same");
 }
 
 /// Keys that expire are found in the order in which they are due, a page at a time, until it is noticed.

@@ -162,7 +162,22 @@ impl Deployment {
         key: &str,
         body: Option<Value>,
     ) -> Result<(u16, Value), reqwest::Error> {
-        let mut request = self.client.request(method, format!("{}{path}", serving.url)).bearer_auth(&self.token);
+        self.with_token(serving, method, path, (&self.token, key), body).await
+    }
+
+    /// A request with a token, if it is not empty, and an idempotency key, if it is not.
+    pub(crate) async fn with_token(
+        &self,
+        serving: &Serving,
+        method: Method,
+        path: &str,
+        (token, key): (&str, &str),
+        body: Option<Value>,
+    ) -> Result<(u16, Value), reqwest::Error> {
+        let mut request = self.client.request(method, format!("{}{path}", serving.url));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
         if !key.is_empty() {
             request = request.header("idempotency-key", key);
         }

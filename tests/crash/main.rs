@@ -19,6 +19,7 @@ mod deployment;
 mod held;
 mod quota;
 mod rows;
+mod sign_in;
 mod sqlite;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

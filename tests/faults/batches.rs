@@ -15,7 +15,7 @@ use futures_util::future::join;
 use permitd::{
     actors::{
         commit::Committer,
-        mailer::{Mailers, Offer, Offering, Polling},
+        mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
     },
     mail::Mailer,
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
@@ -128,6 +128,7 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mail
         contact: None,
         datasets: Vec::new(),
         example_path: Some("/permits?limit=3".to_owned()),
+        links: LinkPolicy::keys_alone(),
     };
     (
         Mailers::start(

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use permitd::{
-    actors::mailer::{Mailers, Offer, Offering},
+    actors::mailer::{LinkPolicy, Mailers, Offer, Offering},
     mail::{Sender, SesMailer, ses},
 };
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ impl Post {
             contact: None,
             datasets: Vec::new(),
             example_path: Some("/permits?limit=3".to_owned()),
+            links: LinkPolicy::keys_alone(),
         };
         let (committer, visibility) = (Arc::clone(&world.committer), Duration::from_secs(30));
         let mailers = Mailers::start(

@@ -15,7 +15,7 @@ use permitd::{
         commit::{CommandError, Committed, Committer, Envelope},
         grants::{Admission, GrantBook},
         invite::{Invitee, Inviting},
-        mailer::{Mailers, Offer, Offering},
+        mailer::{LinkPolicy, Mailers, Offer, Offering},
         notices::Notices,
         relay::Relay,
     },
@@ -141,6 +141,7 @@ impl World {
             contact: None,
             datasets: Vec::new(),
             example_path: Some("/permits?limit=3".to_owned()),
+            links: LinkPolicy::keys_alone(),
         };
         let mailer: Arc<dyn Mailer> = mailbox.clone();
         Self {

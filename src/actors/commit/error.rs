@@ -76,6 +76,9 @@ pub enum CommandError {
     /// The server secret is not what it was.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// A password cannot be hashed by the settings.
+    #[error("a password cannot be hashed: {0}")]
+    Hashing(String),
     /// No random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),

@@ -1,9 +1,11 @@
 //! What a message asks for, step by step: each decides from what is recorded.
 
+mod links;
+
 use zeroize::Zeroizing;
 
 use super::{
-    MailerWork, MessageError, Offer, example, leak,
+    LinkPolicy, MailerWork, MessageError, Offer, example, leak,
     notify::{invitation_prefix, notice_prefix},
 };
 use crate::{
@@ -18,7 +20,9 @@ use crate::{
         fulfilment::{self, Duty, FulfilmentStep},
         id::{CommandId, StreamId, Who},
         key::KeyId,
+        link::LinkPurpose,
         plan::Limits,
+        sign_in::SignInCommand,
         text::one_line,
         user::{Command, CommandRefusal, NewKey, Standing, User, decide},
         view::State,
@@ -47,14 +51,20 @@ impl MailerWork {
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
+        let policy = self.offering.offer().links;
         for _ in 0..STEPS_MAX {
             let person = self.committer.load_user(user).await?;
-            match fulfilment::next_step(person.as_ref(), duty) {
+            match fulfilment::next_step(person.as_ref(), duty, policy.delivery) {
                 FulfilmentStep::Acknowledge => return self.forget(person.as_ref(), duty).await,
                 FulfilmentStep::IssueKey => {
                     let Some(person) = person else { return Ok(()) };
                     let rules = KnownRules::of_plan(&self.committer, Some(person.plan)).await?;
-                    self.issue_key(&stream, &message, duty, &rules).await?;
+                    self.issue_key(&stream, &message, duty, policy, &rules).await?;
+                }
+                FulfilmentStep::IssueLinks => self.issue_links(&stream, &message, duty, policy).await?,
+                FulfilmentStep::SendLink { number } => {
+                    let Some(person) = person else { return Ok(()) };
+                    return self.send_link(&stream, &message, &person, number).await;
                 }
                 FulfilmentStep::Notify(_) if !self.notices => return Ok(()),
                 FulfilmentStep::Notify(notice) => {
@@ -83,9 +93,10 @@ impl MailerWork {
     /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
+            let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
             let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
-            let of_person = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
-            let mails = invitations.chain(of_person);
+            let others = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
+            let mails = invitations.chain(links).chain(others);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -108,6 +119,7 @@ impl MailerWork {
         stream: &StreamId,
         message: &EventMessage,
         duty: Duty,
+        policy: LinkPolicy,
         known: &KnownRules,
     ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
@@ -119,14 +131,16 @@ impl MailerWork {
         let new = NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version };
         let issue = |state: &State| {
             let user = user_in(state);
-            if fulfilment::next_step(user, duty) != FulfilmentStep::IssueKey {
+            if fulfilment::next_step(user, duty, policy.delivery) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
             // Where another plan was given meanwhile the next step looks it up.
             let Some(rules) = known.of(user) else { return Ok(Vec::new()) };
-            let now = self.committer.clock.now();
-            let wanted = KeyChange::default();
-            Ok(decide(user, Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now })?)
+            let (wanted, now) = (KeyChange::default(), self.committer.clock.now());
+            let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now };
+            // In one commit, so that an invitation is no more commits than without links.
+            let links = self.missing_links(user, invitation, policy)?;
+            Ok([decide(user, command)?, decide(user, Command::SignIn(SignInCommand::IssueLinks(links)))?].concat())
         };
         crash_point("mailer-before-issue");
         let committed = self.committer.run(stream, &envelope, issue).await?;
@@ -177,8 +191,8 @@ impl MailerWork {
         crash_point("mailer-after-mail");
         let record = |state: &State| match decide(user_in(state), command.clone()) {
             Ok(events) => Ok(events),
-            // Deleted while the mail was on its way: there is nothing to write down any more.
-            Err(CommandRefusal::Deleted) => Ok(Vec::new()),
+            // Deleted or disabled while the mail was on its way: there is nothing to write down any more.
+            Err(CommandRefusal::Deleted | CommandRefusal::Disabled) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
         let recorded = self.committer.run(stream, &envelope(message, step), record).await?;
@@ -203,7 +217,9 @@ impl MailerWork {
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, contact, datasets, example_path } = self.offering.offer();
+        let Offer { brand, public_url, contact, datasets, example_path, links } = self.offering.offer();
+        let link = |purpose| self.address_of(person, invitation, purpose, &public_url);
+        let (password_link, claim_link) = (link(LinkPurpose::Invitation)?, link(LinkPurpose::ClaimKey)?);
         let invited = Zeroizing::new(Invitation {
             brand,
             // An earlier version took names that could make a mail look like another.
@@ -212,7 +228,9 @@ impl MailerWork {
             public_url,
             contact,
             datasets,
-            key: key.reveal().to_owned(),
+            key: links.delivery.key.then(|| key.reveal().to_owned()),
+            claim_link: claim_link.filter(|_| !links.delivery.key),
+            password_link: password_link.filter(|_| links.delivery.sign_in),
             example_path,
             limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
         });

@@ -30,16 +30,16 @@ impl<'a> Decoder<'a> {
         CodecError::Malformed { stream: self.commit.stream.to_string(), version: self.commit.version, what, source }
     }
 
-    fn invalid(&self, detail: impl std::fmt::Display) -> CodecError {
+    pub(super) fn invalid(&self, detail: impl std::fmt::Display) -> CodecError {
         let detail = detail.to_string();
         CodecError::Invalid { stream: self.commit.stream.to_string(), version: self.commit.version, detail }
     }
 
-    fn read<T: DeserializeOwned>(&self, stored: &StoredEvent<'_>) -> Result<T, CodecError> {
+    pub(super) fn read<T: DeserializeOwned>(&self, stored: &StoredEvent<'_>) -> Result<T, CodecError> {
         serde_json::from_str(stored.data.get()).map_err(|source| self.malformed(stored.type_name.to_owned(), source))
     }
 
-    fn open(&self, event: Uuid, field: &str, sealed: &v1::Sealed) -> Result<Personal, CodecError> {
+    pub(super) fn open(&self, event: Uuid, field: &str, sealed: &v1::Sealed) -> Result<Personal, CodecError> {
         let Some(key) = self.key else { return Ok(Personal::Erased) };
         let opened = key.open(event, field, &sealed.0);
         opened.map(Personal::Known).ok_or_else(|| self.invalid(format!("{field} does not open with the person's key")))
@@ -50,7 +50,7 @@ impl<'a> Decoder<'a> {
         if self.key.is_some() { Personal::Known(text) } else { Personal::Erased }
     }
 
-    fn key_id(&self, text: &str) -> Result<KeyId, CodecError> {
+    pub(super) fn key_id(&self, text: &str) -> Result<KeyId, CodecError> {
         KeyId::parse(text).map_err(|error| self.invalid(error))
     }
 
@@ -182,7 +182,7 @@ impl<'a> Decoder<'a> {
                 let v1::DataSetTakenOver { import, from, definition, dataset_version, records } = self.read(stored)?;
                 Event::DataSetTakenOver { import, from, definition, dataset_version, records }
             }
-            _ => return Err(unknown()),
+            other => return self.decode_sign_in(other, stored)?.map(Event::SignIn).ok_or_else(unknown),
         })
     }
 

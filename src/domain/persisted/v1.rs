@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::domain::{
     event::{ImportCounts, Role},
     guard::Excess,
+    link::LinkPurpose,
+    sign_in::{SessionEnd, SignInMethod},
 };
 
 /// What is known of the kind of a refusal that was written down before kinds were.
@@ -250,4 +252,91 @@ events! {
         /// How many they are.
         records: u64,
     }
+    /// There is a single-use link.
+    LinkIssued {
+        /// Which of the person's, from 1.
+        number: u32,
+        /// What for.
+        purpose: LinkPurpose,
+        /// The mail that it is in.
+        mail: Uuid,
+        /// SHA-256 of its token, hexadecimal.
+        sha256: String,
+        /// Which server secret it was derived from.
+        secret_version: u32,
+        /// When it stops working, RFC 3339.
+        expires_at: String,
+    }
+    /// A mail with the link was handed to the mail system.
+    LinkMailed {
+        /// Which link.
+        number: u32,
+        /// The mail's Message-ID.
+        message_id: String,
+    }
+    /// Somebody did what the link is for.
+    LinkUsed {
+        /// Which link.
+        number: u32,
+    }
+    /// The person has this password.
+    PasswordSet {
+        /// Its hash as a PHC string, sealed.
+        phc: Sealed,
+        /// The session that set it: 16 base-62 digits.
+        session: Option<String>,
+    }
+    /// The same password is hashed otherwise.
+    PasswordRehashed {
+        /// Its hash as a PHC string, sealed.
+        phc: Sealed,
+    }
+    /// The person signed in.
+    SessionStarted {
+        /// The session's public id: 16 base-62 digits.
+        session: String,
+        /// SHA-256 of its token, hexadecimal.
+        sha256: String,
+        /// When it ends at the latest, RFC 3339.
+        expires_at: String,
+        /// Seconds without use after which it ends.
+        idle_s: u32,
+        /// How they signed in.
+        method: SignInMethod,
+        /// Where from, sealed.
+        network: Sealed,
+    }
+    /// The session was used.
+    SessionSeen {
+        /// Which.
+        session: String,
+    }
+    /// The session never works again.
+    SessionEnded {
+        /// Which.
+        session: String,
+        /// Why.
+        reason: SessionEnd,
+    }
+    /// The person was given a secret for a second factor.
+    SecondFactorBegun {
+        /// The secret in base-32, sealed.
+        secret: Sealed,
+    }
+    /// The person has shown that they have the second factor.
+    SecondFactorConfirmed {
+        /// The time step of the code.
+        step: u64,
+        /// The SHA-256 of each recovery code, as a JSON list, sealed.
+        recovery: Sealed,
+    }
+    /// A code of the second factor was taken.
+    SecondFactorUsed {
+        /// The time step of a code by the time.
+        step: Option<u64>,
+        /// Which recovery code, from 0.
+        recovery: Option<u8>,
+    }
+    /// The person has no second factor any more.
+    SecondFactorRemoved {}
 }

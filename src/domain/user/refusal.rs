@@ -2,7 +2,7 @@
 
 use super::MailStop;
 use super::administrators::ADMINISTRATORS_MAX;
-use crate::domain::{bounds::BoundsError, key::KeyId, text::HiddenCharacter};
+use crate::domain::{bounds::BoundsError, key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum CommandRefusal {
     /// There is a key with this id: it may have been revoked, and must not come to life again.
     #[error("the user has a key {0} already")]
     KeyExists(KeyId),
+    /// Something about signing in does not go.
+    #[error(transparent)]
+    SignIn(#[from] SignInRefusal),
     /// They have as many keys as one may have.
     #[error("the user has {max} active keys, which is the most that their plan allows: revoke one first")]
     TooManyKeys {

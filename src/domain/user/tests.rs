@@ -5,10 +5,13 @@ use crate::domain::{
     bounds::KeyScopes,
     email::Email,
     event::{BounceKind, Origin},
-    fulfilment::{Duty, FulfilmentStep, next_step},
+    fulfilment::{Duty, FulfilmentStep, MailContents, next_step},
     id::{StreamId, Who},
     key::ApiKey,
+    sign_in::NewLink,
 };
+
+const PLAIN: MailContents = MailContents { key: true, sign_in: false };
 
 fn new_key(seed: u8) -> NewKey {
     let key = ApiKey::new(KeyId::from_random([seed; 12]), &[seed; 24]);
@@ -177,10 +180,10 @@ proptest! {
     /// However often the mailer is interrupted and begins again, an invited person ends with one key and a mail for it, and
     /// a deleted one with none that works.
     #[test]
-    fn the_mailer_comes_to_an_end(delete_at in prop::option::of(0usize..6), crashes in prop::collection::vec(any::<bool>(), 12)) {
+    fn the_mailer_comes_to_an_end(key: bool, sign_in: bool, delete_at in prop::option::of(0usize..6), crashes in prop::collection::vec(any::<bool>(), 12)) {
         let mut state = None;
         run(&mut state, decide(None, command(0, 0, None)).unwrap(), 0);
-        let duty = Duty::Fulfil { invitation: Uuid::from_u128(1) };
+        let (duty, delivery) = (Duty::Fulfil { invitation: Uuid::from_u128(1) }, MailContents { key, sign_in });
         let mut mails: Vec<KeyId> = Vec::new();
         let mut steps = 0;
         loop {
@@ -191,24 +194,38 @@ proptest! {
             let crash = crashes.get(steps).copied().unwrap_or(false);
             steps += 1;
             prop_assert!(steps < 30);
-            match next_step(state.as_ref(), duty) {
+            match next_step(state.as_ref(), duty, delivery) {
                 FulfilmentStep::Acknowledge => break,
                 FulfilmentStep::IssueKey => {
                     let issue = issue(new_key(steps as u8), Some(Uuid::from_u128(1)), KeyChange::default());
                     if let Ok(events) = decide(state.as_ref(), issue) { run(&mut state, events, 2) }
                 }
+                FulfilmentStep::IssueLinks => {
+                    let user = state.as_ref().unwrap();
+                    let links = delivery.links(user).into_iter().zip(user.sign_in.next_link()..).map(|(purpose, number)| NewLink {
+                        purpose, number, mail: Uuid::from_u128(1), hash: KeyHash::of(b"link"), secret_version: 1, expires_at: Timestamp::MAX,
+                    });
+                    let issue = Command::SignIn(SignInCommand::IssueLinks(links.collect()));
+                    let events = decide(state.as_ref(), issue).unwrap();
+                    run(&mut state, events, 2);
+                }
                 FulfilmentStep::SendMail { key_id } => {
+                    let user = state.as_ref().unwrap();
+                    prop_assert!(delivery.links(user).iter().all(|link| user.sign_in.link_in(Uuid::from_u128(1), *link).is_some()));
                     mails.push(key_id);
                     if crash { continue; }
                     let mailed = Command::RecordMailed { key_id, invitation: Uuid::from_u128(1), message_id: "m".to_owned() };
                     if let Ok(events) = decide(state.as_ref(), mailed) { run(&mut state, events, 3) }
                 }
-                FulfilmentStep::RevokeKeys | FulfilmentStep::Notify(_) | FulfilmentStep::TellOfLeak { .. } => {
+                FulfilmentStep::SendLink { .. }
+                | FulfilmentStep::RevokeKeys
+                | FulfilmentStep::Notify(_)
+                | FulfilmentStep::TellOfLeak { .. } => {
                     prop_assert!(false, "not for this duty");
                 }
             }
         }
-        if next_step(state.as_ref(), Duty::RevokeKeys) == FulfilmentStep::RevokeKeys {
+        if next_step(state.as_ref(), Duty::RevokeKeys, delivery) == FulfilmentStep::RevokeKeys {
             let events = decide(state.as_ref(), Command::RevokeAll).unwrap();
             run(&mut state, events, 4);
         }
@@ -332,7 +349,7 @@ proptest! {
             prop_assert!(next.is_none_or(|next| next > at(second)) || second >= life * DAY_S, "nothing stays due that was noticed");
             for notice in asked.iter().copied().filter(|_| !crash) {
                 for _ in 0..=usize::from(again) {
-                    if next_step(state.as_ref(), Duty::Notify(notice)) == FulfilmentStep::Notify(notice) {
+                    if next_step(state.as_ref(), Duty::Notify(notice), PLAIN) == FulfilmentStep::Notify(notice) {
                         let Notice::KeyExpiring { days, .. } = notice else { panic!("{notice:?}") };
                         mailed.push(days);
                         let record = Command::RecordNotice { notice, message_id: "m".to_owned() };
@@ -356,7 +373,7 @@ proptest! {
             let events = decide(state.as_ref(), Command::NoteQuota { day, percent }).unwrap();
             run(&mut state, events, day * DAY_S);
             let notice = Notice::QuotaReached { day, percent };
-            if next_step(state.as_ref(), Duty::Notify(notice)) == FulfilmentStep::Notify(notice) {
+            if next_step(state.as_ref(), Duty::Notify(notice), PLAIN) == FulfilmentStep::Notify(notice) {
                 mailed.push((day, percent));
                 let events = decide(state.as_ref(), Command::RecordNotice { notice, message_id: "m".to_owned() }).unwrap();
                 run(&mut state, events, day * DAY_S);
@@ -400,10 +417,10 @@ fn who_does_it_alone_is_not_told() {
     };
     let mut state = state;
     let notice = Notice::KeyMade { key_id };
-    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice)), FulfilmentStep::Notify(notice));
+    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice), PLAIN), FulfilmentStep::Notify(notice));
     let events = decide(state.as_ref(), Command::Change(unwanted)).unwrap();
     run(&mut state, events, 1);
-    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice)), FulfilmentStep::Acknowledge);
+    assert_eq!(next_step(state.as_ref(), Duty::Notify(notice), PLAIN), FulfilmentStep::Acknowledge);
 }
 
 #[test]
@@ -467,10 +484,10 @@ fn a_key_that_was_revoked_before_its_mail_is_not_replaced_by_the_mailer() {
     run(&mut state, events, 1);
     let events = decide(state.as_ref(), Command::RevokeKey { key_id: new_key(1).id }).unwrap();
     run(&mut state, events, 2);
-    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation }), FulfilmentStep::Acknowledge);
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation }, PLAIN), FulfilmentStep::Acknowledge);
     assert_eq!(decide(state.as_ref(), issue), Err(CommandRefusal::KeyExists(new_key(1).id)));
     let again = Uuid::from_u128(2);
     let events = decide(state.as_ref(), Command::ResendInvitation { invitation: again }).unwrap();
     run(&mut state, events, 3);
-    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation: again }), FulfilmentStep::IssueKey);
+    assert_eq!(next_step(state.as_ref(), Duty::Fulfil { invitation: again }, PLAIN), FulfilmentStep::IssueKey);
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What a command without a body can fail with.
-const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
+pub(super) const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
 /// What a body can make it fail with besides.
 const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
 
@@ -42,6 +42,8 @@ pub(super) fn tags() -> Vec<Value> {
     let tags = [
         ("people", "Who is invited, and what they may do."),
         ("keys", "The API keys of people."),
+        ("signing in", "Links of mails, passwords and sessions."),
+        ("oneself", "What people see and change of themselves."),
         ("plans", "How fast and how much keys may ask."),
         ("log", "The append-only log that everything follows from."),
         ("imports", "Where the records came from."),
@@ -68,11 +70,11 @@ impl Types {
         }
     }
 
-    fn body<T: JsonSchema>(&mut self) -> Value {
+    pub(super) fn body<T: JsonSchema>(&mut self) -> Value {
         self.read.subschema_for::<T>().to_value()
     }
 
-    fn answer<T: JsonSchema>(&mut self) -> Value {
+    pub(super) fn answer<T: JsonSchema>(&mut self) -> Value {
         self.written.subschema_for::<T>().to_value()
     }
 
@@ -132,7 +134,7 @@ fn command<N: Needs>(id: &str, tag: &str, summary: &str) -> Operation {
     Operation::new(Caller::Admin(N::PERMISSIONS), id, tag, summary).takes(conditions_of_writing()).fails(&COMMAND)
 }
 
-trait WithBody {
+pub(super) trait WithBody {
     fn with_body(self, schema: Value, required: bool) -> Self;
 }
 
@@ -143,20 +145,20 @@ impl WithBody for Operation {
 }
 
 /// Nobody keeps an administrator's answers.
-fn ok(description: &'static str, schema: Value) -> Answer {
+pub(super) fn ok(description: &'static str, schema: Value) -> Answer {
     Answer::json(StatusCode::OK, description, schema).header(Header::CacheControl)
 }
 
-fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
+pub(super) fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
     Answer::json(status, description, schema).header(Header::CacheControl).header(Header::ETag)
 }
 
-fn created(description: &'static str, schema: Value) -> Answer {
+pub(super) fn created(description: &'static str, schema: Value) -> Answer {
     versioned(StatusCode::CREATED, description, schema).header(Header::Location)
 }
 
 /// A list that is answered as a whole.
-fn all(items: Value) -> Value {
+pub(super) fn all(items: Value) -> Value {
     whole("", [("data", list(items))])
 }
 
@@ -169,7 +171,7 @@ fn user_id() -> Value {
     in_path("id", "The person.", uuid())
 }
 
-fn key_id() -> Value {
+pub(super) fn key_id() -> Value {
     in_path("key_id", "The key's public id.", key_pattern())
 }
 
@@ -239,6 +241,12 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/mail/allow", allow);
     many_invitations(paths, types);
+    let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day").takes([user_id()]);
+    paths.add(&Method::GET, "/users/{id}/usage", reads_usage(shown).fails(&[NotFound]));
+}
+
+/// What an operation takes and answers that shows a person's usage.
+pub(super) fn reads_usage(operation: Operation) -> Operation {
     let most = u64::from(usage::DAYS_MAX);
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
     let parts = [
@@ -252,14 +260,13 @@ fn people(paths: &mut Paths, types: &mut Types) {
         ("counted", json!({ "type": "integer" })),
     ];
     let used = closed("", &["day", "requests", "refused"], parts);
-    let used = whole("", [("data", self::list(used)), ("from", date()), ("to", date())]);
-    let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day")
+    let used = whole("", [("data", list(used)), ("from", date()), ("to", date())]);
+    operation
         .says(
             "`used` is what counts against the quota, what other servers hold for requests to come included. With `by` a day is divided: \
              `requests` were answered, `refused` were not, and `counted` is what they counted as. What is not known is null.",
         )
         .takes([
-            user_id(),
             in_query("days", "UTC days, today included.", days),
             one_word("by", "What to divide days by.", &usage::DIVISIONS),
             one_word("format", "The form of the answer.", &usage::FORMATS),
@@ -268,8 +275,15 @@ fn people(paths: &mut Paths, types: &mut Types) {
             "text/csv",
             json!({ "type": "string", "description": "The same as a table (RFC 4180). What is not known is an empty cell." }),
         ))
-        .fails(&[NotFound]);
-    paths.add(&Method::GET, "/users/{id}/usage", shown);
+}
+
+/// Something of one person: read, or commanded.
+pub(super) fn of_user(id: &str, summary: &str, is_command: bool) -> Operation {
+    let operation = match is_command {
+        true => command::<OfPeople>(id, "people", summary).fails(&[Conflict]),
+        false => read::<OfPeople>(id, "people", summary),
+    };
+    operation.takes([user_id()]).fails(&[NotFound])
 }
 
 fn many_invitations(paths: &mut Paths, types: &mut Types) {
@@ -342,19 +356,10 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::PATCH, "/users/{id}/keys/{key_id}", change);
-    let revoked = whole(
-        "A key that was revoked.",
-        [
-            ("id", reference("KeyId")),
-            ("user", uuid()),
-            ("revoked_at", nullable(moment())),
-            ("effective_at", nullable(effective_at())),
-        ],
-    );
     let revoke = command::<OfPeople>("revoke_key", tag, "Revoke a key")
         .says("It is refused at once by this server, and everywhere from `effective_at` on.")
         .takes([user_id(), key_id()])
-        .answers(versioned(StatusCode::OK, "It is revoked.", revoked))
+        .answers(versioned(StatusCode::OK, "It is revoked.", revoked()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::DELETE, "/users/{id}/keys/{key_id}", revoke);
     let rotate = command::<OfPeople>("rotate_key", tag, "Replace a key by a new one")
@@ -363,6 +368,19 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
         .answers(created("The new key.", reference("IssuedKey")))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::POST, "/users/{id}/keys/{key_id}/rotate", rotate);
+}
+
+/// A key that was revoked.
+pub(super) fn revoked() -> Value {
+    whole(
+        "A key that was revoked.",
+        [
+            ("id", reference("KeyId")),
+            ("user", uuid()),
+            ("revoked_at", nullable(moment())),
+            ("effective_at", nullable(effective_at())),
+        ],
+    )
 }
 
 fn of_plans(paths: &mut Paths, types: &mut Types) {
@@ -668,7 +686,7 @@ fn dead_letter() -> Value {
 
 fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "notices", "leaks", "relay", "importer", "queue"];
+    let groups = ["gate", "committer", "mailers", "notices", "leaks", "relay", "importer", "passwords", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
 }
 

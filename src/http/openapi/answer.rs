@@ -73,6 +73,7 @@ pub(super) enum Header {
     Disposition,
     DataSetVersion,
     Authenticate,
+    SetCookie,
 }
 
 impl Header {
@@ -90,6 +91,7 @@ impl Header {
             Self::Disposition => "Content-Disposition",
             Self::DataSetVersion => "x-dataset-version",
             Self::Authenticate => "WWW-Authenticate",
+            Self::SetCookie => "Set-Cookie",
         }
     }
 
@@ -117,6 +119,9 @@ impl Header {
             Self::Vary => described("The header fields of the request that the answer depends on.", text()),
             Self::Disposition => described("The name of an export's file.", text()),
             Self::DataSetVersion => described("The version that an export is of.", integer(0, None)),
+            Self::SetCookie => {
+                described("The session's cookie: `HttpOnly`, `SameSite=Lax`, behind TLS `Secure`.", text())
+            }
             Self::Authenticate => described("What to send instead.", text()),
         }
     }
@@ -175,12 +180,16 @@ fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str)
     }
     for code in codes {
         let header = match code {
-            ProblemCode::InvalidKey | ProblemCode::InvalidToken | ProblemCode::MissingPermission => {
-                Header::Authenticate
-            }
+            ProblemCode::InvalidKey
+            | ProblemCode::InvalidToken
+            | ProblemCode::MissingPermission
+            | ProblemCode::SignInRequired
+            | ProblemCode::InvalidCredentials
+            | ProblemCode::CodeRequired => Header::Authenticate,
             ProblemCode::QuotaExceeded
             | ProblemCode::OwnShare
             | ProblemCode::InvitationLimit
+            | ProblemCode::TooManyAttempts
             | ProblemCode::TooManyFromAddress
             | ProblemCode::Overloaded
             | ProblemCode::Unavailable => Header::RetryAfter,

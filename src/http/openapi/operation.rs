@@ -16,6 +16,10 @@ pub(super) enum Caller {
     Anybody,
     /// Whoever has an API key.
     Reader,
+    /// Whoever has a session.
+    Person,
+    /// Whoever has a session, or an API key.
+    Oneself,
     /// Whoever has these permissions.
     Admin(Permissions),
 }
@@ -25,9 +29,13 @@ impl Caller {
         match self {
             Self::Anybody => json!([]),
             Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
+            Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
+            Self::Oneself => {
+                json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }, { "session": [] }, { "sessionCookie": [] }])
+            }
             Self::Admin(needed) => {
                 let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
-                json!([{ "adminToken": scopes }])
+                json!([{ "adminToken": scopes }, { "session": scopes }, { "sessionCookie": scopes }])
             }
         }
     }
@@ -35,8 +43,9 @@ impl Caller {
     /// What can go wrong whatever is called: who is not let in learns nothing else.
     fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
-            DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken, KeyNotAllowedHere,
-            MissingPermission, Overloaded, OwnShare, QuotaExceeded, Scope, TooManyFromAddress, Unavailable, UrlTooLong,
+            CrossOrigin, DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken,
+            KeyNotAllowedHere, MissingPermission, Overloaded, OwnShare, QuotaExceeded, Scope, SecondFactorRequired,
+            SignInRequired, TooManyFromAddress, Unavailable, UrlTooLong,
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
@@ -55,9 +64,23 @@ impl Caller {
                 Overloaded,
                 Unavailable,
             ],
+            Self::Person | Self::Oneself => &[
+                InvalidRequest,
+                InvalidKey,
+                SignInRequired,
+                UrlTooLong,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
             Self::Admin(_) => &[
                 InvalidToken,
+                SignInRequired,
                 MissingPermission,
+                CrossOrigin,
+                SecondFactorRequired,
                 UrlTooLong,
                 TooManyFromAddress,
                 HeadTooLarge,

@@ -43,6 +43,7 @@ pub(super) async fn counters(_: Admin<OfServer>, service: web::Data<Service>) ->
             "leaks": service.leaks.counts(),
             "relay": service.relay.counts(),
             "importer": service.imports.counts(),
+            "passwords": service.sign_ins.pool().counts(),
             "queue": queue?,
         }),
     ))

@@ -70,6 +70,25 @@ catalogue! {
     Scope = "scope", FORBIDDEN, "The key may not be used for this",
         "The key works, but it or your plan does not allow this. needed says what is missing: read or export, that the key is for \
          this data set, or that your plan has it. Nothing was counted. Use a key that has it, or ask for it.";
+    /// 401: a session.
+    SignInRequired = "sign-in-required", UNAUTHORIZED, "Sign in first",
+        "Send the token of a session in the header Authorization: Bearer, or its cookie. POST /sessions begins one. A session that is \
+         missing, unknown or over gets this same answer.";
+    /// 401: address, password, code.
+    InvalidCredentials = "invalid-credentials", UNAUTHORIZED, "Address, password or code is wrong",
+        "Whether there is such an account is not told. Whoever has no password, or forgot it, gets a link by mail: \
+         POST /password-resets.";
+    /// 401: the second factor.
+    CodeRequired = "code-required", UNAUTHORIZED, "A code of the second factor is required",
+        "The password is right. Send the code that the authenticator app shows, or a recovery code, as `code` beside it.";
+    /// 403: another site's page.
+    CrossOrigin = "cross-origin", FORBIDDEN, "The request comes from another site",
+        "A cookie counts in a writing request only where it comes from a page of this server. Scripts send the session's token in the \
+         header Authorization: Bearer instead.";
+    /// 403: administrators need a second factor.
+    SecondFactorRequired = "second-factor-required", FORBIDDEN, "Set up a second factor first",
+        "Here administrators need a second factor. POST /me/second-factor begins one, PUT /me/second-factor confirms it; until then \
+         the session is good for nothing else.";
     /// 403: who it is, is known; they may not.
     MissingPermission = "missing-permission", FORBIDDEN, "This needs another permission",
         "The token, or the person who is signed in, is known but may not do this. The detail says which permission is needed and \
@@ -93,6 +112,10 @@ catalogue! {
     VersionGone = "version-gone", GONE, "That version is no longer held",
         "A cursor, or a question for what has changed, names a version of the data set that is not kept any more, or whose \
          columns were others. Begin again: without the cursor, or with a whole copy of the present version.";
+    /// 410: a link of a mail.
+    LinkOver = "link-over", GONE, "This link does not work any more",
+        "It was used, has expired, or a newer one was sent. POST /password-resets mails a new link to set a password; whoever invited \
+         you can send the invitation again.";
     /// 410: a data set that is kept and not served.
     DataSetWithdrawn = "data-set-withdrawn", GONE, "The data set is not served at the moment",
         "It was withdrawn by an administrator. Its records are kept, and may be served again. Ask the operator when.";
@@ -125,6 +148,10 @@ catalogue! {
     InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
         "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
          Nothing was done. Wait for Retry-After seconds, then send the request again.";
+    /// 429: one account.
+    TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, "Too many tries for one account",
+        "Too many wrong passwords or codes were given for this account, or too many sessions started. Each further wrong one makes \
+         the wait longer. Wait for Retry-After seconds. Sessions and keys that are there work on.";
     /// 429: one address.
     TooManyFromAddress = "too-many-from-address", TOO_MANY_REQUESTS, "Too much from one address",
         "This address has sent too many wrong keys or tokens, or has as many connections or requests at the same time as an \

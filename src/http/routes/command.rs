@@ -67,18 +67,23 @@ impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
         Box::pin(async move {
             let Admin { caller, .. } = Admin::<N>::from_request(&request, &mut payload).await?;
             let conditions = Conditions::extract(&request).await?;
-            Params::read(request.query_string(), &[])?;
-            let bytes = match T::OPTIONAL && is_absent(&request) {
-                true => Bytes::from_static(b"{}"),
-                false => JsonBody::<IgnoredAny>::from_request(&request, &mut payload).await?.bytes,
-            };
-            let body = read(&bytes)?;
+            let (body, bytes) = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
             let envelope = conditions.envelope(service, &caller.who, &request, &bytes)?;
             Ok(Self { body, envelope, caller, needs: PhantomData })
         })
     }
+}
+
+/// What the body says, and its bytes. A command has no parameters.
+pub(super) async fn said<T: Fields>(request: &HttpRequest, payload: &mut Payload) -> Result<(T, Bytes), Problem> {
+    Params::read(request.query_string(), &[])?;
+    let bytes = match T::OPTIONAL && is_absent(request) {
+        true => Bytes::from_static(b"{}"),
+        false => JsonBody::<IgnoredAny>::from_request(request, payload).await?.bytes,
+    };
+    Ok((read(&bytes)?, bytes))
 }
 
 /// Whether the request has no body, as its head says.

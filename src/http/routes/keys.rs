@@ -18,7 +18,10 @@ use super::{
     users::{existing, user_id},
 };
 use crate::{
-    actors::account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
+    actors::{
+        account::{AccountCommand, Done, GRACE_S_MAX, KEY_SHOWN_FOR, Withheld, WithheldReason},
+        commit::Envelope,
+    },
     domain::{
         bounds::{DATASETS_MAX, DataAction, KeyChange, KeyScopes, NETWORKS_MAX},
         id::UserId,
@@ -50,7 +53,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 }
 
 fn path_of(path: &(String, String)) -> Result<(UserId, KeyId), Problem> {
-    let key = KeyId::parse(&path.1).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))?;
+    let key = key_id(&path.1)?;
     Ok((user_id(&path.0)?, key))
 }
 
@@ -62,9 +65,35 @@ fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
 
 async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let user = existing(&service, user_id(&id)?).await?;
+    list_of(&service, user_id(&id)?).await
+}
+
+/// A person's keys.
+pub(super) async fn list_of(service: &Service, user: UserId) -> Answer {
+    let user = existing(service, user).await?;
     let keys = service.committer.stores.views.keys(user.id).await.map_err(store_problem)?;
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
+}
+
+/// Whose keys a request is about, and the path that it knows them by.
+pub(super) struct Owner {
+    pub(super) user: UserId,
+    /// What precedes a key's id.
+    pub(super) path: String,
+}
+
+impl Owner {
+    fn of(user: UserId) -> Self {
+        Self { user, path: format!("/users/{user}/keys") }
+    }
+}
+
+/// The key that a path names.
+///
+/// # Errors
+/// 404 when it is not an id at all.
+pub(super) fn key_id(text: &str) -> Result<KeyId, Problem> {
+    KeyId::parse(text).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))
 }
 
 async fn show(
@@ -158,10 +187,14 @@ impl ChangeBody {
 }
 
 async fn issue(command: Command<NewKeyBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    let user = user_id(&id)?;
-    let wanted = command.body.0.change()?;
-    let done = service.accounts.perform(user, AccountCommand::IssueApiKey(wanted), command.envelope).await;
-    issued(&service, user, &done.map_err(command_problem)?, None)
+    issue_for(command.body, command.envelope, &Owner::of(user_id(&id)?), &service).await
+}
+
+/// Issues a key to somebody.
+pub(super) async fn issue_for(body: NewKeyBody, envelope: Envelope, owner: &Owner, service: &Service) -> Answer {
+    let issue = AccountCommand::IssueApiKey(body.0.change()?);
+    let done = service.accounts.perform(owner.user, issue, envelope).await;
+    issued(service, owner, &done.map_err(command_problem)?, None)
 }
 
 async fn change(
@@ -170,12 +203,23 @@ async fn change(
     service: web::Data<Service>,
 ) -> Answer {
     let (user, key) = path_of(&path)?;
-    let change = command.body.change()?;
+    change_for(command.body, command.envelope, user, key, &service).await
+}
+
+/// Changes what somebody's key is called and what it may.
+pub(super) async fn change_for(
+    body: ChangeBody,
+    envelope: Envelope,
+    user: UserId,
+    key: KeyId,
+    service: &Service,
+) -> Answer {
+    let change = body.change()?;
     if change == KeyChange::default() {
         let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
-    let done = service.accounts.perform(user, AccountCommand::ChangeApiKey { key, change }, command.envelope).await;
+    let done = service.accounts.perform(user, AccountCommand::ChangeApiKey { key, change }, envelope).await;
     let done = done.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &row(&done, key)?))
 }
@@ -202,22 +246,32 @@ async fn rotate(
     service: web::Data<Service>,
 ) -> Answer {
     let (user, key) = path_of(&path)?;
-    let grace_s = command.body.grace_s;
+    rotate_for(command.body, command.envelope, &Owner::of(user), key, &service).await
+}
+
+/// Replaces somebody's key.
+pub(super) async fn rotate_for(
+    RotateBody { grace_s }: RotateBody,
+    envelope: Envelope,
+    owner: &Owner,
+    key: KeyId,
+    service: &Service,
+) -> Answer {
     if grace_s > GRACE_S_MAX {
         let detail = format!("at `grace_s`: at most {GRACE_S_MAX} seconds");
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
     let rotation = AccountCommand::RotateApiKey { key, grace_s };
-    let done = service.accounts.perform(user, rotation, command.envelope).await.map_err(command_problem)?;
+    let done = service.accounts.perform(owner.user, rotation, envelope).await.map_err(command_problem)?;
     let old = row(&done, key)?;
-    issued(&service, user, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
+    issued(service, owner, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
 }
 
 /// The answer that holds the key itself; of a command that is repeated late, or whose key has ended, why it does not.
-fn issued(service: &Service, user: UserId, done: &Done, replaces: Option<Value>) -> Result<HttpResponse, Problem> {
+fn issued(service: &Service, owner: &Owner, done: &Done, replaces: Option<Value>) -> Result<HttpResponse, Problem> {
     let (id, name, value) = match (&done.key, done.withheld) {
         (Some(key), _) => (key.id(), "key", key.reveal().to_owned()),
-        (None, Some(withheld)) => (withheld.id, "key_withheld", advice(user, withheld)),
+        (None, Some(withheld)) => (withheld.id, "key_withheld", advice(&owner.path, withheld)),
         (None, None) => return Err(Problem::internal("a key was issued but cannot be shown")),
     };
     let mut body = serde_json::to_value(row(done, id)?).map_err(Problem::internal)?;
@@ -227,15 +281,14 @@ fn issued(service: &Service, user: UserId, done: &Done, replaces: Option<Value>)
             fields.insert("replaces".to_owned(), replaces);
         }
     }
-    let location = format!("{}/users/{user}/keys/{id}", service.public_url);
+    let location = format!("{}{}/{id}", service.public_url, owner.path);
     Ok(answer::created(&location, done.committed.version, &body))
 }
 
 /// What to do about a key that is not shown again.
-fn advice(user: UserId, Withheld { id, reason }: Withheld) -> String {
-    let issue = format!("POST /users/{user}/keys, under another Idempotency-Key, issues a new one");
-    let rotate =
-        format!("POST /users/{user}/keys/{id}/rotate, under another Idempotency-Key, replaces it by a new one");
+fn advice(keys: &str, Withheld { id, reason }: Withheld) -> String {
+    let issue = format!("POST {keys}, under another Idempotency-Key, issues a new one");
+    let rotate = format!("POST {keys}/{id}/rotate, under another Idempotency-Key, replaces it by a new one");
     match reason {
         WithheldReason::Late => {
             let minutes = KEY_SHOWN_FOR.as_mins();
@@ -254,7 +307,12 @@ async fn revoke(
     service: web::Data<Service>,
 ) -> Answer {
     let (user, key) = path_of(&path)?;
-    let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, command.envelope).await;
+    revoke_for(command.envelope, user, key, &service).await
+}
+
+/// Revokes somebody's key.
+pub(super) async fn revoke_for(envelope: Envelope, user: UserId, key: KeyId, service: &Service) -> Answer {
+    let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, envelope).await;
     let done = done.map_err(command_problem)?;
     let revoked_at = row(&done, key)?.revoked_at;
     // Of a key that had been revoked before as of the first time.

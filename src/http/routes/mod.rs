@@ -12,12 +12,17 @@ pub(in crate::http) mod imports;
 pub(in crate::http) mod invitations;
 pub(in crate::http) mod keys;
 pub(in crate::http) mod leaks;
+pub(in crate::http) mod links;
 pub(in crate::http) mod mail;
+pub(in crate::http) mod me;
 mod metrics;
 mod operation;
+mod own;
 mod params;
+pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 mod refusal;
+pub(in crate::http) mod sessions;
 pub(in crate::http) mod usage;
 pub(in crate::http) mod users;
 
@@ -25,7 +30,7 @@ use actix_web::web;
 
 pub(super) use answer::{Answer, document};
 pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::queue_problem;
+pub(super) use refusal::{command_problem, queue_problem};
 
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;
@@ -47,6 +52,14 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(dead_letters::configure)
         .configure(mail::configure)
         .configure(admin_tokens::configure);
+}
+
+/// Signing in, and what people see of themselves.
+pub fn accounts(app: &mut web::ServiceConfig) {
+    app.configure(sessions::configure)
+        .configure(passwords::configure)
+        .configure(links::configure)
+        .configure(me::configure);
 }
 
 /// Health and metrics, on a port of their own.

@@ -1,19 +1,30 @@
 //! Why a command was not carried out, as HTTP says it: the one place where that is decided.
 
+use actix_web::{
+    HttpRequest,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
 use serde_json::json;
 
 use super::{RETRY_AFTER_S, store_problem};
 use crate::{
-    actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError},
-    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, user::CommandRefusal},
-    http::{Problem, ProblemCode},
+    actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError, sign_in::SignInError},
+    domain::{admin_token::TokenRefusal, data_set::HoldRefusal, sign_in::SignInRefusal, user::CommandRefusal},
+    http::{Problem, ProblemCode, wire},
     queue::QueueError,
     secrets::SecretsError,
     store::records::RecordStoreError,
 };
 
+/// Seconds after which what is bound by the hour goes on, at the latest.
+const HOUR_S: u64 = 3600;
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
+
 /// The problem that a failed command is answered with.
-pub(super) fn command_problem(error: CommandError) -> Problem {
+pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
         CommandError::Refused(refusal) => refused(&refusal, text),
@@ -46,7 +57,9 @@ pub(super) fn command_problem(error: CommandError) -> Problem {
                           operator to start this one again with the right one";
             Problem::new(ProblemCode::Unavailable, detail).because(text).retry_after(RETRY_AFTER_S)
         }
-        CommandError::Codec(_) | CommandError::Secrets(_) | CommandError::Entropy(_) => Problem::internal(text),
+        CommandError::Codec(_) | CommandError::Secrets(_) | CommandError::Entropy(_) | CommandError::Hashing(_) => {
+            Problem::internal(text)
+        }
     }
 }
 
@@ -63,11 +76,48 @@ fn refused(refusal: &CommandRefusal, text: String) -> Problem {
         | CommandRefusal::TooManyKeys { .. }
         | CommandRefusal::LastAdministrator
         | CommandRefusal::TooManyAdministrators => ProblemCode::Conflict,
+        CommandRefusal::SignIn(refusal) => return sign_in_refused(*refusal, text),
         CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
             ProblemCode::InvalidBody
         }
     };
     Problem::new(code, text)
+}
+
+fn sign_in_refused(refusal: SignInRefusal, text: String) -> Problem {
+    let code = match refusal {
+        SignInRefusal::LinkOver => ProblemCode::LinkOver,
+        SignInRefusal::Credentials => ProblemCode::InvalidCredentials,
+        SignInRefusal::WrongCode => ProblemCode::InvalidBody,
+        SignInRefusal::CodeWanted => ProblemCode::CodeRequired,
+        SignInRefusal::NoSession => ProblemCode::NotFound,
+        SignInRefusal::TooManySessions => return Problem::new(ProblemCode::TooManyAttempts, text).retry_after(HOUR_S),
+        SignInRefusal::TooManyMails => return Problem::new(ProblemCode::InvitationLimit, text).retry_after(HOUR_S),
+        SignInRefusal::SessionExists | SignInRefusal::FactorExists | SignInRefusal::NoFactor => ProblemCode::Conflict,
+    };
+    let problem = Problem::new(code, text);
+    if code.status() == StatusCode::UNAUTHORIZED { problem.header(header::WWW_AUTHENTICATE, BEARER) } else { problem }
+}
+
+/// The problem that something about signing in is answered with. What was guessed wrong counts for the address that it came from.
+pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -> Problem {
+    let is_guess = error.is_wrong_guess();
+    let problem = match error {
+        SignInError::Command(error) => command_problem(error),
+        SignInError::Password(error) => Problem::new(ProblemCode::InvalidBody, format!("at `password`: {error}")),
+        SignInError::Wait(wait_s) => {
+            Problem::new(ProblemCode::TooManyAttempts, SignInError::Wait(wait_s).to_string()).retry_after(wait_s)
+        }
+    };
+    if is_guess { wire::guessed(request, problem).await } else { problem }
+}
+
+/// What was done about signing in, or its problem.
+pub(super) async fn sign_in_done<T>(done: Result<T, SignInError>, request: &HttpRequest) -> Result<T, Problem> {
+    match done {
+        Ok(done) => Ok(done),
+        Err(error) => Err(sign_in_problem(error, request).await),
+    }
 }
 
 fn token_code(refusal: &TokenRefusal) -> ProblemCode {

@@ -21,6 +21,16 @@ impl Network {
     }
 }
 
+/// As people write it.
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/{SITE_BITS}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Dataset, Invitation, KeyChanged, KeyExpires, KeyLeak, KeyTold, Limits, NoticeMail, QuotaSpent};
+use super::{
+    Dataset, Invitation, KeyChanged, KeyExpires, KeyLeak, KeyTold, Limits, NoticeMail, PasswordReset, QuotaSpent,
+};
 
 /// What a mail is given, with examples of it: the first has all that there can be, the others lack what may be missing.
 pub(super) trait Example: Serialize + Sized {
@@ -28,13 +30,30 @@ impl Example for Invitation {
                 Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
                 Dataset { title: "Open data".to_owned(), path: "/sf_open_data".to_owned() },
             ],
-            key: "pmt_EXAMPLE_this-is-not-a-key".to_owned(),
+            key: Some("pmt_EXAMPLE_this-is-not-a-key".to_owned()),
+            claim_link: None,
+            password_link: Some("https://permits.example.org/links/pml_EXAMPLE".to_owned()),
             example_path: Some("/permits/201612013997".to_owned()),
             limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         };
         let unnamed = Self { name: None, invited_by: None, contact: None, ..whole.clone() };
-        let early = Self { datasets: Vec::new(), example_path: None, ..unnamed.clone() };
-        vec![whole, unnamed, early]
+        let early = Self { datasets: Vec::new(), example_path: None, password_link: None, ..unnamed.clone() };
+        let claim_link = Some("https://permits.example.org/links/pml_EXAMPLE".to_owned());
+        let claimed = Self { key: None, claim_link, ..whole.clone() };
+        vec![whole, claimed, unnamed, early]
+    }
+}
+
+impl Example for PasswordReset {
+    fn examples() -> Vec<Self> {
+        let whole = Self {
+            brand: "SF Permits".to_owned(),
+            name: Some("Ada Lovelace".to_owned()),
+            contact: Some("Bea <bea@example.org>".to_owned()),
+            link: "https://permits.example.org/links/pml_EXAMPLE".to_owned(),
+            expires_at: "2026-03-01 10:30 UTC".to_owned(),
+        };
+        vec![whole.clone(), Self { name: None, contact: None, ..whole }]
     }
 }
 

@@ -34,8 +34,8 @@ use crate::domain::{
 pub(super) enum Orphan {
     /// A row of the views.
     Row { name: String, item: Item },
-    /// What leads to an import that is not there.
-    Pointer { import: Uuid, item: Item },
+    /// What leads to an import or a session that is not there.
+    Pointer { name: String, item: Item },
     /// The ledger's terms of a key.
     Terms { key: KeyId, version: Option<AttributeValue> },
     /// A claim.
@@ -49,7 +49,7 @@ impl Orphan {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Row { name, .. } => name.clone(),
-            Self::Pointer { import, .. } => format!("place of import {import}"),
+            Self::Pointer { name, .. } => format!("place of {name}"),
             Self::Terms { key, .. } => format!("ledger terms of key {key}"),
             Self::Claim { owner, .. } => format!("claim of user {owner}"),
             Self::Personal { user } => format!("personal key of user {user}"),
@@ -85,6 +85,8 @@ enum ViewItem {
     Key { user: UserId, key: KeyId, item: Item },
     Import { import: Uuid, data_set: String, item: Item },
     Pointer { import: Uuid, data_set: String, item: Item },
+    Session { user: UserId, session: KeyId, item: Item },
+    SessionPointer { session: KeyId, user: UserId, item: Item },
     Plan { plan: String, item: Item },
     Token { token: KeyId, item: Item },
 }
@@ -95,17 +97,25 @@ async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError>
         .client()
         .scan()
         .table_name(&table)
-        .projection_expression("k, r, pv, #status, dataset")
+        .projection_expression("k, r, pv, #status, dataset, #user")
         .expression_attribute_names("#status", "status")
+        .expression_attribute_names("#user", "user")
         .consistent_read(true);
     fetch::scan(&table, request, SCAN_SEGMENTS, ViewItem::read).await
 }
 
 impl ViewItem {
     fn read(item: Item) -> Result<Self, StoreError> {
-        if let Some(import) = rows::pointed_at(&item)? {
-            let data_set = rows::read_pointer(&item)?.to_owned();
-            return Ok(Self::Pointer { import, data_set, item });
+        match rows::pointed_at(&item)? {
+            Some(rows::Target::Import(import)) => {
+                let data_set = rows::read_pointer(&item)?.to_owned();
+                return Ok(Self::Pointer { import, data_set, item });
+            }
+            Some(rows::Target::Session(session)) => {
+                let user = rows::read_session_pointer(&item)?;
+                return Ok(Self::SessionPointer { session, user, item });
+            }
+            None => {}
         }
         let row = get_text(&item, "r")?;
         Ok(match (StreamId::parse(get_text(&item, "k")?), rows::Kind::of(row)) {
@@ -115,6 +125,7 @@ impl ViewItem {
                 Self::Person { user, is_deleted, item }
             }
             (Ok(StreamId::User(user)), Some(rows::Kind::Key(key))) => Self::Key { user, key, item },
+            (Ok(StreamId::User(user)), Some(rows::Kind::Session(session))) => Self::Session { user, session, item },
             (Ok(StreamId::Plan(plan)), Some(rows::Kind::Plan)) => Self::Plan { plan, item },
             (Ok(StreamId::DataSet(data_set)), Some(rows::Kind::Import(import))) => {
                 Self::Import { import, data_set, item }
@@ -126,22 +137,28 @@ impl ViewItem {
 }
 
 /// What the views hold.
+#[derive(Default)]
 struct LiveRows {
     living: HashSet<UserId>,
     keys: HashSet<KeyId>,
     imports: HashSet<Uuid>,
+    sessions: HashSet<KeyId>,
 }
 
 impl LiveRows {
     fn of(rows: &[ViewItem]) -> Self {
-        let mut seen = Self { living: HashSet::new(), keys: HashSet::new(), imports: HashSet::new() };
+        let mut seen = Self::default();
         for row in rows {
             match row {
                 ViewItem::Person { user, is_deleted: false, .. } => drop(seen.living.insert(*user)),
                 ViewItem::Key { key, .. } => drop(seen.keys.insert(*key)),
                 ViewItem::Import { import, .. } => drop(seen.imports.insert(*import)),
-                ViewItem::Person { .. } | ViewItem::Pointer { .. } | ViewItem::Plan { .. } | ViewItem::Token { .. } => {
-                }
+                ViewItem::Session { session, .. } => drop(seen.sessions.insert(*session)),
+                ViewItem::Person { .. }
+                | ViewItem::Pointer { .. }
+                | ViewItem::SessionPointer { .. }
+                | ViewItem::Plan { .. }
+                | ViewItem::Token { .. } => {}
             }
         }
         seen
@@ -159,7 +176,15 @@ impl LiveRows {
             ViewItem::Pointer { import, data_set, item } => {
                 let is_there = self.imports.contains(&import);
                 let doubt = Doubt::NoImport(data_set, import);
-                return (!is_there).then_some(Suspect { orphan: Orphan::Pointer { import, item }, doubt });
+                let orphan = Orphan::Pointer { name: format!("import {import}"), item };
+                return (!is_there).then_some(Suspect { orphan, doubt });
+            }
+            ViewItem::Session { user, session, item } => (StreamId::User(user), format!("sessions {session}"), item),
+            ViewItem::SessionPointer { session, user, item } => {
+                let is_there = self.sessions.contains(&session);
+                let doubt = Doubt::NoSession(user, session);
+                let orphan = Orphan::Pointer { name: format!("session {session}"), item };
+                return (!is_there).then_some(Suspect { orphan, doubt });
             }
         };
         let is_known = streams.has(&stream);
@@ -183,6 +208,8 @@ enum Doubt {
     NoImport(String, Uuid),
     /// The person never had the key.
     NoKey(UserId, KeyId),
+    /// The person never had the session.
+    NoSession(UserId, KeyId),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
 }
@@ -197,6 +224,10 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
         },
         Doubt::NoKey(user, key) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
             State::User(Some(user)) => !user.keys.contains_key(&key),
+            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
+        },
+        Doubt::NoSession(user, session) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
+            State::User(Some(user)) => !user.sign_in.sessions.contains_key(&session),
             State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
         },
         Doubt::NotLiving(user) => match Now::read(dynamo, &StreamId::User(user)).await?.state {

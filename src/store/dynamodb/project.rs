@@ -41,6 +41,7 @@ pub(super) fn of_commit(rows: &Rows, version: u64) -> Result<Vec<Write>, StoreEr
     let mut changed = rows.clone();
     changed.users.retain(|row| row.version == version);
     changed.keys.retain(|row| row.version == version);
+    changed.sessions.retain(|row| row.version == version);
     changed.plans.retain(|row| row.version == version);
     changed.imports.retain(|row| row.version == version);
     changed.tokens.retain(|row| row.version == version);

@@ -199,7 +199,7 @@ struct Kept {
     rows: Vec<Item>,
     /// The ledger's rows of its keys, and of those of the streams that it was read with, by key id.
     terms: Arc<HashMap<String, Item>>,
-    /// What leads to the imports, by its key.
+    /// What leads to the imports and the sessions, by its key.
     pointers: Arc<HashMap<String, Item>>,
 }
 
@@ -217,6 +217,12 @@ impl Kept {
             let pointer = self.pointers.get(get_text(&rows::pointer_key(import.id), "k")?);
             if !pointer.is_some_and(|item| rows::read_pointer(item).is_ok_and(|place| place == import.dataset)) {
                 wrong.push(format!("place of import {}", import.id));
+            }
+        }
+        for session in &rows.sessions {
+            let pointer = self.pointers.get(get_text(&rows::session_pointer_key(session.id), "k")?);
+            if !pointer.is_some_and(|item| rows::read_session_pointer(item).is_ok_and(|user| user == session.user)) {
+                wrong.push(format!("place of session {}", session.id));
             }
         }
         Ok(wrong)
@@ -274,8 +280,10 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
     let keys = keys.into_iter().map(live_key).collect();
     let terms = by_partition(fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await?)?;
     let imports: BTreeSet<Uuid> = both().flat_map(|rows| &rows.imports).map(|import| import.id).collect();
-    let imports = imports.into_iter().map(rows::pointer_key).collect();
-    let pointers = by_partition(fetch::get_all(dynamo, &views, imports).await?)?;
+    let sessions: BTreeSet<KeyId> = both().flat_map(|rows| &rows.sessions).map(|session| session.id).collect();
+    let sessions = sessions.into_iter().map(rows::session_pointer_key);
+    let places = imports.into_iter().map(rows::pointer_key).chain(sessions).collect();
+    let pointers = by_partition(fetch::get_all(dynamo, &views, places).await?)?;
     let (terms, pointers) = (Arc::new(terms), Arc::new(pointers));
     let kept = |rows| Kept { rows, terms: Arc::clone(&terms), pointers: Arc::clone(&pointers) };
     Ok(rows.into_iter().map(kept).collect())

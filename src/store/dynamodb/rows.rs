@@ -8,7 +8,8 @@
 //!
 //! | `k` | `r` | is |
 //! |---|---|---|
-//! | `user#<id>` | `user`, `key#<key id>` | a person, a key |
+//! | `user#<id>` | `user`, `key#<key id>`, `session#<id>` | a person, a key, a session |
+//! | `session#<id>` | `user` | whose a session is: it is asked for by its id alone |
 //! | `plan#<name>` | `plan` | a plan |
 //! | `dataset#<name>` | `import#<id>` | an import |
 //! | `tokens#admin` | `token#<id>` | an administrator's token |
@@ -33,7 +34,10 @@ use crate::{
         permission::Permission,
         plan::{KeyRules, Limits},
         user::MailStop,
-        view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{
+            ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow,
+            UserStatus,
+        },
     },
     store::{DueNotice, StoreError, words},
 };
@@ -53,6 +57,7 @@ const USER: &str = "user";
 const PLAN: &str = "plan";
 const DATASET: &str = "dataset";
 const KEY_PREFIX: &str = "key#";
+const SESSION_PREFIX: &str = "session#";
 const IMPORT_PREFIX: &str = "import#";
 const TOKEN_PREFIX: &str = "token#";
 
@@ -63,6 +68,8 @@ pub(super) enum Kind {
     User,
     /// A key.
     Key(KeyId),
+    /// A session.
+    Session(KeyId),
     /// The plan.
     Plan,
     /// An import.
@@ -76,6 +83,9 @@ impl Kind {
     pub(super) fn of(row: &str) -> Option<Self> {
         if let Some(key) = row.strip_prefix(KEY_PREFIX) {
             return KeyId::parse(key).ok().map(Self::Key);
+        }
+        if let Some(session) = row.strip_prefix(SESSION_PREFIX) {
+            return KeyId::parse(session).ok().map(Self::Session);
         }
         if let Some(token) = row.strip_prefix(TOKEN_PREFIX) {
             return KeyId::parse(token).ok().map(Self::Token);
@@ -95,10 +105,11 @@ impl Kind {
 pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
     let users = rows.users.iter().map(user);
     let keys = rows.keys.iter().map(key);
+    let sessions = rows.sessions.iter().flat_map(|row| [session(row), session_pointer(row)]);
     let plans = rows.plans.iter().map(plan);
     let imports = rows.imports.iter().flat_map(|row| [import(row), pointer(row)]);
     let tokens = rows.tokens.iter().map(token);
-    let items: Vec<Item> = users.chain(keys).chain(plans).chain(imports).chain(tokens).collect();
+    let items: Vec<Item> = users.chain(keys).chain(sessions).chain(plans).chain(imports).chain(tokens).collect();
     for item in &items {
         check_size(&format!("the view row {} {}", get_text(item, "k")?, get_text(item, "r")?), item)?;
     }
@@ -114,6 +125,7 @@ pub(super) fn from_items(items: &[Item]) -> Result<Rows, StoreError> {
             Some(Kind::User) => rows.users.push(read_user(item)?),
             Some(Kind::Plan) => rows.plans.push(read_plan(item)?),
             Some(Kind::Key(_)) => rows.keys.push(read_key(item)?),
+            Some(Kind::Session(_)) => rows.sessions.push(read_session(item)?),
             Some(Kind::Import(_)) => rows.imports.push(read_import(item)?),
             Some(Kind::Token(_)) => rows.tokens.push(read_token(item)?),
             None => return Err(unknown(item)),
@@ -141,6 +153,11 @@ pub(super) fn key_key(user: UserId, key: KeyId) -> Item {
     place(&StreamId::User(user), &format!("{KEY_PREFIX}{key}"))
 }
 
+/// The key of a session's row.
+pub(super) fn session_key(user: UserId, session: KeyId) -> Item {
+    place(&StreamId::User(user), &format!("{SESSION_PREFIX}{session}"))
+}
+
 /// The key of a plan's row.
 pub(super) fn plan_key(name: &str) -> Item {
     place(&StreamId::Plan(name.to_owned()), PLAN)
@@ -161,15 +178,38 @@ pub(super) fn pointer_key(import: Uuid) -> Item {
     item::item([("k", text(format!("{IMPORT_PREFIX}{import}"))), ("r", text(DATASET))])
 }
 
-/// The import that an item leads to; none when the item is a row.
-pub(super) fn pointed_at(item: &Item) -> Result<Option<Uuid>, StoreError> {
-    let Some(id) = get_text(item, "k")?.strip_prefix(IMPORT_PREFIX) else { return Ok(None) };
-    Uuid::parse_str(id).map(Some).map_err(|error| damaged("k", error))
+/// The key of the item that says whose a session is.
+pub(super) fn session_pointer_key(session: KeyId) -> Item {
+    item::item([("k", text(format!("{SESSION_PREFIX}{session}"))), ("r", text(USER))])
+}
+
+/// What an item leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An import.
+    Import(Uuid),
+    /// A session.
+    Session(KeyId),
+}
+
+/// What an item leads to; none when the item is a row.
+pub(super) fn pointed_at(item: &Item) -> Result<Option<Target>, StoreError> {
+    let stream = get_text(item, "k")?;
+    if let Some(id) = stream.strip_prefix(SESSION_PREFIX) {
+        return KeyId::parse(id).map(|id| Some(Target::Session(id))).map_err(|error| damaged("k", error));
+    }
+    let Some(id) = stream.strip_prefix(IMPORT_PREFIX) else { return Ok(None) };
+    Uuid::parse_str(id).map(|id| Some(Target::Import(id))).map_err(|error| damaged("k", error))
 }
 
 /// What the rows of one person's keys begin with.
 pub(super) fn key_prefix() -> AttributeValue {
     text(KEY_PREFIX)
+}
+
+/// What the rows of one person's sessions begin with.
+pub(super) fn session_prefix() -> AttributeValue {
+    text(SESSION_PREFIX)
 }
 
 /// What the rows of a data set's imports begin with.
@@ -253,6 +293,34 @@ fn key(of: &KeyRow) -> Item {
         in_list(&mut item, notices_of(of.id), order(at, of.id));
     }
     item
+}
+
+fn session(of: &SessionRow) -> Item {
+    let mut item = row(&StreamId::User(of.user), &format!("{SESSION_PREFIX}{}", of.id), of.version);
+    item.extend(item::item([
+        ("sha256", text(of.hash.to_hex())),
+        ("started_at", moment(of.started_at)),
+        ("expires_at", moment(of.expires_at)),
+        ("idle_at", moment(of.idle_at)),
+        ("seen_at", moment(of.seen_at)),
+        ("method", text(&of.method)),
+    ]));
+    put_some(&mut item, "network", of.network.as_deref().map(text));
+    put_some(&mut item, "ended_at", of.ended_at.map(moment));
+    put_some(&mut item, "end_reason", of.end_reason.as_deref().map(text));
+    item
+}
+
+/// Says whose a session is; never changes.
+fn session_pointer(of: &SessionRow) -> Item {
+    let mut item = session_pointer_key(of.id);
+    item.insert(USER.to_owned(), text(of.user.to_string()));
+    item
+}
+
+/// Whose the session is that a pointer leads to.
+pub(super) fn read_session_pointer(item: &Item) -> Result<UserId, StoreError> {
+    UserId::parse(get_text(item, USER)?).map_err(|error| damaged(USER, error))
 }
 
 fn plan(of: &PlanRow) -> Item {
@@ -404,6 +472,26 @@ pub(super) fn read_key(item: &Item) -> Result<KeyRow, StoreError> {
         allowed_ips: find_text(item, "allowed_ips")?.map(words::split),
         scopes: read_scopes(item, "datasets", "actions")?,
         notice_at: find_moment(item, "notice_at")?,
+    })
+}
+
+/// Reads a session's row.
+pub(super) fn read_session(item: &Item) -> Result<SessionRow, StoreError> {
+    let StreamId::User(user) = stream_of(item)? else { return Err(wrong_stream()) };
+    let id = get_text(item, "r")?.strip_prefix(SESSION_PREFIX).unwrap_or_default();
+    Ok(SessionRow {
+        id: KeyId::parse(id).map_err(|error| damaged("r", error))?,
+        user,
+        version: get_number(item, "pv")?,
+        hash: KeyHash::parse(get_text(item, "sha256")?).map_err(|error| damaged("sha256", error))?,
+        started_at: get_moment(item, "started_at")?,
+        expires_at: get_moment(item, "expires_at")?,
+        idle_at: get_moment(item, "idle_at")?,
+        seen_at: get_moment(item, "seen_at")?,
+        method: get_text(item, "method")?.to_owned(),
+        network: owned(find_text(item, "network")?),
+        ended_at: find_moment(item, "ended_at")?,
+        end_reason: owned(find_text(item, "end_reason")?),
     })
 }
 
@@ -581,6 +669,30 @@ mod tests {
     }
 
     #[test]
+    fn a_session_reads_back_and_is_found_by_its_id() {
+        let row = SessionRow {
+            id: KeyId::from_random([1; 12]),
+            user: person().id,
+            version: 2,
+            hash: KeyHash::parse(&"5e".repeat(32)).unwrap(),
+            started_at: at(5),
+            expires_at: at(9),
+            idle_at: at(8),
+            seen_at: at(6),
+            method: "password".to_owned(),
+            network: Some("192.0.2.1".to_owned()),
+            ended_at: Some(at(7)),
+            end_reason: Some("signed_out".to_owned()),
+        };
+        let items = to_items(&Rows { sessions: vec![row.clone()], ..Rows::default() }).unwrap();
+        assert_eq!(items.len(), 2);
+        assert_eq!(read_session(&items[0]).unwrap(), row);
+        assert_eq!(pointed_at(&items[1]).unwrap(), Some(Target::Session(row.id)));
+        assert_eq!(read_session_pointer(&items[1]).unwrap(), row.user);
+        assert_eq!(from_items(&items[..1]).unwrap().sessions, [row]);
+    }
+
+    #[test]
     fn an_erased_person_leaves_no_attribute() {
         let erased =
             UserRow { email: None, name: None, status: UserStatus::Deleted, deleted_at: Some(at(9)), ..person() };
@@ -608,7 +720,10 @@ mod tests {
         let items = to_items(&Rows { imports: vec![row.clone()], ..Rows::default() }).unwrap();
         assert_eq!(items.len(), 2);
         assert_eq!(read_import(&items[0]).unwrap(), row);
-        assert_eq!((pointed_at(&items[0]).unwrap(), pointed_at(&items[1]).unwrap()), (None, Some(row.id)));
+        assert_eq!(
+            (pointed_at(&items[0]).unwrap(), pointed_at(&items[1]).unwrap()),
+            (None, Some(Target::Import(row.id)))
+        );
         assert_eq!(read_pointer(&items[1]).unwrap(), "permits");
     }
 

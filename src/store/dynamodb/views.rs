@@ -22,7 +22,7 @@ use super::{
     item::{self, Item, find_text, get_text, text},
     rows::{
         self, IMPORTS, PLANS, USERS, import_key, key_key, plan_key, pointer_key, read_import, read_key, read_plan,
-        read_token, read_user, user_key,
+        read_session, read_token, read_user, session_key, session_pointer_key, user_key,
     },
     schema::{EMAILS, LEDGER, LISTS, VIEWS},
     terms::live_key,
@@ -34,7 +34,7 @@ use crate::{
         email::EMAIL_BYTES_MAX,
         id::{StreamId, UserId},
         key::KeyId,
-        view::{ImportRow, KeyRow, PlanRow, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::{DueFilter, DueNotice, UserFilter, Views},
 };
@@ -68,6 +68,19 @@ impl Views for Dynamo {
         let Some(user) = find_text(&live, "u")? else { return Ok(None) };
         let user = UserId::parse(user).map_err(|error| item::damaged("u", error))?;
         row(self, key_key(user, id)).await?.as_ref().map(read_key).transpose()
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
+        let items = rows_beginning_with(self, &StreamId::User(user), rows::session_prefix()).await?;
+        let mut sessions: Vec<SessionRow> = items.iter().map(read_session).collect::<Result<_, _>>()?;
+        sessions.sort_by_key(|session| (session.started_at, session.id));
+        Ok(sessions)
+    }
+
+    async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
+        let Some(pointer) = row(self, session_pointer_key(id)).await? else { return Ok(None) };
+        let user = rows::read_session_pointer(&pointer)?;
+        row(self, session_key(user, id)).await?.as_ref().map(read_session).transpose()
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {

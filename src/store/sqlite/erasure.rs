@@ -8,8 +8,8 @@
 use rusqlite::Connection;
 
 /// Those tables, and the order in which their rows lie.
-const TABLES: [(&str, &str); 4] =
-    [("personal_keys", "user"), ("claims", "name"), ("users", "id"), ("keys", "user, id")];
+const TABLES: [(&str, &str); 5] =
+    [("personal_keys", "user"), ("claims", "name"), ("users", "id"), ("keys", "user, id"), ("sessions", "user, id")];
 
 /// Writes the tables anew. To be called within a transaction, on a connection with `secure_delete`. Takes longer for more
 /// people, and holds other writes up meanwhile: a tenth of a second for 5,000 of them, a second for 50,000, and what the disk takes

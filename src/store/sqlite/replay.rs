@@ -254,6 +254,7 @@ fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreErr
     let told = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL OR allowed_ips IS NOT NULL)";
     let is_personal = match table {
         "users" => true,
+        "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
         "keys" => connection.query_row(told, [], |row| row.get(0))?,
         _ => false,
     };

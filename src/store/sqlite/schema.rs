@@ -237,6 +237,13 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 /// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
+    connection.execute_batch(&views::sessions(""))?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL)";
+    if !connection.query_row(sql, [], |row| row.get::<_, bool>(0))? {
+        let sql = "SELECT generation FROM view_generation";
+        let generation = connection.query_row(sql, [], |row| row.get(0))?;
+        connection.execute_batch(&views::sessions_index("", generation))?;
+    }
     connection.execute_batch(&views::tokens_table(""))?;
     invitations(connection)?;
     let columns = [
@@ -405,6 +412,8 @@ mod tests {
         old.execute_batch(TABLES).unwrap();
         old.execute_batch(&views::tables("")).unwrap();
         old.execute_batch(&views::indexes("", 1)).unwrap();
+        // There were no sessions then.
+        old.execute_batch("DROP TABLE sessions").unwrap();
         old.execute_batch("DROP INDEX keys_notice_1; ALTER TABLE users DROP COLUMN notices_off").unwrap();
         for column in ["expires_at", "allowed_ips", "datasets", "actions", "notice_at"] {
             old.execute_batch(&format!("ALTER TABLE keys DROP COLUMN {column}")).unwrap();
@@ -424,6 +433,8 @@ mod tests {
 
         let stores = Database::open(folder.path()).unwrap().stores();
         drop(Database::open(folder.path()).expect("it is done once"));
+        assert!(stores.views.sessions(UserId(uuid::Uuid::from_u128(1))).await.unwrap().is_empty());
+        assert!(stores.views.session(KeyId::from_random([7; 12])).await.unwrap().is_none());
         let owners: Vec<(String, String)> = Connection::open(folder.path().join("permitd.db"))
             .unwrap()
             .prepare("SELECT id, owner FROM issued_keys")

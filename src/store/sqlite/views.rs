@@ -18,13 +18,16 @@ use crate::{
         permission::Permission,
         plan::{KeyRules, Limits},
         user::MailStop,
-        view::{ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, TokenRow, UserRow, UserStatus},
+        view::{
+            ImportRow, InvitationProgress, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow,
+            UserStatus,
+        },
     },
     store::{DueFilter, DueNotice, UserFilter, Views, words},
 };
 
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
-pub(in crate::store) const TABLES: [&str; 5] = ["users", "keys", "plans", "imports", "tokens"];
+pub(in crate::store) const TABLES: [&str; 6] = ["users", "keys", "sessions", "plans", "imports", "tokens"];
 
 /// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
 /// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
@@ -53,8 +56,21 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
              removed INTEGER, rejected INTEGER, reason TEXT
          ) STRICT, WITHOUT ROWID;
+         {}
          {}",
+        sessions(suffix),
         tokens_table(suffix)
+    )
+}
+
+/// The statement that makes the table of sessions, which a file of an earlier version lacks.
+pub(in crate::store) fn sessions(suffix: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS sessions{suffix} (
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL,
+             started_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, idle_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
+             method TEXT NOT NULL, network TEXT, ended_at INTEGER, end_reason TEXT, PRIMARY KEY (user, id)
+         ) STRICT, WITHOUT ROWID;"
     )
 }
 
@@ -68,6 +84,11 @@ pub(super) fn tokens_table(suffix: &str) -> String {
     )
 }
 
+/// The statement that makes its index.
+pub(in crate::store) fn sessions_index(suffix: &str, generation: i64) -> String {
+    format!("CREATE INDEX IF NOT EXISTS sessions_id_{generation} ON sessions{suffix} (id);")
+}
+
 /// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than for one after
 /// the other. Index names are of the whole file, so they bear a generation.
 pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
@@ -77,8 +98,10 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
          {}
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
          CREATE INDEX keys_notice_{generation} ON keys{suffix} (notice_at, id) WHERE notice_at IS NOT NULL;
-         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);",
-        plan_index(suffix, generation)
+         CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);
+         {}",
+        plan_index(suffix, generation),
+        sessions_index(suffix, generation)
     )
 }
 
@@ -94,6 +117,7 @@ pub(super) fn plan_index(suffix: &str, generation: i64) -> String {
 pub(in crate::store) struct Statements {
     users: String,
     keys: String,
+    sessions: String,
     plans: String,
     imports: String,
     tokens: String,
@@ -122,6 +146,7 @@ impl Statements {
         Self {
             users: statement("users", &USER_COLUMNS),
             keys: statement("keys", &KEY_COLUMNS),
+            sessions: statement("sessions", &SESSION_COLUMNS),
             plans: statement("plans", &PLAN_COLUMNS),
             imports: statement("imports", &IMPORT_COLUMNS),
             tokens: statement("tokens", &TOKEN_COLUMNS),
@@ -132,6 +157,7 @@ impl Statements {
     pub(in crate::store) fn put(&self, connection: &Connection, rows: &[Rows]) -> Result<(), StoreError> {
         put_each(connection, &self.users, rows.iter().flat_map(|rows| &rows.users), put_user)?;
         put_each(connection, &self.keys, rows.iter().flat_map(|rows| &rows.keys), put_key)?;
+        put_each(connection, &self.sessions, rows.iter().flat_map(|rows| &rows.sessions), put_session)?;
         put_each(connection, &self.plans, rows.iter().flat_map(|rows| &rows.plans), put_plan)?;
         put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports), put_import)?;
         put_each(connection, &self.tokens, rows.iter().flat_map(|rows| &rows.tokens), put_token)
@@ -195,6 +221,23 @@ fn put_key(statement: &mut Statement<'_>, row: &KeyRow) -> rusqlite::Result<usiz
         row.scopes.datasets.as_deref().map(words::joined),
         words::of_actions(&row.scopes.actions),
         row.notice_at.map(Timestamp::as_microsecond),
+    ])
+}
+
+fn put_session(statement: &mut Statement<'_>, row: &SessionRow) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        row.id.as_str(),
+        hyphenated(row.user.0, &mut Uuid::encode_buffer()),
+        row.version,
+        row.hash.to_hex(),
+        row.started_at.as_microsecond(),
+        row.expires_at.as_microsecond(),
+        row.idle_at.as_microsecond(),
+        row.seen_at.as_microsecond(),
+        row.method,
+        row.network,
+        row.ended_at.map(Timestamp::as_microsecond),
+        row.end_reason,
     ])
 }
 
@@ -266,7 +309,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     format!(
         "{} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version{}",
         insert(table, suffix, columns),
-        columns.first().copied().unwrap_or_default(),
+        if table == "sessions" { "user, id" } else { columns.first().copied().unwrap_or_default() },
         changes.join(", "),
         // A key that was issued twice stays its first owner's.
         if table == "keys" { " AND excluded.user = user" } else { "" },
@@ -308,6 +351,20 @@ const KEY_COLUMNS: [&str; 17] = [
     "datasets",
     "actions",
     "notice_at",
+];
+const SESSION_COLUMNS: [&str; 12] = [
+    "id",
+    "user",
+    "version",
+    "sha256",
+    "started_at",
+    "expires_at",
+    "idle_at",
+    "seen_at",
+    "method",
+    "network",
+    "ended_at",
+    "end_reason",
 ];
 const PLAN_COLUMNS: [&str; 9] =
     ["name", "version", "rate_per_s", "burst", "quota_per_day", "retired", "key_max_age_days", "datasets", "keys_max"];
@@ -406,6 +463,23 @@ fn read_key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
         allowed_ips: optional_text(row, 13)?.map(words::split),
         scopes: read_scopes(row, 14)?,
         notice_at: optional_moment(row.get(16)?)?,
+    })
+}
+
+fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: key_id(&row.get::<_, String>(0)?)?,
+        user: user_id(&row.get::<_, String>(1)?)?,
+        version: row.get(2)?,
+        hash: KeyHash::parse(&row.get::<_, String>(3)?).map_err(|error| corrupt("session hash", error))?,
+        started_at: moment(row.get(4)?)?,
+        expires_at: moment(row.get(5)?)?,
+        idle_at: moment(row.get(6)?)?,
+        seen_at: moment(row.get(7)?)?,
+        method: row.get(8)?,
+        network: row.get(9)?,
+        ended_at: optional_moment(row.get(10)?)?,
+        end_reason: row.get(11)?,
     })
 }
 
@@ -557,6 +631,7 @@ pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> R
         StreamId::User(id) => {
             rows.users = select(connection, &by(&USER_COLUMNS, "users", "id"), &[text(id)], read_user)?;
             rows.keys = select(connection, &by(&KEY_COLUMNS, "keys", "user"), &[text(id)], read_key)?;
+            rows.sessions = select(connection, &by(&SESSION_COLUMNS, "sessions", "user"), &[text(id)], read_session)?;
         }
         StreamId::Plan(name) => {
             rows.plans = select(connection, &by(&PLAN_COLUMNS, "plans", "name"), &[text(name)], read_plan)?;
@@ -594,6 +669,16 @@ impl Views for Database {
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError> {
         let sql = format!("SELECT {} FROM keys WHERE id = ?", columns(&KEY_COLUMNS));
         self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_key)?.pop())).await
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = format!("SELECT {} FROM sessions WHERE user = ? ORDER BY started_at, id", columns(&SESSION_COLUMNS));
+        self.read(move |connection| select(connection, &sql, &[text(user)], read_session)).await
+    }
+
+    async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
+        let sql = format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS));
+        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_session)?.pop())).await
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {

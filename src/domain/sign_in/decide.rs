@@ -1,0 +1,343 @@
+//! Deciding what is asked about signing in.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::{SecondFactor, SessionEnd, SignIn, SignInEvent, SignInMethod, SignInRefusal};
+use crate::domain::{
+    id::hex,
+    key::{KeyHash, KeyId},
+    link::{LinkPurpose, PresentedLink},
+    pace,
+    personal::Personal,
+    totp,
+};
+
+/// A link that is about to be issued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewLink {
+    /// What for.
+    pub purpose: LinkPurpose,
+    /// Which of the person's: the next one.
+    pub number: u32,
+    /// The mail that it will be in.
+    pub mail: Uuid,
+    /// The SHA-256 of its token.
+    pub hash: KeyHash,
+    /// Which server secret it was derived from.
+    pub secret_version: u32,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+/// A session that is about to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSession {
+    /// Its public id.
+    pub id: KeyId,
+    /// The SHA-256 of its token.
+    pub hash: KeyHash,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Seconds without use after which it ends.
+    pub idle_s: u32,
+    /// Where from.
+    pub network: String,
+}
+
+/// How many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sessions of one person at the same time: a newer one ends the oldest.
+    pub sessions: usize,
+    /// Sessions that one person may start in an hour.
+    pub sessions_per_hour: u32,
+}
+
+/// Why somebody may remove a second factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactorProof {
+    /// They know the password that has this hash.
+    Password(String),
+    /// They have a code of it, or a recovery code.
+    Code(String),
+    /// They are an administrator.
+    Administrator,
+}
+
+/// Something that is asked about how a person signs in. Identifiers, moments and hashes are handed in with it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SignInCommand {
+    /// Issue links, all in one mail.
+    IssueLinks(Vec<NewLink>),
+    /// Issue a link to set another password, if not too many were asked for.
+    AskForReset {
+        /// The link.
+        link: NewLink,
+        /// The most in an hour; none for an administrator.
+        per_hour: Option<u32>,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Write down that a mail with a link was handed over.
+    RecordLinkMailed {
+        /// Which link.
+        number: u32,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// Set the password by a link, which is used up.
+    SetPasswordByLink {
+        /// The link.
+        link: PresentedLink,
+        /// The new password's hash.
+        phc: String,
+        /// Now.
+        now: Timestamp,
+    },
+    /// See the key by a link, which is used up.
+    ClaimKey {
+        /// The link.
+        link: PresentedLink,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Set another password.
+    ChangePassword {
+        /// The hash of the password that was checked.
+        checked: String,
+        /// The new password's hash.
+        phc: String,
+        /// The session that asks.
+        session: KeyId,
+    },
+    /// Begin a session.
+    StartSession {
+        /// The hash of the password that was checked.
+        checked: String,
+        /// The same password by the present parameters, where they have changed.
+        rehashed: Option<String>,
+        /// The session.
+        session: NewSession,
+        /// A code of the second factor.
+        code: Option<String>,
+        /// Now.
+        now: Timestamp,
+        /// How many there may be.
+        bounds: Bounds,
+    },
+    /// Write down that a session was used.
+    SeeSession {
+        /// Which.
+        session: KeyId,
+        /// Now.
+        now: Timestamp,
+    },
+    /// End a session.
+    EndSession {
+        /// Which.
+        session: KeyId,
+        /// Why.
+        reason: SessionEnd,
+    },
+    /// End all sessions that work.
+    EndSessions {
+        /// Why.
+        reason: SessionEnd,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Give out a secret for a second factor.
+    BeginSecondFactor {
+        /// The secret in base-32.
+        secret: String,
+    },
+    /// Confirm the second factor by a code of it.
+    ConfirmSecondFactor {
+        /// The code.
+        code: String,
+        /// The SHA-256 of each recovery code, in hexadecimal.
+        recovery: Vec<String>,
+        /// Now.
+        now: Timestamp,
+        /// The session that asks: the others know nothing of a second factor, and end.
+        session: KeyId,
+    },
+    /// Remove the second factor.
+    RemoveSecondFactor {
+        /// Why they may.
+        proof: FactorProof,
+        /// Now.
+        now: Timestamp,
+    },
+}
+
+/// Decides a command about somebody who is enabled. No event means that what is asked is already so.
+///
+/// # Errors
+/// Why it cannot be done.
+pub fn decide(state: &SignIn, command: SignInCommand) -> Result<Vec<SignInEvent>, SignInRefusal> {
+    match command {
+        SignInCommand::IssueLinks(links) => Ok(links.into_iter().map(issued).collect()),
+        SignInCommand::AskForReset { link, per_hour, now } => {
+            let earlier = state.reset_mails.iter().map(|(_, at)| *at);
+            if per_hour.is_some_and(|bound| pace::wait(earlier, bound, now).is_some()) {
+                return Err(SignInRefusal::TooManyMails);
+            }
+            Ok(vec![issued(link)])
+        }
+        SignInCommand::RecordLinkMailed { number, message_id } => Ok(match state.link(number) {
+            Some(link) if !link.mailed => vec![SignInEvent::LinkMailed { number, message_id }],
+            _ => Vec::new(),
+        }),
+        SignInCommand::SetPasswordByLink { link, phc, now } => {
+            let purposes = [LinkPurpose::Invitation, LinkPurpose::PasswordReset];
+            let number = open_link(state, &link, &purposes, now)?;
+            let set = SignInEvent::PasswordSet { phc: Personal::Known(phc), session: None };
+            Ok(vec![SignInEvent::LinkUsed { number }, set])
+        }
+        SignInCommand::ClaimKey { link, now } => {
+            let number = open_link(state, &link, &[LinkPurpose::ClaimKey], now)?;
+            Ok(vec![SignInEvent::LinkUsed { number }])
+        }
+        SignInCommand::ChangePassword { checked, phc, session } => {
+            is_checked(state, &checked)?;
+            Ok(vec![SignInEvent::PasswordSet { phc: Personal::Known(phc), session: Some(session) }])
+        }
+        SignInCommand::StartSession { checked, rehashed, session, code, now, bounds } => {
+            is_checked(state, &checked)?;
+            start_session(state, rehashed, session, code.as_deref(), now, bounds)
+        }
+        SignInCommand::SeeSession { session, now } => Ok(match state.sessions.get(&session) {
+            Some(known) if known.is_live(now) && known.is_to_be_seen(now) => vec![SignInEvent::SessionSeen { session }],
+            _ => Vec::new(),
+        }),
+        SignInCommand::EndSession { session, reason } => match state.sessions.get(&session) {
+            None => Err(SignInRefusal::NoSession),
+            Some(known) if known.ended.is_some() => Ok(Vec::new()),
+            Some(_) => Ok(vec![SignInEvent::SessionEnded { session, reason }]),
+        },
+        SignInCommand::EndSessions { reason, now } => Ok(end_others(state, None, reason, now)),
+        SignInCommand::BeginSecondFactor { secret } => {
+            if state.second_factor.is_some() {
+                return Err(SignInRefusal::FactorExists);
+            }
+            Ok(vec![SignInEvent::SecondFactorBegun { secret: Personal::Known(secret) }])
+        }
+        SignInCommand::ConfirmSecondFactor { code, recovery, now, session } => {
+            if state.second_factor.is_some() {
+                return Err(SignInRefusal::FactorExists);
+            }
+            let secret = state.begun.as_ref().and_then(Personal::known).and_then(totp::unbase32);
+            let secret = secret.ok_or(SignInRefusal::NoFactor)?;
+            let step = totp::accepted_step(&secret, code.trim(), now, 0).ok_or(SignInRefusal::WrongCode)?;
+            let recovery = serde_json::to_string(&recovery).map_err(|_| SignInRefusal::NoFactor)?;
+            let confirmed = SignInEvent::SecondFactorConfirmed { step, recovery: Personal::Known(recovery) };
+            let ended = end_others(state, Some(session), SessionEnd::EndedByOwner, now);
+            Ok(std::iter::once(confirmed).chain(ended).collect())
+        }
+        SignInCommand::RemoveSecondFactor { proof, now } => {
+            let Some(factor) = &state.second_factor else {
+                return Ok(state.begun.iter().map(|_| SignInEvent::SecondFactorRemoved).collect());
+            };
+            let used = match proof {
+                FactorProof::Password(checked) => {
+                    is_checked(state, &checked)?;
+                    None
+                }
+                FactorProof::Code(code) => Some(taken(factor, &code, now).ok_or(SignInRefusal::WrongCode)?.0),
+                FactorProof::Administrator => None,
+            };
+            Ok(used.into_iter().chain([SignInEvent::SecondFactorRemoved]).collect())
+        }
+    }
+}
+
+fn issued(link: NewLink) -> SignInEvent {
+    let NewLink { purpose, number, mail, hash, secret_version, expires_at } = link;
+    SignInEvent::LinkIssued { number, purpose, mail, hash, secret_version, expires_at }
+}
+
+/// The number of a link that works.
+fn open_link(
+    state: &SignIn,
+    presented: &PresentedLink,
+    purposes: &[LinkPurpose],
+    now: Timestamp,
+) -> Result<u32, SignInRefusal> {
+    let is_it =
+        |link: &&super::Link| link.hash == presented.hash && purposes.contains(&link.purpose) && link.is_open(now);
+    state.link(presented.place.number).filter(is_it).map(|link| link.number).ok_or(SignInRefusal::LinkOver)
+}
+
+/// Whether the password that was checked is still the one: it may have been changed meanwhile.
+fn is_checked(state: &SignIn, checked: &str) -> Result<(), SignInRefusal> {
+    let is_same = state.password.as_ref().and_then(Personal::known) == Some(checked);
+    if is_same { Ok(()) } else { Err(SignInRefusal::Credentials) }
+}
+
+fn start_session(
+    state: &SignIn,
+    rehashed: Option<String>,
+    session: NewSession,
+    code: Option<&str>,
+    now: Timestamp,
+    bounds: Bounds,
+) -> Result<Vec<SignInEvent>, SignInRefusal> {
+    let (used, method) = match (&state.second_factor, code) {
+        (None, _) => (None, SignInMethod::Password),
+        (Some(_), None) => return Err(SignInRefusal::CodeWanted),
+        (Some(factor), Some(code)) => {
+            let (used, method) = taken(factor, code, now).ok_or(SignInRefusal::Credentials)?;
+            (Some(used), method)
+        }
+    };
+    let earlier = state.sessions.values().map(|session| session.started_at);
+    if pace::wait(earlier, bounds.sessions_per_hour, now).is_some() {
+        return Err(SignInRefusal::TooManySessions);
+    }
+    let NewSession { id, hash, expires_at, idle_s, network } = session;
+    if state.sessions.contains_key(&id) {
+        return Err(SignInRefusal::SessionExists);
+    }
+    let live = state.live_sessions(now);
+    let over = (live.len() + 1).saturating_sub(bounds.sessions);
+    let ended = live
+        .into_iter()
+        .take(over)
+        .map(|oldest| SignInEvent::SessionEnded { session: oldest.id, reason: SessionEnd::TooMany });
+    let rehashed = rehashed.map(|phc| SignInEvent::PasswordRehashed { phc: Personal::Known(phc) });
+    let network = Personal::Known(network);
+    let started = SignInEvent::SessionStarted { session: id, hash, expires_at, idle_s, method, network };
+    Ok(used.into_iter().chain(rehashed).chain(ended).chain([started]).collect())
+}
+
+fn end_others(state: &SignIn, but: Option<KeyId>, reason: SessionEnd, now: Timestamp) -> Vec<SignInEvent> {
+    let others = state.live_sessions(now).into_iter().filter(|session| Some(session.id) != but);
+    others.map(|session| SignInEvent::SessionEnded { session: session.id, reason }).collect()
+}
+
+/// What is written down of a code that is right: a step that is taken once, or a recovery code that is.
+fn taken(factor: &SecondFactor, code: &str, now: Timestamp) -> Option<(SignInEvent, SignInMethod)> {
+    let secret = totp::unbase32(factor.secret.known()?)?;
+    let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    if let Some(step) = totp::accepted_step(&secret, &code, now, factor.step) {
+        let used = SignInEvent::SecondFactorUsed { step: Some(step), recovery: None };
+        return Some((used, SignInMethod::PasswordAndCode));
+    }
+    let hashes: Vec<String> = serde_json::from_str(factor.recovery.known()?).ok()?;
+    let given = recovery_hash(&code);
+    let is_it = |hash: &String| bool::from(hash.as_bytes().ct_eq(given.as_bytes()));
+    let matching: Vec<u8> = (0u8..).zip(&hashes).filter(|(_, hash)| is_it(hash)).map(|(place, _)| place).collect();
+    let place = matching.into_iter().find(|place| !factor.recovery_used.contains(place))?;
+    let used = SignInEvent::SecondFactorUsed { step: None, recovery: Some(place) };
+    Some((used, SignInMethod::PasswordAndRecoveryCode))
+}
+
+/// What is kept of a recovery code: its SHA-256, whatever its case and the hyphens in it.
+pub(super) fn recovery_hash(code: &str) -> String {
+    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+    hex(&Sha256::digest(plain.as_bytes()))
+}

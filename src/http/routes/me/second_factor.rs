@@ -1,0 +1,104 @@
+//! The second factor: `/me/second-factor`, and an administrator's `/users/{id}/second-factor`.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+    web,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::totp,
+    http::{
+        Problem, ProblemCode, method,
+        routes::{
+            answer::{self, Answer},
+            command::{Command, Fields, Nothing},
+            own::Own,
+            refusal::{command_problem, sign_in_done},
+            users::user_id,
+        },
+        session::OfPeople,
+        signed_in::SessionHolder,
+        state::Service,
+    },
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(
+        method::resource("/me/second-factor", "POST, PUT, DELETE")
+            .route(web::method(Method::POST).to(begin))
+            .route(web::method(Method::PUT).to(confirm))
+            .route(web::method(Method::DELETE).to(remove)),
+    )
+    .service(method::resource("/users/{id}/second-factor", "DELETE").route(web::method(Method::DELETE).to(remove_of)));
+}
+
+async fn begin(own: Own<Nothing, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    let user = &own.who.user;
+    let begun = service.sign_ins.begin_second_factor(user.id, &own.envelope).await;
+    let secret = sign_in_done(begun, &request).await?;
+    let account = user.email.known().unwrap_or_default();
+    let otpauth = totp::otpauth(&secret, &service.settings.mail.brand, account);
+    Ok(answer::document(StatusCode::CREATED, &json!({ "secret": secret.as_str(), "otpauth": otpauth })))
+}
+
+/// A code that the authenticator app shows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SecondFactorCode")]
+pub(in crate::http) struct CodeBody {
+    /// Six digits.
+    code: String,
+}
+
+impl Fields for CodeBody {
+    const NAMES: &'static [&'static str] = &["code"];
+}
+
+async fn confirm(own: Own<CodeBody, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    let Own { body, envelope, .. } = &own;
+    let codes = service.sign_ins.confirm_second_factor(&own.who, &body.code, envelope).await;
+    let codes = sign_in_done(codes, &request).await?;
+    let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    Ok(answer::document(StatusCode::OK, &json!({ "recovery_codes": codes })))
+}
+
+/// Why the second factor may be removed: one of the two.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SecondFactorRemoval", extend("minProperties" = 1))]
+pub(in crate::http) struct RemovalBody {
+    /// A code of it, or a recovery code.
+    #[serde(default)]
+    code: Option<String>,
+    /// The password.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    password: Option<Zeroizing<String>>,
+}
+
+impl Fields for RemovalBody {
+    const NAMES: &'static [&'static str] = &["code", "password"];
+}
+
+async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    let Own { body, envelope, .. } = &own;
+    let password = body.password.as_ref().map(|password| password.as_str());
+    if body.code.is_none() && password.is_none() {
+        return Err(Problem::new(ProblemCode::InvalidBody, "send a code of the second factor, or the password"));
+    }
+    let removed = service.sign_ins.remove_second_factor(&own.who, password, body.code.as_deref(), envelope).await;
+    let removed = sign_in_done(removed, &request).await?;
+    Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "second_factor": null })))
+}
+
+async fn remove_of(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    let user = user_id(&id)?;
+    let removed = service.sign_ins.drop_second_factor(user, &command.envelope).await.map_err(command_problem)?;
+    Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "user": user, "second_factor": null })))
+}

@@ -1,0 +1,66 @@
+//! Passwords that were forgotten: `/password-resets`, and an administrator's `/users/{id}/password-resets`.
+
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    http::{Method, StatusCode},
+    web,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing, said},
+    refusal::command_problem,
+    sessions::offered,
+    users::user_id,
+};
+use crate::{
+    domain::{email::Email, id::Who},
+    http::{Problem, ProblemCode, method, session::OfPeople, signed_in::own_envelope, state::Service, wire},
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/password-resets", "POST").route(web::method(Method::POST).to(ask)))
+        .service(method::resource("/users/{id}/password-resets", "POST").route(web::method(Method::POST).to(mail)));
+}
+
+/// Whose password is forgotten.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "PasswordResetBody")]
+pub(in crate::http) struct ResetBody {
+    /// Their e-mail address.
+    email: String,
+}
+
+impl Fields for ResetBody {
+    const NAMES: &'static [&'static str] = &["email"];
+}
+
+/// The answer is the same for every address, and is given before anything is looked up.
+async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
+    let mut payload: Payload = payload.into_inner();
+    let (body, _) = said::<ResetBody>(&request, &mut payload).await?;
+    // Whatever address it names, it counts for the one that it comes from.
+    let counted = wire::guessed(&request, Problem::internal("it was not refused")).await;
+    if counted.code() == ProblemCode::TooManyFromAddress {
+        return Err(counted);
+    }
+    let envelope = own_envelope(&request, Who::system("password-reset")).await?;
+    service.sign_ins.ask_for_reset(Email::parse(&body.email).ok(), envelope).map_err(command_problem)?;
+    let detail = "if somebody with this address was invited here, a link to set a password is on its way to it";
+    Ok(answer::document(StatusCode::ACCEPTED, &json!({ "detail": detail })))
+}
+
+async fn mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
+    let user = user_id(&id)?;
+    let bound = service.settings.mail.invitations_per_person_per_hour;
+    let asked = service.sign_ins.mail_reset(user, Some(bound), &command.envelope).await.map_err(command_problem)?;
+    Ok(answer::versioned(StatusCode::ACCEPTED, asked.version, &json!({ "user": user })))
+}

@@ -1,0 +1,168 @@
+//! Sessions: `/sessions`, `/sessions/current`, and a person's: `/users/{id}/sessions`.
+
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    http::{Method, StatusCode, header},
+    web,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    answer::{self, Answer},
+    command::{Command, Fields, Nothing, said},
+    own::Own,
+    params::Params,
+    refusal::{command_problem, sign_in_done},
+    store_problem,
+    users::{existing, user_id},
+};
+use crate::{
+    actors::{
+        commit::Envelope,
+        sign_in::{Credentials, Started},
+    },
+    domain::{
+        email::Email,
+        id::{UserId, Who},
+        key::KeyId,
+        sign_in::SessionEnd,
+        view::SessionRow,
+    },
+    http::{
+        Problem, ProblemCode, cookie, method,
+        session::{Admin, OfPeople},
+        signed_in::{SessionHolder, is_cross_origin, own_envelope},
+        state::Service,
+        wire,
+    },
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/sessions", "POST").route(web::method(Method::POST).to(start)))
+        .service(method::resource("/sessions/current", "DELETE").route(web::method(Method::DELETE).to(sign_out)))
+        .service(
+            method::resource("/users/{id}/sessions", "GET, HEAD, DELETE")
+                .route(method::read().to(list))
+                .route(web::method(Method::DELETE).to(end_all)),
+        );
+}
+
+/// What somebody signs in with.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SignInBody")]
+pub(in crate::http) struct SignInBody {
+    /// Their e-mail address.
+    email: String,
+    /// Their password.
+    #[schemars(with = "String")]
+    password: Zeroizing<String>,
+    /// A code of their second factor, or a recovery code.
+    #[serde(default)]
+    code: Option<String>,
+}
+
+impl Fields for SignInBody {
+    const NAMES: &'static [&'static str] = &["email", "password", "code"];
+}
+
+/// Whether people sign in here at all.
+///
+/// # Errors
+/// 404 when the setting says that they do not.
+pub(super) fn offered(service: &Service) -> Result<(), Problem> {
+    if service.settings.accounts.sign_in {
+        return Ok(());
+    }
+    let detail = "nobody signs in here: keys alone are given out (accounts.sign_in)";
+    Err(Problem::new(ProblemCode::NotFound, detail))
+}
+
+async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
+    offered(&service)?;
+    let mut payload: Payload = payload.into_inner();
+    let (body, _) = said::<SignInBody>(&request, &mut payload).await?;
+    let SignInBody { email, password, code } = body;
+    let network = wire::client_of(&request).map(|client| wire::Network::of(client).to_string()).unwrap_or_default();
+    let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
+    let envelope = own_envelope(&request, Who::system("sign-in")).await?;
+    let started = service.sign_ins.start(given, &envelope).await;
+    let Started { user, token, committed } = sign_in_done(started, &request).await?;
+    let row = committed.state.rows().sessions.into_iter().find(|row| row.id == token.id());
+    let row = row.ok_or_else(|| Problem::internal("a sign-in left no session"))?;
+    let age_s = row.expires_at.duration_since(row.started_at).as_secs();
+    let must_set_up = must_set_up_second_factor(&service, &committed.state);
+    let body = json!({
+        "token": token.reveal(),
+        "id": row.id,
+        "user": user,
+        "expires_at": row.expires_at,
+        "idle_at": row.idle_at,
+        "method": row.method,
+        "second_factor_required": must_set_up,
+    });
+    let mut response = answer::document(StatusCode::CREATED, &body);
+    // A page of another site gets no cookie into the browser.
+    if !is_cross_origin(&request, &service.public_url) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie::set(token.reveal(), age_s, &service.public_url)?);
+    }
+    Ok(response)
+}
+
+/// Whether the session is good for setting up a second factor alone.
+fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State) -> bool {
+    use crate::{config::accounts::SecondFactorDemand, domain::event::Role};
+    let user = crate::actors::invite::user_in(state);
+    service.settings.accounts.second_factor == SecondFactorDemand::Administrators
+        && user.is_some_and(|user| user.role == Role::Admin && user.sign_in.second_factor.is_none())
+}
+
+async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>) -> Answer {
+    let (user, session) = (own.who.user.id, own.who.session);
+    let ended = service.sign_ins.end(user, session, SessionEnd::SignedOut, &own.envelope).await;
+    let ended = ended.map_err(command_problem)?;
+    let row = ended.state.rows().sessions.into_iter().find(|row| row.id == session);
+    let mut response =
+        answer::document(StatusCode::OK, &json!({ "id": session, "ended_at": row.and_then(|row| row.ended_at) }));
+    response.headers_mut().insert(header::SET_COOKIE, cookie::remove(&service.public_url)?);
+    Ok(response)
+}
+
+/// A person's sessions that work, as they are shown: the newest first. `current` is the one that asks.
+pub(super) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
+    let user = existing(service, user).await?;
+    let now = service.committer.clock.now();
+    let mut rows = service.committer.stores.views.sessions(user.id).await.map_err(store_problem)?;
+    rows.retain(|row| row.ended_at.is_none() && now < row.idle_at);
+    rows.reverse();
+    let shown = |row: &SessionRow| {
+        let mut shown = serde_json::to_value(row).map_err(Problem::internal)?;
+        if let (Some(current), Some(fields)) = (current, shown.as_object_mut()) {
+            fields.insert("current".to_owned(), (row.id == current).into());
+        }
+        Ok(shown)
+    };
+    let shown: Vec<_> = rows.iter().map(shown).collect::<Result<_, Problem>>()?;
+    Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": shown })))
+}
+
+async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    live(&service, user_id(&id)?, None).await
+}
+
+async fn end_all(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+    end_all_of(&service, user_id(&id)?, SessionEnd::EndedByAdministrator, &command.envelope).await
+}
+
+/// Ends all sessions of a person.
+pub(super) async fn end_all_of(service: &Service, user: UserId, reason: SessionEnd, envelope: &Envelope) -> Answer {
+    let ended = service.sign_ins.end_all(user, reason, envelope).await.map_err(command_problem)?;
+    let body = json!({ "ended": ended.events.len() });
+    Ok(answer::versioned(StatusCode::OK, ended.version, &body))
+}

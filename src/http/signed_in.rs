@@ -1,0 +1,239 @@
+//! Who is signed in: by the token of a session, or by its cookie; and who asks about themselves with a key.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderName, HeaderValue},
+    web,
+};
+
+use super::{
+    Problem, ProblemCode, cookie,
+    credentials::{Credential, NoCredential},
+    routes::{self, store_problem},
+    session::{Conditions, bearer},
+    state::Service,
+    wire,
+};
+use crate::{
+    actors::{
+        commit::Envelope,
+        sign_in::{SignedInAs, person},
+    },
+    config::accounts::SecondFactorDemand,
+    domain::{
+        event::{Origin, Role},
+        id::{CommandId, Who},
+        session_token::{SESSION_PREFIX, SessionToken},
+        user::{Standing, User},
+    },
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+const WWW: HeaderName = header::WWW_AUTHENTICATE;
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+fn service_of(request: &HttpRequest) -> Result<&web::Data<Service>, Problem> {
+    request.app_data::<web::Data<Service>>().ok_or_else(|| Problem::internal("the service is not configured"))
+}
+
+/// The envelope of a command that nobody repeats, given by `who` with this request.
+///
+/// # Errors
+/// When no identifier can be made.
+pub(in crate::http) async fn own_envelope(request: &HttpRequest, who: Who) -> Result<Envelope, Problem> {
+    let service = service_of(request)?;
+    let correlation_id = Conditions::extract(request).await?.correlation_id(service)?;
+    let command = CommandId::unique(service.committer.new_id().map_err(Problem::internal)?);
+    let origin = Origin { who, correlation_id, causation_id: None };
+    Ok(Envelope { command, request_hash: None, expected_version: None, origin })
+}
+
+/// Somebody with a session, who may still have to set up a second factor before they can do anything else.
+#[derive(Debug, Clone)]
+pub struct SessionHolder(pub SignedInAs);
+
+impl FromRequest for SessionHolder {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let service = service_of(&request)?;
+            let headers = request.headers();
+            let token = match bearer(headers) {
+                Some(token) => Some(token),
+                None if headers.contains_key(header::AUTHORIZATION) => None,
+                None => {
+                    let token = cookie::read(headers, &service.public_url);
+                    if token.is_some() && !request.method().is_safe() {
+                        same_origin(&request, &service.public_url)?;
+                    }
+                    token
+                }
+            };
+            let Some(token) = token.filter(|token| !token.is_empty()) else {
+                wire::refused(&request).await;
+                return Err(sign_in_required());
+            };
+            let Some((id, hash)) = SessionToken::presented(token) else {
+                return Err(wire::guessed(&request, sign_in_required()).await);
+            };
+            let envelope = own_envelope(&request, Who::system("session")).await?;
+            let found = service.sign_ins.signed_in(id, &hash, &envelope).await.map_err(routes::command_problem)?;
+            found.map(Self).ok_or_else(sign_in_required)
+        })
+    }
+}
+
+/// Somebody with a session.
+#[derive(Debug, Clone)]
+pub struct SignedIn(pub SignedInAs);
+
+impl FromRequest for SignedIn {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let SessionHolder(holder) = SessionHolder::extract(&request).await?;
+            let demand = service_of(&request)?.settings.accounts.second_factor;
+            let must = demand == SecondFactorDemand::Administrators && holder.user.role == Role::Admin;
+            if must && holder.user.sign_in.second_factor.is_none() {
+                let detail = "administrators need a second factor here: POST /me/second-factor begins one";
+                return Err(Problem::new(ProblemCode::SecondFactorRequired, detail));
+            }
+            Ok(Self(holder))
+        })
+    }
+}
+
+impl SignedIn {
+    /// The person, as the log names who did something.
+    pub fn who(&self) -> Who {
+        person(self.0.user.id)
+    }
+}
+
+/// Somebody who asks about themselves, with a session or with a key.
+#[derive(Debug, Clone)]
+pub struct Oneself(pub User);
+
+impl FromRequest for Oneself {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let is_session = bearer(request.headers()).is_some_and(|token| token.starts_with(SESSION_PREFIX));
+            match Credential::of(request.headers()) {
+                Err(NoCredential::Missing) => {}
+                Err(NoCredential::Wrong) if is_session => {}
+                shown => return by_key(&request, shown).await.map(Self),
+            }
+            SignedIn::extract(&request).await.map(|SignedIn(holder)| Self(holder.user))
+        })
+    }
+}
+
+/// The owner of a key that works.
+async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) -> Result<User, Problem> {
+    if shown.is_err_and(|why| why == NoCredential::Two) {
+        wire::refused(request).await;
+        let detail = "the request shows two different keys: send the one whose owner is meant";
+        return Err(Problem::new(ProblemCode::InvalidRequest, detail));
+    }
+    let owner = match shown {
+        Ok(key) => owner_of(service_of(request)?, key).await?,
+        Err(_) => None,
+    };
+    match owner {
+        Some(user) => Ok(user),
+        None => {
+            let refused = Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more");
+            Err(wire::guessed(request, refused.header(WWW, CHALLENGE)).await)
+        }
+    }
+}
+
+async fn owner_of(service: &Service, Credential { id, hash }: Credential) -> Result<Option<User>, Problem> {
+    if !service.committer.secrets.recognises(id, &hash) {
+        return Ok(None);
+    }
+    let Some(row) = service.committer.stores.views.key(id).await.map_err(store_problem)? else { return Ok(None) };
+    let user = service.committer.load_user(row.user).await.map_err(routes::command_problem)?;
+    let now = service.committer.clock.now();
+    let works = |user: &User| {
+        let known = user.keys.get(&id).filter(|key| key.hash == hash && key.revoked.is_none());
+        user.standing == Standing::Enabled && known.is_some_and(|key| key.valid_until.is_none_or(|until| now < until))
+    };
+    Ok(user.filter(works))
+}
+
+fn sign_in_required() -> Problem {
+    Problem::new(ProblemCode::SignInRequired, "sign in: POST /sessions with email and password").header(WWW, CHALLENGE)
+}
+
+/// Whether a request with a cookie comes from a page of this server. Browsers say so in one of two ways, and scripts have no cookie.
+fn same_origin(request: &HttpRequest, public_url: &str) -> Result<(), Problem> {
+    if is_same_origin(request, public_url) {
+        return Ok(());
+    }
+    let detail = "the cookie of a session counts only in requests from this server's own pages";
+    Err(Problem::new(ProblemCode::CrossOrigin, detail))
+}
+
+/// Whether the request says that it comes from a page of this server.
+pub(in crate::http) fn is_same_origin(request: &HttpRequest, public_url: &str) -> bool {
+    let said = |name: &HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    match (said(&SEC_FETCH_SITE), said(&header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => !origin.is_empty() && origin == origin_of(public_url),
+        (None, None) => false,
+    }
+}
+
+/// Whether the request says that it comes from a page of another server.
+pub(in crate::http) fn is_cross_origin(request: &HttpRequest, public_url: &str) -> bool {
+    let is_said = request.headers().contains_key(SEC_FETCH_SITE) || request.headers().contains_key(header::ORIGIN);
+    is_said && !is_same_origin(request, public_url)
+}
+
+/// Scheme, host and port of an address.
+fn origin_of(public_url: &str) -> &str {
+    let after_scheme = public_url.find("://").map_or(0, |at| at + 3);
+    let path = public_url.get(after_scheme..).and_then(|rest| rest.find('/'));
+    path.and_then(|at| public_url.get(..after_scheme + at)).unwrap_or(public_url)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_the_own_pages_are_of_the_same_origin() {
+        let is = |fields: &[(&'static str, &'static str)]| {
+            let request = fields.iter().fold(TestRequest::post(), |request, field| request.insert_header(*field));
+            is_same_origin(&request.to_http_request(), "https://permits.example.org/api")
+        };
+        assert!(is(&[("sec-fetch-site", "same-origin")]));
+        assert!(is(&[("origin", "https://permits.example.org")]));
+        for other in ["cross-site", "same-site", "none", ""] {
+            assert!(!is(&[("sec-fetch-site", other), ("origin", "https://permits.example.org")]), "{other}");
+        }
+        for other in ["https://permits.example.org.evil.org", "http://permits.example.org", "null", ""] {
+            assert!(!is(&[("origin", other)]), "{other}");
+        }
+        assert!(!is(&[]), "whoever says nothing is not believed");
+    }
+}
