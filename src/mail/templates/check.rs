@@ -111,7 +111,7 @@ fn mistake(source: &Source, examples: &[Value]) -> Option<Mistake> {
         Ok(environment) => environment,
         Err(error) => return told(error),
     };
-    let whole = examples.first().cloned().unwrap_or_default();
+    let whole = united(examples);
     let used = environment.get_template(&source.name).map(|template| template.undeclared_variables(true));
     let mut unknown: Vec<String> =
         used.into_iter().flatten().filter(|name| !is_known(&whole, name) && !is_global(&environment, name)).collect();
@@ -170,11 +170,18 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
     text.lines().position(stands).map(|line| line + 1)
 }
 
+/// All that the examples have together: a mail may be given one thing or another.
+fn united(examples: &[Value]) -> Value {
+    let mut whole = serde_json::Map::new();
+    for (name, value) in examples.iter().filter_map(Value::as_object).flatten() {
+        whole.entry(name).or_insert_with(|| value.clone());
+    }
+    Value::Object(whole)
+}
+
 fn variables(examples: &[Value]) -> Vec<Variable> {
     let mut found = Vec::new();
-    if let Some(whole) = examples.first() {
-        collect(whole, "", &mut found);
-    }
+    collect(&united(examples), "", &mut found);
     for variable in &mut found {
         let field = variable.name.split(['.', '[']).next().unwrap_or_default();
         variable.optional = examples.iter().any(|example| example.get(field).is_none());
