@@ -17,6 +17,7 @@ pub mod invite;
 pub mod leaks;
 pub mod lineage;
 pub mod mailer;
+pub mod provider;
 pub mod query;
 pub mod redrive;
 pub mod relay;

@@ -81,6 +81,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("accounts.reset_link_min", 1, 1440),
     ("accounts.wrong_passwords_max", 1, 1000),
     ("accounts.wrong_passwords_wait_s", 1, 3600),
+    ("oidc.timeout_s", 1, 60),
     ("aws.index_shards", 1, 64),
     ("aws.find_records_max", 100, 1_000_000),
     ("aws.parallel_requests", 1, 256),
@@ -200,6 +201,7 @@ impl Settings {
         if self.backend == Backend::Aws && self.queue.retention_days > SQS_RETENTION_DAYS_MAX {
             return Err(self.layers.conflict("queue.retention_days", "SQS keeps messages for at most 14 days"));
         }
+        self.check_oidc()?;
         if self.mail.transport != MailTransport::Smtp {
             return Ok(());
         }

@@ -21,6 +21,7 @@ pub mod permission;
 pub mod persisted;
 pub mod personal;
 pub mod plan;
+pub mod provider;
 pub mod retry;
 pub mod session_token;
 pub mod sign_in;

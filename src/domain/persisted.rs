@@ -3,6 +3,7 @@
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
 mod decoder;
+pub mod provider;
 pub mod roles;
 mod sign_in;
 pub mod tokens;
@@ -23,6 +24,7 @@ use super::{
     key::KeyId,
     personal::{Personal, PersonalKey},
     plan::Limits,
+    sign_in::SignInEvent,
     view::State,
 };
 
@@ -437,13 +439,14 @@ fn schema_version(event: &Event) -> u32 {
         | Event::ApiKeyIssued { .. }
         | Event::MailFailed { .. }
         | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
+        Event::SignIn(SignInEvent::SessionStarted { method, .. }) if method.is_by_provider() => 2,
         _ => 1,
     }
 }
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    [v1::schemas(), v2::schemas(), roles::schemas(), tokens::schemas()].concat()
+    [v1::schemas(), v2::schemas(), provider::schemas(), roles::schemas(), tokens::schemas()].concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

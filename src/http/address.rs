@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 17] = [
     "users",
     "plans",
     "keys",
@@ -26,6 +26,7 @@ const FIXED: [&str; 16] = [
     "me",
     "password-resets",
     "sessions",
+    "sign-in",
 ];
 
 /// The base of addresses, as the request's server knows it.

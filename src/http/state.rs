@@ -11,7 +11,8 @@ use std::{
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
-        lineage::Lineages, mailer::Mailers, query::Shares, relay::Relay, sign_in::SignIns, tokens::Tokens,
+        lineage::Lineages, mailer::Mailers, provider::ProviderSignIns, query::Shares, relay::Relay, sign_in::SignIns,
+        tokens::Tokens,
     },
     aws::Access,
     config::Settings,
@@ -44,6 +45,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs people in.
     pub sign_ins: Arc<SignIns>,
+    /// Signs people in who come from a provider of identities, where there is one.
+    pub provider: Option<Arc<ProviderSignIns>>,
     /// Revokes keys that are reported as leaked.
     pub leaks: Leaks,
     /// Publishes what was left behind.
