@@ -6,7 +6,7 @@ use super::{
     server::Server,
 };
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_log_holds_nothing_that_comes_back_from_a_provider() {
     let home = Home::new();
     let provider = IdentityServer::start(jiff::Timestamp::now());
