@@ -10,7 +10,11 @@ use aws_smithy_runtime_api::{
     client::http::HttpConnector as _, client::orchestrator::HttpRequest as SentRequest, http::Response as SentResponse,
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
-use openidconnect::{HttpRequest, HttpResponse, url::Url};
+use openidconnect::{
+    HttpRequest, HttpResponse,
+    http::{HeaderValue, header::USER_AGENT},
+    url::Url,
+};
 
 /// The longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -52,6 +56,10 @@ impl Fetcher {
     }
 
     async fn fetch_unbounded(&self, request: HttpRequest) -> Result<HttpResponse, &'static str> {
+        let mut request = request;
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("permitd/", env!("CARGO_PKG_VERSION"))));
         let request = SentRequest::try_from(request.map(SdkBody::from)).map_err(|_| "cannot be asked this")?;
         let sent: Result<SentResponse, _> = self.connector.call(request).await;
         let response =

@@ -80,7 +80,8 @@ impl Pair {
     }
 
     async fn is_refused(&self, what: &str) -> Value {
-        let (browser, answer) = self.sign_in().await;
+        let browser = Browser::accepting("application/json");
+        let answer = browser.sign_in(&self.app).await;
         assert_eq!(answer.status, 403, "{what}: {}", answer.body);
         assert!(browser.session().is_none() && answer.header("set-cookie").is_none(), "{what}");
         let mut problem = answer.json();
@@ -295,6 +296,13 @@ async fn whatever_is_wrong_with_the_provider_s_word_the_answer_is_one() {
     pair.provider.is_told(|manners| *manners = usual);
     assert_eq!(pair.sessions(&user).await, 1);
     assert_eq!(pair.people().await, 1);
+    // In a browser it is a page.
+    pair.provider.knows(BEN);
+    let (_, page) = pair.sign_in().await;
+    let page = page.expect(403);
+    assert!(page.body.contains("<h1>The provider's answer lets nobody in here</h1>"), "{}", page.body);
+    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), (Some("no-referrer"), Some("no-store")));
+    pair.provider.knows(ANA);
     // Who is disabled or deleted gets the same.
     let disable = pair.app.admin_send(Method::PATCH, &format!("/users/{user}"), &json!({ "status": "disabled" })).await;
     disable.expect(200);
@@ -566,7 +574,8 @@ async fn a_second_factor_is_wanted_here_unless_the_provider_s_counts() {
         browser.send(request.header("content-type", "application/x-www-form-urlencoded").body(form)).await
     };
     give(&browser, &code(&secret, &pair.clock), "cross-site").await.expect(403);
-    give(&browser, "000000", "same-origin").await.expect(401);
+    let wrong = give(&browser, "000000", "same-origin").await.expect(401);
+    assert!(wrong.body.contains("The code is wrong") && wrong.body.contains("<form"), "{}", wrong.body);
     assert_eq!(browser.session(), None);
     give(&browser, &code(&secret, &pair.clock), "same-origin").await.expect(303);
     browser.me(&pair.app).await.expect(200);

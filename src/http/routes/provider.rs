@@ -20,7 +20,7 @@ use super::{
     command::{Fields, said},
     links::{FORM, page, private},
     params::Params,
-    refusal::sign_in_problem,
+    refusal::{BEARER, sign_in_problem},
     sessions::started_body,
 };
 use crate::{
@@ -74,8 +74,17 @@ fn offered(service: &Service) -> Result<&ProviderSignIns, Problem> {
     service.provider.as_deref().ok_or_else(missing)
 }
 
+/// The same, with a problem as a page for whoever has a browser.
+fn shown(answer: Answer, request: &HttpRequest) -> Answer {
+    answer.or_else(|problem| if wants_html(request) { Ok(problem.respond(request)) } else { Err(problem) })
+}
+
 async fn begin(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let provider = offered(&service)?;
+    shown(begun(&request, &service).await, &request)
+}
+
+async fn begun(request: &HttpRequest, service: &Service) -> Answer {
+    let provider = offered(service)?;
     let params = Params::read(request.query_string(), &["return_to"])?;
     let return_to = params.text("return_to").unwrap_or("/");
     if !is_local_path(return_to) {
@@ -83,39 +92,54 @@ async fn begin(request: HttpRequest, service: web::Data<Service>) -> Answer {
         return Err(Problem::invalid_params(&[InvalidParam::new("return_to", reason, None)]));
     }
     let sent = provider.begin(return_to.to_owned()).await;
-    let sent = done(sent, &request).await?;
+    let sent = done(sent, request).await?;
     let mut response = led_to(&sent.address)?;
-    keep(&mut response, &sent.visit, &service)?;
+    keep(&mut response, &sent.visit, service)?;
     Ok(response)
 }
 
 async fn finish(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    let provider = offered(&service)?;
-    let network = network_of(&request);
-    let envelope = own_envelope(&request, Who::system("sign-in")).await?;
-    let entered = provider.finish(brought_back(&request, &service), network, &envelope).await;
-    entered_as(entered, &request, &service).await
+    shown(finished(&request, &service).await, &request)
+}
+
+async fn finished(request: &HttpRequest, service: &Service) -> Answer {
+    let provider = offered(service)?;
+    let envelope = own_envelope(request, Who::system("sign-in")).await?;
+    let entered = provider.finish(brought_back(request, service), network_of(request), &envelope).await;
+    entered_as(entered, request, service).await
 }
 
 async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
-    let provider = offered(&service)?;
-    if is_cross_origin(&request, &service.public_url) {
+    match code_given(&request, payload.into_inner(), &service).await {
+        // The visit goes on: the form again.
+        Err(problem) if problem.code() == ProblemCode::InvalidCredentials && wants_html(&request) => {
+            let mut response = code_form(&service, "<p role=\"alert\"><strong>The code is wrong.</strong></p>");
+            *response.status_mut() = problem.code().status();
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
+            Ok(response)
+        }
+        answer => shown(answer, &request),
+    }
+}
+
+async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Service) -> Answer {
+    let provider = offered(service)?;
+    if is_cross_origin(request, &service.public_url) {
         let detail = "the code is given on this server's own page";
         return Err(Problem::new(ProblemCode::CrossOrigin, detail));
     }
-    let mut payload: Payload = payload.into_inner();
     let code = if request.content_type().eq_ignore_ascii_case(FORM) {
-        let bytes = bytes_of(&request, payload, FORM_BYTES_MAX).await?;
+        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
         let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "code");
         field.map(|(_, code)| code.into_owned()).unwrap_or_default()
     } else {
-        said::<SecondFactorBody>(&request, &mut payload).await?.0.code
+        said::<SecondFactorBody>(request, &mut payload).await?.0.code
     };
     let code = code.chars().take(CODE_CHARS_MAX).collect();
-    let envelope = own_envelope(&request, Who::system("sign-in")).await?;
+    let envelope = own_envelope(request, Who::system("sign-in")).await?;
     let visit = cookie::read_visit(request.headers(), &service.public_url);
-    let entered = provider.give_code(visit, code, network_of(&request), &envelope).await;
-    entered_as(entered, &request, &service).await
+    let entered = provider.give_code(visit, code, network_of(request), &envelope).await;
+    entered_as(entered, request, service).await
 }
 
 fn network_of(request: &HttpRequest) -> String {
@@ -144,7 +168,7 @@ async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &Htt
     let is_page = wants_html(request);
     match done(entered, request).await? {
         Entered::CodeWanted { visit } if is_page => {
-            let mut response = code_form(service);
+            let mut response = code_form(service, "");
             keep(&mut response, &visit, service)?;
             Ok(response)
         }
@@ -191,10 +215,11 @@ fn visit_cookie(visit: &str, service: &Service) -> Result<HeaderValue, Problem> 
     cookie::set_visit(visit, VISIT_LIFE.as_secs(), &service.public_url)
 }
 
-fn code_form(service: &Service) -> HttpResponse {
+/// The form for a code, after what was wrong with one before.
+fn code_form(service: &Service, wrong: &str) -> HttpResponse {
     let prefix = escaped(address::prefix(&service.public_url));
     let body = format!(
-        "<h1>One more code</h1><p>Your second factor is wanted as well.</p>\
+        "<h1>One more code</h1><p>Your second factor is wanted as well.</p>{wrong}\
          <form method=\"post\" action=\"{prefix}/sign-in/provider/callback\"><p><label for=\"code\">The code that your authenticator app \
          shows, or a recovery code</label><input id=\"code\" name=\"code\" required maxlength=\"{CODE_CHARS_MAX}\" \
          autocomplete=\"one-time-code\" autofocus></p><button>Sign in</button></form>"
