@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::{
     ask::Busy,
@@ -18,6 +19,7 @@ use crate::{
     domain::{
         event::Role,
         id::{CommandId, UserId, hex},
+        key::KeyId,
         provider::{Proven, ProviderPolicy, ProviderVisit, VISIT_ID_BYTES, VISIT_LIFE, VisitId, Vouched},
         sign_in::SignInRefusal,
         user::CommandRefusal,
@@ -96,7 +98,7 @@ pub enum Entered {
     /// They are signed in.
     In {
         /// The session.
-        started: Started,
+        started: Box<Started>,
         /// Where the browser goes.
         return_to: String,
     },
@@ -180,7 +182,9 @@ impl ProviderSignIns {
         let user = self.user_of(&vouched, &visit.id, envelope).await?;
         let (role, has_factor) = (vouched.role, vouched.second_factor);
         let opened = OpenedVisit { visit, secret_version };
-        match self.enter(&opened, user, role, has_factor, None, network, envelope).await {
+        let session = self.session_of(&opened, user)?;
+        let entering = Entering { user, role, has_factor, code: None, session, network };
+        match self.sign_ins.start_by_provider(entering, envelope).await {
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::CodeWanted)))) => {
                 let proven = user.map(|user| Proven { user, role });
                 let visit = ProviderVisit { proven, ..opened.visit };
@@ -203,7 +207,9 @@ impl ProviderSignIns {
     ) -> Result<Entered, ProviderSignInError> {
         let opened = self.opened(visit)?;
         let Proven { user, role } = opened.visit.proven.ok_or(ProviderSignInError::NotBegun)?;
-        let entered = self.enter(&opened, Some(user), role, false, Some(code), network, envelope).await;
+        let (session, user) = (self.session_of(&opened, Some(user))?, Some(user));
+        let entering = Entering { user, role, has_factor: false, code: Some(code), session, network };
+        let entered = self.sign_ins.start_by_provider(entering, envelope).await;
         self.entered(entered, opened.visit.return_to)
     }
 
@@ -213,7 +219,7 @@ impl ProviderSignIns {
         return_to: String,
     ) -> Result<Entered, ProviderSignInError> {
         match entered {
-            Ok(started) => Ok(Entered::In { started, return_to }),
+            Ok(started) => Ok(Entered::In { started: Box::new(started), return_to }),
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::NoUser))) => Err(not_admitted("nobody")),
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::SessionExists)))) => {
                 Err(ProviderSignInError::NotBegun)
@@ -222,22 +228,11 @@ impl ProviderSignIns {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two callers, who differ in what they know")]
-    async fn enter(
-        &self,
-        of: &OpenedVisit,
-        user: Option<UserId>,
-        role: Option<Role>,
-        has_factor: bool,
-        code: Option<String>,
-        network: String,
-        envelope: &Envelope,
-    ) -> Result<Started, SignInError> {
-        let whose = user.unwrap_or(UserId(uuid::Uuid::nil()));
+    /// The id of the session that a visit begins for somebody, or would begin if there were such a person.
+    fn session_of(&self, of: &OpenedVisit, user: Option<UserId>) -> Result<KeyId, ProviderSignInError> {
+        let whose = user.unwrap_or(UserId(Uuid::nil()));
         let session = self.secrets.visit_session(of.secret_version, &of.visit.id, whose);
-        let session = session.ok_or(CommandError::Refused(CommandRefusal::NoUser))?;
-        let entering = Entering { user, role, has_factor, code, session, network };
-        self.sign_ins.start_by_provider(entering, envelope).await
+        session.ok_or(ProviderSignInError::NotBegun)
     }
 
     /// Whoever has the address; somebody new, where that is done.
