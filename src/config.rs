@@ -7,6 +7,7 @@ pub mod accounts;
 mod check;
 mod error;
 mod layers;
+mod oidc;
 
 use std::{
     net::SocketAddr,
@@ -23,6 +24,7 @@ pub use self::{
 };
 use crate::{
     domain::misfit,
+    identity::settings::Oidc,
     mail::settings::{Mail, MailTransport},
     private,
     queue::Policy,
@@ -34,7 +36,7 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 pub const FILE_NAME: &str = "permitd.toml";
 
 /// Settings whose values are never shown.
-const SECRET_PATHS: &[&str] = &["mail.smtp.password"];
+const SECRET_PATHS: &[&str] = &["mail.smtp.password", "oidc.client_secret"];
 
 /// All settings in force. What each means, its unit, range and default stand in the [`DEFAULTS`].
 #[derive(Debug, Clone, Deserialize)]
@@ -76,6 +78,8 @@ pub struct Settings {
     pub users: Users,
     /// `[accounts]`
     pub accounts: accounts::AccountSettings,
+    /// `[oidc]`
+    pub oidc: Oidc,
     /// `[aws]`
     pub aws: Aws,
     /// `[mail]`

@@ -1,7 +1,7 @@
 //! permitd publishes a table of records as an invite-only REST API.
 //!
-//! Imports run downwards: `cli`, `app` → `http` → `actors` → `domain`, `dataset`; `store`, `queue` and `mail` implement
-//! traits in terms of domain and dataset types. `domain` and `dataset` are pure: no I/O, no clock, no randomness.
+//! Imports run downwards: `cli`, `app` → `http` → `actors` → `domain`, `dataset`; `store`, `queue`, `mail` and `identity`
+//! implement traits in terms of domain and dataset types. `domain` and `dataset` are pure: no I/O, no clock, no randomness.
 
 pub mod actors;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod http;
+pub mod identity;
 pub mod mail;
 pub mod passwords;
 pub mod private;

@@ -9,6 +9,7 @@ mod error;
 mod file;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +28,7 @@ pub use self::{
     entropy::{Entropy, EntropyError, SeededEntropy, SystemEntropy},
     error::SecretsError,
     file::UNFINISHED,
+    visit::{OpenedVisit, VisitSecrets},
 };
 use crate::domain::{
     id::hex,

@@ -12,6 +12,8 @@
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/provider.rs"]
+mod identity_server;
 mod support;
 
 #[path = "api/accounts.rs"]
@@ -50,6 +52,8 @@ mod operation;
 mod page;
 #[path = "api/past.rs"]
 mod past;
+#[path = "api/provider.rs"]
+mod provider;
 #[path = "api/quota.rs"]
 mod quota;
 #[path = "api/raw.rs"]

@@ -13,6 +13,8 @@ mod connections;
 mod events;
 #[path = "cli/health.rs"]
 mod health;
+#[path = "support/provider.rs"]
+mod identity_server;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/keys.rs"]
@@ -28,6 +30,8 @@ mod memory;
 mod naming;
 #[path = "cli/private.rs"]
 mod private;
+#[path = "cli/provider.rs"]
+mod provider;
 #[path = "cli/readme.rs"]
 mod readme;
 #[path = "cli/server.rs"]

@@ -24,7 +24,7 @@ use permitd::{
         commit::Envelope,
         hashing::HashingPool,
         import::{ImportSettings, Imports, Order, Wanted},
-        sign_in::{Credentials, SignInPolicy, SignIns},
+        sign_in::{Credentials, Entering, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
     },
     dataset::{Definition, reader, sample},
@@ -226,6 +226,17 @@ fn released_events() -> Vec<(&'static str, Event)> {
                 expires_at: "2026-03-15T12:00:00Z".parse().unwrap(),
                 idle_s: 86_400,
                 method: SignInMethod::PasswordAndCode,
+                network: known("192.0.2.1"),
+            }),
+        ),
+        (
+            "SessionStarted.v2",
+            Event::SignIn(SignInEvent::SessionStarted {
+                session: new_id,
+                hash: key.hash(),
+                expires_at: "2026-03-15T12:00:00Z".parse().unwrap(),
+                idle_s: 86_400,
+                method: SignInMethod::ProviderAndItsFactor,
                 network: known("192.0.2.1"),
             }),
         ),
@@ -519,6 +530,9 @@ async fn signs_in(world: &World, ana: UserId) {
     let started = signing.start(given(Some(code())), &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
     signing.end(ana, started.token.id(), SessionEnd::SignedOut, &world.once()).await.unwrap();
     signing.drop_second_factor(ana, &world.once()).await.unwrap();
+    let (session, network) = (KeyId::from_random([9; 12]), "192.0.2.1".to_owned());
+    let entering = Entering { user: Some(ana), role: None, has_factor: false, code: None, session, network };
+    signing.start_by_provider(entering, &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 async fn tokens(world: &World) {

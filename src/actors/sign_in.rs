@@ -5,6 +5,8 @@
 //! hash, and asks the store the same. What was acknowledged is in the log: a session that was ended is refused by every node from then
 //! on, since each asks the store. A link or a code counts once, whoever uses it at the same moment.
 
+mod by_provider;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,6 +40,8 @@ use crate::{
     },
     failpoint::crash_point,
 };
+
+pub use self::by_provider::Entering;
 
 /// Requests for a new password that are worked on at the same time, after they were answered.
 const RESETS_AT_ONCE: usize = 64;
@@ -153,6 +157,11 @@ impl SignIns {
     pub fn new(committer: Arc<Committer>, pool: HashingPool, policy: SignInPolicy) -> Self {
         let attempts = Attempts::new(policy.slowing, ACCOUNTS_MAX);
         Self { committer, pool, attempts, policy, resets: Arc::new(Semaphore::new(RESETS_AT_ONCE)) }
+    }
+
+    /// What carries commands out.
+    pub fn committer(&self) -> &Arc<Committer> {
+        &self.committer
     }
 
     /// The pool that hashes passwords.

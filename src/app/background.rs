@@ -61,6 +61,10 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
         actix_web::rt::spawn(sweep_answers(service.clone())),
         actix_web::rt::spawn(settle_usage(service.clone())),
     ];
+    if let Some(provider) = service.provider.clone() {
+        // What is wrong with it is in the log from the start, and not when somebody is to sign in.
+        tasks.push(actix_web::rt::spawn(async move { provider.look().await }));
+    }
     if service.settings.backend == Backend::Aws {
         tasks.push(actix_web::rt::spawn(check_secret(service.clone())));
     }

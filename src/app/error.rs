@@ -6,6 +6,7 @@ use crate::{
     actors::{commit::CommandError, import::ImportError, lineage::JudgeError},
     aws::AccessError,
     dataset::definition::DefinitionError,
+    identity::ProviderError,
     mail,
     passwords::HashError,
     private::PrivacyError,
@@ -53,6 +54,9 @@ pub enum StartError {
         /// What is there.
         file: PathBuf,
     },
+    /// The provider of identities cannot be asked, as the settings have it.
+    #[error("{0}; see [oidc] of the settings")]
+    Provider(#[from] ProviderError),
     /// Passwords cannot be hashed as the settings want it.
     #[error(transparent)]
     Hashing(#[from] HashError),

@@ -23,6 +23,7 @@ use crate::{
         lineage::Lineages,
         mailer::{LinkPolicy, Mailers, Offer, Offering, Polling},
         notices::Notices,
+        provider::ProviderSignIns,
         relay::Relay,
         sign_in::{SignInPolicy, SignIns},
         tokens::Tokens,
@@ -43,6 +44,7 @@ use crate::{
         ready::ReadyAnswers,
         state::{OldToken, Readiness, Service, followers},
     },
+    identity::OpenIdProvider,
     mail::{self, settings::MailDelivery, templates::Templates},
     passwords::PasswordHashing,
     queue::Queue,
@@ -204,9 +206,12 @@ fn start_actors(
     };
     let importing = importing(&settings, &records);
     let sign_ins = Arc::new(sign_ins(&settings, &committer)?);
+    let inviting = Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience);
+    let provider = provider(&settings, &public_url, &sign_ins, &inviting)?;
     Ok(Service {
         sign_ins,
-        inviting: Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience),
+        provider,
+        inviting,
         leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
@@ -247,6 +252,23 @@ fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, 
         password_chars_min: of.password_chars_min,
     };
     Ok(SignIns::new(Arc::clone(committer), pool, policy))
+}
+
+/// Signing in at the provider of the settings, if they name one.
+fn provider(
+    settings: &Settings,
+    public_url: &str,
+    sign_ins: &Arc<SignIns>,
+    inviting: &Inviting,
+) -> Result<Option<Arc<ProviderSignIns>>, StartError> {
+    let of = &settings.oidc;
+    if !of.is_on() {
+        return Ok(None);
+    }
+    let clock = Arc::clone(&sign_ins.committer().clock);
+    let provider = OpenIdProvider::new(of.clone(), format!("{public_url}/sign-in/provider/callback"), clock)?;
+    let (sign_ins, inviting, plan) = (Arc::clone(sign_ins), inviting.clone(), settings.users.default_plan.clone());
+    Ok(Some(Arc::new(ProviderSignIns::new(Arc::new(provider), of.policy(), sign_ins, inviting, plan))))
 }
 
 /// What mails carry.

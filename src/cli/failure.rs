@@ -263,7 +263,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
         StartError::Queue(error) => queue_exit(error),
-        StartError::Aws(_) | StartError::Hashing(_) => Exit::Usage,
+        StartError::Aws(_) | StartError::Hashing(_) | StartError::Provider(_) => Exit::Usage,
         StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
         StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),

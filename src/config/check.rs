@@ -91,6 +91,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("import.uploads_per_caller_max", 1, 64),
     ("import.chunk_timeout_ms", 100, 3_600_000),
     ("import.free_bytes_min", 0, 1_099_511_627_776),
+    ("oidc.timeout_s", 1, 60),
     ("aws.index_shards", 1, 64),
     ("aws.find_records_max", 100, 1_000_000),
     ("aws.parallel_requests", 1, 256),
@@ -233,6 +234,7 @@ impl Settings {
             return Err(self.layers.conflict("queue.retention_days", "SQS keeps messages for at most 14 days"));
         }
         self.check_feedback()?;
+        self.check_oidc()?;
         if self.mail.transport != MailTransport::Smtp {
             return Ok(());
         }

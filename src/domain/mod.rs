@@ -24,6 +24,7 @@ pub mod permission;
 pub mod persisted;
 pub mod personal;
 pub mod plan;
+pub mod provider;
 pub mod reach;
 pub mod retry;
 pub mod roster;

@@ -5,6 +5,7 @@
 mod decoder;
 pub mod feedback;
 pub mod keys;
+pub mod provider;
 pub mod roles;
 mod sign_in;
 pub mod tokens;
@@ -26,6 +27,7 @@ use super::{
     notice::NoticeChoice,
     personal::{Personal, PersonalKey},
     plan::{KeyRules, Limits},
+    sign_in::SignInEvent,
     view::State,
 };
 
@@ -531,13 +533,23 @@ fn schema_version(event: &Event) -> u32 {
         | Event::MailFailed { .. }
         | Event::PlanDefined { .. }
         | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
+        Event::SignIn(SignInEvent::SessionStarted { method, .. }) if method.is_by_provider() => 2,
         _ => 1,
     }
 }
 
 /// The JSON Schema of every version of every event's data: `(file name, schema)`.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    [v1::schemas(), v2::schemas(), feedback::schemas(), keys::schemas(), roles::schemas(), tokens::schemas()].concat()
+    [
+        v1::schemas(),
+        v2::schemas(),
+        feedback::schemas(),
+        keys::schemas(),
+        provider::schemas(),
+        roles::schemas(),
+        tokens::schemas(),
+    ]
+    .concat()
 }
 
 fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {

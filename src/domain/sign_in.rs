@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
-    decide::{Bounds, FactorProof, NewLink, NewSession, SignInCommand, decide},
+    decide::{Bounds, FactorProof, NewLink, NewSession, SignInCommand, decide, start_by_provider},
     refusal::SignInRefusal,
 };
 use super::{
@@ -42,11 +42,27 @@ pub enum SignInMethod {
     PasswordAndCode,
     /// By a password and a recovery code.
     PasswordAndRecoveryCode,
+    /// At the provider of identities.
+    Provider,
+    /// At the provider, which has seen a second factor that counts here.
+    ProviderAndItsFactor,
+    /// At the provider, and by a code of the second factor.
+    ProviderAndCode,
+    /// At the provider, and by a recovery code.
+    ProviderAndRecoveryCode,
 }
 
 impl SignInMethod {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Password, Self::PasswordAndCode, Self::PasswordAndRecoveryCode];
+    pub const ALL: [Self; 7] = [
+        Self::Password,
+        Self::PasswordAndCode,
+        Self::PasswordAndRecoveryCode,
+        Self::Provider,
+        Self::ProviderAndItsFactor,
+        Self::ProviderAndCode,
+        Self::ProviderAndRecoveryCode,
+    ];
 
     /// The name in answers and in the view.
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +70,25 @@ impl SignInMethod {
             Self::Password => "password",
             Self::PasswordAndCode => "password_and_code",
             Self::PasswordAndRecoveryCode => "password_and_recovery_code",
+            Self::Provider => "provider",
+            Self::ProviderAndItsFactor => "provider_and_its_factor",
+            Self::ProviderAndCode => "provider_and_code",
+            Self::ProviderAndRecoveryCode => "provider_and_recovery_code",
+        }
+    }
+
+    /// Whether it was the provider that knew them.
+    pub const fn is_by_provider(self) -> bool {
+        !matches!(self, Self::Password | Self::PasswordAndCode | Self::PasswordAndRecoveryCode)
+    }
+
+    /// The same with the provider in place of the password.
+    const fn by_provider(self) -> Self {
+        match self {
+            Self::Password => Self::Provider,
+            Self::PasswordAndCode => Self::ProviderAndCode,
+            Self::PasswordAndRecoveryCode => Self::ProviderAndRecoveryCode,
+            other => other,
         }
     }
 }
@@ -346,6 +381,17 @@ impl SignIn {
     /// The link for this purpose that is in this mail.
     pub fn link_in(&self, mail: Uuid, purpose: LinkPurpose) -> Option<&Link> {
         self.links.iter().find(|link| link.mail == mail && link.purpose == purpose)
+    }
+
+    /// Whether they have a way to sign in, as far as is known: a password, or a provider that has known them.
+    pub fn has_way_in(&self) -> bool {
+        self.password.is_some() || self.sessions.values().any(|session| session.method.is_by_provider())
+    }
+
+    /// Whether this session meets the demand of a second factor: they have one here, or have shown one at the provider.
+    pub fn has_factor_in(&self, session: KeyId) -> bool {
+        let method = self.sessions.get(&session).map(|session| session.method);
+        self.second_factor.is_some() || method == Some(SignInMethod::ProviderAndItsFactor)
     }
 
     /// The sessions that work, oldest first.

@@ -1,6 +1,7 @@
 //! A person and their keys: the state machine of a `user#<id>` stream.
 
 pub mod administrators;
+mod by_provider;
 mod post;
 mod refusal;
 
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use self::{
+    by_provider::ProviderSignIn,
     post::{Comeback, ComebackKind, MailStop},
     refusal::CommandRefusal,
 };
@@ -176,7 +178,7 @@ impl User {
 
     /// Whether they can sign in and administer.
     pub fn can_administer(&self) -> bool {
-        self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.password.is_some()
+        self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.has_way_in()
     }
 
     /// The keys that were not revoked.
@@ -467,6 +469,8 @@ pub enum Command {
     },
     /// Something about how they sign in.
     SignIn(SignInCommand),
+    /// Begin a session of somebody whom the provider knows, with what they may do from now on.
+    SignInByProvider(Box<ProviderSignIn>),
     /// Revoke a key that was found where others could read it.
     RevokeLeakedKey {
         /// The key's id.
@@ -615,6 +619,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             enabled(user)?;
             Ok(sign_in::decide(&user.sign_in, command)?.into_iter().map(Event::SignIn).collect())
         }
+        Command::SignInByProvider(of) => by_provider::decide(user, *of),
         Command::RevokeLeakedKey { key_id, hash } => {
             let is_it = |key: &&Key| key.revoked.is_none() && key.hash == hash;
             let leaked = user.keys.get(&key_id).filter(is_it);

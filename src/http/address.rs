@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 19] = [
     "users",
     "plans",
     "keys",
@@ -28,6 +28,7 @@ const FIXED: [&str; 18] = [
     "me",
     "password-resets",
     "sessions",
+    "sign-in",
 ];
 
 /// The base of addresses, as the request's server knows it.

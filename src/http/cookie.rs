@@ -13,13 +13,28 @@ fn is_secure(public_url: &str) -> bool {
     public_url.starts_with("https://")
 }
 
-fn name(public_url: &str) -> &'static str {
-    if is_secure(public_url) { SECURE_NAME } else { PLAIN_NAME }
+/// A cookie's names: behind TLS, and without.
+type CookieNames = (&'static str, &'static str);
+const SESSION: CookieNames = (SECURE_NAME, PLAIN_NAME);
+/// Of a visit to a provider of identities.
+const VISIT: CookieNames = ("__Host-permitd-visit", "permitd-visit");
+
+fn name((secure, plain): CookieNames, public_url: &str) -> &'static str {
+    if is_secure(public_url) { secure } else { plain }
 }
 
 /// The token in a request's cookie, at the server of this address.
 pub(super) fn read<'h>(headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
-    let wanted = name(public_url);
+    value_of(SESSION, headers, public_url)
+}
+
+/// The sealed visit in a request's cookie.
+pub(super) fn read_visit<'h>(headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
+    value_of(VISIT, headers, public_url)
+}
+
+fn value_of<'h>(names: CookieNames, headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
+    let wanted = name(names, public_url);
     let pairs = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == wanted);
     let (_, value) = values.next()?;
@@ -32,9 +47,29 @@ pub(super) fn read<'h>(headers: &'h HeaderMap, public_url: &str) -> Option<&'h s
 /// # Errors
 /// When the token is no text of a header, which none is that this server made.
 pub(super) fn set(token: &str, age_s: i64, public_url: &str) -> Result<HeaderValue, Problem> {
+    field(SESSION, token, age_s, public_url)
+}
+
+/// The header field that sets the cookie of a visit. The provider leads back from another site, so that it is `Lax` as well.
+///
+/// # Errors
+/// As [`set`].
+pub(super) fn set_visit(visit: &str, age_s: i64, public_url: &str) -> Result<HeaderValue, Problem> {
+    field(VISIT, visit, age_s, public_url)
+}
+
+/// The header field that removes the cookie of a visit.
+///
+/// # Errors
+/// Never: see [`set`].
+pub(super) fn remove_visit(public_url: &str) -> Result<HeaderValue, Problem> {
+    set_visit("", 0, public_url)
+}
+
+fn field(names: CookieNames, value: &str, age_s: i64, public_url: &str) -> Result<HeaderValue, Problem> {
     let secure = if is_secure(public_url) { "; Secure" } else { "" };
-    let name = name(public_url);
-    let text = format!("{name}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
+    let name = name(names, public_url);
+    let text = format!("{name}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(text).map_err(Problem::internal)
 }
 
@@ -60,6 +95,8 @@ mod tests {
         let secure = "__Host-permitd=pms_x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(set("https://permits.example.org"), secure);
         assert_eq!(set("http://127.0.0.1:8080"), "permitd=pms_x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
+        let visit = set_visit("1~x~y", 600, "https://permits.example.org").unwrap();
+        assert_eq!(visit, "__Host-permitd-visit=1~x~y; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure");
     }
 
     #[test]
@@ -71,5 +108,7 @@ mod tests {
         assert_eq!(read(&headers(&["__Host-permitd=t; __Host-permitd=u"]), url), None);
         assert_eq!(read(&headers(&["permitd=t"]), "http://localhost:1"), Some("t"));
         assert_eq!(read(&headers(&[]), url), None);
+        let both = headers(&["__Host-permitd-visit=v; __Host-permitd=t"]);
+        assert_eq!((read(&both, url), read_visit(&both, url)), (Some("t"), Some("v")));
     }
 }

@@ -10,6 +10,7 @@ mod answer;
 mod data;
 mod operation;
 mod parameter;
+mod provider;
 mod schema;
 
 use std::{cell::RefCell, sync::Arc};
@@ -53,6 +54,7 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
     }
     administration::add_to(&mut paths, &mut types);
     accounts::add_to(&mut paths, &mut types);
+    provider::add_to(&mut paths, &mut types);
     let (paths, responses) = paths.finish();
 
     let mut parameters = Map::new();

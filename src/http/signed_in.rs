@@ -106,7 +106,7 @@ impl FromRequest for SignedIn {
             let SessionHolder(holder) = SessionHolder::extract(&request).await?;
             let demand = service_of(&request)?.settings.accounts.second_factor;
             let must = demand == SecondFactorDemand::Administrators && holder.user.role == Role::Admin;
-            if must && holder.user.sign_in.second_factor.is_none() {
+            if must && !holder.user.sign_in.has_factor_in(holder.session) {
                 let detail = "administrators need a second factor here: POST /me/second-factor begins one";
                 return Err(Problem::new(ProblemCode::SecondFactorRequired, detail));
             }

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
-        lineage::Lineages, mailer::Mailers, notices::Notices, query::Shares, relay::Relay, sign_in::SignIns,
-        tokens::Tokens,
+        lineage::Lineages, mailer::Mailers, notices::Notices, provider::ProviderSignIns, query::Shares, relay::Relay,
+        sign_in::SignIns, tokens::Tokens,
     },
     aws::Access,
     config::Settings,
@@ -50,6 +50,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs people in.
     pub sign_ins: Arc<SignIns>,
+    /// Signs people in who come from a provider of identities, where there is one.
+    pub provider: Option<Arc<ProviderSignIns>>,
     /// Revokes keys that are reported as leaked.
     pub leaks: Leaks,
     /// Publishes what was left behind.

@@ -10,6 +10,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/provider.rs"]
+mod identity_server;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -42,6 +44,7 @@ mod page;
 mod past;
 mod permissions;
 mod protocol;
+mod provider;
 mod quota;
 mod raw;
 mod second_factor;

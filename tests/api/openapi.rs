@@ -223,6 +223,8 @@ async fn every_route_is_described_and_nothing_else() {
             (false, _) => 401,
             // No link has this token.
             (true, "/links/{token}") => 410,
+            // There is no provider here.
+            (true, "/sign-in/provider" | "/sign-in/provider/callback") => 404,
             (true, _) if operation["requestBody"]["required"] == true => 400,
             (true, _) => 200,
         };

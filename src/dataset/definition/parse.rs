@@ -21,7 +21,7 @@ const INDEXES_MAX: usize = 32;
 /// Query parameters that are not columns, and so cannot be names of columns.
 pub const RESERVED_COLUMNS: [&str; 13] = crate::dataset::query::RESERVED;
 /// Paths that are not data sets, and so cannot be names of data sets.
-const RESERVED_DATASETS: [&str; 20] = [
+const RESERVED_DATASETS: [&str; 21] = [
     "admin",
     "datasets",
     "dead-letters",
@@ -41,6 +41,7 @@ const RESERVED_DATASETS: [&str; 20] = [
     "plans",
     "problems",
     "sessions",
+    "sign-in",
     "users",
 ];
 

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, feedback, keys, roles, tokens, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, feedback, keys, provider, roles, tokens, v1, v2};
 use crate::domain::{
     bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},
@@ -13,6 +13,7 @@ use crate::domain::{
     permission::Permissions,
     personal::{Personal, PersonalKey},
     plan::{KeyRules, Limits},
+    sign_in::SignInEvent,
 };
 
 /// A commit with the key of its person, if there is one: opens what is sealed, and says of whatever is wrong where it stands.
@@ -284,6 +285,15 @@ impl<'a> Decoder<'a> {
             "ApiKeyRevoked" => {
                 let v2::KeyRevokedFor { key_id, reason } = self.read(stored)?;
                 Some(Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason })
+            }
+            "SessionStarted" => {
+                let provider::SessionStartedBy { session, sha256, expires_at, idle_s, method, network } =
+                    self.read(stored)?;
+                let hash = KeyHash::parse(&sha256).map_err(|error| self.invalid(error))?;
+                let expires_at = expires_at.parse().map_err(|error: jiff::Error| self.invalid(error))?;
+                let (session, network) = (self.key_id(&session)?, self.open(stored.id, "network", &network)?);
+                let started = SignInEvent::SessionStarted { session, hash, expires_at, idle_s, method, network };
+                Some(Event::SignIn(started))
             }
             "MailFailed" => {
                 let v2::SealedMailFailed { invitation, class, reason } = self.read(stored)?;

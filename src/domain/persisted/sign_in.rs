@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{CodecError, StoredEvent, decoder::Decoder, raw, v1};
+use super::{CodecError, StoredEvent, decoder::Decoder, provider, raw, v1};
 use crate::domain::{
     key::{KeyHash, KeyId},
     personal::Personal,
@@ -37,14 +37,15 @@ pub(super) fn encode(
         }
         SignInEvent::PasswordRehashed { phc } => raw(&v1::PasswordRehashed { phc: seal("phc", phc)? }),
         SignInEvent::SessionStarted { session, hash, expires_at, idle_s, method, network } => {
-            raw(&v1::SessionStarted {
-                session: session.to_string(),
-                sha256: hash.to_hex(),
-                expires_at: expires_at.to_string(),
-                idle_s: *idle_s,
-                method: *method,
-                network: seal("network", network)?,
-            })
+            let (session, sha256, expires_at) = (session.to_string(), hash.to_hex(), expires_at.to_string());
+            let (idle_s, network) = (*idle_s, seal("network", network)?);
+            match provider::earlier(*method) {
+                Some(method) => raw(&v1::SessionStarted { session, sha256, expires_at, idle_s, method, network }),
+                None => {
+                    let method = *method;
+                    raw(&provider::SessionStartedBy { session, sha256, expires_at, idle_s, method, network })
+                }
+            }
         }
         SignInEvent::SessionSeen { session } => raw(&v1::SessionSeen { session: session.to_string() }),
         SignInEvent::SessionEnded { session, reason } => {
@@ -94,7 +95,7 @@ impl Decoder<'_> {
             "SessionStarted" => {
                 let v1::SessionStarted { session, sha256, expires_at, idle_s, method, network } = self.read(stored)?;
                 let (session, hash, expires_at) = (self.key_id(&session)?, hash(&sha256)?, moment(&expires_at)?);
-                let network = self.open(stored.id, "network", &network)?;
+                let (network, method) = (self.open(stored.id, "network", &network)?, method.into());
                 SignInEvent::SessionStarted { session, hash, expires_at, idle_s, method, network }
             }
             "SessionSeen" => {

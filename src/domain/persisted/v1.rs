@@ -50,6 +50,29 @@ pub enum EarlierReason {
     UserDeleted,
 }
 
+/// How somebody signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "SignInMethod")]
+pub enum EarlierMethod {
+    /// By a password.
+    Password,
+    /// By a password and a code of the second factor.
+    PasswordAndCode,
+    /// By a password and a recovery code.
+    PasswordAndRecoveryCode,
+}
+
+impl From<EarlierMethod> for SignInMethod {
+    fn from(method: EarlierMethod) -> Self {
+        match method {
+            EarlierMethod::Password => Self::Password,
+            EarlierMethod::PasswordAndCode => Self::PasswordAndCode,
+            EarlierMethod::PasswordAndRecoveryCode => Self::PasswordAndRecoveryCode,
+        }
+    }
+}
+
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         $($(#[$doc])*
@@ -302,7 +325,7 @@ events! {
         /// Seconds without use after which it ends.
         idle_s: u32,
         /// How they signed in.
-        method: SignInMethod,
+        method: EarlierMethod,
         /// Where from, sealed.
         network: Sealed,
     }

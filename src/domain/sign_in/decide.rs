@@ -208,7 +208,9 @@ pub fn decide(state: &SignIn, command: SignInCommand) -> Result<Vec<SignInEvent>
         }
         SignInCommand::StartSession { checked, rehashed, session, code, now, bounds } => {
             is_checked(state, &checked)?;
-            start_session(state, rehashed, session, code.as_deref(), now, bounds)
+            let (used, method) = factor_of(state, code.as_deref(), now)?;
+            let rehashed = rehashed.map(|phc| SignInEvent::PasswordRehashed { phc: Personal::Known(phc) });
+            start_session(state, used.into_iter().chain(rehashed), session, method, now, bounds)
         }
         SignInCommand::SeeSession { session, now } => Ok(match state.sessions.get(&session) {
             Some(known) if known.is_live(now) && known.is_to_be_seen(now) => vec![SignInEvent::SessionSeen { session }],
@@ -278,22 +280,50 @@ fn is_checked(state: &SignIn, checked: &str) -> Result<(), SignInRefusal> {
     if is_same { Ok(()) } else { Err(SignInRefusal::Credentials) }
 }
 
-fn start_session(
+/// Begins a session of somebody whom the provider knows. `has_factor` says whether they have shown a second factor there: otherwise a code
+/// of theirs here is wanted, if they have one.
+///
+/// # Errors
+/// As [`decide`] of a session that begins with a password.
+pub fn start_by_provider(
     state: &SignIn,
-    rehashed: Option<String>,
     session: NewSession,
+    has_factor: bool,
     code: Option<&str>,
     now: Timestamp,
     bounds: Bounds,
 ) -> Result<Vec<SignInEvent>, SignInRefusal> {
-    let (used, method) = match (&state.second_factor, code) {
-        (None, _) => (None, SignInMethod::Password),
-        (Some(_), None) => return Err(SignInRefusal::CodeWanted),
+    let (used, method) = match has_factor {
+        true => (None, SignInMethod::ProviderAndItsFactor),
+        false => factor_of(state, code, now).map(|(used, method)| (used, method.by_provider()))?,
+    };
+    start_session(state, used, session, method, now, bounds)
+}
+
+/// The code that is used up, if they have a second factor, and how they signed in if it was by a password.
+fn factor_of(
+    state: &SignIn,
+    code: Option<&str>,
+    now: Timestamp,
+) -> Result<(Option<SignInEvent>, SignInMethod), SignInRefusal> {
+    match (&state.second_factor, code) {
+        (None, _) => Ok((None, SignInMethod::Password)),
+        (Some(_), None) => Err(SignInRefusal::CodeWanted),
         (Some(factor), Some(code)) => {
             let (used, method) = taken(factor, code, now).ok_or(SignInRefusal::Credentials)?;
-            (Some(used), method)
+            Ok((Some(used), method))
         }
-    };
+    }
+}
+
+fn start_session(
+    state: &SignIn,
+    first: impl IntoIterator<Item = SignInEvent>,
+    session: NewSession,
+    method: SignInMethod,
+    now: Timestamp,
+    bounds: Bounds,
+) -> Result<Vec<SignInEvent>, SignInRefusal> {
     let earlier = state.sessions.values().map(|session| session.started_at);
     if pace::wait(earlier, bounds.sessions_per_hour, now).is_some() {
         return Err(SignInRefusal::TooManySessions);
@@ -308,10 +338,9 @@ fn start_session(
         .into_iter()
         .take(over)
         .map(|oldest| SignInEvent::SessionEnded { session: oldest.id, reason: SessionEnd::TooMany });
-    let rehashed = rehashed.map(|phc| SignInEvent::PasswordRehashed { phc: Personal::Known(phc) });
     let network = Personal::Known(network);
     let started = SignInEvent::SessionStarted { session: id, hash, expires_at, idle_s, method, network };
-    Ok(used.into_iter().chain(rehashed).chain(ended).chain([started]).collect())
+    Ok(first.into_iter().chain(ended).chain([started]).collect())
 }
 
 fn end_others(state: &SignIn, but: Option<KeyId>, reason: SessionEnd, now: Timestamp) -> Vec<SignInEvent> {

@@ -37,7 +37,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
 }
 
 /// What anybody may call.
-fn open(id: &str, summary: &str) -> Operation {
+pub(super) fn open(id: &str, summary: &str) -> Operation {
     let fails = [InvalidParameters, TooManyFromAddress, Overloaded, Unavailable];
     Operation::new(Caller::Anybody, id, "signing in", summary).fails(&fails)
 }
@@ -59,8 +59,9 @@ fn methods() -> Value {
     one_of(&SignInMethod::ALL.map(SignInMethod::as_str))
 }
 
-fn signing_in(paths: &mut Paths, types: &mut Types) {
-    let started = whole(
+/// What is shown of a session that began.
+pub(super) fn session_started() -> Value {
+    whole(
         "A session that began.",
         [
             (
@@ -77,12 +78,15 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
                 described(flag(), "Whether it is good for setting up a second factor, and nothing else."),
             ),
         ],
-    );
+    )
+}
+
+fn signing_in(paths: &mut Paths, types: &mut Types) {
     let start = open("sign_in", "Sign in")
         .says("Sets a cookie for pages as well. Whatever is wrong with address and password, the answer is the same.")
         .with_body(types.body::<sessions::SignInBody>(), true)
         .answers(
-            Answer::json(StatusCode::CREATED, "A session.", started)
+            Answer::json(StatusCode::CREATED, "A session.", session_started())
                 .header(Header::CacheControl)
                 .may_have(Header::SetCookie),
         )

@@ -54,6 +54,10 @@ catalogue! {
     /// 400: the body.
     InvalidBody = "invalid-body", BAD_REQUEST, "The body is wrong",
         "The body is not JSON, or a field is missing, unknown or of the wrong kind. The detail names the place.";
+    /// 400: a sign-in at a provider.
+    SignInAgain = "sign-in-again", BAD_REQUEST, "Begin the sign-in again",
+        "A sign-in at the provider is finished by the browser that began it, within ten minutes, once. GET /sign-in/provider begins \
+         another one. Cookies must be allowed.";
     /// 401: the API key.
     InvalidKey = "invalid-key", UNAUTHORIZED, "A valid API key is required",
         "Send the key from your invitation in the header x-api-key, as Authorization: Bearer, or as the user name of \
@@ -85,6 +89,10 @@ catalogue! {
     CrossOrigin = "cross-origin", FORBIDDEN, "The request comes from another site",
         "A cookie counts in a writing request only where it comes from a page of this server. Scripts send the session's token in the \
          header Authorization: Bearer instead.";
+    /// 403: whoever comes from a provider.
+    NotAdmitted = "not-admitted", FORBIDDEN, "The provider's answer lets nobody in here",
+        "The provider must have verified the address, and it must be one that was invited here and may come in. Which of these is not so is not told. \
+         Whoever runs this server finds the reason in its log.";
     /// 403: administrators need a second factor.
     SecondFactorRequired = "second-factor-required", FORBIDDEN, "Set up a second factor first",
         "Here administrators need a second factor. POST /me/second-factor begins one, PUT /me/second-factor confirms it; until then \

@@ -47,7 +47,7 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const STYLE: &str = "body{max-width:32rem;margin:4rem auto;padding:0 1rem;font:1.05rem/1.6 system-ui,sans-serif;color-scheme:light dark}\
                      input,button{font:inherit;padding:.5rem .7rem}input{width:100%;box-sizing:border-box}button{margin-top:1rem}\
                      pre{overflow-x:auto;padding:.8rem;border:1px solid #8888;border-radius:.4rem;white-space:pre-wrap;word-break:break-all}";
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 /// The longest form, bytes: the longest password, with each of its bytes escaped.
 const FORM_BYTES_MAX: usize = 8 * 1024;
 
@@ -165,7 +165,8 @@ fn form(service: &Service, behind: &Behind, token: &str, wrong: Option<&str>) ->
             let inner = format!(
                 "<p><label for=\"password\">New password, at least {min} characters</label>\
                  <input id=\"password\" name=\"password\" type=\"password\" minlength=\"{min}\" required \
-                 autocomplete=\"new-password\"></p><button>Set password</button>"
+                 autocomplete=\"new-password\"></p><button>Set password</button>{}",
+                or_at_provider(service)
             );
             ("Set your password", inner)
         }
@@ -176,7 +177,16 @@ fn form(service: &Service, behind: &Behind, token: &str, wrong: Option<&str>) ->
     page(title, &body)
 }
 
-fn page(title: &str, body: &str) -> HttpResponse {
+/// The way past a password, where there is a provider of identities.
+fn or_at_provider(service: &Service) -> String {
+    if service.provider.is_none() {
+        return String::new();
+    }
+    let (prefix, label) = (escaped(address::prefix(&service.public_url)), escaped(&service.settings.oidc.label));
+    format!("<p>Or <a href=\"{prefix}/sign-in/provider\">sign in with {label}</a>, without a password here.</p>")
+}
+
+pub(super) fn page(title: &str, body: &str) -> HttpResponse {
     let text = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>{title}</title><style>{STYLE}</style></head>\
@@ -189,7 +199,7 @@ fn page(title: &str, body: &str) -> HttpResponse {
 }
 
 /// An answer at an address that is a secret.
-fn private(mut response: HttpResponse) -> HttpResponse {
+pub(super) fn private(mut response: HttpResponse) -> HttpResponse {
     let headers = response.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(ROBOTS, HeaderValue::from_static("noindex"));

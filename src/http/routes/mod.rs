@@ -21,6 +21,7 @@ mod own;
 mod params;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
+pub(in crate::http) mod provider;
 mod refusal;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod usage;
@@ -59,6 +60,7 @@ pub fn accounts(app: &mut web::ServiceConfig) {
     app.configure(sessions::configure)
         .configure(passwords::configure)
         .configure(links::configure)
+        .configure(provider::configure)
         .configure(me::configure);
 }
 

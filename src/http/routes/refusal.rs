@@ -21,7 +21,7 @@ use crate::{
 
 /// Seconds after which what is bound by the hour goes on, at the latest.
 const HOUR_S: u64 = 3600;
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
+pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
 
 /// The problem that a failed command is answered with.
 pub(in crate::http) fn command_problem(error: CommandError) -> Problem {

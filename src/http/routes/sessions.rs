@@ -92,11 +92,24 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
     let envelope = own_envelope(&request, Who::system("sign-in")).await?;
     let started = service.sign_ins.start(given, &envelope).await;
-    let Started { user, token, committed } = sign_in_done(started, &request).await?;
+    let started = sign_in_done(started, &request).await?;
+    let (body, age_s) = started_body(&service, &started)?;
+    let mut response = answer::document(StatusCode::CREATED, &body);
+    // A page of another site gets no cookie into the browser.
+    if !is_cross_origin(&request, &service.public_url) {
+        let token = started.token.reveal();
+        response.headers_mut().insert(header::SET_COOKIE, cookie::set(token, age_s, &service.public_url)?);
+    }
+    Ok(response)
+}
+
+/// What is shown of a session that began, and for how many seconds it lasts at the longest.
+pub(super) fn started_body(service: &Service, started: &Started) -> Result<(serde_json::Value, i64), Problem> {
+    let Started { user, token, committed } = started;
     let row = committed.state.rows().sessions.into_iter().find(|row| row.id == token.id());
     let row = row.ok_or_else(|| Problem::internal("a sign-in left no session"))?;
     let age_s = row.expires_at.duration_since(row.started_at).as_secs();
-    let must_set_up = must_set_up_second_factor(&service, &committed.state);
+    let must_set_up = must_set_up_second_factor(service, &committed.state, token.id());
     let body = json!({
         "token": token.reveal(),
         "id": row.id,
@@ -106,20 +119,15 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
         "method": row.method,
         "second_factor_required": must_set_up,
     });
-    let mut response = answer::document(StatusCode::CREATED, &body);
-    // A page of another site gets no cookie into the browser.
-    if !is_cross_origin(&request, &service.public_url) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie::set(token.reveal(), age_s, &service.public_url)?);
-    }
-    Ok(response)
+    Ok((body, age_s))
 }
 
 /// Whether the session is good for setting up a second factor alone.
-fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State) -> bool {
+fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State, session: KeyId) -> bool {
     use crate::{config::accounts::SecondFactorDemand, domain::event::Role};
     let user = crate::actors::invite::user_in(state);
     service.settings.accounts.second_factor == SecondFactorDemand::Administrators
-        && user.is_some_and(|user| user.role == Role::Admin && user.sign_in.second_factor.is_none())
+        && user.is_some_and(|user| user.role == Role::Admin && !user.sign_in.has_factor_in(session))
 }
 
 async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>) -> Answer {

@@ -1,0 +1,89 @@
+//! Signing in somebody for whom a provider of identities has vouched.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{SignInError, SignIns, Started, by};
+use crate::{
+    actors::{
+        commit::{CommandError, Envelope},
+        invite::user_in,
+    },
+    domain::{
+        email::Email,
+        event::Role,
+        id::{StreamId, UserId},
+        key::{KeyId, SECRET_BYTES},
+        session_token::SessionToken,
+        sign_in::{NewSession, SignInRefusal},
+        user::{Command, CommandRefusal, ProviderSignIn, decide},
+        view::State,
+    },
+    failpoint::crash_point,
+};
+
+/// Somebody who comes from a provider.
+pub struct Entering {
+    /// Who; none when nobody here has the address.
+    pub user: Option<UserId>,
+    /// What they may do from now on, where the provider says that.
+    pub role: Option<Role>,
+    /// Whether they have shown a second factor there that counts here.
+    pub has_factor: bool,
+    /// A code of their second factor here.
+    pub code: Option<String>,
+    /// The id of the session: one for a visit and a person.
+    pub session: KeyId,
+    /// Where from.
+    pub network: String,
+}
+
+impl SignIns {
+    /// Begins their session. Whether there is such a person is found out by the same work as whether they may come in.
+    ///
+    /// # Errors
+    /// [`CommandRefusal::NoUser`], also of who is disabled or deleted; [`SignInRefusal::CodeWanted`], [`SignInRefusal::Credentials`] of a
+    /// wrong code, [`SignInRefusal::SessionExists`] of a visit that has begun a session; [`SignInError::Wait`].
+    pub async fn start_by_provider(&self, entering: Entering, envelope: &Envelope) -> Result<Started, SignInError> {
+        let Entering { user, role, has_factor, code, session, network } = entering;
+        let user = user.unwrap_or(UserId(Uuid::nil()));
+        // Only a code is guessed: the provider has seen to the rest.
+        let account = match &code {
+            Some(_) => {
+                let known = self.committer.load_user(user).await?;
+                let account = known.map(|known| self.account_of(&known)).unwrap_or_default();
+                self.begin(&account)?;
+                Some(account)
+            }
+            None => None,
+        };
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        self.committer.entropy.fill(&mut *secret).map_err(CommandError::from)?;
+        let token = SessionToken::new(session, &secret);
+        let now = self.committer.clock.now();
+        let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
+        let session =
+            NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s: self.policy.idle_s, network };
+        let command = ProviderSignIn { role, session, has_factor, code, now, bounds: self.policy.bounds };
+        let decided = |state: &State| Ok(decide(user_in(state), Command::SignInByProvider(Box::new(command.clone())))?);
+        let committed = self.committer.run(&StreamId::User(user), &by(user, envelope), decided).await;
+        let is_right =
+            !matches!(&committed, Err(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::Credentials))));
+        if let Some(account) = account.filter(|_| is_right) {
+            self.attempts.forget(&account);
+        }
+        let committed = committed.map_err(|error| match error {
+            CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted) => CommandRefusal::NoUser.into(),
+            error => error,
+        })?;
+        crash_point("session-started");
+        Ok(Started { user, token, committed })
+    }
+
+    /// Whoever has this mailbox.
+    pub(in crate::actors) async fn somebody(self: &Arc<Self>, email: &Email) -> Result<Option<UserId>, CommandError> {
+        self.find(Some(email)).await
+    }
+}

@@ -1,0 +1,148 @@
+//! A visit to a provider: what a browser keeps while its person signs in there. Nothing of it is kept here, so that any node can finish
+//! what another one began. Whoever writes it out seals it, and so knows it again.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::{
+    event::Role,
+    id::{UserId, hex, unhex},
+};
+
+/// How long a visit may take.
+pub const VISIT_LIFE: SignedDuration = SignedDuration::from_mins(10);
+/// Bytes of a visit's id.
+pub const VISIT_ID_BYTES: usize = 16;
+/// The longest path to return to, bytes.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// The longest visit, as text.
+const TEXT_BYTES_MAX: usize = 2048;
+/// What the text of a visit begins with.
+const FORM: &str = "1";
+
+/// A visit's id: random.
+pub type VisitId = [u8; VISIT_ID_BYTES];
+
+/// A visit to a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderVisit {
+    /// Its id, from which all that the provider repeats is derived.
+    pub id: VisitId,
+    /// When it is over.
+    pub expires_at: Timestamp,
+    /// Where the browser goes then: a path of this server.
+    pub return_to: String,
+    /// Who it was, where only a code of their second factor is missing.
+    pub proven: Option<Proven>,
+}
+
+/// Somebody for whom a provider has vouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    /// Who.
+    pub user: UserId,
+    /// What they may do from now on, where the provider says that.
+    pub role: Option<Role>,
+}
+
+impl ProviderVisit {
+    /// The visit as text: letters, digits, hyphens, underscores and dots.
+    pub fn to_text(&self) -> String {
+        let Self { id, expires_at, return_to, proven } = self;
+        let user = proven.map_or_else(|| "-".to_owned(), |proven| proven.user.to_string());
+        let role = proven.and_then(|proven| proven.role).map_or("-", Role::as_str);
+        let return_to = URL_SAFE_NO_PAD.encode(return_to);
+        format!("{FORM}.{}.{}.{user}.{role}.{return_to}", hex(id), expires_at.as_second())
+    }
+
+    /// Reads a text; `None` when it is no visit's.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > TEXT_BYTES_MAX {
+            return None;
+        }
+        let parts: Vec<&str> = text.split('.').collect();
+        let [FORM, id, expires_at, user, role, return_to] = parts.as_slice() else { return None };
+        let id = VisitId::try_from(unhex(id)?).ok()?;
+        let expires_at = Timestamp::from_second(expires_at.parse().ok()?).ok()?;
+        let role = if *role == "-" { None } else { Some(Role::named(role)?) };
+        let proven = match *user {
+            "-" if role.is_some() => return None,
+            "-" => None,
+            user => Some(Proven { user: UserId::parse(user).ok()?, role }),
+        };
+        let return_to = String::from_utf8(URL_SAFE_NO_PAD.decode(return_to).ok()?).ok()?;
+        is_local_path(&return_to).then_some(Self { id, expires_at, return_to, proven })
+    }
+
+    /// Whether it is not over.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+}
+
+/// Whether a text leads to this server and nowhere else, whatever reads it as an address: one slash, then visible ASCII without the
+/// backslashes that browsers take for slashes.
+pub fn is_local_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    text.len() <= PATH_BYTES_MAX && text.starts_with('/') && !text.starts_with("//") && text.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn only_paths_of_this_server_are_returned_to() {
+        for path in ["/", "/admin", "/permits?status=issued&limit=3#top", "/a//b", "/@evil.org", "/%2f%2fevil.org"] {
+            assert!(is_local_path(path), "{path}");
+        }
+        let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
+        for path in [
+            "",
+            "admin",
+            "//evil.org",
+            "///evil.org",
+            "/\\evil.org",
+            "\\\\evil.org",
+            "/\t/evil.org",
+            "/a\r\nset-cookie: x",
+            "/ü",
+            "https://evil.org",
+            "javascript:alert(1)",
+            " /admin",
+            "/ad min",
+            long.as_str(),
+        ] {
+            assert!(!is_local_path(path), "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_visit_reads_back(
+            id: VisitId,
+            second in 0i64..4_000_000_000,
+            path in "/[a-z?=&.%-]{0,40}",
+            user in prop::option::of(any::<u128>()),
+            role in prop::option::of(0usize..3),
+        ) {
+            let role = role.map(|at| Role::ALL[at]);
+            let proven = user.map(|user| Proven { user: UserId(Uuid::from_u128(user)), role });
+            let expires_at = Timestamp::from_second(second).unwrap();
+            let visit = ProviderVisit { id, expires_at, return_to: path, proven };
+            let text = visit.to_text();
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
+            prop_assert_eq!(ProviderVisit::parse(&text), Some(visit));
+        }
+
+        #[test]
+        fn whatever_else_is_read_leads_to_this_server(text in "(1\\.)?[a-f0-9-]{0,40}\\.[0-9]{0,12}\\.-\\.-\\.[A-Za-z0-9_-]{0,20}|\\PC{0,60}") {
+            if let Some(visit) = ProviderVisit::parse(&text) {
+                prop_assert!(is_local_path(&visit.return_to));
+            }
+        }
+    }
+}

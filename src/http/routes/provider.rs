@@ -1,0 +1,247 @@
+//! Signing in at a provider of identities: `/sign-in/provider`, and where the provider sends browsers back to.
+//!
+//! What comes back stands in the query: the log has the route's pattern alone, and no page tells the address to another site.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    RETRY_AFTER_S,
+    answer::{self, Answer},
+    command::{Fields, said},
+    links::{FORM, page, private},
+    params::Params,
+    refusal::{BEARER, sign_in_problem},
+    sessions::started_body,
+};
+use crate::{
+    actors::provider::{BroughtBack, Entered, ProviderSignInError, ProviderSignIns},
+    domain::{
+        id::Who,
+        provider::{VISIT_LIFE, is_local_path},
+        sign_in::SignInRefusal,
+    },
+    http::{
+        InvalidParam, Problem, ProblemCode, address,
+        body::bytes_of,
+        cookie, method,
+        pages::{escaped, wants_html},
+        signed_in::{is_cross_origin, own_envelope},
+        state::Service,
+        wire,
+    },
+    identity::ProviderAnswer,
+};
+
+/// The longest form, bytes.
+const FORM_BYTES_MAX: usize = 1024;
+/// Characters of a code of the second factor that are read.
+const CODE_CHARS_MAX: usize = 64;
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/sign-in/provider", "GET").route(web::method(Method::GET).to(begin))).service(
+        method::resource("/sign-in/provider/callback", "GET, POST")
+            .route(web::method(Method::GET).to(finish))
+            .route(web::method(Method::POST).to(give_code)),
+    );
+}
+
+/// What is wanted beside the provider's word.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SecondFactorBody")]
+pub(in crate::http) struct SecondFactorBody {
+    /// A code of the second factor, or a recovery code.
+    code: String,
+}
+
+impl Fields for SecondFactorBody {
+    const NAMES: &'static [&'static str] = &["code"];
+}
+
+fn offered(service: &Service) -> Result<&ProviderSignIns, Problem> {
+    let missing = || Problem::new(ProblemCode::NotFound, "nobody signs in at a provider here (oidc.issuer)");
+    service.provider.as_deref().ok_or_else(missing)
+}
+
+/// The same, with a problem as a page for whoever has a browser.
+fn shown(answer: Answer, request: &HttpRequest) -> Answer {
+    answer.or_else(|problem| if wants_html(request) { Ok(problem.respond(request)) } else { Err(problem) })
+}
+
+async fn begin(request: HttpRequest, service: web::Data<Service>) -> Answer {
+    shown(begun(&request, &service).await, &request)
+}
+
+async fn begun(request: &HttpRequest, service: &Service) -> Answer {
+    let provider = offered(service)?;
+    let params = Params::read(request.query_string(), &["return_to"])?;
+    let return_to = params.text("return_to").unwrap_or("/");
+    if !is_local_path(return_to) {
+        let reason = "expected a path of this server, such as /admin".to_owned();
+        return Err(Problem::invalid_params(&[InvalidParam::new("return_to", reason, None)]));
+    }
+    let sent = provider.begin(return_to.to_owned()).await;
+    let sent = done(sent, request).await?;
+    let mut response = led_to(&sent.address)?;
+    keep(&mut response, &sent.visit, service)?;
+    Ok(response)
+}
+
+async fn finish(request: HttpRequest, service: web::Data<Service>) -> Answer {
+    shown(finished(&request, &service).await, &request)
+}
+
+async fn finished(request: &HttpRequest, service: &Service) -> Answer {
+    let provider = offered(service)?;
+    let envelope = own_envelope(request, Who::system("sign-in")).await?;
+    let entered = provider.finish(brought_back(request, service), network_of(request), &envelope).await;
+    entered_as(entered, request, service).await
+}
+
+async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
+    match code_given(&request, payload.into_inner(), &service).await {
+        // The visit goes on: the form again.
+        Err(problem) if problem.code() == ProblemCode::InvalidCredentials && wants_html(&request) => {
+            let mut response = code_form(&service, "<p role=\"alert\"><strong>The code is wrong.</strong></p>");
+            *response.status_mut() = problem.code().status();
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
+            Ok(response)
+        }
+        answer => shown(answer, &request),
+    }
+}
+
+async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Service) -> Answer {
+    let provider = offered(service)?;
+    if is_cross_origin(request, &service.public_url) {
+        let detail = "the code is given on this server's own page";
+        return Err(Problem::new(ProblemCode::CrossOrigin, detail));
+    }
+    let code = if request.content_type().eq_ignore_ascii_case(FORM) {
+        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
+        let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "code");
+        field.map(|(_, code)| code.into_owned()).unwrap_or_default()
+    } else {
+        said::<SecondFactorBody>(request, &mut payload).await?.0.code
+    };
+    let code = code.chars().take(CODE_CHARS_MAX).collect();
+    let envelope = own_envelope(request, Who::system("sign-in")).await?;
+    let visit = cookie::read_visit(request.headers(), &service.public_url);
+    let entered = provider.give_code(visit, code, network_of(request), &envelope).await;
+    entered_as(entered, request, service).await
+}
+
+fn network_of(request: &HttpRequest) -> String {
+    wire::client_of(request).map(|client| wire::Network::of(client).to_string()).unwrap_or_default()
+}
+
+/// What the browser brings back. Providers add parameters of their own, which are not looked at (RFC 6749, section 4.1.2); of one that
+/// is there twice nobody knows which is meant.
+fn brought_back(request: &HttpRequest, service: &Service) -> BroughtBack {
+    let query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
+    let one = |wanted: &str| {
+        let mut values = query.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.to_string());
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    };
+    let code = one("code").filter(|code| !code.is_empty() && !query.iter().any(|(name, _)| name == "error"));
+    BroughtBack {
+        visit: cookie::read_visit(request.headers(), &service.public_url).map(ToOwned::to_owned),
+        state: one("state").unwrap_or_default(),
+        answer: code.map(|code| ProviderAnswer { code, issuer: one("iss") }),
+    }
+}
+
+/// The answer to what came of it: where the browser goes, or the session for whoever asks for JSON.
+async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &HttpRequest, service: &Service) -> Answer {
+    let is_page = wants_html(request);
+    match done(entered, request).await? {
+        Entered::CodeWanted { visit } if is_page => {
+            let mut response = code_form(service, "");
+            keep(&mut response, &visit, service)?;
+            Ok(response)
+        }
+        Entered::CodeWanted { visit } => {
+            let wanted = sign_in_problem(SignInRefusal::CodeWanted.into(), request).await;
+            Err(wanted.header(header::SET_COOKIE, visit_cookie(&visit, service)?))
+        }
+        Entered::In { started, return_to } => {
+            let (body, age_s) = started_body(service, &started)?;
+            let mut response = match !is_page && accepts_json(request) {
+                true => private(answer::document(StatusCode::CREATED, &body)),
+                false => led_to(&format!("{}{return_to}", address::prefix(&service.public_url)))?,
+            };
+            let cookies = [
+                cookie::set(started.token.reveal(), age_s, &service.public_url)?,
+                cookie::remove_visit(&service.public_url)?,
+            ];
+            cookies.into_iter().for_each(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
+            Ok(response)
+        }
+    }
+}
+
+fn accepts_json(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT).filter_map(|line| line.to_str().ok());
+    accepted.flat_map(|line| line.split(',')).any(|one| one.trim().starts_with("application/json"))
+}
+
+/// Leads a browser elsewhere, whatever it asked with.
+fn led_to(place: &str) -> Answer {
+    let place = HeaderValue::try_from(place).map_err(Problem::internal)?;
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, place));
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    Ok(private(response.finish()))
+}
+
+fn keep(response: &mut HttpResponse, visit: &str, service: &Service) -> Result<(), Problem> {
+    response.headers_mut().append(header::SET_COOKIE, visit_cookie(visit, service)?);
+    Ok(())
+}
+
+fn visit_cookie(visit: &str, service: &Service) -> Result<HeaderValue, Problem> {
+    cookie::set_visit(visit, VISIT_LIFE.as_secs(), &service.public_url)
+}
+
+/// The form for a code, after what was wrong with one before.
+fn code_form(service: &Service, wrong: &str) -> HttpResponse {
+    let prefix = escaped(address::prefix(&service.public_url));
+    let body = format!(
+        "<h1>One more code</h1><p>Your second factor is wanted as well.</p>{wrong}\
+         <form method=\"post\" action=\"{prefix}/sign-in/provider/callback\"><p><label for=\"code\">The code that your authenticator app \
+         shows, or a recovery code</label><input id=\"code\" name=\"code\" required maxlength=\"{CODE_CHARS_MAX}\" \
+         autocomplete=\"one-time-code\" autofocus></p><button>Sign in</button></form>"
+    );
+    page("One more code", &body)
+}
+
+/// What was done, or its problem. What was guessed wrong counts for the address that it came from.
+async fn done<T>(done: Result<T, ProviderSignInError>, request: &HttpRequest) -> Result<T, Problem> {
+    let error = match done {
+        Ok(done) => return Ok(done),
+        Err(error) => error,
+    };
+    let (is_guess, text) = (error.is_wrong_guess(), error.to_string());
+    let problem = match error {
+        ProviderSignInError::SignIn(error) => return Err(sign_in_problem(error, request).await),
+        ProviderSignInError::NotBegun | ProviderSignInError::Declined => Problem::new(ProblemCode::SignInAgain, text),
+        ProviderSignInError::NotAdmitted => Problem::new(ProblemCode::NotAdmitted, text),
+        ProviderSignInError::Provider(_) => {
+            let detail = "the provider at which people sign in cannot be asked; passwords and keys work on";
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
+        }
+    };
+    Err(if is_guess { wire::guessed(request, problem).await } else { problem })
+}
