@@ -147,7 +147,7 @@ fn what_decides_is_pure_and_names_nothing_above_it() {
 
 #[test]
 fn each_library_is_known_to_one_part_only() {
-    let known_to: [(&str, &[&str]); 10] = [
+    let known_to: [(&str, &[&str]); 11] = [
         ("actix::", &["src/actors"]),
         // The settings read an address as the server does.
         ("actix_web::", &["src/http", "src/app", "src/config/check"]),
