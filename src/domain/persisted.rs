@@ -329,7 +329,7 @@ pub fn opened_documents(
     commit: &StoredCommit,
     key: Option<&PersonalKey>,
 ) -> Result<Vec<serde_json::Value>, CodecError> {
-    let mut documents = documents(commit)?;
+    let mut documents = positioned(commit)?;
     for document in &mut documents {
         let id = document.get("id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
         let Some((id, fields)) = id.zip(document.get_mut("data").and_then(|data| data.as_object_mut())) else {
