@@ -567,11 +567,6 @@ fn has_codes(event: &Event, codes: &[Zeroizing<String>]) -> bool {
 /// The same command, given by the person themselves: only now it is known who they are.
 fn by(user: UserId, envelope: &Envelope) -> Envelope {
     let mut envelope = envelope.clone();
-    envelope.origin.who = person(user);
+    envelope.origin.who = Who::user(user);
     envelope
-}
-
-/// A person, as the log names who did something.
-pub fn person(user: UserId) -> Who {
-    Who(format!("user:{user}"))
 }

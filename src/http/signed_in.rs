@@ -18,10 +18,7 @@ use super::{
     wire,
 };
 use crate::{
-    actors::{
-        commit::Envelope,
-        sign_in::{SignedInAs, person},
-    },
+    actors::{commit::Envelope, sign_in::SignedInAs},
     config::accounts::SecondFactorDemand,
     domain::{
         event::{Origin, Role},
@@ -118,7 +115,7 @@ impl FromRequest for SignedIn {
 impl SignedIn {
     /// The person, as the log names who did something.
     pub fn who(&self) -> Who {
-        person(self.0.user.id)
+        Who::user(self.0.user.id)
     }
 }
 
