@@ -54,6 +54,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/links/{token}", Need::Nothing),
     ("DELETE", "/sessions/current", Need::Session),
     ("GET", "/me", Need::Oneself),
+    ("PATCH", "/me", Need::Session),
     ("GET", "/me/usage", Need::Oneself),
     ("PUT", "/me/password", Need::Session),
     ("GET", "/me/export", Need::Session),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
+        notice::NoticeChoice,
         plan::Limits,
         sign_in::{RECOVERY_CODES, SessionEnd, SignInMethod},
         view::KeyRow,
@@ -141,6 +142,7 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
             ("name", nullable(text())),
             ("role", reference("Role")),
             ("plan", text()),
+            ("notices", types.answer::<NoticeChoice>()),
             ("limits", nullable(types.answer::<Limits>())),
             ("invited_at", moment()),
             ("has_password", flag()),
@@ -148,6 +150,10 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
             ("recovery_codes_left", nullable(integer(0, Some(RECOVERY_CODES as u64)))),
         ],
     );
+    let change = command("change_me", "Choose what one is told by mail")
+        .with_body(types.body::<me::MeBody>(), true)
+        .answers(versioned(StatusCode::OK, "You.", me.clone()));
+    paths.add(&Method::PATCH, "/me", change);
     let show = read_with_key("show_me", "Show who is asking, with a session or with a key")
         .answers(versioned(StatusCode::OK, "You.", me))
         .fails(&[NotFound]);
