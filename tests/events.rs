@@ -503,7 +503,7 @@ async fn signs_in(world: &World, ana: UserId) {
             slowing: Slowing { free: 4, window_us: 60_000_000, first_wait_us: 1_000_000, wait_max_us: 60_000_000 },
             password_chars_min: 12,
         };
-        SignIns::new(Arc::clone(committer), pool, policy)
+        SignIns::new(Arc::clone(committer), pool, policy, Arc::clone(&world.book))
     };
     let (signing, costlier) = (signing(16), signing(32));
     signing.mail_reset(ana, None, &world.once()).await.unwrap();

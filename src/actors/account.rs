@@ -1,7 +1,7 @@
 //! Everything else that happens to people, their keys and the plans. One in the process.
 //!
 //! Guarantees: what was acknowledged is in the log. After a deletion, a disabling, a revocation or a rotation the ledger
-//! refuses from the commit on, and this node's grants of those keys have ended before the answer; another process that
+//! refuses from the commit on, and this node's grants of those keys and sessions have ended before the answer; another process that
 //! serves the same ledger refuses within a grant's life.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
@@ -211,7 +211,9 @@ async fn perform(
             committed => break committed?,
         }
     };
-    let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+    let credentials_of =
+        |user: &User| user.keys.keys().chain(user.sign_in.sessions.keys()).copied().collect::<Vec<_>>();
+    let keys = user_in(&committed.state).map(credentials_of).unwrap_or_default();
     if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }

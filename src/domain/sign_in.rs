@@ -82,6 +82,20 @@ impl SignInMethod {
         !matches!(self, Self::Password | Self::PasswordAndCode | Self::PasswordAndRecoveryCode)
     }
 
+    /// Whether a second factor was shown that counts here.
+    pub const fn has_factor(self) -> bool {
+        !matches!(self, Self::Password | Self::Provider)
+    }
+
+    /// The same with a code of the second factor beside it.
+    const fn with_code(self) -> Self {
+        match self {
+            Self::Password => Self::PasswordAndCode,
+            Self::Provider => Self::ProviderAndCode,
+            other => other,
+        }
+    }
+
     /// The same with the provider in place of the password.
     const fn by_provider(self) -> Self {
         match self {
@@ -479,6 +493,11 @@ impl SignIn {
                     recovery_used: BTreeSet::new(),
                     since: at,
                 });
+                // The one that is left has shown a code: the others ended with it.
+                for session in self.sessions.values_mut().filter(|session| session.ended.is_none()) {
+                    session.method = session.method.with_code();
+                    session.version = version;
+                }
             }
             SignInEvent::SecondFactorUsed { step, recovery } => {
                 if let Some(factor) = &mut self.second_factor {

@@ -162,7 +162,7 @@ impl Known {
     }
 }
 
-/// What a key may.
+/// What a key or a session may.
 #[derive(Debug, PartialEq)]
 pub(super) struct Terms {
     pub(super) user: UserId,
@@ -173,6 +173,8 @@ pub(super) struct Terms {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) reach: KeyReach,
     pub(super) plan: String,
+    pub(super) see_at: Option<Timestamp>,
+    pub(super) lacks_factor: bool,
     pub(super) on: bool,
 }
 
@@ -191,6 +193,8 @@ impl Terms {
             expires_at: find_number(item, "ex")?.map(moment).transpose()?,
             reach: KeyReach::new(find_text(item, "ip")?.map(networks), read_scopes(item, "ds", "ac")?),
             plan: get_text(item, "pl")?.to_owned(),
+            see_at: find_number(item, "se")?.map(moment).transpose()?,
+            lacks_factor: matches!(item.get("lf"), Some(AttributeValue::Bool(true))),
             on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
         }))
     }
