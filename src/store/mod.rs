@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod dynamodb;
+pub mod last_use;
 pub mod records;
 mod replay;
 pub mod sqlite;

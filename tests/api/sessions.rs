@@ -239,3 +239,43 @@ async fn a_session_that_lacks_a_demanded_second_factor_reads_nothing() {
     app.send(factor(Method::PUT, json!({ "code": code }))).await.expect(200);
     read(&app, &token).await.expect(200);
 }
+
+/// When keys and sessions were last used, and from where, is shown to their owner and to administrators, and gone with the owner.
+#[tokio::test]
+async fn the_last_use_of_keys_and_sessions_is_shown_and_erased() {
+    let (app, clock) = standing(&[]).await;
+    let user = member(&app, ANA).await;
+    let key = app.mail_to(ANA, 1).await.key.unwrap();
+    let (token, other) = (sign_in(&app, ANA).await, sign_in(&app, ANA).await);
+    let mine = async |path: &str| {
+        let answer = app.send(app.request(Method::GET, path).bearer_auth(&other)).await;
+        answer.expect(200).json()
+    };
+    let unused = mine("/me/keys").await["data"][0].clone();
+    assert_eq!((&unused["last_used_at"], &unused["last_used_from"]), (&Value::Null, &Value::Null));
+    clock.advance_us(60 * SECOND_US);
+    app.get(PATH, &key).await.expect(200);
+    clock.advance_us(60 * SECOND_US);
+    read(&app, &token).await.expect(200);
+    let expected = |at: &str| (json!(at), json!("127.0.0.1"));
+    let of = |shown: &Value| (shown["last_used_at"].clone(), shown["last_used_from"].clone());
+    let path = format!("/users/{user}/keys");
+    let one = app.admin_get(&format!("{path}/{}", id_of(&key))).await.expect(200).json();
+    let all = app.admin_get(&path).await.expect(200).json();
+    for shown in [&one, &all["data"][0], &mine("/me/keys").await["data"][0]] {
+        assert_eq!(of(shown), expected("2026-03-01T12:01:00Z"), "{shown}");
+    }
+    let of_session = |sessions: &Value, token: &str| {
+        let listed = sessions.as_array().unwrap().iter().find(|session| session["id"] == id_of(token));
+        of(listed.unwrap())
+    };
+    let export = mine("/me/export").await;
+    assert_eq!(of(&export["keys"][0]), expected("2026-03-01T12:01:00Z"));
+    for sessions in [&mine("/me/sessions").await["data"], &export["sessions"]] {
+        assert_eq!(of_session(sessions, &token), expected("2026-03-01T12:02:00Z"));
+        assert_eq!(of_session(sessions, &other), (Value::Null, Value::Null), "it has read no data");
+    }
+    app.send(app.admin(Method::DELETE, &format!("/users/{user}"))).await.expect(200);
+    let gone = app.admin_get(&path).await.expect(200).json();
+    assert_eq!(of(&gone["data"][0]), (json!("2026-03-01T12:01:00Z"), Value::Null));
+}
