@@ -22,7 +22,7 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::{ApiKey, KeyHash, KeyId},
     plan::{self, KeyRules, Limits},
-    user::{Changes, Command, NewKey, Standing, User, decide},
+    user::{Changes, Command, LeakedAccess, NewKey, Standing, User, decide},
     view::State,
 };
 
@@ -80,6 +80,8 @@ pub enum AccountCommand {
         /// What was found hashes to this.
         hash: KeyHash,
     },
+    /// End a session or void a link that was found where others could read it.
+    EndLeaked(LeakedAccess),
 }
 
 /// What became of it.
@@ -303,6 +305,7 @@ fn to_domain(
             Command::RotateKey { key_id: key, new, valid_until, rules, now }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+        AccountCommand::EndLeaked(leaked) => Command::EndLeaked { leaked, now },
         AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
     })
 }

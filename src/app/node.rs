@@ -215,7 +215,7 @@ fn start_actors(
         sign_ins,
         provider,
         inviting,
-        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
+        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), tokens.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,

@@ -535,7 +535,7 @@ fn admin_tokens(paths: &mut Paths, types: &mut Types) {
 
 fn leaked(paths: &mut Paths, types: &mut Types) {
     let received = whole("That the report was received.", [("status", super::schema::one_of(&["received"]))]);
-    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys that have leaked")
+    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys and tokens that have leaked")
         .says(
             "For whoever finds keys where others can read them. Those that are ours and work are revoked, and their owners told. The \
              answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",

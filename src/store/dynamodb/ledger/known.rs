@@ -39,6 +39,8 @@ pub(super) struct Known {
     pub(super) counts: BTreeMap<String, i64>,
     /// How often something was counted: it tells whether `counts` are those of the item.
     pub(super) tallies: u64,
+    /// The keys and sessions whose last use is told, with when.
+    pub(super) uses: BTreeMap<KeyId, i64>,
 }
 
 /// What the names of counts begin with: requests, and by how much what they counted as against the quota differs.
@@ -158,7 +160,8 @@ impl Known {
         let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
         let (counts, tallies) = (counts(item)?, find_number(item, "tn")?.unwrap_or_default());
         let reservations = reservations(item)?;
-        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies })
+        let uses = uses(item)?.into_iter().map(|(key, at_us, _)| (key, at_us)).collect();
+        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies, uses })
     }
 }
 
