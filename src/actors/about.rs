@@ -34,8 +34,8 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
     Ok(Some(json!({
         "exported_at": committer.clock.now(),
         "user": row,
-        "keys": stores.views.keys(user).await?,
-        "sessions": stores.views.sessions(user).await?,
+        "keys": stores.used_keys(user).await?,
+        "sessions": stores.used_sessions(user).await?,
         "usage": stores.ledger.usage(user, 0).await?,
         "events": events,
     })))

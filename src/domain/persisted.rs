@@ -5,6 +5,7 @@
 mod decoder;
 pub mod feedback;
 pub mod keys;
+pub mod leaks;
 pub mod provider;
 pub mod roles;
 mod sign_in;
@@ -27,7 +28,7 @@ use super::{
     notice::NoticeChoice,
     personal::{Personal, PersonalKey},
     plan::{KeyRules, Limits},
-    sign_in::SignInEvent,
+    sign_in::{SessionEnd, SignInEvent},
     view::State,
 };
 
@@ -534,6 +535,7 @@ fn schema_version(event: &Event) -> u32 {
         | Event::PlanDefined { .. }
         | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
         Event::SignIn(SignInEvent::SessionStarted { method, .. }) if method.is_by_provider() => 2,
+        Event::SignIn(SignInEvent::SessionEnded { reason: SessionEnd::Leaked, .. }) => 2,
         _ => 1,
     }
 }
@@ -545,6 +547,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         v2::schemas(),
         feedback::schemas(),
         keys::schemas(),
+        leaks::schemas(),
         provider::schemas(),
         roles::schemas(),
         tokens::schemas(),

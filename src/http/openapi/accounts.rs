@@ -25,6 +25,7 @@ use crate::{
         },
         routes::{keys, links, me, passwords, sessions},
     },
+    store::last_use::UsedKey,
 };
 
 /// Adds all of them.
@@ -177,7 +178,7 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
 fn own_keys(paths: &mut Paths, types: &mut Types) {
     let key_id = || super::administration::key_id();
     let keys = read("list_my_keys", "List one's keys")
-        .answers(versioned(StatusCode::OK, "The keys.", all(types.answer::<KeyRow>())))
+        .answers(versioned(StatusCode::OK, "The keys.", all(types.answer::<UsedKey>())))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/me/keys", keys);
     let issue = command("issue_my_key", "Issue a key to oneself")
@@ -298,6 +299,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("network", described(nullable(text()), "Where from.")),
             ("ended_at", nullable(moment())),
             ("end_reason", nullable(reasons.clone())),
+            ("last_used_at", described(nullable(moment()), "When data was last read with it.")),
+            ("last_used_from", described(nullable(text()), "The network that this came from.")),
         ]
     };
     let required: Vec<&str> = members().iter().map(|(name, _)| *name).collect();
@@ -309,7 +312,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         [
             ("exported_at", moment()),
             ("user", reference("User")),
-            ("keys", list(reference("Key"))),
+            ("keys", list(reference("UsedKey"))),
             ("sessions", list(reference("Session"))),
             ("usage", described(list(day), "Requests by day, counted from 1970-01-01.")),
             ("events", described(list(reference("Event")), "All that happened, with what is personal in it opened.")),
