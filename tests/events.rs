@@ -197,6 +197,7 @@ fn released_events() -> Vec<(&'static str, Event)> {
             },
         ),
         ("MailAllowed.v1", Event::MailAllowed),
+        ("InvitationAccepted.v1", Event::InvitationAccepted),
         (
             "LinkIssued.v1",
             Event::SignIn(SignInEvent::LinkIssued {
