@@ -449,11 +449,11 @@ impl AsOf {
         version.or_else(|_| text.parse().map(Self::Moment)).map_err(|_| AsOfError)
     }
 
-    /// The moment that what ends by itself is told at: that of the past where one is named, or `now`.
+    /// The moment that what ends by itself is told at: that of the past where one is named, but not later than `now`.
     pub fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Version(_) => now,
-            Self::Moment(moment) => moment,
+            Self::Moment(moment) => moment.min(now),
         }
     }
 
