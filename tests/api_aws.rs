@@ -32,6 +32,8 @@ mod ask;
 mod caching;
 #[path = "api/data.rs"]
 mod data;
+#[path = "api/erasure.rs"]
+mod erasure;
 #[path = "api/exports.rs"]
 mod exports;
 #[path = "api/idempotency.rs"]

@@ -198,6 +198,7 @@ fn released_events() -> Vec<(&'static str, Event)> {
             },
         ),
         ("MailAllowed.v1", Event::MailAllowed),
+        ("InvitationAccepted.v1", Event::InvitationAccepted),
         (
             "LinkIssued.v1",
             Event::SignIn(SignInEvent::LinkIssued {
@@ -456,6 +457,7 @@ async fn whole_life() -> World {
     world.perform(ana, AccountCommand::ChangeApiKey { key, change }).await.unwrap();
     world.advance(std::time::Duration::from_secs(2 * 86_400));
     assert_eq!(world.notices.sweep().await.unwrap(), 1);
+    world.notices.has_made_requests(ana).await.unwrap();
     world.notices.quota_reached(ana, 20_000, 80).await.unwrap();
     world.mailers.drain().await.unwrap();
     let chosen = ChosenNotices { expiry: Some(false), ..ChosenNotices::default() };

@@ -1,42 +1,110 @@
 //! Everything that is kept about a person, as one document: for them, and for an administrator whom they ask.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::commit::{CommandError, Committer};
-use crate::domain::{
-    id::{StreamId, UserId},
-    persisted,
+use crate::{
+    domain::{
+        event::Role,
+        id::{StreamId, UserId, Who},
+        persisted,
+        personal::PersonalKey,
+    },
+    queue::EventMessage,
+    store::StoreError,
 };
 
 /// Commits that are read at once.
 const PAGE_COMMITS: usize = 256;
+/// Imports whose data sets are looked through for what the person did.
+const IMPORTS_MAX: usize = 10_000;
+/// Dead letters that are looked through for those about the person.
+const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys, sessions and usage, and all events about them with what is personal in them opened. What they are
-/// recognised by, such as the hash of their password, is named and not shown. `None` when there is no such person.
+/// The person's row, their keys and when and from where these were used, sessions, usage, dead letters, all events about them with what
+/// is personal in them opened, and what they did themselves to data sets, plans and tokens. What they are recognised by, such as the hash
+/// of their password, is named and not shown. `None` when there is no such person.
 ///
 /// # Errors
-/// When the store does not answer or holds something unreadable.
+/// When the store or the queue does not answer or holds something unreadable.
 pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Value>, CommandError> {
     let stores = &committer.stores;
     let Some(row) = stores.views.user(user).await? else { return Ok(None) };
+    let row = row.at(committer.clock.now());
     let key = stores.log.personal_key(user).await?;
-    let (mut events, mut after) = (Vec::new(), 0);
-    loop {
-        let commits = stores.log.load(&StreamId::User(user), after, PAGE_COMMITS).await?;
-        for commit in &commits {
-            events.extend(persisted::opened_documents(commit, key.as_ref())?);
-            after = commit.version;
-        }
-        if commits.len() < PAGE_COMMITS {
-            break;
-        }
-    }
+    let events = documents(committer, &StreamId::User(user), key.as_ref()).await?;
+    let had_permissions = row.role != Role::Reader || events.iter().any(|event| event["type"] == "RoleChanged");
+    let done = if had_permissions { done_by(committer, user).await? } else { Vec::new() };
+    let counts = stores.ledger.counts(user, 0).await?;
+    let counts = counts.iter().map(|count| {
+        json!({
+            "day": count.day, "key": count.key, "dataset": count.dataset, "status": count.status,
+            "requests": count.requests, "counted": count.counted,
+        })
+    });
     Ok(Some(json!({
         "exported_at": committer.clock.now(),
         "user": row,
         "keys": stores.used_keys(user).await?,
         "sessions": stores.used_sessions(user).await?,
         "usage": stores.ledger.usage(user, 0).await?,
+        "requests": counts.collect::<Vec<_>>(),
+        "dead_letters": dead_letters(committer, user).await?,
         "events": events,
+        "done": done,
     })))
+}
+
+/// All events of a stream as documents.
+async fn documents(
+    committer: &Committer,
+    stream: &StreamId,
+    key: Option<&PersonalKey>,
+) -> Result<Vec<Value>, CommandError> {
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let commits = committer.stores.log.load(stream, after, PAGE_COMMITS).await?;
+        for commit in &commits {
+            events.extend(persisted::opened_documents(commit, key)?);
+            after = commit.version;
+        }
+        if commits.len() < PAGE_COMMITS {
+            return Ok(events);
+        }
+    }
+}
+
+/// The events of data sets, plans and tokens that the person led to.
+async fn done_by(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
+    let views = &committer.stores.views;
+    let data_sets: BTreeSet<String> =
+        views.imports(None, IMPORTS_MAX).await?.into_iter().map(|import| import.dataset).collect();
+    let plans = views.plans().await?.into_iter().map(|plan| StreamId::Plan(plan.name));
+    let streams = data_sets.into_iter().map(StreamId::DataSet).chain(plans).chain([StreamId::AdminTokens]);
+    let who = json!(Who::user(user));
+    let mut done = Vec::new();
+    for stream in streams {
+        let events = documents(committer, &stream, None).await?;
+        done.extend(events.into_iter().filter(|event| event["actor"] == who));
+    }
+    Ok(done)
+}
+
+/// The messages about the person that were given up.
+async fn dead_letters(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
+    let letters = committer.queue.dead_letters(LETTERS_MAX).await;
+    let letters = letters.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let stream = StreamId::User(user).to_string();
+    let shown = letters.into_iter().filter_map(|letter| {
+        let message: EventMessage = serde_json::from_str(&letter.body).ok()?;
+        (message.stream == stream).then(|| {
+            json!({
+                "id": letter.id, "type": message.type_name, "reason": letter.reason, "sent_at": letter.sent_at,
+                "died_at": letter.died_at,
+            })
+        })
+    });
+    Ok(shown.collect())
 }

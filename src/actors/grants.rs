@@ -337,6 +337,9 @@ impl GrantBook {
         let mut held = lock(&person.held);
         let grant = person.with_late(grant);
         self.tell_of_quota(person, &grant.standing(now_ns), grant.day());
+        if grant.left() > 0 {
+            self.tell_of_use(person);
+        }
         *held = CellState::Granted { grant, datasets, want, taken_wall_ns: now_ns, taken_us, expires_us };
         Ok(())
     }
@@ -358,6 +361,22 @@ impl GrantBook {
             if let Err(error) = notices.quota_reached(person.user, day, percent).await {
                 tracing::warn!(user = %person.user, %error, "it could not be written down how much of a quota is spent");
                 *lock(&person.told) = before;
+            }
+        });
+    }
+
+    /// Has it written down that a person makes requests: once for as long as the node remembers them. What could not be written down
+    /// is said again with the next grant.
+    fn tell_of_use(&self, person: &Arc<PersonCell>) {
+        let Some(notices) = &self.notices else { return };
+        if person.used.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (notices, person) = (notices.clone(), Arc::clone(person));
+        actix::spawn(async move {
+            if let Err(error) = notices.has_made_requests(person.user).await {
+                tracing::warn!(user = %person.user, %error, "it could not be written down that a person has made requests");
+                person.used.store(false, Ordering::Relaxed);
             }
         });
     }

@@ -4,6 +4,7 @@
 //! between ([`Imports::recover`]); what an import would empty or remove beyond the usual takes a confirmation; a row that cannot be a record is written to the rejects file with its line, column, value
 //! and reason, and counted.
 
+mod approval;
 mod desk;
 mod error;
 mod guard;

@@ -1,4 +1,5 @@
-//! What people are to be told is noticed here: keys that expire, and shares of quotas that are spent. One in the process.
+//! What people are to be told is noticed here: keys that expire, and shares of quotas that are spent; and what administrators are to
+//! see: that somebody has made their first request. One in the process.
 //!
 //! Guarantees: what is noticed is written down in the person's stream before anybody is told, once for each key and time, and for
 //! each day and share, however many nodes look; the mail follows from that as from any event. Keys are found by an index: a sweep
@@ -77,6 +78,13 @@ struct NoteQuota {
     reply: Reply<Result<(), CommandError>>,
 }
 
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NoteUse {
+    user: UserId,
+    reply: Reply<Result<(), CommandError>>,
+}
+
 counters! {
     /// What was noticed.
     NoticeCounters read as NoticeCounts {
@@ -86,6 +94,8 @@ counters! {
         expiring,
         /// Shares of quotas of which it was noticed that they are spent.
         quotas,
+        /// People of whom it was noticed that they have made their first request.
+        first_requests,
         /// Times that something could not be written down.
         failed,
     }
@@ -130,6 +140,26 @@ impl Handler<NoteQuota> for NoticeActor {
             let what = format!("quota:{day}:{percent}");
             let noted = note(&committer, user, &what, Command::NoteQuota { day, percent }).await;
             count(&noted, &counters.quotas, &counters);
+            noted.map(|_| ())
+        });
+    }
+}
+
+impl Handler<NoteUse> for NoticeActor {
+    type Result = ();
+
+    fn handle(&mut self, NoteUse { user, reply }: NoteUse, _: &mut Self::Context) {
+        let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
+        reply.answer_later(async move {
+            // The view tells of nearly everybody that it was written down long ago.
+            let row = committer.stores.views.user(user).await?;
+            if row.is_some_and(|row| row.first_request_at.is_some()) {
+                return Ok(());
+            }
+            crash_point("first-request-before");
+            let noted = write_down(&committer, user, "first-request", Command::NoteFirstRequest).await;
+            crash_point("first-request-after");
+            count(&noted, &counters.first_requests, &counters);
             noted.map(|_| ())
         });
     }
@@ -206,8 +236,15 @@ fn count(noted: &Result<bool, CommandError>, news: &super::counting::Counter, co
     }
 }
 
-/// Writes something down in a person's stream, if it is news.
 async fn note(committer: &Committer, user: UserId, what: &str, command: Command) -> Result<bool, CommandError> {
+    crash_point("notice-before");
+    let noted = write_down(committer, user, what, command).await?;
+    crash_point("notice-after");
+    Ok(noted)
+}
+
+/// Writes something down in a person's stream, if it is news.
+async fn write_down(committer: &Committer, user: UserId, what: &str, command: Command) -> Result<bool, CommandError> {
     let id = committer.new_id()?.to_string();
     let envelope = Envelope {
         command: CommandId::from_notice(what),
@@ -220,9 +257,7 @@ async fn note(committer: &Committer, user: UserId, what: &str, command: Command)
         Err(CommandRefusal::Deleted | CommandRefusal::NoUser) => Ok(Vec::new()),
         decided => Ok(decided?),
     };
-    crash_point("notice-before");
     let committed = committer.run(&StreamId::User(user), &envelope, noted).await?;
-    crash_point("notice-after");
     Ok(!committed.repeated && !committed.events.is_empty())
 }
 
@@ -258,6 +293,14 @@ impl Notices {
     /// When it could not be written: whoever noticed it says it again with the next grant.
     pub async fn quota_reached(&self, user: UserId, day: i64, percent: u8) -> Result<(), CommandError> {
         ask(&self.actor, |reply| NoteQuota { user, day, percent, reply }, None).await?
+    }
+
+    /// Writes down that a person has made a request, unless that was written down before.
+    ///
+    /// # Errors
+    /// When it could not be written: whoever noticed it says it again with the next grant.
+    pub async fn has_made_requests(&self, user: UserId) -> Result<(), CommandError> {
+        ask(&self.actor, |reply| NoteUse { user, reply }, None).await?
     }
 
     /// What was counted.

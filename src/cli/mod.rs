@@ -42,6 +42,7 @@ mod sample;
 mod secret;
 mod serve;
 mod sign_in;
+mod usage;
 mod users;
 
 use failure::{Exit, Failure};

@@ -10,7 +10,7 @@ use super::{
     open::{Data, stores, with_node},
     output::{Table, confirmed, facts, grouped, moment},
     people::{self, mailing, noted, notes, outbox, shown_email},
-    sign_in,
+    sign_in, usage,
 };
 use crate::{
     actors::account::{AccountCommand, Done},
@@ -20,14 +20,12 @@ use crate::{
         id::{StreamId, UserId},
         notice::{ChosenNotices, NoticeChoice},
         text::escaped,
+        usage::day_number,
         user::Changes,
         view::{InvitationState, UserRow, UserStatus},
     },
     store::{Stores, UserFilter, last_use::UsedLast},
 };
-
-/// Seconds of a UTC day.
-const DAY_S: i64 = 86_400;
 
 /// List, show and change users
 #[derive(Debug, Args)]
@@ -45,6 +43,7 @@ pub(super) struct Users {
 enum Command {
     List(List),
     Show(Show),
+    Usage(usage::UsageArgs),
     Set(Set),
     Resend(Resend),
     Disable(Disable),
@@ -71,7 +70,8 @@ struct List {
     /// Only those who stand so
     #[arg(long)]
     status: Option<StatusArgument>,
-    /// Only those whose last invitation has come so far: invited, mailed or failed
+    /// Only those whose last invitation has come so far: invited, mailed, opened (a link of its mail was used), used (they have made a
+    /// request), expired, bounced or failed
     #[arg(long, value_parser = invitation)]
     invitation: Option<InvitationState>,
     /// Only those who have this plan; nobody who was deleted
@@ -86,7 +86,7 @@ struct List {
 }
 
 fn invitation(text: &str) -> Result<InvitationState, &'static str> {
-    InvitationState::named(text).ok_or("an invitation is invited, mailed or failed")
+    InvitationState::named(text).ok_or("an invitation is invited, mailed, opened, used, expired, bounced or failed")
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -226,6 +226,7 @@ impl Users {
         match self.command {
             Command::List(list) => app::block_on(list.answer(&stores(common)?)),
             Command::Show(show) => show.run(common),
+            Command::Usage(usage) => usage.run(common),
             Command::Set(set) => set.run(common),
             Command::Resend(resend) => resend.run(common),
             Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
@@ -245,6 +246,7 @@ impl List {
     async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
         let after = self.after.as_deref().map(UserId::parse).transpose();
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let now = jiff::Timestamp::now();
         let filter = UserFilter {
             search: self.search,
             status: self.status.map(|status| match status {
@@ -253,14 +255,14 @@ impl List {
                 StatusArgument::Disabled => UserStatus::Disabled,
                 StatusArgument::Deleted => UserStatus::Deleted,
             }),
-            invitation: self.invitation,
+            invitation: self.invitation.map(|state| (state, now)),
             plan: self.plan,
             after: after.map_err(|error| Failure::usage(format!("--after: {error}; take it from the page before")))?,
             limit: limit.saturating_add(1),
         };
-        let mut users = stores.views.users(filter).await?;
+        let users = stores.views.users(filter).await?;
         let is_more = users.len() > limit;
-        users.truncate(limit);
+        let users: Vec<UserRow> = users.into_iter().take(limit).map(|user| user.at(now)).collect();
         let next = users.last().filter(|_| is_more).map(|user| user.id);
         let mut table = Table::new(&["EMAIL", "NAME", "STATUS", "ROLE", "PLAN", "INVITED", "ID"]);
         for user in &users {
@@ -297,6 +299,7 @@ impl Show {
         let id = people::find(&*committer.stores.views, &self.user).await?.id;
         let mut rows = committer.load_as_of(&StreamId::User(id), as_of).await?.rows();
         let user = rows.users.pop().ok_or_else(|| Failure::not_found(format!("there was no user {id} then")))?;
+        let user = user.at(as_of.moment(jiff::Timestamp::now()));
         let mut lines = described(&user);
         lines.push(("version", user.version.to_string()));
         // Uses are no events.
@@ -310,9 +313,9 @@ impl Show {
     }
 
     async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
-        let user = people::find(&*stores.views, &self.user).await?;
+        let user = people::find(&*stores.views, &self.user).await?.at(jiff::Timestamp::now());
         let keys = stores.used_keys(user.id).await?;
-        let today = jiff::Timestamp::now().as_second().div_euclid(DAY_S);
+        let today = day_number(jiff::Timestamp::now());
         let usage = stores.ledger.usage(user.id, today).await?;
         let used: u64 = usage.iter().filter(|usage| usage.day == today).map(|usage| usage.used).sum();
         let mut lines = described(&user);
@@ -337,6 +340,10 @@ fn described(user: &UserRow) -> Vec<(&'static str, String)> {
         ("changed", moment(Some(user.changed_at))),
         ("invitation", invitation),
     ];
+    if let Some(end) = user.invitation.expires_at {
+        lines.push(("its links end", moment(Some(end))));
+    }
+    lines.push(("first request", moment(user.first_request_at)));
     if let Some(reason) = &user.mail_failure {
         lines.push(("mail failed", reason.clone()));
     }
@@ -388,7 +395,7 @@ fn allow_mail(common: &Common, user: &str) -> Result<Answer, Failure> {
     with_node(common.settings(&[])?, Data::MustExist, async |node| {
         let user = people::find(&*node.service.committer.stores.views, user).await?;
         let is_new = !perform(&node, &user, AccountCommand::AllowMail).await?.committed.events.is_empty();
-        let after = node.service.committer.stores.views.user(user.id).await?;
+        let after = afterwards(&node, &user).await?;
         let said = if is_new {
             "mail goes to this address again; `permitd users resend` mails the invitation"
         } else {
@@ -406,10 +413,16 @@ fn change(common: &Common, user: &str, done: &'static str, command: AccountComma
     })
 }
 
+/// The person as they are after a command.
+async fn afterwards(node: &Node, user: &UserRow) -> Result<Option<UserRow>, Failure> {
+    let after = node.service.committer.stores.views.user(user.id).await?;
+    Ok(after.map(|after| after.at(node.service.committer.clock.now())))
+}
+
 async fn changed(node: &Node, user: &UserRow, done: &str, command: AccountCommand) -> Result<Answer, Failure> {
     let outcome = perform(node, user, command).await?;
     node.settle().await?;
-    let after = node.service.committer.stores.views.user(user.id).await?;
+    let after = afterwards(node, user).await?;
     let is_new = !outcome.committed.events.is_empty();
     let mut document: Value = json!({ "user": after, "changed": is_new });
     let mut text = format!("{}: {}{done}", shown_email(user), if is_new { "" } else { "was already " });

@@ -256,6 +256,12 @@ impl DataSetLog {
         Err(HoldRefusal::NotHeld(what.to_owned()))
     }
 
+    /// Since when an import was held that is approved and has not ended since; none of any other.
+    pub fn approved(&self, import: Uuid) -> Option<Timestamp> {
+        let import = self.imports.get(&import).filter(|import| import.outcome == Outcome::Running)?;
+        import.held.as_ref().map(|held| held.since)
+    }
+
     /// What became of an import whose process died before it was visible: one that was held is so again.
     pub fn died(&self, import: Uuid) -> Event {
         let held = self.imports.get(&import).and_then(|import| import.held.clone());
@@ -345,7 +351,9 @@ mod tests {
         assert!(matches!(log.held(import), Err(HoldRefusal::NotHeld(_))));
         take(&mut log, held.clone());
         assert_eq!((log.held(import).unwrap().1.counts, log.running().count(), log.known_version()), (counts, 0, None));
+        assert_eq!(log.approved(import), None);
         take(&mut log, Event::ImportApproved { import });
+        assert!(log.approved(import).is_some() && log.held(import).is_err(), "nobody discards it any more");
         assert_eq!((log.running().count(), log.died(import)), (1, held.clone()));
         take(&mut log, held);
         take(&mut log, Event::ImportDiscarded { import, reason: None });

@@ -116,6 +116,8 @@ pub enum Event {
         /// The new invitation.
         invitation: Uuid,
     },
+    /// The person has made their first request.
+    InvitationAccepted,
     /// Their keys stop working until they are enabled.
     UserDisabled,
     /// Their keys work again.
@@ -381,6 +383,7 @@ impl Event {
         match self {
             Self::UserInvited { .. } => "UserInvited",
             Self::InvitationResent { .. } => "InvitationResent",
+            Self::InvitationAccepted => "InvitationAccepted",
             Self::UserDisabled => "UserDisabled",
             Self::UserEnabled => "UserEnabled",
             Self::UserDeleted => "UserDeleted",
@@ -444,6 +447,14 @@ impl AsOf {
     pub fn parse(text: &str) -> Result<Self, AsOfError> {
         let version = text.parse().map(Self::Version);
         version.or_else(|_| text.parse().map(Self::Moment)).map_err(|_| AsOfError)
+    }
+
+    /// The moment that what ends by itself is told at: that of the past where one is named, but not later than `now`.
+    pub fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Version(_) => now,
+            Self::Moment(moment) => moment.min(now),
+        }
     }
 
     /// Whether a commit is of that past.

@@ -33,5 +33,6 @@ pub mod session_token;
 pub mod sign_in;
 pub mod text;
 pub mod totp;
+pub mod usage;
 pub mod user;
 pub mod view;

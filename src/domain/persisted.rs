@@ -2,6 +2,7 @@
 //! once is read for ever. A released version never changes (`schemas/events/<Type>.v<n>.json` is its JSON Schema, and a
 //! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
 
+pub mod accepted;
 mod decoder;
 pub mod feedback;
 pub mod keys;
@@ -387,6 +388,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
             invitation: *invitation,
         }),
         Event::InvitationResent { invitation } => raw(&v1::InvitationResent { invitation: *invitation }),
+        Event::InvitationAccepted => raw(&accepted::InvitationAccepted {}),
         Event::UserDisabled => raw(&v1::UserDisabled {}),
         Event::UserEnabled => raw(&v1::UserEnabled {}),
         Event::UserDeleted => raw(&v1::UserDeleted {}),
@@ -545,6 +547,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     [
         v1::schemas(),
         v2::schemas(),
+        accepted::schemas(),
         feedback::schemas(),
         keys::schemas(),
         leaks::schemas(),

@@ -2,6 +2,7 @@
 
 pub mod administrators;
 mod by_provider;
+mod invitation;
 mod leaked;
 mod post;
 mod refusal;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub use self::{
     by_provider::ProviderSignIn,
+    invitation::InvitationMail,
     leaked::LeakedAccess,
     post::{Comeback, ComebackKind, MailStop},
     refusal::CommandRefusal,
@@ -132,6 +134,10 @@ pub struct User {
     pub invitations: Vec<(Uuid, Option<Timestamp>)>,
     /// When each of them was asked for, in the same order.
     pub invitations_at: Vec<Timestamp>,
+    /// What became of the last of them.
+    pub invitation_mail: InvitationMail,
+    /// When they were first noticed to make requests.
+    pub first_request_at: Option<Timestamp>,
     /// Why the last mail failed, unless a later one did not.
     pub mail_failure: Option<String>,
     /// The notices that they want.
@@ -212,6 +218,8 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
             deleted_at: None,
             invitations: vec![(*invitation, None)],
             invitations_at: vec![at],
+            invitation_mail: InvitationMail::default(),
+            first_request_at: None,
             mail_failure: None,
             notices: NoticeChoice::default(),
             quota: QuotaNotices::default(),
@@ -231,6 +239,7 @@ pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
 
 fn apply(user: &mut User, event: &Event, at: Timestamp) {
     let version = user.version;
+    invitation::apply(user, event, at);
     match event {
         Event::InvitationResent { invitation } => {
             user.invitations.push((*invitation, None));
@@ -338,6 +347,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
             post::apply(user, event, at)
         }
         Event::UserInvited { .. }
+        | Event::InvitationAccepted
         | Event::PlanDefined { .. }
         | Event::PlanRetired
         | Event::AdminTokenIssued { .. }
@@ -505,6 +515,8 @@ pub enum Command {
         /// The moment.
         now: Timestamp,
     },
+    /// Write down that they have made a request.
+    NoteFirstRequest,
     /// Write down that a share of a day's quota is spent.
     NoteQuota {
         /// The UTC day, counted from 1970-01-01.
@@ -655,6 +667,10 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             let due = user.keys.get(&key_id).and_then(|key| key.due_notice(now));
             Ok(due.map(|days| Event::ApiKeyExpiring { key_id, days }).into_iter().collect())
         }
+        Command::NoteFirstRequest => Ok(match user.first_request_at {
+            None => vec![Event::InvitationAccepted],
+            Some(_) => Vec::new(),
+        }),
         Command::NoteQuota { day, percent } => {
             let is_news = day > user.quota.day || (day == user.quota.day && percent > user.quota.reached);
             Ok(if is_news { vec![Event::QuotaReached { day, percent }] } else { Vec::new() })

@@ -55,19 +55,32 @@ pub enum InvitationState {
     Invited,
     /// Its mail was handed to the mail system.
     Mailed,
+    /// A link in its mail was used.
+    Opened,
+    /// The person has made a request.
+    Used,
+    /// The links in its mail have ended; none was used, and no request was made.
+    Expired,
+    /// Its mail came back.
+    Bounced,
     /// The mail system refused its mail.
     Failed,
 }
 
 impl InvitationState {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Invited, Self::Mailed, Self::Failed];
+    pub const ALL: [Self; 7] =
+        [Self::Invited, Self::Mailed, Self::Opened, Self::Used, Self::Expired, Self::Bounced, Self::Failed];
 
     /// The name in answers and in the view.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invited => "invited",
             Self::Mailed => "mailed",
+            Self::Opened => "opened",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Bounced => "bounced",
             Self::Failed => "failed",
         }
     }
@@ -86,6 +99,21 @@ pub struct InvitationProgress {
     pub state: InvitationState,
     /// Since when.
     pub since: Timestamp,
+    /// When the links in its mail end, while none was used and no request was made; null where it has none.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl InvitationProgress {
+    /// As it is at this moment: what is mailed expires by itself.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        match self.expires_at {
+            Some(since) if self.state == InvitationState::Mailed && since <= now => {
+                Self { state: InvitationState::Expired, since, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// A person.
@@ -120,6 +148,16 @@ pub struct UserRow {
     pub invitation: InvitationProgress,
     /// Why they get no more mail until an administrator allows it; none where they get it.
     pub mail_stop: Option<MailStop>,
+    /// When they made their first request.
+    pub first_request_at: Option<Timestamp>,
+}
+
+impl UserRow {
+    /// As it is at this moment: their invitation may have expired.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { invitation: self.invitation.at(now), ..self }
+    }
 }
 
 /// A key. Never the key itself.
@@ -403,6 +441,7 @@ fn user_row(user: &User) -> UserRow {
         notices: user.notices,
         invitation: invitation_progress(user),
         mail_stop: user.mail_stop,
+        first_request_at: user.first_request_at,
     }
 }
 
@@ -411,12 +450,20 @@ fn invitation_progress(user: &User) -> InvitationProgress {
     let asked_at = user.invitations_at.last().copied().unwrap_or(user.invited_at);
     let mailed_at = user.invitations.last().and_then(|(_, mailed_at)| *mailed_at);
     let failed_at = user.mail_failed_at.filter(|at| *at >= asked_at);
+    let mail = &user.invitation_mail;
+    let bounced_at = mail.bounced_at.filter(|at| user.first_request_at.is_none_or(|used_at| used_at < *at));
     let (state, since) = match (mailed_at, failed_at) {
-        (Some(at), _) => (InvitationState::Mailed, at),
         (None, Some(at)) => (InvitationState::Failed, at),
         (None, None) => (InvitationState::Invited, asked_at),
+        (Some(mailed_at), _) => match (bounced_at, user.first_request_at, mail.opened_at) {
+            (Some(at), _, _) => (InvitationState::Bounced, at),
+            (None, Some(at), _) => (InvitationState::Used, at),
+            (None, None, Some(at)) => (InvitationState::Opened, at),
+            (None, None, None) => (InvitationState::Mailed, mailed_at),
+        },
     };
-    InvitationProgress { state, since }
+    let expires_at = mail.links_end.filter(|_| state == InvitationState::Mailed);
+    InvitationProgress { state, since, expires_at }
 }
 
 fn key_row(user: &User, key: &super::user::Key) -> KeyRow {

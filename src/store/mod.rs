@@ -201,8 +201,8 @@ pub struct UserFilter {
     pub search: Option<String>,
     /// How they stand.
     pub status: Option<UserStatus>,
-    /// How far their last invitation has come.
-    pub invitation: Option<InvitationState>,
+    /// How far their last invitation has come by this moment.
+    pub invitation: Option<(InvitationState, Timestamp)>,
     /// Their plan; of those who were deleted none counts.
     pub plan: Option<String>,
     /// The last one of the page before.

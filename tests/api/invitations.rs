@@ -153,8 +153,8 @@ async fn how_far_an_invitation_has_come_is_told_and_what_was_not_delivered_is_ma
     let bob = not_mailed(&app, "bob@example.org", false).await;
     let state = async |id: &str| app.admin_get(&format!("/users/{id}")).await.expect(200).json()["invitation"].clone();
     let at = "2026-03-01T12:00:00Z";
-    assert_eq!(state(&ana).await, json!({ "state": "failed", "since": at }));
-    assert_eq!(state(&bob).await, json!({ "state": "invited", "since": at }));
+    assert_eq!(state(&ana).await, json!({ "state": "failed", "since": at, "expires_at": null }));
+    assert_eq!(state(&bob).await, json!({ "state": "invited", "since": at, "expires_at": null }));
     assert_eq!(emails(&app, "?invitation=failed").await, ["ana@example.org"]);
     assert_eq!(emails(&app, "?invitation=invited&search=bob").await, ["bob@example.org"]);
 
@@ -175,6 +175,106 @@ async fn how_far_an_invitation_has_come_is_told_and_what_was_not_delivered_is_ma
     app.eventually("all mails to be written down", mailed).await;
     assert_eq!(resend("third").await["resent"], 0);
     assert_eq!(app.mails().len(), 3);
+}
+
+/// What SES says of a mail that could not be delivered.
+fn bounce(user: &str) -> String {
+    let recipient = json!({ "emailAddress": "x@example.org", "status": "5.1.1", "diagnosticCode": "550 nobody" });
+    let bounce = json!({
+        "bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": [recipient], "feedbackId": "b1",
+    });
+    let mail = json!({ "messageId": "m", "tags": { "permitd-user": [user] } });
+    json!({ "eventType": "Bounce", "bounce": bounce, "mail": mail }).to_string()
+}
+
+#[tokio::test]
+async fn an_invitation_is_followed_from_its_mail_to_the_first_request() {
+    const WEEK_US: i64 = 7 * 86_400_000_000;
+    let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: clock.clone(), sample_rows: 5, ..Options::default() }).await;
+    let mut people = Vec::new();
+    for email in ["ana@example.org", "bob@example.org", "dan@example.org", "eve@example.org"] {
+        people.push(app.invite_as(&json!({ "email": email })).await);
+    }
+    let [(ana, _), (bob, bobs_key), (dan, _), _] = &people[..] else { panic!("four people") };
+    let in_state = async |state: &str| emails(&app, &format!("?invitation={state}")).await;
+    let shown = async |id: &str| app.admin_get(&format!("/users/{id}")).await.expect(200).json();
+    app.eventually("the mails", async || (in_state("mailed").await.len() == 4).then_some(())).await;
+    let before = shown(ana).await;
+    assert_eq!(before["invitation"]["expires_at"], "2026-03-08T12:00:00Z", "{before}");
+    assert_eq!(before["first_request_at"], Value::Null);
+
+    // A scanner that follows links comes to nothing; whoever uses one has opened it.
+    let link = app.mail_to("ana@example.org", 1).await.links[0].clone();
+    for _ in 0..2 {
+        app.send(app.request(Method::GET, &link)).await.expect(200);
+    }
+    assert_eq!(in_state("opened").await, Vec::<String>::new());
+    let password = json!({ "password": "correct horse battery" });
+    app.send(app.request(Method::POST, &link).json(&password)).await.expect(200);
+    assert_eq!(in_state("opened").await, ["ana@example.org"]);
+
+    // The first request is written down once.
+    for _ in 0..3 {
+        app.get("/permits/201612013997", bobs_key).await.expect(200);
+    }
+    app.eventually("the first request", async || (in_state("used").await == ["bob@example.org"]).then_some(())).await;
+    clock.advance_us(2_000_000);
+    app.get("/permits/201612013997", bobs_key).await.expect(200);
+    assert_eq!(app.service().notices.counts().first_requests, 1);
+    let events = app.admin_get(&format!("/users/{bob}/events")).await.expect(200).json();
+    let accepted = events["data"].as_array().unwrap().iter().filter(|event| event["type"] == "InvitationAccepted");
+    assert_eq!(accepted.count(), 1, "{events}");
+    assert_eq!(shown(bob).await["first_request_at"], "2026-03-01T12:00:00Z");
+
+    clock.advance_us(WEEK_US);
+    assert_eq!(in_state("expired").await, ["dan@example.org", "eve@example.org"]);
+    assert_eq!(in_state("mailed").await, Vec::<String>::new());
+    let expired = json!({ "state": "expired", "since": "2026-03-08T12:00:00Z", "expires_at": "2026-03-08T12:00:00Z" });
+    assert_eq!(shown(dan).await["invitation"], expired);
+    let then = app.admin_get(&format!("/users/{dan}?as_of=2026-03-02T00:00:00Z")).await.expect(200).json();
+    assert_eq!(then["invitation"]["state"], "mailed", "as it was then");
+    assert_eq!((in_state("opened").await.len(), in_state("used").await.len()), (1, 1));
+
+    app.service().mailers.take_feedback(&bounce(dan)).await.unwrap();
+    assert_eq!(in_state("bounced").await, ["dan@example.org"]);
+    let resend = async || {
+        let request = app.admin(Method::POST, "/invitations/resend").json(&json!({}));
+        app.send(request).await.expect(202).json()["resent"].clone()
+    };
+    assert_eq!(resend().await, 1, "to whom mail is stopped none is sent");
+    app.mail_to("eve@example.org", 2).await;
+    app.send(app.admin(Method::POST, &format!("/users/{dan}/mail/allow"))).await.expect(200);
+    assert_eq!(in_state("bounced").await, ["dan@example.org"], "it did not arrive all the same");
+    assert_eq!(resend().await, 1);
+    app.mail_to("dan@example.org", 2).await;
+    app.eventually("both to be mailed", async || (in_state("mailed").await.len() == 2).then_some(())).await;
+}
+
+/// A data directory of an earlier permitd does not say how far invitations have come: the log does.
+#[tokio::test]
+async fn people_of_an_earlier_data_directory_are_told_how_far_their_invitations_have_come() {
+    let mut app = TestApp::start().await;
+    app.invite("bob@example.org").await;
+    crate::accounts::member(&app, "ana@example.org").await;
+    app.eventually("the mails", async || {
+        (emails(&app, "?invitation=mailed").await == ["bob@example.org"]
+            && emails(&app, "?invitation=opened").await == ["ana@example.org"])
+        .then_some(())
+    })
+    .await;
+    let shown = app.admin_get("/users").await.expect(200).json()["data"].clone();
+    app.stop().await;
+    let store = rusqlite::Connection::open(app.data().join("permitd.db")).unwrap();
+    store
+        .execute_batch(
+            "ALTER TABLE users DROP COLUMN invitation_ends; ALTER TABLE users DROP COLUMN first_request_at;
+             UPDATE users SET invitation = 'mailed', invitation_since = 0;",
+        )
+        .unwrap();
+    drop(store);
+    app.restart().await;
+    assert_eq!(app.admin_get("/users").await.expect(200).json()["data"], shown);
 }
 
 #[tokio::test]

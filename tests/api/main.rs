@@ -26,6 +26,7 @@ mod connections;
 mod credentials;
 mod data;
 mod elsewhere;
+mod erasure;
 mod exports;
 mod farewell;
 mod follow;

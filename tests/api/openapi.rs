@@ -15,6 +15,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    accounts::{member, sign_in},
     app::{Options, TestApp},
     data::{import, unlimited},
     support::{self, repository, tools},
@@ -332,6 +333,8 @@ async fn a_definition_of_ones_own_is_described_without_a_line_of_code() {
 async fn a_client_that_is_generated_from_it_works() {
     let app = planted(200).await;
     let key = unlimited(&app).await;
+    member(&app, "ana@example.org").await;
+    let session = sign_in(&app, "ana@example.org").await;
     let folder = support::data_dir();
     let document = folder.path().join("openapi.json");
     fs::write(&document, served(&app).await.to_string()).unwrap();
@@ -340,7 +343,7 @@ async fn a_client_that_is_generated_from_it_works() {
     generate.args(generated).arg(&document).arg("--output-path").arg(folder.path().join("permits_client"));
     succeeds(generate.arg("--config").arg(sources("generator.yml")));
     let mut client = tool("python");
-    client.arg(sources("client.py")).arg(folder.path()).args([app.url(""), key, app.admin_token.clone()]);
+    client.arg(sources("client.py")).arg(folder.path()).args([app.url(""), key, app.admin_token.clone(), session]);
     let said = succeeds(client.env("PYTHONDONTWRITEBYTECODE", "1")).stdout;
     assert_eq!(String::from_utf8_lossy(&said).trim(), "done");
 }
@@ -384,4 +387,23 @@ async fn whatever_is_asked_of_the_administration_is_answered_as_described() {
     let mine =
         ["--exclude-path-regex", "^/(trees|permits)", "--phases", "examples,coverage,fuzzing", "--max-examples", "12"];
     ask_all(&app, &token, &mine);
+}
+
+/// Those that end the session come last: after them nothing is asked as somebody any more.
+#[tokio::test]
+async fn whatever_is_asked_with_a_session_is_answered_as_described() {
+    let app = planted(20).await;
+    member(&app, "ana@example.org").await;
+    let session = format!("authorization: Bearer {}", sign_in(&app, "ana@example.org").await);
+    let ends = ["sign_out", "end_my_sessions", "end_my_session"];
+    let paths = ["--include-path-regex", "^/(me|sessions|links|password-resets)"];
+    let phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "8"];
+    let others = ends.iter().flat_map(|operation| ["--exclude-operation-id", *operation]);
+    let others: Vec<&str> = paths.into_iter().chain(phases).chain(others).collect();
+    ask_all(&app, &session, &others);
+    let me = app.request(Method::GET, "/me").header("authorization", session.split_once(": ").unwrap().1);
+    app.send(me).await.expect(200);
+    let them: Vec<&str> =
+        ends.iter().flat_map(|operation| ["--include-operation-id", *operation]).chain(phases).collect();
+    ask_all(&app, &session, &them);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Home, number};
+use super::{Home, key_in, number, server::Server};
 
 #[test]
 fn a_list_is_looked_at_and_invited() {
@@ -46,4 +46,34 @@ fn a_user_is_shown_as_they_were() {
     assert!(none["events"].as_array().unwrap().is_empty());
     let all = home.json(&["events", "list", "--since", "1999-01-01T00:00:00Z"]);
     assert_eq!(all, home.json(&["events", "list"]));
+}
+
+#[tokio::test]
+async fn what_a_user_has_used_is_shown_with_the_words_of_the_api() {
+    let home = Home::new();
+    home.sample(5, "a.csv");
+    home.json(&["import", "a.csv", "--dataset", "permits"]);
+    home.json(&["invite", "ana@example.org"]);
+    let key = key_in(&home.mails()[0]);
+    let mut server = Server::start(&home, "serve");
+    for (path, status) in [("/permits?limit=1", 200), ("/permits?limit=1", 200), ("/permits/none", 404)] {
+        assert_eq!(server.status(path, &key).await.as_u16(), status);
+    }
+    server.stop();
+    let usage = |more: &[&str]| home.json(&[&["users", "usage", "ana@example.org"], more].concat());
+    let all = usage(&["--days", "1"]);
+    assert_eq!((number(&all["data"][0], "used"), number(&all["data"][0], "requests")), (3, 3), "{all}");
+    assert_eq!(all["from"], all["to"]);
+    let by_dataset = usage(&["--by", "dataset"]);
+    assert_eq!((&by_dataset["data"][0]["dataset"], number(&by_dataset["data"][0], "counted")), (&"permits".into(), 3));
+    let by_status = usage(&["--by", "status"]);
+    let statuses: Vec<u64> = by_status["data"].as_array().unwrap().iter().map(|line| number(line, "status")).collect();
+    assert_eq!(statuses, [200, 404]);
+    let csv = home.run(&["users", "usage", "ana@example.org", "--by", "key", "--csv"]);
+    let lines: Vec<&str> = csv.out.split("\r\n").collect();
+    assert_eq!((csv.exit, lines[0], lines.len()), (0, "day,key,requests,refused,counted", 3), "{}", csv.out);
+    assert!(lines[1].contains(&key[4..20]) && lines[1].ends_with(",3,0,3"), "{}", csv.out);
+    home.refused(2, &["users", "usage", "ana@example.org", "--by", "colour"]);
+    home.refused(3, &["users", "usage", "nobody@example.org"]);
+    assert_eq!(home.json(&["users", "list", "--invitation", "used"])["users"].as_array().unwrap().len(), 1);
 }

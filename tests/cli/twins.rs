@@ -11,7 +11,7 @@ use super::Home;
 const TWINS: &[(&str, &str)] = &[
     ("list_users", "users list"),
     ("show_user", "users show"),
-    ("show_usage", "users show"),
+    ("show_usage", "users usage"),
     ("change_user", "users set"),
     ("change_user", "users disable"),
     ("change_user", "users enable"),
@@ -21,6 +21,11 @@ const TWINS: &[(&str, &str)] = &[
     ("invite_user", "invite"),
     ("invite_users", "invite"),
     ("resend_invitations", "invite"),
+    ("list_sessions", "users sessions"),
+    ("end_sessions", "users end-sessions"),
+    ("mail_password_reset", "users reset-password"),
+    ("remove_user_second_factor", "users second-factor remove"),
+    ("export_user", "users export"),
     ("list_keys", "keys list"),
     ("show_key", "keys list"),
     ("issue_key", "keys issue"),
@@ -59,8 +64,33 @@ const TWINS: &[(&str, &str)] = &[
     ("show_openapi", "openapi"),
 ];
 
+/// Whoever has the command line administers, and is nobody who signs in; what they do for a person is named above.
+const OF_ONESELF: &str = "what somebody does for themselves";
+
 /// Operations that no subcommand has, and why.
 const ONLY_OVER_HTTP: &[(&str, &str)] = &[
+    ("sign_in", OF_ONESELF),
+    ("sign_out", OF_ONESELF),
+    ("begin_sign_in_at_provider", OF_ONESELF),
+    ("finish_sign_in_at_provider", OF_ONESELF),
+    ("give_code_after_provider", OF_ONESELF),
+    ("ask_for_password_reset", OF_ONESELF),
+    ("show_link", OF_ONESELF),
+    ("redeem_link", OF_ONESELF),
+    ("change_me", OF_ONESELF),
+    ("change_my_password", OF_ONESELF),
+    ("export_me", OF_ONESELF),
+    ("list_my_keys", OF_ONESELF),
+    ("issue_my_key", OF_ONESELF),
+    ("change_my_key", OF_ONESELF),
+    ("rotate_my_key", OF_ONESELF),
+    ("revoke_my_key", OF_ONESELF),
+    ("list_my_sessions", OF_ONESELF),
+    ("end_my_sessions", OF_ONESELF),
+    ("end_my_session", OF_ONESELF),
+    ("begin_second_factor", OF_ONESELF),
+    ("confirm_second_factor", OF_ONESELF),
+    ("remove_second_factor", OF_ONESELF),
     ("show_server", "a page"),
     ("show_admin_page", "a page"),
     ("show_docs", "a page"),

@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "users",
     "users list",
     "users show",
+    "users usage",
     "users set",
     "users resend",
     "users disable",

@@ -63,6 +63,7 @@ macro_rules! cases {
             people_are_found_and_listed_in_pages,
             rows_are_written_with_their_commit,
             keys_that_expire_are_found_when_they_are_due,
+            how_far_an_invitation_has_come_is_kept_and_filtered,
         }
     };
     ($backend:ident ledger) => {

@@ -4,13 +4,14 @@ use jiff::SignedDuration;
 use permitd::{
     domain::{
         bounds::{DataAction, KeyBounds, KeyScopes},
-        event::{Event, ImportCounts, RevocationReason, Role},
-        id::StreamId,
+        event::{BounceKind, Event, ImportCounts, RevocationReason, Role},
+        id::{StreamId, UserId},
+        link::LinkPurpose,
         notice::NoticeChoice,
         personal::Personal,
         plan::{KeyRules, Limits},
         sign_in::{SessionEnd, SignInEvent, SignInMethod},
-        view::{Rows, State, UserStatus},
+        view::{InvitationState, Rows, State, UserStatus},
     },
     store::{DueFilter, UserFilter},
 };
@@ -188,6 +189,69 @@ pub(crate) async fn a_session_is_found_by_its_id_and_its_network_is_erased_with_
     assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
     crate::replay::rebuild(&*stores.replay);
     assert_eq!(stores.views.sessions(ana.user_id()).await.unwrap(), rows, "a rebuild comes to the same");
+}
+
+/// How far invitations have come is kept, filtered by what a moment makes of it, and rebuilt.
+pub(crate) async fn how_far_an_invitation_has_come_is_kept_and_filtered<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let after_h = |hours: i64| beginning().checked_add(SignedDuration::from_hours(hours)).unwrap();
+    let invitation = Uuid::from_u128(5);
+    let mailed = |number: u8| {
+        let message_id = format!("invitation-{invitation}-{number}");
+        Event::ApiKeyMailed { key_id: key(number).id(), invitation, message_id }
+    };
+    let link = |number: u8| {
+        Event::SignIn(SignInEvent::LinkIssued {
+            number: 1,
+            purpose: LinkPurpose::Invitation,
+            mail: invitation,
+            hash: key(number).hash(),
+            secret_version: 1,
+            expires_at: after_h(10),
+        })
+    };
+    let bounced = Event::MailBounced {
+        kind: BounceKind::Transient,
+        class: "full".to_owned(),
+        reason: Personal::Known("full".to_owned()),
+        message_id: Some(format!("invitation-{invitation}-5")),
+    };
+    let further = [
+        (InvitationState::Mailed, vec![]),
+        (InvitationState::Mailed, vec![link(2)]),
+        (InvitationState::Opened, vec![link(3), Event::SignIn(SignInEvent::LinkUsed { number: 1 })]),
+        (InvitationState::Used, vec![link(4), Event::InvitationAccepted]),
+        (InvitationState::Bounced, vec![link(5), bounced]),
+    ];
+    let mut people = Vec::new();
+    for (number, (state, events)) in (1..).zip(further) {
+        let mut stream = Stream::user(u128::from(number));
+        stream.write(&stores, vec![invited(&format!("user{number}@example.org"))], beginning()).await;
+        stream.write(&stores, vec![issued(&key(number)), mailed(number)], after_h(1)).await;
+        for event in events {
+            stream.write(&stores, vec![event], after_h(2)).await;
+        }
+        let row = stores.views.user(stream.user_id()).await.unwrap().unwrap();
+        assert_eq!((Some(&row), row.invitation.state), (stream.rows().users.first(), state));
+        people.push(stream.user_id());
+    }
+    let found = async |state, now| -> Vec<UserId> {
+        let filter = UserFilter { invitation: Some((state, now)), limit: 100, ..UserFilter::default() };
+        let mut found: Vec<_> = stores.views.users(filter).await.unwrap().iter().map(|user| user.id).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(found(InvitationState::Mailed, after_h(3)).await, people[..2]);
+    assert_eq!(found(InvitationState::Expired, after_h(3)).await, []);
+    assert_eq!(found(InvitationState::Mailed, after_h(10)).await, people[..1], "one without links does not expire");
+    assert_eq!(found(InvitationState::Expired, after_h(10)).await, people[1..2]);
+    for (state, at) in [(InvitationState::Opened, 2), (InvitationState::Used, 3), (InvitationState::Bounced, 4)] {
+        assert_eq!(found(state, after_h(99)).await, people[at..=at]);
+    }
+    assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
+    crate::replay::rebuild(&*stores.replay);
+    assert_eq!(found(InvitationState::Expired, after_h(10)).await, people[1..2], "a rebuild comes to the same");
 }
 
 /// Keys that expire are found in the order in which they are due, a page at a time, until it is noticed.

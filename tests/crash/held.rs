@@ -118,9 +118,12 @@ async fn a_guard_that_dies_has_held_the_import_or_not_and_nothing_is_seen_of_it(
 
 #[tokio::test]
 async fn an_approval_that_dies_is_held_again_or_completed() {
-    for (failpoint, told) in
-        [("import-approved", "held"), ("import-before-commit", "held"), ("import-written", "completed")]
-    {
+    for (failpoint, told) in [
+        ("approval-recorded", "held"),
+        ("import-approved", "held"),
+        ("import-before-commit", "held"),
+        ("import-written", "completed"),
+    ] {
         let deployment = Deployment::new().await;
         let import = held(&deployment).await;
         let mut serving = deployment.serve(&format!("{failpoint}=return"));
@@ -155,6 +158,34 @@ async fn a_discarded_import_that_dies_leaves_no_file() {
     assert_eq!(records(&deployment, &serving).await, 100);
     drop(serving);
     deployment.verify();
+}
+
+/// What a cancelled import dies of is told; nothing of it is seen either way.
+#[tokio::test]
+async fn a_cancelled_import_that_dies_has_ended_and_changed_nothing() {
+    for (failpoint, told) in [("import-cancel-before", "failed"), ("import-cancelled", "cancelled")] {
+        let deployment = Deployment::new().await;
+        deployment.import("", 10);
+        // It does not go on before it can be cancelled.
+        let mut serving = deployment.serve(&format!("import-started=sleep(2000);{failpoint}=return"));
+        let import = send(&deployment, &serving, "once", 12).await.expect("an answer");
+        deployment
+            .until("the import to begin", async || {
+                let path = format!("/imports/{import}");
+                let (code, _) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+                code == 200
+            })
+            .await;
+        assert_eq!(decide(&deployment, &serving, &import, "cancel").await, Some(202));
+        deployment.dies(&mut serving).await;
+        deployment.let_leases_end().await;
+        let serving = deployment.serve("");
+        becomes(&deployment, &serving, &import, told).await;
+        assert_eq!(records(&deployment, &serving).await, 10);
+        deployment.until("the file to be gone", async || kept(&deployment).is_empty()).await;
+        drop(serving);
+        deployment.verify();
+    }
 }
 
 #[tokio::test]

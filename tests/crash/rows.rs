@@ -430,3 +430,39 @@ async fn a_bounce_is_written_down_once_when_the_process_dies_before_the_acknowle
     dies_while_told_of_a_bounce("feedback-recorded").await;
     dies_while_told_of_a_bounce("mailer-before-ack").await;
 }
+
+/// Makes the first request of somebody to a process that dies at `failpoint` over writing that down.
+async fn dies_over_a_first_request(failpoint: &str) {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    deployment.settled(&serving, &user, ANA).await;
+    drop(serving);
+    let key = deployment.mailed(ANA)[0].clone();
+    let mut serving = deployment.serve(&format!("{failpoint}=return"));
+    // It may die before it has answered.
+    if let Ok(status) = deployment.read(&serving, "/permits?limit=1", &key).await {
+        assert_eq!(status, 200);
+    }
+    deployment.dies(&mut serving).await;
+    let serving = deployment.serve("");
+    assert_eq!(deployment.read(&serving, "/permits?limit=1", &key).await.unwrap(), 200);
+    let path = format!("/users/{user}");
+    let is_used = async || {
+        let (_, shown) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+        shown["invitation"]["state"] == "used"
+    };
+    deployment.until("the first request to be written down", is_used).await;
+    let (_, events) = deployment.admin(&serving, Method::GET, &format!("{path}/events"), "", None).await.unwrap();
+    let accepted = events["data"].as_array().unwrap().iter().filter(|event| event["type"] == "InvitationAccepted");
+    assert_eq!(accepted.count(), 1, "{events}");
+    drop(serving);
+    deployment.verify();
+}
+
+#[tokio::test]
+async fn a_first_request_is_written_down_once_wherever_the_process_dies() {
+    dies_over_a_first_request("first-request-before").await;
+    dies_over_a_first_request("first-request-after").await;
+}

@@ -8,7 +8,7 @@ use std::{
 use permitd::{
     actors::{
         commit::Envelope,
-        import::{ImportProgress, Order},
+        import::{ImportProgress, Order, Wanted},
     },
     app::{Node, Purpose},
     clock::SystemClock,
@@ -155,6 +155,97 @@ async fn the_next_import_writes_down_those_that_died() {
     let imports = node.service.committer.stores.views.imports(None, 10).await.unwrap();
     let reasons: Vec<_> = imports.iter().filter_map(|import| import.reason.as_deref()).collect();
     assert!(reasons[0].contains("header") && reasons[1].contains("the process ended"), "{reasons:?}");
+}
+
+/// Sends a file that would remove most of the data set; the import that is held of it.
+async fn hold(node: &Node) -> Uuid {
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(3, 1, SampleFormat::Csv, &mut file).unwrap();
+    let imports = &node.service.imports;
+    let mut upload = imports.receive("permits", &Who::system("test"), None, None).unwrap();
+    upload.write(file.get_ref()).unwrap();
+    let wanted = Wanted {
+        dataset: "permits".to_owned(),
+        replace: true,
+        dry_run: false,
+        keep_absent: true,
+        options: Vec::new(),
+        file_name: "few.csv".to_owned(),
+    };
+    let import = imports.accept(upload, wanted, &asked_by("somebody")).await.unwrap();
+    ends_as(node, import, "held").await;
+    import
+}
+
+fn asked_by(name: &str) -> Envelope {
+    Envelope {
+        command: CommandId::unique(Uuid::now_v7()),
+        request_hash: None,
+        expected_version: None,
+        origin: Origin { who: Who::system(name), correlation_id: name.to_owned(), causation_id: None },
+    }
+}
+
+async fn ends_as(node: &Node, import: Uuid, wanted: &str) {
+    loop {
+        let status = node.service.imports.status(import).await.unwrap().unwrap();
+        if status.is_settled() {
+            assert_eq!(status.status, wanted, "{status:?}");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// The import waits for its turn all the while, so that nothing but the log tells others that it is not dead.
+#[actix_web::test]
+async fn what_was_approved_is_discarded_by_no_other_process() {
+    let place = Place::in_real_time(crate::MODE, Policy::default()).await;
+    let approving = node(&place).await;
+    approving.service.imports.import(order(&approving, 100)).await.unwrap();
+    let import = hold(&approving).await;
+    let (asked, is_asked) = oneshot::channel();
+    let (go, goes) = mpsc::channel();
+    let mut file = Cursor::new(Vec::new());
+    sample::generate(10, 1, SampleFormat::Csv, &mut file).unwrap();
+    file.set_position(0);
+    let slow = Slow { file, asked: Some(asked), go: goes };
+    let rehearsal = Order { file: Box::new(slow), dry_run: true, ..order(&approving, 1) };
+    let imports = approving.service.imports.clone();
+    let before_it = actix_web::rt::spawn(async move { imports.import(rehearsal).await });
+    is_asked.await.unwrap();
+
+    approving.service.imports.approve(import, asked_by("ana")).await.unwrap();
+    // It looks for imports that died when it begins, and afterwards.
+    let beside = node(&place).await;
+    assert_eq!(beside.service.imports.recover().await.unwrap(), 0);
+    let refused = beside.service.imports.discard(import, &asked_by("bob")).await.unwrap_err();
+    assert!(refused.to_string().contains("is being done"), "{refused}");
+    let refused = beside.service.imports.approve(import, asked_by("bob")).await.unwrap_err();
+    assert!(refused.to_string().contains("is being done"), "{refused}");
+    go.send(()).unwrap();
+    before_it.await.unwrap().unwrap();
+    ends_as(&approving, import, "completed").await;
+    beside.service.records.refresh().await.unwrap();
+    assert_eq!(beside.service.records.data_set("permits").unwrap().records, 3);
+}
+
+#[actix_web::test]
+async fn of_an_approval_and_a_discard_at_once_one_is_done() {
+    let place = Place::in_real_time(crate::MODE, Policy::default()).await;
+    let (one, other) = (node(&place).await, node(&place).await);
+    for _ in 0..8 {
+        let whole = Order { replace: true, ..order(&one, 100) };
+        one.service.imports.import(whole).await.unwrap();
+        let import = hold(&one).await;
+        let discard = asked_by("bob");
+        let (approved, discarded) = tokio::join!(
+            one.service.imports.approve(import, asked_by("ana")),
+            other.service.imports.discard(import, &discard)
+        );
+        assert_eq!((approved.is_ok(), discarded.is_ok()), (approved.is_ok(), !approved.is_ok()), "one of both");
+        ends_as(&one, import, if approved.is_ok() { "completed" } else { "discarded" }).await;
+    }
 }
 
 #[actix_web::test]

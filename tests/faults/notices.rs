@@ -307,6 +307,25 @@ async fn a_share_of_the_quota_is_told_once_a_day_whoever_notices_it() {
 }
 
 #[actix_web::test]
+async fn a_first_request_is_written_down_once_whoever_notices_it() {
+    let world = World::new().await;
+    let other = world.again().await;
+    let (user, _) = world.member(ANA).await;
+    for _ in 0..3 {
+        let (one, two) = join(world.notices.has_made_requests(user), other.notices.has_made_requests(user)).await;
+        one.unwrap();
+        two.unwrap();
+    }
+    assert_eq!(world.count(user, "InvitationAccepted").await, 1);
+    let row = world.stores.views.user(user).await.unwrap().unwrap();
+    assert!(row.first_request_at.is_some());
+    world.perform(user, AccountCommand::DeleteUser).await.unwrap();
+    other.notices.has_made_requests(user).await.unwrap();
+    assert_eq!(world.count(user, "InvitationAccepted").await, 1);
+    world.verify();
+}
+
+#[actix_web::test]
 async fn notices_that_somebody_does_not_want_are_not_mailed() {
     let world = World::new().await;
     let (user, key) = with_end(&world, 31).await;

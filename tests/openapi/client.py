@@ -1,6 +1,6 @@
 """Uses a client that openapi-python-client has generated, as somebody would who knows nothing but the document.
 
-client.py FOLDER URL API_KEY ADMIN_TOKEN: FOLDER holds the package `permits_client`. Says "done" when all is as it should be.
+client.py FOLDER URL API_KEY ADMIN_TOKEN SESSION: FOLDER holds the package `permits_client`. Says "done" when all is as it should be.
 """
 
 import datetime
@@ -8,10 +8,18 @@ import sys
 
 import httpx
 
-folder, url, api_key, admin_token = sys.argv[1:]
+folder, url, api_key, admin_token, session = sys.argv[1:]
 sys.path.insert(0, folder)
 
 from permits_client.api.keys import list_keys
+from permits_client.api.oneself import (
+    issue_my_key,
+    list_my_keys,
+    list_my_sessions,
+    revoke_my_key,
+    show_me,
+    sign_out,
+)
 from permits_client.api.people import invite_user, list_users
 from permits_client.api.permits import permits_by_key, permits_facets, permits_list, permits_record, permits_stats
 from permits_client.api.plans import define_plan
@@ -20,6 +28,7 @@ from permits_client.client import AuthenticatedClient
 from permits_client.models import (
     Invitation,
     Limits,
+    NewKey,
     PermitsFacetsColumnsItem,
     PermitsListCount,
     PermitsListSelectItem,
@@ -51,6 +60,7 @@ strict = {
 reader = AuthenticatedClient(token=api_key, prefix="", auth_header_name="x-api-key", **strict)
 stranger = AuthenticatedClient(token="pmt_nobody", prefix="", auth_header_name="x-api-key", **strict)
 admin = AuthenticatedClient(token=admin_token, **strict)
+member = AuthenticatedClient(token=session, **strict)
 
 # Typed conditions, an order and a selection.
 found = permits_list.sync(
@@ -122,5 +132,18 @@ assert user.id in [other.id for other in list_users.sync(client=admin, search="b
 assert list_keys.sync(user.id, client=admin) is not None
 taken = invite_user.sync_detailed(client=admin, body=Invitation(email="bob@example.org"))
 assert taken.status_code == 409 and taken.parsed.existing == f"/users/{user.id}", taken
+
+# What somebody does for themselves with a session.
+me = show_me.sync(client=member)
+assert me.email == "ana@example.org" and me.has_password, me
+issued = issue_my_key.sync(client=member, body=NewKey(label="laptop"))
+assert issued.key.startswith("pmt_"), issued
+assert "laptop" in [key.label for key in list_my_keys.sync(client=member).data]
+revoked = revoke_my_key.sync_detailed(issued.id, client=member)
+assert revoked.status_code == 200, revoked
+assert [kept.current for kept in list_my_sessions.sync(client=member).data] == [True]
+assert sign_out.sync_detailed(client=member).status_code == 200
+over = show_me.sync(client=member)
+assert isinstance(over, Problem) and over.status == 401, over
 
 print("done")

@@ -1,6 +1,6 @@
 //! What a node holds of a person: a grant, or what it owes the ledger; and of each of their keys: whether it works.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
 use crate::{
     domain::{
@@ -46,6 +46,8 @@ pub(super) struct PersonCell {
     pub(super) late: Mutex<Option<(i64, u64)>>,
     /// Of which day they are told how much of the quota is spent, percent.
     pub(super) told: Mutex<(i64, u8)>,
+    /// Whether it is written down, or about to be, that they make requests.
+    pub(super) used: AtomicBool,
     /// Locked after `held`, where both are.
     pub(super) counted: Mutex<PendingCounts>,
     /// Held by the one request that asks the ledger.
@@ -93,6 +95,7 @@ impl PersonCell {
             held: Mutex::new(CellState::nothing()),
             late: Mutex::default(),
             told: Mutex::default(),
+            used: AtomicBool::new(false),
             counted: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Seat {
     desk: Desk,
     at: (Uuid, Uuid),
     pub(super) progress: Arc<ImportProgress>,
+    /// The file of an import that was approved, taken so that no other process takes it for one that died.
+    pub(super) taken: Option<File>,
 }
 
 impl Drop for Seat {
@@ -51,7 +54,7 @@ impl Desk {
     }
 
     fn seat(&self, at: (Uuid, Uuid), progress: Arc<ImportProgress>) -> Seat {
-        Seat { desk: self.clone(), at, progress }
+        Seat { desk: self.clone(), at, progress, taken: None }
     }
 
     /// Takes a place for a file that begins to arrive. `part` tells it from others of the same import.

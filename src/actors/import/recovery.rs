@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::{
     ImportError,
-    work::{ImportWork, counts},
+    staging::failed_to,
+    work::{ImportWork, blocking, counts},
 };
 use crate::{
     actors::commit::{CommandError, Envelope},
@@ -23,6 +24,13 @@ impl ImportWork {
     /// visible.
     pub(super) async fn end_others(&self, dataset: &str, import: Uuid) -> Result<(), ImportError> {
         let last = self.last_visible(dataset).await?;
+        let log = self.log_of(dataset).await?;
+        let mut over = Vec::new();
+        for other in log.running().map(|running| running.id).filter(|other| *other != import) {
+            if last.as_ref().is_some_and(|last| last.id == other) || !self.waits(&log, other).await? {
+                over.push(other);
+            }
+        }
         let envelope = Envelope {
             command: CommandId::from_import(import, "others-ended"),
             request_hash: None,
@@ -30,11 +38,23 @@ impl ImportWork {
             origin: recovery_origin(import),
         };
         let decide = |state: &State| match state {
-            State::DataSet(_, log) => Ok(log.running().map(|running| ending(log, running.id, last.as_ref())).collect()),
+            State::DataSet(_, log) => {
+                let over = log.running().filter(|running| over.contains(&running.id));
+                Ok(over.map(|running| ending(log, running.id, last.as_ref())).collect())
+            }
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await?;
         Ok(())
+    }
+
+    /// Whether an import that runs by the log was approved and waits for its turn: where its file is here, as long as somebody has taken
+    /// it; on another machine, which knows that itself, for as long as imports are held.
+    async fn waits(&self, log: &DataSetLog, import: Uuid) -> Result<bool, ImportError> {
+        let Some(since) = log.approved(import) else { return Ok(false) };
+        let spool = self.spool.clone();
+        let is_taken = blocking(move || spool.is_taken(import).map_err(failed_to("read"))).await?;
+        Ok(is_taken.unwrap_or_else(|| !self.is_older(since, self.settings.held_for)))
     }
 
     /// Writes down how an import ended whose process did not, if it has not ended.
@@ -73,6 +93,10 @@ impl ImportWork {
                 continue;
             }
             let last = self.last_visible(&import.dataset).await?;
+            let is_visible = last.as_ref().is_some_and(|last| last.id == import.id);
+            if !is_visible && self.waits(&self.log_of(&import.dataset).await?, import.id).await? {
+                continue;
+            }
             self.died(&import.dataset, import.id, last).await?;
             ended += 1;
         }

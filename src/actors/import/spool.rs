@@ -4,7 +4,7 @@
 //! next start. All of it is its owner's alone, as the data directory is.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -275,6 +275,30 @@ impl Spool {
 
     pub(super) fn open(&self, id: Uuid) -> io::Result<File> {
         private::open_to_read(&self.path(id, FILE))
+    }
+
+    /// Takes the file of an import that is approved, for as long as the answer is kept; none where somebody else has it. Others that have
+    /// the same folder see that the import waits for its turn, or is being done.
+    pub(super) fn take(&self, id: Uuid) -> io::Result<Option<File>> {
+        let file = self.open(id)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Whether somebody has taken the file of an import; nothing where it is not here.
+    pub(super) fn is_taken(&self, id: Uuid) -> io::Result<Option<bool>> {
+        match self.open(id) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => Ok(Some(false)),
+                Err(TryLockError::WouldBlock) => Ok(Some(true)),
+                Err(TryLockError::Error(error)) => Err(error),
+            },
+        }
     }
 
     /// Whether the file is still the one that was sent. Blocks.

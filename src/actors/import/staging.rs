@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::{
         answers::Answered,
-        ask::{ask, tell},
+        ask::tell,
         commit::{CommandError, Envelope},
     },
     dataset::definition::Said,
@@ -116,10 +116,6 @@ impl Upload {
     }
 }
 
-fn being_done() -> ImportError {
-    CommandError::Hold(HoldRefusal::NotHeld("is being done".to_owned())).into()
-}
-
 impl Imports {
     /// Begins to take a file, which may have so many bytes where that is known. With the id of a command that a client may repeat, the
     /// import has the same id for every try.
@@ -209,54 +205,16 @@ impl Imports {
         }
         crash_point("upload-answered");
         if let Some(ticket) = work.read_ticket(id).await?.filter(|ticket| ticket.state == TicketState::Waiting) {
-            self.start_staged(ticket, None)?;
+            self.start_staged(ticket)?;
         }
         Ok(id)
     }
 
-    fn start_staged(&self, ticket: Ticket, approval: Option<Envelope>) -> Result<(), ImportError> {
-        let who = approval.as_ref().map_or(&ticket.who, |approval| &approval.origin.who);
-        let Some(seat) = self.work.desk.begin(ticket.id, &ticket.dataset, who, ticket.bytes) else { return Ok(()) };
-        tell(&self.actor, |reply| RunStaged { ticket, approval, seat, reply }).map(drop)?;
+    fn start_staged(&self, ticket: Ticket) -> Result<(), ImportError> {
+        let begun = self.work.desk.begin(ticket.id, &ticket.dataset, &ticket.who, ticket.bytes);
+        let Some(seat) = begun else { return Ok(()) };
+        tell(&self.actor, |reply| RunStaged { ticket, approval: None, seat, reply }).map(drop)?;
         Ok(())
-    }
-
-    /// Has an import done that is held, and answers once that is begun.
-    ///
-    /// # Errors
-    /// When it is not held, or its file is not here.
-    pub async fn approve(&self, import: Uuid, envelope: Envelope) -> Result<(), ImportError> {
-        if self.was_done_before(&envelope).await? || self.work.desk.find(import).is_some() {
-            return Ok(());
-        }
-        let ticket = self.work.ticket_of_held(import).await?;
-        self.start_staged(ticket, Some(envelope))
-    }
-
-    /// The same, once it is done.
-    ///
-    /// # Errors
-    /// When it is not held, its file is not here, or it is held again.
-    pub async fn approve_and_wait(&self, import: Uuid, envelope: Envelope) -> Result<Summary, ImportError> {
-        let ticket = self.work.ticket_of_held(import).await?;
-        let who = &envelope.origin.who;
-        let seat = self.work.desk.begin(import, &ticket.dataset, who, ticket.bytes).ok_or_else(being_done)?;
-        ask(&self.actor, |reply| RunStaged { ticket, approval: Some(envelope), seat, reply }, None).await?
-    }
-
-    async fn was_done_before(&self, envelope: &Envelope) -> Result<bool, ImportError> {
-        Ok(matches!(self.work.committer.find_answer(envelope).await?, Some(AnswerPlace::Commit(_))))
-    }
-
-    /// Gives an import up that is held.
-    ///
-    /// # Errors
-    /// When it is not held, or was approved and is being done.
-    pub async fn discard(&self, import: Uuid, envelope: &Envelope) -> Result<(), ImportError> {
-        if !self.was_done_before(envelope).await? && self.work.desk.find(import).is_some() {
-            return Err(being_done());
-        }
-        self.work.discard(import, envelope, None).await
     }
 
     /// Ends an import that is under way here, or in another process that has the same data directory.
@@ -295,7 +253,7 @@ impl Imports {
             }
             if let Some(ticket) = self.work.tend(import).await? {
                 tracing::info!(import = %ticket.id, dataset = ticket.dataset, "an import that was accepted before is gone on with");
-                self.start_staged(ticket, None)?;
+                self.start_staged(ticket)?;
             }
         }
         self.work.clear_rejects().await
@@ -356,7 +314,7 @@ impl ImportWork {
     }
 
     /// The ticket of an import that is held, if its file is here.
-    async fn ticket_of_held(&self, import: Uuid) -> Result<Ticket, ImportError> {
+    pub(super) async fn ticket_of_held(&self, import: Uuid) -> Result<Ticket, ImportError> {
         let (_, log) = self.log_of_import(import).await?;
         let (_, held) = log.held(import).map_err(CommandError::from)?;
         match self.read_ticket(import).await? {
@@ -437,6 +395,21 @@ impl ImportWork {
         seat: &Seat,
     ) -> Result<Summary, ImportError> {
         let _turn = self.one_at_a_time.lock().await;
+        let is_approved = approval.is_some();
+        match self.order_of(ticket, approval, seat).await {
+            Ok(order) => self.import(order).await,
+            Err(error) => {
+                // What was approved and cannot begin is held as before.
+                if is_approved {
+                    self.died(&ticket.dataset, ticket.id, None).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What a file that was sent is to be imported as.
+    async fn order_of(&self, ticket: &Ticket, approval: Option<Envelope>, seat: &Seat) -> Result<Order, ImportError> {
         if let Some(who) = self.spool.cancelled_by(ticket.id) {
             seat.progress.cancel(who);
         }
@@ -461,7 +434,7 @@ impl ImportWork {
             || Origin { who: ticket.who.clone(), correlation_id: ticket.correlation_id.clone(), causation_id: None },
             |approval| approval.origin.clone(),
         );
-        let order = Order {
+        Ok(Order {
             file: Box::new(file),
             file_name: ticket.file_name.clone(),
             definition,
@@ -473,8 +446,7 @@ impl ImportWork {
             dry_run: ticket.dry_run,
             origin,
             progress: Arc::clone(&seat.progress),
-        };
-        self.import(order).await
+        })
     }
 
     /// Clears away what is not needed of an import any more. Its ticket, where it is still to be imported.

@@ -26,7 +26,7 @@ use crate::{
         suggest,
     },
     domain::{
-        data_set::{HeldFor, name_to_keep},
+        data_set::{DataSetLog, HeldFor, HoldRefusal, name_to_keep},
         event::{Event, ImportCounts, Origin},
         guard::{Excess, covers},
         id::{CommandId, StreamId},
@@ -141,13 +141,16 @@ impl ImportWork {
         }
         let session = match session {
             Ok(session) => session,
-            Err(error) if approval.is_some() => return Err(error),
+            Err(error) if approval.is_some() => {
+                self.died(&dataset, import, None).await?;
+                return Err(error);
+            }
             Err(error) => return self.failed_to_begin(&dataset, &origin, started, import, error).await,
         };
         self.counters.started.add(1);
         let begun = match &approval {
             None => self.write_down_start(&dataset, &origin, import, started).await.map(|()| None),
-            Some(approval) => self.write_down_approval(&dataset, import, approval).await.map(Some),
+            Some(approval) => self.take_up(&dataset, import, approval).await.map(Some),
         };
         let approved = match begun {
             Ok(approved) => approved,
@@ -174,7 +177,11 @@ impl ImportWork {
                     ImportError::Cancelled => {
                         self.counters.failed.add(1);
                         let who = progress.cancelled().unwrap_or(&origin);
-                        self.record(&dataset, who, import, "end", vec![Event::ImportCancelled { import }]).await
+                        crash_point("import-cancel-before");
+                        let ended =
+                            self.record(&dataset, who, import, "end", vec![Event::ImportCancelled { import }]).await;
+                        crash_point("import-cancelled");
+                        ended
                     }
                     _ if approval.is_some() => self.died(&dataset, import, None).await,
                     _ => self.failed(&dataset, &origin, Vec::new(), import, &error).await,
@@ -204,26 +211,41 @@ impl ImportWork {
         Ok(would)
     }
 
-    /// Writes down that an import is approved, if it is held. What it was held for, and by which definition it was read.
-    async fn write_down_approval(
+    /// Writes down that an import is approved, if it is held. From then on nobody discards it.
+    pub(super) async fn write_down_approval(
         &self,
         dataset: &str,
         import: Uuid,
         approval: &Envelope,
-    ) -> Result<Approved, ImportError> {
-        self.end_others(dataset, import).await?;
-        let held = self.log_of(dataset).await?;
-        let (known, held) = held.held(import).map_err(CommandError::from)?;
-        let approved = Approved { definition: known.definition.clone(), held: held.clone() };
+    ) -> Result<DataSetLog, CommandError> {
         let decide = |state: &State| match state {
+            State::DataSet(_, log) if log.approved(import).is_some() => Ok(Vec::new()),
             State::DataSet(_, log) => {
                 log.held(import)?;
                 Ok(vec![Event::ImportApproved { import }])
             }
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),
         };
-        self.committer.run(&StreamId::DataSet(dataset.to_owned()), approval, decide).await?;
-        Ok(approved)
+        match self.committer.run(&StreamId::DataSet(dataset.to_owned()), approval, decide).await?.state {
+            State::DataSet(_, log) => Ok(log),
+            State::User(_) | State::Plan(..) | State::AdminTokens(_) => Err(HoldRefusal::Unknown.into()),
+        }
+    }
+
+    /// What an import was held for that was approved and begins now, and by which definition it was read. One that was taken for dead
+    /// while it waited is approved once more, unless somebody has decided otherwise.
+    async fn take_up(&self, dataset: &str, import: Uuid, approval: &Envelope) -> Result<Approved, ImportError> {
+        self.end_others(dataset, import).await?;
+        let again = Envelope {
+            command: CommandId::unique(self.committer.new_id().map_err(CommandError::from)?),
+            request_hash: None,
+            expected_version: None,
+            origin: approval.origin.clone(),
+        };
+        let log = self.write_down_approval(dataset, import, &again).await?;
+        let known = log.imports.get(&import).and_then(|known| Some((known.definition.clone(), known.held.clone()?)));
+        let (definition, held) = known.ok_or_else(|| CommandError::from(HoldRefusal::Unknown))?;
+        Ok(Approved { definition, held })
     }
 
     /// Writes down that an import is held, and what for.

@@ -1,4 +1,5 @@
-//! Mailing again what was not delivered: the invitations whose mail was refused, or was not handed over for a while.
+//! Mailing again what was not delivered: the invitations whose mail was refused, came back, has expired, or was not handed over for
+//! a while.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,9 @@ use crate::{
 
 /// Invitations that one command mails again at most.
 const RESENT_MAX: usize = 10_000;
+/// How far an invitation has come that nobody has got.
+const UNFULFILLED: [InvitationState; 4] =
+    [InvitationState::Failed, InvitationState::Bounced, InvitationState::Expired, InvitationState::Invited];
 /// People that are read at once.
 const PAGE_PEOPLE: usize = 1000;
 /// Invitations that are worked on at the same time.
@@ -61,19 +65,22 @@ impl InviteWork {
         Ok(Resent { resent, deferred, left })
     }
 
-    /// Whose invitation was refused by the mail system, or waits for longer than an hour; and how many there are beyond.
+    /// Whose invitation was refused by the mail system, came back, has expired, or waits for longer than an hour; and how many there
+    /// are beyond. Where mail is stopped nothing is mailed again.
     async fn unfulfilled(&self) -> Result<(Vec<UserId>, u64), CommandError> {
         let now = self.committer.clock.now();
         let waits = |user: &UserRow| {
             let age = now.duration_since(user.invitation.since);
             user.status != UserStatus::Disabled
-                && (user.invitation.state == InvitationState::Failed || age >= pace::HOUR)
+                && user.mail_stop.is_none()
+                && (user.invitation.state != InvitationState::Invited || age >= pace::HOUR)
         };
         let (mut found, mut left) = (Vec::new(), 0);
-        for state in [InvitationState::Failed, InvitationState::Invited] {
+        for state in UNFULFILLED {
             let mut after = None;
             loop {
-                let filter = UserFilter { invitation: Some(state), after, limit: PAGE_PEOPLE, ..UserFilter::default() };
+                let invitation = Some((state, now));
+                let filter = UserFilter { invitation, after, limit: PAGE_PEOPLE, ..UserFilter::default() };
                 let page = self.committer.stores.views.users(filter).await?;
                 after = page.last().map(|user| user.id);
                 for user in page.iter().filter(|user| user.status != UserStatus::Deleted && waits(user)) {

@@ -4,10 +4,7 @@ mod links;
 
 use zeroize::Zeroizing;
 
-use super::{
-    LinkPolicy, MailerWork, MessageError, Offer, example, leak,
-    notify::{invitation_prefix, notice_prefix},
-};
+use super::{LinkPolicy, MailerWork, MessageError, Offer, example, leak, notify::notice_prefix};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -24,7 +21,7 @@ use crate::{
         plan::Limits,
         sign_in::SignInCommand,
         text::one_line,
-        user::{Command, CommandRefusal, NewKey, Standing, User, decide},
+        user::{Command, CommandRefusal, InvitationMail, NewKey, Standing, User, decide},
         view::State,
     },
     failpoint::crash_point,
@@ -94,7 +91,7 @@ impl MailerWork {
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
-            let invitations = person.invitations.iter().map(|(invitation, _)| invitation_prefix(*invitation));
+            let invitations = person.invitations.iter().map(|(invitation, _)| InvitationMail::id_prefix(*invitation));
             let others = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
             let mails = invitations.chain(links).chain(others);
             self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
@@ -241,7 +238,7 @@ impl MailerWork {
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
-            message_id: format!("{}{key_id}", invitation_prefix(invitation)),
+            message_id: format!("{}{key_id}", InvitationMail::id_prefix(invitation)),
             headers: Vec::new(),
         })))
     }

@@ -1,7 +1,6 @@
 //! Mails with notices: what is told, and that it was.
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::{MailerWork, MessageError, Offer};
 use crate::{
@@ -112,9 +111,4 @@ fn message_id(person: &User, notice: Notice) -> String {
         Notice::QuotaReached { day, percent } => format!("quota-{day}-{percent}"),
     };
     format!("{}{which}", notice_prefix(person.id))
-}
-
-/// What the message ids of an invitation's mails begin with.
-pub(super) fn invitation_prefix(invitation: Uuid) -> String {
-    format!("invitation-{invitation}-")
 }

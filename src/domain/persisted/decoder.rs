@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, feedback, keys, leaks, provider, roles, tokens, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, accepted, feedback, keys, leaks, provider, roles, tokens, v1, v2};
 use crate::domain::{
     bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},
@@ -82,6 +82,9 @@ impl<'a> Decoder<'a> {
                 Event::InvitationResent { invitation: self.read::<v1::InvitationResent>(stored)?.invitation }
             }
             "UserDisabled" => self.read::<v1::UserDisabled>(stored).map(|_| Event::UserDisabled)?,
+            "InvitationAccepted" => {
+                self.read::<accepted::InvitationAccepted>(stored).map(|_| Event::InvitationAccepted)?
+            }
             "UserEnabled" => self.read::<v1::UserEnabled>(stored).map(|_| Event::UserEnabled)?,
             "UserDeleted" => self.read::<v1::UserDeleted>(stored).map(|_| Event::UserDeleted)?,
             "RoleChanged" => Event::RoleChanged { role: self.read::<v1::RoleChanged>(stored)?.role.into() },

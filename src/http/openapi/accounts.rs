@@ -307,6 +307,19 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let current = described(flag(), "Whether it is the one that asks.");
     let session = closed("A session.", &required, members().into_iter().chain([("current", current)]));
     let day = whole("", [("day", integer(0, None)), ("used", integer(0, None))]);
+    let count = whole(
+        "",
+        [
+            ("day", integer(0, None)),
+            ("key", nullable(reference("KeyId"))),
+            ("dataset", text()),
+            ("status", integer(0, Some(999))),
+            ("requests", json!({ "type": "integer" })),
+            ("counted", json!({ "type": "integer" })),
+        ],
+    );
+    let letter =
+        whole("", [("id", text()), ("type", text()), ("reason", text()), ("sent_at", moment()), ("died_at", moment())]);
     let export = whole(
         "Everything that is kept about a person.",
         [
@@ -315,7 +328,10 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("keys", list(reference("UsedKey"))),
             ("sessions", list(reference("Session"))),
             ("usage", described(list(day), "Requests by day, counted from 1970-01-01.")),
+            ("requests", described(list(count), "Requests by day, key, data set and status.")),
+            ("dead_letters", described(list(letter), "Messages about them that were given up.")),
             ("events", described(list(reference("Event")), "All that happened, with what is personal in it opened.")),
+            ("done", described(list(reference("Event")), "What they did to data sets, plans and tokens.")),
         ],
     );
     vec![("Session", session), ("Export", export)]

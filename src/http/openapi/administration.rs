@@ -17,7 +17,8 @@ use crate::{
         key::KeyId,
         persisted,
         roster::{ROSTER_BYTES_MAX, ROSTER_ROWS_MAX},
-        view::{KeyRow, PlanRow, UserRow},
+        usage::{DAYS_DEFAULT, DAYS_MAX, UsageDivision},
+        view::{InvitationState, KeyRow, PlanRow, UserRow},
     },
     http::{
         ProblemCode::{
@@ -35,8 +36,6 @@ use crate::{
 pub(super) const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
 /// What a body can make it fail with besides.
 const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
-
-const INVITATIONS: [&str; 3] = ["invited", "mailed", "failed"];
 
 /// The headings, and what stands under them.
 pub(super) fn tags() -> Vec<Value> {
@@ -190,7 +189,11 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .takes([
             in_query("search", "Only those whose address or name holds this.", search),
             one_word("status", "Only those who stand so.", &statuses),
-            one_word("invitation", "Only those whose last invitation has come so far.", &INVITATIONS),
+            one_word(
+                "invitation",
+                "Only those whose last invitation has come so far.",
+                &InvitationState::ALL.map(InvitationState::as_str),
+            ),
             in_query("plan", "Only those who have this plan; nobody who was deleted.", text()),
             shared("items"),
             in_query("after", "Where the page begins: `page.next` of the page before has it.", uuid()),
@@ -248,8 +251,8 @@ fn people(paths: &mut Paths, types: &mut Types) {
 
 /// What an operation takes and answers that shows a person's usage.
 pub(super) fn reads_usage(operation: Operation) -> Operation {
-    let most = u64::from(usage::DAYS_MAX);
-    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usage::DAYS_DEFAULT });
+    let most = u64::from(DAYS_MAX);
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": DAYS_DEFAULT });
     let parts = [
         ("day", date()),
         ("used", integer(0, None)),
@@ -269,7 +272,7 @@ pub(super) fn reads_usage(operation: Operation) -> Operation {
         )
         .takes([
             in_query("days", "UTC days, today included.", days),
-            one_word("by", "What to divide days by.", &usage::DIVISIONS),
+            one_word("by", "What to divide days by.", &UsageDivision::ALL.map(UsageDivision::as_str)),
             one_word("format", "The form of the answer.", &usage::FORMATS),
         ])
         .answers(ok("The days on which there were requests.", used).content(
@@ -409,7 +412,11 @@ fn of_plans(paths: &mut Paths, types: &mut Types) {
                 json!({ "type": "string", "maxLength": users::SEARCH_CHARS_MAX }),
             ),
             one_word("status", "Only those who stand so.", &["invited", "active", "disabled"]),
-            one_word("invitation", "Only those whose last invitation has come so far.", &INVITATIONS),
+            one_word(
+                "invitation",
+                "Only those whose last invitation has come so far.",
+                &InvitationState::ALL.map(InvitationState::as_str),
+            ),
             shared("items"),
             in_query("after", "Where the page begins: `page.next` of the page before has it.", uuid()),
         ])

@@ -45,11 +45,18 @@ const STATUSES: [(&str, UserStatus); 4] = [
     (UserStatus::Deleted.as_str(), UserStatus::Deleted),
 ];
 
-const INVITATIONS: [(&str, InvitationState); 3] = [
-    (InvitationState::Invited.as_str(), InvitationState::Invited),
-    (InvitationState::Mailed.as_str(), InvitationState::Mailed),
-    (InvitationState::Failed.as_str(), InvitationState::Failed),
-];
+const INVITATIONS: [(&str, InvitationState); InvitationState::ALL.len()] = {
+    let [invited, mailed, opened, used, expired, bounced, failed] = InvitationState::ALL;
+    [
+        (invited.as_str(), invited),
+        (mailed.as_str(), mailed),
+        (opened.as_str(), opened),
+        (used.as_str(), used),
+        (expired.as_str(), expired),
+        (bounced.as_str(), bounced),
+        (failed.as_str(), failed),
+    ]
+};
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -82,12 +89,14 @@ pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
 /// 404 when there is none with this id.
 pub(super) async fn existing(service: &Service, id: UserId) -> Result<UserRow, Problem> {
     let found = service.committer.stores.views.user(id).await.map_err(store_problem)?;
-    found.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("there is no user {id}")))
+    let found = found.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("there is no user {id}")))?;
+    Ok(found.at(service.committer.clock.now()))
 }
 
 /// The person as the commit left them.
-fn row(committed: &Committed) -> Result<UserRow, Problem> {
-    committed.state.rows().users.pop().ok_or_else(|| Problem::internal("a user's commit left no user"))
+fn row(service: &Service, committed: &Committed) -> Result<UserRow, Problem> {
+    let left = committed.state.rows().users.pop().ok_or_else(|| Problem::internal("a user's commit left no user"))?;
+    Ok(left.at(service.committer.clock.now()))
 }
 
 /// An invitation.
@@ -133,7 +142,7 @@ async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Servi
     caller.may_give(role)?;
     let invitee = Invitee { email, name: body.name, role, plan };
     let committed = service.inviting.invite(invitee, envelope).await.map_err(command_problem)?;
-    let user = row(&committed)?;
+    let user = row(&service, &committed)?;
     Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))
 }
 
@@ -151,10 +160,12 @@ pub(super) async fn page(request: &HttpRequest, service: &Service, params: &Para
     let after = after.map_err(|error| params::refuse("after", error.to_string(), None))?;
     // One more than the page holds tells whether another follows.
     let (status, invitation) = (params.one_of("status", &STATUSES)?, params.one_of("invitation", &INVITATIONS)?);
+    let now = service.committer.clock.now();
+    let invitation = invitation.map(|state| (state, now));
     let filter = UserFilter { search, status, invitation, after, limit: limit + 1, ..filter };
-    let mut users = service.committer.stores.views.users(filter).await.map_err(store_problem)?;
+    let users = service.committer.stores.views.users(filter).await.map_err(store_problem)?;
     let more = users.len() > limit;
-    users.truncate(limit);
+    let users: Vec<UserRow> = users.into_iter().take(limit).map(|user| user.at(now)).collect();
     let last = users.last().filter(|_| more).map(|user| user.id.to_string());
     Ok(answer::page(request, &users, limit, last))
 }
@@ -168,7 +179,7 @@ async fn show(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
             let as_of = AsOf::parse(text).map_err(|error| params::refuse("as_of", error.to_string(), None))?;
             let state = service.committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
             let no_user = || Problem::new(ProblemCode::NotFound, format!("there was no user {id} as of {text}"));
-            state.rows().users.pop().ok_or_else(no_user)?
+            state.rows().users.pop().ok_or_else(no_user)?.at(as_of.moment(service.committer.clock.now()))
         }
     };
     Ok(answer::versioned(StatusCode::OK, user.version, &user))
@@ -223,13 +234,13 @@ async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, s
     changes.role.map_or(Ok(()), |role| command.caller.may_give(role))?;
     let done = service.accounts.perform(user, AccountCommand::ChangeUser(changes), command.envelope).await;
     let committed = done.map_err(command_problem)?.committed;
-    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
+    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&service, &committed)?))
 }
 
 async fn delete(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let done = service.accounts.perform(user_id(&id)?, AccountCommand::DeleteUser, command.envelope).await;
     let done = done.map_err(command_problem)?;
-    let user = row(&done.committed)?;
+    let user = row(&service, &done.committed)?;
     let body = json!({ "id": user.id, "deleted_at": user.deleted_at, "effective_at": done.effective_at });
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
 }
@@ -240,11 +251,11 @@ async fn resend_invitation(
     service: web::Data<Service>,
 ) -> Answer {
     let committed = service.inviting.resend(user_id(&id)?, command.envelope).await.map_err(command_problem)?;
-    Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&committed)?))
+    Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&service, &committed)?))
 }
 
 async fn allow_mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let done = service.accounts.perform(user_id(&id)?, AccountCommand::AllowMail, command.envelope).await;
     let committed = done.map_err(command_problem)?.committed;
-    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&committed)?))
+    Ok(answer::versioned(StatusCode::OK, committed.version, &row(&service, &committed)?))
 }

@@ -267,6 +267,8 @@ fn user(of: &UserRow) -> Item {
     put_some(&mut item, "deleted_at", of.deleted_at.map(moment));
     put_some(&mut item, "mail_failure", of.mail_failure.as_deref().map(text));
     put_some(&mut item, "notices_off", words::of_unwanted(of.notices).map(text));
+    put_some(&mut item, "invitation_ends", of.invitation.expires_at.map(moment));
+    put_some(&mut item, "first_request_at", of.first_request_at.map(moment));
     put_some(&mut item, "mail_stop", of.mail_stop.map(|stop| text(stop.as_str())));
     item
 }
@@ -421,6 +423,7 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
         mail_stop: find_text(item, "mail_stop")?
             .map(|name| MailStop::named(name).ok_or_else(|| damaged("mail_stop", name)))
             .transpose()?,
+        first_request_at: find_moment(item, "first_request_at")?,
     })
 }
 
@@ -429,14 +432,15 @@ pub(super) fn read_user(item: &Item) -> Result<UserRow, StoreError> {
 fn read_invitation(item: &Item) -> Result<InvitationProgress, StoreError> {
     if let Some(state) = find_text(item, "invitation")? {
         let state = InvitationState::named(state).ok_or_else(|| damaged("invitation", state))?;
-        return Ok(InvitationProgress { state, since: get_moment(item, "invitation_since")? });
+        let (since, expires_at) = (get_moment(item, "invitation_since")?, find_moment(item, "invitation_ends")?);
+        return Ok(InvitationProgress { state, since, expires_at });
     }
     let state = match (find_text(item, "mail_failure")?, read_status(item)?) {
         (Some(_), _) => InvitationState::Failed,
         (None, UserStatus::Active) => InvitationState::Mailed,
         (None, _) => InvitationState::Invited,
     };
-    Ok(InvitationProgress { state, since: get_moment(item, "changed_at")? })
+    Ok(InvitationProgress { state, since: get_moment(item, "changed_at")?, expires_at: None })
 }
 
 /// How the person of a row stands.
@@ -601,8 +605,9 @@ mod tests {
             deleted_at: None,
             mail_failure: None,
             notices: NoticeChoice { quota: false, ..NoticeChoice::default() },
-            invitation: InvitationProgress { state: InvitationState::Mailed, since: at(2) },
+            invitation: InvitationProgress { state: InvitationState::Mailed, since: at(2), expires_at: Some(at(9)) },
             mail_stop: Some(MailStop::Bounced),
+            first_request_at: Some(at(5)),
         }
     }
 

@@ -211,8 +211,9 @@ mod tests {
             deleted_at: None,
             mail_failure: None,
             notices: NoticeChoice::default(),
-            invitation: InvitationProgress { state: InvitationState::Mailed, since: at },
+            invitation: InvitationProgress { state: InvitationState::Mailed, since: at, expires_at: None },
             mail_stop: None,
+            first_request_at: None,
         };
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),

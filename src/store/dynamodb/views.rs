@@ -239,7 +239,7 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
         let has_plan = |plan: &String| *plan == user.plan && user.status != UserStatus::Deleted;
         (holds(&user.email) || holds(&user.name))
             && filter.status.is_none_or(|status| status == user.status)
-            && filter.invitation.is_none_or(|state| state == user.invitation.state)
+            && filter.invitation.is_none_or(|(state, now)| state == user.invitation.at(now).state)
             && filter.plan.as_ref().is_none_or(has_plan)
     };
     // Where few of many are wanted, a page of them takes many entries.

@@ -365,8 +365,13 @@ mod tests {
             deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
             notices: NoticeChoice::default(),
-            invitation: InvitationProgress { state: InvitationState::Failed, since: Timestamp::UNIX_EPOCH },
+            invitation: InvitationProgress {
+                state: InvitationState::Failed,
+                since: Timestamp::UNIX_EPOCH,
+                expires_at: None,
+            },
             mail_stop: None,
+            first_request_at: None,
         }
     }
 

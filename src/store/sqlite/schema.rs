@@ -282,14 +282,22 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// People's rows of an earlier permitd do not say how far the last invitation has come: the log does.
+/// People's rows of an earlier permitd do not say how far the last invitation has come, or not all of it: the log does.
 fn invitations(connection: &Connection) -> Result<(), StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('users') WHERE name = 'invitation')";
-    let is_there: bool = connection.query_row(sql, [], |row| row.get(0))?;
-    if !is_there {
+    let lacks = |column| {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM pragma_table_info('users') WHERE name = ?1)";
+        connection.query_row(sql, [column], |row| row.get::<_, bool>(0))
+    };
+    if lacks("invitation")? {
         connection.execute_batch(
             "ALTER TABLE users ADD COLUMN invitation TEXT NOT NULL DEFAULT 'invited';
              ALTER TABLE users ADD COLUMN invitation_since INTEGER NOT NULL DEFAULT 0;",
+        )?;
+    }
+    if lacks("invitation_ends")? {
+        connection.execute_batch(
+            "ALTER TABLE users ADD COLUMN invitation_ends INTEGER;
+             ALTER TABLE users ADD COLUMN first_request_at INTEGER;",
         )?;
         let mut users = connection.prepare("SELECT id FROM users")?;
         let ids: Vec<String> = users.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -317,9 +325,10 @@ fn fill_invitation(connection: &Connection, id: &str) -> Result<(), StoreError> 
         }
     }
     for row in state.rows().users {
-        let sql = "UPDATE users SET invitation = ?2, invitation_since = ?3 WHERE id = ?1";
+        let sql = "UPDATE users SET invitation = ?2, invitation_since = ?3, invitation_ends = ?4 WHERE id = ?1";
         let (state, since) = (row.invitation.state.as_str(), row.invitation.since.as_microsecond());
-        connection.prepare_cached(sql)?.execute(rusqlite::params![id, state, since])?;
+        let ends = row.invitation.expires_at.map(jiff::Timestamp::as_microsecond);
+        connection.prepare_cached(sql)?.execute(rusqlite::params![id, state, since, ends])?;
     }
     Ok(())
 }

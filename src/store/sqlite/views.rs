@@ -37,7 +37,7 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
              status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
              mail_failure TEXT, notices_off TEXT, invitation TEXT NOT NULL DEFAULT 'invited',
-             invitation_since INTEGER NOT NULL DEFAULT 0, mail_stop TEXT
+             invitation_since INTEGER NOT NULL DEFAULT 0, mail_stop TEXT, invitation_ends INTEGER, first_request_at INTEGER
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
@@ -199,6 +199,8 @@ fn put_user(statement: &mut Statement<'_>, row: &UserRow) -> rusqlite::Result<us
         row.invitation.state.as_str(),
         row.invitation.since.as_microsecond(),
         row.mail_stop.map(MailStop::as_str),
+        row.invitation.expires_at.map(Timestamp::as_microsecond),
+        row.first_request_at.map(Timestamp::as_microsecond),
     ])
 }
 
@@ -316,7 +318,7 @@ fn upsert(table: &str, suffix: &str, columns: &[&str]) -> String {
     )
 }
 
-pub(super) const USER_COLUMNS: [&str; 15] = [
+pub(super) const USER_COLUMNS: [&str; 17] = [
     "id",
     "version",
     "email",
@@ -332,6 +334,8 @@ pub(super) const USER_COLUMNS: [&str; 15] = [
     "invitation",
     "invitation_since",
     "mail_stop",
+    "invitation_ends",
+    "first_request_at",
 ];
 const KEY_COLUMNS: [&str; 17] = [
     "id",
@@ -437,11 +441,13 @@ fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
         invitation: InvitationProgress {
             state: InvitationState::named(&invitation).ok_or_else(|| corrupt("invitation", invitation))?,
             since: moment(row.get(13)?)?,
+            expires_at: optional_moment(row.get(15)?)?,
         },
         mail_stop: row
             .get::<_, Option<String>>(14)?
             .map(|name| MailStop::named(&name).ok_or_else(|| corrupt("mail_stop", name)))
             .transpose()?,
+        first_request_at: optional_moment(row.get(16)?)?,
     })
 }
 
@@ -605,9 +611,18 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
         sql.push_str(" AND plan = ? AND status != 'deleted'");
         values.push(text(plan));
     }
-    if let Some(invitation) = filter.invitation {
+    if let Some((invitation, now)) = filter.invitation {
+        let (stored, expired) = match invitation {
+            InvitationState::Expired => (InvitationState::Mailed, Some("<= ?")),
+            InvitationState::Mailed => (InvitationState::Mailed, Some("> ? OR invitation_ends IS NULL")),
+            stored => (stored, None),
+        };
         sql.push_str(" AND invitation = ?");
-        values.push(text(invitation.as_str()));
+        values.push(text(stored.as_str()));
+        if let Some(expired) = expired {
+            sql.push_str(&format!(" AND (invitation_ends {expired})"));
+            values.push(SqlValue::Integer(now.as_microsecond()));
+        }
     }
     if let Some(after) = filter.after {
         let found = connection

@@ -104,8 +104,14 @@ async fn keyed(app: &TestApp, counting: &mut Counting<'_>, path: &str) {
 
 /// Requests of records with a key that is on the plan `fast`.
 async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, key: &str) {
-    let first = app.get(RECORD, key);
-    counting.count("first request of a person, of a record that is not cached", &[], first).await.expect(200);
+    let first = async {
+        let answer = app.get(RECORD, key).await;
+        let written = async || (app.service().notices.counts().first_requests == 1).then_some(());
+        app.eventually("the first request to be written down", written).await;
+        answer
+    };
+    let operation = "first request of a person, which is written down, of a record that is not cached";
+    counting.count(operation, &[], first).await.expect(200);
     let page = counting.aside(app.get("/permits?limit=5", key)).await.expect(200).json();
     let records = page["data"].as_array().expect("records").iter();
     let paths = records.filter_map(|record| record["application_number"].as_str());

@@ -22,8 +22,9 @@ const RECORD: &str = "/permits/201612013997";
 const WRITES_TO_BEGIN: u64 = 3;
 /// Reads of a node beside two for each second, of the key and of the plan's limits: the person's row, when the node sees the person
 /// for the first time, and those two once more for a small guess: a grant ends a life after they were read, so that a change is in
-/// force by then; and where what was counted is told for the first time, the key that the network is sealed with.
-const READS_TO_BEGIN: u64 = 8;
+/// force by then; where what was counted is told for the first time, the key that the network is sealed with; and once the row that says
+/// whether the first request was written down.
+const READS_TO_BEGIN: u64 = 9;
 
 /// Signs in whoever was invited with this address; the session's token.
 async fn sign_in(app: &TestApp, email: &str) -> String {
@@ -45,6 +46,10 @@ async fn half_a_minute(limits: Value, with_session: bool) -> ([Counts; 2], u64) 
     let key = one.invite("ana@example.org").await;
     let settled = async || (one.service().mailers.counts().done == 1).then_some(());
     one.eventually("the end of the invitation", settled).await;
+    // That somebody makes requests at all is written down once, and is not what is counted here.
+    one.get("/me", &key).await.expect(200);
+    let written = async || (one.service().notices.counts().first_requests == 1).then_some(());
+    one.eventually("the first request to be written down", written).await;
     let shown = if with_session { sign_in(&one, "ana@example.org").await } else { key };
     let nodes = [&one, &other];
     let before: [Calls; 2] = nodes.map(calls);
