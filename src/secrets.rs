@@ -31,9 +31,11 @@ pub use self::{
     visit::{OpenedVisit, VisitSecrets},
 };
 use crate::domain::{
+    credential::{Credential, CredentialKind},
     id::hex,
     key::{AdminToken, ApiKey, KeyHash, KeyId, SECRET_BYTES as KEY_SECRET_BYTES},
     link::{LinkPlace, LinkToken, PresentedLink},
+    session_token::SessionToken,
 };
 
 /// The secret's file name in the data directory.
@@ -266,6 +268,24 @@ impl Secrets {
         self.0.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
     }
 
+    /// Whether a session's token with this id and hash was derived here: tells a forged one without a look-up.
+    pub fn recognises_session(&self, id: KeyId, hash: &KeyHash) -> bool {
+        self.0.versions.values().any(|secret| session_of(secret, id).hash() == *hash)
+    }
+
+    /// Whether a key or a session's token was derived here.
+    pub fn recognises_credential(&self, shown: &Credential) -> bool {
+        match shown.kind {
+            CredentialKind::Key => self.recognises(shown.id, &shown.hash),
+            CredentialKind::Session => self.recognises_session(shown.id, &shown.hash),
+        }
+    }
+
+    /// The token of the session with this id.
+    pub fn session_token(&self, id: KeyId) -> SessionToken {
+        session_of(&self.0.current_secret, id)
+    }
+
     /// A new administrator's token with this id.
     ///
     /// # Errors
@@ -338,6 +358,13 @@ impl Secrets {
         let claim = |secret: &SecretBytes| hex(&derive(secret, "permitd/email-claim/v1", address.as_bytes()));
         self.0.versions.values().map(claim).collect()
     }
+}
+
+fn session_of(secret: &SecretBytes, id: KeyId) -> SessionToken {
+    let derived = Zeroizing::new(derive(secret, "permitd/session/v1", id.as_str().as_bytes()));
+    let mut token_secret = Zeroizing::new([0; KEY_SECRET_BYTES]);
+    token_secret.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
+    SessionToken::new(id, &token_secret)
 }
 
 /// What marks of requests are derived by.

@@ -24,6 +24,7 @@ use permitd::{
         commit::Envelope,
         hashing::HashingPool,
         import::{ImportSettings, Imports, Order, Wanted},
+        invite::user_in,
         sign_in::{Credentials, Entering, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
     },
@@ -45,7 +46,7 @@ use permitd::{
         plan::{KeyRules, Limits},
         sign_in::{Bounds, SessionEnd, SignInEvent, SignInMethod},
         totp,
-        user::Changes,
+        user::{Changes, LeakedAccess},
         view::State,
     },
     passwords::PasswordHashing,
@@ -246,6 +247,8 @@ fn released_events() -> Vec<(&'static str, Event)> {
             "SessionEnded.v1",
             Event::SignIn(SignInEvent::SessionEnded { session: key_id, reason: SessionEnd::SignedOut }),
         ),
+        ("SessionEnded.v2", Event::SignIn(SignInEvent::SessionEnded { session: key_id, reason: SessionEnd::Leaked })),
+        ("LinkVoided.v1", Event::SignIn(SignInEvent::LinkVoided { number: 1 })),
         ("SecondFactorBegun.v1", Event::SignIn(SignInEvent::SecondFactorBegun { secret: known("JBSWY3DPEHPK3PXP") })),
         (
             "SecondFactorConfirmed.v1",
@@ -505,7 +508,7 @@ async fn signs_in(world: &World, ana: UserId) {
             slowing: Slowing { free: 4, window_us: 60_000_000, first_wait_us: 1_000_000, wait_max_us: 60_000_000 },
             password_chars_min: 12,
         };
-        SignIns::new(Arc::clone(committer), pool, policy)
+        SignIns::new(Arc::clone(committer), pool, policy, Arc::clone(&world.book))
     };
     let (signing, costlier) = (signing(16), signing(32));
     signing.mail_reset(ana, None, &world.once()).await.unwrap();
@@ -535,6 +538,16 @@ async fn signs_in(world: &World, ana: UserId) {
     let (session, network) = (KeyId::from_random([9; 12]), "192.0.2.1".to_owned());
     let entering = Entering { user: Some(ana), role: None, has_factor: false, code: None, session, network };
     signing.start_by_provider(entering, &world.once()).await.unwrap_or_else(|error| panic!("{error}"));
+    let token = committer.secrets.session_token(session);
+    let leaked = LeakedAccess::Session { id: session, hash: token.hash() };
+    world.perform(ana, AccountCommand::EndLeaked(leaked)).await.unwrap();
+    let asked = signing.mail_reset(ana, None, &world.once()).await.unwrap();
+    let number = user_in(&asked.state).unwrap().sign_in.links_issued;
+    let token =
+        committer.secrets.link_token(committer.secrets.current_version(), LinkPlace { user: ana, number }).unwrap();
+    let leaked = LeakedAccess::Link(PresentedLink::parse(token.reveal()).unwrap());
+    world.perform(ana, AccountCommand::EndLeaked(leaked)).await.unwrap();
+    world.mailers.drain().await.unwrap();
 }
 
 async fn tokens(world: &World) {

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
-use permitd::domain::key::{AdminToken, ApiKey, KeyId, SECRET_BYTES};
+use permitd::domain::{
+    id::UserId,
+    key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
+    link::{LINK_SECRET_BYTES, LinkPlace, LinkToken},
+    session_token::SessionToken,
+};
 use proptest::prelude::*;
 use regex::Regex;
 
@@ -47,14 +52,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_the_program_makes_is_found(id: [u8; 12], secret: [u8; SECRET_BYTES], around in "[ =:\"'\n,;()<>/]{1,3}") {
+    fn what_the_program_makes_is_found(
+        id: [u8; 12], secret: [u8; SECRET_BYTES], around in "[ =:\"'\n,;()<>/]{1,3}",
+        user: u128, number: u32, of_link: [u8; LINK_SECRET_BYTES],
+    ) {
         let id = KeyId::from_random(id);
         let (key, token) = (ApiKey::new(id, &secret), AdminToken::new(id, &secret));
-        // A session's token differs from a key by its prefix and its checksum.
-        let session = key.reveal().replacen("pmt_", "pms_", 1);
-        for (text, rule) in
-            [(key.reveal(), "permitd-api-key"), (token.reveal(), "permitd-admin-token"), (&session, "permitd-session-token")]
-        {
+        let session = SessionToken::new(id, &secret);
+        let link = LinkToken::new(LinkPlace { user: UserId(uuid::Uuid::from_u128(user)), number }, &of_link);
+        for (text, rule) in [
+            (key.reveal(), "permitd-api-key"),
+            (token.reveal(), "permitd-admin-token"),
+            (session.reveal(), "permitd-session-token"),
+            (link.reveal(), "permitd-link"),
+        ] {
             for text in [text.to_owned(), format!("{around}{text}{around}")] {
                 prop_assert_eq!(found(&text), [rule], "{}", text);
             }

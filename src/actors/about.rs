@@ -13,7 +13,7 @@ use crate::{
         personal::PersonalKey,
     },
     queue::EventMessage,
-    store::{LastUse, StoreError},
+    store::StoreError,
 };
 
 /// Commits that are read at once.
@@ -23,7 +23,7 @@ const IMPORTS_MAX: usize = 10_000;
 /// Dead letters that are looked through for those about the person.
 const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys and when and from where these were used, sessions, usage, dead letters, all events about them with what
+/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, all events about them with what
 /// is personal in them opened, and what they did themselves to data sets, plans and tokens. What they are recognised by, such as the hash
 /// of their password, is named and not shown. `None` when there is no such person.
 ///
@@ -37,8 +37,6 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
     let events = documents(committer, &StreamId::User(user), key.as_ref()).await?;
     let had_permissions = row.role != Role::Reader || events.iter().any(|event| event["type"] == "RoleChanged");
     let done = if had_permissions { done_by(committer, user).await? } else { Vec::new() };
-    let used = |LastUse { key, at, network }: &LastUse| json!({ "key": key, "at": at, "network": network });
-    let uses: Vec<Value> = stores.ledger.last_uses(user).await?.iter().map(used).collect();
     let counts = stores.ledger.counts(user, 0).await?;
     let counts = counts.iter().map(|count| {
         json!({
@@ -49,9 +47,8 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
     Ok(Some(json!({
         "exported_at": committer.clock.now(),
         "user": row,
-        "keys": stores.views.keys(user).await?,
-        "key_uses": uses,
-        "sessions": stores.views.sessions(user).await?,
+        "keys": stores.used_keys(user).await?,
+        "sessions": stores.used_sessions(user).await?,
         "usage": stores.ledger.usage(user, 0).await?,
         "requests": counts.collect::<Vec<_>>(),
         "dead_letters": dead_letters(committer, user).await?,

@@ -1,7 +1,7 @@
 //! Everything else that happens to people, their keys and the plans. One in the process.
 //!
 //! Guarantees: what was acknowledged is in the log. After a deletion, a disabling, a revocation or a rotation the ledger
-//! refuses from the commit on, and this node's grants of those keys have ended before the answer; another process that
+//! refuses from the commit on, and this node's grants of those keys and sessions have ended before the answer; another process that
 //! serves the same ledger refuses within a grant's life.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
@@ -22,7 +22,7 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::{ApiKey, KeyHash, KeyId},
     plan::{self, KeyRules, Limits},
-    user::{Changes, Command, NewKey, Standing, User, decide},
+    user::{Changes, Command, LeakedAccess, NewKey, Standing, User, decide},
     view::State,
 };
 
@@ -80,6 +80,8 @@ pub enum AccountCommand {
         /// What was found hashes to this.
         hash: KeyHash,
     },
+    /// End a session or void a link that was found where others could read it.
+    EndLeaked(LeakedAccess),
 }
 
 /// What became of it.
@@ -211,7 +213,9 @@ async fn perform(
             committed => break committed?,
         }
     };
-    let keys = user_in(&committed.state).map(|user| user.keys.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+    let credentials_of =
+        |user: &User| user.keys.keys().chain(user.sign_in.sessions.keys()).copied().collect::<Vec<_>>();
+    let keys = user_in(&committed.state).map(credentials_of).unwrap_or_default();
     if let Err(error) = book.withdraw(user, keys).await {
         tracing::warn!(user = %user, %error, "the unspent part of grants could not be given back; they have ended");
     }
@@ -301,6 +305,7 @@ fn to_domain(
             Command::RotateKey { key_id: key, new, valid_until, rules, now }
         }
         AccountCommand::RevokeApiKey { key } => Command::RevokeKey { key_id: key },
+        AccountCommand::EndLeaked(leaked) => Command::EndLeaked { leaked, now },
         AccountCommand::RevokeLeakedApiKey { key, hash } => Command::RevokeLeakedKey { key_id: key, hash },
     })
 }

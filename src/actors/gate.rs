@@ -15,15 +15,11 @@ use super::{
     query::{Answer, GetRecords, Queries, Wanted},
 };
 use crate::{
-    domain::{
-        bounds::DataAction,
-        key::{KeyHash, KeyId},
-        reach::KeyPurpose,
-    },
+    domain::{bounds::DataAction, credential::Credential, reach::KeyPurpose},
     store::{StoreError, records::DataSet},
 };
 
-/// What a request would use its key for.
+/// What a request would use its key or session for.
 #[derive(Debug, Clone)]
 pub struct Asking {
     /// The client's address; none where nobody knows it.
@@ -41,12 +37,11 @@ impl Asking {
     }
 }
 
-/// May a request with this key pass?
+/// May a request with this key or session pass?
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Admit {
-    id: KeyId,
-    hash: KeyHash,
+    shown: Credential,
     /// What it counts as.
     cost: u64,
     asking: Asking,
@@ -101,8 +96,8 @@ impl Actor for GateActor {
 impl Handler<Admit> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, Admit { id, hash, cost, asking, then }: Admit, _: &mut Self::Context) {
-        if let Some(admission) = self.book.admit_now(id, &hash, cost, &asking.purpose()) {
+    fn handle(&mut self, Admit { shown, cost, asking, then }: Admit, _: &mut Self::Context) {
+        if let Some(admission) = self.book.admit_now(&shown, cost, &asking.purpose()) {
             then.go_on(Ok(admission), &self.queries);
             return;
         }
@@ -111,7 +106,7 @@ impl Handler<Admit> for GateActor {
         let span = then.span();
         let deciding = async move {
             let what = asking.purpose();
-            let admission = match tokio::time::timeout(patience, book.admit(id, &hash, cost, &what)).await {
+            let admission = match tokio::time::timeout(patience, book.admit(&shown, cost, &what)).await {
                 Ok(admission) => admission.map_err(GateError::Ledger),
                 Err(_) => Err(GateError::Busy(Busy::TimedOut)),
             };
@@ -145,26 +140,20 @@ impl Gate {
         Self { actor: Mailbox::start(GateActor { book, queries, mailbox_capacity, patience }, mailbox_capacity) }
     }
 
-    /// Asks whether a request with this key that counts as `cost` of them may pass, and counts it if so.
+    /// Asks whether a request with this credential that counts as `cost` of them may pass, and counts it if so.
     ///
     /// # Errors
     /// When that cannot be decided: the request must not pass.
-    pub async fn admit(&self, id: KeyId, hash: KeyHash, cost: u64, asking: Asking) -> Result<Admission, GateError> {
-        ask(&self.actor, |reply| Admit { id, hash, cost, asking, then: Then::Tell(reply) }, None).await?
+    pub async fn admit(&self, shown: Credential, cost: u64, asking: Asking) -> Result<Admission, GateError> {
+        ask(&self.actor, |reply| Admit { shown, cost, asking, then: Then::Tell(reply) }, None).await?
     }
 
     /// The same, and reads records for the request if it may pass.
     ///
     /// # Errors
     /// When it cannot be decided whether it may: nothing was read then.
-    pub async fn get(
-        &self,
-        id: KeyId,
-        hash: KeyHash,
-        from: Option<IpAddr>,
-        wanted: Wanted,
-    ) -> Result<Answer, GateError> {
+    pub async fn get(&self, shown: Credential, from: Option<IpAddr>, wanted: Wanted) -> Result<Answer, GateError> {
         let asking = Asking { from, data_set: Some(Arc::clone(&wanted.data_set)), action: DataAction::Read };
-        ask(&self.actor, |reply| Admit { id, hash, cost: 1, asking, then: Then::Get(wanted, reply) }, None).await?
+        ask(&self.actor, |reply| Admit { shown, cost: 1, asking, then: Then::Get(wanted, reply) }, None).await?
     }
 }

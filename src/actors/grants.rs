@@ -24,16 +24,17 @@ use self::{
     cell::{CellState, KeyCell, KeyState, PersonCell, lock},
     failing::Failing,
 };
-use super::{counting::counters, notices::Notices};
+use super::{counting::counters, notices::Notices, session_uses::SessionUses};
 use crate::{
     clock::SharedClock,
     domain::{
         admission::{self, Holder, Return, Standing, Verdict},
         bounds::names_dataset,
+        credential::Credential,
         id::UserId,
         key::{KeyHash, KeyId},
         notice,
-        reach::{KeyPurpose, OutOfReach},
+        reach::{KeyPurpose, KeyReach, OutOfReach},
     },
     secrets::Secrets,
     store::{GivenBack, GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
@@ -89,6 +90,10 @@ pub struct GrantBook {
     failing: Mutex<Failing>,
     /// Whoever tells people how much of their quota is spent.
     notices: Option<Notices>,
+    /// Whoever writes down that sessions are used.
+    sessions: Option<SessionUses>,
+    /// Whether administrators are to have a second factor.
+    demands_factor: bool,
 }
 
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
@@ -121,7 +126,16 @@ impl GrantBook {
             counters: GrantCounters::default(),
             failing: Mutex::default(),
             notices: None,
+            sessions: None,
+            demands_factor: false,
         }
+    }
+
+    /// One that has it written down that sessions are used, and lets administrators read by those alone that began with a second factor,
+    /// if that is demanded.
+    #[must_use]
+    pub fn with_sessions(self, sessions: SessionUses, demands_factor: bool) -> Self {
+        Self { sessions: Some(sessions), demands_factor, ..self }
     }
 
     /// One that has people told how much of a day's quota is spent.
@@ -142,12 +156,12 @@ impl GrantBook {
 
     /// Decides a request that counts as `cost` of them, but not as more than the person's bucket holds, from what the node holds;
     /// `None` when the ledger has to be asked ([`Self::admit`] does).
-    pub fn admit_now(&self, id: KeyId, hash: &KeyHash, cost: u64, what: &KeyPurpose<'_>) -> Option<Admission> {
-        let cell = lock(self.keys_beside(id)?).get(&id).cloned();
-        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(id, hash, cost, what, &cell)) {
+    pub fn admit_now(&self, shown: &Credential, cost: u64, what: &KeyPurpose<'_>) -> Option<Admission> {
+        let cell = lock(self.keys_beside(shown.id)?).get(&shown.id).cloned();
+        match cell.map_or(Err(Lacking::Terms), |cell| self.decide(shown, cost, what, &cell)) {
             Ok(admission) => Some(self.count(admission)),
             // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
-            Err(Lacking::Terms) if !self.secrets.recognises(id, hash) && self.secrets.doubted().is_none() => {
+            Err(Lacking::Terms) if !self.secrets.recognises_credential(shown) && self.secrets.doubted().is_none() => {
                 Some(self.count(Admission::Unknown))
             }
             Err(_) => None,
@@ -159,18 +173,12 @@ impl GrantBook {
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
-    pub async fn admit(
-        &self,
-        id: KeyId,
-        hash: &KeyHash,
-        cost: u64,
-        what: &KeyPurpose<'_>,
-    ) -> Result<Admission, StoreError> {
+    pub async fn admit(&self, shown: &Credential, cost: u64, what: &KeyPurpose<'_>) -> Result<Admission, StoreError> {
         for _ in 0..RENEWALS_MAX {
-            if let Some(admission) = self.admit_now(id, hash, cost, what) {
+            if let Some(admission) = self.admit_now(shown, cost, what) {
                 return Ok(admission);
             }
-            self.ask(id, hash, cost, what).await?;
+            self.ask(shown, cost, what).await?;
         }
         Err(StoreError::Unavailable("the person's grant is spent faster than it can be renewed".to_owned()))
     }
@@ -178,16 +186,16 @@ impl GrantBook {
     /// Decides a request, and counts it if it passes.
     fn decide(
         &self,
-        id: KeyId,
-        presented: &KeyHash,
+        shown: &Credential,
         cost: u64,
         what: &KeyPurpose<'_>,
         cell: &KeyCell,
     ) -> Result<Admission, Lacking> {
+        let id = shown.id;
         let now_us = self.clock.monotonic_us();
         let held = lock(&cell.held);
         let (person, reach) = match &*held {
-            KeyState::Works { hash, .. } if hash != presented => return Ok(Admission::Unknown),
+            KeyState::Works { hash, .. } if *hash != shown.hash => return Ok(Admission::Unknown),
             KeyState::Works { person, reach, until_us, .. } if now_us < *until_us => (person, reach),
             KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
             KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Lacking::Terms),
@@ -250,20 +258,24 @@ impl GrantBook {
 
     /// Asks the ledger for what the node lacks: what the key may, and then a grant of its owner, unless there is one. Both are
     /// believed from now on for a grant's life. Of several requests that lack the same one asks and the others wait for it.
-    async fn ask(&self, id: KeyId, presented: &KeyHash, need: u64, what: &KeyPurpose<'_>) -> Result<(), StoreError> {
+    async fn ask(&self, shown: &Credential, need: u64, what: &KeyPurpose<'_>) -> Result<(), StoreError> {
+        let Credential { id, hash: presented, .. } = *shown;
         let cell = self.key_cell(id);
         let _only_one = cell.taking.lock().await;
-        if self.has(presented, need, what, &cell) {
+        if self.has(&presented, need, what, &cell) {
             return Ok(());
         }
         let (asked_us, wall_us) = (self.clock.monotonic_us(), self.clock.now().as_microsecond());
         let wall_ns = wall_us.saturating_mul(1000);
         let until_us = asked_us.saturating_add(self.life_us);
         let terms = self.ledger.terms(id, wall_ns).await.inspect_err(|error| self.note_failure(error))?;
-        let Ok(KeyTerms { user, hash, valid_until, reach, plan }) = terms else {
+        let Ok(KeyTerms { user, hash, valid_until, mut reach, plan, see_at, lacks_factor }) = terms else {
             *lock(&cell.held) = KeyState::Refused { until_us };
             return Ok(());
         };
+        if lacks_factor && self.demands_factor {
+            reach = Arc::new(KeyReach::without_factor());
+        }
         let person = self.person_cell(user).await;
         let left_us = valid_until.map_or(i64::MAX, |until| until.as_microsecond().saturating_sub(wall_us));
         let works = KeyState::Works {
@@ -273,7 +285,12 @@ impl GrantBook {
             until_us: until_us.min(asked_us.saturating_add(left_us)),
         };
         *lock(&cell.held) = works;
-        if hash == *presented && reach.refusal(what).is_none() {
+        if hash == presented && reach.refusal(what).is_none() {
+            if let Some(sessions) =
+                self.sessions.as_ref().filter(|_| see_at.is_some_and(|at| at.as_microsecond() <= wall_us))
+            {
+                sessions.note_later(user, id);
+            }
             self.take(&person, plan, need, (asked_us, wall_ns)).await?;
         }
         Ok(())
@@ -563,13 +580,22 @@ impl GrantBook {
         is_over(held) && self.end(held).0.is_some()
     }
 
-    /// Ends at once what the node holds of a person and of these keys of theirs: the next request asks the ledger. What was not
+    /// Ends at once what the node holds of a person and of these keys and sessions of theirs: the next request asks the ledger. What was not
     /// spent is given back.
     ///
     /// # Errors
     /// When the ledger cannot be reached; the grant has ended all the same, and what was not spent is given back with the next
     /// request.
     pub async fn withdraw(&self, user: UserId, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
+        self.forget(keys).await;
+        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
+        let Some(cell) = cell else { return Ok(()) };
+        self.end_grant(&cell).await;
+        self.give_back(&[cell]).await
+    }
+
+    /// Ends at once what the node believes of these keys and sessions: the next request with one asks the ledger.
+    pub async fn forget(&self, keys: impl IntoIterator<Item = KeyId>) {
         for id in keys {
             let cell = self.keys_beside(id).and_then(|shard| lock(shard).get(&id).cloned());
             let Some(cell) = cell else { continue };
@@ -577,10 +603,6 @@ impl GrantBook {
             let _nobody_asks = cell.taking.lock().await;
             *lock(&cell.held) = KeyState::Unchecked;
         }
-        let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
-        let Some(cell) = cell else { return Ok(()) };
-        self.end_grant(&cell).await;
-        self.give_back(&[cell]).await
     }
 
     async fn end_grant(&self, cell: &PersonCell) {

@@ -1,4 +1,4 @@
-//! Reports of leaked keys: each key of ours that is in one is revoked. One in the process.
+//! Reports of leaks: each key and token of ours that is in one is revoked, and so is each session and link. One in the process.
 //!
 //! Guarantees: a key is revoked only by who has the whole of it, since its hash is compared with what is stored. Whoever reports learns
 //! nothing of it: the work is done after the answer. It is done one report after the other, so many look-ups a second at most, and for
@@ -15,11 +15,14 @@ use super::{
     ask::{Busy, Mailbox, Reply, tell},
     commit::{CommandError, Committer, Envelope},
     counting::counters,
+    tokens::Tokens,
 };
 use crate::domain::{
     attempts::Pace,
     id::{CommandId, UserId},
+    key::{KeyHash, KeyId},
     leak::{Suspect, SuspectKind},
+    user::LeakedAccess,
 };
 
 /// Look-ups of the store a second, in the long run.
@@ -33,9 +36,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 counters! {
     /// What was counted of leaks.
     LeakCounters read as LeakCounts {
-        /// Reports with something in them that has the form of a key.
+        /// Reports with something in them that has the form of a key or token.
         reports,
-        /// Keys revoked.
+        /// Keys, sessions, links and administrators' tokens revoked.
         revoked,
         /// What was not looked up, because too much came that was not derived here.
         passed_over,
@@ -45,12 +48,10 @@ counters! {
 /// What became of something that a report holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was ours, and worked: it is revoked now.
-    Revoked(UserId),
+    /// It was ours, and worked: it is revoked now. Whose it was, unless it is an administrator's token.
+    Revoked(Option<UserId>),
     /// It was ours, and did not work any more.
-    HadEnded(UserId),
-    /// An administrator's token of this deployment. Another one has to replace it by hand.
-    AdminToken,
+    HadEnded(Option<UserId>),
     /// Nothing of ours.
     Unknown,
 }
@@ -58,6 +59,7 @@ pub enum Outcome {
 struct LeakWork {
     committer: Arc<Committer>,
     accounts: Accounts,
+    tokens: Tokens,
     lookups: Pace,
     /// One report is worked on after the other.
     turn: Mutex<()>,
@@ -104,30 +106,30 @@ impl LeakWork {
     /// Sees that a key is revoked, also where the store does not answer at once.
     async fn see_to(&self, suspect: &Suspect, envelope: &Envelope) {
         let key = suspect.id;
-        let is_derived = self.committer.secrets.recognises(key, &suspect.hash);
-        if suspect.kind == SuspectKind::ApiKey && !self.has_turn(is_derived).await {
+        if !self.has_turn(self.is_derived(suspect)).await {
             self.counters.passed_over.add(1);
             return;
         }
         let mut pause = FIRST_PAUSE;
         for last_try in (0..TRIES_MAX).rev() {
             match self.end(suspect, envelope).await {
-                Ok(Outcome::Revoked(user)) => {
-                    tracing::warn!(%key, %user, "a key was reported as leaked and revoked");
+                Ok(Outcome::Revoked(Some(user))) => {
+                    tracing::warn!(%key, %user, what = suspect.kind.word(), "something was reported as leaked and revoked");
                     return;
                 }
-                Ok(Outcome::AdminToken) => {
+                Ok(Outcome::Revoked(None)) => {
                     tracing::error!(
-                        "an administrator's token was reported as leaked: `permitd admin-token new --replace`"
+                        token = %key,
+                        "an administrator's token was reported as leaked and revoked: `permitd admin-token new` makes another"
                     );
                     return;
                 }
                 Ok(Outcome::HadEnded(_) | Outcome::Unknown) => return,
                 Err(error) if last_try == 0 => {
-                    tracing::error!(%key, %error, "a key that may have leaked could not be revoked: `permitd keys revoke` does so");
+                    tracing::error!(%key, %error, what = suspect.kind.word(), "what may have leaked could not be revoked: do so by hand");
                 }
                 Err(error) => {
-                    tracing::warn!(%key, %error, "a key that may have leaked could not be revoked yet");
+                    tracing::warn!(%key, %error, what = suspect.kind.word(), "what may have leaked could not be revoked yet");
                     tokio::time::sleep(pause).await;
                     pause = pause.saturating_mul(2);
                 }
@@ -135,30 +137,65 @@ impl LeakWork {
         }
     }
 
-    /// Revokes a key, if it is one of ours.
-    async fn end(&self, suspect: &Suspect, envelope: &Envelope) -> Result<Outcome, CommandError> {
+    /// Whether it was made with the server secret of this deployment.
+    fn is_derived(&self, Suspect { id, hash, kind }: &Suspect) -> bool {
         let secrets = &self.committer.secrets;
-        if suspect.kind == SuspectKind::AdminToken {
-            return Ok(if secrets.derived_admin_token(suspect.id, &suspect.hash) {
-                Outcome::AdminToken
-            } else {
-                Outcome::Unknown
-            });
+        match kind {
+            SuspectKind::ApiKey => secrets.recognises(*id, hash),
+            SuspectKind::Session => secrets.recognises_session(*id, hash),
+            SuspectKind::AdminToken => secrets.derived_admin_token(*id, hash),
+            SuspectKind::Link(link) => secrets.recognises_link(link),
         }
-        let stored = self.committer.stores.views.key(suspect.id).await?;
-        let Some(stored) = stored.filter(|stored| stored.hash == suspect.hash) else { return Ok(Outcome::Unknown) };
-        if stored.revoked_at.is_some() {
-            return Ok(Outcome::HadEnded(stored.user));
-        }
-        let revoke = AccountCommand::RevokeLeakedApiKey { key: suspect.id, hash: suspect.hash };
-        // Each key's is a command of its own.
-        let command = CommandId::unique(self.committer.new_id()?);
-        let done = self.accounts.perform(stored.user, revoke, Envelope { command, ..envelope.clone() }).await?;
+    }
+
+    /// Revokes it, if it is one of ours.
+    async fn end(&self, suspect: &Suspect, envelope: &Envelope) -> Result<Outcome, CommandError> {
+        let Suspect { id, hash, kind } = *suspect;
+        // Each is a command of its own.
+        let envelope = Envelope { command: CommandId::unique(self.committer.new_id()?), ..envelope.clone() };
+        let views = &self.committer.stores.views;
+        let (user, command) = match kind {
+            SuspectKind::AdminToken => return self.end_token(id, hash, envelope).await,
+            SuspectKind::ApiKey => match views.key(id).await?.filter(|stored| stored.hash == hash) {
+                None => return Ok(Outcome::Unknown),
+                Some(stored) if stored.revoked_at.is_some() => return Ok(Outcome::HadEnded(Some(stored.user))),
+                Some(stored) => (stored.user, AccountCommand::RevokeLeakedApiKey { key: id, hash }),
+            },
+            SuspectKind::Session => match views.session(id).await?.filter(|stored| stored.hash == hash) {
+                None => return Ok(Outcome::Unknown),
+                Some(stored) if stored.ended_at.is_some() => return Ok(Outcome::HadEnded(Some(stored.user))),
+                Some(stored) => (stored.user, AccountCommand::EndLeaked(LeakedAccess::Session { id, hash })),
+            },
+            SuspectKind::Link(link) => {
+                let user = link.place.user;
+                if !self.is_derived(suspect) || views.user(user).await?.is_none() {
+                    return Ok(Outcome::Unknown);
+                }
+                (user, AccountCommand::EndLeaked(LeakedAccess::Link(link)))
+            }
+        };
+        let done = self.accounts.perform(user, command, envelope).await?;
         if done.committed.repeated || done.committed.events.is_empty() {
-            return Ok(Outcome::HadEnded(stored.user));
+            return Ok(Outcome::HadEnded(Some(user)));
         }
         self.counters.revoked.add(1);
-        Ok(Outcome::Revoked(stored.user))
+        Ok(Outcome::Revoked(Some(user)))
+    }
+
+    /// Revokes an administrator's token, be it the last one: whoever runs the server makes another.
+    async fn end_token(&self, id: KeyId, hash: KeyHash, envelope: Envelope) -> Result<Outcome, CommandError> {
+        let stored = self.committer.stores.views.admin_token(id).await?.filter(|stored| stored.hash == hash);
+        match stored {
+            None => return Ok(Outcome::Unknown),
+            Some(stored) if !stored.works(self.committer.clock.now()) => return Ok(Outcome::HadEnded(None)),
+            Some(_) => {}
+        }
+        let revoked = self.tokens.revoke(id, envelope).await?;
+        if revoked.repeated || revoked.events.is_empty() {
+            return Ok(Outcome::HadEnded(None));
+        }
+        self.counters.revoked.add(1);
+        Ok(Outcome::Revoked(None))
     }
 
     /// Waits for the turn of a look-up. What was not derived here, and most probably is nobody's, does not wait.
@@ -179,10 +216,11 @@ pub struct Leaks {
 
 impl Leaks {
     /// Starts the actor on the calling thread's arbiter.
-    pub fn start(committer: Arc<Committer>, accounts: Accounts, mailbox_capacity: usize) -> Self {
+    pub fn start(committer: Arc<Committer>, accounts: Accounts, tokens: Tokens, mailbox_capacity: usize) -> Self {
         let work = Arc::new(LeakWork {
             committer,
             accounts,
+            tokens,
             lookups: Pace::new(LOOKUPS_PER_S, AT_ONCE_US),
             turn: Mutex::default(),
             counters: LeakCounters::default(),

@@ -24,6 +24,7 @@ pub mod provider;
 pub mod query;
 pub mod redrive;
 pub mod relay;
+pub mod session_uses;
 pub mod sign_in;
 pub mod tokens;
 pub mod turns;

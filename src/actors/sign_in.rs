@@ -3,7 +3,7 @@
 //!
 //! Guarantees: whether an address is known is told by no answer, nor by what is done for it: each try compares one password with one
 //! hash, and asks the store the same. What was acknowledged is in the log: a session that was ended is refused by every node from then
-//! on, since each asks the store. A link or a code counts once, whoever uses it at the same moment.
+//! on, since each asks the store; at data it is refused by this node at once, and by the others within a grant's life. A link or a code counts once, whoever uses it at the same moment.
 
 mod by_provider;
 
@@ -17,8 +17,10 @@ use zeroize::Zeroizing;
 use super::{
     ask::Busy,
     commit::{CommandError, Committed, Committer, Envelope},
+    grants::GrantBook,
     hashing::HashingPool,
     invite::user_in,
+    session_uses::SessionUses,
 };
 use crate::{
     domain::{
@@ -26,7 +28,7 @@ use crate::{
         email::Email,
         event::Event,
         id::{StreamId, UserId, Who},
-        key::{ApiKey, KeyHash, KeyId, SECRET_BYTES},
+        key::{ApiKey, KeyHash, KeyId},
         link::{LinkPlace, LinkPurpose, PresentedLink},
         password::{PasswordError, PasswordText},
         session_token::SessionToken,
@@ -150,13 +152,17 @@ pub struct SignIns {
     attempts: Attempts<String>,
     policy: SignInPolicy,
     resets: Arc<Semaphore>,
+    book: Arc<GrantBook>,
+    uses: SessionUses,
 }
 
 impl SignIns {
-    /// Signing in by this pool and policy.
-    pub fn new(committer: Arc<Committer>, pool: HashingPool, policy: SignInPolicy) -> Self {
-        let attempts = Attempts::new(policy.slowing, ACCOUNTS_MAX);
-        Self { committer, pool, attempts, policy, resets: Arc::new(Semaphore::new(RESETS_AT_ONCE)) }
+    /// Signing in by this pool and policy. What sessions may read is in `book`.
+    pub fn new(committer: Arc<Committer>, pool: HashingPool, policy: SignInPolicy, book: Arc<GrantBook>) -> Self {
+        let (attempts, resets) =
+            (Attempts::new(policy.slowing, ACCOUNTS_MAX), Arc::new(Semaphore::new(RESETS_AT_ONCE)));
+        let uses = SessionUses::new(Arc::clone(&committer));
+        Self { committer, pool, attempts, policy, resets, book, uses }
     }
 
     /// What carries commands out.
@@ -227,6 +233,11 @@ impl SignIns {
         hash: &KeyHash,
         envelope: &Envelope,
     ) -> Result<Option<SignedInAs>, CommandError> {
+        let secrets = &self.committer.secrets;
+        // Whose secret is not the deployment's any more cannot tell a forged one: the store is asked.
+        if !secrets.recognises_session(id, hash) && secrets.doubted().is_none() {
+            return Ok(None);
+        }
         let Some(row) = self.committer.stores.views.session(id).await? else { return Ok(None) };
         if row.hash != *hash {
             return Ok(None);
@@ -236,12 +247,7 @@ impl SignIns {
         let session = user.sign_in.sessions.get(&id).filter(|session| session.is_live(now) && session.hash == *hash);
         let Some(session) = session.filter(|_| user.standing == Standing::Enabled) else { return Ok(None) };
         if session.is_to_be_seen(now) {
-            let user = user.id;
-            let see = SignInCommand::SeeSession { session: id, now };
-            // That it was used is written down the next time, if not now.
-            if let Err(error) = self.run(user, &by(user, envelope), see).await {
-                tracing::debug!(%user, %error, "the use of a session was not written down");
-            }
+            self.uses.note(user.id, id, &by(user.id, envelope)).await;
         }
         Ok(Some(SignedInAs { user, session: id }))
     }
@@ -505,7 +511,16 @@ impl SignIns {
         let decided = |state: &State| -> Result<Vec<Event>, CommandError> {
             Ok(decide(user_in(state), Command::SignIn(command.clone()))?)
         };
-        self.committer.run(&StreamId::User(user), envelope, decided).await
+        let committed = self.committer.run(&StreamId::User(user), envelope, decided).await?;
+        self.forget_changed(&committed).await;
+        Ok(committed)
+    }
+
+    /// Has this node ask the ledger at once about the sessions that a commit has changed; the others do within a grant's life.
+    async fn forget_changed(&self, committed: &Committed) {
+        let Some(user) = user_in(&committed.state).filter(|_| !committed.events.is_empty()) else { return };
+        let changed = user.sign_in.sessions.values().filter(|session| session.version == user.version);
+        self.book.forget(changed.map(|session| session.id)).await;
     }
 
     /// Whoever has this mailbox. The store is asked the same whether somebody does or not.
@@ -536,10 +551,9 @@ impl SignIns {
     }
 
     fn new_token(&self) -> Result<SessionToken, CommandError> {
-        let (mut id, mut secret) = ([0; 12], Zeroizing::new([0; SECRET_BYTES]));
+        let mut id = [0; 12];
         self.committer.entropy.fill(&mut id)?;
-        self.committer.entropy.fill(&mut *secret)?;
-        Ok(SessionToken::new(KeyId::from_random(id), &secret))
+        Ok(self.committer.secrets.session_token(KeyId::from_random(id)))
     }
 
     /// A recovery code: 80 bits in base-32, in groups of four.
@@ -567,11 +581,6 @@ fn has_codes(event: &Event, codes: &[Zeroizing<String>]) -> bool {
 /// The same command, given by the person themselves: only now it is known who they are.
 fn by(user: UserId, envelope: &Envelope) -> Envelope {
     let mut envelope = envelope.clone();
-    envelope.origin.who = person(user);
+    envelope.origin.who = Who::user(user);
     envelope
-}
-
-/// A person, as the log names who did something.
-pub fn person(user: UserId) -> Who {
-    Who(format!("user:{user}"))
 }

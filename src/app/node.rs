@@ -25,12 +25,13 @@ use crate::{
         notices::Notices,
         provider::ProviderSignIns,
         relay::Relay,
+        session_uses::SessionUses,
         sign_in::{SignInPolicy, SignIns},
         tokens::Tokens,
     },
     aws::Access,
     clock::SharedClock,
-    config::Settings,
+    config::{Settings, accounts::SecondFactorDemand},
     dataset::{Definition, cursor::CursorKey, reader::Limits},
     domain::{
         event::Origin,
@@ -179,6 +180,8 @@ fn start_actors(
     let notices =
         Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity);
     let book = GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life);
+    let demands_factor = settings.accounts.second_factor == SecondFactorDemand::Administrators;
+    let book = book.with_sessions(SessionUses::new(Arc::clone(&committer)), demands_factor);
     let book = Arc::new(book.telling(settings.mail.notices.then(|| notices.clone())));
     let elsewhere = shared.then_some(life);
     let default_plan = settings.users.default_plan.as_str();
@@ -205,14 +208,14 @@ fn start_actors(
         None => mailers,
     };
     let importing = importing(&settings, &records);
-    let sign_ins = Arc::new(sign_ins(&settings, &committer)?);
+    let sign_ins = Arc::new(sign_ins(&settings, &committer, &book)?);
     let inviting = Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience);
     let provider = provider(&settings, &public_url, &sign_ins, &inviting)?;
     Ok(Service {
         sign_ins,
         provider,
         inviting,
-        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), capacity),
+        leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), tokens.clone(), capacity),
         accounts,
         relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
         mailers,
@@ -238,7 +241,7 @@ fn start_actors(
     })
 }
 
-fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, StartError> {
+fn sign_ins(settings: &Settings, committer: &Arc<Committer>, book: &Arc<GrantBook>) -> Result<SignIns, StartError> {
     let of = &settings.accounts;
     let hashing = PasswordHashing::new(of.argon2_memory_kib, of.argon2_iterations, of.argon2_parallelism)?;
     let pool = HashingPool::new(hashing, Arc::clone(&committer.entropy), of.hash_threads, of.hash_queue_max);
@@ -251,7 +254,7 @@ fn sign_ins(settings: &Settings, committer: &Arc<Committer>) -> Result<SignIns, 
         slowing: of.slowing(),
         password_chars_min: of.password_chars_min,
     };
-    Ok(SignIns::new(Arc::clone(committer), pool, policy))
+    Ok(SignIns::new(Arc::clone(committer), pool, policy, Arc::clone(book)))
 }
 
 /// Signing in at the provider of the settings, if they name one.

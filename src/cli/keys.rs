@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -20,7 +21,10 @@ use crate::{
         key::{ApiKey, KeyId, PREFIX, PresentedKey},
         view::{KeyRow, UserRow, UserStatus},
     },
-    store::Stores,
+    store::{
+        Stores,
+        last_use::{UsedKey, UsedLast},
+    },
 };
 
 /// Seconds of a day.
@@ -289,10 +293,22 @@ fn uses(key: &KeyRow) -> String {
 }
 
 /// A table of keys with their owners' addresses.
-pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow)>) -> String {
+pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a UsedLast)>) -> String {
     let now = Timestamp::now();
-    let mut table = Table::new(&["KEY ID", "ENDS IN", "STATE", "USER", "LABEL", "FROM", "MAY", "ISSUED", "MAILED"]);
-    for (email, key) in keys {
+    let mut table = Table::new(&[
+        "KEY ID",
+        "ENDS IN",
+        "STATE",
+        "USER",
+        "LABEL",
+        "FROM",
+        "MAY",
+        "ISSUED",
+        "MAILED",
+        "LAST USED",
+        "THEN FROM",
+    ]);
+    for (email, key, used) in keys {
         table.row([
             key.id.to_string(),
             key.last_four.clone(),
@@ -303,13 +319,15 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow)>) -> St
             uses(key),
             moment(Some(key.issued_at)),
             moment(key.mailed_at),
+            moment(used.at),
+            used.from.clone().unwrap_or_default(),
         ]);
     }
     table.render()
 }
 
 /// The key as a document, with its owner's address.
-fn document(key: &KeyRow, user: &UserRow) -> Value {
+fn document(key: &impl Serialize, user: &UserRow) -> Value {
     let mut document = json!(key);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("email".to_owned(), json!(user.email));
@@ -321,16 +339,16 @@ fn document(key: &KeyRow, user: &UserRow) -> Value {
 impl List {
     async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let mut found: Vec<(UserRow, KeyRow)> = Vec::new();
+        let mut found: Vec<(UserRow, UsedKey)> = Vec::new();
         if let Some(user) = &self.user {
             let user = people::find(&*stores.views, user).await?;
-            found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
+            found.extend(stores.used_keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
         } else {
             let mut everybody = stores.everybody();
             while found.len() <= limit {
                 let Some(users) = everybody.next_page().await? else { break };
                 for user in &users {
-                    found.extend(stores.views.keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
+                    found.extend(stores.used_keys(user.id).await?.into_iter().map(|key| (user.clone(), key)));
                 }
             }
         }
@@ -339,7 +357,7 @@ impl List {
             found.truncate(limit);
         }
         let documents: Vec<Value> = found.iter().map(|(user, key)| document(key, user)).collect();
-        let text = table(found.iter().map(|(user, key)| (shown_email(user), key)));
+        let text = table(found.iter().map(|(user, key)| (shown_email(user), &key.row, &key.used)));
         Ok(Answer::new(json!({ "keys": documents }), text))
     }
 }
@@ -402,7 +420,10 @@ impl Change {
                 ));
             }
             let done = perform(&node, &user, AccountCommand::ChangeApiKey { key: key.id, change }).await?;
-            let key = node.service.committer.stores.views.key(key.id).await?.unwrap_or(key);
+            let stores = &node.service.committer.stores;
+            let key = stores.views.key(key.id).await?.unwrap_or(key);
+            let used =
+                stores.with_uses(user.id, vec![key.clone()]).await?.pop().map(|key| key.used).unwrap_or_default();
             let is_new = !done.committed.events.is_empty();
             let mut document = document(&key, &user);
             if let Some(fields) = document.as_object_mut() {
@@ -410,7 +431,7 @@ impl Change {
                 fields.insert("effective_at".to_owned(), json!(done.effective_at));
             }
             let told = if is_new { "changed" } else { "was so already" };
-            let table = table(std::iter::once((shown_email(&user), &key)));
+            let table = table(std::iter::once((shown_email(&user), &key, &used)));
             Ok(Answer::new(document, format!("{}: {told}\n{table}", key.id)))
         })
     }

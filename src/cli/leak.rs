@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     actors::leaks::Outcome,
-    domain::leak::{Suspect, SuspectKind, suspects},
+    domain::leak::{Suspect, suspects},
 };
 
 /// The longest text, bytes.
@@ -24,7 +24,7 @@ const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most keys that are taken from it.
 const KEYS_MAX: usize = 10_000;
 
-/// Revoke every key of ours that is in a text, and tell their owners and the administrators
+/// Revoke every key, session, link and administrator's token of ours that is in a text, and tell owners and administrators
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,16 +61,11 @@ impl ReportLeak {
 
 fn told(suspect: &Suspect, outcome: Outcome) -> Value {
     let (became, user) = match outcome {
-        Outcome::Revoked(user) => ("revoked", Some(user)),
-        Outcome::HadEnded(user) => ("had_ended", Some(user)),
-        Outcome::AdminToken => ("replace_it", None),
+        Outcome::Revoked(user) => ("revoked", user),
+        Outcome::HadEnded(user) => ("had_ended", user),
         Outcome::Unknown => ("not_ours", None),
     };
-    let kind = match suspect.kind {
-        SuspectKind::ApiKey => "api_key",
-        SuspectKind::AdminToken => "admin_token",
-    };
-    json!({ "key_id": suspect.id, "kind": kind, "outcome": became, "user": user })
+    json!({ "key_id": suspect.id, "kind": suspect.kind.word(), "outcome": became, "user": user })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -13,6 +13,7 @@ use crate::{
     actors::{about::everything, invite::user_in},
     app,
     domain::sign_in::SessionEnd,
+    store::last_use::UsedSession,
 };
 
 /// Mail a user a link to set another password; the present one works until then
@@ -117,9 +118,10 @@ impl Sessions {
         let stores = stores(common)?;
         app::block_on(async {
             let user = people::find(&*stores.views, &self.user).await?;
-            let sessions = stores.views.sessions(user.id).await?;
-            let mut table = Table::new(&["STARTED", "LAST SEEN", "ENDS", "FROM", "BY", "ENDED", "ID"]);
-            for session in &sessions {
+            let sessions = stores.used_sessions(user.id).await?;
+            let mut table =
+                Table::new(&["STARTED", "LAST SEEN", "ENDS", "FROM", "BY", "ENDED", "READ LAST", "THEN FROM", "ID"]);
+            for UsedSession { row: session, used } in &sessions {
                 table.row([
                     moment(Some(session.started_at)),
                     moment(Some(session.seen_at)),
@@ -127,6 +129,8 @@ impl Sessions {
                     session.network.clone().unwrap_or_default(),
                     session.method.clone(),
                     session.end_reason.clone().unwrap_or_default(),
+                    moment(used.at),
+                    used.from.clone().unwrap_or_default(),
                     session.id.to_string(),
                 ]);
             }

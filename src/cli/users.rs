@@ -24,7 +24,7 @@ use crate::{
         user::Changes,
         view::{InvitationState, UserRow, UserStatus},
     },
-    store::{Stores, UserFilter},
+    store::{Stores, UserFilter, last_use::UsedLast},
 };
 
 /// List, show and change users
@@ -302,7 +302,9 @@ impl Show {
         let user = user.at(as_of.moment(jiff::Timestamp::now()));
         let mut lines = described(&user);
         lines.push(("version", user.version.to_string()));
-        let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key)));
+        // Uses are no events.
+        let unknown = UsedLast::default();
+        let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key, &unknown)));
         let document = json!({ "user": user, "keys": rows.keys });
         Ok(Answer::new(
             document,
@@ -312,13 +314,13 @@ impl Show {
 
     async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
         let user = people::find(&*stores.views, &self.user).await?.at(jiff::Timestamp::now());
-        let keys = stores.views.keys(user.id).await?;
+        let keys = stores.used_keys(user.id).await?;
         let today = day_number(jiff::Timestamp::now());
         let usage = stores.ledger.usage(user.id, today).await?;
         let used: u64 = usage.iter().filter(|usage| usage.day == today).map(|usage| usage.used).sum();
         let mut lines = described(&user);
         lines.push(("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))));
-        let table = super::keys::table(keys.iter().map(|key| (shown_email(&user), key)));
+        let table = super::keys::table(keys.iter().map(|key| (shown_email(&user), &key.row, &key.used)));
         let document = json!({ "user": user, "keys": keys, "used_today": used });
         Ok(Answer::new(document, format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table })))
     }

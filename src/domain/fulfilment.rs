@@ -6,9 +6,10 @@ use uuid::Uuid;
 use super::{
     event::{Event, Recorded, RevocationReason},
     key::KeyId,
+    leak::Leaked,
     link::LinkPurpose,
     notice::{self, Notice},
-    sign_in::SignInEvent,
+    sign_in::{SessionEnd, SignInEvent},
     user::{Standing, User},
 };
 
@@ -47,11 +48,8 @@ pub enum Duty {
     RevokeKeys,
     /// See that this notice is mailed.
     Notify(Notice),
-    /// Tell the owner of this key and the administrators that it was revoked because it had leaked.
-    TellOfLeak {
-        /// The key.
-        key_id: KeyId,
-    },
+    /// Tell the owner of this and the administrators that it was ended because it had leaked.
+    TellOfLeak(Leaked),
 }
 
 /// What the event asks of the mailer, if anything. Only such events are published.
@@ -64,7 +62,13 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
             Some(Duty::MailLink { number: *number })
         }
         Event::UserDeleted => Some(Duty::RevokeKeys),
-        Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => Some(Duty::TellOfLeak { key_id: *key_id }),
+        Event::ApiKeyRevoked { key_id, reason: RevocationReason::Leaked } => {
+            Some(Duty::TellOfLeak(Leaked::Key(*key_id)))
+        }
+        Event::SignIn(SignInEvent::SessionEnded { session, reason: SessionEnd::Leaked }) => {
+            Some(Duty::TellOfLeak(Leaked::Session(*session)))
+        }
+        Event::SignIn(SignInEvent::LinkVoided { number }) => Some(Duty::TellOfLeak(Leaked::Link(*number))),
         _ => notice::asked(recorded).map(Duty::Notify),
     }
 }
@@ -92,11 +96,8 @@ pub enum FulfilmentStep {
     RevokeKeys,
     /// Mail this notice, then write down that it was sent.
     Notify(Notice),
-    /// Tell those who were not told yet of the key's leak, and write that down for each.
-    TellOfLeak {
-        /// The key.
-        key_id: KeyId,
-    },
+    /// Tell those who were not told yet of the leak, and write that down for each.
+    TellOfLeak(Leaked),
 }
 
 /// The next step for `duty`, given the person as just loaded and what mails carry.
@@ -107,9 +108,9 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
             FulfilmentStep::RevokeKeys
         }
         Duty::RevokeKeys => FulfilmentStep::Acknowledge,
-        // Of a deleted person all keys are revoked, and nobody needs to look after them.
-        Duty::TellOfLeak { .. } if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
-        Duty::TellOfLeak { key_id } => FulfilmentStep::TellOfLeak { key_id },
+        // Of a deleted person all is revoked, and nobody needs to look after it.
+        Duty::TellOfLeak(_) if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
+        Duty::TellOfLeak(leaked) => FulfilmentStep::TellOfLeak(leaked),
         _ if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
         // One that a newer one has replaced is not mailed any more.
         Duty::MailLink { number } => match user.sign_in.link(number) {

@@ -1,8 +1,12 @@
-//! Keys in a text that somebody has found: which of its words have the form of one, and the checksum that belongs to it.
+//! Keys and tokens in a text that somebody has found: which of its words have the form of one, and the checksum that belongs to it.
 
 use memchr::memmem;
 
-use super::key::{AdminToken, KEY_CHARS, KeyHash, KeyId, PREFIX, PresentedKey};
+use super::{
+    credential::Credential,
+    key::{AdminToken, KEY_CHARS, KeyHash, KeyId},
+    link::{LINK_CHARS, PresentedLink},
+};
 
 /// Most of them that are taken from one report.
 pub const SUSPECTS_MAX: usize = 20;
@@ -25,12 +29,67 @@ pub enum SuspectKind {
     ApiKey,
     /// An administrator's token.
     AdminToken,
+    /// The token of a session.
+    Session,
+    /// The token of a link in a mail. It has no checksum.
+    Link(PresentedLink),
 }
+
+impl SuspectKind {
+    /// Its name in answers and in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::AdminToken => "admin_token",
+            Self::Session => "session",
+            Self::Link(_) => "link",
+        }
+    }
+}
+
+/// Something of a person's that has leaked, and was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaked {
+    /// An API key.
+    Key(KeyId),
+    /// A session.
+    Session(KeyId),
+    /// A link, by its number.
+    Link(u32),
+}
+
+impl Leaked {
+    /// The id under which its mails are written down: its own, or of a link one that its number makes.
+    pub fn id(self) -> KeyId {
+        match self {
+            Self::Key(id) | Self::Session(id) => id,
+            Self::Link(number) => link_id(number),
+        }
+    }
+
+    /// The word for it, in mails' templates.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Session(_) => "session",
+            Self::Link(_) => "link",
+        }
+    }
+}
+
+fn link_id(number: u32) -> KeyId {
+    let mut bytes = [0; 12];
+    bytes.iter_mut().rev().zip(number.to_be_bytes().iter().rev()).for_each(|(to, from)| *to = *from);
+    KeyId::from_random(bytes)
+}
+
+/// What all prefixes begin with.
+const PREFIXES_BEGIN: &str = "pm";
 
 /// The first of them in a text, each once, at most `max`.
 pub fn suspects(text: &[u8], max: usize) -> Vec<Suspect> {
     let mut found: Vec<Suspect> = Vec::new();
-    for at in memmem::find_iter(text, PREFIX) {
+    for at in memmem::find_iter(text, PREFIXES_BEGIN) {
         if found.len() >= max {
             break;
         }
@@ -44,10 +103,18 @@ pub fn suspects(text: &[u8], max: usize) -> Vec<Suspect> {
 }
 
 fn begins_with(text: &[u8]) -> Option<Suspect> {
-    if let Some(key) = text.get(..KEY_CHARS).and_then(PresentedKey::parse) {
-        return Some(Suspect { id: key.id(), hash: key.hash(), kind: SuspectKind::ApiKey });
+    if let Some(of_key_length) = text.get(..KEY_CHARS) {
+        let (key, session) = (Credential::key(of_key_length), Credential::session(of_key_length));
+        let found = key.map(|key| (key, SuspectKind::ApiKey)).or(session.map(|token| (token, SuspectKind::Session)));
+        if let Some((Credential { id, hash, .. }, kind)) = found {
+            return Some(Suspect { id, hash, kind });
+        }
     }
-    let token = str::from_utf8(text.get(..AdminToken::PREFIX.len() + AdminToken::DIGITS)?).ok()?;
+    let start = |chars| str::from_utf8(text.get(..chars)?).ok();
+    if let Some(link) = start(LINK_CHARS).and_then(PresentedLink::parse) {
+        return Some(Suspect { id: link_id(link.place.number), hash: link.hash, kind: SuspectKind::Link(link) });
+    }
+    let token = start(AdminToken::PREFIX.len() + AdminToken::DIGITS)?;
     let id = AdminToken::id_in(token)?;
     Some(Suspect { id, hash: KeyHash::of(token.as_bytes()), kind: SuspectKind::AdminToken })
 }
@@ -57,7 +124,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::key::{ApiKey, SECRET_BYTES};
+    use crate::domain::{
+        id::UserId,
+        key::{ApiKey, SECRET_BYTES},
+        link::{LINK_SECRET_BYTES, LinkPlace, LinkToken},
+        session_token::SessionToken,
+    };
 
     proptest! {
         #[test]
@@ -70,6 +142,21 @@ mod tests {
                 Suspect { id, hash: token.hash(), kind: SuspectKind::AdminToken },
             ];
             prop_assert_eq!(suspects(&text.concat(), SUSPECTS_MAX), expected);
+        }
+
+        #[test]
+        fn a_session_and_a_link_are_found_in_any_text(
+            before: Vec<u8>, after: Vec<u8>, id: [u8; 12], secret: [u8; SECRET_BYTES], of_link: [u8; LINK_SECRET_BYTES],
+            user: u128, number: u32,
+        ) {
+            let session = SessionToken::new(KeyId::from_random(id), &secret);
+            let link = LinkToken::new(LinkPlace { user: UserId(uuid::Uuid::from_u128(user)), number }, &of_link);
+            let text = [&before, session.reveal().as_bytes(), &after, link.reveal().as_bytes(), b" ", &before].concat();
+            let found = suspects(&text, SUSPECTS_MAX);
+            let expected = [session.hash(), link.hash()];
+            prop_assert_eq!(found.iter().map(|suspect| suspect.hash).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(found[0].kind, SuspectKind::Session);
+            prop_assert_eq!(found[1].kind, SuspectKind::Link(PresentedLink::parse(link.reveal()).unwrap()));
         }
 
         #[test]

@@ -64,6 +64,9 @@ impl LinkPlace {
     }
 }
 
+/// How long every link's token is.
+pub const LINK_CHARS: usize = LINK_PREFIX.len() + PLACE_CHARS + 1 + LINK_SECRET_CHARS;
+
 /// A link's token. `Debug` does not show it. Its text is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct LinkToken(String);
@@ -76,7 +79,7 @@ impl LinkToken {
         write_base62(&place.to_bytes(), first);
         write_base62(secret, last);
         // Of its whole length from the start: a text that grows leaves what it held behind.
-        let mut token = String::with_capacity(LINK_PREFIX.len() + PLACE_CHARS + 1 + LINK_SECRET_CHARS);
+        let mut token = String::with_capacity(LINK_CHARS);
         token.push_str(LINK_PREFIX);
         token.extend(first.iter().map(|&digit| char::from(digit)));
         token.push('_');

@@ -6,6 +6,7 @@ pub mod accepted;
 mod decoder;
 pub mod feedback;
 pub mod keys;
+pub mod leaks;
 pub mod provider;
 pub mod roles;
 mod sign_in;
@@ -28,7 +29,7 @@ use super::{
     notice::NoticeChoice,
     personal::{Personal, PersonalKey},
     plan::{KeyRules, Limits},
-    sign_in::SignInEvent,
+    sign_in::{SessionEnd, SignInEvent},
     view::State,
 };
 
@@ -330,7 +331,7 @@ pub fn opened_documents(
     commit: &StoredCommit,
     key: Option<&PersonalKey>,
 ) -> Result<Vec<serde_json::Value>, CodecError> {
-    let mut documents = documents(commit)?;
+    let mut documents = positioned(commit)?;
     for document in &mut documents {
         let id = document.get("id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
         let Some((id, fields)) = id.zip(document.get_mut("data").and_then(|data| data.as_object_mut())) else {
@@ -536,6 +537,7 @@ fn schema_version(event: &Event) -> u32 {
         | Event::PlanDefined { .. }
         | Event::ApiKeyRevoked { reason: RevocationReason::Leaked, .. } => 2,
         Event::SignIn(SignInEvent::SessionStarted { method, .. }) if method.is_by_provider() => 2,
+        Event::SignIn(SignInEvent::SessionEnded { reason: SessionEnd::Leaked, .. }) => 2,
         _ => 1,
     }
 }
@@ -548,6 +550,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         accepted::schemas(),
         feedback::schemas(),
         keys::schemas(),
+        leaks::schemas(),
         provider::schemas(),
         roles::schemas(),
         tokens::schemas(),

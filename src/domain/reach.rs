@@ -30,6 +30,8 @@ pub enum OutOfReach {
     Dataset,
     /// Its owner's plan does not have this data set.
     Plan,
+    /// It is the session of an administrator who is to have a second factor, and has none.
+    SecondFactor,
 }
 
 /// What a key may be used for. Parsed once.
@@ -37,6 +39,7 @@ pub enum OutOfReach {
 pub struct KeyReach {
     networks: Option<Box<[AddressRange]>>,
     scopes: KeyScopes,
+    lacks_factor: bool,
 }
 
 /// Does not show the networks: they are personal data.
@@ -54,11 +57,20 @@ impl KeyReach {
 
     /// That of a key with these networks, none for any, and scopes. A text that is no network allows nobody.
     pub fn new<'a>(networks: Option<impl Iterator<Item = &'a str>>, scopes: KeyScopes) -> Self {
-        Self { networks: networks.map(|texts| texts.filter_map(AddressRange::parse).collect()), scopes }
+        let networks = networks.map(|texts| texts.filter_map(AddressRange::parse).collect());
+        Self { networks, scopes, lacks_factor: false }
+    }
+
+    /// That of a session which lacks a second factor that is demanded: nothing.
+    pub fn without_factor() -> Self {
+        Self { lacks_factor: true, ..Self::default() }
     }
 
     /// Why it may not be used so; none where it may.
     pub fn refusal(&self, what: &KeyPurpose<'_>) -> Option<OutOfReach> {
+        if self.lacks_factor {
+            return Some(OutOfReach::SecondFactor);
+        }
         let is_in = |networks: &[AddressRange]| {
             what.from.is_some_and(|from| networks.iter().any(|network| network.contains(from)))
         };
@@ -96,5 +108,6 @@ mod tests {
         let anybody = KeyPurpose { from: Some("192.0.2.7".parse().unwrap()), dataset: None, action: read };
         assert_eq!(nobody.refusal(&anybody), Some(OutOfReach::Address));
         assert_eq!(KeyReach::default().refusal(&KeyPurpose { from: None, ..anybody }), None);
+        assert_eq!(KeyReach::without_factor().refusal(&anybody), Some(OutOfReach::SecondFactor));
     }
 }

@@ -1,5 +1,5 @@
-//! Session tokens: `pms_<session id>_<secret>_<crc>`, in the form of API keys. They are made of random bytes alone; of each only
-//! the SHA-256 is stored.
+//! Session tokens: `pms_<session id>_<secret>_<crc>`, in the form of API keys. They are derived as these are, of a server secret and a
+//! random id, so that a forged one is known without a look-up; of each only the SHA-256 is stored.
 
 use std::fmt;
 

@@ -82,6 +82,20 @@ impl SignInMethod {
         !matches!(self, Self::Password | Self::PasswordAndCode | Self::PasswordAndRecoveryCode)
     }
 
+    /// Whether a second factor was shown that counts here.
+    pub const fn has_factor(self) -> bool {
+        !matches!(self, Self::Password | Self::Provider)
+    }
+
+    /// The same with a code of the second factor beside it.
+    const fn with_code(self) -> Self {
+        match self {
+            Self::Password => Self::PasswordAndCode,
+            Self::Provider => Self::ProviderAndCode,
+            other => other,
+        }
+    }
+
     /// The same with the provider in place of the password.
     const fn by_provider(self) -> Self {
         match self {
@@ -113,11 +127,13 @@ pub enum SessionEnd {
     RoleChanged,
     /// There were newer ones, as many as one person may have.
     TooMany,
+    /// Its token was found where others could read it.
+    Leaked,
 }
 
 impl SessionEnd {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SignedOut,
         Self::EndedByOwner,
         Self::EndedByAdministrator,
@@ -126,6 +142,7 @@ impl SessionEnd {
         Self::Deleted,
         Self::RoleChanged,
         Self::TooMany,
+        Self::Leaked,
     ];
 
     /// The name in answers and in the view.
@@ -139,6 +156,7 @@ impl SessionEnd {
             Self::Deleted => "deleted",
             Self::RoleChanged => "role_changed",
             Self::TooMany => "too_many",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -170,6 +188,11 @@ pub enum SignInEvent {
     },
     /// Somebody did what the link is for.
     LinkUsed {
+        /// Which link.
+        number: u32,
+    },
+    /// The link was found where others could read it, and does not work any more.
+    LinkVoided {
         /// Which link.
         number: u32,
     },
@@ -242,6 +265,7 @@ impl SignInEvent {
             Self::LinkIssued { .. } => "LinkIssued",
             Self::LinkMailed { .. } => "LinkMailed",
             Self::LinkUsed { .. } => "LinkUsed",
+            Self::LinkVoided { .. } => "LinkVoided",
             Self::PasswordSet { .. } => "PasswordSet",
             Self::PasswordRehashed { .. } => "PasswordRehashed",
             Self::SessionStarted { .. } => "SessionStarted",
@@ -272,7 +296,7 @@ pub struct Link {
     pub expires_at: Timestamp,
     /// Whether a mail with it was handed over.
     pub mailed: bool,
-    /// Whether it was used.
+    /// Whether it was used, or voided.
     pub used: bool,
 }
 
@@ -438,7 +462,9 @@ impl SignIn {
                 self.links.push(Link { number, purpose, mail, hash, secret_version, expires_at, mailed, used });
             }
             SignInEvent::LinkMailed { number, .. } => self.change_link(*number, |link| link.mailed = true),
-            SignInEvent::LinkUsed { number } => self.change_link(*number, |link| link.used = true),
+            SignInEvent::LinkUsed { number } | SignInEvent::LinkVoided { number } => {
+                self.change_link(*number, |link| link.used = true)
+            }
             SignInEvent::PasswordSet { phc, session } => {
                 self.password = Some(phc.clone());
                 // Whoever else has a link could set another one.
@@ -479,6 +505,11 @@ impl SignIn {
                     recovery_used: BTreeSet::new(),
                     since: at,
                 });
+                // The one that is left has shown a code: the others ended with it.
+                for session in self.sessions.values_mut().filter(|session| session.ended.is_none()) {
+                    session.method = session.method.with_code();
+                    session.version = version;
+                }
             }
             SignInEvent::SecondFactorUsed { step, recovery } => {
                 if let Some(factor) = &mut self.second_factor {

@@ -3,6 +3,7 @@
 pub mod administrators;
 mod by_provider;
 mod invitation;
+mod leaked;
 mod post;
 mod refusal;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 pub use self::{
     by_provider::ProviderSignIn,
     invitation::InvitationMail,
+    leaked::LeakedAccess,
     post::{Comeback, ComebackKind, MailStop},
     refusal::CommandRefusal,
 };
@@ -488,6 +490,13 @@ pub enum Command {
         /// What was found hashes to this: a key of the same id that it is not goes on working.
         hash: KeyHash,
     },
+    /// End a session or void a link that was found where others could read it.
+    EndLeaked {
+        /// What was found.
+        leaked: LeakedAccess,
+        /// Now.
+        now: Timestamp,
+    },
     /// Revoke what a deleted person still has.
     RevokeAll,
     /// Write down that a mail was handed over.
@@ -640,6 +649,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 .into_iter()
                 .collect())
         }
+        Command::EndLeaked { leaked, now } => Ok(leaked::decide(user, leaked, now)),
         Command::RevokeAll => Ok(Vec::new()),
         Command::RecordLeakNotice { key_id, to, refused } => {
             if user.leak_notices.contains(&(key_id, to)) {
@@ -693,8 +703,8 @@ fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Comm
             Some(key) if key.revoked.is_some() => Ok(Vec::new()),
             Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
         },
-        // All their keys are revoked, or about to be.
-        Command::RevokeLeakedKey { .. } => Ok(Vec::new()),
+        // All that they had is revoked, or about to be.
+        Command::RevokeLeakedKey { .. } | Command::EndLeaked { .. } => Ok(Vec::new()),
         _ => Err(CommandRefusal::Deleted),
     }
 }

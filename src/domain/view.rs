@@ -1,7 +1,7 @@
 //! The views: rows that are computed from a stream's state and from nothing else, so that they can be thrown away and
 //! rebuilt. A row carries the version that it was projected from and is written only where the stored one is older.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use super::{
     notice::NoticeChoice,
     permission::{Permission, Permissions},
     plan::{KeyRules, Limits, Plan},
-    sign_in::Session,
+    sign_in::{Session, SignInMethod},
     user::{MailStop, Standing, User},
 };
 
@@ -229,6 +229,20 @@ pub struct SessionRow {
     pub ended_at: Option<Timestamp>,
     /// Why it ended before its time.
     pub end_reason: Option<String>,
+}
+
+impl SessionRow {
+    /// When its use is to be written down, so that it does not end as an idle one; none where it cannot last longer.
+    pub fn see_at(&self) -> Option<Timestamp> {
+        let idle_s = self.idle_at.duration_since(self.seen_at).as_secs();
+        let after = SignedDuration::from_secs(idle_s / 4);
+        Some(self.seen_at.checked_add(after).unwrap_or(self.seen_at)).filter(|_| self.idle_at < self.expires_at)
+    }
+
+    /// Whether it is the session of an administrator that began without a second factor.
+    pub fn lacks_factor(&self, role: Role) -> bool {
+        role == Role::Admin && !SignInMethod::ALL.iter().any(|way| way.as_str() == self.method && way.has_factor())
+    }
 }
 
 /// A plan.

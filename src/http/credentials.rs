@@ -1,6 +1,6 @@
-//! The key that a request for data shows: in the header `x-api-key`, as `Authorization: Bearer` (RFC 6750), or as the user name or the
-//! password of `Authorization: Basic` (RFC 7617), for spreadsheets and other programs that send no header of their own. Never in an
-//! address. Nothing is allocated.
+//! The key or the session's token that a request for data shows. A key: in the header `x-api-key`, as `Authorization: Bearer` (RFC 6750), or as the user name or the
+//! password of `Authorization: Basic` (RFC 7617), for spreadsheets and other programs that send no header of their own. A session's token:
+//! as `Authorization: Bearer`, or in its cookie. Never in an address. Nothing is allocated.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use base64::{
@@ -9,7 +9,12 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::domain::key::{KEY_CHARS, KeyHash, KeyId, PREFIX, PresentedKey};
+use super::cookie;
+use crate::domain::{
+    credential::Credential,
+    key::{KEY_CHARS, PREFIX},
+    session_token::SESSION_PREFIX,
+};
 
 /// The header that keys have of their own.
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -24,15 +29,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 const BASIC_BYTES_MAX: usize = 4 * KEY_CHARS;
 /// The same in Base64.
 const BASIC_CHARS_MAX: usize = BASIC_BYTES_MAX.div_ceil(3) * 4;
-
-/// What a request shows to be let pass.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Credential {
-    /// The public part.
-    pub(super) id: KeyId,
-    /// The SHA-256 of the whole.
-    pub(super) hash: KeyHash,
-}
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,23 +49,34 @@ enum Authorization<'a> {
     Other,
     Key(&'a [u8]),
     TwoKeys,
+    Session(&'a [u8]),
 }
 
-impl Credential {
-    /// Reads the credential of a request. The same key in several places is one.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, NoCredential> {
-        let mut room = [0; BASIC_BYTES_MAX];
-        let of_its_own = only(headers, &API_KEY)?;
-        let shown = match (of_its_own, authorization(only(headers, &header::AUTHORIZATION)?, &mut room)) {
-            (_, Authorization::TwoKeys) => return Err(NoCredential::Two),
-            (Some(own), Authorization::Key(other)) if own != other => return Err(NoCredential::Two),
-            (Some(shown), _) | (None, Authorization::Key(shown)) => shown,
-            (None, Authorization::Other) => return Err(NoCredential::Wrong),
-            (None, Authorization::Nothing) => return Err(NoCredential::Missing),
-        };
-        let key = PresentedKey::parse(shown).ok_or(NoCredential::Wrong)?;
-        Ok(Self { id: key.id(), hash: key.hash() })
+/// Reads the credential of a request, of whose headers' keys and tokens the cookie is none: browsers send it by themselves, so that it
+/// counts where nothing else is shown.
+pub(super) fn shown(headers: &HeaderMap, public_url: &str) -> Result<Credential, NoCredential> {
+    match in_header(headers) {
+        Err(NoCredential::Missing) if !headers.contains_key(header::AUTHORIZATION) => {
+            let token = cookie::read(headers, public_url).ok_or(NoCredential::Missing)?;
+            Credential::session(token.as_bytes()).ok_or(NoCredential::Wrong)
+        }
+        shown => shown,
     }
+}
+
+/// Reads the key or token in a request's headers. The same key in several places is one.
+pub(super) fn in_header(headers: &HeaderMap) -> Result<Credential, NoCredential> {
+    let mut room = [0; BASIC_BYTES_MAX];
+    let of_its_own = only(headers, &API_KEY)?;
+    let key = match (of_its_own, authorization(only(headers, &header::AUTHORIZATION)?, &mut room)) {
+        (_, Authorization::TwoKeys) | (Some(_), Authorization::Session(_)) => return Err(NoCredential::Two),
+        (Some(own), Authorization::Key(other)) if own != other => return Err(NoCredential::Two),
+        (Some(shown), _) | (None, Authorization::Key(shown)) => shown,
+        (None, Authorization::Session(token)) => return Credential::session(token).ok_or(NoCredential::Wrong),
+        (None, Authorization::Other) => return Err(NoCredential::Wrong),
+        (None, Authorization::Nothing) => return Err(NoCredential::Missing),
+    };
+    Credential::key(key).ok_or(NoCredential::Wrong)
 }
 
 /// The one value of a field that is not empty.
@@ -89,7 +96,11 @@ fn authorization<'a>(value: Option<&'a [u8]>, room: &'a mut [u8; BASIC_BYTES_MAX
     let token = rest.trim_ascii();
     let is_key = |text: &[u8]| text.starts_with(PREFIX.as_bytes());
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return if is_key(token) { Authorization::Key(token) } else { Authorization::Other };
+        return match token {
+            key if is_key(key) => Authorization::Key(key),
+            session if session.starts_with(SESSION_PREFIX.as_bytes()) => Authorization::Session(session),
+            _ => Authorization::Other,
+        };
     }
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Authorization::Nothing;
@@ -129,7 +140,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::key::{AdminToken, ApiKey, SECRET_BYTES};
+    use crate::domain::{
+        credential::CredentialKind,
+        key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
+        session_token::SessionToken,
+    };
+
+    const URL: &str = "http://127.0.0.1:8080";
 
     fn key(of: u8) -> ApiKey {
         ApiKey::new(KeyId::from_random([of; 12]), &[of; SECRET_BYTES])
@@ -140,7 +157,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        Credential::of(&headers).map(|credential| credential.id)
+        shown(&headers, URL).map(|credential| credential.id)
     }
 
     fn basic(user: &str, password: &str) -> String {
@@ -190,6 +207,44 @@ mod tests {
         ] {
             assert_eq!(read(&lines), Err(NoCredential::Two), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_session_is_read_as_bearer_and_from_its_cookie_alone() {
+        let (key, session) = (key(1), SessionToken::new(KeyId::from_random([4; 12]), &[4; SECRET_BYTES]));
+        let (token, bearer) = (session.reveal().to_owned(), format!("Bearer {}", session.reveal()));
+        let cookie = format!("permitd={token}");
+        for line in [("authorization", bearer.clone()), ("cookie", cookie.clone())] {
+            assert_eq!(read(&[line]), Ok(session.id()));
+        }
+        let kind = |name: &'static str, value: &str| {
+            let headers = [(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())];
+            shown(&headers.into_iter().collect(), URL).map(|shown| shown.kind)
+        };
+        assert_eq!(kind("cookie", &cookie), Ok(CredentialKind::Session));
+        assert_eq!(kind("x-api-key", key.reveal()), Ok(CredentialKind::Key));
+        // Browsers send the cookie by themselves.
+        for line in [("x-api-key", key.reveal().to_owned()), ("authorization", basic(key.reveal(), ""))] {
+            assert_eq!(read(&[line, ("cookie", cookie.clone())]), Ok(key.id()));
+        }
+        for two in [("x-api-key", key.reveal().to_owned()), ("x-api-key", token.clone())] {
+            assert_eq!(read(&[two, ("authorization", bearer.clone())]), Err(NoCredential::Two));
+        }
+        for wrong in [
+            vec![("x-api-key", token.clone())],
+            vec![("authorization", basic(&token, ""))],
+            vec![("authorization", bearer[..bearer.len() - 1].to_owned())],
+            vec![("cookie", cookie[..cookie.len() - 1].to_owned())],
+            vec![("authorization", "Bearer x".to_owned()), ("cookie", cookie.clone())],
+        ] {
+            assert_eq!(read(&wrong), Err(NoCredential::Wrong), "{wrong:?}");
+        }
+        let other = vec![("authorization", "Negotiate YII".to_owned()), ("cookie", cookie)];
+        assert_eq!(
+            read(&other),
+            Err(NoCredential::Missing),
+            "whoever sends a field of their own does not mean the cookie"
+        );
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
                 },
                 "session": {
                     "type": "http", "scheme": "bearer",
-                    "description": "The token of a session: `pms_…`.",
+                    "description": "The token of a session: `pms_…`. It reads data as a key does.",
                 },
                 "sessionCookie": {
                     "type": "apiKey", "in": "cookie", "name": "__Host-permitd",

@@ -17,7 +17,7 @@ use super::{
     wire,
 };
 use crate::{
-    actors::{commit::Envelope, sign_in::person},
+    actors::commit::Envelope,
     domain::{
         event::{Origin, Role},
         id::{CommandId, Who, hex},
@@ -51,7 +51,7 @@ async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     if shows_session(request, service) {
         let SignedIn(holder) = SignedIn::extract(request).await?;
         let permissions = Permissions::of_role(holder.user.role);
-        return Ok(KnownCaller { who: person(holder.user.id), permissions, until: None });
+        return Ok(KnownCaller { who: Who::user(holder.user.id), permissions, until: None });
     }
     if !request.headers().contains_key(header::AUTHORIZATION) {
         wire::refused(request).await;

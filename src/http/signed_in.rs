@@ -11,19 +11,17 @@ use actix_web::{
 
 use super::{
     Problem, ProblemCode, cookie,
-    credentials::{Credential, NoCredential},
+    credentials::{self, NoCredential},
     routes::{self, store_problem},
     session::{Conditions, bearer},
     state::Service,
     wire,
 };
 use crate::{
-    actors::{
-        commit::Envelope,
-        sign_in::{SignedInAs, person},
-    },
+    actors::{commit::Envelope, sign_in::SignedInAs},
     config::accounts::SecondFactorDemand,
     domain::{
+        credential::{Credential, CredentialKind},
         event::{Origin, Role},
         id::{CommandId, Who},
         session_token::{SESSION_PREFIX, SessionToken},
@@ -118,7 +116,7 @@ impl FromRequest for SignedIn {
 impl SignedIn {
     /// The person, as the log names who did something.
     pub fn who(&self) -> Who {
-        person(self.0.user.id)
+        Who::user(self.0.user.id)
     }
 }
 
@@ -134,8 +132,8 @@ impl FromRequest for Oneself {
         let request = request.clone();
         Box::pin(async move {
             let is_session = bearer(request.headers()).is_some_and(|token| token.starts_with(SESSION_PREFIX));
-            match Credential::of(request.headers()) {
-                Err(NoCredential::Missing) => {}
+            match credentials::in_header(request.headers()) {
+                Err(NoCredential::Missing) | Ok(Credential { kind: CredentialKind::Session, .. }) => {}
                 Err(NoCredential::Wrong) if is_session => {}
                 shown => return by_key(&request, shown).await.map(Self),
             }
@@ -148,7 +146,7 @@ impl FromRequest for Oneself {
 async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) -> Result<User, Problem> {
     if shown.is_err_and(|why| why == NoCredential::Two) {
         wire::refused(request).await;
-        let detail = "the request shows two different keys: send the one whose owner is meant";
+        let detail = "the request shows two different keys, or a key and a session: send the one whose owner is meant";
         return Err(Problem::new(ProblemCode::InvalidRequest, detail));
     }
     let owner = match shown {
@@ -164,7 +162,7 @@ async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) 
     }
 }
 
-async fn owner_of(service: &Service, Credential { id, hash }: Credential) -> Result<Option<User>, Problem> {
+async fn owner_of(service: &Service, Credential { id, hash, .. }: Credential) -> Result<Option<User>, Problem> {
     if !service.committer.secrets.recognises(id, &hash) {
         return Ok(None);
     }

@@ -108,7 +108,7 @@ pub struct Limits {
     pub quota_per_day: u64,
 }
 
-/// What the mails about a leaked key say.
+/// What the mails about a leak say.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyLeak {
     /// What the service calls itself.
@@ -121,9 +121,11 @@ pub struct KeyLeak {
     /// Whom to ask, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    /// The key's public id.
+    /// What has leaked: `key`, `session` or `link`.
+    pub what: &'static str,
+    /// The public id of the key or session.
     pub key_id: String,
-    /// The last four characters of its secret.
+    /// The last four characters of a key's secret.
     pub last_four: String,
     /// The owner's id.
     pub user: String,
@@ -430,6 +432,7 @@ mod tests {
             name: Some("Ada <b>".to_owned()),
             public_url: "https://permits.example.org".to_owned(),
             contact: None,
+            what: "key",
             key_id: "3fE9kQ0aZb7LmN2p".to_owned(),
             last_four: "wXyZ".to_owned(),
             user: "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11".to_owned(),

@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod dynamodb;
+pub mod last_use;
 pub mod records;
 mod replay;
 pub mod sqlite;
@@ -311,16 +312,16 @@ pub struct GivenBack {
 /// How far apart the serials of two requests are.
 pub const SERIALS_PER_REQUEST: u64 = 16;
 
-/// Why a key gets no grant. What a client is told does not differ.
+/// Why a key, or a session, gets no grant. What a client is told does not differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRefusal {
     /// There is no such key.
     Unknown,
-    /// It was revoked, replaced, or its owner is disabled or deleted.
+    /// It was revoked, replaced or ended, its time is over, or its owner is disabled or deleted.
     Ended,
 }
 
-/// What a node has to know of a key that works.
+/// What a node has to know of a key, or a session, that works.
 #[derive(Debug, Clone)]
 pub struct KeyTerms {
     /// Its owner.
@@ -328,12 +329,17 @@ pub struct KeyTerms {
     /// What the key must hash to.
     pub hash: KeyHash,
     /// When it stops working because it was rotated or expires, whichever comes first, by the clock of the question. What was set
-    /// on that clock since the rotation changes nothing of that, as far as the store can tell; a key expires at its date.
+    /// on that clock since the rotation changes nothing of that, as far as the store can tell; a key expires at its date. Of a session
+    /// when it ends unless it is used.
     pub valid_until: Option<Timestamp>,
     /// From where it may be used, and what for.
     pub reach: Arc<KeyReach>,
     /// The name of its owner's plan.
     pub plan: Arc<str>,
+    /// Of a session, when its use is to be written down.
+    pub see_at: Option<Timestamp>,
+    /// Whether it is the session of an administrator that began without a second factor.
+    pub lacks_factor: bool,
 }
 
 /// The data sets that a plan's people may read; none for all.
@@ -390,8 +396,8 @@ fn use_name(key: KeyId, at_us: i64) -> uuid::Uuid {
 /// What people have consumed, and which keys work: one conditional write for a grant.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// What a key may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last commit that
-    /// was acknowledged.
+    /// What a key or a session may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last
+    /// commit that was acknowledged.
     async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError>;
 
     /// Takes back what is returned and grants, in one write. Where an earlier request of the node was carried out, though its

@@ -102,6 +102,11 @@ async fn from_the_invitation_to_a_session_and_out_again() {
     let listed = &sessions["data"][0];
     assert_eq!((&listed["current"], &listed["network"]), (&json!(true), &json!("127.0.0.1")));
     assert!(!sessions.to_string().contains(&token) && listed["hash"].is_null());
+    assert_eq!(shown["notices"], json!({ "expiry": true, "keys": true, "quota": true }));
+    let change = app.request(Method::PATCH, "/me").bearer_auth(&token).json(&json!({ "notices": { "quota": false } }));
+    let changed = app.send(change).await.expect(200).json();
+    assert_eq!(changed["notices"], json!({ "expiry": true, "keys": true, "quota": false }));
+    assert_eq!(app.admin_get(&format!("/users/{user}")).await.json()["notices"]["quota"], json!(false));
     let out = with(&app, &token, Method::DELETE, "/sessions/current").await.expect(200);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
     with(&app, &token, Method::GET, "/me").await.expect(401);

@@ -35,7 +35,7 @@ async fn the_log_is_sieved_by_type_time_and_person() {
         page["data"].as_array().unwrap().clone()
     };
     assert_eq!(types(&events("type=UserInvited").await), ["UserInvited", "UserInvited"]);
-    let of_ana = ["UserInvited", "ApiKeyIssued", "ApiKeyMailed"];
+    let of_ana = ["UserInvited", "ApiKeyIssued", "LinkIssued", "ApiKeyMailed"];
     assert_eq!(types(&events(&format!("person={ana}")).await), of_ana);
     assert_eq!(types(&events(&format!("person={ana}&type=ApiKeyMailed&order=newest")).await), ["ApiKeyMailed"]);
     assert_eq!(types(&events("since=2026-03-01T12:30:00Z&type=UserInvited").await), ["UserInvited"]);
@@ -110,7 +110,7 @@ async fn a_follower_is_told_what_comes_and_ends_with_the_server() {
     // Whoever was cut off begins again after the last place.
     let after = next[0]["position"].as_u64().unwrap();
     let mut again = app.admin(Method::GET, &format!("/events?follow=true&after={after}")).send().await.unwrap();
-    assert_eq!(types(&told(&mut again, 2).await), ["ApiKeyIssued", "ApiKeyMailed"]);
+    assert_eq!(types(&told(&mut again, 3).await), ["ApiKeyIssued", "LinkIssued", "ApiKeyMailed"]);
     app.stop().await;
     while let Ok(Some(chunk)) = response.chunk().await {
         assert_eq!(&*chunk, b"\n");

@@ -6,12 +6,16 @@ use permitd::{
         event::{Origin, Role},
         id::{CommandId, UserId, Who},
         key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
+        session_token::SessionToken,
     },
 };
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{Answer, TestApp};
+use crate::{
+    accounts::{member, sign_in},
+    app::{Answer, TestApp},
+};
 
 const PATH: &str = "/permits/201612013997";
 
@@ -69,6 +73,44 @@ async fn a_key_in_a_report_is_revoked_and_its_owner_and_the_administrators_are_t
     let of_type = |name: &str| events["data"].as_array().unwrap().iter().filter(|event| event["type"] == name).count();
     assert_eq!((of_type("ApiKeyRevoked"), of_type("LeakNoticeMailed")), (1, 2));
     assert_eq!(app.service().leaks.counts().revoked, 2);
+}
+
+/// A session ends, a link is voided, an administrator's token is revoked, be it the last one; those who should know are told.
+#[tokio::test]
+async fn sessions_links_and_administrators_tokens_in_a_report_end() {
+    let app = TestApp::with_sample(5).await;
+    let user = member(&app, "ana@example.org").await;
+    let (boss, _) = app.invite_as(&json!({ "email": "boss@example.org" })).await;
+    raise(&app, &boss).await;
+    let (token, other) = (sign_in(&app, "ana@example.org").await, sign_in(&app, "ana@example.org").await);
+    let me = async |token: &str| app.send(app.request(Method::GET, "/me").bearer_auth(token)).await.status;
+    // What only looks like the session ends nothing.
+    let forged = SessionToken::new(KeyId::parse(&token[4..20]).unwrap(), &[7; SECRET_BYTES]);
+    report(&app, forged.reveal()).await.expect(202);
+    report(&app, &format!("GET /me\nauthorization: Bearer {token}\n")).await.expect(202);
+    app.eventually("the end of the session", async || (me(&token).await == 401).then_some(())).await;
+    app.send(app.request(Method::GET, PATH).bearer_auth(&token)).await.expect(401);
+    assert_eq!(me(&other).await, 200);
+    let told = app.notice_to("ana@example.org", "leaked").await;
+    assert!(told.text.contains("your session") && told.text.contains(&token[4..20]), "{}", told.text);
+    assert!(!told.text.contains(&token) && !told.text.contains("API key"), "{}", told.text);
+    let told = app.notice_to("boss@example.org", "leaked").await;
+    assert!(told.text.contains(&user) && told.text.contains("the session"), "{}", told.text);
+
+    let (eve, _) = app.invite_as(&json!({ "email": "eve@example.org" })).await;
+    let link = app.mail_to("eve@example.org", 1).await.links[0].clone();
+    report(&app, &format!("https://data.example.org{link}")).await.expect(202);
+    let told = app.notice_to("eve@example.org", "leaked").await;
+    assert!(told.text.contains("a link that") && !told.text.contains("pml_"), "{}", told.text);
+    let used = app.request(Method::POST, &link).json(&json!({ "password": "correct horse battery" }));
+    assert_eq!(app.send(used).await.expect(410).json()["type"], "/problems/link-over");
+    let events = app.admin_get(&format!("/users/{eve}/events")).await.expect(200).json();
+    let voided = events["data"].as_array().unwrap().iter().filter(|event| event["type"] == "LinkVoided").count();
+    assert_eq!(voided, 1);
+
+    report(&app, &app.admin_token).await.expect(202);
+    app.eventually("the end of the token", async || (app.admin_get("/users").await.status == 401).then_some(())).await;
+    assert_eq!(app.service().leaks.counts().revoked, 3);
 }
 
 /// The answer is the same whatever the text holds, and what is not the whole of a key ends none.

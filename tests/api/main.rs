@@ -49,6 +49,7 @@ mod provider;
 mod quota;
 mod raw;
 mod second_factor;
+mod sessions;
 mod stalled;
 mod stopping;
 mod tokens;

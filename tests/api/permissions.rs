@@ -18,8 +18,6 @@ use crate::{
 enum Need {
     /// Nothing.
     Nothing,
-    /// An API key.
-    Key,
     /// A session.
     Session,
     /// An API key or a session.
@@ -54,6 +52,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/links/{token}", Need::Nothing),
     ("DELETE", "/sessions/current", Need::Session),
     ("GET", "/me", Need::Oneself),
+    ("PATCH", "/me", Need::Session),
     ("GET", "/me/usage", Need::Oneself),
     ("PUT", "/me/password", Need::Session),
     ("GET", "/me/export", Need::Session),
@@ -68,14 +67,14 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/me/second-factor", Need::Session),
     ("PUT", "/me/second-factor", Need::Session),
     ("DELETE", "/me/second-factor", Need::Session),
-    ("GET", "/permits", Need::Key),
-    ("GET", "/permits/changes", Need::Key),
-    ("GET", "/permits/facets", Need::Key),
-    ("GET", "/permits/stats", Need::Key),
-    ("GET", "/permits/{key}", Need::Key),
-    ("GET", "/permits/{key}/history", Need::Key),
-    ("GET", "/permits/{key}/{record_id}", Need::Key),
-    ("GET", "/permits/{key}/{record_id}/history", Need::Key),
+    ("GET", "/permits", Need::Oneself),
+    ("GET", "/permits/changes", Need::Oneself),
+    ("GET", "/permits/facets", Need::Oneself),
+    ("GET", "/permits/stats", Need::Oneself),
+    ("GET", "/permits/{key}", Need::Oneself),
+    ("GET", "/permits/{key}/history", Need::Oneself),
+    ("GET", "/permits/{key}/{record_id}", Need::Oneself),
+    ("GET", "/permits/{key}/{record_id}/history", Need::Oneself),
     ("GET", "/users", PEOPLE),
     ("POST", "/users", PEOPLE),
     ("GET", "/users/{id}", PEOPLE),
@@ -172,7 +171,6 @@ impl Caller {
     fn refused(&self, method: &str, need: Need) -> Option<u16> {
         match (need, &self.may) {
             (Need::Nothing, _) => None,
-            (Need::Key, _) => (!self.has_key).then_some(401),
             (Need::Session, _) => self.signed_in.is_none().then_some(401),
             (Need::Oneself, _) => (!self.has_key && self.signed_in.is_none()).then_some(401),
             (Need::Scopes(_), None) => Some(401),
@@ -229,7 +227,9 @@ async fn callers(app: &TestApp, clock: &ManualClock, key: &str) -> Vec<Caller> {
         ("manager@example.org", "manager", &["data"]),
         ("admin@example.org", "admin", &ALL_SCOPES),
     ] {
-        accounts::member_as(app, email, role).await;
+        let user = accounts::member_as(app, email, role).await;
+        let plan = json!({ "plan": "unlimited" });
+        app.admin_send(Method::PATCH, &format!("/users/{user}"), &plan).await.expect(200);
         callers.push(Caller::with_session(email, &accounts::sign_in(app, email).await, scopes));
     }
     let cookie = format!("permitd={}", accounts::sign_in(app, "admin@example.org").await);
@@ -304,7 +304,8 @@ fn described(document: &Value) -> Vec<(String, String, Need)> {
             let need = match security.first() {
                 None => Need::Nothing,
                 Some(first) if first["apiKey"].is_array() => {
-                    if security.iter().any(|other| other["session"].is_array()) { Need::Oneself } else { Need::Key }
+                    assert!(security.iter().any(|other| other["session"].is_array()), "{method} {path}: {security:?}");
+                    Need::Oneself
                 }
                 Some(first) if first["session"].is_array() => Need::Session,
                 Some(first) => {

@@ -18,7 +18,7 @@ fn listing_filters_and_pages() {
     assert_eq!(count(&page) + count(&rest), events.len());
     assert_eq!(count(&home.json(&["events", "list", "--type", "ApiKeyMailed"])), 2);
     assert_eq!(count(&home.json(&["events", "list", "--stream", "plan#default"])), 1);
-    assert_eq!(count(&home.json(&["events", "list", "--user", "ana@example.org"])), 3);
+    assert_eq!(count(&home.json(&["events", "list", "--user", "ana@example.org"])), 4);
     let issued = home.json(&["events", "list", "--user", "ana@example.org", "--type", "ApiKeyIssued"]);
     assert_eq!(issued["events"][0]["schema_version"], 3);
     home.refused(2, &["events", "list", "--type", "apikeymailed"]);

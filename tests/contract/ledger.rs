@@ -6,21 +6,26 @@ use std::sync::{
 };
 
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use permitd::{
     clock::{Clock, ManualClock},
     domain::{
         admission::{DAY_NS, Holder, KeyUse, Return, SECOND_NS, Tally, Verdict, day_of},
         bounds::{DataAction, KeyBounds, KeyScopes},
-        event::{Event, RevocationReason},
+        event::{Event, RevocationReason, Role},
         id::UserId,
         personal::Personal,
         plan::{KeyRules, Limits},
         reach::{KeyPurpose, KeyReach, OutOfReach},
+        sign_in::{SessionEnd, SignInEvent, SignInMethod},
     },
     store::{GivenBack, GrantRequest, KeyRefusal, LastUse, SERIALS_PER_REQUEST, Stores, sqlite::Database},
 };
 
-use crate::backend::{Backend, Stream, beginning, clock, issued, key, member, now_ns, seconds};
+use crate::{
+    backend::{Backend, Stream, beginning, clock, invited, issued, key, member, now_ns, seconds},
+    replay::{differences, rebuild},
+};
 
 /// A request of a node of its own.
 fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
@@ -131,6 +136,82 @@ pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     assert_eq!(spend(&stores, user, &clock, 64, 20).await, 100);
 }
 
+/// A session has terms as a key does: while it is used, until it ends, and as its person's plan has it.
+pub(crate) async fn a_session_has_terms_until_it_ends<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let limits = Limits { rate_per_s: 1.0, burst: 1_000_000, quota_per_day: 100 };
+    let (mut ana, first) = member(&stores, 1, limits).await;
+    let clock = clock();
+    let after = |seconds: i64| beginning().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let started = |number: u8, method| {
+        Event::SignIn(SignInEvent::SessionStarted {
+            session: key(number).id(),
+            hash: key(number).hash(),
+            expires_at: after(10_000),
+            idle_s: 4000,
+            method,
+            network: Personal::Known("192.0.2.77".to_owned()),
+        })
+    };
+    let sessions = [2, 3, 4].map(|number| started(number, SignInMethod::Password));
+    ana.write(&stores, sessions.into(), beginning()).await;
+    let [one, two, three] = [2, 3, 4].map(|number| key(number).id());
+    let terms = async |id| stores.ledger.terms(id, now_ns(&clock)).await.unwrap();
+    let known = terms(one).await.unwrap();
+    assert_eq!((known.user, known.hash, &*known.plan), (ana.user_id(), key(2).hash(), "default"));
+    assert_eq!((known.valid_until, known.see_at), (Some(after(4000)), Some(after(1000))));
+    assert!(*known.reach == KeyReach::default() && !known.lacks_factor);
+    let of_key = terms(first).await.unwrap();
+    assert_eq!((of_key.valid_until, of_key.see_at, of_key.lacks_factor), (None, None, false));
+    // Each use makes it last longer, up to its end.
+    let seen = |session| Event::SignIn(SignInEvent::SessionSeen { session });
+    ana.write(&stores, vec![seen(one)], after(3000)).await;
+    assert_eq!(terms(one).await.unwrap().valid_until, Some(after(7000)));
+    seconds(&clock, 3999);
+    assert!(terms(two).await.is_ok());
+    seconds(&clock, 1);
+    assert_eq!(terms(two).await.err(), Some(KeyRefusal::Ended), "idle");
+    ana.write(&stores, vec![seen(one)], after(6500)).await;
+    let known = terms(one).await.unwrap();
+    assert_eq!((known.valid_until, known.see_at), (Some(after(10_000)), None), "it cannot last longer");
+    seconds(&clock, 6000);
+    assert_eq!(terms(one).await.err(), Some(KeyRefusal::Ended), "its time is over");
+    assert_eq!(terms(three).await.err(), Some(KeyRefusal::Ended));
+
+    // What becomes of the person becomes of their sessions.
+    clock.advance_us(-9_000 * SECOND_NS / 1000);
+    let mut ben = Stream::user(2);
+    ben.write(&stores, vec![invited("ben@example.org"), started(5, SignInMethod::Password)], beginning()).await;
+    let sessions = [6, 7].map(|number| started(number, SignInMethod::PasswordAndCode));
+    ben.write(&stores, sessions.into(), beginning()).await;
+    let [plain, coded, other] = [5, 6, 7].map(|number| key(number).id());
+    ben.write(&stores, vec![Event::PlanAssigned { plan: "large".to_owned() }], after(1)).await;
+    assert_eq!(&*terms(plain).await.unwrap().plan, "large");
+    let ended = SignInEvent::SessionEnded { session: other, reason: SessionEnd::SignedOut };
+    ben.write(&stores, vec![Event::SignIn(ended)], after(2)).await;
+    assert_eq!(terms(other).await.err(), Some(KeyRefusal::Ended));
+    assert!(terms(plain).await.is_ok() && terms(coded).await.is_ok(), "that was another");
+    ben.write(&stores, vec![Event::UserDisabled], after(3)).await;
+    ben.write(&stores, vec![Event::UserEnabled], after(4)).await;
+    for session in [plain, coded, other] {
+        assert_eq!(terms(session).await.err(), Some(KeyRefusal::Ended), "what has ended does not come back");
+    }
+    let mut eve = Stream::user(3);
+    let admin = Event::RoleChanged { role: Role::Admin };
+    eve.write(&stores, vec![invited("eve@example.org"), admin], after(5)).await;
+    let sessions = vec![started(8, SignInMethod::Password), started(9, SignInMethod::ProviderAndItsFactor)];
+    eve.write(&stores, sessions, after(6)).await;
+    assert!(terms(key(8).id()).await.unwrap().lacks_factor);
+    assert!(!terms(key(9).id()).await.unwrap().lacks_factor);
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    eve.write(&stores, vec![Event::UserDeleted], after(7)).await;
+    assert_eq!(terms(key(9).id()).await.err(), Some(KeyRefusal::Ended));
+    rebuild(&*stores.replay);
+    assert_eq!(differences(&stores), Vec::<String>::new(), "a rebuild comes to the same");
+    assert_eq!(terms(key(9).id()).await.err(), Some(KeyRefusal::Ended));
+}
+
 pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
@@ -145,7 +226,7 @@ pub(crate) async fn keys_that_do_not_work_get_nothing<B: Backend>() {
     ana.write(&stores, vec![Event::UserEnabled], beginning()).await;
     assert_eq!(refusal(first).await, None);
     let second = key(2);
-    let valid_until = beginning().checked_add(jiff::SignedDuration::from_secs(10)).unwrap();
+    let valid_until = beginning().checked_add(SignedDuration::from_secs(10)).unwrap();
     let rotated = Event::ApiKeyRotated { key_id: first, replaced_by: second.id(), valid_until };
     ana.write(&stores, vec![issued(&second), rotated], beginning()).await;
     let terms = stores.ledger.terms(first, now_ns(&clock)).await.unwrap().expect("it works for a while");
@@ -170,7 +251,7 @@ pub(crate) async fn a_key_ends_at_its_date_and_carries_what_it_may<B: Backend>()
     let (mut ana, first) = member(&stores, 1, limits).await;
     let clock = clock();
     let terms = async |key| stores.ledger.terms(key, now_ns(&clock)).await.unwrap();
-    let at = |second: i64| beginning().checked_add(jiff::SignedDuration::from_secs(second)).unwrap();
+    let at = |second: i64| beginning().checked_add(SignedDuration::from_secs(second)).unwrap();
     let change = |key_id, end: Option<i64>| {
         let allowed_ips = Some(Personal::Known("192.0.2.0/24 2001:db8::1".to_owned()));
         let scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
@@ -393,7 +474,7 @@ pub(crate) async fn a_grant_holds_what_a_request_needs<B: Backend>() {
 /// A command beside a server knows its own time only: what it rotates ends by the server's.
 #[tokio::test]
 async fn what_is_rotated_beside_a_server_ends_after_its_grace_by_the_servers_time() {
-    let grace = jiff::SignedDuration::from_hours(1);
+    let grace = SignedDuration::from_hours(1);
     for shift_days in [-1, 400] {
         let folder = tempfile::tempdir().unwrap();
         let [server, command] = [(); 2].map(|()| Database::open(folder.path()).unwrap());

@@ -75,6 +75,7 @@ macro_rules! cases {
             each_day_keeps_its_count_when_clocks_are_wrong,
             a_grant_holds_what_a_request_needs,
             keys_that_do_not_work_get_nothing,
+            a_session_has_terms_until_it_ends,
             a_key_ends_at_its_date_and_carries_what_it_may,
             usage_is_counted_by_person_and_day,
             what_requests_were_is_counted_once,

@@ -9,6 +9,7 @@ use permitd::{
     },
     domain::{
         bounds::KeyChange,
+        credential::Credential,
         key::PresentedKey,
         plan::{DEFAULT_PLAN, Limits},
     },
@@ -111,8 +112,7 @@ async fn a_failure_after_midnight_gives_nothing_to_the_new_day() {
     world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 10 }).await;
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
-    let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
-    else {
+    let Ok(Admission::Admitted(mut pass)) = world.book.admit(&presented.into(), 1, &ANYTHING).await else {
         panic!("the first request passes")
     };
     // The request that began yesterday fails today.
@@ -190,9 +190,7 @@ async fn what_was_counted_is_what_was_admitted_though_answers_are_lost() {
             _ => {}
         }
         for _ in 0..4 {
-            if let Ok(Admission::Admitted(pass)) =
-                world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
-            {
+            if let Ok(Admission::Admitted(pass)) = world.book.admit(&presented.into(), 1, &ANYTHING).await {
                 pass.tell("permits", 200, None);
                 total += 1;
             }
@@ -217,8 +215,8 @@ async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
     world.plan(DEFAULT_PLAN, Limits { rate_per_s: 1000.0, burst: 1000, quota_per_day: 100_000 }).await;
     let (user, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
-    let (id, hash) = (presented.id(), presented.hash());
-    let ask = async |book: &GrantBook| match book.admit(id, &hash, 1, &ANYTHING).await {
+    let shown = Credential::from(presented);
+    let ask = async |book: &GrantBook| match book.admit(&shown, 1, &ANYTHING).await {
         Ok(Admission::Admitted(pass)) => pass.tell("permits", 200, None),
         other => panic!("{other:?}"),
     };
@@ -235,7 +233,7 @@ async fn what_was_counted_is_told_once_when_a_settlement_and_a_grant_cross() {
                 world.faults.add(
                     "give_back",
                     Fault::first(async move {
-                        let Ok(Admission::Admitted(pass)) = book.admit(id, &hash, 1, &ANYTHING).await else {
+                        let Ok(Admission::Admitted(pass)) = book.admit(&shown, 1, &ANYTHING).await else {
                             panic!("it passes")
                         };
                         pass.tell("permits", 200, None);
@@ -313,8 +311,7 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
     let (_, key) = world.member(ANA).await;
     let presented = PresentedKey::parse(key.as_bytes()).unwrap();
     for by_rate in [true, false] {
-        let Ok(Admission::Admitted(mut pass)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
-        else {
+        let Ok(Admission::Admitted(mut pass)) = world.book.admit(&presented.into(), 1, &ANYTHING).await else {
             panic!("the last request of the quota is there")
         };
         world.advance(Duration::from_secs(2));
@@ -323,8 +320,7 @@ async fn what_comes_back_while_a_grant_is_renewed_is_found_again() {
             "grant",
             Fault::then(async move { if by_rate { pass.refund() } else { pass.keep(0, clock.as_ref()) } }),
         );
-        let Ok(Admission::Admitted(mut next)) = world.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await
-        else {
+        let Ok(Admission::Admitted(mut next)) = world.book.admit(&presented.into(), 1, &ANYTHING).await else {
             panic!("what came back was lost")
         };
         next.refund();

@@ -29,6 +29,7 @@ mod history;
 mod importing;
 mod leaks;
 mod notices;
+mod quotas;
 mod random;
 mod writing;
 

@@ -237,9 +237,9 @@ impl TestApp {
         (user["id"].as_str().expect("an id").to_owned(), key)
     }
 
-    /// The last mail with a key to somebody, once there are at least `count`.
+    /// The last mail with a key or a link to somebody, once there are at least `count`.
     pub(crate) async fn mail_to(&self, email: &str, count: usize) -> Mail {
-        let is_one = |mail: &Mail| mail.to == email && mail.key.is_some();
+        let is_one = |mail: &Mail| mail.to == email && (mail.key.is_some() || !mail.links.is_empty());
         self.eventually(&format!("mail number {count} to {email}"), async || {
             let mut mails: Vec<Mail> = self.mails().into_iter().filter(is_one).collect();
             if mails.len() >= count { mails.pop() } else { None }

@@ -234,7 +234,7 @@ impl World {
     /// A request with this key: 200, 401, 429 or 503.
     pub(crate) async fn request(&self, key: &str) -> u16 {
         let Some(presented) = PresentedKey::parse(key.as_bytes()) else { return 401 };
-        match self.book.admit(presented.id(), &presented.hash(), 1, &ANYTHING).await {
+        match self.book.admit(&presented.into(), 1, &ANYTHING).await {
             Ok(Admission::Admitted(_)) => 200,
             Ok(Admission::Unknown) => 401,
             Ok(Admission::OutOfReach(_)) => 403,

@@ -74,9 +74,9 @@ impl MailerWork {
                     let committed = self.committer.run(&stream, &envelope, revoke).await?;
                     self.counters.revocations.add(newly(&committed));
                 }
-                FulfilmentStep::TellOfLeak { key_id } => {
+                FulfilmentStep::TellOfLeak(leaked) => {
                     let Some(person) = person else { return Ok(()) };
-                    return self.tell_of_leak(&stream, &message, &person, key_id).await;
+                    return self.tell_of_leak(&stream, &message, &person, leaked).await;
                 }
                 FulfilmentStep::SendMail { key_id } => {
                     let Some(person) = person else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Mails that tell of a leaked key: to its owner, and to the administrators, who learn its id and its owner's.
+//! Mails that tell of a leak of a key, a session or a link: to its owner, and to the administrators, who learn its id and its owner's.
 
 use super::{MailerWork, MessageError, Offer, fulfil::envelope};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     domain::{
         event::Role,
         id::{StreamId, UserId},
-        key::KeyId,
+        leak::Leaked,
         text::one_line,
         user::{Command, CommandRefusal, MailStop, Standing, User, decide},
         view::{State, UserRow, UserStatus},
@@ -42,8 +42,9 @@ impl MailerWork {
         stream: &StreamId,
         message: &EventMessage,
         owner: &User,
-        key_id: KeyId,
+        leaked: Leaked,
     ) -> Result<(), MessageError> {
+        let key_id = leaked.id();
         let of_owner = owner.email.known().map(|address| Recipient {
             id: owner.id,
             address: address.to_owned(),
@@ -54,7 +55,7 @@ impl MailerWork {
             if owner.leak_notices.contains(&(key_id, recipient.id)) {
                 continue;
             }
-            let notice = self.leak_notice(owner, key_id, &recipient)?;
+            let notice = self.leak_notice(owner, leaked, &recipient)?;
             crash_point("mailer-before-mail");
             let refused = match self.hand_over(recipient.stop, &notice).await {
                 Ok(_) => {
@@ -102,7 +103,7 @@ impl MailerWork {
             if found.len() >= ADMINISTRATORS_MAX {
                 tracing::warn!(
                     told = ADMINISTRATORS_MAX,
-                    "not all administrators are told of a leaked key: there are too many"
+                    "not all administrators are told of a leak: there are too many"
                 );
                 found.truncate(ADMINISTRATORS_MAX);
                 break;
@@ -111,7 +112,8 @@ impl MailerWork {
         Ok(found)
     }
 
-    fn leak_notice(&self, owner: &User, key_id: KeyId, to: &Recipient) -> Result<OutgoingMail, MessageError> {
+    fn leak_notice(&self, owner: &User, leaked: Leaked, to: &Recipient) -> Result<OutgoingMail, MessageError> {
+        let key_id = leaked.id();
         let (is_owner, templates) = (to.id == owner.id, &self.offering.templates);
         let Offer { brand, public_url, contact, .. } = self.offering.offer();
         let name = owner.name.as_ref().filter(|_| is_owner);
@@ -120,6 +122,7 @@ impl MailerWork {
             name: name.and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned),
             public_url,
             contact,
+            what: leaked.word(),
             key_id: key_id.to_string(),
             last_four: owner.keys.get(&key_id).map(|key| key.last_four.clone()).unwrap_or_default(),
             user: owner.id.to_string(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::{SignInError, SignIns, Started, by};
 use crate::{
@@ -15,8 +14,7 @@ use crate::{
         email::Email,
         event::Role,
         id::{StreamId, UserId},
-        key::{KeyId, SECRET_BYTES},
-        session_token::SessionToken,
+        key::KeyId,
         sign_in::{NewSession, SignInRefusal},
         user::{Command, CommandRefusal, ProviderSignIn, decide},
         view::State,
@@ -59,9 +57,7 @@ impl SignIns {
             }
             None => None,
         };
-        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-        self.committer.entropy.fill(&mut *secret).map_err(CommandError::from)?;
-        let token = SessionToken::new(session, &secret);
+        let token = self.committer.secrets.session_token(session);
         let now = self.committer.clock.now();
         let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
         let session =
@@ -78,6 +74,7 @@ impl SignIns {
             CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted) => CommandRefusal::NoUser.into(),
             error => error,
         })?;
+        self.forget_changed(&committed).await;
         crash_point("session-started");
         Ok(Started { user, token, committed })
     }

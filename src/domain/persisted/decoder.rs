@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, accepted, feedback, keys, provider, roles, tokens, v1, v2};
+use super::{CodecError, Encoded, StoredEvent, accepted, feedback, keys, leaks, provider, roles, tokens, v1, v2};
 use crate::domain::{
     bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},
@@ -288,6 +288,10 @@ impl<'a> Decoder<'a> {
             "ApiKeyRevoked" => {
                 let v2::KeyRevokedFor { key_id, reason } = self.read(stored)?;
                 Some(Event::ApiKeyRevoked { key_id: self.key_id(&key_id)?, reason })
+            }
+            "SessionEnded" => {
+                let leaks::SessionEndedFor { session, reason } = self.read(stored)?;
+                Some(Event::SignIn(SignInEvent::SessionEnded { session: self.key_id(&session)?, reason }))
             }
             "SessionStarted" => {
                 let provider::SessionStartedBy { session, sha256, expires_at, idle_s, method, network } =

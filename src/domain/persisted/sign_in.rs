@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{CodecError, StoredEvent, decoder::Decoder, provider, raw, v1};
+use super::{CodecError, StoredEvent, decoder::Decoder, leaks, provider, raw, v1};
 use crate::domain::{
     key::{KeyHash, KeyId},
     personal::Personal,
@@ -32,6 +32,7 @@ pub(super) fn encode(
             raw(&v1::LinkMailed { number: *number, message_id: message_id.clone() })
         }
         SignInEvent::LinkUsed { number } => raw(&v1::LinkUsed { number: *number }),
+        SignInEvent::LinkVoided { number } => raw(&leaks::LinkVoided { number: *number }),
         SignInEvent::PasswordSet { phc, session } => {
             raw(&v1::PasswordSet { phc: seal("phc", phc)?, session: session.as_ref().map(KeyId::to_string) })
         }
@@ -49,7 +50,11 @@ pub(super) fn encode(
         }
         SignInEvent::SessionSeen { session } => raw(&v1::SessionSeen { session: session.to_string() }),
         SignInEvent::SessionEnded { session, reason } => {
-            raw(&v1::SessionEnded { session: session.to_string(), reason: *reason })
+            let session = session.to_string();
+            match leaks::earlier_end(*reason) {
+                Some(reason) => raw(&v1::SessionEnded { session, reason }),
+                None => raw(&leaks::SessionEndedFor { session, reason: *reason }),
+            }
         }
         SignInEvent::SecondFactorBegun { secret } => raw(&v1::SecondFactorBegun { secret: seal("secret", secret)? }),
         SignInEvent::SecondFactorConfirmed { step, recovery } => {
@@ -83,6 +88,7 @@ impl Decoder<'_> {
                 SignInEvent::LinkMailed { number, message_id }
             }
             "LinkUsed" => SignInEvent::LinkUsed { number: self.read::<v1::LinkUsed>(stored)?.number },
+            "LinkVoided" => SignInEvent::LinkVoided { number: self.read::<leaks::LinkVoided>(stored)?.number },
             "PasswordSet" => {
                 let v1::PasswordSet { phc, session } = self.read(stored)?;
                 let session = session.map(|session| self.key_id(&session)).transpose()?;
@@ -103,7 +109,7 @@ impl Decoder<'_> {
             }
             "SessionEnded" => {
                 let v1::SessionEnded { session, reason } = self.read(stored)?;
-                SignInEvent::SessionEnded { session: self.key_id(&session)?, reason }
+                SignInEvent::SessionEnded { session: self.key_id(&session)?, reason: reason.into() }
             }
             "SecondFactorBegun" => {
                 let v1::SecondFactorBegun { secret } = self.read(stored)?;

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::leaks::EarlierEnd;
 use crate::domain::{
     event::{ImportCounts, Role},
     guard::Excess,
     link::LinkPurpose,
-    sign_in::{SessionEnd, SignInMethod},
+    sign_in::SignInMethod,
 };
 
 /// What is known of the kind of a refusal that was written down before kinds were.
@@ -339,7 +340,7 @@ events! {
         /// Which.
         session: String,
         /// Why.
-        reason: SessionEnd,
+        reason: EarlierEnd,
     }
     /// The person was given a secret for a second factor.
     SecondFactorBegun {

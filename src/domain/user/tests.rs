@@ -220,7 +220,7 @@ proptest! {
                 FulfilmentStep::SendLink { .. }
                 | FulfilmentStep::RevokeKeys
                 | FulfilmentStep::Notify(_)
-                | FulfilmentStep::TellOfLeak { .. } => {
+                | FulfilmentStep::TellOfLeak(_) => {
                     prop_assert!(false, "not for this duty");
                 }
             }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
+        notice::NoticeChoice,
         plan::Limits,
         sign_in::{RECOVERY_CODES, SessionEnd, SignInMethod},
         view::KeyRow,
@@ -24,6 +25,7 @@ use crate::{
         },
         routes::{keys, links, me, passwords, sessions},
     },
+    store::last_use::UsedKey,
 };
 
 /// Adds all of them.
@@ -141,6 +143,7 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
             ("name", nullable(text())),
             ("role", reference("Role")),
             ("plan", text()),
+            ("notices", types.answer::<NoticeChoice>()),
             ("limits", nullable(types.answer::<Limits>())),
             ("invited_at", moment()),
             ("has_password", flag()),
@@ -148,6 +151,10 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
             ("recovery_codes_left", nullable(integer(0, Some(RECOVERY_CODES as u64)))),
         ],
     );
+    let change = command("change_me", "Choose what one is told by mail")
+        .with_body(types.body::<me::MeBody>(), true)
+        .answers(versioned(StatusCode::OK, "You.", me.clone()));
+    paths.add(&Method::PATCH, "/me", change);
     let show = read_with_key("show_me", "Show who is asking, with a session or with a key")
         .answers(versioned(StatusCode::OK, "You.", me))
         .fails(&[NotFound]);
@@ -171,7 +178,7 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
 fn own_keys(paths: &mut Paths, types: &mut Types) {
     let key_id = || super::administration::key_id();
     let keys = read("list_my_keys", "List one's keys")
-        .answers(versioned(StatusCode::OK, "The keys.", all(types.answer::<KeyRow>())))
+        .answers(versioned(StatusCode::OK, "The keys.", all(types.answer::<UsedKey>())))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/me/keys", keys);
     let issue = command("issue_my_key", "Issue a key to oneself")
@@ -292,13 +299,14 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("network", described(nullable(text()), "Where from.")),
             ("ended_at", nullable(moment())),
             ("end_reason", nullable(reasons.clone())),
+            ("last_used_at", described(nullable(moment()), "When data was last read with it.")),
+            ("last_used_from", described(nullable(text()), "The network that this came from.")),
         ]
     };
     let required: Vec<&str> = members().iter().map(|(name, _)| *name).collect();
     let current = described(flag(), "Whether it is the one that asks.");
     let session = closed("A session.", &required, members().into_iter().chain([("current", current)]));
     let day = whole("", [("day", integer(0, None)), ("used", integer(0, None))]);
-    let used = whole("", [("key", reference("KeyId")), ("at", moment()), ("network", nullable(text()))]);
     let count = whole(
         "",
         [
@@ -317,8 +325,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         [
             ("exported_at", moment()),
             ("user", reference("User")),
-            ("keys", list(reference("Key"))),
-            ("key_uses", described(list(used), "When each key was used last, and from where.")),
+            ("keys", list(reference("UsedKey"))),
             ("sessions", list(reference("Session"))),
             ("usage", described(list(day), "Requests by day, counted from 1970-01-01.")),
             ("requests", described(list(count), "Requests by day, key, data set and status.")),

@@ -29,6 +29,7 @@ use crate::{
         routes::{admin_tokens, invitations, keys, leaks, mail, plans, usage, users},
         session::{Needs, OfAll, OfEvents, OfPeople, OfPlans, OfServer},
     },
+    store::last_use::UsedKey,
 };
 
 /// What a command without a body can fail with.
@@ -336,7 +337,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
     let tag = "keys";
     let list = read::<OfPeople>("list_keys", tag, "List a person's keys")
         .takes([user_id()])
-        .answers(versioned(StatusCode::OK, "Their keys.", all(types.answer::<KeyRow>())))
+        .answers(versioned(StatusCode::OK, "Their keys.", all(types.answer::<UsedKey>())))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys", list);
     let issue = command::<OfPeople>("issue_key", tag, "Issue a key")
@@ -349,7 +350,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
 
     let show = read::<OfPeople>("show_key", tag, "Show a key")
         .takes([user_id(), key_id()])
-        .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<KeyRow>()))
+        .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<UsedKey>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
     let change = command::<OfPeople>("change_key", tag, "Change what a key is called and what it may")
@@ -541,7 +542,7 @@ fn admin_tokens(paths: &mut Paths, types: &mut Types) {
 
 fn leaked(paths: &mut Paths, types: &mut Types) {
     let received = whole("That the report was received.", [("status", super::schema::one_of(&["received"]))]);
-    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys that have leaked")
+    let report = Operation::new(Caller::Anybody, "report_leak", "keys", "Report keys and tokens that have leaked")
         .says(
             "For whoever finds keys where others can read them. Those that are ours and work are revoked, and their owners told. The \
              answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",

@@ -14,7 +14,7 @@ use crate::{
 pub(super) enum Caller {
     /// Anybody.
     Anybody,
-    /// Whoever has an API key.
+    /// Whoever has an API key or a session, at data.
     Reader,
     /// Whoever has a session.
     Person,
@@ -28,9 +28,8 @@ impl Caller {
     fn security(self) -> Value {
         match self {
             Self::Anybody => json!([]),
-            Self::Reader => json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }]),
             Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
-            Self::Oneself => {
+            Self::Reader | Self::Oneself => {
                 json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }, { "session": [] }, { "sessionCookie": [] }])
             }
             Self::Admin(needed) => {
@@ -54,6 +53,7 @@ impl Caller {
                 InvalidKey,
                 KeyNotAllowedHere,
                 Scope,
+                SecondFactorRequired,
                 DataSetWithdrawn,
                 UrlTooLong,
                 QuotaExceeded,

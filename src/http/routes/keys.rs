@@ -34,6 +34,7 @@ use crate::{
         session::{Admin, OfPeople},
         state::Service,
     },
+    store::Stores,
 };
 
 /// Adds the routes.
@@ -71,8 +72,17 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
 /// A person's keys.
 pub(super) async fn list_of(service: &Service, user: UserId) -> Answer {
     let user = existing(service, user).await?;
-    let keys = service.committer.stores.views.keys(user.id).await.map_err(store_problem)?;
+    let keys = used(service, user.id).await?.used_keys(user.id).await.map_err(store_problem)?;
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
+}
+
+/// The stores, once the ledger knows what this node has counted of a person's requests.
+///
+/// # Errors
+/// When the ledger cannot be reached.
+pub(super) async fn used(service: &Service, user: UserId) -> Result<&Stores, Problem> {
+    service.book.settle(user).await.map_err(store_problem)?;
+    Ok(&service.committer.stores)
 }
 
 /// Whose keys a request is about, and the path that it knows them by.
@@ -107,7 +117,9 @@ async fn show(
     let key = service.committer.stores.views.key(id).await.map_err(store_problem)?;
     let key = key.filter(|key| key.user == user);
     let key = key.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("the user has no key {id}")))?;
-    Ok(answer::versioned(StatusCode::OK, key.version, &key))
+    let version = key.version;
+    let shown = used(&service, user).await?.with_uses(user, vec![key]).await.map_err(store_problem)?;
+    Ok(answer::versioned(StatusCode::OK, version, &shown.first()))
 }
 
 /// What is wanted of a key; what is absent stays, and null takes away what was said.

@@ -25,9 +25,14 @@ use super::{
     users::existing,
 };
 use crate::{
-    domain::sign_in::SessionEnd,
+    actors::{account::AccountCommand, invite::user_in},
+    domain::{
+        notice::ChosenNotices,
+        sign_in::SessionEnd,
+        user::{Changes, User},
+    },
     http::{
-        method,
+        Problem, method,
         signed_in::{Oneself, SignedIn},
         state::Service,
     },
@@ -35,33 +40,41 @@ use crate::{
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::readable("/me", show))
-        .service(method::resource("/me/password", "PUT").route(web::method(Method::PUT).to(change_password)))
-        .service(
-            method::resource("/me/keys", "GET, HEAD, POST")
-                .route(method::read().to(list_keys))
-                .route(web::method(Method::POST).to(issue_key)),
-        )
-        .service(
-            method::resource("/me/keys/{key_id}", "PATCH, DELETE")
-                .route(web::method(Method::PATCH).to(change_key))
-                .route(web::method(Method::DELETE).to(revoke_key)),
-        )
-        .service(method::resource("/me/keys/{key_id}/rotate", "POST").route(web::method(Method::POST).to(rotate_key)))
-        .service(method::readable("/me/usage", usage))
-        .service(
-            method::resource("/me/sessions", "GET, HEAD, DELETE")
-                .route(method::read().to(list_sessions))
-                .route(web::method(Method::DELETE).to(end_sessions)),
-        )
-        .service(method::resource("/me/sessions/{key_id}", "DELETE").route(web::method(Method::DELETE).to(end_session)))
-        .configure(second_factor::configure)
-        .configure(export::configure);
+    app.service(
+        method::resource("/me", "GET, HEAD, PATCH")
+            .route(method::read().to(show))
+            .route(web::method(Method::PATCH).to(change)),
+    )
+    .service(method::resource("/me/password", "PUT").route(web::method(Method::PUT).to(change_password)))
+    .service(
+        method::resource("/me/keys", "GET, HEAD, POST")
+            .route(method::read().to(list_keys))
+            .route(web::method(Method::POST).to(issue_key)),
+    )
+    .service(
+        method::resource("/me/keys/{key_id}", "PATCH, DELETE")
+            .route(web::method(Method::PATCH).to(change_key))
+            .route(web::method(Method::DELETE).to(revoke_key)),
+    )
+    .service(method::resource("/me/keys/{key_id}/rotate", "POST").route(web::method(Method::POST).to(rotate_key)))
+    .service(method::readable("/me/usage", usage))
+    .service(
+        method::resource("/me/sessions", "GET, HEAD, DELETE")
+            .route(method::read().to(list_sessions))
+            .route(web::method(Method::DELETE).to(end_sessions)),
+    )
+    .service(method::resource("/me/sessions/{key_id}", "DELETE").route(web::method(Method::DELETE).to(end_session)))
+    .configure(second_factor::configure)
+    .configure(export::configure);
 }
 
 async fn show(Oneself(user): Oneself, request: HttpRequest, service: web::Data<Service>) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let row = existing(&service, user.id).await?;
+    shown(&user, &service).await
+}
+
+async fn shown(user: &User, service: &Service) -> Answer {
+    let row = existing(service, user.id).await?;
     let plan = service.committer.stores.views.plan(&row.plan).await.map_err(store_problem)?;
     let sign_in = &user.sign_in;
     let body = json!({
@@ -71,12 +84,34 @@ async fn show(Oneself(user): Oneself, request: HttpRequest, service: web::Data<S
         "role": row.role,
         "plan": row.plan,
         "limits": plan.map(|plan| plan.limits),
+        "notices": user.notices,
         "invited_at": row.invited_at,
         "has_password": sign_in.password.is_some(),
         "second_factor_since": sign_in.second_factor.as_ref().map(|factor| factor.since),
         "recovery_codes_left": sign_in.second_factor.as_ref().map(|factor| factor.recovery_left()),
     });
     Ok(answer::versioned(StatusCode::OK, row.version, &body))
+}
+
+/// A change of what one is told.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeOfMe")]
+pub(in crate::http) struct MeBody {
+    /// The notices that one gets by mail; what is absent stays.
+    notices: ChosenNotices,
+}
+
+impl Fields for MeBody {
+    const NAMES: &'static [&'static str] = &["notices"];
+}
+
+async fn change(own: Own<MeBody>, service: web::Data<Service>) -> Answer {
+    let changes = Changes { notices: Some(own.body.notices), ..Changes::default() };
+    let order = AccountCommand::ChangeUser(changes);
+    let done = service.accounts.perform(own.who.user.id, order, own.envelope).await.map_err(command_problem)?;
+    let changed = user_in(&done.committed.state).ok_or_else(|| Problem::internal("nobody was changed"))?;
+    shown(changed, &service).await
 }
 
 /// A change of the password.

@@ -109,7 +109,11 @@ impl Snapshot {
             ("permitd_mailer_mails_sent", "Mails handed over", mailers.mails_sent),
             ("permitd_mailer_mails_rejected", "Mails refused for good", mailers.mails_rejected),
             ("permitd_mailer_mails_back", "Mails that came back, or were not wanted", mailers.mails_back),
-            ("permitd_mailer_leaks_told", "Mails handed over that tell of a leaked key", mailers.leaks_told),
+            (
+                "permitd_mailer_leaks_told",
+                "Mails handed over that tell of a leaked key, session or link",
+                mailers.leaks_told,
+            ),
             ("permitd_mailer_revocations", "Deleted people whose keys were revoked", mailers.revocations),
             ("permitd_mailer_heartbeats", "Times that a message at work was kept from others", mailers.heartbeats),
             ("permitd_notices_sweeps", "Looks for keys that expire", notices.sweeps),

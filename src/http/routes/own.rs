@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use super::command::{Fields, said};
 use crate::{
     actors::{commit::Envelope, sign_in::SignedInAs},
+    domain::id::Who,
     http::{
         Problem,
         session::Conditions,
@@ -60,7 +61,7 @@ impl<T: Fields, P: Person> FromRequest for Own<T, P> {
             let (body, bytes) = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let person = crate::actors::sign_in::person(who.user.id);
+            let person = Who::user(who.user.id);
             let envelope = conditions.envelope(service, &person, &request, &bytes)?;
             Ok(Self { who, body, envelope, by: std::marker::PhantomData })
         })

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     answer::{self, Answer},
     command::{Command, Fields, Nothing, said},
+    keys::used,
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
@@ -30,7 +31,6 @@ use crate::{
         id::{UserId, Who},
         key::KeyId,
         sign_in::SessionEnd,
-        view::SessionRow,
     },
     http::{
         Problem, ProblemCode, cookie, method,
@@ -39,6 +39,7 @@ use crate::{
         state::Service,
         wire,
     },
+    store::last_use::UsedSession,
 };
 
 /// Adds the routes.
@@ -145,17 +146,17 @@ async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>)
 pub(super) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
     let user = existing(service, user).await?;
     let now = service.committer.clock.now();
-    let mut rows = service.committer.stores.views.sessions(user.id).await.map_err(store_problem)?;
-    rows.retain(|row| row.ended_at.is_none() && now < row.idle_at);
-    rows.reverse();
-    let shown = |row: &SessionRow| {
-        let mut shown = serde_json::to_value(row).map_err(Problem::internal)?;
+    let mut sessions = used(service, user.id).await?.used_sessions(user.id).await.map_err(store_problem)?;
+    sessions.retain(|session| session.row.ended_at.is_none() && now < session.row.idle_at);
+    sessions.reverse();
+    let shown = |session: &UsedSession| {
+        let mut shown = serde_json::to_value(session).map_err(Problem::internal)?;
         if let (Some(current), Some(fields)) = (current, shown.as_object_mut()) {
-            fields.insert("current".to_owned(), (row.id == current).into());
+            fields.insert("current".to_owned(), (session.row.id == current).into());
         }
         Ok(shown)
     };
-    let shown: Vec<_> = rows.iter().map(shown).collect::<Result<_, Problem>>()?;
+    let shown: Vec<_> = sessions.iter().map(shown).collect::<Result<_, Problem>>()?;
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": shown })))
 }
 

@@ -64,11 +64,13 @@ impl Example for KeyLeak {
             name: Some("Ada Lovelace".to_owned()),
             public_url: "https://permits.example.org".to_owned(),
             contact: Some("Bea <bea@example.org>".to_owned()),
+            what: "key",
             key_id: "3fE9kQ0aZb7LmN2p".to_owned(),
             last_four: "wXyZ".to_owned(),
             user: "0197b2b6-5f6e-7c3a-8a56-0b7a4e8c6a11".to_owned(),
         };
-        vec![whole.clone(), Self { name: None, contact: None, ..whole }]
+        let of = |what| Self { what, last_four: String::new(), ..whole.clone() };
+        vec![whole.clone(), of("session"), of("link"), Self { name: None, contact: None, ..whole }]
     }
 }
 

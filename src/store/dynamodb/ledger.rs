@@ -1,5 +1,5 @@
-//! The ledger: one item a person, with what they have consumed, which only this file writes; and one item a key, with what the key
-//! may (its terms, which the log's projection writes).
+//! The ledger: one item a person, with what they have consumed, which only this file writes; and one item a key or session, with
+//! what it may (its terms, which the log's projection writes).
 //!
 //! A grant is one conditional write of the person's item. It says what it needs of the item, not what the item was: that the day's
 //! count has room, that the bucket's TAT is on the right side of the clock. So it succeeds although other nodes have written since
@@ -520,8 +520,8 @@ impl Ledger for DynamoLedger {
         if !terms.on || has_ended {
             return Ok(Err(KeyRefusal::Ended));
         }
-        let Terms { user, hash, plan, reach, .. } = terms;
-        Ok(Ok(KeyTerms { user, hash, valid_until, reach: Arc::new(reach), plan: plan.into() }))
+        let Terms { user, hash, plan, reach, see_at, lacks_factor, .. } = terms;
+        Ok(Ok(KeyTerms { user, hash, valid_until, reach: Arc::new(reach), plan: plan.into(), see_at, lacks_factor }))
     }
 
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {

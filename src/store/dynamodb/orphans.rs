@@ -36,7 +36,7 @@ pub(super) enum Orphan {
     Row { name: String, item: Item },
     /// What leads to an import or a session that is not there.
     Pointer { name: String, item: Item },
-    /// The ledger's terms of a key.
+    /// The ledger's terms of a key or a session.
     Terms { key: KeyId, version: Option<AttributeValue> },
     /// A claim.
     Claim { name: String, owner: String },
@@ -206,7 +206,7 @@ enum Doubt {
     NoStream(StreamId),
     /// The data set never had the import.
     NoImport(String, Uuid),
-    /// The person never had the key.
+    /// The person never had the key, nor a session of this id.
     NoKey(UserId, KeyId),
     /// The person never had the session.
     NoSession(UserId, KeyId),
@@ -223,7 +223,7 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => true,
         },
         Doubt::NoKey(user, key) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
-            State::User(Some(user)) => !user.keys.contains_key(&key),
+            State::User(Some(user)) => !user.keys.contains_key(&key) && !user.sign_in.sessions.contains_key(&key),
             State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
         },
         Doubt::NoSession(user, session) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
@@ -250,7 +250,7 @@ async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Susp
         .consistent_read(true);
     let suspect = |item: Item| {
         let key = KeyId::parse(get_text(&item, "k")?).map_err(|error| damaged("k", error))?;
-        if seen.keys.contains(&key) {
+        if seen.keys.contains(&key) || seen.sessions.contains(&key) {
             return Ok(None);
         }
         let doubt = UserId::parse(get_text(&item, "u")?).map_or(Doubt::None, |user| Doubt::NoKey(user, key));
@@ -298,7 +298,7 @@ async fn remove_one(dynamo: &Dynamo, orphan: Orphan) -> Result<(), StoreError> {
                     .update_item()
                     .table_name(&table)
                     .set_key(Some(live_key(key)))
-                    .update_expression("REMOVE u, h, pl, vu, pv, #on")
+                    .update_expression("REMOVE u, h, pl, vu, vs, ex, ip, ds, ac, se, lf, pv, #on")
                     .expression_attribute_names("#on", "on");
                 let request = match &version {
                     Some(version) => {

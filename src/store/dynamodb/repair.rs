@@ -197,7 +197,7 @@ fn unreadable(error: CodecError) -> StoreError {
 #[derive(Default)]
 struct Kept {
     rows: Vec<Item>,
-    /// The ledger's rows of its keys, and of those of the streams that it was read with, by key id.
+    /// The ledger's rows of its keys and sessions, and of those of the streams that it was read with, by key id.
     terms: Arc<HashMap<String, Item>>,
     /// What leads to the imports and the sessions, by its key.
     pointers: Arc<HashMap<String, Item>>,
@@ -276,11 +276,12 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
     // Of rows that cannot be read nothing hangs that could be looked at; they are told by whoever reads them.
     let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default()).collect();
     let both = || readable.iter().chain(expected);
-    let keys: BTreeSet<KeyId> = both().flat_map(|rows| &rows.keys).map(|key| key.id).collect();
+    let sessions: BTreeSet<KeyId> = both().flat_map(|rows| &rows.sessions).map(|session| session.id).collect();
+    let keys = both().flat_map(|rows| &rows.keys).map(|key| key.id);
+    let keys: BTreeSet<KeyId> = keys.chain(sessions.iter().copied()).collect();
     let keys = keys.into_iter().map(live_key).collect();
     let terms = by_partition(fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await?)?;
     let imports: BTreeSet<Uuid> = both().flat_map(|rows| &rows.imports).map(|import| import.id).collect();
-    let sessions: BTreeSet<KeyId> = both().flat_map(|rows| &rows.sessions).map(|session| session.id).collect();
     let sessions = sessions.into_iter().map(rows::session_pointer_key);
     let places = imports.into_iter().map(rows::pointer_key).chain(sessions).collect();
     let pointers = by_partition(fetch::get_all(dynamo, &views, places).await?)?;

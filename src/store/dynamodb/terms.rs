@@ -1,18 +1,22 @@
-//! The terms of a key: what the ledger's row of it says of its owner, its plan and whether it works, so that a node needs no
-//! other row to admit it. They follow from the person's rows and carry the version of the person's stream that they come from. Other
+//! The terms of a key or a session: what the ledger's row of it says of its owner, its plan and whether it works, so that a node needs
+//! no other row to admit it. They follow from the person's rows and carry the version of the person's stream that they come from. Other
 //! attributes are what an earlier version counted for the key: nothing here touches them.
 //!
 //! | attribute | holds |
 //! |---|---|
-//! | `k`, `d` | key id, `0` |
-//! | `u`, `h` | the owner, the SHA-256 of the key |
+//! | `k`, `d` | the id of the key or session, `0` |
+//! | `u`, `h` | the owner, the SHA-256 of the key or token |
 //! | `pl` | the plan |
 //! | `vu` | when it stops working because it was rotated, microseconds since the Unix epoch; absent otherwise |
-//! | `ex` | when it expires, microseconds; absent otherwise |
+//! | `ex` | when it expires, microseconds; absent otherwise. Of a session when it ends unless it is used |
+//! | `se` | of a session, when its use is to be written down, microseconds; absent where it cannot last longer |
+//! | `lf` | true for the session of an administrator that began without a second factor; absent otherwise |
 //! | `ip`, `ds`, `ac` | the networks that it may be used from, the data sets and actions that it may be used for; absent for all |
 //! | `vs` | when it was rotated, microseconds; absent otherwise, and where an earlier version wrote it |
-//! | `on` | false once it is revoked, and while its owner is disabled or deleted |
+//! | `on` | false once it is revoked or ended, and while its owner is disabled or deleted |
 //! | `pv` | the version of the owner's stream |
+
+use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -23,7 +27,7 @@ use crate::{
         bounds::KeyScopes,
         id::UserId,
         key::{KeyHash, KeyId},
-        view::{Rows, UserStatus},
+        view::{Rows, SessionRow, UserStatus},
     },
     store::{StoreError, words},
 };
@@ -31,10 +35,10 @@ use crate::{
 /// The sort key of the live item of a person or a key, beside those of past days.
 pub(super) const LIVE: &str = "0";
 
-/// A key's terms.
+/// The terms of a key or a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Terms {
-    /// The key.
+    /// The key or session.
     pub(super) key: KeyId,
     /// Its owner.
     pub(super) user: UserId,
@@ -52,6 +56,10 @@ pub(super) struct Terms {
     pub(super) scopes: KeyScopes,
     /// The plan.
     pub(super) plan: String,
+    /// When the use of a session is to be written down.
+    pub(super) see_at: Option<Timestamp>,
+    /// Whether it is the session of an administrator that began without a second factor.
+    pub(super) lacks_factor: bool,
     /// Whether it works, as far as revocation and its owner's standing go.
     pub(super) works: bool,
     /// The version of the owner's stream.
@@ -59,7 +67,8 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The terms of all keys of the person in `rows`; keys of others, and of nobody, have none here.
+    /// The terms of all keys and sessions of the person in `rows`; those of others, and of nobody, have none here. Nor has a session
+    /// whose time was over when the person last changed: it ends by what was written of it before.
     pub(super) fn of(rows: &Rows) -> Vec<Self> {
         let Some(user) = rows.users.first() else { return Vec::new() };
         let owner_works = !matches!(user.status, UserStatus::Disabled | UserStatus::Deleted);
@@ -75,18 +84,38 @@ impl Terms {
             allowed_ips: key.allowed_ips.clone(),
             scopes: key.scopes.clone(),
             plan: user.plan.clone(),
+            see_at: None,
+            lacks_factor: false,
             works: owner_works && key.revoked_at.is_none(),
             version: user.version,
         });
-        terms.collect()
+        let has_terms =
+            |row: &&SessionRow| row.user == user.id && (row.ended_at.is_some() || row.idle_at > user.changed_at);
+        let of_sessions = rows.sessions.iter().filter(has_terms).map(|session| Self {
+            key: session.id,
+            user: user.id,
+            hash: session.hash,
+            valid_until: None,
+            since: None,
+            expires_at: Some(session.idle_at),
+            allowed_ips: None,
+            scopes: KeyScopes::default(),
+            plan: user.plan.clone(),
+            see_at: session.see_at(),
+            lacks_factor: session.lacks_factor(user.role),
+            works: owner_works && session.ended_at.is_none(),
+            version: user.version,
+        });
+        terms.chain(of_sessions).collect()
     }
 
-    /// The terms that a commit may have changed: of the keys that are not revoked, and of those that it revoked.
+    /// The terms that a commit may have changed: of what works, and of what it revoked or ended.
     pub(super) fn of_commit(rows: &Rows, version: u64) -> Vec<Self> {
         let mut terms = Self::of(rows);
-        let touched =
-            |id| rows.keys.iter().any(|key| key.id == id && (key.revoked_at.is_none() || key.version == version));
-        terms.retain(|terms| touched(terms.key));
+        let keys = rows.keys.iter().filter(|key| key.revoked_at.is_none() || key.version == version).map(|key| key.id);
+        let sessions = rows.sessions.iter().filter(|row| row.ended_at.is_none() || row.version == version);
+        let touched: HashSet<KeyId> = keys.chain(sessions.map(|session| session.id)).collect();
+        terms.retain(|terms| touched.contains(&terms.key));
         terms
     }
 
@@ -121,8 +150,8 @@ impl Terms {
         (update, values)
     }
 
-    /// What only some keys have.
-    fn further(&self) -> [(&'static str, Option<AttributeValue>); 6] {
+    /// What only some have.
+    fn further(&self) -> [(&'static str, Option<AttributeValue>); 8] {
         [
             (":vu", self.valid_until.map(moment)),
             (":vs", self.since.map(moment)),
@@ -130,6 +159,8 @@ impl Terms {
             (":ip", self.allowed_ips.as_deref().map(words::joined).map(text)),
             (":ds", self.scopes.datasets.as_deref().map(words::joined).map(text)),
             (":ac", words::of_actions(&self.scopes.actions).map(text)),
+            (":se", self.see_at.map(moment)),
+            (":lf", self.lacks_factor.then_some(AttributeValue::Bool(true))),
         ]
     }
 
@@ -263,7 +294,7 @@ mod tests {
         rows.keys[0].allowed_ips = Some(vec!["192.0.2.0/24".to_owned(), "2001:db8::1".to_owned()]);
         rows.keys[0].scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
         let bounded = Terms::of(&rows).remove(0);
-        assert!(bounded.update().0.ends_with("ex = :ex, ip = :ip, ds = :ds, ac = :ac REMOVE vu, vs"));
+        assert!(bounded.update().0.ends_with("ex = :ex, ip = :ip, ds = :ds, ac = :ac REMOVE vu, vs, se, lf"));
         assert!(bounded.are_in(&item_of(&bounded)).unwrap());
         assert!(!bounded.are_in(&item_of(&plain)).unwrap() && !plain.are_in(&item_of(&bounded)).unwrap());
     }
@@ -271,12 +302,12 @@ mod tests {
     #[test]
     fn an_end_that_is_no_more_is_removed() {
         let terms = Terms::of(&rows(UserStatus::Active));
-        assert!(terms[0].update().0.ends_with("pv = :pv REMOVE vu, vs, ex, ip, ds, ac"));
-        assert!(terms[1].update().0.ends_with("vu = :vu REMOVE vs, ex, ip, ds, ac"));
+        assert!(terms[0].update().0.ends_with("pv = :pv REMOVE vu, vs, ex, ip, ds, ac, se, lf"));
+        assert!(terms[1].update().0.ends_with("vu = :vu REMOVE vs, ex, ip, ds, ac, se, lf"));
         let mut rows = rows(UserStatus::Active);
         rows.keys[1].replaced_by = Some(rows.keys[0].id);
         let rotated = Terms::of(&rows).remove(1);
         assert_eq!(rotated.since, Some(Timestamp::UNIX_EPOCH), "when the one was issued that replaces it");
-        assert!(rotated.update().0.ends_with("vu = :vu, vs = :vs REMOVE ex, ip, ds, ac"));
+        assert!(rotated.update().0.ends_with("vu = :vu, vs = :vs REMOVE ex, ip, ds, ac, se, lf"));
     }
 }

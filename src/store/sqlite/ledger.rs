@@ -11,7 +11,7 @@ use super::{
     Database, StoreError, corrupt,
     endings::{self, Rotated},
     log,
-    views::{optional_text, read_scopes},
+    views::{find_session, optional_text, read_scopes},
 };
 use crate::{
     domain::{
@@ -19,6 +19,7 @@ use crate::{
             Asked, Bucket, Holder, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
         },
         bounds::networks,
+        event::Role,
         id::UserId,
         key::{KeyHash, KeyId},
         plan::Limits,
@@ -169,7 +170,7 @@ fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, 
                FROM keys JOIN users ON users.id = keys.user WHERE keys.id = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([key.as_str()])?;
-    let Some(row) = rows.next()? else { return Ok(Err(KeyRefusal::Unknown)) };
+    let Some(row) = rows.next()? else { return find_session_terms(connection, key) };
     let moment =
         |us: Option<i64>| us.map(Timestamp::from_microsecond).transpose().map_err(|error| corrupt("moment", error));
     let valid_until = moment(row.get(2)?)?;
@@ -184,9 +185,34 @@ fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, 
         valid_until,
         plan: row.get::<_, String>(5)?.into(),
         reach: Arc::new(KeyReach::new(optional_text(row, 8)?.map(networks), read_scopes(row, 9)?)),
+        see_at: None,
+        lacks_factor: false,
     };
     let rotated = valid_until.map(|valid_until| Rotated { key, valid_until, since });
     Ok(Ok(FoundTerms { terms, rotated, expires_at: moment(row.get(7)?)? }))
+}
+
+/// The same of a session.
+fn find_session_terms(connection: &Connection, session: KeyId) -> Result<Result<FoundTerms, KeyRefusal>, StoreError> {
+    let Some(row) = find_session(connection, session)? else { return Ok(Err(KeyRefusal::Unknown)) };
+    let sql = "SELECT status, plan, role FROM users WHERE id = ?1";
+    let owner = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let owner = connection.prepare_cached(sql)?.query_row([row.user.to_string()], owner).optional()?;
+    let Some((status, plan, role)) = owner else { return Ok(Err(KeyRefusal::Unknown)) };
+    if row.ended_at.is_some() || status == "disabled" || status == "deleted" {
+        return Ok(Err(KeyRefusal::Ended));
+    }
+    let role = Role::named(&role).ok_or_else(|| corrupt("role", role))?;
+    let terms = KeyTerms {
+        user: row.user,
+        hash: row.hash,
+        valid_until: None,
+        reach: Arc::default(),
+        plan: plan.into(),
+        see_at: row.see_at(),
+        lacks_factor: row.lacks_factor(role),
+    };
+    Ok(Ok(FoundTerms { terms, rotated: None, expires_at: Some(row.idle_at) }))
 }
 
 fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDatasets), StoreError> {

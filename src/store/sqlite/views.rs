@@ -659,6 +659,13 @@ pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> R
     Ok(rows)
 }
 
+/// A session, by its id.
+pub(in crate::store) fn find_session(connection: &Connection, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS)));
+    Ok(select(connection, &SQL, &[text(id)], read_session)?.pop())
+}
+
 #[async_trait]
 impl Views for Database {
     async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
@@ -692,8 +699,7 @@ impl Views for Database {
     }
 
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
-        let sql = format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS));
-        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_session)?.pop())).await
+        self.read(move |connection| find_session(connection, id)).await
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {

@@ -128,7 +128,11 @@ fn the_queues_are_those_of_the_default_policy() {
         "SqsManagedSseEnabled": true,
     });
     let found: Vec<_> = queues.iter().map(|(name, queue)| (*name, &queue["Properties"])).collect();
-    assert_eq!(found, [("MessagesQueue", &messages), ("DeadLettersQueue", &dead_letters)]);
+    // Bounces are worked on by the same mailers, under the same policy.
+    let mut feedback = messages.clone();
+    feedback["QueueName"] = json!({ "Fn::Sub": "${Prefix}-mail-feedback" });
+    let expected = [("MessagesQueue", &messages), ("DeadLettersQueue", &dead_letters), ("FeedbackQueue", &feedback)];
+    assert_eq!(found, expected);
 }
 
 /// Deploys the template, and compares what it made with what there should be.

@@ -28,7 +28,7 @@ use crate::{
 const RENDERING: u8 = 1;
 
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, X-API-Key, Authorization");
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, X-API-Key, Authorization, Cookie");
 
 /// What an answer is made of, without its coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

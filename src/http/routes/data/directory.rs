@@ -11,11 +11,12 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{Admitted, DataSets, credential};
+use super::{Admitted, DataSets};
 use crate::{
+    domain::credential::CredentialKind,
     http::{
         Problem, address,
-        credentials::{API_KEY, Credential},
+        credentials::{self, API_KEY},
         routes::params::Params,
     },
     store::records::DataSet,
@@ -26,7 +27,11 @@ pub(super) const PATH: &str = "/datasets";
 
 /// Whether the list is asked for with a key: the administrator's is another one.
 pub(super) fn is_asked_with_key(path: &str, headers: &HeaderMap) -> bool {
-    path == PATH && (headers.contains_key(API_KEY) || Credential::of(headers).is_ok())
+    path == PATH && (headers.contains_key(API_KEY) || is_key(headers))
+}
+
+fn is_key(headers: &HeaderMap) -> bool {
+    credentials::in_header(headers).is_ok_and(|shown| shown.kind == CredentialKind::Key)
 }
 
 impl DataSets {
@@ -38,7 +43,7 @@ impl DataSets {
 
     /// Leads to the present name, whoever may ask there.
     pub(super) async fn moved(&self, request: &HttpRequest, to: &DataSet) -> Result<Admitted, Problem> {
-        let pass = self.admit(request, None, credential(request)?).await?;
+        let pass = self.admit(request, None, self.credential(request)?).await?;
         let rest = request.uri().path().trim_start_matches('/').split_once('/').map(|(_, rest)| rest);
         let mut target = format!("{}/{}", address::base(request), to.definition.name);
         if let Some(rest) = rest {
@@ -59,7 +64,7 @@ impl DataSets {
 
     /// The data sets that a key may read.
     pub(super) async fn list(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
-        let pass = self.admit(request, None, credential(request)?).await?;
+        let pass = self.admit(request, None, self.credential(request)?).await?;
         if let Err(problem) = Params::read(request.query_string(), &[]) {
             return Ok((pass, Err(problem)));
         }

@@ -22,11 +22,10 @@ use super::{
 use crate::{
     actors::{gate::Asking, grants::Pass, query::Exporting, turns::Turn},
     dataset::query::{Format, Query},
-    domain::bounds::DataAction,
+    domain::{bounds::DataAction, credential::Credential},
     http::{
         Charge, Problem,
         coding::{self, Coding, Encoder},
-        credentials::Credential,
         wire,
     },
     store::records::{DataSet, Export},

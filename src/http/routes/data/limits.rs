@@ -45,8 +45,8 @@ pub(super) fn not_shown(request: &HttpRequest, why: NoCredential) -> Problem {
         NoCredential::Missing => no_key(request),
         NoCredential::Two => Problem::new(
             ProblemCode::InvalidRequest,
-            "the request shows two different keys, in x-api-key and Authorization or in one of them: send the one that it is to be \
-             counted for",
+            "the request shows two different keys, or a key and a session, in x-api-key and Authorization or in one of them: send the one \
+             that it is to be counted for",
         ),
     }
 }
@@ -99,6 +99,10 @@ fn out_of_reach(why: OutOfReach) -> Problem {
             "this key is not for this data set: use one that is, or ask for the data set to be added".to_owned(),
             "dataset",
         ),
+        OutOfReach::SecondFactor => {
+            let detail = "administrators need a second factor here: POST /me/second-factor begins one";
+            return Problem::new(ProblemCode::SecondFactorRequired, detail);
+        }
         OutOfReach::Plan => ("your plan does not have this data set: ask for a plan that does".to_owned(), "plan"),
     };
     Problem::new(ProblemCode::Scope, detail).member("needed", needed.into())

@@ -39,11 +39,14 @@ use crate::{
         json,
         query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
     },
-    domain::bounds::DataAction,
+    domain::{
+        bounds::DataAction,
+        credential::{Credential, CredentialKind},
+    },
     http::{
         Charge, DataRoute, Problem, ProblemCode, address,
         coding::{self, Coding},
-        credentials::{self, Credential, NoCredential},
+        credentials::{self, NoCredential},
         method,
         pages::wants_html,
         passage::Passage,
@@ -59,6 +62,8 @@ const JSON_OF_TEXTS: HeaderValue = HeaderValue::from_static(NUMBERS_AS_TEXTS);
 /// The media type of an answer whose whole numbers and amounts are strings: generated clients keep the types of the other.
 pub(in crate::http) const NUMBERS_AS_TEXTS: &str = "application/vnd.permitd.numbers-as-texts+json";
 const METHODS: &str = "GET, HEAD, OPTIONS";
+const SESSION_OVER: &str =
+    "this session is unknown or has ended: sign in again (POST /sessions), or send a key in the header x-api-key";
 /// Characters of a path that an answer repeats.
 const PATH_CHARS_SHOWN: usize = 120;
 
@@ -272,9 +277,14 @@ impl DataSets {
         }
     }
 
+    /// The key or session that a request shows.
+    fn credential(&self, request: &HttpRequest) -> Result<Credential, Problem> {
+        credentials::shown(request.headers(), &self.service.public_url).map_err(|why| not_shown(request, why))
+    }
+
     /// Tells what is wrong to who may ask.
     async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
-        let credential = credential(request)?;
+        let credential = self.credential(request)?;
         Ok((self.admit(request, None, credential).await?, Err(problem)))
     }
 
@@ -297,7 +307,7 @@ impl DataSets {
         cost: u64,
         asking: Asking,
     ) -> Result<Result<Pass, Admission>, Problem> {
-        match self.gate.admit(credential.id, credential.hash, cost, asking).await {
+        match self.gate.admit(credential, cost, asking).await {
             Ok(Admission::Admitted(pass)) => Ok(Ok(pass)),
             Ok(refused) => Ok(Err(refused)),
             Err(error) => Err(undecided(error)),
@@ -312,7 +322,7 @@ impl DataSets {
         key: &str,
         record_id: Option<&str>,
     ) -> Result<Admitted, Problem> {
-        let credential = credential(request)?;
+        let credential = self.credential(request)?;
         let asked = numbers_as_texts(request).and_then(|as_texts| {
             let (key, record_id) = named(&data_set, key, record_id)?;
             Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, as_texts))
@@ -332,7 +342,7 @@ impl DataSets {
         {
             return Ok((self.admit(request, Some(&data_set), credential).await?, Ok(caching::not_modified(tag))));
         }
-        match self.gate.get(credential.id, credential.hash, wire::client_of(request), wanted).await {
+        match self.gate.get(credential, wire::client_of(request), wanted).await {
             Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
@@ -365,7 +375,7 @@ impl DataSets {
         data_set: Arc<DataSet>,
         question: Question<'_>,
     ) -> Result<Admitted, Problem> {
-        let pass = self.admit(request, Some(&data_set), credential(request)?).await?;
+        let pass = self.admit(request, Some(&data_set), self.credential(request)?).await?;
         let who = pass.user;
         let answer = match question {
             Question::Facets => self.facets(request, who, data_set).await,
@@ -379,13 +389,13 @@ impl DataSets {
     /// The refusal of a request without a right key, when it is due. A key that is wrong, and not only missing, counts as a guess.
     /// Whoever asks on with a key that was once right does not guess: they are told that it has ended however often they ask.
     async fn refusal(&self, request: &HttpRequest, problem: Problem) -> Problem {
-        let shown = Credential::of(request.headers());
+        let shown = credentials::shown(request.headers(), &self.service.public_url);
         let problem = match (problem.code(), shown) {
             (ProblemCode::InvalidKey, Err(NoCredential::Wrong) | Ok(_)) => {
                 let answer = wire::guessed(request, problem.clone()).await;
                 // Looked at only where it matters: a derivation costs as much as the refusal.
                 let secrets = &self.service.committer.secrets;
-                let was_right = || shown.is_ok_and(|key| secrets.recognises(key.id, &key.hash));
+                let was_right = || shown.is_ok_and(|shown| secrets.recognises_credential(&shown));
                 if answer.code() != ProblemCode::InvalidKey && was_right() { problem } else { answer }
             }
             (ProblemCode::InvalidKey, _) | (_, Err(NoCredential::Two)) => {
@@ -397,6 +407,10 @@ impl DataSets {
         if problem.code() != ProblemCode::InvalidKey {
             return problem;
         }
+        let problem = match shown {
+            Ok(Credential { kind: CredentialKind::Session, .. }) => problem.detailed(SESSION_OVER),
+            _ => problem,
+        };
         credentials::challenges(request.headers(), wants_html(request))
             .fold(problem, |problem, challenge| problem.header(header::WWW_AUTHENTICATE, challenge))
     }
@@ -404,10 +418,6 @@ impl DataSets {
 
 /// The pass of a request that was let pass, and its answer.
 type Admitted = (Pass, Result<HttpResponse, Problem>);
-
-fn credential(request: &HttpRequest) -> Result<Credential, Problem> {
-    Credential::of(request.headers()).map_err(|why| not_shown(request, why))
-}
 
 /// The key in canonical form and the record id that a path names.
 fn named(data_set: &DataSet, key: &str, record_id: Option<&str>) -> Result<(String, Option<String>), Problem> {

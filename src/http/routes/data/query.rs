@@ -9,7 +9,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets, Made, QuestionForm, credential,
+    Admitted, DataSets, Made, QuestionForm,
     failure::{query_problem, wrong_parameters},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 
 impl DataSets {
     pub(super) async fn find(&self, request: &HttpRequest, data_set: Arc<DataSet>) -> Result<Admitted, Problem> {
-        let credential = credential(request)?;
+        let credential = self.credential(request)?;
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
             // What is wrong with a request is told to those that may make it.

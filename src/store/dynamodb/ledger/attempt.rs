@@ -159,6 +159,10 @@ impl Attempt {
         for node in self.long_gone(seen) {
             after.reservations.remove(&node);
         }
+        for key in self.counting.forgotten(seen) {
+            after.uses.remove(&key);
+        }
+        after.uses.extend(self.counting.uses.iter().map(|used| (used.key, used.at_us)));
         after.reservations.insert(self.holder.node, self.reservation());
         after
     }

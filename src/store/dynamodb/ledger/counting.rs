@@ -20,6 +20,11 @@ const COUNTS_MAX: usize = 120;
 /// added to them at once, is counted with the next day.
 const MOVED_MAX: usize = 160;
 
+/// Last uses that are kept when a day begins, the newest: each new session has one, and the item must stay small.
+const USES_KEPT: usize = 32;
+/// Older ones that are removed at once.
+const USES_REMOVED_MAX: usize = 40;
+
 /// A key's last use, sealed.
 #[derive(Debug, Clone)]
 pub(super) struct SealedUse {
@@ -83,6 +88,15 @@ impl TallyWrite {
         Self::sums(self.lines.iter().filter(|line| Some(line.day) != ended), &BTreeMap::new())
     }
 
+    /// The last uses that the item is rid of when a day begins: the oldest, but for those that are told now.
+    pub(super) fn forgotten(&self, seen: &Known) -> Vec<KeyId> {
+        let is_told = |key: &KeyId| self.uses.iter().any(|used| used.key == *key);
+        let mut known: Vec<(i64, KeyId)> = seen.uses.iter().map(|(key, at_us)| (*at_us, *key)).collect();
+        known.sort_unstable();
+        let over = known.len().saturating_sub(USES_KEPT).min(USES_REMOVED_MAX);
+        known.into_iter().take(over).map(|(_, key)| key).filter(|key| !is_told(key)).collect()
+    }
+
     /// Adds to the counts of the item.
     pub(super) fn add_to(&self, seen: &BTreeMap<String, i64>, change: &mut Change) {
         for (place, (name, value)) in Self::sums(self.lines.iter(), seen).into_iter().enumerate() {
@@ -112,6 +126,13 @@ impl TallyWrite {
             change.name(&place, name);
             change.remove(place);
         }
+        for (nth, key) in self.forgotten(seen).into_iter().enumerate() {
+            for (kind, name) in ["x", "y"].into_iter().zip(use_names(key)) {
+                let place = format!("#{kind}{nth}");
+                change.name(&place, &name);
+                change.remove(place);
+            }
+        }
         self.tell_uses(change);
         change.set("tn = :tn");
         change.value(":tn", number(seen.tallies.saturating_add(1)));
@@ -130,5 +151,23 @@ impl TallyWrite {
                 put("w", &network_name, text(format!("{} {network}", used.at_us)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_uses_go_when_a_day_begins_and_what_is_told_stays() {
+        let key = |number: u8| KeyId::from_random([number; 12]);
+        let uses = (0..50u8).map(|number| (key(number), i64::from(number))).collect();
+        let seen = Known { uses, ..Known::default() };
+        let used = SealedUse { key: key(3), at_us: 99, network: None };
+        let tally = TallyWrite { uses: vec![used], ..TallyWrite::default() };
+        let expected: Vec<KeyId> = (0..18u8).filter(|number| *number != 3).map(key).collect();
+        assert_eq!(tally.forgotten(&seen), expected);
+        let few = Known { uses: (0..32u8).map(|number| (key(number), 0)).collect(), ..Known::default() };
+        assert!(tally.forgotten(&few).is_empty());
     }
 }

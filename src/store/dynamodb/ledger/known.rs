@@ -39,6 +39,8 @@ pub(super) struct Known {
     pub(super) counts: BTreeMap<String, i64>,
     /// How often something was counted: it tells whether `counts` are those of the item.
     pub(super) tallies: u64,
+    /// The keys and sessions whose last use is told, with when.
+    pub(super) uses: BTreeMap<KeyId, i64>,
 }
 
 /// What the names of counts begin with: requests, and by how much what they counted as against the quota differs.
@@ -158,11 +160,12 @@ impl Known {
         let (unused, far_day) = (!item.contains_key("day"), find_number(item, "far")?);
         let (counts, tallies) = (counts(item)?, find_number(item, "tn")?.unwrap_or_default());
         let reservations = reservations(item)?;
-        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies })
+        let uses = uses(item)?.into_iter().map(|(key, at_us, _)| (key, at_us)).collect();
+        Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies, uses })
     }
 }
 
-/// What a key may.
+/// What a key or a session may.
 #[derive(Debug, PartialEq)]
 pub(super) struct Terms {
     pub(super) user: UserId,
@@ -173,6 +176,8 @@ pub(super) struct Terms {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) reach: KeyReach,
     pub(super) plan: String,
+    pub(super) see_at: Option<Timestamp>,
+    pub(super) lacks_factor: bool,
     pub(super) on: bool,
 }
 
@@ -191,6 +196,8 @@ impl Terms {
             expires_at: find_number(item, "ex")?.map(moment).transpose()?,
             reach: KeyReach::new(find_text(item, "ip")?.map(networks), read_scopes(item, "ds", "ac")?),
             plan: get_text(item, "pl")?.to_owned(),
+            see_at: find_number(item, "se")?.map(moment).transpose()?,
+            lacks_factor: matches!(item.get("lf"), Some(AttributeValue::Bool(true))),
             on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
         }))
     }
