@@ -23,7 +23,7 @@ const IMPORTS_MAX: usize = 10_000;
 /// Dead letters that are looked through for those about the person.
 const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys and when and from where these were used, sessions, usage, dead letters, all events about them with what
+/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, all events about them with what
 /// is personal in them opened, and what they did themselves to data sets, plans and tokens. What they are recognised by, such as the hash
 /// of their password, is named and not shown. `None` when there is no such person.
 ///
