@@ -185,7 +185,8 @@ async fn nobody_gives_a_role_that_may_more_than_they() {
     change(&people, "admin").await.expect(403);
     change(&people, "manager").await.expect(403);
     change(&both, "manager").await.expect(200);
-    change(&people, "reader").await.expect(200);
+    change(&people, "reader").await.expect(403);
+    change(&both, "reader").await.expect(200);
     change(&app.admin_token, "admin").await.expect(200);
     // Nor do they weaken somebody who may more.
     for (method, path) in [
