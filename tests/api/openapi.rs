@@ -333,8 +333,8 @@ async fn a_definition_of_ones_own_is_described_without_a_line_of_code() {
 async fn a_client_that_is_generated_from_it_works() {
     let app = planted(200).await;
     let key = unlimited(&app).await;
-    member(&app, "ana@example.org").await;
-    let session = sign_in(&app, "ana@example.org").await;
+    member(&app, "eve@example.org").await;
+    let session = sign_in(&app, "eve@example.org").await;
     let folder = support::data_dir();
     let document = folder.path().join("openapi.json");
     fs::write(&document, served(&app).await.to_string()).unwrap();

@@ -135,7 +135,7 @@ assert taken.status_code == 409 and taken.parsed.existing == f"/users/{user.id}"
 
 # What somebody does for themselves with a session.
 me = show_me.sync(client=member)
-assert me.email == "ana@example.org" and me.has_password, me
+assert me.email == "eve@example.org" and me.has_password, me
 issued = issue_my_key.sync(client=member, body=NewKey(label="laptop"))
 assert issued.key.startswith("pmt_"), issued
 assert "laptop" in [key.label for key in list_my_keys.sync(client=member).data]

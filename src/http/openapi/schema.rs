@@ -69,6 +69,10 @@ pub(super) fn nullable(mut schema: Value) -> Value {
     match schema.get_mut("type") {
         Some(kind @ Value::String(_)) => {
             *kind = json!([kind.take(), "null"]);
+            // Null has to be one of the words, too.
+            if let Some(Value::Array(words)) = schema.get_mut("enum") {
+                words.push(Value::Null);
+            }
             schema
         }
         _ => json!({ "anyOf": [schema, { "type": "null" }] }),
