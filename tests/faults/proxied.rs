@@ -487,7 +487,7 @@ async fn row_21_clocks_of_two_writers_disagree_and_the_indexes_go_by_them() {
             commits.iter().map(|commit| (commit.stream.to_string(), commit.version)).collect()
         };
         assert_eq!(names(&forwards), names(&backwards));
-        // The plan, and of the person: the invitation, the role, the key, the mail.
-        assert_eq!(forwards.len(), 5);
+        // The plan, and of the person: the invitation, the role, the key, the mail, the first request.
+        assert_eq!(forwards.len(), 6);
     }
 }

@@ -48,6 +48,9 @@ use super::{
 
 /// How long a world waits for an actor.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks at what is waited for, and how many there are at most.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 3_000;
 /// Commands that an actor of a world takes before it is full.
 const MAILBOX_CAPACITY: usize = 16;
 /// How long a message is invisible.
@@ -291,6 +294,18 @@ impl World {
         assert!(differences.is_empty(), "the views differ from the log: {differences:#?}");
     }
 
+    /// Waits until it is written down that somebody makes requests, which is done beside them, or until that has failed.
+    async fn first_request_is_noted(&self, user: UserId) {
+        for _ in 0..LOOKS {
+            let row = self.stores.views.user(user).await.unwrap().unwrap();
+            if row.first_request_at.is_some() || self.notices.counts().failed > 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        panic!("the first request of {user} was not written down");
+    }
+
     /// What must hold whatever happened: one working key of an invited person, at least one mail that carries it, and no
     /// other key in any mail.
     pub(crate) async fn check_invited(&self, user: UserId, address: &str) -> String {
@@ -305,6 +320,7 @@ impl World {
         assert_eq!(presented.id(), current[0].id);
         assert_eq!(self.request(&keys[0]).await, 200);
         assert!(person.is_mailed(person.invitations[0].0), "the mail is written down");
+        self.first_request_is_noted(user).await;
         self.verify();
         keys.remove(0)
     }
