@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     Outcome, Plan,
-    fixture::{self, Fixture},
+    fixture::{self, Fixture, Invited},
     http,
     load::{self, Load, Target},
     process::{self, EITHER_CORE, LOAD_CORE, SERVER_CORE, Server},
@@ -104,11 +104,11 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let sample = fixture::sample(plan, ROWS, "csv")?;
     let sample_path = sample.display().to_string();
     process::output(&mut command(&["import", &sample_path, "--dataset", "permits"]))?;
-    let key = fixture::invite(&data, &variables)?;
+    let Invited { key, admin_token } = fixture::invite(&data, &variables)?;
     let paths = plan.scratch.join("paths-aws.txt");
     write_paths(&sample, &paths)?;
     let node = Server::permitd(&data, &variables)?;
-    let fixture = Fixture { data: data.clone(), key, hot_path: String::new(), paths };
+    let fixture = Fixture { data: data.clone(), key, session: None, admin_token, hot_path: String::new(), paths };
     let mut findings = vec![against_bare(plan, &fixture, &node, &dynamodb.url)?];
     findings.extend(calls(plan, &fixture, &node)?);
     Ok(findings)

@@ -4,17 +4,24 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    Outcome, Plan, http,
+    Outcome, Plan,
+    admin::{self, Admin, field},
     process::{self, Server},
 };
 
 /// Paths that are asked for at random.
 const PATHS_MAX: u64 = 200_000;
+
+/// How long the mail of an invitation may take.
+const MAILED_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A data directory, ready to be served.
 pub(crate) struct Fixture {
@@ -22,6 +29,10 @@ pub(crate) struct Fixture {
     pub(crate) data: PathBuf,
     /// A key that works.
     pub(crate) key: String,
+    /// The token of a session of the same person, where reads are by one.
+    pub(crate) session: Option<String>,
+    /// The administrator's token.
+    pub(crate) admin_token: String,
     /// A file of paths, one a line: the records' own.
     pub(crate) paths: PathBuf,
     /// The path of the record that is asked for over and over.
@@ -31,17 +42,28 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Imports `rows` generated records and makes a user.
     pub(crate) fn new(plan: &Plan, rows: u64) -> Outcome<Self> {
-        let data = plan.scratch.join(format!("data-{rows}"));
+        Self::named(plan, &rows.to_string(), rows)
+    }
+
+    /// The same in a directory of its own.
+    pub(crate) fn named(plan: &Plan, name: &str, rows: u64) -> Outcome<Self> {
+        let data = plan.scratch.join(format!("data-{name}"));
         let sample = sample(plan, rows, "csv")?;
         process::output(
             process::permitd().arg("import").arg(&sample).args(["--dataset", "permits", "--data"]).arg(&data),
         )?;
-        let key = invite(&data, &[])?;
+        let Invited { key, admin_token } = invite(&data, &[])?;
+        let session = plan.by_session.then(|| sign_in(&data)).transpose()?;
         let paths = data.join("paths.txt");
         let hot_path = write_paths(&data, &paths, rows)?;
         // What an import has written would otherwise go to the disk while reads are measured.
         process::output(&mut Command::new("sync"))?;
-        Ok(Self { data, key, paths, hot_path })
+        Ok(Self { data, key, session, admin_token, paths, hot_path })
+    }
+
+    /// What reads are made with.
+    pub(crate) fn credential(&self) -> &str {
+        self.session.as_ref().unwrap_or(&self.key)
     }
 
     /// Serves it.
@@ -66,22 +88,39 @@ pub(crate) fn records_file(data: &Path) -> Outcome<PathBuf> {
     files.find(is_database).ok_or_else(|| "there is no database of records".into())
 }
 
+/// Somebody who was invited, and who did it.
+pub(crate) struct Invited {
+    /// A key of theirs.
+    pub(crate) key: String,
+    /// The administrator's token.
+    pub(crate) admin_token: String,
+}
+
 /// A user with a key on a plan without noticeable limits.
-pub(crate) fn invite(data: &Path, settings: &[(&str, &str)]) -> Outcome<String> {
+pub(crate) fn invite(data: &Path, settings: &[(&str, &str)]) -> Outcome<Invited> {
     let server = Server::permitd(data, settings)?;
-    let ready: Value = serde_json::from_slice(&fs::read(data.join("serve.out"))?)?;
-    let token = ready.get("admin_token").and_then(Value::as_str).ok_or("no token was printed")?.to_owned();
-    let ask = |request_line: &str, body: Value, field: &str| -> Outcome<String> {
-        let head = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
-        let answer = http::send(server.address, request_line, &head, &body.to_string()).ok_or("no answer")?;
-        let document: Value = serde_json::from_slice(&answer.body)?;
-        let found = document.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
-        found.ok_or_else(|| format!("{request_line}: {} {document}", answer.status).into())
-    };
+    let admin = Admin::of_first_start(&server, data)?;
     let limits = json!({ "rate_per_s": 1_000_000.0, "burst": 1_000_000, "quota_per_day": 1_000_000_000_000_u64 });
-    ask("PUT /plans/bench", limits, "name")?;
-    let user = ask("POST /users", json!({ "email": "bench@example.org", "plan": "bench" }), "id")?;
-    ask(&format!("POST /users/{user}/keys"), json!({}), "key")
+    admin.ask("PUT /plans/bench", &limits)?;
+    let user = admin.ask("POST /users", &json!({ "email": "bench@example.org", "plan": "bench" }))?;
+    let made = admin.ask(&format!("POST /users/{}/keys", field(&user, "id")?), &json!({}))?;
+    let key = field(&made, "key")?.to_owned();
+    Ok(Invited { key, admin_token: admin.token })
+}
+
+/// Signs in whoever was invited, as soon as their mail is there; returns the session's token.
+fn sign_in(data: &Path) -> Outcome<String> {
+    let server = Server::permitd(data, &[])?;
+    let started = Instant::now();
+    let mail = loop {
+        let mut files = fs::read_dir(data.join("outbox")).into_iter().flatten().filter_map(Result::ok);
+        match files.find(|file| file.path().extension().is_some_and(|extension| extension == "eml")) {
+            Some(file) => break file.path(),
+            None if started.elapsed() > MAILED_WITHIN => return Err("the mail of the invitation is not there".into()),
+            None => thread::park_timeout(LOOK_EVERY),
+        }
+    };
+    admin::sign_in(server.address, &admin::set_password(&server, &mail)?)
 }
 
 fn write_paths(data: &Path, paths: &Path, rows: u64) -> Outcome<String> {

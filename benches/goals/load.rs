@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, path::PathBuf, process::Stdio};
 
 use crate::{
-    Outcome, Plan,
+    Outcome, Plan, http,
     process::{self, Server},
 };
 
@@ -22,7 +22,7 @@ pub(crate) enum Target<'a> {
 pub(crate) struct Load<'a> {
     /// What to ask for.
     pub(crate) target: Target<'a>,
-    /// The key to show.
+    /// The key, or the token, to show.
     pub(crate) key: Option<&'a str>,
     /// How many connections ask at the same time.
     pub(crate) connections: u32,
@@ -92,7 +92,7 @@ pub(crate) fn start<'a>(plan: &Plan, server: &'a Server, load: &'a Load<'a>) -> 
         &format!("-d{}s", plan.round_s),
     ]);
     if let Some(key) = load.key {
-        command.args(["-H", &format!("x-api-key: {key}")]);
+        command.args(["-H", &http::credential(key)]);
     }
     let base = |address: SocketAddr| format!("http://{address}");
     match load.target {

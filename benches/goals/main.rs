@@ -1,6 +1,7 @@
-//! Measures the goals P1 to P12 in one run and prints them as one table: `make bench`, or
+//! Measures the goals P1 to P12, and those of people, in one run and prints them as one table: `make bench`, or
 //! `cargo bench --bench goals -- --only P1,P3 --quick`.
 
+mod admin;
 mod append;
 mod asks;
 mod aws;
@@ -14,6 +15,7 @@ mod http;
 mod import;
 mod load;
 mod others;
+mod people;
 mod process;
 mod reads;
 mod refusals;
@@ -49,6 +51,9 @@ struct Options {
     /// Records of the data set that is read from.
     #[arg(long, default_value_t = 200_000)]
     rows: u64,
+    /// Read with a session's token in place of a key (P1).
+    #[arg(long)]
+    by_session: bool,
     /// Also what takes long: 5,000,000 records (P11) and clean builds (P12).
     #[arg(long)]
     large: bool,
@@ -90,6 +95,8 @@ struct Plan {
     rounds: u32,
     round_s: u32,
     large: bool,
+    /// Whether P1's reads are made with a session's token.
+    by_session: bool,
     /// Where everything is put.
     scratch: PathBuf,
     /// Removes it at the end.
@@ -110,6 +117,7 @@ impl Plan {
             rounds,
             round_s,
             large: options.large,
+            by_session: options.by_session,
             scratch,
             _folder: folder,
             seed: Cell::new(1),
@@ -138,7 +146,7 @@ type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
 /// What is measured only when it is asked for by name.
 const BY_NAME: [(&str, Measure); 1] = [("asks", asks::measure)];
 
-const GOALS: [(&str, Measure); 12] = [
+const GOALS: [(&str, Measure); 13] = [
     ("P1", reads::measure),
     ("P2", refusals::measure),
     ("P3", filters::measure),
@@ -151,6 +159,7 @@ const GOALS: [(&str, Measure); 12] = [
     ("P10", footprint::start),
     ("P11", growth::measure),
     ("P12", build::measure),
+    ("people", people::measure),
 ];
 
 fn measure(options: &Options) -> Outcome<()> {

@@ -94,6 +94,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where it answers.
     pub(crate) address: SocketAddr,
+    /// Where it said that it was ready: a permitd's port of operation.
+    pub(crate) ready_at: SocketAddr,
     /// How long it took from its start until it said that it was ready.
     pub(crate) ready_after: Duration,
 }
@@ -110,7 +112,7 @@ impl Server {
         let started = Instant::now();
         let child =
             command.stdout(fs::File::create(log.with_extension("out"))?).stderr(fs::File::create(&log)?).spawn()?;
-        let mut server = Self { child, address, ready_after: Duration::ZERO };
+        let mut server = Self { child, address, ready_at: ready.0, ready_after: Duration::ZERO };
         while http::get(ready.0, ready.1, None).is_none_or(|answer| answer.status != 200) {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("{command:?} ended with {status}: {}", fs::read_to_string(log)?).into());
@@ -140,6 +142,14 @@ impl Server {
         let mut command = pinned(SERVER_CORE, std::env::current_exe()?);
         command.args(["constant", &address.to_string(), &body_bytes.to_string()]);
         Self::start(command, address, (address, "/"), scratch.join("constant.log"))
+    }
+
+    /// What a permitd has counted under this name so far.
+    pub(crate) fn counted(&self, name: &str) -> Outcome<u64> {
+        let answer = http::get(self.ready_at, "/metrics", None).ok_or("no metrics")?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.ok_or_else(|| format!("{name} is not counted"))?.parse()?)
     }
 
     /// Resident memory, MiB.

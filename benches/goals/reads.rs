@@ -32,15 +32,17 @@ fn against_constant(
     settings: &[(&str, &str)],
 ) -> Outcome<Vec<Finding>> {
     let server = fixture.serve(settings)?;
-    let answer = http::get(server.address, &fixture.hot_path, Some(&fixture.key)).filter(|answer| answer.status == 200);
+    let answer =
+        http::get(server.address, &fixture.hot_path, Some(fixture.credential())).filter(|answer| answer.status == 200);
     let body_bytes = answer.ok_or("the record cannot be read")?.body.len();
     let constant = Server::constant(body_bytes, &plan.scratch)?;
+    let by = if fixture.session.is_some() { " by a session" } else { "" };
     let mut findings = Vec::new();
     for connections in CONNECTIONS {
-        let load = Load { target, key: Some(&fixture.key), connections, succeeds: true, cores: LOAD_CORE };
+        let load = Load { target, key: Some(fixture.credential()), connections, succeeds: true, cores: LOAD_CORE };
         let rates = alternate(plan, &[(&constant, &load), (&server, &load)])?;
         let &[nothing, read] = rates.as_slice() else { return Err("two rates were wanted".into()) };
-        let what = format!("{name} point read against the constant answer, {connections} connections");
+        let what = format!("{name} point read{by} against the constant answer, {connections} connections");
         findings.push(Finding::at_least("P1", what, figures(&read, &nothing), read.per_s / nothing.per_s, wanted));
     }
     Ok(findings)

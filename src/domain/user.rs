@@ -90,6 +90,11 @@ impl Key {
         self.revoked.is_none() && self.replaced_by.is_none()
     }
 
+    /// Whether it was replaced, and works all the same.
+    pub fn is_in_grace(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.valid_until.is_some_and(|until| until > now) && !self.is_expired(now)
+    }
+
     /// Whether its own end has come.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.bounds.expires_at.is_some_and(|end| end <= now)
@@ -595,12 +600,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
         Command::IssueKey { key, invitation, wanted, rules, now } => {
             enabled(user)?;
             unused(user, key.id)?;
-            let max = rules.keys_max();
-            if user.current_keys().filter(|key| !key.is_expired(now)).count()
-                >= usize::try_from(max).unwrap_or(usize::MAX)
-            {
-                return Err(CommandRefusal::TooManyKeys { max });
-            }
+            has_room(user.current_keys().filter(|key| !key.is_expired(now)).count(), &rules)?;
             let life = Lifetime { issued_at: now, now, rules: &rules };
             let label = label(wanted.label.clone().flatten())?;
             Ok(vec![issued(key, invitation, label, KeyBounds::default().changed(wanted, life, true)?)])
@@ -616,6 +616,10 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             };
             let life = Lifetime { issued_at: key.issued_at, now, rules: &rules };
             let bounds = key.bounds.clone().changed(change, life, false)?;
+            let revived = Key { bounds: bounds.clone(), ..key.clone() };
+            if key.is_current() && key.is_expired(now) && !revived.is_expired(now) {
+                has_room(user.current_keys().filter(|key| !key.is_expired(now)).count(), &rules)?;
+            }
             let is_so = label == key.label && bounds == key.bounds;
             Ok(if is_so { Vec::new() } else { vec![Event::ApiKeyChanged { key_id, label, bounds }] })
         }
@@ -626,6 +630,10 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 return Err(CommandRefusal::KeyEnded(key_id));
             }
             unused(user, new.id)?;
+            // Otherwise rotating again and again would make as many keys that work as one likes.
+            if valid_until > now {
+                has_room(user.keys.values().filter(|key| key.is_in_grace(now)).count(), &rules)?;
+            }
             let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
             Ok(vec![issued(new, old.invitation, old.label.clone(), successor(old, &rules, now)?), rotated])
         }
@@ -715,6 +723,13 @@ fn enabled(user: &User) -> Result<(), CommandRefusal> {
         Standing::Disabled => Err(CommandRefusal::Disabled),
         Standing::Deleted => Err(CommandRefusal::Deleted),
     }
+}
+
+/// Whether one more than so many keys may work.
+fn has_room(working: usize, rules: &KeyRules) -> Result<(), CommandRefusal> {
+    let max = rules.keys_max();
+    let is_full = working >= usize::try_from(max).unwrap_or(usize::MAX);
+    if is_full { Err(CommandRefusal::TooManyKeys { max }) } else { Ok(()) }
 }
 
 fn unused(user: &User, id: KeyId) -> Result<(), CommandRefusal> {

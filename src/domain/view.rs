@@ -356,6 +356,7 @@ pub struct Rows {
 
 /// The state that a stream's events fold into.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and most are of people")]
 pub enum State {
     /// Of a `user#` stream.
     User(Option<User>),

@@ -163,6 +163,23 @@ impl<N: Needs> FromRequest for Admin<N> {
 }
 
 impl KnownCaller {
+    /// Whether they may weaken, change or remove somebody of this role: whoever may not give the role may not do that to those who have it.
+    ///
+    /// # Errors
+    /// 403 with what is needed.
+    pub fn may_act_on(&self, role: Role) -> Result<(), Problem> {
+        let needed = Permissions::of_role(role);
+        if self.permissions.may(needed, AccessKind::Write) {
+            return Ok(());
+        }
+        let has = self.permissions;
+        let detail = format!(
+            "to do this to somebody of the role {}, the permission {needed} is needed; you have {has}",
+            role.as_str()
+        );
+        Err(beyond(detail, needed))
+    }
+
     /// Whether they may make somebody what a role says: nobody gives what they have not got themselves.
     ///
     /// # Errors

@@ -35,6 +35,9 @@ async fn standing(settings: &[(&'static str, &str)]) -> (TestApp, Arc<ManualCloc
     (app, clock)
 }
 
+/// What ends a session: made of its token, and of another of the same person.
+type End<'e> = Box<dyn Fn(&str, &str) -> RequestBuilder + 'e>;
+
 fn get(app: &TestApp) -> RequestBuilder {
     app.request(Method::GET, PATH)
 }
@@ -134,7 +137,7 @@ async fn a_session_that_has_ended_reads_nothing() {
     let patch = |body: Value| app.admin(Method::PATCH, &me).json(&body);
     let password = json!({ "current": "correct horse battery", "new": "another horse battery" });
     let back = json!({ "current": "another horse battery", "new": "correct horse battery" });
-    let ends: Vec<Box<dyn Fn(&str, &str) -> RequestBuilder>> = vec![
+    let ends: Vec<End<'_>> = vec![
         Box::new(|token, _| by(Method::DELETE, "/sessions/current", token)),
         Box::new(|token, other| by(Method::DELETE, &format!("/me/sessions/{}", id_of(token)), other)),
         Box::new(|_, other| by(Method::DELETE, "/me/sessions", other)),

@@ -185,8 +185,23 @@ async fn nobody_gives_a_role_that_may_more_than_they() {
     change(&people, "admin").await.expect(403);
     change(&people, "manager").await.expect(403);
     change(&both, "manager").await.expect(200);
-    change(&people, "reader").await.expect(200);
+    change(&people, "reader").await.expect(403);
+    change(&both, "reader").await.expect(200);
     change(&app.admin_token, "admin").await.expect(200);
+    // Nor do they weaken somebody who may more.
+    for (method, path) in [
+        (Method::DELETE, format!("/users/{reader}")),
+        (Method::DELETE, format!("/users/{reader}/sessions")),
+        (Method::DELETE, format!("/users/{reader}/second-factor")),
+    ] {
+        for token in [&people, &both] {
+            let refused = app.send(app.request(method.clone(), &path).bearer_auth(token)).await.expect(403);
+            assert!(text(&refused.json()["detail"]).contains("of the role admin"), "{}", refused.body);
+        }
+    }
+    let disable = app.request(Method::PATCH, &format!("/users/{reader}")).bearer_auth(&both);
+    app.send(disable.json(&json!({ "status": "disabled" }))).await.expect(403);
+    change(&both, "reader").await.expect(403);
 }
 
 #[tokio::test]

@@ -33,10 +33,10 @@ pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::SignIn(SignInEvent::LinkIssued { mail, expires_at, .. }) if is_last(mail) => {
             user.invitation_mail.links_end = user.invitation_mail.links_end.max(Some(*expires_at));
         }
-        Event::SignIn(SignInEvent::LinkUsed { number }) => {
-            if user.sign_in.link(*number).is_some_and(|link| is_last(&link.mail)) {
-                user.invitation_mail.opened_at.get_or_insert(at);
-            }
+        Event::SignIn(SignInEvent::LinkUsed { number })
+            if user.sign_in.link(*number).is_some_and(|link| is_last(&link.mail)) =>
+        {
+            user.invitation_mail.opened_at.get_or_insert(at);
         }
         Event::MailBounced { message_id, .. } => {
             let has_come = user.invitation_mail.opened_at.is_some() || user.first_request_at.is_some();

@@ -38,7 +38,9 @@ pub enum CommandRefusal {
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
     /// They have as many keys as one may have.
-    #[error("the user has {max} active keys, which is the most that their plan allows: revoke one first")]
+    #[error(
+        "the user has {max} active keys, or as many that were replaced and still work, which is the most that their plan allows: revoke one first"
+    )]
     TooManyKeys {
         /// The most.
         max: u32,

@@ -300,6 +300,35 @@ fn a_plan_says_how_many_keys_work_and_expired_ones_do_not_count() {
     };
     assert_eq!(decide(state.as_ref(), another(9)), Err(CommandRefusal::TooManyKeys { max: 1 }));
     assert!(decide(state.as_ref(), another(10)).is_ok());
+    let mut state = state;
+    let events = decide(state.as_ref(), another(10)).unwrap();
+    run(&mut state, events, 10);
+    let revive = |now| {
+        let change = KeyChange { expires_at: Some(Some(at(100))), ..KeyChange::default() };
+        Command::ChangeKey { key_id: new_key(1).id, change, rules: rules.clone(), now: at(now) }
+    };
+    assert_eq!(decide(state.as_ref(), revive(11)), Err(CommandRefusal::TooManyKeys { max: 1 }), "it would be a second");
+}
+
+#[test]
+fn keys_that_were_replaced_and_still_work_are_as_many_as_keys_at_most() {
+    let rules = KeyRules { keys_max: Some(2), ..KeyRules::default() };
+    let mut state = with_key(KeyChange::default(), &rules);
+    let rotate = |old, new, until| Command::RotateKey {
+        key_id: new_key(old).id,
+        new: new_key(new),
+        valid_until: at(until),
+        rules: rules.clone(),
+        now: at(10),
+    };
+    for old in 1..=2 {
+        let events = decide(state.as_ref(), rotate(old, old + 1, 1000)).unwrap();
+        run(&mut state, events, 10);
+    }
+    assert_eq!(decide(state.as_ref(), rotate(3, 4, 1000)), Err(CommandRefusal::TooManyKeys { max: 2 }));
+    assert!(decide(state.as_ref(), rotate(3, 4, 10)).is_ok(), "without grace there is no more of them");
+    let working = state.unwrap().keys.values().filter(|key| key.is_in_grace(at(10))).count();
+    assert_eq!(working, 2);
 }
 
 #[test]

@@ -56,7 +56,7 @@ const LAST_REQUEST_PATIENCE_MIN: Duration = Duration::from_millis(250);
 /// The part of the whole time of a stop that it waits for that, where this is more.
 const LAST_REQUEST_PART: u32 = 80;
 
-const GUESSED: &str = "this address has sent too many wrong keys or tokens: a right one passes, others are to wait";
+const GUESSED: &str = "this address has sent too many wrong keys, tokens, passwords or links, or asked for too many mails: a right key passes, others are to wait";
 
 /// How long a client may take for each thing.
 #[derive(Debug, Clone, Copy)]

@@ -23,7 +23,7 @@ pub(super) enum Write {
     /// What leads to a row, and never changes.
     Pointer(Item),
     /// A key's terms.
-    Terms(Terms),
+    Terms(Box<Terms>),
 }
 
 /// Under which stored version something is written.
@@ -59,7 +59,7 @@ fn of(rows: &Rows, terms: Vec<Terms>) -> Result<Vec<Write>, StoreError> {
         let is_pointer = rows::pointed_at(&item)?.is_some();
         writes.push(if is_pointer { Write::Pointer(item) } else { Write::Row(item) });
     }
-    writes.extend(terms.into_iter().map(Write::Terms));
+    writes.extend(terms.into_iter().map(|terms| Write::Terms(Box::new(terms))));
     Ok(writes)
 }
 
