@@ -111,7 +111,7 @@ async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualCloc
         answer
     };
     let operation = "first request of a person, which is written down, of a record that is not cached";
-    counting.count(operation, &[], first).await.expect(200);
+    counting.count(operation, &[("K", 2)], first).await.expect(200);
     let page = counting.aside(app.get("/permits?limit=5", key)).await.expect(200).json();
     let records = page["data"].as_array().expect("records").iter();
     let paths = records.filter_map(|record| record["application_number"].as_str());
