@@ -185,11 +185,11 @@ async fn a_session_that_reads_is_not_idle_and_ends_at_its_time() {
     for quarter in 0..20 {
         for _ in 0..3 {
             read(&app, &token).await.expect(200);
+            // Once a quarter of the time after which it is idle; the first is when it began. The clock stands until it is written.
+            app.eventually("the use to be written down", async || (seen().await >= quarter).then_some(())).await;
+            assert!(seen().await <= quarter, "{quarter}");
             clock.advance_us(idle_s / 12 * SECOND_US);
         }
-        // Once a quarter of the time after which it is idle; the first is when it began.
-        app.eventually("the use to be written down", async || (seen().await >= quarter).then_some(())).await;
-        assert!(seen().await <= quarter, "{quarter}");
     }
     let before = read(&app, &idle).await.expect(401);
     assert_eq!(before.json()["type"], "/problems/invalid-key");
