@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{CommandRefusal, User, enabled};
+use super::{CommandRefusal, User, command::enabled};
 use crate::domain::{
     event::{Event, Role},
     sign_in::{Bounds, NewSession, SessionEnd, start_by_provider},

@@ -2,13 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    bounds::KeyScopes,
+    bounds::{KeyChange, KeyScopes},
     email::Email,
     event::{BounceKind, Origin},
     fulfilment::{Duty, FulfilmentStep, MailContents, next_step},
     id::{StreamId, Who},
     key::ApiKey,
-    sign_in::NewLink,
+    notice::{ChosenNotices, Notice},
+    plan::KeyRules,
+    sign_in::{NewLink, SignInCommand},
 };
 
 const PLAIN: MailContents = MailContents { key: true, sign_in: false };

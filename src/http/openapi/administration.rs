@@ -1,13 +1,15 @@
 //! The administrator's resources, and what the server says about itself.
 
 mod records;
+mod schemas;
 
 use actix_web::http::{Method, StatusCode};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
+pub(super) use self::schemas::{issued_key, issued_token, schemas};
 use super::{
-    answer::{self, Answer, Header},
+    answer::{Answer, Header},
     operation::{Caller, Operation, Paths},
     parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
     schema::{closed, date, described, integer, list, moment, nullable, reference, text, uuid, whole},
@@ -589,132 +591,4 @@ fn server(paths: &mut Paths) {
         );
     paths.add(&Method::GET, "/openapi.json", document);
     paths.add(&Method::GET, "/docs", open("show_docs", "This document as a page").answers(html("The page.")));
-}
-
-/// The schemas of answers that are no types.
-pub(super) fn schemas() -> Vec<(&'static str, Value)> {
-    let list_page = whole(
-        "Where the page is among others.",
-        [("limit", described(integer(1, None), "Entries of a page at most.")), ("next", answer::next_page())],
-    );
-    vec![
-        ("Counters", counters()),
-        ("DataSet", records::data_set()),
-        ("DescribedDataSet", records::described_data_set()),
-        ("DeadLetter", dead_letter()),
-        ("Event", event()),
-        ("ListPage", list_page),
-        ("Server", about()),
-    ]
-}
-
-/// A key with what is shown of it this once.
-pub(super) fn issued_key(key: &Value) -> Value {
-    let mut issued = key.clone();
-    let replaces = closed(
-        "The key that it replaces.",
-        &["id", "valid_until"],
-        [("id", reference("KeyId")), ("valid_until", nullable(described(moment(), "When that one stops working.")))],
-    );
-    if let Some(Value::Object(members)) = issued.get_mut("properties") {
-        let key = "The key itself. A repeated command has it for an hour, while the key works; then it has `key_withheld` instead.";
-        members.insert("key".to_owned(), described(text(), key));
-        let withheld = "Why a repeated command does not show the key again, and what to do.";
-        members.insert("key_withheld".to_owned(), described(text(), withheld));
-        members.insert("replaces".to_owned(), replaces);
-    }
-    described(issued, "A key with what is shown of it this once.")
-}
-
-/// A token with what is shown of it this once.
-pub(super) fn issued_token(token: &Value) -> Value {
-    let mut issued = token.clone();
-    if let Some(Value::Object(members)) = issued.get_mut("properties") {
-        let token = "The token itself. A repeated command has it for an hour, while the token works; then it has `token_withheld` instead.";
-        members.insert("token".to_owned(), described(text(), token));
-        let withheld = "Why a repeated command does not show the token again, and what to do.";
-        members.insert("token_withheld".to_owned(), described(text(), withheld));
-    }
-    described(issued, "A token with what is shown of it this once.")
-}
-
-fn event() -> Value {
-    let schemas = persisted::schemas();
-    let mut names: Vec<&str> = Vec::new();
-    for name in schemas.iter().filter_map(|(name, _)| name.split('.').next()) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    whole(
-        "An event. Personal data in it stays sealed.",
-        [
-            ("id", uuid()),
-            (
-                "stream",
-                described(
-                    text(),
-                    "What it happened to: `user#<id>`, `plan#<name>`, `dataset#<name>` or `tokens#admin`.",
-                ),
-            ),
-            ("version", described(integer(1, None), "Its commit's place in the stream.")),
-            ("index", described(integer(0, None), "Its place in the commit.")),
-            (
-                "position",
-                json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+$", "description":
-                    "Its commit's place in the log; a text where it is beyond what all readers of JSON hold exactly." }),
-            ),
-            ("type", super::schema::one_of(&names)),
-            ("schema_version", integer(1, None)),
-            ("recorded_at", moment()),
-            ("actor", described(text(), "Who did it.")),
-            ("correlation_id", described(text(), "The request that it belongs to.")),
-            ("causation_id", described(nullable(text()), "The command or event that it follows from.")),
-            (
-                "data",
-                json!({ "type": "object", "description": "What the type says; `schemas/events` has a schema for each." }),
-            ),
-        ],
-    )
-}
-
-fn dead_letter() -> Value {
-    whole(
-        "A message that failed too often.",
-        [
-            ("id", text()),
-            ("message", json!({ "description": "What it said: an object, or the text that could not be read." })),
-            ("receives", described(integer(0, None), "How often it was tried.")),
-            ("reason", described(text(), "Why it failed the last time.")),
-            ("sent_at", moment()),
-            ("died_at", moment()),
-        ],
-    )
-}
-
-fn counters() -> Value {
-    let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
-    let groups = ["gate", "committer", "mailers", "notices", "leaks", "relay", "importer", "passwords", "queue"];
-    whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
-}
-
-/// A path as this description has them: behind a path prefix it is no reference that resolves by itself.
-fn path() -> Value {
-    described(text(), "A path below the address of the server, as in this description.")
-}
-
-fn about() -> Value {
-    let data_set = whole("", [("name", text()), ("title", text()), ("path", path()), ("records", integer(0, None))]);
-    whole(
-        "What this server is.",
-        [
-            ("name", text()),
-            ("version", text()),
-            ("datasets", list(data_set)),
-            ("admin", path()),
-            ("problems", path()),
-            ("openapi", path()),
-            ("docs", path()),
-        ],
-    )
 }

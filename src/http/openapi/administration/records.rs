@@ -10,7 +10,7 @@ use super::{
         parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
         schema::{self, closed, date, described, flag, integer, list, nullable, one_of, reference, text, uuid, whole},
     },
-    BODY, Types, WithBody, all, command, ok, path, read,
+    BODY, Types, WithBody, all, command, ok, read,
 };
 use crate::{
     actors::import::ImportStatus,
@@ -152,7 +152,7 @@ fn data_set_members() -> Vec<(&'static str, Value)> {
     vec![
         ("name", text()),
         ("title", text()),
-        ("path", path()),
+        ("path", super::schemas::path()),
         ("version", integer(0, None)),
         ("records", integer(0, None)),
         ("last_import_on", described(date(), "The UTC day of the last import.")),

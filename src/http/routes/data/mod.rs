@@ -8,6 +8,7 @@ mod limits;
 mod past;
 mod query;
 mod summary;
+mod wanted;
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
@@ -28,6 +29,7 @@ use self::{
     caching::Tag,
     failure::query_problem,
     limits::{limits, not_admitted, not_shown, undecided},
+    wanted::{Question, Wanted, first_segment},
 };
 use crate::{
     actors::{
@@ -44,7 +46,7 @@ use crate::{
         credential::{Credential, CredentialKind},
     },
     http::{
-        Charge, DataRoute, Problem, ProblemCode, address,
+        Charge, Problem, ProblemCode, address,
         coding::{self, Coding},
         credentials::{self, NoCredential},
         method,
@@ -114,65 +116,6 @@ impl HttpServiceFactory for DataSets {
             }
         });
         config.register_service(ResourceDef::prefix(""), Some(vec![Box::new(guard)]), service, None);
-    }
-}
-
-fn first_segment(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())
-}
-
-/// What a path asks for, below a data set. A key or record id that is spelt like one of the fixed segments is reached by a
-/// filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted<'a> {
-    /// The records of a key, or one of them. This is what is asked for most.
-    Read(&'a str, Option<&'a str>),
-    /// A page of those that are asked for, or an export of all of them.
-    Page,
-    Other(Question<'a>),
-}
-
-/// What is neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question<'a> {
-    Facets,
-    Stats,
-    Changes,
-    /// The past of the records of a key, or of one of them.
-    History(&'a str, Option<&'a str>),
-}
-
-impl<'a> Wanted<'a> {
-    /// Reads a path whose first segment is a data set.
-    fn of(path: &'a str) -> Option<Self> {
-        let mut segments = path.strip_prefix('/')?.split('/').skip(1);
-        let parts = [segments.next(), segments.next(), segments.next(), segments.next()];
-        if parts.contains(&Some("")) {
-            return None;
-        }
-        Some(match parts {
-            [None, ..] => Self::Page,
-            [Some("facets"), None, ..] => Self::Other(Question::Facets),
-            [Some("stats"), None, ..] => Self::Other(Question::Stats),
-            [Some("changes"), None, ..] => Self::Other(Question::Changes),
-            [Some(key), None, ..] => Self::Read(key, None),
-            [Some(key), Some("history"), None, _] => Self::Other(Question::History(key, None)),
-            [Some(key), Some(record_id), None, _] => Self::Read(key, Some(record_id)),
-            [Some(key), Some(id), Some("history"), None] => Self::Other(Question::History(key, Some(id))),
-            _ => return None,
-        })
-    }
-
-    fn route(self) -> DataRoute {
-        match self {
-            Self::Read(_, None) => DataRoute::Key,
-            Self::Read(_, Some(_)) => DataRoute::Record,
-            Self::Page => DataRoute::DataSet,
-            Self::Other(Question::Facets) => DataRoute::Facets,
-            Self::Other(Question::Stats) => DataRoute::Stats,
-            Self::Other(Question::Changes) => DataRoute::Changes,
-            Self::Other(Question::History(..)) => DataRoute::History,
-        }
     }
 }
 

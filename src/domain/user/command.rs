@@ -1,0 +1,402 @@
+//! What can be done about a person, and what follows from it.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    Comeback, CommandRefusal, Key, LABEL_CHARS_MAX, LeakedAccess, NAME_CHARS_MAX, NewKey, ProviderSignIn, Standing,
+    User, by_provider, leaked,
+};
+use crate::domain::{
+    bounds::{KeyBounds, KeyChange, Lifetime},
+    email::Email,
+    event::{Event, RevocationReason, Role},
+    id::UserId,
+    key::{KeyHash, KeyId},
+    notice::{self, ChosenNotices, Notice},
+    personal::Personal,
+    plan::KeyRules,
+    sign_in::{self, SignInCommand},
+    text::one_line,
+};
+
+/// What is to be changed of a person; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The plan of their keys.
+    pub plan: Option<String>,
+    /// What they may do.
+    pub role: Option<Role>,
+    /// Whether their keys work.
+    pub enabled: Option<bool>,
+    /// The notices that they want.
+    pub notices: Option<ChosenNotices>,
+}
+
+impl Changes {
+    /// An event for everything that is not so already.
+    fn events(self, user: &User) -> Vec<Event> {
+        let plan = self.plan.filter(|plan| *plan != user.plan).map(|plan| Event::PlanAssigned { plan });
+        let role = self.role.filter(|role| *role != user.role).map(|role| Event::RoleChanged { role });
+        let enabled = self.enabled.filter(|enabled| *enabled != (user.standing == Standing::Enabled));
+        let standing = enabled.map(|enabled| if enabled { Event::UserEnabled } else { Event::UserDisabled });
+        let choice = self.notices.map(|chosen| chosen.of(user.notices)).filter(|choice| *choice != user.notices);
+        let notices = choice.map(|choice| Event::NoticesChosen { choice });
+        [plan, role, standing, notices].into_iter().flatten().collect()
+    }
+}
+
+/// Something that is asked of a person's stream. Identifiers and moments are handed in with it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Invite.
+    Invite {
+        /// Their address.
+        email: Email,
+        /// Their name.
+        name: Option<String>,
+        /// What they may do.
+        role: Role,
+        /// The plan of their keys.
+        plan: String,
+        /// The new invitation.
+        invitation: Uuid,
+    },
+    /// Mail the invitation again.
+    ResendInvitation {
+        /// The new invitation.
+        invitation: Uuid,
+    },
+    /// Change what is to be changed, at once.
+    Change(Changes),
+    /// Delete and erase.
+    Delete,
+    /// Issue a key.
+    IssueKey {
+        /// The key.
+        key: NewKey,
+        /// The invitation that it fulfils, if any.
+        invitation: Option<Uuid>,
+        /// What is wanted of it.
+        wanted: KeyChange,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Change what a key is called and what it may.
+    ChangeKey {
+        /// The key.
+        key_id: KeyId,
+        /// How.
+        change: KeyChange,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Replace a key.
+    RotateKey {
+        /// The old key.
+        key_id: KeyId,
+        /// The new one.
+        new: NewKey,
+        /// When the old one stops working.
+        valid_until: Timestamp,
+        /// What the person's plan says of keys.
+        rules: KeyRules,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Revoke a key.
+    RevokeKey {
+        /// The key.
+        key_id: KeyId,
+    },
+    /// Something about how they sign in.
+    SignIn(SignInCommand),
+    /// Begin a session of somebody whom the provider knows, with what they may do from now on.
+    SignInByProvider(Box<ProviderSignIn>),
+    /// Revoke a key that was found where others could read it.
+    RevokeLeakedKey {
+        /// The key's id.
+        key_id: KeyId,
+        /// What was found hashes to this: a key of the same id that it is not goes on working.
+        hash: KeyHash,
+    },
+    /// End a session or void a link that was found where others could read it.
+    EndLeaked {
+        /// What was found.
+        leaked: LeakedAccess,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Revoke what a deleted person still has.
+    RevokeAll,
+    /// Write down that a mail was handed over.
+    RecordMailed {
+        /// The key in it.
+        key_id: KeyId,
+        /// The invitation that it fulfils.
+        invitation: Uuid,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// Write down that a key is about to expire, if a notice of that is due.
+    NoteExpiring {
+        /// The key.
+        key_id: KeyId,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Write down that they have made a request.
+    NoteFirstRequest,
+    /// Write down that a share of a day's quota is spent.
+    NoteQuota {
+        /// The UTC day, counted from 1970-01-01.
+        day: i64,
+        /// The share.
+        percent: u8,
+    },
+    /// Write down that a notice was handed over.
+    RecordNotice {
+        /// Which.
+        notice: Notice,
+        /// The mail's Message-ID.
+        message_id: String,
+    },
+    /// Write down that a notice was refused.
+    RecordNoticeFailed {
+        /// Which.
+        notice: Notice,
+        /// What kind of refusal it was.
+        class: String,
+        /// What the mail system said.
+        reason: String,
+    },
+    /// Write down that somebody was told of a leak.
+    RecordLeakNotice {
+        /// The key.
+        key_id: KeyId,
+        /// Who was told.
+        to: UserId,
+        /// What kind of refusal it was, if the mail was refused.
+        refused: Option<String>,
+    },
+    /// Write down what became of a mail that had been taken.
+    RecordComeback(Comeback),
+    /// Let mail go to their address again.
+    AllowMail,
+    /// Write down that a mail was refused.
+    RecordMailFailed {
+        /// The invitation.
+        invitation: Uuid,
+        /// What kind of refusal it was.
+        class: String,
+        /// What the mail system said.
+        reason: String,
+    },
+}
+
+/// Decides a command. No event means that what is asked is already so.
+///
+/// # Errors
+/// Why it cannot be done.
+pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, CommandRefusal> {
+    if let Command::Invite { email, name, role, plan, invitation } = command {
+        if state.is_some() {
+            return Err(CommandRefusal::Exists);
+        }
+        let name = line("name", name, NAME_CHARS_MAX)?;
+        let (email, name) = (Personal::Known(email.as_str().to_owned()), name.map(Personal::Known));
+        return Ok(vec![Event::UserInvited { email, name, role, plan, invitation }]);
+    }
+    let user = state.ok_or(CommandRefusal::NoUser)?;
+    if user.standing == Standing::Deleted {
+        return decide_for_deleted(user, &command);
+    }
+    match command {
+        Command::Invite { .. } => Err(CommandRefusal::Exists),
+        Command::ResendInvitation { invitation } => {
+            enabled(user)?;
+            if let Some(stop) = user.mail_stop {
+                return Err(CommandRefusal::MailStopped(stop));
+            }
+            Ok(vec![Event::InvitationResent { invitation }])
+        }
+        Command::Change(changes) => Ok(changes.events(user)),
+        Command::Delete => Ok(vec![Event::UserDeleted]),
+        Command::IssueKey { key, invitation, wanted, rules, now } => {
+            enabled(user)?;
+            unused(user, key.id)?;
+            has_room(user.current_keys().filter(|key| !key.is_expired(now)).count(), &rules)?;
+            let life = Lifetime { issued_at: now, now, rules: &rules };
+            let label = label(wanted.label.clone().flatten())?;
+            Ok(vec![issued(key, invitation, label, KeyBounds::default().changed(wanted, life, true)?)])
+        }
+        Command::ChangeKey { key_id, change, rules, now } => {
+            let key = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
+            if key.revoked.is_some() {
+                return Err(CommandRefusal::KeyEnded(key_id));
+            }
+            let label = match change.label.clone() {
+                None => key.label.clone(),
+                Some(wanted) => label(wanted)?,
+            };
+            let life = Lifetime { issued_at: key.issued_at, now, rules: &rules };
+            let bounds = key.bounds.clone().changed(change, life, false)?;
+            let revived = Key { bounds: bounds.clone(), ..key.clone() };
+            if key.is_current() && key.is_expired(now) && !revived.is_expired(now) {
+                has_room(user.current_keys().filter(|key| !key.is_expired(now)).count(), &rules)?;
+            }
+            let is_so = label == key.label && bounds == key.bounds;
+            Ok(if is_so { Vec::new() } else { vec![Event::ApiKeyChanged { key_id, label, bounds }] })
+        }
+        Command::RotateKey { key_id, new, valid_until, rules, now } => {
+            enabled(user)?;
+            let old = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
+            if !old.is_current() {
+                return Err(CommandRefusal::KeyEnded(key_id));
+            }
+            unused(user, new.id)?;
+            // Otherwise rotating again and again would make as many keys that work as one likes.
+            if valid_until > now {
+                has_room(user.keys.values().filter(|key| key.is_in_grace(now)).count(), &rules)?;
+            }
+            let rotated = Event::ApiKeyRotated { key_id, replaced_by: new.id, valid_until };
+            Ok(vec![issued(new, old.invitation, old.label.clone(), successor(old, &rules, now)?), rotated])
+        }
+        Command::RevokeKey { key_id } => {
+            let key = user.keys.get(&key_id).ok_or(CommandRefusal::NoKey(key_id))?;
+            if key.revoked.is_some() {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::ApiKeyRevoked { key_id, reason: RevocationReason::Requested }])
+        }
+        Command::SignIn(command) => {
+            enabled(user)?;
+            Ok(sign_in::decide(&user.sign_in, command)?.into_iter().map(Event::SignIn).collect())
+        }
+        Command::SignInByProvider(of) => by_provider::decide(user, *of),
+        Command::RevokeLeakedKey { key_id, hash } => {
+            let is_it = |key: &&Key| key.revoked.is_none() && key.hash == hash;
+            let leaked = user.keys.get(&key_id).filter(is_it);
+            Ok(leaked
+                .map(|key| Event::ApiKeyRevoked { key_id: key.id, reason: RevocationReason::Leaked })
+                .into_iter()
+                .collect())
+        }
+        Command::EndLeaked { leaked, now } => Ok(leaked::decide(user, leaked, now)),
+        Command::RevokeAll => Ok(Vec::new()),
+        Command::RecordLeakNotice { key_id, to, refused } => {
+            if user.leak_notices.contains(&(key_id, to)) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::LeakNoticeMailed { key_id, to, refused }])
+        }
+        Command::RecordMailed { key_id, invitation, message_id } => {
+            if user.is_mailed(invitation) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::ApiKeyMailed { key_id, invitation, message_id }])
+        }
+        Command::NoteExpiring { key_id, now } => {
+            let due = user.keys.get(&key_id).and_then(|key| key.due_notice(now));
+            Ok(due.map(|days| Event::ApiKeyExpiring { key_id, days }).into_iter().collect())
+        }
+        Command::NoteFirstRequest => Ok(match user.first_request_at {
+            None => vec![Event::InvitationAccepted],
+            Some(_) => Vec::new(),
+        }),
+        Command::NoteQuota { day, percent } => {
+            let is_news = day > user.quota.day || (day == user.quota.day && percent > user.quota.reached);
+            Ok(if is_news { vec![Event::QuotaReached { day, percent }] } else { Vec::new() })
+        }
+        Command::RecordNotice { notice, .. } | Command::RecordNoticeFailed { notice, .. }
+            if !notice::is_open(user, notice) =>
+        {
+            Ok(Vec::new())
+        }
+        Command::RecordNotice { notice, message_id } => Ok(vec![Event::NoticeMailed { notice, message_id }]),
+        Command::RecordNoticeFailed { notice, class, reason } => {
+            Ok(vec![Event::NoticeFailed { notice, class, reason: Personal::Known(reason) }])
+        }
+        Command::RecordComeback(comeback) => Ok(vec![comeback.event()]),
+        Command::AllowMail => Ok(user.mail_stop.map(|_| Event::MailAllowed).into_iter().collect()),
+        Command::RecordMailFailed { invitation, class, reason } => {
+            Ok(vec![Event::MailFailed { invitation, class, reason: Personal::Known(reason) }])
+        }
+    }
+}
+
+fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, CommandRefusal> {
+    match command {
+        Command::RevokeAll => Ok(user
+            .unrevoked_keys()
+            .map(|key| Event::ApiKeyRevoked { key_id: key.id, reason: RevocationReason::UserDeleted })
+            .collect()),
+        Command::RevokeKey { key_id } => match user.keys.get(key_id) {
+            None => Err(CommandRefusal::NoKey(*key_id)),
+            Some(key) if key.revoked.is_some() => Ok(Vec::new()),
+            Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
+        },
+        // All that they had is revoked, or about to be.
+        Command::RevokeLeakedKey { .. } | Command::EndLeaked { .. } => Ok(Vec::new()),
+        _ => Err(CommandRefusal::Deleted),
+    }
+}
+
+pub(super) fn enabled(user: &User) -> Result<(), CommandRefusal> {
+    match user.standing {
+        Standing::Enabled => Ok(()),
+        Standing::Disabled => Err(CommandRefusal::Disabled),
+        Standing::Deleted => Err(CommandRefusal::Deleted),
+    }
+}
+
+/// Whether one more than so many keys may work.
+fn has_room(working: usize, rules: &KeyRules) -> Result<(), CommandRefusal> {
+    let max = rules.keys_max();
+    let is_full = working >= usize::try_from(max).unwrap_or(usize::MAX);
+    if is_full { Err(CommandRefusal::TooManyKeys { max }) } else { Ok(()) }
+}
+
+fn unused(user: &User, id: KeyId) -> Result<(), CommandRefusal> {
+    if user.keys.contains_key(&id) { Err(CommandRefusal::KeyExists(id)) } else { Ok(()) }
+}
+
+fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>, bounds: KeyBounds) -> Event {
+    let NewKey { id, hash, last_four, secret_version } = key;
+    Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label, bounds }
+}
+
+/// The bounds of the key that replaces this one: the same. A key that has the plan's longest life is replaced by one that has it
+/// anew; an end that was set for the key itself stays.
+fn successor(old: &Key, rules: &KeyRules, now: Timestamp) -> Result<KeyBounds, CommandRefusal> {
+    let latest = |issued_at| Lifetime { issued_at, now, rules }.latest();
+    let has_longest = old.bounds.expires_at.is_none() || old.bounds.expires_at == latest(old.issued_at);
+    let expires_at = if has_longest { latest(now) } else { old.bounds.expires_at };
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(CommandRefusal::KeyExpired(old.id));
+    }
+    // A plan that has become stricter since holds for the new key.
+    let expires_at = match (expires_at, latest(now)) {
+        (Some(end), Some(latest)) => Some(end.min(latest)),
+        (end, _) => end,
+    };
+    Ok(KeyBounds { expires_at, ..old.bounds.clone() })
+}
+
+fn label(text: Option<String>) -> Result<Option<Personal>, CommandRefusal> {
+    Ok(line("label", text, LABEL_CHARS_MAX)?.map(Personal::Known))
+}
+
+/// A text that somebody gave: one line, without the spaces around it; none when it shows nothing.
+fn line(field: &'static str, text: Option<String>, max: usize) -> Result<Option<String>, CommandRefusal> {
+    let Some(text) = text else { return Ok(None) };
+    let line = one_line(&text).map_err(|found| CommandRefusal::Hidden { field, found })?;
+    match line {
+        Some(line) if line.chars().count() > max => Err(CommandRefusal::TooLong { field, max }),
+        line => Ok(line.map(ToOwned::to_owned)),
+    }
+}
