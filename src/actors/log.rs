@@ -19,7 +19,7 @@ const LOOKED_THROUGH_MAX: usize = 20_000;
 
 /// Which end of the log comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum ReadingOrder {
     /// The oldest commit.
     OldestFirst,
     /// The newest commit.
@@ -55,13 +55,13 @@ impl Sieve {
 }
 
 /// The log, as far as it is wanted.
-pub struct Events {
+pub struct EventReading {
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// What is wanted of it.
     pub sieve: Sieve,
     /// In which order.
-    pub direction: Direction,
+    pub direction: ReadingOrder,
 }
 
 /// A page of the log.
@@ -77,7 +77,7 @@ pub struct LogPage {
     pub seen_at: Option<Timestamp>,
 }
 
-impl Events {
+impl EventReading {
     /// Commits after a position, before it where the newest come first; at most `max` that are wanted.
     ///
     /// # Errors
@@ -89,15 +89,15 @@ impl Events {
             let from = page.seen.or(after);
             let batch = if self.is_filtered() { BATCH_COMMITS } else { max.saturating_add(1) };
             let commits = match (&self.sieve.stream, self.direction) {
-                (Some(stream), Direction::OldestFirst) => self.log.load(stream, version, batch).await?,
-                (_, Direction::OldestFirst) => self.log.read(from.unwrap_or(0), batch).await?,
-                (_, Direction::NewestFirst) => self.log.read_back(from, batch).await?,
+                (Some(stream), ReadingOrder::OldestFirst) => self.log.load(stream, version, batch).await?,
+                (_, ReadingOrder::OldestFirst) => self.log.read(from.unwrap_or(0), batch).await?,
+                (_, ReadingOrder::NewestFirst) => self.log.read_back(from, batch).await?,
             };
             let is_end = commits.len() < batch;
             looked_through += commits.len();
             for commit in commits {
                 version = commit.version;
-                if self.direction == Direction::OldestFirst && after.is_some_and(|after| commit.position <= after) {
+                if self.direction == ReadingOrder::OldestFirst && after.is_some_and(|after| commit.position <= after) {
                     continue;
                 }
                 let is_wanted = self.sieve.wants(&commit);

@@ -33,7 +33,7 @@ use crate::{
     mail::{
         MailError, Mailer,
         ses::feedback::FeedbackError,
-        templates::{Dataset, Service, TemplateError, Templates},
+        templates::{Dataset, ServiceFacts, TemplateError, Templates},
     },
     queue::{BATCH_MAX, Delivery, Queue, QueueError},
 };
@@ -93,9 +93,9 @@ impl LinkPolicy {
 
 impl Offer {
     /// What mails say of the service.
-    fn service(self) -> Service {
+    fn service(self) -> ServiceFacts {
         let Self { brand, public_url, contact, .. } = self;
-        Service { brand, public_url, contact }
+        ServiceFacts { brand, public_url, contact }
     }
 }
 

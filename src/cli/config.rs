@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::DEFAULTS,
-    mail::templates::{self, Checked, TemplatesError},
+    mail::templates::{self, CheckedMail, TemplatesError},
 };
 
 /// Show the settings in force and where each came from
@@ -112,7 +112,7 @@ impl Mails {
     }
 }
 
-fn described(checked: &Checked) -> Result<String, Failure> {
+fn described(checked: &CheckedMail) -> Result<String, Failure> {
     let mut table = Table::new(&["  VARIABLE", "EXAMPLE", ""]);
     for variable in &checked.variables {
         let missing = if variable.optional { "may be missing" } else { "" };
@@ -127,7 +127,7 @@ fn described(checked: &Checked) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn filled_in(checked: &Checked) -> String {
+fn filled_in(checked: &CheckedMail) -> String {
     checked.example.as_ref().map_or_else(String::new, |mail| {
         format!("{}\n\n{}\n\n{}\n", mail.subject, mail.text.trim_end(), mail.html.trim_end())
     })

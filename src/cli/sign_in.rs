@@ -80,7 +80,7 @@ struct RemoveSecondFactor {
 #[command(after_help = "\
 Examples:
   permitd users export ana@example.org > ana.json")]
-pub(super) struct Export {
+pub(super) struct ExportUser {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
@@ -168,7 +168,7 @@ impl SecondFactorArgs {
     }
 }
 
-impl Export {
+impl ExportUser {
     pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let committer = &node.service.committer;

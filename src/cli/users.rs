@@ -54,7 +54,7 @@ enum Command {
     Sessions(sign_in::Sessions),
     EndSessions(sign_in::EndSessions),
     SecondFactor(sign_in::SecondFactorArgs),
-    Export(sign_in::Export),
+    Export(sign_in::ExportUser),
 }
 
 /// List users, the last invited first

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::{
-    check::{Checked, Mistake, check},
+    check::{CheckedMail, Mistake, check},
     directory::{TemplatesError, write_built_in},
     render::TemplateError,
 };
-use self::{examples::examples_of, render::Source};
+use self::{examples::examples_of, render::TemplateSource};
 
 /// What an invitation says.
 #[derive(Clone, Serialize)]
@@ -295,7 +295,7 @@ mails! {
 #[derive(Debug, Clone)]
 pub struct Templates {
     /// In the order of [`MAILS`] and [`PARTS`].
-    mails: Arc<Vec<[Source; 3]>>,
+    mails: Arc<Vec<[TemplateSource; 3]>>,
 }
 
 impl Default for Templates {
@@ -303,7 +303,7 @@ impl Default for Templates {
     fn default() -> Self {
         Self {
             mails: Arc::new(
-                MAILS.iter().map(|mail| std::array::from_fn(|part| Source::built_in(mail, part))).collect(),
+                MAILS.iter().map(|mail| std::array::from_fn(|part| TemplateSource::built_in(mail, part))).collect(),
             ),
         }
     }
@@ -320,7 +320,7 @@ impl Templates {
     ///
     /// # Errors
     /// When a template cannot be filled in.
-    pub fn example(&self, name: &str, of_service: &Service) -> Option<Result<Rendered, TemplateError>> {
+    pub fn example(&self, name: &str, of_service: &ServiceFacts) -> Option<Result<Rendered, TemplateError>> {
         let mail = MAILS.iter().find(|mail| mail.name == name)?;
         let mut example = (mail.examples)().into_iter().next()?;
         if let (Some(fields), Ok(serde_json::Value::Object(of_service))) =
@@ -347,7 +347,7 @@ impl Templates {
 
 /// What mails say of the service.
 #[derive(Debug, Clone, Serialize)]
-pub struct Service {
+pub struct ServiceFacts {
     /// What it calls itself.
     pub brand: String,
     /// The API's address without a slash at its end.

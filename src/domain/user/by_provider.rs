@@ -63,9 +63,9 @@ mod tests {
     }
 
     /// A person, whose stream takes what happens.
-    struct Stream(Option<User>, u64);
+    struct OneStream(Option<User>, u64);
 
-    impl Stream {
+    impl OneStream {
         fn of(role: Role) -> Self {
             let mut stream = Self(None, 0);
             let email = Personal::Known("ana@example.org".to_owned());
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn another_role_comes_with_the_session_and_ends_those_of_before() {
-        let mut ana = Stream::of(Role::Reader);
+        let mut ana = OneStream::of(Role::Reader);
         ana.sign_in(1, None, false, None, 1).unwrap();
         assert!(!ana.user().can_administer());
         ana.sign_in(2, Some(Role::Admin), false, None, 2).unwrap();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn who_is_disabled_or_deleted_does_not_come_in() {
-        let mut ana = Stream::of(Role::Reader);
+        let mut ana = OneStream::of(Role::Reader);
         ana.take(&[Event::UserDisabled], at(1));
         assert_eq!(ana.sign_in(1, Some(Role::Admin), true, None, 2), Err(CommandRefusal::Disabled));
         ana.take(&[Event::UserDeleted], at(3));
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_visit_begins_one_session() {
-        let mut ana = Stream::of(Role::Reader);
+        let mut ana = OneStream::of(Role::Reader);
         ana.sign_in(1, None, false, None, 1).unwrap();
         let again = ana.sign_in(1, None, false, None, 2);
         assert_eq!(again, Err(SignInRefusal::SessionExists.into()));
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_code_is_wanted_unless_the_provider_has_seen_a_factor() {
-        let mut ana = Stream::of(Role::Reader);
+        let mut ana = OneStream::of(Role::Reader);
         let begun = SignInEvent::SecondFactorBegun { secret: Personal::Known(totp::base32(SECRET)) };
         let recovery =
             Personal::Known(serde_json::to_string(&[crate::domain::sign_in::recovery_hash("SPARE")]).unwrap());
@@ -193,7 +193,7 @@ mod tests {
         fn the_role_is_what_the_provider_said_last_and_sessions_are_bounded(
             steps in prop::collection::vec((prop::option::of(0usize..3), 0i64..60), 1..30),
         ) {
-            let (mut ana, mut role, mut now) = (Stream::of(Role::Reader), Role::Reader, 0);
+            let (mut ana, mut role, mut now) = (OneStream::of(Role::Reader), Role::Reader, 0);
             for (seed, (said, pause)) in (1u8..).zip(steps) {
                 now += pause;
                 let said = said.map(|at| Role::ALL[at]);

@@ -12,7 +12,7 @@ use super::{
     users::user_id,
 };
 use crate::{
-    actors::log::{Direction, Events, Sieve},
+    actors::log::{EventReading, ReadingOrder, Sieve},
     dataset::suggest,
     domain::{
         id::StreamId,
@@ -30,7 +30,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/events", all)).service(method::readable("/users/{id}/events", of_user));
 }
 
-const ORDERS: [(&str, Direction); 2] = [("oldest", Direction::OldestFirst), ("newest", Direction::NewestFirst)];
+const ORDERS: [(&str, ReadingOrder); 2] =
+    [("oldest", ReadingOrder::OldestFirst), ("newest", ReadingOrder::NewestFirst)];
 const FORMATS: [(&str, bool); 2] = [("json", false), ("ndjson", true)];
 const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
 const PARAMETERS: [&str; 9] = ["order", "after", "limit", "type", "since", "until", "person", "format", "follow"];
@@ -38,15 +39,15 @@ const PARAMETERS: [&str; 9] = ["order", "after", "limit", "type", "since", "unti
 /// `limit` bounds the commits of a page, so that the events of one command stay together.
 async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &PARAMETERS)?;
-    let direction = params.one_of("order", &ORDERS)?.unwrap_or(Direction::OldestFirst);
+    let direction = params.one_of("order", &ORDERS)?.unwrap_or(ReadingOrder::OldestFirst);
     let (sieve, after) = (sieve(&params)?, params.number::<u64>("after")?);
     let follows = params.one_of("follow", &FLAGS)?.unwrap_or(false);
     let is_ndjson = params.one_of("format", &FORMATS)?.unwrap_or_else(|| follows || follow::is_accepted(&request));
-    if follows && (!is_ndjson || matches!(direction, Direction::NewestFirst)) {
+    if follows && (!is_ndjson || matches!(direction, ReadingOrder::NewestFirst)) {
         let reason = "what goes on is told line by line, the oldest first: leave format=json and order=newest out";
         return Err(params::refuse("follow", reason.to_owned(), None));
     }
-    let log = Events { log: service.committer.stores.log.clone(), sieve, direction };
+    let log = EventReading { log: service.committer.stores.log.clone(), sieve, direction };
     if is_ndjson {
         let limit = params.text("limit").map(|_| params.limit()).transpose()?;
         return follow::lines(request, &service, log, follow::Extent { after, limit, follows });

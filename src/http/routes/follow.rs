@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{answer::Answer, events::documents, store_problem};
 use crate::{
-    actors::log::{Events, LogPage},
+    actors::log::{EventReading, LogPage},
     config::Backend,
     http::{
         Problem, ProblemCode,
@@ -60,7 +60,7 @@ pub(super) fn is_accepted(request: &HttpRequest) -> bool {
 struct Follower {
     request: HttpRequest,
     service: Service,
-    log: Events,
+    log: EventReading,
     extent: Extent,
     quiet_looks: u32,
     is_over: bool,
@@ -68,7 +68,7 @@ struct Follower {
 }
 
 /// Answers with lines.
-pub(super) fn lines(request: HttpRequest, service: &Service, log: Events, extent: Extent) -> Answer {
+pub(super) fn lines(request: HttpRequest, service: &Service, log: EventReading, extent: Extent) -> Answer {
     let place = match extent.follows {
         true => Some(Arc::clone(&service.followers).try_acquire_owned().map_err(|_| {
             let detail = format!("{FOLLOWERS_MAX} others follow the log of this server already");

@@ -17,18 +17,18 @@ use crate::{
 };
 
 /// Who gives a command about themselves. It says whether they must have all that is demanded of them.
-pub(super) trait Person: FromRequest<Error = Problem> + 'static {
+pub(super) trait ActingPerson: FromRequest<Error = Problem> + 'static {
     /// Who it is.
     fn person(self) -> SignedInAs;
 }
 
-impl Person for SignedIn {
+impl ActingPerson for SignedIn {
     fn person(self) -> SignedInAs {
         self.0
     }
 }
 
-impl Person for SessionHolder {
+impl ActingPerson for SessionHolder {
     fn person(self) -> SignedInAs {
         self.0
     }
@@ -49,7 +49,7 @@ pub(super) struct Own<T, P = SignedIn> {
     by: std::marker::PhantomData<P>,
 }
 
-impl<T: Fields, P: Person> FromRequest for Own<T, P> {
+impl<T: Fields, P: ActingPerson> FromRequest for Own<T, P> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 

@@ -75,7 +75,7 @@ impl FeedbackError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shape {
+struct FeedbackShape {
     #[serde(alias = "notificationType")]
     event_type: Option<String>,
     mail: Option<MailShape>,
@@ -152,7 +152,7 @@ pub fn read(body: &str) -> Result<Feedback, FeedbackError> {
         };
         value = inner;
     }
-    let Shape { event_type, mail, bounce, complaint } =
+    let FeedbackShape { event_type, mail, bounce, complaint } =
         serde_json::from_value(value).map_err(|error| FeedbackError::of("what SES says", &error))?;
     let missing = |what: &str| FeedbackError(format!("{what} is missing"));
     match event_type.as_deref().ok_or_else(|| missing("eventType"))? {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     MAILS, PARTS, Rendered, Templates, TemplatesError,
-    render::{Source, TemplateError, in_one_line},
+    render::{TemplateError, TemplateSource, in_one_line},
 };
 use crate::dataset::suggest;
 
@@ -50,7 +50,7 @@ pub struct Variable {
 
 /// A mail as its templates are now.
 #[derive(Debug, Serialize)]
-pub struct Checked {
+pub struct CheckedMail {
     /// Its name.
     pub mail: &'static str,
     /// What it is.
@@ -75,7 +75,7 @@ fn shown<S: serde::Serializer>(example: &Option<Rendered>, to: S) -> Result<S::O
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<Checked>, Vec<Mistake>), TemplatesError> {
+pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<CheckedMail>, Vec<Mistake>), TemplatesError> {
     let (templates, mut found) = match folder {
         Some(folder) => Templates::read(folder)?,
         None => (Templates::default(), Vec::new()),
@@ -83,11 +83,11 @@ pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<Checked>, Vec<Mist
     found.extend(mistakes(&templates));
     let checked = MAILS.iter().zip(templates.mails.iter()).map(|(mail, parts)| {
         let examples = (mail.examples)();
-        Checked {
+        CheckedMail {
             mail: mail.name,
             about: mail.about.trim(),
             variables: variables(&examples),
-            parts: PARTS.into_iter().zip(parts.iter().map(Source::place)).collect(),
+            parts: PARTS.into_iter().zip(parts.iter().map(TemplateSource::place)).collect(),
             example: examples.first().and_then(|example| templates.render(mail.name, example).ok()),
         }
     });
@@ -97,14 +97,14 @@ pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<Checked>, Vec<Mist
 /// What is wrong with templates, the first thing of each.
 pub(super) fn mistakes(templates: &Templates) -> Vec<Mistake> {
     let mails = MAILS.iter().zip(templates.mails.iter());
-    let of_mail = |(mail, parts): (&super::BuiltIn, &[Source; 3])| {
+    let of_mail = |(mail, parts): (&super::BuiltIn, &[TemplateSource; 3])| {
         let examples = (mail.examples)();
         parts.iter().filter_map(|part| mistake(part, &examples)).collect::<Vec<_>>()
     };
     mails.flat_map(of_mail).collect()
 }
 
-fn mistake(source: &Source, examples: &[Value]) -> Option<Mistake> {
+fn mistake(source: &TemplateSource, examples: &[Value]) -> Option<Mistake> {
     let wrong = |line, reason: String| Some(Mistake { file: source.file_name(), line, reason });
     let told = |error: TemplateError| wrong(error.line(), error.reason().to_owned());
     let environment = match source.environment() {

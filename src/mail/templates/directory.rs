@@ -11,7 +11,7 @@ use std::{
 use super::{
     MAILS, PARTS, Templates,
     check::{Mistake, mistakes},
-    render::{Source, TEMPLATE_BYTES_MAX},
+    render::{TEMPLATE_BYTES_MAX, TemplateSource},
 };
 use crate::dataset::suggest;
 
@@ -77,7 +77,7 @@ impl Templates {
         let failed = |source| TemplatesError::Folder { folder: folder.to_owned(), source };
         let root = fs::canonicalize(folder).map_err(failed)?;
         let mut found = Vec::new();
-        let mut mails: Vec<[Source; 3]> = Self::default().mails.to_vec();
+        let mut mails: Vec<[TemplateSource; 3]> = Self::default().mails.to_vec();
         for (name, path) in entries(folder).map_err(failed)? {
             let Some(place) = MAILS.iter().position(|mail| mail.name == name) else {
                 found.push(unknown(path, "mail", &name, &MAILS.iter().map(|mail| mail.name).collect::<Vec<_>>()));
@@ -98,7 +98,9 @@ impl Templates {
                     continue;
                 };
                 match text(&path, &root) {
-                    Ok(text) => *slot = Source { name: slot.name.clone(), file: Some(path), text: Cow::Owned(text) },
+                    Ok(text) => {
+                        *slot = TemplateSource { name: slot.name.clone(), file: Some(path), text: Cow::Owned(text) }
+                    }
                     Err(reason) => found.push(Mistake::of_file(path, reason)),
                 }
             }

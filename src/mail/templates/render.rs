@@ -52,7 +52,7 @@ impl TemplateError {
 
 /// A template, and where it comes from.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct TemplateSource {
     /// Such as `invitation/body.txt`.
     pub(super) name: String,
     /// Its file; none for one of the program.
@@ -61,7 +61,7 @@ pub(super) struct Source {
     pub(super) text: Cow<'static, str>,
 }
 
-impl Source {
+impl TemplateSource {
     /// A part of a mail of the program.
     pub(super) fn built_in(mail: &BuiltIn, part: usize) -> Self {
         let (name, text) = (PARTS.get(part).unwrap_or(&""), mail.parts.get(part).copied().unwrap_or_default());

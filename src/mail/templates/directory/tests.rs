@@ -1,7 +1,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::mail::templates::{Service, examples::Example};
+use crate::mail::templates::{ServiceFacts, examples::Example};
 
 /// A folder with one part of the invitation.
 fn folder(part: &str, text: &str) -> tempfile::TempDir {
@@ -109,7 +109,7 @@ fn no_subject_becomes_more_than_one_header_and_html_is_escaped() {
     fs::write(folder.path().join("invitation/body.html"), "<b>{{ brand }}</b>").unwrap();
     let templates = Templates::load(Some(folder.path())).unwrap();
     let hostile = "a\r\nBcc: all@example.org <script>".to_owned();
-    let service = Service { brand: hostile.repeat(40), public_url: String::new(), contact: Some(hostile) };
+    let service = ServiceFacts { brand: hostile.repeat(40), public_url: String::new(), contact: Some(hostile) };
     let mail = templates.example("invitation", &service).unwrap().unwrap();
     assert!(
         !mail.subject.contains(['\r', '\n', '\u{2028}']) && mail.subject.chars().count() <= 200,
@@ -124,7 +124,7 @@ fn no_subject_becomes_more_than_one_header_and_html_is_escaped() {
 fn no_error_tells_what_was_filled_in() {
     let folder = folder("body.txt", "{{ brand }}{% if brand == 'personal' %}{{ brand|int }}{% endif %}");
     let templates = Templates::load(Some(folder.path())).unwrap();
-    let service = Service { brand: "personal".to_owned(), public_url: String::new(), contact: None };
+    let service = ServiceFacts { brand: "personal".to_owned(), public_url: String::new(), contact: None };
     let error = templates.example("invitation", &service).unwrap().unwrap_err().to_string();
     assert!(
         !error.contains("personal") && error.contains("body.txt, line 1,") && error.contains("config mails"),

@@ -47,7 +47,7 @@ struct Probe {
     attributes: Vec<(String, String)>,
 }
 
-pub(super) struct Session {
+pub(super) struct OpenImport {
     shared: Arc<Shared>,
     order: Order,
     dynamo: Dynamo,
@@ -98,7 +98,7 @@ pub(super) fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("import into {name}"), reason: error.to_string() }
 }
 
-impl Session {
+impl OpenImport {
     pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         rules::check_name(&name)?;
@@ -326,7 +326,7 @@ impl Session {
     }
 }
 
-impl ImportSession for Session {
+impl ImportSession for OpenImport {
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
         let stored = self.stored.as_ref().filter(|_| !self.empty).map(|stored| stored.layout.definition());
         self.absent = Absent::new(columns, kept, &self.order.definition, stored.map(|stored| &**stored));

@@ -259,7 +259,7 @@ impl RecordStore for DynamoRecordStore {
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::new(definition, import_id, today, replace);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn begin_import_anew(
@@ -270,7 +270,7 @@ impl RecordStore for DynamoRecordStore {
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::anew(definition, import_id, today, anew);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn begin_dry_run(
@@ -282,7 +282,7 @@ impl RecordStore for DynamoRecordStore {
         anew: Option<Anew>,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::dry(definition, import_id, today, replace, anew);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {

@@ -43,7 +43,7 @@ const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
 
-pub(super) struct Session {
+pub(super) struct OpenImport {
     shared: Arc<Shared>,
     path: PathBuf,
     connection: Connection,
@@ -93,7 +93,7 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
     }
 }
 
-impl Session {
+impl OpenImport {
     pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         let path = shared.path(&name)?;
@@ -443,7 +443,7 @@ impl Session {
     }
 }
 
-impl ImportSession for Session {
+impl ImportSession for OpenImport {
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
         let stored = self.stored.as_ref().filter(|_| !self.empty);

@@ -206,7 +206,7 @@ impl RecordStore for SqliteRecordStore {
         replace: bool,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::new(definition, import_id, today, replace);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn begin_import_anew(
@@ -217,7 +217,7 @@ impl RecordStore for SqliteRecordStore {
         anew: Anew,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::anew(definition, import_id, today, anew);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn begin_dry_run(
@@ -229,7 +229,7 @@ impl RecordStore for SqliteRecordStore {
         anew: Option<Anew>,
     ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         let order = Order::dry(definition, import_id, today, replace, anew);
-        Ok(Box::new(import::Session::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {

@@ -15,7 +15,7 @@ use super::{
         row::{self, IndexLayout},
         scratch::{Fate, Owed, OwedRow, OwedUntil, Stored},
     },
-    Probe, Session, manifest_of,
+    OpenImport, Probe, manifest_of,
     past::Cleared,
 };
 use crate::{
@@ -53,7 +53,7 @@ enum Committed {
     Conflict,
 }
 
-impl Session {
+impl OpenImport {
     pub(super) fn finish(&mut self) -> Result<ImportResult, RecordStoreError> {
         self.mark_removed()?;
         self.settle_stored()?;

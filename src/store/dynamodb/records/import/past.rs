@@ -11,7 +11,7 @@ use super::{
         scratch::Stored,
         write::Target,
     },
-    Session,
+    OpenImport,
 };
 use crate::{
     dataset::Value,
@@ -49,7 +49,7 @@ pub(super) struct Cleared {
     changes: u64,
 }
 
-impl Session {
+impl OpenImport {
     /// Reads what is known of earlier versions, and clears away what imports that died since the last one wrote down.
     pub(super) fn look_back(&mut self) -> Result<(), RecordStoreError> {
         let (dynamo, whose) = (self.dynamo.clone(), self.whose.clone());

@@ -12,7 +12,7 @@ use super::{
         states,
         withdrawn::Published,
     },
-    Session,
+    OpenImport,
 };
 use crate::{
     dataset::{Definition, Record, Value},
@@ -93,7 +93,7 @@ struct StockRules {
     after: Option<Published>,
 }
 
-impl Session {
+impl OpenImport {
     /// Checks that the table and its indexes are there and ready.
     pub(super) fn check_table(&self) -> Result<(), RecordStoreError> {
         let (dynamo, table) = (self.dynamo.clone(), self.writer.target().table.clone());
