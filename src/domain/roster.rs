@@ -165,7 +165,12 @@ fn row(
         *cell = Some(text).filter(|text| !text.is_empty());
     }
     let has_more = record.len() > places.iter().flatten().count();
-    let asked = if has_more {
+    // Mostly a quote that nobody closed: the rows after it are part of the cell.
+    let goes_on = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
+    let asked = if goes_on {
+        Err("a cell of the row goes on in the next line: close the quote that begins in it, or take the line break out"
+            .to_owned())
+    } else if has_more {
         Err("the row has more cells than the first line".to_owned())
     } else {
         invitee(cells, default_plan)
@@ -237,6 +242,13 @@ mod tests {
             (first.name.as_deref(), first.role, first.plan.as_str()),
             (Some("Ana, the first"), Role::Admin, "gold")
         );
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_told_and_nobody_after_it_is_passed_over_in_silence() {
+        let rows = told("email,name\na@b.org,\"Ana\nc@d.org,Cem\ne@f.org,Eve\n");
+        let [(2, Err(reason))] = &rows[..] else { panic!("{rows:?}") };
+        assert!(reason.contains("close the quote"), "{reason}");
     }
 
     #[test]
