@@ -157,9 +157,16 @@ impl NoticeMail<()> {
     }
 }
 
-/// Somebody else made or revoked a key of theirs.
+/// Somebody else made a key for them.
 #[derive(Clone, Serialize)]
-pub struct KeyChanged {
+pub struct KeyMade {
+    /// The key.
+    pub key: KeyTold,
+}
+
+/// Somebody else revoked a key of theirs.
+#[derive(Clone, Serialize)]
+pub struct KeyRevoked {
     /// The key.
     pub key: KeyTold,
 }
@@ -278,9 +285,9 @@ mails! {
     /// The mail to who forgot their password.
     password_reset(PasswordReset) = "password-reset";
     /// The mail that tells somebody that an administrator made a key for them.
-    key_made(NoticeMail<KeyChanged>) = "key-made";
+    key_made(NoticeMail<KeyMade>) = "key-made";
     /// The mail that tells somebody that an administrator revoked a key of theirs.
-    key_revoked(NoticeMail<KeyChanged>) = "key-revoked";
+    key_revoked(NoticeMail<KeyRevoked>) = "key-revoked";
     /// The mail that tells somebody that a key of theirs expires.
     key_expiring(NoticeMail<KeyExpires>) = "key-expiring";
     /// The mail that tells somebody how much of a day's quota is used.
@@ -542,8 +549,8 @@ mod tests {
     fn notices_say_what_happened_and_what_to_do_in_both_parts() {
         let bare = KeyTold { label: None, expires_at: None, replaces: None, replaces_until: None, ..key() };
         let mails = Templates::default();
-        let made = |key| mails.key_made(&of(KeyChanged { key })).unwrap();
-        let revoked = |key| mails.key_revoked(&of(KeyChanged { key })).unwrap();
+        let made = |key| mails.key_made(&of(KeyMade { key })).unwrap();
+        let revoked = |key| mails.key_revoked(&of(KeyRevoked { key })).unwrap();
         let expiring = |is_over| mails.key_expiring(&of(KeyExpires { key: key(), is_over })).unwrap();
         let quota = |percent| {
             let spent = QuotaSpent { day: "2026-03-01".to_owned(), percent, quota: 1000 };

@@ -143,6 +143,12 @@ async fn a_scanner_that_follows_links_spends_nothing_and_a_link_works_once() {
     app.send(posted(form(), &[("password", PASSWORD)])).await.expect(200);
     post(&app, &link, &json!({ "password": "another long one" })).await.expect(410);
     app.send(app.request(Method::GET, &link)).await.expect(410);
+    let read = app.request(Method::GET, &link).header("accept", "text/html");
+    for asked in [read, posted(form(), &[("password", PASSWORD)])] {
+        let over = app.send(asked).await.expect(410);
+        assert!(over.header("content-type").unwrap().starts_with("text/html"), "{}", over.body);
+        assert!(over.body.contains("does not work any more") && !over.body.contains("pml_"), "{}", over.body);
+    }
     assert_eq!(try_sign_in(&app, ANA, PASSWORD).await.status, 201);
     let used = events(&app, &user).await.iter().filter(|name| *name == "LinkUsed").count();
     assert_eq!(used, 1);

@@ -13,7 +13,7 @@ use crate::{
     },
     mail::{
         OutgoingMail,
-        templates::{KeyChanged, KeyExpires, KeyTold, NoticeMail, QuotaSpent},
+        templates::{KeyExpires, KeyMade, KeyRevoked, KeyTold, NoticeMail, QuotaSpent},
     },
     queue::EventMessage,
 };
@@ -41,11 +41,9 @@ impl MailerWork {
         let name = person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned);
         let of = NoticeMail { brand, name, public_url, contact, told: () };
         let rendered = match notice {
-            Notice::KeyMade { key_id } => {
-                key_told(key_id).map(|key| templates.key_made(&of.telling(KeyChanged { key })))
-            }
+            Notice::KeyMade { key_id } => key_told(key_id).map(|key| templates.key_made(&of.telling(KeyMade { key }))),
             Notice::KeyRevoked { key_id } => {
-                key_told(key_id).map(|key| templates.key_revoked(&of.telling(KeyChanged { key })))
+                key_told(key_id).map(|key| templates.key_revoked(&of.telling(KeyRevoked { key })))
             }
             Notice::KeyExpiring { key_id, .. } => {
                 let end = person.keys.get(&key_id).and_then(|key| key.bounds.expires_at);

@@ -82,11 +82,15 @@ async fn presented(token: &str, request: &HttpRequest) -> Result<PresentedLink, 
 }
 
 async fn show(request: HttpRequest, token: web::Path<String>, service: web::Data<Service>) -> Answer {
+    answer::for_browser(shown(&request, &token, &service).await, &request)
+}
+
+async fn shown(request: &HttpRequest, token: &str, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let link = presented(&token, &request).await?;
-    let behind = sign_in_done(service.sign_ins.behind(&link).await, &request).await?;
-    if wants_html(&request) {
-        return Ok(form(&service, &behind, &token, None));
+    let link = presented(token, request).await?;
+    let behind = sign_in_done(service.sign_ins.behind(&link).await, request).await?;
+    if wants_html(request) {
+        return Ok(form(service, &behind, token, None));
     }
     let does = does(behind.purpose);
     Ok(private(answer::document(
@@ -111,19 +115,23 @@ async fn redeem(
     token: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
-    let link = presented(&token, &request).await?;
+    answer::for_browser(redeemed(&request, payload, &token, &service).await, &request)
+}
+
+async fn redeemed(request: &HttpRequest, payload: web::Payload, token: &str, service: &Service) -> Answer {
+    let link = presented(token, request).await?;
     let mut payload: Payload = payload.into_inner();
-    let is_form = actix_web::HttpMessage::content_type(&request).eq_ignore_ascii_case(FORM);
+    let is_form = actix_web::HttpMessage::content_type(request).eq_ignore_ascii_case(FORM);
     let password = if is_form {
-        let bytes = bytes_of(&request, payload, FORM_BYTES_MAX).await?;
+        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
         let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "password");
         field.map(|(_, value)| Zeroizing::new(value.into_owned()))
     } else {
-        said::<LinkBody>(&request, &mut payload).await?.0.password
+        said::<LinkBody>(request, &mut payload).await?.0.password
     };
-    let envelope = own_envelope(&request, Who::system("link")).await?;
+    let envelope = own_envelope(request, Who::system("link")).await?;
     let redeemed = service.sign_ins.redeem(link, password.as_ref().map(|text| text.as_str()), &envelope).await;
-    let is_page = is_form && wants_html(&request);
+    let is_page = is_form && wants_html(request);
     match redeemed {
         Ok(Redeemed::PasswordSet) if is_page => {
             Ok(page("Done", "<h1>Your password is set</h1><p>You can sign in now.</p>"))
@@ -141,12 +149,12 @@ async fn redeem(
         }
         // The link still works: the form again, with what was wrong.
         Err(SignInError::Password(error)) if is_page => {
-            let behind = sign_in_done(service.sign_ins.behind(&link).await, &request).await?;
-            let mut response = form(&service, &behind, &token, Some(&error.to_string()));
+            let behind = sign_in_done(service.sign_ins.behind(&link).await, request).await?;
+            let mut response = form(service, &behind, token, Some(&error.to_string()));
             *response.status_mut() = ProblemCode::InvalidBody.status();
             Ok(response)
         }
-        Err(error) => Err(sign_in_problem(error, &request).await),
+        Err(error) => Err(sign_in_problem(error, request).await),
     }
 }
 

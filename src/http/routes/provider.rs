@@ -74,13 +74,8 @@ fn offered(service: &Service) -> Result<&ProviderSignIns, Problem> {
     service.provider.as_deref().ok_or_else(missing)
 }
 
-/// The same, with a problem as a page for whoever has a browser.
-fn shown(answer: Answer, request: &HttpRequest) -> Answer {
-    answer.or_else(|problem| if wants_html(request) { Ok(problem.respond(request)) } else { Err(problem) })
-}
-
 async fn begin(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    shown(begun(&request, &service).await, &request)
+    answer::for_browser(begun(&request, &service).await, &request)
 }
 
 async fn begun(request: &HttpRequest, service: &Service) -> Answer {
@@ -99,7 +94,7 @@ async fn begun(request: &HttpRequest, service: &Service) -> Answer {
 }
 
 async fn finish(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    shown(finished(&request, &service).await, &request)
+    answer::for_browser(finished(&request, &service).await, &request)
 }
 
 async fn finished(request: &HttpRequest, service: &Service) -> Answer {
@@ -118,7 +113,7 @@ async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Da
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
             Ok(response)
         }
-        answer => shown(answer, &request),
+        answer => answer::for_browser(answer, &request),
     }
 }
 

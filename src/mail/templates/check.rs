@@ -183,8 +183,9 @@ fn variables(examples: &[Value]) -> Vec<Variable> {
     let mut found = Vec::new();
     collect(&united(examples), "", &mut found);
     for variable in &mut found {
-        let field = variable.name.split(['.', '[']).next().unwrap_or_default();
-        variable.optional = examples.iter().any(|example| example.get(field).is_none());
+        // Of a list's entries nothing is missing in one and there in another; the list itself may be.
+        let path = variable.name.split('[').next().unwrap_or_default();
+        variable.optional = examples.iter().any(|example| !is_known(example, path));
     }
     found
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Dataset, Invitation, KeyChanged, KeyExpires, KeyLeak, KeyTold, Limits, NoticeMail, PasswordReset, QuotaSpent,
+    Dataset, Invitation, KeyExpires, KeyLeak, KeyMade, KeyRevoked, KeyTold, Limits, NoticeMail, PasswordReset,
+    QuotaSpent,
 };
 
 /// What a mail is given, with examples of it: the first has all that there can be, the others lack what may be missing.
@@ -88,7 +89,7 @@ fn notices<T: Clone>(told: impl IntoIterator<Item = T>) -> Vec<NoticeMail<T>> {
 }
 
 /// A key with all that there can be, and one with what there always is.
-fn keys(revoked_at: Option<&str>, expires_at: Option<&str>) -> [KeyTold; 2] {
+fn keys(revoked_at: Option<&str>, bare_expires_at: Option<&str>) -> [KeyTold; 2] {
     let whole = KeyTold {
         id: "3fE9kQ0aZb7LmN2p".to_owned(),
         last_four: "wXyZ".to_owned(),
@@ -98,13 +99,19 @@ fn keys(revoked_at: Option<&str>, expires_at: Option<&str>) -> [KeyTold; 2] {
         replaces: Some("7cB4yR1xQe5TuV8w".to_owned()),
         replaces_until: Some("2026-12-01 00:00 UTC".to_owned()),
     };
-    let expires_at = expires_at.map(ToOwned::to_owned);
+    let expires_at = bare_expires_at.map(ToOwned::to_owned);
     [whole.clone(), KeyTold { label: None, expires_at, replaces: None, replaces_until: None, ..whole }]
 }
 
-impl Example for NoticeMail<KeyChanged> {
+impl Example for NoticeMail<KeyMade> {
     fn examples() -> Vec<Self> {
-        notices(keys(Some("2026-11-02 09:30 UTC"), None).map(|key| KeyChanged { key }))
+        notices(keys(None, None).map(|key| KeyMade { key }))
+    }
+}
+
+impl Example for NoticeMail<KeyRevoked> {
+    fn examples() -> Vec<Self> {
+        notices(keys(Some("2026-11-02 09:30 UTC"), None).map(|key| KeyRevoked { key }))
     }
 }
 

@@ -236,10 +236,12 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
         search.as_ref().is_none_or(is_in)
     };
     let wanted = |user: &UserRow| {
-        let has_plan = |plan: &String| *plan == user.plan && user.status != UserStatus::Deleted;
+        let is_there = user.status != UserStatus::Deleted;
+        let has_plan = |plan: &String| *plan == user.plan && is_there;
+        let has_come_to = |(state, now)| is_there && state == user.invitation.at(now).state;
         (holds(&user.email) || holds(&user.name))
             && filter.status.is_none_or(|status| status == user.status)
-            && filter.invitation.is_none_or(|(state, now)| state == user.invitation.at(now).state)
+            && filter.invitation.is_none_or(has_come_to)
             && filter.plan.as_ref().is_none_or(has_plan)
     };
     // Where few of many are wanted, a page of them takes many entries.

@@ -171,7 +171,7 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
             InvitationState::Mailed => (InvitationState::Mailed, Some("> ? OR invitation_ends IS NULL")),
             stored => (stored, None),
         };
-        sql.push_str(" AND invitation = ?");
+        sql.push_str(" AND status != 'deleted' AND invitation = ?");
         values.push(text(stored.as_str()));
         if let Some(expired) = expired {
             sql.push_str(&format!(" AND (invitation_ends {expired})"));

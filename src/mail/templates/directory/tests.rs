@@ -84,6 +84,22 @@ fn what_may_be_missing_is_asked_for_before_it_is_shown() {
 }
 
 #[test]
+fn what_only_one_kind_of_notice_has_is_known_to_be_missing_in_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("key-made")).unwrap();
+    let part = folder.path().join("key-made/body.txt");
+    for text in ["Hello {{ key.revoked_at }}", "Hello {{ key.label }}"] {
+        fs::write(&part, text).unwrap();
+        let said = Templates::load(Some(folder.path())).unwrap_err().to_string();
+        assert!(said.contains("body.txt:1: "), "{text}: {said}");
+    }
+    let (checked, _) = crate::mail::templates::check(None).unwrap();
+    let made = checked.iter().find(|mail| mail.mail == "key-made").unwrap();
+    let is_optional = |name: &str| made.variables.iter().any(|variable| variable.name == name && variable.optional);
+    assert!(is_optional("key.label") && is_optional("key.expires_at") && !is_optional("key.id"));
+}
+
+#[test]
 fn a_link_leads_to_another_file_of_the_folder_and_nowhere_else() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("secret"), "secret").unwrap();
