@@ -1,11 +1,11 @@
 //! Hashing passwords beside the requests: on a few threads, with a bounded number that wait for them.
 //!
-//! Guarantee: no more passwords are hashed at a time than there are threads for it, whoever has gone meanwhile; a further one waits,
-//! and is refused when as many wait as may.
+//! Guarantees: no more passwords are hashed at a time than there are threads for it, whoever has gone meanwhile; a further one waits,
+//! and is refused when as many wait as may. Where a processor has both to do, requests come before passwords (on Linux).
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{ask::Busy, commit::CommandError, counting::counters};
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
     passwords::{HashError, PasswordHashing},
     secrets::Entropy,
 };
+
+/// How far the threads that hash give way to others (nice): together they get about a fifteenth of a processor that others want whole.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 15;
 
 counters! {
     /// What was counted of passwords.
@@ -90,13 +94,24 @@ impl HashingPool {
         };
         let turn = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| Busy::Stopped)?;
         let hashing = self.hashing.clone();
-        // Whoever asked may go: the thread is at work until it is done.
-        let done = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        // Whoever asked may go: the thread is at work until it is done. It is a new one each time, since one that gives way cannot
+        // be had back.
+        let hash = move || {
             let (_place, _turn) = (place, turn);
-            work(&hashing)
-        });
-        done.await.map_err(|_| Busy::Stopped.into())
+            give_way();
+            answer.send(work(&hashing)).ok();
+        };
+        thread::Builder::new().name("hash".to_owned()).spawn(hash).map_err(|_| Busy::Full)?;
+        answered.await.map_err(|_| Busy::Stopped.into())
     }
+}
+
+/// Lets all other threads of the machine come before this one.
+fn give_way() {
+    // Linux takes it for the calling thread alone. Where it cannot be, passwords are hashed all the same.
+    #[cfg(target_os = "linux")]
+    rustix::process::nice(NICENESS).ok();
 }
 
 #[cfg(test)]
@@ -105,6 +120,17 @@ mod tests {
 
     use super::*;
     use crate::secrets::SeededEntropy;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_thread_that_hashes_gives_way_and_no_other_does() {
+        let hashing = PasswordHashing::new(64, 1, 1).unwrap();
+        let pool = HashingPool::new(hashing, Arc::new(SeededEntropy::new(1)), 1, 0);
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        let of_hash = pool.work(move |_| niceness()).await.unwrap();
+        assert_eq!((of_hash, niceness()), ((before + NICENESS).min(19), before));
+    }
 
     #[tokio::test]
     async fn so_many_wait_and_no_more() {

@@ -85,7 +85,10 @@ impl EventLog for Database {
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {
-        self.write(move |connection| views::put(connection, &rows)).await
+        let written = self.write(move |connection| views::put(connection, &rows)).await;
+        // No commit says that these rows are to be read again.
+        self.forget_roll();
+        written
     }
 
     async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError> {

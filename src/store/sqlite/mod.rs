@@ -11,6 +11,7 @@ mod ledger;
 mod log;
 pub mod records;
 mod replay;
+mod roll;
 mod schema;
 mod twice;
 mod upkeep;
@@ -31,7 +32,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use self::schema::SCHEMA_VERSION;
 pub use self::worked::{Tick, Worked};
-use self::writer::Writer;
+use self::{roll::KeptRoll, writer::Writer};
 use super::{StoreError, Stores};
 use crate::{
     clock::SharedClock,
@@ -59,6 +60,8 @@ struct Shared {
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
+    /// Who is searched, as far as it was read.
+    roll: Mutex<KeptRoll>,
     worked: Mutex<Option<Arc<Worked>>>,
     /// Whether a server works on the file at the same time: then its time is that of the deadlines.
     is_guest: AtomicBool,
@@ -91,8 +94,8 @@ impl Database {
         let places: Arc<[FilePlace]> = places.into();
         let writer = Writer::start(connection, Arc::clone(&places))?;
         let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
-        let is_guest = AtomicBool::new(false);
-        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, worked, is_guest }) })
+        let (is_guest, roll) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, roll, worked, is_guest }) })
     }
 
     fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
@@ -138,6 +141,11 @@ impl Database {
 
     fn worked(&self) -> Option<Arc<Worked>> {
         lock(&self.shared.worked).clone()
+    }
+
+    /// Has the next search read everybody anew.
+    fn forget_roll(&self) {
+        *lock(&self.shared.roll) = KeptRoll::default();
     }
 
     /// # Errors

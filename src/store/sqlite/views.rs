@@ -2,7 +2,10 @@
 
 mod rows;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,7 +18,10 @@ use self::rows::{
 };
 pub(in crate::store) use self::rows::{Statements, put};
 pub(super) use self::rows::{USER_COLUMNS, key_id, moment, optional_text, read_scopes};
-use super::{Database, StoreError};
+use super::{
+    Database, StoreError,
+    roll::{KeptRoll, Roll},
+};
 use crate::{
     dataset::text::folded,
     domain::{
@@ -149,14 +155,9 @@ fn count(limit: usize) -> SqlValue {
     SqlValue::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
+fn users(connection: &Connection, roll: &Mutex<KeptRoll>, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
     let mut sql = format!("SELECT {} FROM users WHERE 1", columns(&USER_COLUMNS));
     let mut values = Vec::new();
-    if let Some(search) = &filter.search {
-        sql.push_str(" AND (contains_folded(email, ?) OR contains_folded(name, ?))");
-        let needle = folded(search);
-        values.extend([text(&needle), text(&needle)]);
-    }
     if let Some(status) = filter.status {
         sql.push_str(" AND status = ?");
         values.push(text(status.as_str()));
@@ -178,17 +179,53 @@ fn users(connection: &Connection, filter: &UserFilter) -> Result<Vec<UserRow>, S
             values.push(SqlValue::Integer(now.as_microsecond()));
         }
     }
-    if let Some(after) = filter.after {
-        let found = connection
-            .prepare_cached("SELECT invited_at FROM users WHERE id = ?1")?
-            .query_row([after.to_string()], |row| row.get::<_, i64>(0))
-            .optional()?;
+    let after = match filter.after {
+        None => None,
+        Some(after) => {
+            let found = connection
+                .prepare_cached("SELECT invited_at FROM users WHERE id = ?1")?
+                .query_row([after.to_string()], |row| row.get::<_, i64>(0))
+                .optional()?;
+            Some((found.unwrap_or(i64::MAX), after.0))
+        }
+    };
+    if let Some(search) = filter.search.as_deref().filter(|search| !search.is_empty()) {
+        let needle = folded(search);
+        sql.push_str(" AND (contains_folded(email, ?) OR contains_folded(name, ?)) AND id = ?");
+        values.extend([text(&needle), text(&needle)]);
+        let roll = Roll::current(connection, roll)?;
+        return each(connection, &sql, &values, roll.search(&needle, after), filter.limit);
+    }
+    if let Some((invited_at, after)) = after {
         sql.push_str(" AND (invited_at, id) < (?, ?)");
-        values.extend([SqlValue::Integer(found.unwrap_or(i64::MAX)), text(after)]);
+        values.extend([SqlValue::Integer(invited_at), text(after)]);
     }
     sql.push_str(" ORDER BY invited_at DESC, id DESC LIMIT ?");
     values.push(count(filter.limit));
     select(connection, &sql, &values, read_user)
+}
+
+/// The rows of these people, as far as a query finds them: its last value is a person's id.
+fn each(
+    connection: &Connection,
+    sql: &str,
+    values: &[SqlValue],
+    people: impl Iterator<Item = UserId>,
+    limit: usize,
+) -> Result<Vec<UserRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = Vec::new();
+    for id in people {
+        if found.len() >= limit {
+            break;
+        }
+        let id = text(id);
+        let mut rows = statement.query(rusqlite::params_from_iter(values.iter().chain([&id])))?;
+        if let Some(row) = rows.next()? {
+            found.push(read_user(row)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The live rows of a stream.
@@ -234,7 +271,8 @@ impl Views for Database {
     }
 
     async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError> {
-        self.read(move |connection| users(connection, &filter)).await
+        let shared = Arc::clone(&self.shared);
+        self.read(move |connection| users(connection, &shared.roll, &filter)).await
     }
 
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError> {

@@ -1,0 +1,222 @@
+//! Everybody's address and name in memory, as they are searched: in one text, folded, in the order of lists. A search looks through
+//! it without asking the table, which has to be read whole to find what few people have.
+//!
+//! It is made with the first search of a process, and brought up to date with each: what was committed since says whose rows are to
+//! be read again. Whoever finds somebody here reads their row, which decides.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use memchr::memmem::Finder;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::{StoreError, corrupt, lock, views::optional_text};
+use crate::{
+    dataset::text::folded,
+    domain::id::{StreamId, UserId},
+};
+
+/// Commits since the last search of which it is looked whose they are. After more of them, all is read anew.
+const COMMITS_MAX: u64 = 50_000;
+/// What stands between two texts: no address has it in it, and no name.
+const END: char = '\n';
+
+/// A place in lists: when somebody was invited, and their id. The newest come first.
+type Place = (i64, Uuid);
+
+/// The roll that was made last, and what it was read from.
+#[derive(Debug, Default)]
+pub(super) struct KeptRoll {
+    seen: Option<Seen>,
+    roll: Arc<Roll>,
+}
+
+/// Everybody, as they were at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Roll {
+    /// Who, in the order of lists.
+    places: Vec<Place>,
+    /// Where the texts of each end.
+    ends: Vec<usize>,
+    texts: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// Changes when a rebuild has put other tables in place.
+    schema: i64,
+    /// The last commit.
+    position: u64,
+}
+
+impl Seen {
+    /// Whether it is looked what was committed in between.
+    fn is_shortly_before(self, other: Self) -> bool {
+        self.schema == other.schema
+            && other.position.checked_sub(self.position).is_some_and(|commits| commits <= COMMITS_MAX)
+    }
+}
+
+impl Roll {
+    /// The roll as the database is now. `kept` is what was known of it before, and is what is known afterwards.
+    pub(super) fn current(connection: &Connection, kept: &Mutex<KeptRoll>) -> Result<Arc<Self>, StoreError> {
+        // One moment for all that is read.
+        let transaction = connection.unchecked_transaction()?;
+        let seen = Seen {
+            schema: transaction.query_row("PRAGMA schema_version", [], |row| row.get(0))?,
+            position: transaction.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?,
+        };
+        let (before, known) = {
+            let kept = lock(kept);
+            (kept.seen, Arc::clone(&kept.roll))
+        };
+        let roll = match before {
+            Some(before) if before == seen => return Ok(known),
+            Some(before) if before.is_shortly_before(seen) => match known.changed(&transaction, before.position)? {
+                Some(changed) => Arc::new(changed),
+                None => known,
+            },
+            _ => Arc::new(Self::read(&transaction)?),
+        };
+        *lock(kept) = KeptRoll { seen: Some(seen), roll: Arc::clone(&roll) };
+        Ok(roll)
+    }
+
+    fn read(connection: &Connection) -> Result<Self, StoreError> {
+        let mut roll = Self::default();
+        let sql = "SELECT invited_at, id, email, name FROM users WHERE email IS NOT NULL OR name IS NOT NULL
+                   ORDER BY invited_at DESC, id DESC";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(1)?.as_str().map_err(|error| corrupt("user id", error))?;
+            let id = Uuid::parse_str(id).map_err(|error| corrupt("user id", error))?;
+            roll.push((row.get(0)?, id), &text(optional_text(row, 2)?, optional_text(row, 3)?));
+        }
+        Ok(roll)
+    }
+
+    /// The same with what was committed since, where that makes it another.
+    fn changed(&self, connection: &Connection, position: u64) -> Result<Option<Self>, StoreError> {
+        let mut statement = connection.prepare_cached("SELECT DISTINCT stream FROM commits WHERE position > ?1")?;
+        let mut of_one = connection.prepare_cached("SELECT invited_at, email, name FROM users WHERE id = ?1")?;
+        let (mut commits, mut changed) = (statement.query([position])?, HashSet::new());
+        let mut others = BTreeMap::new();
+        while let Some(commit) = commits.next()? {
+            let stream = commit.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
+            let Ok(StreamId::User(UserId(id))) = StreamId::parse(stream) else { continue };
+            let found = of_one
+                .query_row([id.to_string()], |row| {
+                    let text = text(row.get_ref(1)?.as_str_or_null()?, row.get_ref(2)?.as_str_or_null()?);
+                    Ok((row.get(0)?, text))
+                })
+                .optional()?;
+            let Some((invited_at, text)) = found else { continue };
+            let place = (invited_at, id);
+            if self.text_of(place).unwrap_or_default() != text {
+                changed.insert(id);
+                others.insert(std::cmp::Reverse(place), text);
+            }
+        }
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let mut roll = Self { texts: String::with_capacity(self.texts.len()), ..Self::default() };
+        let mut others = others.into_iter().map(|(place, text)| (place.0, text)).peekable();
+        for (nth, place) in self.places.iter().enumerate() {
+            while let Some((other, text)) = others.next_if(|(other, _)| other >= place) {
+                roll.push(other, &text);
+            }
+            if !changed.contains(&place.1) {
+                roll.push(*place, self.nth_text(nth));
+            }
+        }
+        others.for_each(|(place, text)| roll.push(place, &text));
+        Ok(Some(roll))
+    }
+
+    /// Adds somebody behind all others, unless nothing is known of them.
+    fn push(&mut self, place: Place, text: &str) {
+        if !text.is_empty() {
+            self.texts.push_str(text);
+            self.places.push(place);
+            self.ends.push(self.texts.len());
+        }
+    }
+
+    fn begin(&self, nth: usize) -> usize {
+        nth.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
+    }
+
+    fn nth_text(&self, nth: usize) -> &str {
+        let end = self.ends.get(nth).copied().unwrap_or(0);
+        self.texts.get(self.begin(nth)..end).unwrap_or_default()
+    }
+
+    fn text_of(&self, place: Place) -> Option<&str> {
+        let nth = self.places.binary_search_by(|other| place.cmp(other)).ok()?;
+        Some(self.nth_text(nth))
+    }
+
+    /// Who may have what is looked for in their address or name, in the order of lists, behind a place. `needle` is folded.
+    pub(super) fn search(&self, needle: &str, after: Option<Place>) -> impl Iterator<Item = UserId> {
+        let first = after.map_or(0, |after| self.places.partition_point(|place| *place >= after));
+        let (finder, mut from) = (Finder::new(needle).into_owned(), self.begin(first));
+        std::iter::from_fn(move || {
+            let at = from + finder.find(self.texts.as_bytes().get(from..)?)?;
+            let nth = self.ends.partition_point(|end| *end <= at);
+            // One of them is enough.
+            from = self.ends.get(nth).copied()?;
+            self.places.get(nth).map(|(_, id)| UserId(*id))
+        })
+    }
+}
+
+/// What is searched of a person; nothing where nothing is known.
+fn text(email: Option<&str>, name: Option<&str>) -> String {
+    let mut text = String::new();
+    for part in [email, name].into_iter().flatten() {
+        text.push_str(&folded(part));
+        text.push(END);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+
+    use proptest::{collection::btree_map, prelude::*};
+
+    use super::*;
+
+    fn roll(people: &BTreeMap<Reverse<Place>, String>) -> Roll {
+        let mut roll = Roll::default();
+        people.iter().for_each(|(place, name)| roll.push(place.0, &text(None, Some(name))));
+        roll
+    }
+
+    proptest! {
+        /// Small alphabets, so that texts hold one another, and places are shared.
+        #[test]
+        fn a_search_finds_who_has_it_in_the_order_of_lists(
+            people in btree_map((0..4_i64, 0..50_u128), "[aAbßé]{1,5}", 0..30),
+            needle in "[abßé]{1,3}",
+            after in proptest::option::of((0..4_i64, 0..50_u128)),
+        ) {
+            let place = |(at, id): (i64, u128)| (at, Uuid::from_u128(id));
+            let people: BTreeMap<_, _> = people.into_iter().map(|(of, name)| (Reverse(place(of)), name)).collect();
+            let (needle, after) = (folded(&needle), after.map(place));
+            let is_behind = |place: &Place| after.is_none_or(|after| *place < after);
+            let wanted: Vec<UserId> = people
+                .iter()
+                .filter(|(place, name)| is_behind(&place.0) && folded(name).contains(&*needle))
+                .map(|(place, _)| UserId(place.0.1))
+                .collect();
+            prop_assert_eq!(roll(&people).search(&needle, after).collect::<Vec<_>>(), wanted);
+        }
+    }
+}
