@@ -611,12 +611,7 @@ async fn imports(world: &World) {
     imports.import(order(rows.into_inner())).await.unwrap();
     imports.import(order(b"this,is\nno,report\n".to_vec())).await.expect_err("no header is recognised");
     // A file that is sent and exceeds the guard: approved, discarded, cancelled.
-    let envelope = |number: u128| Envelope {
-        command: CommandId::unique(Uuid::from_u128(number)),
-        request_hash: None,
-        expected_version: None,
-        origin: origin(),
-    };
+    let envelope = |number: u128| Envelope::new(CommandId::unique(Uuid::from_u128(number)), origin());
     let send = async |number: u128, rows: u64| {
         let mut file = Cursor::new(Vec::new());
         sample::generate(rows, 1, sample::SampleFormat::Csv, &mut file).unwrap();

@@ -273,8 +273,7 @@ async fn issued_key(
 
 /// Whether a key will ever work again, as far as the person's stream tells.
 fn works(user: &User, id: KeyId, now: Timestamp) -> bool {
-    let key = user.keys.get(&id).filter(|key| key.revoked.is_none() && !key.is_expired(now));
-    user.standing != Standing::Deleted && key.is_some_and(|key| key.valid_until.is_none_or(|until| until > now))
+    user.standing != Standing::Deleted && user.keys.get(&id).is_some_and(|key| key.works(now))
 }
 
 fn to_domain(

@@ -18,6 +18,7 @@ use crate::{
         event::{AsOf, Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
+        permission::{AccessKind, Permissions},
         persisted::{self, NewEvent, StoredCommit},
         personal::{Personal, PersonalKey},
         user::CommandRefusal,
@@ -66,6 +67,25 @@ pub struct Envelope {
     pub expected_version: Option<u64>,
     /// Who, and for which request.
     pub origin: Origin,
+    /// What they may: nothing changes of somebody whose role may more.
+    pub may: Permissions,
+}
+
+impl Envelope {
+    /// Of a command that nobody repeats under a key of their own, that expects no version, and whose giver may everything.
+    pub fn new(command: CommandId, origin: Origin) -> Self {
+        Self { command, request_hash: None, expected_version: None, origin, may: Permissions::ALL }
+    }
+
+    /// # Errors
+    /// When the command is about somebody whose role may more than its giver.
+    fn may_act_on(&self, state: &State) -> Result<(), CommandError> {
+        let State::User(Some(user)) = state else { return Ok(()) };
+        match Permissions::of_role(user.role) {
+            needed if self.may.may(needed, AccessKind::Write) => Ok(()),
+            needed => Err(CommandError::Beyond { role: user.role, needed, has: self.may }),
+        }
+    }
 }
 
 /// A command that was carried out, now or at an earlier try.
@@ -248,7 +268,8 @@ impl Committer {
         }
         let decided = match envelope.expected_version.filter(|expected| *expected != loaded.version) {
             Some(_) => Err(CommandError::Stale { current: loaded.version }),
-            None => decide(&loaded.state),
+            // Looked at with the state that is decided on: a role may have been given meanwhile.
+            None => envelope.may_act_on(&loaded.state).and_then(|()| decide(&loaded.state)),
         };
         match decided {
             Err(error) => self.keep_error(envelope, error).await,

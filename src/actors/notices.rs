@@ -246,12 +246,10 @@ async fn note(committer: &Committer, user: UserId, what: &str, command: Command)
 /// Writes something down in a person's stream, if it is news.
 async fn write_down(committer: &Committer, user: UserId, what: &str, command: Command) -> Result<bool, CommandError> {
     let id = committer.new_id()?.to_string();
-    let envelope = Envelope {
-        command: CommandId::from_notice(what),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin { who: Who::system("notices"), correlation_id: id, causation_id: None },
-    };
+    let envelope = Envelope::new(
+        CommandId::from_notice(what),
+        Origin { who: Who::system("notices"), correlation_id: id, causation_id: None },
+    );
     let noted = |state: &State| match decide(user_in(state), command.clone()) {
         // Nobody is told any more.
         Err(CommandRefusal::Deleted | CommandRefusal::NoUser) => Ok(Vec::new()),

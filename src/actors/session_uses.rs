@@ -45,7 +45,7 @@ impl SessionUses {
                 Ok(id) => {
                     let origin = Origin { who: Who::user(user), correlation_id: id.to_string(), causation_id: None };
                     let command = CommandId::unique(id);
-                    let envelope = Envelope { command, request_hash: None, expected_version: None, origin };
+                    let envelope = Envelope::new(command, origin);
                     uses.note(user, session, &envelope).await;
                 }
                 Err(error) => tracing::debug!(%user, %error, "the use of a session was not written down"),

@@ -43,12 +43,8 @@ async fn make(
 ) -> Result<Option<Zeroizing<String>>, StartError> {
     let id = service.committer.new_id()?;
     let order = TokenOrder { name: name.map(ToOwned::to_owned), permissions: Permissions::ALL, expires_at: None };
-    let envelope = Envelope {
-        command: CommandId::unique(id),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin { who, correlation_id: id.to_string(), causation_id: None },
-    };
+    let envelope =
+        Envelope::new(CommandId::unique(id), Origin { who, correlation_id: id.to_string(), causation_id: None });
     let made = service.tokens.issue(order, others, envelope).await?;
     let shown = made.map(|made| made.shown.map_err(|_| CommandError::Contended)).transpose()?;
     Ok(shown.map(|token| Zeroizing::new(token.reveal().to_owned())))

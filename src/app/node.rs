@@ -370,10 +370,8 @@ async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
 
 /// What the node does of its own accord.
 fn system_envelope(command: &str) -> Envelope {
-    Envelope {
-        command: CommandId::stored(command),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin { who: Who::system("start"), correlation_id: command.to_owned(), causation_id: None },
-    }
+    Envelope::new(
+        CommandId::stored(command),
+        Origin { who: Who::system("start"), correlation_id: command.to_owned(), causation_id: None },
+    )
 }

@@ -75,7 +75,7 @@ async fn end_keys(
             continue;
         }
         let command = CommandId::unique(committer.new_id()?);
-        let envelope = Envelope { command, request_hash: None, expected_version: None, origin: origin.clone() };
+        let envelope = Envelope::new(command, origin.clone());
         let revoke = AccountCommand::RevokeApiKey { key: key.id };
         node.service.accounts.perform(person.id, revoke, envelope).await?;
         replaced.keys_ended += 1;

@@ -138,7 +138,8 @@ fn command_exit(error: &CommandError) -> Exit {
         CommandError::Token(refusal) => token_exit(refusal),
         CommandError::Plan(_) | CommandError::Hashing(_) => Exit::Usage,
         CommandError::NoPlan { .. } => Exit::NotFound,
-        CommandError::EmailTaken { .. }
+        CommandError::Beyond { .. }
+        | CommandError::EmailTaken { .. }
         | CommandError::DefaultPlan { .. }
         | CommandError::Stale { .. }
         | CommandError::KeyReused => Exit::Refused,

@@ -142,7 +142,7 @@ impl Node {
     /// The envelope of a command that nobody repeats.
     pub(super) fn envelope(&self) -> Result<Envelope, Failure> {
         let id = self.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
-        Ok(Envelope { command: CommandId::unique(id), request_hash: None, expected_version: None, origin: origin(id) })
+        Ok(Envelope::new(CommandId::unique(id), origin(id)))
     }
 
     /// Does what follows from the command, such as sending mails. Beside a server nothing: that is the server's.

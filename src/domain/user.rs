@@ -22,12 +22,13 @@ pub use self::{
     refusal::CommandRefusal,
 };
 use super::{
-    bounds::KeyBounds,
+    bounds::{self, KeyBounds},
     event::{Event, Fact, Recorded, RevocationReason, Role},
     id::UserId,
     key::{KeyHash, KeyId},
     notice::{self, KeyNotices, NoticeChoice, QuotaNotices},
     personal::Personal,
+    reach::KeyReach,
     sign_in::{self, SessionEnd, SignIn},
 };
 
@@ -90,9 +91,22 @@ impl Key {
         self.revoked.is_none() && self.replaced_by.is_none()
     }
 
+    /// Whether it works, as far as it depends on the key.
+    pub fn works(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.valid_until.is_none_or(|until| until > now) && !self.is_expired(now)
+    }
+
     /// Whether it was replaced, and works all the same.
     pub fn is_in_grace(&self, now: Timestamp) -> bool {
-        self.revoked.is_none() && self.valid_until.is_some_and(|until| until > now) && !self.is_expired(now)
+        self.valid_until.is_some() && self.works(now)
+    }
+
+    /// What it may be used for, and from where.
+    pub fn reach(&self) -> KeyReach {
+        let networks = self.bounds.allowed_ips.as_ref();
+        // Erased ones allow nobody.
+        let networks = networks.map(|networks| bounds::networks(networks.known().unwrap_or_default()));
+        KeyReach::new(networks, self.bounds.scopes.clone())
     }
 
     /// Whether its own end has come.

@@ -163,23 +163,6 @@ impl<N: Needs> FromRequest for Admin<N> {
 }
 
 impl KnownCaller {
-    /// Whether they may weaken, change or remove somebody of this role: whoever may not give the role may not do that to those who have it.
-    ///
-    /// # Errors
-    /// 403 with what is needed.
-    pub fn may_act_on(&self, role: Role) -> Result<(), Problem> {
-        let needed = Permissions::of_role(role);
-        if self.permissions.may(needed, AccessKind::Write) {
-            return Ok(());
-        }
-        let has = self.permissions;
-        let detail = format!(
-            "to do this to somebody of the role {}, the permission {needed} is needed; you have {has}",
-            role.as_str()
-        );
-        Err(beyond(detail, needed))
-    }
-
     /// Whether they may make somebody what a role says: nobody gives what they have not got themselves.
     ///
     /// # Errors
@@ -205,7 +188,7 @@ fn forbidden(has: Permissions, needed: Permissions, access: AccessKind) -> Probl
 }
 
 /// The refusal of what is more than somebody may, with what is needed in the form of RFC 6750, section 3.1.
-pub(super) fn beyond(detail: String, needed: Permissions) -> Problem {
+pub(in crate::http) fn beyond(detail: String, needed: Permissions) -> Problem {
     let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
     let challenge = format!("Bearer realm=\"permitd\", error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
     match HeaderValue::from_str(&challenge) {
@@ -311,7 +294,22 @@ impl Conditions {
         };
         let correlation_id = self.correlation_id(service)?;
         let origin = Origin { who: who.clone(), correlation_id, causation_id: None };
-        Ok(Envelope { command, request_hash, expected_version: self.expected_version, origin })
+        Ok(Envelope { request_hash, expected_version: self.expected_version, ..Envelope::new(command, origin) })
+    }
+
+    /// The same of somebody who administers: it changes nobody who may more than they do.
+    ///
+    /// # Errors
+    /// As [`Self::envelope`].
+    pub fn administering(
+        &self,
+        service: &Service,
+        caller: &KnownCaller,
+        request: &HttpRequest,
+        body: &[u8],
+    ) -> Result<Envelope, Problem> {
+        let envelope = self.envelope(service, &caller.who, request, body)?;
+        Ok(Envelope { may: caller.permissions, ..envelope })
     }
 
     /// What the events of this request are found by. A client may send anything as its request id, an address among others, and

@@ -12,7 +12,7 @@ use actix_web::{
 use super::{
     Problem, ProblemCode, cookie,
     credentials::{self, NoCredential},
-    routes::{self, store_problem},
+    routes::{self, data::out_of_reach, store_problem},
     session::{Conditions, bearer},
     state::Service,
     wire,
@@ -21,11 +21,13 @@ use crate::{
     actors::{commit::Envelope, sign_in::SignedInAs},
     config::accounts::SecondFactorDemand,
     domain::{
+        bounds::DataAction,
         credential::{Credential, CredentialKind},
         event::{Origin, Role},
         id::{CommandId, Who},
+        reach::{KeyPurpose, KeyReach},
         session_token::{SESSION_PREFIX, SessionToken},
-        user::{Standing, User},
+        user::{Key, Standing, User},
     },
 };
 
@@ -49,7 +51,7 @@ pub(in crate::http) async fn own_envelope(request: &HttpRequest, who: Who) -> Re
     let correlation_id = Conditions::extract(request).await?.correlation_id(service)?;
     let command = CommandId::unique(service.committer.new_id().map_err(Problem::internal)?);
     let origin = Origin { who, correlation_id, causation_id: None };
-    Ok(Envelope { command, request_hash: None, expected_version: None, origin })
+    Ok(Envelope::new(command, origin))
 }
 
 /// Somebody with a session, who may still have to set up a second factor before they can do anything else.
@@ -154,7 +156,10 @@ async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) 
         Err(_) => None,
     };
     match owner {
-        Some(user) => Ok(user),
+        Some((user, reach)) => {
+            let what = KeyPurpose { from: wire::client_of(request), dataset: None, action: DataAction::Read };
+            reach.refusal(&what).map_or(Ok(user), |why| Err(out_of_reach(why)))
+        }
         None => {
             let refused = Problem::new(ProblemCode::InvalidKey, "this key is unknown or does not work any more");
             Err(wire::guessed(request, refused.header(WWW, CHALLENGE)).await)
@@ -162,18 +167,20 @@ async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) 
     }
 }
 
-async fn owner_of(service: &Service, Credential { id, hash, .. }: Credential) -> Result<Option<User>, Problem> {
+/// Whose key it is, and from where it may be used, if it works.
+async fn owner_of(
+    service: &Service,
+    Credential { id, hash, .. }: Credential,
+) -> Result<Option<(User, KeyReach)>, Problem> {
     if !service.committer.secrets.recognises(id, &hash) {
         return Ok(None);
     }
     let Some(row) = service.committer.stores.views.key(id).await.map_err(store_problem)? else { return Ok(None) };
     let user = service.committer.load_user(row.user).await.map_err(routes::command_problem)?;
     let now = service.committer.clock.now();
-    let works = |user: &User| {
-        let known = user.keys.get(&id).filter(|key| key.hash == hash && key.revoked.is_none());
-        user.standing == Standing::Enabled && known.is_some_and(|key| key.valid_until.is_none_or(|until| now < until))
-    };
-    Ok(user.filter(works))
+    let Some(user) = user.filter(|user| user.standing == Standing::Enabled) else { return Ok(None) };
+    let reach = user.keys.get(&id).filter(|key| key.hash == hash && key.works(now)).map(Key::reach);
+    Ok(reach.map(|reach| (user, reach)))
 }
 
 fn sign_in_required() -> Problem {

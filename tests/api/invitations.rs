@@ -124,7 +124,7 @@ async fn not_mailed(app: &TestApp, email: &str, has_failed: bool) -> String {
     let (id, invitation) = (committer.new_id().unwrap(), Uuid::from_u128(7));
     let origin = Origin { who: Who::system("test"), correlation_id: String::new(), causation_id: None };
     let command = CommandId::unique(id);
-    let envelope = Envelope { command, request_hash: None, expected_version: None, origin };
+    let envelope = Envelope::new(command, origin);
     let decide = |_: &State| {
         let (email, plan) = (Personal::Known(email.to_owned()), "default".to_owned());
         let invited = Event::UserInvited { email, name: None, role: Role::Reader, plan, invitation };

@@ -191,6 +191,8 @@ async fn a_key_is_refused_from_other_networks_and_nobody_is_told_which_would_do(
             "/permits?format=csv",
             "/permits/stats?by=status",
             "/permits?no=1",
+            "/me",
+            "/me/usage",
         ] {
             let problem = asked_from(&app, from, path, key).await.expect(403);
             assert_eq!(problem.json()["type"], "/problems/key-not-allowed-here", "{path}");
@@ -280,8 +282,11 @@ async fn a_key_is_refused_from_its_end_on() {
     // Within the life of the grant that it was taken with.
     clock.advance_us(500_000);
     app.get("/permits?limit=1", key).await.expect(401);
+    app.get("/me", key).await.expect(401);
+    app.get("/me/usage", key).await.expect(401);
     let path = format!("{keys}/{}", issued["id"].as_str().unwrap());
     app.admin_send(Method::PATCH, &path, &json!({ "expires_at": "2026-03-01T13:00:00Z" })).await.expect(200);
     clock.advance_us(1_100_000);
+    app.get("/me", key).await.expect(200);
     app.get("/permits?limit=1", key).await.expect(200);
 }

@@ -32,7 +32,7 @@ async fn raise(app: &TestApp, user: &str) {
     let service = app.service();
     let origin = Origin { who: Who::system("test"), correlation_id: "test".to_owned(), causation_id: None };
     let command = CommandId::unique(service.committer.new_id().unwrap());
-    let envelope = Envelope { command, request_hash: None, expected_version: None, origin };
+    let envelope = Envelope::new(command, origin);
     let user = UserId::parse(user).unwrap();
     service.accounts.perform(user, AccountCommand::ChangeRole(Role::Admin), envelope).await.unwrap();
 }

@@ -106,12 +106,7 @@ async fn an_administrator_without_one_can_set_it_up_and_nothing_else_where_it_is
     let (app, clock) = at_noon(&[("accounts.second_factor", "administrators")]).await;
     let user = member(&app, ANA).await;
     let origin = Origin { who: Who::system("test"), correlation_id: "role".to_owned(), causation_id: None };
-    let envelope = permitd::actors::commit::Envelope {
-        command: CommandId::stored("test:role"),
-        request_hash: None,
-        expected_version: None,
-        origin,
-    };
+    let envelope = permitd::actors::commit::Envelope::new(CommandId::stored("test:role"), origin);
     let change = AccountCommand::ChangeRole(Role::Admin);
     let reader = sign_in(&app, ANA).await;
     app.service().accounts.perform(UserId::parse(&user).unwrap(), change, envelope).await.unwrap();

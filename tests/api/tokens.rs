@@ -188,12 +188,17 @@ async fn nobody_gives_a_role_that_may_more_than_they() {
     change(&people, "reader").await.expect(403);
     change(&both, "reader").await.expect(200);
     change(&app.admin_token, "admin").await.expect(200);
-    // Nor do they weaken somebody who may more.
+    // Nor do they change somebody who may more, or get a key of theirs.
     for (method, path) in [
-        (Method::DELETE, format!("/users/{reader}")),
-        (Method::DELETE, format!("/users/{reader}/sessions")),
-        (Method::DELETE, format!("/users/{reader}/second-factor")),
+        (Method::DELETE, ""),
+        (Method::DELETE, "/sessions"),
+        (Method::DELETE, "/second-factor"),
+        (Method::POST, "/keys"),
+        (Method::POST, "/invitations"),
+        (Method::POST, "/password-resets"),
+        (Method::POST, "/mail/allow"),
     ] {
+        let path = format!("/users/{reader}{path}");
         for token in [&people, &both] {
             let refused = app.send(app.request(method.clone(), &path).bearer_auth(token)).await.expect(403);
             assert!(text(&refused.json()["detail"]).contains("of the role admin"), "{}", refused.body);
@@ -202,6 +207,37 @@ async fn nobody_gives_a_role_that_may_more_than_they() {
     let disable = app.request(Method::PATCH, &format!("/users/{reader}")).bearer_auth(&both);
     app.send(disable.json(&json!({ "status": "disabled" }))).await.expect(403);
     change(&both, "reader").await.expect(403);
+}
+
+/// Who they are is looked at with the version that is changed, not before it.
+#[tokio::test]
+async fn whoever_is_promoted_meanwhile_is_changed_by_nobody_who_may_less() {
+    let app = TestApp::start().await;
+    let made = create(&app, &app.admin_token, &json!({ "name": "people", "scopes": ["people"] })).await;
+    let people = text(&made.expect(201).json()["token"]);
+    for number in 0..30 {
+        let body = json!({ "email": format!("user{number}@example.org") });
+        let invited = app.send(app.request(Method::POST, "/users").bearer_auth(&people).json(&body)).await;
+        let path = format!("/users/{}", text(&invited.expect(201).json()["id"]));
+        let promote = app.request(Method::PATCH, &path).bearer_auth(&app.admin_token).json(&json!({ "role": "admin" }));
+        let weaken = match number % 3 {
+            0 => app.request(Method::DELETE, &path),
+            1 => app.request(Method::PATCH, &path).json(&json!({ "status": "disabled" })),
+            _ => app.request(Method::POST, &format!("{path}/keys")).json(&json!({})),
+        };
+        let weaken = app.send(weaken.bearer_auth(&people));
+        let (promoted, weakened) = tokio::join!(app.send(promote), weaken);
+        assert!(weakened.status == 403 || weakened.status < 300, "{}", weakened.body);
+        let events = app.admin_get(&format!("{path}/events")).await.expect(200).json();
+        let types: Vec<String> = events["data"].as_array().unwrap().iter().map(|event| text(&event["type"])).collect();
+        let of = |name: &str| types.iter().position(|found| found == name);
+        let name = ["UserDeleted", "UserDisabled", "ApiKeyIssued"][number % 3];
+        // The invitation has a key of its own.
+        let last = types.iter().rposition(|found| found == name);
+        if promoted.status == 200 && weakened.status < 300 && number % 3 < 2 {
+            assert!(of("RoleChanged") > last, "{types:?}");
+        }
+    }
 }
 
 #[tokio::test]

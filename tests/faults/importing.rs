@@ -106,12 +106,10 @@ async fn an_import_under_way_is_not_taken_for_one_that_died() {
 /// The import of a process that died: the log knows that it began, and nobody has the data set.
 async fn begin_and_die(node: &Node) -> Uuid {
     let import = Uuid::now_v7();
-    let envelope = Envelope {
-        command: CommandId::from_import(import, "start"),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin { who: Who::system("test"), correlation_id: "dead".to_owned(), causation_id: None },
-    };
+    let envelope = Envelope::new(
+        CommandId::from_import(import, "start"),
+        Origin { who: Who::system("test"), correlation_id: "dead".to_owned(), causation_id: None },
+    );
     let began =
         Event::ImportStarted { import, file_name: "dead.csv".to_owned(), definition: "d".to_owned(), replace: false };
     let stream = StreamId::DataSet("permits".to_owned());
@@ -178,12 +176,10 @@ async fn hold(node: &Node) -> Uuid {
 }
 
 fn asked_by(name: &str) -> Envelope {
-    Envelope {
-        command: CommandId::unique(Uuid::now_v7()),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin { who: Who::system(name), correlation_id: name.to_owned(), causation_id: None },
-    }
+    Envelope::new(
+        CommandId::unique(Uuid::now_v7()),
+        Origin { who: Who::system(name), correlation_id: name.to_owned(), causation_id: None },
+    )
 }
 
 async fn ends_as(node: &Node, import: Uuid, wanted: &str) {

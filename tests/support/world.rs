@@ -334,7 +334,7 @@ pub(crate) fn invitee(address: &str) -> Invitee {
 
 pub(crate) fn envelope(command: CommandId) -> Envelope {
     let origin = Origin { who: Who("admin:test".to_owned()), correlation_id: "test".to_owned(), causation_id: None };
-    Envelope { command, request_hash: None, expected_version: None, origin }
+    Envelope::new(command, origin)
 }
 
 /// The person whose stream a commit is of.

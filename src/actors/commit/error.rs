@@ -3,7 +3,8 @@
 use crate::{
     actors::Busy,
     domain::{
-        admin_token::TokenRefusal, data_set::HoldRefusal, persisted::CodecError, plan::PlanError, user::CommandRefusal,
+        admin_token::TokenRefusal, data_set::HoldRefusal, event::Role, permission::Permissions, persisted::CodecError,
+        plan::PlanError, user::CommandRefusal,
     },
     secrets::{EntropyError, SecretsError},
     store::StoreError,
@@ -15,6 +16,16 @@ pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
     Refused(#[from] CommandRefusal),
+    /// Whoever gives the command may less than whom it is about.
+    #[error("to do this to somebody of the role {}, the permission {needed} is needed; you have {has}", role.as_str())]
+    Beyond {
+        /// The role of whom it is about.
+        role: Role,
+        /// What is needed.
+        needed: Permissions,
+        /// What there is.
+        has: Permissions,
+    },
     /// The import is not what the command is for.
     #[error(transparent)]
     Hold(#[from] HoldRefusal),

@@ -196,12 +196,7 @@ impl ImportWork {
         events: impl Fn(&DataSetLog) -> Vec<Event>,
     ) -> Result<(), ImportError> {
         let id = self.committer.new_id().map_err(CommandError::from)?;
-        let envelope = Envelope {
-            command: CommandId::unique(id),
-            request_hash: None,
-            expected_version: None,
-            origin: origin.clone(),
-        };
+        let envelope = Envelope::new(CommandId::unique(id), origin.clone());
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(events(log)),
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),

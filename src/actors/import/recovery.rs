@@ -31,12 +31,7 @@ impl ImportWork {
                 over.push(other);
             }
         }
-        let envelope = Envelope {
-            command: CommandId::from_import(import, "others-ended"),
-            request_hash: None,
-            expected_version: None,
-            origin: recovery_origin(import),
-        };
+        let envelope = Envelope::new(CommandId::from_import(import, "others-ended"), recovery_origin(import));
         let decide = |state: &State| match state {
             State::DataSet(_, log) => {
                 let over = log.running().filter(|running| over.contains(&running.id));
@@ -59,12 +54,7 @@ impl ImportWork {
 
     /// Writes down how an import ended whose process did not, if it has not ended.
     pub(super) async fn died(&self, dataset: &str, import: Uuid, last: Option<LastImport>) -> Result<(), CommandError> {
-        let envelope = Envelope {
-            command: CommandId::unique(self.committer.new_id()?),
-            request_hash: None,
-            expected_version: None,
-            origin: recovery_origin(import),
-        };
+        let envelope = Envelope::new(CommandId::unique(self.committer.new_id()?), recovery_origin(import));
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.end_import(import, ending(log, import, last.as_ref()))),
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => Ok(Vec::new()),

@@ -479,12 +479,7 @@ impl ImportWork {
     pub(super) async fn expire(&self, import: Uuid) -> Result<(), ImportError> {
         let who = Who::system("importer");
         let origin = Origin { who, correlation_id: import.to_string(), causation_id: Some(import.to_string()) };
-        let envelope = Envelope {
-            command: CommandId::from_import(import, "expired"),
-            request_hash: None,
-            expected_version: None,
-            origin,
-        };
+        let envelope = Envelope::new(CommandId::from_import(import, "expired"), origin);
         let days = self.settings.held_for.as_hours() / 24;
         let reason = format!("nobody approved of it within {days} days");
         match self.discard(import, &envelope, Some(reason)).await {

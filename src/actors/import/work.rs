@@ -236,12 +236,10 @@ impl ImportWork {
     /// while it waited is approved once more, unless somebody has decided otherwise.
     async fn take_up(&self, dataset: &str, import: Uuid, approval: &Envelope) -> Result<Approved, ImportError> {
         self.end_others(dataset, import).await?;
-        let again = Envelope {
-            command: CommandId::unique(self.committer.new_id().map_err(CommandError::from)?),
-            request_hash: None,
-            expected_version: None,
-            origin: approval.origin.clone(),
-        };
+        let again = Envelope::new(
+            CommandId::unique(self.committer.new_id().map_err(CommandError::from)?),
+            approval.origin.clone(),
+        );
         let log = self.write_down_approval(dataset, import, &again).await?;
         let known = log.imports.get(&import).and_then(|known| Some((known.definition.clone(), known.held.clone()?)));
         let (definition, held) = known.ok_or_else(|| CommandError::from(HoldRefusal::Unknown))?;
@@ -367,12 +365,7 @@ impl ImportWork {
         step: &str,
         events: Vec<Event>,
     ) -> Result<(), CommandError> {
-        let envelope = Envelope {
-            command: CommandId::from_import(import, step),
-            request_hash: None,
-            expected_version: None,
-            origin: origin.clone(),
-        };
+        let envelope = Envelope::new(CommandId::from_import(import, step), origin.clone());
         let decide = |state: &State| match (state, events.as_slice()) {
             (State::DataSet(_, log), [ending]) if !matches!(ending, Event::ImportStarted { .. }) => {
                 Ok(log.end_import(import, ending.clone()))

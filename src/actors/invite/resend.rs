@@ -45,13 +45,13 @@ impl InviteWork {
         let (people, left) = self.unfulfilled().await?;
         self.look().await?;
         let resend = async |user: UserId| {
-            let (command, origin) = (envelope.command.part(&user.to_string()), envelope.origin.clone());
-            let of_user = Envelope { command, request_hash: None, expected_version: None, origin };
+            let command = envelope.command.part(&user.to_string());
+            let of_user = Envelope { command, request_hash: None, expected_version: None, ..envelope.clone() };
             match self.resend_on(user, &of_user).await {
                 Ok(_) => Ok((1, 0)),
                 Err(CommandError::TooManyInvitations { .. }) => Ok((0, 1)),
-                // Disabled or deleted meanwhile.
-                Err(CommandError::Refused(_)) => Ok((0, 0)),
+                // Disabled or deleted meanwhile, or somebody who may more.
+                Err(CommandError::Refused(_) | CommandError::Beyond { .. }) => Ok((0, 0)),
                 Err(error) => Err(error),
             }
         };

@@ -198,8 +198,8 @@ impl InviteWork {
 
 /// The command of a row.
 fn of_row(envelope: &Envelope, line: u64) -> Envelope {
-    let (command, origin) = (envelope.command.part(&line.to_string()), envelope.origin.clone());
-    Envelope { command, request_hash: None, expected_version: None, origin }
+    let command = envelope.command.part(&line.to_string());
+    Envelope { command, request_hash: None, expected_version: None, ..envelope.clone() }
 }
 
 fn set(listed: &mut [ListedRow], place: usize, action: RowAction) {

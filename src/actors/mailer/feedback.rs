@@ -43,12 +43,10 @@ impl MailerWork {
         };
         let _turn = self.turn(user).await;
         let Told { id, comeback, .. } = *told;
-        let envelope = Envelope {
-            command: CommandId::from_feedback(&id),
-            request_hash: None,
-            expected_version: None,
-            origin: Origin { who: Who::system("ses"), correlation_id: hashed(&id), causation_id: None },
-        };
+        let envelope = Envelope::new(
+            CommandId::from_feedback(&id),
+            Origin { who: Who::system("ses"), correlation_id: hashed(&id), causation_id: None },
+        );
         let class = comeback.class.clone();
         let record = |state: &State| match decide(user_in(state), Command::RecordComeback(comeback.clone())) {
             Ok(events) => Ok(events),

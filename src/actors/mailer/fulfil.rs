@@ -251,14 +251,12 @@ fn newly(committed: &Committed) -> u64 {
 
 /// The command that a step of a message is: the same for every delivery of it.
 pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
-    Envelope {
-        command: CommandId::from_message(message.event, step),
-        request_hash: None,
-        expected_version: None,
-        origin: Origin {
+    Envelope::new(
+        CommandId::from_message(message.event, step),
+        Origin {
             who: Who::system("mailer"),
             correlation_id: message.correlation_id.clone(),
             causation_id: Some(message.event.to_string()),
         },
-    }
+    )
 }

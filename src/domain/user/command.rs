@@ -246,8 +246,9 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             let life = Lifetime { issued_at: key.issued_at, now, rules: &rules };
             let bounds = key.bounds.clone().changed(change, life, false)?;
             let revived = Key { bounds: bounds.clone(), ..key.clone() };
-            if key.is_current() && key.is_expired(now) && !revived.is_expired(now) {
-                has_room(user.current_keys().filter(|key| !key.is_expired(now)).count(), &rules)?;
+            if revived.works(now) && !key.works(now) {
+                let is_of_its_kind = |other: &&Key| other.works(now) && other.is_current() == key.is_current();
+                has_room(user.keys.values().filter(is_of_its_kind).count(), &rules)?;
             }
             let is_so = label == key.label && bounds == key.bounds;
             Ok(if is_so { Vec::new() } else { vec![Event::ApiKeyChanged { key_id, label, bounds }] })

@@ -334,6 +334,41 @@ fn keys_that_were_replaced_and_still_work_are_as_many_as_keys_at_most() {
 }
 
 #[test]
+fn a_replaced_key_that_expired_comes_back_only_where_there_is_room() {
+    let rules = KeyRules { keys_max: Some(1), ..KeyRules::default() };
+    let mut state = None;
+    let done = |state: &mut Option<User>, command, second| {
+        let events = decide(state.as_ref(), command)?;
+        run(state, events, second);
+        Ok::<_, CommandRefusal>(())
+    };
+    done(&mut state, command(0, 0, None), 0).unwrap();
+    // Each lives for three seconds, and is replaced with a day of grace.
+    for (round, key) in [(0, 1), (10, 3), (20, 5)] {
+        let wanted = KeyChange { expires_at: Some(Some(at(round + 3))), ..KeyChange::default() };
+        let (now, rules, key_id) = (at(round), rules.clone(), new_key(key).id);
+        let issue = Command::IssueKey { key: new_key(key), invitation: None, wanted, rules: rules.clone(), now };
+        done(&mut state, issue, round).unwrap();
+        let rotate = Command::RotateKey { key_id, new: new_key(key + 1), valid_until: at(round + DAY_S), rules, now };
+        done(&mut state, rotate, round).unwrap();
+    }
+    let revive = |key| Command::ChangeKey {
+        key_id: new_key(key).id,
+        change: KeyChange { expires_at: Some(None), ..KeyChange::default() },
+        rules: rules.clone(),
+        now: at(30),
+    };
+    // Those that were replaced, and those that replaced them, have room of their own.
+    for (first, others) in [(1, [3, 5]), (2, [4, 6])] {
+        done(&mut state, revive(first), 30).unwrap();
+        for other in others {
+            assert_eq!(done(&mut state, revive(other), 30), Err(CommandRefusal::TooManyKeys { max: 1 }));
+        }
+    }
+    assert_eq!(state.unwrap().keys.values().filter(|key| key.works(at(30))).count(), 2);
+}
+
+#[test]
 fn a_revoked_key_does_not_change() {
     let mut state = with_key(KeyChange::default(), &KeyRules::default());
     let key_id = new_key(1).id;

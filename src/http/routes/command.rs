@@ -70,7 +70,7 @@ impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
             let (body, bytes) = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let envelope = conditions.envelope(service, &caller.who, &request, &bytes)?;
+            let envelope = conditions.administering(service, &caller, &request, &bytes)?;
             Ok(Self { body, envelope, caller, needs: PhantomData })
         })
     }

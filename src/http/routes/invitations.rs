@@ -155,7 +155,7 @@ async fn invite_all(
     }
     // Another mode is another request.
     let asked = [request.query_string().as_bytes(), b"\n", &bytes].concat();
-    let envelope = conditions.envelope(&service, &admin.caller.who, &request, &asked)?;
+    let envelope = conditions.administering(&service, &admin.caller, &request, &asked)?;
     let order = RosterOrder { rows, mode, dry_run };
     let outcome = service.inviting.invite_all(order, envelope).await.map_err(command_problem)?;
     let is_refused = !outcome.is_done && !dry_run;

@@ -62,7 +62,7 @@ async fn report(request: HttpRequest, payload: web::Payload, service: web::Data<
     let id = service.committer.new_id().map_err(Problem::internal)?;
     let asked = RequestId::of(&request).and_then(|id| id.as_uuid()).unwrap_or(id);
     let origin = Origin { who: Who::system("leak-report"), correlation_id: asked.to_string(), causation_id: None };
-    let envelope = Envelope { command: CommandId::unique(id), request_hash: None, expected_version: None, origin };
+    let envelope = Envelope::new(CommandId::unique(id), origin);
     service.leaks.report(found, envelope).map_err(busy_problem)?;
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "status": "received" })))
 }

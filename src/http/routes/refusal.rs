@@ -13,7 +13,7 @@ use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError, sign_in::SignInError},
     domain::{admin_token::TokenRefusal, data_set::HoldRefusal, sign_in::SignInRefusal, user::CommandRefusal},
-    http::{Problem, ProblemCode, wire},
+    http::{Problem, ProblemCode, session::beyond, wire},
     queue::QueueError,
     secrets::SecretsError,
     store::records::RecordStoreError,
@@ -28,6 +28,7 @@ pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
         CommandError::Refused(refusal) => refused(&refusal, text),
+        CommandError::Beyond { needed, .. } => beyond(text, needed),
         CommandError::Hold(HoldRefusal::Unknown) => Problem::new(ProblemCode::NotFound, text),
         CommandError::Hold(HoldRefusal::NotHeld(_) | HoldRefusal::NotRunning) => {
             Problem::new(ProblemCode::Conflict, text)

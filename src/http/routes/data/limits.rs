@@ -84,7 +84,7 @@ pub(super) fn not_admitted(admission: Admission) -> Problem {
 }
 
 /// What the key may not be used for, and what would be needed. From where it may be used nobody is told.
-fn out_of_reach(why: OutOfReach) -> Problem {
+pub(in crate::http) fn out_of_reach(why: OutOfReach) -> Problem {
     let (detail, needed) = match why {
         OutOfReach::Address => {
             let detail =

@@ -25,6 +25,7 @@ use actix_web::{
 use bytes::Bytes;
 
 pub(super) use self::directory::shown;
+pub(in crate::http) use self::limits::out_of_reach;
 use self::{
     caching::Tag,
     failure::query_problem,

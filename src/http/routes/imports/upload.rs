@@ -83,7 +83,7 @@ pub(super) async fn send(
     wanted.file_name = file_name(&name)?;
     let of_request = (&wanted.dataset, wanted.replace, wanted.dry_run, wanted.keep_absent, &wanted.options);
     let hashed = serde_json::to_vec(&(of_request, &wanted.file_name, upload.sha256())).map_err(Problem::internal)?;
-    let envelope = conditions.envelope(&service, &admin.caller.who, &request, &hashed)?;
+    let envelope = conditions.administering(&service, &admin.caller, &request, &hashed)?;
     let import = service.imports.accept(upload, wanted, &envelope).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))
 }
