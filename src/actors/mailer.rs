@@ -305,7 +305,7 @@ impl MailerWork {
                 // Whoever has the right secret can work on what is there; this process is to be started again.
                 return stopped(&mut stopping).await;
             }
-            let receive = queue.receive(batch_max(queue), wait);
+            let receive = queue.receive(BATCH_MAX, wait);
             let received = tokio::select! {
                 biased;
                 // Only a wait is given up: what was on its way then is received again after its visibility timeout.
@@ -344,7 +344,7 @@ impl MailerWork {
             if self.committer.secrets.doubted().is_some() {
                 return Ok(count);
             }
-            let deliveries = queue.receive(batch_max(queue), Duration::ZERO).await?;
+            let deliveries = queue.receive(BATCH_MAX, Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
             }
@@ -449,11 +449,6 @@ impl MailerWork {
         let turn = self.turns.get(usize::try_from(place).unwrap_or(0))?;
         Some(turn.lock().await)
     }
-}
-
-/// Messages that one mailer takes at once: a queue behind a network is asked for as many as it gives.
-fn batch_max(queue: &dyn Queue) -> usize {
-    if queue.can_wait() { BATCH_MAX } else { 1 }
 }
 
 /// Returns when the actor stops, or is gone.

@@ -30,7 +30,7 @@ type Place = (i64, Uuid);
 /// The roll that was made last, and what it was read from.
 #[derive(Debug, Default)]
 pub(super) struct KeptRoll {
-    seen: Option<Seen>,
+    seen: Option<ReadFrom>,
     roll: Arc<Roll>,
 }
 
@@ -45,14 +45,14 @@ pub(super) struct Roll {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+struct ReadFrom {
     /// Changes when a rebuild has put other tables in place.
     schema: i64,
     /// The last commit.
     position: u64,
 }
 
-impl Seen {
+impl ReadFrom {
     /// Whether it is looked what was committed in between.
     fn is_shortly_before(self, other: Self) -> bool {
         self.schema == other.schema
@@ -65,7 +65,7 @@ impl Roll {
     pub(super) fn current(connection: &Connection, kept: &Mutex<KeptRoll>) -> Result<Arc<Self>, StoreError> {
         // One moment for all that is read.
         let transaction = connection.unchecked_transaction()?;
-        let seen = Seen {
+        let seen = ReadFrom {
             schema: transaction.query_row("PRAGMA schema_version", [], |row| row.get(0))?,
             position: transaction.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?,
         };
