@@ -657,7 +657,7 @@ async fn imports(world: &World) {
 #[actix_web::test]
 async fn every_event_that_is_emitted_is_what_its_schema_says() {
     let world = whole_life().await;
-    world.verify();
+    world.verify().await;
     let mut emitted = BTreeSet::new();
     for document in world.documents().await {
         let name = format!("{}.v{}", document["type"].as_str().unwrap(), document["schema_version"]);

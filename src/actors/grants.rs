@@ -25,6 +25,8 @@ use self::{
     cell::{CellState, KeyCell, KeyState, PersonCell, lock},
     failing::Failing,
 };
+use tokio_util::task::TaskTracker;
+
 use super::{counting::counters, notices::Notices, session_uses::SessionUses};
 use crate::{
     clock::SharedClock,
@@ -93,6 +95,8 @@ pub struct GrantBook {
     notices: Option<Notices>,
     /// Whoever writes down that sessions are used.
     sessions: Option<SessionUses>,
+    /// What is written down while requests go on.
+    writing_down: TaskTracker,
     /// Whether administrators are to have a second factor.
     demands_factor: bool,
 }
@@ -128,6 +132,7 @@ impl GrantBook {
             failing: Mutex::default(),
             notices: None,
             sessions: None,
+            writing_down: TaskTracker::new(),
             demands_factor: false,
         }
     }
@@ -290,7 +295,8 @@ impl GrantBook {
             if let Some(sessions) =
                 self.sessions.as_ref().filter(|_| see_at.is_some_and(|at| at.as_microsecond() <= wall_us))
             {
-                sessions.note_later(user, id);
+                let sessions = sessions.clone();
+                self.write_down(async move { sessions.note_in_passing(user, id).await });
             }
             self.take(&person, plan, need, (asked_us, wall_ns)).await?;
         }
@@ -358,7 +364,7 @@ impl GrantBook {
             std::mem::replace(&mut *told, (day, percent))
         };
         let (notices, person) = (notices.clone(), Arc::clone(person));
-        actix::spawn(async move {
+        self.write_down(async move {
             if let Err(error) = notices.quota_reached(person.user, day, percent).await {
                 tracing::warn!(user = %person.user, %error, "it could not be written down how much of a quota is spent");
                 *lock(&person.told) = before;
@@ -374,12 +380,24 @@ impl GrantBook {
             return;
         }
         let (notices, person) = (notices.clone(), Arc::clone(person));
-        actix::spawn(async move {
+        self.write_down(async move {
             if let Err(error) = notices.has_made_requests(person.user).await {
                 tracing::warn!(user = %person.user, %error, "it could not be written down that a person has made requests");
                 person.used.store(false, Ordering::Relaxed);
             }
         });
+    }
+
+    /// Does this while the request goes on.
+    fn write_down(&self, work: impl Future<Output = ()> + 'static) {
+        actix::spawn(self.writing_down.track_future(work));
+    }
+
+    /// Waits until what requests have left to be written down beside them is written down, or could not be: a person's first request,
+    /// shares of quotas, uses of sessions.
+    pub async fn has_written_down(&self) {
+        self.writing_down.close();
+        self.writing_down.wait().await;
     }
 
     fn note_failure(&self, error: &StoreError) {

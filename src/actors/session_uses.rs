@@ -37,19 +37,14 @@ impl SessionUses {
         }
     }
 
-    /// The same while the request goes on.
-    pub(super) fn note_later(&self, user: UserId, session: KeyId) {
-        let uses = self.clone();
-        actix::spawn(async move {
-            match uses.committer.new_id() {
-                Ok(id) => {
-                    let origin = Origin { who: Who::user(user), correlation_id: id.to_string(), causation_id: None };
-                    let command = CommandId::unique(id);
-                    let envelope = Envelope::new(command, origin);
-                    uses.note(user, session, &envelope).await;
-                }
-                Err(error) => tracing::debug!(%user, %error, "the use of a session was not written down"),
+    /// The same as a command of its own.
+    pub(super) async fn note_in_passing(&self, user: UserId, session: KeyId) {
+        match self.committer.new_id() {
+            Ok(id) => {
+                let origin = Origin { who: Who::user(user), correlation_id: id.to_string(), causation_id: None };
+                self.note(user, session, &Envelope::new(CommandId::unique(id), origin)).await;
             }
-        });
+            Err(error) => tracing::debug!(%user, %error, "the use of a session was not written down"),
+        }
     }
 }

@@ -77,6 +77,9 @@ impl Server {
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }
+        if tokio::time::timeout(patience, service.book.has_written_down()).await.is_err() {
+            tracing::warn!("not all first requests and uses of sessions are written down; the next ones are");
+        }
         if let Err(error) = service.book.withdraw_all().await {
             tracing::warn!(%error, "the unspent part of grants could not be given back");
         }

@@ -132,7 +132,7 @@ async fn a_key_that_was_used_for_one_person_is_refused_for_another() {
     // Another process knows as well.
     let again = issue_under(&world.again().await, ana, "k", "POST /users/ana/keys").await.unwrap();
     assert_eq!(again.key.unwrap().reveal(), first.key.unwrap().reveal());
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -145,7 +145,7 @@ async fn the_same_command_in_two_streams_issues_two_keys() {
     let other = world.accounts.perform(ben, issue(), command).await.unwrap().key.unwrap();
     assert_ne!(one.id(), other.id());
     assert_eq!((world.request(one.reveal()).await, world.request(other.reveal()).await), (200, 200));
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -183,7 +183,7 @@ async fn what_was_so_already_is_answered_again_and_not_done_later() {
     // What changed something is kept for ever.
     world.advance(400 * DAY);
     assert!(define(new, "p2").await.unwrap().repeated);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -214,7 +214,7 @@ async fn what_the_state_refused_stays_refused() {
     // Another key asks anew.
     invite("j").await.unwrap();
     world.settle().await;
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -253,7 +253,7 @@ async fn of_requests_that_come_at_once_one_is_carried_out() {
     assert_eq!(one.is_ok(), two.is_ok(), "both are told the same: {one:?} {two:?}");
     let again = issue_under(&world, user, "r", "issue").await;
     assert_eq!(again.is_ok(), one.is_ok());
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -481,7 +481,7 @@ proptest! {
             for asked in &asked {
                 model.ask(&world, asked).await;
             }
-            world.verify();
+            world.verify().await;
             let views = async || {
                 let mut rows = Vec::new();
                 for user in &model.people {
@@ -500,7 +500,7 @@ proptest! {
             assert!(space.issued_twice().is_empty());
             drop(space);
             assert_eq!(views().await, live);
-            world.verify();
+            world.verify().await;
         });
     }
 }

@@ -230,7 +230,7 @@ async fn row_17_user_deleted_between_key_and_mail() {
     let person = world.load(user).await;
     assert_eq!((person.standing, person.unrevoked_keys().count()), (Standing::Deleted, 0));
     assert_eq!(world.count(user, "ApiKeyRevoked").await, 1);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -248,7 +248,7 @@ async fn row_17_key_revoked_between_key_and_mail() {
     world.settle().await;
     assert_eq!(world.mailbox.keys_to(ANA).len(), 1, "inviting again issues another key");
     assert_eq!(world.request(&world.mailbox.keys_to(ANA)[0]).await, 200);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -470,7 +470,7 @@ async fn row_23_two_projectors() {
     let row = world.stores.views.user(user).await.unwrap().expect("the row");
     assert_eq!((row.version, row.email), (2, None), "the late projector's older row changes nothing");
     world.settle().await;
-    world.verify();
+    world.verify().await;
 }
 
 /// A secret with these versions, the last of which is the current one.

@@ -52,7 +52,7 @@ async fn a_bounce_stops_mail_until_an_administrator_allows_it() {
     world.mailers.take_feedback(&complaint("c1")).await.unwrap();
     assert_eq!(shown(&world, user).await.0, Some(MailStop::Complained), "found by the address");
     assert!(world.documents().await.iter().all(|document| !document.to_string().contains("ana@")), "sealed");
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -65,7 +65,7 @@ async fn a_mail_that_was_asked_for_before_the_bounce_is_not_sent_after_it() {
     assert_eq!(world.mailbox.keys_to(ANA).len(), 1);
     assert_eq!(world.count(user, "MailFailed").await, 1, "an administrator sees it");
     assert_eq!(shown(&world, user).await.1, Some(format!("550 no {ANA}")), "and why");
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -104,7 +104,7 @@ async fn what_is_not_written_down_is_told_again_and_what_is_written_down_is_not_
         world.mailers.take_feedback(&told).await.ok();
         world.mailers.take_feedback(&told).await.unwrap();
         assert_eq!(world.count(user, "MailBounced").await, 1);
-        world.verify();
+        world.verify().await;
     }
 }
 

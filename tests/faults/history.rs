@@ -38,7 +38,7 @@ async fn row_18_view_row_older_than_the_stored_one_arrives_late() {
     world.stores.log.project(Rows { users: vec![old], keys: old_keys, ..Rows::default() }).await.unwrap();
     assert_eq!(world.stores.views.user(user).await.unwrap(), new);
     assert_eq!(world.stores.views.keys(user).await.unwrap(), new_keys);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -70,7 +70,7 @@ async fn row_24_rebuild_while_serving() {
     done.send(()).unwrap();
     assert!(rebuilding.join().unwrap() >= 5);
     world.settle().await;
-    world.verify();
+    world.verify().await;
     assert_eq!(world.load(ana).await.standing, Standing::Enabled);
 }
 
@@ -138,11 +138,11 @@ async fn row_26_erased_person() {
     let person = world.load(user).await;
     assert_eq!(person.email.or_erased(), "erased");
     assert!(!world.documents().await.iter().any(|document| document.to_string().contains(ANA)), "in no document");
-    world.verify();
+    world.verify().await;
     let mut space = world.stores.replay.replay_space().unwrap();
     replay::rebuild(&mut *space, &mut |_| {}).unwrap();
     drop(space);
-    world.verify();
+    world.verify().await;
     // The address is free again, for somebody else.
     let (again, new_key) = world.member(ANA).await;
     assert_ne!(again, user);
@@ -177,11 +177,11 @@ async fn row_26_what_strangers_said_of_an_erased_person_is_gone_as_well() {
     let shown = world.stores.views.user(user).await.unwrap().expect("the row");
     assert_eq!((shown.mail_failure, shown.email, shown.name), (None, None, None));
     assert!(world.stores.views.keys(user).await.unwrap().iter().all(|key| key.label.is_none()));
-    world.verify();
+    world.verify().await;
     let mut space = world.stores.replay.replay_space().unwrap();
     replay::rebuild(&mut *space, &mut |_| {}).unwrap();
     drop(space);
-    world.verify();
+    world.verify().await;
     for words in [ANA.as_bytes(), LABEL.as_bytes(), b"no such mailbox"] {
         // Over AWS there are no files.
         if !world.place.data().exists() {
@@ -226,7 +226,7 @@ async fn what_an_earlier_version_wrote_in_plain_is_shown_to_nobody_after_the_era
     assert_eq!(person.mail_failure.as_deref(), Some("550 no such mailbox"));
     world.perform(user, AccountCommand::DeleteUser).await.unwrap();
     world.settle().await;
-    world.verify();
+    world.verify().await;
     let shown = world.stores.views.user(user).await.unwrap().expect("the row");
     assert_eq!(shown.mail_failure, None);
     let keys = world.stores.views.keys(user).await.unwrap();
@@ -313,7 +313,7 @@ async fn row_27_a_stream_over_1_mb() {
     world.inviting.resend(user, world.once()).await.unwrap();
     world.settle().await;
     assert_eq!(world.mailbox.keys_to(ANA).len(), 2);
-    world.verify();
+    world.verify().await;
 
     let too_large = mail_failed(&"x".repeat(256 * 1024));
     let command = world.once();

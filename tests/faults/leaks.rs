@@ -50,7 +50,7 @@ async fn a_mail_that_is_not_taken_for_now_repeats_none_of_the_others() {
     world.settle().await;
     assert_eq!((told(&world, id, ANA), told(&world, id, BOSS)), (1, 1));
     assert_eq!(world.count(user, "LeakNoticeMailed").await, 2);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -76,5 +76,5 @@ async fn an_owner_who_was_deleted_meanwhile_is_told_nothing() {
     world.settle().await;
     assert_eq!((told(&world, id, ANA), world.count(user, "LeakNoticeMailed").await), (0, 0));
     assert_eq!(world.count(user, "ApiKeyRevoked").await, 1);
-    world.verify();
+    world.verify().await;
 }

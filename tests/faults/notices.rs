@@ -62,11 +62,12 @@ async fn the_end_of_a_key_is_told_thirty_seven_and_one_day_before() {
     assert_eq!(days_told, [10, 33, 39]);
     assert_eq!(world.count(user, "ApiKeyExpiring").await, 3);
     assert_eq!(world.count(user, "NoticeMailed").await, 3);
-    let mails = world.mailbox.mails.lock().unwrap();
-    let last = mails.last().unwrap();
-    assert!(last.subject.contains("expires on 20") && !last.text.contains("pmt_"), "{}", last.text);
-    drop(mails);
-    world.verify();
+    {
+        let mails = world.mailbox.mails.lock().unwrap();
+        let last = mails.last().unwrap();
+        assert!(last.subject.contains("expires on 20") && !last.text.contains("pmt_"), "{}", last.text);
+    }
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -77,7 +78,7 @@ async fn of_notices_that_were_missed_the_last_is_mailed_and_none_after_the_end()
     assert_eq!(told(&world).await, ["7"], "nobody looked for 35 days");
     world.advance(10 * DAY);
     assert_eq!(told(&world).await, ["7"], "it has ended");
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -102,7 +103,7 @@ async fn an_end_that_is_put_off_is_told_anew_and_one_that_is_taken_away_not_at_a
     world.perform(user, AccountCommand::ChangeApiKey { key, change: never }).await.unwrap();
     world.advance(DAY * 40);
     assert_eq!(told(&world).await.len(), 2);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -122,7 +123,7 @@ async fn a_key_that_was_replaced_or_revoked_meanwhile_is_told_of_no_more() {
         world.mailers.drain().await.unwrap();
         let mailed = world.mailbox.notices_to(ANA);
         assert!(!mailed.iter().any(|id| id.starts_with(&format!("expires-{key}"))), "{mailed:?}");
-        world.verify();
+        world.verify().await;
     }
 }
 
@@ -202,7 +203,7 @@ async fn a_notice_that_is_refused_for_good_is_not_tried_again() {
     assert_eq!(world.count(user, "NoticeFailed").await, 1);
     let row = world.stores.views.user(user).await.unwrap().unwrap();
     assert_eq!(row.mail_failure.as_deref(), Some("550 no such mailbox"));
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -283,7 +284,7 @@ async fn a_notice_for_somebody_who_is_deleted_or_disabled_meanwhile_is_not_maile
         world.notices.quota_reached(user, 20_001, 80).await.unwrap();
         world.settle().await;
         assert!(world.mailbox.notices_to(ANA).is_empty());
-        world.verify();
+        world.verify().await;
     }
 }
 
@@ -303,7 +304,7 @@ async fn a_share_of_the_quota_is_told_once_a_day_whoever_notices_it() {
         world.mailers.drain().await.unwrap();
     }
     assert_eq!(world.mailbox.notices_to(ANA), ["quota-20000-80", "quota-20000-100", "quota-20001-100"]);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -322,7 +323,7 @@ async fn a_first_request_is_written_down_once_whoever_notices_it() {
     world.perform(user, AccountCommand::DeleteUser).await.unwrap();
     other.notices.has_made_requests(user).await.unwrap();
     assert_eq!(world.count(user, "InvitationAccepted").await, 1);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -344,7 +345,7 @@ async fn notices_that_somebody_does_not_want_are_not_mailed() {
     choose(true).await;
     world.advance(DAY * 24);
     assert_eq!(told(&world).await, ["7"], "{key}: the next one");
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -386,5 +387,5 @@ async fn whoever_spends_their_quota_is_told_at_eighty_and_at_a_hundred_percent()
         assert_eq!(told().await, expected, "after {admitted} of 200");
     }
     assert_eq!(world.request(&key).await, 429);
-    world.verify();
+    world.verify().await;
 }

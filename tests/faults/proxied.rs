@@ -249,7 +249,7 @@ async fn row_09_the_indexes_of_the_lists_lag_and_what_decides_does_not() {
     let listed = world.stores.views.users(everybody()).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.id).collect::<BTreeSet<_>>(), [ana, ben].into());
     world.settle().await;
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -287,7 +287,7 @@ async fn row_10_projecting_throttled() {
     assert_eq!(world.request(&key).await, 401, "whoever is answered sees what was done");
     world.proxy().clear();
     world.settle().await;
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -393,7 +393,7 @@ async fn row_16_user_deleted_while_the_key_is_on_its_way_to_the_log() {
     world.settle().await;
     assert_eq!(world.count(user, "ApiKeyIssued").await, 0, "no key can be created for a deleted user");
     assert!(world.mailbox.mails.lock().unwrap().is_empty());
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -413,7 +413,7 @@ async fn row_18_a_view_row_arrives_after_a_newer_one() {
     let row = world.stores.views.user(user).await.unwrap().expect("the row");
     assert_eq!((row.version, row.role, row.status), (5, Role::Manager, permitd::domain::view::UserStatus::Disabled));
     world.settle().await;
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]

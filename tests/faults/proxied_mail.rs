@@ -96,7 +96,7 @@ async fn row_13_ses_takes_the_mail_and_the_answer_is_lost() {
     assert_eq!(keys.len(), 1, "the same key in both");
     assert_eq!(post.world.request(&keys[0]).await, 200);
     assert_eq!(post.world.count(user, "ApiKeyMailed").await, 1);
-    post.world.verify();
+    post.world.verify().await;
 }
 
 #[actix_web::test]

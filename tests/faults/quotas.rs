@@ -200,7 +200,7 @@ async fn lives(quota: u32, deeds: &[Deed]) {
         history.carry_out(deed).await;
     }
     history.end_day().await;
-    history.world().verify();
+    history.world().verify().await;
 }
 
 proptest! {

@@ -126,7 +126,7 @@ proptest! {
             for deed in &deeds {
                 carry_out(&world, &mut people, deed).await;
             }
-            world.verify();
+            world.verify().await;
             let live = views(&world, &people).await;
             let mut space = world.stores.replay.replay_space().unwrap();
             replay::rebuild(&mut *space, &mut |_| {}).unwrap();
@@ -134,7 +134,7 @@ proptest! {
             assert_eq!(views(&world, &people).await, live);
             world.faults.clear();
             world.settle().await;
-            world.verify();
+            world.verify().await;
             for mail in world.mailbox.mails.lock().unwrap().iter().filter(|mail| mail.message_id.starts_with("invitation-")) {
                 assert_eq!(crate::faults::key_in(&mail.text).len(), permitd::domain::key::KEY_CHARS);
             }

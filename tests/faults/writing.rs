@@ -68,7 +68,7 @@ async fn row_03_append_lost_the_race() {
         "decided anew on what the other wrote: {refused:?}"
     );
     assert_eq!(world.count(user, "ApiKeyIssued").await, 1);
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -89,7 +89,7 @@ async fn row_03_many_change_the_same_person_at_once() {
         );
     }
     assert_eq!(world.count(user, "ApiKeyIssued").await, issued + 1, "one event for each that was acknowledged");
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -112,7 +112,7 @@ async fn row_03_a_command_that_loses_each_race_is_decided_sixteen_times() {
         assert_eq!(world.faults.left(), 0, "each race was run");
         assert_eq!(world.count(user, "ApiKeyIssued").await, 1 + usize::from(wins), "{done:?}");
         assert!(if wins { done.is_ok() } else { matches!(done, Err(CommandError::Contended)) }, "{done:?}");
-        world.verify();
+        world.verify().await;
     }
 }
 
@@ -156,7 +156,7 @@ async fn row_16_user_deleted_between_load_and_append() {
     assert_eq!(world.load(user).await.standing, Standing::Deleted);
     assert_eq!(world.count(user, "ApiKeyIssued").await, 0, "no key can be created for a deleted user");
     assert!(world.mailbox.mails.lock().unwrap().is_empty());
-    world.verify();
+    world.verify().await;
 }
 
 #[actix_web::test]
@@ -202,7 +202,7 @@ async fn row_28_mailbox_full_or_actor_restarted() {
     }
     let invited = restarted.documents().await.iter().filter(|document| document["type"] == "UserInvited").count();
     assert_eq!(invited, 200);
-    restarted.verify();
+    restarted.verify().await;
 }
 
 #[actix_web::test]

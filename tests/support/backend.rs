@@ -13,13 +13,14 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
+    actors::grants::GrantBook,
     aws::{Access, Endpoints},
     clock::{Clock, ManualClock, SharedClock},
     dataset::Definition,
@@ -74,6 +75,8 @@ pub(crate) struct Kept {
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     cloud: Option<Cloud>,
+    /// What its nodes admit requests by.
+    books: Mutex<Vec<Weak<GrantBook>>>,
 }
 
 /// Tables and queues of its own in emulators that others may share.
@@ -123,7 +126,7 @@ impl Place {
     async fn make(cloud: Option<Cloud>, policy: Policy) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("permitd-test-").tempdir().expect("a temporary directory");
         std::fs::write(folder.path().join(EMPTY_FILE), "").expect("an empty file");
-        let place = Self { folder, cloud };
+        let place = Self { folder, cloud, books: Mutex::default() };
         if let (Some(cloud), Some(access)) = (&place.cloud, place.access().await) {
             let definitions = Definition::builtin().expect("the built-in definitions");
             emulator::make_tables(&Dynamo::new(&access, &cloud.prefix), &definitions).await;
@@ -140,6 +143,19 @@ impl Place {
     /// A folder beside it that goes with the place.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A node here admits requests by this book.
+    pub(crate) fn knows(&self, book: &Arc<GrantBook>) {
+        self.books.lock().unwrap().push(Arc::downgrade(book));
+    }
+
+    /// Waits until its nodes have written down what is written down beside requests.
+    pub(crate) async fn has_written_down(&self) {
+        let books: Vec<_> = self.books.lock().unwrap().iter().filter_map(Weak::upgrade).collect();
+        for book in books {
+            book.has_written_down().await;
+        }
     }
 
     /// What misbehaves, in a place behind it.

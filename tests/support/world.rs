@@ -48,9 +48,6 @@ use super::{
 
 /// How long a world waits for an actor.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Between two looks at what is waited for, and how many there are at most.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-const LOOKS: u32 = 3_000;
 /// Commands that an actor of a world takes before it is full.
 const MAILBOX_CAPACITY: usize = 16;
 /// How long a message is invisible.
@@ -138,6 +135,7 @@ impl World {
             Arc::new(Mailbox { faults: Arc::clone(&faults), mails: Mutex::default(), refuse: Mutex::default() });
         let notices = Notices::start(Arc::clone(&committer), None, mailbox_capacity);
         let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE).telling(Some(notices.clone())));
+        place.knows(&book);
         let offer = || Offer {
             brand: "permitd".to_owned(),
             public_url: "http://127.0.0.1".to_owned(),
@@ -287,23 +285,12 @@ impl World {
     }
 
     /// `events verify`: the views are what the log says.
-    pub(crate) fn verify(&self) {
+    pub(crate) async fn verify(&self) {
+        self.place.has_written_down().await;
         let mut differences = Vec::new();
         let mut space = self.stores.replay.replay_space().unwrap();
         replay::verify(&mut *space, &mut |difference| differences.push(difference), &mut |_| {}).unwrap();
         assert!(differences.is_empty(), "the views differ from the log: {differences:#?}");
-    }
-
-    /// Waits until it is written down that somebody makes requests, which is done beside them, or until that has failed.
-    async fn first_request_is_noted(&self, user: UserId) {
-        for _ in 0..LOOKS {
-            let row = self.stores.views.user(user).await.unwrap().unwrap();
-            if row.first_request_at.is_some() || self.notices.counts().failed > 0 {
-                return;
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-        panic!("the first request of {user} was not written down");
     }
 
     /// What must hold whatever happened: one working key of an invited person, at least one mail that carries it, and no
@@ -320,8 +307,7 @@ impl World {
         assert_eq!(presented.id(), current[0].id);
         assert_eq!(self.request(&keys[0]).await, 200);
         assert!(person.is_mailed(person.invitations[0].0), "the mail is written down");
-        self.first_request_is_noted(user).await;
-        self.verify();
+        self.verify().await;
         keys.remove(0)
     }
 }
