@@ -9,6 +9,7 @@ fn main() -> std::process::ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = permitd::failpoint::from_environment();
     permitd::cli::leave_no_core_dumps();
+    permitd::cli::use_small_pages();
     let exit = permitd::cli::run();
     permitd::telemetry::flush();
     exit

@@ -64,17 +64,17 @@ fn document(request_line: &str, answer: Option<http::Answer>) -> Outcome<Value> 
     Ok(serde_json::from_slice(&answer.body)?)
 }
 
-/// Sets the password of whoever has this mail. Gives back what they sign in with.
-pub(crate) fn set_password(server: &Server, mail: &Path) -> Outcome<String> {
+/// Sets the password of whoever has this mail. Gives back what they sign in with; none where the mail has no link.
+pub(crate) fn set_password(server: &Server, mail: &Path) -> Outcome<Option<String>> {
     // Lines that are too long are broken so (RFC 2045, section 6.7).
     let text = fs::read_to_string(mail)?.replace("=\r\n", "");
     let email = text.lines().find_map(|line| line.strip_prefix("To: ")).ok_or("the mail is to nobody")?.trim();
-    let link = text.find("/links/pml_").and_then(|at| text.get(at..)).ok_or("the mail has no link")?;
+    let Some(link) = text.find("/links/pml_").and_then(|at| text.get(at..)) else { return Ok(None) };
     let end = link.find(|char: char| !char.is_ascii_alphanumeric() && !"/_".contains(char)).unwrap_or(link.len());
     let request_line = format!("POST {}", link.get(..end).unwrap_or_default());
     let body = json!({ "password": PASSWORD }).to_string();
     document("POST /links", http::send(server.address, &request_line, "content-type: application/json\r\n", &body))?;
-    Ok(json!({ "email": email, "password": PASSWORD }).to_string())
+    Ok(Some(json!({ "email": email, "password": PASSWORD }).to_string()))
 }
 
 /// Signs somebody in; gives back the session's token.

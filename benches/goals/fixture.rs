@@ -120,7 +120,8 @@ fn sign_in(data: &Path) -> Outcome<String> {
             None => thread::park_timeout(LOOK_EVERY),
         }
     };
-    admin::sign_in(server.address, &admin::set_password(&server, &mail)?)
+    let credentials = admin::set_password(&server, &mail)?.ok_or("the mail of the invitation has no link")?;
+    admin::sign_in(server.address, &credentials)
 }
 
 fn write_paths(data: &Path, paths: &Path, rows: u64) -> Outcome<String> {

@@ -14,9 +14,9 @@ use crate::{
     secrets::Entropy,
 };
 
-/// How far the threads that hash give way to others (nice): together they get about a fifteenth of a processor that others want whole.
+/// How far the threads that hash give way to others (nice): two together get about a twentieth of a processor that others want whole.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 15;
+const NICENESS: i32 = 17;
 
 counters! {
     /// What was counted of passwords.

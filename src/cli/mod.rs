@@ -137,6 +137,14 @@ pub fn leave_no_core_dumps() {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
 
+/// Has the system take memory by small pages. The allocator asks for huge ones, of which a process that needs a few KiB here and there
+/// gets 2 MiB each: 16 MiB more at rest and 30 MiB more while a file is imported, and requests are no faster (docs/BENCHMARKS.md, P9).
+/// Where the system cannot be asked, it is as it was.
+pub fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+}
+
 /// Parses the command line, runs the command, prints what it answers. The help of `permitd` lists the exit codes.
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();

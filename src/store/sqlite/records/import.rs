@@ -391,6 +391,7 @@ impl OpenImport {
             // Sorting takes the memory that is no longer needed for remembering.
             self.seen.forget();
             self.connection.pragma_update(None, "cache_size", -SORT_CACHE_KIB)?;
+            self.connection.pragma_update(Some("temp"), "cache_size", -SORT_CACHE_KIB)?;
             table::fit_indexes(&self.connection, &self.order.definition)?;
         }
         let mut data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns);
