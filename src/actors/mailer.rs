@@ -35,7 +35,7 @@ use crate::{
         ses::feedback::FeedbackError,
         templates::{Dataset, ServiceFacts, TemplateError, Templates},
     },
-    queue::{BATCH_MAX, Delivery, Queue, QueueError},
+    queue::{Delivery, Queue, QueueError},
 };
 
 /// First delay before a message that failed is received again, seconds; it doubles with every receive.
@@ -305,7 +305,7 @@ impl MailerWork {
                 // Whoever has the right secret can work on what is there; this process is to be started again.
                 return stopped(&mut stopping).await;
             }
-            let receive = queue.receive(BATCH_MAX, wait);
+            let receive = queue.receive(self.mailer.sends_at_once(), wait);
             let received = tokio::select! {
                 biased;
                 // Only a wait is given up: what was on its way then is received again after its visibility timeout.
@@ -344,7 +344,7 @@ impl MailerWork {
             if self.committer.secrets.doubted().is_some() {
                 return Ok(count);
             }
-            let deliveries = queue.receive(BATCH_MAX, Duration::ZERO).await?;
+            let deliveries = queue.receive(self.mailer.sends_at_once(), Duration::ZERO).await?;
             if deliveries.is_empty() {
                 return Ok(count);
             }

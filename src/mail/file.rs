@@ -107,6 +107,11 @@ impl Mailer for FileMailer {
         Ok(Receipt { reference })
     }
 
+    /// What is written down of mails that are written together becomes durable together.
+    fn sends_at_once(&self) -> usize {
+        64
+    }
+
     async fn forget(&self, message_ids: &[String]) -> Result<(), MailError> {
         let message_ids = message_ids.to_vec();
         self.remove(move |_, id| message_ids.iter().any(|begin| id.starts_with(begin.as_str()))).await.map(drop)

@@ -42,6 +42,11 @@ pub trait Mailer: Send + Sync + fmt::Debug {
     /// [`MailError::Rejected`] when trying again is pointless, [`MailError::Unavailable`] when it is not.
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError>;
 
+    /// How many mails one consumer of messages sends at the same time, if there are so many: few where each is a request to others.
+    fn sends_at_once(&self) -> usize {
+        10
+    }
+
     /// Removes what it keeps itself of mails whose message ids begin with one of these. One that only hands over keeps nothing.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ pub trait Queue: Send + Sync {
     /// When nothing was sent.
     async fn send(&self, messages: &[Message]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Receives at most `max` messages, up to [`BATCH_MAX`]. When there are none now, a queue that can wait for one without
+    /// Receives at most `max` messages; a service may give fewer, [`BATCH_MAX`] at most. When there are none now, a queue that can wait for one without
     /// being asked again waits up to `wait`, whole seconds of at most [`WAIT_MAX`]; then there may be none.
     ///
     /// May be dropped while it waits: a message that was on its way is received again after its visibility timeout.

@@ -21,6 +21,9 @@ use crate::{failpoint::crash_point, private::FilePlace};
 const WAITING_MAX: usize = 4096;
 /// Writes that share one transaction.
 const BATCH_MAX: usize = 256;
+/// How often the others may run before a commit, where more writes are likely to come: of those who were answered together, the first
+/// that writes again would else be written and synced alone.
+const YIELDS_MAX: usize = 3;
 /// Pages of the write-ahead log after which a commit moves them into the database: 32 MiB. Appends change pages all over
 /// their tables; the longer the log, the more often a page is changed before it is moved, once.
 const CHECKPOINT_PAGES: u32 = 8192;
@@ -120,16 +123,25 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<Job>, purge: &AtomicBool) {
     // Whether what was purged is still in the write-ahead log.
     let mut log_to_empty = false;
+    let mut together = 0;
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<Answer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
         // Whoever waits is told why nothing can be written, such as on a file system that is read-only.
         answers.push(first(begun.clone().map(|()| connection)));
         let outcome = begun.and_then(|()| {
+            let mut yields = 0;
             while answers.len() < BATCH_MAX && !connection.is_autocommit() {
-                let Ok(job) = waiting.try_recv() else { break };
-                answers.push(job(Ok(connection)));
+                match waiting.try_recv() {
+                    Ok(job) => answers.push(job(Ok(connection))),
+                    Err(_) if answers.len() < together && yields < YIELDS_MAX => {
+                        yields += 1;
+                        thread::yield_now();
+                    }
+                    Err(_) => break,
+                }
             }
+            together = answers.len();
             if connection.is_autocommit() {
                 let reason = "another write failed, and with it all that were to be committed together";
                 return Err(StoreError::Unavailable(reason.to_owned()));
