@@ -34,7 +34,13 @@ Examples:
   permitd invite eve@example.org --role manager
   permitd invite --from people.csv --dry-run
   permitd invite --from people.csv --good
-  permitd invite --resend-unfulfilled")]
+  permitd invite --resend-unfulfilled
+
+Exit codes:
+  0  all are invited, or were before; or all is mailed again
+  2  an address, or the list as a whole, cannot be read
+  4  refused; of several also when only some were invited, or only some mailed again: the others are named, with why
+  5  no more invitations are mailed in this hour; trying again later may help")]
 pub(super) struct Invite {
     /// Their addresses
     #[arg(value_name = "EMAIL", required_unless_present_any = ["from", "resend_unfulfilled"])]
