@@ -63,7 +63,7 @@ struct List {
     /// Only of this stream: user#<id>, plan#<name> or dataset#<name>
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
-    /// Only of this user's stream
+    /// Only of this user's stream: their address or id
     #[arg(long, value_name = "EMAIL", conflicts_with = "stream")]
     user: Option<String>,
     /// Only of this type, such as ApiKeyIssued

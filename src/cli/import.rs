@@ -51,7 +51,7 @@ Examples:
 Exit codes:
   0  done, also when rows were rejected, which it says
   3  there is no such file, or no definition of such a data set
-  4  refused: more would be removed, rejected or emptied than may be without --yes; or another import runs
+  4  refused: it would remove, reject or empty more than may be without --yes; or another one runs
   6  the file cannot be imported; the data set is as it was")]
 pub(super) struct Import {
     /// The file

@@ -61,11 +61,11 @@ struct ListImports {
 Examples:
   permitd imports show 019ace3e-6c7a-7000-8000-000000000000 --json")]
 struct ShowImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
     id: Uuid,
 }
 
-/// Have an import done that is held, on the machine that has its file
+/// Do an import that is held, on the machine that has its file
 ///
 /// Where the data set or the definition has changed since, the file is compared anew, and held again if it would do more than it was held
 /// for.
@@ -74,7 +74,7 @@ struct ShowImport {
 Examples:
   permitd imports approve 019ace3e-6c7a-7000-8000-000000000000")]
 struct ApproveImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
     id: Uuid,
 }
 
@@ -84,7 +84,7 @@ struct ApproveImport {
 Examples:
   permitd imports discard 019ace3e-6c7a-7000-8000-000000000000")]
 struct DiscardImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
     id: Uuid,
 }
 
@@ -94,7 +94,7 @@ struct DiscardImport {
 Examples:
   permitd imports cancel 019ace3e-6c7a-7000-8000-000000000000")]
 struct CancelImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
     id: Uuid,
 }
 

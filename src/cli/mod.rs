@@ -68,8 +68,10 @@ Exit codes:
      `config mails` templates that cannot be used
   2  wrong usage, or a wrong setting
   3  there is no such user, key, plan, event stream, data set, import, dead letter or file
-  4  refused: the state does not allow it, or it exists already; of `invite` also when only some of it was done
-  5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying again may help
+  4  refused: the state does not allow it, or it exists already; of `invite` also when only some
+     of it was done
+  5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying
+     again may help
   6  the file cannot be imported; the data set is as it was
   7  what is stored is damaged or of a newer permitd: a person must look
   130  a second signal ended a server before it had stopped in order";

@@ -67,7 +67,7 @@ struct List {
     /// Only those whose address or name holds this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Only those who stand so
+    /// Only those of this status
     #[arg(long)]
     status: Option<StatusArgument>,
     /// Only those whose last invitation has come so far: invited, mailed, opened (a link of its mail was used), used (they have made a

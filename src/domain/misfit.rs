@@ -140,7 +140,7 @@ mod tests {
                 "`foo` is an unknown field; the fields are: expiry, keys, quota",
             ),
             ("unknown field `a`, expected `b` or `c`", "`a` is an unknown field; the fields are: b, c"),
-            ("unknown field ``, expected ``, expected `b`", "``, expected ` is an unknown field; the fields are: b"),
+            ("unknown field ``, expected ``, expected `b`", "``, expected `` is an unknown field; the fields are: b"),
             ("unknown field `a`, there are no fields", "`a` is an unknown field; there are no fields"),
         ] {
             assert_eq!(told(message), words);
