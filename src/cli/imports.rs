@@ -62,6 +62,7 @@ Examples:
   permitd imports show 019ace3e-6c7a-7000-8000-000000000000 --json")]
 struct ShowImport {
     /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
@@ -75,6 +76,7 @@ Examples:
   permitd imports approve 019ace3e-6c7a-7000-8000-000000000000")]
 struct ApproveImport {
     /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
@@ -85,6 +87,7 @@ Examples:
   permitd imports discard 019ace3e-6c7a-7000-8000-000000000000")]
 struct DiscardImport {
     /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
@@ -95,7 +98,13 @@ Examples:
   permitd imports cancel 019ace3e-6c7a-7000-8000-000000000000")]
 struct CancelImport {
     /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
+}
+
+/// Reads an import's id.
+fn import_id(text: &str) -> Result<Uuid, &'static str> {
+    Uuid::parse_str(text).map_err(|_| "an import's id is expected, as `permitd imports list` shows it")
 }
 
 impl ImportsArgs {

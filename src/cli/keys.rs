@@ -307,7 +307,7 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a Use
         "ISSUED",
         "MAILED",
         "LAST USED",
-        "THEN FROM",
+        "USED FROM",
     ]);
     for (email, key, used) in keys {
         table.row([

@@ -140,8 +140,7 @@ async fn list(stores: &Stores, List { people }: List) -> Result<Answer, Failure>
 
 fn table(plans: &[PlanRow]) -> String {
     let most = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let mut table =
-        Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEYS LIVE, DAYS", "KEYS", "DATA SETS", "STATE"]);
+    let mut table = Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEY DAYS", "KEYS", "DATA SETS", "STATE"]);
     for plan in plans {
         table.row([
             plan.name.clone(),

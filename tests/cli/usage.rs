@@ -188,7 +188,7 @@ fn a_taken_address_is_named() {
 /// Every setting and flag that has a type gets a wrong value: what is said names it and no type of the language.
 #[test]
 fn wrong_values_are_told_in_our_words() {
-    const THEIRS: [&str; 14] = [
+    const THEIRS: [&str; 15] = [
         "u8",
         "u16",
         "u32",
@@ -201,6 +201,7 @@ fn wrong_values_are_told_in_our_words() {
         "invalid type",
         "invalid digit",
         "invalid float",
+        "invalid length",
         "literal",
         "os error",
     ];
@@ -244,6 +245,8 @@ fn wrong_values_are_told_in_our_words() {
         (&["serve", "--listen", "localhost"], "an address and a port are expected"),
         (&["serve", "--ops-listen", "9090"], "an address and a port are expected"),
         (&["serve", "--backend", "postgres"], "`sqlite` or `aws` is expected"),
+        (&["imports", "show", "5"], "`permitd imports list`"),
+        (&["imports", "approve", "x"], "an import's id is expected"),
         (&["invite", "ana@example.org", "--role", "king"], "a role is reader, manager or admin"),
         (&["users", "set", "ana@example.org", "--role", "king"], "a role is reader, manager or admin"),
         (
