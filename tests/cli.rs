@@ -138,11 +138,10 @@ fn key_in(mail: &str) -> String {
     mail[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-/// The path of the link in a mail, whose lines are broken where they were too long.
+/// The path of the link in a mail.
 fn link_in(mail: &str) -> String {
-    let text = mail.replace("=\r\n", "");
-    let at = text.find("/links/pml_").unwrap();
-    text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '/')).collect()
+    let at = mail.find("/links/pml_").unwrap();
+    mail[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '/')).collect()
 }
 
 /// A number in a document.

@@ -66,8 +66,7 @@ fn document(request_line: &str, answer: Option<http::Answer>) -> Outcome<Value> 
 
 /// Sets the password of whoever has this mail. Gives back what they sign in with; none where the mail has no link.
 pub(crate) fn set_password(server: &Server, mail: &Path) -> Outcome<Option<String>> {
-    // Lines that are too long are broken so (RFC 2045, section 6.7).
-    let text = fs::read_to_string(mail)?.replace("=\r\n", "");
+    let text = fs::read_to_string(mail)?;
     let email = text.lines().find_map(|line| line.strip_prefix("To: ")).ok_or("the mail is to nobody")?.trim();
     let Some(link) = text.find("/links/pml_").and_then(|at| text.get(at..)) else { return Ok(None) };
     let end = link.find(|char: char| !char.is_ascii_alphanumeric() && !"/_".contains(char)).unwrap_or(link.len());

@@ -41,7 +41,7 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
     let counts = counts.iter().map(|count| {
         json!({
             "day": count.day, "key": count.key, "dataset": count.dataset, "status": count.status,
-            "requests": count.requests, "counted": count.counted,
+            "requests": count.requests, "used": count.counted,
         })
     });
     Ok(Some(json!({

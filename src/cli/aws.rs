@@ -42,24 +42,31 @@ enum Command {
 
 /// Make what is missing and put right what differs; repeat it at will
 ///
-/// Nothing is ever deleted. What cannot be put right in place, such as an index over other columns, is said with what to do,
-/// and the command ends with 1.
+/// Nothing is ever deleted. What cannot be put right in place, such as an index over other columns, is said with what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd aws setup
-  permitd aws setup --datasets /etc/permitd/datasets      with tables for further data sets")]
+  permitd aws setup --datasets /etc/permitd/datasets      with tables for further data sets
+
+Exit codes:
+  0  everything is as it has to be
+  1  something cannot be put right in place: it is said, with what to do")]
 struct Setup {
     #[command(flatten)]
     definitions: Definitions,
 }
 
-/// Say what is missing or different, and change nothing; ends with 1 when anything is
+/// Say what is missing or different, and change nothing
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd aws check
-  permitd aws check --json")]
+  permitd aws check --json
+
+Exit codes:
+  0  everything is as it has to be
+  1  something is missing or different")]
 struct Check {
     #[command(flatten)]
     definitions: Definitions,

@@ -39,7 +39,7 @@ enum Command {
     Mails(Mails),
 }
 
-/// List the mails, what can be used in their templates, and where each part comes from; ends with 1 when one cannot be used
+/// List the mails, what can be used in their templates, and where each part comes from
 ///
 /// All are filled in with examples. A folder (the setting mail.templates) replaces them one by one: <mail>/subject.txt,
 /// <mail>/body.txt, <mail>/body.html.
@@ -48,7 +48,12 @@ enum Command {
 Examples:
   permitd config mails
   permitd config mails --write templates            the program's, to begin with
-  permitd config mails --templates templates --show invitation")]
+  permitd config mails --templates templates --show invitation
+
+Exit codes:
+  0  all templates can be used
+  1  some cannot: standard error says which, and why
+  3  there is no mail of the name that --show gives")]
 struct Mails {
     /// The folder of templates [variable: PERMITD_MAIL_TEMPLATES] [default: none]
     #[arg(long, value_name = "DIR")]

@@ -63,7 +63,7 @@ struct List {
     /// Only of this stream: user#<id>, plan#<name> or dataset#<name>
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
-    /// Only of this user's stream
+    /// Only of this user's stream: their address or id
     #[arg(long, value_name = "EMAIL", conflicts_with = "stream")]
     user: Option<String>,
     /// Only of this type, such as ApiKeyIssued
@@ -93,7 +93,7 @@ Examples:
   permitd events replay --json")]
 struct Replay {}
 
-/// Rebuild every view from the log and compare: prints each difference, exits with 1 if there is any
+/// Rebuild every view from the log and compare: prints each difference
 ///
 /// Records that are gone, older than the log or of another one are differences, too, with what to do about them. Changes
 /// nothing. `permitd events replay` repairs what it finds in the views.
@@ -101,7 +101,11 @@ struct Replay {}
 #[command(after_help = "\
 Examples:
   permitd events verify
-  permitd events verify --json")]
+  permitd events verify --json
+
+Exit codes:
+  0  there are no differences
+  1  there are some")]
 struct Verify {}
 
 impl Events {

@@ -18,14 +18,18 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// Ask the server of these settings whether it wants requests
 ///
-/// Asks /health/ready of the address in the setting `ops.listen`: 0 says that it wants them, 5 that it does not, or does not
-/// answer. It needs neither curl nor a shell: the image's health check is this command.
+/// Asks /health/ready of the address in the setting `ops.listen`. It needs neither curl nor a shell: the image's health check is
+/// this command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd health
   permitd health --live                             only whether it answers at all
-  permitd health --ops-listen 127.0.0.1:9091        a server that was started with that address")]
+  permitd health --ops-listen 127.0.0.1:9091        a server that was started with that address
+
+Exit codes:
+  0  it wants requests
+  5  it does not, or does not answer")]
 pub(super) struct Health {
     /// Ask /health/live instead: whether the process answers
     #[arg(long)]

@@ -46,7 +46,13 @@ Examples:
   permitd import everything.csv --dataset permits --dry-run     says what it would do, and changes nothing
   permitd import trees.csv --definition trees.toml              a data set of your own
   permitd import --define trees.csv > trees.toml                a definition to start from
-  permitd import bäume.csv --dataset trees --delimiter ';' --decimal , --encoding windows-1252")]
+  permitd import bäume.csv --dataset trees --delimiter ';' --decimal , --encoding windows-1252
+
+Exit codes:
+  0  done, also when rows were rejected, which it says
+  3  there is no such file, or no definition of such a data set
+  4  refused: it would remove, reject or empty more than may be without --yes; or another one runs
+  6  the file cannot be imported; the data set is as it was")]
 pub(super) struct Import {
     /// The file
     #[arg(value_name = "FILE", required_unless_present = "define", conflicts_with = "define")]
@@ -382,7 +388,8 @@ async fn import(node: &Node, bytes: u64, order: Order) -> Result<Summary, Import
 
 /// Says on standard error where the rejected rows are.
 fn warn_of_rejects(rejected: u64, path: &Path) {
-    eprintln!("warning: {} could not be records; {} says which, and why", counted(rejected, "row"), path.display());
+    let (rows, what) = (counted(rejected, "row"), if rejected == 1 { "a record" } else { "records" });
+    eprintln!("warning: {rows} could not be {what}; {} says which, and why", path.display());
 }
 
 /// Says of which file a failure is, where it is one of the file.

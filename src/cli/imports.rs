@@ -61,11 +61,12 @@ struct ListImports {
 Examples:
   permitd imports show 019ace3e-6c7a-7000-8000-000000000000 --json")]
 struct ShowImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
-/// Have an import done that is held, on the machine that has its file
+/// Do an import that is held, on the machine that has its file
 ///
 /// Where the data set or the definition has changed since, the file is compared anew, and held again if it would do more than it was held
 /// for.
@@ -74,7 +75,8 @@ struct ShowImport {
 Examples:
   permitd imports approve 019ace3e-6c7a-7000-8000-000000000000")]
 struct ApproveImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
@@ -84,7 +86,8 @@ struct ApproveImport {
 Examples:
   permitd imports discard 019ace3e-6c7a-7000-8000-000000000000")]
 struct DiscardImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
 }
 
@@ -94,8 +97,14 @@ struct DiscardImport {
 Examples:
   permitd imports cancel 019ace3e-6c7a-7000-8000-000000000000")]
 struct CancelImport {
-    /// The import
+    /// The import's id, as `permitd imports list` shows it
+    #[arg(value_parser = import_id)]
     id: Uuid,
+}
+
+/// Reads an import's id.
+fn import_id(text: &str) -> Result<Uuid, &'static str> {
+    Uuid::parse_str(text).map_err(|_| "an import's id is expected, as `permitd imports list` shows it")
 }
 
 impl ImportsArgs {

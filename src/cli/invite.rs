@@ -25,7 +25,7 @@ use crate::{
 /// Invite people: each of them gets an API key by mail
 ///
 /// Without a running server the mails are sent at once; beside one the server sends them, and this waits a few seconds to say
-/// so. An address is invited once: `permitd users resend` mails an invitation again.
+/// so, but not for the mails of a list. An address is invited once: `permitd users resend` mails an invitation again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +34,13 @@ Examples:
   permitd invite eve@example.org --role manager
   permitd invite --from people.csv --dry-run
   permitd invite --from people.csv --good
-  permitd invite --resend-unfulfilled")]
+  permitd invite --resend-unfulfilled
+
+Exit codes:
+  0  all are invited, or were before; or all is mailed again
+  2  an address, or the list as a whole, cannot be read
+  4  refused; of several also when only some were invited or mailed again: it says which were not
+  5  no more invitations are mailed in this hour; trying again later may help")]
 pub(super) struct Invite {
     /// Their addresses
     #[arg(value_name = "EMAIL", required_unless_present_any = ["from", "resend_unfulfilled"])]
@@ -45,7 +51,8 @@ pub(super) struct Invite {
     /// Only say what would become of each row of the list
     #[arg(long, requires = "from", conflicts_with = "emails")]
     dry_run: bool,
-    /// Invite those whose rows are right, as many as the hour has room for; otherwise nobody is if one row is wrong
+    /// Invite those whose rows are right, as many as mail.invitations_per_hour_max has room for; without it nobody is invited if one
+    /// row is wrong
     #[arg(long, requires = "from", conflicts_with = "emails")]
     good: bool,
     /// Mail all invitations again that were not delivered

@@ -59,7 +59,7 @@ Examples:
   permitd keys list
   permitd keys list --user ana@example.org --json")]
 struct List {
-    /// Only this user's
+    /// Only this user's: their address or id
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
     /// At most so many
@@ -75,7 +75,7 @@ Examples:
   permitd keys issue --user ana@example.org --allow-ip 192.0.2.0/24 --dataset permits --scope read
   permitd keys issue --user ana@example.org --json      the document has the key under `key`")]
 struct Issue {
-    /// Its owner
+    /// Its owner: their address or id
     #[arg(long, value_name = "EMAIL")]
     user: String,
     #[command(flatten)]
@@ -182,7 +182,8 @@ struct Rotate {
 
 /// Revoke a key for ever
 ///
-/// Says from when on every server refuses it: at once, or, beside a running server, within admission.grant_ttl_ms.
+/// Says from when on every server refuses it: at once, or, beside a running server, within a
+/// second (the setting admission.grant_ttl_ms).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -306,7 +307,7 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a Use
         "ISSUED",
         "MAILED",
         "LAST USED",
-        "THEN FROM",
+        "USED FROM",
     ]);
     for (email, key, used) in keys {
         table.row([

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, with_node},
-    people::{email, outbox},
+    people::{email, noted, notes, outbox},
 };
 use crate::{actors::mailer::Tested, mail::templates::Templates};
 
@@ -26,14 +26,21 @@ enum Command {
 }
 
 /// Send the example of a mail and say what the mail system answers
+///
+/// Its subject begins with "Test:". What it says of the service is of these settings; the person, the key and the links in it are made up.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd mail test you@example.org
-  permitd mail test you@example.org --mail key-leaked")]
+  permitd mail test you@example.org --mail key-leaked
+
+Exit codes:
+  0  the mail system has taken it, or it is in a file
+  4  the mail system refuses it for good, or the address gets no mail
+  5  the mail system does not take it for now")]
 struct Test {
     /// Whom to
-    #[arg(value_name = "EMAIL")]
+    #[arg(value_name = "ADDRESS")]
     address: String,
     /// Which mail, as `permitd config mails` lists them
     #[arg(long, value_name = "MAIL", default_value = "invitation", value_parser = Templates::names().collect::<Vec<_>>())]
@@ -49,15 +56,16 @@ impl MailArgs {
             let envelope = node.envelope()?;
             let tested = node.service.mailers.send_example(&to, &mail, &envelope.command).await?;
             let (outcome, answer) = tested.told();
-            let place = outbox(&node).map(|outbox| format!(", in {outbox}")).unwrap_or_default();
+            let notes = if matches!(tested, Tested::Taken(_)) { notes(&node) } else { Vec::new() };
             let (exit, text) = match tested {
-                Tested::Taken(_) => (Exit::Done, format!("{transport}{place}: taken: {answer}")),
+                Tested::Taken(_) if outbox(&node).is_some() => (Exit::Done, format!("the mail is in {answer}")),
+                Tested::Taken(_) => (Exit::Done, format!("{transport}: taken: {answer}")),
                 Tested::Refused(_) => (Exit::Refused, format!("{transport}: refused for good: {answer}")),
                 Tested::Withheld(_) => (Exit::Refused, format!("not sent: {answer}")),
                 Tested::Unavailable(_) => (Exit::Unavailable, format!("{transport}: not taken for now: {answer}")),
             };
-            let document = json!({ "to": to.as_str(), "mail": mail, "transport": transport, "outcome": outcome, "answer": answer });
-            Ok(Answer { exit, ..Answer::new(document, text) })
+            let document = json!({ "to": to.as_str(), "mail": mail, "transport": transport, "outcome": outcome, "answer": answer, "notes": notes });
+            Ok(Answer { exit, ..Answer::new(document, format!("{text}\n{}", noted(&notes))) })
         })
     }
 }

@@ -10,7 +10,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 mod failure;
 mod number;
@@ -61,14 +64,20 @@ Settings come from the defaults, a configuration file, PERMITD_… variables and
 
 Exit codes:
   0  done; of an import also when rows were rejected, which it says
-  1  `events verify` or `aws check` found differences, or `aws setup` some that it cannot put right
+  1  `events verify` or `aws check` found differences, `aws setup` some that it cannot put right, or
+     `config mails` templates that cannot be used
   2  wrong usage, or a wrong setting
   3  there is no such user, key, plan, event stream, data set, import, dead letter or file
-  4  refused: the state does not allow it, or it exists already
-  5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying again may help
+  4  refused: the state does not allow it, or it exists already; of `invite` also when only some
+     of it was done
+  5  unavailable: the store is busy, the disk full, the address taken, the server not ready; trying
+     again may help
   6  the file cannot be imported; the data set is as it was
   7  what is stored is damaged or of a newer permitd: a person must look
   130  a second signal ended a server before it had stopped in order";
+
+/// What is said to who names nobody.
+const WHOSE: &str = "EMAIL is a person's address or id: `permitd users list` shows them";
 
 /// Publishes a table of records as an invite-only REST API: keys by mail, exact quotas, an append-only history.
 #[derive(Debug, Parser)]
@@ -193,19 +202,30 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             Err(_) => Exit::Unavailable.into(),
         };
     }
+    let whose = lacks_person(error).then_some(WHOSE);
     if arguments.iter().any(|argument| argument == "--json") {
         // The first paragraph says what is wrong; the others are for people.
         let text = error.render().to_string();
         let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let words: Vec<&str> = what.split_whitespace().collect();
-        Failure::usage(format!("{}; see --help", words.join(" "))).print(true);
+        let whose = whose.map(|whose| format!("; {whose}")).unwrap_or_default();
+        Failure::usage(format!("{}{whose}; see --help", words.join(" "))).print(true);
         return Exit::Usage.into();
     }
     let plain = error.render().to_string();
     let shown = printable(&plain);
     // What was typed may hold what makes a terminal show another text; then it is shown without colours.
     let printed = if shown == plain { error.print() } else { io::stderr().write_all(shown.as_bytes()) };
+    if let Some(whose) = whose {
+        eprintln!("{whose}");
+    }
     if printed.is_ok() { Exit::Usage.into() } else { Exit::Unavailable.into() }
+}
+
+/// Whether somebody has to be named, and is not.
+fn lacks_person(error: &clap::Error) -> bool {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return false };
+    error.kind() == ErrorKind::MissingRequiredArgument && missing.iter().any(|argument| argument.ends_with("<EMAIL>"))
 }
 
 fn print(answer: &Answer, json: bool) -> Result<(), Failure> {

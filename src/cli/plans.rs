@@ -50,7 +50,7 @@ struct List {
     people: bool,
 }
 
-/// Make a plan, or change one: its keys have the new limits within admission.grant_ttl_ms
+/// Make a plan, or change one: its people have the new limits within a second
 ///
 /// What is left out stays as it is; of a new plan it is 5 per second, burst 10, 1000 a day.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ struct Set {
     /// Requests per UTC day
     #[arg(long, value_name = "PER_DAY", value_parser = whole(1..=plan::QUOTA_PER_DAY_MAX))]
     quota: Option<u64>,
-    /// Days for which a key works after it was issued, or none: those that are issued from now on
+    /// Days for which a key that is issued from now on works, or none for no end
     #[arg(long, value_name = "DAYS", value_parser = or_none(LIFE_DAYS_MAX))]
     key_max_age: Option<OrNone>,
     /// A data set that the plan's people may read; may be given several times
@@ -140,8 +140,7 @@ async fn list(stores: &Stores, List { people }: List) -> Result<Answer, Failure>
 
 fn table(plans: &[PlanRow]) -> String {
     let most = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let mut table =
-        Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEYS LIVE, DAYS", "KEYS", "DATA SETS", "STATE"]);
+    let mut table = Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEY DAYS", "KEYS", "DATA SETS", "STATE"]);
     for plan in plans {
         table.row([
             plan.name.clone(),

@@ -40,7 +40,12 @@ Examples:
   permitd serve
   permitd serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0      any free ports; the output says which
   permitd serve --datasets definitions                             also reads the definitions of that folder
-  permitd serve --data /var/lib/permitd --config /etc/permitd.toml")]
+  permitd serve --data /var/lib/permitd --config /etc/permitd.toml
+
+Exit codes:
+  0  it was stopped, and stopped in order
+  5  it cannot begin for now: the address is taken, the disk full
+  130  a second signal ended it before it had stopped in order")]
 pub(super) struct Serve {
     #[command(flatten)]
     addresses: Addresses,

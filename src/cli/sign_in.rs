@@ -120,7 +120,7 @@ impl Sessions {
             let user = people::find(&*stores.views, &self.user).await?;
             let sessions = stores.used_sessions(user.id).await?;
             let mut table =
-                Table::new(&["STARTED", "LAST SEEN", "ENDS", "FROM", "BY", "ENDED", "READ LAST", "THEN FROM", "ID"]);
+                Table::new(&["STARTED", "LAST SEEN", "ENDS", "FROM", "BY", "ENDED", "READ LAST", "READ FROM", "ID"]);
             for UsedSession { row: session, used } in &sessions {
                 table.row([
                     moment(Some(session.started_at)),

@@ -13,7 +13,8 @@ use crate::{
 
 /// Show what a user has used, by day
 ///
-/// What a running server has counted in the last seconds, and not written down yet, is not in it.
+/// USED is what counts against the quota, REQUESTS were answered, REFUSED were not. What a running server has counted in the last
+/// seconds, and not written down yet, is not in it; of a whole day USED has what servers hold for requests to come.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +27,7 @@ pub(super) struct UsageArgs {
     /// So many days, today included
     #[arg(long, value_name = "N", default_value_t = DAYS_DEFAULT, value_parser = whole(1..=DAYS_MAX))]
     days: u16,
-    /// What to divide days by: key, dataset or status
+    /// What to divide days by: key (or session), dataset or status
     #[arg(long, value_name = "WHAT", value_parser = division)]
     by: Option<UsageDivision>,
     /// Print CSV, unless --json is given
@@ -54,7 +55,11 @@ impl UsageArgs {
         if self.csv {
             return Ok(Answer::file(report.document(), report.csv()));
         }
-        let headings = report.columns().into_iter().map(str::to_uppercase).collect::<Vec<_>>();
+        let heading = |column: &str| match column {
+            "key" => "KEY OR SESSION".to_owned(),
+            column => column.to_uppercase(),
+        };
+        let headings = report.columns().into_iter().map(heading).collect::<Vec<_>>();
         let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
         report.cells().for_each(|cells| table.row(cells));
         Ok(Answer::new(report.document(), table.render()))

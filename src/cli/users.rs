@@ -67,7 +67,7 @@ struct List {
     /// Only those whose address or name holds this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Only those who stand so
+    /// Only those of this status
     #[arg(long)]
     status: Option<StatusArgument>,
     /// Only those whose last invitation has come so far: invited, mailed, opened (a link of its mail was used), used (they have made a
@@ -147,7 +147,10 @@ fn notices(text: &str) -> Result<ChosenNotices, String> {
             "expiry" => chosen.expiry = Some(true),
             "keys" => chosen.keys = Some(true),
             "quota" => chosen.quota = Some(true),
-            _ => return Err("all, none, or some of expiry, keys and quota are expected".to_owned()),
+            other => {
+                let expected = "all, none, or some of expiry, keys and quota with commas between them";
+                return Err(format!("{other:?} is no notice; expected are {expected}"));
+            }
         }
     }
     Ok(chosen)
@@ -264,7 +267,7 @@ impl List {
         let is_more = users.len() > limit;
         let users: Vec<UserRow> = users.into_iter().take(limit).map(|user| user.at(now)).collect();
         let next = users.last().filter(|_| is_more).map(|user| user.id);
-        let mut table = Table::new(&["EMAIL", "NAME", "STATUS", "ROLE", "PLAN", "INVITED", "ID"]);
+        let mut table = Table::new(&["EMAIL", "NAME", "STATUS", "ROLE", "PLAN", "INVITED", "INVITATION", "ID"]);
         for user in &users {
             table.row([
                 shown_email(user).to_owned(),
@@ -273,6 +276,7 @@ impl List {
                 user.role.as_str().to_owned(),
                 user.plan.clone(),
                 moment(Some(user.invited_at)),
+                user.invitation.state.as_str().to_owned(),
                 user.id.to_string(),
             ]);
         }

@@ -1,13 +1,17 @@
 //! The canonical JSON of values and records: dates and timestamps as RFC 3339 strings, money as a number with exactly two
 //! decimals, columns in their published order.
 
+mod selection;
 mod texts;
 
 use std::io::Write;
 
 use jiff::civil::Date;
 
-pub use self::texts::{Entries, may_be_text, numbers_as_texts, write_as_text, write_value_as};
+pub use self::{
+    selection::selected,
+    texts::{Entries, may_be_text, numbers_as_texts, write_as_text, write_value_as},
+};
 use super::{Definition, Record, Value};
 
 /// Appends the record as one JSON object without spaces.

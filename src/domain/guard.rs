@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::event::ImportCounts;
+use super::{event::ImportCounts, text::counted};
 
 /// How much of what there is may go, in percent of it. 100 lets everything go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,17 +84,20 @@ impl fmt::Display for Excess {
         let Self { kind, column, count, of, percent_max } = self;
         match kind {
             ExcessKind::Removed => {
-                write!(f, "{count} of {of} records would be removed, which is more than {percent_max} %")
+                write!(f, "{count} of {} would be removed, which is more than {percent_max} %", counted(*of, "record"))
             }
             ExcessKind::Rejected => {
-                write!(f, "{count} of {of} rows could not be records, which is more than {percent_max} %")
+                let what = if *count == 1 { "a record" } else { "records" };
+                write!(f, "{count} of {} could not be {what}, which is more than {percent_max} %", counted(*of, "row"))
             }
             ExcessKind::Nulled => {
                 let column = column.as_deref().unwrap_or_default();
-                write!(f, "{column} would lose {count} of its {of} values, which is more than {percent_max} %")
+                let values = counted(*of, "value");
+                write!(f, "{column} would lose {count} of its {values}, which is more than {percent_max} %")
             }
             ExcessKind::NoRecord => {
-                write!(f, "no row of the file could be a record, and {count} of {of} records would be removed")
+                let records = counted(*of, "record");
+                write!(f, "no row of the file could be a record, and {count} of {records} would be removed")
             }
         }
     }
@@ -168,10 +171,28 @@ mod tests {
         }
         for (before, removed) in [(100, 6), (19, 1), (199, 10), (1, 1)] {
             let found = exceeded(GuardLimits::default(), &import(before, 1, removed, 0));
-            assert_eq!(told(&found), format!("{removed} of {before} records would be removed, which is more than 5 %"));
+            let records = if before == 1 { "record" } else { "records" };
+            let expected = format!("{removed} of {before} {records} would be removed, which is more than 5 %");
+            assert_eq!(told(&found), expected);
         }
         assert_eq!(kinds(&import(0, 99, 0, 1)), []);
         assert_eq!(kinds(&import(0, 98, 0, 1)), [ExcessKind::Rejected]);
+    }
+
+    #[test]
+    fn one_and_several_are_told_apart() {
+        let told =
+            |kind, count, of| Excess { kind, column: Some("height".to_owned()), count, of, percent_max: 1 }.to_string();
+        for (kind, count, of, words) in [
+            (ExcessKind::Rejected, 1, 1, "1 of 1 row could not be a record, which is more than 1 %"),
+            (ExcessKind::Rejected, 1, 2, "1 of 2 rows could not be a record, which is more than 1 %"),
+            (ExcessKind::Rejected, 2, 2, "2 of 2 rows could not be records, which is more than 1 %"),
+            (ExcessKind::Nulled, 1, 1, "height would lose 1 of its 1 value, which is more than 1 %"),
+            (ExcessKind::NoRecord, 0, 0, "no row of the file could be a record, and 0 of 0 records would be removed"),
+            (ExcessKind::NoRecord, 1, 1, "no row of the file could be a record, and 1 of 1 record would be removed"),
+        ] {
+            assert_eq!(told(kind, count, of), words);
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Why a value does not fit, in words for whoever wrote it: what `serde` says names types of Rust.
 
+/// Characters of an unknown name that are repeated.
+const NAME_CHARS_SHOWN: usize = 80;
+
 /// What would be right, and what stands there instead, after what `serde` or a reader of JSON or TOML said of a value. What is not
 /// known here is said in general: a type's name helps nobody.
 pub fn told(message: &str) -> String {
@@ -13,6 +16,15 @@ pub fn told(message: &str) -> String {
             let (found, expected) = rest.split_once(", expected ")?;
             let choices = expected.strip_prefix("one of ").unwrap_or(expected);
             return Some(format!("{choices} is expected, not {found}"));
+        }
+        if let Some(rest) = message.strip_prefix("unknown field `") {
+            let (found, known) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "))?;
+            let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            let found: String = found.chars().take(NAME_CHARS_SHOWN).collect();
+            return Some(match known.is_empty() {
+                true => format!("`{found}` is an unknown field; there are no fields"),
+                false => format!("`{found}` is an unknown field; the fields are: {}", known.join(", ")),
+            });
         }
         let field = |prefix| message.strip_prefix(prefix).and_then(|rest| rest.split('`').nth(1));
         field("missing field ")
@@ -121,6 +133,17 @@ mod tests {
             ("choice", json!("three"), "`one` or `two` is expected, not `three`"),
         ] {
             assert_eq!(said(field, &value).as_deref(), Some(words), "{field}");
+        }
+        for (message, words) in [
+            (
+                "unknown field `foo`, expected one of `expiry`, `keys`, `quota` at line 1 column 23",
+                "`foo` is an unknown field; the fields are: expiry, keys, quota",
+            ),
+            ("unknown field `a`, expected `b` or `c`", "`a` is an unknown field; the fields are: b, c"),
+            ("unknown field ``, expected ``, expected `b`", "``, expected `` is an unknown field; the fields are: b"),
+            ("unknown field `a`, there are no fields", "`a` is an unknown field; there are no fields"),
+        ] {
+            assert_eq!(told(message), words);
         }
         assert_eq!(told("missing field `email` at line 1 column 2"), "`email` is missing");
         assert_eq!(told("duplicate field `plan`"), "`plan` is given twice");

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     email::{EMAIL_BYTES_MAX, Email},
     event::Role,
+    text::counted,
     user::{self, Command},
 };
 
@@ -50,9 +51,12 @@ pub struct RosterRow {
 /// Why a list cannot be read at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RosterError {
-    /// It has no rows.
+    /// There is nothing in it.
     #[error("the list is empty; its first line names its columns: email,name,role,plan")]
     Empty,
+    /// There is nothing below its first line.
+    #[error("the list has a first line, which names its columns, and no rows; write one person a line below it")]
+    NoRows,
     /// It is in another encoding.
     #[error("line {line} is not UTF-8; save the list as CSV in UTF-8")]
     NotUtf8 {
@@ -101,7 +105,13 @@ pub fn read(list: &[u8], default_plan: &str) -> Result<Vec<RosterRow>, RosterErr
         }
         rows.push(row(&record, lines.of(&record), &places, default_plan, &mut seen)?);
     }
-    if rows.is_empty() { Err(RosterError::Empty) } else { Ok(rows) }
+    if rows.is_empty() { Err(RosterError::NoRows) } else { Ok(rows) }
+}
+
+/// Says why nobody on a list is invited, as in `1 of 2 rows is wrong, and nobody was invited; mend it`.
+pub fn refused(wrong: u64, rows: u64) -> String {
+    let (are, them) = if wrong == 1 { ("is", "it") } else { ("are", "them") };
+    format!("{wrong} of {} {are} wrong, and nobody was invited; mend {them}", counted(rows, "row"))
 }
 
 /// What separates cells: what the first line has; tables in Europe are saved with semicolons.
@@ -262,7 +272,9 @@ mod tests {
     fn what_is_no_list_is_refused() {
         let refused = |list: &[u8]| read(list, "default").unwrap_err();
         assert_eq!(refused(b""), RosterError::Empty);
-        assert_eq!(refused(b"email,name\n,\n"), RosterError::Empty);
+        for list in [&b"email"[..], b"email,name\n", b"email,name\n,\n"] {
+            assert_eq!(refused(list), RosterError::NoRows);
+        }
         assert_eq!(refused(b"name\nAna\n"), RosterError::NoEmail);
         assert_eq!(refused(b"email,phone\n"), RosterError::UnknownColumn("phone".to_owned()));
         assert_eq!(refused(b"email,Email\n"), RosterError::Twice("email"));
@@ -271,6 +283,17 @@ mod tests {
             |count: usize| (0..count).fold("email\n".to_owned(), |list, number| format!("{list}{number}@b.org\n"));
         assert_eq!(read(many(ROSTER_ROWS_MAX).as_bytes(), "default").unwrap().len(), ROSTER_ROWS_MAX);
         assert_eq!(refused(many(ROSTER_ROWS_MAX + 1).as_bytes()), RosterError::TooLong);
+    }
+
+    #[test]
+    fn one_wrong_row_and_several_are_told_apart() {
+        for (wrong, rows, words) in [
+            (1, 1, "1 of 1 row is wrong, and nobody was invited; mend it"),
+            (1, 2, "1 of 2 rows is wrong, and nobody was invited; mend it"),
+            (2, 2, "2 of 2 rows are wrong, and nobody was invited; mend them"),
+        ] {
+            assert_eq!(super::refused(wrong, rows), words);
+        }
     }
 
     proptest! {

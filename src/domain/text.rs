@@ -98,6 +98,11 @@ pub fn escaped_but(text: &str, may_hold: impl Fn(char) -> bool) -> Cow<'_, str> 
     Cow::Owned(shown)
 }
 
+/// A number and what it counts: `1 row`, `2 rows`.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

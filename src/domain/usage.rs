@@ -72,7 +72,7 @@ pub fn day_number(moment: Timestamp) -> i64 {
 struct Sums {
     requests: i64,
     refused: i64,
-    counted: i64,
+    used: i64,
 }
 
 /// What a person has used in a span of days.
@@ -98,7 +98,7 @@ impl UsageReport {
             let sum = sums.entry((line.day, part)).or_default();
             let requests = if REFUSALS.contains(&line.status) { &mut sum.refused } else { &mut sum.requests };
             *requests += line.requests;
-            sum.counted += line.counted;
+            sum.used += line.counted;
         }
         if by.is_none() {
             for day in used.keys() {
@@ -108,15 +108,16 @@ impl UsageReport {
         let row = |((number, part), sum): (&(i64, String), &Sums)| {
             let mut row = Map::new();
             row.insert("day".to_owned(), json!(day(*number)?));
-            match by {
-                Some(by) => row.insert(by.as_str().to_owned(), by.shown(part)),
-                None => row.insert("used".to_owned(), json!(used.get(number).copied().unwrap_or(0))),
+            let used = match by {
+                Some(by) => {
+                    row.insert(by.as_str().to_owned(), by.shown(part));
+                    json!(sum.used)
+                }
+                None => json!(used.get(number).copied().unwrap_or(0)),
             };
+            row.insert("used".to_owned(), used);
             row.insert("requests".to_owned(), json!(sum.requests));
             row.insert("refused".to_owned(), json!(sum.refused));
-            if by.is_some() {
-                row.insert("counted".to_owned(), json!(sum.counted));
-            }
             Some(row)
         };
         let rows = sums.iter().filter_map(row).collect();
@@ -126,7 +127,7 @@ impl UsageReport {
     /// The names of its columns.
     pub fn columns(&self) -> Vec<&'static str> {
         match self.by {
-            Some(by) => vec!["day", by.as_str(), "requests", "refused", "counted"],
+            Some(by) => vec!["day", by.as_str(), "used", "requests", "refused"],
             None => vec!["day", "used", "requests", "refused"],
         }
     }
@@ -196,7 +197,7 @@ mod tests {
         );
         assert_eq!(
             report(Some(UsageDivision::Dataset)).csv(),
-            "day,dataset,requests,refused,counted\r\n1970-01-02,a,4,0,4\r\n1970-01-02,b,0,2,2\r\n1970-01-03,,5,0,5\r\n"
+            "day,dataset,used,requests,refused\r\n1970-01-02,a,4,4,0\r\n1970-01-02,b,2,0,2\r\n1970-01-03,,5,5,0\r\n"
         );
         let by_status = report(Some(UsageDivision::Status)).document();
         assert_eq!(by_status["data"][0]["status"], 200);

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use zeroize::Zeroizing;
 
-use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, one_line};
+use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::Carrier, one_line};
 use crate::{
     clock::SharedClock,
     private::{self, Earlier, HeldDirectory},
@@ -90,7 +90,7 @@ impl FileMailer {
 impl Mailer for FileMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let now = self.clock.now();
-        let content = Zeroizing::new(self.sender.compose(mail, now)?.formatted());
+        let content = Zeroizing::new(self.sender.compose(mail, now, Carrier::File)?.formatted());
         let name = format!("{}-{}{MAIL_SUFFIX}", now.strftime(TIME_FORMAT), mail.message_id);
         let (outbox, is_named) = (self.outbox.clone(), self.is_named);
         let reference = outbox.join(&name).display().to_string();

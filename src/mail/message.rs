@@ -5,8 +5,8 @@ use lettre::{
     Address, Message,
     address::Envelope,
     message::{
-        Mailbox, MultiPart,
-        header::{HeaderName, HeaderValue},
+        Body, Mailbox, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
     },
 };
 use thiserror::Error;
@@ -16,6 +16,17 @@ use crate::domain::email::ascii_domain;
 
 const MESSAGE_ID_CHARS_MAX: usize = 100;
 const SUBJECT_CHARS_MAX: usize = 300;
+/// The longest line of a mail, without its end, bytes (RFC 5322, section 2.1.1).
+const LINE_BYTES_MAX: usize = 998;
+
+/// What takes mails, as far as that decides how their parts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// ASCII alone: every mail server.
+    Server,
+    /// Any bytes.
+    File,
+}
 
 /// Who mails come from and where answers go.
 #[derive(Debug, Clone)]
@@ -57,8 +68,8 @@ impl Sender {
         self.from.email.domain()
     }
 
-    /// The mail as it travels. `at` is its date.
-    pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp) -> Result<Message, MailError> {
+    /// The mail as this takes it. `at` is its date.
+    pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp, carrier: Carrier) -> Result<Message, MailError> {
         let rejected = |reason: &str| MailError::rejected(reason);
         let to = recipient(mail)?;
         if !is_token(&mail.message_id) {
@@ -88,9 +99,37 @@ impl Sender {
             message = message.raw_header(HeaderValue::new(name, value.clone()));
         }
         message
-            .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
+            .multipart(alternatives(mail, carrier))
             .map_err(|e| rejected(&format!("the mail cannot be composed: {e}")))
     }
+}
+
+/// The text and the HTML. A whole is of eight bits where a part of it is (RFC 2045, section 6.4).
+fn alternatives(mail: &OutgoingMail, carrier: Carrier) -> MultiPart {
+    let parts = [(&mail.text, ContentType::TEXT_PLAIN), (&mail.html, ContentType::TEXT_HTML)];
+    let [text, html] = parts.map(|(text, kind)| (body(text, carrier), kind));
+    let has_eight_bits = [&text, &html].iter().any(|(body, _)| body.encoding() == ContentTransferEncoding::EightBit);
+    let whole = MultiPart::alternative();
+    let whole = if has_eight_bits { whole.header(ContentTransferEncoding::EightBit) } else { whole };
+    let [text, html] = [text, html].map(|(body, kind)| SinglePart::builder().header(kind).body(body));
+    whole.singlepart(text).singlepart(html)
+}
+
+/// A part with its lines as they are, where they may be so: a key or a link is copied out of a file as it stands there, and one that
+/// is broken over two lines does not work. Else quoted-printable, which still can be read.
+fn body(text: &str, carrier: Carrier) -> Body {
+    let is_plain = |line: &str| line.len() <= LINE_BYTES_MAX && !line.contains(['\0', '\r']);
+    let encoding = match text.is_ascii() {
+        _ if !text.lines().all(is_plain) => ContentTransferEncoding::QuotedPrintable,
+        true => ContentTransferEncoding::SevenBit,
+        false if carrier == Carrier::File => ContentTransferEncoding::EightBit,
+        false => ContentTransferEncoding::QuotedPrintable,
+    };
+    if encoding == ContentTransferEncoding::QuotedPrintable {
+        return Body::new_with_encoding(text.to_owned(), encoding).unwrap_or_else(Body::new);
+    }
+    let lines = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    Body::dangerous_pre_encoded(lines.into_bytes(), encoding)
 }
 
 /// The recipient's address as every server takes it, unless its local part has letters beyond ASCII.
@@ -142,7 +181,7 @@ mod tests {
     fn compose(mail: &OutgoingMail) -> Result<String, MailError> {
         let sender = Sender::parse("Permit Office <permits@sf.example>", "help@sf.example").unwrap();
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        sender.compose(mail, at).map(|message| String::from_utf8(message.formatted()).unwrap())
+        sender.compose(mail, at, Carrier::Server).map(|message| String::from_utf8(message.formatted()).unwrap())
     }
 
     #[test]
@@ -209,7 +248,7 @@ mod tests {
         assert!(text.contains("To: ana@xn--exmple-cua.org\r\n"), "{text}");
         let sender = Sender::parse("Amt <amt@bücher.example>", "").unwrap();
         assert_eq!(sender.address(), "amt@xn--bcher-kva.example");
-        let message = sender.compose(&mail(), Timestamp::UNIX_EPOCH).unwrap();
+        let message = sender.compose(&mail(), Timestamp::UNIX_EPOCH, Carrier::Server).unwrap();
         assert!(message.formatted().is_ascii());
         assert_eq!(message.envelope().from().map(ToString::to_string).as_deref(), Some("amt@xn--bcher-kva.example"));
     }
@@ -222,11 +261,50 @@ mod tests {
             use crate::domain::email::Email;
             if let Ok(email) = Email::parse(&to) {
                 let sender = Sender::parse("a@b.example", "").unwrap();
-                let composed = sender.compose(&OutgoingMail { to: email.as_str().to_owned(), ..mail() }, Timestamp::UNIX_EPOCH);
+                let composed = sender.compose(&OutgoingMail { to: email.as_str().to_owned(), ..mail() }, Timestamp::UNIX_EPOCH, Carrier::File);
                 let message = composed.map_err(|error| proptest::test_runner::TestCaseError::fail(error.to_string()))?;
                 let [recipient] = message.envelope().to() else { panic!("one recipient") };
                 proptest::prop_assert!(recipient.domain().is_ascii());
                 proptest::prop_assert_eq!(Email::parse(recipient.as_ref()), Ok(email));
+            }
+        }
+    }
+
+    fn written(text: &str, carrier: Carrier) -> String {
+        let sender = Sender::parse("a@b.example", "").unwrap();
+        let mail = OutgoingMail { text: text.to_owned(), ..mail() };
+        let message = sender.compose(&mail, Timestamp::UNIX_EPOCH, carrier).unwrap();
+        String::from_utf8(message.formatted()).unwrap()
+    }
+
+    #[test]
+    fn a_link_stays_on_its_line() {
+        let link = format!("https://permits.example.org/links/pml_{}", "x".repeat(100));
+        for carrier in [Carrier::Server, Carrier::File] {
+            let plain = written(&format!("Set a password:\n\n  {link}\n"), carrier);
+            assert!(plain.contains("Content-Transfer-Encoding: 7bit\r\n"), "{plain}");
+            assert!(plain.contains(&format!("\r\n\r\n  {link}\r\n")), "{plain}");
+        }
+        let beyond = format!("Zoë, set a password:\n\n  {link}\n");
+        let filed = written(&beyond, Carrier::File);
+        assert_eq!(filed.matches("Content-Transfer-Encoding: 8bit\r\n").count(), 2, "the whole and the part: {filed}");
+        assert!(filed.contains(&format!("Zoë, set a password:\r\n\r\n  {link}\r\n")), "{filed}");
+        let sent = written(&beyond, Carrier::Server);
+        assert!(sent.is_ascii() && sent.contains("quoted-printable") && sent.contains("Zo=C3=AB, set"), "{sent}");
+        let letters = written("日本語の手紙です", Carrier::Server);
+        assert!(letters.contains("quoted-printable") && !letters.contains("base64"), "{letters}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_longer_than_mails_have_and_none_ends_by_half(
+            text in "(([ -~é\r]{0,40}|x{990,1010}|\0)(\n|\r\n)){0,6}", is_file in proptest::bool::ANY,
+        ) {
+            let carrier = if is_file { Carrier::File } else { Carrier::Server };
+            let mail = written(&text, carrier);
+            proptest::prop_assert!(is_file || mail.is_ascii());
+            for line in mail.split("\r\n") {
+                proptest::prop_assert!(line.len() <= LINE_BYTES_MAX && !line.contains(['\r', '\n', '\0']), "{:?}", line);
             }
         }
     }

@@ -28,7 +28,10 @@ use self::{
     feedback::{MESSAGE_TAG, USER_TAG},
     refusal::SesRefusal,
 };
-use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::recipient};
+use super::{
+    MailError, Mailer, OutgoingMail, Receipt, Sender,
+    message::{Carrier, recipient},
+};
 use crate::{
     aws::{self, Access},
     clock::SharedClock,
@@ -118,7 +121,7 @@ impl SesMailer {
 #[async_trait]
 impl Mailer for SesMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
-        let content = self.sender.compose(mail, self.clock.now())?.formatted();
+        let content = self.sender.compose(mail, self.clock.now(), Carrier::Server)?.formatted();
         if content.len() > MAIL_BYTES_MAX {
             let words = format!("the mail has {} bytes, SES takes at most {MAIL_BYTES_MAX}", content.len());
             return Err(MailError::rejected(words));

@@ -15,7 +15,9 @@ use lettre::{
 use thiserror::Error;
 
 use super::{
-    MailError, Mailer, OutgoingMail, Receipt, Sender, one_line,
+    MailError, Mailer, OutgoingMail, Receipt, Sender,
+    message::Carrier,
+    one_line,
     settings::{Smtp, SmtpTls},
 };
 use crate::clock::SharedClock;
@@ -91,7 +93,7 @@ fn tls_parameters(settings: &Smtp) -> Result<TlsParameters, SmtpSetupError> {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
-        let message = self.sender.compose(mail, self.clock.now())?;
+        let message = self.sender.compose(mail, self.clock.now(), Carrier::Server)?;
         let needs_utf8 = message.envelope().to().iter().any(|to| !to.user().is_ascii());
         // The transport's own timeout covers connecting only; a server that stalls mid-way is cut off here.
         let answer = tokio::time::timeout(self.timeout, self.transport.send(message)).await;

@@ -19,7 +19,10 @@ pub use self::{
     directory::{TemplatesError, write_built_in},
     render::TemplateError,
 };
-use self::{examples::examples_of, render::TemplateSource};
+use self::{
+    examples::{PUBLIC_URL, examples_of},
+    render::TemplateSource,
+};
 
 /// What an invitation says.
 #[derive(Clone, Serialize)]
@@ -330,11 +333,19 @@ impl Templates {
     pub fn example(&self, name: &str, of_service: &ServiceFacts) -> Option<Result<Rendered, TemplateError>> {
         let mail = MAILS.iter().find(|mail| mail.name == name)?;
         let mut example = (mail.examples)().into_iter().next()?;
-        if let (Some(fields), Ok(serde_json::Value::Object(of_service))) =
+        if let (Some(fields), Ok(serde_json::Value::Object(facts))) =
             (example.as_object_mut(), serde_json::to_value(of_service))
         {
+            let here = |value: &serde_json::Value| {
+                value.as_str()?.strip_prefix(PUBLIC_URL).map(|path| format!("{}{path}", of_service.public_url))
+            };
+            fields.values_mut().for_each(|value| {
+                if let Some(here) = here(value) {
+                    *value = here.into();
+                }
+            });
             fields.remove("contact");
-            fields.extend(of_service);
+            fields.extend(facts);
         }
         Some(self.render(mail.name, &example))
     }

@@ -106,6 +106,9 @@ async fn from_the_invitation_to_a_session_and_out_again() {
     let change = app.request(Method::PATCH, "/me").bearer_auth(&token).json(&json!({ "notices": { "quota": false } }));
     let changed = app.send(change).await.expect(200).json();
     assert_eq!(changed["notices"], json!({ "expiry": true, "keys": true, "quota": false }));
+    let wrong = app.request(Method::PATCH, "/me").bearer_auth(&token).json(&json!({ "notices": { "foo": true } }));
+    let told = app.send(wrong).await.expect(400).json()["detail"].as_str().unwrap().to_owned();
+    assert!(told.contains("`foo` is an unknown field; the fields are: expiry, keys, quota"), "{told}");
     assert_eq!(app.admin_get(&format!("/users/{user}")).await.json()["notices"]["quota"], json!(false));
     let out = with(&app, &token, Method::DELETE, "/sessions/current").await.expect(200);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));

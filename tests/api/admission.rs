@@ -252,7 +252,7 @@ async fn all_keys_of_a_person_have_one_quota() {
     assert_eq!(of(&third), (json!(1), json!(1)));
     let csv = app.admin_get(&format!("/users/{user}/usage?by=dataset&format=csv")).await.expect(200);
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
-    let lines = "day,dataset,requests,refused,counted\r\n2026-03-01,,0,3,0\r\n2026-03-01,permits,5,0,5\r\n";
+    let lines = "day,dataset,used,requests,refused\r\n2026-03-01,,0,0,3\r\n2026-03-01,permits,5,5,0\r\n";
     assert_eq!(csv.body, lines);
     let by_status = app.admin_get(&format!("/users/{user}/usage?by=status")).await.expect(200).json();
     let statuses: Vec<_> = by_status["data"].as_array().unwrap().iter().map(|sum| sum["status"].clone()).collect();

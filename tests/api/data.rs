@@ -496,8 +496,26 @@ async fn whole_numbers_and_amounts_are_texts_for_who_asks() {
     );
     assert_eq!((&stats[0]["count"], &stats[2]["sum"]), (&json!(3), &json!(3.5)));
 
+    // So do records that are read by their key have the columns that are selected, in their order.
+    let sizes = get("/things/a?select=size,name").await;
+    assert!(sizes.body.starts_with("{\"data\":[{\"size\":1.5,\"name\":\"a\"},{\"size\":2"), "{}", sizes.body);
+    assert_eq!(sizes.json()["dataset"], get("/things/a").await.json()["dataset"]);
+    assert_ne!(sizes.header("etag"), get("/things/a?select=name,size").await.header("etag"));
+    assert_ne!(sizes.header("etag"), get("/things/a").await.header("etag"));
+    assert_eq!(get("/things/b/1?select=cost&numbers=text").await.json()["data"], json!({ "cost": "7.50" }));
+    let mistyped = app.get("/things/a?select=csot", &key).await.expect(400).json();
+    assert_eq!(mistyped["invalid_params"][0]["did_you_mean"], "cost", "{mistyped}");
+
     // Each form has a tag of its own.
-    for path in ["/things", "/things/a", "/things/a/1", "/things/stats?columns=cost", "/things/changes?since=1"] {
+    for path in [
+        "/things",
+        "/things/a",
+        "/things/a/1",
+        "/things/a?select=cost",
+        "/things/a/1?select=cost,name",
+        "/things/stats?columns=cost",
+        "/things/changes?since=1",
+    ] {
         let join = if path.contains('?') { '&' } else { '?' };
         let (plain, texts) = (get(path).await, get(&format!("{path}{join}numbers=text")).await);
         assert_ne!(plain.header("etag"), texts.header("etag"), "{path}");
@@ -505,7 +523,12 @@ async fn whole_numbers_and_amounts_are_texts_for_who_asks() {
         let request = app.request(Method::GET, &format!("{path}{join}numbers=text")).header("x-api-key", &key);
         app.send(request.header("if-none-match", texts.header("etag").unwrap())).await.expect(304);
     }
-    for wrong in ["/things/a?numbers=texts", "/things/a?numbers=text&numbers=text", "/things/a/1?limit=1"] {
+    for wrong in [
+        "/things/a?numbers=texts",
+        "/things/a?numbers=text&numbers=text",
+        "/things/a/1?limit=1",
+        "/things/a?select=csot",
+    ] {
         app.get(wrong, &key).await.expect(400);
     }
 }

@@ -210,7 +210,7 @@ async fn a_key_is_refused_from_other_networks_and_nobody_is_told_which_would_do(
     let usage = app.admin_get(&keys.replace("/keys", "/usage?by=status")).await.expect(200).json();
     let refused =
         usage["data"].as_array().unwrap().iter().find(|sum| sum["status"] == 403).expect("those refused").clone();
-    assert_eq!((&refused["refused"], &refused["counted"]), (&json!(15), &json!(0)), "{usage}");
+    assert_eq!((&refused["refused"], &refused["used"]), (&json!(15), &json!(0)), "{usage}");
     let path = format!("{keys}/{}", issued["id"].as_str().unwrap());
     app.admin_send(Method::PATCH, &path, &json!({ "allowed_ips": ["198.51.100.7"] })).await.expect(200);
     app.eventually("the change to hold", async || (read("192.0.2.7").await.status == 403).then_some(())).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Home, key_in};
+use super::{Home, key_in, link_in};
 
 #[test]
 fn templates_are_listed_written_replaced_and_checked_at_start() {
@@ -42,8 +42,14 @@ fn an_example_is_sent_by_the_transport_and_its_answer_is_told() {
     assert_eq!((&tested["outcome"], &tested["transport"]), (&"taken".into(), &"file".into()));
     let mail = home.mails().pop().unwrap();
     assert!(mail.contains("you@example.org") && mail.contains("pmt_EXAMPLE"), "{mail}");
+    assert!(mail.contains("\r\nSubject: Test: Your key to "), "{mail}");
+    assert!(!mail.contains("permits.example.org"), "all addresses are of these settings: {mail}");
+    let told = home.run(&["mail", "test", "you@example.org", "--mail", "password-reset"]);
+    let file = told.out.lines().next().unwrap().strip_prefix("the mail is in ").unwrap().to_owned();
+    assert!(fs::read_to_string(home.path(&file)).unwrap().contains("/links/pml_EXAMPLE"), "{}", told.out);
+    assert!(told.out.contains("note: mail goes into files in") && told.out.contains("reaches nobody"), "{}", told.out);
     home.json(&["mail", "test", "you@example.org", "--mail", "key-leaked"]);
-    assert_eq!(home.mails().len(), 3);
+    assert_eq!(home.mails().len(), 4);
     assert!(home.refused(2, &["mail", "test", "you@example.org", "--mail", "none"]).contains("none"));
     // An example to a person goes with the person.
     home.json(&["mail", "test", "ana@example.org"]);
@@ -54,6 +60,25 @@ fn an_example_is_sent_by_the_transport_and_its_answer_is_told() {
     let away = home.run(&["mail", "test", "you@example.org", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&away.out).unwrap();
     assert_eq!((away.exit, &told["outcome"]), (5, &"unavailable".into()), "{}", away.out);
+}
+
+/// As it stands in the file it can be copied, whatever letters are in the mail.
+#[test]
+fn a_link_in_a_file_is_whole() {
+    let home = Home::new();
+    for (email, name) in [("ana@example.org", "Ana"), ("zoe@example.org", "Zoë Núñez")] {
+        let ran = home
+            .command(&["invite", email, "--name", name])
+            .env("PERMITD_PUBLIC_URL", "https://open-data-of-a-large-city.example.org")
+            .output()
+            .unwrap();
+        assert!(ran.status.success());
+        let mail = home.mails().into_iter().find(|mail| mail.contains(&format!("To: {email}"))).unwrap();
+        let link = format!("  https://open-data-of-a-large-city.example.org{}", link_in(&mail));
+        assert!(link.len() > 110 && mail.split("\r\n").any(|line| line == link), "{link}\n{mail}");
+        assert!(mail.contains(name), "{mail}");
+        assert!(!mail.contains("base64\r\n") && mail.lines().all(|line| line.len() <= 998), "{mail}");
+    }
 }
 
 #[test]

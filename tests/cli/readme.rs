@@ -104,14 +104,47 @@ fn every_command_of_the_tour_works_and_shows_what_the_readme_shows() {
     for (at, step) in tour.iter().enumerate() {
         let after = shown.split_once(&format!("@@{at}\n")).unwrap().1;
         let printed = after.split("@@").next().unwrap();
-        let printed: Vec<String> = printed.lines().chain(errors.lines()).map(shape).collect();
-        for line in step.shown.iter().filter(|line| !line.trim().is_empty() && line.trim() != "…") {
-            assert!(
-                printed.contains(&shape(line)),
-                "`{}` does not print a line like {line:?}; it printed:\n{printed:#?}",
-                step.command
-            );
+        let printed: Vec<&str> = printed.lines().collect();
+        if let Err(line) = is_shown(&step.shown, &printed) {
+            panic!("`{}` does not show {line:?} there; it printed:\n{printed:#?}", step.command);
         }
+    }
+}
+
+/// Whether the document shows what was printed, with `…` in a line of its own for lines that it leaves out, or nothing at all of it;
+/// otherwise the first line that is not shown as it was printed.
+fn is_shown(shown: &[String], printed: &[&str]) -> Result<(), String> {
+    let filled = |line: &&str| !line.trim().is_empty();
+    let mut printed = printed.iter().copied().filter(filled).map(|line| (shape(line), line)).peekable();
+    let mut leaves_out = shown.is_empty();
+    for line in shown.iter().map(String::as_str).filter(filled) {
+        if line.trim() == "…" {
+            leaves_out = true;
+            continue;
+        }
+        let expected = shape(line);
+        while leaves_out && printed.peek().is_some_and(|(printed, _)| *printed != expected) {
+            printed.next();
+        }
+        if printed.next().is_none_or(|(printed, _)| printed != expected) {
+            return Err(line.to_owned());
+        }
+        leaves_out = false;
+    }
+    match printed.next() {
+        Some((_, line)) if !leaves_out => Err(line.to_owned()),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn what_a_document_leaves_out_is_marked() {
+    let shown = |text: &str| is_shown(&text.lines().map(ToOwned::to_owned).collect::<Vec<_>>(), &["a 1", "", "b", "c"]);
+    for right in ["a 2\nb\n\nc", "a 2\n…", "…\nb\n…", "…\nc", "", "…"] {
+        assert_eq!(shown(right), Ok(()), "{right}");
+    }
+    for (wrong, line) in [("a 2\nc", "c"), ("b\nc", "b"), ("a 2\nb", "c"), ("…\nd", "d"), ("a 2\nb\nc\nd", "d")] {
+        assert_eq!(shown(wrong), Err(line.to_owned()), "{wrong}");
     }
 }
 

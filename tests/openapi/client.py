@@ -33,8 +33,8 @@ from permits_client.models import (
     PermitsListCount,
     PermitsListSelectItem,
     PermitsListSortItem,
-    PermitsRecord,
     PermitsRecords,
+    PermitsSelection,
     PermitsStatsColumnsItem,
     Problem,
     ProblemType,
@@ -95,7 +95,7 @@ assert len(seen) == len(set(seen)) > 40, len(seen)
 
 # One record.
 one = permits_record.sync("201612013997", 1, client=reader)
-assert isinstance(one.data, PermitsRecord) and one.data.address == "235 Bella Vista Wy", one
+assert isinstance(one.data, PermitsSelection) and one.data.address == "235 Bella Vista Wy", one
 assert permits_by_key.sync("201612013997", client=reader).data == [one.data]
 
 # Summaries.

@@ -401,23 +401,9 @@ pub(crate) fn read_mail(path: &Path) -> Option<Mail> {
     let to = raw.lines().find_map(|line| line.strip_prefix("To: ")).unwrap_or_default().trim().to_owned();
     let subject = raw.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().trim().to_owned();
     let plain = raw.split("\r\n--").find(|part| part.contains("Content-Type: text/plain")).unwrap_or_default();
-    let (head, body) = plain.split_once("\r\n\r\n").unwrap_or_default();
-    let text = if head.contains("quoted-printable") { quoted_printable(body) } else { body.to_owned() };
+    let text = plain.split_once("\r\n\r\n").unwrap_or_default().1.to_owned();
     let key = text.split_whitespace().find(|word| word.starts_with(KEY_PREFIX)).map(ToOwned::to_owned);
     let path = |word: &str| word.find("/links/pml_").and_then(|at| word.get(at..)).map(ToOwned::to_owned);
     let links = text.split_whitespace().filter_map(path).collect();
     Some(Mail { to, subject, text, key, links })
-}
-
-/// RFC 2045, section 6.7.
-fn quoted_printable(text: &str) -> String {
-    let joined = text.replace("=\r\n", "");
-    let mut pieces = joined.split('=');
-    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let (code, rest) = piece.split_at_checked(2).expect("two digits behind =");
-        bytes.push(u8::from_str_radix(code, 16).expect("hexadecimal digits"));
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).expect("text")
 }

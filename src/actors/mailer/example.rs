@@ -93,8 +93,9 @@ impl MailerWork {
         let message_id = format!("{}{}", mail_prefix(whose), command.derived_uuid("example", &StreamId::User(whose)));
         let mail = OutgoingMail {
             to: to.as_str().to_owned(),
+            // Whoever gets it must not take it for what it shows.
+            subject: format!("Test: {subject}"),
             recipient: Some(whose).filter(|whose| !whose.0.is_nil()),
-            subject,
             text,
             html,
             message_id,

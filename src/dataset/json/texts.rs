@@ -78,7 +78,7 @@ pub fn numbers_as_texts(definition: &Definition, document: &[u8], entries: Entri
 }
 
 /// Bytes of the token that a text begins with: a string, a number, or one character.
-fn token_length(text: &[u8]) -> usize {
+pub(super) fn token_length(text: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => {
             let mut at = 1;

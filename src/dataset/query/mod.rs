@@ -14,7 +14,7 @@ use serde::Serialize;
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use operator::Operator;
-pub use parse::{NUMBERS_EXPECTED, RESERVED, parse, parse_changes, parse_facets, parse_history, parse_stats};
+pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
 
 use super::{Definition, Value};
 
@@ -187,6 +187,15 @@ pub struct History {
     pub after: Option<PageStart>,
     /// States on a page at most.
     pub limit: u32,
+    /// As [`Query::numbers_as_texts`].
+    pub numbers_as_texts: bool,
+}
+
+/// How the records that a path names are to be shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadForm {
+    /// As [`Query::select`].
+    pub select: Option<Vec<usize>>,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
 }

@@ -6,8 +6,8 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::{
-    Changes, Facets, Filter, Format, History, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, Since, SortTerm, Stats,
-    Term, expression, foreign,
+    Changes, Facets, Filter, Format, History, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, ReadForm, Since, SortTerm,
+    Stats, Term, expression, foreign,
     operator::{Conditions, Operator, VALUE_CHARS_SHOWN},
 };
 use crate::dataset::{
@@ -25,13 +25,14 @@ pub const RESERVED: [&str; 13] = [
 /// Those that each question takes.
 const OF_PAGE: [&str; 11] =
     ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"];
+const OF_READ: [&str; 2] = ["select", "numbers"];
 const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
 const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
 const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
 const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
 
 /// What is said of another value of `numbers`.
-pub const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
+const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
 /// Parameters beyond the terms: the reserved ones.
 const PARAMETERS_EXTRA: usize = RESERVED.len();
 /// Problems reported at most; a caller that has so many has another one.
@@ -48,6 +49,16 @@ pub fn parse(
     cursor_key: &CursorKey,
 ) -> Result<Query, Vec<InvalidParam>> {
     Reading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
+}
+
+/// Reads the query string of a read by key.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_read(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<ReadForm, Vec<InvalidParam>> {
+    let mut reading = Reading::new(definition, limits, &OF_READ).without_filters().read(raw_query);
+    let form = ReadForm { select: reading.select.take(), numbers_as_texts: reading.numbers_as_texts };
+    reading.finish(form)
 }
 
 /// Reads the query string of a question for the values of columns.

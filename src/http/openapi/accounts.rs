@@ -311,11 +311,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         "",
         [
             ("day", integer(0, None)),
-            ("key", nullable(reference("KeyId"))),
+            ("key", described(nullable(reference("KeyId")), "Of the key or the session.")),
             ("dataset", text()),
             ("status", integer(0, Some(999))),
             ("requests", json!({ "type": "integer" })),
-            ("counted", json!({ "type": "integer" })),
+            ("used", described(json!({ "type": "integer" }), "What they counted as.")),
         ],
     );
     let letter =

@@ -257,20 +257,19 @@ pub(super) fn reads_usage(operation: Operation) -> Operation {
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": DAYS_DEFAULT });
     let parts = [
         ("day", date()),
-        ("used", integer(0, None)),
-        ("key", nullable(reference("KeyId"))),
+        ("used", json!({ "type": "integer" })),
+        ("key", described(nullable(reference("KeyId")), "Of the key or the session.")),
         ("dataset", nullable(json!({ "type": "string" }))),
         ("status", nullable(integer(100, Some(599)))),
         ("requests", json!({ "type": "integer" })),
         ("refused", json!({ "type": "integer" })),
-        ("counted", json!({ "type": "integer" })),
     ];
-    let used = closed("", &["day", "requests", "refused"], parts);
+    let used = closed("", &["day", "used", "requests", "refused"], parts);
     let used = whole("", [("data", list(used)), ("from", date()), ("to", date())]);
     operation
         .says(
-            "`used` is what counts against the quota, what other servers hold for requests to come included. With `by` a day is divided: \
-             `requests` were answered, `refused` were not, and `counted` is what they counted as. What is not known is null.",
+            "`used` is what counts against the quota: of a whole day what other servers hold for requests to come included, of a part of it \
+             (`by`) what its requests counted as. `requests` were answered, `refused` were not. What is not known is null.",
         )
         .takes([
             in_query("days", "UTC days, today included.", days),

@@ -95,7 +95,7 @@ impl<'a> Described<'a> {
     }
 
     fn list(&self) -> Operation {
-        let own = ["select", "sort"].map(|name| shared(&format!("{}.{name}", self.name())));
+        let own = [self.select(), shared(&format!("{}.sort", self.name()))];
         let common = ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"].map(shared);
         let page =
             Answer::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
@@ -172,6 +172,10 @@ impl<'a> Described<'a> {
             .fails(&[NotFound, VersionGone])
     }
 
+    fn select(&self) -> Value {
+        shared(&format!("{}.select", self.name()))
+    }
+
     fn key(&self) -> Value {
         let column = self.column(self.definition.key);
         let description = column.map_or("", |column| column.description.as_str());
@@ -195,18 +199,19 @@ impl<'a> Described<'a> {
 
     fn by_key(&self) -> Operation {
         let schema =
-            whole("", [("data", list(reference(&self.named("record")))), ("dataset", reference("DataSetVersion"))]);
+            whole("", [("data", list(reference(&self.named("selection")))), ("dataset", reference("DataSetVersion"))]);
         let found = Answer::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
         self.new_operation("by_key", "Read the records that bear a key", found)
-            .takes([self.key(), shared("numbers")])
+            .takes([self.key(), self.select(), shared("numbers")])
             .fails(&[NotFound])
     }
 
     fn record(&self) -> Operation {
-        let schema = whole("", [("data", reference(&self.named("record"))), ("dataset", reference("DataSetVersion"))]);
+        let schema =
+            whole("", [("data", reference(&self.named("selection"))), ("dataset", reference("DataSetVersion"))]);
         let found = Answer::json(StatusCode::OK, "The record.", schema);
         self.new_operation("record", "Read one record", found)
-            .takes([self.key(), self.record_id(), shared("numbers")])
+            .takes([self.key(), self.record_id(), self.select(), shared("numbers")])
             .fails(&[NotFound])
     }
 

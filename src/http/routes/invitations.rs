@@ -163,11 +163,8 @@ async fn invite_all(
     if is_refused {
         let wrong: Vec<&ShownRow> =
             shown.data.iter().filter(|row| row.action == ShownAction::Wrong).take(WRONG_ROWS_MAX).collect();
-        let detail = format!(
-            "{} of {} rows are wrong, and nobody was invited; mend them, or send the list with mode=good",
-            shown.counts.wrong,
-            shown.data.len()
-        );
+        let rows = u64::try_from(shown.data.len()).unwrap_or(u64::MAX);
+        let detail = format!("{}, or send the list with mode=good", roster::refused(shown.counts.wrong, rows));
         return Err(Problem::new(ProblemCode::InvalidBody, detail).member("rows", json!(wrong)));
     }
     Ok(answer::document(StatusCode::OK, &shown))

@@ -8,6 +8,9 @@ use super::{
     QuotaSpent,
 };
 
+/// The address of the service in examples: all other addresses in them begin with it.
+pub(super) const PUBLIC_URL: &str = "https://permits.example.org";
+
 /// What a mail is given, with examples of it: the first has all that there can be, the others lack what may be missing.
 pub(super) trait Example: Serialize + Sized {
     /// The examples.
@@ -25,7 +28,7 @@ impl Example for Invitation {
             brand: "SF Permits".to_owned(),
             name: Some("Ada Lovelace".to_owned()),
             invited_by: Some("the permit office".to_owned()),
-            public_url: "https://permits.example.org".to_owned(),
+            public_url: PUBLIC_URL.to_owned(),
             contact: Some("Bea <bea@example.org>".to_owned()),
             datasets: vec![
                 Dataset { title: "Building permits".to_owned(), path: "/permits".to_owned() },
@@ -33,13 +36,13 @@ impl Example for Invitation {
             ],
             key: Some("pmt_EXAMPLE_this-is-not-a-key".to_owned()),
             claim_link: None,
-            password_link: Some("https://permits.example.org/links/pml_EXAMPLE".to_owned()),
+            password_link: Some(format!("{PUBLIC_URL}/links/pml_EXAMPLE")),
             example_path: Some("/permits/201612013997".to_owned()),
             limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         };
         let unnamed = Self { name: None, invited_by: None, contact: None, ..whole.clone() };
         let early = Self { datasets: Vec::new(), example_path: None, password_link: None, ..unnamed.clone() };
-        let claim_link = Some("https://permits.example.org/links/pml_EXAMPLE".to_owned());
+        let claim_link = Some(format!("{PUBLIC_URL}/links/pml_EXAMPLE"));
         let claimed = Self { key: None, claim_link, ..whole.clone() };
         vec![whole, claimed, unnamed, early]
     }
@@ -51,7 +54,7 @@ impl Example for PasswordReset {
             brand: "SF Permits".to_owned(),
             name: Some("Ada Lovelace".to_owned()),
             contact: Some("Bea <bea@example.org>".to_owned()),
-            link: "https://permits.example.org/links/pml_EXAMPLE".to_owned(),
+            link: format!("{PUBLIC_URL}/links/pml_EXAMPLE"),
             expires_at: "2026-03-01 10:30 UTC".to_owned(),
         };
         vec![whole.clone(), Self { name: None, contact: None, ..whole }]
@@ -63,7 +66,7 @@ impl Example for KeyLeak {
         let whole = Self {
             brand: "SF Permits".to_owned(),
             name: Some("Ada Lovelace".to_owned()),
-            public_url: "https://permits.example.org".to_owned(),
+            public_url: PUBLIC_URL.to_owned(),
             contact: Some("Bea <bea@example.org>".to_owned()),
             what: "key",
             key_id: "3fE9kQ0aZb7LmN2p".to_owned(),
@@ -80,7 +83,7 @@ fn notices<T: Clone>(told: impl IntoIterator<Item = T>) -> Vec<NoticeMail<T>> {
     let named = |told| NoticeMail {
         brand: "SF Permits".to_owned(),
         name: Some("Ada Lovelace".to_owned()),
-        public_url: "https://permits.example.org".to_owned(),
+        public_url: PUBLIC_URL.to_owned(),
         contact: Some("Bea <bea@example.org>".to_owned()),
         told,
     };

@@ -50,6 +50,17 @@ impl Tag {
         Self::from_hash(Sha256::new_with_prefix([b"texts".as_slice(), &self.0].concat()))
     }
 
+    /// Of the same answer with these columns alone, in this order.
+    pub(super) fn of_columns<'a>(self, names: impl Iterator<Item = &'a str>) -> Self {
+        let mut hash = Sha256::new_with_prefix([b"columns".as_slice(), &self.0].concat());
+        names.for_each(|name| {
+            hash.update(name.as_bytes());
+            // No name has one.
+            hash.update(b",");
+        });
+        Self::from_hash(hash)
+    }
+
     fn from_hash(hash: Sha256) -> Self {
         let mut digest = Digest::default();
         digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);

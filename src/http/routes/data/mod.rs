@@ -40,7 +40,7 @@ use crate::{
     },
     dataset::{
         json,
-        query::{self as query_of, InvalidParam, NUMBERS_EXPECTED},
+        query::{self as query_of, ReadForm},
     },
     domain::{
         bounds::DataAction,
@@ -267,18 +267,17 @@ impl DataSets {
         record_id: Option<&str>,
     ) -> Result<Admitted, Problem> {
         let credential = self.credential(request)?;
-        let asked = numbers_as_texts(request).and_then(|as_texts| {
+        let asked = read_form(request, &data_set).and_then(|form| {
             let (key, record_id) = named(&data_set, key, record_id)?;
-            Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, as_texts))
+            Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, form))
         });
-        let (wanted, as_texts) = match asked {
+        let (wanted, form) = match asked {
             Ok(asked) => asked,
             // What is wrong with a request is told to those that may make it.
             Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
-            let tag = caching::of_read(&data_set, version, key, record_id);
-            if as_texts { tag.of_texts() } else { tag }
+            tag_in(&form, &data_set, caching::of_read(&data_set, version, key, record_id))
         };
         let tag = tag_of(data_set.version, &wanted.key, wanted.record_id.as_deref());
         if request.headers().contains_key(header::IF_NONE_MATCH)
@@ -295,13 +294,8 @@ impl DataSets {
                     let (key, record_id) = named(&data_set, key, record_id)?;
                     tag_of(found.version, &key, record_id.as_deref())
                 };
-                let document = match as_texts {
-                    true => {
-                        json::numbers_as_texts(&data_set.definition, &found.document, json::Entries::Records).into()
-                    }
-                    false => found.document,
-                };
-                let answer = read_answer(request, document, tag, as_texts).await;
+                let document = document_in(&form, &data_set, found.document);
+                let answer = read_answer(request, document, tag, form.numbers_as_texts).await;
                 let unwanted = caching::wants_nothing(request);
                 Ok((pass, if unwanted { answer.map(caching::without_body) } else { answer }))
             }
@@ -382,28 +376,34 @@ fn decoded<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, Problem> {
     decoded.map_err(|_| Problem::new(ProblemCode::InvalidParameters, format!("the {name} in the path is not UTF-8")))
 }
 
-/// Whether a read by key is asked for with its numbers as texts. It has no other parameter; one that is sent anyway is a mistake.
-fn numbers_as_texts(request: &HttpRequest) -> Result<bool, Problem> {
+/// How a read by key is to be shown. What else is sent with it is a mistake.
+fn read_form(request: &HttpRequest, data_set: &DataSet) -> Result<ReadForm, Problem> {
     let query = request.query_string();
     if query.is_empty() {
-        return Ok(false);
+        return Ok(ReadForm::default());
     }
-    let mut as_texts = false;
-    let mut wrong = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(20) {
-        let reason = match (&*name, &*value) {
-            ("numbers", _) if as_texts => "given twice",
-            ("numbers", "text") => {
-                as_texts = true;
-                continue;
-            }
-            ("numbers", _) => NUMBERS_EXPECTED,
-            (name, _) if query_of::is_key(name) => query_of::KEY_IN_ADDRESS,
-            _ => "a record that is read by its key takes no parameter but numbers=text",
-        };
-        wrong.push(InvalidParam::new(&name, reason, None));
+    query_of::parse_read(&data_set.definition, query, &query_of::Limits::default())
+        .map_err(|wrong| Problem::invalid_params(&wrong))
+}
+
+/// The tag of an answer in this form.
+fn tag_in(form: &ReadForm, data_set: &DataSet, tag: Tag) -> Tag {
+    let tag = if form.numbers_as_texts { tag.of_texts() } else { tag };
+    let Some(select) = &form.select else { return tag };
+    tag.of_columns(select.iter().map(|column| data_set.definition.column_name(*column)))
+}
+
+/// A document in this form.
+fn document_in(form: &ReadForm, data_set: &DataSet, document: Bytes) -> Bytes {
+    let definition = &data_set.definition;
+    let document = match form.numbers_as_texts {
+        true => json::numbers_as_texts(definition, &document, json::Entries::Records).into(),
+        false => document,
+    };
+    match &form.select {
+        Some(select) => json::selected(definition, &document, select).into(),
+        None => document,
     }
-    if wrong.is_empty() { Ok(as_texts) } else { Err(Problem::invalid_params(&wrong)) }
 }
 
 /// The same query with another value of the parameter that says where to go on, as an address that can be asked as it is.
