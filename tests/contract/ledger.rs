@@ -384,8 +384,7 @@ pub(crate) async fn a_grant_notes_the_use_that_asks_for_it<B: Backend>() {
     seconds(&clock, 1);
     let third = GrantRequest { want: 10, ..with(next(&second, None), one, from("2001:db8::1")) };
     assert!(stores.ledger.grant(third.clone()).await.unwrap().grant.left() > 0);
-    let last = known(one, clock.now(), "2001:db8::/48");
-    assert_eq!(told().await, [last.clone()]);
+    assert_eq!(told().await, [known(one, clock.now(), "2001:db8::/48")]);
     // The day's quota is out: nobody is let pass with the other key.
     seconds(&clock, 1);
     let mut fourth = with(next(&third, None), other, from("198.51.100.1"));
