@@ -31,7 +31,7 @@ use super::{counting::counters, notices::Notices, session_uses::SessionUses};
 use crate::{
     clock::SharedClock,
     domain::{
-        admission::{self, Holder, Return, Standing, Verdict},
+        admission::{self, Holder, KeyUse, Return, Standing, Verdict},
         bounds::names_dataset,
         credential::Credential,
         id::UserId,
@@ -298,7 +298,8 @@ impl GrantBook {
                 let sessions = sessions.clone();
                 self.write_down(async move { sessions.note_in_passing(user, id).await });
             }
-            self.take(&person, plan, need, (asked_us, wall_ns)).await?;
+            let used = KeyUse { key: id, at_us: wall_us, from: what.from };
+            self.take(&person, plan, need, (asked_us, wall_ns), used).await?;
         }
         Ok(())
     }
@@ -311,6 +312,7 @@ impl GrantBook {
         plan: Arc<str>,
         need: u64,
         asked: (i64, i64),
+        used: KeyUse,
     ) -> Result<(), StoreError> {
         let _only_one = person.taking.lock().await;
         let serial = self.serials.fetch_add(SERIALS_PER_REQUEST, Ordering::Relaxed);
@@ -331,8 +333,9 @@ impl GrantBook {
         let life_ns = self.life_us.saturating_mul(1000);
         let holder = Holder { node: self.node, serial };
         let user = person.user;
+        let used = Some(used);
         let request =
-            GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally };
+            GrantRequest { user, plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, tally, used };
         let granted = self.ledger.grant(request).await.inspect_err(|error| self.note_failure(error))?;
         *lock(&self.failing) = Failing::default();
         self.counters.taken.add(1);

@@ -181,11 +181,19 @@ impl SignIns {
     /// [`SignInRefusal::Credentials`] for whatever is wrong with who they say they are; [`SignInRefusal::CodeWanted`] when only the code
     /// is missing; [`SignInError::Wait`].
     pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
-        let account = self.account(given.email.as_ref());
-        self.begin(&account)?;
+        let mut account = self.account(given.email.as_ref());
+        let waits = self.begin(&account);
         let user = self.find(given.email.as_ref()).await?;
         let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
         let known = known.filter(|user| user.standing == Standing::Enabled);
+        if let Err(wait) = waits {
+            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart.
+            if !known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network)) {
+                return Err(wait);
+            }
+            account = format!("{account} {}", given.network);
+            self.begin(&account)?;
+        }
         let phc = known.as_ref().and_then(|user| user.sign_in.password.as_ref()?.known().map(ToOwned::to_owned));
         let password = PasswordText::given(&given.password);
         let is_right = self.pool.verify(password.clone().unwrap_or_else(PasswordText::nobodys), phc.clone()).await?;
@@ -412,7 +420,7 @@ impl SignIns {
 
     /// The hash of the person's password, if this is it.
     async fn check(&self, user: &User, password: &str) -> Result<String, SignInError> {
-        let account = self.account_of(user);
+        let account = self.account_within(user);
         self.begin(&account)?;
         let phc = user.sign_in.password.as_ref().and_then(|phc| phc.known()).map(ToOwned::to_owned);
         let given = PasswordText::given(password).unwrap_or_else(PasswordText::nobodys);
@@ -457,7 +465,7 @@ impl SignIns {
         code: &str,
         envelope: &Envelope,
     ) -> Result<Vec<Zeroizing<String>>, SignInError> {
-        let account = self.account_of(&who.user);
+        let account = self.account_within(&who.user);
         self.begin(&account)?;
         let codes: Vec<Zeroizing<String>> =
             (0..RECOVERY_CODES).map(|_| self.recovery_code()).collect::<Result<_, CommandError>>()?;
@@ -473,7 +481,7 @@ impl SignIns {
         Ok(codes)
     }
 
-    /// Removes a person's second factor, for who gives a code of it or the password.
+    /// Removes a person's second factor, for who gives a code of it, and the password where they give one.
     ///
     /// # Errors
     /// [`SignInRefusal::WrongCode`], [`SignInRefusal::Credentials`]; [`SignInError::Wait`].
@@ -481,21 +489,18 @@ impl SignIns {
         &self,
         who: &SignedInAs,
         password: Option<&str>,
-        code: Option<&str>,
+        code: &str,
         envelope: &Envelope,
     ) -> Result<Committed, SignInError> {
-        let now = self.committer.clock.now();
-        if let Some(code) = code {
-            let account = self.account_of(&who.user);
-            self.begin(&account)?;
-            let remove = SignInCommand::RemoveSecondFactor { proof: FactorProof::Code(code.to_owned()), now };
-            let removed = self.run(who.user.id, envelope, remove).await?;
-            self.attempts.forget(&account);
-            return Ok(removed);
+        if let Some(password) = password {
+            self.check(&who.user, password).await?;
         }
-        let checked = self.check(&who.user, password.unwrap_or_default()).await?;
-        let remove = SignInCommand::RemoveSecondFactor { proof: FactorProof::Password(checked), now };
-        Ok(self.run(who.user.id, envelope, remove).await?)
+        let account = self.account_within(&who.user);
+        self.begin(&account)?;
+        let (proof, now) = (FactorProof::Code(code.to_owned()), self.committer.clock.now());
+        let removed = self.run(who.user.id, envelope, SignInCommand::RemoveSecondFactor { proof, now }).await?;
+        self.attempts.forget(&account);
+        Ok(removed)
     }
 
     /// Removes a person's second factor, for an administrator: of who has lost it.
@@ -548,6 +553,11 @@ impl SignIns {
     fn account_of(&self, user: &User) -> String {
         let email = user.email.known().and_then(|email| Email::parse(email).ok());
         self.account(email.as_ref())
+    }
+
+    /// The same for tries of whoever has shown already that they are this person: strangers' tries at signing in are counted apart.
+    fn account_within(&self, user: &User) -> String {
+        format!("{} within", self.account_of(user))
     }
 
     fn new_token(&self) -> Result<SessionToken, CommandError> {

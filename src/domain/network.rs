@@ -1,11 +1,24 @@
-//! Ranges of addresses that a setting or a key names.
+//! Ranges of addresses that a setting or a key names, and the networks that people come from.
 
 use core::{fmt, net::IpAddr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Bits before the IPv4 address in IPv6's form of it.
 const MAPPED_BITS: u8 = 96;
+
+/// Bits of an address that name its network.
+const NETWORK_BITS_V4: u8 = 24;
+const NETWORK_BITS_V6: u8 = 48;
+
+/// The network of an address, as it is kept of keys and sessions: an IPv4 address's /24, an IPv6 address's /48. Where somebody is exactly
+/// is not kept.
+pub fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Ipv4Net::new_assert(address, NETWORK_BITS_V4).trunc().to_string(),
+        IpAddr::V6(address) => Ipv6Net::new_assert(address, NETWORK_BITS_V6).trunc().to_string(),
+    }
+}
 
 /// A range of addresses: one address, or `address/bits` (RFC 4632, RFC 4291 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -220,7 +220,7 @@ pub enum SignInEvent {
         idle_s: u32,
         /// How they signed in.
         method: SignInMethod,
-        /// Where from: an address, or the network of one.
+        /// The network that it came from: of one that an earlier version began, the address.
         network: Personal,
     },
     /// The session was used: written down now and then, so that it does not end as an idle one.
@@ -392,6 +392,12 @@ pub struct SignIn {
 }
 
 impl SignIn {
+    /// Whether somebody has signed in from this network.
+    pub fn has_come_from(&self, network: &str) -> bool {
+        let networks = self.sessions.values().filter_map(|session| session.network.as_ref()?.known());
+        !network.is_empty() && networks.into_iter().any(|known| known == network)
+    }
+
     /// The number of the next link.
     pub fn next_link(&self) -> u32 {
         self.links_issued.saturating_add(1)

@@ -1,23 +1,28 @@
-//! The key or the session's token that a request for data shows. A key: in the header `x-api-key`, as `Authorization: Bearer` (RFC 6750), or as the user name or the
-//! password of `Authorization: Basic` (RFC 7617), for spreadsheets and other programs that send no header of their own. A session's token:
-//! as `Authorization: Bearer`, or in its cookie. Never in an address. Nothing is allocated.
+//! The key, the session's token or the administrator's token that a request shows. A key: in the header `x-api-key`, as
+//! `Authorization: Bearer` (RFC 6750), or as the user name or the password of `Authorization: Basic` (RFC 7617), for spreadsheets and
+//! other programs that send no header of their own. A session's token: as `Authorization: Bearer`, or in its cookie. An administrator's:
+//! as Bearer. Never in an address. One rule holds for all routes: two that are not the same are refused, whichever of them the route
+//! takes. Nothing is allocated.
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+};
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::cookie;
+use super::{Problem, ProblemCode, cookie, wire};
 use crate::domain::{
-    credential::Credential,
-    key::{KEY_CHARS, PREFIX},
+    credential::{Credential, CredentialKind},
+    key::{AdminToken, KEY_CHARS, PREFIX},
     session_token::SESSION_PREFIX,
 };
 
 /// The header that keys have of their own.
-pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Programs of all kinds write it: with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -30,58 +35,101 @@ const BASIC_BYTES_MAX: usize = 4 * KEY_CHARS;
 /// The same in Base64.
 const BASIC_CHARS_MAX: usize = BASIC_BYTES_MAX.div_ceil(3) * 4;
 
+/// What a request shows, at whichever route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown<'h> {
+    /// A key or a session's token, of the right form.
+    Credential(Credential),
+    /// Another token as Bearer: an administrator's, or none of ours.
+    Token(&'h str),
+}
+
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoCredential {
-    /// Nothing is shown where keys are read.
+    /// Neither header is there.
     Missing,
-    /// What is shown is no key: its form or its checksum is wrong.
-    Wrong,
+    /// A header is there that is empty, or has a scheme that is not read: whoever sends it does not mean the cookie.
+    Unread,
+    /// What is shown is none of this kind: its form or its checksum is wrong.
+    Wrong(CredentialKind),
     /// Two are shown, and they are not the same.
     Two,
 }
 
 /// What `Authorization` holds.
-enum Authorization<'a> {
+enum Authorization<'h, 'a> {
     /// Nothing, or a scheme that is not read here.
-    Nothing,
-    /// Something that does not begin as keys do, such as what a proxy wants to see: no key, unless nothing else is.
+    Unread,
+    /// Something that is no key or token of ours, such as what a proxy wants to see: none, unless nothing else is.
     Other,
     Key(&'a [u8]),
     TwoKeys,
-    Session(&'a [u8]),
+    Session(&'h [u8]),
+    /// Any other token as Bearer.
+    Token(&'h str),
 }
 
-/// Reads the credential of a request, of whose headers' keys and tokens the cookie is none: browsers send it by themselves, so that it
-/// counts where nothing else is shown.
-pub(super) fn shown(headers: &HeaderMap, public_url: &str) -> Result<Credential, NoCredential> {
+/// Reads what a request shows. The cookie is none of its headers' keys and tokens: browsers send it by themselves, so that it counts
+/// where nothing else is shown.
+pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<Shown<'h>, NoCredential> {
     match in_header(headers) {
-        Err(NoCredential::Missing) if !headers.contains_key(header::AUTHORIZATION) => {
+        Err(NoCredential::Missing) => {
             let token = cookie::read(headers, public_url).ok_or(NoCredential::Missing)?;
-            Credential::session(token.as_bytes()).ok_or(NoCredential::Wrong)
+            session(token.as_bytes()).map(Shown::Credential)
         }
         shown => shown,
     }
 }
 
-/// Reads the key or token in a request's headers. The same key in several places is one.
-pub(super) fn in_header(headers: &HeaderMap) -> Result<Credential, NoCredential> {
-    let mut room = [0; BASIC_BYTES_MAX];
-    let of_its_own = only(headers, &API_KEY)?;
-    let key = match (of_its_own, authorization(only(headers, &header::AUTHORIZATION)?, &mut room)) {
-        (_, Authorization::TwoKeys) | (Some(_), Authorization::Session(_)) => return Err(NoCredential::Two),
-        (Some(own), Authorization::Key(other)) if own != other => return Err(NoCredential::Two),
-        (Some(shown), _) | (None, Authorization::Key(shown)) => shown,
-        (None, Authorization::Session(token)) => return Credential::session(token).ok_or(NoCredential::Wrong),
-        (None, Authorization::Other) => return Err(NoCredential::Wrong),
-        (None, Authorization::Nothing) => return Err(NoCredential::Missing),
-    };
-    Credential::key(key).ok_or(NoCredential::Wrong)
+/// Reads the key or the session of a request for data.
+pub(super) fn of_reader(headers: &HeaderMap, public_url: &str) -> Result<Credential, NoCredential> {
+    match shown(headers, public_url)? {
+        Shown::Credential(credential) => Ok(credential),
+        Shown::Token(_) => Err(NoCredential::Wrong(CredentialKind::Key)),
+    }
 }
 
-/// The one value of a field that is not empty.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, NoCredential> {
-    let mut values = headers.get_all(name).map(HeaderValue::as_bytes).filter(|value| !value.is_empty());
+/// Reads the key or token in a request's headers: the one place where they are, for all routes. The same key in several places is one.
+pub(super) fn in_header(headers: &HeaderMap) -> Result<Shown<'_>, NoCredential> {
+    let mut room = [0; BASIC_BYTES_MAX];
+    let own = only(headers, &API_KEY)?;
+    let Some(value) = only(headers, &header::AUTHORIZATION)? else {
+        return own.map_or(Err(NoCredential::Missing), key);
+    };
+    match (own, authorization(value, &mut room)) {
+        (_, Authorization::TwoKeys) => Err(NoCredential::Two),
+        (Some(own), Authorization::Key(other)) if own != other => Err(NoCredential::Two),
+        (Some(_), Authorization::Session(_)) => Err(NoCredential::Two),
+        (Some(own), Authorization::Token(other))
+            if other.starts_with(AdminToken::PREFIX) && own != other.as_bytes() =>
+        {
+            Err(NoCredential::Two)
+        }
+        (Some(own), Authorization::Unread) if value.is_empty() && !own.is_empty() => Err(NoCredential::Two),
+        (Some(shown), _) | (None, Authorization::Key(shown)) => key(shown),
+        (None, Authorization::Session(token)) => session(token).map(Shown::Credential),
+        (None, Authorization::Token(token)) => Ok(Shown::Token(token)),
+        (None, Authorization::Other) => Err(NoCredential::Wrong(CredentialKind::Key)),
+        (None, Authorization::Unread) => Err(NoCredential::Unread),
+    }
+}
+
+fn key(text: &[u8]) -> Result<Shown<'static>, NoCredential> {
+    match Credential::key(text) {
+        Some(key) => Ok(Shown::Credential(key)),
+        None if text.is_empty() => Err(NoCredential::Unread),
+        None => Err(NoCredential::Wrong(CredentialKind::Key)),
+    }
+}
+
+fn session(token: &[u8]) -> Result<Credential, NoCredential> {
+    Credential::session(token).ok_or(NoCredential::Wrong(CredentialKind::Session))
+}
+
+/// The one value of a field.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, NoCredential> {
+    let mut values = headers.get_all(name).map(|value| value.as_bytes().trim_ascii());
     let first = values.next();
     if values.any(|other| Some(other) != first) {
         return Err(NoCredential::Two);
@@ -89,21 +137,26 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
     Ok(first)
 }
 
-fn authorization<'a>(value: Option<&'a [u8]>, room: &'a mut [u8; BASIC_BYTES_MAX]) -> Authorization<'a> {
-    let Some(value) = value else { return Authorization::Nothing };
+fn authorization<'h, 'a>(value: &'h [u8], room: &'a mut [u8; BASIC_BYTES_MAX]) -> Authorization<'h, 'a>
+where
+    'h: 'a,
+{
     let at = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at(at);
     let token = rest.trim_ascii();
     let is_key = |text: &[u8]| text.starts_with(PREFIX.as_bytes());
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return match token {
-            key if is_key(key) => Authorization::Key(key),
-            session if session.starts_with(SESSION_PREFIX.as_bytes()) => Authorization::Session(session),
+        return match str::from_utf8(token) {
+            Ok(token) if token.starts_with(SESSION_PREFIX) => Authorization::Session(token.as_bytes()),
+            Ok(token) if is_key(token.as_bytes()) && !token.starts_with(AdminToken::PREFIX) => {
+                Authorization::Key(token.as_bytes())
+            }
+            Ok(token) if !token.is_empty() => Authorization::Token(token),
             _ => Authorization::Other,
         };
     }
     if !scheme.eq_ignore_ascii_case(b"basic") {
-        return Authorization::Nothing;
+        return Authorization::Unread;
     }
     if token.len() > BASIC_CHARS_MAX {
         return Authorization::Other;
@@ -113,12 +166,27 @@ fn authorization<'a>(value: Option<&'a [u8]>, room: &'a mut [u8; BASIC_BYTES_MAX
     let colon = pair.iter().position(|byte| *byte == b':').unwrap_or(pair.len());
     let (user, password) = pair.split_at(colon);
     let password = password.strip_prefix(b":").unwrap_or_default();
-    match (is_key(user), is_key(password)) {
+    // A session's token has no business here: it is wrong, and beside a key one too many.
+    let is_ours = |text: &[u8]| is_key(text) || text.starts_with(SESSION_PREFIX.as_bytes());
+    match (is_ours(user), is_ours(password)) {
         (true, true) if user != password => Authorization::TwoKeys,
         (true, _) => Authorization::Key(user),
         (false, true) => Authorization::Key(password),
         (false, false) => Authorization::Other,
     }
+}
+
+/// The problem of a request that shows two.
+pub(super) fn two() -> Problem {
+    let detail = "the request shows two different keys, or a key and a session or token, in x-api-key and Authorization or in one of them: \
+                  send the one that is meant";
+    Problem::new(ProblemCode::InvalidRequest, detail)
+}
+
+/// The same when its answer is due, which keeps the pace of refusals.
+pub(super) async fn refused_two(request: &HttpRequest) -> Problem {
+    wire::refused(request).await;
+    two()
 }
 
 /// What a refusal asks for (RFC 9110, section 11.6.1).
@@ -141,8 +209,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        credential::CredentialKind,
-        key::{AdminToken, ApiKey, KeyId, SECRET_BYTES},
+        key::{ApiKey, KeyId, SECRET_BYTES},
         session_token::SessionToken,
     };
 
@@ -157,7 +224,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        shown(&headers, URL).map(|credential| credential.id)
+        of_reader(&headers, URL).map(|credential| credential.id)
     }
 
     fn basic(user: &str, password: &str) -> String {
@@ -201,9 +268,15 @@ mod tests {
             vec![("x-api-key", one.clone()), ("authorization", basic("", &two))],
             vec![("x-api-key", one.clone()), ("authorization", bearer(&token))],
             vec![("authorization", basic(&one, &two))],
+            vec![("authorization", basic(&one, "pms_x"))],
+            vec![("x-api-key", one.clone()), ("authorization", basic("pms_x", ""))],
             vec![("authorization", bearer(&one)), ("authorization", bearer(&two))],
             vec![("authorization", bearer(&one)), ("authorization", basic(&one, ""))],
             vec![("x-api-key", "junk".to_owned()), ("authorization", bearer(&one))],
+            vec![("x-api-key", String::new()), ("authorization", bearer(&one))],
+            vec![("x-api-key", String::new()), ("authorization", bearer(&token))],
+            vec![("x-api-key", String::new()), ("x-api-key", one.clone())],
+            vec![("x-api-key", one.clone()), ("authorization", String::new())],
         ] {
             assert_eq!(read(&lines), Err(NoCredential::Two), "{lines:?}");
         }
@@ -219,7 +292,7 @@ mod tests {
         }
         let kind = |name: &'static str, value: &str| {
             let headers = [(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())];
-            shown(&headers.into_iter().collect(), URL).map(|shown| shown.kind)
+            of_reader(&headers.into_iter().collect(), URL).map(|shown| shown.kind)
         };
         assert_eq!(kind("cookie", &cookie), Ok(CredentialKind::Session));
         assert_eq!(kind("x-api-key", key.reveal()), Ok(CredentialKind::Key));
@@ -237,30 +310,30 @@ mod tests {
             vec![("cookie", cookie[..cookie.len() - 1].to_owned())],
             vec![("authorization", "Bearer x".to_owned()), ("cookie", cookie.clone())],
         ] {
-            assert_eq!(read(&wrong), Err(NoCredential::Wrong), "{wrong:?}");
+            assert!(matches!(read(&wrong), Err(NoCredential::Wrong(_))), "{wrong:?}");
         }
-        let other = vec![("authorization", "Negotiate YII".to_owned()), ("cookie", cookie)];
-        assert_eq!(
-            read(&other),
-            Err(NoCredential::Missing),
-            "whoever sends a field of their own does not mean the cookie"
-        );
+        // Whoever sends a field of their own does not mean the cookie.
+        for (name, value) in [("authorization", "Negotiate YII"), ("authorization", ""), ("x-api-key", "")] {
+            let lines = [(name, value.to_owned()), ("cookie", cookie.clone())];
+            assert_eq!(read(&lines), Err(NoCredential::Unread), "{name}: {value}");
+        }
     }
 
     #[test]
     fn what_is_no_key_is_wrong_and_nothing_is_missing() {
-        let long = basic(&"x".repeat(BASIC_BYTES_MAX), "");
+        let (long, wrong) = (basic(&"x".repeat(BASIC_BYTES_MAX), ""), Err(NoCredential::Wrong(CredentialKind::Key)));
         for value in
             [basic("", ""), basic("ana", "secret"), "Bearer".to_owned(), "Bearer x".to_owned(), "Basic".to_owned()]
         {
-            assert_eq!(read(&[("authorization", value.clone())]), Err(NoCredential::Wrong), "{value}");
+            assert_eq!(read(&[("authorization", value.clone())]), wrong, "{value}");
         }
         for value in [long, "Basic ~~~".to_owned(), "Basic pmt_x".to_owned(), "Bearer pmt_x".to_owned()] {
-            assert_eq!(read(&[("authorization", value.clone())]), Err(NoCredential::Wrong), "{value}");
+            assert_eq!(read(&[("authorization", value.clone())]), wrong, "{value}");
         }
-        assert_eq!(read(&[("x-api-key", "junk".to_owned())]), Err(NoCredential::Wrong));
-        for lines in [vec![], vec![("x-api-key", String::new())], vec![("authorization", "Negotiate YII".to_owned())]] {
-            assert_eq!(read(&lines), Err(NoCredential::Missing), "{lines:?}");
+        assert_eq!(read(&[("x-api-key", "junk".to_owned())]), wrong);
+        assert_eq!(read(&[]), Err(NoCredential::Missing));
+        for (name, value) in [("x-api-key", ""), ("authorization", ""), ("authorization", "Negotiate YII")] {
+            assert_eq!(read(&[(name, value.to_owned())]), Err(NoCredential::Unread), "{name}: {value}");
         }
     }
 

@@ -11,7 +11,8 @@ use actix_web::{
 use jiff::Timestamp;
 
 use super::{
-    Problem, ProblemCode, RequestId, cookie,
+    Problem, ProblemCode, RequestId,
+    credentials::{self, NoCredential, Shown},
     signed_in::SignedIn,
     state::{OldToken, Service},
     wire,
@@ -19,11 +20,11 @@ use super::{
 use crate::{
     actors::commit::Envelope,
     domain::{
+        credential::{Credential, CredentialKind},
         event::{Origin, Role},
         id::{CommandId, Who, hex},
         key::{AdminToken, KeyHash},
         permission::{AccessKind, Permission, Permissions},
-        session_token::SESSION_PREFIX,
     },
 };
 
@@ -41,38 +42,31 @@ pub struct KnownCaller {
     pub until: Option<Timestamp>,
 }
 
-/// Who sent a request, as its credentials show. The one place where credentials of the administration are read.
+/// Who sent a request, as its credentials show.
 ///
 /// # Errors
 /// 401 when there are none, or none that work.
 async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
-    if shows_session(request, service) {
-        let SignedIn(holder) = SignedIn::extract(request).await?;
-        let permissions = Permissions::of_role(holder.user.role);
-        return Ok(KnownCaller { who: Who::user(holder.user.id), permissions, until: None });
-    }
-    if !request.headers().contains_key(header::AUTHORIZATION) {
-        wire::refused(request).await;
-        return Err(unauthorized());
-    }
-    let caller = match bearer(request.headers()) {
-        Some(token) => of_token(service, token).await?,
-        None => None,
+    let caller = match credentials::shown(request.headers(), &service.public_url) {
+        Ok(Shown::Credential(Credential { kind: CredentialKind::Session, .. }))
+        | Err(NoCredential::Wrong(CredentialKind::Session)) => {
+            let SignedIn(holder) = SignedIn::extract(request).await?;
+            let permissions = Permissions::of_role(holder.user.role);
+            return Ok(KnownCaller { who: Who::user(holder.user.id), permissions, until: None });
+        }
+        Ok(Shown::Token(token)) => of_token(service, token).await?,
+        Ok(Shown::Credential(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => None,
+        Err(NoCredential::Two) => return Err(credentials::refused_two(request).await),
+        Err(NoCredential::Missing | NoCredential::Unread) => {
+            wire::refused(request).await;
+            return Err(unauthorized());
+        }
     };
     match caller {
         Some(caller) => Ok(caller),
         None => Err(wire::guessed(request, unauthorized()).await),
-    }
-}
-
-/// Whether it is a session by which a request is to be known.
-fn shows_session(request: &HttpRequest, service: &Service) -> bool {
-    let headers = request.headers();
-    match headers.contains_key(header::AUTHORIZATION) {
-        true => bearer(headers).is_some_and(|token| token.starts_with(SESSION_PREFIX)),
-        false => cookie::read(headers, &service.public_url).is_some(),
     }
 }
 
@@ -197,12 +191,6 @@ pub(in crate::http) fn beyond(detail: String, needed: Permissions) -> Problem {
         }
         Err(error) => Problem::internal(error),
     }
-}
-
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn unauthorized() -> Problem {

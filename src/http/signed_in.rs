@@ -10,10 +10,10 @@ use actix_web::{
 };
 
 use super::{
-    Problem, ProblemCode, cookie,
-    credentials::{self, NoCredential},
+    Problem, ProblemCode,
+    credentials::{self, NoCredential, Shown},
     routes::{self, data::out_of_reach, store_problem},
-    session::{Conditions, bearer},
+    session::Conditions,
     state::Service,
     wire,
 };
@@ -26,7 +26,6 @@ use crate::{
         event::{Origin, Role},
         id::{CommandId, Who},
         reach::{KeyPurpose, KeyReach},
-        session_token::{SESSION_PREFIX, SessionToken},
         user::{Key, Standing, User},
     },
 };
@@ -67,23 +66,24 @@ impl FromRequest for SessionHolder {
         Box::pin(async move {
             let service = service_of(&request)?;
             let headers = request.headers();
-            let token = match bearer(headers) {
-                Some(token) => Some(token),
-                None if headers.contains_key(header::AUTHORIZATION) => None,
-                None => {
-                    let token = cookie::read(headers, &service.public_url);
-                    if token.is_some() && !request.method().is_safe() {
+            let shown = match credentials::in_header(headers) {
+                Err(NoCredential::Missing) => {
+                    let shown = credentials::shown(headers, &service.public_url);
+                    if shown != Err(NoCredential::Missing) && !request.method().is_safe() {
                         same_origin(&request, &service.public_url)?;
                     }
-                    token
+                    shown
                 }
+                shown => shown,
             };
-            let Some(token) = token.filter(|token| !token.is_empty()) else {
-                wire::refused(&request).await;
-                return Err(sign_in_required());
-            };
-            let Some((id, hash)) = SessionToken::presented(token) else {
-                return Err(wire::guessed(&request, sign_in_required()).await);
+            let (id, hash) = match shown {
+                Ok(Shown::Credential(Credential { kind: CredentialKind::Session, id, hash })) => (id, hash),
+                Err(NoCredential::Two) => return Err(credentials::refused_two(&request).await),
+                Err(NoCredential::Missing | NoCredential::Unread) => {
+                    wire::refused(&request).await;
+                    return Err(sign_in_required());
+                }
+                Ok(_) | Err(NoCredential::Wrong(_)) => return Err(wire::guessed(&request, sign_in_required()).await),
             };
             let envelope = own_envelope(&request, Who::system("session")).await?;
             let found = service.sign_ins.signed_in(id, &hash, &envelope).await.map_err(routes::command_problem)?;
@@ -133,27 +133,21 @@ impl FromRequest for Oneself {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let is_session = bearer(request.headers()).is_some_and(|token| token.starts_with(SESSION_PREFIX));
             match credentials::in_header(request.headers()) {
-                Err(NoCredential::Missing) | Ok(Credential { kind: CredentialKind::Session, .. }) => {}
-                Err(NoCredential::Wrong) if is_session => {}
-                shown => return by_key(&request, shown).await.map(Self),
+                Ok(Shown::Credential(key)) if key.kind == CredentialKind::Key => by_key(&request, Some(key)).await,
+                Ok(Shown::Token(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => by_key(&request, None).await,
+                _ => SignedIn::extract(&request).await.map(|SignedIn(holder)| holder.user),
             }
-            SignedIn::extract(&request).await.map(|SignedIn(holder)| Self(holder.user))
+            .map(Self)
         })
     }
 }
 
 /// The owner of a key that works.
-async fn by_key(request: &HttpRequest, shown: Result<Credential, NoCredential>) -> Result<User, Problem> {
-    if shown.is_err_and(|why| why == NoCredential::Two) {
-        wire::refused(request).await;
-        let detail = "the request shows two different keys, or a key and a session: send the one whose owner is meant";
-        return Err(Problem::new(ProblemCode::InvalidRequest, detail));
-    }
-    let owner = match shown {
-        Ok(key) => owner_of(service_of(request)?, key).await?,
-        Err(_) => None,
+async fn by_key(request: &HttpRequest, key: Option<Credential>) -> Result<User, Problem> {
+    let owner = match key {
+        Some(key) => owner_of(service_of(request)?, key).await?,
+        None => None,
     };
     match owner {
         Some((user, reach)) => {

@@ -19,7 +19,7 @@ pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
 pub use self::replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
 use crate::{
     domain::{
-        admission::{Grant, Holder, Return, Tally, UsageCount},
+        admission::{Grant, Holder, KeyUse, Return, Tally, UsageCount},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -296,6 +296,9 @@ pub struct GrantRequest {
     pub returned: Option<Return>,
     /// What the node has counted of the person's requests. It keeps that until a request is answered that took it.
     pub tally: Option<Arc<Tally>>,
+    /// The use of a key or session that asks: written down with the grant, unless there is nothing to be had. So what is kept of the last
+    /// use is never older than a grant's life, whenever the node dies.
+    pub used: Option<KeyUse>,
 }
 
 /// What a node gives back of a person's.

@@ -100,7 +100,7 @@ async fn from_the_invitation_to_a_session_and_out_again() {
     assert_eq!(shown["limits"]["quota_per_day"], json!(1000));
     let sessions = with(&app, &token, Method::GET, "/me/sessions").await.expect(200).json();
     let listed = &sessions["data"][0];
-    assert_eq!((&listed["current"], &listed["network"]), (&json!(true), &json!("127.0.0.1")));
+    assert_eq!((&listed["current"], &listed["network"]), (&json!(true), &json!("127.0.0.0/24")));
     assert!(!sessions.to_string().contains(&token) && listed["hash"].is_null());
     assert_eq!(shown["notices"], json!({ "expiry": true, "keys": true, "quota": true }));
     let change = app.request(Method::PATCH, "/me").bearer_auth(&token).json(&json!({ "notices": { "quota": false } }));
@@ -279,6 +279,46 @@ async fn whoever_guesses_waits_longer_and_longer_whether_there_is_such_an_accoun
     clock.advance_us(20_000_000);
     assert_eq!(try_sign_in(&app, ANA, PASSWORD).await.status, 201, "a right one ends it");
     assert_eq!(try_sign_in(&app, ANA, "a wrong password").await.status, 401);
+}
+
+/// A stranger's guesses make strangers wait. Whoever comes from where they have signed in signs in, and whoever is signed in changes
+/// their password.
+#[tokio::test]
+async fn whoever_guesses_keeps_nobody_out_of_their_account() {
+    let settings = [("http.wrong_keys_max", "1000"), ("http.trusted_proxies", "127.0.0.1")];
+    let (app, clock) = at_noon(&settings).await;
+    member(&app, ANA).await;
+    let from = async |client: &str, email: &str, password: &str| {
+        let given = json!({ "email": email, "password": password });
+        app.send(app.request(Method::POST, "/sessions").header("x-forwarded-for", client).json(&given)).await
+    };
+    let token = from("203.0.113.9", ANA, PASSWORD).await.expect(201).json()["token"].as_str().unwrap().to_owned();
+    from("2001:db8:1:2::1", ANA, PASSWORD).await.expect(201);
+    for email in [ANA, "nobody@example.org"] {
+        for _ in 0..5 {
+            from("198.51.100.7", email, "a wrong password").await.expect(401);
+        }
+        // Nothing tells a stranger apart who guesses right.
+        let before = app.service().sign_ins.pool().counts().verified;
+        for client in ["198.51.100.7", "192.0.2.1"] {
+            assert_eq!(from(client, email, PASSWORD).await.expect(429).header("retry-after"), Some("10"), "{email}");
+        }
+        assert_eq!(app.service().sign_ins.pool().counts().verified, before, "a wait costs no hash");
+    }
+    for client in ["203.0.113.77", "2001:db8:1:ffff::2"] {
+        from(client, ANA, PASSWORD).await.expect(201);
+    }
+    from("198.51.100.7", ANA, PASSWORD).await.expect(429);
+    let change = json!({ "current": PASSWORD, "new": "another horse battery" });
+    let request = app.request(Method::PUT, "/me/password").bearer_auth(&token).json(&change);
+    app.send(request).await.expect(200);
+    // Who guesses from there waits as well.
+    for _ in 0..5 {
+        from("203.0.113.5", ANA, "a wrong password").await.expect(401);
+    }
+    assert_eq!(from("203.0.113.5", ANA, PASSWORD).await.expect(429).header("retry-after"), Some("10"));
+    clock.advance_us(10_000_000);
+    from("203.0.113.5", ANA, "another horse battery").await.expect(201);
 }
 
 #[tokio::test]
@@ -501,7 +541,7 @@ async fn an_export_shows_what_is_kept_and_erasure_removes_what_is_personal_in_it
     let (mut shown, mut sealed) = (BTreeSet::new(), BTreeSet::new());
     texts(&own, &mut shown);
     texts(&stored, &mut sealed);
-    for personal in [ANA, "Ana Núñez", "under the stairs", "127.0.0.1"] {
+    for personal in [ANA, "Ana Núñez", "under the stairs", "127.0.0.0/24"] {
         assert!(shown.contains(personal) && !sealed.contains(personal), "{personal}");
     }
     assert!(!own.to_string().contains("$argon2id$") && !own.to_string().contains("pms_"), "nobody signs in by it");
@@ -510,7 +550,7 @@ async fn an_export_shows_what_is_kept_and_erasure_removes_what_is_personal_in_it
     let erased = app.admin_get(&format!("/users/{user}/export")).await.expect(200).json();
     let mut left = BTreeSet::new();
     texts(&erased, &mut left);
-    for personal in [ANA, "Ana Núñez", "under the stairs", "127.0.0.1"] {
+    for personal in [ANA, "Ana Núñez", "under the stairs", "127.0.0.0/24"] {
         assert!(!left.contains(personal), "{personal} is left");
     }
     assert!(
@@ -555,7 +595,7 @@ async fn nothing_of_an_erased_person_is_in_any_file() {
         let request = app.request(Method::POST, "/sessions").header("x-forwarded-for", "203.0.113.77").json(&given);
         let token = app.send(request).await.expect(201).json()["token"].as_str().unwrap().to_owned();
         let listed = with(&app, &token, Method::GET, "/me/sessions").await.expect(200);
-        assert!(listed.body.contains("203.0.113.77"), "{}", listed.body);
+        assert!(listed.body.contains("203.0.113.0/24"), "{}", listed.body);
     }
     post(&app, "/password-resets", &json!({ "email": email })).await.expect(202);
     app.mail_to(email, 2).await;
@@ -570,7 +610,7 @@ async fn nothing_of_an_erased_person_is_in_any_file() {
     })
     .await;
     app.stop().await;
-    for text in [email, "Ana Unusual", "203.0.113.77", "pml_", PASSWORD] {
+    for text in [email, "Ana Unusual", "203.0.113.77", "203.0.113.0/24", "pml_", PASSWORD] {
         assert_eq!(holds(&app, text), Vec::<std::path::PathBuf>::new(), "{text}");
     }
 }

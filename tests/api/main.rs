@@ -50,6 +50,7 @@ mod quota;
 mod raw;
 mod second_factor;
 mod sessions;
+mod several;
 mod stalled;
 mod stopping;
 mod tokens;

@@ -205,7 +205,7 @@ async fn from_the_invitation_to_a_session_without_a_password() {
     let token = browser.session().unwrap();
     let sessions = pair.app.send(pair.app.request(Method::GET, "/me/sessions").bearer_auth(&token)).await.expect(200);
     let session = &sessions.json()["data"][0];
-    assert_eq!((&session["method"], &session["network"]), (&json!("provider"), &json!("127.0.0.1")));
+    assert_eq!((&session["method"], &session["network"]), (&json!("provider"), &json!("127.0.0.0/24")));
     let events = pair.app.admin_get(&format!("/users/{user}/events")).await.expect(200).json();
     let started = events["data"].as_array().unwrap().iter().find(|event| event["type"] == "SessionStarted").unwrap();
     assert_eq!((&started["schema_version"], &started["actor"]), (&json!(2), &json!(format!("user:{user}"))));

@@ -81,8 +81,18 @@ async fn a_code_is_wanted_taken_once_and_a_recovery_code_as_well() {
 
     with(&app, &token, Method::DELETE, &json!({})).await.expect(400);
     with(&app, &token, Method::DELETE, &json!({ "code": "000000" })).await.expect(400);
-    with(&app, &token, Method::DELETE, &json!({ "password": "a wrong password" })).await.expect(401);
-    with(&app, &token, Method::DELETE, &json!({ "password": PASSWORD })).await.expect(200);
+    // The password alone is what somebody may have found out who has no second factor.
+    with(&app, &token, Method::DELETE, &json!({ "password": PASSWORD })).await.expect(400);
+    let wrong = json!({ "code": recovery[5], "password": "a wrong password" });
+    with(&app, &token, Method::DELETE, &wrong).await.expect(401);
+    try_code(&app, None).await.expect(401);
+    with(&app, &token, Method::DELETE, &json!({ "code": recovery[3] })).await.expect(400);
+    with(&app, &token, Method::DELETE, &json!({ "code": recovery[5], "password": PASSWORD })).await.expect(200);
+    try_code(&app, None).await.expect(201);
+    // And by a code by the time.
+    let (secret, _) = set_up(&app, &token, &clock).await;
+    clock.advance_us(30_000_000);
+    with(&app, &token, Method::DELETE, &json!({ "code": code(&secret, &clock) })).await.expect(200);
     try_code(&app, None).await.expect(201);
 }
 
@@ -119,7 +129,10 @@ async fn an_administrator_without_one_can_set_it_up_and_nothing_else_where_it_is
     assert!(refused.body.contains("/problems/second-factor-required"), "{}", refused.body);
     set_up(&app, token, &clock).await;
     get(token).await.expect(200);
-    // An administrator helps who has lost it.
+    // An administrator helps who has lost it, and nobody so themselves.
+    let own = format!("/users/{user}/second-factor");
+    app.send(app.request(Method::DELETE, &own).bearer_auth(token)).await.expect(409);
+    get(token).await.expect(200);
     app.send(app.admin(Method::DELETE, &format!("/users/{user}/second-factor"))).await.expect(200);
     get(token).await.expect(403);
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use permitd::{
     clock::{Clock, ManualClock},
     domain::{
@@ -14,6 +14,7 @@ use permitd::{
         bounds::{DataAction, KeyBounds, KeyScopes},
         event::{Event, RevocationReason, Role},
         id::UserId,
+        key::KeyId,
         personal::Personal,
         plan::{KeyRules, Limits},
         reach::{KeyPurpose, KeyReach, OutOfReach},
@@ -44,6 +45,7 @@ fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
         unanswered_from: None,
         returned: None,
         tally: None,
+        used: None,
     }
 }
 
@@ -353,6 +355,50 @@ pub(crate) async fn what_was_not_answered_comes_back_once<B: Backend>() {
     let again = next(&fifth, Some(last));
     let again = grant(again).await.into_return();
     assert_eq!(used().await, 10 + again.unspent);
+}
+
+/// What is kept of a last use is as old as the grant that admits it, though the node that has it dies; who is refused uses nothing.
+pub(crate) async fn a_grant_notes_the_use_that_asks_for_it<B: Backend>() {
+    let backend = B::new();
+    let (stores, clock) = (backend.stores(), clock());
+    let limits = Limits { rate_per_s: 1.0, burst: 10, quota_per_day: 10 };
+    let user = person(&stores, 7, limits).await;
+    let [one, other] = [[1; 12], [2; 12]].map(KeyId::from_random);
+    let from = |text: &str| Some(text.parse().unwrap());
+    let with = |before: GrantRequest, key: KeyId, from| {
+        let at_us = clock.now().as_microsecond();
+        GrantRequest { now_ns: now_ns(&clock), used: Some(KeyUse { key, at_us, from }), ..before }
+    };
+    let told = async || stores.ledger.last_uses(user).await.unwrap();
+    let known = |key: KeyId, at: Timestamp, network: &str| LastUse { key, at, network: Some(network.to_owned()) };
+    let first = with(request(user, &clock, 4), one, from("203.0.113.9"));
+    let granted = stores.ledger.grant(first.clone()).await.unwrap();
+    assert!(granted.grant.left() > 0);
+    let began = clock.now();
+    assert_eq!(told().await, [known(one, began, "203.0.113.0/24")]);
+    // From the same network, and from another one.
+    seconds(&clock, 1);
+    let second = with(next(&first, None), one, from("203.0.113.77"));
+    assert!(stores.ledger.grant(second.clone()).await.unwrap().grant.left() > 0);
+    assert_eq!(told().await, [known(one, clock.now(), "203.0.113.0/24")]);
+    seconds(&clock, 1);
+    let third = GrantRequest { want: 10, ..with(next(&second, None), one, from("2001:db8::1")) };
+    assert!(stores.ledger.grant(third.clone()).await.unwrap().grant.left() > 0);
+    assert_eq!(told().await, [known(one, clock.now(), "2001:db8::/48")]);
+    // The day's quota is out: nobody is let pass with the other key.
+    seconds(&clock, 1);
+    let mut fourth = with(next(&third, None), other, from("198.51.100.1"));
+    for _ in 0..20 {
+        if stores.ledger.grant(fourth.clone()).await.unwrap().grant.left() == 0 {
+            break;
+        }
+        seconds(&clock, 1);
+        fourth = with(next(&fourth, None), one, from("2001:db8::1"));
+    }
+    let fifth = with(next(&fourth, None), other, from("198.51.100.1"));
+    let before = told().await;
+    assert_eq!(stores.ledger.grant(fifth).await.unwrap().grant.left(), 0);
+    assert_eq!(told().await, before);
 }
 
 /// What a node counts comes with a grant, or with what is given back, and is counted once although it does not hear of it; each

@@ -79,6 +79,7 @@ macro_rules! cases {
             a_key_ends_at_its_date_and_carries_what_it_may,
             usage_is_counted_by_person_and_day,
             what_requests_were_is_counted_once,
+            a_grant_notes_the_use_that_asks_for_it,
         }
     };
     ($backend:ident admin_tokens) => {

@@ -379,6 +379,7 @@ pub(crate) async fn what_keys_have_used_of_the_day_is_the_persons<B: Tables>() {
         unanswered_from: None,
         returned: None,
         tally: None,
+        used: None,
     };
     assert_eq!(stores.ledger.grant(request).await.unwrap().grant.left(), 10, "what is left of the person's quota");
     let days = stores.ledger.usage(user, 0).await.unwrap();

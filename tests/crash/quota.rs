@@ -74,3 +74,30 @@ async fn the_days_total_never_passes_the_quota_however_often_the_process_dies() 
     assert!(total >= QUOTA - deaths * (BURST + RATE_PER_S), "{total}: the deaths cost more than a grant each");
     deployment.verify();
 }
+
+/// When a key was last used, and from where, is not older after a death than a grant's life, however seldom it is used.
+#[tokio::test]
+async fn the_last_use_of_a_key_outlives_the_process() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let mut serving = deployment.serve("");
+    let user = deployment.invite(&serving, "ana@example.org").await.expect("an answer");
+    deployment.settled(&serving, &user, "ana@example.org").await;
+    let key = deployment.mailed("ana@example.org").pop().expect("a mail");
+    for _ in 0..2 {
+        let began = Timestamp::now();
+        let (status, body) = deployment.get(&serving, "/permits?limit=1", &key).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        serving.process.kill();
+        drop(serving);
+        serving = deployment.serve("");
+        let path = format!("/users/{user}/keys");
+        let (_, keys) = deployment.admin(&serving, Method::GET, &path, "", None).await.unwrap();
+        let shown = &keys["data"][0];
+        let used: Timestamp = shown["last_used_at"].as_str().expect("a last use").parse().unwrap();
+        assert!(used >= began && used <= Timestamp::now(), "{began}: {shown}");
+        assert_eq!(shown["last_used_from"], "127.0.0.0/24");
+    }
+    drop(serving);
+    deployment.verify();
+}

@@ -3,17 +3,12 @@
 
 use core::net::IpAddr;
 
-use ipnet::{Ipv4Net, Ipv6Net};
-
-use crate::domain::key::KeyId;
+use crate::domain::{key::KeyId, network::network_of};
 
 /// Lines of one tally. What is beyond them is counted in one line that names neither key nor data set.
 pub const TALLY_LINES_MAX: usize = 48;
 /// Keys of one tally whose last use is told.
 const USES_MAX: usize = 32;
-/// Bits of an address that name its network.
-const NETWORK_BITS_V4: u8 = 24;
-const NETWORK_BITS_V6: u8 = 48;
 
 /// How many requests of one kind there were.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +46,9 @@ pub struct KeyUse {
 }
 
 impl KeyUse {
-    /// The network that it was used from: an IPv4 address's /24, an IPv6 address's /48. Where somebody is exactly is not kept.
+    /// The network that it was used from.
     pub fn network(&self) -> Option<String> {
-        Some(match self.from?.to_canonical() {
-            IpAddr::V4(address) => Ipv4Net::new_assert(address, NETWORK_BITS_V4).trunc().to_string(),
-            IpAddr::V6(address) => Ipv6Net::new_assert(address, NETWORK_BITS_V6).trunc().to_string(),
-        })
+        self.from.map(network_of)
     }
 }
 

@@ -59,8 +59,6 @@ pub struct Bounds {
 /// Why somebody may remove a second factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FactorProof {
-    /// They know the password that has this hash.
-    Password(String),
     /// They have a code of it, or a recovery code.
     Code(String),
     /// They are an administrator.
@@ -245,10 +243,6 @@ pub fn decide(state: &SignIn, command: SignInCommand) -> Result<Vec<SignInEvent>
                 return Ok(state.begun.iter().map(|_| SignInEvent::SecondFactorRemoved).collect());
             };
             let used = match proof {
-                FactorProof::Password(checked) => {
-                    is_checked(state, &checked)?;
-                    None
-                }
                 FactorProof::Code(code) => Some(taken(factor, &code, now).ok_or(SignInRefusal::WrongCode)?.0),
                 FactorProof::Administrator => None,
             };

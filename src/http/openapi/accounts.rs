@@ -249,6 +249,7 @@ fn second_factor(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::PUT, "/me/second-factor", confirm);
     let none = whole("", [("second_factor", json!({ "type": "null" }))]);
     let remove = command("remove_second_factor", "Remove the second factor")
+        .says("Whoever has neither its device nor a recovery code asks an administrator.")
         .with_body(types.body::<me::second_factor::RemovalBody>(), true)
         .answers(versioned(StatusCode::OK, "It is not wanted any more.", none))
         .fails(&[InvalidCredentials, TooManyAttempts]);
@@ -296,7 +297,10 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("idle_at", described(moment(), "When it ends unless it is used.")),
             ("seen_at", described(moment(), "When it was last used, as far as that is written down.")),
             ("method", methods()),
-            ("network", described(nullable(text()), "Where from.")),
+            (
+                "network",
+                described(nullable(text()), "The network that the sign-in came from, as `last_used_from` is one."),
+            ),
             ("ended_at", nullable(moment())),
             ("end_reason", nullable(reasons.clone())),
             ("last_used_at", described(nullable(moment()), "When data was last read with it.")),

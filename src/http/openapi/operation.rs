@@ -25,16 +25,16 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    fn security(self) -> Value {
+    fn security(self) -> Vec<Value> {
         match self {
-            Self::Anybody => json!([]),
-            Self::Person => json!([{ "session": [] }, { "sessionCookie": [] }]),
+            Self::Anybody => Vec::new(),
+            Self::Person => vec![json!({ "session": [] }), json!({ "sessionCookie": [] })],
             Self::Reader | Self::Oneself => {
-                json!([{ "apiKey": [] }, { "bearer": [] }, { "basic": [] }, { "session": [] }, { "sessionCookie": [] }])
+                ["apiKey", "bearer", "basic", "session", "sessionCookie"].map(|way| json!({ way: [] })).to_vec()
             }
             Self::Admin(needed) => {
                 let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
-                json!([{ "adminToken": scopes }, { "session": scopes }, { "sessionCookie": scopes }])
+                ["adminToken", "session", "sessionCookie"].map(|way| json!({ way: scopes })).to_vec()
             }
         }
     }
@@ -96,7 +96,7 @@ impl Caller {
 #[derive(Debug)]
 pub(super) struct Operation {
     caller: Caller,
-    also_with_key: bool,
+    also_for_readers: bool,
     id: String,
     tag: String,
     summary: String,
@@ -112,7 +112,7 @@ impl Operation {
     pub(super) fn new(caller: Caller, id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         Self {
             caller,
-            also_with_key: false,
+            also_for_readers: false,
             id: id.into(),
             tag: tag.to_owned(),
             summary: summary.into(),
@@ -149,9 +149,9 @@ impl Operation {
         self
     }
 
-    /// The same for whoever has an API key, too.
-    pub(super) fn also_with_key(self) -> Self {
-        Self { also_with_key: true, ..self }.fails(Caller::Reader.problems())
+    /// The same for whoever has an API key or a session, too.
+    pub(super) fn also_for_readers(self) -> Self {
+        Self { also_for_readers: true, ..self }.fails(Caller::Reader.problems())
     }
 
     /// The same with this answer too.
@@ -184,7 +184,7 @@ impl Paths {
 
     /// Adds a method of a path.
     pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
-        let Operation { caller, also_with_key, id, tag, summary, description, parameters, body, answers, problems } =
+        let Operation { caller, also_for_readers, id, tag, summary, description, parameters, body, answers, problems } =
             operation;
         let mut fields = json!({ "operationId": id, "tags": [tag], "summary": summary });
         let mut responses = Map::new();
@@ -208,10 +208,10 @@ impl Paths {
             }
             put("responses", responses.into());
             let mut security = caller.security();
-            if let (true, Value::Array(ways)) = (also_with_key, &mut security) {
-                ways.push(json!({ "apiKey": [] }));
+            if also_for_readers {
+                security.extend(Caller::Reader.security());
             }
-            put("security", security);
+            put("security", security.into());
         }
         let methods = self.paths.entry(path).or_insert_with(|| json!({}));
         if let Value::Object(methods) = methods {

@@ -28,7 +28,7 @@ use crate::{
     store::records::{DataSet, RecordStoreError},
 };
 
-/// Adds the routes. All of them are the administrator's; a list for keys is among the routes of data.
+/// Adds the routes. All of them are the administrator's; sessions and keys get their list among the routes of data.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/datasets", list))
         .service(
@@ -42,6 +42,11 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 }
 
 async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+    list_all(&request, &service)
+}
+
+/// All data sets, also those that are withdrawn.
+pub(super) fn list_all(request: &HttpRequest, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
     let listed: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
     Ok(answer::list(&listed))

@@ -21,7 +21,7 @@ use super::{
     links::{FORM, page, private},
     params::Params,
     refusal::{BEARER, sign_in_problem},
-    sessions::started_body,
+    sessions::{network_from, started_body},
 };
 use crate::{
     actors::provider::{BroughtBack, Entered, ProviderSignInError, ProviderSignIns},
@@ -100,7 +100,7 @@ async fn finish(request: HttpRequest, service: web::Data<Service>) -> Answer {
 async fn finished(request: &HttpRequest, service: &Service) -> Answer {
     let provider = offered(service)?;
     let envelope = own_envelope(request, Who::system("sign-in")).await?;
-    let entered = provider.finish(brought_back(request, service), network_of(request), &envelope).await;
+    let entered = provider.finish(brought_back(request, service), network_from(request), &envelope).await;
     entered_as(entered, request, service).await
 }
 
@@ -133,12 +133,8 @@ async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Servi
     let code = code.chars().take(CODE_CHARS_MAX).collect();
     let envelope = own_envelope(request, Who::system("sign-in")).await?;
     let visit = cookie::read_visit(request.headers(), &service.public_url);
-    let entered = provider.give_code(visit, code, network_of(request), &envelope).await;
+    let entered = provider.give_code(visit, code, network_from(request), &envelope).await;
     entered_as(entered, request, service).await
-}
-
-fn network_of(request: &HttpRequest) -> String {
-    wire::client_of(request).map(|client| wire::Network::of(client).to_string()).unwrap_or_default()
 }
 
 /// What the browser brings back. Providers add parameters of their own, which are not looked at (RFC 6749, section 4.1.2); of one that

@@ -30,6 +30,7 @@ use crate::{
         email::Email,
         id::{UserId, Who},
         key::KeyId,
+        network::network_of,
         sign_in::SessionEnd,
     },
     http::{
@@ -89,7 +90,7 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<SignInBody>(&request, &mut payload).await?;
     let SignInBody { email, password, code } = body;
-    let network = wire::client_of(&request).map(|client| wire::Network::of(client).to_string()).unwrap_or_default();
+    let network = network_from(&request);
     let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
     let envelope = own_envelope(&request, Who::system("sign-in")).await?;
     let started = service.sign_ins.start(given, &envelope).await;
@@ -102,6 +103,11 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
         response.headers_mut().insert(header::SET_COOKIE, cookie::set(token, age_s, &service.public_url)?);
     }
     Ok(response)
+}
+
+/// The network that a request comes from; empty where that is not known.
+pub(super) fn network_from(request: &HttpRequest) -> String {
+    wire::client_of(request).map(network_of).unwrap_or_default()
 }
 
 /// What is shown of a session that began, and for how many seconds it lasts at the longest.

@@ -43,7 +43,7 @@ use jiff::Timestamp;
 
 use self::{
     attempt::{Attempt, Change},
-    counting::{SealedUse, TallyWrite},
+    counting::{SealedNetwork, SealedUse, TallyWrite},
     known::{Known, Terms, consumption, reservation_name},
 };
 use super::{
@@ -222,9 +222,20 @@ impl DynamoLedger {
     }
 
     async fn take(&self, request: GrantRequest) -> Result<Granted, StoreError> {
-        let GrantRequest { user, plan, now_ns, life_ns, want, need, holder, mut unanswered_from, returned, tally } =
-            request;
-        let counting = self.sealed(user, tally.as_deref()).await?;
+        let GrantRequest {
+            user,
+            plan,
+            now_ns,
+            life_ns,
+            want,
+            need,
+            holder,
+            mut unanswered_from,
+            returned,
+            tally,
+            used,
+        } = request;
+        let counting = self.sealed(user, tally.as_deref(), used).await?;
         let mut known = lock(&self.known).get(&user).cloned();
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
@@ -239,7 +250,8 @@ impl DynamoLedger {
             let kept = seen.reservations.get(&holder.node).copied();
             let returned = settled(holder.node, kept, returned, unanswered_from);
             let was_tallied = was_carried_out(kept, unanswered_from);
-            let counting = if was_tallied { TallyWrite::default() } else { counting.clone() };
+            let asking = counting.asking.clone();
+            let counting = if was_tallied { TallyWrite { asking, ..TallyWrite::default() } } else { counting.clone() };
             let PlanSeen { limits, datasets, at_ns } = self.plan(&plan, now_ns, life_ns).await?;
             let limits_age_ns = now_ns.saturating_sub(at_ns);
             let kept = self.kept(user, &seen, now_ns).await?;
@@ -261,6 +273,7 @@ impl DynamoLedger {
             match self.write(user, &seen, &attempt).await? {
                 Written::Done(after) => {
                     let grant = attempt.granted(&after.row);
+                    self.remember_networks(attempt.uses());
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(user, Known { shared, ..after });
                     return Ok(Granted { grant, limits_age_ns, datasets, tallied: true });
@@ -425,41 +438,55 @@ impl DynamoLedger {
         self.returned(user, self.send(change.of(self.update(user))).await?).map(drop)
     }
 
-    /// A tally as it is written: networks that are not the ones that were written last are sealed with the person's key. An erased
-    /// person's are not kept.
-    async fn sealed(&self, user: UserId, tally: Option<&Tally>) -> Result<TallyWrite, StoreError> {
-        let Some(tally) = tally else { return Ok(TallyWrite::default()) };
-        let lines = tally.lines().to_vec();
+    /// A tally, and the use that asks, as they are written: networks that are not the ones that were written last are sealed with the
+    /// person's key. An erased person's are not kept.
+    async fn sealed(
+        &self,
+        user: UserId,
+        tally: Option<&Tally>,
+        asking: Option<KeyUse>,
+    ) -> Result<TallyWrite, StoreError> {
+        let (lines, uses) = tally.map(|tally| (tally.lines().to_vec(), tally.uses())).unwrap_or_default();
         let is_known =
             |used: &KeyUse| used.network().is_none_or(|network| lock(&self.networks).get(&used.key) == Some(&network));
         let plain = |used: &KeyUse| SealedUse { key: used.key, at_us: used.at_us, network: None };
-        if tally.uses().iter().all(is_known) {
-            return Ok(TallyWrite { lines, uses: tally.uses().iter().map(plain).collect() });
+        if uses.iter().chain(&asking).all(is_known) {
+            return Ok(TallyWrite {
+                lines,
+                uses: uses.iter().map(plain).collect(),
+                asking: asking.as_ref().map(plain),
+            });
         }
         let Some(own) = log::personal_key(&self.dynamo, user).await? else {
-            return Ok(TallyWrite { lines, uses: Vec::new() });
+            return Ok(TallyWrite { lines, ..TallyWrite::default() });
         };
+        let seal = |used: &KeyUse| {
+            let sealed = |network: String| {
+                let sealed = own.seal(use_name(used.key, used.at_us), NETWORK, &network)?;
+                Some(SealedNetwork { network, sealed })
+            };
+            SealedUse { network: used.network().and_then(sealed), ..plain(used) }
+        };
+        Ok(TallyWrite { lines, uses: uses.iter().map(seal).collect(), asking: asking.as_ref().map(seal) })
+    }
+
+    /// Remembers the networks that were written: they need not be sealed again.
+    fn remember_networks(&self, written: &[SealedUse]) {
         let mut networks = lock(&self.networks);
         if networks.len() >= KNOWN_PEOPLE_MAX {
             networks.clear();
         }
-        let seal = |used: &KeyUse| {
-            let network = used.network();
-            let sealed = network.as_deref().and_then(|text| own.seal(use_name(used.key, used.at_us), NETWORK, text));
-            if let Some(network) = network {
-                networks.insert(used.key, network);
-            }
-            SealedUse { network: sealed, ..plain(used) }
-        };
-        Ok(TallyWrite { lines, uses: tally.uses().iter().map(seal).collect() })
+        networks.extend(written.iter().filter_map(|used| Some((used.key, used.network.as_ref()?.network.clone()))));
     }
 
     async fn give_one_back(&self, GivenBack { user, returned, tally }: GivenBack) -> Result<(), StoreError> {
-        let counting = self.sealed(user, tally.as_deref()).await?;
+        let counting = self.sealed(user, tally.as_deref(), None).await?;
         match returned {
-            Some(returned) => self.return_one(user, returned, &counting).await,
-            None => self.count(user, &counting).await,
+            Some(returned) => self.return_one(user, returned, &counting).await?,
+            None => self.count(user, &counting).await?,
         }
+        self.remember_networks(&counting.uses);
+        Ok(())
     }
 
     /// The item when a return's condition did not hold.

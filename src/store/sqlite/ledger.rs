@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{
         admission::{
-            Asked, Bucket, Holder, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
+            Asked, Bucket, Holder, KeyUse, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
         },
         bounds::networks,
         event::Role,
@@ -138,15 +138,21 @@ fn count(connection: &Connection, user: UserId, tally: &Tally) -> Result<(), Sto
         let UsageCount { day, ref dataset, status, requests, counted, .. } = *line;
         connection.prepare_cached(sql)?.execute(params![user_text, day, key, dataset, status, requests, counted])?;
     }
-    if tally.uses().is_empty() {
+    note_uses(connection, user, tally.uses())
+}
+
+/// Notes when keys were last used, and from where.
+fn note_uses(connection: &Connection, user: UserId, uses: &[KeyUse]) -> Result<(), StoreError> {
+    if uses.is_empty() {
         return Ok(());
     }
+    let user_text = user.to_string();
     // An erased person's network is not kept, be it sealed.
     let Some(own) = log::personal_key(connection, user)? else { return Ok(()) };
     let sql = "INSERT INTO key_uses (user, key, at, network, network_at) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (user, key) DO UPDATE SET at = max(at, excluded.at),
                network = coalesce(excluded.network, network), network_at = coalesce(excluded.network_at, network_at)";
-    for used in tally.uses() {
+    for used in uses {
         let name = use_name(used.key, used.at_us);
         let network = used.network().and_then(|network| own.seal(name, NETWORK, &network));
         let network_at = network.as_ref().map(|_| used.at_us);
@@ -227,8 +233,19 @@ fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDataset
 }
 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, StoreError> {
-    let GrantRequest { user, ref plan, now_ns, life_ns, want, need, holder, unanswered_from, returned, ref tally } =
-        *request;
+    let GrantRequest {
+        user,
+        ref plan,
+        now_ns,
+        life_ns,
+        want,
+        need,
+        holder,
+        unanswered_from,
+        returned,
+        ref tally,
+        used,
+    } = *request;
     let (limits, datasets) = limits_of(connection, plan)?;
     let kept = read_reservation(connection, user, holder.node)?;
     if let Some(tally) = tally.as_deref().filter(|_| !was_carried_out(kept, unanswered_from)) {
@@ -250,6 +267,9 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, Sto
     }
     let owed = (row.owed_ns, row.owed_burst);
     let (grant, _) = row.renew(&Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept });
+    if let Some(used) = used.filter(|_| grant.left() > 0) {
+        note_uses(connection, user, &[used])?;
+    }
     write_row(connection, user, &row)?;
     if owed != (row.owed_ns, row.owed_burst) {
         write_owed(connection, user, &row)?;

@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use permitd::dataset::Definition;
 
 use super::{THINGS, Things, things};
-use crate::{app::Answer, data::imported, support::backend::Mode};
+use crate::{
+    accounts::{member_as, set_password, sign_in},
+    app::Answer,
+    data::imported,
+    support::backend::Mode,
+};
 
 async fn post(of: &Things, path: &str, body: Option<Value>) -> Answer {
     let request = of.app.admin(Method::POST, path);
@@ -28,6 +33,39 @@ async fn a_key_sees_the_data_sets_that_it_reads() {
     post(&of, "/datasets/things/withdraw", None).await.expect(200);
     assert_eq!(of.app.get("/datasets", &of.key).await.expect(200).json()["data"], json!([]));
     assert_eq!(of.app.admin_get("/datasets").await.expect(200).json()["data"][0]["withdrawn"], true);
+}
+
+#[tokio::test]
+async fn a_session_sees_the_data_sets_that_it_reads_and_one_that_administers_data_sees_all() {
+    let of = Things::with(7).await;
+    let (key, get) = (&of.key, |token: &str| of.app.request(Method::GET, "/datasets").bearer_auth(token));
+    let mut tokens = Vec::new();
+    for role in ["reader", "manager", "admin"] {
+        let email = format!("{role}@example.org");
+        member_as(&of.app, &email, role).await;
+        tokens.push(sign_in(&of.app, &email).await);
+    }
+    let by_key = of.app.get("/datasets", key).await.expect(200).json();
+    let by_session = of.app.send(get(&tokens[0])).await.expect(200);
+    assert!(by_session.header("ratelimit").is_some(), "it counts as any question");
+    assert_eq!(by_session.json(), by_key);
+    let by_cookie = of.app.request(Method::GET, "/datasets").header("cookie", format!("permitd={}", tokens[0]));
+    assert_eq!(of.app.send(by_cookie).await.expect(200).json(), by_key);
+    let plan = json!({ "rate_per_s": 10, "burst": 10, "quota_per_day": 10, "datasets": ["trees"] });
+    post(&of, "/datasets/things/withdraw", None).await.expect(200);
+    assert_eq!(of.app.send(get(&tokens[0])).await.expect(200).json()["data"], json!([]));
+    for token in &tokens[1..] {
+        assert_eq!(of.app.send(get(token)).await.expect(200).json()["data"][0]["withdrawn"], true);
+    }
+    post(&of, "/datasets/things/restore", None).await.expect(200);
+    of.app.admin_send(Method::PUT, "/plans/trees", &plan).await.expect(201);
+    let invited = json!({ "email": "eve@example.org", "plan": "trees" });
+    of.app.invite_as(&invited).await;
+    set_password(&of.app, "eve@example.org").await;
+    let token = sign_in(&of.app, "eve@example.org").await;
+    assert_eq!(of.app.send(get(&token)).await.expect(200).json()["data"], json!([]), "the plan has it not");
+    of.app.send(of.app.request(Method::DELETE, "/sessions/current").bearer_auth(&token)).await.expect(200);
+    of.app.send(get(&token)).await.expect(401);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const RECORD: &str = "/permits/201612013997";
 const WRITES_TO_BEGIN: u64 = 3;
 /// Reads of a node beside two for each second, of the key and of the plan's limits: the person's row, when the node sees the person
 /// for the first time, and those two once more for a small guess: a grant ends a life after they were read, so that a change is in
-/// force by then; where what was counted is told for the first time, the key that the network is sealed with; and once the row that says
+/// force by then; with the first grant, the key that the network is sealed with; and once the row that says
 /// whether the first request was written down.
 const READS_TO_BEGIN: u64 = 9;
 

@@ -112,8 +112,8 @@ pub(super) fn imports(paths: &mut Paths, types: &mut Types) {
 pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
     let tag = "data sets";
     let list = read::<OfData>("list_datasets", tag, "List the data sets with their columns")
-        .says("With a key: those that it may read. With the administrator's token: all, also withdrawn ones.")
-        .also_with_key()
+        .says("With a key, or the session of a reader: those that they may read. With an administrator's token, or the session of whoever administers data: all, also withdrawn ones.")
+        .also_for_readers()
         .answers(
             ok("The data sets.", all(reference("DataSet")))
                 .may_have(Header::RateLimit)

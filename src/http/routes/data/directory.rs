@@ -1,9 +1,9 @@
-//! Which data sets there are, for who has a key; and where one is that has another name now.
+//! Which data sets there are, for who has a key or a session; and where one is that has another name now.
 
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    FromRequest, HttpRequest, HttpResponse,
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderValue},
@@ -15,9 +15,10 @@ use super::{Admitted, DataSets};
 use crate::{
     domain::credential::CredentialKind,
     http::{
-        Problem, address,
-        credentials::{self, API_KEY},
-        routes::params::Params,
+        Problem, ProblemCode, address,
+        credentials::{self, NoCredential, Shown},
+        routes::{answer::Answer, datasets::list_all, params::Params},
+        session::{Admin, OfData},
     },
     store::records::DataSet,
 };
@@ -25,13 +26,9 @@ use crate::{
 /// The path at which data sets are listed.
 pub(super) const PATH: &str = "/datasets";
 
-/// Whether the list is asked for with a key: the administrator's is another one.
-pub(super) fn is_asked_with_key(path: &str, headers: &HeaderMap) -> bool {
-    path == PATH && (headers.contains_key(API_KEY) || is_key(headers))
-}
-
-fn is_key(headers: &HeaderMap) -> bool {
-    credentials::in_header(headers).is_ok_and(|shown| shown.kind == CredentialKind::Key)
+/// Whether the list is asked for with a key or a session: what a token sees is another one.
+pub(super) fn is_asked_by_reader(path: &str, headers: &HeaderMap, public_url: &str) -> bool {
+    path == PATH && !matches!(credentials::shown(headers, public_url), Ok(Shown::Token(_)) | Err(NoCredential::Missing))
 }
 
 impl DataSets {
@@ -62,7 +59,20 @@ impl DataSets {
         Ok((pass, Ok(response)))
     }
 
-    /// The data sets that a key may read.
+    /// The list that a session sees whose role administers data; none for whoever reads data only.
+    pub(super) async fn listed_for_role(&self, request: &HttpRequest) -> Option<Answer> {
+        let shown = credentials::of_reader(request.headers(), &self.service.public_url);
+        if !shown.is_ok_and(|shown| shown.kind == CredentialKind::Session) {
+            return None;
+        }
+        match Admin::<OfData>::extract(request).await {
+            Ok(_) => Some(list_all(request, &self.service)),
+            Err(problem) if problem.code() == ProblemCode::MissingPermission => None,
+            Err(problem) => Some(Err(problem)),
+        }
+    }
+
+    /// The data sets that a key or a session may read.
     pub(super) async fn list(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
         let pass = self.admit(request, None, self.credential(request)?).await?;
         if let Err(problem) = Params::read(request.query_string(), &[]) {

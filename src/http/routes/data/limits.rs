@@ -18,7 +18,10 @@ use crate::{
         key::PresentedKey,
         reach::OutOfReach,
     },
-    http::{Charge, Problem, ProblemCode, credentials::NoCredential},
+    http::{
+        Charge, Problem, ProblemCode,
+        credentials::{self, NoCredential},
+    },
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -41,13 +44,9 @@ pub(super) fn invalid_key() -> Problem {
 /// not looked at.
 pub(super) fn not_shown(request: &HttpRequest, why: NoCredential) -> Problem {
     match why {
-        NoCredential::Wrong => invalid_key(),
-        NoCredential::Missing => no_key(request),
-        NoCredential::Two => Problem::new(
-            ProblemCode::InvalidRequest,
-            "the request shows two different keys, or a key and a session, in x-api-key and Authorization or in one of them: send the one \
-             that it is to be counted for",
-        ),
+        NoCredential::Wrong(_) => invalid_key(),
+        NoCredential::Missing | NoCredential::Unread => no_key(request),
+        NoCredential::Two => credentials::two(),
     }
 }
 

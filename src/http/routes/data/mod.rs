@@ -89,7 +89,7 @@ impl DataSets {
     fn takes(&self, context: &GuardContext<'_>) -> bool {
         let path = context.head().uri.path();
         let Some(name) = first_segment(path) else { return false };
-        if directory::is_asked_with_key(path, context.head().headers()) {
+        if directory::is_asked_by_reader(path, context.head().headers(), &self.service.public_url) {
             return true;
         }
         let data_set = self.service.records.data_set(name);
@@ -124,10 +124,13 @@ impl DataSets {
     /// One request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         if request.path() == directory::PATH {
-            let listed = match request.method() {
-                &Method::GET | &Method::HEAD => Box::pin(self.list(request)).await,
-                _ => return method::other(request, METHODS),
-            };
+            if request.method() != Method::GET && request.method() != Method::HEAD {
+                return method::other(request, METHODS);
+            }
+            if let Some(answer) = Box::pin(self.listed_for_role(request)).await {
+                return answer.unwrap_or_else(|problem| problem.respond(request));
+            }
+            let listed = Box::pin(self.list(request)).await;
             return self.answered(request, listed).await;
         }
         let Some((data_set, wanted)) = self.destination(request) else {
@@ -223,7 +226,7 @@ impl DataSets {
 
     /// The key or session that a request shows.
     fn credential(&self, request: &HttpRequest) -> Result<Credential, Problem> {
-        credentials::shown(request.headers(), &self.service.public_url).map_err(|why| not_shown(request, why))
+        credentials::of_reader(request.headers(), &self.service.public_url).map_err(|why| not_shown(request, why))
     }
 
     /// Tells what is wrong to who may ask.
@@ -327,9 +330,9 @@ impl DataSets {
     /// The refusal of a request without a right key, when it is due. A key that is wrong, and not only missing, counts as a guess.
     /// Whoever asks on with a key that was once right does not guess: they are told that it has ended however often they ask.
     async fn refusal(&self, request: &HttpRequest, problem: Problem) -> Problem {
-        let shown = credentials::shown(request.headers(), &self.service.public_url);
+        let shown = credentials::of_reader(request.headers(), &self.service.public_url);
         let problem = match (problem.code(), shown) {
-            (ProblemCode::InvalidKey, Err(NoCredential::Wrong) | Ok(_)) => {
+            (ProblemCode::InvalidKey, Err(NoCredential::Wrong(_)) | Ok(_)) => {
                 let answer = wire::guessed(request, problem.clone()).await;
                 // Looked at only where it matters: a derivation costs as much as the refusal.
                 let secrets = &self.service.committer.secrets;

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::totp,
+    domain::{id::Who, totp},
     http::{
         Problem, ProblemCode, method,
         routes::{
@@ -68,15 +68,14 @@ async fn confirm(own: Own<CodeBody, SessionHolder>, request: HttpRequest, servic
     Ok(answer::document(StatusCode::OK, &json!({ "recovery_codes": codes })))
 }
 
-/// Why the second factor may be removed: one of the two.
+/// Why the second factor may be removed: whoever has only the session, or the password, may not.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "SecondFactorRemoval", extend("minProperties" = 1))]
+#[schemars(rename = "SecondFactorRemoval")]
 pub(in crate::http) struct RemovalBody {
-    /// A code of it, or a recovery code.
-    #[serde(default)]
-    code: Option<String>,
-    /// The password.
+    /// A code of it, or a recovery code. While it is not confirmed, any text.
+    code: String,
+    /// The password: if it is sent, it must be right as well.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     password: Option<Zeroizing<String>>,
@@ -89,16 +88,17 @@ impl Fields for RemovalBody {
 async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let Own { body, envelope, .. } = &own;
     let password = body.password.as_ref().map(|password| password.as_str());
-    if body.code.is_none() && password.is_none() {
-        return Err(Problem::new(ProblemCode::InvalidBody, "send a code of the second factor, or the password"));
-    }
-    let removed = service.sign_ins.remove_second_factor(&own.who, password, body.code.as_deref(), envelope).await;
+    let removed = service.sign_ins.remove_second_factor(&own.who, password, &body.code, envelope).await;
     let removed = sign_in_done(removed, &request).await?;
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "second_factor": null })))
 }
 
 async fn remove_of(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let user = user_id(&id)?;
+    if command.caller.who == Who::user(user) {
+        let detail = "your own second factor is removed with a code of it (DELETE /me/second-factor), or by another administrator";
+        return Err(Problem::new(ProblemCode::Conflict, detail));
+    }
     let removed = service.sign_ins.drop_second_factor(user, &command.envelope).await.map_err(command_problem)?;
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "user": user, "second_factor": null })))
 }

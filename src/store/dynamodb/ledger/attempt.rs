@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    counting::TallyWrite,
+    counting::{SealedUse, TallyWrite},
     known::{Known, reservation_name, reservation_value},
 };
 use crate::{
@@ -98,7 +98,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
-    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, counting: TallyWrite) -> Self {
+    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, mut counting: TallyWrite) -> Self {
         let mut before = seen.row;
         // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
         let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;
@@ -110,6 +110,7 @@ impl Attempt {
         }
         let mut after = before;
         let (grant, step) = after.renew(&asked);
+        counting.note_asking(grant.left() > 0);
         Self { holder, asked, before, after, grant: grant.held_by(holder), step, counting }
     }
 
@@ -117,6 +118,11 @@ impl Attempt {
     pub(super) fn unwritten(self) -> Self {
         let holder = Holder { serial: 0, ..self.holder };
         Self { holder, grant: self.grant.held_by(holder), ..self }
+    }
+
+    /// The last uses that it tells.
+    pub(super) fn uses(&self) -> &[SealedUse] {
+        &self.counting.uses
     }
 
     fn reservation(&self) -> Reservation {

@@ -31,7 +31,14 @@ pub(super) struct SealedUse {
     pub(super) key: KeyId,
     pub(super) at_us: i64,
     /// The network, where it is another than the one that was written last.
-    pub(super) network: Option<String>,
+    pub(super) network: Option<SealedNetwork>,
+}
+
+/// A network as it is, and sealed.
+#[derive(Debug, Clone)]
+pub(super) struct SealedNetwork {
+    pub(super) network: String,
+    pub(super) sealed: String,
 }
 
 /// A tally as it is written.
@@ -39,9 +46,19 @@ pub(super) struct SealedUse {
 pub(super) struct TallyWrite {
     pub(super) lines: Vec<UsageCount>,
     pub(super) uses: Vec<SealedUse>,
+    /// The use that asks for a grant: see [`Self::note_asking`].
+    pub(super) asking: Option<SealedUse>,
 }
 
 impl TallyWrite {
+    /// Makes the use that asks one of the others, if what it asks for is to be had.
+    pub(super) fn note_asking(&mut self, is_granted: bool) {
+        if let Some(asking) = self.asking.take().filter(|_| is_granted) {
+            self.uses.retain(|known| known.key != asking.key);
+            self.uses.push(asking);
+        }
+    }
+
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.uses.is_empty()
@@ -148,7 +165,7 @@ impl TallyWrite {
             };
             put("l", &at_name, number(used.at_us));
             if let Some(network) = &used.network {
-                put("w", &network_name, text(format!("{} {network}", used.at_us)));
+                put("w", &network_name, text(format!("{} {}", used.at_us, network.sealed)));
             }
         }
     }
