@@ -24,6 +24,7 @@ use crate::{
         sign_in::SignInRefusal,
         user::CommandRefusal,
     },
+    failpoint::crash_point,
     identity::{IdentityProvider, ProviderAnswer, ProviderError},
     secrets::{Entropy, OpenedVisit, Secrets, VisitSecrets},
 };
@@ -179,6 +180,7 @@ impl ProviderSignIns {
         let _place = self.places.try_acquire().map_err(|_| CommandError::from(Busy::Full))?;
         let claims = self.provider.claims(&answer, &secrets, self.clock.now()).await.map_err(provider_failed)?;
         let Some(vouched) = self.policy.vouched(&claims) else { return Err(not_admitted("no verified address")) };
+        crash_point("provider-vouched");
         let user = self.user_of(&vouched, &visit.id, envelope).await?;
         let (role, has_factor) = (vouched.role, vouched.second_factor);
         let opened = OpenedVisit { visit, secret_version };
@@ -253,7 +255,10 @@ impl ProviderSignIns {
         let command = CommandId::stored(&format!("visit:{}", hex(visit)));
         let user = command.derived_user();
         match self.inviting.invite(invitee, Envelope { command, ..envelope.clone() }).await {
-            Ok(_) => Ok(Some(user)),
+            Ok(_) => {
+                crash_point("provider-person-created");
+                Ok(Some(user))
+            }
             // Somebody was faster: the same person in another tab, or an administrator.
             Err(CommandError::EmailTaken { .. }) => self.sign_ins.somebody(&vouched.email).await,
             Err(error) => Err(error),

@@ -63,6 +63,7 @@ impl SignIns {
         let session =
             NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s: self.policy.idle_s, network };
         let command = ProviderSignIn { role, session, has_factor, code, now, bounds: self.policy.bounds };
+        crash_point("session-start-before");
         let decided = |state: &State| Ok(decide(user_in(state), Command::SignInByProvider(Box::new(command.clone())))?);
         let committed = self.committer.run(&StreamId::User(user), &by(user, envelope), decided).await;
         let is_right =

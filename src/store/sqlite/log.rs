@@ -24,16 +24,22 @@ pub(super) const COLUMNS: &str =
 #[async_trait]
 impl EventLog for Database {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        let purge = matches!(append.personal, PersonalChange::Destroy(_)).then(|| self.purge_after_commit());
+        let erases = matches!(append.personal, PersonalChange::Destroy(_));
+        let purge = erases.then(|| self.purge_after_commit());
         let worked = self.worked_for_commits();
-        self.write(move |connection| {
-            let version = write_commit(connection, &append, worked.as_deref())?;
-            if let Some(purge) = purge {
-                purge.store(true, Ordering::SeqCst);
-            }
-            Ok(version)
-        })
-        .await
+        let written = self
+            .write(move |connection| {
+                let version = write_commit(connection, &append, worked.as_deref())?;
+                if let Some(purge) = purge {
+                    purge.store(true, Ordering::SeqCst);
+                }
+                Ok(version)
+            })
+            .await;
+        if erases {
+            self.forget_roll();
+        }
+        written
     }
 
     async fn load(&self, stream: &StreamId, after_version: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {

@@ -145,7 +145,7 @@ impl Database {
 
     /// Has the next search read everybody anew.
     fn forget_roll(&self) {
-        *lock(&self.shared.roll) = KeptRoll::default();
+        lock(&self.shared.roll).forget();
     }
 
     /// # Errors
@@ -338,7 +338,7 @@ mod tests {
             personal::PersonalKey,
             view::{InvitationProgress, InvitationState, Rows, UserRow, UserStatus},
         },
-        store::{Append, PersonalChange},
+        store::{Append, PersonalChange, UserFilter},
     };
 
     fn append(user: UserId, expected_version: u64, personal: PersonalChange) -> Append {
@@ -407,11 +407,15 @@ mod tests {
         let found = |what: &[u8]| -> usize {
             files().map(|bytes| bytes.windows(what.len()).filter(|window| *window == what).count()).sum()
         };
+        let search = UserFilter { search: Some("secret-".to_owned()), limit: 1, ..UserFilter::default() };
+        assert_eq!(database.stores().views.users(search).await.unwrap().len(), 1);
+        assert!(!lock(&database.shared.roll).knows_nobody());
         // One is left, so that what is looked for is there.
         for n in 1..PEOPLE {
             let rows = Rows { users: vec![row(user(n), 2, None)], ..Rows::default() };
             log.append(Append { rows, ..append(user(n), 1, PersonalChange::Destroy(user(n))) }).await.unwrap();
             if n == 1 {
+                assert!(lock(&database.shared.roll).knows_nobody(), "nor in memory");
                 assert_eq!((found(&secret(1)), found(b"secret-1@")), (0, 0), "at once, while the others are there");
             }
         }

@@ -3,17 +3,20 @@
 //!
 //! It is made with the first search of a process, and brought up to date with each: what was committed since says whose rows are to
 //! be read again. Whoever finds somebody here reads their row, which decides.
+//!
+//! It is forgotten when this process erases somebody, and when nobody has searched for a while: another process may have erased them.
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
 };
 
 use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::{StoreError, corrupt, lock, views::optional_text};
+use super::{Shared, StoreError, corrupt, lock, views::optional_text};
 use crate::{
     dataset::text::folded,
     domain::id::{StreamId, UserId},
@@ -21,6 +24,8 @@ use crate::{
 
 /// Commits since the last search of which it is looked whose they are. After more of them, all is read anew.
 const COMMITS_MAX: u64 = 50_000;
+/// How often it is looked whether anybody has searched since. Then it is kept for twice as long at most.
+const IDLE: Duration = Duration::from_secs(30);
 /// What stands between two texts: no address has it in it, and no name.
 const END: char = '\n';
 
@@ -32,6 +37,54 @@ type Place = (i64, Uuid);
 pub(super) struct KeptRoll {
     seen: Option<ReadFrom>,
     roll: Arc<Roll>,
+    /// How often it was forgotten. What was begun to be read before is not kept.
+    forgotten: u64,
+    /// How often it was asked for.
+    searches: u64,
+    /// Whether somebody looks that it does not lie idle.
+    is_watched: bool,
+}
+
+impl KeptRoll {
+    #[cfg(test)]
+    pub(super) fn knows_nobody(&self) -> bool {
+        self.roll.texts.is_empty()
+    }
+
+    pub(super) fn forget(&mut self) {
+        (self.seen, self.roll) = (None, Arc::default());
+        self.forgotten += 1;
+    }
+
+    /// Forgets it if it was not asked for since it was so many times; else how often by now.
+    fn forget_idle(&mut self, searches: u64) -> Option<u64> {
+        if self.searches != searches {
+            return Some(self.searches);
+        }
+        self.forget();
+        self.is_watched = false;
+        None
+    }
+}
+
+/// Sees to it that the roll is forgotten when nobody searches.
+pub(super) fn watch(shared: &Arc<Shared>) {
+    let mut searches = {
+        let mut kept = lock(&shared.roll);
+        if std::mem::replace(&mut kept.is_watched, true) {
+            return;
+        }
+        kept.searches
+    };
+    let shared: Weak<Shared> = Arc::downgrade(shared);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let Some(shared) = shared.upgrade() else { return };
+            let Some(by_now) = lock(&shared.roll).forget_idle(searches) else { return };
+            searches = by_now;
+        }
+    });
 }
 
 /// Everybody, as they were at one moment.
@@ -63,15 +116,16 @@ impl ReadFrom {
 impl Roll {
     /// The roll as the database is now. `kept` is what was known of it before, and is what is known afterwards.
     pub(super) fn current(connection: &Connection, kept: &Mutex<KeptRoll>) -> Result<Arc<Self>, StoreError> {
+        let (before, known, forgotten) = {
+            let mut kept = lock(kept);
+            kept.searches += 1;
+            (kept.seen, Arc::clone(&kept.roll), kept.forgotten)
+        };
         // One moment for all that is read.
         let transaction = connection.unchecked_transaction()?;
         let seen = ReadFrom {
             schema: transaction.query_row("PRAGMA schema_version", [], |row| row.get(0))?,
             position: transaction.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?,
-        };
-        let (before, known) = {
-            let kept = lock(kept);
-            (kept.seen, Arc::clone(&kept.roll))
         };
         let roll = match before {
             Some(before) if before == seen => return Ok(known),
@@ -81,7 +135,10 @@ impl Roll {
             },
             _ => Arc::new(Self::read(&transaction)?),
         };
-        *lock(kept) = KeptRoll { seen: Some(seen), roll: Arc::clone(&roll) };
+        let mut kept = lock(kept);
+        if kept.forgotten == forgotten {
+            (kept.seen, kept.roll) = (Some(seen), Arc::clone(&roll));
+        }
         Ok(roll)
     }
 
@@ -197,6 +254,30 @@ mod tests {
         let mut roll = Roll::default();
         people.iter().for_each(|(place, name)| roll.push(place.0, &text(None, Some(name))));
         roll
+    }
+
+    #[test]
+    fn what_nobody_searches_is_forgotten() {
+        let connection = Connection::open_in_memory().unwrap();
+        let id = Uuid::from_u128(1).to_string();
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE commits (position, stream); CREATE TABLE users (id, invited_at, email, name);
+                 INSERT INTO users VALUES ('{id}', 1, 'ana@example.org', 'Ana')"
+            ))
+            .unwrap();
+        let kept = Mutex::new(KeptRoll::default());
+        let search = || assert_eq!(Roll::current(&connection, &kept).unwrap().search("ana@", None).count(), 1);
+        let is_empty = || lock(&kept).roll.texts.is_empty();
+        search();
+        let searches = lock(&kept).searches;
+        search();
+        let by_now = lock(&kept).forget_idle(searches);
+        assert!(by_now.is_some() && !is_empty(), "somebody has searched since");
+        assert_eq!(lock(&kept).forget_idle(by_now.unwrap()), None);
+        assert!(is_empty() && !lock(&kept).is_watched);
+        search();
+        assert!(!is_empty());
     }
 
     proptest! {
