@@ -112,16 +112,19 @@ pub(crate) fn invite(data: &Path, settings: &[(&str, &str)]) -> Outcome<Invited>
 fn sign_in(data: &Path) -> Outcome<String> {
     let server = Server::permitd(data, &[])?;
     let started = Instant::now();
-    let mail = loop {
-        let mut files = fs::read_dir(data.join("outbox")).into_iter().flatten().filter_map(Result::ok);
-        match files.find(|file| file.path().extension().is_some_and(|extension| extension == "eml")) {
-            Some(file) => break file.path(),
-            None if started.elapsed() > MAILED_WITHIN => return Err("the mail of the invitation is not there".into()),
-            None => thread::park_timeout(LOOK_EVERY),
+    loop {
+        let files = fs::read_dir(data.join("outbox")).into_iter().flatten().filter_map(Result::ok);
+        let mails = files.map(|file| file.path()).filter(|file| file.extension().is_some_and(|is| is == "eml"));
+        for mail in mails {
+            if let Some(credentials) = admin::set_password(&server, &mail)? {
+                return admin::sign_in(server.address, &credentials);
+            }
         }
-    };
-    let credentials = admin::set_password(&server, &mail)?.ok_or("the mail of the invitation has no link")?;
-    admin::sign_in(server.address, &credentials)
+        if started.elapsed() > MAILED_WITHIN {
+            return Err("no mail with a link is there".into());
+        }
+        thread::park_timeout(LOOK_EVERY);
+    }
 }
 
 fn write_paths(data: &Path, paths: &Path, rows: u64) -> Outcome<String> {

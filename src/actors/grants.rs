@@ -203,7 +203,11 @@ impl GrantBook {
         let (person, reach) = match &*held {
             KeyState::Works { hash, .. } if *hash != shown.hash => return Ok(Admission::Unknown),
             KeyState::Works { person, reach, until_us, .. } if now_us < *until_us => (person, reach),
-            KeyState::Refused { until_us } if now_us < *until_us => return Ok(Admission::Unknown),
+            // It is refused by its id: whether its secret is right, too, is not known yet.
+            KeyState::Refused { until_us } if now_us < *until_us => {
+                let was_right = self.secrets.recognises_credential(shown);
+                return Ok(if was_right { Admission::Ended } else { Admission::Unknown });
+            }
             KeyState::Unchecked | KeyState::Works { .. } | KeyState::Refused { .. } => return Err(Lacking::Terms),
         };
         if let Some(why) = reach.refusal(what) {
@@ -256,7 +260,7 @@ impl GrantBook {
             Admission::Admitted(_) => &self.counters.admitted,
             Admission::Limited { .. } => &self.counters.limited,
             Admission::OutOfReach(_) => &self.counters.out_of_reach,
-            Admission::Unknown => &self.counters.unknown,
+            Admission::Ended | Admission::Unknown => &self.counters.unknown,
         };
         counter.add(1);
         admission

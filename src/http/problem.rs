@@ -56,6 +56,7 @@ struct ProblemParts {
     explained_below: Option<Arc<str>>,
     cause: Option<String>,
     charge: Option<Charge>,
+    is_no_guess: bool,
 }
 
 impl Problem {
@@ -70,6 +71,7 @@ impl Problem {
             explained_below: None,
             cause: None,
             charge: None,
+            is_no_guess: false,
         }))
     }
 
@@ -143,6 +145,18 @@ impl Problem {
     pub fn charge(&self) -> Charge {
         let usual = if self.0.code.status().is_server_error() { Charge::Rate } else { Charge::Whole };
         self.0.charge.unwrap_or(usual)
+    }
+
+    /// The same for a request with a key that was right once: whoever asks on with it does not guess.
+    #[must_use]
+    pub fn no_guess(mut self) -> Self {
+        self.0.is_no_guess = true;
+        self
+    }
+
+    /// Whether the request is known to be no guess.
+    pub fn is_no_guess(&self) -> bool {
+        self.0.is_no_guess
     }
 
     /// The same for the request `id`, at a server whose problems are explained below this address: see [`address::of_problems`].

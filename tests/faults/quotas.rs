@@ -88,7 +88,7 @@ impl History {
         for _ in 0..times {
             match self.nodes[node % NODES].book.admit(&shown, 1, &ANYTHING).await.unwrap() {
                 Admission::Admitted(_) => admitted += 1,
-                Admission::Unknown | Admission::Limited { quota: true, .. } => {}
+                Admission::Ended | Admission::Unknown | Admission::Limited { quota: true, .. } => {}
                 other => panic!("{other:?}"),
             }
         }

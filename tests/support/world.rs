@@ -237,7 +237,7 @@ impl World {
         let Some(presented) = PresentedKey::parse(key.as_bytes()) else { return 401 };
         match self.book.admit(&presented.into(), 1, &ANYTHING).await {
             Ok(Admission::Admitted(_)) => 200,
-            Ok(Admission::Unknown) => 401,
+            Ok(Admission::Ended | Admission::Unknown) => 401,
             Ok(Admission::OutOfReach(_)) => 403,
             Ok(Admission::Limited { .. }) => 429,
             Err(StoreError::Unavailable(_)) => 503,

@@ -33,7 +33,9 @@ pub enum Admission {
     },
     /// The key works, but may not be used for this.
     OutOfReach(OutOfReach),
-    /// The key is not one that works. Why is nobody's business.
+    /// The key was right once, and works no more. Why is nobody's business.
+    Ended,
+    /// The key is none of this deployment.
     Unknown,
 }
 

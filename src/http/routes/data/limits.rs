@@ -78,6 +78,7 @@ pub(super) fn not_admitted(admission: Admission) -> Problem {
     match admission {
         Admission::Limited { rate, quota, retry_after_ns, standing } => limited(rate, quota, retry_after_ns, &standing),
         Admission::OutOfReach(why) => out_of_reach(why),
+        Admission::Ended => invalid_key().no_guess(),
         Admission::Admitted(_) | Admission::Unknown => invalid_key(),
     }
 }
