@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// The version of the tables that this binary writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
 /// its own, and few streams become longer.
@@ -166,6 +166,28 @@ DROP TABLE usage_of_keys;
 DROP TABLE owed_of_keys;
 ";
 
+/// What version 4 changes: commits lie in the order of the log, behind an index of streams. In a tree by streams a search compared
+/// whole rows, of which each step read a page and those that the row went on in; an append changed a page somewhere in the middle.
+const BY_POSITION: &str = "
+ALTER TABLE commits RENAME TO commits_by_stream;
+CREATE TABLE commits (
+    stream       TEXT NOT NULL,
+    version      INTEGER NOT NULL,
+    position     INTEGER PRIMARY KEY,
+    command      TEXT NOT NULL,
+    request_hash TEXT,
+    recorded_at  INTEGER NOT NULL,
+    events       TEXT NOT NULL,
+    unpublished  INTEGER
+) STRICT;
+INSERT INTO commits SELECT stream, version, position, command, request_hash, recorded_at, events, unpublished
+    FROM commits_by_stream ORDER BY position;
+DROP TABLE commits_by_stream;
+CREATE UNIQUE INDEX commits_stream ON commits (stream, version);
+CREATE INDEX commits_unpublished ON commits (recorded_at) WHERE unpublished IS NOT NULL;
+CREATE INDEX commits_asked ON commits (command) WHERE request_hash IS NOT NULL;
+";
+
 /// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
 /// when rotated keys end in that time, a row that is written to see whether writing works, the set of administrators, and when their
 /// tokens were used last.
@@ -194,9 +216,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(&format!(
-            "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {UNINDEXED_COMMITS}"
-        ))?;
         transaction.execute_batch(&views::tables(""))?;
         transaction.execute_batch(&views::indexes("", 1))?;
     }
@@ -207,6 +226,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found < 3 {
         transaction.execute_batch(PEOPLE)?;
+    }
+    if found < 4 {
+        transaction.execute_batch(BY_POSITION)?;
+        transaction.execute_batch(&format!(
+            "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {UNINDEXED_COMMITS}"
+        ))?;
     }
     if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -454,6 +479,9 @@ mod tests {
             .unwrap();
         let owner = UserId(uuid::Uuid::from_u128(2)).to_string();
         assert_eq!(owners, [(KeyId::from_random([7; 12]).to_string(), owner)], "whoever had it first");
+        let log = stores.log.read(0, 10).await.unwrap();
+        let log: Vec<_> = log.into_iter().map(|commit| (commit.position, commit.stream)).collect();
+        assert_eq!(log, [(1, stream(2)), (2, stream(1))], "in their order");
         let command = CommandId::stored("idem:1");
         for (hash, number) in [("one", 1), ("two", 2)] {
             let found = stores.answers.find(&command, hash, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
