@@ -20,7 +20,7 @@ use permitd::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::{counting::Counting, quiet, table::Table};
+use super::{counting::Counting, quiet, signing_in, table::Table};
 use crate::{app::TestApp, support::emulator};
 
 const SAMPLE_ROWS: u64 = 60;
@@ -83,6 +83,7 @@ async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
     let change = app.admin_send(Method::PATCH, &path, &plan);
     counting.count("give somebody another plan", &[("K", 1), ("G", 0)], change).await.expect(200);
     keyed(app, counting, &path).await;
+    signing_in::count(app, counting, &address).await;
     user
 }
 
@@ -169,7 +170,7 @@ async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, u
     counting.aside(app.get(RECORD, rotated["key"].as_str().unwrap())).await.expect(200);
     let path = format!("/users/{user}");
     let delete = app.send(app.admin(Method::DELETE, &path));
-    let sizes = [("K", 2), ("G", 1)];
+    let sizes = [("K", 2), ("G", 1), ("H", 1)];
     counting.count_with_message("delete somebody, up to their keys", &sizes, delete).await.expect(200);
 }
 
