@@ -28,6 +28,27 @@ pub(super) async fn count(app: &TestApp, counting: &mut Counting<'_>, address: &
     counting.count("use of the link of that mail", &[("K", 1)], reset).await.expect(200);
 }
 
+/// Counts how somebody signs in at the provider that the server has, from the way there to the session.
+pub(super) async fn count_at_provider(app: &TestApp, counting: &mut Counting<'_>) {
+    let redirect = reqwest::redirect::Policy::none();
+    let browser = reqwest::Client::builder().redirect(redirect).no_proxy().build().unwrap();
+    let sign_in = async {
+        let begun = browser.get(app.url("/sign-in/provider")).header("accept", "text/html").send().await.unwrap();
+        let visit = begun.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let place = begun.headers()["location"].to_str().unwrap();
+        let visited = browser.get(place).send().await.unwrap();
+        let (_, query) = visited.headers()["location"].to_str().unwrap().split_once('?').unwrap();
+        let back = app.url(&format!("/sign-in/provider/callback?{query}"));
+        let back = browser.get(back).header("cookie", visit).header("accept", "application/json");
+        app.send(back).await
+    };
+    let session = counting.count("sign in at a provider", &[("K", 1)], sign_in).await;
+    assert!((200..300).contains(&session.status), "{}", session.body);
+    let token = session.json()["token"].as_str().unwrap().to_owned();
+    let sign_out = app.send(app.request(Method::DELETE, "/sessions/current").bearer_auth(token));
+    counting.aside(sign_out).await.expect(200);
+}
+
 /// The links in the mails to an address, as the emulator has them.
 async fn links(access: &Access, address: &str) -> Vec<String> {
     let url = format!("{}/_ministack/ses/messages", access.endpoints().ses.as_ref().unwrap());
