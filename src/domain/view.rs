@@ -354,6 +354,29 @@ pub struct Rows {
     pub tokens: Vec<TokenRow>,
 }
 
+impl Rows {
+    /// Those that the commit of this version last changed.
+    #[must_use]
+    pub fn of_version(mut self, version: u64) -> Self {
+        self.users.retain(|row| row.version == version);
+        self.keys.retain(|row| row.version == version);
+        self.sessions.retain(|row| row.version == version);
+        self.plans.retain(|row| row.version == version);
+        self.imports.retain(|row| row.version == version);
+        self.tokens.retain(|row| row.version == version);
+        self
+    }
+
+    /// The same without what is a person's.
+    #[must_use]
+    pub fn without_personal(mut self) -> Self {
+        self.users.iter_mut().for_each(|row| (row.email, row.name) = (None, None));
+        self.keys.iter_mut().for_each(|row| (row.label, row.allowed_ips) = (None, None));
+        self.sessions.iter_mut().for_each(|row| row.network = None);
+        self
+    }
+}
+
 /// The state that a stream's events fold into.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there are few at a time, and most are of people")]

@@ -8,7 +8,7 @@ use std::{
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-pub use self::verify::{Difference, verify, verify_and_list, verify_records};
+pub use self::verify::{Difference, Verified, verify, verify_records};
 use crate::{
     domain::{
         id::StreamId,

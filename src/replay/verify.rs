@@ -15,7 +15,7 @@ use crate::{
         lineage::{Lineage, Loss, RecordsIdentity},
         view::{ImportRow, Rows, SessionRow},
     },
-    store::{IssuedTwice, Live, ReplayLog, ReplaySpace, records::DataSet},
+    store::{IssuedTwice, Live, ReplayLog, ReplaySpace, Settled, Stage, records::DataSet},
 };
 
 /// A place where the live views differ from the log.
@@ -29,8 +29,21 @@ pub struct Difference {
     pub found: Option<String>,
 }
 
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// How many differences there are.
+    pub differences: u64,
+    /// How many rows are not written yet of commits that are not published: a start or a running server does that. No differences.
+    pub waiting: u64,
+    /// How much was read.
+    pub progress: Progress,
+    /// Every import that the log knows: for [`verify_records`].
+    pub imports: Vec<ImportRow>,
+}
+
 /// Rebuilds the rows of every stream and compares them with the live ones of the same moment. `found` is told of each
-/// difference, `report` of how far it is. Returns the number of differences.
+/// difference, `report` of how far it is.
 ///
 /// # Errors
 /// When an event cannot be read or the store fails.
@@ -38,23 +51,10 @@ pub fn verify(
     space: &mut dyn ReplaySpace,
     found: &mut dyn FnMut(Difference),
     report: &mut dyn FnMut(Progress),
-) -> Result<(u64, Progress), ReplayError> {
-    let (differences, progress, _) = verify_and_list(space, found, report)?;
-    Ok((differences, progress))
-}
-
-/// The same, and every import that the log knows: for [`verify_records`].
-///
-/// # Errors
-/// As [`verify`].
-pub fn verify_and_list(
-    space: &mut dyn ReplaySpace,
-    found: &mut dyn FnMut(Difference),
-    report: &mut dyn FnMut(Progress),
-) -> Result<(u64, Progress, Vec<ImportRow>), ReplayError> {
+) -> Result<Verified, ReplayError> {
     let mut imports = Vec::new();
     let mut folding = Folding::default();
-    let mut differences = 0u64;
+    let (mut differences, mut waiting) = (0u64, 0u64);
     let mut tell = |difference: Difference| {
         differences += 1;
         found(difference);
@@ -67,7 +67,7 @@ pub fn verify_and_list(
     folding.run(log, report, described_rows, &mut |log, ended| {
         let streams: Vec<StreamId> = ended.iter().map(|(stream, ..)| stream.clone()).collect();
         for ((stream, expected, _), live) in ended.iter().zip(log.live_rows(&streams)?) {
-            compare_stream(log, stream, expected, &live, &mut tell)?;
+            waiting += compare_stream(log, stream, expected, &live, &mut tell)?;
         }
         imports.extend(ended.into_iter().flat_map(|(.., imports)| imports));
         Ok(())
@@ -75,7 +75,7 @@ pub fn verify_and_list(
     for orphan in log.orphans()? {
         tell(Difference { row: orphan, expected: None, found: Some("present".to_owned()) });
     }
-    Ok((differences, folding.progress, imports))
+    Ok(Verified { differences, waiting, progress: folding.progress, imports })
 }
 
 /// Compares the records with the imports that the log knows: those that are gone, older, or not made by one of these. Each of
@@ -101,22 +101,25 @@ pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(D
 }
 
 /// Compares what a stream's commits lead to with what is live. What seems to differ is read again first: somebody may have
-/// written to the stream between the two readings.
+/// written to the stream between the two readings. Returns how much of it a commit that is not published is still to write.
 fn compare_stream(
     log: &mut dyn ReplayLog,
     stream: &StreamId,
     expected: &BTreeMap<String, String>,
     live: &Live,
     tell: &mut dyn FnMut(Difference),
-) -> Result<(), ReplayError> {
+) -> Result<u64, ReplayError> {
     let found = described(&live.rows);
     if found == *expected && live.wrong.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let twice = log.issued_twice(stream)?;
-    let (mut expected, mut found, mut wrong) = match log.again(stream)? {
-        None => (expected.clone(), found, live.wrong.clone()),
-        Some((expected, live)) => (described(&expected), described(&live.rows), live.wrong),
+    let (mut expected, mut found, mut wrong, awaited) = match log.again(stream)? {
+        None => (expected.clone(), found, live.wrong.clone(), BTreeSet::new()),
+        Some(settled) => {
+            let (awaited, Settled { expected, live, .. }) = (awaited(&settled), settled);
+            (described(&expected), described(&live.rows), live.wrong, awaited)
+        }
     };
     for twice in twice {
         let IssuedTwice { key, first, other, is_over } = twice;
@@ -134,12 +137,48 @@ fn compare_stream(
             tell(Difference { row: key_row(key), expected: Some(one), found: Some(both) });
         }
     }
-    compare(&expected, &found, tell);
+    let mut waiting = 0;
+    let mut tell = |difference: Difference| {
+        if awaited.contains(&difference.row) {
+            waiting += 1;
+        } else {
+            tell(difference);
+        }
+    };
+    compare(&expected, &found, &mut tell);
     for row in wrong {
         let (expected, found) = (Some("what the rows say".to_owned()), Some("something else".to_owned()));
         tell(Difference { row, expected, found });
     }
-    Ok(())
+    Ok(waiting)
+}
+
+/// The names of what is as it can be while commits of the stream are not published: each of these may or may not have written
+/// what it writes, row by row; every other commit has.
+fn awaited(Settled { expected, live, stages, is_erased }: &Settled) -> BTreeSet<String> {
+    let Some((before, commits)) = stages.split_first() else { return BTreeSet::new() };
+    let comparable = |rows: &Rows| described(&if *is_erased { rows.clone().without_personal() } else { rows.clone() });
+    let found = comparable(&live.rows);
+    let beside: BTreeSet<String> = stages.iter().flat_map(|stage| stage.written_beside.iter().cloned()).collect();
+    let rows = stages.iter().map(|stage| &stage.rows).chain([expected, &live.rows]).flat_map(&comparable);
+    let names = rows.map(|(name, _)| name).chain(beside.iter().cloned());
+    let is_as_in = |stage: &Stage, rows: &BTreeMap<String, String>, name: &str| {
+        if beside.contains(name) {
+            return !stage.wrong.iter().any(|wrong| wrong == name);
+        }
+        rows.get(name) == found.get(name)
+    };
+    let rows = comparable(&before.rows);
+    let mut can_be: BTreeMap<String, bool> = names.map(|name| (name.clone(), is_as_in(before, &rows, &name))).collect();
+    for commit in commits {
+        let (rows, written) = (comparable(&commit.rows), comparable(&commit.written));
+        let written = written.keys().chain(&commit.written_beside);
+        for name in written {
+            let is_so = is_as_in(commit, &rows, name);
+            can_be.entry(name.clone()).and_modify(|can| *can = is_so || (*can && commit.is_unpublished));
+        }
+    }
+    can_be.into_iter().filter(|(_, can)| *can).map(|(name, _)| name).collect()
 }
 
 fn key_row(key: KeyId) -> String {

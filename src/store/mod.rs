@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
-pub use self::replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable};
+pub use self::replay::{
+    CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage,
+};
 use crate::{
     domain::{
         admission::{Grant, Holder, KeyUse, Return, Tally, UsageCount},

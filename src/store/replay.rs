@@ -54,7 +54,7 @@ pub trait ReplayLog: Send {
 
     /// The rows that a stream's commits lead to, and what is live of it, both read again, so that nobody wrote to the stream in
     /// between. Asked for when they seemed to differ; `None` where they were of one moment already.
-    fn again(&mut self, stream: &StreamId) -> Result<Option<(Rows, Live)>, StoreError>;
+    fn again(&mut self, stream: &StreamId) -> Result<Option<Settled>, StoreError>;
 
     /// The keys of a person's stream that another's stream issued, too. Asked for where the two readings differ, as they then do:
     /// a key has one place.
@@ -62,6 +62,35 @@ pub trait ReplayLog: Send {
 
     /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
     fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
+}
+
+/// A stream that was read again.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The rows that its commits lead to.
+    pub expected: Rows,
+    /// What is live of it.
+    pub live: Live,
+    /// How it came to be so since its first commit that may lack its rows, beginning with what was before; none where there is no
+    /// such commit.
+    pub stages: Vec<Stage>,
+    /// Whether its person was erased: what was theirs can still be in the rows, but is not in `stages`.
+    pub is_erased: bool,
+}
+
+/// A stream as of one of its commits.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// The rows that the commits up to it lead to.
+    pub rows: Rows,
+    /// What else is kept and is not what these rows say, named as in [`Live::wrong`].
+    pub wrong: Vec<String>,
+    /// The rows that the commit writes.
+    pub written: Rows,
+    /// What else it writes, named as in [`Live::wrong`].
+    pub written_beside: Vec<String>,
+    /// Whether some of what it writes may not be there yet.
+    pub is_unpublished: bool,
 }
 
 /// A key that two people were issued. No store lets that happen any more, but older versions did. It is as public as what each

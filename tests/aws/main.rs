@@ -5,6 +5,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/provider.rs"]
+mod identity_server;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -135,6 +135,8 @@ macro_rules! cases {
             verifying_while_others_append_finds_nothing,
             a_row_that_cannot_be_read_is_replaced,
             a_row_of_an_unknown_kind_is_left_alone,
+            rows_wait_for_a_commit_that_is_not_published_and_damage_does_not,
+            rows_of_somebody_who_is_erased_wait_like_others,
             nodes_that_start_at_once_share_one_secret,
         }
     };

@@ -14,7 +14,7 @@ use permitd::{
         persisted::StoredCommit,
         personal::Personal,
         plan::{KeyRules, Limits},
-        view::State,
+        view::{Rows, State},
     },
     replay,
     secrets::{Secrets, SeededEntropy},
@@ -520,6 +520,74 @@ pub(crate) async fn a_row_of_an_unknown_kind_is_left_alone<B: Tables>() {
         delete(&dynamo, "views", &place).await;
     }
     rebuild(&*stores.replay);
+}
+
+/// Writes a commit as somebody does who dies before its rows.
+async fn without_rows(stores: &Stores, stream: &mut Stream, event: Event) {
+    let (append, state) = stream.commit(vec![event], beginning());
+    let append = Append { rows: Rows::default(), publishes: true, ..append };
+    (stream.version, stream.state) = (stores.log.append(append).await.unwrap(), state);
+}
+
+/// The rows that differ, and how many wait.
+fn verified(stores: &Stores) -> (Vec<String>, u64) {
+    let mut rows = Vec::new();
+    let mut space = stores.replay.replay_space().unwrap();
+    let found = replay::verify(&mut *space, &mut |difference| rows.push(difference.row), &mut |_| {}).unwrap();
+    assert_eq!(found.differences, rows.len() as u64);
+    (rows, found.waiting)
+}
+
+pub(crate) async fn rows_wait_for_a_commit_that_is_not_published_and_damage_does_not<B: Tables>() {
+    let backend = B::new();
+    let (stores, dynamo) = (backend.stores(), backend.dynamo());
+    let (mut ana, key) = (Stream::user(1), key(1));
+    let (user_row, key_row) = (format!("users {}", ana.user_id()), format!("keys {}", key.id()));
+    ana.write(&stores, vec![invited("ana@example.org")], beginning()).await;
+    ana.write(&stores, vec![issued(&key)], beginning()).await;
+    let before = ana.rows();
+    without_rows(&stores, &mut ana, Event::UserDisabled).await;
+    assert_eq!(verified(&stores), (vec![], 2), "the person, and the terms of their key");
+    without_rows(&stores, &mut ana, Event::RoleChanged { role: Role::Admin }).await;
+    assert_eq!(verified(&stores), (vec![], 2), "whichever of the two commits is missing");
+
+    // What they do not write.
+    let mut damaged = before.keys.clone();
+    (damaged[0].version, damaged[0].last_four) = (3, "eve!".to_owned());
+    stores.log.project(Rows { keys: damaged, ..Rows::default() }).await.unwrap();
+    assert_eq!(verified(&stores), (vec![key_row.clone()], 2));
+    // What they write, but not so.
+    let mut damaged = before.users.clone();
+    (damaged[0].version, damaged[0].email) = (3, Some("eve@example.org".to_owned()));
+    stores.log.project(Rows { users: damaged, ..Rows::default() }).await.unwrap();
+    assert_eq!(verified(&stores), (vec![key_row, user_row.clone()], 1));
+    rebuild(&*stores.replay);
+    assert_eq!(verified(&stores), (vec![], 0));
+
+    // A later commit has written its rows.
+    without_rows(&stores, &mut ana, Event::UserEnabled).await;
+    ana.write(&stores, vec![Event::RoleChanged { role: Role::Reader }], beginning()).await;
+    assert_eq!(verified(&stores), (vec![], 0));
+    delete(&dynamo, "views", &[("k", text(&ana.id.to_string())), ("r", text("user"))]).await;
+    assert_eq!(verified(&stores), (vec![user_row], 0));
+}
+
+pub(crate) async fn rows_of_somebody_who_is_erased_wait_like_others<B: Tables>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut ana = Stream::user(1);
+    without_rows(&stores, &mut ana, invited("ana@example.org")).await;
+    assert_eq!(verified(&stores), (vec![], 1));
+    stores.log.project(ana.rows()).await.unwrap();
+    ana.write(&stores, vec![issued(&key(1))], beginning()).await;
+    without_rows(&stores, &mut ana, Event::UserDeleted).await;
+    assert_eq!(
+        verified(&stores),
+        (vec![], 2),
+        "the person, whose address cannot be read in the log, and the terms of their key"
+    );
+    stores.log.project(ana.rows()).await.unwrap();
+    assert_eq!(verified(&stores), (vec![], 0));
 }
 
 pub(crate) async fn nodes_that_start_at_once_share_one_secret<B: Tables>() {

@@ -2,11 +2,14 @@
 //! records, and what is erased then.
 
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::{
     deployment::Deployment,
     rows::{dies_while_deleting, dies_while_inviting},
 };
+
+const ANA: &str = "ana@example.org";
 
 #[tokio::test]
 async fn row_22_crash_between_commit_and_view() {
@@ -18,6 +21,39 @@ async fn row_22_crash_between_commit_and_view() {
 async fn row_22_crash_between_view_and_mark() {
     assert_eq!(dies_while_inviting("append-before-mark").await, 1);
     dies_while_deleting("append-before-mark").await;
+}
+
+/// What a process did not come to write is no damage: it is told apart, until the next start has written it.
+#[tokio::test]
+async fn rows_that_were_not_written_yet_are_told_apart_from_differences() {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let told = || {
+        let (well, text) = deployment.run("", &["events", "verify", "--json"]);
+        assert!(well, "{text}");
+        let told: Value = serde_json::from_str(&text).unwrap();
+        (told["differences"].as_u64().unwrap(), told["waiting"].as_u64().unwrap())
+    };
+    let mut serving = deployment.serve("append-before-rows=return");
+    deployment.invite(&serving, ANA).await.unwrap_err();
+    deployment.dies(&mut serving).await;
+    assert_eq!(told(), (0, 1), "the person");
+    let (well, text) = deployment.run("", &["events", "verify"]);
+    let line = "1 row is not written yet: the next start, or a running server, writes it";
+    assert!(well && text.contains(line) && text.contains("no differences"), "{text}");
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.unwrap();
+    deployment.check_invited(&serving, &user, ANA).await;
+    drop(serving);
+    drop(deployment.serve(""));
+    assert_eq!(told(), (0, 0));
+
+    let mut serving = deployment.serve("append-before-rows=return");
+    deployment.delete(&serving, &user).await.unwrap_err();
+    deployment.dies(&mut serving).await;
+    assert_eq!(told(), (0, 2), "the person, and whether their key works");
+    drop(deployment.serve(""));
+    assert_eq!(told(), (0, 0));
 }
 
 /// An import that dies between a commit and its rows is in no list by which it would be found. The next start of a server makes

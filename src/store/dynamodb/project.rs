@@ -38,14 +38,7 @@ pub(super) enum Over {
 /// What a commit changes: the rows of its own version, and terms. Checked: all of it can be written.
 pub(super) fn of_commit(rows: &Rows, version: u64) -> Result<Vec<Write>, StoreError> {
     let terms = Terms::of_commit(rows, version);
-    let mut changed = rows.clone();
-    changed.users.retain(|row| row.version == version);
-    changed.keys.retain(|row| row.version == version);
-    changed.sessions.retain(|row| row.version == version);
-    changed.plans.retain(|row| row.version == version);
-    changed.imports.retain(|row| row.version == version);
-    changed.tokens.retain(|row| row.version == version);
-    of(&changed, terms)
+    of(&rows.clone().of_version(version), terms)
 }
 
 /// All rows and terms of a stream.

@@ -23,11 +23,11 @@ use crate::{
     domain::{
         id::StreamId,
         key::KeyId,
-        persisted::{self, CodecError},
+        persisted::{self, CodecError, StoredCommit},
         personal::PersonalKey,
         view::{Rows, State},
     },
-    store::{IssuedTwice, Live},
+    store::{IssuedTwice, Live, Settled, Stage},
 };
 
 /// What is live of streams, in their order.
@@ -41,8 +41,8 @@ pub(super) async fn live(dynamo: &Dynamo, streams: &[StreamId]) -> Result<Vec<Li
 }
 
 /// The rows that a stream's commits lead to, and what is live of it, when nobody is writing to it: no commit came in between,
-/// and none is waiting for its rows. After some tries, as it is.
-pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<(Rows, Live), StoreError> {
+/// and none is waiting for its rows. After some tries, as it is, with what may come yet.
+pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settled, StoreError> {
     let mut tries = 0;
     loop {
         let now = Now::read(dynamo, stream).await?;
@@ -50,9 +50,13 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<(Rows,
         let kept = read(dynamo, stream, &expected).await?;
         let live = Live { rows: from_items(&kept.rows)?, wrong: kept.wrong(&expected)? };
         tries += 1;
-        let is_settled = !now.is_marked && log::load(dynamo, stream, now.version, 1).await?.is_empty();
+        let is_marked = now.commits.iter().any(|commit| commit.marked);
+        let version = now.commits.last().map_or(0, |commit| commit.version);
+        let is_settled = !is_marked && log::load(dynamo, stream, version, 1).await?.is_empty();
         if is_settled || tries == TRIES_MAX || (live.rows == expected && live.wrong.is_empty()) {
-            return Ok((expected, live));
+            let is_erased = matches!(stream, StreamId::User(_)) && now.key.is_none();
+            let stages = now.stages(stream, kept, is_erased)?;
+            return Ok(Settled { expected, live, stages, is_erased });
         }
         back_off(tries).await;
     }
@@ -156,9 +160,8 @@ pub(super) async fn remove_row(dynamo: &Dynamo, row: &Item) -> Result<bool, Stor
 /// A stream as it is now.
 pub(super) struct Now {
     pub(super) state: State,
-    version: u64,
-    /// Whether a commit may be waiting for its rows.
-    is_marked: bool,
+    commits: Vec<StoredCommit>,
+    key: Option<PersonalKey>,
 }
 
 impl Now {
@@ -174,8 +177,30 @@ impl Now {
         for commit in &commits {
             persisted::fold(commit.encoded(), key.as_ref(), &mut state).map_err(unreadable)?;
         }
-        let version = commits.last().map_or(0, |commit| commit.version);
-        Ok(Self { state, version, is_marked: commits.iter().any(|commit| commit.marked) })
+        Ok(Self { state, commits, key })
+    }
+
+    /// How the stream came to be as it is, from before its first marked commit on, beside what is kept of it.
+    fn stages(&self, stream: &StreamId, mut kept: Kept, is_erased: bool) -> Result<Vec<Stage>, StoreError> {
+        let Some(first) = self.commits.iter().position(|commit| commit.marked) else { return Ok(Vec::new()) };
+        if is_erased {
+            // Their networks cannot be read any more.
+            let terms = Arc::make_mut(&mut kept.terms).values_mut();
+            terms.for_each(|item| drop(item.remove("ip")));
+        }
+        let mut state = State::empty(stream);
+        let (mut stages, (before, since)) = (Vec::new(), self.commits.split_at(first));
+        for commit in before {
+            persisted::fold(commit.encoded(), self.key.as_ref(), &mut state).map_err(unreadable)?;
+        }
+        let rows = |state: &State| if is_erased { state.rows().without_personal() } else { state.rows() };
+        let last_before = before.last().map_or(0, |commit| commit.version);
+        stages.push(kept.as_of(rows(&state), last_before, false)?);
+        for commit in since {
+            persisted::fold(commit.encoded(), self.key.as_ref(), &mut state).map_err(unreadable)?;
+            stages.push(kept.as_of(rows(&state), commit.version, commit.marked)?);
+        }
+        Ok(stages)
     }
 }
 
@@ -216,16 +241,26 @@ impl Kept {
         for import in &rows.imports {
             let pointer = self.pointers.get(get_text(&rows::pointer_key(import.id), "k")?);
             if !pointer.is_some_and(|item| rows::read_pointer(item).is_ok_and(|place| place == import.dataset)) {
-                wrong.push(format!("place of import {}", import.id));
+                wrong.push(place_of_import(import.id));
             }
         }
         for session in &rows.sessions {
             let pointer = self.pointers.get(get_text(&rows::session_pointer_key(session.id), "k")?);
             if !pointer.is_some_and(|item| rows::read_session_pointer(item).is_ok_and(|user| user == session.user)) {
-                wrong.push(format!("place of session {}", session.id));
+                wrong.push(place_of_session(session.id));
             }
         }
         Ok(wrong)
+    }
+
+    /// What a commit that led to these rows wrote, or may still write, beside what is kept.
+    fn as_of(&self, rows: Rows, version: u64, is_unpublished: bool) -> Result<Stage, StoreError> {
+        let (wrong, written) = (self.wrong(&rows)?, rows.clone().of_version(version));
+        let terms = Terms::of_commit(&rows, version).into_iter().map(|terms| Live::wrong_terms(terms.key));
+        let imports = written.imports.iter().map(|import| place_of_import(import.id));
+        let sessions = written.sessions.iter().map(|session| place_of_session(session.id));
+        let written_beside = terms.chain(imports).chain(sessions).collect();
+        Ok(Stage { rows, wrong, written, written_beside, is_unpublished })
     }
 
     /// Takes out what is kept in the place of a write; over which version it has to be written, unless it is there already.
@@ -252,6 +287,14 @@ impl Kept {
             },
         })
     }
+}
+
+fn place_of_import(import: Uuid) -> String {
+    format!("place of import {import}")
+}
+
+fn place_of_session(session: KeyId) -> String {
+    format!("place of session {session}")
 }
 
 async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<Kept, StoreError> {

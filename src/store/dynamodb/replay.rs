@@ -26,7 +26,7 @@ use crate::{
         view::Rows,
     },
     failpoint::crash_point,
-    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
 
 /// Parts of a table that are scanned side by side.
@@ -181,7 +181,7 @@ impl ReplayLog for Log {
         self.run(|dynamo| async move { repair::live(&dynamo, &streams).await })
     }
 
-    fn again(&mut self, stream: &StreamId) -> Result<Option<(Rows, Live)>, StoreError> {
+    fn again(&mut self, stream: &StreamId) -> Result<Option<Settled>, StoreError> {
         let stream = stream.clone();
         self.run(|dynamo| async move { repair::settled(&dynamo, &stream).await }).map(Some)
     }

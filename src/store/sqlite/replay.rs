@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
     failpoint::crash_point,
-    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable},
+    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
 
 /// Page cache for the new views, KiB: what their indexes are made of is then still there.
@@ -118,7 +118,7 @@ impl ReplayLog for Log {
         streams.iter().map(live).collect()
     }
 
-    fn again(&mut self, _: &StreamId) -> Result<Option<(Rows, Live)>, StoreError> {
+    fn again(&mut self, _: &StreamId) -> Result<Option<Settled>, StoreError> {
         Ok(None)
     }
 

@@ -3,6 +3,7 @@
 
 mod counting;
 mod operations;
+mod signing_in;
 mod steady;
 mod table;
 

@@ -4,7 +4,7 @@ use std::{io::Cursor, sync::Arc};
 
 use permitd::{
     actors::import::{ImportProgress, Order},
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     dataset::{
         Definition,
         sample::{self, SampleFormat},
@@ -20,8 +20,12 @@ use permitd::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::{counting::Counting, quiet, table::Table};
-use crate::{app::TestApp, support::emulator};
+use super::{counting::Counting, quiet, signing_in, table::Table};
+use crate::{
+    app::TestApp,
+    identity_server::{CLIENT, IdentityServer, SECRET},
+    support::emulator,
+};
 
 const SAMPLE_ROWS: u64 = 60;
 /// Rows that the counted import changes, adds and removes.
@@ -43,15 +47,22 @@ const RECORD: &str = "/permits/201612013997";
 async fn every_operation_makes_the_calls_that_the_table_says() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
     let from = format!("Permit Office <permits@{}.example>", emulator::prefix());
-    let mail = vec![("mail.transport", "ses".to_owned()), ("mail.from", from.clone())];
-    let app = TestApp::with(quiet(&clock, SAMPLE_ROWS, mail)).await;
+    let provider = IdentityServer::start(clock.now());
+    let settings = vec![
+        ("mail.transport", "ses".to_owned()),
+        ("mail.from", from.clone()),
+        ("oidc.issuer", provider.issuer.clone()),
+        ("oidc.client_id", CLIENT.to_owned()),
+        ("oidc.client_secret", SECRET.to_owned()),
+    ];
+    let app = TestApp::with(quiet(&clock, SAMPLE_ROWS, settings)).await;
     let access = app.place().access().await.expect("access to AWS");
     ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
     let mut counting = Counting::of(&app).await;
     // That the token is used is noted once a minute.
     counting.aside(app.admin_get("/plans")).await.expect(200);
 
-    let user = people(&app, &mut counting).await;
+    let user = people(&app, &mut counting, &provider).await;
     let (path, nothing) = (format!("/users/{user}/keys"), json!({}));
     let issue = app.admin_send(Method::POST, &path, &nothing);
     // Beside the one that was mailed.
@@ -70,7 +81,7 @@ async fn every_operation_makes_the_calls_that_the_table_says() {
 }
 
 /// Defines a plan and invites somebody; their id.
-async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
+async fn people(app: &TestApp, counting: &mut Counting<'_>, provider: &IdentityServer) -> String {
     let limits = json!({ "rate_per_s": 100, "burst": 200, "quota_per_day": 100_000 });
     let plan = counting.count("define or change a plan", &[], app.admin_send(Method::PUT, FAST, &limits)).await;
     assert!((200..300).contains(&plan.status), "{}", plan.body);
@@ -83,6 +94,9 @@ async fn people(app: &TestApp, counting: &mut Counting<'_>) -> String {
     let change = app.admin_send(Method::PATCH, &path, &plan);
     counting.count("give somebody another plan", &[("K", 1), ("G", 0)], change).await.expect(200);
     keyed(app, counting, &path).await;
+    signing_in::count(app, counting, &address).await;
+    provider.knows(&address);
+    signing_in::count_at_provider(app, counting).await;
     user
 }
 
@@ -169,7 +183,7 @@ async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, u
     counting.aside(app.get(RECORD, rotated["key"].as_str().unwrap())).await.expect(200);
     let path = format!("/users/{user}");
     let delete = app.send(app.admin(Method::DELETE, &path));
-    let sizes = [("K", 2), ("G", 1)];
+    let sizes = [("K", 2), ("G", 1), ("H", 2)];
     counting.count_with_message("delete somebody, up to their keys", &sizes, delete).await.expect(200);
 }
 
