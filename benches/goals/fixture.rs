@@ -19,8 +19,8 @@ use crate::{
 /// Paths that are asked for at random.
 const PATHS_MAX: u64 = 200_000;
 
-/// How long the mail of an invitation may take.
-const MAILED_WITHIN: Duration = Duration::from_secs(30);
+/// How long the mail of an invitation may take: its message may be hidden by the server before, which was killed.
+const MAILED_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A data directory, ready to be served.

@@ -53,7 +53,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
 fn scan(path: &Path) -> Outcome<u64> {
     let connection = Connection::open(path)?;
     let mut statement = connection.prepare(
-        "SELECT stream, version, position, command, request_hash, recorded_at, events FROM commits ORDER BY stream, version",
+        "SELECT stream, version, position, command, request_hash, recorded_at, events FROM commits ORDER BY position",
     )?;
     let mut rows = statement.query([])?;
     let (mut commits, mut bytes) = (0_u64, 0);

@@ -155,7 +155,10 @@ impl Grant {
     /// For a ledger that is written without having been read just before.
     pub fn placed(self, limit_ns: i64, used: u64) -> Self {
         let tat_ns = self.tat_ns.saturating_add(limit_ns.saturating_sub(self.limit_ns));
-        Self { tat_ns, limit_ns, quota_elsewhere: self.bucket.quota.saturating_sub(used), ..self }
+        let quota_elsewhere = self.bucket.quota.saturating_sub(used);
+        // It took all that was seen of the quota, and there was more: somebody has given back since.
+        let more = self.more || (self.quota_elsewhere == 0 && quota_elsewhere > 0);
+        Self { tat_ns, limit_ns, quota_elsewhere, more, ..self }
     }
 
     /// The same grant, as this one of a node's.
