@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::commit::{CommandError, Committer};
+use super::{
+    commit::{CommandError, Committer},
+    mailer::Mailers,
+};
 use crate::{
     domain::{
         event::Role,
@@ -23,13 +26,13 @@ const IMPORTS_MAX: usize = 10_000;
 /// Dead letters that are looked through for those about the person.
 const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, all events about them with what
+/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, mails to them that are kept here, all events about them with what
 /// is personal in them opened, and what they did themselves to data sets, plans and tokens. What they are recognised by, such as the hash
 /// of their password, is named and not shown. `None` when there is no such person.
 ///
 /// # Errors
-/// When the store or the queue does not answer or holds something unreadable.
-pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Value>, CommandError> {
+/// When the store, the queue or the outbox does not answer or holds something unreadable.
+pub async fn everything(committer: &Committer, mailers: &Mailers, user: UserId) -> Result<Option<Value>, CommandError> {
     let stores = &committer.stores;
     let Some(row) = stores.views.user(user).await? else { return Ok(None) };
     let row = row.at(committer.clock.now());
@@ -37,6 +40,10 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
     let events = documents(committer, &StreamId::User(user), key.as_ref()).await?;
     let had_permissions = row.role != Role::Reader || events.iter().any(|event| event["type"] == "RoleChanged");
     let done = if had_permissions { done_by(committer, user).await? } else { Vec::new() };
+    let mails = match committer.load_user(user).await? {
+        Some(person) => mailers.kept(&person).await.map_err(|error| StoreError::Unavailable(error.to_string()))?,
+        None => Vec::new(),
+    };
     let counts = stores.ledger.counts(user, 0).await?;
     let counts = counts.iter().map(|count| {
         json!({
@@ -52,6 +59,7 @@ pub async fn everything(committer: &Committer, user: UserId) -> Result<Option<Va
         "usage": stores.ledger.usage(user, 0).await?,
         "requests": counts.collect::<Vec<_>>(),
         "dead_letters": dead_letters(committer, user).await?,
+        "mails": mails,
         "events": events,
         "done": done,
     })))

@@ -174,7 +174,7 @@ impl ExportUser {
             let committer = &node.service.committer;
             let user = people::find(&*committer.stores.views, &self.user).await?;
             let missing = || Failure::not_found(format!("there is no user {}", user.id));
-            let document = everything(committer, user.id).await?.ok_or_else(missing)?;
+            let document = everything(committer, &node.service.mailers, user.id).await?.ok_or_else(missing)?;
             let text = format!("{document:#}");
             Ok(Answer::new(document, text))
         })

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use zeroize::Zeroizing;
 
-use super::{MailError, Mailer, OutgoingMail, Receipt, Sender, message::Carrier, one_line};
+use super::{KEPT_MAX, KeptMail, MailError, Mailer, OutgoingMail, Receipt, Sender, message::Carrier, one_line};
 use crate::{
     clock::SharedClock,
     private::{self, Earlier, HeldDirectory},
@@ -112,9 +112,23 @@ impl Mailer for FileMailer {
         64
     }
 
+    async fn kept(&self, message_ids: &[String]) -> Result<Vec<KeptMail>, MailError> {
+        let (outbox, is_named, message_ids) = (self.outbox.clone(), self.is_named, message_ids.to_vec());
+        let found = tokio::task::spawn_blocking(move || match hold(&outbox, is_named) {
+            Ok(held) => kept(&held.join(""), &message_ids),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        })
+        .await;
+        let failed = |e: &dyn std::fmt::Display| {
+            MailError::unavailable(one_line(&format!("cannot look for mails in {}: {e}", self.outbox.display())))
+        };
+        found.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+    }
+
     async fn forget(&self, message_ids: &[String]) -> Result<(), MailError> {
         let message_ids = message_ids.to_vec();
-        self.remove(move |_, id| message_ids.iter().any(|begin| id.starts_with(begin.as_str()))).await.map(drop)
+        self.remove(move |_, id| begins_so(id, &message_ids)).await.map(drop)
     }
 
     async fn expire(&self) -> Result<u64, MailError> {
@@ -126,6 +140,23 @@ impl Mailer for FileMailer {
         let oldest = self.clock.now().checked_sub(age).unwrap_or(Timestamp::MIN);
         self.remove(move |at, _| at < oldest).await
     }
+}
+
+fn begins_so(message_id: &str, message_ids: &[String]) -> bool {
+    message_ids.iter().any(|begin| message_id.starts_with(begin.as_str()))
+}
+
+/// The mails in an outbox whose message ids begin so, newest first.
+fn kept(outbox: &Path, message_ids: &[String]) -> io::Result<Vec<KeptMail>> {
+    let mut mails = Vec::new();
+    for entry in std::fs::read_dir(outbox)? {
+        let name = entry?.file_name();
+        let found = name.to_str().and_then(mail_of).filter(|(_, id)| begins_so(id, message_ids));
+        mails.extend(found.map(|(sent_at, id)| KeptMail { sent_at, message_id: id.to_owned() }));
+    }
+    mails.sort_by_key(|mail| std::cmp::Reverse(mail.sent_at));
+    mails.truncate(KEPT_MAX);
+    Ok(mails)
 }
 
 /// Removes mails from an outbox, by their time and message id; how many. What has no such name stays.
@@ -174,7 +205,7 @@ fn write_durably(outbox: &Path, is_named: bool, name: &str, content: &[u8]) -> i
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
     use super::*;
     use crate::clock::ManualClock;
@@ -221,7 +252,12 @@ mod tests {
         fs::write(dir.path().join("notes.eml"), "not ours").unwrap();
         fs::write(dir.path().join("20260102T030405Z-x.txt"), "not ours").unwrap();
         let left = || fs::read_dir(dir.path()).unwrap().count();
-        mailer.forget(&["invitation-1-".to_owned(), "invitation-7-".to_owned()]).await.unwrap();
+        let of_one = ["invitation-1-".to_owned(), "invitation-7-".to_owned()];
+        let kept = mailer.kept(&of_one).await.unwrap();
+        let kept: BTreeSet<_> = kept.into_iter().map(|mail| mail.message_id).collect();
+        assert_eq!(kept, ["invitation-1-k1", "invitation-1-k2"].map(ToOwned::to_owned).into());
+        mailer.forget(&of_one).await.unwrap();
+        assert_eq!(mailer.kept(&of_one).await.unwrap(), []);
         assert_eq!(left(), 3, "another person's mail stays");
         clock.advance_us(14 * 86_400 * 1_000_000);
         mailer.send(&mail("invitation-11-k4")).await.unwrap();

@@ -16,6 +16,8 @@ pub mod templates;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
 use thiserror::Error;
 
 pub use file::{FileMailer, UNFINISHED};
@@ -47,6 +49,15 @@ pub trait Mailer: Send + Sync + fmt::Debug {
         10
     }
 
+    /// What it keeps itself of mails whose message ids begin with one of these: the newest [`KEPT_MAX`], newest first. One that only hands
+    /// over keeps nothing.
+    ///
+    /// # Errors
+    /// When they cannot be looked for.
+    async fn kept(&self, _message_ids: &[String]) -> Result<Vec<KeptMail>, MailError> {
+        Ok(Vec::new())
+    }
+
     /// Removes what it keeps itself of mails whose message ids begin with one of these. One that only hands over keeps nothing.
     ///
     /// # Errors
@@ -62,6 +73,18 @@ pub trait Mailer: Send + Sync + fmt::Debug {
     async fn expire(&self) -> Result<u64, MailError> {
         Ok(0)
     }
+}
+
+/// Mails that are told of one person.
+pub const KEPT_MAX: usize = 1000;
+
+/// A mail that is kept. What stands in it is not told: keys and links do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptMail {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// Its message id, without the domain.
+    pub message_id: String,
 }
 
 /// A mail to one person.

@@ -172,6 +172,14 @@ impl Somebody {
     }
 }
 
+/// The message ids of the files in the outbox that are mails to this address.
+fn message_ids_to(app: &TestApp, address: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(app.data().join("outbox")).unwrap().map(|file| file.unwrap().path());
+    let theirs = files.filter(|file| std::fs::read_to_string(file).unwrap().contains(&format!("\nTo: {address}\r\n")));
+    let names = theirs.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned());
+    names.map(|name| name.split_once("Z-").unwrap().1.to_owned()).collect()
+}
+
 #[tokio::test]
 async fn what_an_export_shows_of_somebody_is_what_their_erasure_removes() {
     let settings = vec![("http.trusted_proxies", "127.0.0.1".to_owned()), ("queue.receives_max", "1".to_owned())];
@@ -179,11 +187,16 @@ async fn what_an_export_shows_of_somebody_is_what_their_erasure_removes() {
     let Somebody { user, session, secrets } = Somebody::live(&app).await;
     let own = app.send(app.request(Method::GET, "/me/export").bearer_auth(&session)).await.expect(200).json();
     let by_administrator = app.admin_get(&format!("/users/{user}/export")).await.expect(200).json();
-    for part in ["user", "keys", "sessions", "usage", "requests", "dead_letters", "events", "done"] {
+    for part in ["user", "keys", "sessions", "usage", "requests", "dead_letters", "mails", "events", "done"] {
         assert_eq!(own[part], by_administrator[part], "{part}");
         let is_there = own[part].as_array().is_none_or(|items| !items.is_empty());
         assert!(is_there, "{part}: {own}");
     }
+    // Each mail of the outbox that is theirs is shown: those that go with them.
+    let mails: BTreeSet<String> =
+        own["mails"].as_array().unwrap().iter().map(|mail| mail["message_id"].as_str().unwrap().to_owned()).collect();
+    assert!(mails.len() >= 3, "{mails:?}");
+    assert_eq!(mails, message_ids_to(&app, EMAIL));
     let shown = all_texts(&own);
     for personal in [EMAIL, NAME, LABEL, ALLOWED, SIGNED_IN_IN, USED_IN, BOUNCED] {
         assert!(shown.contains(personal), "{personal} is not shown: {own}");
@@ -215,6 +228,7 @@ async fn what_an_export_shows_of_somebody_is_what_their_erasure_removes() {
     .await;
     let erased = app.admin_get(&format!("/users/{user}/export")).await.expect(200).json();
     let is_longer = |part: &str| erased[part].as_array().unwrap().len() >= own[part].as_array().unwrap().len();
+    assert_eq!(erased["mails"], json!([]));
     assert!(is_longer("events") && is_longer("keys") && is_longer("sessions"), "the log stays whole");
     let left = erased.to_string();
     app.stop().await;

@@ -4,7 +4,7 @@ mod links;
 
 use zeroize::Zeroizing;
 
-use super::{LinkPolicy, MailerWork, MessageError, Offer, example, leak, notify::notice_prefix};
+use super::{LinkPolicy, MailerWork, Mailers, MessageError, Offer, example, leak, notify::notice_prefix};
 use crate::{
     actors::{
         commit::{CommandError, Committed, Envelope},
@@ -26,7 +26,7 @@ use crate::{
     },
     failpoint::crash_point,
     mail::{
-        MailError, OutgoingMail,
+        KeptMail, MailError, OutgoingMail,
         ses::feedback,
         templates::{self, Invitation},
     },
@@ -35,6 +35,24 @@ use crate::{
 
 /// Steps that one message may take; more means that something goes in circles.
 const STEPS_MAX: u32 = 12;
+
+/// What the message ids of all mails to a person begin with.
+fn mails_to(person: &User) -> Vec<String> {
+    let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
+    let invitations = person.invitations.iter().map(|(invitation, _)| InvitationMail::id_prefix(*invitation));
+    let others = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
+    invitations.chain(links).chain(others).collect()
+}
+
+impl Mailers {
+    /// The mails to a person that are kept here: those that their erasure removes, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be looked for.
+    pub async fn kept(&self, person: &User) -> Result<Vec<KeptMail>, MailError> {
+        self.work.mailer.kept(&mails_to(person)).await
+    }
+}
 
 impl MailerWork {
     pub(super) async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
@@ -90,11 +108,7 @@ impl MailerWork {
     /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
-            let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
-            let invitations = person.invitations.iter().map(|(invitation, _)| InvitationMail::id_prefix(*invitation));
-            let others = [notice_prefix(person.id), leak::mail_prefix(person.id), example::mail_prefix(person.id)];
-            let mails = invitations.chain(links).chain(others);
-            self.mailer.forget(&mails.collect::<Vec<_>>()).await?;
+            self.mailer.forget(&mails_to(person)).await?;
         }
         Ok(())
     }

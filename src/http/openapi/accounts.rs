@@ -324,6 +324,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     );
     let letter =
         whole("", [("id", text()), ("type", text()), ("reason", text()), ("sent_at", moment()), ("died_at", moment())]);
+    let mail = whole("", [("sent_at", moment()), ("message_id", text())]);
     let export = whole(
         "Everything that is kept about a person.",
         [
@@ -334,6 +335,13 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("usage", described(list(day), "Requests by day, counted from 1970-01-01.")),
             ("requests", described(list(count), "Requests by day, key, data set and status.")),
             ("dead_letters", described(list(letter), "Messages about them that were given up.")),
+            (
+                "mails",
+                described(
+                    list(mail),
+                    "Mails to them that are kept in files here, the newest 1,000. What stands in them is not shown.",
+                ),
+            ),
             ("events", described(list(reference("Event")), "All that happened, with what is personal in it opened.")),
             ("done", described(list(reference("Event")), "What they did to data sets, plans and tokens.")),
         ],

@@ -41,7 +41,7 @@ async fn of_user(
 async fn export(request: &HttpRequest, user: UserId, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
     service.book.settle(user).await.map_err(store_problem)?;
-    let found = everything(&service.committer, user).await.map_err(command_problem)?;
+    let found = everything(&service.committer, &service.mailers, user).await.map_err(command_problem)?;
     let missing = || Problem::new(ProblemCode::NotFound, format!("there is no user {user}"));
     Ok(answer::document(StatusCode::OK, &found.ok_or_else(missing)?))
 }
