@@ -23,12 +23,15 @@ use crate::{
 const PAGE_COMMITS: usize = 256;
 /// Imports whose data sets are looked through for what the person did.
 const IMPORTS_MAX: usize = 10_000;
+/// Commits of the log, the newest, that are looked through for what the person did to other people.
+const LOOKED_THROUGH_MAX: usize = 20_000;
 /// Dead letters that are looked through for those about the person.
 const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, mails to them that are kept here, all events about them with what
-/// is personal in them opened, and what they did themselves to data sets, plans and tokens. What they are recognised by, such as the hash
-/// of their password, is named and not shown. `None` when there is no such person.
+/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, mails to them that are kept
+/// here, all events about them with what is personal in them opened, and what they did themselves: to data sets, plans and tokens, and
+/// of late to other people, whose data is left out. What they are recognised by, such as the hash of their password, is named and not
+/// shown. `None` when there is no such person.
 ///
 /// # Errors
 /// When the store, the queue or the outbox does not answer or holds something unreadable.
@@ -96,6 +99,32 @@ async fn done_by(committer: &Committer, user: UserId) -> Result<Vec<Value>, Comm
     for stream in streams {
         let events = documents(committer, &stream, None).await?;
         done.extend(events.into_iter().filter(|event| event["actor"] == who));
+    }
+    done.extend(done_to_people(committer, user).await?);
+    Ok(done)
+}
+
+/// What the person did to other people, in the newest commits of the log, without what it says of these.
+async fn done_to_people(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
+    let (who, mentioned) = (json!(Who::user(user)), user.to_string());
+    let (mut done, mut before, mut looked) = (Vec::new(), None, 0);
+    while looked < LOOKED_THROUGH_MAX {
+        let commits = committer.stores.log.read_back(before, PAGE_COMMITS).await?;
+        let is_of_another = |stream: &StreamId| matches!(stream, StreamId::User(other) if *other != user);
+        for commit in
+            commits.iter().filter(|commit| is_of_another(&commit.stream) && commit.events.contains(&mentioned))
+        {
+            let events = persisted::documents(commit)?.into_iter().filter(|event| event["actor"] == who);
+            done.extend(events.map(|mut event| {
+                event.as_object_mut().and_then(|event| event.insert("data".to_owned(), json!({})));
+                event
+            }));
+        }
+        looked += commits.len();
+        before = commits.last().map(|commit| commit.position);
+        if commits.len() < PAGE_COMMITS {
+            break;
+        }
     }
     Ok(done)
 }

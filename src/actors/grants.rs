@@ -20,13 +20,13 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::task::TaskTracker;
+
 pub use self::pass::{Admission, Pass};
 use self::{
     cell::{CellState, KeyCell, KeyState, PersonCell, lock},
     failing::Failing,
 };
-use tokio_util::task::TaskTracker;
-
 use super::{counting::counters, notices::Notices, session_uses::SessionUses};
 use crate::{
     clock::SharedClock,

@@ -7,10 +7,10 @@
 
 mod by_provider;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -49,6 +49,9 @@ pub use self::by_provider::Entering;
 const RESETS_AT_ONCE: usize = 64;
 /// Accounts of which wrong tries are remembered: some megabytes.
 const ACCOUNTS_MAX: usize = 16_384;
+
+/// After how long somebody is told that they have to wait: by then it is known whether they may try all the same, of whoever it is.
+const WAIT_TOLD_AFTER: Duration = Duration::from_millis(100);
 
 /// How long links and sessions last, and how many there may be.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +184,7 @@ impl SignIns {
     /// [`SignInRefusal::Credentials`] for whatever is wrong with who they say they are; [`SignInRefusal::CodeWanted`] when only the code
     /// is missing; [`SignInError::Wait`].
     pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
+        let asked = Instant::now();
         let mut account = self.account(given.email.as_ref());
         let waits = self.begin(&account);
         let user = self.find(given.email.as_ref()).await?;
@@ -189,6 +193,8 @@ impl SignIns {
         if let Err(wait) = waits {
             // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart.
             if !known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network)) {
+                // Reading a person takes longer than finding nobody.
+                tokio::time::sleep_until(asked + WAIT_TOLD_AFTER).await;
                 return Err(wait);
             }
             account = format!("{account} {}", given.network);

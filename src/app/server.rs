@@ -68,7 +68,7 @@ impl Server {
         let service = &self.node.service;
         service.readiness.set(false);
         self.tasks.iter().for_each(JoinHandle::abort);
-        let patience = requests_patience(&service.settings);
+        let (began, patience) = (Instant::now(), requests_patience(&service.settings));
         let (left, mailers) =
             tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
         if left > 0 {
@@ -77,7 +77,10 @@ impl Server {
         if !matches!(mailers, Ok(Ok(()))) {
             tracing::warn!("a mailer is still at work; its message will be received again");
         }
-        if tokio::time::timeout(patience, service.book.has_written_down()).await.is_err() {
+        if tokio::time::timeout(patience.saturating_sub(began.elapsed()), service.book.has_written_down())
+            .await
+            .is_err()
+        {
             tracing::warn!("not all first requests and uses of sessions are written down; the next ones are");
         }
         if let Err(error) = service.book.withdraw_all().await {

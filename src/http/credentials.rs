@@ -37,7 +37,7 @@ const BASIC_CHARS_MAX: usize = BASIC_BYTES_MAX.div_ceil(3) * 4;
 
 /// What a request shows, at whichever route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown<'h> {
+pub(super) enum InHeaders<'h> {
     /// A key or a session's token, of the right form.
     Credential(Credential),
     /// Another token as Bearer: an administrator's, or none of ours.
@@ -72,11 +72,11 @@ enum Authorization<'h, 'a> {
 
 /// Reads what a request shows. The cookie is none of its headers' keys and tokens: browsers send it by themselves, so that it counts
 /// where nothing else is shown.
-pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<Shown<'h>, NoCredential> {
+pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<InHeaders<'h>, NoCredential> {
     match in_header(headers) {
         Err(NoCredential::Missing) => {
             let token = cookie::read(headers, public_url).ok_or(NoCredential::Missing)?;
-            session(token.as_bytes()).map(Shown::Credential)
+            session(token.as_bytes()).map(InHeaders::Credential)
         }
         shown => shown,
     }
@@ -85,13 +85,13 @@ pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<Show
 /// Reads the key or the session of a request for data.
 pub(super) fn of_reader(headers: &HeaderMap, public_url: &str) -> Result<Credential, NoCredential> {
     match shown(headers, public_url)? {
-        Shown::Credential(credential) => Ok(credential),
-        Shown::Token(_) => Err(NoCredential::Wrong(CredentialKind::Key)),
+        InHeaders::Credential(credential) => Ok(credential),
+        InHeaders::Token(_) => Err(NoCredential::Wrong(CredentialKind::Key)),
     }
 }
 
 /// Reads the key or token in a request's headers: the one place where they are, for all routes. The same key in several places is one.
-pub(super) fn in_header(headers: &HeaderMap) -> Result<Shown<'_>, NoCredential> {
+pub(super) fn in_header(headers: &HeaderMap) -> Result<InHeaders<'_>, NoCredential> {
     let mut room = [0; BASIC_BYTES_MAX];
     let own = only(headers, &API_KEY)?;
     let Some(value) = only(headers, &header::AUTHORIZATION)? else {
@@ -108,16 +108,16 @@ pub(super) fn in_header(headers: &HeaderMap) -> Result<Shown<'_>, NoCredential> 
         }
         (Some(own), Authorization::Unread) if value.is_empty() && !own.is_empty() => Err(NoCredential::Two),
         (Some(shown), _) | (None, Authorization::Key(shown)) => key(shown),
-        (None, Authorization::Session(token)) => session(token).map(Shown::Credential),
-        (None, Authorization::Token(token)) => Ok(Shown::Token(token)),
+        (None, Authorization::Session(token)) => session(token).map(InHeaders::Credential),
+        (None, Authorization::Token(token)) => Ok(InHeaders::Token(token)),
         (None, Authorization::Other) => Err(NoCredential::Wrong(CredentialKind::Key)),
         (None, Authorization::Unread) => Err(NoCredential::Unread),
     }
 }
 
-fn key(text: &[u8]) -> Result<Shown<'static>, NoCredential> {
+fn key(text: &[u8]) -> Result<InHeaders<'static>, NoCredential> {
     match Credential::key(text) {
-        Some(key) => Ok(Shown::Credential(key)),
+        Some(key) => Ok(InHeaders::Credential(key)),
         None if text.is_empty() => Err(NoCredential::Unread),
         None => Err(NoCredential::Wrong(CredentialKind::Key)),
     }

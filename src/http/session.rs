@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     Problem, ProblemCode, RequestId,
-    credentials::{self, NoCredential, Shown},
+    credentials::{self, InHeaders, NoCredential},
     signed_in::SignedIn,
     state::{OldToken, Service},
     wire,
@@ -50,14 +50,14 @@ async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
     let caller = match credentials::shown(request.headers(), &service.public_url) {
-        Ok(Shown::Credential(Credential { kind: CredentialKind::Session, .. }))
+        Ok(InHeaders::Credential(Credential { kind: CredentialKind::Session, .. }))
         | Err(NoCredential::Wrong(CredentialKind::Session)) => {
             let SignedIn(holder) = SignedIn::extract(request).await?;
             let permissions = Permissions::of_role(holder.user.role);
             return Ok(KnownCaller { who: Who::user(holder.user.id), permissions, until: None });
         }
-        Ok(Shown::Token(token)) => of_token(service, token).await?,
-        Ok(Shown::Credential(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => None,
+        Ok(InHeaders::Token(token)) => of_token(service, token).await?,
+        Ok(InHeaders::Credential(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => None,
         Err(NoCredential::Two) => return Err(credentials::refused_two(request).await),
         Err(NoCredential::Missing | NoCredential::Unread) => {
             wire::refused(request).await;

@@ -11,7 +11,7 @@ use actix_web::{
 
 use super::{
     Problem, ProblemCode,
-    credentials::{self, NoCredential, Shown},
+    credentials::{self, InHeaders, NoCredential},
     routes::{self, data::out_of_reach, store_problem},
     session::Conditions,
     state::Service,
@@ -77,7 +77,7 @@ impl FromRequest for SessionHolder {
                 shown => shown,
             };
             let (id, hash) = match shown {
-                Ok(Shown::Credential(Credential { kind: CredentialKind::Session, id, hash })) => (id, hash),
+                Ok(InHeaders::Credential(Credential { kind: CredentialKind::Session, id, hash })) => (id, hash),
                 Err(NoCredential::Two) => return Err(credentials::refused_two(&request).await),
                 Err(NoCredential::Missing | NoCredential::Unread) => {
                     wire::refused(&request).await;
@@ -134,8 +134,8 @@ impl FromRequest for Oneself {
         let request = request.clone();
         Box::pin(async move {
             match credentials::in_header(request.headers()) {
-                Ok(Shown::Credential(key)) if key.kind == CredentialKind::Key => by_key(&request, Some(key)).await,
-                Ok(Shown::Token(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => by_key(&request, None).await,
+                Ok(InHeaders::Credential(key)) if key.kind == CredentialKind::Key => by_key(&request, Some(key)).await,
+                Ok(InHeaders::Token(_)) | Err(NoCredential::Wrong(CredentialKind::Key)) => by_key(&request, None).await,
                 _ => SignedIn::extract(&request).await.map(|SignedIn(holder)| holder.user),
             }
             .map(Self)

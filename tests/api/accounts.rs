@@ -560,6 +560,28 @@ async fn an_export_shows_what_is_kept_and_erasure_removes_what_is_personal_in_it
 }
 
 #[tokio::test]
+async fn an_export_shows_what_somebody_did_to_others_without_their_data() {
+    let app = TestApp::start().await;
+    let user = member(&app, ANA).await;
+    app.admin_send(Method::PATCH, &format!("/users/{user}"), &json!({ "role": "admin" })).await.expect(200);
+    let token = sign_in(&app, ANA).await;
+    let invite = app.request(Method::POST, "/users").bearer_auth(&token);
+    let invite = invite.json(&json!({ "email": "eve.unusual@example.org", "name": "Eve Unusual" }));
+    let other = app.send(invite).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    with(&app, &token, Method::DELETE, &format!("/users/{other}")).await.expect(200);
+    let own = with(&app, &token, Method::GET, "/me/export").await.expect(200).json();
+    let done = own["done"].as_array().unwrap();
+    let told: Vec<_> =
+        done.iter().map(|event| (event["type"].as_str().unwrap(), event["stream"].as_str().unwrap())).collect();
+    let stream = format!("user#{other}");
+    for event in ["UserInvited", "UserDeleted"] {
+        assert!(told.contains(&(event, stream.as_str())), "{event}: {told:?}");
+    }
+    assert!(done.iter().all(|event| event["data"] == json!({})), "{done:?}");
+    assert!(!own.to_string().contains("unusual") && !own.to_string().contains("Unusual"));
+}
+
+#[tokio::test]
 async fn what_people_do_for_themselves_is_repeated_safely() {
     let app = TestApp::start().await;
     member(&app, ANA).await;

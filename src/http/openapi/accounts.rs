@@ -343,7 +343,13 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                 ),
             ),
             ("events", described(list(reference("Event")), "All that happened, with what is personal in it opened.")),
-            ("done", described(list(reference("Event")), "What they did to data sets, plans and tokens.")),
+            (
+                "done",
+                described(
+                    list(reference("Event")),
+                    "What they did to data sets, plans and tokens, and in the last 20,000 commits to other people, without data of these.",
+                ),
+            ),
         ],
     );
     vec![("Session", session), ("Export", export)]

@@ -16,7 +16,7 @@ use crate::{
     domain::credential::CredentialKind,
     http::{
         Problem, ProblemCode, address,
-        credentials::{self, NoCredential, Shown},
+        credentials::{self, InHeaders, NoCredential},
         routes::{answer::Answer, datasets::list_all, params::Params},
         session::{Admin, OfData},
     },
@@ -28,7 +28,8 @@ pub(super) const PATH: &str = "/datasets";
 
 /// Whether the list is asked for with a key or a session: what a token sees is another one.
 pub(super) fn is_asked_by_reader(path: &str, headers: &HeaderMap, public_url: &str) -> bool {
-    path == PATH && !matches!(credentials::shown(headers, public_url), Ok(Shown::Token(_)) | Err(NoCredential::Missing))
+    path == PATH
+        && !matches!(credentials::shown(headers, public_url), Ok(InHeaders::Token(_)) | Err(NoCredential::Missing))
 }
 
 impl DataSets {
