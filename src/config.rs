@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod layers;
 mod oidc;
+pub mod pages;
 
 use std::{
     net::SocketAddr,
@@ -84,6 +85,8 @@ pub struct Settings {
     pub aws: Aws,
     /// `[mail]`
     pub mail: Mail,
+    /// `[pages]`
+    pub pages: pages::Pages,
     #[serde(skip, default = "Layers::empty")]
     layers: Layers,
     #[serde(skip)]

@@ -7,6 +7,7 @@
 mod entropy;
 mod error;
 mod file;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod visit;

@@ -28,6 +28,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The logo of the pages.
+    #[error("{0}")]
+    Look(String),
     /// The database is gone, and what belongs to it is there.
     #[error(
         "permitd.db is missing or empty in {data}, but {left} is there: restore permitd.db from your backup, with all that was beside it. To \

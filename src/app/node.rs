@@ -42,6 +42,7 @@ use crate::{
     },
     http::{
         checkup::Checkup,
+        pages::Look,
         ready::ReadyAnswers,
         state::{OldToken, Readiness, Service, followers},
     },
@@ -208,6 +209,7 @@ fn start_actors(
         None => mailers,
     };
     let importing = importing(&settings, &records);
+    let look = Look::open(&settings.pages).map_err(StartError::Look)?;
     let sign_ins = Arc::new(sign_ins(&settings, &committer, &book)?);
     let inviting = Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience);
     let provider = provider(&settings, &public_url, &sign_ins, &inviting)?;
@@ -237,6 +239,7 @@ fn start_actors(
         old_tokens: Arc::default(),
         token_uses: Arc::default(),
         tokens,
+        look: Arc::new(look),
         meter: Arc::default(),
     })
 }

@@ -258,6 +258,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::NotData { .. }
         | StartError::Definition(_)
         | StartError::Definitions(_)
+        | StartError::Look(_)
         | StartError::Mail(_)
         | StartError::Templates(_) => Exit::Usage,
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,

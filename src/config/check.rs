@@ -186,6 +186,7 @@ impl Settings {
             let expected = format!("`{wrong}` is not an address or a range such as 10.0.0.0/8");
             return Err(self.layers.invalid("http.trusted_proxies", expected));
         }
+        self.check_pages()?;
         self.check_origins()
     }
 

@@ -14,7 +14,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{Problem, ProblemCode, cookie, wire};
+use super::{Problem, ProblemCode, cookie::Cookie, wire};
 use crate::domain::{
     credential::{Credential, CredentialKind},
     key::{AdminToken, KEY_CHARS, PREFIX},
@@ -75,7 +75,7 @@ enum Authorization<'h, 'a> {
 pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<InHeaders<'h>, NoCredential> {
     match in_header(headers) {
         Err(NoCredential::Missing) => {
-            let token = cookie::read(headers, public_url).ok_or(NoCredential::Missing)?;
+            let token = Cookie::SESSION.read(headers, public_url).ok_or(NoCredential::Missing)?;
             session(token.as_bytes()).map(InHeaders::Credential)
         }
         shown => shown,

@@ -13,7 +13,7 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
-    body::{BodySize, EitherBody, MessageBody},
+    body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         ConnectionType, Method, StatusCode, Version,
@@ -27,10 +27,12 @@ use super::{
     cors::{self, Cors},
     masking,
     meter::RequestMeter,
+    pages,
     passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
     sent::Sent,
     state::Readiness,
+    wants::wants_html,
     wire::{Answering, Connection},
 };
 use crate::{clock::SharedClock, config::Http, secrets::Entropy, telemetry::ACCESS_TARGET};
@@ -215,12 +217,19 @@ impl Visit {
     }
 
     /// The handler's answer; an error becomes a problem that knows the request's id.
-    fn complete<B: MessageBody>(&self, response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    fn complete<B: MessageBody>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
         let Some(error) = response.response().error() else {
-            return response.map_into_left_body();
+            let problem = response.response_mut().extensions_mut().remove::<Problem>();
+            return match problem {
+                Some(problem) => with_page(response, &problem).map_into_right_body(),
+                None => response.map_into_left_body(),
+            };
         };
         let problem = self.problem_of(error);
-        let rendered = problem.error_response();
+        let rendered = match wants_html(response.request().headers()) {
+            true => pages::problem::answer(&problem, response.request()),
+            false => problem.error_response(),
+        };
         response.into_response(rendered).map_into_right_body()
     }
 
@@ -311,6 +320,17 @@ impl Visit {
             );
         }
     }
+}
+
+/// The answer with a page for people in place of a problem's document. What else it says, such as limits, it says as before.
+fn with_page<B: MessageBody>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
+    let mut page = pages::problem::answer(problem, response.request());
+    for (name, value) in response.headers() {
+        if !page.headers().contains_key(name) {
+            page.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    response.into_response(page)
 }
 
 async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {

@@ -23,6 +23,7 @@ pub mod session;
 pub mod signed_in;
 pub mod state;
 pub mod token_uses;
+mod wants;
 pub mod wire;
 
 use actix_web::web;
@@ -47,8 +48,6 @@ pub fn configure(settings: &Http) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .app_data(web::QueryConfig::default().error_handler(|e, _| {
                 Problem::new(ProblemCode::InvalidParameters, format!("the query cannot be read: {e}")).into()
             }))
-            .service(method::readable("/problems", problem::page::list))
-            .service(method::readable("/problems/{code}", problem::page::show))
             .default_service(web::to(address::nowhere));
     }
 }

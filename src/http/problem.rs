@@ -4,7 +4,6 @@
 //! server's fault. A handler on the hot path may answer with [`Problem::respond`] itself, which is rendered once.
 
 mod catalogue;
-pub mod page;
 
 use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
@@ -20,7 +19,7 @@ use serde_json::Value;
 
 pub use catalogue::ProblemCode;
 
-use super::{RequestId, address, masking, pages::wants_html};
+use super::{RequestId, address, masking, wants::wants_html};
 use crate::dataset::json;
 pub use crate::dataset::query::InvalidParam;
 
@@ -172,8 +171,18 @@ impl Problem {
         self.0.code
     }
 
+    /// The header fields that its answer has besides.
+    pub(in crate::http) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    /// What is wrong with this request and what to do.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Writes the cause to the log, if there is one beyond the answer, under the request's id.
-    pub(super) fn log(&self, id: &dyn fmt::Display) {
+    pub(in crate::http) fn log(&self, id: &dyn fmt::Display) {
         if let Some(cause) = &self.0.cause {
             tracing::error!(request_id = %id, cause, "a request failed by the server's fault");
         }
@@ -186,11 +195,12 @@ impl Problem {
             Some(id) => self.log(id),
             None => self.log(&"none"),
         }
-        // A link in a mail is opened in a browser.
-        if wants_html(request) {
-            return page::of(self, request);
+        let mut response = self.render(id.as_ref(), address::of_problems(request));
+        // A browser is shown a page instead: see [`super::edge`].
+        if wants_html(request.headers()) {
+            response.extensions_mut().insert(self.clone());
         }
-        self.render(id.as_ref(), address::of_problems(request))
+        response
     }
 
     fn render(&self, instance: Option<&RequestId>, explained_below: &str) -> HttpResponse {

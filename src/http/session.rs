@@ -23,7 +23,7 @@ use crate::{
         credential::{Credential, CredentialKind},
         event::{Origin, Role},
         id::{CommandId, Who, hex},
-        key::{AdminToken, KeyHash},
+        key::{AdminToken, KeyHash, KeyId},
         permission::{AccessKind, Permission, Permissions},
     },
 };
@@ -70,8 +70,17 @@ async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     }
 }
 
-/// The caller whose administrator's token this is. Only the store knows whether it still works, so that it is asked each time.
+/// The caller whose administrator's token this is.
 async fn of_token(service: &Service, token: &str) -> Result<Option<KnownCaller>, Problem> {
+    Ok(token_of(service, token).await?.map(|(_, caller)| caller))
+}
+
+/// The id of an administrator's token, and the caller that it makes somebody. Only the store knows whether it still works, so that it is
+/// asked each time.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn token_of(service: &Service, token: &str) -> Result<Option<(KeyId, KnownCaller)>, Problem> {
     let hash = KeyHash::of(token.as_bytes());
     let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
@@ -79,7 +88,7 @@ async fn of_token(service: &Service, token: &str) -> Result<Option<KnownCaller>,
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
-    Ok(Some(KnownCaller { who, permissions: row.permissions(), until: row.expires_at }))
+    Ok(Some((id, KnownCaller { who, permissions: row.permissions(), until: row.expires_at })))
 }
 
 /// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
@@ -145,14 +154,21 @@ impl<N: Needs> FromRequest for Admin<N> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let caller = caller_of(&request).await?;
-            let access = if request.method().is_safe() { AccessKind::Read } else { AccessKind::Write };
-            if !caller.permissions.may(N::PERMISSIONS, access) {
-                return Err(forbidden(caller.permissions, N::PERMISSIONS, access));
-            }
-            Ok(Self { caller, needs: PhantomData })
-        })
+        Box::pin(async move { Self::of(caller_of(&request).await?, &request) })
+    }
+}
+
+impl<N: Needs> Admin<N> {
+    /// A known caller, if they may send the request.
+    ///
+    /// # Errors
+    /// 403 with what is needed.
+    pub(super) fn of(caller: KnownCaller, request: &HttpRequest) -> Result<Self, Problem> {
+        let access = if request.method().is_safe() { AccessKind::Read } else { AccessKind::Write };
+        if !caller.permissions.may(N::PERMISSIONS, access) {
+            return Err(forbidden(caller.permissions, N::PERMISSIONS, access));
+        }
+        Ok(Self { caller, needs: PhantomData })
     }
 }
 
@@ -216,6 +232,11 @@ impl FromRequest for Conditions {
 }
 
 impl Conditions {
+    /// Those of a form: the id that it was made with, so that sending it twice does it once, and the version that it shows.
+    pub(super) fn of_form(request: &HttpRequest, once: Option<String>, expected_version: Option<u64>) -> Self {
+        Self { idempotency_key: once, expected_version, request_id: RequestId::of(request) }
+    }
+
     fn read(request: &HttpRequest) -> Result<Self, Problem> {
         let idempotency_key = text(request.headers(), "idempotency-key")?
             // The draft has a quoted string; many clients send it bare.

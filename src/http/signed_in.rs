@@ -104,15 +104,19 @@ impl FromRequest for SignedIn {
         let request = request.clone();
         Box::pin(async move {
             let SessionHolder(holder) = SessionHolder::extract(&request).await?;
-            let demand = service_of(&request)?.settings.accounts.second_factor;
-            let must = demand == SecondFactorDemand::Administrators && holder.user.role == Role::Admin;
-            if must && !holder.user.sign_in.has_factor_in(holder.session) {
+            if must_set_up_factor(service_of(&request)?, &holder) {
                 let detail = "administrators need a second factor here: POST /me/second-factor begins one";
                 return Err(Problem::new(ProblemCode::SecondFactorRequired, detail));
             }
             Ok(Self(holder))
         })
     }
+}
+
+/// Whether they have to set up a second factor before they can do anything else.
+pub(in crate::http) fn must_set_up_factor(service: &Service, holder: &SignedInAs) -> bool {
+    let is_demanded = service.settings.accounts.second_factor == SecondFactorDemand::Administrators;
+    is_demanded && holder.user.role == Role::Admin && !holder.user.sign_in.has_factor_in(holder.session)
 }
 
 impl SignedIn {

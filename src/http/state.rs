@@ -21,7 +21,7 @@ use crate::{
     dataset::cursor::CursorKey,
     domain::{id::Who, key::KeyId},
     http::{
-        checkup::Checkup, meter::RequestMeter, ready::ReadyAnswers, routes::follow::FOLLOWERS_MAX,
+        checkup::Checkup, meter::RequestMeter, pages::Look, ready::ReadyAnswers, routes::follow::FOLLOWERS_MAX,
         token_uses::TokenUses,
     },
     store::records::RecordStore,
@@ -81,6 +81,8 @@ pub struct Service {
     pub tokens: Tokens,
     /// Places for those who follow the log.
     pub followers: Arc<Semaphore>,
+    /// How the pages look.
+    pub look: Arc<Look>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
 }

@@ -7,13 +7,10 @@ use zeroize::Zeroizing;
 
 use super::{Secrets, derive};
 use crate::domain::{
-    id::{UserId, hex},
+    id::UserId,
     key::KeyId,
     provider::{ProviderVisit, VisitId},
 };
-
-/// Longest sealed visit that is read, bytes.
-const SEALED_BYTES_MAX: usize = 4096;
 
 /// What goes with a visit through the provider, or is shown to it alone.
 pub struct VisitSecrets {
@@ -43,24 +40,13 @@ pub struct OpenedVisit {
 impl Secrets {
     /// The visit as a text that is known again, by whoever has this secret, and cannot be changed.
     pub fn seal_visit(&self, visit: &ProviderVisit) -> String {
-        let (version, text) = (self.current_version(), visit.to_text());
-        let mac = derive(&self.0.current_secret, "permitd/visit/v1", text.as_bytes());
-        format!("{version}~{text}~{}", hex(&mac))
+        self.seal("permitd/visit/v1", &visit.to_text())
     }
 
     /// Reads a sealed visit; `None` when it was not sealed here.
     pub fn open_visit(&self, sealed: &str) -> Option<OpenedVisit> {
-        if sealed.len() > SEALED_BYTES_MAX {
-            return None;
-        }
-        let (version, rest) = sealed.split_once('~')?;
-        let (text, mac) = rest.rsplit_once('~')?;
-        let secret_version = version.parse().ok()?;
-        let secret = self.0.versions.get(&secret_version)?;
-        let wanted = hex(&derive(secret, "permitd/visit/v1", text.as_bytes()));
-        let is_right = bool::from(wanted.as_bytes().ct_eq(mac.as_bytes()));
-        let visit = ProviderVisit::parse(text).filter(|_| is_right)?;
-        Some(OpenedVisit { visit, secret_version })
+        let (secret_version, text) = self.open_sealed("permitd/visit/v1", sealed)?;
+        Some(OpenedVisit { visit: ProviderVisit::parse(text)?, secret_version })
     }
 
     /// What goes with a visit, derived from this version of the secret; `None` when that is not here any more.

@@ -1,8 +1,24 @@
-//! The pages for people. They load nothing from elsewhere, and their policy says so.
+//! The pages for people. They load nothing from elsewhere, and their policy says so. Each is made by the server from what the handlers
+//! of the API answer, works without JavaScript, and does what a form says by the API's own commands.
 
-mod admin;
+mod assets;
+mod counters;
 mod docs;
+mod files;
+mod flash;
+mod form;
+mod front;
 mod home;
+mod language;
+mod look;
+mod messages;
+pub(in crate::http) mod problem;
+mod route;
+mod sign_in;
+mod templates;
+mod token_visit;
+mod visit;
+mod wording;
 
 use actix_web::{
     HttpResponse,
@@ -11,20 +27,23 @@ use actix_web::{
     web,
 };
 
-pub(super) use self::home::{escaped, wants_html};
+pub use self::look::Look;
+pub(super) use self::templates::escaped;
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
 /// Adds the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::readable("/", home::show))
-        .service(method::readable("/admin", admin::page))
-        .service(method::readable("/admin/app.js", admin::script))
-        .service(method::readable("/admin/app.css", admin::style))
-        .service(method::readable("/admin/counters", admin::counters))
+    app.service(method::readable("/", front::show))
+        .service(method::readable("/-/{folder}/{file}", assets::show))
+        .service(method::readable("/problems", problem::list))
+        .service(method::readable("/problems/{code}", problem::show))
+        .service(method::readable("/admin/counters", counters::show))
         .service(method::readable("/docs", docs::page))
-        .service(method::readable("/docs/{folder}/{file}", docs::asset));
+        .service(method::readable("/docs/{folder}/{file}", docs::asset))
+        .configure(sign_in::configure)
+        .configure(home::configure);
 }
 
 /// A file that is part of the program. It changes with the program, so a browser asks again each time.

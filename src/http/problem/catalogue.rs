@@ -89,6 +89,10 @@ catalogue! {
     CrossOrigin = "cross-origin", FORBIDDEN, "The request comes from another site",
         "A cookie counts in a writing request only where it comes from a page of this server. Scripts send the session's token in the \
          header Authorization: Bearer instead.";
+    /// 403: a form of a page.
+    FormOver = "form-over", FORBIDDEN, "The form does not hold any more",
+        "A form counts for the browser and the sign-in that it was shown to. Load the page again and send it from there. The browser must \
+         take cookies of this server.";
     /// 403: whoever comes from a provider.
     NotAdmitted = "not-admitted", FORBIDDEN, "The provider's answer lets nobody in here",
         "The provider must have verified the address, and it must be one that was invited here and may come in. Which of these is not so is not told. \

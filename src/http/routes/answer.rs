@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::params;
-use crate::http::{Problem, address, pages::wants_html};
+use crate::http::{Problem, address, wants::wants_html};
 
 /// What a handler gives.
 pub(in crate::http) type Answer = Result<HttpResponse, Problem>;
@@ -25,7 +25,7 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
 
 /// The same, with a problem as a page for whoever has a browser.
 pub(super) fn for_browser(answer: Answer, request: &HttpRequest) -> Answer {
-    answer.or_else(|problem| if wants_html(request) { Ok(problem.respond(request)) } else { Err(problem) })
+    answer.or_else(|problem| if wants_html(request.headers()) { Ok(problem.respond(request)) } else { Err(problem) })
 }
 
 /// A document without a version.

@@ -26,7 +26,7 @@ use crate::{
 const UNKNOWN_FIELDS_MAX: usize = 20;
 
 /// A body: an object whose fields are all known. Its `Deserialize` must refuse unknown fields.
-pub(super) trait Fields: DeserializeOwned + 'static {
+pub(in crate::http) trait Fields: DeserializeOwned + 'static {
     /// The names of its fields.
     const NAMES: &'static [&'static str];
     /// Whether a request may leave the body out, which then counts as `{}`.
@@ -36,7 +36,7 @@ pub(super) trait Fields: DeserializeOwned + 'static {
 /// The body of a command that says all in its path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(in crate::http) struct Nothing {}
 
 impl Fields for Nothing {
     const NAMES: &'static [&'static str] = &[];
@@ -48,13 +48,13 @@ impl Fields for Nothing {
 /// # Errors
 /// As an extractor: those of [`Admin`] first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
 /// those of [`JsonBody`], with `invalid_params` for unknown fields.
-pub(super) struct Command<T, N> {
+pub(in crate::http) struct Command<T, N> {
     /// What the body says.
-    pub(super) body: T,
+    pub(in crate::http) body: T,
     /// What the command brings along.
-    pub(super) envelope: Envelope,
+    pub(in crate::http) envelope: Envelope,
     /// Who gives it.
-    pub(super) caller: KnownCaller,
+    pub(in crate::http) caller: KnownCaller,
     needs: PhantomData<N>,
 }
 
@@ -65,15 +65,48 @@ impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let Admin { caller, .. } = Admin::<N>::from_request(&request, &mut payload).await?;
+            let admin = Admin::<N>::from_request(&request, &mut payload).await?;
             let conditions = Conditions::extract(&request).await?;
-            let (body, bytes) = said::<T>(&request, &mut payload).await?;
+            let said = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let envelope = conditions.administering(service, &caller, &request, &bytes)?;
-            Ok(Self { body, envelope, caller, needs: PhantomData })
+            Self::of(admin, said, &conditions, &request, service)
         })
     }
+}
+
+impl<T: Fields, N: Needs> Command<T, N> {
+    /// What an administrator says, with the bytes that they sent.
+    fn of(
+        Admin { caller, .. }: Admin<N>,
+        (body, bytes): (T, Bytes),
+        conditions: &Conditions,
+        request: &HttpRequest,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        let envelope = conditions.administering(service, &caller, request, &bytes)?;
+        Ok(Self { body, envelope, caller, needs: PhantomData })
+    }
+
+    /// The same of a page's form, which says what a body would.
+    ///
+    /// # Errors
+    /// As of the extractor.
+    pub(in crate::http) fn of_form(
+        admin: Admin<N>,
+        body: &Value,
+        conditions: &Conditions,
+        request: &HttpRequest,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        Self::of(admin, of_form(body)?, conditions, request, service)
+    }
+}
+
+/// What a page's form says, as a body and its bytes.
+pub(super) fn of_form<T: Fields>(body: &Value) -> Result<(T, Bytes), Problem> {
+    let bytes = Bytes::from(serde_json::to_vec(body).map_err(Problem::internal)?);
+    Ok((read(&bytes)?, bytes))
 }
 
 /// What the body says, and its bytes. A command has no parameters.

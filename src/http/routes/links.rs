@@ -30,12 +30,8 @@ use crate::{
         sign_in::SignInRefusal,
     },
     http::{
-        Problem, ProblemCode, address,
-        body::bytes_of,
-        method,
-        pages::{escaped, wants_html},
-        signed_in::own_envelope,
-        state::Service,
+        Problem, ProblemCode, address, body::bytes_of, method, pages::escaped, signed_in::own_envelope, state::Service,
+        wants::wants_html,
     },
 };
 
@@ -89,7 +85,7 @@ async fn shown(request: &HttpRequest, token: &str, service: &Service) -> Answer 
     Params::read(request.query_string(), &[])?;
     let link = presented(token, request).await?;
     let behind = sign_in_done(service.sign_ins.behind(&link).await, request).await?;
-    if wants_html(request) {
+    if wants_html(request.headers()) {
         return Ok(form(service, &behind, token, None));
     }
     let does = does(behind.purpose);
@@ -131,7 +127,7 @@ async fn redeemed(request: &HttpRequest, payload: web::Payload, token: &str, ser
     };
     let envelope = own_envelope(request, Who::system("link")).await?;
     let redeemed = service.sign_ins.redeem(link, password.as_ref().map(|text| text.as_str()), &envelope).await;
-    let is_page = is_form && wants_html(request);
+    let is_page = is_form && wants_html(request.headers());
     match redeemed {
         Ok(Redeemed::PasswordSet) if is_page => {
             Ok(page("Done", "<h1>Your password is set</h1><p>You can sign in now.</p>"))

@@ -73,7 +73,7 @@ async fn show(Oneself(user): Oneself, request: HttpRequest, service: web::Data<S
     shown(&user, &service).await
 }
 
-async fn shown(user: &User, service: &Service) -> Answer {
+pub(in crate::http) async fn shown(user: &User, service: &Service) -> Answer {
     let row = existing(service, user.id).await?;
     let plan = service.committer.stores.views.plan(&row.plan).await.map_err(store_problem)?;
     let sign_in = &user.sign_in;

@@ -2,7 +2,7 @@
 
 pub(in crate::http) mod admin_tokens;
 mod answer;
-mod command;
+pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
 mod dead_letters;
@@ -17,8 +17,8 @@ pub(in crate::http) mod mail;
 pub(in crate::http) mod me;
 mod metrics;
 mod operation;
-mod own;
-mod params;
+pub(in crate::http) mod own;
+pub(in crate::http) mod params;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 pub(in crate::http) mod provider;

@@ -3,8 +3,10 @@
 use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use bytes::Bytes;
+use serde_json::Value;
 
-use super::command::{Fields, said};
+use super::command::{Fields, of_form, said};
 use crate::{
     actors::{commit::Envelope, sign_in::SignedInAs},
     domain::id::Who,
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// Who gives a command about themselves. It says whether they must have all that is demanded of them.
-pub(super) trait ActingPerson: FromRequest<Error = Problem> + 'static {
+pub(in crate::http) trait ActingPerson: FromRequest<Error = Problem> + 'static {
     /// Who it is.
     fn person(self) -> SignedInAs;
 }
@@ -38,13 +40,13 @@ impl ActingPerson for SessionHolder {
 ///
 /// # Errors
 /// As an extractor: 401 first, then as a [`Command`](super::command::Command).
-pub(super) struct Own<T, P = SignedIn> {
+pub(in crate::http) struct Own<T, P = SignedIn> {
     /// Who.
-    pub(super) who: SignedInAs,
+    pub(in crate::http) who: SignedInAs,
     /// What they say.
-    pub(super) body: T,
+    pub(in crate::http) body: T,
     /// What the command brings along.
-    pub(super) envelope: Envelope,
+    pub(in crate::http) envelope: Envelope,
     /// By what they are known.
     by: std::marker::PhantomData<P>,
 }
@@ -58,12 +60,37 @@ impl<T: Fields, P: ActingPerson> FromRequest for Own<T, P> {
         Box::pin(async move {
             let who = P::from_request(&request, &mut payload).await?.person();
             let conditions = Conditions::extract(&request).await?;
-            let (body, bytes) = said::<T>(&request, &mut payload).await?;
+            let said = said::<T>(&request, &mut payload).await?;
             let missing = || Problem::internal("the service is not configured");
             let service = request.app_data::<web::Data<Service>>().ok_or_else(missing)?;
-            let person = Who::user(who.user.id);
-            let envelope = conditions.envelope(service, &person, &request, &bytes)?;
-            Ok(Self { who, body, envelope, by: std::marker::PhantomData })
+            Self::of(who, said, &conditions, &request, service)
         })
+    }
+}
+
+impl<T: Fields, P: ActingPerson> Own<T, P> {
+    fn of(
+        who: SignedInAs,
+        (body, bytes): (T, Bytes),
+        conditions: &Conditions,
+        request: &HttpRequest,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        let envelope = conditions.envelope(service, &Who::user(who.user.id), request, &bytes)?;
+        Ok(Self { who, body, envelope, by: std::marker::PhantomData })
+    }
+
+    /// The same of a page's form, which says what a body would.
+    ///
+    /// # Errors
+    /// As of the extractor.
+    pub(in crate::http) fn of_form(
+        who: SignedInAs,
+        body: &Value,
+        conditions: &Conditions,
+        request: &HttpRequest,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        Self::of(who, of_form(body)?, conditions, request, service)
     }
 }

@@ -17,14 +17,14 @@ const REPORTED_MAX: usize = 20;
 
 /// The parameters of one request.
 #[derive(Debug)]
-pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(in crate::http) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Params<'a> {
     /// Reads a query. Every parameter must be among `known`.
     ///
     /// # Errors
     /// 400 with every parameter that is unknown or repeated.
-    pub(super) fn read(query: &'a str, known: &[&str]) -> Result<Self, Problem> {
+    pub(in crate::http) fn read(query: &'a str, known: &[&str]) -> Result<Self, Problem> {
         Self::read_with(query, known, &[])
     }
 
@@ -32,7 +32,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// As [`Params::read`].
-    pub(super) fn read_with(query: &'a str, known: &[&str], repeated: &[&str]) -> Result<Self, Problem> {
+    pub(in crate::http) fn read_with(query: &'a str, known: &[&str], repeated: &[&str]) -> Result<Self, Problem> {
         let mut params: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
         let mut wrong = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -56,12 +56,12 @@ impl<'a> Params<'a> {
     }
 
     /// All of them, with their texts.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(in crate::http) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (&**name, &**text))
     }
 
     /// A parameter's text; an empty one counts as absent.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value).filter(|value| !value.is_empty())
     }
 
@@ -69,7 +69,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// 400 when it cannot be read.
-    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+    pub(in crate::http) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let read = |text: &str| {
             let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
             let reason = if is_number { "the number is too large" } else { "expected a whole number, in digits" };
@@ -82,7 +82,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// 400 with the words when it is none of them.
-    pub(super) fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+    pub(in crate::http) fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(Some(*value));
@@ -96,7 +96,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// 400 when it is not a whole number from 1 on.
-    pub(super) fn limit(&self) -> Result<usize, Problem> {
+    pub(in crate::http) fn limit(&self) -> Result<usize, Problem> {
         let Some(text) = self.text("limit") else { return Ok(LIMIT_DEFAULT) };
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0');
         if !is_number {
@@ -108,12 +108,12 @@ impl<'a> Params<'a> {
 }
 
 /// A refusal because of one parameter.
-pub(super) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> Problem {
+pub(in crate::http) fn refuse(name: &str, reason: String, did_you_mean: Option<&str>) -> Problem {
     Problem::invalid_params(&[InvalidParam::new(name, reason, did_you_mean)])
 }
 
 /// Where the next page is: the same query after `last`, as a path below the server's address.
-pub(super) fn next_target(path: &str, query: &str, last: &str) -> String {
+pub(in crate::http) fn next_target(path: &str, query: &str, last: &str) -> String {
     let start = format!("{path}?");
     let query_begins = start.len();
     let mut target = form_urlencoded::Serializer::for_suffix(start, query_begins);

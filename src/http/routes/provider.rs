@@ -33,10 +33,12 @@ use crate::{
     http::{
         InvalidParam, Problem, ProblemCode, address,
         body::bytes_of,
-        cookie, method,
-        pages::{escaped, wants_html},
+        cookie::Cookie,
+        method,
+        pages::escaped,
         signed_in::{is_cross_origin, own_envelope},
         state::Service,
+        wants::wants_html,
         wire,
     },
     identity::ProviderAnswer,
@@ -107,7 +109,7 @@ async fn finished(request: &HttpRequest, service: &Service) -> Answer {
 async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
     match code_given(&request, payload.into_inner(), &service).await {
         // The visit goes on: the form again.
-        Err(problem) if problem.code() == ProblemCode::InvalidCredentials && wants_html(&request) => {
+        Err(problem) if problem.code() == ProblemCode::InvalidCredentials && wants_html(request.headers()) => {
             let mut response = code_form(&service, "<p role=\"alert\"><strong>The code is wrong.</strong></p>");
             *response.status_mut() = problem.code().status();
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
@@ -132,7 +134,7 @@ async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Servi
     };
     let code = code.chars().take(CODE_CHARS_MAX).collect();
     let envelope = own_envelope(request, Who::system("sign-in")).await?;
-    let visit = cookie::read_visit(request.headers(), &service.public_url);
+    let visit = Cookie::VISIT.read(request.headers(), &service.public_url);
     let entered = provider.give_code(visit, code, network_from(request), &envelope).await;
     entered_as(entered, request, service).await
 }
@@ -148,7 +150,7 @@ fn brought_back(request: &HttpRequest, service: &Service) -> BroughtBack {
     };
     let code = one("code").filter(|code| !code.is_empty() && !query.iter().any(|(name, _)| name == "error"));
     BroughtBack {
-        visit: cookie::read_visit(request.headers(), &service.public_url).map(ToOwned::to_owned),
+        visit: Cookie::VISIT.read(request.headers(), &service.public_url).map(ToOwned::to_owned),
         state: one("state").unwrap_or_default(),
         answer: code.map(|code| ProviderAnswer { code, issuer: one("iss") }),
     }
@@ -156,7 +158,7 @@ fn brought_back(request: &HttpRequest, service: &Service) -> BroughtBack {
 
 /// The answer to what came of it: where the browser goes, or the session for whoever asks for JSON.
 async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &HttpRequest, service: &Service) -> Answer {
-    let is_page = wants_html(request);
+    let is_page = wants_html(request.headers());
     match done(entered, request).await? {
         Entered::CodeWanted { visit } if is_page => {
             let mut response = code_form(service, "");
@@ -174,8 +176,8 @@ async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &Htt
                 false => led_to(&format!("{}{return_to}", address::prefix(&service.public_url)))?,
             };
             let cookies = [
-                cookie::set(started.token.reveal(), age_s, &service.public_url)?,
-                cookie::remove_visit(&service.public_url)?,
+                Cookie::SESSION.set(started.token.reveal(), age_s, &service.public_url)?,
+                Cookie::VISIT.remove(&service.public_url)?,
             ];
             cookies.into_iter().for_each(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
             Ok(response)
@@ -203,7 +205,7 @@ fn keep(response: &mut HttpResponse, visit: &str, service: &Service) -> Result<(
 }
 
 fn visit_cookie(visit: &str, service: &Service) -> Result<HeaderValue, Problem> {
-    cookie::set_visit(visit, VISIT_LIFE.as_secs(), &service.public_url)
+    Cookie::VISIT.set(visit, VISIT_LIFE.as_secs(), &service.public_url)
 }
 
 /// The form for a code, after what was wrong with one before.

@@ -34,7 +34,9 @@ use crate::{
         sign_in::SessionEnd,
     },
     http::{
-        Problem, ProblemCode, cookie, method,
+        Problem, ProblemCode,
+        cookie::Cookie,
+        method,
         session::{Admin, OfPeople},
         signed_in::{SessionHolder, is_cross_origin, own_envelope},
         state::Service,
@@ -77,7 +79,7 @@ impl Fields for SignInBody {
 ///
 /// # Errors
 /// 404 when the setting says that they do not.
-pub(super) fn offered(service: &Service) -> Result<(), Problem> {
+pub(in crate::http) fn offered(service: &Service) -> Result<(), Problem> {
     if service.settings.accounts.sign_in {
         return Ok(());
     }
@@ -90,17 +92,33 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<SignInBody>(&request, &mut payload).await?;
     let SignInBody { email, password, code } = body;
-    let network = network_from(&request);
-    let given = Credentials { email: Email::parse(&email).ok(), password, code, network };
-    let envelope = own_envelope(&request, Who::system("sign-in")).await?;
+    begun(&request, &service, given(&request, &email, password, code)).await
+}
+
+/// What somebody signs in with, and the network that they come from.
+pub(in crate::http) fn given(
+    request: &HttpRequest,
+    email: &str,
+    password: Zeroizing<String>,
+    code: Option<String>,
+) -> Credentials {
+    Credentials { email: Email::parse(email).ok(), password, code, network: network_from(request) }
+}
+
+/// Begins a session, and sets its cookie.
+///
+/// # Errors
+/// As [`SignIns::start`](crate::actors::sign_in::SignIns::start).
+pub(in crate::http) async fn begun(request: &HttpRequest, service: &Service, given: Credentials) -> Answer {
+    let envelope = own_envelope(request, Who::system("sign-in")).await?;
     let started = service.sign_ins.start(given, &envelope).await;
-    let started = sign_in_done(started, &request).await?;
-    let (body, age_s) = started_body(&service, &started)?;
+    let started = sign_in_done(started, request).await?;
+    let (body, age_s) = started_body(service, &started)?;
     let mut response = answer::document(StatusCode::CREATED, &body);
     // A page of another site gets no cookie into the browser.
-    if !is_cross_origin(&request, &service.public_url) {
+    if !is_cross_origin(request, &service.public_url) {
         let token = started.token.reveal();
-        response.headers_mut().insert(header::SET_COOKIE, cookie::set(token, age_s, &service.public_url)?);
+        response.headers_mut().insert(header::SET_COOKIE, Cookie::SESSION.set(token, age_s, &service.public_url)?);
     }
     Ok(response)
 }
@@ -144,7 +162,7 @@ async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>)
     let row = ended.state.rows().sessions.into_iter().find(|row| row.id == session);
     let mut response =
         answer::document(StatusCode::OK, &json!({ "id": session, "ended_at": row.and_then(|row| row.ended_at) }));
-    response.headers_mut().insert(header::SET_COOKIE, cookie::remove(&service.public_url)?);
+    response.headers_mut().insert(header::SET_COOKIE, Cookie::SESSION.remove(&service.public_url)?);
     Ok(response)
 }
 

@@ -51,10 +51,10 @@ use crate::{
         coding::{self, Coding},
         credentials::{self, NoCredential},
         method,
-        pages::wants_html,
         passage::Passage,
         ready::Ready,
         state::Service,
+        wants::wants_html,
         wire,
     },
     store::records::DataSet,
@@ -349,7 +349,7 @@ impl DataSets {
             Ok(Credential { kind: CredentialKind::Session, .. }) => problem.detailed(SESSION_OVER),
             _ => problem,
         };
-        credentials::challenges(request.headers(), wants_html(request))
+        credentials::challenges(request.headers(), wants_html(request.headers()))
             .fold(problem, |problem, challenge| problem.header(header::WWW_AUTHENTICATE, challenge))
     }
 }

@@ -1,0 +1,63 @@
+// What pages do better with a script. Without one, all of it works as well.
+"use strict";
+
+// Moments are written in UTC by the server, which does not know where the reader is.
+const inLocalTime = (root) => {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.title = time.textContent;
+      time.textContent = format.format(at);
+    }
+  }
+};
+inLocalTime(document);
+
+// Buttons that copy.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  const label = button.textContent;
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      button.textContent = button.dataset.done;
+      setTimeout(() => { button.textContent = label; }, 2000);
+    } catch {
+      // The text is selected instead, to be copied by hand.
+      getSelection().selectAllChildren(source);
+    }
+  });
+}
+
+// A form is sent once, however often its button is pressed.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
+}
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// Escape closes a question and leads back to its button.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const open = document.activeElement?.closest("details.asking[open]");
+  if (open) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});
+
+// A link to sign in brings an administrator's token behind the #, which browsers send to nobody.
+const token = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
+const tokenForm = document.getElementById("token-form");
+if (token && tokenForm) {
+  history.replaceState(null, "", location.pathname + location.search);
+  tokenForm.elements.token.value = token;
+  tokenForm.requestSubmit();
+}

@@ -1,0 +1,30 @@
+//! What the actors have counted, for administrators.
+
+use actix_web::{http::StatusCode, web};
+use serde_json::json;
+
+use crate::http::{
+    Problem,
+    routes::{self, Answer},
+    session::{Admin, OfServer},
+    state::Service,
+};
+
+/// `GET /admin/counters`: what the actors have counted since the start.
+pub(super) async fn show(_: Admin<OfServer>, service: web::Data<Service>) -> Answer {
+    let queue: Result<_, Problem> = service.committer.queue.depth().await.map_err(routes::queue_problem);
+    Ok(routes::document(
+        StatusCode::OK,
+        &json!({
+            "gate": service.book.counts(),
+            "committer": service.committer.counts(),
+            "mailers": service.mailers.counts(),
+            "notices": service.notices.counts(),
+            "leaks": service.leaks.counts(),
+            "relay": service.relay.counts(),
+            "importer": service.imports.counts(),
+            "passwords": service.sign_ins.pool().counts(),
+            "queue": queue?,
+        }),
+    ))
+}

@@ -1,0 +1,45 @@
+//! The files that pages are made of: of each page one template and its messages, and the parts that they share.
+
+use super::language::Language;
+
+/// The files of one folder.
+struct Folder {
+    template: (&'static str, &'static str),
+    english: &'static str,
+    german: &'static str,
+}
+
+macro_rules! folders {
+    ($($folder:literal),* $(,)?) => {
+        [$(Folder {
+            template: (concat!($folder, "/page.html"), include_str!(concat!($folder, "/page.html"))),
+            english: include_str!(concat!($folder, "/en.ftl")),
+            german: include_str!(concat!($folder, "/de.ftl")),
+        }),*]
+    };
+}
+
+/// A folder for each page.
+static PAGES: &[Folder] = &folders!["front", "home", "problem", "sign_in",];
+
+/// What several pages use.
+static PARTS: [(&str, &str); 2] =
+    [("parts/form.html", include_str!("parts/form.html")), ("parts/layout.html", include_str!("parts/layout.html"))];
+
+/// All templates: their names and texts.
+pub(super) fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PARTS.into_iter().chain(PAGES.iter().map(|page| page.template))
+}
+
+/// The files of messages of a language.
+pub(super) fn messages(language: Language) -> impl Iterator<Item = &'static str> {
+    let shared = match language {
+        Language::English => include_str!("parts/en.ftl"),
+        Language::German => include_str!("parts/de.ftl"),
+    };
+    let own = PAGES.iter().map(move |page| match language {
+        Language::English => page.english,
+        Language::German => page.german,
+    });
+    std::iter::once(shared).chain(own)
+}

@@ -1,0 +1,163 @@
+//! Forms: read within bounds, believed only from this server's own pages, and shown again with what was typed where something is wrong.
+
+use actix_web::{HttpRequest, dev::Payload};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::visit::{Holder, Person, Staff, Visit, Visitor, bound_to};
+use crate::http::{
+    Problem, ProblemCode,
+    body::bytes_of,
+    routes::{
+        command::{Command, Fields},
+        own::{ActingPerson, Own},
+    },
+    session::{Conditions, Needs},
+    signed_in::{SessionHolder, SignedIn, is_cross_origin},
+    state::Service,
+};
+
+/// The longest form, bytes: a list of some thousand people to invite.
+const FORM_BYTES_MAX: usize = 1 << 20;
+/// The most fields of a form.
+const FIELDS_MAX: usize = 2_000;
+/// Fields that are never shown again.
+const SECRETS: [&str; 8] = ["csrf", "once", "password", "current", "new", "repeated", "code", "token"];
+
+/// What somebody has sent with a form.
+pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
+
+impl Form {
+    /// Reads a form of one of this server's pages.
+    ///
+    /// # Errors
+    /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
+    pub(super) async fn read(request: &HttpRequest, payload: Payload, service: &Service) -> Result<Self, Problem> {
+        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
+        let fields = form_urlencoded::parse(&bytes).take(FIELDS_MAX);
+        let form = Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect());
+        check_source(request, service, form.raw("csrf").unwrap_or_default())?;
+        Ok(form)
+    }
+
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field's text, without blanks around it; an empty one counts as absent.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.raw(name).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// A secret, as it was typed; an empty one counts as absent.
+    pub(super) fn secret(&self, name: &str) -> Option<&str> {
+        self.raw(name).filter(|text| !text.is_empty())
+    }
+
+    /// All texts of a field that may be there several times, such as ticked boxes.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let of_name = self.0.iter().filter(|(known, _)| known == name);
+        of_name.map(|(_, value)| value.trim()).filter(|text| !text.is_empty()).collect()
+    }
+
+    /// Whether a box is ticked, or a button with this name was pressed.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    /// The form again, with what was typed and what was wrong: what the macros of `parts/form.html` take.
+    pub(super) fn again(&self, problem: &Problem) -> Value {
+        let mut values = Map::new();
+        for (name, value) in self.0.iter().filter(|(name, _)| !SECRETS.contains(&name.as_str())) {
+            match values.get_mut(name) {
+                Some(Value::Array(several)) => several.push(json!(value.as_str())),
+                Some(first) => *first = json!([first.clone(), value.as_str()]),
+                None => {
+                    values.insert(name.clone(), json!(value.as_str()));
+                }
+            }
+        }
+        let mut again = wrong(problem);
+        if let Some(fields) = again.as_object_mut() {
+            fields.insert("values".to_owned(), Value::Object(values));
+        }
+        again
+    }
+
+    fn conditions(&self, request: &HttpRequest) -> Conditions {
+        let version = self.text("version").and_then(|version| version.parse().ok());
+        Conditions::of_form(request, self.text("once").map(ToOwned::to_owned), version)
+    }
+}
+
+/// What is wrong, by the field that it is about, as far as the problem names one.
+pub(super) fn wrong(problem: &Problem) -> Value {
+    let detail = problem.detail();
+    let of_field = detail.strip_prefix("at `").and_then(|rest| rest.split_once("`: "));
+    let (field, reason) = of_field.map_or((None, detail), |(field, reason)| (Some(field), reason));
+    let fields: Map<String, Value> = field.map(|field| (field.to_owned(), json!(reason))).into_iter().collect();
+    json!({ "code": problem.code().slug(), "reason": reason, "fields": fields, "values": {} })
+}
+
+/// Whether what is sent comes from a page that this server has shown to the same browser.
+///
+/// # Errors
+/// 403.
+pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str) -> Result<(), Problem> {
+    if is_cross_origin(request, &service.public_url) {
+        return Err(Problem::new(ProblemCode::CrossOrigin, "the form was sent from another site"));
+    }
+    let is_ours =
+        bound_to(request, service).is_some_and(|bound| service.committer.secrets.is_form_token(&bound, token));
+    if is_ours {
+        return Ok(());
+    }
+    let detail = "the form is from before you signed in or out, or the browser takes no cookies: load the page again";
+    Err(Problem::new(ProblemCode::FormOver, detail))
+}
+
+impl<N: Needs + Clone> Visit<Staff<N>> {
+    /// A command of the administration, as the form gives it.
+    ///
+    /// # Errors
+    /// 400 for what the body of the command would be refused for.
+    pub(super) fn command<T: Fields>(&self, form: &Form, body: &Value) -> Result<Command<T, N>, Problem> {
+        let Staff(admin) = &self.who;
+        Command::of_form(admin.clone(), body, &form.conditions(&self.request), &self.request, &self.service)
+    }
+}
+
+/// Somebody who gives commands about themselves on a page.
+pub(super) trait OnesOwn: Visitor {
+    /// As what they give them.
+    type As: ActingPerson;
+    /// Who it is.
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
+}
+
+impl OnesOwn for Person {
+    type As = SignedIn;
+
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
+        &self.0
+    }
+}
+
+impl OnesOwn for Holder {
+    type As = SessionHolder;
+
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
+        &self.0
+    }
+}
+
+impl<P: OnesOwn> Visit<P> {
+    /// A command of somebody about themselves, as the form gives it.
+    ///
+    /// # Errors
+    /// 400 for what the body of the command would be refused for.
+    pub(super) fn own<T: Fields>(&self, form: &Form, body: &Value) -> Result<Own<T, P::As>, Problem> {
+        let holder = self.who.holder().clone();
+        Own::of_form(holder, body, &form.conditions(&self.request), &self.request, &self.service)
+    }
+}

@@ -1,0 +1,50 @@
+//! `GET /`: what this server publishes, for whoever opens its address.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use serde_json::{Value, json};
+
+use super::{
+    route,
+    visit::{Anyone, Shown, Visit},
+};
+use crate::{
+    http::{state::Service, wants::wants_html},
+    store::records::DataSet,
+};
+
+/// A page for browsers, JSON for programs.
+pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    if wants_html(request.headers()) {
+        return route::answered(&request, page(&request, &service).await);
+    }
+    let data_sets: Vec<Value> = served(&service).iter().map(|set| listed(set)).collect();
+    HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(json!({
+        "name": service.settings.mail.brand,
+        "version": env!("CARGO_PKG_VERSION"),
+        "datasets": data_sets,
+        "admin": "/admin",
+        "problems": "/problems",
+        "openapi": "/openapi.json",
+        "docs": "/docs",
+    }))
+}
+
+/// The data sets that are served.
+fn served(service: &Service) -> Vec<Arc<DataSet>> {
+    let mut data_sets = service.records.data_sets();
+    data_sets.retain(|data_set| !data_set.standing.withdrawn);
+    data_sets
+}
+
+fn listed(set: &DataSet) -> Value {
+    let (name, title) = (&set.definition.name, &set.definition.title);
+    json!({ "name": name, "title": title, "path": format!("/{name}"), "records": set.records })
+}
+
+async fn page(request: &HttpRequest, service: &Service) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    let data_sets: Vec<Value> = served(service).iter().map(|set| listed(set)).collect();
+    visit.page("front/page.html", &json!({ "datasets": data_sets }))
+}

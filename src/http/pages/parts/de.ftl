@@ -1,0 +1,29 @@
+# Was mehrere Seiten sagen.
+skip = Zum Inhalt springen
+nav-main = Hauptnavigation
+nav-home = Start
+nav-data = Daten
+nav-docs = Dokumentation
+nav-admin = Verwaltung
+nav-token = Verwaltungstoken
+nav-sign-in = Anmelden
+nav-sign-out = Abmelden
+contact = Fragen: { $contact }
+footer-problems = Fehlermeldungen erklärt
+mails-to-files = E-Mails werden auf dem Server in Dateien geschrieben und erreichen niemanden. Wer den Server betreibt, kann SMTP einrichten (mail.transport).
+form-wrong = Im Formular stimmt etwas noch nicht:
+optional = (freiwillig)
+copy = Kopieren
+copied = Kopiert
+pager = Seiten
+pager-first = Erste Seite
+pager-next = Nächste Seite
+records = { $count ->
+    [one] { $count } Datensatz
+   *[other] { $count } Datensätze
+}
+requests = { $count ->
+    [one] { $count } Anfrage
+   *[other] { $count } Anfragen
+}
+never = nie

@@ -1,0 +1,29 @@
+# What several pages say.
+skip = Skip to the content
+nav-main = Main
+nav-home = Home
+nav-data = Data
+nav-docs = Documentation
+nav-admin = Administration
+nav-token = Administrator’s token
+nav-sign-in = Sign in
+nav-sign-out = Sign out
+contact = Questions: { $contact }
+footer-problems = Error messages explained
+mails-to-files = Mails are written to files on the server and reach nobody. Whoever runs the server can set up SMTP (mail.transport).
+form-wrong = Something in the form is not right yet:
+optional = (optional)
+copy = Copy
+copied = Copied
+pager = Pages
+pager-first = First page
+pager-next = Next page
+records = { $count ->
+    [one] { $count } record
+   *[other] { $count } records
+}
+requests = { $count ->
+    [one] { $count } request
+   *[other] { $count } requests
+}
+never = never

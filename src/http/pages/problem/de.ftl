@@ -1,0 +1,12 @@
+problem-all = Alle Fehlermeldungen
+problem-lead = Wie dieser Server Nein sagt. Programme bekommen dasselbe als Dokument (RFC 9457). Die Texte sind auf Englisch, wie die Schnittstelle.
+problem-status = Status
+problem-title = Bedeutung
+problem-front = Was dieser Server veröffentlicht
+problem-key-title = Diese Adresse ist für Programme und für alle, die Zugang haben
+problem-key-lead = Unter <code>{ $address }</code> stehen Daten. Sie brauchen einen Schlüssel, oder Sie melden sich an.
+problem-key-browser = Im Browser
+problem-key-browser-text = Wenn Sie eingeladen wurden, melden Sie sich mit der Adresse an, an die die Einladung ging.
+problem-key-program = In einem Programm
+problem-key-program-text = Senden Sie den Schlüssel aus Ihrer Einladung in der Kopfzeile <code>x-api-key</code>:
+problem-key-invited = Sie sind noch nicht eingeladen? Fragen Sie, wer diese Daten veröffentlicht.

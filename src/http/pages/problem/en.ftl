@@ -1,0 +1,12 @@
+problem-all = All error messages
+problem-lead = How this server says no. Programs get the same as problem documents (RFC 9457).
+problem-status = Status
+problem-title = Meaning
+problem-front = What this server publishes
+problem-key-title = This address is for programs and for people who have access
+problem-key-lead = There is data at <code>{ $address }</code>. You need a key, or you sign in.
+problem-key-browser = In the browser
+problem-key-browser-text = If you were invited, sign in with the address that the invitation went to.
+problem-key-program = In a program
+problem-key-program-text = Send the key from your invitation in the header <code>x-api-key</code>:
+problem-key-invited = Nobody invited you yet? Ask whoever publishes this data.

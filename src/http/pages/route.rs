@@ -1,0 +1,82 @@
+//! The routes of pages: who looks is found out first, a form is believed only then, and what is refused becomes a page.
+
+use actix_web::{HttpRequest, HttpResponse, Route, http::Method, web};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    form::Form,
+    language::Language,
+    problem,
+    visit::{Refusal, Shown, Visit, Visitor, led_to},
+};
+use crate::http::{method, state::Service};
+
+/// Longest address that somebody is led back to after they have signed in, bytes.
+const RETURN_BYTES_MAX: usize = 1024;
+
+/// A route for looking at a page.
+pub(super) fn get<W, F, Fut>(handler: F) -> Route
+where
+    W: Visitor,
+    F: Fn(Visit<W>) -> Fut + Clone + 'static,
+    Fut: Future<Output = Shown>,
+{
+    method::read().to(move |request: HttpRequest| {
+        let handler = handler.clone();
+        async move {
+            let shown = async { handler(Visit::open(&request).await?).await };
+            answered(&request, shown.await)
+        }
+    })
+}
+
+/// A route for sending a form.
+pub(super) fn post<W, F, Fut>(handler: F) -> Route
+where
+    W: Visitor,
+    F: Fn(Visit<W>, Form) -> Fut + Clone + 'static,
+    Fut: Future<Output = Shown>,
+{
+    web::method(Method::POST).to(move |request: HttpRequest, payload: web::Payload| {
+        let handler = handler.clone();
+        async move {
+            let shown = async {
+                let visit = Visit::open(&request).await?;
+                let form = Form::read(&request, payload.into_inner(), &visit.service).await?;
+                handler(visit, form).await
+            };
+            answered(&request, shown.await)
+        }
+    })
+}
+
+/// A page, or what is shown instead.
+pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
+    let refusal = match shown {
+        Ok(response) => return response,
+        Err(refusal) => refusal,
+    };
+    let led = |path: &str| match request.app_data::<web::Data<Service>>() {
+        Some(service) => led_to(service, path).unwrap_or_else(|problem| problem::answer(&problem, request)),
+        None => HttpResponse::InternalServerError().finish(),
+    };
+    match refusal {
+        Refusal::Problem(found) => problem::answer(&found, request),
+        Refusal::SignIn => led(&sign_in_path(request)),
+        Refusal::SecondFactor => led("/home/security"),
+    }
+}
+
+/// Where to sign in, and to come back to this page from.
+fn sign_in_path(request: &HttpRequest) -> String {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    match request.method().is_safe() && target.len() <= RETURN_BYTES_MAX {
+        true => format!("/sign-in?return_to={}", utf8_percent_encode(target, NON_ALPHANUMERIC)),
+        false => "/sign-in".to_owned(),
+    }
+}
+
+/// The reader's language, of a request whose visitor is not known.
+pub(super) fn language(request: &HttpRequest) -> Language {
+    Language::wanted(request.headers())
+}

@@ -1,0 +1,13 @@
+sign-in-title = Anmelden
+sign-in-email = E-Mail-Adresse
+sign-in-password = Passwort
+sign-in-code = Code
+sign-in-code-hint = Sechs Ziffern aus Ihrer Authenticator-App, oder einer Ihrer Wiederherstellungscodes.
+sign-in-code-wanted = Das Passwort stimmt. Nun wird noch Ihr zweiter Faktor gebraucht.
+sign-in-forgotten = Ich habe mein Passwort vergessen oder noch keines gesetzt
+sign-in-at-provider = Anmelden mit { $provider }
+sign-in-by-token = Mit einem Verwaltungstoken
+sign-in-token = Token
+sign-in-token-hint = Es beginnt mit pmt_admin_ und wurde beim ersten Start des Servers ausgegeben.
+sign-in-signed-out = Sie sind abgemeldet.
+sign-in-locked-out = Nichts geht? Fragen Sie { $contact }.

@@ -1,0 +1,13 @@
+sign-in-title = Sign in
+sign-in-email = E-mail address
+sign-in-password = Password
+sign-in-code = Code
+sign-in-code-hint = Six digits from your authenticator app, or one of your recovery codes.
+sign-in-code-wanted = The password is right. Your second factor is wanted as well.
+sign-in-forgotten = I have forgotten my password, or never set one
+sign-in-at-provider = Sign in with { $provider }
+sign-in-by-token = With an administrator’s token
+sign-in-token = Token
+sign-in-token-hint = It begins with pmt_admin_ and was printed when the server was first started.
+sign-in-signed-out = You are signed out.
+sign-in-locked-out = Nothing works? Ask { $contact }.

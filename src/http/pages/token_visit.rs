@@ -1,0 +1,61 @@
+//! Pages with an administrator's token: whoever has shown one gets a cookie that names it, sealed, for some hours. The cookie is not
+//! the token: it opens pages alone, and the token's own end ends it.
+
+use actix_web::{HttpRequest, http::header::HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    domain::{id::Who, key::KeyId},
+    http::{
+        Problem,
+        cookie::Cookie,
+        routes::store_problem,
+        session::{self, KnownCaller},
+        state::Service,
+    },
+};
+
+const LABEL: &str = "permitd/token-visit/v1";
+/// How long it lasts.
+const LIFE: SignedDuration = SignedDuration::from_hours(12);
+
+/// The cookie for whoever has shown this token; `None` when the token does not work.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn begin(service: &Service, token: &str) -> Result<Option<HeaderValue>, Problem> {
+    let Some((id, _)) = session::token_of(service, token).await? else { return Ok(None) };
+    let until = service.committer.clock.now().checked_add(LIFE).map_err(Problem::internal)?;
+    let sealed = service.committer.secrets.seal(LABEL, &format!("{id}.{}", until.as_second()));
+    Cookie::TOKEN.set(&sealed, LIFE.as_secs(), &service.public_url).map(Some)
+}
+
+/// Whose token the request's cookie names, if it still works.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn caller(request: &HttpRequest, service: &Service) -> Result<Option<KnownCaller>, Problem> {
+    let committer = &service.committer;
+    let sealed = Cookie::TOKEN.read(request.headers(), &service.public_url);
+    let Some((_, text)) = sealed.and_then(|sealed| committer.secrets.open_sealed(LABEL, sealed)) else {
+        return Ok(None);
+    };
+    let now = committer.clock.now();
+    let Some(id) = read(text, now) else { return Ok(None) };
+    let row = committer.stores.views.admin_token(id).await.map_err(store_problem)?;
+    let Some(row) = row.filter(|row| row.works(now)) else { return Ok(None) };
+    service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;
+    let who = service
+        .old_tokens
+        .values()
+        .find(|old| old.id == id)
+        .map_or_else(|| Who::token(id.as_str()), |old| old.who.clone());
+    Ok(Some(KnownCaller { who, permissions: row.permissions(), until: row.expires_at }))
+}
+
+/// The token's id, if the visit is not over.
+fn read(text: &str, now: Timestamp) -> Option<KeyId> {
+    let (id, until) = text.split_once('.')?;
+    let until: i64 = until.parse().ok()?;
+    (now.as_second() < until).then(|| KeyId::parse(id).ok()).flatten()
+}

@@ -1,0 +1,347 @@
+//! A request for a page: who looks, in which language, and what a page is answered with. What a visitor may do is part of a handler's
+//! arguments: [`Anyone`], [`Person`] or [`Staff`].
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{flash::Flash, language::Language, templates, token_visit};
+use crate::{
+    actors::sign_in::SignedInAs,
+    domain::{
+        id::Who,
+        permission::{AccessKind, Permission, Permissions},
+    },
+    http::{
+        Problem, ProblemCode, address,
+        cookie::Cookie,
+        routes::Answer,
+        session::{Admin, KnownCaller, Needs},
+        signed_in::{SessionHolder, must_set_up_factor},
+        state::Service,
+    },
+    mail::settings::MailTransport,
+};
+
+/// Pages load nothing but this server's own style and script, and are shown in no other page.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'",
+);
+const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
+/// Random bytes that the forms of somebody without a session are bound to.
+const FORM_COOKIE_BYTES: usize = 16;
+
+/// What is answered instead of the page that was asked for.
+pub(super) enum Refusal {
+    /// It is explained on a page of its own.
+    Problem(Problem),
+    /// They are to sign in first.
+    SignIn,
+    /// They are to set up a second factor first.
+    SecondFactor,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// What a page's handler gives.
+pub(super) type Shown = Result<HttpResponse, Refusal>;
+
+/// Somebody whom this server knows.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    /// A person with a session.
+    Person(SignedInAs),
+    /// Whoever has shown an administrator's token.
+    Token(KnownCaller),
+}
+
+/// Who may look at a page.
+pub(super) trait Visitor: Sized + 'static {
+    /// The visitor, if they are one.
+    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal>;
+}
+
+/// Whoever comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Anyone;
+
+impl Visitor for Anyone {
+    fn of(_: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
+        Ok(Self)
+    }
+}
+
+/// Somebody with a session, who may still have to set up a second factor.
+#[derive(Debug, Clone)]
+pub(super) struct Holder(pub(super) SignedInAs);
+
+impl Visitor for Holder {
+    fn of(known: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
+        match known {
+            Some(Known::Person(person)) => Ok(Self(person.clone())),
+            _ => Err(Refusal::SignIn),
+        }
+    }
+}
+
+/// Somebody with a session, who has all that is demanded of them.
+#[derive(Debug, Clone)]
+pub(super) struct Person(pub(super) SignedInAs);
+
+impl Visitor for Person {
+    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
+        let Holder(holder) = Holder::of(known, request, service)?;
+        if must_set_up_factor(service, &holder) {
+            return Err(Refusal::SecondFactor);
+        }
+        Ok(Self(holder))
+    }
+}
+
+/// Somebody who may what `N` says, by their role or by an administrator's token.
+#[derive(Debug, Clone)]
+pub(super) struct Staff<N>(pub(super) Admin<N>);
+
+impl<N: Needs + Clone> Visitor for Staff<N> {
+    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
+        let caller = match known {
+            Some(Known::Token(caller)) => caller.clone(),
+            known => {
+                let Person(holder) = Person::of(known, request, service)?;
+                caller_of(&holder)
+            }
+        };
+        Ok(Self(Admin::of(caller, request)?))
+    }
+}
+
+fn caller_of(holder: &SignedInAs) -> KnownCaller {
+    let permissions = Permissions::of_role(holder.user.role);
+    KnownCaller { who: Who::user(holder.user.id), permissions, until: None }
+}
+
+/// One request for a page.
+pub(super) struct Visit<W = Anyone> {
+    /// The request.
+    pub(super) request: HttpRequest,
+    /// What the server has at hand.
+    pub(super) service: web::Data<Service>,
+    /// The reader's language.
+    pub(super) language: Language,
+    /// Who looks.
+    pub(super) who: W,
+    known: Option<Known>,
+}
+
+impl<W: Visitor> Visit<W> {
+    /// Finds out who looks.
+    ///
+    /// # Errors
+    /// Where they may not; when the store does not answer.
+    pub(super) async fn open(request: &HttpRequest) -> Result<Self, Refusal> {
+        let service = request.app_data::<web::Data<Service>>().cloned();
+        let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
+        let known = known(request, &service).await?;
+        let who = W::of(known.as_ref(), request, &service)?;
+        Ok(Self { request: request.clone(), language: Language::wanted(request.headers()), service, who, known })
+    }
+
+    /// A part of the path, by its name in the route.
+    pub(super) fn part(&self, name: &str) -> &str {
+        self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    /// Who is signed in, if somebody is.
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
+    }
+
+    /// What the visitor may do in the administration.
+    pub(super) fn permissions(&self) -> Permissions {
+        match &self.known {
+            Some(Known::Person(holder)) => Permissions::of_role(holder.user.role),
+            Some(Known::Token(caller)) => caller.permissions,
+            None => Permissions::NONE,
+        }
+    }
+
+    /// A page, with 200.
+    ///
+    /// # Errors
+    /// A fault of ours: see [`templates::render`].
+    pub(super) fn page(&self, template: &str, context: &Value) -> Shown {
+        self.page_as(StatusCode::OK, template, context)
+    }
+
+    /// A page with a status.
+    ///
+    /// # Errors
+    /// As [`Self::page`].
+    pub(super) fn page_as(&self, status: StatusCode, template: &str, context: &Value) -> Shown {
+        let flash = Flash::read(&self.request, &self.service);
+        let mask = random::<FORM_COOKIE_BYTES>(&self.service)?;
+        let present = bound_to(&self.request, &self.service);
+        let bound = match &present {
+            Some(bound) => bound.clone(),
+            None => URL_SAFE_NO_PAD.encode(random::<FORM_COOKIE_BYTES>(&self.service)?),
+        };
+        let token = self.service.committer.secrets.form_token(&bound, mask);
+        let once = self.service.committer.new_id().map_err(Problem::internal)?.to_string();
+        let frame = self.frame(json!({ "csrf": token, "once": once, "flash": flash }));
+        let html = templates::render(self.language, template, &Whole { frame, own: context })?;
+        let has_form = html.contains("name=\"csrf\"");
+        let mut response = respond(status, html);
+        let headers = response.headers_mut();
+        if present.is_none() && has_form {
+            headers.append(header::SET_COOKIE, Cookie::FORM.set(&bound, FORM_COOKIE_AGE_S, &self.service.public_url)?);
+        }
+        if flash.is_some() {
+            headers.append(header::SET_COOKIE, Cookie::FLASH.remove(&self.service.public_url)?);
+        }
+        Ok(response)
+    }
+
+    fn frame(&self, mut frame: Value) -> Value {
+        let service = &self.service;
+        let person = match &self.known {
+            Some(Known::Person(holder)) => {
+                let row = &holder.user;
+                json!({ "email": row.email.known(), "name": row.name.as_ref().and_then(|name| name.known()) })
+            }
+            Some(Known::Token(_)) => json!({ "token": true }),
+            None => Value::Null,
+        };
+        let permissions = self.permissions();
+        let may: Vec<&str> = Permission::ALL
+            .into_iter()
+            .filter(|permission| permissions.may(Permissions::of(&[*permission]), AccessKind::Read))
+            .map(Permission::as_str)
+            .collect();
+        let mails_to_files = !may.is_empty() && service.settings.mail.transport == MailTransport::File;
+        if let Some(fields) = frame.as_object_mut() {
+            fields.extend(basics(service, self.language));
+            let own = [
+                ("person", person),
+                ("path", json!(self.request.path())),
+                ("may", json!(may)),
+                ("mails_to_files", json!(mails_to_files)),
+            ];
+            fields.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        }
+        frame
+    }
+
+    /// Leads on after something was done (303), and tells it there. `path` is one of this server.
+    ///
+    /// # Errors
+    /// A fault of ours: when the path is no address.
+    pub(super) fn led(&self, path: &str, flash: Option<&Flash>) -> Shown {
+        let mut response = led_to(&self.service, path)?;
+        if let Some(flash) = flash {
+            response.headers_mut().append(header::SET_COOKIE, flash.cookie(&self.service)?);
+        }
+        Ok(response)
+    }
+
+    /// What a handler of the API answers, as a document.
+    ///
+    /// # Errors
+    /// Its problem.
+    pub(super) async fn asked(&self, answer: impl Future<Output = Answer>) -> Result<Value, Problem> {
+        document(answer.await?)
+    }
+}
+
+/// Seconds that the cookie of forms is kept for.
+const FORM_COOKIE_AGE_S: i64 = 86_400;
+
+/// A document of the API, from its answer.
+pub(super) fn document(answer: HttpResponse) -> Result<Value, Problem> {
+    use actix_web::body::MessageBody;
+    let bytes = answer.into_body().try_into_bytes().map_err(|_| Problem::internal("an answer is no document"))?;
+    serde_json::from_slice(&bytes).map_err(Problem::internal)
+}
+
+/// What every page is told of the server.
+pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 8] {
+    let prefix = address::prefix(&service.public_url);
+    let look = &service.look;
+    [
+        ("lang", json!(language.tag())),
+        ("prefix", json!(prefix)),
+        ("public_url", json!(service.public_url)),
+        ("brand", json!(service.settings.mail.brand)),
+        ("contact", json!(service.settings.mail.contact)),
+        ("has_logo", json!(look.has_logo)),
+        ("style", json!(format!("{prefix}/-/{}/style.css", look.folder))),
+        ("script", json!(format!("{prefix}/-/{}/script.js", look.folder))),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// What a template is given.
+#[derive(Serialize)]
+pub(super) struct Whole<'c> {
+    pub(super) frame: Value,
+    #[serde(flatten)]
+    pub(super) own: &'c Value,
+}
+
+/// A page as it is sent.
+pub(super) fn respond(status: StatusCode, html: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        // Another site learns nothing of the address. Without one, browsers would not say where a form comes from.
+        .insert_header((REFERRER_POLICY, HeaderValue::from_static("same-origin")))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie")))
+        .body(html)
+}
+
+/// Leads a browser to a path of this server.
+pub(super) fn led_to(service: &Service, path: &str) -> Result<HttpResponse, Problem> {
+    let place = format!("{}{path}", address::prefix(&service.public_url));
+    let place = HeaderValue::try_from(place).map_err(Problem::internal)?;
+    Ok(HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, place))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .finish())
+}
+
+fn random<const N: usize>(service: &Service) -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    service.committer.entropy.fill(&mut bytes).map_err(Problem::internal)?;
+    Ok(bytes)
+}
+
+/// What the forms of this browser are bound to: its session, its token, or a cookie of their own.
+pub(super) fn bound_to(request: &HttpRequest, service: &Service) -> Option<String> {
+    let cookies = [Cookie::SESSION, Cookie::TOKEN, Cookie::FORM];
+    cookies.into_iter().find_map(|cookie| cookie.read(request.headers(), &service.public_url)).map(ToOwned::to_owned)
+}
+
+/// Whom the request's cookies make known. A session that has ended makes nobody known.
+async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>, Problem> {
+    if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
+        match SessionHolder::extract(request).await {
+            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(holder))),
+            Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(token_visit::caller(request, service).await?.map(Known::Token))
+}
