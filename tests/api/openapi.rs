@@ -59,7 +59,8 @@ const TREES: &str = r#"
 "#;
 
 /// Those that tell a client what there is for people to look at, or are parts of a page.
-const PARTS_OF_PAGES: [&str; 3] = ["/admin/app.css", "/admin/app.js", "/docs/{folder}/{file}"];
+/// Pages that programs may look at as well. All others are for people alone.
+const DESCRIBED_PAGES: [&str; 5] = ["/", "/admin/counters", "/docs", "/problems", "/problems/{code}"];
 
 /// The answers that are checked, of whatever is asked.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
@@ -185,9 +186,11 @@ async fn every_route_is_described_and_nothing_else() {
     let mut routes = BTreeSet::new();
     declared(&repository().join("src/http"), &mut routes);
     assert!(routes.contains(&("PATCH".to_owned(), "/users/{id}".to_owned())), "{routes:?}");
-    for part in PARTS_OF_PAGES {
-        assert!(routes.remove(&("GET".to_owned(), part.to_owned())), "{part}");
-    }
+    let mut pages = BTreeSet::new();
+    declared(&repository().join("src/http/pages"), &mut pages);
+    assert!(pages.contains(&("POST".to_owned(), "/sign-in".to_owned())), "{pages:?}");
+    pages.retain(|(_, path)| !DESCRIBED_PAGES.contains(&path.as_str()));
+    routes.retain(|route| !pages.contains(route));
     for data_set in ["permits", "trees"] {
         let patterns = DataRoute::ALL.map(DataRoute::pattern).into_iter();
         let patterns = patterns.chain(["/{dataset}/{key}/{record_id}/history"]);
@@ -198,7 +201,8 @@ async fn every_route_is_described_and_nothing_else() {
     assert_eq!(described, routes);
 
     // A data set takes none of these paths away.
-    for path in routes.iter().map(|(_, path)| path.trim_start_matches('/').split('/').next().unwrap()) {
+    let all = routes.iter().chain(&pages);
+    for path in all.map(|(_, path)| path.trim_start_matches('/').split('/').next().unwrap()) {
         if !["", "permits", "trees", "openapi.json"].contains(&path) {
             let named = TREES.replacen("\"trees\"", &format!("{path:?}"), 1);
             assert!(Definition::from_toml(&named, "x.toml").is_err(), "a data set can be named {path}");

@@ -16,22 +16,86 @@ fn is_self_contained(answer: &Answer) {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
 }
 
+/// As a browser asks.
+async fn page(app: &TestApp, path: &str) -> Answer {
+    app.send(app.request(Method::GET, path).header("accept", "text/html,*/*;q=0.8")).await
+}
+
 #[tokio::test]
-async fn the_administrators_page_brings_all_it_needs() {
-    let app = TestApp::start().await;
-    let get = async |path: &str| app.send(app.request(Method::GET, path)).await.expect(200);
-    let page = get("/admin").await;
-    is_self_contained(&page);
-    assert!(!page.body.contains("<script>") && !page.body.contains("style=") && !page.body.contains("onclick"));
-    assert!(!page.body.contains(&app.admin_token));
-    for (path, media_type) in [("/admin/app.js", "text/javascript"), ("/admin/app.css", "text/css")] {
-        assert!(page.body.contains(path));
-        let file = get(path).await;
-        is_self_contained(&file);
-        assert!(file.header("content-type").unwrap().starts_with(media_type));
+async fn a_page_asks_for_one_style_and_one_script_which_are_kept() {
+    let app = TestApp::with_sample(5).await;
+    for path in ["/", "/sign-in", "/problems", "/problems/not-found"] {
+        let shown = page(&app, path).await.expect(200);
+        let policy = shown.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        for inline in ["<style", " style=", "<script>", " onclick=", "src=\"http", "src=\"//"] {
+            assert!(!shown.body.contains(inline), "{path}: {inline}");
+        }
+        let files: Vec<&str> = shown.body.split('"').filter(|text| text.starts_with("/-/")).collect();
+        assert_eq!(files.len(), 2, "{path}: {files:?}");
+        for file in files {
+            let file = app.send(app.request(Method::GET, file)).await.expect(200);
+            assert!(file.header("cache-control").unwrap().contains("immutable"));
+            assert!(!file.body.contains("@import") && !file.body.contains("innerHTML"), "{path}");
+        }
     }
-    let script = get("/admin/app.js").await.body;
-    assert!(!script.contains("innerHTML") && !script.contains("localStorage"));
+    let old = app.send(app.request(Method::GET, "/-/0000000000000000/style.css")).await.expect(200);
+    assert_eq!(old.header("cache-control"), Some("no-cache"), "a page of another version must not keep it");
+    app.send(app.request(Method::GET, "/-/0000000000000000/other.css")).await.expect(404);
+}
+
+#[tokio::test]
+async fn pages_speak_the_readers_language() {
+    let app = TestApp::with_sample(5).await;
+    let german =
+        app.request(Method::GET, "/sign-in").header("accept", "text/html").header("accept-language", "de-CH,en;q=0.5");
+    let german = app.send(german).await.expect(200);
+    assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Anmelden"), "{}", german.body);
+    assert!(page(&app, "/sign-in").await.body.contains("<html lang=\"en\">"));
+}
+
+#[tokio::test]
+async fn whoever_opens_an_address_of_the_api_without_a_key_is_told_how_to_get_in() {
+    let app = TestApp::with_sample(5).await;
+    let refused = page(&app, "/permits?status=issued").await.expect(401);
+    assert!(refused.body.contains("You need a key, or you sign in"), "{}", refused.body);
+    assert!(refused.body.contains("/sign-in?return_to="), "{}", refused.body);
+    assert!(refused.header("www-authenticate").is_some());
+    let program = app.send(app.request(Method::GET, "/permits")).await.expect(401);
+    assert_eq!(program.header("content-type"), Some("application/problem+json"));
+}
+
+#[tokio::test]
+async fn a_form_counts_from_this_servers_own_pages_alone() {
+    let app = TestApp::start().await;
+    let shown = page(&app, "/sign-in").await.expect(200);
+    let cookie = shown.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let token = shown.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let send = async |cookie: Option<&str>, token: &str, fields: &[(&'static str, &str)]| {
+        let form = |name: &str, value: &str| format!("{name}={}", value.replace('+', "%2B"));
+        let body = [form("csrf", token), form("token", &app.admin_token)].join("&");
+        let mut request = client.post(app.url("/sign-in/token")).header("accept", "text/html");
+        request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        for (name, value) in cookie.map(|cookie| ("cookie", cookie)).into_iter().chain(fields.iter().copied()) {
+            request = request.header(name, value);
+        }
+        app.send(request).await
+    };
+    assert_eq!(send(Some(&cookie), &token, &[]).await.status, 303);
+    let own = [("sec-fetch-site", "same-origin")];
+    assert_eq!(send(Some(&cookie), &token, &own).await.status, 303);
+    for (cookie, token, fields) in [
+        (None, token.as_str(), &[][..]),
+        (Some(cookie.as_str()), "", &[]),
+        (Some("permitd-form=another"), &token, &[]),
+        (Some(&cookie), &token, &[("sec-fetch-site", "cross-site")]),
+        (Some(&cookie), &token, &[("origin", "https://evil.example")]),
+    ] {
+        let refused = send(cookie, token, fields).await;
+        assert_eq!((refused.status, refused.header("set-cookie")), (403, None), "{}", refused.body);
+    }
 }
 
 #[tokio::test]
@@ -65,28 +129,16 @@ async fn the_documentation_brings_all_it_needs_and_its_files_are_kept() {
 async fn the_first_page_is_for_people_and_for_programs() {
     let app = TestApp::with_sample(5).await;
     let html = app.send(app.request(Method::GET, "/").header("accept", "text/html,*/*;q=0.8")).await.expect(200);
-    is_self_contained_but_for_links(&html);
-    assert!(html.body.contains("/admin") && html.body.contains("5 records"));
-    assert!(html.body.contains("href=\"/docs\"") && html.body.contains("href=\"/openapi.json\""));
+    assert!(html.body.contains("5 records") && html.body.contains("href=\"/permits/about\""), "{}", html.body);
+    assert!(html.body.contains("href=\"/docs\"") && html.body.contains("href=\"/sign-in\""));
     let json = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200).json();
     assert_eq!(json["datasets"][0]["path"], "/permits");
     assert_eq!(json["datasets"][0]["records"], 5);
     assert_eq!((&json["docs"], &json["openapi"]), (&"/docs".into(), &"/openapi.json".into()));
 }
 
-fn is_self_contained_but_for_links(answer: &Answer) {
-    assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
-    assert!(!answer.body.contains("<script") && !answer.body.contains("src="));
-}
-
 #[tokio::test]
-async fn the_first_page_shows_a_request_once_there_is_data() {
-    let home = async |app: &TestApp| {
-        app.send(app.request(Method::GET, "/").header("accept", "text/html")).await.expect(200).body
-    };
-    let empty = home(&TestApp::start().await).await;
-    assert!(empty.contains("Nothing has been imported yet") && !empty.contains("curl"), "{empty}");
-    let app = TestApp::with_sample(5).await;
-    let served = home(&app).await;
-    assert!(served.contains(&format!("'{}'", app.url("/permits?limit=3"))), "{served}");
+async fn the_first_page_says_what_is_missing() {
+    let empty = TestApp::start().await;
+    assert!(page(&empty, "/").await.body.contains("Nothing has been published yet"));
 }

@@ -564,7 +564,6 @@ fn server(paths: &mut Paths) {
     let home = open("show_server", "Say what this server is: a page for browsers, JSON for programs")
         .answers(Answer::json(StatusCode::OK, "What there is.", reference("Server")).content("text/html", text()));
     paths.add(&Method::GET, "/", home);
-    paths.add(&Method::GET, "/admin", open("show_admin_page", "The administrator's page").answers(html("The page.")));
     let counters = read::<OfServer>("show_counters", tag, "Show what the actors have counted since the start")
         .answers(ok("The counters.", reference("Counters")));
     paths.add(&Method::GET, "/admin/counters", counters);

@@ -1,12 +1,12 @@
 //! Filling templates in. Everything that is filled in is escaped; what a template names that is not there is an error. Messages
 //! are functions: `t("id", name=…)` gives text, `h("id", name=…)` a message of ours with markup in it, what is filled in escaped.
 
-use std::{fmt::Write as _, io, sync::LazyLock};
+use std::{borrow::Cow, fmt::Write as _, io, sync::LazyLock};
 
 use fluent_bundle::{FluentArgs, FluentValue};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior,
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter,
     syntax::SyntaxConfig,
     value::{Kwargs, Serde, Value, ValueKind},
 };
@@ -32,12 +32,17 @@ fn environment(language: Language) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // The usual one writes each slash of an address as five characters.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => out.write_str(&escaped(text)).map_err(Error::from),
+        _ => escape_formatter(out, state, value),
+    });
     environment.add_function("t", move |id: &str, given: Kwargs| {
         let given = arguments(&given, |text| text)?;
         message(language, id, &given)
     });
     environment.add_function("h", move |id: &str, given: Kwargs| {
-        let given = arguments(&given, |text| escaped(&text))?;
+        let given = arguments(&given, |text| escaped(&text).into_owned())?;
         message(language, id, &given).map(Value::from_safe_string)
     });
     environment.add_function("said", move |flash: Value| {
@@ -123,8 +128,22 @@ fn time(exact: &str, shown: &str, more: &str) -> Value {
 }
 
 /// Text as HTML has it, also within quotes.
-pub(in crate::http) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+pub(in crate::http) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return Cow::Borrowed(text);
+    }
+    let mut markup = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => markup.push_str("&amp;"),
+            '<' => markup.push_str("&lt;"),
+            '>' => markup.push_str("&gt;"),
+            '"' => markup.push_str("&quot;"),
+            '\'' => markup.push_str("&#39;"),
+            c => markup.push(c),
+        }
+    }
+    Cow::Owned(markup)
 }
 
 /// A page.
