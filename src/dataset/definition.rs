@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::text::nfc;
 
+mod about;
 mod dialect;
 mod node;
 mod parse;
@@ -14,6 +15,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use about::SelfDescription;
 pub use dialect::{Dialect, Mark, Quote, Said};
 pub use node::DefinitionError;
 pub use parse::{COLUMNS_MAX, DATE_ORDERS, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
@@ -53,6 +55,9 @@ pub struct Column {
     /// One sentence for people.
     #[serde(default)]
     pub description: String,
+    /// Whether its values tell of people or firms. Figures of the column show none of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
 }
 
 /// Where a record's id, the second part of its key, comes from.
@@ -125,6 +130,9 @@ pub struct Definition {
     /// What an import may take away.
     #[serde(default, skip_serializing_if = "Guard::is_default")]
     pub guard: Guard,
+    /// What it says about itself.
+    #[serde(default, skip_serializing_if = "SelfDescription::is_default")]
+    pub about: SelfDescription,
 }
 
 impl Definition {

@@ -5,6 +5,7 @@ use toml::Table;
 use super::{
     Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Dialect, Extract, Field, Fold, Guard, Index,
     KeyFormat, Origin, Part, RecordIdRule, Source,
+    about::about,
     node::{DefinitionTable, hint},
     normal_header,
 };
@@ -46,9 +47,10 @@ const RESERVED_DATASETS: [&str; 22] = [
     "users",
 ];
 
-const ROOT: [&str; 20] = [
+const ROOT: [&str; 21] = [
     "name",
     "title",
+    "about",
     "key",
     "record_id",
     "load_date",
@@ -70,7 +72,7 @@ const ROOT: [&str; 20] = [
 ];
 const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
 const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
-const COLUMN: [&str; 14] = [
+const COLUMN: [&str; 15] = [
     "name",
     "type",
     "description",
@@ -83,6 +85,7 @@ const COLUMN: [&str; 14] = [
     "fold",
     "blanks",
     "publish",
+    "personal",
     "import",
     "date_order",
 ];
@@ -147,7 +150,8 @@ pub(super) fn definition(text: &str, file: &str) -> Result<Definition, Definitio
     let indexes = indexes(&root, &columns)?;
     let title = root.text("title")?.unwrap_or(&name).to_owned();
     let guard = guard(&root)?;
-    Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source, guard })
+    let about = about(&root)?;
+    Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source, guard, about })
 }
 
 /// What an import may take away.
@@ -294,8 +298,8 @@ fn column(
     {
         return Err(node.error("default", format!("{text:?}: {error}")));
     }
-    let column =
-        Column { name: name.to_owned(), kind, description: node.text("description")?.unwrap_or_default().to_owned() };
+    let description = node.text("description")?.unwrap_or_default().to_owned();
+    let column = Column { name: name.to_owned(), kind, description, personal: node.flag("personal", false)? };
     let field = Field {
         name: name.to_owned(),
         kind,

@@ -188,4 +188,27 @@ fn the_example_of_the_manual_is_valid() {
     let definition = Definition::from_toml(example, "README.md").unwrap();
     assert_eq!(definition.canonical_key("12"), "T12");
     assert_eq!(definition.columns.len(), 4);
+    assert!(definition.about.public && definition.about.keywords == ["trees", "streets"]);
+}
+
+#[test]
+fn permits_say_what_they_are() {
+    let definition = permits();
+    let about = &definition.about;
+    assert_eq!(about.publisher.as_deref(), Some("San Francisco Department of Building Inspection"));
+    assert_eq!(about.licence_url.as_deref(), Some("https://opendatacommons.org/licenses/pddl/1-0/"));
+    assert_eq!((about.frequency.as_deref(), about.public), (Some("monthly"), true));
+    assert!(!about.description.as_deref().unwrap().contains("  "), "lines are joined by one space");
+    assert!(definition.columns.iter().all(|column| !column.personal), "what tells of people is not published");
+}
+
+#[test]
+fn a_column_is_personal_where_the_definition_says_so() {
+    let personal = SMALL.replace("default = \"0\"", "personal = true");
+    let personal = Definition::from_toml(&personal, "small.toml").unwrap();
+    assert_eq!(personal.columns.iter().map(|column| column.personal).collect::<Vec<_>>(), [false, false, true]);
+    let small = Definition::from_toml(SMALL, "small.toml").unwrap();
+    assert!(!serde_json::to_string(&small).unwrap().contains("personal"), "stored definitions keep their fingerprints");
+    assert!(refused("default = \"0\"", "personal = 1").contains("column[3].personal"));
+    assert!(refused("default = \"0\"", "personel = true").contains("did you mean `personal`?"));
 }

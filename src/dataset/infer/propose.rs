@@ -387,8 +387,12 @@ fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: O
     }
     if is_key {
         writeln!(out, "required = true")?;
-    } else if verdict.personal.is_some() {
-        writeln!(out, "publish = false")?;
+    }
+    if verdict.personal.is_some() {
+        if !is_key {
+            writeln!(out, "publish = false")?;
+        }
+        writeln!(out, "personal = true")?;
     }
     writeln!(out)
 }

@@ -50,6 +50,7 @@ fn types_key_and_personal_columns() {
     assert!(definition.column_index("reach").is_none(), "its values are e-mail addresses");
     assert!(definition.column_index("notes_2").is_some());
     assert!(toml.contains("looks personal"));
+    assert_eq!(toml.matches("publish = false\npersonal = true\n").count(), 2, "published or not, no figure shows them");
     assert!(!toml.contains("Ann Other") && !toml.contains("example.org"));
     assert!(toml.contains("permitd import 'some.csv' --definition some.toml"));
 }

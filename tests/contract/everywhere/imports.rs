@@ -17,7 +17,7 @@ use super::{TODAY, Tables, all_changes, all_states, beginning, data, find, finis
 use crate::support;
 
 fn column(name: &str, kind: ColumnType) -> Column {
-    Column { name: name.to_owned(), kind, description: String::new() }
+    Column { name: name.to_owned(), kind, description: String::new(), personal: false }
 }
 
 fn index(partition: &str, sort: Option<&str>) -> Index {

@@ -142,7 +142,12 @@ fn other_columns_take_effect_with_the_next_import() {
     let mut changed = definition();
     changed.columns.remove(3);
     changed.columns[4].kind = ColumnType::Text;
-    changed.columns.push(Column { name: "zip".into(), kind: ColumnType::Text, description: String::new() });
+    changed.columns.push(Column {
+        name: "zip".into(),
+        kind: ColumnType::Text,
+        description: String::new(),
+        personal: false,
+    });
     changed.load_date = Some(7);
     changed.indexes.retain(|index| index.partition != "units");
     let mut row = record("1", "filed", 100);
