@@ -6,6 +6,7 @@ pub mod cursor;
 pub mod definition;
 mod document;
 pub mod export;
+pub mod figures;
 pub mod infer;
 pub mod json;
 pub mod last_rows;

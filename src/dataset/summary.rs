@@ -19,26 +19,50 @@ pub struct Facet {
 #[derive(Debug)]
 pub struct FacetTally {
     column: usize,
-    counts: HashMap<String, (Value, u64)>,
+    counts: HashMap<Vec<u8>, (Value, u64)>,
+    /// With more different values than this it is given up.
+    different_max: usize,
+    has_given_up: bool,
+    /// The text of the value that is counted.
+    text: Vec<u8>,
 }
 
 impl FacetTally {
     /// Of the column at this place.
     pub fn new(column: usize) -> Self {
-        Self { column, counts: HashMap::new() }
+        Self::of_few(column, usize::MAX)
+    }
+
+    /// Of the column at this place, as long as it has few different values. With more it is given up: nothing is counted.
+    pub fn of_few(column: usize, different_max: usize) -> Self {
+        Self { column, counts: HashMap::new(), different_max, has_given_up: false, text: Vec::new() }
+    }
+
+    /// Whether there were more different values than it counts.
+    pub fn has_given_up(&self) -> bool {
+        self.has_given_up
     }
 
     /// Counts a value.
     pub fn add(&mut self, value: &Value) {
+        if self.has_given_up {
+            return;
+        }
         // Two numbers that are one value have one text: a negative zero is zero.
         let value = match value {
             Value::Number(number) if *number == 0.0 => &Value::Number(0.0),
             other => other,
         };
-        let mut text = Vec::new();
-        json::write_value(value, &mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        self.counts.entry(text).or_insert_with(|| (value.clone(), 0)).1 += 1;
+        self.text.clear();
+        json::write_value(value, &mut self.text);
+        if let Some((_, count)) = self.counts.get_mut(&self.text) {
+            *count += 1;
+        } else if self.counts.len() < self.different_max {
+            self.counts.insert(self.text.clone(), (value.clone(), 1));
+        } else {
+            self.has_given_up = true;
+            self.counts = HashMap::new();
+        }
     }
 
     /// The values, at most so many.

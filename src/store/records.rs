@@ -21,6 +21,7 @@ pub use crate::dataset::query::Since;
 use crate::{
     dataset::{
         Definition, Document, Record, Value,
+        figures::TableFigures,
         query::{Facets, PageStart, Position, Query, Stats},
         summary::{Facet, Figures},
     },
@@ -83,6 +84,8 @@ pub struct DataSet {
     pub last_import: LastImport,
     /// What follows from what was done to it as a whole.
     pub standing: DataSetStanding,
+    /// The figures of its columns, as they were kept with it. Read them by [`DataSet::present_figures`].
+    pub figures: Option<Arc<TableFigures>>,
 }
 
 /// How a data set stands, apart from its records: it follows from the log, and is kept with the records so that whoever serves them
@@ -100,6 +103,25 @@ impl DataSet {
     pub fn identity(&self) -> RecordsIdentity {
         let Self { instance, version, last_import, .. } = self;
         RecordsIdentity { instance: *instance, version: *version, last_import: last_import.id }
+    }
+
+    /// The figures of its columns at this version, as its definition lets them be shown. None where the import that made the version
+    /// made none, as those of older permitds did.
+    pub fn present_figures(&self) -> Option<TableFigures> {
+        let figures = self.figures.as_ref().filter(|figures| figures.version == self.version)?;
+        Some(figures.shown_with(&self.definition))
+    }
+}
+
+/// Reads the figures of a data set's columns as a store keeps them. What is not understood is done without: the next import makes
+/// them anew, and the records are served all the same.
+pub(in crate::store) fn read_figures(name: &str, document: &[u8]) -> Option<Arc<TableFigures>> {
+    match serde_json::from_slice(document) {
+        Ok(figures) => Some(Arc::new(figures)),
+        Err(error) => {
+            tracing::warn!(data_set = name, %error, "the figures of its columns cannot be read: import again to make them anew");
+            None
+        }
     }
 }
 

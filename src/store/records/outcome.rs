@@ -244,6 +244,15 @@ impl Order {
             records: (records + counts.inserted).saturating_sub(counts.removed),
             last_import: LastImport { id: self.import_id, day: self.today, result },
             standing: before.map(|before| before.standing.clone()).unwrap_or_default(),
+            figures: before.and_then(|before| before.figures.clone()),
         }
+    }
+
+    /// Whether the figures of the columns are to be made anew: they are of another version, or the definition has another say in what
+    /// they show.
+    pub(in crate::store) fn needs_figures(&self, before: Option<&DataSet>, now: &DataSet) -> bool {
+        let are_of = |before: &&DataSet| before.definition.columns == now.definition.columns;
+        let kept = before.filter(are_of).and_then(|before| before.figures.as_ref());
+        kept.is_none_or(|figures| figures.version != now.version)
     }
 }

@@ -4,12 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
-use super::{LOCK_WAIT, schema};
+use super::{LOCK_WAIT, figures, schema};
 use crate::{
     dataset::Definition,
     private::{self, PrivacyError},
     store::{
-        records::{DataSet, DataSetStanding, ImportResult, LastImport, RecordStoreError},
+        records::{self, DataSet, DataSetStanding, ImportResult, LastImport, RecordStoreError},
         sqlite::Trouble,
     },
 };
@@ -73,7 +73,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
             )
             .optional()?;
         let Some(state) = state else { return Ok(None) };
-        Ok(Some(Ok((state, read_standing(connection)?))))
+        Ok(Some(Ok((state, read_standing(connection)?, figures::read(connection)?))))
     };
     let Some(state) = read(connection).map_err(|error| match is_busy(&error) {
         true => RecordStoreError::ImportRunning { name: name.to_owned() },
@@ -82,7 +82,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     else {
         return Ok(None);
     };
-    let (([generation, records, held_from, changes_from], result, [id, day, definition, instance]), standing) =
+    let (([generation, records, held_from, changes_from], result, [id, day, definition, instance]), standing, figures) =
         state.map_err(|format: i64| {
             let known = schema::FORMAT;
             corrupt(format!(
@@ -94,6 +94,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     let id = id.parse().map_err(|error| corrupt(format!("the id of its last import: {error}")))?;
     let day = day.parse().map_err(|error| corrupt(format!("the day of its last import: {error}")))?;
     let instance = instance.parse().map_err(|error| corrupt(format!("the id of its first import: {error}")))?;
+    let figures = figures.and_then(|document| records::read_figures(name, document.as_bytes()));
     let version = result.version;
     let last_import = LastImport { id, day, result };
     let definition = Arc::new(definition);
@@ -107,6 +108,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
         records,
         last_import,
         standing,
+        figures,
     }))
 }
 

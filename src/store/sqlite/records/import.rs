@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, erasure, is_busy, load, open, past, render,
+    LOCK_WAIT, Shared, erasure, figures, is_busy, load, open, past, render,
     rowset::RowSet,
     schema::{self, Stored},
     table::{self, Statements},
@@ -401,6 +401,10 @@ impl OpenImport {
             past::give_up(&self.connection, &mut data_set, self.shared.settings.retention, self.shared.clock.now())?;
         }
         self.write_state(&data_set)?;
+        if self.order.needs_figures(self.stored.as_ref(), &data_set) {
+            let counted = figures::count(&self.connection, &self.order.definition)?;
+            figures::write(&self.connection, &counted.finish(data_set.version, self.shared.clock.now()))?;
+        }
         let result = data_set.last_import.result;
         if result.changed {
             self.connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;

@@ -5,6 +5,7 @@ mod branch;
 mod condition;
 mod erasure;
 mod export;
+mod figures;
 pub(super) mod file;
 mod find;
 mod import;

@@ -30,7 +30,7 @@ fn long_records(letter: &str) -> Vec<Record> {
 }
 
 /// A store over the files as they are now, as another machine would find them after the end of this process.
-fn after_a_crash(store: &Store) -> Store {
+pub(super) fn after_a_crash(store: &Store) -> Store {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("records")).unwrap();
     for entry in std::fs::read_dir(store.folder.path().join("records")).unwrap() {

@@ -2,6 +2,7 @@
 
 mod crash;
 mod erasure;
+mod figures;
 mod find;
 mod import;
 mod past;
