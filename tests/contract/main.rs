@@ -117,6 +117,8 @@ macro_rules! cases {
             what_a_file_lacks_is_kept_or_emptied,
             a_dry_run_leaves_nothing_behind,
             pages_follow_one_another_without_gaps,
+            figures_of_columns_follow_from_the_records,
+            figures_show_nothing_that_a_definition_calls_personal,
         }
     };
     ($backend:ident tables) => {

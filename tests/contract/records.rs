@@ -1,19 +1,24 @@
 //! The record store.
 
-use std::{collections::BTreeSet, io::Cursor, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Cursor,
+    sync::Arc,
+};
 
 use jiff::civil::{Date, date};
 use permitd::{
     dataset::{
-        Definition,
+        Column, ColumnType, Definition,
         cursor::{self, CursorKey},
+        figures::TableFigures,
         query,
         reader::{self, ImportRow},
         sample::{self, SampleFormat},
     },
     store::records::{AbsentColumn, ImportResult, ImportSession, RecordStore, RecordStoreError},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::backend::{Backend, clock};
@@ -128,6 +133,99 @@ pub(crate) async fn an_updated_file_updates_and_removes<B: Backend>() {
     let fewer = import(&records, &report(60, 1), true);
     assert_eq!((fewer.version, fewer.removed), (3, more.inserted));
     assert_eq!(find(&records, "limit=1000").await.0.len(), 60);
+}
+
+/// The figures of the columns, as they are shown.
+fn figures(records: &Arc<dyn RecordStore>) -> TableFigures {
+    records.data_set("permits").unwrap().present_figures().expect("figures of the version")
+}
+
+/// The same, counted from the records as they are published.
+async fn counted(records: &Arc<dyn RecordStore>) -> Value {
+    let (all, definition) = (find(records, "limit=1000").await.0, definition());
+    let column = |(place, column): (usize, &Column)| {
+        let values = || all.iter().map(|record| &record[&column.name]).filter(|value| !value.is_null());
+        let (mut least, mut greatest, mut frequent) = (Value::Null, Value::Null, Vec::new());
+        let is_identity = place == definition.key || place == definition.record_id;
+        match column.kind {
+            _ if is_identity => {}
+            ColumnType::Text => {
+                let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+                values().for_each(|value| *counts.entry(value.as_str().unwrap()).or_default() += 1);
+                let mut shown: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= 10).collect();
+                shown.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+                frequent.extend(shown.iter().take(10).map(|(value, count)| json!({ "value": value, "count": count })));
+            }
+            ColumnType::Date => {
+                let days = || values().map(|value| value.as_str().unwrap());
+                (least, greatest) = (json!(days().min()), json!(days().max()));
+            }
+            _ => {
+                let order = |left: &&Value, right: &&Value| left.as_f64().unwrap().total_cmp(&right.as_f64().unwrap());
+                (least, greatest) = (json!(values().min_by(order)), json!(values().max_by(order)));
+            }
+        }
+        let empty = all.len() - values().count();
+        json!({ "name": column.name, "empty": empty, "least": least, "greatest": greatest, "values": frequent })
+    };
+    json!(definition.columns.iter().enumerate().map(column).collect::<Vec<_>>())
+}
+
+pub(crate) async fn figures_of_columns_follow_from_the_records<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    for (rows, seed, replace, version) in [(150, 1, false, 1), (200, 2, false, 2), (90, 2, true, 3)] {
+        import(&records, &report(rows, seed), replace);
+        let made = figures(&records);
+        let expected = counted(&records).await;
+        assert_eq!(serde_json::to_value(&made.columns).unwrap(), expected);
+        assert_eq!((made.version, made.records), (version, records.data_set("permits").unwrap().records));
+        let shown = |name: &str| made.columns.iter().find(|column| column.name == name).unwrap().values.len();
+        assert!(shown("status") > 0 && shown("application_number") == 0);
+    }
+    let before = figures(&records);
+    // What becomes of nothing makes no figures.
+    let mut given_up = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    put_all(&mut *given_up, &report(20, 3));
+    given_up.settle().unwrap();
+    drop(given_up);
+    let mut dry = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, true, None).unwrap();
+    put_all(&mut *dry, &report(20, 3));
+    dry.settle().unwrap();
+    drop(dry);
+    assert!(!import(&records, &report(90, 2), true).changed);
+    assert_eq!(figures(&records), before);
+    // Another process finds them as they were made.
+    let other = backend.records(clock());
+    other.refresh().await.unwrap();
+    assert_eq!(figures(&other), before);
+}
+
+pub(crate) async fn figures_show_nothing_that_a_definition_calls_personal<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    import(&records, &report(200, 1), false);
+    let of = |name: &str| figures(&records).columns.into_iter().find(|column| column.name == name).unwrap();
+    assert!(!of("status").values.is_empty() && of("estimated_cost").least.is_some());
+    let mut now = definition();
+    for column in &mut now.columns {
+        column.personal = ["status", "estimated_cost"].contains(&column.name.as_str());
+    }
+    now.about.publisher = Some("Somebody else".to_owned());
+    let mut session = records.begin_import(&now, Uuid::now_v7(), TODAY, false).unwrap();
+    put_all(&mut *session, &report(200, 1));
+    let result = session.commit().unwrap();
+    assert_eq!((result.version, result.changed), (1, false), "what it says about itself makes no version");
+    let data_set = records.data_set("permits").unwrap();
+    assert_eq!(data_set.definition.about.publisher.as_deref(), Some("Somebody else"));
+    // Not only is it not shown: it is not kept.
+    let kept = serde_json::to_value(&**data_set.figures.as_ref().unwrap()).unwrap();
+    let kept = |name: &str| kept["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).cloned();
+    for name in ["status", "estimated_cost"] {
+        let kept = kept(name).unwrap();
+        assert_eq!((&kept["least"], &kept["greatest"], &kept["values"]), (&json!(null), &json!(null), &json!([])));
+    }
+    assert!(kept("revised_cost").unwrap()["least"].is_number());
 }
 
 pub(crate) async fn what_a_file_lacks_is_kept_or_emptied<B: Backend>() {

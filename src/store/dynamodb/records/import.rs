@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     aws::{Bridge, BridgeError},
-    dataset::{Record, RecordIdRule, Value},
+    dataset::{Record, RecordIdRule, Value, figures::TableFigures},
     store::{
         StoreError,
         dynamodb::{Dynamo, item::text, schema, unavailable},
@@ -75,6 +75,8 @@ pub(super) struct OpenImport {
     brings_ids: bool,
     /// Whether what the file does not hold is marked for removal by now.
     is_settled: bool,
+    /// The figures of the columns at the version that this import leaves, where they are not those that were kept.
+    figures: Option<Arc<TableFigures>>,
     /// Whether anything was written that has to be seen.
     wrote: bool,
     probes: Vec<Probe>,
@@ -154,6 +156,7 @@ impl OpenImport {
             updated: Vec::new(),
             brings_ids: false,
             is_settled: false,
+            figures: None,
             wrote: false,
             probes: Vec::new(),
             next_probe: 0,

@@ -11,11 +11,14 @@ use super::{
     row::Layout,
 };
 use crate::{
-    dataset::Definition,
+    dataset::{Definition, figures::TableFigures},
     store::{
         StoreError,
-        dynamodb::item::{Item, damaged, get_number, get_text, number, text},
-        records::{DataSet, DataSetStanding, ImportResult, LastImport},
+        dynamodb::{
+            ITEM_BYTES_MAX,
+            item::{self, Item, binary, damaged, get_number, get_text, number, text},
+        },
+        records::{self, DataSet, DataSetStanding, ImportResult, LastImport},
     },
 };
 
@@ -25,6 +28,11 @@ pub(super) const KIND: &str = "dataset";
 pub(super) const EPOCH: &str = "epoch";
 /// The attribute that an item has while the data set is served to nobody.
 pub(super) const WITHDRAWN: &str = "withdrawn";
+/// The attribute with the figures of the columns: JSON, packed by zstd.
+const FIGURES: &str = "figures";
+/// Figures unpacked, bytes at most: more than a thousand columns with long names take.
+const FIGURES_BYTES_MAX: usize = 1 << 20;
+const PACKING_LEVEL: i32 = 3;
 /// The layout that this code reads and writes.
 const FORMAT: u32 = 2;
 
@@ -79,6 +87,7 @@ impl Manifest {
             records,
             last_import,
             standing,
+            figures,
         } = &*self.data_set;
         let LastImport { id, day, result } = last_import;
         let (epoch, gaps, given_up) = self.epochs.to_texts();
@@ -113,6 +122,9 @@ impl Manifest {
         let mut item: Item = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if standing.withdrawn {
             item.insert(WITHDRAWN.to_owned(), AttributeValue::Bool(true));
+        }
+        if let Some(figures) = figures {
+            put_figures(&mut item, figures)?;
         }
         Ok(item)
     }
@@ -161,9 +173,34 @@ impl Manifest {
             last_import: LastImport { id, day, result },
             // No data set has another name here than the one that it began with.
             standing: DataSetStanding { withdrawn: item.contains_key(WITHDRAWN), former_names: Vec::new() },
+            figures: read_figures(&layout.definition().name, item),
         };
         Ok(Self { data_set: Arc::new(data_set), epochs, kept, layout })
     }
+}
+
+/// Adds the figures of the columns, packed: the state is read again and again. Where they do not fit in beside a long definition it
+/// goes without them.
+fn put_figures(item: &mut Item, figures: &TableFigures) -> Result<(), serde_json::Error> {
+    let packed = zstd::bulk::compress(&serde_json::to_vec(figures)?, PACKING_LEVEL).map_err(serde_json::Error::io)?;
+    let bytes = FIGURES.len() + packed.len() + item::bytes(item);
+    if bytes > ITEM_BYTES_MAX {
+        tracing::warn!(
+            bytes,
+            "the figures of a data set's columns do not fit in beside its definition, and are left out"
+        );
+        return Ok(());
+    }
+    item.insert(FIGURES.to_owned(), binary(&packed));
+    Ok(())
+}
+
+/// The figures of the columns. An import of an older permitd left none.
+fn read_figures(name: &str, item: &Item) -> Option<Arc<TableFigures>> {
+    let Some(AttributeValue::B(packed)) = item.get(FIGURES) else { return None };
+    // What cannot be unpacked is not understood: it is said there.
+    let document = zstd::bulk::decompress(packed.as_ref(), FIGURES_BYTES_MAX).unwrap_or_default();
+    records::read_figures(name, &document)
 }
 
 /// What to do about a data set of another layout.
@@ -185,7 +222,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::records::samples::definition;
+    use crate::{dataset::figures::TableTally, store::records::samples::definition};
 
     fn manifest() -> Manifest {
         let result =
@@ -201,6 +238,7 @@ mod tests {
             records: 6,
             last_import,
             standing: DataSetStanding { withdrawn: true, former_names: Vec::new() },
+            figures: Some(Arc::new(TableTally::new(&definition()).finish(3, jiff::Timestamp::UNIX_EPOCH))),
         };
         let kept = Kept { held: Held::only(2, 4).followed_by(3, 7), generations: vec![(1, 4)], cleared: 2 };
         Manifest::new(data_set, Epochs::default().committed(7, 2, 5), kept, 4)
@@ -220,6 +258,18 @@ mod tests {
         assert_eq!(format!("{:?}", read), format!("{stored:?}"));
         let again = Manifest::read(&item, Some(&read)).unwrap();
         assert!(Arc::ptr_eq(&read.layout, &again.layout), "the same definition is kept");
+    }
+
+    #[test]
+    fn a_state_goes_without_figures_that_cannot_be_read_or_kept() {
+        let mut item = manifest().item().unwrap();
+        item.insert(FIGURES.to_owned(), binary(b"no figures"));
+        assert_eq!(Manifest::read(&item, None).unwrap().data_set.figures, None);
+        item.remove(FIGURES);
+        assert_eq!(Manifest::read(&item, None).unwrap().data_set.figures, None);
+        item.insert("definition".to_owned(), text("x".repeat(ITEM_BYTES_MAX)));
+        put_figures(&mut item, manifest().data_set.figures.as_ref().unwrap()).unwrap();
+        assert!(!item.contains_key(FIGURES));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
     past::Cleared,
 };
 use crate::{
+    dataset::figures::TableTally,
     failpoint::crash_point,
     store::{
         StoreError,
@@ -60,6 +61,7 @@ impl OpenImport {
         self.writer.finish().map_err(|error| self.write_failed(error))?;
         self.changes.finish().map_err(|error| self.write_failed(error))?;
         let cleared = self.clear_past()?;
+        self.count_columns(cleared)?;
         self.writes(cleared)?;
         // Whoever took the lock over has cleared away what this import wrote: no index will ever show it.
         if !self.lease.renew().map_err(|error| self.failed(error))? {
@@ -113,6 +115,30 @@ impl OpenImport {
             }
         }
         self.writer.finish().map_err(|error| self.write_failed(error))
+    }
+
+    /// Makes the figures of the columns, of all that is seen once this import is committed. They become visible with it.
+    fn count_columns(&mut self, cleared: Cleared) -> Result<(), RecordStoreError> {
+        let next = self.next_manifest(cleared);
+        let before = self.stored.as_ref().map(|stored| &*stored.data_set);
+        if !self.order.needs_figures(before, &next.data_set) {
+            return Ok(());
+        }
+        let mut tally = TableTally::new(&self.order.definition);
+        self.read_table(|session, item| {
+            let (from, to) = row::epochs(item).map_err(|error| session.failed(error))?;
+            if session.lease.is_lost() {
+                return Err(session.overtaken());
+            }
+            if next.epochs.sees(from, to) {
+                let record = next.layout.record(item).map_err(|error| session.failed(error))?;
+                tally.add_record();
+                record.values.iter().enumerate().for_each(|(place, value)| tally.add(place, value));
+            }
+            Ok(())
+        })?;
+        self.figures = Some(Arc::new(tally.finish(next.data_set.version, self.shared.clock.now())));
+        Ok(())
     }
 
     /// The data set as it will be seen, and what says so: its state first.

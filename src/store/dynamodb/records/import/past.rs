@@ -149,6 +149,7 @@ impl OpenImport {
         let now = self.shared.clock.now();
         let before = self.stored.as_ref().map(|stored| stored.data_set.as_ref());
         let mut data_set = self.order.outcome(self.counts, before, self.columns);
+        data_set.figures = self.figures.clone().or(data_set.figures);
         let (epochs, mut kept) = match &self.stored {
             // Of what it is begun anew instead of, nothing but which rows were seen is to be known.
             Some(stored) if self.order.anew.is_some() => (stored.epochs.clone(), Kept::default()),

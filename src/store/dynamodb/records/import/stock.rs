@@ -215,7 +215,7 @@ impl OpenImport {
     }
 
     /// Reads all of the table, some segments at a time.
-    fn read_table(
+    pub(super) fn read_table(
         &mut self,
         mut take: impl FnMut(&mut Self, &Item) -> Result<(), RecordStoreError>,
     ) -> Result<(), RecordStoreError> {
