@@ -1,5 +1,6 @@
 //! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
 
+mod about;
 mod address;
 pub mod body;
 pub mod checkup;

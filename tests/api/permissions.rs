@@ -112,7 +112,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/imports/{id}/discard", DATA),
     ("POST", "/imports/{id}/cancel", DATA),
     ("GET", "/datasets", Need::ScopesOrOneself(&["data"])),
-    ("GET", "/datasets/{name}", DATA),
+    ("GET", "/datasets/{name}", Need::ScopesOrOneself(&["data"])),
     ("DELETE", "/datasets/{name}", DATA),
     ("POST", "/datasets/{name}/withdraw", DATA),
     ("POST", "/datasets/{name}/restore", DATA),

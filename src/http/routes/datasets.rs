@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,9 +19,11 @@ use super::{
 };
 use crate::{
     actors::import::ImportError,
-    dataset::Definition,
+    dataset::{Definition, definition::SelfDescription, figures::TableFigures},
     http::{
-        Problem, ProblemCode, method,
+        Problem, ProblemCode,
+        about::{self, LastChange},
+        method,
         session::{Admin, OfData},
         state::Service,
     },
@@ -52,22 +54,49 @@ pub(super) fn list_all(request: &HttpRequest, service: &Service) -> Answer {
     Ok(answer::list(&listed))
 }
 
-fn no_data_set(name: &str) -> Problem {
+pub(super) fn no_data_set(name: &str) -> Problem {
     let name: String = name.chars().take(80).collect();
     Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
 async fn show(_: Admin<OfData>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    let data_set = service.records.data_set(&name).ok_or_else(|| no_data_set(&name))?;
-    Ok(answer::document(StatusCode::OK, &described(&service, &data_set).await?))
+    show_one(&request, &name, &service).await
 }
 
-async fn described(service: &Service, data_set: &DataSet) -> Result<Value, Problem> {
+/// One data set in full, also where it is withdrawn.
+pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Service) -> Answer {
+    Params::read(request.query_string(), &[])?;
+    let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
+    Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
+}
+
+/// A document about a data set. Not all of it is a [`Value`], which would lose digits of figures.
+#[derive(Serialize)]
+pub(super) struct Described {
+    #[serde(flatten)]
+    members: Value,
+    about: SelfDescription,
+    last_change: LastChange,
+    figures: Option<TableFigures>,
+}
+
+impl Described {
+    /// What is told of it to whoever may read it.
+    pub(super) async fn to_readers(service: &Service, data_set: &DataSet) -> Result<Self, Problem> {
+        Ok(Self {
+            members: shown(data_set),
+            about: data_set.definition.about.clone(),
+            last_change: about::last_change(service, data_set).await.map_err(store_problem)?,
+            figures: data_set.present_figures(),
+        })
+    }
+}
+
+async fn described(service: &Service, data_set: &DataSet) -> Result<Described, Problem> {
     let definition = &data_set.definition;
     let imports = service.committer.stores.views.imports(Some(&definition.name), usize::MAX).await;
     let last = imports.map_err(store_problem)?.into_iter().find(|import| import.status == "completed");
-    let mut document = shown(data_set);
+    let mut document = Described::to_readers(service, data_set).await?;
     let more = [
         ("held_from", json!(data_set.held_from)),
         ("key", json!(definition.column_name(definition.key))),
@@ -78,7 +107,7 @@ async fn described(service: &Service, data_set: &DataSet) -> Result<Value, Probl
         ("former_names", json!(data_set.standing.former_names)),
         ("last_import", json!(last)),
     ];
-    if let Some(fields) = document.as_object_mut() {
+    if let Some(fields) = document.members.as_object_mut() {
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
     Ok(document)

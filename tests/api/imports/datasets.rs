@@ -29,7 +29,6 @@ async fn a_key_sees_the_data_sets_that_it_reads() {
     of.app.get("/datasets?x=1", &of.key).await.expect(400);
     of.app.get("/datasets", "pmt_nobody").await.expect(401);
     of.app.send(of.app.request(Method::GET, "/datasets")).await.expect(401);
-    of.app.get("/datasets/things", &of.key).await.expect(401);
     post(&of, "/datasets/things/withdraw", None).await.expect(200);
     assert_eq!(of.app.get("/datasets", &of.key).await.expect(200).json()["data"], json!([]));
     assert_eq!(of.app.admin_get("/datasets").await.expect(200).json()["data"][0]["withdrawn"], true);
@@ -142,4 +141,76 @@ async fn a_former_name_leads_to_the_present_one_until_it_is_used_again() {
     assert_eq!(of.app.get("/things?limit=1", &of.key).await.expect(200).json()["dataset"]["name"], "things");
     of.app.send(of.app.admin(Method::DELETE, "/datasets/things")).await.expect(200);
     assert_eq!(asked("/things").send().await.unwrap().status(), 308);
+}
+
+#[tokio::test]
+async fn a_data_set_is_described_to_whoever_may_read_it() {
+    let of = Things::with(30).await;
+    let told = of.app.get("/datasets/things", &of.key).await.expect(200);
+    assert!(told.header("ratelimit").is_some(), "it counts as any question");
+    assert_eq!(told.header("cache-control"), Some("no-store"));
+    let told = told.json();
+    assert_eq!(told["about"], json!({ "public": false }));
+    let column = json!({ "name": "colour", "type": "text", "description": "", "personal": false });
+    assert_eq!(told["columns"][2], column);
+    let figures = &told["figures"];
+    assert_eq!((&figures["version"], &figures["records"]), (&json!(1), &json!(30)));
+    let empty = |name: &str| json!({ "name": name, "empty": 0, "least": null, "greatest": null, "values": [] });
+    let mut expected = vec![empty("tag"), empty("record_id"), empty("colour"), empty("height")];
+    expected[2]["values"] = json!([{ "value": "red", "count": 30 }]);
+    (expected[3]["least"], expected[3]["greatest"]) = (json!(0), json!(29));
+    assert_eq!(figures["columns"], json!(expected));
+    let change = &told["last_change"];
+    assert_eq!([&change["inserted"], &change["updated"], &change["removed"]], [30, 0, 0]);
+    assert!(change["at"].as_str().unwrap().starts_with(change["on"].as_str().unwrap()));
+    assert!(
+        told.get("last_import").is_none() && told.get("definition").is_none(),
+        "how it is kept is not theirs to know"
+    );
+
+    let full = of.app.admin_get("/datasets/things").await.expect(200).json();
+    for member in ["about", "columns", "figures", "last_change", "records", "version"] {
+        assert_eq!(full[member], told[member], "{member}");
+    }
+    assert_eq!(full["last_import"]["counts"]["inserted"], 30);
+    member_as(&of.app, "ann@example.org", "reader").await;
+    member_as(&of.app, "bob@example.org", "manager").await;
+    let get = |token: &str| of.app.request(Method::GET, "/datasets/things").bearer_auth(token);
+    let reader = sign_in(&of.app, "ann@example.org").await;
+    assert_eq!(of.app.send(get(&reader)).await.expect(200).json(), told);
+    let manager = sign_in(&of.app, "bob@example.org").await;
+    assert_eq!(of.app.send(get(&manager)).await.expect(200).json(), full);
+
+    of.app.get("/datasets/things?x=1", &of.key).await.expect(400);
+    of.app.get("/datasets/none", &of.key).await.expect(404);
+    of.app.get("/datasets/things", "pmt_nobody").await.expect(401);
+    of.app.send(of.app.request(Method::GET, "/datasets/things")).await.expect(401);
+    of.app.send(of.app.request(Method::DELETE, "/datasets/things").header("x-api-key", &of.key)).await.expect(401);
+    let plan = json!({ "rate_per_s": 10, "burst": 10, "quota_per_day": 10, "datasets": ["trees"] });
+    of.app.admin_send(Method::PUT, "/plans/trees", &plan).await.expect(201);
+    of.app.invite_as(&json!({ "email": "eve@example.org", "plan": "trees" })).await;
+    set_password(&of.app, "eve@example.org").await;
+    let stranger = sign_in(&of.app, "eve@example.org").await;
+    of.app.send(get(&stranger)).await.expect(403);
+    post(&of, "/datasets/things/withdraw", None).await.expect(200);
+    of.app.get("/datasets/things", &of.key).await.expect(410);
+    assert_eq!(of.app.admin_get("/datasets/things").await.expect(200).json()["withdrawn"], true);
+}
+
+#[tokio::test]
+async fn a_changed_self_description_is_taken_up_by_an_import_of_the_same_file() {
+    let of = Things::with(30).await;
+    let about = "[about]\npublisher = \"City gardens\"\ncontact = \"gardens@example.org\"\npublic = true\n";
+    let text = format!("{THINGS}    personal = true\n{about}");
+    let definition = Definition::from_toml(&text, "things.toml").unwrap();
+    imported(&of.app, definition, things(0..30).into_bytes(), "things.csv").await;
+    let told = of.app.get("/datasets/things", &of.key).await.expect(200).json();
+    let expected = json!({ "publisher": "City gardens", "contact": "gardens@example.org", "public": true });
+    assert_eq!((&told["about"], &told["version"]), (&expected, &json!(1)));
+    assert_eq!(
+        (&told["columns"][3]["personal"], &told["figures"]["columns"][3]["greatest"]),
+        (&json!(true), &json!(null))
+    );
+    let change = &told["last_change"];
+    assert_eq!([&change["inserted"], &change["updated"], &change["removed"]], [0, 0, 0]);
 }

@@ -8,7 +8,9 @@ use super::{
         answer::{Answer, Header},
         operation::{Caller, Operation, Paths},
         parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
-        schema::{self, closed, date, described, flag, integer, list, nullable, one_of, reference, text, uuid, whole},
+        schema::{
+            self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
+        },
     },
     BODY, Types, WithBody, all, command, ok, read,
 };
@@ -122,9 +124,12 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::GET, "/datasets", list);
     let name = || in_path("name", "The data set.", text());
     let described = || ok("The data set.", reference("DescribedDataSet"));
+    let of_two = json!({ "anyOf": [reference("DescribedDataSet"), reference("DataSetForReaders")] });
     let show = read::<OfData>("show_dataset", tag, "Describe a data set")
+        .says("With a key, or the session of a reader: what it says about itself, of a data set that they may read. With an administrator's token, or the session of whoever administers data: also how it is kept.")
+        .also_for_readers()
         .takes([name()])
-        .answers(described())
+        .answers(ok("The data set.", of_two).may_have(Header::RateLimit).may_have(Header::RateLimitPolicy))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/datasets/{name}", show);
     let deed = |id: &str, summary: &str| {
@@ -148,7 +153,9 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
 
 fn data_set_members() -> Vec<(&'static str, Value)> {
     let kinds = ColumnType::NAMES.map(|(name, _)| name);
-    let column = whole("", [("name", text()), ("type", one_of(&kinds)), ("description", text())]);
+    let personal = described(flag(), "Whether its values tell of people or firms: figures show none of them.");
+    let column =
+        whole("", [("name", text()), ("type", one_of(&kinds)), ("description", text()), ("personal", personal)]);
     vec![
         ("name", text()),
         ("title", text()),
@@ -163,6 +170,80 @@ fn data_set_members() -> Vec<(&'static str, Value)> {
 
 pub(super) fn data_set() -> Value {
     whole("A data set.", data_set_members())
+}
+
+/// What is told to whoever may read it.
+fn told_members() -> Vec<(&'static str, Value)> {
+    let last_change = whole(
+        "What the last import changed.",
+        [
+            ("at", described(nullable(moment()), "When it ended, where that is known.")),
+            ("on", described(date(), "Its UTC day.")),
+            ("inserted", integer(0, None)),
+            ("updated", integer(0, None)),
+            ("removed", integer(0, None)),
+        ],
+    );
+    let more = [
+        ("about", reference("SelfDescription")),
+        ("last_change", last_change),
+        ("figures", nullable(reference("Figures"))),
+    ];
+    data_set_members().into_iter().chain(more).collect()
+}
+
+pub(super) fn data_set_for_readers() -> Value {
+    whole("A data set as it describes itself.", told_members())
+}
+
+pub(super) fn self_description() -> Value {
+    let address = |what: &str| described(json!({ "type": "string", "format": "uri" }), what);
+    closed(
+        "What a data set says about itself, as far as its definition does.",
+        &["public"],
+        [
+            ("description", described(text(), "What it holds. It may have several lines.")),
+            ("licence", described(text(), "The licence that its records may be used under.")),
+            ("licence_url", address("Where the licence is.")),
+            ("publisher", described(text(), "Who publishes the records.")),
+            ("publisher_url", address("Where the publisher is.")),
+            ("contact", described(text(), "Whom to ask: an e-mail address, or the address of a page.")),
+            ("frequency", described(text(), "How often new records come.")),
+            ("homepage", address("Where the data set is at home.")),
+            ("keywords", described(list(text()), "Words by which it is found.")),
+            ("access", described(text(), "How to ask for access. It may have several lines.")),
+            ("public", described(flag(), "Whether anybody may see this and the figures.")),
+        ],
+    )
+}
+
+pub(super) fn figures() -> Value {
+    let value = || json!({ "type": ["string", "number"] });
+    let count = whole("", [("value", value()), ("count", integer(1, None))]);
+    let least = described(
+        nullable(value()),
+        "Of numbers, amounts, dates and moments: the least value. Null where the column is personal or identifies records.",
+    );
+    let values = described(list(count), "Of texts with few different values: the most frequent ones, at most 10.");
+    let column = whole(
+        "",
+        [
+            ("name", text()),
+            ("empty", described(integer(0, None), "Records without a value.")),
+            ("least", least),
+            ("greatest", described(nullable(value()), "The greatest value.")),
+            ("values", values),
+        ],
+    );
+    whole(
+        "What the import that made the version found in the columns. A value is among `values` only if at least 10 records and 0.1 % of all have it.",
+        [
+            ("version", integer(0, None)),
+            ("made_at", moment()),
+            ("records", integer(0, None)),
+            ("columns", list(column)),
+        ],
+    )
 }
 
 pub(super) fn described_data_set() -> Value {
@@ -183,5 +264,5 @@ pub(super) fn described_data_set() -> Value {
         ("former_names", described(list(text()), "The names that lead to it.")),
         ("last_import", nullable(reference("Import"))),
     ];
-    whole("A data set in full.", data_set_members().into_iter().chain(more))
+    whole("A data set in full.", told_members().into_iter().chain(more))
 }

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderMap, HeaderValue},
     },
 };
 use serde_json::{Value, json};
 
-use super::{Admitted, DataSets};
+use super::{Admitted, DataSets, failure};
 use crate::{
     domain::credential::CredentialKind,
     http::{
         Problem, ProblemCode, address,
         credentials::{self, InHeaders, NoCredential},
-        routes::{answer::Answer, datasets::list_all, params::Params},
+        routes::{
+            answer::{self, Answer},
+            datasets::{Described, list_all, no_data_set, show_one},
+            params::Params,
+        },
         session::{Admin, OfData},
     },
     store::records::DataSet,
@@ -26,9 +30,15 @@ use crate::{
 /// The path at which data sets are listed.
 pub(super) const PATH: &str = "/datasets";
 
-/// Whether the list is asked for with a key or a session: what a token sees is another one.
-pub(super) fn is_asked_by_reader(path: &str, headers: &HeaderMap, public_url: &str) -> bool {
-    path == PATH
+/// The data set whose description a path is.
+pub(super) fn described(path: &str) -> Option<&str> {
+    path.strip_prefix(PATH)?.strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/'))
+}
+
+/// Whether the list or a description is asked for with a key or a session: what a token sees is another one.
+pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMap, public_url: &str) -> bool {
+    let is_description = || (method == Method::GET || method == Method::HEAD) && described(path).is_some();
+    (path == PATH || is_description())
         && !matches!(credentials::shown(headers, public_url), Ok(InHeaders::Token(_)) | Err(NoCredential::Missing))
 }
 
@@ -60,17 +70,36 @@ impl DataSets {
         Ok((pass, Ok(response)))
     }
 
-    /// The list that a session sees whose role administers data; none for whoever reads data only.
-    pub(super) async fn listed_for_role(&self, request: &HttpRequest) -> Option<Answer> {
+    /// What a session sees whose role administers data: the list, or one data set in full. None for whoever reads data only.
+    pub(super) async fn told_to_role(&self, request: &HttpRequest) -> Option<Answer> {
         let shown = credentials::of_reader(request.headers(), &self.service.public_url);
         if !shown.is_ok_and(|shown| shown.kind == CredentialKind::Session) {
             return None;
         }
         match Admin::<OfData>::extract(request).await {
-            Ok(_) => Some(list_all(request, &self.service)),
+            Ok(_) => Some(match described(request.path()) {
+                Some(name) => show_one(request, name, &self.service).await,
+                None => list_all(request, &self.service),
+            }),
             Err(problem) if problem.code() == ProblemCode::MissingPermission => None,
             Err(problem) => Some(Err(problem)),
         }
+    }
+
+    /// What a key or a session that may read a data set is told about it.
+    pub(super) async fn describe(&self, request: &HttpRequest, name: &str) -> Result<Admitted, Problem> {
+        let credential = self.credential(request)?;
+        let data_set = self.service.records.data_set(name);
+        let pass = self.admit(request, data_set.as_ref(), credential).await?;
+        let described = async {
+            Params::read(request.query_string(), &[])?;
+            let data_set = data_set.ok_or_else(|| no_data_set(name))?;
+            if data_set.standing.withdrawn {
+                return Err(failure::withdrawn(&data_set));
+            }
+            Ok(answer::document(StatusCode::OK, &Described::to_readers(&self.service, &data_set).await?))
+        };
+        Ok((pass, described.await))
     }
 
     /// The data sets that a key or a session may read.
@@ -96,7 +125,10 @@ pub(in crate::http::routes) fn shown(data_set: &DataSet) -> Value {
     let columns: Vec<Value> = definition
         .columns
         .iter()
-        .map(|column| json!({ "name": column.name, "type": column.kind, "description": column.description }))
+        .map(|column| {
+            let (name, kind, description) = (&column.name, column.kind, &column.description);
+            json!({ "name": name, "type": kind, "description": description, "personal": column.personal })
+        })
         .collect();
     json!({
         "name": definition.name,

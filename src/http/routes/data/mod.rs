@@ -89,7 +89,12 @@ impl DataSets {
     fn takes(&self, context: &GuardContext<'_>) -> bool {
         let path = context.head().uri.path();
         let Some(name) = first_segment(path) else { return false };
-        if directory::is_asked_by_reader(path, context.head().headers(), &self.service.public_url) {
+        if directory::is_asked_by_reader(
+            &context.head().method,
+            path,
+            context.head().headers(),
+            &self.service.public_url,
+        ) {
             return true;
         }
         let data_set = self.service.records.data_set(name);
@@ -123,15 +128,19 @@ impl HttpServiceFactory for DataSets {
 impl DataSets {
     /// One request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        if request.path() == directory::PATH {
+        let described = directory::described(request.path());
+        if described.is_some() || request.path() == directory::PATH {
             if request.method() != Method::GET && request.method() != Method::HEAD {
                 return method::other(request, METHODS);
             }
-            if let Some(answer) = Box::pin(self.listed_for_role(request)).await {
+            if let Some(answer) = Box::pin(self.told_to_role(request)).await {
                 return answer.unwrap_or_else(|problem| problem.respond(request));
             }
-            let listed = Box::pin(self.list(request)).await;
-            return self.answered(request, listed).await;
+            let told = match described {
+                Some(name) => Box::pin(self.describe(request, name)).await,
+                None => Box::pin(self.list(request)).await,
+            };
+            return self.answered(request, told).await;
         }
         let Some((data_set, wanted)) = self.destination(request) else {
             let path = request.match_info().as_str();

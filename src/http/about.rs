@@ -1,0 +1,129 @@
+//! What a data set says about itself, and what the last import found out about its columns: for the directory of data sets and for
+//! pages, which ask for it without HTTP.
+
+use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
+
+use super::state::Service;
+use crate::{
+    dataset::{
+        ColumnType,
+        definition::SelfDescription,
+        figures::{TableFigures, ValueCount, WrittenValue},
+    },
+    store::{StoreError, records::DataSet},
+};
+
+/// A data set as it describes itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(in crate::http) struct About {
+    /// Its name.
+    pub(in crate::http) name: String,
+    /// Its title.
+    pub(in crate::http) title: String,
+    /// Its version.
+    pub(in crate::http) version: u64,
+    /// How many records it has.
+    pub(in crate::http) records: u64,
+    /// What its definition says about it.
+    pub(in crate::http) about: SelfDescription,
+    /// Its columns, as they are published.
+    pub(in crate::http) columns: Vec<AboutColumn>,
+    /// When the figures of the columns were made; none where there are none of this version.
+    pub(in crate::http) figures_made_at: Option<Timestamp>,
+    /// What the last import changed.
+    pub(in crate::http) last_change: LastChange,
+}
+
+/// A column of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(in crate::http) struct AboutColumn {
+    /// Its name.
+    pub(in crate::http) name: String,
+    /// The type of its values.
+    #[serde(rename = "type")]
+    pub(in crate::http) kind: ColumnType,
+    /// What it means.
+    pub(in crate::http) description: String,
+    /// Whether its values tell of people or firms: no figure shows them.
+    pub(in crate::http) personal: bool,
+    /// Records that have no value of it; none where it was not counted.
+    pub(in crate::http) empty: Option<u64>,
+    /// Of numbers, amounts, dates and moments: the least value.
+    pub(in crate::http) least: Option<WrittenValue>,
+    /// The greatest.
+    pub(in crate::http) greatest: Option<WrittenValue>,
+    /// Of texts: the most frequent values, the most frequent first.
+    pub(in crate::http) values: Vec<ValueCount>,
+}
+
+/// What the last import changed, and when.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(in crate::http) struct LastChange {
+    /// When it ended. None where the log does not know that any more.
+    pub(in crate::http) at: Option<Timestamp>,
+    /// Its UTC day.
+    pub(in crate::http) on: Date,
+    /// New records.
+    pub(in crate::http) inserted: u64,
+    /// Records of which a value changed.
+    pub(in crate::http) updated: u64,
+    /// Records that are gone.
+    pub(in crate::http) removed: u64,
+}
+
+/// What the data set of a name says about itself, if there is one that is served.
+///
+/// # Errors
+/// When the store does not answer.
+pub(in crate::http) async fn about(service: &Service, name: &str) -> Result<Option<About>, StoreError> {
+    let served = service.records.data_set(name).filter(|data_set| !data_set.standing.withdrawn);
+    let Some(data_set) = served else { return Ok(None) };
+    let last_change = last_change(service, &data_set).await?;
+    Ok(Some(About::of(&data_set, data_set.present_figures().as_ref(), last_change)))
+}
+
+/// What the last import of a data set changed.
+///
+/// # Errors
+/// When the store does not answer.
+pub(in crate::http) async fn last_change(service: &Service, data_set: &DataSet) -> Result<LastChange, StoreError> {
+    let import = service.committer.stores.views.import(data_set.last_import.id).await?;
+    let result = &data_set.last_import.result;
+    Ok(LastChange {
+        at: import.and_then(|import| import.ended_at),
+        on: data_set.last_import.day,
+        inserted: result.inserted,
+        updated: result.updated,
+        removed: result.removed,
+    })
+}
+
+impl About {
+    fn of(data_set: &DataSet, figures: Option<&TableFigures>, last_change: LastChange) -> Self {
+        let definition = &data_set.definition;
+        let columns = definition.columns.iter().map(|column| {
+            let counted = figures.and_then(|figures| figures.columns.iter().find(|found| found.name == column.name));
+            AboutColumn {
+                name: column.name.clone(),
+                kind: column.kind,
+                description: column.description.clone(),
+                personal: column.personal,
+                empty: counted.map(|counted| counted.empty),
+                least: counted.and_then(|counted| counted.least.clone()),
+                greatest: counted.and_then(|counted| counted.greatest.clone()),
+                values: counted.map(|counted| counted.values.clone()).unwrap_or_default(),
+            }
+        });
+        Self {
+            name: definition.name.clone(),
+            title: definition.title.clone(),
+            version: data_set.version,
+            records: data_set.records,
+            about: definition.about.clone(),
+            columns: columns.collect(),
+            figures_made_at: figures.map(|figures| figures.made_at),
+            last_change,
+        }
+    }
+}
