@@ -52,6 +52,8 @@ mod lost;
 mod operation;
 #[path = "api/page.rs"]
 mod page;
+#[path = "api/pages/mod.rs"]
+mod pages;
 #[path = "api/past.rs"]
 mod past;
 #[path = "api/provider.rs"]

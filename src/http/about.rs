@@ -47,6 +47,8 @@ pub(in crate::http) struct AboutColumn {
     pub(in crate::http) description: String,
     /// Whether its values tell of people or firms: no figure shows them.
     pub(in crate::http) personal: bool,
+    /// Whether it tells records apart, as the key and the record id do: no figure shows its values.
+    pub(in crate::http) identifies: bool,
     /// Records that have no value of it; none where it was not counted.
     pub(in crate::http) empty: Option<u64>,
     /// Of numbers, amounts, dates and moments: the least value.
@@ -102,13 +104,14 @@ pub(in crate::http) async fn last_change(service: &Service, data_set: &DataSet) 
 impl About {
     fn of(data_set: &DataSet, figures: Option<&TableFigures>, last_change: LastChange) -> Self {
         let definition = &data_set.definition;
-        let columns = definition.columns.iter().map(|column| {
+        let columns = definition.columns.iter().enumerate().map(|(place, column)| {
             let counted = figures.and_then(|figures| figures.columns.iter().find(|found| found.name == column.name));
             AboutColumn {
                 name: column.name.clone(),
                 kind: column.kind,
                 description: column.description.clone(),
                 personal: column.personal,
+                identifies: place == definition.key || place == definition.record_id,
                 empty: counted.map(|counted| counted.empty),
                 least: counted.and_then(|counted| counted.least.clone()),
                 greatest: counted.and_then(|counted| counted.greatest.clone()),

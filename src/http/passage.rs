@@ -25,10 +25,12 @@ pub enum DataRoute {
     Changes,
     /// What the records of a key, or one of them, were.
     History,
+    /// The page that says what the data set is.
+    About,
 }
 
 impl DataRoute {
-    /// All of them.
+    /// Those of the API: all but pages.
     pub const ALL: [Self; 7] =
         [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
 
@@ -42,6 +44,7 @@ impl DataRoute {
             Self::Stats => "/{dataset}/stats",
             Self::Changes => "/{dataset}/changes",
             Self::History => "/{dataset}/{key}/history",
+            Self::About => "/{dataset}/about",
         }
     }
 }

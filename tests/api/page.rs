@@ -24,7 +24,7 @@ async fn page(app: &TestApp, path: &str) -> Answer {
 #[tokio::test]
 async fn a_page_asks_for_one_style_and_one_script_which_are_kept() {
     let app = TestApp::with_sample(5).await;
-    for path in ["/", "/sign-in", "/problems", "/problems/not-found"] {
+    for path in ["/", "/permits/about", "/sign-in", "/problems", "/problems/not-found"] {
         let shown = page(&app, path).await.expect(200);
         let policy = shown.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");

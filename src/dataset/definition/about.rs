@@ -192,7 +192,9 @@ fn check_url(text: &str) -> Result<(), String> {
         _ => (authority, ""),
     };
     let is_host = match host.strip_prefix('[') {
-        Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
+        Some(address) => {
+            address.strip_suffix(']').is_some_and(|address| address.parse::<core::net::Ipv6Addr>().is_ok())
+        }
         None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
     };
     if !is_host || (!port.is_empty() && port.parse::<u16>().is_err()) {

@@ -60,6 +60,7 @@ impl<'a> Described<'a> {
         for route in DataRoute::ALL {
             let path = route.pattern().replacen("{dataset}", self.name(), 1);
             let operation = match route {
+                DataRoute::About => continue,
                 DataRoute::DataSet => self.list(),
                 DataRoute::Key => self.by_key(),
                 DataRoute::Record => self.record(),

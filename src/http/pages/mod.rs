@@ -1,6 +1,7 @@
 //! The pages for people. They load nothing from elsewhere, and their policy says so. Each is made by the server from what the handlers
 //! of the API answer, works without JavaScript, and does what a form says by the API's own commands.
 
+pub(in crate::http) mod about;
 mod assets;
 mod counters;
 mod docs;

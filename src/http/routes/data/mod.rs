@@ -51,6 +51,7 @@ use crate::{
         coding::{self, Coding},
         credentials::{self, NoCredential},
         method,
+        pages::about,
         passage::Passage,
         ready::Ready,
         state::Service,
@@ -153,6 +154,10 @@ impl DataSets {
             return method::other(request, METHODS);
         }
         let name = first_segment(request.uri().path()).unwrap_or_default();
+        if wanted == Wanted::About {
+            let renamed = if data_set.is_none() { self.renamed(name) } else { None };
+            return Box::pin(about::show(request, data_set, renamed)).await;
+        }
         if data_set.is_none()
             && let Some(to) = self.renamed(name)
         {
@@ -164,6 +169,8 @@ impl DataSets {
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
             (Ok(data_set), Wanted::Page) => Box::pin(self.find(request, data_set)).await,
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
+            // Handed over above.
+            (Ok(_), Wanted::About) => return address::unknown(request),
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
         self.answered(request, admitted).await
@@ -546,6 +553,7 @@ mod tests {
         assert_eq!(Wanted::of("/permits/facets"), other(Question::Facets));
         assert_eq!(Wanted::of("/permits/stats"), other(Question::Stats));
         assert_eq!(Wanted::of("/permits/changes"), other(Question::Changes));
+        assert_eq!(Wanted::of("/permits/about"), Some(Wanted::About));
         assert_eq!(Wanted::of("/permits/1/history"), other(Question::History("1", None)));
         assert_eq!(Wanted::of("/permits/1/2/history"), other(Question::History("1", Some("2"))));
         for nowhere in [

@@ -15,6 +15,8 @@ pub(super) enum Wanted<'a> {
     /// A page of those that are asked for, or an export of all of them.
     Page,
     Other(Question<'a>),
+    /// The page that says what the data set is.
+    About,
 }
 
 /// What is neither.
@@ -40,6 +42,7 @@ impl<'a> Wanted<'a> {
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),
+            [Some("about"), None, ..] => Self::About,
             [Some(key), None, ..] => Self::Read(key, None),
             [Some(key), Some("history"), None, _] => Self::Other(Question::History(key, None)),
             [Some(key), Some(record_id), None, _] => Self::Read(key, Some(record_id)),
@@ -53,6 +56,7 @@ impl<'a> Wanted<'a> {
             Self::Read(_, None) => DataRoute::Key,
             Self::Read(_, Some(_)) => DataRoute::Record,
             Self::Page => DataRoute::DataSet,
+            Self::About => DataRoute::About,
             Self::Other(Question::Facets) => DataRoute::Facets,
             Self::Other(Question::Stats) => DataRoute::Stats,
             Self::Other(Question::Changes) => DataRoute::Changes,

@@ -1,0 +1,231 @@
+//! `/{dataset}/about`: what a data set says about itself. Anybody may see it where its definition says so, otherwise whoever is signed
+//! in.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value, json};
+
+use super::{
+    language::Language,
+    route,
+    visit::{Anyone, Refusal, Shown, Visit, led_to},
+    wording,
+};
+use crate::{
+    dataset::{ColumnType, definition::SelfDescription},
+    http::{
+        Problem, ProblemCode,
+        about::{About, AboutColumn, about},
+        state::Service,
+    },
+    store::records::DataSet,
+};
+
+const TEMPLATE: &str = "about/page.html";
+/// Characters of a description that search engines are told.
+const SUMMARY_CHARS_MAX: usize = 300;
+
+/// The page of a data set, or where it is if it has another name now. `data_set` is none where its records are gone.
+pub(in crate::http) async fn show(
+    request: &HttpRequest,
+    data_set: Option<Arc<DataSet>>,
+    renamed: Option<Arc<DataSet>>,
+) -> HttpResponse {
+    route::answered(request, page(request, data_set, renamed).await)
+}
+
+async fn page(request: &HttpRequest, data_set: Option<Arc<DataSet>>, renamed: Option<Arc<DataSet>>) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    let is_public = |set: &DataSet| set.definition.about.public && !set.standing.withdrawn;
+    let found = data_set.as_ref().or(renamed.as_ref());
+    if visit.known().is_none() && !found.is_some_and(|set| is_public(set)) {
+        return Err(Refusal::SignIn);
+    }
+    let gone = || Problem::new(ProblemCode::NotFound, "there are no records of this data set at the moment");
+    let data_set = match (data_set, renamed) {
+        (Some(data_set), _) => data_set,
+        (None, Some(renamed)) => return Ok(led_to(&visit.service, &format!("/{}/about", renamed.definition.name))?),
+        (None, None) => return Err(gone().into()),
+    };
+    let name = &data_set.definition.name;
+    if data_set.standing.withdrawn {
+        let detail = "an administrator has withdrawn this data set; its records are kept";
+        return Err(Problem::new(ProblemCode::DataSetWithdrawn, detail).into());
+    }
+    let about = about(&visit.service, name).await.map_err(crate::http::routes::store_problem)?.ok_or_else(gone)?;
+    let shown = context(&about, &visit.service, visit.language, data_set.held_from);
+    visit.page(TEMPLATE, &shown)
+}
+
+fn context(about: &About, service: &Service, language: Language, held_from: u64) -> Value {
+    let said = &about.about;
+    let records = &service.settings.records;
+    let change = &about.last_change;
+    let changed = change.inserted + change.updated + change.removed;
+    json!({
+        "about": about.about,
+        "name": about.name,
+        "title": about.title,
+        "version": about.version,
+        "records": about.records,
+        "has_figures": about.figures_made_at.is_some(),
+        "paragraphs": said.description.as_deref().map(paragraphs).unwrap_or_default(),
+        "access": said.access.as_deref().map(paragraphs).unwrap_or_default(),
+        "contact_is_page": said.contact.as_deref().is_some_and(|contact| contact.contains("://")),
+        "last_at": change.at,
+        "last_on": change.on,
+        "inserted": change.inserted,
+        "updated": change.updated,
+        "removed": change.removed,
+        "changed": changed,
+        "columns": about.columns.iter().map(|column| shown_column(column, about.records, language)).collect::<Vec<_>>(),
+        "held_from": held_from,
+        "history_days": records.history_days,
+        "export_cost": records.export_cost,
+        "summary": summary(about),
+        "json_ld": json_ld(about, &service.public_url),
+    })
+}
+
+/// The parts of a text between blank lines.
+fn paragraphs(text: &str) -> Vec<&str> {
+    text.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn shown_column(column: &AboutColumn, records: u64, language: Language) -> Value {
+    let values = column.values.iter().map(|shown| json!({ "value": shown.value.text(), "count": shown.count }));
+    let text = |value: Option<&crate::dataset::figures::WrittenValue>| value.map(|value| value.text());
+    json!({
+        "name": column.name,
+        "type": column.kind,
+        "is_date": column.kind == ColumnType::Date,
+        "is_moment": column.kind == ColumnType::Timestamp,
+        "description": column.description,
+        "personal": column.personal,
+        "identifies": column.identifies,
+        "is_text": column.kind == ColumnType::Text,
+        "is_empty": column.empty == Some(records),
+        "empty": column.empty.map(|empty| share(empty, records, language)),
+        "least": text(column.least.as_ref()),
+        "greatest": text(column.greatest.as_ref()),
+        "values": values.collect::<Vec<_>>(),
+    })
+}
+
+/// A share of all records in percent. What is there is never told as nothing, and what is not all never as all.
+fn share(part: u64, all: u64, language: Language) -> String {
+    let space = if language == Language::German { "\u{a0}" } else { "" };
+    let percent = if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 };
+    let (sign, shown) = match percent {
+        _ if part == 0 => ("", 0.0),
+        _ if percent < 0.1 => ("< ", 0.1),
+        _ if part < all && percent > 99.9 => ("> ", 99.9),
+        percent => ("", (percent * 10.0).round() / 10.0),
+    };
+    format!("{sign}{}{space}%", wording::number(shown, language))
+}
+
+/// What the data set is, in a sentence or two.
+fn summary(about: &About) -> String {
+    let text = about.about.description.as_deref().unwrap_or(&about.title);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SUMMARY_CHARS_MAX {
+        return line;
+    }
+    let cut: String = line.chars().take(SUMMARY_CHARS_MAX).collect();
+    format!("{}…", cut.rsplit_once(' ').map_or(cut.as_str(), |(whole, _)| whole))
+}
+
+/// The data set as search engines for data understand it: <https://schema.org/Dataset>. It stands in a `script` element, so nothing in
+/// it may end that.
+fn json_ld(about: &About, public_url: &str) -> String {
+    let SelfDescription {
+        description,
+        licence,
+        licence_url,
+        publisher,
+        publisher_url,
+        contact,
+        homepage,
+        keywords,
+        access,
+        ..
+    } = &about.about;
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
+    put("@context", Some(json!("https://schema.org/")));
+    put("@type", Some(json!("Dataset")));
+    put("name", Some(json!(about.title)));
+    put("description", Some(text(description).unwrap_or_else(|| json!(about.title))));
+    put("identifier", Some(json!(about.name)));
+    put("url", Some(json!(format!("{public_url}/{}/about", about.name))));
+    put("sameAs", text(homepage));
+    put("license", text(licence_url).or_else(|| text(licence)));
+    let organization = |name: &String| {
+        let mut whole = json!({ "@type": "Organization", "name": name });
+        let more = [
+            ("url", publisher_url.as_ref().map(|url| json!(url))),
+            ("contactPoint", contact.as_deref().map(contact_point)),
+        ];
+        if let Some(fields) = whole.as_object_mut() {
+            fields.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        }
+        whole
+    };
+    put("publisher", publisher.as_ref().map(organization));
+    put("creator", publisher.as_ref().map(|name| json!({ "@type": "Organization", "name": name })));
+    put("keywords", (!keywords.is_empty()).then(|| json!(keywords)));
+    put("conditionsOfAccess", text(access));
+    put("version", Some(json!(about.version.to_string())));
+    let modified = about.last_change.at.map_or_else(|| json!(about.last_change.on), |at| json!(at));
+    put("dateModified", Some(modified));
+    let measured = about
+        .columns
+        .iter()
+        .map(|column| json!({ "@type": "PropertyValue", "name": column.name, "description": column.description }));
+    put("variableMeasured", Some(json!(measured.collect::<Vec<_>>())));
+    let api = json!({ "@type": "WebAPI", "url": format!("{public_url}/{}", about.name), "documentation": format!("{public_url}/docs") });
+    put("subjectOf", Some(api));
+    in_script(&Value::Object(fields).to_string())
+}
+
+fn contact_point(contact: &str) -> Value {
+    match contact.contains("://") {
+        true => json!({ "@type": "ContactPoint", "url": contact }),
+        false => json!({ "@type": "ContactPoint", "email": contact }),
+    }
+}
+
+/// JSON that can stand in a `script` element: what could end it, or begin a comment, is written as an escape.
+fn in_script(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_never_rounded_to_nothing_or_all() {
+        let english = |part, all| share(part, all, Language::English);
+        assert_eq!(english(0, 0), "0%");
+        assert_eq!(english(1, 100_000), "< 0.1%");
+        assert_eq!(english(99_999, 100_000), "> 99.9%");
+        assert_eq!(english(100, 100), "100%");
+        assert_eq!(english(1, 3), "33.3%");
+        assert_eq!(share(1, 3, Language::German), "33,3\u{a0}%");
+    }
+
+    #[test]
+    fn nothing_ends_the_script_that_json_stands_in() {
+        let written = in_script(&json!({ "name": "</script><!--&" }).to_string());
+        assert!(!written.contains(['<', '>', '&']), "{written}");
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), json!({ "name": "</script><!--&" }));
+    }
+}

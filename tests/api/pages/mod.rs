@@ -1,0 +1,3 @@
+//! The pages for people, as a browser without script uses them.
+
+mod about;
