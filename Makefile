@@ -49,12 +49,12 @@ $(TOOLS_READY): tests/requirements.txt $(TOOLS_VERSIONS)
 	$(NPM) install --silent --no-audit --no-fund --no-save --prefix $(TOOLS) @dynoxide/linux-x64@$(DYNOXIDE) axe-core@$(AXE)
 	touch $@
 
-# Makes the pictures of the pages in docs/screenshots: narrow and wide, light and dark. The states are a table in tests/browser/pictures.rs.
+# Makes the pictures of the pages in docs/screenshots: narrow and wide, light and dark. The states are a table in tests/browser/screenshots.rs.
 screenshots: test-tools
 	@command -v pngquant >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pngquant; } \
 		|| { echo "please install pngquant: it makes the pictures small" >&2; exit 1; }
-	CI=true $(CARGO) test --features failpoints --test browser -- --ignored --exact --nocapture pictures::screenshots
+	CI=true $(CARGO) test --features failpoints --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
 # Fuzzes what reads the bytes of strangers, each target for 15 seconds; FUZZ has others, such as FUZZ="600 filter".
 fuzz:

@@ -26,7 +26,7 @@ const RUN: &str = "axe
       `${node.failureSummary.replace(/\\s*\\n\\s*/g, ' ')} ${rule.helpUrl.split('?')[0]}`)))";
 
 /// The text of axe-core. Without it, says so in one line and gives nothing, but where everything has to be tested.
-fn axe() -> Option<String> {
+pub(crate) fn axe() -> Option<String> {
     let target = option_env!("CARGO_TARGET_DIR").map_or_else(|| support::repository().join("target"), PathBuf::from);
     let found = std::fs::read_to_string(target.join("test-tools/node_modules/axe-core/axe.min.js"));
     if found.is_err() {

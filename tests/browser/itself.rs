@@ -269,6 +269,9 @@ const BARRIERS: [(&str, &str, &str); 8] = [
 
 #[test]
 fn what_hinders_people_is_found() {
+    if super::axe::axe().is_none() {
+        return;
+    }
     let mut served = Served::new()
         .page_with(
             "/",

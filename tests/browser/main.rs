@@ -16,6 +16,7 @@ mod look;
 mod page;
 mod pictures;
 mod prefix;
+mod screenshots;
 mod served;
 #[path = "../support/mod.rs"]
 mod support;
