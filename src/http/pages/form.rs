@@ -95,8 +95,19 @@ pub(super) fn wrong(problem: &Problem) -> Value {
     let detail = problem.detail();
     let of_field = detail.strip_prefix("at `").and_then(|rest| rest.split_once("`: "));
     let (field, reason) = of_field.map_or((None, detail), |(field, reason)| (Some(field), reason));
+    let reason = sentence(reason);
     let fields: Map<String, Value> = field.map(|field| (field.to_owned(), json!(reason))).into_iter().collect();
     json!({ "code": problem.code().slug(), "reason": reason, "fields": fields, "values": {} })
+}
+
+/// A reason as a sentence of its own.
+pub(super) fn sentence(reason: &str) -> String {
+    let mut chars = reason.chars();
+    let mut sentence: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// Whether what is sent comes from a page that this server has shown to the same browser.
