@@ -20,7 +20,7 @@ macro_rules! folders {
 }
 
 /// A folder for each page.
-static PAGES: &[Folder] = &folders!["front", "home", "problem", "sign_in",];
+static PAGES: &[Folder] = &folders!["explore", "explore/record", "front", "home", "problem", "sign_in",];
 
 /// What several pages use.
 static PARTS: [(&str, &str); 2] =

@@ -4,6 +4,7 @@
 mod assets;
 mod counters;
 mod docs;
+mod explore;
 mod files;
 mod flash;
 mod form;
@@ -27,8 +28,8 @@ use actix_web::{
     web,
 };
 
-pub use self::look::Look;
 pub(super) use self::templates::escaped;
+pub use self::{explore::DataPages, look::Look};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
