@@ -25,11 +25,17 @@ pub enum DataRoute {
     Changes,
     /// What the records of a key, or one of them, were.
     History,
+    /// A page for people.
+    Page,
 }
 
 impl DataRoute {
     /// All of them.
-    pub const ALL: [Self; 7] =
+    pub const ALL: [Self; 8] =
+        [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History, Self::Page];
+
+    /// Those for programs.
+    pub const OF_API: [Self; 7] =
         [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
 
     /// As it is counted and logged.
@@ -42,6 +48,7 @@ impl DataRoute {
             Self::Stats => "/{dataset}/stats",
             Self::Changes => "/{dataset}/changes",
             Self::History => "/{dataset}/{key}/history",
+            Self::Page => "/{dataset}/explore",
         }
     }
 }

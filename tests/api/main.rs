@@ -42,6 +42,7 @@ mod mails;
 mod openapi;
 mod operation;
 mod page;
+mod pages;
 mod past;
 mod permissions;
 mod protocol;

@@ -57,7 +57,7 @@ impl<'a> Described<'a> {
         let mut add = |path: &str, operation: Operation| {
             paths.add(&Method::GET, path, operation.takes([shared("if-none-match")]));
         };
-        for route in DataRoute::ALL {
+        for route in DataRoute::OF_API {
             let path = route.pattern().replacen("{dataset}", self.name(), 1);
             let operation = match route {
                 DataRoute::DataSet => self.list(),
@@ -72,6 +72,7 @@ impl<'a> Described<'a> {
                     add(&format!("{of_record}/history"), self.history_of_record());
                     self.history()
                 }
+                DataRoute::Page => continue,
             };
             add(&path, operation);
         }

@@ -20,6 +20,7 @@ macro_rules! folders {
 }
 
 /// A folder for each page.
+#[rustfmt::skip]
 static PAGES: &[Folder] = &folders![
     "admin/events",
     "admin/health",
@@ -30,6 +31,8 @@ static PAGES: &[Folder] = &folders![
     "admin/plan",
     "admin/plans",
     "admin/tokens",
+    "explore",
+    "explore/record",
     "front",
     "home",
     "problem",

@@ -7,6 +7,7 @@ mod chart;
 mod counters;
 mod docs;
 mod events_told;
+mod explore;
 mod files;
 mod flash;
 mod form;
@@ -30,8 +31,8 @@ use actix_web::{
     web,
 };
 
-pub use self::look::Look;
 pub(super) use self::templates::escaped;
+pub use self::{explore::DataPages, look::Look};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

@@ -1,5 +1,6 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
+mod asked;
 mod caching;
 mod directory;
 mod export;
@@ -25,12 +26,12 @@ use actix_web::{
 use bytes::Bytes;
 
 pub(super) use self::directory::shown;
-pub(in crate::http) use self::limits::out_of_reach;
+pub(in crate::http) use self::{asked::PageOfRows, limits::out_of_reach, wanted::first_segment};
 use self::{
     caching::Tag,
     failure::query_problem,
     limits::{limits, not_admitted, not_shown, undecided},
-    wanted::{Question, Wanted, first_segment},
+    wanted::{Question, Wanted},
 };
 use crate::{
     actors::{
@@ -199,7 +200,11 @@ impl DataSets {
     }
 
     /// The data set, if its records are those that the log knows.
-    async fn sound(&self, request: &HttpRequest, data_set: Option<Arc<DataSet>>) -> Result<Arc<DataSet>, Problem> {
+    pub(in crate::http) async fn sound(
+        &self,
+        request: &HttpRequest,
+        data_set: Option<Arc<DataSet>>,
+    ) -> Result<Arc<DataSet>, Problem> {
         if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
             return Err(failure::withdrawn(withdrawn));
         }
@@ -548,6 +553,10 @@ mod tests {
             "/permits/1/2/",
             "/permits/1/2/3",
             "/permits/1/2/history/",
+            "/permits/about",
+            "/permits/explore",
+            "/permits/explore/1",
+            "/permits/explore/1/2",
         ] {
             assert_eq!(Wanted::of(nowhere), None, "{nowhere}");
         }

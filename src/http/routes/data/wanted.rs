@@ -2,7 +2,10 @@
 
 use crate::http::DataRoute;
 
-pub(super) fn first_segment(path: &str) -> Option<&str> {
+/// The pages for people below a data set.
+const OF_PAGES: [&str; 2] = ["about", "explore"];
+
+pub(in crate::http) fn first_segment(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())
 }
 
@@ -37,6 +40,8 @@ impl<'a> Wanted<'a> {
         }
         Some(match parts {
             [None, ..] => Self::Page,
+            // Of pages for people, which other routes take.
+            [Some(first), ..] if OF_PAGES.contains(&first) => return None,
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),

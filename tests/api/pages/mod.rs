@@ -1,0 +1,3 @@
+//! Pages, as somebody with a browser without script meets them.
+
+mod explore;
