@@ -20,11 +20,27 @@ macro_rules! folders {
 }
 
 /// A folder for each page.
-static PAGES: &[Folder] = &folders!["front", "home", "problem", "sign_in",];
+static PAGES: &[Folder] = &folders![
+    "front",
+    "home",
+    "home/codes",
+    "home/examples",
+    "home/key",
+    "home/security",
+    "home/usage",
+    "links",
+    "problem",
+    "sign_in",
+    "sign_in/code",
+    "sign_in/forgotten",
+];
 
 /// What several pages use.
-static PARTS: [(&str, &str); 2] =
-    [("parts/form.html", include_str!("parts/form.html")), ("parts/layout.html", include_str!("parts/layout.html"))];
+static PARTS: [(&str, &str); 3] = [
+    ("parts/form.html", include_str!("parts/form.html")),
+    ("parts/home.html", include_str!("parts/home.html")),
+    ("parts/layout.html", include_str!("parts/layout.html")),
+];
 
 /// All templates: their names and texts.
 pub(super) fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {

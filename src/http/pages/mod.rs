@@ -8,8 +8,10 @@ mod files;
 mod flash;
 mod form;
 mod front;
+mod handed;
 mod home;
 mod language;
+pub(super) mod links;
 mod look;
 mod messages;
 pub(in crate::http) mod problem;
@@ -28,7 +30,10 @@ use actix_web::{
 };
 
 pub use self::look::Look;
-pub(super) use self::templates::escaped;
+pub(super) use self::{
+    form::Form,
+    sign_in::{not_let_in, provider_code},
+};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

@@ -70,7 +70,7 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
 }
 
 /// A person's keys.
-pub(super) async fn list_of(service: &Service, user: UserId) -> Answer {
+pub(in crate::http) async fn list_of(service: &Service, user: UserId) -> Answer {
     let user = existing(service, user).await?;
     let keys = used(service, user.id).await?.used_keys(user.id).await.map_err(store_problem)?;
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
