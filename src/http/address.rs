@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 19] = [
+const FIXED: [&str; 20] = [
     "users",
     "plans",
     "keys",
@@ -22,6 +22,7 @@ const FIXED: [&str; 19] = [
     "dead-letters",
     "admin",
     "docs",
+    "home",
     "problems",
     "openapi.json",
     "links",

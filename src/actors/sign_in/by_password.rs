@@ -102,13 +102,21 @@ impl SignIns {
     pub async fn start_by_steps(&self, given: Credentials, envelope: &Envelope) -> Result<Step, SignInError> {
         let right = self.right(&given).await?;
         let token = self.new_token()?;
+        let rehashed = right.rehashed.clone();
         let now = self.committer.clock.now();
         let until = now.checked_add(PROOF_LIFE).unwrap_or(now);
-        let proof = Proof { user: right.user.id, session: token.id(), until, of: name_of(&right.checked) };
+        let mut proof = Proof { user: right.user.id, session: token.id(), until, of: name_of(&right.checked) };
+        let checked = right.checked.clone();
         let Credentials { code, network, .. } = given;
         match self.session_of(right, token, Given { code, network }, envelope).await {
             Ok(started) => Ok(Step::In(Box::new(started))),
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::CodeWanted)))) => {
+                // The second step has no password to hash anew.
+                if let Some(phc) = rehashed {
+                    proof.of = name_of(&phc);
+                    let rehash = SignInCommand::RehashPassword { checked, phc };
+                    self.run(proof.user, &by(proof.user, envelope), rehash).await?;
+                }
                 Ok(Step::CodeWanted(self.committer.secrets.seal(PROOF_LABEL, &proof.to_text())))
             }
             Err(error) => Err(error),

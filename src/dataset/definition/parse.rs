@@ -21,13 +21,14 @@ const INDEXES_MAX: usize = 32;
 /// Query parameters that are not columns, and so cannot be names of columns.
 pub const RESERVED_COLUMNS: [&str; 13] = crate::dataset::query::RESERVED;
 /// Paths that are not data sets, and so cannot be names of data sets.
-const RESERVED_DATASETS: [&str; 21] = [
+const RESERVED_DATASETS: [&str; 22] = [
     "admin",
     "datasets",
     "dead-letters",
     "docs",
     "events",
     "health",
+    "home",
     "imports",
     "invitations",
     "keys",

@@ -121,7 +121,7 @@ pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str
 }
 
 /// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
-fn hides_source(request: &HttpRequest) -> bool {
+pub(super) fn hides_source(request: &HttpRequest) -> bool {
     let headers = request.headers();
     !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
 }

@@ -14,7 +14,7 @@ use fluent_bundle::FluentArgs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{flash::Flash, language::Language, messages, templates, token_visit};
+use super::{flash::Flash, form::hides_source, language::Language, messages, templates, token_visit};
 use crate::{
     actors::sign_in::SignedInAs,
     domain::{
@@ -368,6 +368,8 @@ async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>
         match SessionHolder::extract(request).await {
             Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(holder))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
+            // A form that hides where it comes from is of a page that is for everybody.
+            Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}
             Err(problem) => return Err(problem),
         }
     }

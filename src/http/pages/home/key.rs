@@ -107,6 +107,14 @@ fn placed(visit: &Visit<Person>, problem: Problem) -> Problem {
     });
     let found = match () {
         () if detail.starts_with("at `") => return problem,
+        () if problem.code() == ProblemCode::IdempotencyKeyReused => {
+            let said = visit.say("home-key-sent", &[]).unwrap_or_default();
+            return problem.detailed(said);
+        }
+        () if problem.code() == ProblemCode::Conflict => {
+            let said = visit.say("home-key-conflict", &[]).unwrap_or_default();
+            return problem.detailed(said);
+        }
         () if detail.contains("must be in the future") => Some(("expires_at", visit.say("home-key-past", &[]))),
         () if latest.is_some() => {
             let latest = latest.unwrap_or_default();
@@ -128,7 +136,7 @@ async fn make(visit: Visit<Person>, form: Form) -> Shown {
         visit.asked(me::issue_key(visit.own::<NewKeyBody>(&form, &body)?, visit.service.clone())).await
     };
     match made.await {
-        Ok(made) => led_to_new(&visit, &made),
+        Ok(made) => led_to_new(&visit, &made, None),
         Err(problem) => {
             let problem = placed(&visit, problem);
             new_page(&visit, problem.code().status(), &again(&form, &problem)).await
@@ -137,9 +145,9 @@ async fn make(visit: Visit<Person>, form: Form) -> Shown {
 }
 
 /// Leads to the page of a key that was made, which shows it until its owner has it.
-fn led_to_new(visit: &Visit<Person>, made: &Value) -> Shown {
+fn led_to_new(visit: &Visit<Person>, made: &Value, flash: Option<&Flash>) -> Shown {
     let id = made["id"].as_str().unwrap_or_default();
-    let mut led = visit.led(&format!("/home/keys/{id}"), None)?;
+    let mut led = visit.led(&format!("/home/keys/{id}"), flash)?;
     if made.get("key").is_some() {
         let id = KeyId::parse(id).map_err(Problem::internal)?;
         let cookie = handed::begin(visit, visit.who.0.user.id, Handed::Key(id))?;
@@ -210,7 +218,10 @@ async fn rotate(visit: Visit<Person>, form: Form) -> Shown {
     let id = web::Path::from(visit.part("key_id").to_owned());
     let own = visit.own::<RotateBody>(&form, &json!({ "grace_s": grace_s }))?;
     match visit.asked(me::rotate_key(own, id, visit.service.clone())).await {
-        Ok(made) => led_to_new(&visit, &made),
+        Ok(made) => {
+            let told = Flash::done(&format!("home-key-rotated-{grace_s}"));
+            led_to_new(&visit, &made, Some(&told))
+        }
         // It has ended meanwhile: its page says how.
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(&path_of(&visit), Some(&Flash::not_done("home-key-not-rotated")))
