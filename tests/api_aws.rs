@@ -12,6 +12,8 @@
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/pages.rs"]
+mod browser;
 #[path = "support/provider.rs"]
 mod identity_server;
 mod support;
@@ -54,6 +56,8 @@ mod lost;
 mod operation;
 #[path = "api/page.rs"]
 mod page;
+#[path = "api/pages/links.rs"]
+mod pages_of_links;
 #[path = "api/past.rs"]
 mod past;
 #[path = "api/provider.rs"]

@@ -35,15 +35,25 @@ static PAGES: &[Folder] = &folders![
     "explore/record",
     "front",
     "home",
+    "home/codes",
+    "home/examples",
+    "home/key",
+    "home/security",
+    "home/usage",
+    "links",
     "problem",
     "sign_in",
+    "sign_in/code",
+    "sign_in/forgotten",
 ];
 
 /// What several pages use.
-static PARTS: [(&str, &str); 6] = [
+#[rustfmt::skip]
+static PARTS: &[(&str, &str)] = &[
     ("parts/admin.html", include_str!("parts/admin.html")),
     ("parts/events.html", include_str!("parts/events.html")),
     ("parts/form.html", include_str!("parts/form.html")),
+    ("parts/home.html", include_str!("parts/home.html")),
     ("parts/layout.html", include_str!("parts/layout.html")),
     ("parts/people.html", include_str!("parts/people.html")),
     ("parts/plan.html", include_str!("parts/plan.html")),
@@ -51,7 +61,7 @@ static PARTS: [(&str, &str); 6] = [
 
 /// All templates: their names and texts.
 pub(super) fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PARTS.into_iter().chain(PAGES.iter().map(|page| page.template))
+    PARTS.iter().copied().chain(PAGES.iter().map(|page| page.template))
 }
 
 /// The files of messages of a language.

@@ -1,6 +1,6 @@
 //! Forms: read within bounds, believed only from this server's own pages, and shown again with what was typed where something is wrong.
 
-use actix_web::{HttpRequest, dev::Payload};
+use actix_web::{HttpRequest, dev::Payload, http::header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -28,14 +28,18 @@ const FIELDS_MAX: usize = 2_000;
 const SECRETS: [&str; 8] = ["csrf", "once", "password", "current", "new", "repeated", "code", "token"];
 
 /// What somebody has sent with a form.
-pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
+pub(in crate::http) struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
     /// Reads a form of one of this server's pages.
     ///
     /// # Errors
     /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
-    pub(super) async fn read(request: &HttpRequest, payload: Payload, service: &Service) -> Result<Self, Problem> {
+    pub(in crate::http) async fn read(
+        request: &HttpRequest,
+        payload: Payload,
+        service: &Service,
+    ) -> Result<Self, Problem> {
         let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
         let fields = form_urlencoded::parse(&bytes).take(FIELDS_MAX);
         let form = Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect());
@@ -48,7 +52,7 @@ impl Form {
     }
 
     /// A field's text, without blanks around it; an empty one counts as absent.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn text(&self, name: &str) -> Option<&str> {
         self.raw(name).map(str::trim).filter(|text| !text.is_empty())
     }
 
@@ -124,7 +128,7 @@ pub(super) fn sentence(reason: &str) -> String {
 /// # Errors
 /// 403.
 pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str) -> Result<(), Problem> {
-    if is_cross_origin(request, &service.public_url) {
+    if !hides_source(request) && is_cross_origin(request, &service.public_url) {
         return Err(Problem::new(ProblemCode::CrossOrigin, "the form was sent from another site"));
     }
     let is_ours =
@@ -134,6 +138,12 @@ pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str
     }
     let detail = "the form is from before you signed in or out, or the browser takes no cookies: load the page again";
     Err(Problem::new(ProblemCode::FormOver, detail))
+}
+
+/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
+pub(super) fn hides_source(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
 }
 
 impl<N: Needs + Clone> Visit<Staff<N>> {

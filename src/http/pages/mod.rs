@@ -12,8 +12,10 @@ mod files;
 mod flash;
 mod form;
 mod front;
+mod handed;
 mod home;
 mod language;
+pub(super) mod links;
 mod look;
 mod messages;
 pub(in crate::http) mod problem;
@@ -31,8 +33,11 @@ use actix_web::{
     web,
 };
 
-pub(super) use self::templates::escaped;
 pub use self::{explore::DataPages, look::Look};
+pub(super) use self::{
+    form::Form,
+    sign_in::{not_let_in, provider_code},
+};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

@@ -10,10 +10,11 @@ use actix_web::{
     web,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use fluent_bundle::FluentArgs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{flash::Flash, language::Language, templates, token_visit};
+use super::{flash::Flash, form::hides_source, language::Language, messages, templates, token_visit};
 use crate::{
     actors::sign_in::SignedInAs,
     domain::{
@@ -244,11 +245,38 @@ impl<W: Visitor> Visit<W> {
         frame
     }
 
+    /// A message in the reader's language.
+    pub(super) fn say(&self, id: &str, with: &[(&str, String)]) -> Option<String> {
+        let mut given = FluentArgs::new();
+        with.iter().for_each(|(name, value)| given.set(*name, value.clone()));
+        messages::say(self.language, id, &given)
+    }
+
+    /// A duration in the reader's language, in the unit that keeps it short.
+    pub(super) fn duration(&self, seconds: u64) -> String {
+        let (unit, count) = match seconds {
+            0..=119 => ("seconds", seconds),
+            120..=7199 => ("minutes", seconds.div_ceil(60)),
+            _ => ("hours", seconds.div_ceil(3600)),
+        };
+        let mut given = FluentArgs::new();
+        given.set("count", f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+        messages::say(self.language, &format!("sign-in-{unit}"), &given).unwrap_or_default()
+    }
+
     /// Leads on after something was done (303), and tells it there. `path` is one of this server.
     ///
     /// # Errors
     /// A fault of ours: when the path is no address.
     pub(super) fn led(&self, path: &str, flash: Option<&Flash>) -> Shown {
+        Ok(self.led_on(path, flash)?)
+    }
+
+    /// The same for what is no page's whole answer.
+    ///
+    /// # Errors
+    /// As [`Self::led`].
+    pub(super) fn led_on(&self, path: &str, flash: Option<&Flash>) -> Result<HttpResponse, Problem> {
         let mut response = led_to(&self.service, path)?;
         if let Some(flash) = flash {
             response.headers_mut().append(header::SET_COOKIE, flash.cookie(&self.service)?);
@@ -340,6 +368,8 @@ async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>
         match SessionHolder::extract(request).await {
             Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(holder))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
+            // A form that hides where it comes from is of a page that is for everybody.
+            Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}
             Err(problem) => return Err(problem),
         }
     }

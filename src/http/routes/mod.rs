@@ -31,7 +31,7 @@ use actix_web::web;
 
 pub(super) use answer::{Answer, document};
 pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::{command_problem, queue_problem};
+pub(super) use refusal::{command_problem, queue_problem, sign_in_done};
 
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;

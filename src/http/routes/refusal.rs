@@ -114,7 +114,10 @@ pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -
 }
 
 /// What was done about signing in, or its problem.
-pub(super) async fn sign_in_done<T>(done: Result<T, SignInError>, request: &HttpRequest) -> Result<T, Problem> {
+pub(in crate::http) async fn sign_in_done<T>(
+    done: Result<T, SignInError>,
+    request: &HttpRequest,
+) -> Result<T, Problem> {
     match done {
         Ok(done) => Ok(done),
         Err(error) => Err(sign_in_problem(error, request).await),

@@ -3,7 +3,10 @@
 use actix_web::{
     HttpRequest,
     dev::Payload,
-    http::{Method, StatusCode, header},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use schemars::JsonSchema;
@@ -123,8 +126,17 @@ pub(in crate::http) async fn begun(request: &HttpRequest, service: &Service, giv
     Ok(response)
 }
 
+/// The cookie of a session that began.
+///
+/// # Errors
+/// A fault of ours.
+pub(in crate::http) fn session_cookie(service: &Service, started: &Started) -> Result<HeaderValue, Problem> {
+    let (_, age_s) = started_body(service, started)?;
+    Cookie::SESSION.set(started.token.reveal(), age_s, &service.public_url)
+}
+
 /// The network that a request comes from; empty where that is not known.
-pub(super) fn network_from(request: &HttpRequest) -> String {
+pub(in crate::http) fn network_from(request: &HttpRequest) -> String {
     wire::client_of(request).map(network_of).unwrap_or_default()
 }
 

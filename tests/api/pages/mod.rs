@@ -1,3 +1,7 @@
 //! Pages, as somebody with a browser without script meets them.
 
 mod explore;
+mod links;
+mod person;
+mod security;
+mod sign_in;

@@ -32,6 +32,27 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// Buttons that show what is typed into a password's field.
+for (const button of document.querySelectorAll("button[data-reveal]")) {
+  const field = document.getElementById(button.dataset.reveal);
+  const label = button.textContent;
+  button.hidden = false;
+  const reveal = (isShown) => {
+    field.type = isShown ? "text" : "password";
+    button.textContent = isShown ? button.dataset.hide : label;
+    button.setAttribute("aria-pressed", String(isShown));
+  };
+  button.addEventListener("click", () => { reveal(field.type === "password"); field.focus(); });
+  // Nothing that is sent is kept by the browser as a text.
+  field.form.addEventListener("submit", () => reveal(false));
+}
+
+// Buttons that print the page.
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // A form is sent once, however often its button is pressed.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
