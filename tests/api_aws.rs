@@ -12,6 +12,8 @@
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/pages.rs"]
+mod browser;
 #[path = "support/provider.rs"]
 mod identity_server;
 mod support;
@@ -52,6 +54,8 @@ mod lost;
 mod operation;
 #[path = "api/page.rs"]
 mod page;
+#[path = "api/pages/mod.rs"]
+mod pages;
 #[path = "api/past.rs"]
 mod past;
 #[path = "api/provider.rs"]

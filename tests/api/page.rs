@@ -17,24 +17,6 @@ fn is_self_contained(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn the_administrators_page_brings_all_it_needs() {
-    let app = TestApp::start().await;
-    let get = async |path: &str| app.send(app.request(Method::GET, path)).await.expect(200);
-    let page = get("/admin").await;
-    is_self_contained(&page);
-    assert!(!page.body.contains("<script>") && !page.body.contains("style=") && !page.body.contains("onclick"));
-    assert!(!page.body.contains(&app.admin_token));
-    for (path, media_type) in [("/admin/app.js", "text/javascript"), ("/admin/app.css", "text/css")] {
-        assert!(page.body.contains(path));
-        let file = get(path).await;
-        is_self_contained(&file);
-        assert!(file.header("content-type").unwrap().starts_with(media_type));
-    }
-    let script = get("/admin/app.js").await.body;
-    assert!(!script.contains("innerHTML") && !script.contains("localStorage"));
-}
-
-#[tokio::test]
 async fn the_documentation_brings_all_it_needs_and_its_files_are_kept() {
     let app = TestApp::start().await;
     let get = async |path: &str| app.send(app.request(Method::GET, path)).await;

@@ -116,7 +116,7 @@ event-second-factor-used = { $person } hat { $code ->
    *[usual] einen Code des zweiten Faktors
 } gezeigt.
 event-second-factor-removed = Der zweite Faktor von { $person } wurde { $by } entfernt.
-event-plan-defined = Der Plan { $plan } wurde { $by } festgelegt: { $rate } Anfragen je Sekunde, { $burst } auf einmal und { $quota } am Tag.
+event-plan-defined = Der Plan { $plan } wurde { $by } festgelegt. Anfragen je Sekunde: { $rate }; auf einmal: { $burst }; am Tag: { $quota }.
 event-plan-retired = Der Plan { $plan } wurde { $by } zurückgezogen: Niemand bekommt ihn neu.
 event-admin-token-issued = Das Verwaltungstoken „{ $name }“ wurde { $by } erzeugt. Es darf { $access ->
     [read] lesen: { $may }.
