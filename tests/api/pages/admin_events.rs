@@ -29,8 +29,8 @@ async fn the_log_is_told_in_sentences_the_newest_first() {
 
     let some = browser.open("/admin/events?type=ApiKeyRevoked&since=&until=").await.expect(200);
     some.shows(&revoked);
-    assert!(!some.says("was invited"), "{}", some.text());
-    browser.open(&format!("/admin/events?person={id}")).await.expect(200).shows("was invited");
+    assert!(!some.says("as reader with the plan"), "{}", some.text());
+    browser.open(&format!("/admin/events?person={id}")).await.expect(200).shows("as reader with the plan");
     browser.open("/admin/events?until=2001-01-01").await.expect(200).shows("Nothing of this kind is in the log.");
     browser.open("/admin/events?since=2001-01-01").await.expect(200).shows(&revoked);
     let wrong = browser.open("/admin/events?since=yesterday&type=ApiKeyRevoked").await.expect(400);

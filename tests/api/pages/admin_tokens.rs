@@ -32,7 +32,8 @@ async fn a_token_is_made_shown_once_and_revoked() {
     let theirs = with_token(&app, &token, "en").await;
     theirs.open("/admin/plans").await.expect(200);
     theirs.open("/admin/tokens").await.expect(403);
-    let id = kept.html.split("/admin/tokens/").find_map(|rest| rest.split_once("/revoke\"")).unwrap().0.to_owned();
+    let made = app.admin_get("/admin-tokens").await.expect(200).json();
+    let id = made["data"][0]["id"].as_str().unwrap();
     let revoke = crate::browser::Form { action: format!("/admin/tokens/{id}/revoke"), ..kept.form("Revoke the token") };
     browser.send(&revoke).await.expect(200).shows("was revoked.");
     browser.send(&revoke).await.expect(200).shows("had been revoked already.");
