@@ -41,7 +41,7 @@ async fn the_log_is_told_in_sentences_the_newest_first() {
     // Who may see the log alone sees no names.
     let auditor = with_token(&app, &token_for(&app, "audit", &["events"]).await, "de").await;
     let page = auditor.open("/admin/events").await.expect(200);
-    page.shows("Jemand wurde von der Verwaltung eingeladen, als Lesen mit dem Plan default.");
+    page.shows("Jemand wurde von der Verwaltung eingeladen, mit der Rolle Lesen und dem Plan default.");
     assert!(!page.html.contains("Ana"), "{}", page.text());
 }
 

@@ -293,7 +293,7 @@ async fn it_is_all_there_in_german() {
     browser.open("/admin/people").await.expect(200).shows("Personen").shows("aktiv").shows("Lesen");
     browser.open("/admin/people/invite").await.expect(200).shows("Wer eingeladen wird, bekommt eine E-Mail");
     let page = browser.open(&format!("/admin/people/{id}")).await.expect(200);
-    page.shows("Ana Ito wurde von der Verwaltung eingeladen, als Lesen mit dem Plan default.");
+    page.shows("Ana Ito wurde von der Verwaltung eingeladen, mit der Rolle Lesen und dem Plan default.");
     page.shows("Dies löscht Ana Ito: 1 Schlüssel gilt innerhalb einer Sekunde nicht mehr, 0 Sitzungen enden,");
     let disabled = browser.send(&page.form("Ana Ito sperren")).await.expect(200);
     disabled.shows("Ana Ito ist gesperrt.").shows("gesperrt");

@@ -28,7 +28,7 @@ events-empty = Nichts dieser Art steht im Protokoll. Wählen Sie eine andere Art
 events-empty-part = Nichts dieser Art steht in diesem Teil des Protokolls. Es geht auf der nächsten Seite weiter.
 events-person = Die Person
 
-event-user-invited = { $person } wurde { $by } eingeladen, als { $role } mit dem Plan { $plan }.
+event-user-invited = { $person } wurde { $by } eingeladen, mit der Rolle { $role } und dem Plan { $plan }.
 event-invitation-resent = Die Einladung an { $person } wurde { $by } noch einmal verschickt.
 event-invitation-accepted = { $person } hat zum ersten Mal nach Daten gefragt.
 event-user-disabled = { $person } wurde { $by } gesperrt.
