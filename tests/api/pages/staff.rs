@@ -108,6 +108,12 @@ async fn the_overview_says_what_waits_and_leads_there() {
     let browser = administrator(&app).await;
     browser.open("/admin").await.expect(200).shows("All is well").shows("Nobody has been invited yet.");
     app.invite("ana@example.org").await;
+    // The mail is handed over before that is written down.
+    let active = async || {
+        let listed = app.admin_get("/users?status=active").await.expect(200).json();
+        listed["data"].as_array().filter(|active| active.len() == 1).cloned()
+    };
+    app.eventually("an invitation that was sent", active).await;
     let overview = browser.open("/admin").await.expect(200);
     overview.shows("1 person").shows("It is ready, and all that it needs answers.");
     assert!(overview.links().iter().any(|link| link == "/admin/people?status=active"), "{:?}", overview.links());
