@@ -56,8 +56,8 @@ mod lost;
 mod operation;
 #[path = "api/page.rs"]
 mod page;
-#[path = "api/pages/links.rs"]
-mod pages_of_links;
+#[path = "api/pages/mod.rs"]
+mod pages;
 #[path = "api/past.rs"]
 mod past;
 #[path = "api/provider.rs"]

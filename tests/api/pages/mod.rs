@@ -5,3 +5,8 @@ mod links;
 mod person;
 mod security;
 mod sign_in;
+mod admin_events;
+mod admin_people;
+mod admin_plans;
+mod admin_tokens;
+mod staff;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use actix_web::{http::StatusCode, web};
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
         route::get,
         visit::{Shown, Staff, Visit},
     },
-    say, wrong_field,
+    day_in, say, wrong_field,
 };
 use crate::{
     actors::log::{EventReading, ReadingOrder, Sieve},
@@ -80,9 +80,9 @@ async fn show(visit: Visitor) -> Shown {
 
 /// What is wanted of the log; or which field cannot be read.
 fn sieve<'q>(visit: &Visitor, given: impl Fn(&str) -> Option<Cow<'q, str>>) -> Result<Result<Sieve, Problem>, Problem> {
-    let moment = |text: &str| match text.parse::<Date>() {
-        Ok(day) => format!("{day}T00:00:00Z").parse::<Timestamp>().ok(),
-        Err(_) => text.parse().ok(),
+    let moment = |text: &str| match day_in(text) {
+        Some(day) => format!("{day}T00:00:00Z").parse::<Timestamp>().ok(),
+        None => text.parse().ok(),
     };
     let mut wanted = Sieve { type_name: given("type").map(Cow::into_owned), ..Sieve::default() };
     if wanted.type_name.as_deref().is_some_and(|name| !persisted::is_type(name)) {

@@ -12,6 +12,7 @@ use super::{
         form::Form,
         visit::{Shown, Staff, Visit},
     },
+    day_in,
     made::{self, MadeFor},
     not_done, path_of, person, reason,
 };
@@ -49,10 +50,10 @@ async fn issued(visit: &Visit<Staff<OfPeople>>, id: UserId, form: &Form) -> Resu
     if let Some(label) = form.text("label") {
         body["label"] = json!(label);
     }
-    if let Some(day) = form.text("expires_at") {
+    if let Some(text) = form.text("expires_at") {
         // A day counts to its end.
-        let is_day = day.parse::<jiff::civil::Date>().is_ok();
-        body["expires_at"] = json!(if is_day { format!("{day}T23:59:59Z") } else { day.to_owned() });
+        let moment = day_in(text).map_or_else(|| text.to_owned(), |day| format!("{day}T23:59:59Z"));
+        body["expires_at"] = json!(moment);
     }
     let command = visit.command::<NewKeyBody>(form, &body)?;
     visit.asked(keys::issue(command, web::Path::from(id.to_string()), visit.service.clone())).await

@@ -17,6 +17,7 @@ use actix_web::{
     web,
 };
 use fluent_bundle::{FluentArgs, FluentValue};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::{
@@ -35,6 +36,9 @@ use crate::{
         state::Service,
     },
 };
+
+/// Characters of a day.
+const DAY_CHARS: usize = 10;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -121,6 +125,12 @@ fn roles(language: Language, caller: &KnownCaller) -> Result<Vec<(&'static str, 
 async fn plans_to_give(service: &Service) -> Result<Vec<(String, String)>, Problem> {
     let plans: Vec<PlanRow> = service.committer.stores.views.plans().await.map_err(store_problem)?;
     Ok(plans.into_iter().filter(|plan| !plan.retired).map(|plan| (plan.name.clone(), plan.name)).collect())
+}
+
+/// A day such as `2026-03-01`, without a time.
+fn day_in(text: &str) -> Option<Date> {
+    let text = text.trim();
+    if text.len() == DAY_CHARS { text.parse().ok() } else { None }
 }
 
 /// The path of a person's page.

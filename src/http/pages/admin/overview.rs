@@ -90,7 +90,8 @@ async fn people(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Prob
     for (message, state) in states {
         let filter = UserFilter { invitation: Some((state, now)), limit: COUNTED_MAX + 1, ..UserFilter::default() };
         let found = views.users(filter).await.map_err(store_problem)?;
-        let count = found.iter().filter(|row| row.status != UserStatus::Deleted).count();
+        let count =
+            found.iter().filter(|row| !matches!(row.status, UserStatus::Deleted | UserStatus::Disabled)).count();
         if count > 0 {
             waits.push(json!({
                 "message": message, "count": count.min(COUNTED_MAX), "is_more": count > COUNTED_MAX,

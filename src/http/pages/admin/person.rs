@@ -12,7 +12,7 @@ use super::{
         visit::{Shown, Staff, Visit},
         wording,
     },
-    acts, keys,
+    acts, day_in, keys,
     made::{self, MadeFor},
     plans_to_give, roles, say,
 };
@@ -100,13 +100,13 @@ pub(super) fn called(person: &UserRow) -> Option<&str> {
 
 /// A moment, a version, or a day, which counts as its end.
 fn of_day(text: &str) -> String {
-    match text.parse::<jiff::civil::Date>() {
-        Ok(day) => format!("{day}T23:59:59Z"),
+    match day_in(text) {
+        Some(day) => format!("{day}T23:59:59Z"),
         // What a browser's field for moments gives has no zone.
-        Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() && text.parse::<Timestamp>().is_err() => {
+        None if text.parse::<jiff::civil::DateTime>().is_ok() && text.parse::<Timestamp>().is_err() => {
             format!("{text}Z")
         }
-        Err(_) => text.to_owned(),
+        None => text.to_owned(),
     }
 }
 

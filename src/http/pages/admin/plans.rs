@@ -62,8 +62,10 @@ async fn list_page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
             json!({ "plan": row, "people": people, "is_default": row.name == *default })
         })
         .collect();
+    let mut start = json!(Limits::default());
+    start["rate_per_s"] = plainly(Limits::default().rate_per_s);
     let context = json!({
-        "plans": listed, "form": form, "datasets": datasets(visit, &[]), "start": Limits::default(),
+        "plans": listed, "form": form, "datasets": datasets(visit, &[]), "start": start,
         "keys_default": KEYS_MAX_DEFAULT,
     });
     visit.page_as(status, LIST, &context)
@@ -178,13 +180,20 @@ async fn one_page(visit: &Visitor, form: &Value, status: StatusCode, is_conflict
     let may_see = visit.permissions().may(Permissions::of(&[Permission::People]), AccessKind::Read);
     let people = if may_see { Some(people_of(visit, &plan.name).await?) } else { None };
     let chosen = plan.rules.datasets.clone().unwrap_or_default();
+    let mut shown = json!(plan);
+    shown["rate_per_s"] = plainly(plan.limits.rate_per_s);
     let context = json!({
-        "plan": plan, "count": count, "people": people, "form": form, "is_conflict": is_conflict,
+        "plan": shown, "count": count, "people": people, "form": form, "is_conflict": is_conflict,
         "is_default": plan.name == visit.service.settings.users.default_plan,
         "datasets": datasets(visit, &chosen), "keys_default": KEYS_MAX_DEFAULT,
         "default_plan": visit.service.settings.users.default_plan,
     });
     visit.page_as(status, ONE, &context)
+}
+
+/// A rate as it is typed: of a whole number nothing stands behind the point.
+fn plainly(rate: f64) -> Value {
+    json!(rate.to_string())
 }
 
 async fn people_of(visit: &Visitor, name: &str) -> Result<Value, Problem> {

@@ -13,6 +13,7 @@ use super::{
         route::{get, post},
         visit::{Known, Shown, Staff, Visit},
     },
+    day_in,
     keys::with_cookie,
     made::{self, MadeFor},
     not_done, reason, say, wrong_field,
@@ -106,8 +107,8 @@ async fn created(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
     let mut body = json!({ "name": name, "scopes": scopes, "read_only": form.text("access") == Some("read") });
     if let Some(day) = form.text("expires_at") {
         // A day counts to its end.
-        let moment = day.parse::<jiff::civil::Date>().map(|day| format!("{day}T23:59:59Z"));
-        let Ok(moment) = moment else { return Err(wrong_field(visit.language, "expires_at", "tokens-no-day", &[])?) };
+        let moment = day_in(day).map(|day| format!("{day}T23:59:59Z"));
+        let Some(moment) = moment else { return Err(wrong_field(visit.language, "expires_at", "tokens-no-day", &[])?) };
         let is_past = moment.parse::<jiff::Timestamp>().is_ok_and(|at| at <= visit.service.committer.clock.now());
         if is_past {
             return Err(wrong_field(visit.language, "expires_at", "tokens-past", &[])?);

@@ -28,7 +28,7 @@ events-empty = Nichts dieser Art steht im Protokoll. Wählen Sie eine andere Art
 events-empty-part = Nichts dieser Art steht in diesem Teil des Protokolls. Es geht auf der nächsten Seite weiter.
 events-person = Die Person
 
-event-user-invited = { $person } wurde { $by } eingeladen, als { $role } mit dem Plan { $plan }.
+event-user-invited = { $person } wurde { $by } eingeladen, mit der Rolle { $role } und dem Plan { $plan }.
 event-invitation-resent = Die Einladung an { $person } wurde { $by } noch einmal verschickt.
 event-invitation-accepted = { $person } hat zum ersten Mal nach Daten gefragt.
 event-user-disabled = { $person } wurde { $by } gesperrt.
@@ -116,7 +116,7 @@ event-second-factor-used = { $person } hat { $code ->
    *[usual] einen Code des zweiten Faktors
 } gezeigt.
 event-second-factor-removed = Der zweite Faktor von { $person } wurde { $by } entfernt.
-event-plan-defined = Der Plan { $plan } wurde { $by } festgelegt: { $rate } Anfragen je Sekunde, { $burst } auf einmal und { $quota } am Tag.
+event-plan-defined = Der Plan { $plan } wurde { $by } festgelegt. Anfragen je Sekunde: { $rate }; auf einmal: { $burst }; am Tag: { $quota }.
 event-plan-retired = Der Plan { $plan } wurde { $by } zurückgezogen: Niemand bekommt ihn neu.
 event-admin-token-issued = Das Verwaltungstoken „{ $name }“ wurde { $by } erzeugt. Es darf { $access ->
     [read] lesen: { $may }.

@@ -116,7 +116,7 @@ event-second-factor-used = { $person } showed { $code ->
    *[usual] a code of the second factor
 }.
 event-second-factor-removed = The second factor of { $person } was removed { $by }.
-event-plan-defined = The plan { $plan } was set { $by } to { $rate } requests per second, { $burst } at once, and { $quota } a day.
+event-plan-defined = The plan { $plan } was set { $by }. Requests a second: { $rate }; at once: { $burst }; a day: { $quota }.
 event-plan-retired = The plan { $plan } was retired { $by }: nobody gets it anew.
 event-admin-token-issued = The administrator’s token “{ $name }” was made { $by }. It may { $access ->
     [read] read: { $may }.
