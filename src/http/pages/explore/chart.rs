@@ -31,6 +31,8 @@ const POWERS_MAX: i32 = 18;
 pub(super) struct Bar {
     /// What it stands for.
     pub(super) label: String,
+    /// The same where there is little room: of a histogram's bar where it begins.
+    pub(super) short: String,
     /// Records.
     pub(super) count: u64,
     /// The conditions that mean these records; none where there are none that say it.
@@ -39,7 +41,7 @@ pub(super) struct Bar {
 
 impl Bar {
     fn new(label: String, count: u64, conditions: Vec<(String, String)>) -> Self {
-        Self { label, count, conditions }
+        Self { short: label.clone(), label, count, conditions }
     }
 }
 
@@ -119,8 +121,15 @@ fn histogram(name: &str, kind: ColumnType, values: &[(&Value, u64)], language: L
         let shown = |text: &str| crate::http::pages::wording::decimal(text, language);
         let label = format!("{} – {}", shown(low_text), shown(high_text));
         let conditions = vec![(format!("{name}__gte"), low_text.clone()), (format!("{name}__lt"), high_text.clone())];
-        bars.push(Bar::new(label, inside.iter().map(|(_, count)| count).sum(), conditions));
+        let bar = Bar::new(label, inside.iter().map(|(_, count)| count).sum(), conditions);
+        bars.push(Bar { short: shown(low_text), ..bar });
     }
+    // What lies before the first and behind the last is no gap.
+    let is_used = |bar: &Bar| bar.count > 0;
+    let first = bars.iter().position(is_used).unwrap_or(0);
+    let last = bars.iter().rposition(is_used).map_or(0, |last| last + 1);
+    bars.truncate(last);
+    bars.drain(..first.min(last));
     bars
 }
 
