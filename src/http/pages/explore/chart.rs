@@ -134,11 +134,11 @@ fn histogram(name: &str, kind: ColumnType, values: &[(&Value, u64)], language: L
 }
 
 /// An edge between two bars, and as it is written.
-type Edge = (f64, String);
+type BarEdge = (f64, String);
 
 /// Zero, and the powers of ten up to what is above the largest number.
-fn powers(max: f64) -> Vec<Edge> {
-    let mut edges: Vec<Edge> = vec![(0.0, "0".to_owned())];
+fn powers(max: f64) -> Vec<BarEdge> {
+    let mut edges: Vec<BarEdge> = vec![(0.0, "0".to_owned())];
     for exponent in 0..=POWERS_MAX {
         let edge = 10_f64.powi(exponent);
         edges.push((edge, format!("{edge:.0}")));
@@ -150,7 +150,7 @@ fn powers(max: f64) -> Vec<Edge> {
 }
 
 /// Edges as far apart as one, two or five of a power of ten.
-fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<Edge> {
+fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<BarEdge> {
     let least = match kind {
         ColumnType::Integer => 1.0,
         ColumnType::Money => 0.01,

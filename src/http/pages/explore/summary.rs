@@ -53,7 +53,6 @@ pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Fac
     let definition = &reader.data_set.definition;
     let name = definition.column_name(facet.column);
     let language = reader.visit.language;
-    let most = facet.values.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
     let entries: Vec<Json> = facet
         .values
         .iter()
@@ -63,10 +62,11 @@ pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Fac
             let is_chosen = address.get(&parameter) == Some(text.as_str());
             let others = [name.to_owned(), format!("{name}__eq"), format!("{name}__in"), format!("{name}__isnull")];
             let bare = address.without(&others.each_ref().map(String::as_str));
-            let href = if is_chosen { bare.path(&reader.base()) } else { bare.with(&parameter, &text).path(&reader.base()) };
+            let href =
+                if is_chosen { bare.path(&reader.base()) } else { bare.with(&parameter, &text).path(&reader.base()) };
             json!({
                 "label": wording::cut(&wording::value(value, language), VALUE_CHARS), "is_empty": value.is_null(),
-                "plain": value.to_string(), "count": count, "share": count * 100 / most, "href": href, "is_chosen": is_chosen,
+                "plain": value.to_string(), "count": count, "href": href, "is_chosen": is_chosen,
             })
         })
         .collect();
