@@ -31,6 +31,8 @@ const POWERS_MAX: i32 = 18;
 pub(super) struct Bar {
     /// What it stands for.
     pub(super) label: String,
+    /// The same where there is little room: of a histogram's bar where it begins.
+    pub(super) short: String,
     /// Records.
     pub(super) count: u64,
     /// The conditions that mean these records; none where there are none that say it.
@@ -39,7 +41,7 @@ pub(super) struct Bar {
 
 impl Bar {
     fn new(label: String, count: u64, conditions: Vec<(String, String)>) -> Self {
-        Self { label, count, conditions }
+        Self { short: label.clone(), label, count, conditions }
     }
 }
 
@@ -119,17 +121,24 @@ fn histogram(name: &str, kind: ColumnType, values: &[(&Value, u64)], language: L
         let shown = |text: &str| crate::http::pages::wording::decimal(text, language);
         let label = format!("{} – {}", shown(low_text), shown(high_text));
         let conditions = vec![(format!("{name}__gte"), low_text.clone()), (format!("{name}__lt"), high_text.clone())];
-        bars.push(Bar::new(label, inside.iter().map(|(_, count)| count).sum(), conditions));
+        let bar = Bar::new(label, inside.iter().map(|(_, count)| count).sum(), conditions);
+        bars.push(Bar { short: shown(low_text), ..bar });
     }
+    // What lies before the first and behind the last is no gap.
+    let is_used = |bar: &Bar| bar.count > 0;
+    let first = bars.iter().position(is_used).unwrap_or(0);
+    let last = bars.iter().rposition(is_used).map_or(0, |last| last + 1);
+    bars.truncate(last);
+    bars.drain(..first.min(last));
     bars
 }
 
 /// An edge between two bars, and as it is written.
-type Edge = (f64, String);
+type BarEdge = (f64, String);
 
 /// Zero, and the powers of ten up to what is above the largest number.
-fn powers(max: f64) -> Vec<Edge> {
-    let mut edges: Vec<Edge> = vec![(0.0, "0".to_owned())];
+fn powers(max: f64) -> Vec<BarEdge> {
+    let mut edges: Vec<BarEdge> = vec![(0.0, "0".to_owned())];
     for exponent in 0..=POWERS_MAX {
         let edge = 10_f64.powi(exponent);
         edges.push((edge, format!("{edge:.0}")));
@@ -141,7 +150,7 @@ fn powers(max: f64) -> Vec<Edge> {
 }
 
 /// Edges as far apart as one, two or five of a power of ten.
-fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<Edge> {
+fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<BarEdge> {
     let least = match kind {
         ColumnType::Integer => 1.0,
         ColumnType::Money => 0.01,

@@ -49,7 +49,7 @@ pub(super) async fn show(reader: &DataReader<'_>, key: &str, id: Option<&str>) -
     let (status, kept, found) = match found {
         Ok(Some(found)) => (StatusCode::OK, COST, Ok(found)),
         Ok(None) => (StatusCode::NOT_FOUND, COST, Ok(json!({ "is_unknown": true }))),
-        Err(problem) => (problem.code().status(), DataSets::charged(&problem, COST), Err(problem)),
+        Err(problem) => (problem.code().status(), DataSets::charged(&problem, 1), Err(problem)),
     };
     let paid = reader.charged(&mut pass, kept, status);
     let mut context = match found {

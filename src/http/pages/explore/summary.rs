@@ -8,10 +8,7 @@ use super::{
     chart::{self, Bars},
     wording,
 };
-use crate::{
-    dataset::{ColumnType, Value, query::InvalidParam, suggest, summary::Facet},
-    http::pages::language::Language,
-};
+use crate::dataset::{ColumnType, Value, query::InvalidParam, suggest, summary::Facet};
 
 /// Values that are listed.
 const VALUES_LISTED: usize = 20;
@@ -56,7 +53,6 @@ pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Fac
     let definition = &reader.data_set.definition;
     let name = definition.column_name(facet.column);
     let language = reader.visit.language;
-    let most = facet.values.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
     let entries: Vec<Json> = facet
         .values
         .iter()
@@ -66,10 +62,11 @@ pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Fac
             let is_chosen = address.get(&parameter) == Some(text.as_str());
             let others = [name.to_owned(), format!("{name}__eq"), format!("{name}__in"), format!("{name}__isnull")];
             let bare = address.without(&others.each_ref().map(String::as_str));
-            let href = if is_chosen { bare.path(&reader.base()) } else { bare.with(&parameter, &text).path(&reader.base()) };
+            let href =
+                if is_chosen { bare.path(&reader.base()) } else { bare.with(&parameter, &text).path(&reader.base()) };
             json!({
                 "label": wording::cut(&wording::value(value, language), VALUE_CHARS), "is_empty": value.is_null(),
-                "plain": value.to_string(), "count": count, "share": count * 100 / most, "href": href, "is_chosen": is_chosen,
+                "plain": value.to_string(), "count": count, "href": href, "is_chosen": is_chosen,
             })
         })
         .collect();
@@ -100,7 +97,7 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Face
     // Not all values of a text are known one by one.
     let known: u64 = bars.bars.iter().map(|bar| bar.count).sum();
     bars.others = records.saturating_sub(known).saturating_sub(bars.empty);
-    let drawing = if bars.lying { lying(&bars) } else { standing(&bars, language) };
+    let drawing = if bars.lying { lying(&bars) } else { standing(&bars) };
     let bare_of =
         [format!("{name}__gte"), format!("{name}__lt"), format!("{name}__lte"), format!("{name}__eq"), name.to_owned()];
     let bare = address.without(&bare_of.each_ref().map(String::as_str));
@@ -135,7 +132,7 @@ fn lying(bars: &Bars) -> Json {
     json!({ "width": WIDTH, "height": (bars.bars.len() as f64 * ROW).max(ROW), "lying": true, "bars": drawn })
 }
 
-fn standing(bars: &Bars, _: Language) -> Json {
+fn standing(bars: &Bars) -> Json {
     let most = bars.bars.iter().map(|bar| bar.count).max().unwrap_or(1).max(1);
     let wide = WIDTH / bars.bars.len().max(1) as f64;
     let every = bars.bars.len().div_ceil(NAMES_MAX).max(1);
@@ -147,7 +144,7 @@ fn standing(bars: &Bars, _: Language) -> Json {
         let is_named = nth % every == 0;
         json!({
             "x": tenth(x + wide * 0.06), "y": tenth(HEIGHT - FOOT - height), "w": tenth(wide * 0.88), "h": tenth(height),
-            "label": if is_named { bar.label.as_str() } else { "" }, "text_x": tenth(x + wide * 0.06), "text_y": HEIGHT - 7.0,
+            "label": if is_named { bar.short.as_str() } else { "" }, "text_x": tenth(x + wide * 0.06), "text_y": HEIGHT - 7.0,
             "anchor": "start", "count": bar.count, "full": bar.label,
         })
     });

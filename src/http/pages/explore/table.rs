@@ -59,7 +59,7 @@ impl Beside {
 }
 
 /// Everything that the page is made of.
-struct Made<'r, 'd> {
+struct TablePage<'r, 'd> {
     reader: &'r DataReader<'d>,
     address: PageAddress,
     wrong: Vec<InvalidParam>,
@@ -91,10 +91,14 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
             None
         }
     };
+    if query.as_ref().is_some_and(|query| query.select.is_none()) && address.get("select").is_some() {
+        // All columns are no choice.
+        return reader.visit.led(&address.without(&["select"]).path(&reader.base()), None);
+    }
     let is_right = wrong.is_empty();
     let cost = if is_right { 1 + beside.cost() } else { 1 };
     let status = if is_right { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    let mut made = Made { reader, address, wrong, query, status, context: serde_json::Map::new() };
+    let mut made = TablePage { reader, address, wrong, query, status, context: serde_json::Map::new() };
     let mut retry_after_s = None;
     match reader.admit(cost).await {
         Ok(mut pass) => {
@@ -106,7 +110,8 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
             };
             let (kept, failed) = match kept {
                 Ok(kept) => (kept, None),
-                Err(problem) => (DataSets::charged(&problem, cost), Some(problem)),
+                // Nothing else was asked, or nothing of it is shown.
+                Err(problem) => (DataSets::charged(&problem, 1), Some(problem)),
             };
             if let Some(problem) = failed {
                 made.status = problem.code().status();
@@ -134,7 +139,7 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
     Ok(response)
 }
 
-impl Made<'_, '_> {
+impl TablePage<'_, '_> {
     fn put(&mut self, name: &str, value: impl Into<Json>) {
         self.context.insert(name.to_owned(), value.into());
     }
