@@ -13,7 +13,7 @@ use super::{
     front::served,
     handed,
     route::get,
-    visit::{Person, Shown, Visit},
+    visit::{Person, Shown, Visit, at},
 };
 use crate::{
     domain::plan::KeyRules,
@@ -71,8 +71,8 @@ fn data_sets(visit: &Visit<Person>, rules: &KeyRules) -> Vec<Value> {
 async fn today(visit: &Visit<Person>, me: &Value) -> Result<Value, Problem> {
     let user = visit.who.0.user.id;
     let report = routes::usage::report(&visit.service, user, 1, None).await?.document();
-    let quota = me["limits"]["quota_per_day"].as_u64().unwrap_or(0);
-    let today = report["data"].as_array().and_then(|rows| rows.last());
+    let quota = at(me, "/limits/quota_per_day").as_u64().unwrap_or(0);
+    let today = at(&report, "/data").as_array().and_then(|rows| rows.last());
     let used = today.and_then(|row| row["used"].as_u64()).unwrap_or(0).min(quota);
     let now = visit.service.committer.clock.now();
     Ok(json!({
@@ -101,7 +101,7 @@ fn next_day(now: Timestamp) -> Option<Timestamp> {
 async fn keys(visit: &Visit<Person>) -> Result<Vec<Value>, Problem> {
     let answer = visit.asked(routes::keys::list_of(&visit.service, visit.who.0.user.id)).await?;
     let now = visit.service.committer.clock.now();
-    let rows = answer["data"].as_array().cloned().unwrap_or_default();
+    let rows = at(&answer, "/data").as_array().cloned().unwrap_or_default();
     let mut keys: Vec<Value> = rows.into_iter().map(|row| with_state(row, now)).collect();
     keys.reverse();
     Ok(keys)
@@ -113,12 +113,12 @@ fn is_live(key: &Value) -> bool {
 
 /// A key with how it stands.
 fn with_state(mut key: Value, now: Timestamp) -> Value {
-    let moment = |name: &str| key[name].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let moment = |name: &str| key.get(name)?.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let is_over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     let (expires_at, valid_until) = (moment("expires_at"), moment("valid_until"));
     let state = match () {
-        () if key["revocation_reason"] == "leaked" => "leaked",
-        () if !key["revoked_at"].is_null() => "revoked",
+        () if at(&key, "/revocation_reason") == "leaked" => "leaked",
+        () if !at(&key, "/revoked_at").is_null() => "revoked",
         () if is_over(expires_at) => "expired",
         () if is_over(valid_until) => "replaced",
         () if valid_until.is_some() => "grace",

@@ -303,6 +303,12 @@ pub(super) fn document(answer: HttpResponse) -> Result<Value, Problem> {
     serde_json::from_slice(&bytes).map_err(Problem::internal)
 }
 
+/// A part of a document, by its JSON pointer; null where there is none.
+pub(super) fn at<'d>(document: &'d Value, pointer: &str) -> &'d Value {
+    static NOTHING: Value = Value::Null;
+    document.pointer(pointer).unwrap_or(&NOTHING)
+}
+
 /// What every page is told of the server.
 pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 8] {
     let prefix = address::prefix(&service.public_url);

@@ -17,7 +17,7 @@ use crate::{
             form::Form,
             handed::Handed,
             route::{get, post},
-            visit::{Person, Shown, Visit},
+            visit::{Person, Shown, Visit, at},
         },
         routes::{
             command::Nothing,
@@ -73,7 +73,7 @@ fn body(visit: &Visit<Person>, form: &Form, present: Option<&Value>) -> Result<V
         networks.split(|c: char| c.is_whitespace() || c == ',').filter(|one| !one.is_empty()).collect();
     body.insert("allowed_ips".to_owned(), json!(Some(networks).filter(|networks| !networks.is_empty())));
     let chosen = Some(form.all("datasets")).filter(|chosen| !chosen.is_empty());
-    let actions = present.map(|key| key["scopes"]["actions"].clone());
+    let actions = present.map(|key| at(key, "/scopes/actions").clone());
     body.insert("scopes".to_owned(), json!({ "datasets": chosen, "actions": actions }));
     Ok(Value::Object(body))
 }
@@ -172,10 +172,10 @@ async fn page_of(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Sho
     let rules = rules(visit).await?;
     let mut data_sets = data_sets(visit, &rules);
     let new_key = handed::key(visit).await?;
-    let new_key = if new_key["id"] == key["id"] { new_key } else { Value::Null };
+    let new_key = if at(&new_key, "/id") == at(&key, "/id") { new_key } else { Value::Null };
     // Data sets that the key names and that are not served now stay ticked.
     let named: Vec<&str> =
-        key["scopes"]["datasets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        at(&key, "/scopes/datasets").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for name in &named {
         if !data_sets.iter().any(|set| set["name"] == **name) {
             data_sets.push(json!({ "name": name, "title": name, "records": null }));
@@ -231,7 +231,7 @@ async fn rotate(visit: Visit<Person>, form: Form) -> Shown {
 }
 
 async fn revoke(visit: Visit<Person>, form: Form) -> Shown {
-    let last_four = named(&visit).await?["last_four"].clone();
+    let last_four = at(&named(&visit).await?, "/last_four").clone();
     let id = web::Path::from(visit.part("key_id").to_owned());
     let own = visit.own::<Nothing>(&form, &json!({}))?;
     visit.asked(me::revoke_key(own, id, visit.service.clone())).await?;

@@ -20,7 +20,7 @@ use crate::{
             links::about_password,
             route::{get, post},
             sign_in::{provider_label, worded},
-            visit::{Holder, Person, Shown, Visit, Visitor},
+            visit::{Holder, Person, Shown, Visit, Visitor, at},
         },
         routes::{
             command::Nothing,
@@ -78,7 +78,7 @@ async fn page<P: OfHolder>(visit: &Visit<P>, status: StatusCode, form: &Value) -
     let sessions = visit.asked(sessions::live(service, holder.user.id, Some(holder.session))).await?;
     let is_demanded = service.settings.accounts.second_factor == SecondFactorDemand::Administrators;
     let context = json!({
-        "form": form, "me": me, "sessions": sessions["data"],
+        "form": form, "me": me, "sessions": at(&sessions, "/data"),
         "setting_up": setting_up(visit)?,
         "must_set_up": must_set_up_factor(service, holder),
         "is_demanded": is_demanded && holder.user.role == Role::Admin,
@@ -163,7 +163,7 @@ async fn end_one(visit: Visit<Person>, form: Form) -> Shown {
 async fn end_others(visit: Visit<Person>, _: Form) -> Shown {
     let (service, holder) = (&visit.service, &visit.who.0);
     let live = visit.asked(sessions::live(service, holder.user.id, Some(holder.session))).await?;
-    let others = live["data"].as_array().into_iter().flatten().filter(|session| session["current"] == false);
+    let others = at(&live, "/data").as_array().into_iter().flatten().filter(|session| session["current"] == false);
     let mut ended: u32 = 0;
     for session in others.filter_map(|session| KeyId::parse(session["id"].as_str()?).ok()) {
         let envelope = own_envelope(&visit.request, Who::user(holder.user.id)).await?;
@@ -196,7 +196,8 @@ async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
     match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
         // They are kept nowhere but as hashes: this answer alone shows them.
         Ok(confirmed) => {
-            let mut page = visit.page("home/codes/page.html", &json!({ "codes": confirmed["recovery_codes"] }))?;
+            let mut page =
+                visit.page("home/codes/page.html", &json!({ "codes": at(&confirmed, "/recovery_codes") }))?;
             page.headers_mut().append(header::SET_COOKIE, handed::end(&visit)?);
             Ok(page)
         }
@@ -241,7 +242,7 @@ mod tests {
         let (size, path) = picture("otpauth://totp/permitd:ana%40example.org?secret=AAAA&issuer=permitd").unwrap();
         assert!((21 + 8..=177 + 8).contains(&size) && (size - 8 - 17) % 4 == 0, "{size}");
         let last = size - 5;
-        for corner in [format!("M4 4h1"), format!("M{last} 4h1"), format!("M4 {last}h1")] {
+        for corner in ["M4 4h1".to_owned(), format!("M{last} 4h1"), format!("M4 {last}h1")] {
             assert!(path.contains(&corner), "{corner}");
         }
         assert!(!path.contains("M3 ") && !path.contains(&format!("M{} ", last + 1)));
