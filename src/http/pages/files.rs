@@ -23,8 +23,11 @@ macro_rules! folders {
 static PAGES: &[Folder] = &folders!["front", "home", "problem", "sign_in",];
 
 /// What several pages use.
-static PARTS: [(&str, &str); 2] =
-    [("parts/form.html", include_str!("parts/form.html")), ("parts/layout.html", include_str!("parts/layout.html"))];
+static PARTS: [(&str, &str); 3] = [
+    ("parts/admin.html", include_str!("parts/admin.html")),
+    ("parts/form.html", include_str!("parts/form.html")),
+    ("parts/layout.html", include_str!("parts/layout.html")),
+];
 
 /// All templates: their names and texts.
 pub(super) fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {

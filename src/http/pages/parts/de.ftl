@@ -27,3 +27,13 @@ requests = { $count ->
    *[other] { $count } Anfragen
 }
 never = nie
+admin-nav-overview = Überblick
+admin-nav-people = Personen
+admin-nav-plans = Pläne
+admin-nav-data = Datenbestände
+admin-nav-imports = Importe
+admin-nav-mail = E-Mail
+admin-nav-undone = Unerledigt
+admin-nav-events = Ereignisse
+admin-nav-tokens = Token
+admin-nav-health = Zustand

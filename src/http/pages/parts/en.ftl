@@ -27,3 +27,13 @@ requests = { $count ->
    *[other] { $count } requests
 }
 never = never
+admin-nav-overview = Overview
+admin-nav-people = People
+admin-nav-plans = Plans
+admin-nav-data = Data sets
+admin-nav-imports = Imports
+admin-nav-mail = Mail
+admin-nav-undone = Undone
+admin-nav-events = Events
+admin-nav-tokens = Tokens
+admin-nav-health = Health
