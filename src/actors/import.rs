@@ -8,6 +8,7 @@ mod approval;
 mod desk;
 mod error;
 mod guard;
+mod looked_at;
 mod naming;
 mod recovery;
 mod rejects;
@@ -40,6 +41,7 @@ use self::{
 pub use self::{
     error::ImportError,
     guard::Guarded,
+    looked_at::{LookedAt, LookedColumn, LookedProblem, ReadAs, SentFile},
     staging::{Upload, UploadRefusal},
     status::ImportStatus,
 };
@@ -107,6 +109,8 @@ pub struct Wanted {
     pub keep_absent: bool,
     /// What is said of the file, by the names of parameters.
     pub options: Vec<(String, String)>,
+    /// The definition to read it by, as TOML, where the data set has none yet.
+    pub definition: Option<String>,
     /// Its name, without its folders.
     pub file_name: String,
 }

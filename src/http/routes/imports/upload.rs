@@ -106,6 +106,7 @@ fn wanted(request: &HttpRequest, service: &Service) -> Result<(Wanted, Option<St
         dry_run: params.one_of("dry_run", &FLAGS)?.unwrap_or(false),
         keep_absent: params.one_of("absent", &ON_ABSENT)?.unwrap_or(false),
         options,
+        definition: None,
         file_name: String::new(),
     };
     let said = Said::of(wanted.options.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -253,7 +254,7 @@ fn refused(refusal: UploadRefusal) -> Problem {
         }
         UploadRefusal::TooLarge(_) => Problem::new(ProblemCode::BodyTooLarge, text),
         UploadRefusal::NoRoom(_) => Problem::new(ProblemCode::InsufficientStorage, text),
-        UploadRefusal::Cancelled => Problem::new(ProblemCode::Conflict, text),
+        UploadRefusal::Cancelled | UploadRefusal::TooManyLookedAt(_) => Problem::new(ProblemCode::Conflict, text),
         UploadRefusal::Io(_) => Problem::internal(text),
     }
 }
