@@ -422,6 +422,14 @@ impl Imports {
         found.ok_or_else(|| ImportError::NoDefinition { name: dataset.to_owned() })
     }
 
+    /// Bytes that the disk has room for where files wait to be imported, and how many are left free in any case.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn room_bytes(&self) -> std::io::Result<(u64, u64)> {
+        Ok((self.work.spool.free_bytes()?, self.work.settings.free_bytes_min))
+    }
+
     /// What was counted.
     pub fn counts(&self) -> ImporterCounts {
         self.work.counters.read()

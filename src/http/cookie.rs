@@ -26,6 +26,8 @@ impl Cookie {
     pub(super) const FORM: Self = Self("__Host-permitd-form", "permitd-form");
     /// What the next page tells.
     pub(super) const FLASH: Self = Self("__Host-permitd-flash", "permitd-flash");
+    /// The sealed id of a secret that was made, until somebody says that they have kept it.
+    pub(super) const MADE: Self = Self("__Host-permitd-made", "permitd-made");
     /// The sealed id of the administrator's token that somebody has shown.
     pub(super) const TOKEN: Self = Self("__Host-permitd-token", "permitd-token");
 

@@ -20,13 +20,30 @@ macro_rules! folders {
 }
 
 /// A folder for each page.
-static PAGES: &[Folder] = &folders!["front", "home", "problem", "sign_in",];
+static PAGES: &[Folder] = &folders![
+    "admin/events",
+    "admin/health",
+    "admin/invite",
+    "admin/overview",
+    "admin/people",
+    "admin/person",
+    "admin/plan",
+    "admin/plans",
+    "admin/tokens",
+    "front",
+    "home",
+    "problem",
+    "sign_in",
+];
 
 /// What several pages use.
-static PARTS: [(&str, &str); 3] = [
+static PARTS: [(&str, &str); 6] = [
     ("parts/admin.html", include_str!("parts/admin.html")),
+    ("parts/events.html", include_str!("parts/events.html")),
     ("parts/form.html", include_str!("parts/form.html")),
     ("parts/layout.html", include_str!("parts/layout.html")),
+    ("parts/people.html", include_str!("parts/people.html")),
+    ("parts/plan.html", include_str!("parts/plan.html")),
 ];
 
 /// All templates: their names and texts.

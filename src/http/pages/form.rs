@@ -2,9 +2,12 @@
 
 use actix_web::{HttpRequest, dev::Payload};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::visit::{Holder, Person, Staff, Visit, Visitor, bound_to};
+use crate::actors::commit::Envelope;
+use crate::domain::id::hex;
 use crate::http::{
     Problem, ProblemCode,
     body::bytes_of,
@@ -84,9 +87,15 @@ impl Form {
         again
     }
 
-    fn conditions(&self, request: &HttpRequest) -> Conditions {
+    /// The same form sent again does the same thing once. A page may have several forms, and be filled in anew after a step back: each
+    /// of what they say is a command of its own.
+    fn conditions(&self, request: &HttpRequest, says: &[u8]) -> Conditions {
         let version = self.text("version").and_then(|version| version.parse().ok());
-        Conditions::of_form(request, self.text("once").map(ToOwned::to_owned), version)
+        let once = self.text("once").map(|once| {
+            let hash = Sha256::new().chain_update(once).chain_update([0]).chain_update(request.path());
+            hex(&hash.chain_update([0]).chain_update(says).finalize())
+        });
+        Conditions::of_form(request, once, version)
     }
 }
 
@@ -123,7 +132,28 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
     /// 400 for what the body of the command would be refused for.
     pub(super) fn command<T: Fields>(&self, form: &Form, body: &Value) -> Result<Command<T, N>, Problem> {
         let Staff(admin) = &self.who;
-        Command::of_form(admin.clone(), body, &form.conditions(&self.request), &self.request, &self.service)
+        let conditions = form.conditions(&self.request, body.to_string().as_bytes());
+        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+    }
+
+    /// A command that comes to the same however often it is given, such as to disable somebody. It holds whatever has become of the
+    /// page that it was given on.
+    ///
+    /// # Errors
+    /// As of [`Self::command`].
+    pub(super) fn settling<T: Fields>(&self, body: &Value) -> Result<Command<T, N>, Problem> {
+        let Staff(admin) = &self.who;
+        let conditions = Conditions::of_form(&self.request, None, None);
+        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+    }
+
+    /// The envelope of a command that the form gives in other words than a body's.
+    ///
+    /// # Errors
+    /// When no identifier can be made.
+    pub(super) fn envelope(&self, form: &Form, says: &[u8]) -> Result<Envelope, Problem> {
+        let Staff(admin) = &self.who;
+        form.conditions(&self.request, says).administering(&self.service, &admin.caller, &self.request, says)
     }
 }
 
@@ -158,6 +188,7 @@ impl<P: OnesOwn> Visit<P> {
     /// 400 for what the body of the command would be refused for.
     pub(super) fn own<T: Fields>(&self, form: &Form, body: &Value) -> Result<Own<T, P::As>, Problem> {
         let holder = self.who.holder().clone();
-        Own::of_form(holder, body, &form.conditions(&self.request), &self.request, &self.service)
+        let conditions = form.conditions(&self.request, body.to_string().as_bytes());
+        Own::of_form(holder, body, &conditions, &self.request, &self.service)
     }
 }

@@ -1,9 +1,12 @@
 //! The pages for people. They load nothing from elsewhere, and their policy says so. Each is made by the server from what the handlers
 //! of the API answer, works without JavaScript, and does what a form says by the API's own commands.
 
+mod admin;
 mod assets;
+mod chart;
 mod counters;
 mod docs;
+mod events_told;
 mod files;
 mod flash;
 mod form;
@@ -43,6 +46,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/docs", docs::page))
         .service(method::readable("/docs/{folder}/{file}", docs::asset))
         .configure(sign_in::configure)
+        .configure(admin::configure)
         .configure(home::configure);
 }
 

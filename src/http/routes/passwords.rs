@@ -57,7 +57,11 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "detail": detail })))
 }
 
-async fn mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn mail(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     offered(&service)?;
     let user = user_id(&id)?;
     let bound = service.settings.mail.invitations_per_person_per_hour;

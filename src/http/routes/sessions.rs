@@ -167,7 +167,7 @@ async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>)
 }
 
 /// A person's sessions that work, as they are shown: the newest first. `current` is the one that asks.
-pub(super) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
+pub(in crate::http) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
     let user = existing(service, user).await?;
     let now = service.committer.clock.now();
     let mut sessions = used(service, user.id).await?.used_sessions(user.id).await.map_err(store_problem)?;
@@ -189,7 +189,11 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
     live(&service, user_id(&id)?, None).await
 }
 
-async fn end_all(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn end_all(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     end_all_of(&service, user, SessionEnd::EndedByAdministrator, &command.envelope).await
 }

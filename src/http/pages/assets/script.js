@@ -61,3 +61,12 @@ if (token && tokenForm) {
   tokenForm.elements.token.value = token;
   tokenForm.requestSubmit();
 }
+
+// A list may come from a file instead of being pasted.
+for (const input of document.querySelectorAll("input[type=file][data-into]")) {
+  input.closest("[data-file-field]").hidden = false;
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
+}

@@ -93,7 +93,11 @@ async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "second_factor": null })))
 }
 
-async fn remove_of(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn remove_of(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     if command.caller.who == Who::user(user) {
         let detail = "your own second factor is removed with a code of it (DELETE /me/second-factor), or by another administrator";
