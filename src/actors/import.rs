@@ -65,6 +65,9 @@ const RECENT_IMPORTS: usize = 200;
 /// Finds the definition that a data set's files are read by; an error where definitions cannot be read.
 pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<Arc<Definition>>, String> + Send + Sync>;
 
+/// The names of the data sets that there are definitions of.
+pub type DefinedNames = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
+
 /// How files are imported, and kept until they are.
 #[derive(Clone)]
 pub struct ImportSettings {
@@ -92,6 +95,8 @@ pub struct ImportSettings {
     pub uploads_per_caller_max: usize,
     /// The definitions.
     pub definitions: FindDefinition,
+    /// The names of those that are written down, whether there are records or not.
+    pub defined: DefinedNames,
     /// Imports that wait in the mailbox.
     pub mailbox_capacity: usize,
 }
@@ -428,6 +433,14 @@ impl Imports {
     /// When the system does not say.
     pub fn room_bytes(&self) -> std::io::Result<(u64, u64)> {
         Ok((self.work.spool.free_bytes()?, self.work.settings.free_bytes_min))
+    }
+
+    /// The names of the data sets that there are definitions of.
+    ///
+    /// # Errors
+    /// When definitions cannot be read.
+    pub fn defined(&self) -> Result<Vec<String>, ImportError> {
+        (self.work.settings.defined)().map_err(ImportError::Definitions)
     }
 
     /// What was counted.

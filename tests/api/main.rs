@@ -10,6 +10,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/pages.rs"]
+mod browser;
 #[path = "../support/provider.rs"]
 mod identity_server;
 #[path = "../support/mod.rs"]
@@ -42,6 +44,7 @@ mod mails;
 mod openapi;
 mod operation;
 mod page;
+mod pages;
 mod past;
 mod permissions;
 mod protocol;

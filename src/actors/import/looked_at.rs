@@ -62,6 +62,10 @@ pub struct SentFile {
     pub dataset: Option<String>,
     /// The definition of a new one, as somebody writes it.
     pub definition: Option<String>,
+    /// What a new one is to be called, before it has a definition.
+    pub name: Option<String>,
+    /// The import that it was given to last.
+    pub import: Option<Uuid>,
     /// Whether the file is the whole data set.
     pub replace: bool,
     /// Whether stored records keep their values of columns that the file does not have.
@@ -313,10 +317,14 @@ impl Imports {
         Ok(self.work.committer.new_id().map_err(CommandError::from)?)
     }
 
-    /// Removes files that have waited for too long.
+    /// Removes files that were imported or have waited for too long.
     pub(super) async fn clear_looked_at(&self) -> Result<(), ImportError> {
         for sent in self.sent_files().await? {
-            if self.work.is_older(sent.sent_at, SENT_LIFE) {
+            let is_done = match sent.import {
+                Some(import) => self.status(import).await?.is_some_and(|found| found.status == "completed"),
+                None => false,
+            };
+            if is_done || self.work.is_older(sent.sent_at, SENT_LIFE) {
                 self.remove_sent_file(sent.id).await?;
             }
         }

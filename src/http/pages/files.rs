@@ -21,15 +21,22 @@ macro_rules! folders {
 
 /// A folder for each page.
 static PAGES: &[Folder] = &folders![
+    "admin/data",
+    "admin/data_set",
     "admin/events",
     "admin/health",
+    "admin/import",
+    "admin/imports",
     "admin/invite",
+    "admin/mail",
     "admin/overview",
     "admin/people",
     "admin/person",
     "admin/plan",
     "admin/plans",
+    "admin/sent_file",
     "admin/tokens",
+    "admin/undone",
     "front",
     "home",
     "problem",
