@@ -47,6 +47,11 @@ impl Form {
         Ok(form)
     }
 
+    /// The fields of a form that was read otherwise.
+    pub(super) fn of(fields: Vec<(String, Zeroizing<String>)>) -> Self {
+        Self(fields)
+    }
+
     fn raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

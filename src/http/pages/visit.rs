@@ -231,7 +231,7 @@ impl<W: Visitor> Visit<W> {
             .filter(|permission| permissions.may(Permissions::of(&[*permission]), AccessKind::Read))
             .map(Permission::as_str)
             .collect();
-        let mails_to_files = !may.is_empty() && service.settings.mail.transport == MailTransport::File;
+        let mails_to_files = !may.is_empty() && service.settings.mail_transport() == MailTransport::File;
         if let Some(fields) = frame.as_object_mut() {
             fields.extend(basics(service, self.language));
             let own = [

@@ -57,7 +57,12 @@ fn no_data_set(name: &str) -> Problem {
     Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
-async fn show(_: Admin<OfData>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn show(
+    _: Admin<OfData>,
+    request: HttpRequest,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     Params::read(request.query_string(), &[])?;
     let data_set = service.records.data_set(&name).ok_or_else(|| no_data_set(&name))?;
     Ok(answer::document(StatusCode::OK, &described(&service, &data_set).await?))
@@ -84,11 +89,19 @@ async fn described(service: &Service, data_set: &DataSet) -> Result<Value, Probl
     Ok(document)
 }
 
-async fn withdraw(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn withdraw(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     serve(command, &name, &service, true).await
 }
 
-async fn restore(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn restore(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     serve(command, &name, &service, false).await
 }
 
@@ -98,7 +111,11 @@ async fn serve(command: Command<Nothing, OfData>, name: &str, service: &Service,
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
 }
 
-async fn remove(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn remove(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let version = service.imports.remove(&name, &command.envelope).await.map_err(import_problem)?;
     Ok(answer::document(StatusCode::OK, &json!({ "name": *name, "removed": true, "version": version })))
 }
@@ -116,7 +133,11 @@ impl Fields for RenameBody {
     const NAMES: &'static [&'static str] = &["to"];
 }
 
-async fn rename(command: Command<RenameBody, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn rename(
+    command: Command<RenameBody, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let to = command.body.to;
     Definition::check_name(&to)
         .map_err(|reason| Problem::new(ProblemCode::InvalidBody, format!("to: {to:?} {reason}")))?;

@@ -1,16 +1,24 @@
 //! The pages of the administration: each for whoever may look at what it shows, by their role or by an administrator's token.
 
 mod acts;
+mod data;
+mod data_set;
 mod events;
 mod health;
+mod import;
+mod importer;
+mod imports;
 mod invite;
 mod keys;
 mod made;
+mod mail;
 mod overview;
 mod people;
 mod person;
 mod plans;
+mod sent_file;
 mod tokens;
+mod undone;
 
 use actix_web::{
     http::{StatusCode, header},
@@ -50,7 +58,15 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .configure(plans::configure)
         .configure(tokens::configure)
         .configure(events::configure)
-        .configure(health::configure);
+        .configure(health::configure)
+        .configure(imports::configure)
+        .configure(sent_file::configure)
+        // After the files, whose folder would be an import.
+        .configure(import::configure)
+        .configure(data::configure)
+        .configure(data_set::configure)
+        .configure(mail::configure)
+        .configure(undone::configure);
 }
 
 /// A message that has only numbers and texts to fill in.

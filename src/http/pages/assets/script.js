@@ -91,3 +91,25 @@ for (const input of document.querySelectorAll("input[type=file][data-into]")) {
     if (file) document.getElementById(input.dataset.into).value = await file.text();
   });
 }
+
+// What is under way is looked at again, unless somebody is being asked something.
+if (document.querySelector("[data-again]")) {
+  setInterval(() => {
+    if (!document.querySelector("details.asking[open]")) location.reload();
+  }, 2000);
+}
+
+// A file can be dropped onto its field.
+for (const place of document.querySelectorAll("[data-drop]")) {
+  const field = place.querySelector("input[type=file]");
+  const mark = (event, over) => {
+    event.preventDefault();
+    place.classList.toggle("over", over);
+  };
+  place.addEventListener("dragover", (event) => mark(event, true));
+  place.addEventListener("dragleave", (event) => mark(event, false));
+  place.addEventListener("drop", (event) => {
+    mark(event, false);
+    if (event.dataTransfer.files.length > 0) field.files = event.dataTransfer.files;
+  });
+}
