@@ -42,16 +42,18 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 fn found(visit: &Here) -> Result<Arc<DataSet>, Problem> {
     let name = visit.part("name");
     let missing = || Problem::new(ProblemCode::NotFound, "there is no such data set: it was renamed or removed");
-    visit.service.records.data_set(name).filter(|data_set| data_set.definition.name == name).ok_or_else(missing)
+    visit.service.records.data_set(name).ok_or_else(missing)
 }
 
 async fn show(visit: Here) -> Shown {
     let name = visit.part("name").to_owned();
-    // A former name leads to the present one.
-    if let Some(data_set) = visit.service.records.data_set(&name)
-        && data_set.definition.name != name
-    {
-        return visit.led(&format!("/admin/data/{}", data_set.definition.name), None);
+    // A former name leads to the present one, unless another data set has it by now.
+    if visit.service.records.data_set(&name).is_none() {
+        let all = visit.service.records.data_sets();
+        let renamed = all.iter().find(|data_set| data_set.standing.former_names.contains(&name));
+        if let Some(data_set) = renamed {
+            return visit.led(&format!("/admin/data/{}", data_set.definition.name), None);
+        }
     }
     let data_set = found(&visit)?;
     page(&visit, &data_set, StatusCode::OK, &Value::Null).await
