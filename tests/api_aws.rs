@@ -36,8 +36,6 @@ mod caching;
 mod data;
 #[path = "api/erasure.rs"]
 mod erasure;
-#[path = "api/pages/explore.rs"]
-mod explore;
 #[path = "api/exports.rs"]
 mod exports;
 #[path = "api/idempotency.rs"]

@@ -625,6 +625,7 @@ async fn imports(world: &World) {
             keep_absent: false,
             options: Vec::new(),
             file_name: "few.csv".to_owned(),
+            definition: None,
         };
         imports.accept(upload, wanted, &envelope(number)).await.unwrap()
     };

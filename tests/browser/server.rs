@@ -64,20 +64,6 @@ impl Server {
         key["key"].as_str().unwrap().to_owned()
     }
 
-    /// Looks as the administrator until the answer is as wanted. The page does not look again by itself.
-    pub(crate) async fn until(&self, what: &str, path: &str, is_so: impl Fn(&Value) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let request = self.client.get(format!("{}{path}", self.told("url"))).bearer_auth(self.told("admin_token"));
-            let answer: Value = request.send().await.unwrap().json().await.unwrap();
-            if is_so(&answer) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "waited in vain for {what}: {answer}");
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-    }
-
     /// What the API answers the administrator.
     pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
         let request = self.client.request(method, format!("{}{path}", self.told("url"))).json(body);

@@ -64,7 +64,7 @@ pub(super) type Shown = Result<HttpResponse, Refusal>;
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     /// A person with a session.
-    Person(SignedInAs),
+    Person(Box<SignedInAs>),
     /// Whoever has shown an administrator's token.
     Token(KnownCaller),
 }
@@ -92,7 +92,7 @@ pub(super) struct Holder(pub(super) SignedInAs);
 impl Visitor for Holder {
     fn of(known: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
         match known {
-            Some(Known::Person(person)) => Ok(Self(person.clone())),
+            Some(Known::Person(person)) => Ok(Self(SignedInAs::clone(person))),
             _ => Err(Refusal::SignIn),
         }
     }
@@ -309,6 +309,13 @@ pub(super) fn at<'d>(document: &'d Value, pointer: &str) -> &'d Value {
     document.pointer(pointer).unwrap_or(&NOTHING)
 }
 
+/// Writes a part of a document that a page is given. A document that is no object stays as it is.
+pub(super) fn put(document: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert(name.to_owned(), value.into());
+    }
+}
+
 /// What every page is told of the server.
 pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 8] {
     let prefix = address::prefix(&service.public_url);
@@ -372,7 +379,7 @@ pub(super) fn bound_to(request: &HttpRequest, service: &Service) -> Option<Strin
 async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>, Problem> {
     if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
         match SessionHolder::extract(request).await {
-            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(holder))),
+            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(Box::new(holder)))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
             // A form that hides where it comes from is of a page that is for everybody.
             Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}

@@ -22,7 +22,7 @@ async fn everything_is_run_without_a_shell() {
         assert!(!browser.url().contains(token), "the token is taken out of the address");
         browser.accessible("overview");
         if is_first {
-            browser.follow("People");
+            browser.loads(|browser| browser.click_within("header", "Plans", "People"));
             browser.accessible("people, none");
             browser.follow("Invite people");
             browser.accessible("invite");
@@ -34,7 +34,7 @@ async fn everything_is_run_without_a_shell() {
             browser.loads(|browser| browser.click_on("button[name=send]"));
             browser.sees("2 invited");
         }
-        browser.follow("People");
+        browser.loads(|browser| browser.click_within("header", "Plans", "People"));
         browser.sees("Ben Okafor");
         browser.accessible("people");
         browser.follow("Ben Okafor");
@@ -42,7 +42,7 @@ async fn everything_is_run_without_a_shell() {
         for (page, seen) in
             [("Plans", "default"), ("Events", "Ben Okafor"), ("Tokens", "token"), ("Health", "Where things are kept")]
         {
-            browser.follow(page);
+            browser.loads(|browser| browser.click_within("header", "Plans", page));
             browser.sees(seen);
             browser.accessible(page);
         }
@@ -61,7 +61,7 @@ async fn two_administrators_at_once_do_not_get_in_each_others_way() {
     let mut other = one.beside(Look::default(), server.told("sign_in_url"));
     for browser in [&mut one, &mut other] {
         browser.sees("Overview");
-        browser.follow("People");
+        browser.loads(|browser| browser.click_within("header", "Plans", "People"));
         browser.follow("Ben Okafor");
     }
     one.follow("Send the invitation again");

@@ -8,7 +8,7 @@ use super::{
     super::{
         flash::Flash,
         form::Form,
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, at},
     },
     not_done, path_of, person, say,
 };
@@ -135,7 +135,7 @@ async fn perform(visit: &Visit<Staff<OfPeople>>, act: Act, id: UserId, form: &Fo
         Act::EndSessions => {
             let command = visit.settling::<Nothing>(&json!({}))?;
             let ended = visit.asked(sessions::end_all(command, path, service)).await?;
-            Flash::done("person-sessions-ended").with("count", ended["ended"].clone())
+            Flash::done("person-sessions-ended").with("count", at(&ended, "/ended").clone())
         }
         Act::Password => {
             let command = visit.command::<Nothing>(form, &json!({}))?;

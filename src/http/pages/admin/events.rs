@@ -11,7 +11,7 @@ use super::{
         events_told,
         form::wrong,
         route::get,
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, put},
     },
     day_in, say, wrong_field,
 };
@@ -59,7 +59,7 @@ async fn show(visit: Visitor) -> Shown {
         Ok(sieve) => (Some(read(&visit, sieve, after).await?), json!({ "values": values }), StatusCode::OK),
         Err(problem) => {
             let mut form = wrong(&problem);
-            form["values"] = Value::Object(values);
+            put(&mut form, "values", Value::Object(values));
             (None, form, StatusCode::BAD_REQUEST)
         }
     };

@@ -8,7 +8,7 @@ use super::{
         flash::Flash,
         form::Form,
         route::{get, post},
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, at, put},
     },
     again, path_of, plans_to_give, roles, wrong_field,
 };
@@ -52,8 +52,8 @@ async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {
 async fn invite(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     match invited(&visit, &form).await {
         Ok(user) => {
-            let email = user["email"].as_str().unwrap_or_default().to_owned();
-            let id = user["id"].as_str().unwrap_or_default();
+            let email = at(&user, "/email").as_str().unwrap_or_default().to_owned();
+            let id = at(&user, "/id").as_str().unwrap_or_default();
             visit.led(&format!("/admin/people/{id}"), Some(&Flash::done("invite-done").with("email", email)))
         }
         Err(problem) => {
@@ -65,7 +65,8 @@ async fn invite(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
                 let known = views.user_by_email(email.as_str()).await.map_err(store_problem)?;
                 if let Some(known) = known {
                     let problem = wrong_field(visit.language, "email", "invite-exists", &[])?;
-                    context["existing"] = json!({ "path": path_of(known.id), "name": known.name.or(known.email) });
+                    let existing = json!({ "path": path_of(known.id), "name": known.name.or(known.email) });
+                    put(&mut context, "existing", existing);
                     return again(&visit, &form, &problem, TEMPLATE, context);
                 }
             }
@@ -103,12 +104,13 @@ fn with_header(list: &str) -> (String, u64) {
 async fn invite_list(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     let dry_run = !form.has("send");
     let mut page = context(&visit).await?;
-    page["list"] = json!(form.text("list").unwrap_or_default());
+    put(&mut page, "list", form.text("list").unwrap_or_default());
     match listed(&visit, &form, dry_run).await {
         Ok(roster) => {
-            page["left"] = json!(roster["data"].as_array().map_or(0, |rows| rows.len().saturating_sub(ROWS_SHOWN_MAX)));
-            page["roster"] = roster;
-            if let Some(rows) = page["roster"]["data"].as_array_mut() {
+            let rows = at(&roster, "/data").as_array().map_or(0, Vec::len);
+            put(&mut page, "left", rows.saturating_sub(ROWS_SHOWN_MAX));
+            put(&mut page, "roster", roster);
+            if let Some(Value::Array(rows)) = page.pointer_mut("/roster/data") {
                 // What is wrong comes first: it is to be mended.
                 rows.sort_by_key(|row| (row["action"] != "wrong", row["line"].as_u64()));
                 rows.truncate(ROWS_SHOWN_MAX);
@@ -136,7 +138,7 @@ async fn listed(visit: &Visit<Staff<OfPeople>>, form: &Form, dry_run: bool) -> R
     let order = RosterOrder { rows, mode: RosterMode::Good, dry_run };
     let outcome = visit.service.inviting.invite_all(order, envelope).await.map_err(command_problem)?;
     let mut roster = serde_json::to_value(ShownRoster::of(outcome, dry_run)).map_err(Problem::internal)?;
-    for row in roster["data"].as_array_mut().into_iter().flatten() {
+    for row in roster.pointer_mut("/data").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(line) = row["line"].as_u64() {
             row["line"] = json!(line.saturating_sub(added));
         }

@@ -10,7 +10,7 @@ use super::{
     super::{
         flash::Flash,
         form::Form,
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, at, put},
     },
     day_in,
     made::{self, MadeFor},
@@ -48,12 +48,12 @@ pub(super) async fn issue(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
 async fn issued(visit: &Visit<Staff<OfPeople>>, id: UserId, form: &Form) -> Result<Value, Problem> {
     let mut body = json!({});
     if let Some(label) = form.text("label") {
-        body["label"] = json!(label);
+        put(&mut body, "label", label);
     }
     if let Some(text) = form.text("expires_at") {
         // A day counts to its end.
         let moment = day_in(text).map_or_else(|| text.to_owned(), |day| format!("{day}T23:59:59Z"));
-        body["expires_at"] = json!(moment);
+        put(&mut body, "expires_at", json!(moment));
     }
     let command = visit.command::<NewKeyBody>(form, &body)?;
     visit.asked(keys::issue(command, web::Path::from(id.to_string()), visit.service.clone())).await
@@ -120,7 +120,7 @@ async fn refused(visit: &Visit<Staff<OfPeople>>, id: UserId, problem: Problem) -
         }
         let working = visit.asked(keys::list_of(&visit.service, id)).await?;
         let key = visit.part("key");
-        let ended = working["data"]
+        let ended = at(&working, "/data")
             .as_array()
             .into_iter()
             .flatten()

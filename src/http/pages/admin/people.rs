@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         route::get,
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, at},
     },
     plans_to_give, say,
 };
@@ -63,7 +63,7 @@ async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {
         plans.push((plan.clone(), plan));
     }
     let context = json!({
-        "people": listed["data"], "next": listed["page"]["next"],
+        "people": at(&listed, "/data"), "next": at(&listed, "/page/next"),
         "first": given("after").map(|_| first_page(query)),
         "form": { "values": values }, "is_filtered": is_filtered,
         "statuses": statuses, "invitations": invitations, "plans": plans,

@@ -9,7 +9,7 @@ use super::{
         chart::{self, Layer},
         events_told,
         route::{get, post},
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, at, put},
         wording,
     },
     acts, day_in, keys,
@@ -62,7 +62,7 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
     let keys = if is_past { keys_then(visit, id, as_of.as_deref()).await? } else { keys_now(visit, id, now).await? };
     let working = keys.iter().filter(|key| key["state"] == "active" || key["state"] == "grace").count();
     let live = visit.asked(sessions::live(&visit.service, id, None)).await?;
-    let live = if is_past { json!([]) } else { live["data"].clone() };
+    let live = if is_past { json!([]) } else { at(&live, "/data").clone() };
     let before = params.number::<u64>("before")?;
     let (events, earlier) = timeline(visit, &person, before).await?;
     let sign_in = visit.service.committer.load_user(id).await.map_err(command_problem)?;
@@ -122,10 +122,12 @@ async fn plans(visit: &Visit<Staff<OfPeople>>, present: &str) -> Result<Vec<(Str
 async fn keys_now(visit: &Visit<Staff<OfPeople>>, id: UserId, now: Timestamp) -> Result<Vec<Value>, Problem> {
     let mut listed = visit.asked(key_routes::list_of(&visit.service, id)).await?;
     let rows = visit.service.committer.stores.views.keys(id).await.map_err(store_problem)?;
-    let Some(keys) = listed["data"].as_array_mut().map(std::mem::take) else { return Ok(Vec::new()) };
+    let Some(keys) = listed.pointer_mut("/data").and_then(Value::as_array_mut).map(std::mem::take) else {
+        return Ok(Vec::new());
+    };
     let with_state = keys.into_iter().map(|mut key| {
-        let row = rows.iter().find(|row| json!(row.id) == key["id"]);
-        key["state"] = json!(row.map_or("ended", |row| state_of(row, now)));
+        let row = rows.iter().find(|row| json!(row.id) == *at(&key, "/id"));
+        put(&mut key, "state", row.map_or("ended", |row| state_of(row, now)));
         key
     });
     // The newest first, those that work before all others.
@@ -143,9 +145,9 @@ async fn keys_then(visit: &Visit<Staff<OfPeople>>, id: UserId, as_of: Option<&st
     let then = as_of.moment(committer.clock.now());
     let shown = |row: &KeyRow| {
         let mut key = serde_json::to_value(row).map_err(Problem::internal)?;
-        key["state"] = json!(state_of(row, then));
-        key["last_used_at"] = Value::Null;
-        key["last_used_from"] = Value::Null;
+        put(&mut key, "state", state_of(row, then));
+        put(&mut key, "last_used_at", Value::Null);
+        put(&mut key, "last_used_from", Value::Null);
         Ok(key)
     };
     state.rows().keys.iter().map(shown).collect()
@@ -182,8 +184,8 @@ async fn timeline(
 async fn use_of(visit: &Visit<Staff<OfPeople>>, id: UserId) -> Result<Value, Problem> {
     let report = usage::report(&visit.service, id, DAYS_DEFAULT, Some(UsageDivision::Dataset)).await?;
     let document = report.document();
-    let rows = document["data"].as_array().cloned().unwrap_or_default();
-    let days = days_of(&document["from"], &document["to"]);
+    let rows = at(&document, "/data").as_array().cloned().unwrap_or_default();
+    let days = days_of(at(&document, "/from"), at(&document, "/to"));
     let mut sums: Vec<(String, Vec<u64>)> = Vec::new();
     for row in &rows {
         let name = row["dataset"].as_str().unwrap_or_default().to_owned();

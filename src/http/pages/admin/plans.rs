@@ -8,7 +8,7 @@ use super::{
         flash::Flash,
         form::Form,
         route::{get, post},
-        visit::{Shown, Staff, Visit},
+        visit::{Shown, Staff, Visit, put},
     },
     not_done,
     people::with_last_uses,
@@ -63,7 +63,7 @@ async fn list_page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
         })
         .collect();
     let mut start = json!(Limits::default());
-    start["rate_per_s"] = plainly(Limits::default().rate_per_s);
+    put(&mut start, "rate_per_s", plainly(Limits::default().rate_per_s));
     let context = json!({
         "plans": listed, "form": form, "datasets": datasets(visit, &[]), "start": start,
         "keys_default": KEYS_MAX_DEFAULT,
@@ -102,7 +102,7 @@ fn body_of(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
         let Some(value) = number(field).filter(|value| (1..=most).contains(value)) else {
             return Err(wrong_field(language, field, "plans-no-whole", &[("most", json!(most))])?);
         };
-        body[field] = json!(value);
+        put(&mut body, field, json!(value));
     }
     for (field, most) in [("key_max_age_days", crate::domain::bounds::LIFE_DAYS_MAX), ("keys_max", plan::KEYS_MAX_MOST)]
     {
@@ -112,14 +112,14 @@ fn body_of(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
         let Some(value) = number(field).filter(|value| (1..=u64::from(most)).contains(value)) else {
             return Err(wrong_field(language, field, "plans-no-whole", &[("most", json!(most))])?);
         };
-        body[field] = json!(value);
+        put(&mut body, field, json!(value));
     }
     if form.text("reach") == Some("some") {
         let chosen = form.all("datasets");
         if chosen.is_empty() {
             return Err(wrong("datasets", "plans-no-dataset")?);
         }
-        body["datasets"] = json!(chosen);
+        put(&mut body, "datasets", json!(chosen));
     }
     Ok(body)
 }
@@ -181,7 +181,7 @@ async fn one_page(visit: &Visitor, form: &Value, status: StatusCode, is_conflict
     let people = if may_see { Some(people_of(visit, &plan.name).await?) } else { None };
     let chosen = plan.rules.datasets.clone().unwrap_or_default();
     let mut shown = json!(plan);
-    shown["rate_per_s"] = plainly(plan.limits.rate_per_s);
+    put(&mut shown, "rate_per_s", plainly(plan.limits.rate_per_s));
     let context = json!({
         "plan": shown, "count": count, "people": people, "form": form, "is_conflict": is_conflict,
         "is_default": plan.name == visit.service.settings.users.default_plan,
@@ -225,7 +225,7 @@ async fn change(visit: Visitor, form: Form) -> Shown {
             let mut again = form.again(&problem.clone().detailed(reason(visit.language, &problem)?));
             if is_conflict {
                 // What is typed is sent on top of what is shown beside it.
-                again["reason"] = Value::Null;
+                put(&mut again, "reason", Value::Null);
             }
             let status = if is_conflict { StatusCode::CONFLICT } else { problem.code().status() };
             one_page(&visit, &again, status, is_conflict).await

@@ -11,7 +11,7 @@ use super::{
         flash::Flash,
         form::Form,
         route::{get, post},
-        visit::{Known, Shown, Staff, Visit},
+        visit::{Known, Shown, Staff, Visit, at, put},
     },
     day_in,
     keys::with_cookie,
@@ -54,14 +54,14 @@ async fn page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
     // The list is the API's, with its parameters; after a form there are none.
     let listed = admin_tokens::list(admin.clone(), visit.request.clone(), visit.service.clone());
     let listed = visit.asked(listed).await?;
-    let tokens = listed["data"].as_array().cloned().unwrap_or_default();
+    let tokens = at(&listed, "/data").as_array().cloned().unwrap_or_default();
     let own = own_token(visit, &tokens);
     let scopes: Vec<(&str, String)> = Permission::ALL
         .into_iter()
         .map(|one| Ok((one.as_str(), say(visit.language, &format!("tokens-scope-{}", one.as_str()), &[])?)))
         .collect::<Result<_, Problem>>()?;
     let context = json!({
-        "tokens": tokens, "next": listed["page"]["next"], "own": own, "scopes": scopes, "form": form,
+        "tokens": tokens, "next": at(&listed, "/page/next"), "own": own, "scopes": scopes, "form": form,
         "until": visit.caller().until, "made": made::shown(visit, MadeFor::Administration).await?,
     });
     visit.page_as(status, TEMPLATE, &context)
@@ -73,7 +73,7 @@ fn own_token(visit: &Visitor, tokens: &[Value]) -> Option<String> {
         return None;
     }
     let who = &visit.caller().who;
-    let ids = tokens.iter().filter_map(|token| token["id"].as_str());
+    let ids = tokens.iter().filter_map(|token| at(token, "/id").as_str());
     ids.into_iter().find(|id| is_of(visit, who, id)).map(ToOwned::to_owned)
 }
 
@@ -85,9 +85,9 @@ fn is_of(visit: &Visitor, who: &Who, id: &str) -> bool {
 async fn create(visit: Visitor, form: Form) -> Shown {
     match created(&visit, &form).await {
         Ok(token) => {
-            let name = token["name"].as_str().unwrap_or_default();
+            let name = at(&token, "/name").as_str().unwrap_or_default();
             let message = if token.get("token").is_some() { "tokens-made" } else { "tokens-late" };
-            let cookie = made::keep(&visit, MadeFor::Administration, token["id"].as_str().unwrap_or_default())?;
+            let cookie = made::keep(&visit, MadeFor::Administration, at(&token, "/id").as_str().unwrap_or_default())?;
             with_cookie(visit.led(PATH, Some(&Flash::done(message).with("name", name))), cookie)
         }
         Err(problem) if problem.code() == ProblemCode::Internal => Err(problem.into()),
@@ -113,7 +113,7 @@ async fn created(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
         if is_past {
             return Err(wrong_field(visit.language, "expires_at", "tokens-past", &[])?);
         }
-        body["expires_at"] = json!(moment);
+        put(&mut body, "expires_at", json!(moment));
     }
     let rows = visit.service.committer.stores.views.admin_tokens().await.map_err(store_problem)?;
     let now = visit.service.committer.clock.now();
