@@ -180,7 +180,8 @@ impl Page {
 
     /// Whether a person reads this on it.
     pub(crate) fn says(&self, words: &str) -> bool {
-        self.text().contains(words)
+        // A reason is a sentence where it stands alone.
+        self.text().to_lowercase().contains(&words.to_lowercase())
     }
 
     /// Fails unless a person reads this on it.

@@ -1,6 +1,6 @@
 //! The pages of data sets, of mail and of what was given up, in a browser without script.
 
-use super::admin_imports::{server, with_token};
+use super::{admin_imports::server, staff::with_token};
 
 #[tokio::test]
 async fn a_data_set_is_withdrawn_restored_renamed_and_removed() {

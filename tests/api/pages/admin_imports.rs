@@ -3,6 +3,7 @@
 use permitd::dataset::Definition;
 use reqwest::Method;
 
+use super::staff::with_token;
 use crate::{
     app::TestApp,
     browser::{ACCEPT, Browser, Form, Page},
@@ -16,16 +17,6 @@ pub(super) async fn server(rows: usize) -> TestApp {
     let definition = Definition::from_toml(THINGS, "things.toml").unwrap();
     imported(&app, definition, things(0..rows).into_bytes(), "things.csv").await;
     app
-}
-
-/// A browser in which an administrator's token was shown.
-pub(super) async fn with_token<'a>(app: &'a TestApp, token: &str, language: &'static str) -> Browser<'a> {
-    let browser = Browser::reading(app, language);
-    let page = browser.open("/sign-in").await;
-    let button = if language == "de" { "Anmelden" } else { "Sign in" };
-    let form = page.form(button).with("token", token);
-    browser.send(&form).await;
-    browser
 }
 
 /// Sends a form with a file at its end, as a browser does, and is led on.

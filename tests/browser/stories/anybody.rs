@@ -20,7 +20,7 @@ async fn whoever_comes_by_is_told_what_this_is_and_how_to_get_in() {
         browser.fill("E-mail address", "nobody@example.org");
         browser.fill("Password", "a wrong password");
         browser.loads(|browser| browser.click_within("main form", "Password", "Sign in"));
-        browser.sees("The address, the password or the code is wrong.");
+        browser.sees("The address or the password is wrong.");
         assert_eq!(browser.value("E-mail address"), "nobody@example.org");
         browser.accessible("sign in, refused");
         browser.go(&format!("{}/problems", server.told("url")));

@@ -98,6 +98,6 @@ async fn whoever_is_disabled_meanwhile_is_signed_out() {
     browser.fill("E-mail address", "ana@example.org");
     browser.fill("Password", PASSWORD);
     browser.loads(|browser| browser.press_key("Enter"));
-    browser.sees("The address, the password or the code is wrong.");
+    browser.sees("The address or the password is wrong.");
     browser.close();
 }

@@ -40,15 +40,14 @@ const PATH: &str = "/home/security";
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    let only_post = |path: &str| method::resource(path, "POST");
-    app.service(method::resource(PATH, "GET, HEAD").route(get(show)))
-        .service(only_post("/home/security/password").route(post(change_password)))
-        .service(only_post("/home/security/notices").route(post(choose_notices)))
-        .service(only_post("/home/security/sessions/end-others").route(post(end_others)))
-        .service(only_post("/home/security/sessions/{key_id}/end").route(post(end_one)))
-        .service(only_post("/home/security/second-factor/begin").route(post(begin)))
-        .service(only_post("/home/security/second-factor/confirm").route(post(confirm)))
-        .service(only_post("/home/security/second-factor/remove").route(post(remove)));
+    app.service(method::resource("/home/security", "GET, HEAD").route(get(show)))
+        .service(method::resource("/home/security/password", "POST").route(post(change_password)))
+        .service(method::resource("/home/security/notices", "POST").route(post(choose_notices)))
+        .service(method::resource("/home/security/sessions/end-others", "POST").route(post(end_others)))
+        .service(method::resource("/home/security/sessions/{key_id}/end", "POST").route(post(end_one)))
+        .service(method::resource("/home/security/second-factor/begin", "POST").route(post(begin)))
+        .service(method::resource("/home/security/second-factor/confirm", "POST").route(post(confirm)))
+        .service(method::resource("/home/security/second-factor/remove", "POST").route(post(remove)));
 }
 
 /// Somebody with a session, whether or not they have all that is demanded of them.

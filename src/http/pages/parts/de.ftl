@@ -29,7 +29,7 @@ requests = { $count ->
    *[other] { $count } Anfragen
 }
 never = nie
-wrong-invalid-credentials = Die Adresse, das Passwort oder der Code ist falsch.
+wrong-invalid-credentials = Die Adresse oder das Passwort ist falsch.
 wrong-form-over = Dieses Formular ist von vor Ihrer An- oder Abmeldung. Hier ist es noch einmal: bitte senden Sie es erneut ab.
 wrong-overloaded = Der Server hat gerade zu viel zu tun. Bitte versuchen Sie es in einigen Sekunden noch einmal.
 wrong-unavailable = Der Server erreicht seine Daten gerade nicht. Nichts wurde geändert. Bitte versuchen Sie es in einer Minute noch einmal.

@@ -29,7 +29,7 @@ requests = { $count ->
    *[other] { $count } requests
 }
 never = never
-wrong-invalid-credentials = The address, the password or the code is wrong.
+wrong-invalid-credentials = The address or the password is wrong.
 wrong-form-over = This form is from before you signed in or out. Here it is again: please send it once more.
 wrong-overloaded = The server has too much to do at the moment. Please try again in a few seconds.
 wrong-unavailable = The server cannot reach its data at the moment. Nothing was changed. Please try again in a minute.
