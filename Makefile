@@ -6,11 +6,15 @@ PYTHON ?= python3
 NPM ?= npm
 # A second emulator of DynamoDB, closer to its rules of validation.
 DYNOXIDE := 1.2.1
+# The rules by which tests look whether everybody can use the pages.
+AXE := 4.14.1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/test-tools
 TOOLS_READY := $(TOOLS)/ready
+# Another version is another name, by which the tools are installed anew.
+TOOLS_VERSIONS := $(TOOLS)/versions-dynoxide-$(DYNOXIDE)-axe-$(AXE)
 
-.PHONY: run run-aws test test-tools test-compose dist test-dist fuzz bench bench-aws bench-tools lint fmt
+.PHONY: run run-aws test test-tools test-compose screenshots dist test-dist fuzz bench bench-aws bench-tools lint fmt
 
 # Builds the release binary and starts the demo in ./permitd-demo.
 run:
@@ -34,11 +38,23 @@ test-tools: $(TOOLS_READY)
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
 		|| echo "please install chromium for the tests in a browser; without it they are skipped"
 
-$(TOOLS_READY): tests/requirements.txt
-	$(PYTHON) -m venv $(TOOLS)/venv
-	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
-	$(NPM) install --silent --no-audit --no-fund --no-save --prefix $(TOOLS) @dynoxide/linux-x64@$(DYNOXIDE)
+$(TOOLS_VERSIONS):
+	mkdir -p $(TOOLS)
+	rm -f $(TOOLS)/versions-*
 	touch $@
+
+$(TOOLS_READY): tests/requirements.txt $(TOOLS_VERSIONS)
+	$(PYTHON) -m venv $(TOOLS)/venv
+	$(TOOLS)/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	$(NPM) install --silent --no-audit --no-fund --no-save --prefix $(TOOLS) @dynoxide/linux-x64@$(DYNOXIDE) axe-core@$(AXE)
+	touch $@
+
+# Makes the pictures of the pages in docs/screenshots: narrow and wide, light and dark. The states are a table in tests/browser/screenshots.rs.
+screenshots: test-tools
+	@command -v pngquant >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pngquant; } \
+		|| { echo "please install pngquant: it makes the pictures small" >&2; exit 1; }
+	CI=true $(CARGO) test --features failpoints --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
 # Fuzzes what reads the bytes of strangers, each target for 15 seconds; FUZZ has others, such as FUZZ="600 filter".
 fuzz:

@@ -588,6 +588,7 @@ async fn imports(world: &World) {
             let known = Definition::builtin().map_err(|error| error.to_string())?;
             Ok(known.into_iter().find(|definition| definition.name == name).map(Arc::new))
         }),
+        defined: Arc::new(|| Ok(Vec::new())),
         mailbox_capacity: 4,
     };
     let imports = Imports::start(committer, Arc::new(records), settings);
@@ -624,6 +625,7 @@ async fn imports(world: &World) {
             keep_absent: false,
             options: Vec::new(),
             file_name: "few.csv".to_owned(),
+            definition: None,
         };
         imports.accept(upload, wanted, &envelope(number)).await.unwrap()
     };

@@ -8,6 +8,7 @@ mod approval;
 mod desk;
 mod error;
 mod guard;
+mod looked_at;
 mod naming;
 mod recovery;
 mod rejects;
@@ -40,6 +41,7 @@ use self::{
 pub use self::{
     error::ImportError,
     guard::Guarded,
+    looked_at::{LookedAt, LookedColumn, LookedProblem, ReadAs, SentFile},
     staging::{Upload, UploadRefusal},
     status::ImportStatus,
 };
@@ -62,6 +64,9 @@ const RECENT_IMPORTS: usize = 200;
 
 /// Finds the definition that a data set's files are read by; an error where definitions cannot be read.
 pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<Arc<Definition>>, String> + Send + Sync>;
+
+/// The names of the data sets that there are definitions of.
+pub type DefinedNames = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
 
 /// How files are imported, and kept until they are.
 #[derive(Clone)]
@@ -90,6 +95,8 @@ pub struct ImportSettings {
     pub uploads_per_caller_max: usize,
     /// The definitions.
     pub definitions: FindDefinition,
+    /// The names of those that are written down, whether there are records or not.
+    pub defined: DefinedNames,
     /// Imports that wait in the mailbox.
     pub mailbox_capacity: usize,
 }
@@ -107,6 +114,8 @@ pub struct Wanted {
     pub keep_absent: bool,
     /// What is said of the file, by the names of parameters.
     pub options: Vec<(String, String)>,
+    /// The definition to read it by, as TOML, where the data set has none yet.
+    pub definition: Option<String>,
     /// Its name, without its folders.
     pub file_name: String,
 }
@@ -416,6 +425,22 @@ impl Imports {
     pub fn definition(&self, dataset: &str) -> Result<Arc<Definition>, ImportError> {
         let found = (self.work.settings.definitions)(dataset).map_err(ImportError::Definitions)?;
         found.ok_or_else(|| ImportError::NoDefinition { name: dataset.to_owned() })
+    }
+
+    /// Bytes that the disk has room for where files wait to be imported, and how many are left free in any case.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn room_bytes(&self) -> std::io::Result<(u64, u64)> {
+        Ok((self.work.spool.free_bytes()?, self.work.settings.free_bytes_min))
+    }
+
+    /// The names of the data sets that there are definitions of.
+    ///
+    /// # Errors
+    /// When definitions cannot be read.
+    pub fn defined(&self) -> Result<Vec<String>, ImportError> {
+        (self.work.settings.defined)().map_err(ImportError::Definitions)
     }
 
     /// What was counted.

@@ -5,13 +5,13 @@
 //! hash, and asks the store the same. What was acknowledged is in the log: a session that was ended is refused by every node from then
 //! on, since each asks the store; at data it is refused by this node at once, and by the others within a grant's life. A link or a code counts once, whoever uses it at the same moment.
 
+mod by_password;
 mod by_provider;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::Semaphore, time::Instant};
-use uuid::Uuid;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
@@ -33,8 +33,8 @@ use crate::{
         password::{PasswordError, PasswordText},
         session_token::SessionToken,
         sign_in::{
-            Bounds, FactorProof, NewLink, NewSession, RECOVERY_CODES, SessionEnd, SignInCommand, SignInEvent,
-            SignInRefusal, recovery_hash,
+            Bounds, FactorProof, NewLink, RECOVERY_CODES, SessionEnd, SignInCommand, SignInEvent, SignInRefusal,
+            recovery_hash,
         },
         totp,
         user::{Command, CommandRefusal, Standing, User, decide},
@@ -43,15 +43,15 @@ use crate::{
     failpoint::crash_point,
 };
 
-pub use self::by_provider::Entering;
+pub use self::{
+    by_password::{PROOF_LIFE, Step},
+    by_provider::Entering,
+};
 
 /// Requests for a new password that are worked on at the same time, after they were answered.
 const RESETS_AT_ONCE: usize = 64;
 /// Accounts of which wrong tries are remembered: some megabytes.
 const ACCOUNTS_MAX: usize = 16_384;
-
-/// After how long somebody is told that they have to wait: by then it is known whether they may try all the same, of whoever it is.
-const WAIT_TOLD_AFTER: Duration = Duration::from_millis(100);
 
 /// How long links and sessions last, and how many there may be.
 #[derive(Debug, Clone, Copy)]
@@ -176,65 +176,6 @@ impl SignIns {
     /// The pool that hashes passwords.
     pub fn pool(&self) -> &HashingPool {
         &self.pool
-    }
-
-    /// Signs somebody in.
-    ///
-    /// # Errors
-    /// [`SignInRefusal::Credentials`] for whatever is wrong with who they say they are; [`SignInRefusal::CodeWanted`] when only the code
-    /// is missing; [`SignInError::Wait`].
-    pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
-        let asked = Instant::now();
-        let mut account = self.account(given.email.as_ref());
-        let waits = self.begin(&account);
-        let user = self.find(given.email.as_ref()).await?;
-        let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
-        let known = known.filter(|user| user.standing == Standing::Enabled);
-        if let Err(wait) = waits {
-            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart.
-            if !known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network)) {
-                // Reading a person takes longer than finding nobody.
-                tokio::time::sleep_until(asked + WAIT_TOLD_AFTER).await;
-                return Err(wait);
-            }
-            account = format!("{account} {}", given.network);
-            self.begin(&account)?;
-        }
-        let phc = known.as_ref().and_then(|user| user.sign_in.password.as_ref()?.known().map(ToOwned::to_owned));
-        let password = PasswordText::given(&given.password);
-        let is_right = self.pool.verify(password.clone().unwrap_or_else(PasswordText::nobodys), phc.clone()).await?;
-        let (Some(user), Some(checked), Some(password), true) = (known, phc, password, is_right) else {
-            return Err(SignInRefusal::Credentials.into());
-        };
-        let rehashed = match self.pool.is_outdated(&checked) {
-            true => Some(self.pool.hash(password).await?),
-            false => None,
-        };
-        let token = self.new_token()?;
-        let now = self.committer.clock.now();
-        let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
-        let (idle_s, network) = (self.policy.idle_s, given.network);
-        let session = NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s, network };
-        let (code, bounds) = (given.code, self.policy.bounds);
-        let command = SignInCommand::StartSession { checked, rehashed, session, code, now, bounds };
-        let committed = match self.run(user.id, &by(user.id, envelope), command).await {
-            // Disabled or deleted meanwhile.
-            Err(CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted)) => {
-                return Err(SignInRefusal::Credentials.into());
-            }
-            Err(error) => {
-                let error = SignInError::from(error);
-                // The password was right, and a code that is missing is no guess.
-                if !error.is_wrong_guess() {
-                    self.attempts.forget(&account);
-                }
-                return Err(error);
-            }
-            Ok(committed) => committed,
-        };
-        self.attempts.forget(&account);
-        crash_point("session-started");
-        Ok(Started { user: user.id, token, committed })
     }
 
     /// Whose session this token is of, as long as it works. Its use is written down now and then.

@@ -8,7 +8,7 @@ use std::{
 
 use super::StartError;
 use crate::{
-    actors::import::FindDefinition,
+    actors::import::{DefinedNames, FindDefinition},
     dataset::Definition,
     store::{records::RecordStore, sqlite},
 };
@@ -108,6 +108,15 @@ pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> F
         let known = known_definitions(folder.as_deref()).map_err(|error| error.to_string())?;
         let stored = records.data_set(name).map(|stored| Arc::clone(&stored.definition));
         Ok(chosen_definition(known, stored.as_ref(), name).map(|(chosen, _)| chosen.definition))
+    })
+}
+
+/// The names of the definitions of a folder and of those that are built in: as they are at that time.
+pub(super) fn names(folder: Option<&Path>) -> DefinedNames {
+    let folder = folder.map(Path::to_owned);
+    Arc::new(move || {
+        let known = known_definitions(folder.as_deref()).map_err(|error| error.to_string())?;
+        Ok(known.into_iter().map(|known| known.definition.name.clone()).collect())
     })
 }
 

@@ -307,6 +307,7 @@ fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSetti
         uploads_max: import.uploads_max,
         uploads_per_caller_max: import.uploads_per_caller_max,
         definitions: definitions::finder(settings.datasets(), records),
+        defined: definitions::names(settings.datasets()),
         mailbox_capacity: settings.actors.mailbox_capacity,
     }
 }

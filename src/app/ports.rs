@@ -18,6 +18,7 @@ use crate::{
     failpoint::delay_point,
     http::{
         self, Edge,
+        pages::DataPages,
         routes::data::DataSets,
         state::Service,
         wire::{Stream, Wire},
@@ -60,6 +61,8 @@ pub(super) fn public(
         let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
         App::new()
             .app_data(web::Data::new(service.clone()))
+            // What they take of a data set is no key of it.
+            .service(DataPages::new(DataSets::new(service.clone(), gate.clone(), queries.clone())))
             .service(DataSets::new(service.clone(), gate, queries))
             .configure(http::routes::administration)
             .configure(http::routes::accounts)

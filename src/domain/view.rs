@@ -36,6 +36,9 @@ pub enum UserStatus {
 }
 
 impl UserStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Invited, Self::Active, Self::Disabled, Self::Deleted];
+
     /// The name in answers and in the view.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -25,13 +25,28 @@ pub enum DataRoute {
     Changes,
     /// What the records of a key, or one of them, were.
     History,
+    /// A page of records, for people.
+    Page,
     /// The page that says what the data set is.
     About,
 }
 
 impl DataRoute {
-    /// Those of the API: all but pages.
-    pub const ALL: [Self; 7] =
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::DataSet,
+        Self::Key,
+        Self::Record,
+        Self::Facets,
+        Self::Stats,
+        Self::Changes,
+        Self::History,
+        Self::Page,
+        Self::About,
+    ];
+
+    /// Those for programs.
+    pub const OF_API: [Self; 7] =
         [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
 
     /// As it is counted and logged.
@@ -44,6 +59,7 @@ impl DataRoute {
             Self::Stats => "/{dataset}/stats",
             Self::Changes => "/{dataset}/changes",
             Self::History => "/{dataset}/{key}/history",
+            Self::Page => "/{dataset}/explore",
             Self::About => "/{dataset}/about",
         }
     }

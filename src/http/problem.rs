@@ -12,7 +12,7 @@ use actix_web::{
     body::BoxBody,
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
 use serde_json::Value;
@@ -174,6 +174,19 @@ impl Problem {
     /// The header fields that its answer has besides.
     pub(in crate::http) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.headers
+    }
+
+    /// Adds them to those of an answer.
+    pub(in crate::http) fn headers_into(&self, fields: &mut HeaderMap) {
+        for (name, value) in &self.0.headers {
+            fields.append(name.clone(), value.clone());
+        }
+    }
+
+    /// In how many seconds the request can be sent again, where that is known.
+    pub(in crate::http) fn retry_after_s(&self) -> Option<u64> {
+        let (_, value) = self.0.headers.iter().find(|(name, _)| *name == header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
     }
 
     /// What is wrong with this request and what to do.

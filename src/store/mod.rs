@@ -264,6 +264,8 @@ pub trait Views: Send + Sync {
     /// How many people have each plan, those not counted who were deleted. A plan that nobody has is not among them. Over DynamoDB all
     /// people are read for it.
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+    /// How many people stand how. A status that nobody has is not among them. Over DynamoDB all people are read for it.
+    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError>;
     /// The administrators' tokens, also those that have ended, by id.
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
     /// An administrator's token.

@@ -9,7 +9,10 @@ use permitd::{
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Options, TestApp};
+use crate::{
+    app::{Answer, Options, TestApp},
+    browser::Browser,
+};
 
 const ANA: &str = "ana@example.org";
 const PASSWORD: &str = "correct horse battery";
@@ -131,7 +134,7 @@ async fn a_scanner_that_follows_links_spends_nothing_and_a_link_works_once() {
         app.send(app.request(Method::HEAD, &link)).await.expect(200);
     }
     let page = app.send(app.request(Method::GET, &link).header("accept", "text/html")).await.expect(200);
-    assert!(page.body.contains("<form method=\"post\"") && !page.body.contains("<script"), "{}", page.body);
+    assert!(page.body.contains("<form method=\"post\"") && !page.body.contains("<script>"), "{}", page.body);
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
     assert!(page.header("content-security-policy").unwrap().contains("form-action 'self'"));
     assert_eq!(events(&app, &user).await, before, "looking spends nothing");
@@ -139,18 +142,16 @@ async fn a_scanner_that_follows_links_spends_nothing_and_a_link_works_once() {
         let refused = post(&app, &link, &json!({ "password": wrong })).await.expect(400);
         assert!(refused.body.contains(says) && !refused.body.contains("pml_"), "{}", refused.body);
     }
-    // As a browser posts the form.
-    let form = || app.request(Method::POST, &link).header("accept", "text/html");
-    let again = app.send(posted(form(), &[("password", "short")])).await.expect(400);
-    assert!(again.body.contains("at least 12 characters") && again.body.contains("<form"), "{}", again.body);
-    app.send(posted(form(), &[("password", PASSWORD)])).await.expect(200);
+    // As a browser posts the form: see `pages/links.rs` for more.
+    let browser = Browser::new(&app);
+    let form = browser.open(&link).await.form("Set password and sign in");
+    browser.send(&form.clone().with("password", "short")).await.expect(400).shows("at least 12 characters");
+    browser.send(&form.with("password", PASSWORD)).await.expect(200);
     post(&app, &link, &json!({ "password": "another long one" })).await.expect(410);
     app.send(app.request(Method::GET, &link)).await.expect(410);
-    let read = app.request(Method::GET, &link).header("accept", "text/html");
-    for asked in [read, posted(form(), &[("password", PASSWORD)])] {
-        let over = app.send(asked).await.expect(410);
-        assert!(over.header("content-type").unwrap().starts_with("text/html"), "{}", over.body);
-        assert!(over.body.contains("does not work any more") && !over.body.contains("pml_"), "{}", over.body);
+    for over in [browser.open(&link).await, Browser::new(&app).open(&link).await] {
+        let over = over.expect(410);
+        assert!(over.says("does not work any more") && !over.html.contains("pml_"), "{}", over.html);
     }
     assert_eq!(try_sign_in(&app, ANA, PASSWORD).await.status, 201);
     let used = events(&app, &user).await.iter().filter(|name| *name == "LinkUsed").count();
@@ -512,8 +513,9 @@ async fn a_claim_link_shows_the_key_once() {
     let path = format!("/users/{}/invitations", user["id"].as_str().unwrap());
     app.send(app.admin(Method::POST, &path)).await.expect(202);
     let again = app.mail_to(ANA, 2).await.links[0].clone();
-    let page = posted(app.request(Method::POST, &again).header("accept", "text/html"), &[]);
-    assert!(app.send(page).await.expect(200).body.contains(&key));
+    let browser = Browser::new(&app);
+    let page = browser.open(&again).await.expect(200);
+    assert_eq!(browser.send(&page.form("Show my key")).await.expect(200).copied("new-key"), key);
 }
 
 /// The texts in a document.

@@ -10,6 +10,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/pages.rs"]
+mod browser;
 #[path = "../support/provider.rs"]
 mod identity_server;
 #[path = "../support/mod.rs"]

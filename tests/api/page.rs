@@ -1,5 +1,6 @@
 //! The pages for people.
 
+use permitd::http::ProblemCode;
 use reqwest::Method;
 
 use crate::app::{Answer, TestApp};
@@ -129,7 +130,7 @@ async fn the_documentation_brings_all_it_needs_and_its_files_are_kept() {
 async fn the_first_page_is_for_people_and_for_programs() {
     let app = TestApp::with_sample(5).await;
     let html = app.send(app.request(Method::GET, "/").header("accept", "text/html,*/*;q=0.8")).await.expect(200);
-    assert!(html.body.contains("5 records") && html.body.contains("href=\"/permits/about\""), "{}", html.body);
+    assert!(html.body.contains("5 records") && html.body.contains("href=\"/permits/explore\""), "{}", html.body);
     assert!(html.body.contains("href=\"/docs\"") && html.body.contains("href=\"/sign-in\""));
     let json = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200).json();
     assert_eq!(json["datasets"][0]["path"], "/permits");
@@ -141,4 +142,20 @@ async fn the_first_page_is_for_people_and_for_programs() {
 async fn the_first_page_says_what_is_missing() {
     let empty = TestApp::start().await;
     assert!(page(&empty, "/").await.body.contains("Nothing has been published yet"));
+}
+
+#[tokio::test]
+async fn every_problem_has_a_page() {
+    let app = TestApp::start().await;
+    let list = page(&app, "/problems").await.expect(200);
+    for code in ProblemCode::ALL {
+        assert!(list.body.contains(&format!("href=\"{}\"", code.path())), "{}", code.slug());
+        let shown = page(&app, code.path()).await.expect(200);
+        assert_eq!(shown.header("content-type"), Some("text/html; charset=utf-8"));
+        let explanation = code.explanation().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let explanation = explanation.replace('"', "&quot;").replace('\'', "&#39;");
+        assert!(shown.body.contains(&explanation), "{}", code.slug());
+    }
+    let missing = app.send(app.request(Method::GET, "/problems/none-of-them")).await.expect(404);
+    assert_eq!(missing.json()["type"], "/problems/not-found");
 }

@@ -39,7 +39,6 @@ const EVERYTHING: Need = Need::Scopes(&ALL_SCOPES);
 /// Every route, as the description names it. `{…}` stands for something that is there or not: see [`Paths`].
 const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/", Need::Nothing),
-    ("GET", "/admin", Need::Nothing),
     ("GET", "/docs", Need::Nothing),
     ("GET", "/openapi.json", Need::Nothing),
     ("GET", "/problems", Need::Nothing),

@@ -300,8 +300,9 @@ async fn whatever_is_wrong_with_the_provider_s_word_the_answer_is_one() {
     pair.provider.knows(BEN);
     let (_, page) = pair.sign_in().await;
     let page = page.expect(403);
-    assert!(page.body.contains("The provider&#39;s answer lets nobody in here</h1>"), "{}", page.body);
-    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), (Some("same-origin"), Some("no-store")));
+    assert!(page.body.contains("lets you in here only if its e-mail address is verified"), "{}", page.body);
+    assert!(page.body.contains("href=\"/sign-in/provider\""), "{}", page.body);
+    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), (Some("no-referrer"), Some("no-store")));
     pair.provider.knows(ANA);
     // Who is disabled or deleted gets the same.
     let disable = pair.app.admin_send(Method::PATCH, &format!("/users/{user}"), &json!({ "status": "disabled" })).await;
@@ -566,20 +567,25 @@ async fn a_second_factor_is_wanted_here_unless_the_provider_s_counts() {
     // A page with a form, for a browser.
     let (browser, wanted) = pair.sign_in().await;
     let wanted = wanted.expect(200);
-    assert!(wanted.body.contains("<form method=\"post\" action=\"/sign-in/provider/callback\">"), "{}", wanted.body);
+    assert!(wanted.body.contains("Six digits from the app"), "{}", wanted.body);
+    let token = wanted.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert_eq!((wanted.header("referrer-policy"), browser.session()), (Some("no-referrer"), None));
     let give = async |browser: &Browser, given: &str, site: &str| {
-        let form = form_urlencoded::Serializer::new(String::new()).append_pair("code", given).finish();
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", given)
+            .append_pair("csrf", &token)
+            .finish();
         let request = browser.client.post(pair.app.url(CALLBACK)).header("sec-fetch-site", site);
         browser.send(request.header("content-type", "application/x-www-form-urlencoded").body(form)).await
     };
     give(&browser, &code(&secret, &pair.clock), "cross-site").await.expect(403);
     let wrong = give(&browser, "000000", "same-origin").await.expect(401);
-    assert!(wrong.body.contains("The code is wrong") && wrong.body.contains("<form"), "{}", wrong.body);
+    assert!(wrong.body.contains("This code is not right") && wrong.body.contains("<form"), "{}", wrong.body);
     assert_eq!(browser.session(), None);
     give(&browser, &code(&secret, &pair.clock), "same-origin").await.expect(303);
     browser.me(&pair.app).await.expect(200);
-    give(&browser, &code(&secret, &pair.clock), "same-origin").await.expect(400);
+    // The form was for somebody who was not signed in.
+    give(&browser, &code(&secret, &pair.clock), "same-origin").await.expect(403);
     // The code was taken, and what the browser kept with it.
     let script = Browser::accepting("application/json");
     let wanted = script.sign_in(&pair.app).await.expect(401);
@@ -727,7 +733,7 @@ async fn the_page_of_a_link_leads_to_the_provider_where_there_is_one() {
         Browser::new().get(app, &link).await.expect(200).body
     };
     let shown = page(&pair.app, ANA).await;
-    assert!(shown.contains("<a href=\"/sign-in/provider\">sign in with Example &amp; Co</a>"), "{shown}");
+    assert!(shown.contains("<a href=\"/sign-in/provider\">Sign in with Example &amp; Co</a>"), "{shown}");
     let without = TestApp::start().await;
     without.invite(ANA).await;
     assert!(!page(&without, ANA).await.contains("/sign-in/provider"));

@@ -92,7 +92,6 @@ const ONLY_OVER_HTTP: &[(&str, &str)] = &[
     ("confirm_second_factor", OF_ONESELF),
     ("remove_second_factor", OF_ONESELF),
     ("show_server", "a page"),
-    ("show_admin_page", "a page"),
     ("show_docs", "a page"),
     ("list_problems", "a page"),
     ("show_problem", "a page"),

@@ -169,6 +169,7 @@ async fn hold(node: &Node) -> Uuid {
         keep_absent: true,
         options: Vec::new(),
         file_name: "few.csv".to_owned(),
+        definition: None,
     };
     let import = imports.accept(upload, wanted, &asked_by("somebody")).await.unwrap();
     ends_as(node, import, "held").await;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What the names of files begin with that are not whole yet.
-const UNFINISHED: &str = ".unfinished-";
+pub(super) const UNFINISHED: &str = ".unfinished-";
 const PART: &str = "part";
 const FILE: &str = "file";
 const TICKET: &str = "json";
@@ -48,6 +48,9 @@ pub struct Ticket {
     pub keep_absent: bool,
     /// What was said of the file, by the names of parameters.
     pub options: Vec<(String, String)>,
+    /// The definition to read it by, where the data set has none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// Its name.
     pub file_name: String,
     /// Its size.
@@ -190,6 +193,14 @@ impl Arriving {
         self.bytes
     }
 
+    /// Keeps what has arrived at another place of the same disk.
+    pub(super) fn kept_at(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, path)?;
+        self.is_kept = true;
+        Ok(())
+    }
+
     /// The SHA-256 of what has arrived.
     pub(super) fn sha256(&self) -> String {
         hex(&self.hash.clone().finalize())
@@ -234,6 +245,20 @@ impl Spool {
         fs::rename(&arrived.path, self.path(ticket.id, FILE))?;
         arrived.is_kept = true;
         self.write(ticket)
+    }
+
+    /// Keeps a file that was looked at before as that of an import, with its ticket. Both stay.
+    pub(super) fn keep_again(&self, path: &Path, ticket: &Ticket) -> io::Result<()> {
+        let own = self.path(ticket.id, FILE);
+        // An earlier try may have died on the way.
+        gone(fs::remove_file(&own))?;
+        fs::hard_link(path, own)?;
+        self.write(ticket)
+    }
+
+    /// The folder of files that are looked at before they are imported.
+    pub(super) fn shelf(&self) -> PathBuf {
+        self.folder.join("looked-at")
     }
 
     pub(super) fn write(&self, ticket: &Ticket) -> io::Result<()> {
@@ -364,14 +389,14 @@ impl Write for HashWriter {
 }
 
 /// What is gone already need not be removed.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
+pub(super) fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     let file = match private::open_to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -397,6 +422,7 @@ mod tests {
             dry_run: false,
             keep_absent: false,
             options: vec![("delimiter".to_owned(), ";".to_owned())],
+            definition: None,
             file_name: "trees.csv".to_owned(),
             bytes: 3,
             sha256,

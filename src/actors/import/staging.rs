@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::{
     ImportError, Imports, Order, RunStaged, Staged, Summary, Wanted,
     desk::{Crowd, Seat},
-    spool::{Arriving, ImportReport, Ticket, TicketState},
+    looked_at,
+    spool::{Arriving, ImportReport, Spool, Ticket, TicketState},
     work::{ImportWork, blocking},
 };
 use crate::{
@@ -59,6 +60,9 @@ pub enum UploadRefusal {
         "the server's disk has no room for the file beside import.free_bytes_min = {0} bytes: make room, or lower that"
     )]
     NoRoom(u64),
+    /// So many of this caller wait to be looked at.
+    #[error("{0} files of yours wait to be imported or removed, which is the most: decide upon one of them first")]
+    TooManyLookedAt(usize),
     /// Somebody ended it.
     #[error("the import was cancelled while its file arrived")]
     Cancelled,
@@ -70,7 +74,7 @@ pub enum UploadRefusal {
 /// A file that is arriving.
 pub struct Upload {
     id: Uuid,
-    arriving: Arriving,
+    pub(super) arriving: Arriving,
     seat: Seat,
     file_bytes_max: u64,
     free_bytes_min: u64,
@@ -160,14 +164,30 @@ impl Imports {
     /// # Errors
     /// When the command was another one, or it cannot be kept.
     pub async fn accept(&self, upload: Upload, wanted: Wanted, envelope: &Envelope) -> Result<Uuid, ImportError> {
-        let work = &self.work;
-        let _turn = work.accepting.lock().await;
-        let id = upload.id;
-        if let Some(first) = work.accepted_before(envelope).await? {
+        let _turn = self.work.accepting.lock().await;
+        if let Some(first) = self.work.accepted_before(envelope).await? {
             return Ok(first);
         }
-        let Upload { arriving, seat, .. } = upload;
-        let Wanted { dataset, replace, dry_run, keep_absent, options, file_name } = wanted;
+        let Upload { id, arriving, seat, .. } = upload;
+        let (bytes, sha256) = (arriving.bytes(), arriving.sha256());
+        let keep = move |spool: &Spool, ticket: &Ticket| {
+            let kept = spool.keep(arriving, ticket);
+            drop(seat);
+            kept
+        };
+        self.take_in((id, bytes, sha256), wanted, envelope, keep).await
+    }
+
+    /// Writes the ticket of a file that is here, and imports it after those that wait.
+    pub(super) async fn take_in(
+        &self,
+        (id, bytes, sha256): (Uuid, u64, String),
+        wanted: Wanted,
+        envelope: &Envelope,
+        keep: impl FnOnce(&Spool, &Ticket) -> io::Result<()> + Send + 'static,
+    ) -> Result<Uuid, ImportError> {
+        let work = &self.work;
+        let Wanted { dataset, replace, dry_run, keep_absent, options, definition, file_name } = wanted;
         let ticket = Ticket {
             id,
             dataset,
@@ -175,9 +195,10 @@ impl Imports {
             dry_run,
             keep_absent,
             options,
+            definition,
             file_name,
-            bytes: arriving.bytes(),
-            sha256: arriving.sha256(),
+            bytes,
+            sha256,
             who: envelope.origin.who.clone(),
             correlation_id: envelope.origin.correlation_id.clone(),
             accepted_at: work.committer.clock.now(),
@@ -187,14 +208,13 @@ impl Imports {
         };
         match work.read_ticket(id).await? {
             // A try that died before it was answered.
-            Some(first) if first.is_of_same_request(&ticket) => drop(arriving),
+            Some(first) if first.is_of_same_request(&ticket) => drop(keep),
             Some(_) => return Err(CommandError::KeyReused.into()),
             None => {
                 let (spool, kept) = (work.spool.clone(), ticket.clone());
-                blocking(move || spool.keep(arriving, &kept).map_err(failed_to("kept"))).await?;
+                blocking(move || keep(&spool, &kept).map_err(failed_to("kept"))).await?;
             }
         }
-        drop(seat);
         crash_point("upload-kept");
         let answered = Answered::ImportAccepted { import: id };
         if !work.committer.keep_answer(envelope, &answered, None).await? {
@@ -256,6 +276,7 @@ impl Imports {
                 self.start_staged(ticket)?;
             }
         }
+        self.clear_looked_at().await?;
         self.work.clear_rejects().await
     }
 
@@ -264,13 +285,13 @@ impl Imports {
     /// # Errors
     /// When the folder cannot be read, or a file not be removed.
     pub fn clear_unfinished(&self) -> io::Result<u64> {
-        self.work.spool.clear_unfinished()
+        Ok(self.work.spool.clear_unfinished()? + self.work.spool.clear_shelf()?)
     }
 }
 
 impl ImportWork {
     /// The import of an earlier try of the same command.
-    async fn accepted_before(&self, envelope: &Envelope) -> Result<Option<Uuid>, ImportError> {
+    pub(super) async fn accepted_before(&self, envelope: &Envelope) -> Result<Option<Uuid>, ImportError> {
         match self.committer.find_answer(envelope).await? {
             None => Ok(None),
             Some(AnswerPlace::Text(text)) => match Answered::read(&text).map_err(CommandError::from)? {
@@ -417,8 +438,11 @@ impl ImportWork {
             return Err(ImportError::Cancelled);
         }
         let name = &ticket.dataset;
-        let definition = (self.settings.definitions)(name).map_err(ImportError::Definitions)?;
-        let definition = definition.ok_or_else(|| ImportError::NoDefinition { name: name.clone() })?;
+        let known = (self.settings.definitions)(name).map_err(ImportError::Definitions)?;
+        let definition = match &ticket.definition {
+            None => known.ok_or_else(|| ImportError::NoDefinition { name: name.clone() })?,
+            Some(text) => looked_at::own_definition(text, name, known.as_deref())?,
+        };
         let options = ticket.options.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let said = Said::of(options).map_err(|(name, reason)| ImportError::Said(format!("{name}: {reason}")))?;
         let reading = Arc::new(definition.reading_as(&said).map_err(ImportError::Said)?);

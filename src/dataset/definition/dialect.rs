@@ -174,6 +174,11 @@ impl Dialect {
         (decimal, thousands)
     }
 
+    /// The mark before decimals.
+    pub fn decimal_mark(&self) -> &'static str {
+        self.marks().0.as_str()
+    }
+
     /// The zone of times that write none, which was checked when it was said.
     pub(in crate::dataset) fn zone(&self) -> TimeZone {
         self.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)

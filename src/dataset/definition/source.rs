@@ -52,6 +52,16 @@ pub enum DateOrder {
     DayFirst,
 }
 
+impl DateOrder {
+    /// The name that definitions use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MonthFirst => "month_first",
+            Self::DayFirst => "day_first",
+        }
+    }
+}
+
 /// Folding of a text's case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::convert::text_of;
 use crate::dataset::{
     definition::{Definition, Field, Origin, normal_header},
-    reader::{ReadError, RowCells},
+    reader::{HeaderColumn, ReadError, RowCells},
     text::nfc,
 };
 
@@ -60,12 +60,26 @@ pub struct FoundHeader {
     pub(super) unnamed: Vec<usize>,
     /// The key column's header as the file writes it.
     pub(super) key_header: String,
+    /// The cells of the header.
+    headers: Vec<String>,
     /// Whether it brings record ids where the import would count rows.
     pub brings_ids: bool,
     /// Headers that no field reads.
     pub unmatched: Vec<String>,
     /// Published columns that the file does not have, or not all of what they are made of.
     pub absent: Vec<String>,
+}
+
+impl FoundHeader {
+    /// The headers in their order, each with the fields that read its column.
+    pub(in crate::dataset) fn columns(&self) -> Vec<HeaderColumn> {
+        let fields_of = |column: usize| {
+            let reads = |place: &Option<Place>| place.is_some_and(|place| place.column == column);
+            self.places.iter().enumerate().filter(|(_, place)| reads(place)).map(|(field, _)| field).collect()
+        };
+        let headers = self.headers.iter().enumerate();
+        headers.map(|(column, header)| HeaderColumn { header: header.clone(), fields: fields_of(column) }).collect()
+    }
 }
 
 /// The cells of a row that may be a header.
@@ -248,6 +262,7 @@ impl HeaderSearch {
                 .filter(|place| cells.exact.get(*place).is_some_and(String::is_empty))
                 .collect(),
             key_header,
+            headers: cells.exact,
             unmatched,
             absent,
         }

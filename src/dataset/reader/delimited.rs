@@ -24,6 +24,8 @@ mod sniff;
 #[cfg(test)]
 mod tests;
 
+pub(super) use encoding::encoding_of;
+
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const BUFFER_BYTES: usize = 64 * 1024;
 /// What ended text files under CP/M, and still ends some.

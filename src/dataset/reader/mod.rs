@@ -97,6 +97,19 @@ pub struct Header {
     /// Columns of the definition that this file does not have, or not all of what they are made of, by name: they are blank, or
     /// have their default.
     pub absent: Vec<String>,
+    /// What separates the cells of a text file.
+    pub delimiter: Option<u8>,
+    /// The headers in their order, each with the fields of the definition that read its column.
+    pub columns: Vec<HeaderColumn>,
+}
+
+/// A column of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderColumn {
+    /// Its header.
+    pub header: String,
+    /// The places of the fields that read it, among those of the definition.
+    pub fields: Vec<usize>,
 }
 
 /// How far the reading is.
@@ -193,6 +206,14 @@ fn read_rows<R: Read + Seek>(
 /// thread.
 fn contained(read: impl FnOnce() -> Result<(), ReadError>) -> Result<(), ReadError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(reader_died()))
+}
+
+/// The encoding that a text file's beginning is read in, by its name in the WHATWG standard. The source is left at its start.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn encoding_of(source: &mut (impl Read + Seek), dialect: &Dialect) -> Result<Option<String>, ReadError> {
+    Ok(delimited::encoding_of(source, dialect)?)
 }
 
 /// Streams the raw rows of a file into a sink, on the caller's thread.
@@ -374,6 +395,8 @@ impl RowSink for Importer {
                     brings_ids: found.brings_ids,
                     unmatched: found.unmatched.clone(),
                     absent: found.absent.clone(),
+                    delimiter: self.file.delimiter,
+                    columns: found.columns(),
                 };
                 self.mapper = Some(Mapper::new(found, self.file)?);
                 self.send(Message::Header(header));

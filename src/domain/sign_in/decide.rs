@@ -111,6 +111,13 @@ pub enum SignInCommand {
         /// The session that asks.
         session: KeyId,
     },
+    /// Keep the same password by the present parameters.
+    RehashPassword {
+        /// The hash of the password that was checked.
+        checked: String,
+        /// The same password by the present parameters.
+        phc: String,
+    },
     /// Begin a session.
     StartSession {
         /// The hash of the password that was checked.
@@ -203,6 +210,10 @@ pub fn decide(state: &SignIn, command: SignInCommand) -> Result<Vec<SignInEvent>
         SignInCommand::ChangePassword { checked, phc, session } => {
             is_checked(state, &checked)?;
             Ok(vec![SignInEvent::PasswordSet { phc: Personal::Known(phc), session: Some(session) }])
+        }
+        SignInCommand::RehashPassword { checked, phc } => {
+            is_checked(state, &checked)?;
+            Ok(vec![SignInEvent::PasswordRehashed { phc: Personal::Known(phc) }])
         }
         SignInCommand::StartSession { checked, rehashed, session, code, now, bounds } => {
             is_checked(state, &checked)?;

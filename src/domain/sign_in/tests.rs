@@ -96,6 +96,17 @@ fn so_many_resets_an_hour() {
 }
 
 #[test]
+fn a_password_that_is_hashed_anew_is_the_same_one() {
+    let mut state = with_password();
+    done(&mut state, start(1, at(0), None), at(0), 1);
+    let rehash = |checked: &str| SignInCommand::RehashPassword { checked: checked.to_owned(), phc: "new".to_owned() };
+    assert_eq!(decide(&state, rehash("old")), Err(SignInRefusal::Credentials), "it was changed meanwhile");
+    done(&mut state, rehash("phc"), at(1), 2);
+    assert_eq!(state.password, Some(Personal::Known("new".to_owned())));
+    assert_eq!(state.live_sessions(at(1)).len(), 1, "sessions go on");
+}
+
+#[test]
 fn a_changed_password_ends_the_other_sessions() {
     let mut state = with_password();
     for seed in 1..=2 {

@@ -160,19 +160,6 @@ async fn an_answer_can_be_read_by_the_origins_of_the_settings() {
 }
 
 #[actix_web::test]
-async fn every_problem_has_a_page() {
-    let list = ask("*", get("/problems")).await;
-    for code in ProblemCode::ALL {
-        assert!(list.body.contains(code.path()));
-        let page = ask("*", get(code.path())).await;
-        assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-        assert!(page.body.contains(code.explanation()));
-        assert!(page.header("content-security-policy").contains("default-src 'none'"));
-    }
-    ask("*", get("/problems/none-of-them")).await.problem(404, "not-found");
-}
-
-#[actix_web::test]
 async fn a_real_server_goes_on_after_a_panic() {
     let settings =
         Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &[] }).unwrap().http;

@@ -57,10 +57,9 @@ impl<'a> Described<'a> {
         let mut add = |path: &str, operation: Operation| {
             paths.add(&Method::GET, path, operation.takes([shared("if-none-match")]));
         };
-        for route in DataRoute::ALL {
+        for route in DataRoute::OF_API {
             let path = route.pattern().replacen("{dataset}", self.name(), 1);
             let operation = match route {
-                DataRoute::About => continue,
                 DataRoute::DataSet => self.list(),
                 DataRoute::Key => self.by_key(),
                 DataRoute::Record => self.record(),
@@ -73,6 +72,7 @@ impl<'a> Described<'a> {
                     add(&format!("{of_record}/history"), self.history_of_record());
                     self.history()
                 }
+                DataRoute::Page | DataRoute::About => continue,
             };
             add(&path, operation);
         }

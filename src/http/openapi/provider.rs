@@ -24,7 +24,7 @@ use crate::{
 
 /// Adds all of them.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
-    let path = json!({ "type": "string", "pattern": "^/", "maxLength": PATH_BYTES_MAX, "default": "/" });
+    let path = json!({ "type": "string", "pattern": "^/", "maxLength": PATH_BYTES_MAX, "default": "/home" });
     let begin = open("begin_sign_in_at_provider", "Sign in at the provider of identities")
         .says(
             "Leads a browser to the provider (OpenID Connect). There is one where the setting `oidc.issuer` names it.",

@@ -3,20 +3,23 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
 use serde_json::{Map, Value, json};
 
 use super::{
     language::Language,
-    route,
-    visit::{Anyone, Refusal, Shown, Visit, led_to},
+    visit::{Anyone, Refusal, Shown, Visit},
     wording,
 };
 use crate::{
-    dataset::{ColumnType, definition::SelfDescription},
+    dataset::{ColumnType, definition::SelfDescription, figures::WrittenValue},
     http::{
         Problem, ProblemCode,
         about::{About, AboutColumn, about},
+        routes::{
+            data::{DataSets, first_segment},
+            store_problem,
+        },
         state::Service,
     },
     store::records::DataSet,
@@ -26,36 +29,24 @@ const TEMPLATE: &str = "about/page.html";
 /// Characters of a description that search engines are told.
 const SUMMARY_CHARS_MAX: usize = 300;
 
-/// The page of a data set, or where it is if it has another name now. `data_set` is none where its records are gone.
-pub(in crate::http) async fn show(
-    request: &HttpRequest,
-    data_set: Option<Arc<DataSet>>,
-    renamed: Option<Arc<DataSet>>,
-) -> HttpResponse {
-    route::answered(request, page(request, data_set, renamed).await)
-}
-
-async fn page(request: &HttpRequest, data_set: Option<Arc<DataSet>>, renamed: Option<Arc<DataSet>>) -> Shown {
+/// The page of a data set, or where it is if it has another name now.
+pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
-    let is_public = |set: &DataSet| set.definition.about.public && !set.standing.withdrawn;
-    let found = data_set.as_ref().or(renamed.as_ref());
-    if visit.known().is_none() && !found.is_some_and(|set| is_public(set)) {
+    let name = first_segment(request.uri().path()).unwrap_or_default();
+    let data_set = visit.service.records.data_set(name);
+    let renamed = if data_set.is_none() { data.renamed(name) } else { None };
+    let is_public = |set: &Arc<DataSet>| set.definition.about.public && !set.standing.withdrawn;
+    // Whoever may not look is not told whether there is such a data set, nor what it is called now.
+    if visit.known().is_none() && !data_set.as_ref().or(renamed.as_ref()).is_some_and(is_public) {
         return Err(Refusal::SignIn);
     }
-    let gone = || Problem::new(ProblemCode::NotFound, "there are no records of this data set at the moment");
-    let data_set = match (data_set, renamed) {
-        (Some(data_set), _) => data_set,
-        (None, Some(renamed)) => return Ok(led_to(&visit.service, &format!("/{}/about", renamed.definition.name))?),
-        (None, None) => return Err(gone().into()),
-    };
-    let name = &data_set.definition.name;
-    if data_set.standing.withdrawn {
-        let detail = "an administrator has withdrawn this data set; its records are kept";
-        return Err(Problem::new(ProblemCode::DataSetWithdrawn, detail).into());
+    if let Some(renamed) = renamed {
+        return visit.led(&format!("/{}/about", renamed.definition.name), None);
     }
-    let about = about(&visit.service, name).await.map_err(crate::http::routes::store_problem)?.ok_or_else(gone)?;
-    let shown = context(&about, &visit.service, visit.language, data_set.held_from);
-    visit.page(TEMPLATE, &shown)
+    let data_set = data.sound(request, data_set).await?;
+    let gone = || Problem::new(ProblemCode::NotFound, "this data set has just been removed");
+    let about = about(&visit.service, &data_set.definition.name).await.map_err(store_problem)?.ok_or_else(gone)?;
+    visit.page(TEMPLATE, &context(&about, &visit.service, visit.language, data_set.held_from))
 }
 
 fn context(about: &About, service: &Service, language: Language, held_from: u64) -> Value {
@@ -95,7 +86,7 @@ fn paragraphs(text: &str) -> Vec<&str> {
 
 fn shown_column(column: &AboutColumn, records: u64, language: Language) -> Value {
     let values = column.values.iter().map(|shown| json!({ "value": shown.value.text(), "count": shown.count }));
-    let text = |value: Option<&crate::dataset::figures::WrittenValue>| value.map(|value| value.text());
+    let text = |value: Option<&WrittenValue>| value.map(WrittenValue::text);
     json!({
         "name": column.name,
         "type": column.kind,

@@ -20,15 +20,56 @@ macro_rules! folders {
 }
 
 /// A folder for each page.
-static PAGES: &[Folder] = &folders!["about", "front", "home", "problem", "sign_in",];
+#[rustfmt::skip]
+static PAGES: &[Folder] = &folders![
+    "about",
+    "admin/data",
+    "admin/data_set",
+    "admin/events",
+    "admin/health",
+    "admin/import",
+    "admin/imports",
+    "admin/invite",
+    "admin/mail",
+    "admin/overview",
+    "admin/people",
+    "admin/person",
+    "admin/plan",
+    "admin/plans",
+    "admin/sent_file",
+    "admin/tokens",
+    "explore",
+    "explore/record",
+    "admin/undone",
+    "front",
+    "home",
+    "home/codes",
+    "home/examples",
+    "home/key",
+    "home/security",
+    "home/usage",
+    "links",
+    "problem",
+    "sign_in",
+    "sign_in/code",
+    "sign_in/forgotten",
+];
 
 /// What several pages use.
-static PARTS: [(&str, &str); 2] =
-    [("parts/form.html", include_str!("parts/form.html")), ("parts/layout.html", include_str!("parts/layout.html"))];
+#[rustfmt::skip]
+static PARTS: &[(&str, &str)] = &[
+    ("parts/admin.html", include_str!("parts/admin.html")),
+    ("parts/events.html", include_str!("parts/events.html")),
+    ("parts/form.html", include_str!("parts/form.html")),
+    ("parts/home.html", include_str!("parts/home.html")),
+    ("parts/layout.html", include_str!("parts/layout.html")),
+    ("parts/people.html", include_str!("parts/people.html")),
+    ("parts/plan.html", include_str!("parts/plan.html")),
+];
 
 /// All templates: their names and texts.
 pub(super) fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PARTS.into_iter().chain(PAGES.iter().map(|page| page.template))
+    PARTS.iter().copied().chain(PAGES.iter().map(|page| page.template))
 }
 
 /// The files of messages of a language.

@@ -1,10 +1,13 @@
 //! Forms: read within bounds, believed only from this server's own pages, and shown again with what was typed where something is wrong.
 
-use actix_web::{HttpRequest, dev::Payload};
+use actix_web::{HttpRequest, dev::Payload, http::header};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::visit::{Holder, Person, Staff, Visit, Visitor, bound_to};
+use crate::actors::commit::Envelope;
+use crate::domain::id::hex;
 use crate::http::{
     Problem, ProblemCode,
     body::bytes_of,
@@ -25,14 +28,18 @@ const FIELDS_MAX: usize = 2_000;
 const SECRETS: [&str; 8] = ["csrf", "once", "password", "current", "new", "repeated", "code", "token"];
 
 /// What somebody has sent with a form.
-pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
+pub(in crate::http) struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
     /// Reads a form of one of this server's pages.
     ///
     /// # Errors
     /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
-    pub(super) async fn read(request: &HttpRequest, payload: Payload, service: &Service) -> Result<Self, Problem> {
+    pub(in crate::http) async fn read(
+        request: &HttpRequest,
+        payload: Payload,
+        service: &Service,
+    ) -> Result<Self, Problem> {
         let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
         let fields = form_urlencoded::parse(&bytes).take(FIELDS_MAX);
         let form = Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect());
@@ -40,12 +47,17 @@ impl Form {
         Ok(form)
     }
 
+    /// The fields of a form that was read otherwise.
+    pub(super) fn of(fields: Vec<(String, Zeroizing<String>)>) -> Self {
+        Self(fields)
+    }
+
     fn raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A field's text, without blanks around it; an empty one counts as absent.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn text(&self, name: &str) -> Option<&str> {
         self.raw(name).map(str::trim).filter(|text| !text.is_empty())
     }
 
@@ -84,9 +96,15 @@ impl Form {
         again
     }
 
-    fn conditions(&self, request: &HttpRequest) -> Conditions {
+    /// The same form sent again does the same thing once. A page may have several forms, and be filled in anew after a step back: each
+    /// of what they say is a command of its own.
+    fn conditions(&self, request: &HttpRequest, says: &[u8]) -> Conditions {
         let version = self.text("version").and_then(|version| version.parse().ok());
-        Conditions::of_form(request, self.text("once").map(ToOwned::to_owned), version)
+        let once = self.text("once").map(|once| {
+            let hash = Sha256::new().chain_update(once).chain_update([0]).chain_update(request.path());
+            hex(&hash.chain_update([0]).chain_update(says).finalize())
+        });
+        Conditions::of_form(request, once, version)
     }
 }
 
@@ -95,8 +113,19 @@ pub(super) fn wrong(problem: &Problem) -> Value {
     let detail = problem.detail();
     let of_field = detail.strip_prefix("at `").and_then(|rest| rest.split_once("`: "));
     let (field, reason) = of_field.map_or((None, detail), |(field, reason)| (Some(field), reason));
+    let reason = sentence(reason);
     let fields: Map<String, Value> = field.map(|field| (field.to_owned(), json!(reason))).into_iter().collect();
     json!({ "code": problem.code().slug(), "reason": reason, "fields": fields, "values": {} })
+}
+
+/// A reason as a sentence of its own.
+pub(super) fn sentence(reason: &str) -> String {
+    let mut chars = reason.chars();
+    let mut sentence: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// Whether what is sent comes from a page that this server has shown to the same browser.
@@ -104,7 +133,7 @@ pub(super) fn wrong(problem: &Problem) -> Value {
 /// # Errors
 /// 403.
 pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str) -> Result<(), Problem> {
-    if is_cross_origin(request, &service.public_url) {
+    if !hides_source(request) && is_cross_origin(request, &service.public_url) {
         return Err(Problem::new(ProblemCode::CrossOrigin, "the form was sent from another site"));
     }
     let is_ours =
@@ -116,6 +145,12 @@ pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str
     Err(Problem::new(ProblemCode::FormOver, detail))
 }
 
+/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
+pub(super) fn hides_source(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
+}
+
 impl<N: Needs + Clone> Visit<Staff<N>> {
     /// A command of the administration, as the form gives it.
     ///
@@ -123,7 +158,28 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
     /// 400 for what the body of the command would be refused for.
     pub(super) fn command<T: Fields>(&self, form: &Form, body: &Value) -> Result<Command<T, N>, Problem> {
         let Staff(admin) = &self.who;
-        Command::of_form(admin.clone(), body, &form.conditions(&self.request), &self.request, &self.service)
+        let conditions = form.conditions(&self.request, body.to_string().as_bytes());
+        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+    }
+
+    /// A command that comes to the same however often it is given, such as to disable somebody. It holds whatever has become of the
+    /// page that it was given on.
+    ///
+    /// # Errors
+    /// As of [`Self::command`].
+    pub(super) fn settling<T: Fields>(&self, body: &Value) -> Result<Command<T, N>, Problem> {
+        let Staff(admin) = &self.who;
+        let conditions = Conditions::of_form(&self.request, None, None);
+        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+    }
+
+    /// The envelope of a command that the form gives in other words than a body's.
+    ///
+    /// # Errors
+    /// When no identifier can be made.
+    pub(super) fn envelope(&self, form: &Form, says: &[u8]) -> Result<Envelope, Problem> {
+        let Staff(admin) = &self.who;
+        form.conditions(&self.request, says).administering(&self.service, &admin.caller, &self.request, says)
     }
 }
 
@@ -158,6 +214,7 @@ impl<P: OnesOwn> Visit<P> {
     /// 400 for what the body of the command would be refused for.
     pub(super) fn own<T: Fields>(&self, form: &Form, body: &Value) -> Result<Own<T, P::As>, Problem> {
         let holder = self.who.holder().clone();
-        Own::of_form(holder, body, &form.conditions(&self.request), &self.request, &self.service)
+        let conditions = form.conditions(&self.request, body.to_string().as_bytes());
+        Own::of_form(holder, body, &conditions, &self.request, &self.service)
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
 }
 
 /// The data sets that are served.
-fn served(service: &Service) -> Vec<Arc<DataSet>> {
+pub(super) fn served(service: &Service) -> Vec<Arc<DataSet>> {
     let mut data_sets = service.records.data_sets();
     data_sets.retain(|data_set| !data_set.standing.withdrawn);
     data_sets

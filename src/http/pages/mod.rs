@@ -1,16 +1,22 @@
 //! The pages for people. They load nothing from elsewhere, and their policy says so. Each is made by the server from what the handlers
 //! of the API answer, works without JavaScript, and does what a form says by the API's own commands.
 
-pub(in crate::http) mod about;
+mod about;
+mod admin;
 mod assets;
+mod chart;
 mod counters;
 mod docs;
+mod events_told;
+mod explore;
 mod files;
 mod flash;
 mod form;
 mod front;
+mod handed;
 mod home;
 mod language;
+pub(super) mod links;
 mod look;
 mod messages;
 pub(in crate::http) mod problem;
@@ -28,8 +34,11 @@ use actix_web::{
     web,
 };
 
-pub use self::look::Look;
-pub(super) use self::templates::escaped;
+pub use self::{explore::DataPages, look::Look};
+pub(super) use self::{
+    form::Form,
+    sign_in::{not_let_in, provider_code},
+};
 use super::method;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
@@ -44,6 +53,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/docs", docs::page))
         .service(method::readable("/docs/{folder}/{file}", docs::asset))
         .configure(sign_in::configure)
+        .configure(admin::configure)
         .configure(home::configure);
 }
 

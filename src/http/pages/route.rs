@@ -1,15 +1,20 @@
 //! The routes of pages: who looks is found out first, a form is believed only then, and what is refused becomes a page.
 
-use actix_web::{HttpRequest, HttpResponse, Route, http::Method, web};
+use actix_web::{
+    HttpRequest, HttpResponse, Route,
+    http::{Method, header},
+    web,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    flash::Flash,
     form::Form,
     language::Language,
     problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
-use crate::http::{method, state::Service};
+use crate::http::{cookie::Cookie, method, state::Service};
 
 /// Longest address that somebody is led back to after they have signed in, bytes.
 const RETURN_BYTES_MAX: usize = 1024;
@@ -62,9 +67,21 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
     };
     match refusal {
         Refusal::Problem(found) => problem::answer(&found, request),
-        Refusal::SignIn => led(&sign_in_path(request)),
+        Refusal::SignIn => session_over(request, led(&sign_in_path(request))),
         Refusal::SecondFactor => led("/home/security"),
     }
+}
+
+/// Tells whoever brings a session that does not work any more that it is over.
+fn session_over(request: &HttpRequest, mut led: HttpResponse) -> HttpResponse {
+    let Some(service) = request.app_data::<web::Data<Service>>() else { return led };
+    if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
+        let flash = Flash::not_done("sign-in-session-over").cookie(service);
+        for cookie in [flash, Cookie::SESSION.remove(&service.public_url)].into_iter().flatten() {
+            led.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+    led
 }
 
 /// Where to sign in, and to come back to this page from.

@@ -1,27 +1,31 @@
-//! Signing in and out: `/sign-in`, `/sign-in/token`, `/sign-in/out`.
+//! Signing in and out: `/sign-in` and below. A password and the code of a second factor are asked for one after the other; between them
+//! the browser keeps a sealed proof that the password was right, and no page holds the password.
 
-use actix_web::{
-    http::{StatusCode, header},
-    web,
-};
+mod code;
+mod forgotten;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
     flash::Flash,
     form::Form,
-    route::{get, post},
+    route::{answered, get, post},
     token_visit,
-    visit::{Anyone, Known, Shown, Visit},
+    visit::{Anyone, Known, Shown, Visit, Visitor},
 };
 use crate::{
+    actors::sign_in::{Credentials, Started, Step},
     domain::{id::Who, provider::is_local_path, sign_in::SessionEnd},
     http::{
         Problem, ProblemCode,
         cookie::Cookie,
         method,
-        routes::{command_problem, sessions},
+        routes::{command_problem, sessions, sign_in_done},
         signed_in::own_envelope,
+        state::Service,
         wire,
     },
 };
@@ -32,7 +36,9 @@ const TEMPLATE: &str = "sign_in/page.html";
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::resource("/sign-in", "GET, HEAD, POST").route(get(show)).route(post(sign_in)))
         .service(method::resource("/sign-in/token", "POST").route(post(with_token)))
-        .service(method::resource("/sign-in/out", "POST").route(post(sign_out)));
+        .service(method::resource("/sign-in/out", "POST").route(post(sign_out)))
+        .configure(code::configure)
+        .configure(forgotten::configure);
 }
 
 async fn show(visit: Visit<Anyone>) -> Shown {
@@ -41,7 +47,7 @@ async fn show(visit: Visit<Anyone>) -> Shown {
         return visit.led(&place, None);
     }
     let return_to = query_of(&visit, "return_to");
-    visit.page(TEMPLATE, &context(&visit, return_to.as_deref(), &Value::Null, false))
+    visit.page(TEMPLATE, &context(&visit, return_to.as_deref(), &Value::Null))
 }
 
 /// A parameter of the page's address.
@@ -57,40 +63,114 @@ fn return_to(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
     wanted.filter(|path| is_local_path(path) && !path.starts_with("/sign-in")).unwrap_or(usual).to_owned()
 }
 
-fn context(visit: &Visit<Anyone>, return_to: Option<&str>, form: &Value, wants_code: bool) -> Value {
+fn context(visit: &Visit<Anyone>, return_to: Option<&str>, form: &Value) -> Value {
     let settings = &visit.service.settings;
-    let provider = visit.service.provider.as_ref().map(|_| settings.oidc.label.clone());
     json!({
-        "form": form, "return_to": return_to, "wants_code": wants_code,
-        "has_passwords": settings.accounts.sign_in, "provider": provider,
+        "form": form, "return_to": return_to,
+        "has_passwords": settings.accounts.sign_in, "provider": provider_label(&visit.service),
     })
+}
+
+/// What the provider of identities is called, where there is one.
+pub(super) fn provider_label(service: &Service) -> Option<String> {
+    service.provider.as_ref().map(|_| service.settings.oidc.label.clone())
 }
 
 async fn sign_in(visit: Visit<Anyone>, form: Form) -> Shown {
     sessions::offered(&visit.service)?;
-    let given = sessions::given(
-        &visit.request,
-        form.text("email").unwrap_or_default(),
-        Zeroizing::new(form.secret("password").unwrap_or_default().to_owned()),
-        form.text("code").map(ToOwned::to_owned),
-    );
-    match sessions::begun(&visit.request, &visit.service, given).await {
-        Ok(response) => {
-            let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).cloned().collect();
-            let place = return_to(&visit, form.text("return_to"));
-            let mut led = visit.led(&place, None)?;
-            cookies.into_iter().for_each(|cookie| led.headers_mut().append(header::SET_COOKIE, cookie));
+    let (email, password) = (form.text("email").unwrap_or_default(), form.secret("password").unwrap_or_default());
+    let password = Zeroizing::new(password.to_owned());
+    let given = sessions::given(&visit.request, email, password, None);
+    match entered(&visit, given, form.text("return_to"), None).await {
+        Ok(response) => Ok(response),
+        Err(problem) => again(&visit, &form, &worded(&visit, problem)),
+    }
+}
+
+/// Signs somebody in: leads them on, or to where the code of their second factor is asked for.
+///
+/// # Errors
+/// Why they are not signed in.
+pub(super) async fn entered(
+    visit: &Visit<Anyone>,
+    given: Credentials,
+    wanted: Option<&str>,
+    flash: Option<&Flash>,
+) -> Result<HttpResponse, Problem> {
+    let envelope = own_envelope(&visit.request, Who::system("sign-in")).await?;
+    let step = visit.service.sign_ins.start_by_steps(given, &envelope).await;
+    match sign_in_done(step, &visit.request).await? {
+        Step::In(started) => led_in(visit, &started, &return_to(visit, wanted), flash),
+        Step::CodeWanted(proof) => {
+            let mut led = visit.led_on(&with_return("/sign-in/code", wanted), flash)?;
+            let cookie = Cookie::PROOF.set(&proof, code::PROOF_AGE_S, &visit.service.public_url)?;
+            led.headers_mut().append(header::SET_COOKIE, cookie);
             Ok(led)
         }
-        Err(problem) => again(&visit, &form, &problem),
+    }
+}
+
+/// A path of this server that keeps where somebody is led in the end.
+fn with_return(path: &str, return_to: Option<&str>) -> String {
+    match return_to.filter(|path| is_local_path(path)) {
+        Some(return_to) => format!("{path}?return_to={}", utf8_percent_encode(return_to, NON_ALPHANUMERIC)),
+        None => path.to_owned(),
+    }
+}
+
+/// Leads somebody on whose session began.
+fn led_in(
+    visit: &Visit<Anyone>,
+    started: &Started,
+    path: &str,
+    flash: Option<&Flash>,
+) -> Result<HttpResponse, Problem> {
+    let mut led = visit.led_on(path, flash)?;
+    let cookie = sessions::session_cookie(&visit.service, started)?;
+    led.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(led)
+}
+
+/// Why somebody is not signed in, in the reader's language.
+pub(super) fn worded<W: Visitor>(visit: &Visit<W>, problem: Problem) -> Problem {
+    let seconds = || problem.retry_after_s().unwrap_or(1);
+    let said = match problem.code() {
+        ProblemCode::InvalidCredentials => visit.say("sign-in-wrong", &[]),
+        ProblemCode::TooManyAttempts | ProblemCode::TooManyFromAddress => {
+            visit.say("sign-in-wait", &[("wait", visit.duration(seconds()))])
+        }
+        ProblemCode::NotAdmitted => visit.say("sign-in-not-admitted", &[]),
+        ProblemCode::SignInAgain => visit.say("sign-in-again", &[]),
+        ProblemCode::Unavailable => visit.say("sign-in-unavailable", &[]),
+        _ => None,
+    };
+    match said {
+        Some(said) => problem.detailed(said),
+        None => problem,
     }
 }
 
 /// The form again, with what was wrong.
 fn again(visit: &Visit<Anyone>, form: &Form, problem: &Problem) -> Shown {
-    let wants_code = problem.code() == ProblemCode::CodeRequired;
-    let status = if wants_code { StatusCode::OK } else { problem.code().status() };
-    visit.page_as(status, TEMPLATE, &context(visit, form.text("return_to"), &form.again(problem), wants_code))
+    let context = context(visit, form.text("return_to"), &form.again(problem));
+    let mut page = visit.page_as(problem.code().status(), TEMPLATE, &context)?;
+    problem.headers_into(page.headers_mut());
+    Ok(page)
+}
+
+pub(in crate::http) use self::code::provider_code;
+
+/// The page to sign in with why somebody whom a provider sent back is not let in.
+pub(in crate::http) async fn not_let_in(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    let shown = async {
+        let visit = Visit::<Anyone>::open(request).await?;
+        let problem = worded(&visit, problem);
+        let mut page =
+            visit.page_as(problem.code().status(), TEMPLATE, &context(&visit, None, &super::form::wrong(&problem)))?;
+        problem.headers_into(page.headers_mut());
+        Ok(page)
+    };
+    answered(request, shown.await)
 }
 
 async fn with_token(visit: Visit<Anyone>, form: Form) -> Shown {
@@ -99,6 +179,8 @@ async fn with_token(visit: Visit<Anyone>, form: Form) -> Shown {
     else {
         let problem =
             Problem::new(ProblemCode::InvalidToken, "at `token`: this token is unknown or does not work any more");
+        let said = visit.say("sign-in-token-wrong", &[]).map(|said| format!("at `token`: {said}"));
+        let problem = said.map_or(problem.clone(), |said| problem.detailed(said));
         let problem = wire::guessed(&visit.request, problem).await;
         return again(&visit, &form, &problem);
     };

@@ -45,6 +45,13 @@ fn environment(language: Language) -> Environment<'static> {
         let given = arguments(&given, |text| escaped(&text).into_owned())?;
         message(language, id, &given).map(Value::from_safe_string)
     });
+    environment.add_function("reason", move |form: Value| {
+        let (code, reason) = (form.get_attr("code")?, form.get_attr("reason")?);
+        let id = format!("wrong-{}", code.as_str().unwrap_or_default());
+        // What a problem says of one request is in English, as the interface is. Kinds that say the same each time are translated.
+        let said = messages::say(language, &id, &FluentArgs::new());
+        Ok(said.unwrap_or_else(|| reason.as_str().unwrap_or_default().to_owned()))
+    });
     environment.add_function("said", move |flash: Value| {
         let (id, with) = (flash.get_attr("id")?, flash.get_attr("with")?);
         let mut given = FluentArgs::new();

@@ -10,10 +10,11 @@ use actix_web::{
     web,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use fluent_bundle::FluentArgs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{flash::Flash, language::Language, templates, token_visit};
+use super::{flash::Flash, form::hides_source, language::Language, messages, templates, token_visit};
 use crate::{
     actors::sign_in::SignedInAs,
     domain::{
@@ -63,7 +64,7 @@ pub(super) type Shown = Result<HttpResponse, Refusal>;
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     /// A person with a session.
-    Person(SignedInAs),
+    Person(Box<SignedInAs>),
     /// Whoever has shown an administrator's token.
     Token(KnownCaller),
 }
@@ -91,7 +92,7 @@ pub(super) struct Holder(pub(super) SignedInAs);
 impl Visitor for Holder {
     fn of(known: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
         match known {
-            Some(Known::Person(person)) => Ok(Self(person.clone())),
+            Some(Known::Person(person)) => Ok(Self(SignedInAs::clone(person))),
             _ => Err(Refusal::SignIn),
         }
     }
@@ -230,7 +231,7 @@ impl<W: Visitor> Visit<W> {
             .filter(|permission| permissions.may(Permissions::of(&[*permission]), AccessKind::Read))
             .map(Permission::as_str)
             .collect();
-        let mails_to_files = !may.is_empty() && service.settings.mail.transport == MailTransport::File;
+        let mails_to_files = !may.is_empty() && service.settings.mail_transport() == MailTransport::File;
         if let Some(fields) = frame.as_object_mut() {
             fields.extend(basics(service, self.language));
             let own = [
@@ -244,11 +245,38 @@ impl<W: Visitor> Visit<W> {
         frame
     }
 
+    /// A message in the reader's language.
+    pub(super) fn say(&self, id: &str, with: &[(&str, String)]) -> Option<String> {
+        let mut given = FluentArgs::new();
+        with.iter().for_each(|(name, value)| given.set(*name, value.clone()));
+        messages::say(self.language, id, &given)
+    }
+
+    /// A duration in the reader's language, in the unit that keeps it short.
+    pub(super) fn duration(&self, seconds: u64) -> String {
+        let (unit, count) = match seconds {
+            0..=119 => ("seconds", seconds),
+            120..=7199 => ("minutes", seconds.div_ceil(60)),
+            _ => ("hours", seconds.div_ceil(3600)),
+        };
+        let mut given = FluentArgs::new();
+        given.set("count", f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+        messages::say(self.language, &format!("sign-in-{unit}"), &given).unwrap_or_default()
+    }
+
     /// Leads on after something was done (303), and tells it there. `path` is one of this server.
     ///
     /// # Errors
     /// A fault of ours: when the path is no address.
     pub(super) fn led(&self, path: &str, flash: Option<&Flash>) -> Shown {
+        Ok(self.led_on(path, flash)?)
+    }
+
+    /// The same for what is no page's whole answer.
+    ///
+    /// # Errors
+    /// As [`Self::led`].
+    pub(super) fn led_on(&self, path: &str, flash: Option<&Flash>) -> Result<HttpResponse, Problem> {
         let mut response = led_to(&self.service, path)?;
         if let Some(flash) = flash {
             response.headers_mut().append(header::SET_COOKIE, flash.cookie(&self.service)?);
@@ -273,6 +301,19 @@ pub(super) fn document(answer: HttpResponse) -> Result<Value, Problem> {
     use actix_web::body::MessageBody;
     let bytes = answer.into_body().try_into_bytes().map_err(|_| Problem::internal("an answer is no document"))?;
     serde_json::from_slice(&bytes).map_err(Problem::internal)
+}
+
+/// A part of a document, by its JSON pointer; null where there is none.
+pub(super) fn at<'d>(document: &'d Value, pointer: &str) -> &'d Value {
+    static NOTHING: Value = Value::Null;
+    document.pointer(pointer).unwrap_or(&NOTHING)
+}
+
+/// Writes a part of a document that a page is given. A document that is no object stays as it is.
+pub(super) fn put(document: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert(name.to_owned(), value.into());
+    }
 }
 
 /// What every page is told of the server.
@@ -338,8 +379,10 @@ pub(super) fn bound_to(request: &HttpRequest, service: &Service) -> Option<Strin
 async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>, Problem> {
     if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
         match SessionHolder::extract(request).await {
-            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(holder))),
+            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(Box::new(holder)))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
+            // A form that hides where it comes from is of a page that is for everybody.
+            Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}
             Err(problem) => return Err(problem),
         }
     }

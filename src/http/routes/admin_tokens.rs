@@ -91,7 +91,7 @@ async fn uses(service: &Service) -> Result<HashMap<KeyId, Timestamp>, Problem> {
 }
 
 /// The last made first.
-async fn list(_: Admin<OfAll>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn list(_: Admin<OfAll>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["status", "limit", "after"])?;
     let (limit, status) = (params.limit()?, params.one_of("status", &STATUSES)?);
     let after = params.text("after").map(KeyId::parse).transpose();
@@ -149,7 +149,7 @@ impl Fields for TokenBody {
     const NAMES: &'static [&'static str] = &["name", "scopes", "read_only", "expires_at"];
 }
 
-async fn create(command: Command<TokenBody, OfAll>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn create(command: Command<TokenBody, OfAll>, service: web::Data<Service>) -> Answer {
     let TokenBody { name, scopes, read_only, expires_at } = command.body;
     let until = command.caller.until;
     if let (Some(until), Some(wanted)) = (until, expires_at)
@@ -188,7 +188,11 @@ fn advice(Withheld { id, reason }: Withheld) -> String {
     format!("the token {why}: DELETE /admin-tokens/{id}, then POST /admin-tokens under another Idempotency-Key")
 }
 
-async fn revoke(command: Command<Nothing, OfAll>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn revoke(
+    command: Command<Nothing, OfAll>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let id = token_id(&id)?;
     let committed = service.tokens.revoke(id, command.envelope).await.map_err(command_problem)?;
     let revoked_at = committed.state.rows().tokens.into_iter().find(|row| row.id == id).and_then(|row| row.revoked_at);

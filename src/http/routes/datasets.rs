@@ -59,7 +59,12 @@ pub(super) fn no_data_set(name: &str) -> Problem {
     Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
-async fn show(_: Admin<OfData>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn show(
+    _: Admin<OfData>,
+    request: HttpRequest,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     show_one(&request, &name, &service).await
 }
 
@@ -113,11 +118,19 @@ async fn described(service: &Service, data_set: &DataSet) -> Result<Described, P
     Ok(document)
 }
 
-async fn withdraw(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn withdraw(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     serve(command, &name, &service, true).await
 }
 
-async fn restore(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn restore(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     serve(command, &name, &service, false).await
 }
 
@@ -127,7 +140,11 @@ async fn serve(command: Command<Nothing, OfData>, name: &str, service: &Service,
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
 }
 
-async fn remove(command: Command<Nothing, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn remove(
+    command: Command<Nothing, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let version = service.imports.remove(&name, &command.envelope).await.map_err(import_problem)?;
     Ok(answer::document(StatusCode::OK, &json!({ "name": *name, "removed": true, "version": version })))
 }
@@ -145,7 +162,11 @@ impl Fields for RenameBody {
     const NAMES: &'static [&'static str] = &["to"];
 }
 
-async fn rename(command: Command<RenameBody, OfData>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn rename(
+    command: Command<RenameBody, OfData>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let to = command.body.to;
     Definition::check_name(&to)
         .map_err(|reason| Problem::new(ProblemCode::InvalidBody, format!("to: {to:?} {reason}")))?;

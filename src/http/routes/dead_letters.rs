@@ -45,7 +45,7 @@ fn shown(letter: &DeadLetter) -> Value {
     })
 }
 
-async fn redrive_all(command: Command<Nothing, OfServer>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn redrive_all(command: Command<Nothing, OfServer>, service: web::Data<Service>) -> Answer {
     let redriven = service.committer.redrive_all(&command.envelope).await.map_err(redrive_problem)?;
     let who = command.envelope.origin.who;
     tracing::info!(redriven, %who, "dead letters were sent again");
@@ -53,7 +53,11 @@ async fn redrive_all(command: Command<Nothing, OfServer>, service: web::Data<Ser
 }
 
 /// The log shows what comes of it.
-async fn redrive(command: Command<Nothing, OfServer>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn redrive(
+    command: Command<Nothing, OfServer>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     service.committer.redrive(&id, &command.envelope).await.map_err(redrive_problem)?;
     let (id, who) = (id.into_inner(), command.envelope.origin.who);
     tracing::info!(%id, %who, "a dead letter was sent again");

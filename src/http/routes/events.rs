@@ -59,7 +59,7 @@ async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Servic
 }
 
 /// What is wanted of the log.
-fn sieve(params: &Params<'_>) -> Result<Sieve, Problem> {
+pub(in crate::http) fn sieve(params: &Params<'_>) -> Result<Sieve, Problem> {
     let type_name = params.text("type").map(ToOwned::to_owned);
     if let Some(name) = &type_name
         && !persisted::is_type(name)

@@ -1,7 +1,7 @@
 //! Imports: `/imports`, `/imports/{id}` and what lies below it.
 
 mod rejects;
-mod upload;
+pub(in crate::http) mod upload;
 mod watch;
 
 use actix_web::{
@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+pub(in crate::http) use rejects::show as rejected_rows;
 pub(in crate::http) use upload::{MODES, ON_ABSENT};
 
 /// Adds the routes. All of them are the administrator's.
@@ -49,7 +50,12 @@ async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service
     Ok(answer::list(&imports.map_err(store_problem)?))
 }
 
-async fn show(_: Admin<OfData>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn show(
+    _: Admin<OfData>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     Params::read(request.query_string(), &[])?;
     let status = status(&service, import_id(&id)?).await?;
     match wants_events(&request) {
@@ -81,19 +87,31 @@ fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
     answer::accepted(&location, status)
 }
 
-async fn approve(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn approve(
+    command: Command<Nothing, OfData>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let import = import_id(&id)?;
     service.imports.approve(import, command.envelope).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))
 }
 
-async fn discard(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn discard(
+    command: Command<Nothing, OfData>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let import = import_id(&id)?;
     service.imports.discard(import, &command.envelope).await.map_err(import_problem)?;
     Ok(answer::document(StatusCode::OK, &status(&service, import).await?))
 }
 
-async fn cancel(command: Command<Nothing, OfData>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn cancel(
+    command: Command<Nothing, OfData>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let import = import_id(&id)?;
     service.imports.cancel(import, command.envelope.origin).await.map_err(import_problem)?;
     Ok(accepted(&service, &status(&service, import).await?))

@@ -19,11 +19,11 @@ use crate::{
     actors::invite::{ListedRow, RosterMode, RosterOrder, RosterOutcome, RowAction},
     domain::{
         id::UserId,
-        roster::{self, ROSTER_BYTES_MAX},
+        roster::{self, ROSTER_BYTES_MAX, RosterRow},
     },
     http::{
         Problem, ProblemCode, body, method,
-        session::{Admin, Conditions, OfPeople},
+        session::{Admin, Conditions, KnownCaller, OfPeople},
         state::Service,
     },
 };
@@ -148,11 +148,7 @@ async fn invite_all(
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
     let bytes = body::bytes_of(&request, payload.into_inner(), ROSTER_BYTES_MAX).await?;
-    let rows = roster::read(&bytes, &service.settings.users.default_plan)
-        .map_err(|error| Problem::new(ProblemCode::InvalidBody, error.to_string()))?;
-    for role in rows.iter().filter_map(|row| Some(row.asked.as_ref().ok()?.role)) {
-        admin.caller.may_give(role)?;
-    }
+    let rows = rows_of(&bytes, &admin.caller, &service)?;
     // Another mode is another request.
     let asked = [request.query_string().as_bytes(), b"\n", &bytes].concat();
     let envelope = conditions.administering(&service, &admin.caller, &request, &asked)?;
@@ -168,6 +164,23 @@ async fn invite_all(
         return Err(Problem::new(ProblemCode::InvalidBody, detail).member("rows", json!(wrong)));
     }
     Ok(answer::document(StatusCode::OK, &shown))
+}
+
+/// The rows of a list that this caller may invite.
+///
+/// # Errors
+/// 400 when it cannot be read; 403 when a row gives a role that the caller may not give.
+pub(in crate::http) fn rows_of(
+    list: &[u8],
+    caller: &KnownCaller,
+    service: &Service,
+) -> Result<Vec<RosterRow>, Problem> {
+    let rows = roster::read(list, &service.settings.users.default_plan)
+        .map_err(|error| Problem::new(ProblemCode::InvalidBody, error.to_string()))?;
+    for role in rows.iter().filter_map(|row| Some(row.asked.as_ref().ok()?.role)) {
+        caller.may_give(role)?;
+    }
+    Ok(rows)
 }
 
 async fn resend(command: Command<Nothing, OfPeople>, service: web::Data<Service>) -> Answer {

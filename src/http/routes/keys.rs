@@ -70,7 +70,7 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
 }
 
 /// A person's keys.
-pub(super) async fn list_of(service: &Service, user: UserId) -> Answer {
+pub(in crate::http) async fn list_of(service: &Service, user: UserId) -> Answer {
     let user = existing(service, user).await?;
     let keys = used(service, user.id).await?.used_keys(user.id).await.map_err(store_problem)?;
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
@@ -102,7 +102,7 @@ impl Owner {
 ///
 /// # Errors
 /// 404 when it is not an id at all.
-pub(super) fn key_id(text: &str) -> Result<KeyId, Problem> {
+pub(in crate::http) fn key_id(text: &str) -> Result<KeyId, Problem> {
     KeyId::parse(text).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))
 }
 
@@ -198,7 +198,11 @@ impl ChangeBody {
     }
 }
 
-async fn issue(command: Command<NewKeyBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn issue(
+    command: Command<NewKeyBody, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     issue_for(command.body, command.envelope, &Owner::of(user_id(&id)?), &service).await
 }
 
@@ -252,7 +256,7 @@ impl Fields for RotateBody {
     const OPTIONAL: bool = true;
 }
 
-async fn rotate(
+pub(in crate::http) async fn rotate(
     command: Command<RotateBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
@@ -313,7 +317,7 @@ fn advice(keys: &str, Withheld { id, reason }: Withheld) -> String {
     }
 }
 
-async fn revoke(
+pub(in crate::http) async fn revoke(
     command: Command<Nothing, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,

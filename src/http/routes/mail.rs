@@ -41,7 +41,7 @@ impl Fields for TestBody {
     const NAMES: &'static [&'static str] = &["to", "mail"];
 }
 
-async fn test(command: Command<TestBody, OfServer>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn test(command: Command<TestBody, OfServer>, service: web::Data<Service>) -> Answer {
     let Command { body, envelope, .. } = command;
     let wrong = |field: &str, error: String| Problem::new(ProblemCode::InvalidBody, format!("at `{field}`: {error}"));
     let to = Email::parse(&body.to).map_err(|error| wrong("to", error.to_string()))?;

@@ -106,7 +106,7 @@ impl Fields for MeBody {
     const NAMES: &'static [&'static str] = &["notices"];
 }
 
-async fn change(own: Own<MeBody>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn change(own: Own<MeBody>, service: web::Data<Service>) -> Answer {
     let changes = Changes { notices: Some(own.body.notices), ..Changes::default() };
     let order = AccountCommand::ChangeUser(changes);
     let done = service.accounts.perform(own.who.user.id, order, own.envelope).await.map_err(command_problem)?;
@@ -131,7 +131,11 @@ impl Fields for PasswordBody {
     const NAMES: &'static [&'static str] = &["current", "new"];
 }
 
-async fn change_password(own: Own<PasswordBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn change_password(
+    own: Own<PasswordBody>,
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Answer {
     let PasswordBody { current, new } = &own.body;
     let changed = service.sign_ins.change_password(&own.who, current, new, &own.envelope).await;
     let changed = sign_in_done(changed, &request).await?;
@@ -147,21 +151,33 @@ fn owner<T>(own: &Own<T>) -> Owner {
     Owner { user: own.who.user.id, path: "/me/keys".to_owned() }
 }
 
-async fn issue_key(own: Own<NewKeyBody>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn issue_key(own: Own<NewKeyBody>, service: web::Data<Service>) -> Answer {
     let owner = owner(&own);
     keys::issue_for(own.body, own.envelope, &owner, &service).await
 }
 
-async fn change_key(own: Own<ChangeBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn change_key(
+    own: Own<ChangeBody>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     keys::change_for(own.body, own.envelope, own.who.user.id, key_id(&id)?, &service).await
 }
 
-async fn rotate_key(own: Own<RotateBody>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn rotate_key(
+    own: Own<RotateBody>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let owner = owner(&own);
     keys::rotate_for(own.body, own.envelope, &owner, key_id(&id)?, &service).await
 }
 
-async fn revoke_key(own: Own<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn revoke_key(
+    own: Own<Nothing>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     keys::revoke_for(own.envelope, own.who.user.id, key_id(&id)?, &service).await
 }
 
@@ -178,7 +194,11 @@ async fn end_sessions(own: Own<Nothing>, service: web::Data<Service>) -> Answer 
     sessions::end_all_of(&service, own.who.user.id, SessionEnd::EndedByOwner, &own.envelope).await
 }
 
-async fn end_session(own: Own<Nothing>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn end_session(
+    own: Own<Nothing>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let (user, session) = (own.who.user.id, key_id(&id)?);
     let ended = service.sign_ins.end(user, session, SessionEnd::EndedByOwner, &own.envelope).await;
     let ended = ended.map_err(command_problem)?;

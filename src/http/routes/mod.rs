@@ -5,7 +5,7 @@ mod answer;
 pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
-mod dead_letters;
+pub(in crate::http) mod dead_letters;
 pub(in crate::http) mod events;
 pub(in crate::http) mod follow;
 pub(in crate::http) mod imports;
@@ -31,7 +31,7 @@ use actix_web::web;
 
 pub(super) use answer::{Answer, document};
 pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::{command_problem, queue_problem};
+pub(super) use refusal::{command_problem, import_problem, queue_problem, sign_in_done};
 
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;

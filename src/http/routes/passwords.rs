@@ -46,18 +46,30 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
     offered(&service)?;
     let mut payload: Payload = payload.into_inner();
     let (body, _) = said::<ResetBody>(&request, &mut payload).await?;
-    // Whatever address it names, it counts for the one that it comes from.
-    let counted = wire::guessed(&request, Problem::internal("it was not refused")).await;
-    if counted.code() == ProblemCode::TooManyFromAddress {
-        return Err(counted);
-    }
-    let envelope = own_envelope(&request, Who::system("password-reset")).await?;
-    service.sign_ins.ask_for_reset(Email::parse(&body.email).ok(), envelope).map_err(command_problem)?;
+    asked_for(&request, &service, &body.email).await?;
     let detail = "if somebody with this address was invited here, a link to set a password is on its way to it";
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "detail": detail })))
 }
 
-async fn mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+/// Has a link mailed to whoever has this address.
+///
+/// # Errors
+/// When too much was asked for from where the request comes from, or at once.
+pub(in crate::http) async fn asked_for(request: &HttpRequest, service: &Service, email: &str) -> Result<(), Problem> {
+    // Whatever address it names, it counts for the one that it comes from.
+    let counted = wire::guessed(request, Problem::internal("it was not refused")).await;
+    if counted.code() == ProblemCode::TooManyFromAddress {
+        return Err(counted);
+    }
+    let envelope = own_envelope(request, Who::system("password-reset")).await?;
+    service.sign_ins.ask_for_reset(Email::parse(email).ok(), envelope).map_err(command_problem)
+}
+
+pub(in crate::http) async fn mail(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     offered(&service)?;
     let user = user_id(&id)?;
     let bound = service.settings.mail.invitations_per_person_per_hour;

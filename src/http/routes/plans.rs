@@ -50,7 +50,7 @@ fn row(committed: &Committed) -> Result<PlanRow, Problem> {
     committed.state.rows().plans.pop().ok_or_else(|| Problem::internal("a plan's commit left no plan"))
 }
 
-async fn list(_: Admin<OfPlans>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn list(_: Admin<OfPlans>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["count"])?;
     let views = &service.committer.stores.views;
     let counted = match params.one_of("count", &[("people", ())])? {
@@ -80,7 +80,7 @@ pub(in crate::http) struct ListedPlan {
 }
 
 /// Who has the plan, those left out who were deleted.
-async fn people(
+pub(in crate::http) async fn people(
     _: Admin<OfPeople>,
     request: HttpRequest,
     name: web::Path<String>,
@@ -132,7 +132,11 @@ impl Fields for LimitsBody {
         &["rate_per_s", "burst", "quota_per_day", "key_max_age_days", "datasets", "keys_max"];
 }
 
-async fn define(command: Command<LimitsBody, OfPlans>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn define(
+    command: Command<LimitsBody, OfPlans>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let LimitsBody { rate_per_s, burst, quota_per_day, key_max_age_days, datasets, keys_max } = command.body;
     let limits = Limits { rate_per_s, burst, quota_per_day };
     let rules = KeyRules { key_max_age_days, datasets, keys_max };
@@ -147,7 +151,11 @@ async fn define(command: Command<LimitsBody, OfPlans>, name: web::Path<String>, 
     Ok(answer::versioned(StatusCode::OK, plan.version, &plan))
 }
 
-async fn retire(command: Command<Nothing, OfPlans>, name: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn retire(
+    command: Command<Nothing, OfPlans>,
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let retired = service.accounts.retire_plan(name.clone(), command.envelope).await;
     let committed = retired.map_err(|error| match error {
         CommandError::NoPlan { .. } | CommandError::Plan(_) => no_plan(&name),

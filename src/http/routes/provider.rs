@@ -18,9 +18,9 @@ use super::{
     RETRY_AFTER_S,
     answer::{self, Answer},
     command::{Fields, said},
-    links::{FORM, page, private},
+    links::{FORM, private},
     params::Params,
-    refusal::{BEARER, sign_in_problem},
+    refusal::sign_in_problem,
     sessions::{network_from, started_body},
 };
 use crate::{
@@ -32,10 +32,8 @@ use crate::{
     },
     http::{
         InvalidParam, Problem, ProblemCode, address,
-        body::bytes_of,
         cookie::Cookie,
-        method,
-        pages::escaped,
+        method, pages,
         signed_in::{is_cross_origin, own_envelope},
         state::Service,
         wants::wants_html,
@@ -44,8 +42,6 @@ use crate::{
     identity::ProviderAnswer,
 };
 
-/// The longest form, bytes.
-const FORM_BYTES_MAX: usize = 1024;
 /// Characters of a code of the second factor that are read.
 const CODE_CHARS_MAX: usize = 64;
 
@@ -77,13 +73,13 @@ fn offered(service: &Service) -> Result<&ProviderSignIns, Problem> {
 }
 
 async fn begin(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    answer::for_browser(begun(&request, &service).await, &request)
+    for_person(begun(&request, &service).await, &request).await
 }
 
 async fn begun(request: &HttpRequest, service: &Service) -> Answer {
     let provider = offered(service)?;
     let params = Params::read(request.query_string(), &["return_to"])?;
-    let return_to = params.text("return_to").unwrap_or("/");
+    let return_to = params.text("return_to").unwrap_or("/home");
     if !is_local_path(return_to) {
         let reason = "expected a path of this server, such as /admin".to_owned();
         return Err(Problem::invalid_params(&[InvalidParam::new("return_to", reason, None)]));
@@ -96,7 +92,7 @@ async fn begun(request: &HttpRequest, service: &Service) -> Answer {
 }
 
 async fn finish(request: HttpRequest, service: web::Data<Service>) -> Answer {
-    answer::for_browser(finished(&request, &service).await, &request)
+    for_person(finished(&request, &service).await, &request).await
 }
 
 async fn finished(request: &HttpRequest, service: &Service) -> Answer {
@@ -109,27 +105,51 @@ async fn finished(request: &HttpRequest, service: &Service) -> Answer {
 async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
     match code_given(&request, payload.into_inner(), &service).await {
         // The visit goes on: the form again.
-        Err(problem) if problem.code() == ProblemCode::InvalidCredentials && wants_html(request.headers()) => {
-            let mut response = code_form(&service, "<p role=\"alert\"><strong>The code is wrong.</strong></p>");
-            *response.status_mut() = problem.code().status();
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
-            Ok(response)
+        Err(problem) if is_about_code(&problem) && wants_html(request.headers()) => {
+            Ok(private(pages::provider_code(&request, Some(problem)).await))
         }
-        answer => answer::for_browser(answer, &request),
+        answer => for_person(answer, &request).await,
     }
+}
+
+/// Whether another code can be given.
+fn is_about_code(problem: &Problem) -> bool {
+    matches!(
+        problem.code(),
+        ProblemCode::InvalidCredentials | ProblemCode::TooManyAttempts | ProblemCode::TooManyFromAddress
+    )
+}
+
+/// The same, with a problem of somebody who signs in as a page that says what to do next.
+async fn for_person(answer: Answer, request: &HttpRequest) -> Answer {
+    match answer {
+        Err(problem) if wants_html(request.headers()) && is_of_person(&problem) => {
+            Ok(private(pages::not_let_in(request, problem).await))
+        }
+        answer => answer::for_browser(answer, request),
+    }
+}
+
+fn is_of_person(problem: &Problem) -> bool {
+    matches!(
+        problem.code(),
+        ProblemCode::NotAdmitted
+            | ProblemCode::SignInAgain
+            | ProblemCode::Unavailable
+            | ProblemCode::TooManyAttempts
+            | ProblemCode::TooManyFromAddress
+    )
 }
 
 async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Service) -> Answer {
     let provider = offered(service)?;
-    if is_cross_origin(request, &service.public_url) {
-        let detail = "the code is given on this server's own page";
-        return Err(Problem::new(ProblemCode::CrossOrigin, detail));
-    }
     let code = if request.content_type().eq_ignore_ascii_case(FORM) {
-        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
-        let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "code");
-        field.map(|(_, code)| code.into_owned()).unwrap_or_default()
+        pages::Form::read(request, payload, service).await?.text("code").unwrap_or_default().to_owned()
     } else {
+        if is_cross_origin(request, &service.public_url) {
+            let detail = "the code is given on this server's own page";
+            return Err(Problem::new(ProblemCode::CrossOrigin, detail));
+        }
         said::<SecondFactorBody>(request, &mut payload).await?.0.code
     };
     let code = code.chars().take(CODE_CHARS_MAX).collect();
@@ -161,7 +181,7 @@ async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &Htt
     let is_page = wants_html(request.headers());
     match done(entered, request).await? {
         Entered::CodeWanted { visit } if is_page => {
-            let mut response = code_form(service, "");
+            let mut response = private(pages::provider_code(request, None).await);
             keep(&mut response, &visit, service)?;
             Ok(response)
         }
@@ -206,18 +226,6 @@ fn keep(response: &mut HttpResponse, visit: &str, service: &Service) -> Result<(
 
 fn visit_cookie(visit: &str, service: &Service) -> Result<HeaderValue, Problem> {
     Cookie::VISIT.set(visit, VISIT_LIFE.as_secs(), &service.public_url)
-}
-
-/// The form for a code, after what was wrong with one before.
-fn code_form(service: &Service, wrong: &str) -> HttpResponse {
-    let prefix = escaped(address::prefix(&service.public_url));
-    let body = format!(
-        "<h1>One more code</h1><p>Your second factor is wanted as well.</p>{wrong}\
-         <form method=\"post\" action=\"{prefix}/sign-in/provider/callback\"><p><label for=\"code\">The code that your authenticator app \
-         shows, or a recovery code</label><input id=\"code\" name=\"code\" required maxlength=\"{CODE_CHARS_MAX}\" \
-         autocomplete=\"one-time-code\" autofocus></p><button>Sign in</button></form>"
-    );
-    page("One more code", &body)
 }
 
 /// What was done, or its problem. What was guessed wrong counts for the address that it came from.

@@ -114,7 +114,10 @@ pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -
 }
 
 /// What was done about signing in, or its problem.
-pub(super) async fn sign_in_done<T>(done: Result<T, SignInError>, request: &HttpRequest) -> Result<T, Problem> {
+pub(in crate::http) async fn sign_in_done<T>(
+    done: Result<T, SignInError>,
+    request: &HttpRequest,
+) -> Result<T, Problem> {
     match done {
         Ok(done) => Ok(done),
         Err(error) => Err(sign_in_problem(error, request).await),
@@ -150,7 +153,7 @@ pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
 }
 
 /// A dead letter that was not sent again.
-pub(super) fn redrive_problem(error: RedriveError) -> Problem {
+pub(in crate::http) fn redrive_problem(error: RedriveError) -> Problem {
     match error {
         RedriveError::Queue(error) => queue_problem(error),
         RedriveError::Command(error) => command_problem(error),
@@ -158,7 +161,7 @@ pub(super) fn redrive_problem(error: RedriveError) -> Problem {
 }
 
 /// An import, or something about a data set, that was not done.
-pub(super) fn import_problem(error: ImportError) -> Problem {
+pub(in crate::http) fn import_problem(error: ImportError) -> Problem {
     let text = error.to_string();
     match error {
         ImportError::Command(error) => command_problem(error),

@@ -3,7 +3,10 @@
 use actix_web::{
     HttpRequest,
     dev::Payload,
-    http::{Method, StatusCode, header},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use schemars::JsonSchema;
@@ -123,8 +126,17 @@ pub(in crate::http) async fn begun(request: &HttpRequest, service: &Service, giv
     Ok(response)
 }
 
+/// The cookie of a session that began.
+///
+/// # Errors
+/// A fault of ours.
+pub(in crate::http) fn session_cookie(service: &Service, started: &Started) -> Result<HeaderValue, Problem> {
+    let (_, age_s) = started_body(service, started)?;
+    Cookie::SESSION.set(started.token.reveal(), age_s, &service.public_url)
+}
+
 /// The network that a request comes from; empty where that is not known.
-pub(super) fn network_from(request: &HttpRequest) -> String {
+pub(in crate::http) fn network_from(request: &HttpRequest) -> String {
     wire::client_of(request).map(network_of).unwrap_or_default()
 }
 
@@ -167,7 +179,7 @@ async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>)
 }
 
 /// A person's sessions that work, as they are shown: the newest first. `current` is the one that asks.
-pub(super) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
+pub(in crate::http) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
     let user = existing(service, user).await?;
     let now = service.committer.clock.now();
     let mut sessions = used(service, user.id).await?.used_sessions(user.id).await.map_err(store_problem)?;
@@ -189,7 +201,11 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
     live(&service, user_id(&id)?, None).await
 }
 
-async fn end_all(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn end_all(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     end_all_of(&service, user, SessionEnd::EndedByAdministrator, &command.envelope).await
 }

@@ -76,21 +76,7 @@ impl UsageQuery {
     /// # Errors
     /// 503 when the ledger cannot be reached.
     pub(super) async fn answer(&self, service: &Service, user: UserId) -> Answer {
-        let ledger = &service.committer.stores.ledger;
-        // What this node has counted and not told yet belongs to it. If it cannot be told, the ledger cannot be asked either.
-        service.book.settle(user).await.map_err(store_problem)?;
-        let today = day_number(service.committer.clock.now());
-        let from_day = today - i64::from(self.days) + 1;
-        let counts = ledger.counts(user, from_day).await.map_err(store_problem)?;
-        let mut used = BTreeMap::new();
-        if self.by.is_none() {
-            let held = service.book.unspent(user);
-            for of_day in ledger.usage(user, from_day).await.map_err(store_problem)? {
-                let held = held.filter(|(day, _)| *day == of_day.day).map_or(0, |(_, left)| left);
-                used.insert(of_day.day, of_day.used.saturating_sub(held));
-            }
-        }
-        let report = UsageReport::new(self.by, (from_day, today), &counts, &used);
+        let report = report(service, user, self.days, self.by).await?;
         if self.is_csv {
             return Ok(HttpResponse::Ok()
                 .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -99,4 +85,31 @@ impl UsageQuery {
         }
         Ok(answer::document(StatusCode::OK, &report.document()))
     }
+}
+
+/// What a person has used in the last days, today included.
+///
+/// # Errors
+/// 503 when the ledger cannot be reached.
+pub(in crate::http) async fn report(
+    service: &Service,
+    user: UserId,
+    days: u16,
+    by: Option<UsageDivision>,
+) -> Result<UsageReport, Problem> {
+    let ledger = &service.committer.stores.ledger;
+    // What this node has counted and not told yet belongs to it. If it cannot be told, the ledger cannot be asked either.
+    service.book.settle(user).await.map_err(store_problem)?;
+    let today = day_number(service.committer.clock.now());
+    let from_day = today - i64::from(days) + 1;
+    let counts = ledger.counts(user, from_day).await.map_err(store_problem)?;
+    let mut used = BTreeMap::new();
+    if by.is_none() {
+        let held = service.book.unspent(user);
+        for of_day in ledger.usage(user, from_day).await.map_err(store_problem)? {
+            let held = held.filter(|(day, _)| *day == of_day.day).map_or(0, |(_, left)| left);
+            used.insert(of_day.day, of_day.used.saturating_sub(held));
+        }
+    }
+    Ok(UsageReport::new(by, (from_day, today), &counts, &used))
 }

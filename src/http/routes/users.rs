@@ -79,7 +79,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 ///
 /// # Errors
 /// 404 when it is not an id at all.
-pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
+pub(in crate::http) fn user_id(text: &str) -> Result<UserId, Problem> {
     UserId::parse(text).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))
 }
 
@@ -87,7 +87,7 @@ pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
 ///
 /// # Errors
 /// 404 when there is none with this id.
-pub(super) async fn existing(service: &Service, id: UserId) -> Result<UserRow, Problem> {
+pub(in crate::http) async fn existing(service: &Service, id: UserId) -> Result<UserRow, Problem> {
     let found = service.committer.stores.views.user(id).await.map_err(store_problem)?;
     let found = found.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("there is no user {id}")))?;
     Ok(found.at(service.committer.clock.now()))
@@ -133,7 +133,7 @@ impl Fields for InviteBody {
     const NAMES: &'static [&'static str] = &["email", "name", "role", "plan"];
 }
 
-async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
     let Command { body, envelope, caller, .. } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
@@ -146,7 +146,7 @@ async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Servi
     Ok(answer::created(&format!("{}/users/{}", service.public_url, user.id), committed.version, &user))
 }
 
-async fn list(_: Admin<OfPeople>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn list(_: Admin<OfPeople>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["search", "status", "invitation", "plan", "limit", "after"])?;
     let plan = params.text("plan").map(ToOwned::to_owned);
     page(&request, &service, &params, UserFilter { plan, ..UserFilter::default() }).await
@@ -172,17 +172,24 @@ pub(super) async fn page(request: &HttpRequest, service: &Service, params: &Para
 
 async fn show(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["as_of"])?;
-    let id = user_id(&id)?;
-    let user = match params.text("as_of") {
-        None => existing(&service, id).await?,
+    let user = at(&service, user_id(&id)?, params.text("as_of")).await?;
+    Ok(answer::versioned(StatusCode::OK, user.version, &user))
+}
+
+/// A person as they are, or as they were.
+///
+/// # Errors
+/// 400 where `as_of` names no point in the past; 404 when there was no such person then.
+pub(in crate::http) async fn at(service: &Service, id: UserId, as_of: Option<&str>) -> Result<UserRow, Problem> {
+    match as_of {
+        None => existing(service, id).await,
         Some(text) => {
             let as_of = AsOf::parse(text).map_err(|error| params::refuse("as_of", error.to_string(), None))?;
             let state = service.committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
             let no_user = || Problem::new(ProblemCode::NotFound, format!("there was no user {id} as of {text}"));
-            state.rows().users.pop().ok_or_else(no_user)?.at(as_of.moment(service.committer.clock.now()))
+            Ok(state.rows().users.pop().ok_or_else(no_user)?.at(as_of.moment(service.committer.clock.now())))
         }
-    };
-    Ok(answer::versioned(StatusCode::OK, user.version, &user))
+    }
 }
 
 /// What may be changed of a person.
@@ -224,7 +231,11 @@ impl ChangeBody {
     }
 }
 
-async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn change(
+    command: Command<ChangeBody, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     let changes = command.body.changes()?;
     if changes == Changes::default() {
@@ -237,7 +248,11 @@ async fn change(command: Command<ChangeBody, OfPeople>, id: web::Path<String>, s
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&service, &committed)?))
 }
 
-async fn delete(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn delete(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     let done = service.accounts.perform(user, AccountCommand::DeleteUser, command.envelope).await;
     let done = done.map_err(command_problem)?;
@@ -246,7 +261,7 @@ async fn delete(command: Command<Nothing, OfPeople>, id: web::Path<String>, serv
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))
 }
 
-async fn resend_invitation(
+pub(in crate::http) async fn resend_invitation(
     command: Command<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
@@ -255,7 +270,11 @@ async fn resend_invitation(
     Ok(answer::versioned(StatusCode::ACCEPTED, committed.version, &row(&service, &committed)?))
 }
 
-async fn allow_mail(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn allow_mail(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let done = service.accounts.perform(user_id(&id)?, AccountCommand::AllowMail, command.envelope).await;
     let committed = done.map_err(command_problem)?.committed;
     Ok(answer::versioned(StatusCode::OK, committed.version, &row(&service, &committed)?))

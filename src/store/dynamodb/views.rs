@@ -105,6 +105,15 @@ impl Views for Dynamo {
         Ok(counted)
     }
 
+    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
+        let mut counted = BTreeMap::new();
+        for user in list.rows(self, usize::MAX, read_user, |_| true).await? {
+            *counted.entry(user.status.as_str()).or_default() += 1;
+        }
+        Ok(counted)
+    }
+
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         let items = rows_beginning_with(self, &StreamId::AdminTokens, rows::token_prefix()).await?;
         items.iter().map(read_token).collect()

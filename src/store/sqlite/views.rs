@@ -27,7 +27,7 @@ use crate::{
     domain::{
         id::{StreamId, UserId},
         key::KeyId,
-        view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow},
+        view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::{DueFilter, DueNotice, UserFilter, Views},
 };
@@ -325,6 +325,18 @@ impl Views for Database {
             Ok(counted.into_iter().collect())
         })
         .await
+    }
+
+    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        let sql = "SELECT status, count(*) FROM users GROUP BY status";
+        let counted = self
+            .read(move |connection| select(connection, sql, &[], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))))
+            .await?;
+        let known = |(status, count): (String, u64)| {
+            let status = UserStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
+            Some((status.as_str(), count))
+        };
+        Ok(counted.into_iter().filter_map(known).collect())
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {

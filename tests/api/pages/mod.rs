@@ -1,3 +1,15 @@
-//! The pages for people, as a browser without script uses them.
+//! Pages, as somebody with a browser without script meets them.
 
 mod about;
+mod admin_data;
+mod admin_events;
+mod admin_imports;
+mod admin_people;
+mod admin_plans;
+mod admin_tokens;
+mod explore;
+mod links;
+mod person;
+mod security;
+mod sign_in;
+mod staff;

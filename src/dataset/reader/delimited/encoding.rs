@@ -58,6 +58,29 @@ impl<R: Read> Read for Text<R> {
     }
 }
 
+/// Bytes that are looked at for an encoding.
+const SAMPLE_BYTES: u64 = 64 * 1024;
+
+/// The encoding that a file's beginning is read in.
+pub(in crate::dataset::reader) fn encoding_of(
+    source: &mut (impl Read + std::io::Seek),
+    dialect: &Dialect,
+) -> std::io::Result<Option<String>> {
+    let mut sample = Vec::new();
+    source.rewind()?;
+    source.by_ref().take(SAMPLE_BYTES).read_to_end(&mut sample)?;
+    source.rewind()?;
+    let marked = Encoding::for_bom(&sample).map(|(encoding, _)| encoding);
+    let is_utf_8 = match std::str::from_utf8(&sample) {
+        Ok(_) => true,
+        // A letter may be cut at the end of what is looked at.
+        Err(error) => error.error_len().is_none(),
+    };
+    let told = if is_utf_8 { UTF_8 } else { WINDOWS_1252 };
+    let encoding = marked.or_else(|| dialect.charset()).unwrap_or(told);
+    Ok(Some(encoding.name().to_ascii_lowercase()))
+}
+
 /// The records that are no UTF-8.
 #[derive(Default)]
 pub(super) struct NotUtf8 {

@@ -32,6 +32,27 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// Buttons that show what is typed into a password's field.
+for (const button of document.querySelectorAll("button[data-reveal]")) {
+  const field = document.getElementById(button.dataset.reveal);
+  const label = button.textContent;
+  button.hidden = false;
+  const reveal = (isShown) => {
+    field.type = isShown ? "text" : "password";
+    button.textContent = isShown ? button.dataset.hide : label;
+    button.setAttribute("aria-pressed", String(isShown));
+  };
+  button.addEventListener("click", () => { reveal(field.type === "password"); field.focus(); });
+  // Nothing that is sent is kept by the browser as a text.
+  field.form.addEventListener("submit", () => reveal(false));
+}
+
+// Buttons that print the page.
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // A form is sent once, however often its button is pressed.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
@@ -60,4 +81,35 @@ if (token && tokenForm) {
   history.replaceState(null, "", location.pathname + location.search);
   tokenForm.elements.token.value = token;
   tokenForm.requestSubmit();
+}
+
+// A list may come from a file instead of being pasted.
+for (const input of document.querySelectorAll("input[type=file][data-into]")) {
+  input.closest("[data-file-field]").hidden = false;
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
+}
+
+// What is under way is looked at again, unless somebody is being asked something.
+if (document.querySelector("[data-again]")) {
+  setInterval(() => {
+    if (!document.querySelector("details.asking[open]")) location.reload();
+  }, 2000);
+}
+
+// A file can be dropped onto its field.
+for (const place of document.querySelectorAll("[data-drop]")) {
+  const field = place.querySelector("input[type=file]");
+  const mark = (event, over) => {
+    event.preventDefault();
+    place.classList.toggle("over", over);
+  };
+  place.addEventListener("dragover", (event) => mark(event, true));
+  place.addEventListener("dragleave", (event) => mark(event, false));
+  place.addEventListener("drop", (event) => {
+    mark(event, false);
+    if (event.dataTransfer.files.length > 0) field.files = event.dataTransfer.files;
+  });
 }

@@ -14,6 +14,8 @@ mails-to-files = E-Mails werden auf dem Server in Dateien geschrieben und erreic
 form-wrong = Im Formular stimmt etwas noch nicht:
 optional = (freiwillig)
 copy = Kopieren
+password-show = Zeigen
+password-hide = Verbergen
 copied = Kopiert
 pager = Seiten
 pager-first = Erste Seite
@@ -27,3 +29,17 @@ requests = { $count ->
    *[other] { $count } Anfragen
 }
 never = nie
+wrong-invalid-credentials = Die Adresse oder das Passwort ist falsch.
+wrong-form-over = Dieses Formular ist von vor Ihrer An- oder Abmeldung. Hier ist es noch einmal: bitte senden Sie es erneut ab.
+wrong-overloaded = Der Server hat gerade zu viel zu tun. Bitte versuchen Sie es in einigen Sekunden noch einmal.
+wrong-unavailable = Der Server erreicht seine Daten gerade nicht. Nichts wurde geändert. Bitte versuchen Sie es in einer Minute noch einmal.
+admin-nav-overview = Überblick
+admin-nav-people = Personen
+admin-nav-plans = Pläne
+admin-nav-data = Datenbestände
+admin-nav-imports = Importe
+admin-nav-mail = E-Mail
+admin-nav-undone = Unerledigt
+admin-nav-events = Ereignisse
+admin-nav-tokens = Token
+admin-nav-health = Zustand

@@ -14,6 +14,8 @@ mails-to-files = Mails are written to files on the server and reach nobody. Whoe
 form-wrong = Something in the form is not right yet:
 optional = (optional)
 copy = Copy
+password-show = Show
+password-hide = Hide
 copied = Copied
 pager = Pages
 pager-first = First page
@@ -27,3 +29,17 @@ requests = { $count ->
    *[other] { $count } requests
 }
 never = never
+wrong-invalid-credentials = The address or the password is wrong.
+wrong-form-over = This form is from before you signed in or out. Here it is again: please send it once more.
+wrong-overloaded = The server has too much to do at the moment. Please try again in a few seconds.
+wrong-unavailable = The server cannot reach its data at the moment. Nothing was changed. Please try again in a minute.
+admin-nav-overview = Overview
+admin-nav-people = People
+admin-nav-plans = Plans
+admin-nav-data = Data sets
+admin-nav-imports = Imports
+admin-nav-mail = Mail
+admin-nav-undone = Undone
+admin-nav-events = Events
+admin-nav-tokens = Tokens
+admin-nav-health = Health

@@ -44,7 +44,7 @@ pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMa
 
 impl DataSets {
     /// The present name of a data set that had this one.
-    pub(super) fn renamed(&self, name: &str) -> Option<Arc<DataSet>> {
+    pub(in crate::http) fn renamed(&self, name: &str) -> Option<Arc<DataSet>> {
         let had = |data_set: &Arc<DataSet>| data_set.standing.former_names.iter().any(|former| former == name);
         self.service.records.data_sets().into_iter().find(had)
     }

@@ -1,5 +1,6 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
+mod asked;
 mod caching;
 mod directory;
 mod export;
@@ -25,12 +26,12 @@ use actix_web::{
 use bytes::Bytes;
 
 pub(super) use self::directory::shown;
-pub(in crate::http) use self::limits::out_of_reach;
+pub(in crate::http) use self::{asked::PageOfRows, limits::out_of_reach, wanted::first_segment};
 use self::{
     caching::Tag,
     failure::query_problem,
     limits::{limits, not_admitted, not_shown, undecided},
-    wanted::{Question, Wanted, first_segment},
+    wanted::{Question, Wanted},
 };
 use crate::{
     actors::{
@@ -51,7 +52,6 @@ use crate::{
         coding::{self, Coding},
         credentials::{self, NoCredential},
         method,
-        pages::about,
         passage::Passage,
         ready::Ready,
         state::Service,
@@ -154,10 +154,6 @@ impl DataSets {
             return method::other(request, METHODS);
         }
         let name = first_segment(request.uri().path()).unwrap_or_default();
-        if wanted == Wanted::About {
-            let renamed = if data_set.is_none() { self.renamed(name) } else { None };
-            return Box::pin(about::show(request, data_set, renamed)).await;
-        }
         if data_set.is_none()
             && let Some(to) = self.renamed(name)
         {
@@ -169,8 +165,6 @@ impl DataSets {
             // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
             (Ok(data_set), Wanted::Page) => Box::pin(self.find(request, data_set)).await,
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
-            // Handed over above.
-            (Ok(_), Wanted::About) => return address::unknown(request),
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
         };
         self.answered(request, admitted).await
@@ -215,7 +209,11 @@ impl DataSets {
     }
 
     /// The data set, if its records are those that the log knows.
-    async fn sound(&self, request: &HttpRequest, data_set: Option<Arc<DataSet>>) -> Result<Arc<DataSet>, Problem> {
+    pub(in crate::http) async fn sound(
+        &self,
+        request: &HttpRequest,
+        data_set: Option<Arc<DataSet>>,
+    ) -> Result<Arc<DataSet>, Problem> {
         if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
             return Err(failure::withdrawn(withdrawn));
         }
@@ -553,7 +551,6 @@ mod tests {
         assert_eq!(Wanted::of("/permits/facets"), other(Question::Facets));
         assert_eq!(Wanted::of("/permits/stats"), other(Question::Stats));
         assert_eq!(Wanted::of("/permits/changes"), other(Question::Changes));
-        assert_eq!(Wanted::of("/permits/about"), Some(Wanted::About));
         assert_eq!(Wanted::of("/permits/1/history"), other(Question::History("1", None)));
         assert_eq!(Wanted::of("/permits/1/2/history"), other(Question::History("1", Some("2"))));
         for nowhere in [
@@ -565,6 +562,10 @@ mod tests {
             "/permits/1/2/",
             "/permits/1/2/3",
             "/permits/1/2/history/",
+            "/permits/about",
+            "/permits/explore",
+            "/permits/explore/1",
+            "/permits/explore/1/2",
         ] {
             assert_eq!(Wanted::of(nowhere), None, "{nowhere}");
         }

@@ -77,7 +77,7 @@ impl DataSets {
         if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid_params(&wrong)) }
     }
 
-    fn page(&self, data_set: &DataSet, query: &Query, page: Page) -> Result<Made, Problem> {
+    pub(super) fn page(&self, data_set: &DataSet, query: &Query, page: Page) -> Result<Made, Problem> {
         let (definition, key) = (&data_set.definition, self.service.cursor_key.of(data_set.instance));
         let next = page.next.as_ref().map(|position| cursor::seal(&key, definition, query, position)).transpose();
         let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;

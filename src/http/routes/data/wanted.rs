@@ -2,7 +2,10 @@
 
 use crate::http::DataRoute;
 
-pub(super) fn first_segment(path: &str) -> Option<&str> {
+/// The pages for people below a data set.
+const OF_PAGES: [&str; 2] = ["about", "explore"];
+
+pub(in crate::http) fn first_segment(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())
 }
 
@@ -15,8 +18,6 @@ pub(super) enum Wanted<'a> {
     /// A page of those that are asked for, or an export of all of them.
     Page,
     Other(Question<'a>),
-    /// The page that says what the data set is.
-    About,
 }
 
 /// What is neither.
@@ -39,10 +40,11 @@ impl<'a> Wanted<'a> {
         }
         Some(match parts {
             [None, ..] => Self::Page,
+            // Of pages for people, which other routes take.
+            [Some(first), ..] if OF_PAGES.contains(&first) => return None,
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),
-            [Some("about"), None, ..] => Self::About,
             [Some(key), None, ..] => Self::Read(key, None),
             [Some(key), Some("history"), None, _] => Self::Other(Question::History(key, None)),
             [Some(key), Some(record_id), None, _] => Self::Read(key, Some(record_id)),
@@ -56,7 +58,6 @@ impl<'a> Wanted<'a> {
             Self::Read(_, None) => DataRoute::Key,
             Self::Read(_, Some(_)) => DataRoute::Record,
             Self::Page => DataRoute::DataSet,
-            Self::About => DataRoute::About,
             Self::Other(Question::Facets) => DataRoute::Facets,
             Self::Other(Question::Stats) => DataRoute::Stats,
             Self::Other(Question::Changes) => DataRoute::Changes,

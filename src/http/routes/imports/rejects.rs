@@ -27,7 +27,7 @@ use crate::{
 /// Bytes that are read and sent at once.
 const PIECE_BYTES: u64 = 64 * 1024;
 
-pub(super) async fn show(
+pub(in crate::http) async fn show(
     _: Admin<OfData>,
     request: HttpRequest,
     id: web::Path<String>,

@@ -106,6 +106,7 @@ fn wanted(request: &HttpRequest, service: &Service) -> Result<(Wanted, Option<St
         dry_run: params.one_of("dry_run", &FLAGS)?.unwrap_or(false),
         keep_absent: params.one_of("absent", &ON_ABSENT)?.unwrap_or(false),
         options,
+        definition: None,
         file_name: String::new(),
     };
     let said = Said::of(wanted.options.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -146,16 +147,23 @@ fn named_after(request: &HttpRequest) -> String {
 
 /// A file's name as it is kept: without folders, on one line, and nothing of a person in it.
 fn file_name(given: &str) -> Result<String, Problem> {
-    let wrong = |reason: String| refuse("filename", reason, None);
+    name_of_file(given).map_err(|reason| refuse("filename", reason, None))
+}
+
+/// The same, with the reason alone where it cannot be.
+///
+/// # Errors
+/// What is wrong with the name.
+pub(in crate::http) fn name_of_file(given: &str) -> Result<String, String> {
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
     if name.chars().count() > NAME_CHARS_MAX {
-        return Err(wrong(format!("a file's name may have at most {NAME_CHARS_MAX} characters")));
+        return Err(format!("a file's name may have at most {NAME_CHARS_MAX} characters"));
     }
     match one_line(name) {
         Ok(Some(_)) if !["", ".", ".."].contains(&name) => Ok(name_to_keep(name)),
-        Ok(_) => Err(wrong("the name of the file shows nothing: give it one with filename=".to_owned())),
+        Ok(_) => Err("the name of the file shows nothing: give it one with filename=".to_owned()),
         Err(found) => {
-            Err(wrong(format!("the name of the file holds {found}, which could make it look like another: rename it")))
+            Err(format!("the name of the file holds {found}, which could make it look like another: rename it"))
         }
     }
 }
@@ -187,12 +195,12 @@ async fn from_form(
     Ok((upload, name))
 }
 
-fn chunks(part: Field) -> impl Stream<Item = Result<Bytes, Problem>> {
+pub(in crate::http) fn chunks(part: Field) -> impl Stream<Item = Result<Bytes, Problem>> {
     part.map(|chunk| chunk.map_err(|error| wrong_form(&error)))
 }
 
 /// Writes what arrives to disk, block by block.
-async fn arrive(
+pub(in crate::http) async fn arrive(
     chunks: impl Stream<Item = Result<Bytes, Problem>>,
     mut upload: Upload,
     patience: Duration,
@@ -216,7 +224,7 @@ async fn arrive(
     }
 }
 
-fn too_slow(patience: Duration) -> Problem {
+pub(in crate::http) fn too_slow(patience: Duration) -> Problem {
     let detail =
         format!("a mebibyte of the file did not arrive within {} ms (import.chunk_timeout_ms)", patience.as_millis());
     Problem::new(ProblemCode::RequestTimeout, detail)
@@ -234,7 +242,7 @@ fn broken_off(error: &PayloadError) -> Problem {
     Problem::new(ProblemCode::InvalidRequest, detail)
 }
 
-fn wrong_form(error: &MultipartError) -> Problem {
+pub(in crate::http) fn wrong_form(error: &MultipartError) -> Problem {
     match error {
         MultipartError::Payload(error) => broken_off(error),
         MultipartError::Incomplete => {
@@ -245,7 +253,7 @@ fn wrong_form(error: &MultipartError) -> Problem {
 }
 
 /// Why a file is not taken.
-fn refused(refusal: UploadRefusal) -> Problem {
+pub(in crate::http) fn refused(refusal: UploadRefusal) -> Problem {
     let text = refusal.to_string();
     match refusal {
         UploadRefusal::TooMany(_) | UploadRefusal::TooManyOfCaller(_) | UploadRefusal::Waiting => {
@@ -253,7 +261,7 @@ fn refused(refusal: UploadRefusal) -> Problem {
         }
         UploadRefusal::TooLarge(_) => Problem::new(ProblemCode::BodyTooLarge, text),
         UploadRefusal::NoRoom(_) => Problem::new(ProblemCode::InsufficientStorage, text),
-        UploadRefusal::Cancelled => Problem::new(ProblemCode::Conflict, text),
+        UploadRefusal::Cancelled | UploadRefusal::TooManyLookedAt(_) => Problem::new(ProblemCode::Conflict, text),
         UploadRefusal::Io(_) => Problem::internal(text),
     }
 }

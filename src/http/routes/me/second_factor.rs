@@ -38,7 +38,11 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     .service(method::resource("/users/{id}/second-factor", "DELETE").route(web::method(Method::DELETE).to(remove_of)));
 }
 
-async fn begin(own: Own<Nothing, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn begin(
+    own: Own<Nothing, SessionHolder>,
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Answer {
     let user = &own.who.user;
     let begun = service.sign_ins.begin_second_factor(user.id, &own.envelope).await;
     let secret = sign_in_done(begun, &request).await?;
@@ -60,7 +64,11 @@ impl Fields for CodeBody {
     const NAMES: &'static [&'static str] = &["code"];
 }
 
-async fn confirm(own: Own<CodeBody, SessionHolder>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn confirm(
+    own: Own<CodeBody, SessionHolder>,
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Answer {
     let Own { body, envelope, .. } = &own;
     let codes = service.sign_ins.confirm_second_factor(&own.who, &body.code, envelope).await;
     let codes = sign_in_done(codes, &request).await?;
@@ -85,7 +93,11 @@ impl Fields for RemovalBody {
     const NAMES: &'static [&'static str] = &["code", "password"];
 }
 
-async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn remove(
+    own: Own<RemovalBody>,
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Answer {
     let Own { body, envelope, .. } = &own;
     let password = body.password.as_ref().map(|password| password.as_str());
     let removed = service.sign_ins.remove_second_factor(&own.who, password, &body.code, envelope).await;
@@ -93,7 +105,11 @@ async fn remove(own: Own<RemovalBody>, request: HttpRequest, service: web::Data<
     Ok(answer::versioned(StatusCode::OK, removed.version, &json!({ "second_factor": null })))
 }
 
-async fn remove_of(command: Command<Nothing, OfPeople>, id: web::Path<String>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn remove_of(
+    command: Command<Nothing, OfPeople>,
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Answer {
     let user = user_id(&id)?;
     if command.caller.who == Who::user(user) {
         let detail = "your own second factor is removed with a code of it (DELETE /me/second-factor), or by another administrator";

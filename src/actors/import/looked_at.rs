@@ -1,0 +1,485 @@
+//! Files that are looked at before they are imported: how they are read, what their columns are taken for, and a definition for one
+//! that nobody has described yet. The file waits here, so that it need not be sent again.
+//!
+//! Guarantees: of one caller so many wait at most, and each for a day; an import of one has a copy of its own, so that what is decided upon
+//! the file afterwards does not touch it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{
+    ImportError, Imports, Upload, UploadRefusal, Wanted,
+    spool::{self, Spool, Ticket, UNFINISHED},
+    staging::failed_to,
+    work::blocking,
+};
+use crate::{
+    actors::commit::{CommandError, Envelope},
+    dataset::{
+        Definition, Value,
+        definition::Said,
+        infer,
+        reader::{self, Format, ImportRow, Limits, Problem},
+    },
+    domain::id::{StreamId, Who},
+    private::{self, Earlier},
+};
+
+/// Files of one caller that wait at the same time.
+const SENT_PER_CALLER_MAX: usize = 10;
+/// For how long a file waits.
+const SENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// Rows that are read to show how a file is read.
+const ROWS_MAX: u64 = 1_000;
+/// Of these, the ones that are shown.
+const SHOWN_ROWS_MAX: usize = 10;
+/// What is wrong with cells, as far as it is shown.
+const SHOWN_PROBLEMS_MAX: usize = 50;
+/// Files that are read at the same time: it takes time and memory.
+const READINGS_MAX: usize = 2;
+/// Characters of a cell or a header that are shown.
+const CELL_CHARS_MAX: usize = 200;
+const FILE: &str = "file";
+const ABOUT: &str = "json";
+
+static READINGS: Semaphore = Semaphore::const_new(READINGS_MAX);
+
+/// A file that waits to be imported, and what is to be done with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SentFile {
+    /// Which.
+    pub id: Uuid,
+    /// The data set that it is for; none where it is to be a new one.
+    pub dataset: Option<String>,
+    /// The definition of a new one, as somebody writes it.
+    pub definition: Option<String>,
+    /// What a new one is to be called, before it has a definition.
+    pub name: Option<String>,
+    /// The import that it was given to last.
+    pub import: Option<Uuid>,
+    /// Whether the file is the whole data set.
+    pub replace: bool,
+    /// Whether stored records keep their values of columns that the file does not have.
+    pub keep_absent: bool,
+    /// What is said of the file, by the names of parameters.
+    pub options: Vec<(String, String)>,
+    /// Its name.
+    pub file_name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Who sent it.
+    pub who: Who,
+    /// When.
+    pub sent_at: Timestamp,
+}
+
+/// How a file is read, and its first rows.
+#[derive(Debug, Clone, Serialize)]
+pub struct LookedAt {
+    /// `xlsx`, `xls`, `delimited` or `json_lines`.
+    pub format: &'static str,
+    /// The encoding of a text.
+    pub encoding: Option<String>,
+    /// What separates the cells of a text.
+    pub delimiter: Option<String>,
+    /// The sheet, in formats that have them.
+    pub sheet: Option<String>,
+    /// The line of the header.
+    pub header_line: u64,
+    /// The mark before decimals.
+    pub decimal: &'static str,
+    /// `month_first` or `day_first`.
+    pub date_order: &'static str,
+    /// The columns of the file.
+    pub columns: Vec<LookedColumn>,
+    /// Columns of the definition that the file does not have.
+    pub absent: Vec<String>,
+    /// The columns that are published.
+    pub names: Vec<String>,
+    /// The first rows as records; none for a value that is not there.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// Rows that were read.
+    pub read: u64,
+    /// Of these, the ones that cannot be records.
+    pub rejected: u64,
+    /// Whether the file has no more rows.
+    pub is_all: bool,
+    /// What is wrong with cells: the first.
+    pub problems: Vec<LookedProblem>,
+    /// What a person should know of the file; known once all of it was read.
+    pub notes: Vec<String>,
+}
+
+/// A column of a file, and what it is taken for.
+#[derive(Debug, Clone, Serialize)]
+pub struct LookedColumn {
+    /// Its header.
+    pub header: String,
+    /// What it is taken for; nothing where nothing reads it.
+    pub read_as: Vec<ReadAs>,
+}
+
+/// What a column of a file is taken for.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReadAs {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub kind: &'static str,
+    /// Whether it is published.
+    pub is_published: bool,
+}
+
+/// A cell that cannot be a value.
+#[derive(Debug, Clone, Serialize)]
+pub struct LookedProblem {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: String,
+    /// The cell's text.
+    pub value: String,
+    /// What was expected.
+    pub reason: String,
+}
+
+/// The definition that somebody wrote for a data set that there is none of; `known` is the one that there is all the same.
+///
+/// # Errors
+/// What is wrong with it; where there is another one by now.
+pub(super) fn own_definition(
+    text: &str,
+    name: &str,
+    known: Option<&Definition>,
+) -> Result<Arc<Definition>, ImportError> {
+    let own = Definition::from_toml(text, "the definition").map_err(|error| ImportError::Said(error.to_string()))?;
+    if own.name != name {
+        return Err(ImportError::Said(format!("the definition is of {:?}, and not of {name:?}", own.name)));
+    }
+    match known {
+        Some(known) if known.fingerprint() != own.fingerprint() => Err(ImportError::Said(format!(
+            "there is a data set {name:?} already, which is defined otherwise: choose it, or give the new one another name"
+        ))),
+        _ => Ok(Arc::new(own)),
+    }
+}
+
+impl Imports {
+    /// Whether somebody may have a file wait, besides those that do.
+    ///
+    /// # Errors
+    /// When so many do, or the folder cannot be read.
+    pub async fn has_room_to_look(&self, who: &Who) -> Result<(), UploadRefusal> {
+        let waiting = self.sent_files().await.map_err(|error| UploadRefusal::Io(io::Error::other(error)))?;
+        if waiting.iter().filter(|sent| sent.who == *who).count() >= SENT_PER_CALLER_MAX {
+            return Err(UploadRefusal::TooManyLookedAt(SENT_PER_CALLER_MAX));
+        }
+        Ok(())
+    }
+
+    /// Has a file that has arrived wait; `about` says what is known of it but its size and its hash, which are those of the file.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn lay_by(&self, upload: Upload, about: SentFile) -> Result<SentFile, ImportError> {
+        let Upload { arriving, .. } = upload;
+        let sent = SentFile { bytes: arriving.bytes(), sha256: arriving.sha256(), ..about };
+        let (shelf, kept) = (Shelf::of(&self.work.spool), sent.clone());
+        blocking(move || {
+            private::directory(&shelf.0).map_err(|error| failed_to("kept")(io::Error::other(error)))?;
+            arriving.kept_at(&shelf.path(kept.id, FILE)).map_err(failed_to("kept"))?;
+            shelf.write(&kept).map_err(failed_to("kept"))
+        })
+        .await?;
+        Ok(sent)
+    }
+
+    /// The files that wait, the latest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn sent_files(&self) -> Result<Vec<SentFile>, ImportError> {
+        let shelf = Shelf::of(&self.work.spool);
+        blocking(move || shelf.all().map_err(failed_to("listed"))).await
+    }
+
+    /// A file that waits on this server.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn sent_file(&self, id: Uuid) -> Result<Option<SentFile>, ImportError> {
+        let shelf = Shelf::of(&self.work.spool);
+        blocking(move || shelf.read(id).map_err(failed_to("read"))).await
+    }
+
+    /// Keeps what is now to be done with a file that waits. One that is gone stays so.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn change_sent_file(&self, sent: &SentFile) -> Result<(), ImportError> {
+        let (shelf, sent) = (Shelf::of(&self.work.spool), sent.clone());
+        blocking(move || shelf.write(&sent).map_err(failed_to("kept"))).await
+    }
+
+    /// Removes a file that waits. One that is gone already is so.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove_sent_file(&self, id: Uuid) -> Result<(), ImportError> {
+        let shelf = Shelf::of(&self.work.spool);
+        blocking(move || shelf.remove(id).map_err(failed_to("removed"))).await
+    }
+
+    /// The definition that a file is read by.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is none.
+    pub fn definition_of(&self, sent: &SentFile) -> Result<Arc<Definition>, ImportError> {
+        if let Some(name) = &sent.dataset {
+            return self.definition(name);
+        }
+        let text = sent.definition.as_deref().unwrap_or_default();
+        let own =
+            Definition::from_toml(text, "the definition").map_err(|error| ImportError::Said(error.to_string()))?;
+        let known = (self.work.settings.definitions)(&own.name).map_err(ImportError::Definitions)?;
+        own_definition(text, &own.name, known.as_deref())
+    }
+
+    /// Reads the beginning of a file.
+    ///
+    /// # Errors
+    /// When there is no definition, or the file cannot be read by it.
+    pub async fn look_at(&self, sent: &SentFile) -> Result<LookedAt, ImportError> {
+        let definition = self.definition_of(sent)?;
+        let said = said(sent)?;
+        let reading = definition.reading_as(&said).map_err(ImportError::Said)?;
+        let (shelf, sent) = (Shelf::of(&self.work.spool), sent.clone());
+        let limits = self.work.settings.limits.clone();
+        let _place = READINGS.acquire().await;
+        blocking(move || look(shelf.open(sent.id)?, &sent.file_name, &reading, &limits)).await
+    }
+
+    /// Writes a definition for a file that nobody has described.
+    ///
+    /// # Errors
+    /// When the file is no table.
+    pub async fn propose(&self, sent: &SentFile, name: &str) -> Result<String, ImportError> {
+        let said = said(sent)?;
+        let (shelf, sent, name) = (Shelf::of(&self.work.spool), sent.clone(), name.to_owned());
+        let limits = self.work.settings.limits.clone();
+        let _place = READINGS.acquire().await;
+        blocking(move || Ok(infer::propose(shelf.open(sent.id)?, &sent.file_name, &name, &said, &limits)?)).await
+    }
+
+    /// Imports a file that waits, after others; or only finds out what that would do. The import. The file waits on.
+    ///
+    /// # Errors
+    /// When there is no definition of its data set, or it cannot be kept.
+    pub async fn import_sent(&self, sent: SentFile, dry_run: bool, envelope: &Envelope) -> Result<Uuid, ImportError> {
+        let definition = self.definition_of(&sent)?;
+        definition.reading_as(&said(&sent)?).map_err(ImportError::Said)?;
+        let _turn = self.work.accepting.lock().await;
+        if let Some(first) = self.work.accepted_before(envelope).await? {
+            return Ok(first);
+        }
+        let shelf = Shelf::of(&self.work.spool);
+        let stream = StreamId::DataSet(definition.name.clone());
+        let id = envelope.command.derived_uuid("import", &stream);
+        let wanted = Wanted {
+            dataset: definition.name.clone(),
+            replace: sent.replace,
+            dry_run,
+            keep_absent: sent.keep_absent,
+            options: sent.options.clone(),
+            definition: sent.dataset.is_none().then(|| sent.definition.clone()).flatten(),
+            file_name: sent.file_name.clone(),
+        };
+        let keep = move |spool: &Spool, ticket: &Ticket| spool.keep_again(&shelf.path(sent.id, FILE), ticket);
+        self.take_in((id, sent.bytes, sent.sha256.clone()), wanted, envelope, keep).await
+    }
+
+    /// An id for a file.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn new_sent_id(&self) -> Result<Uuid, ImportError> {
+        Ok(self.work.committer.new_id().map_err(CommandError::from)?)
+    }
+
+    /// Removes files that were imported or have waited for too long.
+    pub(super) async fn clear_looked_at(&self) -> Result<(), ImportError> {
+        for sent in self.sent_files().await? {
+            let is_done = match sent.import {
+                Some(import) => self.status(import).await?.is_some_and(|found| found.status == "completed"),
+                None => false,
+            };
+            if is_done || self.work.is_older(sent.sent_at, SENT_LIFE) {
+                self.remove_sent_file(sent.id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a file.
+fn said(sent: &SentFile) -> Result<Said, ImportError> {
+    let options = sent.options.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Said::of(options).map_err(|(name, reason)| ImportError::Said(format!("{name}: {reason}")))
+}
+
+fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) -> Result<LookedAt, ImportError> {
+    let dialect = &reading.source.dialect;
+    let encoding = reader::encoding_of(&mut file, dialect)?;
+    let mut source = reader::open(file, file_name, reading, limits)?;
+    let header = source.header().clone();
+    let format = match source.format() {
+        Format::Xlsx => "xlsx",
+        Format::Xls => "xls",
+        Format::Delimited => "delimited",
+        Format::JsonLines => "json_lines",
+    };
+    let fields = &reading.source.fields;
+    let columns = header.columns.iter().map(|column| {
+        let read_as = column.fields.iter().filter_map(|place| fields.get(*place));
+        let read_as = read_as.map(|field| ReadAs {
+            name: field.name.clone(),
+            kind: field.kind.as_str(),
+            is_published: field.target.is_some(),
+        });
+        LookedColumn { header: cut(&column.header), read_as: read_as.collect() }
+    });
+    let mut looked = LookedAt {
+        format,
+        encoding: encoding.filter(|_| matches!(source.format(), Format::Delimited | Format::JsonLines)),
+        delimiter: header.delimiter.map(|byte| char::from(byte).to_string()),
+        sheet: header.sheet.clone(),
+        header_line: header.line,
+        decimal: dialect.decimal_mark(),
+        date_order: reading.source.date_order.as_str(),
+        columns: columns.collect(),
+        absent: header.absent.clone(),
+        names: reading.columns.iter().map(|column| column.name.clone()).collect(),
+        rows: Vec::new(),
+        read: 0,
+        rejected: 0,
+        is_all: false,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
+    while looked.read < ROWS_MAX {
+        let Some(row) = source.next() else {
+            looked.is_all = true;
+            looked.notes = source.notes().iter().map(ToString::to_string).collect();
+            break;
+        };
+        looked.read += 1;
+        match row? {
+            ImportRow::Record { record, .. } if looked.rows.len() < SHOWN_ROWS_MAX => {
+                let text = |value: &Value| (!value.is_null()).then(|| cut(&value.to_string()));
+                looked.rows.push(record.values.iter().map(text).collect());
+            }
+            ImportRow::Record { .. } => {}
+            ImportRow::Rejected { line, problems, .. } => {
+                looked.rejected += 1;
+                let left = SHOWN_PROBLEMS_MAX.saturating_sub(looked.problems.len());
+                looked.problems.extend(problems.into_iter().take(left).map(|problem| told(line, problem)));
+            }
+        }
+    }
+    Ok(looked)
+}
+
+fn told(line: u64, Problem { column, value, reason }: Problem) -> LookedProblem {
+    LookedProblem { line, column, value: cut(&value), reason }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
+        None => text.to_owned(),
+    }
+}
+
+/// The folder of files that wait.
+struct Shelf(PathBuf);
+
+impl Shelf {
+    fn of(spool: &Spool) -> Self {
+        Self(spool.shelf())
+    }
+
+    fn path(&self, id: Uuid, kind: &str) -> PathBuf {
+        self.0.join(format!("{id}.{kind}"))
+    }
+
+    fn open(&self, id: Uuid) -> Result<File, ImportError> {
+        private::open_to_read(&self.path(id, FILE)).map_err(failed_to("read"))
+    }
+
+    fn read(&self, id: Uuid) -> io::Result<Option<SentFile>> {
+        spool::read(&self.path(id, ABOUT))
+    }
+
+    fn write(&self, sent: &SentFile) -> io::Result<()> {
+        if !self.path(sent.id, FILE).try_exists()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let content = serde_json::to_vec(sent).map_err(io::Error::other)?;
+        private::write_whole(&self.path(sent.id, ABOUT), UNFINISHED, &content, Earlier::Goes).map(drop)
+    }
+
+    fn remove(&self, id: Uuid) -> io::Result<()> {
+        for kind in [ABOUT, FILE] {
+            spool::gone(fs::remove_file(self.path(id, kind)))?;
+        }
+        Ok(())
+    }
+
+    /// All of them, the latest first. What a crash left without a word about it goes.
+    fn all(&self) -> io::Result<Vec<SentFile>> {
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let Some(id) = name.strip_suffix(".json").and_then(|id| Uuid::parse_str(id).ok()) else { continue };
+            // One that is removed meanwhile is gone.
+            all.extend(self.read(id)?);
+        }
+        all.sort_by_key(|sent| std::cmp::Reverse((sent.sent_at, sent.id)));
+        Ok(all)
+    }
+}
+
+impl Spool {
+    /// Removes what a crash has left of files that were to wait: those that nothing is written down about.
+    pub(super) fn clear_shelf(&self) -> io::Result<u64> {
+        let shelf = Shelf::of(self);
+        if !shelf.0.try_exists()? {
+            return Ok(0);
+        }
+        let mut removed = private::remove_unfinished(&shelf.0, UNFINISHED)?;
+        for entry in fs::read_dir(&shelf.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let Some(id) = name.strip_suffix(".file").and_then(|id| Uuid::parse_str(id).ok()) else { continue };
+            if !shelf.path(id, ABOUT).try_exists()? {
+                spool::gone(fs::remove_file(shelf.path(id, FILE)))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,237 @@
+//! Signing in with a password: at once with the code of a second factor, or in two steps. Between the steps nothing is kept here: whoever
+//! has given the right password holds a sealed proof of it, which counts for some minutes and for one session.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Credentials, SignInError, SignIns, Started, by};
+use crate::{
+    actors::commit::{CommandError, Envelope},
+    domain::{
+        id::{UserId, hex},
+        key::KeyId,
+        password::PasswordText,
+        session_token::SessionToken,
+        sign_in::{NewSession, SignInCommand, SignInRefusal},
+        user::{CommandRefusal, Standing, User},
+    },
+    failpoint::crash_point,
+};
+
+/// After how long somebody is told that they have to wait: by then it is known whether they may try all the same, of whoever it is.
+const WAIT_TOLD_AFTER: Duration = Duration::from_millis(100);
+/// What the seal of a proof is for.
+const PROOF_LABEL: &str = "permitd/password-proof/v1";
+/// How long a proof counts.
+pub const PROOF_LIFE: SignedDuration = SignedDuration::from_mins(10);
+/// Digits of the hash by which a proof names the password's hash.
+const HASH_DIGITS: usize = 32;
+
+/// What the first step comes to.
+pub enum Step {
+    /// They are signed in.
+    In(Box<Started>),
+    /// A code of their second factor is wanted as well. With it comes what shows that the password was right.
+    CodeWanted(String),
+}
+
+/// Somebody whose password was right.
+struct Right {
+    user: User,
+    /// The hash that it was compared with.
+    checked: String,
+    /// The same password by the present parameters, where they have changed.
+    rehashed: Option<String>,
+    /// The name by which their wrong tries are counted.
+    account: String,
+}
+
+/// That somebody has given the right password a short time ago.
+struct Proof {
+    user: UserId,
+    /// The one session that it can begin.
+    session: KeyId,
+    /// When it is over.
+    until: Timestamp,
+    /// Of the password's hash: the proof of a password that was changed since is none.
+    of: String,
+}
+
+impl Proof {
+    fn to_text(&self) -> String {
+        format!("{}.{}.{}.{}", self.user, self.session, self.until.as_second(), self.of)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let [user, session, until, of] = parts.as_slice() else { return None };
+        let (user, session) = (UserId::parse(user).ok()?, KeyId::parse(session).ok()?);
+        let until = Timestamp::from_second(until.parse().ok()?).ok()?;
+        Some(Self { user, session, until, of: (*of).to_owned() })
+    }
+}
+
+/// What a proof names a password's hash by.
+fn name_of(phc: &str) -> String {
+    let mut name = hex(&Sha256::digest(phc.as_bytes()));
+    name.truncate(HASH_DIGITS);
+    name
+}
+
+impl SignIns {
+    /// Signs somebody in.
+    ///
+    /// # Errors
+    /// [`SignInRefusal::Credentials`] for whatever is wrong with who they say they are; [`SignInRefusal::CodeWanted`] when only the code
+    /// is missing; [`SignInError::Wait`].
+    pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
+        let right = self.right(&given).await?;
+        let token = self.new_token()?;
+        let Credentials { code, network, .. } = given;
+        self.session_of(right, token, Given { code, network }, envelope).await
+    }
+
+    /// The first step of two: the code is asked for only then, and the password not again.
+    ///
+    /// # Errors
+    /// As [`Self::start`], but for [`SignInRefusal::CodeWanted`].
+    pub async fn start_by_steps(&self, given: Credentials, envelope: &Envelope) -> Result<Step, SignInError> {
+        let right = self.right(&given).await?;
+        let token = self.new_token()?;
+        let rehashed = right.rehashed.clone();
+        let now = self.committer.clock.now();
+        let until = now.checked_add(PROOF_LIFE).unwrap_or(now);
+        let mut proof = Proof { user: right.user.id, session: token.id(), until, of: name_of(&right.checked) };
+        let checked = right.checked.clone();
+        let Credentials { code, network, .. } = given;
+        match self.session_of(right, token, Given { code, network }, envelope).await {
+            Ok(started) => Ok(Step::In(Box::new(started))),
+            Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::CodeWanted)))) => {
+                // The second step has no password to hash anew.
+                if let Some(phc) = rehashed {
+                    proof.of = name_of(&phc);
+                    let rehash = SignInCommand::RehashPassword { checked, phc };
+                    self.run(proof.user, &by(proof.user, envelope), rehash).await?;
+                }
+                Ok(Step::CodeWanted(self.committer.secrets.seal(PROOF_LABEL, &proof.to_text())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a proof is one that still counts.
+    pub fn is_proof(&self, sealed: &str) -> bool {
+        self.proof(sealed).is_some()
+    }
+
+    fn proof(&self, sealed: &str) -> Option<Proof> {
+        let (_, text) = self.committer.secrets.open_sealed(PROOF_LABEL, sealed)?;
+        Proof::parse(text).filter(|proof| self.committer.clock.now() < proof.until)
+    }
+
+    /// The second step: a code of the second factor, or a recovery code. `None` when the proof does not count any more.
+    ///
+    /// # Errors
+    /// [`SignInRefusal::Credentials`] of a wrong code; [`SignInError::Wait`].
+    pub async fn give_code(
+        &self,
+        sealed: &str,
+        code: String,
+        network: String,
+        envelope: &Envelope,
+    ) -> Result<Option<Started>, SignInError> {
+        let Some(proof) = self.proof(sealed) else { return Ok(None) };
+        let user = self.committer.load_user(proof.user).await?.filter(|user| user.standing == Standing::Enabled);
+        let Some(user) = user else { return Ok(None) };
+        let phc = user.sign_in.password.as_ref().and_then(|phc| phc.known()).map(ToOwned::to_owned);
+        let Some(checked) = phc.filter(|phc| name_of(phc) == proof.of) else { return Ok(None) };
+        // Whoever knows the password is counted apart from strangers.
+        let account = self.account_within(&user);
+        self.begin(&account)?;
+        let token = self.committer.secrets.session_token(proof.session);
+        let right = Right { user, checked, rehashed: None, account };
+        let given = Given { code: Some(code), network };
+        match self.session_of(right, token, given, envelope).await {
+            // A session that it has begun already: the proof is used up.
+            Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::SessionExists)))) => {
+                Ok(None)
+            }
+            started => started.map(Some),
+        }
+    }
+
+    /// Whoever the credentials are of, once the password is right.
+    async fn right(&self, given: &Credentials) -> Result<Right, SignInError> {
+        let asked = Instant::now();
+        let mut account = self.account(given.email.as_ref());
+        let waits = self.begin(&account);
+        let user = self.find(given.email.as_ref()).await?;
+        let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
+        let known = known.filter(|user| user.standing == Standing::Enabled);
+        if let Err(wait) = waits {
+            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart.
+            if !known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network)) {
+                // Reading a person takes longer than finding nobody.
+                tokio::time::sleep_until(asked + WAIT_TOLD_AFTER).await;
+                return Err(wait);
+            }
+            account = format!("{account} {}", given.network);
+            self.begin(&account)?;
+        }
+        let phc = known.as_ref().and_then(|user| user.sign_in.password.as_ref()?.known().map(ToOwned::to_owned));
+        let password = PasswordText::given(&given.password);
+        let is_right = self.pool.verify(password.clone().unwrap_or_else(PasswordText::nobodys), phc.clone()).await?;
+        let (Some(user), Some(checked), Some(password), true) = (known, phc, password, is_right) else {
+            return Err(SignInRefusal::Credentials.into());
+        };
+        let rehashed = match self.pool.is_outdated(&checked) {
+            true => Some(self.pool.hash(password).await?),
+            false => None,
+        };
+        Ok(Right { user, checked, rehashed, account })
+    }
+
+    /// Begins the session of somebody whose password was right.
+    async fn session_of(
+        &self,
+        Right { user, checked, rehashed, account }: Right,
+        token: SessionToken,
+        Given { code, network }: Given,
+        envelope: &Envelope,
+    ) -> Result<Started, SignInError> {
+        let now = self.committer.clock.now();
+        let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
+        let idle_s = self.policy.idle_s;
+        let session = NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s, network };
+        let bounds = self.policy.bounds;
+        let command = SignInCommand::StartSession { checked, rehashed, session, code, now, bounds };
+        let committed = match self.run(user.id, &by(user.id, envelope), command).await {
+            // Disabled or deleted meanwhile.
+            Err(CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted)) => {
+                return Err(SignInRefusal::Credentials.into());
+            }
+            Err(error) => {
+                let error = SignInError::from(error);
+                // The password was right, and a code that is missing is no guess.
+                if !error.is_wrong_guess() {
+                    self.attempts.forget(&account);
+                }
+                return Err(error);
+            }
+            Ok(committed) => committed,
+        };
+        self.attempts.forget(&account);
+        crash_point("session-started");
+        Ok(Started { user: user.id, token, committed })
+    }
+}
+
+/// What is given beside the password.
+struct Given {
+    code: Option<String>,
+    network: String,
+}

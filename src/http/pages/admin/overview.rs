@@ -1,0 +1,146 @@
+//! `/admin`: whether all is well, and what waits for whoever looks. It shows what they may see, and leads there.
+
+use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        route::get,
+        visit::{Known, Person, Refusal, Shown, Visit, Visitor},
+    },
+    say,
+};
+use crate::{
+    domain::{
+        permission::{AccessKind, Permission, Permissions},
+        view::{HELD, InvitationState, UserStatus},
+    },
+    http::{
+        Problem, method,
+        routes::{queue_problem, store_problem},
+        session::beyond,
+        state::Service,
+    },
+    store::UserFilter,
+};
+
+const TEMPLATE: &str = "admin/overview/page.html";
+/// People of one state of invitation that are counted; of more it is said that there are at least so many.
+const COUNTED_MAX: usize = 1000;
+/// Imports, the newest, that are looked at.
+const IMPORTS_LOOKED_AT: usize = 200;
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin", "GET, HEAD").route(get(show)));
+}
+
+/// Somebody who may see at least one part of the administration.
+#[derive(Debug, Clone, Copy)]
+struct SomeStaff;
+
+impl Visitor for SomeStaff {
+    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
+        let permissions = match known {
+            Some(Known::Token(caller)) => caller.permissions,
+            known => Permissions::of_role(Person::of(known, request, service)?.0.user.role),
+        };
+        if permissions.is_empty() {
+            let detail = "to see this, a permission of the administration is needed; you have none";
+            return Err(beyond(detail.to_owned(), Permissions::of(&[Permission::Data])).into());
+        }
+        Ok(Self)
+    }
+}
+
+async fn show(visit: Visit<SomeStaff>) -> Shown {
+    let may = |permission: Permission| visit.permissions().may(Permissions::of(&[permission]), AccessKind::Read);
+    let mut waits: Vec<Value> = Vec::new();
+    let people = match may(Permission::People) {
+        true => Some(people(&visit.service, &mut waits).await?),
+        false => None,
+    };
+    let data = match may(Permission::Data) {
+        true => Some(data(&visit.service, &mut waits).await?),
+        false => None,
+    };
+    let server = match may(Permission::Server) {
+        true => Some(server(&visit.service, &mut waits).await?),
+        false => None,
+    };
+    let may: Vec<String> = Permission::ALL
+        .into_iter()
+        .filter(|permission| may(*permission))
+        .map(|permission| say(visit.language, &format!("admin-may-{}", permission.as_str()), &[]))
+        .collect::<Result<_, _>>()?;
+    let context =
+        json!({ "waits": waits, "people": people, "data": data, "server": server, "permissions": may.join(", ") });
+    visit.page(TEMPLATE, &context)
+}
+
+async fn people(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Problem> {
+    let views = &service.committer.stores.views;
+    let counted = views.people_of_statuses().await.map_err(store_problem)?;
+    let now = service.committer.clock.now();
+    let states = [
+        ("failed", InvitationState::Failed),
+        ("bounced", InvitationState::Bounced),
+        ("unsent", InvitationState::Invited),
+    ];
+    for (message, state) in states {
+        let filter = UserFilter { invitation: Some((state, now)), limit: COUNTED_MAX + 1, ..UserFilter::default() };
+        let found = views.users(filter).await.map_err(store_problem)?;
+        let count =
+            found.iter().filter(|row| !matches!(row.status, UserStatus::Deleted | UserStatus::Disabled)).count();
+        if count > 0 {
+            waits.push(json!({
+                "message": message, "count": count.min(COUNTED_MAX), "is_more": count > COUNTED_MAX,
+                "path": format!("/admin/people?invitation={}", state.as_str()), "is_bad": message != "unsent",
+            }));
+        }
+    }
+    let statuses: Vec<Value> = UserStatus::ALL
+        .into_iter()
+        .map(|status| json!({ "status": status, "count": counted.get(status.as_str()).copied().unwrap_or(0) }))
+        .collect();
+    Ok(json!({ "statuses": statuses, "total": counted.values().sum::<u64>() }))
+}
+
+async fn data(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Problem> {
+    let imports = service.committer.stores.views.imports(None, IMPORTS_LOOKED_AT).await.map_err(store_problem)?;
+    let held = imports.iter().filter(|import| import.status == HELD).count();
+    if held > 0 {
+        waits.push(
+            json!({ "message": "held", "count": held, "is_more": false, "path": "/admin/imports", "is_bad": false }),
+        );
+    }
+    let sets: Vec<Value> = service
+        .records
+        .data_sets()
+        .iter()
+        .map(|set| {
+            let definition = &set.definition;
+            json!({
+                "name": definition.name, "title": definition.title, "records": set.records,
+                "withdrawn": set.standing.withdrawn,
+            })
+        })
+        .collect();
+    Ok(json!({ "last": imports.first(), "sets": sets }))
+}
+
+async fn server(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Problem> {
+    let depth = service.committer.queue.depth().await.map_err(queue_problem)?;
+    if depth.dead > 0 {
+        waits.push(json!({
+            "message": "dead", "count": depth.dead, "is_more": false, "path": "/admin/undone", "is_bad": true,
+        }));
+    }
+    let is_good = service.checkup.troubles(service).await.is_empty() && service.lineages.losses().is_empty();
+    if !is_good {
+        waits.push(json!({
+            "message": "unhealthy", "count": 1, "is_more": false, "path": "/admin/health", "is_bad": true,
+        }));
+    }
+    Ok(json!({ "is_good": is_good }))
+}

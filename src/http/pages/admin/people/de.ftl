@@ -1,0 +1,16 @@
+people-title = Personen
+people-invite = Personen einladen
+people-search = Name oder Adresse
+people-status = Stand
+people-invitation = Einladung
+people-plan = Plan
+people-role = Rolle
+people-who = Person
+people-invited = Eingeladen
+people-used = Zuletzt benutzt
+people-filter = Suchen
+people-any = beliebig
+people-all = Alle anzeigen
+people-erased = Getilgte Person
+people-no-mail = bekommt keine E-Mail
+people-no-match = So jemanden gibt es nicht. Suchen Sie nach einem kürzeren Teil des Namens oder der Adresse, oder wählen Sie weniger aus.

@@ -1,0 +1,16 @@
+people-title = People
+people-invite = Invite people
+people-search = Name or address
+people-status = State
+people-invitation = Invitation
+people-plan = Plan
+people-role = Role
+people-who = Person
+people-invited = Invited
+people-used = Last used
+people-filter = Search
+people-any = any
+people-all = Show everybody
+people-erased = Erased person
+people-no-mail = gets no mail
+people-no-match = Nobody is so. Search for a shorter part of a name or an address, or choose less.

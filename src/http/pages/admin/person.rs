@@ -1,0 +1,260 @@
+//! `/admin/people/{id}`: a person, how they stand, and what happened to them; also as they were.
+
+use actix_web::web;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        chart::{self, Layer},
+        events_told,
+        route::{get, post},
+        visit::{Shown, Staff, Visit, at, put},
+        wording,
+    },
+    acts, day_in, keys,
+    made::{self, MadeFor},
+    plans_to_give, roles, say,
+};
+use crate::{
+    domain::{
+        event::AsOf,
+        id::{StreamId, UserId, Who},
+        usage::{DAYS_DEFAULT, UsageDivision},
+        view::{KeyRow, UserRow},
+    },
+    http::{
+        Problem, ProblemCode, method,
+        routes::{command_problem, keys as key_routes, params::Params, sessions, store_problem, usage, users},
+        session::OfPeople,
+    },
+};
+
+const TEMPLATE: &str = "admin/person/page.html";
+/// Commits of a person's stream that a page tells.
+const COMMITS_SHOWN: u64 = 40;
+/// Data sets that a chart tells apart; what is beyond is one layer.
+const LAYERS_MAX: usize = 4;
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin/people/{id}", "GET, HEAD").route(get(show)))
+        .service(method::resource("/admin/people/{id}/keys", "POST").route(post(keys::issue)))
+        .service(method::resource("/admin/people/{id}/keys/kept", "POST").route(post(keys::kept)))
+        .service(method::resource("/admin/people/{id}/keys/{key}/rotate", "POST").route(post(keys::rotate)))
+        .service(method::resource("/admin/people/{id}/keys/{key}/revoke", "POST").route(post(keys::revoke)))
+        .service(method::resource("/admin/people/{id}/{act}", "POST").route(post(acts::act)));
+}
+
+async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {
+    page(&visit, &Value::Null).await
+}
+
+/// The page, with a form that is shown again where something in it was wrong.
+pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown {
+    let query = if visit.request.method().is_safe() { visit.request.query_string() } else { "" };
+    let params = Params::read(query, &["as_of", "before"])?;
+    let id = users::user_id(visit.part("id"))?;
+    let as_of = params.text("as_of").map(of_day);
+    let person = users::at(&visit.service, id, as_of.as_deref()).await?;
+    let now = visit.service.committer.clock.now();
+    let is_past = as_of.is_some();
+    let keys = if is_past { keys_then(visit, id, as_of.as_deref()).await? } else { keys_now(visit, id, now).await? };
+    let working = keys.iter().filter(|key| key["state"] == "active" || key["state"] == "grace").count();
+    let live = visit.asked(sessions::live(&visit.service, id, None)).await?;
+    let live = if is_past { json!([]) } else { at(&live, "/data").clone() };
+    let before = params.number::<u64>("before")?;
+    let (events, earlier) = timeline(visit, &person, before).await?;
+    let sign_in = visit.service.committer.load_user(id).await.map_err(command_problem)?;
+    let mails = match &sign_in {
+        Some(user) if !is_past => visit.service.mailers.kept(user).await.map_err(Problem::internal)?.len(),
+        _ => 0,
+    };
+    let sign_in = sign_in.map(|user| {
+        json!({
+            "has_password": user.sign_in.password.is_some(),
+            "second_factor_since": user.sign_in.second_factor.as_ref().map(|factor| factor.since),
+        })
+    });
+    let context = json!({
+        "person": person, "name": called(&person), "keys": keys, "working": working, "sessions": live, "events": events,
+        "earlier": earlier, "is_first": before.is_none(), "as_of": as_of, "as_of_typed": params.text("as_of"), "form": form,
+        "usage": use_of(visit, id).await?, "mails": mails, "sign_in": sign_in,
+        "made": if is_past { None } else { made::shown(visit, MadeFor::Person(id)).await? },
+        "is_oneself": visit.caller().who == Who::user(id),
+        "may_change": visit.caller().may_give(person.role).is_ok(),
+        "has_passwords": visit.service.settings.accounts.sign_in,
+        "roles": roles(visit.language, visit.caller())?, "plans": plans(visit, &person.plan).await?,
+    });
+    let status = match form["code"].as_str().and_then(ProblemCode::from_slug) {
+        Some(code) => code.status(),
+        None => actix_web::http::StatusCode::OK,
+    };
+    visit.page_as(status, TEMPLATE, &context)
+}
+
+/// What a person is called on the page.
+pub(super) fn called(person: &UserRow) -> Option<&str> {
+    person.name.as_deref().or(person.email.as_deref())
+}
+
+/// A moment, a version, or a day, which counts as its end.
+fn of_day(text: &str) -> String {
+    match day_in(text) {
+        Some(day) => format!("{day}T23:59:59Z"),
+        // What a browser's field for moments gives has no zone.
+        None if text.parse::<jiff::civil::DateTime>().is_ok() && text.parse::<Timestamp>().is_err() => {
+            format!("{text}Z")
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// The plans to choose from, with the present one even if it was retired.
+async fn plans(visit: &Visit<Staff<OfPeople>>, present: &str) -> Result<Vec<(String, String)>, Problem> {
+    let mut plans = plans_to_give(&visit.service).await?;
+    if !plans.iter().any(|(name, _)| name == present) {
+        plans.insert(0, (present.to_owned(), say(visit.language, "person-plan-retired", &[("plan", json!(present))])?));
+    }
+    Ok(plans)
+}
+
+async fn keys_now(visit: &Visit<Staff<OfPeople>>, id: UserId, now: Timestamp) -> Result<Vec<Value>, Problem> {
+    let mut listed = visit.asked(key_routes::list_of(&visit.service, id)).await?;
+    let rows = visit.service.committer.stores.views.keys(id).await.map_err(store_problem)?;
+    let Some(keys) = listed.pointer_mut("/data").and_then(Value::as_array_mut).map(std::mem::take) else {
+        return Ok(Vec::new());
+    };
+    let with_state = keys.into_iter().map(|mut key| {
+        let row = rows.iter().find(|row| json!(row.id) == *at(&key, "/id"));
+        put(&mut key, "state", row.map_or("ended", |row| state_of(row, now)));
+        key
+    });
+    // The newest first, those that work before all others.
+    let mut keys: Vec<Value> = with_state.collect();
+    keys.reverse();
+    keys.sort_by_key(|key| !matches!(key["state"].as_str(), Some("active" | "grace")));
+    Ok(keys)
+}
+
+/// The keys as they were.
+async fn keys_then(visit: &Visit<Staff<OfPeople>>, id: UserId, as_of: Option<&str>) -> Result<Vec<Value>, Problem> {
+    let Some(Ok(as_of)) = as_of.map(AsOf::parse) else { return Ok(Vec::new()) };
+    let committer = &visit.service.committer;
+    let state = committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
+    let then = as_of.moment(committer.clock.now());
+    let shown = |row: &KeyRow| {
+        let mut key = serde_json::to_value(row).map_err(Problem::internal)?;
+        put(&mut key, "state", state_of(row, then));
+        put(&mut key, "last_used_at", Value::Null);
+        put(&mut key, "last_used_from", Value::Null);
+        Ok(key)
+    };
+    state.rows().keys.iter().map(shown).collect()
+}
+
+/// How a key stands.
+fn state_of(key: &KeyRow, now: Timestamp) -> &'static str {
+    match key {
+        KeyRow { revoked_at: Some(_), .. } => "revoked",
+        KeyRow { expires_at: Some(end), .. } if *end <= now => "expired",
+        KeyRow { valid_until: Some(until), .. } if *until <= now => "replaced",
+        KeyRow { valid_until: Some(_), .. } => "grace",
+        _ => "active",
+    }
+}
+
+/// What happened to the person, the newest first, and where it goes on.
+async fn timeline(
+    visit: &Visit<Staff<OfPeople>>,
+    person: &UserRow,
+    before: Option<u64>,
+) -> Result<(Vec<Value>, Option<u64>), Problem> {
+    let log = &visit.service.committer.stores.log;
+    let end = before.unwrap_or(u64::MAX).min(person.version.saturating_add(1));
+    let start = end.saturating_sub(COMMITS_SHOWN).max(1);
+    let wanted = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+    let commits = log.load(&StreamId::User(person.id), start - 1, wanted).await.map_err(store_problem)?;
+    let key = log.personal_key(person.id).await.map_err(store_problem)?;
+    let told = events_told::told_all(&visit.service, &commits, key.as_ref(), (visit.language, true), |_| true).await?;
+    Ok((told.into_iter().rev().collect(), (start > 1).then_some(start)))
+}
+
+/// What the person has used in the last days: a chart, and the same as a table.
+async fn use_of(visit: &Visit<Staff<OfPeople>>, id: UserId) -> Result<Value, Problem> {
+    let report = usage::report(&visit.service, id, DAYS_DEFAULT, Some(UsageDivision::Dataset)).await?;
+    let document = report.document();
+    let rows = at(&document, "/data").as_array().cloned().unwrap_or_default();
+    let days = days_of(at(&document, "/from"), at(&document, "/to"));
+    let mut sums: Vec<(String, Vec<u64>)> = Vec::new();
+    for row in &rows {
+        let name = row["dataset"].as_str().unwrap_or_default().to_owned();
+        let requests = row["requests"].as_u64().unwrap_or(0);
+        let Some(place) = days.iter().position(|day| json!(day) == row["day"]) else { continue };
+        let at = sums.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            sums.push((name, vec![0; days.len()]));
+            sums.len() - 1
+        });
+        if let Some(value) = sums.get_mut(at).and_then(|(_, values)| values.get_mut(place)) {
+            *value += requests;
+        }
+    }
+    sums.sort_by_key(|(name, values)| (std::cmp::Reverse(values.iter().sum::<u64>()), name.clone()));
+    let mut layers = Vec::new();
+    for (name, values) in sums {
+        if layers.len() < LAYERS_MAX {
+            let label = if name.is_empty() { say(visit.language, "person-use-other", &[])? } else { name };
+            layers.push(Layer { label, values });
+        } else if let Some(last) = layers.get_mut(LAYERS_MAX) {
+            add(last, &values);
+        } else {
+            layers.push(Layer { label: say(visit.language, "person-use-others", &[])?, values });
+        }
+    }
+    let total: u64 = layers.iter().flat_map(|layer| &layer.values).sum();
+    let title = say(visit.language, "person-use-title", &[])?;
+    let svg = chart::bars(&title, &days, &layers, |n| wording::decimal(&n.to_string(), visit.language));
+    let legend: Vec<Value> = layers
+        .iter()
+        .enumerate()
+        .map(|(place, layer)| json!({ "class": chart::class_of(place), "label": layer.label }))
+        .collect();
+    Ok(json!({ "svg": svg, "legend": legend, "rows": rows, "total": total }))
+}
+
+fn add(layer: &mut Layer, values: &[u64]) {
+    layer.values.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// The days from one to another, both included.
+fn days_of(from: &Value, to: &Value) -> Vec<String> {
+    let day = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::civil::Date>().ok());
+    let Some((mut day, last)) = day(from).zip(day(to)) else { return Vec::new() };
+    let mut days = Vec::new();
+    while day <= last && days.len() <= usize::from(DAYS_DEFAULT) {
+        days.push(day.to_string());
+        let Ok(next) = day.tomorrow() else { break };
+        day = next;
+    }
+    days
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_taken_for_its_end() {
+        assert_eq!(of_day("2026-03-01"), "2026-03-01T23:59:59Z");
+        assert_eq!(of_day("2026-03-01T10:30"), "2026-03-01T10:30Z");
+        assert_eq!(of_day("2026-03-01T10:30:00Z"), "2026-03-01T10:30:00Z");
+        assert_eq!(of_day("3"), "3");
+        assert!(AsOf::parse(&of_day("2026-03-01T10:30")).is_ok());
+    }
+
+    #[test]
+    fn days_are_those_from_the_first_to_the_last() {
+        assert_eq!(days_of(&json!("2026-02-27"), &json!("2026-03-01")), ["2026-02-27", "2026-02-28", "2026-03-01"]);
+        assert!(days_of(&Value::Null, &json!("2026-03-01")).is_empty());
+    }
+}

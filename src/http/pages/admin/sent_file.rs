@@ -1,0 +1,297 @@
+//! `/admin/imports/files/{id}`: how a file that waits is read, a definition for a new data set, and what becomes of it.
+
+use actix_web::{http::StatusCode, web};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::imports::data_sets;
+use crate::{
+    actors::import::SentFile,
+    dataset::{Definition, definition::Said, infer},
+    http::{
+        Problem, ProblemCode, method,
+        pages::{
+            flash::Flash,
+            form::Form,
+            route::{get, post},
+            visit::{Shown, Staff, Visit},
+        },
+        routes::{command::Nothing, import_problem},
+        session::OfData,
+    },
+};
+
+const TEMPLATE: &str = "admin/sent_file/page.html";
+type Here = Visit<Staff<OfData>>;
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin/imports/files/{id}", "GET, HEAD").route(get(show)))
+        .service(method::resource("/admin/imports/files/{id}/reading", "POST").route(post(read_otherwise)))
+        .service(method::resource("/admin/imports/files/{id}/propose", "POST").route(post(propose)))
+        .service(method::resource("/admin/imports/files/{id}/definition", "POST").route(post(define)))
+        .service(method::resource("/admin/imports/files/{id}/try", "POST").route(post(rehearse)))
+        .service(method::resource("/admin/imports/files/{id}/start", "POST").route(post(start)))
+        .service(method::resource("/admin/imports/files/{id}/remove", "POST").route(post(remove)));
+}
+
+async fn found(visit: &Here) -> Result<SentFile, Problem> {
+    let missing = || {
+        let detail = "this file is not here any more: it was imported or removed, it waited for more than a day, or another server has it. \
+                      Send it again";
+        Problem::new(ProblemCode::NotFound, detail)
+    };
+    let id = Uuid::parse_str(visit.part("id")).map_err(|_| missing())?;
+    visit.service.imports.sent_file(id).await.map_err(import_problem)?.ok_or_else(missing)
+}
+
+async fn show(visit: Here) -> Shown {
+    let mut sent = found(&visit).await?;
+    let mut trouble = None;
+    if sent.dataset.is_none() && sent.definition.is_none() {
+        match proposed(&visit, &sent).await {
+            Ok(text) => {
+                sent.definition = Some(text);
+                visit.service.imports.change_sent_file(&sent).await.map_err(import_problem)?;
+            }
+            Err(problem) => trouble = Some(problem),
+        }
+    }
+    page(&visit, &sent, StatusCode::OK, &Value::Null, trouble).await
+}
+
+async fn proposed(visit: &Here, sent: &SentFile) -> Result<String, Problem> {
+    let stem = sent.file_name.rsplit_once('.').map_or(sent.file_name.as_str(), |(stem, _)| stem);
+    let name = sent.name.clone().unwrap_or_else(|| infer::data_set_name(stem));
+    visit.service.imports.propose(sent, &name).await.map_err(import_problem)
+}
+
+async fn page(visit: &Here, sent: &SentFile, status: StatusCode, form: &Value, trouble: Option<Problem>) -> Shown {
+    let imports = &visit.service.imports;
+    // What is wrong with the definition is said where it is written.
+    let wrong = sent.definition.as_deref().filter(|_| sent.dataset.is_none()).and_then(|text| mistake(visit, text));
+    let (looked, trouble) = match (trouble, &wrong) {
+        (Some(problem), _) => (None, Some(problem)),
+        (None, Some(_)) => (None, None),
+        (None, None) => match imports.look_at(sent).await.map_err(import_problem) {
+            Ok(looked) => (Some(looked), None),
+            Err(problem) if problem.code().status().is_client_error() => (None, Some(problem)),
+            Err(problem) => return Err(problem.into()),
+        },
+    };
+    let form = match (form, wrong) {
+        (Value::Null, Some(reason)) => {
+            let problem = Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"));
+            crate::http::pages::form::wrong(&problem)
+        }
+        (form, _) => form.clone(),
+    };
+    let definition = imports.definition_of(sent).ok();
+    let target = definition.as_ref().map(|definition| definition.name.clone());
+    let present = target.as_ref().and_then(|name| visit.service.records.data_set(name));
+    let options: serde_json::Map<String, Value> =
+        Said::NAMES.iter().map(|name| ((*name).to_owned(), json!(told(sent, name)))).collect();
+    let context = json!({
+        "form": form, "sent": sent, "looked": looked, "trouble": trouble.as_ref().map(Problem::detail),
+        "data_sets": data_sets(visit)?, "options": options, "target": target,
+        "records": present.as_ref().map(|present| present.records), "title": definition.map(|definition| definition.title.clone()),
+        "shown_at": visit.service.committer.clock.now(),
+    });
+    visit.page_as(status, TEMPLATE, &context)
+}
+
+/// What is said under a name; several texts stand on lines of their own.
+fn told(sent: &SentFile, name: &str) -> String {
+    let texts = sent.options.iter().filter(|(known, _)| known == name).map(|(_, text)| text.as_str());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong with a definition, with the line; nothing where it can be used.
+fn mistake(visit: &Here, text: &str) -> Option<String> {
+    match Definition::from_toml(text, "") {
+        Ok(own) => match visit.service.imports.definition(&own.name) {
+            Ok(known) if known.fingerprint() != own.fingerprint() => Some(format!(
+                "{}: there is a data set {:?} already. Write another name here, or choose that data set above",
+                line_told(text, "name"),
+                own.name
+            )),
+            _ => None,
+        },
+        Err(error) => Some(match error.path.starts_with("line ") {
+            true => format!("{}: {}", error.path, error.reason),
+            false => format!("{}, {}: {}", line_told(text, &error.path), error.path, error.reason),
+        }),
+    }
+}
+
+fn line_told(text: &str, path: &str) -> String {
+    format!("line {}", line_of(text, path))
+}
+
+/// The line of a place such as `column[3].type`, from 1: that of the key, or of the table that it is missing in.
+fn line_of(text: &str, path: &str) -> usize {
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let (name, place) = match table.split_once('[') {
+        Some((name, rest)) => (name, rest.trim_end_matches(']').parse().unwrap_or(1)),
+        None => (table, 1_usize),
+    };
+    let headers = [format!("[[{name}]]"), format!("[{name}]")];
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_header = |line: &&str| headers.iter().any(|header| line.starts_with(header.as_str()));
+    let begin = match name {
+        "" => 0,
+        _ => {
+            let mut of_name = lines.iter().enumerate().filter(|(_, line)| is_header(line));
+            of_name.nth(place.saturating_sub(1)).map_or(0, |(at, _)| at + 1)
+        }
+    };
+    let own = lines.iter().enumerate().skip(begin).take_while(|(_, line)| !line.starts_with('['));
+    let is_key = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let found = own.into_iter().find(|(_, line)| is_key(line)).map(|(at, _)| at + 1);
+    found.unwrap_or(begin.max(1))
+}
+
+/// Keeps the definition that a form brings, also a wrong one: nothing that was written is lost.
+async fn keep_definition(visit: &Here, sent: &mut SentFile, form: &Form) -> Result<Option<Problem>, Problem> {
+    let Some(text) = form.secret("definition").filter(|_| sent.dataset.is_none()) else { return Ok(None) };
+    // Browsers send lines with two marks.
+    let text = text.replace("\r\n", "\n");
+    let wrong = mistake(visit, &text);
+    sent.definition = Some(text);
+    visit.service.imports.change_sent_file(sent).await.map_err(import_problem)?;
+    Ok(wrong.map(|reason| Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"))))
+}
+
+async fn define(visit: Here, form: Form) -> Shown {
+    let mut sent = found(&visit).await?;
+    match keep_definition(&visit, &mut sent, &form).await? {
+        None => visit.led(&place(&sent), Some(&Flash::done("sent-file-definition-kept"))),
+        Some(problem) => page(&visit, &sent, problem.code().status(), &form.again(&problem), None).await,
+    }
+}
+
+fn place(sent: &SentFile) -> String {
+    format!("/admin/imports/files/{}", sent.id)
+}
+
+/// The parameters by which a file is read, as the form has them.
+fn options(form: &Form) -> Result<Vec<(String, String)>, Problem> {
+    let mut options = Vec::new();
+    for name in Said::NAMES {
+        let text = form.text(name).unwrap_or_default();
+        if Said::REPEATED.contains(&name) {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            options.extend(lines.map(|line| (name.to_owned(), line.to_owned())));
+        } else if !text.is_empty() {
+            options.push((name.to_owned(), text.to_owned()));
+        }
+    }
+    let at = |name: &str, reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `{name}`: {reason}"));
+    Said::of(options.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+        .map_err(|(name, reason)| at(&name, reason))?;
+    Ok(options)
+}
+
+async fn read_otherwise(visit: Here, form: Form) -> Shown {
+    let sent = found(&visit).await?;
+    match changed(&visit, &sent, &form) {
+        Ok(changed) => {
+            visit.service.imports.change_sent_file(&changed).await.map_err(import_problem)?;
+            visit.led(&place(&sent), Some(&Flash::done("sent-file-read-again")))
+        }
+        Err(problem) => page(&visit, &sent, problem.code().status(), &form.again(&problem), None).await,
+    }
+}
+
+fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Problem> {
+    let at = |name: &str, reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `{name}`: {reason}"));
+    let options = options(form)?;
+    let dataset = form.text("dataset").map(ToOwned::to_owned);
+    let said = Said::of(options.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    let said = said.map_err(|(name, reason)| at(&name, reason))?;
+    if let Some(name) = &dataset {
+        let definition = visit.service.imports.definition(name).map_err(|error| at("dataset", error.to_string()))?;
+        let place = if said.fill_down.is_empty() { "decimal" } else { "fill_down" };
+        definition.reading_as(&said).map_err(|reason| at(place, reason))?;
+    } else {
+        said.dialect.check().map_err(|reason| at("decimal", reason))?;
+    }
+    // A draft that was made for another reading does not hold for this one, unless somebody has written it.
+    let is_other = options != sent.options;
+    Ok(SentFile {
+        definition: sent.definition.clone().filter(|_| !is_other || form.has("keep")),
+        dataset,
+        replace: form.text("mode") == Some("replace"),
+        keep_absent: form.text("absent") == Some("keep"),
+        options,
+        ..sent.clone()
+    })
+}
+
+async fn propose(visit: Here, _: Form) -> Shown {
+    let sent = found(&visit).await?;
+    let text = match proposed(&visit, &sent).await {
+        Ok(text) => text,
+        Err(problem) => return page(&visit, &sent, problem.code().status(), &Value::Null, Some(problem)).await,
+    };
+    let sent = SentFile { definition: Some(text), ..sent };
+    visit.service.imports.change_sent_file(&sent).await.map_err(import_problem)?;
+    visit.led(&place(&sent), Some(&Flash::done("sent-file-proposed")))
+}
+
+async fn rehearse(visit: Here, form: Form) -> Shown {
+    begin(&visit, &form, true).await
+}
+
+async fn start(visit: Here, form: Form) -> Shown {
+    begin(&visit, &form, false).await
+}
+
+async fn begin(visit: &Here, form: &Form, dry_run: bool) -> Shown {
+    let mut sent = found(visit).await?;
+    if let Some(problem) = keep_definition(visit, &mut sent, form).await? {
+        return page(visit, &sent, problem.code().status(), &form.again(&problem), None).await;
+    }
+    let command = visit.command::<Nothing>(form, &json!({}))?;
+    let import = match visit.service.imports.import_sent(sent.clone(), dry_run, &command.envelope).await {
+        Ok(import) => import,
+        Err(error) => {
+            let problem = import_problem(error);
+            return page(visit, &sent, problem.code().status(), &Value::Null, Some(problem)).await;
+        }
+    };
+    if !dry_run {
+        let begun = SentFile { import: Some(import), ..sent.clone() };
+        visit.service.imports.change_sent_file(&begun).await.map_err(import_problem)?;
+    }
+    visit.led(&format!("/admin/imports/{import}?file={}", sent.id), None)
+}
+
+async fn remove(visit: Here, _: Form) -> Shown {
+    // One that is gone already is so.
+    let id =
+        Uuid::parse_str(visit.part("id")).map_err(|_| Problem::new(ProblemCode::NotFound, "there is no such file"))?;
+    visit.service.imports.remove_sent_file(id).await.map_err(import_problem)?;
+    visit.led("/admin/imports", Some(&Flash::done("sent-file-removed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_of;
+
+    #[test]
+    fn a_mistake_is_said_with_its_line() {
+        let text = "name = \"a\"\n\n[key]\ncolumn = \"b\"\n\n[[column]]\nname = \"b\"\n\n[[column]]\nname = \"c\"\ntype = \"x\"\n";
+        for (path, line) in [
+            ("name", 1),
+            ("key.column", 4),
+            ("column[1].name", 7),
+            ("column[2].type", 11),
+            ("column[2].headers", 9),
+            ("title", 1),
+            ("", 1),
+        ] {
+            assert_eq!(line_of(text, path), line, "{path}");
+        }
+    }
+}

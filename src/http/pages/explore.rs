@@ -1,0 +1,301 @@
+//! `/{dataset}/explore` and the pages of its records: data for people. A page spends the same quota as the API, one request for each
+//! question that it asks, and says so.
+
+mod address;
+mod chart;
+mod record;
+mod summary;
+mod table;
+mod wording;
+
+use std::{rc::Rc, sync::Arc};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, HttpResponse,
+    body::MessageBody,
+    dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse, fn_service},
+    guard::{self, GuardContext},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{
+    about, route,
+    visit::{Anyone, Known, Person, Refusal, Shown, Visit, Visitor},
+};
+use crate::{
+    actors::grants::{Admission, Pass},
+    domain::{
+        admission::{DAY_NS, SECOND_NS, Standing},
+        credential::{Credential, CredentialKind},
+        reach::OutOfReach,
+    },
+    http::{
+        DataRoute, Problem, ProblemCode, address as addresses,
+        coding::{self, Coding},
+        credentials, method,
+        passage::Passage,
+        routes::data::{DataSets, first_segment},
+    },
+    store::records::DataSet,
+};
+
+const TEMPLATE: &str = "explore/page.html";
+const METHODS: &str = "GET, HEAD";
+/// The segment of the path that these pages are below.
+const SECTION: &str = "explore";
+/// The segment of the page that says what a data set is.
+const ABOUT: &str = "about";
+/// An answer to whoever asks, which is compressed as they like.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie");
+
+/// The pages of data sets. They come before the data sets' other routes, and take only what is a page.
+pub struct DataPages {
+    data: DataSets,
+}
+
+impl DataPages {
+    /// The pages of one worker, which ask its actors.
+    pub fn new(data: DataSets) -> Self {
+        Self { data }
+    }
+
+    fn takes(&self, context: &GuardContext<'_>) -> bool {
+        let path = context.head().uri.path();
+        let Some(name) = first_segment(path) else { return false };
+        if !path.split('/').nth(2).is_some_and(|section| [SECTION, ABOUT].contains(&section)) {
+            return false;
+        }
+        let service = self.data.service();
+        service.records.data_set(name).is_some() || service.lineages.is_lost(name) || self.data.renamed(name).is_some()
+    }
+}
+
+impl HttpServiceFactory for DataPages {
+    fn register(self, config: &mut AppService) {
+        let pages = Rc::new(self);
+        let guarded = Rc::clone(&pages);
+        let guard = guard::fn_guard(move |context| guarded.takes(context));
+        let service = fn_service(move |request: ServiceRequest| {
+            let pages = Rc::clone(&pages);
+            async move {
+                let request = request.into_parts().0;
+                let response = pages.respond(&request).await;
+                Ok::<_, Error>(ServiceResponse::new(request, response))
+            }
+        });
+        config.register_service(ResourceDef::prefix(""), Some(vec![Box::new(guard)]), service, None);
+    }
+}
+
+impl DataPages {
+    async fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        let path = request.uri().path();
+        let is_about = path.split('/').nth(2) == Some(ABOUT);
+        if let Some(passage) = request.extensions().get::<Passage>() {
+            passage.data_route.set(Some(if is_about { DataRoute::About } else { DataRoute::Page }));
+        }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return method::other(request, METHODS);
+        }
+        let segments: Vec<&str> = path.split('/').skip(3).collect();
+        if segments.last() == Some(&"") {
+            return addresses::without_slash(request);
+        }
+        let shown = match segments.as_slice() {
+            [] if is_about => about::show(request, &self.data).await,
+            _ if is_about => return addresses::unknown(request),
+            [] => self.table(request).await,
+            [key] if !key.is_empty() => self.record(request, key, None).await,
+            [key, id] if !key.is_empty() => self.record(request, key, Some(id)).await,
+            _ => return addresses::unknown(request),
+        };
+        match compressed(request, route::answered(request, shown)).await {
+            Ok(response) => response,
+            Err(problem) => problem.respond(request),
+        }
+    }
+
+    async fn table(&self, request: &HttpRequest) -> Shown {
+        match self.reader(request).await? {
+            Ok(reader) => table::show(&reader).await,
+            Err(instead) => Ok(instead),
+        }
+    }
+
+    async fn record(&self, request: &HttpRequest, key: &str, id: Option<&str>) -> Shown {
+        let decoded = |segment: &str| {
+            let text = percent_decode_str(segment).decode_utf8();
+            let reason = "the key or the record id in the path is not UTF-8";
+            text.map(|text| text.into_owned()).map_err(|_| Problem::new(ProblemCode::InvalidParameters, reason))
+        };
+        let (key, id) = (decoded(key)?, id.map(decoded).transpose()?);
+        match self.reader(request).await? {
+            Ok(reader) => record::show(&reader, &key, id.as_deref()).await,
+            Err(instead) => Ok(instead),
+        }
+    }
+
+    /// Who reads which data set; or the page that is shown instead.
+    async fn reader(&self, request: &HttpRequest) -> Result<Result<DataReader<'_>, HttpResponse>, Refusal> {
+        let visit = Visit::<Anyone>::open(request).await?;
+        let service = self.data.service();
+        let name = first_segment(request.uri().path()).unwrap_or_default();
+        if let Some(Known::Token(_)) = visit.known() {
+            return instead(&visit, StatusCode::FORBIDDEN, "token", name).map(Err);
+        }
+        Person::of(visit.known(), request, service)?;
+        let data_set = service.records.data_set(name);
+        if data_set.is_none()
+            && let Some(to) = self.data.renamed(name)
+        {
+            let rest = request.uri().path_and_query().map_or("", |target| target.as_str());
+            let rest = rest.get(1 + name.len()..).unwrap_or_default();
+            return visit.led(&format!("/{}{rest}", to.definition.name), None).map(Err);
+        }
+        if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
+            let title = &withdrawn.definition.title;
+            return instead(&visit, ProblemCode::DataSetWithdrawn.status(), "withdrawn", title).map(Err);
+        }
+        let data_set = self.data.sound(request, data_set).await?;
+        let shown = credentials::of_reader(request.headers(), &service.public_url);
+        match shown {
+            Ok(credential) if credential.kind == CredentialKind::Session => {
+                Ok(Ok(DataReader { visit, data: &self.data, data_set, credential }))
+            }
+            _ => Err(Refusal::SignIn),
+        }
+    }
+}
+
+/// A page that says why there is no data on it.
+fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, title: &str) -> Shown {
+    visit.page_as(status, TEMPLATE, &json!({ "instead": why, "dataset": { "title": title } }))
+}
+
+/// Somebody who reads a data set with a session.
+struct DataReader<'d> {
+    visit: Visit<Anyone>,
+    data: &'d DataSets,
+    data_set: Arc<DataSet>,
+    credential: Credential,
+}
+
+/// Why a page was not admitted.
+enum NotShown {
+    /// Something else is answered.
+    Answered(Shown),
+    /// A limit is reached: what the page says of it.
+    Limited(Box<Limited>),
+}
+
+/// A limit that is reached.
+struct Limited {
+    says: Value,
+    retry_after_s: i64,
+}
+
+impl DataReader<'_> {
+    fn request(&self) -> &HttpRequest {
+        &self.visit.request
+    }
+
+    /// The path of the table, without the server's prefix.
+    fn base(&self) -> String {
+        format!("/{}/{SECTION}", self.data_set.definition.name)
+    }
+
+    /// The path of a record's page.
+    fn path_of(&self, key: &str, id: Option<&str>) -> String {
+        let mut path = format!("{}/{}", self.base(), utf8_percent_encode(key, NON_ALPHANUMERIC));
+        if let Some(id) = id {
+            path.push('/');
+            path.extend(utf8_percent_encode(id, NON_ALPHANUMERIC));
+        }
+        path
+    }
+
+    /// Admits a page that asks so many questions.
+    async fn admit(&self, cost: u64) -> Result<Pass, NotShown> {
+        let admitted = self.data.admit_page(self.request(), self.credential, &self.data_set, cost).await;
+        let admission = match admitted {
+            Ok(Ok(pass)) => return Ok(pass),
+            Ok(Err(admission)) => admission,
+            Err(problem) => return Err(NotShown::Answered(Err(problem.into()))),
+        };
+        Err(match admission {
+            Admission::Limited { quota, retry_after_ns, standing, .. } => {
+                NotShown::Limited(Box::new(limited(quota, retry_after_ns, &standing, cost)))
+            }
+            Admission::OutOfReach(OutOfReach::SecondFactor) => NotShown::Answered(Err(Refusal::SecondFactor)),
+            Admission::OutOfReach(_) => {
+                let title = &self.data_set.definition.title;
+                NotShown::Answered(instead(&self.visit, StatusCode::FORBIDDEN, "plan", title))
+            }
+            Admission::Ended | Admission::Unknown | Admission::Admitted(_) => NotShown::Answered(Err(Refusal::SignIn)),
+        })
+    }
+
+    /// Counts a page as so many requests, and says what that was.
+    fn charged(&self, pass: &mut Pass, kept: u64, status: StatusCode) -> Value {
+        self.data.charge(self.request(), pass, &self.data_set, kept, status.as_u16());
+        let Standing { quota_left, bucket, .. } = pass.standing;
+        json!({ "cost": kept, "left": quota_left, "quota": bucket.quota })
+    }
+
+    fn described(&self) -> Value {
+        let DataSet { definition, records, .. } = &*self.data_set;
+        json!({ "name": definition.name, "title": definition.title, "records": records, "path": self.base() })
+    }
+}
+
+/// What a page says of a limit that is reached.
+fn limited(is_quota: bool, retry_after_ns: i64, standing: &Standing, cost: u64) -> Limited {
+    let retry_after_s = retry_after_ns.max(1).saturating_add(SECOND_NS - 1) / SECOND_NS;
+    let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
+    let again = jiff::Timestamp::from_second(begins_s).map(|again| again.to_string()).unwrap_or_default();
+    let kind = match is_quota {
+        true if standing.quota_left > 0 => "part",
+        true => "quota",
+        false => "rate",
+    };
+    let says = json!({
+        "kind": kind, "again": again, "seconds": retry_after_s, "left": standing.quota_left,
+        "quota": standing.bucket.quota, "cost": cost,
+    });
+    Limited { says, retry_after_s }
+}
+
+/// What a page says of a question that was not answered; none where the problem has a page of its own.
+fn trouble(problem: &Problem) -> Option<Value> {
+    let kind = match problem.code() {
+        ProblemCode::InvalidParameters => "broad",
+        ProblemCode::Overloaded if problem.charge() == crate::http::Charge::Whole => "broad",
+        ProblemCode::Overloaded | ProblemCode::OwnShare => "busy",
+        ProblemCode::VersionGone => "gone",
+        _ => return None,
+    };
+    Some(json!({ "kind": kind, "detail": problem.detail() }))
+}
+
+/// The page as its reader's browser likes it best.
+async fn compressed(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Problem> {
+    let is_page = response.extensions().get::<Problem>().is_none()
+        && response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !is_page {
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let bytes = body.try_into_bytes().map_err(|_| Problem::internal("a page is no document"))?;
+    let (bytes, coding) = coding::encoded(bytes, Coding::accepted(request)).await?;
+    let mut response = head.set_body(actix_web::body::BoxBody::new(bytes));
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    response.headers_mut().insert(header::VARY, VARY);
+    Ok(response)
+}

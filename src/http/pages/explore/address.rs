@@ -1,0 +1,128 @@
+//! What a page of records shows, as its address has it: in the grammar of the API, with two parameters that are the page's own. Their
+//! names have a hyphen, which no column's has.
+
+use form_urlencoded::Serializer;
+
+/// The column whose values are counted beside the rows.
+pub(super) const VALUES: &str = "values-of";
+/// The column that is drawn.
+pub(super) const CHART: &str = "chart-of";
+/// The parameters that are the page's own.
+const OWN: [&str; 2] = [VALUES, CHART];
+/// Those that change neither which records are meant nor their order.
+const BESIDE: [&str; 4] = ["select", "limit", "count", "cursor"];
+/// Parameters that are looked at: more than a question may have.
+const PARAMETERS_MAX: usize = 1_100;
+
+/// The parameters of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct PageAddress(Vec<(String, String)>);
+
+impl PageAddress {
+    /// Reads the parameters as forms send them: fields that were left empty ask for nothing, and of several columns that are ticked
+    /// one list is made.
+    pub(super) fn read(raw: &str) -> Self {
+        let mut address = Self::default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()).take(PARAMETERS_MAX) {
+            if value.trim().is_empty() || name.is_empty() {
+                continue;
+            }
+            match address.0.iter_mut().find(|(known, _)| *known == "select" && *known == name) {
+                Some((_, list)) => {
+                    list.push(',');
+                    list.push_str(&value);
+                }
+                // Whoever means a text with its spaces says so.
+                None if name.ends_with("__eq") => address.0.push((name.into_owned(), value.into_owned())),
+                None => address.0.push((name.into_owned(), value.trim().to_owned())),
+            }
+        }
+        address
+    }
+
+    /// Whether an address that says the same is written otherwise.
+    pub(super) fn differs_from(&self, raw: &str) -> bool {
+        !form_urlencoded::parse(raw.as_bytes()).eq(self.0.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    /// All parameters.
+    pub(super) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// A parameter's value.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The conditions: what is neither a parameter of pages nor the page's own.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &(String, String)> {
+        let is_other = |name: &str| name == "sort" || BESIDE.contains(&name) || OWN.contains(&name);
+        self.0.iter().filter(move |(name, _)| !is_other(name))
+    }
+
+    /// The same without some parameters. Whoever asks for something else begins on its first page, uncounted.
+    pub(super) fn without(&self, names: &[&str]) -> Self {
+        let is_kept = |name: &str| !names.contains(&name) && !matches!(name, "cursor" | "count");
+        Self(self.0.iter().filter(|(name, _)| is_kept(name)).cloned().collect())
+    }
+
+    /// The same with a parameter.
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        let mut changed = self.without(&[name]);
+        changed.0.push((name.to_owned(), value.to_owned()));
+        changed
+    }
+
+    /// The same on another page.
+    pub(super) fn going_on(&self, cursor: &str) -> Self {
+        self.with("cursor", cursor)
+    }
+
+    /// The parameters as an address has them, with what is the page's own.
+    pub(super) fn query(&self) -> String {
+        // A comma needs no code within a query, and is read more easily as it is.
+        Serializer::new(String::new()).extend_pairs(&self.0).finish().replace("%2C", ",")
+    }
+
+    /// The parameters that the API takes.
+    pub(super) fn of_api(&self) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !OWN.contains(&name.as_str())).cloned().collect())
+    }
+
+    /// The conditions and the order alone, for an export.
+    pub(super) fn of_export(&self) -> Self {
+        self.of_api().without(&["limit"])
+    }
+
+    /// The address of the page.
+    pub(super) fn path(&self, base: &str) -> String {
+        match self.0.is_empty() {
+            true => base.to_owned(),
+            false => format!("{base}?{}", self.query()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_were_left_empty_ask_for_nothing() {
+        let address =
+            PageAddress::read("status=issued&status__contains=&select=a&select=b&limit=+50&values-of=status&cursor=x");
+        assert_eq!(address.query(), "status=issued&select=a,b&limit=50&values-of=status&cursor=x");
+        assert_eq!(address.of_api().query(), "status=issued&select=a,b&limit=50&cursor=x");
+        assert_eq!(address.with("sort", "-a").query(), "status=issued&select=a,b&limit=50&values-of=status&sort=-a");
+        assert_eq!(address.of_export().query(), "status=issued&select=a,b");
+        assert_eq!(address.conditions().count(), 1);
+        assert_eq!(PageAddress::read("&&=x").path("/permits/explore"), "/permits/explore");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let address = PageAddress::read("filter=a+%3D+%22b%26c%22&x=%C3%BC");
+        assert_eq!(PageAddress::read(&address.query()), address);
+    }
+}

@@ -1,0 +1,27 @@
+//! `/home/examples`: lines for curl, Python, R, JavaScript and Excel that only want a key.
+
+use actix_web::web;
+use serde_json::json;
+
+use super::{data_sets, rules};
+use crate::http::{
+    method,
+    pages::{
+        route::get,
+        visit::{Person, Shown, Visit},
+    },
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/home/examples", "GET, HEAD").route(get(show)));
+}
+
+async fn show(visit: Visit<Person>) -> Shown {
+    let data_sets = data_sets(&visit, &rules(&visit).await?);
+    let wanted = form_urlencoded::parse(visit.request.query_string().as_bytes());
+    let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);
+    let chosen = data_sets.iter().find(|set| set["name"].as_str() == wanted.as_deref()).or(data_sets.first());
+    let name = chosen.map(|set| set["name"].clone());
+    visit.page("home/examples/page.html", &json!({ "datasets": data_sets, "name": name }))
+}

@@ -1,0 +1,12 @@
+home-examples-title = Examples
+home-examples-lead = Put your key where YOUR_KEY stands. You have none yet? <a href="{ $href }">Make one</a>.
+home-examples-dataset = Data set
+home-examples-show = Show
+home-examples-csv-file = Into a file for a spreadsheet:
+home-examples-browser = On a server, with the key in the environment. Not in a page that others open: they could read the key.
+home-examples-excel-web = Get data from the web
+home-examples-excel-menu = In the Data menu, choose “From Web”.
+home-examples-excel-address = Paste this address:
+home-examples-excel-basic = When Excel asks for access, choose “Basic”. The user name is your key; leave the password empty.
+home-examples-excel-anonymous = When Excel asks for access to this address, choose “Anonymous”: the key is in the query.
+home-examples-secret = Whoever has your key reads data in your name, and uses up what is left of your day. Keep it out of files that you share.

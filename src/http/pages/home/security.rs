@@ -1,0 +1,249 @@
+//! `/home/security`: the password, the second factor, the sessions, the notices, and what is kept about a person.
+
+use actix_web::{
+    http::{StatusCode, header},
+    web,
+};
+use qrcode::{Color, EcLevel, QrCode};
+use serde_json::{Value, json};
+
+use super::handed;
+use crate::{
+    config::accounts::SecondFactorDemand,
+    domain::{event::Role, id::Who, key::KeyId, sign_in::SessionEnd, totp},
+    http::{
+        Problem, ProblemCode, method,
+        pages::{
+            flash::Flash,
+            form::Form,
+            handed::Handed,
+            links::about_password,
+            route::{get, post},
+            sign_in::{provider_label, worded},
+            visit::{Holder, Person, Shown, Visit, Visitor, at},
+        },
+        routes::{
+            command::Nothing,
+            command_problem,
+            me::{
+                self, MeBody, PasswordBody,
+                second_factor::{self, CodeBody, RemovalBody},
+            },
+            sessions,
+        },
+        signed_in::{must_set_up_factor, own_envelope},
+    },
+};
+
+const TEMPLATE: &str = "home/security/page.html";
+const PATH: &str = "/home/security";
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/home/security", "GET, HEAD").route(get(show)))
+        .service(method::resource("/home/security/password", "POST").route(post(change_password)))
+        .service(method::resource("/home/security/notices", "POST").route(post(choose_notices)))
+        .service(method::resource("/home/security/sessions/end-others", "POST").route(post(end_others)))
+        .service(method::resource("/home/security/sessions/{key_id}/end", "POST").route(post(end_one)))
+        .service(method::resource("/home/security/second-factor/begin", "POST").route(post(begin)))
+        .service(method::resource("/home/security/second-factor/confirm", "POST").route(post(confirm)))
+        .service(method::resource("/home/security/second-factor/remove", "POST").route(post(remove)));
+}
+
+/// Somebody with a session, whether or not they have all that is demanded of them.
+trait OfHolder: Visitor {
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
+}
+
+impl OfHolder for Holder {
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
+        &self.0
+    }
+}
+
+impl OfHolder for Person {
+    fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
+        &self.0
+    }
+}
+
+async fn show(visit: Visit<Holder>) -> Shown {
+    page(&visit, StatusCode::OK, &Value::Null).await
+}
+
+async fn page<P: OfHolder>(visit: &Visit<P>, status: StatusCode, form: &Value) -> Shown {
+    let (service, holder) = (&visit.service, visit.who.holder());
+    let me = visit.asked(me::shown(&holder.user, service)).await?;
+    let sessions = visit.asked(sessions::live(service, holder.user.id, Some(holder.session))).await?;
+    let is_demanded = service.settings.accounts.second_factor == SecondFactorDemand::Administrators;
+    let context = json!({
+        "form": form, "me": me, "sessions": at(&sessions, "/data"),
+        "setting_up": setting_up(visit)?,
+        "must_set_up": must_set_up_factor(service, holder),
+        "is_demanded": is_demanded && holder.user.role == Role::Admin,
+        "chars_min": service.settings.accounts.password_chars_min,
+        "has_passwords": service.settings.accounts.sign_in,
+        "provider": provider_label(service),
+    });
+    visit.page_as(status, TEMPLATE, &context)
+}
+
+/// The secret of the second factor that this session sets up, as text and as a picture.
+fn setting_up<P: OfHolder>(visit: &Visit<P>) -> Result<Value, Problem> {
+    let user = &visit.who.holder().user;
+    let is_shown = handed::present(visit) == Some((user.id, Handed::Factor));
+    let Some(secret) = user.sign_in.begun.as_ref().and_then(|secret| secret.known()).filter(|_| is_shown) else {
+        return Ok(Value::Null);
+    };
+    let account = user.email.known().unwrap_or_default();
+    let address = totp::otpauth(secret, &visit.service.settings.mail.brand, account);
+    let (size, path) = picture(&address)?;
+    let spaced: Vec<String> =
+        secret.as_bytes().chunks(4).map(|four| String::from_utf8_lossy(four).into_owned()).collect();
+    Ok(json!({ "secret": spaced.join(" "), "address": address, "size": size, "path": path }))
+}
+
+/// A QR code (ISO/IEC 18004) with its quiet zone, as the path of a drawing: its size in modules, and the dark ones.
+fn picture(text: &str) -> Result<(usize, String), Problem> {
+    const QUIET: usize = 4;
+    let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(Problem::internal)?;
+    let width = code.width();
+    let mut path = String::new();
+    for (place, color) in code.to_colors().into_iter().enumerate() {
+        if color == Color::Dark {
+            path.push_str(&format!("M{} {}h1v1h-1z", place % width + QUIET, place / width + QUIET));
+        }
+    }
+    Ok((width + 2 * QUIET, path))
+}
+
+/// The page again with what was wrong with one of its forms.
+async fn again<P: OfHolder>(visit: &Visit<P>, form: &Form, problem: &Problem) -> Shown {
+    let mut page = page(visit, problem.code().status(), &form.again(problem)).await?;
+    problem.headers_into(page.headers_mut());
+    Ok(page)
+}
+
+async fn change_password(visit: Visit<Person>, form: Form) -> Shown {
+    let (current, new) = (form.secret("current").unwrap_or_default(), form.secret("password").unwrap_or_default());
+    let own = visit.own::<PasswordBody>(&form, &json!({ "current": current, "new": new }))?;
+    match me::change_password(own, visit.request.clone(), visit.service.clone()).await {
+        Ok(_) => visit.led(PATH, Some(&Flash::done("home-security-password-changed"))),
+        Err(problem) => {
+            let problem = match problem.code() {
+                ProblemCode::InvalidBody => about_password(&visit, new, problem),
+                ProblemCode::InvalidCredentials => {
+                    let said = visit.say("home-security-current-wrong", &[]).unwrap_or_default();
+                    problem.detailed(format!("at `current`: {said}"))
+                }
+                _ => worded(&visit, problem),
+            };
+            again(&visit, &form, &problem).await
+        }
+    }
+}
+
+async fn choose_notices(visit: Visit<Person>, form: Form) -> Shown {
+    let chosen = form.all("notices");
+    let wants = |name: &str| chosen.contains(&name);
+    let notices = json!({ "expiry": wants("expiry"), "keys": wants("keys"), "quota": wants("quota") });
+    let own = visit.own::<MeBody>(&form, &json!({ "notices": notices }))?;
+    me::change(own, visit.service.clone()).await?;
+    visit.led(PATH, Some(&Flash::done("home-security-notices-chosen")))
+}
+
+async fn end_one(visit: Visit<Person>, form: Form) -> Shown {
+    let own = visit.own::<Nothing>(&form, &json!({}))?;
+    let id = web::Path::from(visit.part("key_id").to_owned());
+    me::end_session(own, id, visit.service.clone()).await?;
+    visit.led(PATH, Some(&Flash::done("home-security-session-ended")))
+}
+
+async fn end_others(visit: Visit<Person>, _: Form) -> Shown {
+    let (service, holder) = (&visit.service, &visit.who.0);
+    let live = visit.asked(sessions::live(service, holder.user.id, Some(holder.session))).await?;
+    let others = at(&live, "/data").as_array().into_iter().flatten().filter(|session| session["current"] == false);
+    let mut ended: u32 = 0;
+    for session in others.filter_map(|session| KeyId::parse(session["id"].as_str()?).ok()) {
+        let envelope = own_envelope(&visit.request, Who::user(holder.user.id)).await?;
+        let done = service.sign_ins.end(holder.user.id, session, SessionEnd::EndedByOwner, &envelope).await;
+        done.map_err(command_problem)?;
+        ended += 1;
+    }
+    visit.led(PATH, Some(&Flash::done("home-security-others-ended").with("count", ended)))
+}
+
+async fn begin(visit: Visit<Holder>, form: Form) -> Shown {
+    let own = visit.own::<Nothing>(&form, &json!({}))?;
+    match second_factor::begin(own, visit.request.clone(), visit.service.clone()).await {
+        Ok(_) => {
+            let mut led = visit.led("/home/security#second-factor", None)?;
+            let cookie = handed::begin(&visit, visit.who.0.user.id, Handed::Factor)?;
+            led.headers_mut().append(header::SET_COOKIE, cookie);
+            Ok(led)
+        }
+        Err(problem) if problem.code() == ProblemCode::Conflict => {
+            visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
+    let code: String = form.text("code").unwrap_or_default().split_whitespace().collect();
+    let own = visit.own::<CodeBody>(&form, &json!({ "code": code }))?;
+    match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
+        // They are kept nowhere but as hashes: this answer alone shows them.
+        Ok(confirmed) => {
+            let mut page =
+                visit.page("home/codes/page.html", &json!({ "codes": at(&confirmed, "/recovery_codes") }))?;
+            page.headers_mut().append(header::SET_COOKIE, handed::end(&visit)?);
+            Ok(page)
+        }
+        Err(problem) if problem.code() == ProblemCode::Conflict => {
+            visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
+        }
+        Err(problem) => again(&visit, &form, &about_code(&visit, problem)).await,
+    }
+}
+
+async fn remove(visit: Visit<Person>, form: Form) -> Shown {
+    let own = visit.own::<RemovalBody>(&form, &json!({ "code": form.text("code").unwrap_or_default() }))?;
+    match second_factor::remove(own, visit.request.clone(), visit.service.clone()).await {
+        Ok(_) => removed(&visit),
+        Err(problem) => again(&visit, &form, &about_code(&visit, problem)).await,
+    }
+}
+
+fn removed(visit: &Visit<Person>) -> Shown {
+    let mut led = visit.led(PATH, Some(&Flash::done("home-security-factor-removed")))?;
+    led.headers_mut().append(header::SET_COOKIE, handed::end(visit)?);
+    Ok(led)
+}
+
+/// What is wrong with a code, at its field.
+fn about_code<P: OfHolder>(visit: &Visit<P>, problem: Problem) -> Problem {
+    match problem.code() {
+        ProblemCode::InvalidBody | ProblemCode::InvalidCredentials => {
+            let said = visit.say("home-security-code-wrong", &[]).unwrap_or_default();
+            problem.detailed(format!("at `code`: {said}"))
+        }
+        _ => worded(visit, problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_its_quiet_zone_and_its_corners() {
+        let (size, path) = picture("otpauth://totp/permitd:ana%40example.org?secret=AAAA&issuer=permitd").unwrap();
+        assert!((21 + 8..=177 + 8).contains(&size) && (size - 8 - 17) % 4 == 0, "{size}");
+        let last = size - 5;
+        for corner in ["M4 4h1".to_owned(), format!("M{last} 4h1"), format!("M4 {last}h1")] {
+            assert!(path.contains(&corner), "{corner}");
+        }
+        assert!(!path.contains("M3 ") && !path.contains(&format!("M{} ", last + 1)));
+    }
+}

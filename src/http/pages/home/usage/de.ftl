@@ -1,0 +1,17 @@
+home-use-title = Ihre Nutzung
+home-use-full = Wieder voll am { $when }.
+home-use-rate = Höchstens { $rate } Anfragen pro Sekunde, bis zu { $burst } auf einmal.
+home-use-empty = Sie haben in den letzten { $days } Tagen nichts abgefragt.
+home-use-empty-next = Beispiele für den Anfang
+home-use-by-status = Die letzten { $days } Tage: wie Anfragen beantwortet wurden
+home-use-by-dataset = Die letzten { $days } Tage: was abgefragt wurde
+home-use-chart = { $title }: { $sum } Anfragen in { $days } Tagen. Die Zahlen stehen in der Tabelle darunter.
+home-use-table = Als Tabelle
+home-use-day = Tag (UTC)
+home-use-all = Alle
+home-use-answered = beantwortet
+home-use-refused = falsch oder nicht erlaubt (4xx)
+home-use-waited = zu viele (429)
+home-use-failed = Fehler des Servers (5xx)
+home-use-unknown = bevor das gezählt wurde
+home-use-csv = Als CSV herunterladen

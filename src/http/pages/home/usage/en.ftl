@@ -1,0 +1,17 @@
+home-use-title = Your use
+home-use-full = Full again at { $when }.
+home-use-rate = At most { $rate } requests per second, up to { $burst } at once.
+home-use-empty = You have asked for nothing in the last { $days } days.
+home-use-empty-next = Examples to begin with
+home-use-by-status = The last { $days } days: how requests were answered
+home-use-by-dataset = The last { $days } days: what was asked for
+home-use-chart = { $title }: { $sum } requests in { $days } days. The numbers are in the table below.
+home-use-table = As a table
+home-use-day = Day (UTC)
+home-use-all = All
+home-use-answered = answered
+home-use-refused = wrong or not allowed (4xx)
+home-use-waited = too many (429)
+home-use-failed = fault of the server (5xx)
+home-use-unknown = before this was counted
+home-use-csv = Download as CSV

@@ -1,0 +1,166 @@
+//! The links of mails as people meet them: `/links/{token}`. Looking spends nothing; the form does what the link is for, and a password that
+//! is set signs its person in.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, header},
+};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{
+    flash::Flash,
+    form::Form,
+    handed::{self, Handed},
+    route::answered,
+    sign_in::{entered, provider_label, worded},
+    visit::{Anyone, Shown, Visit},
+};
+use crate::{
+    actors::sign_in::{Behind, Redeemed},
+    domain::{
+        link::{LinkPurpose, PresentedLink},
+        user::User,
+    },
+    http::{
+        Problem, ProblemCode,
+        cookie::Cookie,
+        routes::{command_problem, links, sessions},
+    },
+};
+
+const TEMPLATE: &str = "links/page.html";
+
+/// The page of a link.
+pub(in crate::http) async fn show(request: &HttpRequest) -> HttpResponse {
+    answered(request, shown(request).await)
+}
+
+async fn shown(request: &HttpRequest) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    // A key that its owner has not kept yet: the link itself is over.
+    if let Some((user, Handed::Key(_))) = handed::present(&visit)
+        && links::owner(visit.part("token")) == Some(user)
+    {
+        let key = handed::key(&visit).await?;
+        if !key.is_null() {
+            return visit.page(TEMPLATE, &context(&visit, "key", None, &Value::Null, &key));
+        }
+    }
+    match links::opened(request, &visit.service, visit.part("token")).await {
+        Ok((link, behind)) => asked(&visit, link, behind, StatusCode::OK, &Value::Null).await,
+        Err(problem) => not_open(&visit, problem),
+    }
+}
+
+/// What the link asks for.
+async fn asked(visit: &Visit<Anyone>, link: PresentedLink, behind: Behind, status: StatusCode, form: &Value) -> Shown {
+    let user = visit.service.committer.load_user(link.place.user).await.map_err(command_problem)?;
+    let state = match behind.purpose {
+        LinkPurpose::Invitation => "invitation",
+        LinkPurpose::PasswordReset => "reset",
+        LinkPurpose::ClaimKey => "claim",
+    };
+    visit.page_as(status, TEMPLATE, &context(visit, state, Some((user.as_ref(), behind)), form, &Value::Null))
+}
+
+fn context(
+    visit: &Visit<Anyone>,
+    state: &str,
+    of: Option<(Option<&User>, Behind)>,
+    form: &Value,
+    key: &Value,
+) -> Value {
+    let service = &visit.service;
+    let email = of.and_then(|(user, _)| user?.email.known());
+    let data_sets: Vec<String> =
+        super::front::served(service).iter().map(|set| set.definition.name.to_string()).collect();
+    json!({
+        "state": state, "form": form, "key": key, "email": email,
+        "expires_at": of.map(|(_, behind)| behind.expires_at),
+        "chars_min": service.settings.accounts.password_chars_min,
+        "has_passwords": service.settings.accounts.sign_in,
+        "provider": provider_label(service),
+        "dataset": data_sets.first(),
+    })
+}
+
+/// A link that is over has a page of its own, which says how to get another.
+fn not_open(visit: &Visit<Anyone>, problem: Problem) -> Shown {
+    if problem.code() != ProblemCode::LinkOver {
+        return Err(worded(visit, problem).into());
+    }
+    visit.page_as(problem.code().status(), TEMPLATE, &context(visit, "over", None, &Value::Null, &Value::Null))
+}
+
+/// A form of the page of a link.
+pub(in crate::http) async fn send(request: &HttpRequest, payload: Payload) -> HttpResponse {
+    answered(request, sent(request, payload).await)
+}
+
+async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    let form = Form::read(request, payload, &visit.service).await?;
+    if form.has("kept") {
+        return kept(&visit);
+    }
+    let (link, behind) = match links::opened(request, &visit.service, visit.part("token")).await {
+        Ok(opened) => opened,
+        Err(problem) => return not_open(&visit, problem),
+    };
+    let password = form.secret("password");
+    match links::used(request, &visit.service, link, password).await {
+        Ok(Redeemed::PasswordSet) => signed_in(&visit, link, password.unwrap_or_default()).await,
+        Ok(Redeemed::Key(key)) => {
+            let mut led = visit.led(visit.request.path(), None)?;
+            let cookie = handed::begin(&visit, link.place.user, Handed::Key(key.id()))?;
+            led.headers_mut().append(header::SET_COOKIE, cookie);
+            Ok(led)
+        }
+        // The link still works: the form again, with what was wrong.
+        Err(problem) if problem.code() == ProblemCode::InvalidBody => {
+            let problem = about_password(&visit, password.unwrap_or_default(), problem);
+            asked(&visit, link, behind, problem.code().status(), &form.again(&problem)).await
+        }
+        Err(problem) => not_open(&visit, problem),
+    }
+}
+
+/// What is wrong with a new password, in the reader's language.
+pub(super) fn about_password<W: super::visit::Visitor>(visit: &Visit<W>, password: &str, problem: Problem) -> Problem {
+    let min = visit.service.settings.accounts.password_chars_min;
+    let said = match () {
+        () if password.chars().count() < min => visit.say("links-too-short", &[("min", min.to_string())]),
+        () if problem.detail().contains("e-mail address") => visit.say("links-is-address", &[]),
+        () => None,
+    };
+    match said {
+        Some(said) => problem.detailed(format!("at `password`: {said}")),
+        None => problem,
+    }
+}
+
+/// Signs somebody in who has just set their password. Whoever has a second factor gives a code of it first.
+async fn signed_in(visit: &Visit<Anyone>, link: PresentedLink, password: &str) -> Shown {
+    let user = visit.service.committer.load_user(link.place.user).await.map_err(command_problem)?;
+    let email = user.as_ref().and_then(|user| user.email.known()).unwrap_or_default();
+    let given = sessions::given(&visit.request, email, Zeroizing::new(password.to_owned()), None);
+    let flash = Flash::done("links-set");
+    match sessions::offered(&visit.service) {
+        Ok(()) => match entered(visit, given, None, Some(&flash)).await {
+            Ok(led) => Ok(led),
+            // The password is set, whatever keeps them out now.
+            Err(_) => visit.led("/sign-in", Some(&Flash::done("links-set-sign-in"))),
+        },
+        Err(_) => visit.led("/", Some(&Flash::done("links-set-sign-in"))),
+    }
+}
+
+/// They have the key.
+fn kept(visit: &Visit<Anyone>) -> Shown {
+    let place = if visit.known().is_some() { "/home" } else { "/" };
+    let mut led = visit.led(place, Some(&Flash::done("links-kept")))?;
+    led.headers_mut().append(header::SET_COOKIE, Cookie::HANDED.remove(&visit.service.public_url)?);
+    Ok(led)
+}

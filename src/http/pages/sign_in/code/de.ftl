@@ -1,0 +1,9 @@
+sign-in-code-title = Ihr zweiter Faktor
+sign-in-code-lead = Noch ein Schritt: der Code aus Ihrer Authenticator-App.
+sign-in-code = Code
+sign-in-code-hint = Sechs Ziffern aus der App, oder einer Ihrer Wiederherstellungscodes.
+sign-in-code-wrong = Dieser Code stimmt nicht oder wurde schon benutzt. Warten Sie auf den nächsten in der App und versuchen Sie es noch einmal.
+sign-in-code-over = Die Anmeldung dauerte zu lange oder wurde in einem anderen Tab beendet. Geben Sie Ihr Passwort noch einmal ein.
+sign-in-code-lost = Ich habe weder die App noch einen Wiederherstellungscode
+sign-in-code-lost-text = Wer Sie eingeladen hat oder jemand anderes aus der Verwaltung kann Ihren zweiten Faktor entfernen. Danach melden Sie sich mit Ihrem Passwort an und richten einen neuen ein.
+sign-in-code-other = Als jemand anderes anmelden

@@ -1,0 +1,9 @@
+sign-in-code-title = Your second factor
+sign-in-code-lead = One more step: the code from your authenticator app.
+sign-in-code = Code
+sign-in-code-hint = Six digits from the app, or one of your recovery codes.
+sign-in-code-wrong = This code is not right, or was used already. Wait for the next one in the app and try again.
+sign-in-code-over = Signing in took too long, or was finished in another tab. Give your password again.
+sign-in-code-lost = I have neither the app nor a recovery code
+sign-in-code-lost-text = Whoever invited you, or another administrator, can remove your second factor. Then you sign in with your password and set up a new one.
+sign-in-code-other = Sign in as somebody else

@@ -1,0 +1,10 @@
+sign-in-forgotten-title = Passwort mit einem Link setzen
+sign-in-forgotten-lead = Wir senden einen Link an die Adresse, an die Ihre Einladung ging. Damit setzen Sie ein neues Passwort; bis dahin gilt das alte.
+sign-in-forgotten-send = Link senden
+sign-in-forgotten-sent = Sehen Sie in Ihr Postfach
+sign-in-forgotten-sent-lead = Wenn hier jemand mit dieser Adresse eingeladen wurde, ist ein Link unterwegs. Er gilt einmal, { $minutes } Minuten lang.
+sign-in-forgotten-sent-spam = Nach einigen Minuten ist nichts da? Sehen Sie in den Spam-Ordner.
+sign-in-forgotten-sent-address = Nehmen Sie die Adresse, an die Ihre Einladung ging. An eine Adresse gehen in einer Stunde nur begrenzt viele E-Mails.
+sign-in-forgotten-sent-none = Immer noch nichts? Fragen Sie, wer Sie eingeladen hat: die Einladung kann noch einmal gesendet werden.
+sign-in-forgotten-back = Zurück zum Anmelden
+sign-in-forgotten-other = Mit einer anderen Adresse versuchen

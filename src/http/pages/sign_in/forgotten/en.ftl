@@ -1,0 +1,10 @@
+sign-in-forgotten-title = Set a password by a link
+sign-in-forgotten-lead = We send a link to the address that you were invited at. With it you set a new password; the old one works until then.
+sign-in-forgotten-send = Send the link
+sign-in-forgotten-sent = Look into your mailbox
+sign-in-forgotten-sent-lead = If somebody with this address was invited here, a link is on its way. It works once, for { $minutes } minutes.
+sign-in-forgotten-sent-spam = Nothing there after some minutes? Look into the folder for spam.
+sign-in-forgotten-sent-address = Use the address that your invitation went to. Only so many mails go to one address in an hour.
+sign-in-forgotten-sent-none = Still nothing? Ask whoever invited you: they can send the invitation again.
+sign-in-forgotten-back = Back to signing in
+sign-in-forgotten-other = Try another address

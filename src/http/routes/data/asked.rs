@@ -1,0 +1,162 @@
+//! What pages for people ask of a data set: admitted at once for all the questions of a page, and answered as documents.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use serde_json::Value;
+
+use super::{
+    DataSets,
+    failure::{query_problem, wrong_parameters},
+};
+use crate::{
+    actors::{
+        gate::Asking,
+        grants::{Admission, Pass},
+    },
+    dataset::{
+        cursor, json,
+        query::{self, Facets, InvalidParam, Query},
+        summary::Facet,
+    },
+    domain::{bounds::DataAction, credential::Credential, id::UserId},
+    http::{Charge, Problem, ProblemCode, state::Service, wire},
+    store::records::{DataSet, Summary},
+};
+
+/// A page of records, with whole numbers and amounts as texts.
+#[derive(Debug)]
+pub(in crate::http) struct PageOfRows {
+    /// The records, each an object.
+    pub(in crate::http) records: Vec<Value>,
+    /// The cursor of the next page.
+    pub(in crate::http) next: Option<String>,
+    /// Whether the page is full or the last one; otherwise the store stopped looking.
+    pub(in crate::http) complete: bool,
+    /// How many match, if that was asked.
+    pub(in crate::http) count: Option<u64>,
+}
+
+impl DataSets {
+    /// What the server has at hand.
+    pub(in crate::http) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Admits a page that asks so many questions, or says why not.
+    ///
+    /// # Errors
+    /// When that cannot be decided.
+    pub(in crate::http) async fn admit_page(
+        &self,
+        request: &HttpRequest,
+        credential: Credential,
+        data_set: &Arc<DataSet>,
+        cost: u64,
+    ) -> Result<Result<Pass, Admission>, Problem> {
+        let from = wire::client_of(request);
+        self.admit_as(credential, cost, Asking { from, data_set: Some(Arc::clone(data_set)), action: DataAction::Read })
+            .await
+    }
+
+    /// Says that so many of the questions of a page count after all, and tells of the page whoever looks at who asks for what.
+    pub(in crate::http) fn charge(
+        &self,
+        request: &HttpRequest,
+        pass: &mut Pass,
+        data_set: &DataSet,
+        kept: u64,
+        status: u16,
+    ) {
+        pass.keep(kept, self.service.committer.clock.as_ref());
+        pass.tell(&data_set.definition.name, status, wire::client_of(request));
+    }
+
+    /// What of a page's questions counts of which one was not answered.
+    pub(in crate::http) fn charged(problem: &Problem, cost: u64) -> u64 {
+        match problem.charge() {
+            Charge::Whole => cost,
+            Charge::Rate | Charge::Nothing => cost.saturating_sub(1),
+        }
+    }
+
+    /// What the parameters of a page ask for.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(in crate::http) fn question(&self, data_set: &DataSet, raw_query: &str) -> Result<Query, Vec<InvalidParam>> {
+        let key = self.service.cursor_key.of(data_set.instance);
+        let asked = query::parse(&data_set.definition, raw_query, &query::Limits::default(), &key);
+        asked.map(|asked| Query { numbers_as_texts: true, ..asked })
+    }
+
+    /// A page of records.
+    ///
+    /// # Errors
+    /// As the API refuses.
+    pub(in crate::http) async fn rows(
+        &self,
+        who: UserId,
+        data_set: &Arc<DataSet>,
+        query: &Query,
+    ) -> Result<PageOfRows, Problem> {
+        let found = self.queries.find(who, Arc::clone(data_set), query.clone()).await.map_err(query_problem)?;
+        let (complete, count) = (found.complete, found.count);
+        let made = self.page(data_set, query, found)?;
+        let mut document: Value = serde_json::from_slice(&made.text).map_err(Problem::internal)?;
+        Ok(PageOfRows { records: entries(&mut document), next: made.next, complete, count })
+    }
+
+    /// How often the values of a column occur, at most so many of them.
+    ///
+    /// # Errors
+    /// As the API refuses.
+    pub(in crate::http) async fn values_of(
+        &self,
+        who: UserId,
+        data_set: &Arc<DataSet>,
+        (query, column, limit): (&Query, usize, u32),
+    ) -> Result<(u64, Facet), Problem> {
+        let facets = Facets { filter: query.filter.clone(), columns: vec![column], limit, numbers_as_texts: true };
+        let found = self.queries.facets(who, Arc::clone(data_set), facets).await.map_err(query_problem)?;
+        let Summary { records, columns, .. } = found;
+        let facet = columns.into_iter().next().ok_or_else(|| Problem::internal("no values were counted"))?;
+        Ok((records, facet))
+    }
+
+    /// What the records of a key, or one of them, were: the states and the cursor of what follows; none where there never were any.
+    ///
+    /// # Errors
+    /// As the API refuses.
+    pub(in crate::http) async fn states_of(
+        &self,
+        who: UserId,
+        data_set: &Arc<DataSet>,
+        (key, record_id): (&str, Option<&str>),
+        raw_query: &str,
+    ) -> Result<Option<(Vec<Value>, Option<String>)>, Problem> {
+        let definition = &data_set.definition;
+        let cursor_key = self.service.cursor_key.of(data_set.instance);
+        let limits = query::Limits::default();
+        let asked = query::parse_history(definition, raw_query, &limits, &cursor_key, (key, record_id));
+        let asked = asked.map_err(|params| wrong_parameters(&params))?;
+        let record = record_id.map(ToOwned::to_owned);
+        let found = self.queries.history(who, Arc::clone(data_set), key.to_owned(), record, asked).await;
+        let Some(past) = found.map_err(query_problem)? else { return Ok(None) };
+        let seal = |position| cursor::seal_state(&cursor_key, definition, (key, record_id), position);
+        let next = past.next.as_ref().map(seal).transpose();
+        let next = next.map_err(|error| Problem::new(ProblemCode::InvalidParameters, error.to_string()))?;
+        let text = past.document.finish(&[], &definition.name, past.version);
+        let text = json::numbers_as_texts(definition, &text, json::Entries::Past);
+        let mut document = serde_json::from_slice(&text).map_err(Problem::internal)?;
+        Ok(Some((entries(&mut document), next)))
+    }
+}
+
+/// The entries of a document.
+fn entries(document: &mut Value) -> Vec<Value> {
+    match document.get_mut("data").map(Value::take) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,193 @@
+//! The pages of imports, as somebody of the staff uses them in a browser without script.
+
+use permitd::dataset::Definition;
+use reqwest::Method;
+
+use super::staff::with_token;
+use crate::{
+    app::TestApp,
+    browser::{ACCEPT, Browser, Form, Page},
+    data::imported,
+    imports::{THINGS, things},
+};
+
+/// A server with so many things, and a browser of somebody who may do what concerns data.
+pub(super) async fn server(rows: usize) -> TestApp {
+    let app = TestApp::set(&[], 0).await;
+    let definition = Definition::from_toml(THINGS, "things.toml").unwrap();
+    imported(&app, definition, things(0..rows).into_bytes(), "things.csv").await;
+    app
+}
+
+/// Sends a form with a file at its end, as a browser does, and is led on.
+async fn send_file(app: &TestApp, browser: &Browser<'_>, form: &Form, name: &str, file: &[u8]) -> Page {
+    const MARK: &str = "----a-mark-that-no-file-has";
+    let mut body = Vec::new();
+    for (name, value) in form.fields.iter().filter(|(name, _)| name != "file") {
+        let part = format!("--{MARK}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(part.as_bytes());
+    }
+    let name = name.replace('"', "%22");
+    let head = format!("--{MARK}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n");
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(b"Content-Type: text/csv\r\n\r\n");
+    body.extend_from_slice(file);
+    body.extend_from_slice(format!("\r\n--{MARK}--\r\n").as_bytes());
+    let cookies: Vec<String> =
+        browser.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let request = client.post(app.url(&form.action)).header("accept", ACCEPT).header("cookie", cookies.join("; "));
+    let request = request.header("content-type", format!("multipart/form-data; boundary={MARK}")).body(body);
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let html = response.text().await.unwrap();
+    match headers.get("location") {
+        Some(place) if status == 303 => browser.open(place.to_str().unwrap()).await,
+        _ => Page { path: form.action.clone(), status, headers, html },
+    }
+}
+
+async fn sent(app: &TestApp, browser: &Browser<'_>, fields: &[(&str, &str)], name: &str, file: &[u8]) -> Page {
+    let page = browser.open("/admin/imports").await.expect(200);
+    let button = if page.html.contains("lang=\"de\"") { "Datei ansehen" } else { "Look at the file" };
+    let form = fields.iter().fold(page.form(button), |form, (name, value)| form.with(name, value));
+    send_file(app, browser, &form, name, file).await
+}
+
+/// An import's page, once nothing further happens to it.
+async fn settled(app: &TestApp, browser: &Browser<'_>, page: Page) -> Page {
+    let path = page.path.clone();
+    app.eventually("the import to come to rest", async || {
+        let page = browser.open(&path).await.expect(200);
+        (!page.html.contains("data-again")).then_some(page)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_file_is_looked_at_tried_out_and_imported() {
+    let app = server(20).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let file = things(0..21).replace("T3,red,3", "T3,blue,3").replace("T5,red,5", "T5,red,tall");
+    let looked = sent(&app, &browser, &[("dataset", "things"), ("mode", "merge")], "new.csv", file.as_bytes()).await;
+    let looked = looked.expect(200);
+    looked.shows("new.csv").shows("text with separated columns (CSV)").shows("Height");
+    looked.shows("which has 20 records now").shows("tall").shows("One of them cannot become a record");
+
+    let tried = settled(&app, &browser, browser.send(&looked.form("Try it out")).await).await;
+    tried.shows("The file was tried out. Nothing was changed.").shows("blue").shows("Download all rejected rows");
+    tried.shows("New records\n1").shows("Changed records\n1").shows("Rows that cannot become records\n1");
+    assert_eq!(things_count(&app).await, 20, "nothing was imported");
+
+    let rejects = tried.links().into_iter().find(|link| link.ends_with("/rejects")).unwrap();
+    let rejects = browser.ask(Method::GET, &rejects, None).await.expect(200);
+    assert!(rejects.html.starts_with("line,column,value,reason\n7,"), "{}", rejects.html);
+
+    let again = browser.send(&tried.form("Import it now")).await;
+    let held = settled(&app, &browser, again).await;
+    held.shows("This import needs your decision").shows("1 of 21 rows of the file cannot become records");
+    let done = browser.send(&held.form("Yes, import it")).await;
+    let done = settled(&app, &browser, done).await;
+    done.shows("The file was imported").shows("version 2");
+    assert_eq!(things_count(&app).await, 21);
+    let listed = browser.open("/admin/imports").await;
+    listed.shows("new.csv").shows("imported").shows("you").shows("No file waits");
+}
+
+async fn things_count(app: &TestApp) -> u64 {
+    app.admin_get("/datasets/things").await.expect(200).json()["records"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn what_an_import_would_remove_is_said_in_numbers_and_can_be_discarded() {
+    let app = server(100).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let fields = [("dataset", "things"), ("mode", "replace")];
+    let looked = sent(&app, &browser, &fields, "half.csv", things(0..50).as_bytes()).await.expect(200);
+    looked.shows("records that it does not have are removed");
+    let held = settled(&app, &browser, browser.send(&looked.form("Import without trying")).await).await;
+    held.shows("50 of 100 records would be removed, which is more than 5 %");
+    held.shows("Yes, import it and remove 50 records").shows("All 100 records of things stay as they are");
+    browser.open("/admin/imports").await.shows("One import waits for your decision").shows("half.csv");
+    let form = held.form("Yes, discard it");
+    browser.send(&form).await.shows("The import was discarded. Nothing was changed.");
+    // Somebody else has done it already: it is so, and that is all.
+    browser.send(&form).await.expect(200);
+    assert_eq!(things_count(&app).await, 100);
+}
+
+#[tokio::test]
+async fn a_new_data_set_is_described_in_the_page_and_no_word_of_it_is_lost() {
+    let app = TestApp::set(&[], 0).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let file = b"Tag,Colour\nA,red\nB,blue\n";
+    let drafted = sent(&app, &browser, &[("dataset", ""), ("name", "birds")], "birds.csv", file).await.expect(200);
+    drafted.shows("The definition of the new data set").shows("the new data set birds");
+    let mut form = drafted.form("Save and check");
+    let (_, text) = form.fields.iter().find(|(name, _)| name == "definition").cloned().unwrap();
+    assert!(text.contains("name = \"birds\""), "{text}");
+    let wrong = text.clone() + "\n# <b>mine</b>\nkolour = 1\n";
+    let refused = browser.send(&form.clone().with("definition", &wrong)).await.expect(400);
+    refused.shows("line ").shows("kolour");
+    assert!(!refused.html.contains("<b>mine"), "it is escaped");
+    let kept = browser.open(&drafted.path).await;
+    let kept = kept.form("Save and check").fields.into_iter().find(|(name, _)| name == "definition").unwrap().1;
+    assert_eq!(kept.trim(), wrong.trim(), "what was written is still there");
+    form = form.with("definition", &text);
+    form.action = format!("{}/start", drafted.path);
+    let done = settled(&app, &browser, browser.send(&form).await).await;
+    done.shows("The file was imported").shows("New records\n2");
+    browser.open("/admin/data").await.shows("birds").shows("served");
+    browser.open("/admin/data/birds").await.expect(200).shows("colour");
+}
+
+#[tokio::test]
+async fn a_file_is_read_otherwise_without_being_sent_again() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let file = "Tag|Colour|Height\nX1|red|7\n";
+    let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", file.as_bytes()).await.expect(200);
+    let form = looked.form("Read it again").with("dataset", "things").with("mode", "merge").with("absent", "empty");
+    let wrong = browser.send(&form.clone().with("delimiter", "abc")).await.expect(400);
+    wrong.shows("cannot separate cells");
+    assert!(wrong.html.contains("value=\"abc\""), "what was typed is still there");
+    let read = browser.send(&form.with("delimiter", "|")).await.expect(200);
+    read.shows("The file was read again, as you said.").shows("X1");
+    let gone = browser.send(&read.form("Yes, remove it")).await.expect(200);
+    gone.shows("The file was removed.").shows("No file waits");
+    browser.open(&read.path).await.expect(404).shows("Send it again");
+}
+
+#[tokio::test]
+async fn hostile_names_values_and_forms_do_no_harm() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let file = "Tag,Colour,Height\n<script>alert(1)</script>,<img src=x>,1\n";
+    let name = "../../<script>alert(2)</script>.csv";
+    let looked = sent(&app, &browser, &[("dataset", "things")], name, file.as_bytes()).await.expect(200);
+    assert!(!looked.html.contains("<script>alert") && !looked.html.contains("<img"), "{}", looked.main());
+    looked.shows("<script>alert(1)</script>");
+    sent(&app, &browser, &[("dataset", "things"), ("csrf", "wrong")], "a.csv", file.as_bytes()).await.expect(403);
+    let again = sent(&app, &browser, &[("dataset", "nothing"), ("mode", "replace")], "a.csv", b"a\n").await.expect(400);
+    again.shows("choose another one");
+    sent(&app, &browser, &[("dataset", "things")], "a.csv", b"").await.expect(400).shows("the file is empty");
+    sent(&app, &browser, &[("dataset", "things")], "", b"x").await.expect(400).shows("choose a file first");
+}
+
+#[tokio::test]
+async fn who_may_do_what_concerns_data_imports_and_sees_nothing_else() {
+    let app = server(3).await;
+    let body = serde_json::json!({ "name": "ci", "scopes": ["data"] });
+    let made = app.admin_send(Method::POST, "/admin-tokens", &body).await.expect(201).json();
+    let browser = with_token(&app, made["token"].as_str().unwrap(), "de").await;
+    let page = browser.open("/admin/imports").await.expect(200);
+    page.shows("Datei senden").shows("Höchstens");
+    let fields = [("dataset", "things"), ("mode", "merge")];
+    let looked = sent(&app, &browser, &fields, "neu.csv", things(0..4).as_bytes()).await.expect(200);
+    let tried = settled(&app, &browser, browser.send(&looked.form("Ausprobieren")).await).await;
+    tried.shows("Nichts wurde geändert").shows("Neue Datensätze\n1");
+    browser.open("/admin/mail").await.expect(403);
+    browser.open("/admin/undone").await.expect(403);
+    let stranger = Browser::new(&app);
+    assert!(stranger.open("/admin/imports").await.path.starts_with("/sign-in"));
+}
