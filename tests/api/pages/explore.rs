@@ -286,7 +286,8 @@ async fn a_record_shows_all_it_says_and_what_became_of_it() {
     assert!(read(&unknown.body).contains("There is no such record"));
     // The API does not take the pages for keys, nor they the API's paths.
     let asked = looking.app.request(Method::GET, "/permits/about").bearer_auth(&looking.token);
-    looking.app.send(asked).await.expect(404);
+    let about = looking.app.send(asked).await.expect(200);
+    assert_eq!(about.header("content-type"), Some("text/html; charset=utf-8"));
     looking.open(&format!("{BASE}/")).await.expect(308);
     let posted = looking.app.request(Method::POST, BASE).header("cookie", format!("permitd={}", looking.token));
     assert_eq!(looking.app.send(posted).await.expect(405).header("allow"), Some("GET, HEAD"));

@@ -23,7 +23,7 @@ async fn from_the_invitation_to_a_key_and_its_end() {
 
         browser.follow("New key");
         browser.accessible("a new key's form");
-        browser.fill("Name", "laptop");
+        browser.fill("Name (optional)", "laptop");
         browser.follow("Make the key");
         browser.sees("It stays here until you say that you have it");
         browser.accessible("a new key");
@@ -91,7 +91,7 @@ async fn whoever_is_disabled_meanwhile_is_signed_out() {
     browser.follow("New key");
     let disabled = json!({ "status": "disabled" });
     server.send(reqwest::Method::PATCH, &format!("/users/{user}"), &disabled).await;
-    browser.fill("Name", "laptop");
+    browser.fill("Name (optional)", "laptop");
     browser.follow("Make the key");
     browser.sees("Password");
     browser.expect(Kind::Failed, "401 POST");
