@@ -130,7 +130,7 @@ async fn the_documentation_brings_all_it_needs_and_its_files_are_kept() {
 async fn the_first_page_is_for_people_and_for_programs() {
     let app = TestApp::with_sample(5).await;
     let html = app.send(app.request(Method::GET, "/").header("accept", "text/html,*/*;q=0.8")).await.expect(200);
-    assert!(html.body.contains("5 records") && html.body.contains("href=\"/permits/explore\""), "{}", html.body);
+    assert!(html.body.contains("5 records") && html.body.contains("href=\"/permits/about\""), "{}", html.body);
     assert!(html.body.contains("href=\"/docs\"") && html.body.contains("href=\"/sign-in\""));
     let json = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200).json();
     assert_eq!(json["datasets"][0]["path"], "/permits");

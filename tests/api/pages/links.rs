@@ -44,7 +44,7 @@ async fn from_the_invitation_over_a_password_to_a_key_that_works_and_ends() {
         .shows("Hello, Ana <b>Núñez</b>")
         .shows("1,000 of 1,000 requests");
     assert!(!home.html.contains("<b>Núñez"));
-    for place in ["/permits/explore", "/home/use", "/home/examples", "/home/security"] {
+    for place in ["/permits/about", "/permits/explore", "/home/use", "/home/examples", "/home/security"] {
         assert!(home.links().contains(&place.to_owned()), "{place}: {:?}", home.links());
     }
 

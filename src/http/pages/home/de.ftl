@@ -22,6 +22,7 @@ home-rate-text = { $rate } Anfragen pro Sekunde, bis zu { $burst } auf einmal
 home-plan = Tarif
 home-datasets = Daten, die Sie lesen können
 home-explore = Ansehen
+home-about = Was es ist
 home-datasets-empty = Hier ist noch nichts veröffentlicht. Kommen Sie später wieder; Ihr Konto und Ihre Schlüssel bleiben, wie sie sind.
 home-datasets-plan = Ihr Tarif nennt Daten, die gerade nicht veröffentlicht sind.
 home-keys = Ihre Schlüssel

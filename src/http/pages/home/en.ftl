@@ -22,6 +22,7 @@ home-rate-text = { $rate } requests per second, up to { $burst } at once
 home-plan = Plan
 home-datasets = Data that you can read
 home-explore = Explore
+home-about = What it is
 home-datasets-empty = Nothing is published here yet. Come back later; your account and your keys stay as they are.
 home-datasets-plan = Your plan names data that is not published at the moment.
 home-keys = Your keys
