@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    ColumnType, Definition, Value, json,
+    ColumnType, Definition, Record, Value, json,
     summary::{FacetTally, FiguresTally},
 };
 
@@ -183,6 +183,12 @@ impl TableTally {
         }
     }
 
+    /// Counts a record with all of its values.
+    pub fn add_all(&mut self, record: &Record) {
+        self.add_record();
+        record.values.iter().enumerate().for_each(|(place, value)| self.add(place, value));
+    }
+
     /// The figures, of a version of the data set.
     pub fn finish(self, version: u64, made_at: Timestamp) -> TableFigures {
         let records = self.records;
@@ -227,8 +233,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::Record;
-
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn definition() -> Definition {

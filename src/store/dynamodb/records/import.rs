@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     aws::{Bridge, BridgeError},
-    dataset::{Record, RecordIdRule, Value, figures::TableFigures},
+    dataset::{
+        Record, RecordIdRule, Value,
+        figures::{TableFigures, TableTally},
+    },
     store::{
         StoreError,
         dynamodb::{Dynamo, item::text, schema, unavailable},
@@ -75,6 +78,8 @@ pub(super) struct OpenImport {
     brings_ids: bool,
     /// Whether what the file does not hold is marked for removal by now.
     is_settled: bool,
+    /// Adds up what is written, where nothing else will be seen.
+    tally: Option<TableTally>,
     /// The figures of the columns at the version that this import leaves, where they are not those that were kept.
     figures: Option<Arc<TableFigures>>,
     /// Whether anything was written that has to be seen.
@@ -156,6 +161,7 @@ impl OpenImport {
             updated: Vec::new(),
             brings_ids: false,
             is_settled: false,
+            tally: None,
             figures: None,
             wrote: false,
             probes: Vec::new(),
@@ -166,6 +172,7 @@ impl OpenImport {
         session.check_table()?;
         session.look_back()?;
         session.take_stock()?;
+        session.tally = session.empty.then(|| TableTally::new(&session.order.definition));
         if session.columns == Columns::New && session.order.anew.is_none() {
             // Nothing stored can be recognised in the file: all of it goes.
             session.counts.removed = session.stored.as_ref().map_or(0, |stored| stored.data_set.records);
@@ -279,6 +286,9 @@ impl OpenImport {
             return Err(self.overtaken());
         }
         let item = self.layout.item(line, record, (self.epoch(), version))?;
+        if let Some(tally) = &mut self.tally {
+            tally.add_all(record);
+        }
         self.remember(&item);
         self.wrote = true;
         self.writer.put(item).map_err(|error| self.write_failed(error))

@@ -124,21 +124,28 @@ impl OpenImport {
         if !self.order.needs_figures(before, &next.data_set) {
             return Ok(());
         }
+        let tally = match self.tally.take() {
+            Some(tally) => tally,
+            None => self.counted_anew(&next)?,
+        };
+        self.figures = Some(Arc::new(tally.finish(next.data_set.version, self.shared.clock.now())));
+        Ok(())
+    }
+
+    /// Reads the whole table for what of it will be seen: of records that stay nothing is known any more but that they are there.
+    fn counted_anew(&mut self, next: &Manifest) -> Result<TableTally, RecordStoreError> {
         let mut tally = TableTally::new(&self.order.definition);
         self.read_table(|session, item| {
-            let (from, to) = row::epochs(item).map_err(|error| session.failed(error))?;
             if session.lease.is_lost() {
                 return Err(session.overtaken());
             }
+            let (from, to) = row::epochs(item).map_err(|error| session.failed(error))?;
             if next.epochs.sees(from, to) {
-                let record = next.layout.record(item).map_err(|error| session.failed(error))?;
-                tally.add_record();
-                record.values.iter().enumerate().for_each(|(place, value)| tally.add(place, value));
+                tally.add_all(&next.layout.record(item).map_err(|error| session.failed(error))?);
             }
             Ok(())
         })?;
-        self.figures = Some(Arc::new(tally.finish(next.data_set.version, self.shared.clock.now())));
-        Ok(())
+        Ok(tally)
     }
 
     /// The data set as it will be seen, and what says so: its state first.
