@@ -74,11 +74,13 @@ pub struct WrittenValue(Box<RawValue>);
 impl WrittenValue {
     /// Of a value; nothing for a null.
     fn of(value: &Value) -> Option<Self> {
-        if value.is_null() {
-            return None;
-        }
         let mut text = Vec::new();
-        json::write_value(value, &mut text);
+        match value {
+            Value::Null => return None,
+            // Not every store keeps the sign of a zero.
+            Value::Number(number) => json::write_value(&Value::Number(number + 0.0), &mut text),
+            other => json::write_value(other, &mut text),
+        }
         String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok()).map(Self)
     }
 
@@ -187,6 +189,11 @@ impl TableTally {
     pub fn add_all(&mut self, record: &Record) {
         self.add_record();
         record.values.iter().enumerate().for_each(|(place, value)| self.add(place, value));
+    }
+
+    /// How many records it has counted.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// The figures, of a version of the data set.

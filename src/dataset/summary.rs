@@ -19,7 +19,9 @@ pub struct Facet {
 #[derive(Debug)]
 pub struct FacetTally {
     column: usize,
+    /// By the text itself, of texts, and by the JSON of other values.
     counts: HashMap<Vec<u8>, (Value, u64)>,
+    nulls: u64,
     /// With more different values than this it is given up.
     different_max: usize,
     has_given_up: bool,
@@ -35,7 +37,7 @@ impl FacetTally {
 
     /// Of the column at this place, as long as it has few different values. With more it is given up: nothing is counted.
     pub fn of_few(column: usize, different_max: usize) -> Self {
-        Self { column, counts: HashMap::new(), different_max, has_given_up: false, text: Vec::new() }
+        Self { column, counts: HashMap::new(), nulls: 0, different_max, has_given_up: false, text: Vec::new() }
     }
 
     /// Whether there were more different values than it counts.
@@ -53,12 +55,23 @@ impl FacetTally {
             Value::Number(number) if *number == 0.0 => &Value::Number(0.0),
             other => other,
         };
-        self.text.clear();
-        json::write_value(value, &mut self.text);
-        if let Some((_, count)) = self.counts.get_mut(&self.text) {
+        let text = match value {
+            Value::Null => {
+                self.nulls += 1;
+                return;
+            }
+            // All values of a column are of one type.
+            Value::Text(text) => text.as_bytes(),
+            other => {
+                self.text.clear();
+                json::write_value(other, &mut self.text);
+                &self.text
+            }
+        };
+        if let Some((_, count)) = self.counts.get_mut(text) {
             *count += 1;
         } else if self.counts.len() < self.different_max {
-            self.counts.insert(self.text.clone(), (value.clone(), 1));
+            self.counts.insert(text.to_owned(), (value.clone(), 1));
         } else {
             self.has_given_up = true;
             self.counts = HashMap::new();
@@ -67,7 +80,8 @@ impl FacetTally {
 
     /// The values, at most so many.
     pub fn finish(self, limit: u32) -> Facet {
-        let mut values: Vec<(Value, u64)> = self.counts.into_values().collect();
+        let nulls = Some((Value::Null, self.nulls)).filter(|(_, count)| *count > 0);
+        let mut values: Vec<(Value, u64)> = self.counts.into_values().chain(nulls).collect();
         values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let complete = values.len() <= limit;

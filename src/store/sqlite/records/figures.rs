@@ -3,23 +3,30 @@
 
 use rusqlite::{Connection, OptionalExtension, types::ValueRef};
 
-use super::schema;
+use super::{rowset::RowSet, schema};
 use crate::dataset::{
     Definition,
     figures::{TableFigures, TableTally},
 };
 
-/// Counts the records that the table holds.
-pub(super) fn count(connection: &Connection, definition: &Definition) -> rusqlite::Result<TableTally> {
-    let mut tally = TableTally::new(definition);
+/// Counts the records that the table holds, but for those that were counted as they came.
+pub(super) fn count_others(
+    connection: &Connection,
+    definition: &Definition,
+    counted: &RowSet,
+    tally: &mut TableTally,
+) -> rusqlite::Result<()> {
     let names: Vec<String> =
         (0..definition.columns.len()).map(|place| schema::column_name(definition, place)).collect();
-    let mut statement = connection.prepare(&format!("SELECT {} FROM records", names.join(", ")))?;
+    let mut statement = connection.prepare(&format!("SELECT \"$row\", {} FROM records", names.join(", ")))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        if counted.contains(row.get(0)?) {
+            continue;
+        }
         tally.add_record();
         for (place, column) in definition.columns.iter().enumerate() {
-            let stored = row.get_ref(place)?;
+            let stored = row.get_ref(place + 1)?;
             if tally.wants(place) {
                 tally.add(place, &schema::value(column.kind, stored)?);
             } else {
@@ -27,7 +34,7 @@ pub(super) fn count(connection: &Connection, definition: &Definition) -> rusqlit
             }
         }
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// Writes them down in place of those that were there. The table is there once there were any.

@@ -14,7 +14,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    dataset::{ColumnType, Record, RecordIdRule, Value},
+    dataset::{ColumnType, Record, RecordIdRule, Value, figures::TableTally},
     private::{self, FilePlace},
     store::records::{
         DataSet, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
@@ -55,6 +55,9 @@ pub(super) struct OpenImport {
     /// The version that this import makes if it changes anything.
     version: i64,
     rows_seen: RowSet,
+    /// Rows whose records are in the tally.
+    rows_counted: RowSet,
+    tally: TableTally,
     seen: Seen,
     counts: Counts,
     absent: Absent,
@@ -117,6 +120,7 @@ impl OpenImport {
         let stored = load(&connection, &name)?;
         order.check_stored(stored.as_ref())?;
         let statements = Statements::new(&order.definition);
+        let tally = TableTally::new(&order.definition);
         let mut session = Self {
             shared,
             path: path.clone(),
@@ -127,6 +131,8 @@ impl OpenImport {
             empty: false,
             version: 0,
             rows_seen: RowSet::default(),
+            rows_counted: RowSet::default(),
+            tally,
             seen,
             counts: Counts::default(),
             absent: Absent::default(),
@@ -204,24 +210,20 @@ impl OpenImport {
             return Ok(RowOutcome::Duplicate { first_line });
         }
         let before = if self.empty { None } else { self.stored_like(key, &mut record)? };
-        let outcome = match before {
-            Some((row, true)) => {
-                self.rows_seen.insert(row);
-                RowOutcome::Unchanged
-            }
+        let (row, outcome) = match before {
+            Some((row, true)) => (row, RowOutcome::Unchanged),
             Some((row, false)) => {
-                self.rows_seen.insert(row);
                 self.note_effects(row, &record)?;
                 self.retire(row, true)?;
                 self.write(&mut record, Some(row))?;
-                RowOutcome::Updated
+                (row, RowOutcome::Updated)
             }
-            None => {
-                let row = self.write(&mut record, None)?;
-                self.rows_seen.insert(row);
-                RowOutcome::Inserted
-            }
+            None => (self.write(&mut record, None)?, RowOutcome::Inserted),
         };
+        self.rows_seen.insert(row);
+        // As it is stored: with its load date, and with what the file does not say of it.
+        self.rows_counted.insert(row);
+        self.tally.add_all(&record);
         match outcome {
             RowOutcome::Inserted => self.counts.inserted += 1,
             RowOutcome::Updated => self.counts.updated += 1,
@@ -402,8 +404,7 @@ impl OpenImport {
         }
         self.write_state(&data_set)?;
         if self.order.needs_figures(self.stored.as_ref(), &data_set) {
-            let counted = figures::count(&self.connection, &self.order.definition)?;
-            figures::write(&self.connection, &counted.finish(data_set.version, self.shared.clock.now()))?;
+            self.write_figures(&data_set)?;
         }
         let result = data_set.last_import.result;
         if result.changed {
@@ -412,6 +413,16 @@ impl OpenImport {
         }
         self.connection.execute_batch("COMMIT")?;
         Ok(result)
+    }
+
+    /// Makes the figures of the columns: what came was counted as it came, and what stays besides is counted now.
+    fn write_figures(&mut self, data_set: &DataSet) -> rusqlite::Result<()> {
+        let definition = &self.order.definition;
+        let mut tally = std::mem::replace(&mut self.tally, TableTally::new(definition));
+        if tally.records() != data_set.records {
+            figures::count_others(&self.connection, definition, &self.rows_counted, &mut tally)?;
+        }
+        figures::write(&self.connection, &tally.finish(data_set.version, self.shared.clock.now()))
     }
 
     fn write_state(&self, data_set: &DataSet) -> rusqlite::Result<()> {
