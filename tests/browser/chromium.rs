@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{heard::Heard, support};
 
 /// How long anything may take that is bound to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// Names the browser, where it is not on the path.
 const PROGRAM: &str = "PERMITD_TEST_CHROMIUM";
 

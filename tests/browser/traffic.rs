@@ -120,7 +120,9 @@ impl Traffic {
 
     /// What the document that is shown asked for and has not got yet.
     pub(crate) fn pending(&self) -> Option<&Request> {
-        self.requests.iter().find(|request| !request.is_over && request.loader == self.loader)
+        // Nobody waits for the icon that browsers look for by themselves: a headless one may drop it without a word.
+        let own = self.requests.iter().filter(|request| request.is_of_the_page());
+        own.filter(|request| !request.is_over).find(|request| request.loader == self.loader)
     }
 }
 

@@ -26,12 +26,12 @@ SHOWN_DIFFERENCES = 20
 HEADER_WITHIN_ROWS = 50
 ROOT_KEYS = {
     "name", "title", "record_id", "load_date", "blanks", "delimiter", "quote", "encoding", "sheet", "decimal", "thousands",
-    "date_order", "skip_rows", "key", "column", "index",
+    "date_order", "skip_rows", "key", "column", "index", "about",
 }
 KEY_KEYS = {"column", "prefix", "strip", "fold"}
 COLUMN_KEYS = {
     "name", "type", "description", "headers", "occurrence", "extract", "join", "import", "required", "default",
-    "date_order", "fold", "blanks", "publish",
+    "date_order", "fold", "blanks", "publish", "personal",
 }
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 HOURS_OF_ZONES = {

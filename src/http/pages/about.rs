@@ -1,18 +1,23 @@
-//! `/{dataset}/about`: what a data set says about itself. Anybody may see it where its definition says so, otherwise whoever is signed
-//! in.
+//! `/{dataset}/about`: what a data set says about itself. Anybody may see it where its definition says so, otherwise whoever may read
+//! the data: its figures have values from it.
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, http::StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
+    explore::instead,
     language::Language,
-    visit::{Anyone, Refusal, Shown, Visit},
+    visit::{Anyone, Known, Refusal, Shown, Visit},
     wording,
 };
 use crate::{
     dataset::{ColumnType, definition::SelfDescription, figures::WrittenValue},
+    domain::{
+        bounds::names_dataset,
+        permission::{AccessKind, Permission, Permissions},
+    },
     http::{
         Problem, ProblemCode,
         about::{About, AboutColumn, about},
@@ -44,9 +49,22 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
         return visit.led(&format!("/{}/about", renamed.definition.name), None);
     }
     let data_set = data.sound(request, data_set).await?;
+    if !is_public(&data_set) && !may_read(&visit, &data_set.definition.name).await? {
+        return instead(&visit, StatusCode::FORBIDDEN, "plan", &data_set.definition.title);
+    }
     let gone = || Problem::new(ProblemCode::NotFound, "this data set has just been removed");
     let about = about(&visit.service, &data_set.definition.name).await.map_err(store_problem)?.ok_or_else(gone)?;
     visit.page(TEMPLATE, &context(&about, &visit.service, visit.language, data_set.held_from))
+}
+
+/// Whether the visitor's plan, or what they administer, has this data set.
+async fn may_read(visit: &Visit<Anyone>, name: &str) -> Result<bool, Problem> {
+    if visit.permissions().may(Permissions::of(&[Permission::Data]), AccessKind::Read) {
+        return Ok(true);
+    }
+    let Some(Known::Person(holder)) = visit.known() else { return Ok(false) };
+    let plan = visit.service.committer.stores.views.plan(&holder.user.plan).await.map_err(store_problem)?;
+    Ok(plan.is_some_and(|plan| names_dataset(plan.rules.datasets.as_deref(), name)))
 }
 
 fn context(about: &About, service: &Service, language: Language, held_from: u64) -> Value {

@@ -173,7 +173,7 @@ impl DataPages {
 }
 
 /// A page that says why there is no data on it.
-fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, title: &str) -> Shown {
+pub(super) fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, title: &str) -> Shown {
     visit.page_as(status, TEMPLATE, &json!({ "instead": why, "dataset": { "title": title } }))
 }
 

@@ -16,7 +16,7 @@ use super::{
     visit::{Person, Shown, Visit, at},
 };
 use crate::{
-    domain::plan::KeyRules,
+    domain::{bounds::names_dataset, plan::KeyRules},
     http::{
         Problem, method,
         routes::{self, me},
@@ -59,8 +59,8 @@ async fn rules(visit: &Visit<Person>) -> Result<KeyRules, Problem> {
 /// The data sets that the person may read.
 fn data_sets(visit: &Visit<Person>, rules: &KeyRules) -> Vec<Value> {
     let sets = served(&visit.service).into_iter();
-    let may = |name: &str| rules.datasets.as_ref().is_none_or(|named| named.iter().any(|one| one == name));
-    let shown = sets.filter(|set| may(&set.definition.name.to_string())).map(|set| {
+    let may = |name: &str| names_dataset(rules.datasets.as_deref(), name);
+    let shown = sets.filter(|set| may(&set.definition.name)).map(|set| {
         let definition = &set.definition;
         json!({ "name": definition.name, "title": definition.title, "records": set.records })
     });

@@ -1,7 +1,7 @@
-//! What a data set says about itself: for anybody where it says so, for whoever is signed in otherwise.
+//! What a data set says about itself: for anybody where it says so, for whoever may read it otherwise.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use permitd::dataset::Definition;
 
@@ -98,7 +98,7 @@ async fn a_german_reader_reads_german() {
 }
 
 #[tokio::test]
-async fn a_data_set_that_is_not_public_is_described_to_whoever_is_signed_in() {
+async fn a_data_set_that_is_not_public_is_described_to_whoever_may_read_it() {
     let of = Things::with(30).await;
     let stranger = page(&of.app, "/things/about", &[]).await.expect(303);
     assert_eq!(stranger.header("location"), Some("/sign-in?return_to=%2Fthings%2Fabout"));
@@ -119,6 +119,17 @@ async fn a_data_set_that_is_not_public_is_described_to_whoever_is_signed_in() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!shown.body.contains("ld+json"), "search engines do not sign in");
+    // Whose plan does not have it is told whom to ask, and sees no value of it.
+    let plan = json!({ "rate_per_s": 1, "burst": 2, "quota_per_day": 3, "datasets": ["others"] });
+    of.app.admin_send(Method::PUT, "/plans/others", &plan).await;
+    let users = of.app.admin_get("/users?search=eve").await.expect(200).json();
+    let user = format!("/users/{}", users["data"][0]["id"].as_str().unwrap());
+    let change = |plan: &str| json!({ "plan": plan });
+    of.app.admin_send(Method::PATCH, &user, &change("others")).await.expect(200);
+    let refused = page(&of.app, "/things/about", &session).await.expect(403);
+    assert!(text(&refused).contains("Your access does not include this data"), "{}", refused.body);
+    assert!(!refused.body.contains("From 0 to 29"));
+    of.app.admin_send(Method::PATCH, &user, &change("default")).await.expect(200);
     // An administrator who withdraws it takes the page away as well.
     of.app.send(of.app.admin(Method::POST, "/datasets/things/withdraw")).await.expect(200);
     page(&of.app, "/things/about", &session).await.expect(410);
