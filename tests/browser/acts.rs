@@ -31,18 +31,16 @@ impl Browser {
 
     /// Types into the field with this label, in place of what is there.
     pub(crate) fn fill(&mut self, label: &str, text: &str) {
-        let found = fields(label);
-        self.press(&format!("one field {label:?}"), &found);
-        self.type_in(&found, text);
+        self.type_in(&format!("one field {label:?}"), &fields(label), text);
     }
 
     /// Types into the only field that the selector finds, in place of what is there.
     pub(crate) fn fill_in(&mut self, selector: &str, text: &str) {
-        self.click_on(selector);
-        self.type_in(&format!("[...document.querySelectorAll({})]", json!(selector)), text);
+        self.type_in(selector, &format!("[...document.querySelectorAll({})]", json!(selector)), text);
     }
 
-    fn type_in(&mut self, found: &str, text: &str) {
+    fn type_in(&mut self, what: &str, found: &str, text: &str) {
+        self.press(what, found);
         // What is picked, and not typed, is given as its value is written: 2026-01-31, 09:30, #aabbcc.
         let is_picked = format!(
             "(() => {{
@@ -59,6 +57,10 @@ impl Browser {
         if self.evaluate(&is_picked) == Value::Bool(true) {
             return;
         }
+        // What is typed goes to what has the focus: that comes a moment after the press, and not where the page has moved meanwhile.
+        let has_focus =
+            format!("(() => {{ const one = person.only({found}); return !!one && one === document.activeElement }})()");
+        self.wait(&format!("{what} to have the focus"), &has_focus);
         self.select_all();
         if text.is_empty() {
             self.press_key("Delete");
@@ -165,9 +167,10 @@ impl Browser {
         }
     }
 
-    /// Where the mouse gets at the one element that is found, once it is to be seen, enabled, and nothing lies over it.
+    /// Where the mouse gets at the one element that is found, once it is to be seen, enabled, and nothing lies over it. Until a page
+    /// is whole, its parts move.
     fn place(&mut self, what: &str, found: &str) -> Value {
-        self.wait(what, &format!("person.place(person.only({found}))"))
+        self.wait(what, &format!("document.readyState === 'complete' && person.place(person.only({found}))"))
     }
 
     /// Presses the mouse on the one element that is found.

@@ -42,7 +42,8 @@ impl Server {
         serve.env("PERMITD_ACCOUNTS_ARGON2_MEMORY_KIB", "16").env("PERMITD_ACCOUNTS_ARGON2_ITERATIONS", "1");
         serve.envs(variables.iter().copied());
         let (process, ready) = Process::start(&mut serve, |line| serde_json::from_str::<Value>(line).ok());
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        // Between two requests a story waits for its browser, and does not see that the server has closed a connection.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(PATIENCE).build().unwrap();
         Self { folder, _process: process, ready, client }
     }
 
