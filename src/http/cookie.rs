@@ -26,8 +26,6 @@ impl Cookie {
     pub(super) const FORM: Self = Self("__Host-permitd-form", "permitd-form");
     /// What the next page tells.
     pub(super) const FLASH: Self = Self("__Host-permitd-flash", "permitd-flash");
-    /// The sealed id of a secret that was made, until somebody says that they have kept it.
-    pub(super) const MADE: Self = Self("__Host-permitd-made", "permitd-made");
     /// The sealed proof that a password was right, while the code of a second factor is asked for.
     pub(super) const PROOF: Self = Self("__Host-permitd-proof", "permitd-proof");
     /// The sealed name of what is shown until its owner says that they have it.

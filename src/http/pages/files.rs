@@ -65,6 +65,7 @@ static PARTS: &[(&str, &str)] = &[
     ("parts/layout.html", include_str!("parts/layout.html")),
     ("parts/people.html", include_str!("parts/people.html")),
     ("parts/plan.html", include_str!("parts/plan.html")),
+    ("parts/usage.html", include_str!("parts/usage.html")),
 ];
 
 /// All templates: their names and texts.

@@ -1,18 +1,25 @@
-//! What somebody was given and is shown until they say that they have it: a new key, or the secret of a second factor that they set up. The
-//! browser keeps its sealed name for some minutes, bound to the session; the secret itself is derived, or read, anew each time.
+//! What a browser is shown until somebody says that they have it: a new key or token, or the secret of a second factor that is being set
+//! up. The browser keeps its sealed name for some minutes, bound to the session; the secret itself is derived, or read, anew each time.
 
-use actix_web::http::header::HeaderValue;
+use std::fmt;
+
+use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::visit::{Visit, Visitor, bound_to};
+use super::visit::{Shown, Visit, Visitor, bound_to};
 use crate::{
     domain::{
         id::UserId,
         key::KeyId,
         user::{Standing, User},
+        view::TokenRow,
     },
-    http::{Problem, cookie::Cookie, routes::command_problem},
+    http::{
+        Problem,
+        cookie::Cookie,
+        routes::{command_problem, store_problem},
+    },
 };
 
 const LABEL: &str = "permitd/handed/v1";
@@ -22,26 +29,54 @@ const LIFE: SignedDuration = SignedDuration::from_mins(10);
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handed {
-    /// A key.
-    Key(KeyId),
-    /// The secret of a second factor that is not confirmed yet.
-    Factor,
+    /// A person's key.
+    Key(UserId, KeyId),
+    /// An administrator's token.
+    Token(KeyId),
+    /// The secret of a person's second factor that is not confirmed yet.
+    Factor(UserId),
+}
+
+impl fmt::Display for Handed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(user, id) => write!(f, "key.{user}.{id}"),
+            Self::Token(id) => write!(f, "token.{id}"),
+            Self::Factor(user) => write!(f, "factor.{user}"),
+        }
+    }
 }
 
 impl Handed {
-    fn to_text(self) -> String {
-        match self {
-            Self::Key(id) => id.to_string(),
-            Self::Factor => "factor".to_owned(),
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('.').collect();
+        match parts.as_slice() {
+            ["key", user, id] => Some(Self::Key(UserId::parse(user).ok()?, KeyId::parse(id).ok()?)),
+            ["token", id] => Some(Self::Token(KeyId::parse(id).ok()?)),
+            ["factor", user] => Some(Self::Factor(UserId::parse(user).ok()?)),
+            _ => None,
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "factor" => Some(Self::Factor),
-            id => KeyId::parse(id).ok().map(Self::Key),
-        }
+    /// The key of this person that a command has made, as the API answers it.
+    ///
+    /// # Errors
+    /// When it has no id: a fault of ours.
+    pub(super) fn key(user: UserId, made: &Value) -> Result<Self, Problem> {
+        Ok(Self::Key(user, id_of(made)?))
     }
+
+    /// The token that a command has made, as the API answers it.
+    ///
+    /// # Errors
+    /// When it has no id: a fault of ours.
+    pub(super) fn token(made: &Value) -> Result<Self, Problem> {
+        Ok(Self::Token(id_of(made)?))
+    }
+}
+
+fn id_of(made: &Value) -> Result<KeyId, Problem> {
+    KeyId::parse(made["id"].as_str().unwrap_or_default()).map_err(Problem::internal)
 }
 
 /// The label of a seal that holds for one browser's session alone.
@@ -49,61 +84,83 @@ fn label<W: Visitor>(visit: &Visit<W>) -> Option<String> {
     bound_to(&visit.request, &visit.service).map(|bound| format!("{LABEL} {bound}"))
 }
 
-/// The cookie by which this is shown to the visitor.
+/// Has the next pages show it.
 ///
 /// # Errors
 /// A fault of ours.
-pub(super) fn begin<W: Visitor>(visit: &Visit<W>, user: UserId, what: Handed) -> Result<HeaderValue, Problem> {
+pub(super) fn begin<W: Visitor>(visit: &Visit<W>, led: Shown, what: Handed) -> Shown {
     let committer = &visit.service.committer;
     let label = label(visit).ok_or_else(|| Problem::internal("a form came without a cookie"))?;
     let until = committer.clock.now().checked_add(LIFE).map_err(Problem::internal)?;
-    let text = format!("{user}.{}.{}", what.to_text(), until.as_second());
-    Cookie::HANDED.set(&committer.secrets.seal(&label, &text), LIFE.as_secs(), &visit.service.public_url)
+    let sealed = committer.secrets.seal(&label, &format!("{}.{what}", until.as_second()));
+    with(led, Cookie::HANDED.set(&sealed, LIFE.as_secs(), &visit.service.public_url)?)
 }
 
-/// The field that ends it.
+/// Has no further page show it.
 ///
 /// # Errors
-/// Never.
-pub(super) fn end<W: Visitor>(visit: &Visit<W>) -> Result<HeaderValue, Problem> {
-    Cookie::HANDED.remove(&visit.service.public_url)
+/// A fault of ours.
+pub(super) fn end<W: Visitor>(visit: &Visit<W>, led: Shown) -> Shown {
+    with(led, Cookie::HANDED.remove(&visit.service.public_url)?)
 }
 
-/// What the visitor is being shown, and whose it is.
-pub(super) fn present<W: Visitor>(visit: &Visit<W>) -> Option<(UserId, Handed)> {
+fn with(led: Shown, cookie: HeaderValue) -> Shown {
+    let mut led = led?;
+    led.headers_mut().append(SET_COOKIE, cookie);
+    Ok(led)
+}
+
+/// What the visitor is being shown.
+pub(super) fn present<W: Visitor>(visit: &Visit<W>) -> Option<Handed> {
     let sealed = Cookie::HANDED.read(visit.request.headers(), &visit.service.public_url)?;
     let committer = &visit.service.committer;
-    let label = label(visit)?;
-    let (_, text) = committer.secrets.open_sealed(&label, sealed)?;
+    let (_, text) = committer.secrets.open_sealed(&label(visit)?, sealed)?;
     read(text, committer.clock.now())
 }
 
-fn read(text: &str, now: Timestamp) -> Option<(UserId, Handed)> {
-    let parts: Vec<&str> = text.split('.').collect();
-    let [user, what, until] = parts.as_slice() else { return None };
+fn read(text: &str, now: Timestamp) -> Option<Handed> {
+    let (until, what) = text.split_once('.')?;
     let until: i64 = until.parse().ok()?;
-    let found = (UserId::parse(user).ok()?, Handed::parse(what)?);
-    (now.as_second() < until).then_some(found)
+    Handed::parse(what).filter(|_| now.as_second() < until)
 }
 
-/// The key that the visitor is being shown, if it works: its id and its text.
+/// The key or token that the visitor is being shown, if it is one that is asked for and works: its `id` and its `secret`.
 ///
 /// # Errors
 /// When the store does not answer.
-pub(super) async fn key<W: Visitor>(visit: &Visit<W>) -> Result<Value, Problem> {
-    let Some((user, Handed::Key(id))) = present(visit) else { return Ok(Value::Null) };
-    let user = visit.service.committer.load_user(user).await.map_err(command_problem)?;
-    Ok(user.filter(|user| user.standing == Standing::Enabled).map_or(Value::Null, |user| shown(visit, &user, id)))
+pub(super) async fn secret<W: Visitor>(
+    visit: &Visit<W>,
+    is_asked_for: impl FnOnce(Handed) -> bool,
+) -> Result<Option<Value>, Problem> {
+    let committer = &visit.service.committer;
+    match present(visit).filter(|what| is_asked_for(*what)) {
+        Some(Handed::Key(user, id)) => {
+            let user = committer.load_user(user).await.map_err(command_problem)?;
+            Ok(user.and_then(|user| key_of(visit, &user, id)))
+        }
+        Some(Handed::Token(id)) => {
+            let row = committer.stores.views.admin_token(id).await.map_err(store_problem)?;
+            Ok(row.and_then(|row| token_of(visit, &row, id)))
+        }
+        Some(Handed::Factor(_)) | None => Ok(None),
+    }
 }
 
-fn shown<W: Visitor>(visit: &Visit<W>, user: &User, id: KeyId) -> Value {
+// Under another server secret they would be others: then nothing is shown.
+
+fn key_of<W: Visitor>(visit: &Visit<W>, user: &User, id: KeyId) -> Option<Value> {
     let committer = &visit.service.committer;
-    let Some(key) = user.keys.get(&id).filter(|key| key.works(committer.clock.now())) else { return Value::Null };
-    // Under another server secret it would be another key.
-    match committer.secrets.api_key(key.secret_version, id) {
-        Ok(derived) if derived.hash() == key.hash => json!({ "id": id, "key": derived.reveal() }),
-        _ => Value::Null,
-    }
+    let key = user.keys.get(&id).filter(|key| key.works(committer.clock.now()))?;
+    let derived = committer.secrets.api_key(key.secret_version, id).ok()?;
+    let is_it = user.standing != Standing::Deleted && derived.hash() == key.hash;
+    is_it.then(|| json!({ "id": id, "secret": derived.reveal() }))
+}
+
+fn token_of<W: Visitor>(visit: &Visit<W>, row: &TokenRow, id: KeyId) -> Option<Value> {
+    let committer = &visit.service.committer;
+    let derived = committer.secrets.admin_token(id).ok()?;
+    let is_it = row.works(committer.clock.now()) && derived.hash() == row.hash;
+    is_it.then(|| json!({ "id": id, "secret": derived.reveal() }))
 }
 
 #[cfg(test)]
@@ -116,12 +173,12 @@ mod tests {
     fn it_is_shown_for_some_minutes() {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let (user, id) = (UserId(Uuid::from_u128(7)), KeyId::from_random([3; 12]));
-        for what in [Handed::Key(id), Handed::Factor] {
-            let text = format!("{user}.{}.{}", what.to_text(), now.as_second() + 1);
-            assert_eq!(read(&text, now), Some((user, what)));
+        for what in [Handed::Key(user, id), Handed::Token(id), Handed::Factor(user)] {
+            let text = format!("{}.{what}", now.as_second() + 1);
+            assert_eq!(read(&text, now), Some(what));
             assert_eq!(read(&text, now.checked_add(SignedDuration::from_secs(1)).unwrap()), None);
         }
-        for wrong in ["", "..", "x.factor.9999999999", &format!("{user}.factor"), &format!("{user}.key.9999999999")] {
+        for wrong in ["", "..", "x.factor.y", &format!("9999999999.factor.{id}"), &format!("9999999999.key.{user}")] {
             assert_eq!(read(wrong, now), None, "{wrong}");
         }
     }

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::{
     front::served,
-    handed,
     route::get,
     visit::{Person, Shown, Visit, at},
 };

@@ -1,11 +1,7 @@
 //! The links of mails as people meet them: `/links/{token}`. Looking spends nothing; the form does what the link is for, and a password that
 //! is set signs its person in.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    dev::Payload,
-    http::{StatusCode, header},
-};
+use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -25,7 +21,6 @@ use crate::{
     },
     http::{
         Problem, ProblemCode,
-        cookie::Cookie,
         routes::{command_problem, links, sessions},
     },
 };
@@ -40,13 +35,10 @@ pub(in crate::http) async fn show(request: &HttpRequest) -> HttpResponse {
 async fn shown(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
     // A key that its owner has not kept yet: the link itself is over.
-    if let Some((user, Handed::Key(_))) = handed::present(&visit)
-        && links::owner(visit.part("token")) == Some(user)
-    {
-        let key = handed::key(&visit).await?;
-        if !key.is_null() {
-            return visit.page(TEMPLATE, &context(&visit, "key", None, &Value::Null, &key));
-        }
+    let owner = links::owner(visit.part("token"));
+    let is_theirs = |what| matches!(what, Handed::Key(user, _) if owner == Some(user));
+    if let Some(key) = handed::secret(&visit, is_theirs).await? {
+        return visit.page(TEMPLATE, &context(&visit, "key", None, &Value::Null, &key));
     }
     match links::opened(request, &visit.service, visit.part("token")).await {
         Ok((link, behind)) => asked(&visit, link, behind, StatusCode::OK, &Value::Null).await,
@@ -113,10 +105,7 @@ async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
     match links::used(request, &visit.service, link, password).await {
         Ok(Redeemed::PasswordSet) => signed_in(&visit, link, password.unwrap_or_default()).await,
         Ok(Redeemed::Key(key)) => {
-            let mut led = visit.led(visit.request.path(), None)?;
-            let cookie = handed::begin(&visit, link.place.user, Handed::Key(key.id()))?;
-            led.headers_mut().append(header::SET_COOKIE, cookie);
-            Ok(led)
+            handed::begin(&visit, visit.led(visit.request.path(), None), Handed::Key(link.place.user, key.id()))
         }
         // The link still works: the form again, with what was wrong.
         Err(problem) if problem.code() == ProblemCode::InvalidBody => {
@@ -160,7 +149,5 @@ async fn signed_in(visit: &Visit<Anyone>, link: PresentedLink, password: &str) -
 /// They have the key.
 fn kept(visit: &Visit<Anyone>) -> Shown {
     let place = if visit.known().is_some() { "/home" } else { "/" };
-    let mut led = visit.led(place, Some(&Flash::done("links-kept")))?;
-    led.headers_mut().append(header::SET_COOKIE, Cookie::HANDED.remove(&visit.service.public_url)?);
-    Ok(led)
+    handed::end(visit, visit.led(place, Some(&Flash::done("links-kept"))))
 }

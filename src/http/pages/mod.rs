@@ -4,7 +4,6 @@
 mod about;
 mod admin;
 mod assets;
-mod chart;
 mod counters;
 mod docs;
 mod events_told;
@@ -24,6 +23,7 @@ mod route;
 mod sign_in;
 mod templates;
 mod token_visit;
+mod usage_chart;
 mod visit;
 mod wording;
 

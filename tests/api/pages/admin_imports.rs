@@ -118,10 +118,6 @@ async fn what_an_import_would_remove_is_said_in_numbers_and_can_be_discarded() {
 
 #[tokio::test]
 async fn a_new_data_set_is_described_in_the_page_and_no_word_of_it_is_lost() {
-    // Over DynamoDB such a first import is not shown as done yet: an open fault.
-    if crate::MODE == crate::support::backend::Mode::Aws {
-        return;
-    }
     let app = TestApp::set(&[], 0).await;
     let browser = with_token(&app, &app.admin_token, "en").await;
     let file = b"Tag,Colour\nA,red\nB,blue\n";
@@ -140,6 +136,11 @@ async fn a_new_data_set_is_described_in_the_page_and_no_word_of_it_is_lost() {
     form = form.with("definition", &text);
     form.action = format!("{}/start", drafted.path);
     let done = settled(&app, &browser, browser.send(&form).await).await;
+    // A new data set has tables of its own there, which an operator makes first.
+    if crate::MODE == crate::support::backend::Mode::Aws {
+        done.shows("permitd aws setup");
+        return;
+    }
     done.shows("The file was imported").shows("New records\n2");
     browser.open("/admin/data").await.shows("birds").shows("served");
     browser.open("/admin/data/birds").await.expect(200).shows("colour");

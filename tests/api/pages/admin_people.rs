@@ -168,8 +168,8 @@ async fn a_key_is_shown_until_it_was_kept_and_to_nobody_else() {
     // Another session does not see it, not even with the same cookie.
     let all = ["people", "data", "plans", "events", "server"];
     let other = with_token(&app, &token_for(&app, "other", &all).await, "en").await;
-    let sealed = browser.cookies.lock().unwrap()["permitd-made"].clone();
-    other.cookies.lock().unwrap().insert("permitd-made".to_owned(), sealed);
+    let sealed = browser.cookies.lock().unwrap()["permitd-handed"].clone();
+    other.cookies.lock().unwrap().insert("permitd-handed".to_owned(), sealed);
     assert!(!other.open(&path).await.expect(200).html.contains(&key));
     let kept = browser.send(&issued.form("I have kept it")).await.expect(200);
     assert!(!kept.html.contains(&key) && !browser.open(&path).await.html.contains(&key));
@@ -185,7 +185,7 @@ async fn a_key_is_shown_until_it_was_kept_and_to_nobody_else() {
     browser.send(&key_form(&rotated, &new, "rotate").with("grace_s", "0")).await.expect(200).shows("had ended already");
     // Its use is shown, and what it was.
     let page = browser.open(&path).await.expect(200);
-    page.shows("Use in the last 30 days").shows("permits");
+    page.shows("The last 30 days: what was asked for").shows("permits");
     assert!(page.html.contains("<svg class=\"chart\"") && page.html.contains("class=\"s1\""), "{}", page.html);
 }
 

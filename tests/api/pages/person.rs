@@ -88,7 +88,7 @@ async fn the_use_of_a_day_is_counted_drawn_and_ends_with_the_quota() {
     assert!(out.html.contains("class=\"used\" width=\"100\""));
     let drawn = browser.open("/home/use").await;
     drawn.shows("too many (429)");
-    assert!(drawn.html.contains("<title>2026-03-01: answered, 4</title>"), "{}", drawn.html);
+    assert!(drawn.html.contains("<title>1 Mar 2026: answered, 4</title>"), "{}", drawn.html);
 }
 
 #[tokio::test]

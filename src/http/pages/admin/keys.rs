@@ -1,20 +1,16 @@
 //! A person's keys on their page: issued, replaced and revoked by an administrator. A new one is shown until it was kept.
 
-use actix_web::{
-    http::header::{self, HeaderValue},
-    web,
-};
+use actix_web::web;
 use serde_json::{Value, json};
 
 use super::{
     super::{
         flash::Flash,
         form::Form,
+        handed::{self, Handed},
         visit::{Shown, Staff, Visit, at, put},
     },
-    day_in,
-    made::{self, MadeFor},
-    not_done, path_of, person, reason,
+    day_in, not_done, path_of, person, reason,
 };
 use crate::{
     domain::id::UserId,
@@ -90,21 +86,13 @@ pub(super) async fn revoke(visit: Visit<Staff<OfPeople>>, _: Form) -> Shown {
 /// `POST /admin/people/{id}/keys/kept`: the new key was kept, and is not shown any more.
 pub(super) async fn kept(visit: Visit<Staff<OfPeople>>, _: Form) -> Shown {
     let id = users::user_id(visit.part("id"))?;
-    with_cookie(visit.led(&path_of(id), Some(&Flash::done("person-keys-kept"))), made::kept(&visit)?)
-}
-
-/// Adds the cookie that has a secret shown, or no more, to where the browser is led.
-pub(super) fn with_cookie(shown: Shown, cookie: HeaderValue) -> Shown {
-    let mut response = shown?;
-    response.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(response)
+    handed::end(&visit, visit.led(&path_of(id), Some(&Flash::done("person-keys-kept"))))
 }
 
 fn with_key(visit: &Visit<Staff<OfPeople>>, id: UserId, key: &Value, message: &str) -> Shown {
     // Of a form that was sent again late the key is not shown any more.
     let message = if key.get("key").is_some() { message } else { "person-keys-late" };
-    let cookie = made::keep(visit, MadeFor::Person(id), key["id"].as_str().unwrap_or_default())?;
-    with_cookie(visit.led(&path_of(id), Some(&Flash::done(message))), cookie)
+    handed::begin(visit, visit.led(&path_of(id), Some(&Flash::done(message))), Handed::key(id, key)?)
 }
 
 /// What is told of a refusal, by how the key and the person stand now.

@@ -10,7 +10,6 @@ mod importer;
 mod imports;
 mod invite;
 mod keys;
-mod made;
 mod mail;
 mod overview;
 mod people;

@@ -6,26 +6,23 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        chart::{self, Layer},
         events_told,
+        handed::{self, Handed},
         route::{get, post},
+        usage_chart,
         visit::{Shown, Staff, Visit, at, put},
-        wording,
     },
-    acts, day_in, keys,
-    made::{self, MadeFor},
-    plans_to_give, roles, say,
+    acts, day_in, keys, plans_to_give, roles, say,
 };
 use crate::{
     domain::{
         event::AsOf,
         id::{StreamId, UserId, Who},
-        usage::{DAYS_DEFAULT, UsageDivision},
         view::{KeyRow, UserRow},
     },
     http::{
         Problem, ProblemCode, method,
-        routes::{command_problem, keys as key_routes, params::Params, sessions, store_problem, usage, users},
+        routes::{command_problem, keys as key_routes, params::Params, sessions, store_problem, users},
         session::OfPeople,
     },
 };
@@ -33,8 +30,6 @@ use crate::{
 const TEMPLATE: &str = "admin/person/page.html";
 /// Commits of a person's stream that a page tells.
 const COMMITS_SHOWN: u64 = 40;
-/// Data sets that a chart tells apart; what is beyond is one layer.
-const LAYERS_MAX: usize = 4;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -76,11 +71,12 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
             "second_factor_since": user.sign_in.second_factor.as_ref().map(|factor| factor.since),
         })
     });
+    let is_theirs = |what| matches!(what, Handed::Key(owner, _) if owner == id) && !is_past;
     let context = json!({
         "person": person, "name": called(&person), "keys": keys, "working": working, "sessions": live, "events": events,
         "earlier": earlier, "is_first": before.is_none(), "as_of": as_of, "as_of_typed": params.text("as_of"), "form": form,
-        "usage": use_of(visit, id).await?, "mails": mails, "sign_in": sign_in,
-        "made": if is_past { None } else { made::shown(visit, MadeFor::Person(id)).await? },
+        "usage": usage_chart::charts(&visit.service, id, visit.language).await?, "mails": mails, "sign_in": sign_in,
+        "made": handed::secret(visit, is_theirs).await?,
         "is_oneself": visit.caller().who == Who::user(id),
         "may_change": visit.caller().may_give(person.role).is_ok(),
         "has_passwords": visit.service.settings.accounts.sign_in,
@@ -180,65 +176,6 @@ async fn timeline(
     Ok((told.into_iter().rev().collect(), (start > 1).then_some(start)))
 }
 
-/// What the person has used in the last days: a chart, and the same as a table.
-async fn use_of(visit: &Visit<Staff<OfPeople>>, id: UserId) -> Result<Value, Problem> {
-    let report = usage::report(&visit.service, id, DAYS_DEFAULT, Some(UsageDivision::Dataset)).await?;
-    let document = report.document();
-    let rows = at(&document, "/data").as_array().cloned().unwrap_or_default();
-    let days = days_of(at(&document, "/from"), at(&document, "/to"));
-    let mut sums: Vec<(String, Vec<u64>)> = Vec::new();
-    for row in &rows {
-        let name = row["dataset"].as_str().unwrap_or_default().to_owned();
-        let requests = row["requests"].as_u64().unwrap_or(0);
-        let Some(place) = days.iter().position(|day| json!(day) == row["day"]) else { continue };
-        let at = sums.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-            sums.push((name, vec![0; days.len()]));
-            sums.len() - 1
-        });
-        if let Some(value) = sums.get_mut(at).and_then(|(_, values)| values.get_mut(place)) {
-            *value += requests;
-        }
-    }
-    sums.sort_by_key(|(name, values)| (std::cmp::Reverse(values.iter().sum::<u64>()), name.clone()));
-    let mut layers = Vec::new();
-    for (name, values) in sums {
-        if layers.len() < LAYERS_MAX {
-            let label = if name.is_empty() { say(visit.language, "person-use-other", &[])? } else { name };
-            layers.push(Layer { label, values });
-        } else if let Some(last) = layers.get_mut(LAYERS_MAX) {
-            add(last, &values);
-        } else {
-            layers.push(Layer { label: say(visit.language, "person-use-others", &[])?, values });
-        }
-    }
-    let total: u64 = layers.iter().flat_map(|layer| &layer.values).sum();
-    let title = say(visit.language, "person-use-title", &[])?;
-    let svg = chart::bars(&title, &days, &layers, |n| wording::decimal(&n.to_string(), visit.language));
-    let legend: Vec<Value> = layers
-        .iter()
-        .enumerate()
-        .map(|(place, layer)| json!({ "class": chart::class_of(place), "label": layer.label }))
-        .collect();
-    Ok(json!({ "svg": svg, "legend": legend, "rows": rows, "total": total }))
-}
-
-fn add(layer: &mut Layer, values: &[u64]) {
-    layer.values.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-}
-
-/// The days from one to another, both included.
-fn days_of(from: &Value, to: &Value) -> Vec<String> {
-    let day = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::civil::Date>().ok());
-    let Some((mut day, last)) = day(from).zip(day(to)) else { return Vec::new() };
-    let mut days = Vec::new();
-    while day <= last && days.len() <= usize::from(DAYS_DEFAULT) {
-        days.push(day.to_string());
-        let Ok(next) = day.tomorrow() else { break };
-        day = next;
-    }
-    days
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,11 +187,5 @@ mod tests {
         assert_eq!(of_day("2026-03-01T10:30:00Z"), "2026-03-01T10:30:00Z");
         assert_eq!(of_day("3"), "3");
         assert!(AsOf::parse(&of_day("2026-03-01T10:30")).is_ok());
-    }
-
-    #[test]
-    fn days_are_those_from_the_first_to_the_last() {
-        assert_eq!(days_of(&json!("2026-02-27"), &json!("2026-03-01")), ["2026-02-27", "2026-02-28", "2026-03-01"]);
-        assert!(days_of(&Value::Null, &json!("2026-03-01")).is_empty());
     }
 }

@@ -10,13 +10,11 @@ use super::{
     super::{
         flash::Flash,
         form::Form,
+        handed::{self, Handed},
         route::{get, post},
         visit::{Known, Shown, Staff, Visit, at, put},
     },
-    day_in,
-    keys::with_cookie,
-    made::{self, MadeFor},
-    not_done, reason, say, wrong_field,
+    day_in, not_done, reason, say, wrong_field,
 };
 use crate::{
     domain::{id::Who, key::KeyId, permission::Permission},
@@ -62,7 +60,7 @@ async fn page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
         .collect::<Result<_, Problem>>()?;
     let context = json!({
         "tokens": tokens, "next": at(&listed, "/page/next"), "own": own, "scopes": scopes, "form": form,
-        "until": visit.caller().until, "made": made::shown(visit, MadeFor::Administration).await?,
+        "until": visit.caller().until, "made": handed::secret(visit, |what| matches!(what, Handed::Token(_))).await?,
     });
     visit.page_as(status, TEMPLATE, &context)
 }
@@ -87,8 +85,8 @@ async fn create(visit: Visitor, form: Form) -> Shown {
         Ok(token) => {
             let name = at(&token, "/name").as_str().unwrap_or_default();
             let message = if token.get("token").is_some() { "tokens-made" } else { "tokens-late" };
-            let cookie = made::keep(&visit, MadeFor::Administration, at(&token, "/id").as_str().unwrap_or_default())?;
-            with_cookie(visit.led(PATH, Some(&Flash::done(message).with("name", name))), cookie)
+            let led = visit.led(PATH, Some(&Flash::done(message).with("name", name)));
+            handed::begin(&visit, led, Handed::token(&token)?)
         }
         Err(problem) if problem.code() == ProblemCode::Internal => Err(problem.into()),
         Err(problem) => {
@@ -130,7 +128,7 @@ async fn created(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
 }
 
 async fn kept(visit: Visitor, _: Form) -> Shown {
-    with_cookie(visit.led(PATH, Some(&Flash::done("tokens-kept"))), made::kept(&visit)?)
+    handed::end(&visit, visit.led(PATH, Some(&Flash::done("tokens-kept"))))
 }
 
 async fn revoke(visit: Visitor, _: Form) -> Shown {

@@ -1,29 +1,23 @@
 //! A person's keys: making one (`/home/keys/new`), and what one is, may and does (`/home/keys/{id}`).
 
-use actix_web::{
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{http::StatusCode, web};
 use jiff::{civil::Date, tz::TimeZone};
 use serde_json::{Map, Value, json};
 
-use super::{data_sets, handed, keys, rules};
-use crate::{
-    domain::key::KeyId,
-    http::{
-        Problem, ProblemCode, method,
-        pages::{
-            flash::Flash,
-            form::Form,
-            handed::Handed,
-            route::{get, post},
-            visit::{Person, Shown, Visit, at},
-        },
-        routes::{
-            command::Nothing,
-            keys::{ChangeBody, NewKeyBody, RotateBody},
-            me,
-        },
+use super::{data_sets, keys, rules};
+use crate::http::{
+    Problem, ProblemCode, method,
+    pages::{
+        flash::Flash,
+        form::Form,
+        handed::{self, Handed},
+        route::{get, post},
+        visit::{Person, Shown, Visit, at},
+    },
+    routes::{
+        command::Nothing,
+        keys::{ChangeBody, NewKeyBody, RotateBody},
+        me,
     },
 };
 
@@ -147,13 +141,11 @@ async fn make(visit: Visit<Person>, form: Form) -> Shown {
 /// Leads to the page of a key that was made, which shows it until its owner has it.
 fn led_to_new(visit: &Visit<Person>, made: &Value, flash: Option<&Flash>) -> Shown {
     let id = made["id"].as_str().unwrap_or_default();
-    let mut led = visit.led(&format!("/home/keys/{id}"), flash)?;
-    if made.get("key").is_some() {
-        let id = KeyId::parse(id).map_err(Problem::internal)?;
-        let cookie = handed::begin(visit, visit.who.0.user.id, Handed::Key(id))?;
-        led.headers_mut().append(header::SET_COOKIE, cookie);
+    let led = visit.led(&format!("/home/keys/{id}"), flash);
+    if made.get("key").is_none() {
+        return led;
     }
-    Ok(led)
+    handed::begin(visit, led, Handed::key(visit.who.0.user.id, made)?)
 }
 
 async fn show(visit: Visit<Person>) -> Shown {
@@ -171,8 +163,8 @@ async fn page_of(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Sho
     let key = named(visit).await?;
     let rules = rules(visit).await?;
     let mut data_sets = data_sets(visit, &rules);
-    let new_key = handed::key(visit).await?;
-    let new_key = if at(&new_key, "/id") == at(&key, "/id") { new_key } else { Value::Null };
+    let is_this = |what| matches!(what, Handed::Key(_, id) if json!(id) == *at(&key, "/id"));
+    let new_key = handed::secret(visit, is_this).await?;
     // Data sets that the key names and that are not served now stay ticked.
     let named: Vec<&str> =
         at(&key, "/scopes/datasets").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -239,7 +231,5 @@ async fn revoke(visit: Visit<Person>, form: Form) -> Shown {
 }
 
 async fn kept(visit: Visit<Person>, _: Form) -> Shown {
-    let mut led = visit.led(&path_of(&visit), Some(&Flash::done("home-key-kept-done")))?;
-    led.headers_mut().append(header::SET_COOKIE, handed::end(&visit)?);
-    Ok(led)
+    handed::end(&visit, visit.led(&path_of(&visit), Some(&Flash::done("home-key-kept-done"))))
 }

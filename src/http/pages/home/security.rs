@@ -1,13 +1,9 @@
 //! `/home/security`: the password, the second factor, the sessions, the notices, and what is kept about a person.
 
-use actix_web::{
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{http::StatusCode, web};
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::{Value, json};
 
-use super::handed;
 use crate::{
     config::accounts::SecondFactorDemand,
     domain::{event::Role, id::Who, key::KeyId, sign_in::SessionEnd, totp},
@@ -16,7 +12,7 @@ use crate::{
         pages::{
             flash::Flash,
             form::Form,
-            handed::Handed,
+            handed::{self, Handed},
             links::about_password,
             route::{get, post},
             sign_in::{provider_label, worded},
@@ -91,7 +87,7 @@ async fn page<P: OfHolder>(visit: &Visit<P>, status: StatusCode, form: &Value) -
 /// The secret of the second factor that this session sets up, as text and as a picture.
 fn setting_up<P: OfHolder>(visit: &Visit<P>) -> Result<Value, Problem> {
     let user = &visit.who.holder().user;
-    let is_shown = handed::present(visit) == Some((user.id, Handed::Factor));
+    let is_shown = handed::present(visit) == Some(Handed::Factor(user.id));
     let Some(secret) = user.sign_in.begun.as_ref().and_then(|secret| secret.known()).filter(|_| is_shown) else {
         return Ok(Value::Null);
     };
@@ -177,10 +173,8 @@ async fn begin(visit: Visit<Holder>, form: Form) -> Shown {
     let own = visit.own::<Nothing>(&form, &json!({}))?;
     match second_factor::begin(own, visit.request.clone(), visit.service.clone()).await {
         Ok(_) => {
-            let mut led = visit.led("/home/security#second-factor", None)?;
-            let cookie = handed::begin(&visit, visit.who.0.user.id, Handed::Factor)?;
-            led.headers_mut().append(header::SET_COOKIE, cookie);
-            Ok(led)
+            let led = visit.led("/home/security#second-factor", None);
+            handed::begin(&visit, led, Handed::Factor(visit.who.0.user.id))
         }
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
@@ -195,10 +189,8 @@ async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
     match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
         // They are kept nowhere but as hashes: this answer alone shows them.
         Ok(confirmed) => {
-            let mut page =
-                visit.page("home/codes/page.html", &json!({ "codes": at(&confirmed, "/recovery_codes") }))?;
-            page.headers_mut().append(header::SET_COOKIE, handed::end(&visit)?);
-            Ok(page)
+            let codes = json!({ "codes": at(&confirmed, "/recovery_codes") });
+            handed::end(&visit, visit.page("home/codes/page.html", &codes))
         }
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
@@ -216,9 +208,7 @@ async fn remove(visit: Visit<Person>, form: Form) -> Shown {
 }
 
 fn removed(visit: &Visit<Person>) -> Shown {
-    let mut led = visit.led(PATH, Some(&Flash::done("home-security-factor-removed")))?;
-    led.headers_mut().append(header::SET_COOKIE, handed::end(visit)?);
-    Ok(led)
+    handed::end(visit, visit.led(PATH, Some(&Flash::done("home-security-factor-removed"))))
 }
 
 /// What is wrong with a code, at its field.
