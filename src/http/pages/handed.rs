@@ -26,8 +26,8 @@ const LABEL: &str = "permitd/handed/v1";
 /// How long it is shown at the most.
 const LIFE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is shown. It has no form for logs, nor one of errors: codes are secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Handed {
     /// A person's key.
     Key(UserId, KeyId),
@@ -35,6 +35,8 @@ pub(super) enum Handed {
     Token(KeyId),
     /// The secret of a person's second factor that is not confirmed yet.
     Factor(UserId),
+    /// A person's recovery codes. Only their hashes are stored: the browser keeps them itself, sealed.
+    Codes(UserId, Vec<String>),
 }
 
 impl fmt::Display for Handed {
@@ -43,6 +45,7 @@ impl fmt::Display for Handed {
             Self::Key(user, id) => write!(f, "key.{user}.{id}"),
             Self::Token(id) => write!(f, "token.{id}"),
             Self::Factor(user) => write!(f, "factor.{user}"),
+            Self::Codes(user, codes) => write!(f, "codes.{user}.{}", codes.join(".")),
         }
     }
 }
@@ -54,6 +57,9 @@ impl Handed {
             ["key", user, id] => Some(Self::Key(UserId::parse(user).ok()?, KeyId::parse(id).ok()?)),
             ["token", id] => Some(Self::Token(KeyId::parse(id).ok()?)),
             ["factor", user] => Some(Self::Factor(UserId::parse(user).ok()?)),
+            ["codes", user, codes @ ..] => {
+                Some(Self::Codes(UserId::parse(user).ok()?, codes.iter().map(ToString::to_string).collect()))
+            }
             _ => None,
         }
     }
@@ -88,7 +94,7 @@ fn label<W: Visitor>(visit: &Visit<W>) -> Option<String> {
 ///
 /// # Errors
 /// A fault of ours.
-pub(super) fn begin<W: Visitor>(visit: &Visit<W>, led: Shown, what: Handed) -> Shown {
+pub(super) fn begin<W: Visitor>(visit: &Visit<W>, led: Shown, what: &Handed) -> Shown {
     let committer = &visit.service.committer;
     let label = label(visit).ok_or_else(|| Problem::internal("a form came without a cookie"))?;
     let until = committer.clock.now().checked_add(LIFE).map_err(Problem::internal)?;
@@ -130,10 +136,10 @@ fn read(text: &str, now: Timestamp) -> Option<Handed> {
 /// When the store does not answer.
 pub(super) async fn secret<W: Visitor>(
     visit: &Visit<W>,
-    is_asked_for: impl FnOnce(Handed) -> bool,
+    is_asked_for: impl FnOnce(&Handed) -> bool,
 ) -> Result<Option<Value>, Problem> {
     let committer = &visit.service.committer;
-    match present(visit).filter(|what| is_asked_for(*what)) {
+    match present(visit).filter(|what| is_asked_for(what)) {
         Some(Handed::Key(user, id)) => {
             let user = committer.load_user(user).await.map_err(command_problem)?;
             Ok(user.and_then(|user| key_of(visit, &user, id)))
@@ -142,7 +148,7 @@ pub(super) async fn secret<W: Visitor>(
             let row = committer.stores.views.admin_token(id).await.map_err(store_problem)?;
             Ok(row.and_then(|row| token_of(visit, &row, id)))
         }
-        Some(Handed::Factor(_)) | None => Ok(None),
+        Some(Handed::Factor(_) | Handed::Codes(..)) | None => Ok(None),
     }
 }
 
@@ -173,13 +179,14 @@ mod tests {
     fn it_is_shown_for_some_minutes() {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let (user, id) = (UserId(Uuid::from_u128(7)), KeyId::from_random([3; 12]));
-        for what in [Handed::Key(user, id), Handed::Token(id), Handed::Factor(user)] {
+        let codes = Handed::Codes(user, vec!["abcd-efgh".to_owned(), "ijkl-mnop".to_owned()]);
+        for what in [Handed::Key(user, id), Handed::Token(id), Handed::Factor(user), codes] {
             let text = format!("{}.{what}", now.as_second() + 1);
-            assert_eq!(read(&text, now), Some(what));
-            assert_eq!(read(&text, now.checked_add(SignedDuration::from_secs(1)).unwrap()), None);
+            assert!(read(&text, now) == Some(what));
+            assert!(read(&text, now.checked_add(SignedDuration::from_secs(1)).unwrap()).is_none());
         }
         for wrong in ["", "..", "x.factor.y", &format!("9999999999.factor.{id}"), &format!("9999999999.key.{user}")] {
-            assert_eq!(read(wrong, now), None, "{wrong}");
+            assert!(read(wrong, now).is_none(), "{wrong}");
         }
     }
 }

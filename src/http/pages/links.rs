@@ -36,7 +36,7 @@ async fn shown(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
     // A key that its owner has not kept yet: the link itself is over.
     let owner = links::owner(visit.part("token"));
-    let is_theirs = |what| matches!(what, Handed::Key(user, _) if owner == Some(user));
+    let is_theirs = |what: &Handed| matches!(what, Handed::Key(user, _) if owner == Some(*user));
     if let Some(key) = handed::secret(&visit, is_theirs).await? {
         return visit.page(TEMPLATE, &context(&visit, "key", None, &Value::Null, &key));
     }
@@ -105,7 +105,7 @@ async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
     match links::used(request, &visit.service, link, password).await {
         Ok(Redeemed::PasswordSet) => signed_in(&visit, link, password.unwrap_or_default()).await,
         Ok(Redeemed::Key(key)) => {
-            handed::begin(&visit, visit.led(visit.request.path(), None), Handed::Key(link.place.user, key.id()))
+            handed::begin(&visit, visit.led(visit.request.path(), None), &Handed::Key(link.place.user, key.id()))
         }
         // The link still works: the form again, with what was wrong.
         Err(problem) if problem.code() == ProblemCode::InvalidBody => {

@@ -40,6 +40,11 @@ async fn a_second_factor_is_set_up_shown_once_and_removed() {
     on.shows("Your recovery codes");
     let codes: Vec<String> = on.copied("codes").lines().map(ToOwned::to_owned).collect();
     assert_eq!(codes.len(), 10, "{codes:?}");
+    // Not lost by loading the page again; gone once they were kept, and shown in no other session.
+    assert_eq!(browser.open("/home/security/codes").await.copied("codes").lines().collect::<Vec<_>>(), codes);
+    assert_eq!(on.path, "/home/security/codes");
+    browser.send(&on.form("I have kept them")).await.expect(200).shows("are not shown any more");
+    assert_eq!(browser.open("/home/security/codes").await.path, "/home/security");
     let shown = browser.open("/home/security").await.expect(200);
     shown.shows("10 recovery codes are left");
     assert!(!shown.html.contains(&secret) && !codes.iter().any(|code| shown.html.contains(code.as_str())));

@@ -92,7 +92,7 @@ pub(super) async fn kept(visit: Visit<Staff<OfPeople>>, _: Form) -> Shown {
 fn with_key(visit: &Visit<Staff<OfPeople>>, id: UserId, key: &Value, message: &str) -> Shown {
     // Of a form that was sent again late the key is not shown any more.
     let message = if key.get("key").is_some() { message } else { "person-keys-late" };
-    handed::begin(visit, visit.led(&path_of(id), Some(&Flash::done(message))), Handed::key(id, key)?)
+    handed::begin(visit, visit.led(&path_of(id), Some(&Flash::done(message))), &Handed::key(id, key)?)
 }
 
 /// What is told of a refusal, by how the key and the person stand now.

@@ -71,7 +71,7 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
             "second_factor_since": user.sign_in.second_factor.as_ref().map(|factor| factor.since),
         })
     });
-    let is_theirs = |what| matches!(what, Handed::Key(owner, _) if owner == id) && !is_past;
+    let is_theirs = |what: &Handed| matches!(what, Handed::Key(owner, _) if *owner == id) && !is_past;
     let context = json!({
         "person": person, "name": called(&person), "keys": keys, "working": working, "sessions": live, "events": events,
         "earlier": earlier, "is_first": before.is_none(), "as_of": as_of, "as_of_typed": params.text("as_of"), "form": form,

@@ -86,7 +86,7 @@ async fn create(visit: Visitor, form: Form) -> Shown {
             let name = at(&token, "/name").as_str().unwrap_or_default();
             let message = if token.get("token").is_some() { "tokens-made" } else { "tokens-late" };
             let led = visit.led(PATH, Some(&Flash::done(message).with("name", name)));
-            handed::begin(&visit, led, Handed::token(&token)?)
+            handed::begin(&visit, led, &Handed::token(&token)?)
         }
         Err(problem) if problem.code() == ProblemCode::Internal => Err(problem.into()),
         Err(problem) => {

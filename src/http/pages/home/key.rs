@@ -145,7 +145,7 @@ fn led_to_new(visit: &Visit<Person>, made: &Value, flash: Option<&Flash>) -> Sho
     if made.get("key").is_none() {
         return led;
     }
-    handed::begin(visit, led, Handed::key(visit.who.0.user.id, made)?)
+    handed::begin(visit, led, &Handed::key(visit.who.0.user.id, made)?)
 }
 
 async fn show(visit: Visit<Person>) -> Shown {
@@ -163,7 +163,7 @@ async fn page_of(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Sho
     let key = named(visit).await?;
     let rules = rules(visit).await?;
     let mut data_sets = data_sets(visit, &rules);
-    let is_this = |what| matches!(what, Handed::Key(_, id) if json!(id) == *at(&key, "/id"));
+    let is_this = |what: &Handed| matches!(what, Handed::Key(_, id) if json!(id) == *at(&key, "/id"));
     let new_key = handed::secret(visit, is_this).await?;
     // Data sets that the key names and that are not served now stay ticked.
     let named: Vec<&str> =

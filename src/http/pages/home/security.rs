@@ -33,6 +33,7 @@ use crate::{
 
 const TEMPLATE: &str = "home/security/page.html";
 const PATH: &str = "/home/security";
+const CODES_PATH: &str = "/home/security/codes";
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -41,6 +42,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/home/security/notices", "POST").route(post(choose_notices)))
         .service(method::resource("/home/security/sessions/end-others", "POST").route(post(end_others)))
         .service(method::resource("/home/security/sessions/{key_id}/end", "POST").route(post(end_one)))
+        .service(method::resource(CODES_PATH, "GET, HEAD").route(get(show_codes)))
+        .service(method::resource("/home/security/codes/kept", "POST").route(post(kept_codes)))
         .service(method::resource("/home/security/second-factor/begin", "POST").route(post(begin)))
         .service(method::resource("/home/security/second-factor/confirm", "POST").route(post(confirm)))
         .service(method::resource("/home/security/second-factor/remove", "POST").route(post(remove)));
@@ -174,7 +177,7 @@ async fn begin(visit: Visit<Holder>, form: Form) -> Shown {
     match second_factor::begin(own, visit.request.clone(), visit.service.clone()).await {
         Ok(_) => {
             let led = visit.led("/home/security#second-factor", None);
-            handed::begin(&visit, led, Handed::Factor(visit.who.0.user.id))
+            handed::begin(&visit, led, &Handed::Factor(visit.who.0.user.id))
         }
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
@@ -187,16 +190,31 @@ async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
     let code: String = form.text("code").unwrap_or_default().split_whitespace().collect();
     let own = visit.own::<CodeBody>(&form, &json!({ "code": code }))?;
     match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
-        // They are kept nowhere but as hashes: this answer alone shows them.
+        // They are kept nowhere but as hashes.
         Ok(confirmed) => {
-            let codes = json!({ "codes": at(&confirmed, "/recovery_codes") });
-            handed::end(&visit, visit.page("home/codes/page.html", &codes))
+            let codes = at(&confirmed, "/recovery_codes").as_array().into_iter().flatten();
+            let codes = codes.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
+            handed::begin(&visit, visit.led(CODES_PATH, None), &Handed::Codes(visit.who.0.user.id, codes))
         }
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(PATH, Some(&Flash::not_done("home-security-factor-exists")))
         }
         Err(problem) => again(&visit, &form, &about_code(&visit, problem)).await,
     }
+}
+
+/// The new recovery codes, until their owner has them.
+async fn show_codes(visit: Visit<Person>) -> Shown {
+    match handed::present(&visit) {
+        Some(Handed::Codes(user, codes)) if user == visit.who.0.user.id => {
+            visit.page("home/codes/page.html", &json!({ "codes": codes }))
+        }
+        _ => visit.led(PATH, None),
+    }
+}
+
+async fn kept_codes(visit: Visit<Person>, _: Form) -> Shown {
+    handed::end(&visit, visit.led("/home", Some(&Flash::done("home-codes-kept-done"))))
 }
 
 async fn remove(visit: Visit<Person>, form: Form) -> Shown {
