@@ -1,11 +1,11 @@
 //! What a person does with mouse and text. Things are found by what is written on them; of those, the one that is to be seen,
 //! enabled, and below nothing else.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::page::Browser;
+use super::{chromium::PATIENCE, page::Browser, support};
 
 impl Browser {
     /// Clicks on what has this text: a link, a button, something to unfold.
@@ -136,15 +136,33 @@ impl Browser {
         self.heard(|heard| heard.chooser = None);
         self.press(&format!("one field {label:?} for a file"), &fields(label));
         let what = format!("{label:?} to ask for a file");
-        let deadline = std::time::Instant::now() + super::chromium::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         let field = loop {
             if let Some(field) = self.heard(|heard| heard.chooser.take()) {
                 break field;
             }
-            assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
             self.listen();
         };
         self.call("DOM.setFileInputFiles", json!({ "files": [file], "backendNodeId": field }));
+    }
+
+    /// Clicks on a link that keeps a file instead of showing it; gives the text of the file.
+    pub(crate) fn download(&mut self, text: &str) -> String {
+        let folder = support::data_dir();
+        self.keep_downloads_in(folder.path());
+        self.click(text);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+            // One that is still arriving has another name.
+            let whole = files.filter(|path| path.extension().is_none_or(|ending| ending != "crdownload"));
+            if let Some(path) = whole.min() {
+                return std::fs::read_to_string(path).unwrap();
+            }
+            assert!(Instant::now() < deadline, "no file came of {text:?}");
+            self.listen();
+        }
     }
 
     /// Drops a file on the field with this label.
@@ -170,6 +188,7 @@ impl Browser {
     /// Where the mouse gets at the one element that is found, once it is to be seen, enabled, and nothing lies over it. Until a page
     /// is whole, its parts move.
     fn place(&mut self, what: &str, found: &str) -> Value {
+self.settle();
         self.wait(what, &format!("document.readyState === 'complete' && person.place(person.only({found}))"))
     }
 

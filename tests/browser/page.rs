@@ -37,7 +37,7 @@ pub(crate) struct Browser {
     session: String,
     /// What holds its cookies.
     context: String,
-    pub(super) look: Look,
+    pub(crate) look: Look,
     pub(super) pictures: usize,
     is_judged: bool,
 }
@@ -112,6 +112,13 @@ impl Browser {
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    /// Files that this window keeps go into a folder.
+    pub(super) fn keep_downloads_in(&mut self, folder: &std::path::Path) {
+        let context = &self.context;
+        let kept = json!({ "behavior": "allow", "browserContextId": context, "downloadPath": folder });
+        self.chromium.borrow_mut().ask(None, "Browser.setDownloadBehavior", &kept).unwrap();
+    }
+
     /// What was heard of the page.
     pub(super) fn heard<T>(&self, of: impl FnOnce(&mut Heard) -> T) -> T {
         of(self.chromium.borrow_mut().heard.get_mut(&self.session).unwrap())
@@ -141,7 +148,7 @@ impl Browser {
     }
 
     /// The value of an expression, once there is a page to ask.
-    pub(super) fn evaluate(&mut self, expression: &str) -> Value {
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(value) = self.evaluated(expression) {

@@ -1,11 +1,13 @@
 //! A server for stories, and what its administrator arranges by the API.
 
 use std::{
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::support::{self, Process};
 
@@ -13,10 +15,20 @@ use super::support::{self, Process};
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// What somebody types as their password.
+pub(crate) const PASSWORD: &str = "a sentence that nobody guesses";
+
+/// A data set that is there when the server starts: its definition and its file.
+pub(crate) struct Table<'a> {
+    pub(crate) definition: &'a str,
+    pub(crate) file: &'a str,
+}
+
 /// A server of a new data directory with fifty records.
 pub(crate) struct Server {
-    pub(crate) folder: tempfile::TempDir,
+    // It ends before its folder goes.
     _process: Process,
+    pub(crate) folder: tempfile::TempDir,
     ready: Value,
     pub(crate) client: reqwest::Client,
 }
@@ -27,6 +39,15 @@ impl Server {
     }
 
     pub(crate) fn listening(listen: &str, variables: &[(&str, &str)]) -> Self {
+        Self::holding(&[], listen, variables)
+    }
+
+    /// One that has these data sets beside the fifty records.
+    pub(crate) fn with(tables: &[Table<'_>], variables: &[(&str, &str)]) -> Self {
+        Self::holding(tables, "127.0.0.1:0", variables)
+    }
+
+    fn holding(tables: &[Table<'_>], listen: &str, variables: &[(&str, &str)]) -> Self {
         let folder = support::data_dir();
         let permitd = |arguments: &[&str]| {
             let mut command = support::permitd();
@@ -34,9 +55,18 @@ impl Server {
             command.env("PERMITD_QUEUE_RECEIVES_MAX", "1").args(arguments);
             command
         };
-        let done = |command: &mut Command| assert!(command.output().unwrap().status.success(), "{command:?}");
+        let done = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
         done(&mut permitd(&["sample", "--rows", "50", "-o", "december.csv"]));
         done(&mut permitd(&["import", "december.csv", "--dataset", "permits"]));
+        for (nth, table) in tables.iter().enumerate() {
+            let (definition, file) = (format!("table-{nth}.toml"), format!("table-{nth}.csv"));
+            std::fs::write(folder.path().join(&definition), table.definition).unwrap();
+            std::fs::write(folder.path().join(&file), table.file).unwrap();
+            done(&mut permitd(&["import", &file, "--definition", &definition]));
+        }
         let mut serve = permitd(&["serve", "--json", "--listen", listen, "--ops-listen", "127.0.0.1:0"]);
         // A password's hash gives way to everything else on a busy machine.
         serve.env("PERMITD_ACCOUNTS_ARGON2_MEMORY_KIB", "16").env("PERMITD_ACCOUNTS_ARGON2_ITERATIONS", "1");
@@ -58,26 +88,61 @@ impl Server {
 
     /// A key of somebody who is invited for it.
     pub(crate) async fn key(&self) -> String {
-        let post = async |path: &str, body: Value| -> Value {
-            let request = self.client.post(format!("{}{path}", self.told("url"))).bearer_auth(self.told("admin_token"));
-            request.json(&body).send().await.unwrap().json().await.unwrap()
-        };
-        let user = post("/users", serde_json::json!({ "email": "ida@example.org" })).await;
-        let key = post(&format!("/users/{}/keys", user["id"].as_str().unwrap()), serde_json::json!({})).await;
+        let user = self.invite(&json!({ "email": "ida@example.org" })).await;
+        self.key_of(&user).await
+    }
+
+    /// Another key of somebody.
+    pub(crate) async fn key_of(&self, user: &str) -> String {
+        let key = self.send(Method::POST, &format!("/users/{user}/keys"), &json!({})).await;
         key["key"].as_str().unwrap().to_owned()
     }
 
+    /// Imports a file of values with commas, and waits until nothing further happens to it.
+    pub(crate) async fn import(&self, dataset: &str, file: &str) -> Value {
+        let url = format!("{}/imports?dataset={dataset}&mode=replace", self.told("url"));
+        let request = self.client.post(url).bearer_auth(self.told("admin_token")).header("content-type", "text/csv");
+        let begun = request.body(file.to_owned()).send().await.unwrap().error_for_status().unwrap();
+        let begun: Value = begun.json().await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let path = format!("/imports/{}", begun["id"].as_str().unwrap());
+            let shown = self.send(Method::GET, &path, &Value::Null).await;
+            if !["uploading", "reading", "committing"].contains(&shown["status"].as_str().unwrap()) {
+                return shown;
+            }
+            assert!(Instant::now() < deadline, "the import does not end: {shown}");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
     /// What the API answers the administrator.
-    pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
         let request = self.client.request(method, format!("{}{path}", self.told("url"))).json(body);
         let answer = request.bearer_auth(self.told("admin_token")).send().await.unwrap();
         let answer = answer.error_for_status().unwrap().text().await.unwrap();
         serde_json::from_str(&answer).unwrap()
     }
 
+    /// A file of this name on the disk of whoever uses the browser.
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Invites somebody who has set [`PASSWORD`]; returns their id.
+    pub(crate) async fn member(&self, body: &Value) -> String {
+        let user = self.invite(body).await;
+        let link = self.link(body["email"].as_str().unwrap()).await;
+        let request = self.client.post(link).json(&json!({ "password": PASSWORD }));
+        request.send().await.unwrap().error_for_status().unwrap();
+        user
+    }
+
     /// Invites somebody; returns their id.
     pub(crate) async fn invite(&self, body: &Value) -> String {
-        self.send(reqwest::Method::POST, "/users", body).await["id"].as_str().unwrap().to_owned()
+        self.send(Method::POST, "/users", body).await["id"].as_str().unwrap().to_owned()
     }
 
     /// The newest mail to somebody that has this text in it, once it is there.

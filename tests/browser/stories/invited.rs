@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
-use crate::{guard::Kind, look::Look, page::Browser, server::Server};
-
-const PASSWORD: &str = "a sentence that nobody guesses";
+use crate::{
+    guard::Kind,
+    look::Look,
+    page::Browser,
+    server::{PASSWORD, Server},
+};
 
 /// From the link in the mail to a key that works, another in its place, and none.
 #[tokio::test]

@@ -4,5 +4,7 @@ mod administrators;
 mod anybody;
 mod below_a_prefix;
 mod documentation;
+mod entering;
 mod hostile;
 mod invited;
+mod manager;

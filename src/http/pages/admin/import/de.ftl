@@ -18,7 +18,7 @@ import-rows-read = { $count ->
     [one] { $count } Zeile wurde gelesen.
    *[other] { $count } Zeilen wurden gelesen.
 }
-import-waits = Diese Seite sieht von selbst wieder nach. Sie können sie verlassen: Der Import geht weiter.
+import-waits = Sie können diese Seite verlassen: Der Import geht weiter. Sehen Sie wieder nach, wie weit er ist.
 import-look-again = Wieder nachsehen
 import-cancel = Import abbrechen
 import-cancel-question = Der Import wird beendet, und kein Datensatz wird geändert. Wenn Sie ihn doch wollen, muss die Datei neu importiert werden.

@@ -18,7 +18,7 @@ import-rows-read = { $count ->
     [one] { $count } row has been read.
    *[other] { $count } rows have been read.
 }
-import-waits = This page looks again by itself. You can leave it: the import goes on.
+import-waits = You can leave this page: the import goes on. Look again to see how far it is.
 import-look-again = Look again
 import-cancel = Cancel the import
 import-cancel-question = The import stops, and no record is changed. The file has to be imported anew if you want it after all.
