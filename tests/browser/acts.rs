@@ -188,7 +188,7 @@ impl Browser {
     /// Where the mouse gets at the one element that is found, once it is to be seen, enabled, and nothing lies over it. Until a page
     /// is whole, its parts move.
     fn place(&mut self, what: &str, found: &str) -> Value {
-self.settle();
+        self.settle();
         self.wait(what, &format!("document.readyState === 'complete' && person.place(person.only({found}))"))
     }
 

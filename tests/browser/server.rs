@@ -100,7 +100,12 @@ impl Server {
 
     /// Imports a file of values with commas, and waits until nothing further happens to it.
     pub(crate) async fn import(&self, dataset: &str, file: &str) -> Value {
-        let url = format!("{}/imports?dataset={dataset}&mode=replace", self.told("url"));
+        self.import_as("file.csv", dataset, file).await
+    }
+
+    /// The same of a file of this name.
+    pub(crate) async fn import_as(&self, name: &str, dataset: &str, file: &str) -> Value {
+        let url = format!("{}/imports?dataset={dataset}&mode=replace&filename={name}", self.told("url"));
         let request = self.client.post(url).bearer_auth(self.told("admin_token")).header("content-type", "text/csv");
         let begun = request.body(file.to_owned()).send().await.unwrap().error_for_status().unwrap();
         let begun: Value = begun.json().await.unwrap();

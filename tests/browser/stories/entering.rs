@@ -19,7 +19,7 @@ pub(super) fn enter(server: &Server, look: Look, email: &str, path: &str) -> Opt
 }
 
 /// Fills in the form of signing in; gives the status of what is behind it.
-pub(super) fn sign_in(browser: &mut Browser, email: &str) -> u16 {
+pub(crate) fn sign_in(browser: &mut Browser, email: &str) -> u16 {
     // In any language.
     browser.fill_in("input[name=email]", email);
     browser.fill_in("input[name=password]", PASSWORD);

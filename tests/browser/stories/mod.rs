@@ -4,7 +4,7 @@ mod administrators;
 mod anybody;
 mod below_a_prefix;
 mod documentation;
-mod entering;
+pub(crate) mod entering;
 mod hostile;
 mod invited;
 mod manager;
