@@ -50,6 +50,7 @@ const STATES: &[Pictured] = &[
     at!("sign-in", "/sign-in", "E-mail address"),
     at!("no-key", "/permits", "You need a key"),
     at!("problems", "/problems", "How this server says no"),
+    at!("docs", "/docs", "Guide for programs"),
     Pictured {
         name: "admin",
         reach: |browser, server| {
