@@ -26,7 +26,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{method, state::Service};
+use super::{
+    Problem,
+    coding::{self, Coding},
+    method,
+    state::Service,
+};
 use crate::{dataset::Definition, domain::id::hex};
 
 /// Whom a document is for. Each operation stands in one of them.
@@ -227,11 +232,15 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/openapi-admin.json", show_to_administrators));
 }
 
-async fn show_to_consumers(request: HttpRequest, service: web::Data<Service>, kept: web::Data<Kept>) -> HttpResponse {
+async fn show_to_consumers(
+    request: HttpRequest,
+    service: web::Data<Service>,
+    kept: web::Data<Kept>,
+) -> Result<HttpResponse, Problem> {
     let data_sets = service.records.data_sets();
     let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
     let definitions = served.map(|data_set| Arc::clone(&data_set.definition)).collect();
-    answered(&request, kept.for_consumers.of(&service, definitions))
+    answered(&request, kept.for_consumers.of(&service, definitions)).await
 }
 
 /// The administration is the same whatever is served.
@@ -239,24 +248,35 @@ async fn show_to_administrators(
     request: HttpRequest,
     service: web::Data<Service>,
     kept: web::Data<Kept>,
-) -> HttpResponse {
-    answered(&request, kept.for_administrators.of(&service, Vec::new()))
+) -> Result<HttpResponse, Problem> {
+    answered(&request, kept.for_administrators.of(&service, Vec::new())).await
 }
 
-fn answered(request: &HttpRequest, made: Made) -> HttpResponse {
-    let Made { bytes, tag, .. } = made;
-    let tag = EntityTag::new_strong(tag);
+/// The document as its reader likes it best. Each coding of it has a tag of its own.
+async fn answered(request: &HttpRequest, made: Made) -> Result<HttpResponse, Problem> {
+    let wanted = Coding::accepted(request);
+    let tag_of = |coding: Option<Coding>| match coding {
+        Some(coding) => EntityTag::new_strong(format!("{}.{}", made.tag, coding.token())),
+        None => EntityTag::new_strong(made.tag.clone()),
+    };
     let known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag_of(wanted))),
         Err(_) => false,
     };
+    let (body, coding) =
+        if known { (Bytes::new(), wanted) } else { coding::encoded(made.bytes.clone(), wanted).await? };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        .insert_header((header::ETAG, tag_of(coding)))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
     if known {
-        return response.finish();
+        return Ok(response.finish());
     }
-    response.content_type("application/json").body(bytes)
+    let mut response = response.content_type("application/json").body(body);
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    Ok(response)
 }

@@ -232,7 +232,18 @@ async fn each_document_is_whole_without_the_other_and_each_operation_stands_in_o
     let tags = ["/openapi.json", "/openapi-admin.json"].map(|path| (path, app.request(Method::GET, path)));
     for (path, request) in tags {
         let tag = app.send(request).await.expect(200).header("etag").unwrap().to_owned();
-        app.send(app.request(Method::GET, path).header("if-none-match", tag)).await.expect(304);
+        app.send(app.request(Method::GET, path).header("if-none-match", &tag)).await.expect(304);
+        // What is compressed has fewer bytes, and a tag of its own.
+        let compressed = async |tag: &str| {
+            let request = app.request(Method::GET, path).header("accept-encoding", "gzip").header("if-none-match", tag);
+            app.send(request).await
+        };
+        let short = compressed(&tag).await.expect(200);
+        assert_eq!((short.header("content-encoding"), short.header("vary")), (Some("gzip"), Some("Accept-Encoding")));
+        assert!(short.header("content-length").unwrap().parse::<usize>().unwrap() < 60_000);
+        let of_it = short.header("etag").unwrap();
+        assert_ne!(of_it, tag);
+        assert_eq!(compressed(of_it).await.expect(304).header("etag"), Some(of_it));
     }
 }
 

@@ -581,12 +581,14 @@ fn server(paths: &mut Paths) {
             .answers(
                 Answer::json(StatusCode::OK, "The document.", json!({ "type": "object" }))
                     .header(Header::ETag)
-                    .header(Header::CacheControl),
+                    .header(Header::CacheControl)
+                    .header(Header::Vary),
             )
             .answers(
                 Answer::new(StatusCode::NOT_MODIFIED, "It is up to date.")
                     .header(Header::ETag)
-                    .header(Header::CacheControl),
+                    .header(Header::CacheControl)
+                    .header(Header::Vary),
             )
     };
     paths.add(&Method::GET, "/openapi.json", document("show_openapi", "This document"));

@@ -40,6 +40,7 @@ async fn the_guide_is_read_with_and_without_scripts() {
         browser.picture("guide");
         if has_scripts {
             // By the keyboard: to a place of the contents, and to the line that is copied there.
+            browser.go(&format!("{url}/docs"));
             browser.tab_to("Limits");
             browser.sees_focus();
             browser.press_key("Enter");
@@ -78,9 +79,14 @@ async fn the_reference_is_read_and_tried() {
     }
     assert!(!browser.text().contains("/users/{id}/keys"), "the administration has a reference of its own");
     browser.picture("docs");
+    let ground = |browser: &mut Browser| browser.evaluate("getComputedStyle(document.body).backgroundColor");
+    let of_reference = ground(&mut browser);
     let weight = browser.weigh(&format!("{own}docs/reference"));
     assert_eq!(weight.requests, 4, "document, style, script and description: {weight:?}");
     println!("the reference weighs {weight:?}");
+    browser.go(&format!("{own}docs"));
+    assert_eq!(of_reference, ground(&mut browser), "what stands around the reference looks as other pages do");
+    browser.follow("Reference");
 
     // With a key of one's own a request is tried.
     browser.sees("/permits/facets");

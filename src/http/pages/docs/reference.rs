@@ -50,10 +50,11 @@ const OWN_SCRIPT: &str = include_str!("reference/reference.js");
 static WHOLE_SCRIPT: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::from([SCRIPT, "\n", SWAGGER_SCRIPT, "\n", OWN_SCRIPT].concat()));
 
-/// The one style. That of all pages ends where Swagger UI begins, whose own would be overruled by it.
+/// The one style. That of all pages ends where Swagger UI begins, whose own would be overruled by it. Within a scope the root of the
+/// page is called by another name.
 fn style(look: &Look) -> String {
-    let within = ["@scope (:root) to (#ui) {\n", &look.style, "}\n"].concat();
-    [within.as_str(), SWAGGER_STYLE, "\n", OWN_STYLE].concat()
+    let of_all = look.style.replace(":root", ":scope").replace("\nhtml {", "\n:scope {");
+    ["@scope (:root) to (#ui) {\n", &of_all, "}\n", SWAGGER_STYLE, "\n", OWN_STYLE].concat()
 }
 
 /// The folder of the files' addresses: another as soon as one of them is another.
